@@ -1,0 +1,378 @@
+use crate::{
+    ConvNetConfig, MlpConfig, NetworkError, Plan, ResNetConfig, WideResNetConfig, catalogue,
+    convnet, mlp, resnet, wide_resnet,
+};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{DynNetwork, initialize, nearest};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+/// A network by its name, without the images and classes that it is for.
+///
+/// It is read from and written as its name.
+///
+/// | Name | Network |
+/// | --- | --- |
+/// | `mlp-64-32` | [`Mlp`](crate::Mlp) with hidden layers of these widths, any number of them |
+/// | `convnet-16-32` | [`ConvNet`](crate::ConvNet) with stages of these widths, any number of them |
+/// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
+/// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of width 32, 64, 128, 256 |
+/// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and this times the width |
+///
+/// Upper case and `_` for `-` are understood too. [`catalogue`] lists the networks of the
+/// literature.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::NetworkConfig;
+///
+/// let config = NetworkConfig::by_name("resnet20")?;
+///
+/// assert_eq!(config.multiply_adds([3, 32, 32], 10)?, 40_813_184);
+/// let network = config.init([3, 32, 32], 10, &Device::default())?;
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum NetworkConfig {
+    /// See [`Mlp`](crate::Mlp).
+    Mlp {
+        /// The number of features of each hidden layer.
+        hidden: Vec<usize>,
+    },
+    /// See [`ConvNet`](crate::ConvNet).
+    ConvNet {
+        /// The number of channels of each stage.
+        widths: Vec<usize>,
+    },
+    /// See [`ResNet`](crate::ResNet).
+    ResNet {
+        /// The number of layers: 6n + 2.
+        depth: usize,
+        /// Whether the stages are four times as wide, and the stem twice.
+        times_four: bool,
+    },
+    /// See [`WideResNet`](crate::WideResNet).
+    WideResNet {
+        /// The number of layers: 6n + 4.
+        depth: usize,
+        /// How many times wider the stages are than 16, 32 and 64 channels.
+        widen: usize,
+    },
+}
+
+impl NetworkConfig {
+    /// The network of that name.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Unknown`] if there is none, which lists the names and the nearest,
+    /// or the error that says which number in the name does not fit.
+    pub fn by_name(name: &str) -> Result<Self, NetworkError> {
+        let spelled = name.to_lowercase().replace('_', "-");
+        let config = Self::parse(&spelled).ok_or_else(|| NetworkError::Unknown {
+            name: name.to_string(),
+            known: names(|entry| entry.name).map(str::to_string).collect(),
+            nearest: nearest(&spelled, names(|entry| entry.example)).map(str::to_string),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Initialize the network for images of shape `input`: channels, height, width.
+    ///
+    /// All parameters are drawn at once, in their order in the module tree, so that the seed of the
+    /// device decides them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the image is too small for the network, or if a number does not fit.
+    pub fn init(
+        &self,
+        input: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<DynNetwork<Tensor<4>>, NetworkError> {
+        self.plan(input, classes)?;
+        let network = match self.with_ends(input, classes) {
+            Typed::Mlp(config) => DynNetwork::new(config.init(device)),
+            Typed::ConvNet(config) => DynNetwork::new(config.init(device)),
+            Typed::ResNet(config) => DynNetwork::new(config.init(device)),
+            Typed::WideResNet(config) => DynNetwork::new(config.init(device)),
+        };
+        Ok(initialize(network))
+    }
+
+    /// The layers of the network, known without building it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`init`](Self::init).
+    pub fn plan(&self, input: [usize; 3], classes: usize) -> Result<Plan, NetworkError> {
+        match self.with_ends(input, classes) {
+            Typed::Mlp(config) => config.plan(),
+            Typed::ConvNet(config) => config.plan(),
+            Typed::ResNet(config) => config.plan(),
+            Typed::WideResNet(config) => config.plan(),
+        }
+    }
+
+    /// The multiplications, each with its addition, of convolutions and matrices for one sample.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`init`](Self::init).
+    pub fn multiply_adds(&self, input: [usize; 3], classes: usize) -> Result<usize, NetworkError> {
+        Ok(self.plan(input, classes)?.multiply_adds())
+    }
+
+    fn with_ends(&self, input: [usize; 3], classes: usize) -> Typed {
+        match *self {
+            Self::Mlp { ref hidden } => Typed::Mlp(MlpConfig::new(hidden.clone(), input, classes)),
+            Self::ConvNet { ref widths } => {
+                Typed::ConvNet(ConvNetConfig::new(widths.clone(), input, classes))
+            }
+            Self::ResNet { depth, times_four } => {
+                let config = ResNetConfig::new(depth, input, classes);
+                Typed::ResNet(match times_four {
+                    true => config.with_widths([32, 64, 128, 256]),
+                    false => config,
+                })
+            }
+            Self::WideResNet { depth, widen } => {
+                Typed::WideResNet(WideResNetConfig::new(depth, widen, input, classes))
+            }
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        if let Some(widths) = name.strip_prefix("mlp-") {
+            let hidden = numbers(widths)?;
+            Some(Self::Mlp { hidden })
+        } else if let Some(widths) = name.strip_prefix("convnet-") {
+            let widths = numbers(widths)?;
+            Some(Self::ConvNet { widths })
+        } else if let Some(numbers_of_wide) = name.strip_prefix("wrn-") {
+            match numbers(numbers_of_wide)?[..] {
+                [depth, widen] => Some(Self::WideResNet { depth, widen }),
+                _ => None,
+            }
+        } else {
+            let depth = name.strip_prefix("resnet")?;
+            let times_four = depth.ends_with("x4");
+            let depth = number(depth.strip_suffix("x4").unwrap_or(depth))?;
+            Some(Self::ResNet { depth, times_four })
+        }
+    }
+
+    /// What can be wrong whatever the images and classes.
+    fn check(&self) -> Result<(), NetworkError> {
+        match *self {
+            Self::Mlp { ref hidden } => mlp::check_hidden(hidden),
+            Self::ConvNet { ref widths } => convnet::check_stages(widths),
+            Self::ResNet { depth, .. } => resnet::blocks_of_depth(depth).map(drop),
+            Self::WideResNet { depth, widen } => {
+                wide_resnet::blocks_and_widths(depth, widen).map(drop)
+            }
+        }
+    }
+}
+
+/// A network with the images and classes that it is for.
+enum Typed {
+    Mlp(MlpConfig),
+    ConvNet(ConvNetConfig),
+    ResNet(ResNetConfig),
+    WideResNet(WideResNetConfig),
+}
+
+fn names(
+    name: impl Fn(&'static crate::CatalogueEntry) -> &'static str,
+) -> impl Iterator<Item = &'static str> {
+    catalogue().iter().map(name)
+}
+
+/// A number in digits alone: `parse` would also take a sign.
+fn number(digits: &str) -> Option<usize> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+fn numbers(digits: &str) -> Option<Vec<usize>> {
+    digits.split('-').map(number).collect()
+}
+
+impl Display for NetworkConfig {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let dashed = |f: &mut Formatter<'_>, kind, widths: &[usize]| {
+            f.write_str(kind)?;
+            widths.iter().try_for_each(|width| write!(f, "-{width}"))
+        };
+        match self {
+            Self::Mlp { hidden } => dashed(f, "mlp", hidden),
+            Self::ConvNet { widths } => dashed(f, "convnet", widths),
+            Self::ResNet { depth, times_four } => {
+                write!(f, "resnet{depth}{}", if *times_four { "x4" } else { "" })
+            }
+            Self::WideResNet { depth, widen } => write!(f, "wrn-{depth}-{widen}"),
+        }
+    }
+}
+
+impl FromStr for NetworkConfig {
+    type Err = NetworkError;
+
+    fn from_str(name: &str) -> Result<Self, NetworkError> {
+        Self::by_name(name)
+    }
+}
+
+impl TryFrom<String> for NetworkConfig {
+    type Error = NetworkError;
+
+    fn try_from(name: String) -> Result<Self, NetworkError> {
+        Self::by_name(&name)
+    }
+}
+
+impl From<NetworkConfig> for String {
+    fn from(config: NetworkConfig) -> Self {
+        config.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn_distill_core::{Network, known_taps};
+
+    fn error(name: &str) -> String {
+        NetworkConfig::by_name(name).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones_and_the_nearest() {
+        let message = error("WRN16_2");
+
+        assert!(
+            message.starts_with(
+                "no network named `WRN16_2`, did you mean `wrn-16-2`?; known are \
+                 mlp-<width>-<width>-…, convnet-<width>-<width>-…, resnet8, "
+            ),
+            "{message}"
+        );
+        for name in [
+            "",
+            "mlp",
+            "mlp-",
+            "mlp-8-",
+            "mlp-+8",
+            "resnet",
+            "resnet8x3",
+            "wrn-16",
+            "vgg8",
+        ] {
+            assert!(error(name).starts_with("no network named"), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_explained() {
+        for (name, message) in [
+            (
+                "resnet21",
+                "the depth of a residual network should be 6n + 2 up to 10000, but is 21",
+            ),
+            (
+                "resnet2",
+                "the depth of a residual network should be 6n + 2 up to 10000, but is 2",
+            ),
+            ("wrn-16-0", "a width should be in 1..=65536, but is 0"),
+            (
+                "wrn-20-2",
+                "the depth of a wide residual network should be 6n + 4 up to 10000, but is 20",
+            ),
+            ("mlp-64-0", "a width should be in 1..=65536, but is 0"),
+            (
+                "convnet-70000",
+                "a width should be in 1..=65536, but is 70000",
+            ),
+        ] {
+            assert_eq!(error(name), message);
+        }
+        let resnet = NetworkConfig::by_name("resnet8").unwrap();
+        let no_classes = resnet.plan([3, 8, 8], 0).unwrap_err();
+        assert_eq!(no_classes, NetworkError::Classes(0));
+        let no_image = resnet.init([3, 0, 8], 10, &Device::default()).unwrap_err();
+        assert!(
+            no_image
+                .to_string()
+                .contains("a residual network needs [1, 1, 1]")
+        );
+    }
+
+    #[test]
+    fn huge_numbers_are_refused_before_anything_is_allocated() {
+        let huge = usize::MAX;
+        for name in [
+            "resnet10004".to_string(), // 6 · 1667 + 2
+            format!("resnet{huge}"),
+            format!("wrn-16-{huge}"),
+            format!("wrn-{huge}-2"),
+            format!("mlp-{huge}"),
+            format!("mlp-{huge}0"),
+        ] {
+            assert!(NetworkConfig::by_name(&name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn it_is_written_as_its_name() {
+        let config = NetworkConfig::by_name("WRN_40_2").unwrap();
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(json, r#""wrn-40-2""#);
+        assert_eq!(
+            serde_json::from_str::<NetworkConfig>(&json).unwrap(),
+            config
+        );
+        let error = serde_json::from_str::<NetworkConfig>(r#""resnt20""#).unwrap_err();
+        assert!(error.to_string().contains("did you mean `resnet20`?"));
+    }
+
+    #[test]
+    fn every_network_takes_digits_and_single_images() {
+        let device = Device::default();
+        for name in names(|entry| entry.example) {
+            let config = NetworkConfig::by_name(name).unwrap();
+            for input in [[1, 8, 8], [1, 28, 28]] {
+                if input == [1, 28, 28] && config.multiply_adds(input, 10).unwrap() > 100_000_000 {
+                    continue; // The time of a test; the code is that of the smaller ones.
+                }
+                let network = config.init(input, 10, &device).unwrap();
+                let response = network.forward(network.example(1, &device));
+                assert_eq!(response.classes().unwrap().dims(), [1, 10], "{name}");
+                assert!(!known_taps(&network).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn all_parameters_are_drawn_at_once() {
+        struct AllDrawn;
+        impl ModuleVisitor for AllDrawn {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                assert!(param.is_initialized());
+            }
+        }
+
+        for name in ["mlp-4", "convnet-4", "resnet8", "wrn-10-1"] {
+            let config = NetworkConfig::by_name(name).unwrap();
+            let network = config.init([1, 4, 4], 3, &Device::default()).unwrap();
+            network.visit(&mut AllDrawn);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+use crate::layers::{convolution, global_average, norm};
+use crate::{NetworkError, Plan, error};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, Linear, LinearConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::{Network, Response, Tap, TapRecorder};
+
+/// Configuration to create a [`ConvNet`] using the [init function](ConvNetConfig::init).
+#[derive(Config, Debug)]
+pub struct ConvNetConfig {
+    /// The number of channels of each stage, at least one stage.
+    pub widths: Vec<usize>,
+    /// The shape of one image: channels, height, width. Each stage but the first halves it,
+    /// rounding down, so height and width must be at least 2 to the power of these stages.
+    pub input: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+}
+
+impl ConvNetConfig {
+    /// Initialize a [`ConvNet`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no stage, if a size is zero or enormous, or if the image is too small.
+    pub fn init(&self, device: &Device) -> ConvNet {
+        self.check().unwrap_or_else(|error| panic!("{error}"));
+        let [mut channels, ..] = self.input;
+        let stages = self
+            .widths
+            .iter()
+            .map(|&width| ConvStage {
+                conv: convolution(
+                    [std::mem::replace(&mut channels, width), width],
+                    3,
+                    1,
+                    device,
+                ),
+                bn: norm(width, device),
+            })
+            .collect();
+        ConvNet {
+            layer: stages,
+            shrink: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            fc: LinearConfig::new(channels, self.classes).init(device),
+            input: self.input,
+        }
+    }
+
+    /// The layers, known without building them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that [`init`](Self::init) would panic with.
+    pub fn plan(&self) -> Result<Plan, NetworkError> {
+        self.check()?;
+        let mut plan = Plan::default();
+        let mut shape = self.input;
+        for (stage, &width) in self.widths.iter().enumerate() {
+            if stage > 0 {
+                let [channels, height, width] = shape;
+                shape = [channels, height / 2, width / 2];
+            }
+            shape = plan.convolution(format!("layer.{stage}.conv"), shape, width, 3, 1);
+            plan.norm(format!("layer.{stage}.bn"), shape);
+        }
+        let [channels, ..] = shape;
+        plan.linear("fc", [channels, self.classes]);
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        check_stages(&self.widths)?;
+        let halvings = self.widths.len() as u32 - 1;
+        let least = 1usize.checked_shl(halvings).unwrap_or(usize::MAX);
+        error::check_ends(KIND, self.input, [1, least, least], self.classes)
+    }
+}
+
+const KIND: &str = "convolutional network";
+
+pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
+    if widths.is_empty() {
+        let example = "convnet-16-32";
+        return Err(NetworkError::NoWidths {
+            kind: KIND,
+            example,
+        });
+    }
+    error::check_widths(widths)
+}
+
+/// A plain convolutional network for small images: per stage a 3×3 convolution, batch
+/// normalization and ReLU; max pooling between the stages; the mean of each channel; a linear
+/// classifier.
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `layer1.pre`, `layer2.pre`, … | map | each stage before its activation |
+/// | `layer1`, `layer2`, … | map | each stage after its activation, before the pooling |
+/// | `pool` | vector | the mean of each channel of the last stage |
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - map taps: `[batch_size, widths[i], height / 2^i, width / 2^i]`, where the first `i` is 0
+/// - response: `[batch_size, classes]`
+///
+/// Other images than those configured pass too, if they have as many channels and are large enough.
+///
+/// # Panics
+///
+/// The forward pass panics if the images have another number of channels.
+///
+/// # Reference
+///
+/// Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, [Gradient-Based Learning Applied to Document
+/// Recognition](https://doi.org/10.1109/5.726791), Proceedings of the IEEE 1998; with the batch
+/// normalization of S. Ioffe and C. Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167),
+/// ICML 2015.
+#[derive(Module, Debug)]
+pub struct ConvNet {
+    /// The stages.
+    pub layer: Vec<ConvStage>,
+    /// The pooling between the stages.
+    pub shrink: MaxPool2d,
+    /// The classifier.
+    pub fc: Linear,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+}
+
+/// A stage of a [`ConvNet`].
+#[derive(Module, Debug)]
+pub struct ConvStage {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Its normalization.
+    pub bn: BatchNorm,
+}
+
+impl Network for ConvNet {
+    type Input = Tensor<4>;
+
+    fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
+        let [channels, ..] = self.input;
+        assert_shape!(input, [_, channels, _, _]);
+
+        let mut map = input;
+        for (stage, number) in self.layer.iter().zip(1..) {
+            if number > 1 {
+                map = self.shrink.forward(map);
+            }
+            let pre = stage.bn.forward(stage.conv.forward(map));
+            taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
+            map = relu(pre);
+            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
+        }
+        let pool = global_average(map);
+        taps.offer("pool", || Tap::Vector(pool.clone()));
+        Response::Classes(self.fc.forward(pool))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
+        let [channels, height, width] = self.input;
+        Tensor::zeros([samples, channels, height, width], device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+    use burn_distill_core::{TapSelection, Taps, known_taps};
+
+    fn shapes(config: &ConvNetConfig) -> Vec<(String, Vec<usize>)> {
+        known_taps(&config.init(&Device::default()))
+            .iter()
+            .map(|(name, tap)| (name.to_string(), tap.shape().as_slice().to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn taps_are_taken_before_the_pooling() {
+        let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 10);
+
+        assert_eq!(
+            shapes(&config),
+            [
+                ("layer1.pre".into(), vec![2, 4, 8, 8]),
+                ("layer1".into(), vec![2, 4, 8, 8]),
+                ("layer2.pre".into(), vec![2, 6, 4, 4]),
+                ("layer2".into(), vec![2, 6, 4, 4]),
+                ("pool".into(), vec![2, 6]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tap_is_the_activation_of_its_pre() {
+        let device = Device::default();
+        let network = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 10).init(&device);
+        let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &device);
+        let taps = network.forward_knowledge(input, &TapSelection::All).taps;
+
+        fn map(taps: &Taps, name: &str) -> Tensor<4> {
+            match taps.get(name).unwrap() {
+                Tap::Map(map) => map.clone(),
+                other => panic!("{name} is a {}", other.kind()),
+            }
+        }
+        for name in ["layer1", "layer2"] {
+            let pre = map(&taps, &format!("{name}.pre"));
+            assert!(pre.clone().lower_scalar(0.0).any().into_scalar::<bool>());
+            relu(pre)
+                .into_data()
+                .assert_eq(&map(&taps, name).into_data(), true);
+        }
+    }
+
+    #[test]
+    fn the_smallest_image_is_one_pixel_in_the_end() {
+        let config = ConvNetConfig::new(vec![4, 6, 8], [3, 4, 5], 10);
+
+        assert!(shapes(&config).contains(&("layer3".into(), vec![2, 8, 1, 1])));
+        let error = ConvNetConfig::new(vec![4, 6, 8], [3, 3, 5], 10)
+            .plan()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an input [3, 3, 5] of [channels, height, width] is too small: \
+             a convolutional network needs [1, 4, 4]"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "is too small")]
+    fn too_many_stages_panic() {
+        ConvNetConfig::new(vec![1; 70], [3, 32, 32], 10).init(&Device::default());
+    }
+}

@@ -1,0 +1,24 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod catalogue;
+mod config;
+mod convnet;
+mod error;
+mod layers;
+mod mlp;
+mod plan;
+mod resnet;
+mod stages;
+mod wide_resnet;
+#[cfg(test)]
+mod zoo;
+
+pub use catalogue::*;
+pub use config::*;
+pub use convnet::*;
+pub use error::*;
+pub use mlp::*;
+pub use plan::*;
+pub use resnet::*;
+pub use wide_resnet::*;

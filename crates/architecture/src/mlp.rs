@@ -1,0 +1,195 @@
+use crate::{NetworkError, Plan, error};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::{Network, Response, Tap, TapRecorder};
+
+/// Configuration to create an [`Mlp`] using the [init function](MlpConfig::init).
+#[derive(Config, Debug)]
+pub struct MlpConfig {
+    /// The number of features of each hidden layer, at least one layer.
+    pub hidden: Vec<usize>,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+}
+
+impl MlpConfig {
+    /// Initialize an [`Mlp`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no hidden layer, or if a size is zero or enormous.
+    pub fn init(&self, device: &Device) -> Mlp {
+        self.check().unwrap_or_else(|error| panic!("{error}"));
+        let linear =
+            |[inputs, outputs]: [usize; 2]| LinearConfig::new(inputs, outputs).init(device);
+        let (layers, output) = self.features();
+        Mlp {
+            hidden: layers.into_iter().map(linear).collect(),
+            output: linear(output),
+            input: self.input,
+        }
+    }
+
+    /// The layers, known without building them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that [`init`](Self::init) would panic with.
+    pub fn plan(&self) -> Result<Plan, NetworkError> {
+        self.check()?;
+        let mut plan = Plan::default();
+        let (layers, output) = self.features();
+        for (index, features) in layers.into_iter().enumerate() {
+            plan.linear(format!("hidden.{index}"), features);
+        }
+        plan.linear("output", output);
+        Ok(plan)
+    }
+
+    /// Features that go in and come out of each hidden layer, and of the last one.
+    fn features(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
+        let mut inputs = self.input.iter().product();
+        let layers = self
+            .hidden
+            .iter()
+            .map(|&outputs| [std::mem::replace(&mut inputs, outputs), outputs])
+            .collect();
+        (layers, [inputs, self.classes])
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        check_hidden(&self.hidden)?;
+        error::check_ends(KIND, self.input, [1, 1, 1], self.classes)
+    }
+}
+
+const KIND: &str = "multilayer perceptron";
+
+pub(crate) fn check_hidden(hidden: &[usize]) -> Result<(), NetworkError> {
+    if hidden.is_empty() {
+        let example = "mlp-64-32";
+        return Err(NetworkError::NoWidths {
+            kind: KIND,
+            example,
+        });
+    }
+    error::check_widths(hidden)
+}
+
+/// Multilayer perceptron: the image flattened, then linear layers with ReLU between them.
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `hidden.1.pre`, `hidden.2.pre`, … | vector | each hidden layer before its activation |
+/// | `hidden.1`, `hidden.2`, … | vector | each hidden layer after its activation |
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - taps: `[batch_size, hidden[i]]`
+/// - response: `[batch_size, classes]`
+///
+/// # Panics
+///
+/// The forward pass panics if the images are not of the configured shape.
+///
+/// # Reference
+///
+/// D. Rumelhart, G. Hinton and R. Williams, [Learning Representations by Back-Propagating
+/// Errors](https://doi.org/10.1038/323533a0), Nature 1986.
+#[doc(alias = "perceptron")]
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// The hidden layers.
+    pub hidden: Vec<Linear>,
+    /// The classifier.
+    pub output: Linear,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+}
+
+impl Network for Mlp {
+    type Input = Tensor<4>;
+
+    fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
+        let [channels, height, width] = self.input;
+        assert_shape!(input, [_, channels, height, width]);
+
+        let mut features: Tensor<2> = input.flatten(1, 3);
+        for (layer, number) in self.hidden.iter().zip(1..) {
+            let pre = layer.forward(features);
+            taps.offer(format!("hidden.{number}.pre"), || Tap::Vector(pre.clone()));
+            features = relu(pre);
+            taps.offer(format!("hidden.{number}"), || Tap::Vector(features.clone()));
+        }
+        Response::Classes(self.output.forward(features))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
+        let [channels, height, width] = self.input;
+        Tensor::zeros([samples, channels, height, width], device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill_core::{TapSelection, known_taps, parameter_count};
+
+    #[test]
+    fn taps_are_numbered_from_one() {
+        let mlp = MlpConfig::new(vec![6, 4], [2, 3, 5], 10).init(&Device::default());
+
+        let taps = known_taps(&mlp);
+        let taps: Vec<_> = taps
+            .iter()
+            .map(|(name, tap)| (name, tap.shape().as_slice().to_vec()))
+            .collect();
+        assert_eq!(
+            taps,
+            [
+                ("hidden.1.pre", vec![2, 6]),
+                ("hidden.1", vec![2, 6]),
+                ("hidden.2.pre", vec![2, 4]),
+                ("hidden.2", vec![2, 4]),
+            ]
+        );
+        assert_eq!(parameter_count(&mlp), 31 * 6 + 7 * 4 + 5 * 10);
+    }
+
+    #[test]
+    fn a_tap_is_the_activation_of_its_pre() {
+        let device = Device::default();
+        let mlp = MlpConfig::new(vec![8], [1, 2, 2], 3).init(&device);
+
+        let input = Tensor::arange(-2..2, &device).float().reshape([1, 1, 2, 2]);
+        let knowledge = mlp.forward_knowledge(input, &TapSelection::All);
+
+        let [pre, active] =
+            ["hidden.1.pre", "hidden.1"].map(|name| match knowledge.taps.get(name).unwrap() {
+                Tap::Vector(vector) => vector.clone(),
+                other => panic!("{} is no vector", other.kind()),
+            });
+        assert!(pre.clone().lower_scalar(0.0).any().into_scalar::<bool>());
+        relu(pre).into_data().assert_eq(&active.into_data(), true);
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(input, [_, channels, height, width]): axis 2")]
+    fn images_of_another_size_are_refused() {
+        let device = Device::default();
+        let mlp = MlpConfig::new(vec![6], [1, 3, 5], 10).init(&device);
+        mlp.forward(Tensor::zeros([1, 1, 5, 3], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "should have at least one width, as in `mlp-64-32`")]
+    fn there_is_a_hidden_layer() {
+        MlpConfig::new(vec![], [1, 3, 5], 10).init(&Device::default());
+    }
+}

@@ -1,0 +1,214 @@
+/// What a network consists of, layer by layer, known without building it.
+///
+/// The layers that have parameters, in the order and under the names of the module tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The layers.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The path in the module tree, such as `layer1.0.conv2`.
+    pub name: String,
+    /// What it computes.
+    pub kind: LayerKind,
+    /// The shape of what it returns for one sample: `[channels, height, width]` or `[features]`.
+    pub output: Vec<usize>,
+}
+
+/// What a [`Layer`] computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// A square convolution without bias.
+    Convolution {
+        /// Channels that go in and come out.
+        channels: [usize; 2],
+        /// Height and width of the kernel.
+        kernel: usize,
+    },
+    /// Batch normalization with scale and offset.
+    Norm {
+        /// Channels that go in and come out.
+        channels: usize,
+    },
+    /// A matrix and a bias.
+    Linear {
+        /// Features that go in and come out.
+        features: [usize; 2],
+    },
+}
+
+impl Layer {
+    /// The number of parameters that training can change.
+    pub fn parameters(&self) -> usize {
+        match self.kind {
+            LayerKind::Convolution {
+                channels: [inputs, outputs],
+                kernel,
+            } => inputs * outputs * kernel * kernel,
+            LayerKind::Norm { channels } => 2 * channels,
+            LayerKind::Linear {
+                features: [inputs, outputs],
+            } => inputs * outputs + outputs,
+        }
+    }
+
+    /// The multiplications, each with its addition, for one sample.
+    ///
+    /// As the literature counts them: those of convolutions and matrices. Biases and norms are
+    /// not counted.
+    pub fn multiply_adds(&self) -> usize {
+        match self.kind {
+            LayerKind::Convolution {
+                channels: [inputs, _],
+                kernel,
+            } => self.output.iter().product::<usize>() * inputs * kernel * kernel,
+            LayerKind::Norm { .. } => 0,
+            LayerKind::Linear {
+                features: [inputs, outputs],
+            } => inputs * outputs,
+        }
+    }
+}
+
+impl Plan {
+    /// The number of parameters that training can change.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(Layer::parameters).sum()
+    }
+
+    /// The multiplications, each with its addition, for one sample: see [`Layer::multiply_adds`].
+    pub fn multiply_adds(&self) -> usize {
+        self.layers.iter().map(Layer::multiply_adds).sum()
+    }
+
+    /// Add a convolution with a padding of half its kernel, and return the shape after it.
+    pub(crate) fn convolution(
+        &mut self,
+        name: impl Into<String>,
+        [inputs, height, width]: [usize; 3],
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> [usize; 3] {
+        let output = [outputs, height.div_ceil(stride), width.div_ceil(stride)];
+        let kind = LayerKind::Convolution {
+            channels: [inputs, outputs],
+            kernel,
+        };
+        self.add(name, kind, &output);
+        output
+    }
+
+    /// Add a normalization, which leaves the shape as it is.
+    pub(crate) fn norm(&mut self, name: impl Into<String>, shape: [usize; 3]) {
+        let [channels, ..] = shape;
+        self.add(name, LayerKind::Norm { channels }, &shape);
+    }
+
+    /// Add a linear layer.
+    pub(crate) fn linear(&mut self, name: impl Into<String>, features: [usize; 2]) {
+        self.add(name, LayerKind::Linear { features }, &features[1..]);
+    }
+
+    fn add(&mut self, name: impl Into<String>, kind: LayerKind, output: &[usize]) {
+        self.layers.push(Layer {
+            name: name.into(),
+            kind,
+            output: output.to_vec(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+    use burn::tensor::Device;
+    use burn_distill_core::{known_taps, parameter_count, tensors};
+
+    fn plan(name: &str, input: [usize; 3], classes: usize) -> Plan {
+        let config = NetworkConfig::by_name(name).unwrap();
+        config.plan(input, classes).unwrap()
+    }
+
+    #[test]
+    fn it_lists_the_layers_of_the_network_in_order() {
+        for name in crate::catalogue().iter().map(|entry| entry.example) {
+            let config = NetworkConfig::by_name(name).unwrap();
+            let (input, classes) = ([3, 12, 10], 7);
+            let network = config.init(input, classes, &Device::default()).unwrap();
+            let plan = config.plan(input, classes).unwrap();
+
+            let mut found = Vec::new();
+            for (path, _) in tensors(&network) {
+                let (layer, _) = path.rsplit_once('.').unwrap();
+                if found.last().is_none_or(|last| last != layer) {
+                    found.push(layer.to_string());
+                }
+            }
+            let planned: Vec<_> = plan.layers.iter().map(|layer| &layer.name).collect();
+            assert_eq!(planned, found.iter().collect::<Vec<_>>(), "{name}");
+            assert_eq!(plan.parameters(), parameter_count(&network), "{name}");
+        }
+    }
+
+    #[test]
+    fn its_shapes_are_those_of_the_taps() {
+        // Uneven on purpose: strides round up.
+        let input = [3, 13, 9];
+        for (name, layers) in [
+            ("mlp-6-5", ["hidden.0", "hidden.1"].as_slice()),
+            (
+                "resnet14",
+                &["conv1", "layer1.1.bn2", "layer2.1.bn2", "layer3.1.bn2"],
+            ),
+            (
+                "wrn-16-2",
+                &[
+                    "conv1",
+                    "block1.layer.1.conv2",
+                    "block2.layer.1.conv2",
+                    "bn1",
+                ],
+            ),
+            ("convnet-4-6-8", &["layer.0.bn", "layer.1.bn", "layer.2.bn"]),
+        ] {
+            let config = NetworkConfig::by_name(name).unwrap();
+            let network = config.init(input, 5, &Device::default()).unwrap();
+            let taps = known_taps(&network);
+            let plan = config.plan(input, 5).unwrap();
+
+            let tapped: Vec<_> = taps
+                .iter()
+                .filter(|(tap, _)| !tap.ends_with(".pre") && *tap != "pool")
+                .map(|(_, tap)| tap.shape().as_slice()[1..].to_vec())
+                .collect();
+            let planned: Vec<_> = layers
+                .iter()
+                .map(|name| {
+                    let layer = plan.layers.iter().find(|layer| layer.name == *name);
+                    layer.unwrap().output.clone()
+                })
+                .collect();
+            assert_eq!(planned, tapped, "{name}");
+        }
+    }
+
+    #[test]
+    fn multiply_adds_agree_with_the_count_by_hand() {
+        // resnet20 for ten classes. Stem 442 368; stages 14 155 776, 12 976 128 and 12 976 128;
+        // two shortcuts of 131 072; classifier 640. The literature rounds it to 41 M.
+        assert_eq!(
+            plan("resnet20", [3, 32, 32], 10).multiply_adds(),
+            40_813_184
+        );
+        // 64 · 16 + 16 · 10
+        assert_eq!(plan("mlp-16", [1, 8, 8], 10).multiply_adds(), 1_184);
+        // 8² · 4 · 9 at full size, 4² · 4 · 8 · 9 at half, 8 · 10
+        assert_eq!(plan("convnet-4-8", [1, 8, 8], 10).multiply_adds(), 6_992);
+    }
+}

@@ -1,0 +1,30 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+#[doc(inline)]
+pub use burn_distill_architecture as architecture;
+#[doc(inline)]
+pub use burn_distill_core as core;
+#[doc(inline)]
+pub use burn_distill_data as data;
+#[doc(inline)]
+pub use burn_distill_response as response;
+#[doc(inline)]
+pub use burn_distill_strategy as strategy;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::core::{
+        Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge, Network,
+        NoTeacher, Objective, Response, Tap, TapRecorder, TapSelection, Taps, Targets, Teacher,
+        Terms, Wanted, WeightSchedule,
+    };
+    pub use crate::response::{
+        LogitLoss, LogitMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig,
+        SoftTargetLossConfig,
+    };
+    pub use crate::strategy::{
+        Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig, Predictions,
+        RateShape, Training,
+    };
+}

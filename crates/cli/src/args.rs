@@ -1,0 +1,140 @@
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Distil a big network into a small one.
+#[derive(Parser, Debug)]
+#[command(name = "burn-distill", version, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Args {
+    pub fn log_level(&self) -> log::LevelFilter {
+        match self.verbose {
+            0 => log::LevelFilter::Warn,
+            1 => log::LevelFilter::Info,
+            _ => log::LevelFilter::Debug,
+        }
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a recipe: train the teacher, the student alone, and the student taught; compare them.
+    Run(RunArgs),
+    /// List what recipes may name.
+    List(ListArgs),
+    /// Show a model: its taps with their shapes, its parameters and its cost.
+    Inspect(InspectArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    /// The recipe, a TOML file.
+    pub recipe: PathBuf,
+    /// Where tensors live: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, as built in.
+    #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Run this seed only, instead of the recipe's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The folder of the run. Default: runs/<name of the recipe>, with a number if that is taken.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// The folder of the data sets. Default: the user's cache, where they are downloaded to.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Go on with a run that was stopped: the one in --out, or the latest of the recipe.
+    #[arg(long)]
+    pub resume: bool,
+    /// Change a value of the recipe: --set student.training.epochs=5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub progress: ProgressMode,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// The dashboard on a terminal, lines elsewhere.
+    Auto,
+    /// Burn's dashboard.
+    Dashboard,
+    /// A bar per training.
+    Bar,
+    /// A few lines per training.
+    Lines,
+    /// Nothing.
+    None,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ListArgs {
+    /// What to list.
+    #[arg(value_enum)]
+    pub what: Catalogue,
+    /// As JSON: an array of objects with name, kind, aliases and reference.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum Catalogue {
+    /// Networks that a teacher or student can be.
+    Models,
+    /// Terms that a loss can have.
+    Losses,
+    /// Ways in which a student can be taught.
+    Strategies,
+    /// Data that is known by name.
+    Datasets,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct InspectArgs {
+    /// The name of the model: see `list models`.
+    pub model: String,
+    /// The shape of an image: channels, height and width.
+    #[arg(long, default_value = "3x32x32", value_parser = shape)]
+    pub input: [usize; 3],
+    /// The number of classes.
+    #[arg(long, default_value_t = 10)]
+    pub classes: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn shape(text: &str) -> Result<[usize; 3], String> {
+    let parsed: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
+    parsed
+        .and_then(|sizes| sizes.try_into().ok())
+        .ok_or_else(|| "expected channels x height x width, such as 3x32x32".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_have_three_parts() {
+        assert_eq!(shape("1x8x8"), Ok([1, 8, 8]));
+        for wrong in ["8x8", "1x8x8x8", "1xax8", ""] {
+            assert!(
+                shape(wrong).unwrap_err().contains("such as 3x32x32"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

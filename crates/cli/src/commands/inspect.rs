@@ -1,0 +1,107 @@
+use crate::args::InspectArgs;
+use anyhow::Result;
+use burn::tensor::Device;
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::core::{known_taps, parameter_count};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Inspection {
+    model: String,
+    input: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    multiply_adds: usize,
+    taps: Vec<TapShape>,
+}
+
+#[derive(Serialize)]
+struct TapShape {
+    name: String,
+    kind: &'static str,
+    /// For one sample.
+    shape: Vec<usize>,
+}
+
+/// Print the taps, parameters and cost of a model.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let config = NetworkConfig::by_name(&args.model)?;
+    let network = config.init(args.input, args.classes, &Device::flex())?;
+    let taps = known_taps(&network)
+        .iter()
+        .map(|(name, tap)| TapShape {
+            name: name.to_string(),
+            kind: tap.kind(),
+            shape: tap.shape().as_slice()[1..].to_vec(),
+        })
+        .collect();
+    let inspection = Inspection {
+        model: config.to_string(),
+        input: args.input,
+        classes: args.classes,
+        parameters: parameter_count(&network),
+        multiply_adds: config.multiply_adds(args.input, args.classes)?,
+        taps,
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&inspection)?);
+    } else {
+        print(&inspection);
+    }
+    Ok(())
+}
+
+fn print(inspection: &Inspection) {
+    let by = |shape: &[usize]| {
+        let sizes: Vec<_> = shape.iter().map(usize::to_string).collect();
+        sizes.join("x")
+    };
+    println!(
+        "{} for images of {} and {} classes",
+        inspection.model,
+        by(&inspection.input),
+        inspection.classes
+    );
+    println!("parameters     {:>14}", grouped(inspection.parameters));
+    println!(
+        "multiply-adds  {:>14} per sample\n",
+        grouped(inspection.multiply_adds)
+    );
+
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["tap", "kind", "shape"]);
+    for tap in &inspection.taps {
+        table.add_row([tap.name.as_str(), tap.kind, &by(&tap.shape)]);
+    }
+    if let Some(shapes) = table.column_mut(2) {
+        shapes.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}
+
+/// A number with its digits in groups of three.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        let numbers = [0, 12, 123, 1234, 7_433_860].map(grouped);
+
+        assert_eq!(numbers, ["0", "12", "123", "1 234", "7 433 860"]);
+    }
+}

@@ -1,0 +1,158 @@
+use crate::recipe::{DataRecipe, TrainingRecipe};
+use anyhow::{Context, Result, ensure};
+use burn::data::dataloader::DataLoader;
+use burn::tensor::{Device, Tensor};
+use burn_distill::core::Batch;
+use burn_distill::data::{BatchLoader, DataSource, ImageDataset};
+use burn_distill::strategy::Loaders;
+use std::sync::Arc;
+
+/// Samples per batch where nothing is trained.
+const EVALUATION_BATCH: usize = 256;
+
+/// The data of an experiment, split once for all seeds.
+pub struct Data {
+    recipe: DataRecipe,
+    train: ImageDataset,
+    validation: ImageDataset,
+    test: ImageDataset,
+}
+
+impl Data {
+    /// Load and split the data that a recipe names.
+    pub fn load(recipe: &DataRecipe, source: &DataSource) -> Result<Self> {
+        let published = recipe.name.load(source)?;
+        let seed = recipe.split_seed;
+        let (rest, test) = match published.test {
+            Some(test) => (published.train, test),
+            None => published.train.split(recipe.test, seed)?,
+        };
+        let (mut train, validation) = rest.split(recipe.validation, seed)?;
+        if let Some(samples) = recipe.samples {
+            ensure!(
+                samples <= train.len(),
+                "`data.samples` is {samples}, but there are {} training samples",
+                train.len()
+            );
+            train = train.split(samples, seed)?.1;
+        }
+        for (name, part) in [
+            ("training", &train),
+            ("validation", &validation),
+            ("test", &test),
+        ] {
+            ensure!(
+                !part.is_empty(),
+                "no sample of {} is left for the {name} set",
+                recipe.name
+            );
+        }
+        recipe
+            .augmentation
+            .check(train.shape())
+            .context("data.augmentation")?;
+        Ok(Self {
+            recipe: recipe.clone(),
+            train,
+            validation,
+            test,
+        })
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.train.shape()
+    }
+
+    /// The number of classes.
+    pub fn num_classes(&self) -> usize {
+        self.train.num_classes()
+    }
+
+    /// What the teacher learns from: every training sample with its label.
+    pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> BatchLoader {
+        self.training_loader(self.train.clone(), training, seed)
+    }
+
+    /// What the student is taught on: the samples it may see, of which it knows some labels.
+    pub fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+        let seen = self.seen();
+        let labelled = self.labelled(&seen, seed)?;
+        let loader = self.training_loader(seen, training, seed);
+        Ok(match self.recipe.labels_per_class {
+            Some(_) => loader.labelled(labelled.ids()),
+            None => loader,
+        })
+    }
+
+    /// What the student alone learns from: the samples whose labels it knows, repeated until they
+    /// are as many as the taught student sees, so that both take the same number of steps.
+    pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+        let seen = self.seen();
+        let labelled = self.labelled(&seen, seed)?;
+        let repeated: Vec<_> = labelled
+            .ids()
+            .iter()
+            .copied()
+            .cycle()
+            .take(seen.len())
+            .collect();
+        Ok(self.training_loader(labelled.subset(repeated), training, seed))
+    }
+
+    /// The number of samples with a label that the student knows.
+    pub fn labels(&self, seed: u64) -> Result<usize> {
+        Ok(self.labelled(&self.seen(), seed)?.len())
+    }
+
+    /// The numbers of samples to train, validate and test on, as a student sees them.
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.seen().len(), self.validation.len(), self.test.len()]
+    }
+
+    /// The test set.
+    pub fn test_loader(&self, device: &Device) -> BatchLoader {
+        BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
+    }
+
+    /// The loaders of a training on `train`.
+    pub fn loaders(&self, train: BatchLoader) -> Loaders<Tensor<4>> {
+        Loaders {
+            steps_per_epoch: train.num_batches(),
+            train: Box::new(move |epoch| {
+                Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<Batch<Tensor<4>>>>
+            }),
+            valid: Arc::new(BatchLoader::new(self.validation.clone(), EVALUATION_BATCH)),
+        }
+    }
+
+    /// The samples that the student may see.
+    fn seen(&self) -> ImageDataset {
+        match self.recipe.without_class {
+            Some(class) => self.train.without_class(class),
+            None => self.train.clone(),
+        }
+    }
+
+    /// Of those, the ones whose labels it knows.
+    fn labelled(&self, seen: &ImageDataset, seed: u64) -> Result<ImageDataset> {
+        Ok(match self.recipe.labels_per_class {
+            Some(count) => seen
+                .few_per_class(count, seed)
+                .context("data.labels_per_class")?,
+            None => seen.clone(),
+        })
+    }
+
+    fn training_loader(
+        &self,
+        dataset: ImageDataset,
+        training: &TrainingRecipe,
+        seed: u64,
+    ) -> BatchLoader {
+        BatchLoader::new(dataset, training.batch_size)
+            .shuffle(seed)
+            .augment(self.recipe.augmentation.clone(), seed)
+            .workers(self.recipe.workers)
+    }
+}

@@ -1,0 +1,13 @@
+//! What a recipe says, done: repetitions of teacher, student alone and student taught.
+
+mod data;
+mod folder;
+mod measure;
+mod network;
+mod repetition;
+mod result;
+
+pub use data::Data;
+pub use folder::RunFolder;
+pub use repetition::{Experiment, Progress};
+pub use result::{ExperimentResult, RunInfo};

@@ -1,0 +1,200 @@
+use super::repetition::{Repetition, Trained};
+use crate::commands::grouped;
+use crate::recipe::Recipe;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What an experiment found: the contents of `result.json`.
+#[derive(Serialize)]
+pub struct ExperimentResult {
+    /// The network that teaches.
+    pub teacher: NetworkResult,
+    /// The student, trained on what labels it knows.
+    pub alone: NetworkResult,
+    /// The student, taught by the teacher.
+    pub distilled: NetworkResult,
+    /// Where the numbers come from.
+    #[serde(flatten)]
+    pub info: RunInfo,
+}
+
+/// Where the numbers of a result come from.
+#[derive(Serialize)]
+pub struct RunInfo {
+    /// The recipe with all its defaults and changes.
+    pub recipe: Recipe,
+    /// The seed of each repetition, in the order of `per_seed`.
+    pub seeds: Vec<u64>,
+    /// The numbers of samples to train, validate and test on.
+    pub samples: [usize; 3],
+    /// The number of labels that the student knows.
+    pub labels: usize,
+    /// The version of burn.
+    pub burn: &'static str,
+    /// The version of this program.
+    pub version: &'static str,
+    /// Where tensors lived.
+    pub device: String,
+}
+
+/// One network over all repetitions. Rates are fractions of 1, on the test set, after the last epoch.
+#[derive(Serialize)]
+pub struct NetworkResult {
+    /// How often it is right.
+    pub accuracy: Statistics,
+    /// How often it predicts what its teacher predicts.
+    pub agreement: f64,
+    /// The accuracy on the class that the student has not seen, if there is one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_accuracy: BTreeMap<usize, Statistics>,
+    /// Parameters that training can change.
+    pub parameters: usize,
+    /// The size of the file of its weights.
+    pub bytes: u64,
+    /// The median time of a forward pass of one sample: the median over the repetitions.
+    pub latency_ms: f64,
+    /// How long each training took. Zero: it was loaded.
+    pub seconds: Vec<f64>,
+}
+
+/// A number over all repetitions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Statistics {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation of the sample, `n − 1` in the denominator; zero for one repetition.
+    pub std: f64,
+    /// Each repetition.
+    pub per_seed: Vec<f64>,
+}
+
+impl Statistics {
+    fn of(per_seed: Vec<f64>) -> Self {
+        let count = per_seed.len() as f64;
+        let mean = per_seed.iter().sum::<f64>() / count;
+        let squares = per_seed.iter().map(|value| (value - mean).powi(2));
+        let std = match per_seed.len() {
+            1 => 0.0,
+            _ => (squares.sum::<f64>() / (count - 1.0)).sqrt(),
+        };
+        Self {
+            mean,
+            std,
+            per_seed,
+        }
+    }
+
+    /// In percent.
+    fn percent(&self) -> String {
+        format!("{:.2} ± {:.2}", 100.0 * self.mean, 100.0 * self.std)
+    }
+}
+
+impl ExperimentResult {
+    /// The result of these repetitions.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none.
+    pub fn new(repetitions: &[Repetition], info: RunInfo) -> Self {
+        let watched = info.recipe.data.without_class;
+        let network =
+            |of: fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
+        Self {
+            teacher: network(|repetition| &repetition.teacher),
+            alone: network(|repetition| &repetition.alone),
+            distilled: network(|repetition| &repetition.distilled),
+            info,
+        }
+    }
+
+    /// The table to print.
+    pub fn table(&self) -> String {
+        let recipe = &self.info.recipe;
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        let watched = recipe.data.without_class;
+        let mut header = vec!["".to_string(), "model".into(), "accuracy %".into()];
+        header.extend(watched.map(|class| format!("on class {class} %")));
+        header.extend(["agreement %", "parameters", "bytes", "latency ms"].map(str::to_string));
+        table.set_header(header);
+
+        let (teacher, student) = (&recipe.teacher.model, &recipe.student.model);
+        for (name, model, result) in [
+            ("teacher", teacher, &self.teacher),
+            ("student alone", student, &self.alone),
+            ("distilled", student, &self.distilled),
+        ] {
+            let mut row = vec![
+                name.to_string(),
+                model.to_string(),
+                result.accuracy.percent(),
+            ];
+            row.extend(result.class_accuracy.values().map(Statistics::percent));
+            row.extend([
+                format!("{:.2}", 100.0 * result.agreement),
+                grouped(result.parameters),
+                grouped(result.bytes as usize),
+                format!("{:.3}", result.latency_ms),
+            ]);
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+
+        let [train, _, test] = self.info.samples;
+        let gain = 100.0 * (self.distilled.accuracy.mean - self.alone.accuracy.mean);
+        format!(
+            "{table}\n{test} test samples, last epoch, seeds {:?}; the student sees {train} \
+             training samples and {} labels.\nDistillation changes the student's accuracy by \
+             {gain:+.2} points.",
+            self.info.seeds, self.info.labels
+        )
+    }
+}
+
+impl NetworkResult {
+    fn new(
+        repetitions: &[Repetition],
+        of: fn(&Repetition) -> &Trained,
+        watched: Option<usize>,
+    ) -> Self {
+        let over = |value: &dyn Fn(&Repetition) -> f64| -> Vec<f64> {
+            repetitions.iter().map(value).collect()
+        };
+        let agreement = over(&|r| of(r).predictions.agreement(&r.teacher.predictions));
+        let class_accuracy = watched.into_iter().map(|class| {
+            let accuracy = over(&|r| of(r).predictions.class_accuracy(class));
+            (class, Statistics::of(accuracy))
+        });
+        let mut latency = over(&|r| of(r).cost.latency_ms);
+        latency.sort_by(f64::total_cmp);
+        let cost = of(&repetitions[0]).cost;
+        Self {
+            accuracy: Statistics::of(over(&|r| of(r).predictions.accuracy())),
+            agreement: Statistics::of(agreement).mean,
+            class_accuracy: class_accuracy.collect(),
+            parameters: cost.parameters,
+            bytes: cost.bytes,
+            latency_ms: latency[latency.len() / 2],
+            seconds: over(&|r| of(r).seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        let statistics = Statistics::of(vec![0.9, 0.8, 0.7]);
+
+        assert!((statistics.mean - 0.8).abs() < 1e-12);
+        assert!((statistics.std - 0.1).abs() < 1e-12);
+        assert_eq!(statistics.percent(), "80.00 ± 10.00");
+        assert_eq!(Statistics::of(vec![0.5]).std, 0.0);
+    }
+}

@@ -1,0 +1,158 @@
+use super::configure::{configure, unknown};
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
+use burn_distill::response::{
+    self, LogitLoss, LogitMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig,
+    SoftTargetLossConfig,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// One term of the loss of a recipe.
+#[derive(Clone)]
+pub struct Loss {
+    /// The name of the term.
+    pub name: String,
+    /// What computes it.
+    pub objective: DynObjective,
+}
+
+/// Every loss that a recipe may name.
+pub fn catalogue() -> impl Iterator<Item = &'static CatalogueEntry> {
+    [&Hard::CATALOGUE].into_iter().chain(response::catalogue())
+}
+
+impl Loss {
+    /// The term that a `[[loss]]` table describes: its kind, its name and weight, and the fields of
+    /// the configuration of that kind.
+    pub fn new(table: &Table) -> Result<Self> {
+        let mut table = table.clone();
+        let Some(Value::String(kind)) = table.remove("kind") else {
+            let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
+            bail!("`kind` is missing; it is one of {}", kinds.join(", "));
+        };
+        let Some(entry) = catalogue().find(|loss| loss.is_called(&kind)) else {
+            return Err(unknown(&kind, catalogue().map(|loss| loss.name)))
+                .context("no loss of this kind");
+        };
+        Self::of_kind(entry.name, table).with_context(|| format!("in the loss `{kind}`"))
+    }
+
+    fn of_kind(kind: &'static str, mut table: Table) -> Result<Self> {
+        let weight: WeightSchedule = match table.remove("weight") {
+            Some(weight) => weight.try_into().context(
+                "`weight` is a number or a schedule, \
+                 such as { kind = \"linear\", from = 0.0, to = 1.0, epochs = 20 }",
+            )?,
+            None => 1.0.into(),
+        };
+        let name = match table.remove("name") {
+            Some(Value::String(name)) => Some(name),
+            Some(other) => bail!("`name` is a string, not {}", other.type_str()),
+            None => None,
+        };
+        if let Some(temperature) = table.get("temperature") {
+            let degrees = temperature
+                .as_float()
+                .or(temperature.as_integer().map(|t| t as f64));
+            ensure!(
+                degrees.is_none_or(|t| t > 0.0 && t.is_finite()),
+                "`temperature` should be above 0, but is {temperature}"
+            );
+        }
+        let loss = Description {
+            table,
+            name,
+            weight,
+        };
+        match kind {
+            Hard::TERM => loss.hard(),
+            "soft-target" => loss.response(SoftTargetLossConfig::new(), |c| c.init()),
+            "logit-matching" => loss.response(LogitMatchingLossConfig::new(), |c| c.init()),
+            "soft-cross-entropy" => loss.response(SoftCrossEntropyLossConfig::new(), |c| c.init()),
+            _ => bail!("the kind `{kind}` is in the catalogue but cannot be built"),
+        }
+    }
+}
+
+/// What a table says besides the kind.
+struct Description {
+    table: Table,
+    name: Option<String>,
+    weight: WeightSchedule,
+}
+
+impl Description {
+    fn hard(self) -> Result<Loss> {
+        ensure!(
+            self.name.is_none(),
+            "the term of the targets has no other name"
+        );
+        match self.table.keys().next() {
+            Some(key) => Err(unknown(key, ["kind", "weight"].into_iter())),
+            None => Ok(Loss {
+                name: Hard::TERM.into(),
+                objective: DynObjective::new(Hard::new(self.weight)),
+            }),
+        }
+    }
+
+    fn response<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: LogitLoss,
+    {
+        let loss = init(&configure(&default, &self.table)?);
+        let name = self.name.unwrap_or_else(|| loss.name().into());
+        let objective = ResponseObjective::new(loss, self.weight).with_name(name.clone());
+        Ok(Loss {
+            name,
+            objective: DynObjective::new(objective),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(text: &str) -> Result<Loss> {
+        Loss::new(&text.parse().unwrap())
+    }
+
+    fn error(text: &str) -> String {
+        format!("{:#}", loss(text).err().unwrap())
+    }
+
+    #[test]
+    fn every_loss_of_the_catalogue_can_be_built_by_each_of_its_names() {
+        for entry in catalogue() {
+            for name in [&[entry.name], entry.aliases].concat() {
+                assert_eq!(loss(&format!("kind = '{name}'")).unwrap().name, entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_term_may_have_a_name_of_its_own() {
+        let named = loss("kind = 'kd'\nname = 'warm'\ntemperature = 8").unwrap();
+
+        assert_eq!(named.name, "warm");
+        assert!(
+            named.objective.to_string().contains("temperature: 8"),
+            "{}",
+            named.objective
+        );
+    }
+
+    #[test]
+    fn errors_say_what_to_write_instead() {
+        assert!(error("weight = 1").contains("`kind` is missing; it is one of hard, soft-target"));
+        assert!(error("kind = 'soft-targt'").contains("did you mean `soft-target`?"));
+        assert!(error("kind = 'kd'\ntemperatur = 2").contains("did you mean `temperature`?"));
+        assert!(error("kind = 'kd'\ntemperature = 0").contains("should be above 0, but is 0"));
+        assert!(error("kind = 'kd'\nweight = 'much'").contains("`weight` is a number or"));
+        assert!(error("kind = 'hard'\ntemperature = 2").contains("unknown key `temperature`"));
+    }
+}

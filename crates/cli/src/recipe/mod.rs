@@ -1,0 +1,13 @@
+//! An experiment as a TOML file: what it may say, how it is read, and what its names mean.
+//!
+//! Nothing here trains: a recipe is checked and written out before the data is touched.
+
+mod configure;
+mod loss;
+mod overrides;
+mod read;
+mod types;
+
+pub use loss::{Loss, catalogue as losses};
+pub use read::read;
+pub use types::*;

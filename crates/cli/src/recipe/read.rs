@@ -1,0 +1,241 @@
+use super::{Loss, Recipe, overrides};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use burn_distill::core::nearest;
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use toml::Table;
+
+/// Read a recipe, change it as the command line says, and check it.
+///
+/// Paths in a recipe are relative to its file.
+pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
+    let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    let in_file = |error: toml::de::Error| with_hint(error).context(path.display().to_string());
+
+    // Typed before anything is changed: its errors then name line and column of the file.
+    toml::from_str::<Recipe>(&text).map_err(in_file)?;
+    let mut table: Table = toml::from_str(&text).map_err(in_file)?;
+    for assignment in overridden {
+        overrides::apply(&mut table, assignment)?;
+    }
+    let mut recipe: Recipe = table
+        .try_into()
+        .map_err(|error| with_hint(error).context("after the changes of --set"))?;
+
+    check(&recipe).with_context(|| path.display().to_string())?;
+    if let Some(weights) = &mut recipe.teacher.weights
+        && let Some(folder) = path.parent()
+    {
+        *weights = folder.join(&weights);
+    }
+    Ok(recipe)
+}
+
+/// What the types do not say.
+fn check(recipe: &Recipe) -> Result<()> {
+    ensure!(
+        !recipe.seeds.is_empty(),
+        "`seeds` is empty: give at least one"
+    );
+    let distinct: HashSet<_> = recipe.seeds.iter().collect();
+    ensure!(
+        distinct.len() == recipe.seeds.len(),
+        "`seeds` holds a seed twice"
+    );
+
+    let name = &recipe.name;
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    ensure!(
+        name.chars().all(plain) && name.starts_with(char::is_alphanumeric),
+        "`name` names a folder, so it should be of letters, digits, `-`, `_` and `.`, \
+         but is `{name}`"
+    );
+    for (key, part) in [
+        ("test", recipe.data.test),
+        ("validation", recipe.data.validation),
+    ] {
+        ensure!(
+            part > 0.0 && part < 1.0,
+            "`data.{key}` should be between 0 and 1, but is {part}"
+        );
+    }
+    for (role, training) in [
+        ("teacher", &recipe.teacher.training),
+        ("student", &recipe.student.training),
+    ] {
+        let place = format!("{role}.training");
+        ensure!(
+            training.epochs > 0,
+            "`{place}.epochs` should be at least 1, but is 0"
+        );
+        ensure!(
+            training.batch_size > 0,
+            "`{place}.batch_size` should be at least 1, but is 0"
+        );
+        let peak = training.learning_rate.peak;
+        ensure!(
+            peak > 0.0 && peak.is_finite(),
+            "`{place}.learning_rate.peak` should be above 0, but is {peak}"
+        );
+    }
+    let classes = recipe.data.name.info().classes.len();
+    if let Some(class) = recipe.data.without_class {
+        ensure!(
+            class < classes,
+            "`data.without_class` should be below {classes}, but is {class}"
+        );
+    }
+
+    ensure!(
+        !recipe.losses.is_empty(),
+        "`loss` is empty: give at least one [[loss]]"
+    );
+    let mut names = HashSet::new();
+    for (index, table) in recipe.losses.iter().enumerate() {
+        let loss = Loss::new(table).with_context(|| format!("[[loss]] number {}", index + 1))?;
+        if !names.insert(loss.name.clone()) {
+            bail!(
+                "two losses are named `{}`: give one of them a `name`",
+                loss.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The error of the parser, with the nearest name if it is about an unknown one.
+fn with_hint(error: toml::de::Error) -> anyhow::Error {
+    // serde says: unknown field `a`, expected one of `b`, `c`
+    let quoted: Vec<_> = error.message().split('`').skip(1).step_by(2).collect();
+    let hint = match (error.message().starts_with("unknown"), quoted.as_slice()) {
+        (true, [unknown, known @ ..]) => nearest(unknown, known.iter().copied()),
+        _ => None,
+    };
+    match hint {
+        Some(name) => anyhow!("{}did you mean `{name}`?", error),
+        None => anyhow!("{}", error.to_string().trim_end()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIPE: &str = r#"
+        name = "test"
+        [data]
+        name = "digits"
+        [teacher]
+        model = "mlp-16"
+        training = { epochs = 2 }
+        [student]
+        model = "mlp-8"
+        training = { epochs = 3, learning_rate = { peak = 0.1 } }
+        [[loss]]
+        kind = "soft-target"
+    "#;
+
+    fn recipe(text: &str, overridden: &[&str]) -> Result<Recipe> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        fs::write(&path, text).unwrap();
+        let overridden: Vec<_> = overridden.iter().map(|text| text.to_string()).collect();
+        read(&path, &overridden)
+    }
+
+    fn error(text: &str, overridden: &[&str]) -> String {
+        format!("{:#}", recipe(text, overridden).unwrap_err())
+    }
+
+    #[test]
+    fn a_short_recipe_has_defaults() {
+        let recipe = recipe(RECIPE, &[]).unwrap();
+
+        assert_eq!(recipe.seeds, [0]);
+        assert_eq!(recipe.student.training.batch_size, 64);
+        assert_eq!(recipe.student.training.learning_rate.peak, 0.1);
+    }
+
+    #[test]
+    fn a_recipe_is_written_as_it_is_read() {
+        let original = recipe(RECIPE, &["data.labels_per_class=3"]).unwrap();
+
+        let text = toml::to_string(&original).unwrap();
+        assert_eq!(recipe(&text, &[]).unwrap(), original);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_with_its_line_and_the_nearest() {
+        let error = error(&RECIPE.replace("epochs = 3", "epoch = 3"), &[]);
+
+        assert!(error.contains("line 10"), "{error}");
+        assert!(error.contains("unknown field `epoch`"), "{error}");
+        assert!(error.contains("did you mean `epochs`?"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_change_is_refused_with_the_nearest() {
+        let error = error(RECIPE, &["student.training.epoch=1"]);
+
+        assert!(error.contains("after the changes of --set"), "{error}");
+        assert!(error.contains("did you mean `epochs`?"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (change, message) in [
+            (
+                "student.training.epochs=0",
+                "`student.training.epochs` should be at least 1",
+            ),
+            (
+                "data.validation=1.5",
+                "`data.validation` should be between 0 and 1, but is 1.5",
+            ),
+            (
+                "data.without_class=10",
+                "`data.without_class` should be below 10, but is 10",
+            ),
+            ("seeds=[]", "`seeds` is empty"),
+            ("seeds=[1, 1]", "`seeds` holds a seed twice"),
+            ("name='../x'", "`name` names a folder"),
+            (
+                "teacher.training.learning_rate.peak=-1",
+                "should be above 0, but is -1",
+            ),
+            ("student.model=resnt20", "did you mean `resnet20`?"),
+            ("data.name=digit", "did you mean `digits`?"),
+            ("loss.0.kind=sft-target", "did you mean `soft-target`?"),
+        ] {
+            let error = error(RECIPE, &[change]);
+            assert!(error.contains(message), "{change}: {error}");
+        }
+    }
+
+    #[test]
+    fn two_terms_of_one_name_are_refused() {
+        let twice = format!("{RECIPE}\n[[loss]]\nkind = 'kd'");
+
+        assert!(error(&twice, &[]).contains("two losses are named `soft-target`"));
+    }
+
+    #[test]
+    fn weights_are_relative_to_the_recipe() {
+        let recipe = recipe(RECIPE, &["teacher.weights=teacher.bpk"]).unwrap();
+
+        let weights = recipe.teacher.weights.unwrap();
+        assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
+    }
+
+    #[test]
+    fn the_recipes_of_the_examples_are_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes");
+        let mut found = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            read(&entry.unwrap().path(), &[]).unwrap();
+            found += 1;
+        }
+        assert!(found >= 4);
+    }
+}

@@ -1,0 +1,120 @@
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::data::{Augmentation, DatasetName};
+use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A teacher, a student, the data they learn from and what the student is trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The name of the experiment, and of the folder of its runs.
+    pub name: String,
+    /// What it shows, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// One independent repetition each: teacher, student alone and student taught.
+    #[serde(default = "seeds")]
+    pub seeds: Vec<u64>,
+    /// The data.
+    pub data: DataRecipe,
+    /// The network that teaches.
+    pub teacher: TeacherRecipe,
+    /// The network that learns.
+    pub student: StudentRecipe,
+    /// The terms of the loss that the student is taught with.
+    #[serde(rename = "loss")]
+    pub losses: Vec<toml::Table>,
+}
+
+/// The data of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// The data set.
+    pub name: DatasetName,
+    /// The part held out for testing, of data that has no published test set.
+    #[serde(default = "test")]
+    pub test: f64,
+    /// The part of the rest held out for validation.
+    #[serde(default = "validation")]
+    pub validation: f64,
+    /// Decides both splits, which are the same for every seed.
+    #[serde(default)]
+    pub split_seed: u64,
+    /// Use this many of the training samples only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// The student knows the labels of this many samples per class, chosen by the seed; of all
+    /// samples if not given. The teacher knows all labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_per_class: Option<usize>,
+    /// The student sees no sample of this class. The teacher sees all classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_class: Option<usize>,
+    /// Random changes to the training images.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Threads that prepare batches.
+    #[serde(default)]
+    pub workers: usize,
+}
+
+/// The network that teaches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherRecipe {
+    /// The network.
+    pub model: NetworkConfig,
+    /// Its weights, as an earlier run left them. It is trained if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// How it is trained.
+    pub training: TrainingRecipe,
+}
+
+/// The network that learns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudentRecipe {
+    /// The network.
+    pub model: NetworkConfig,
+    /// How it is trained, alone and taught.
+    pub training: TrainingRecipe,
+}
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecipe {
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Samples per step.
+    #[serde(default = "batch_size")]
+    pub batch_size: usize,
+    /// Stop when the validation accuracy has not improved for this many epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// The optimizer.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    #[serde(default)]
+    pub learning_rate: LearningRateConfig,
+}
+
+fn seeds() -> Vec<u64> {
+    vec![0]
+}
+
+fn test() -> f64 {
+    0.25
+}
+
+fn validation() -> f64 {
+    0.1
+}
+
+fn batch_size() -> usize {
+    64
+}

@@ -1,0 +1,53 @@
+use serde::{Deserialize, Serialize};
+
+/// Where the training stands. Kept on the host, stamped into every [`Batch`](crate::Batch) by the
+/// loader: it is known from the epoch and the batch alone, so it survives a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The current epoch, counted from 1.
+    pub epoch: usize,
+    /// The batch within the epoch, counted from 0.
+    pub batch: usize,
+    /// The number of batches in an epoch, at least 1.
+    pub batches: usize,
+}
+
+impl Clock {
+    /// The first batch of the first epoch.
+    pub fn start() -> Self {
+        Self {
+            epoch: 1,
+            batch: 0,
+            batches: 1,
+        }
+    }
+
+    /// Batches seen before this one, over all epochs.
+    pub fn step(&self) -> usize {
+        (self.epoch - 1) * self.batches + self.batch
+    }
+
+    /// Epochs that have passed, fractions included: 0 at the first batch.
+    pub fn elapsed(&self) -> f64 {
+        (self.epoch - 1) as f64 + self.batch as f64 / self.batches as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_across_epochs() {
+        let clock = Clock {
+            epoch: 3,
+            batch: 5,
+            batches: 10,
+        };
+
+        assert_eq!(clock.step(), 25);
+        assert_eq!(clock.elapsed(), 2.5);
+        assert_eq!(Clock::start().step(), 0);
+        assert_eq!(Clock::start().elapsed(), 0.0);
+    }
+}

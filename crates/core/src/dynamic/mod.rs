@@ -1,0 +1,12 @@
+//! Networks and objectives whose type is known at run time only.
+//!
+//! burn's `Module` has generic methods, so it cannot be a trait object. [`Dynamic`] bridges it:
+//! visitors and mappers cross the boundary by rank, one method each for ranks 1 to 6.
+
+mod erased;
+mod network;
+mod objective;
+
+pub use erased::Dynamic;
+pub use network::*;
+pub use objective::*;

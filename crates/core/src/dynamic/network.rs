@@ -1,0 +1,147 @@
+use super::erased::{Dynamic, ErasedModule, Slot};
+use crate::{Input, Network, Response, TapRecorder};
+use burn::tensor::Device;
+
+/// A network of a type known at run time only, for inputs of type `I`.
+///
+/// It is a module like the one inside: same parameters under the same paths, same records.
+pub type DynNetwork<I> = Dynamic<dyn ErasedNetwork<I>>;
+
+/// The object-safe half of a [`Network`].
+pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
+    /// [`Network::forward_tapped`]
+    fn forward_tapped_erased(&self, input: I, taps: &mut TapRecorder) -> Response;
+    /// [`Network::example`]
+    fn example_erased(&self, samples: usize, device: &Device) -> I;
+    /// `Clone`
+    fn clone_erased(&self) -> Box<dyn ErasedNetwork<I>>;
+}
+
+impl<N: Network> ErasedNetwork<N::Input> for Slot<N> {
+    fn forward_tapped_erased(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        self.module().forward_tapped(input, taps)
+    }
+
+    fn example_erased(&self, samples: usize, device: &Device) -> N::Input {
+        self.module().example(samples, device)
+    }
+
+    fn clone_erased(&self) -> Box<dyn ErasedNetwork<N::Input>> {
+        Box::new(self.clone())
+    }
+}
+
+impl<I: Input> Clone for Box<dyn ErasedNetwork<I>> {
+    fn clone(&self) -> Self {
+        (**self).clone_erased()
+    }
+}
+
+impl<I: Input> DynNetwork<I> {
+    /// Forget the type of a network.
+    pub fn new(network: impl Network<Input = I>) -> Self {
+        Self(Box::new(Slot::new(network)))
+    }
+}
+
+impl<I: Input> Network for DynNetwork<I> {
+    type Input = I;
+
+    fn forward_tapped(&self, input: I, taps: &mut TapRecorder) -> Response {
+        self.0.forward_tapped_erased(input, taps)
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> I {
+        self.0.example_erased(samples, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Tap, TapSelection, known_taps, parameter_count, tensors};
+    use burn::module::{Module, Param};
+    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use burn::tensor::{Distribution, Int, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Net {
+        linear: Linear,
+        norm: BatchNorm,
+        table: Param<Tensor<3, Int>>,
+    }
+
+    impl Network for Net {
+        type Input = Tensor<2>;
+
+        fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+            let hidden = self.linear.forward(input);
+            taps.offer("hidden", || Tap::Vector(hidden.clone()));
+            Response::Classes(self.norm.forward(hidden))
+        }
+
+        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+            Tensor::zeros([samples, 3], device)
+        }
+    }
+
+    fn net(device: &Device) -> Net {
+        let table = Tensor::from_data([[[1, 2]]], device);
+        Net {
+            linear: LinearConfig::new(3, 4).init(device),
+            norm: BatchNormConfig::new(4).init(device),
+            table: Param::initialized(burn::module::ParamId::new(), table),
+        }
+    }
+
+    #[test]
+    fn it_is_the_network_inside() {
+        let device = Device::default();
+        let plain = net(&device);
+        let dynamic = DynNetwork::new(plain.clone());
+
+        let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
+        let wanted = TapSelection::named(["hidden"]);
+        let [a, b] = [
+            plain.forward_knowledge(input.clone(), &wanted),
+            dynamic.forward_knowledge(input, &wanted),
+        ]
+        .map(|knowledge| knowledge.response.classes().unwrap().to_data());
+
+        a.assert_eq(&b, true);
+        assert_eq!(tensors(&dynamic), tensors(&plain));
+        assert_eq!(parameter_count(&dynamic), 24);
+        assert_eq!(known_taps(&dynamic).len(), 1);
+        assert_eq!(dynamic.to_string(), plain.to_string());
+    }
+
+    #[test]
+    fn records_go_in_and_out() {
+        let device = Device::default();
+        let plain = net(&device);
+        let dynamic = DynNetwork::new(net(&device));
+
+        let dynamic = dynamic.load_record(plain.clone().into_record());
+        assert_eq!(tensors(&dynamic), tensors(&plain));
+
+        let back = net(&device).load_record(dynamic.into_record());
+        assert_eq!(tensors(&back), tensors(&plain));
+    }
+
+    #[test]
+    fn it_trains_and_stops_training() {
+        let device = Device::default().autodiff();
+        let dynamic = DynNetwork::new(net(&device));
+        let input = Tensor::<2>::random([5, 3], Distribution::Default, &device);
+
+        let forward = |network: &DynNetwork<Tensor<2>>, input| {
+            network.forward(input).classes().unwrap().clone()
+        };
+        let output = forward(&dynamic, input.clone());
+        let grads = burn::optim::GradientsParams::from_grads(output.sum().backward(), &dynamic);
+        assert!(!grads.is_empty());
+
+        let valid = dynamic.valid();
+        assert!(!forward(&valid, input.without_autodiff()).is_autodiff());
+    }
+}

@@ -1,0 +1,133 @@
+use crate::Taps;
+use burn::tensor::{Bool, Tensor};
+
+/// What one forward pass exposes: the response, and the taps that were asked for.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    /// The output of the network.
+    pub response: Response,
+    /// The intermediate results that were wanted, by name.
+    pub taps: Taps,
+}
+
+/// The output of a network.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Response {
+    /// Class logits. Shape: `[batch_size, num_classes]`.
+    Classes(Tensor<2>),
+    /// Logits of a sequence.
+    Tokens {
+        /// Shape: `[batch_size, length, vocabulary]`.
+        logits: Tensor<3>,
+        /// True for the tokens that count. Shape: `[batch_size, length]`.
+        mask: Tensor<2, Bool>,
+    },
+    /// Dense maps, such as heat maps. Shape: `[batch_size, channels, height, width]`.
+    Maps(Tensor<4>),
+    /// A detector's proposals.
+    Boxes {
+        /// Class logits, background included. Shape: `[proposals, num_classes]`.
+        logits: Tensor<2>,
+        /// Encoded box regression. Shape: `[proposals, 4]`.
+        deltas: Tensor<2>,
+    },
+}
+
+/// The rows of a response that each hold one distribution, and which of them count.
+///
+/// See [`Response::rows`].
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// One row of logits per distribution. Shape: `[rows, num_classes]`.
+    pub logits: Tensor<2>,
+    /// True for the rows that count; `None` when all do. Shape: `[rows]`.
+    pub mask: Option<Tensor<1, Bool>>,
+}
+
+impl Response {
+    /// The logits as rows of one distribution each: samples for classes, tokens for sequences,
+    /// proposals for boxes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the response is a dense map, which holds no distributions over classes.
+    pub fn rows(&self) -> Rows {
+        match self {
+            Self::Classes(logits) => Rows::all(logits.clone()),
+            Self::Tokens { logits, mask } => Rows {
+                logits: logits.clone().flatten(0, 1),
+                mask: Some(mask.clone().flatten(0, 1)),
+            },
+            Self::Boxes { logits, .. } => Rows::all(logits.clone()),
+            Self::Maps(maps) => panic!(
+                "A response of maps {:?} has no rows of logits: use an objective for maps.",
+                maps.dims()
+            ),
+        }
+    }
+
+    /// The class logits, if that is what the response is. Shape: `[batch_size, num_classes]`.
+    pub fn classes(&self) -> Option<&Tensor<2>> {
+        match self {
+            Self::Classes(logits) => Some(logits),
+            _ => None,
+        }
+    }
+
+    /// The same values as constants, off the autodiff graph.
+    pub fn without_autodiff(self) -> Self {
+        match self {
+            Self::Classes(logits) => Self::Classes(logits.without_autodiff()),
+            Self::Tokens { logits, mask } => Self::Tokens {
+                logits: logits.without_autodiff(),
+                mask: mask.without_autodiff(),
+            },
+            Self::Maps(maps) => Self::Maps(maps.without_autodiff()),
+            Self::Boxes { logits, deltas } => Self::Boxes {
+                logits: logits.without_autodiff(),
+                deltas: deltas.without_autodiff(),
+            },
+        }
+    }
+}
+
+impl Rows {
+    fn all(logits: Tensor<2>) -> Self {
+        Self { logits, mask: None }
+    }
+}
+
+impl From<Tensor<2>> for Response {
+    fn from(logits: Tensor<2>) -> Self {
+        Self::Classes(logits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn tokens_become_rows_with_their_mask() {
+        let device = Device::default();
+        let response = Response::Tokens {
+            logits: Tensor::arange(0..12, &device).float().reshape([2, 3, 2]),
+            mask: Tensor::from_data([[true, true, false], [true, false, false]], &device),
+        };
+
+        let rows = response.rows();
+
+        assert_eq!(rows.logits.dims(), [6, 2]);
+        let mask = rows.mask.unwrap().into_data();
+        let expected = [true, true, false, true, false, false];
+        mask.assert_eq(&expected.into(), false);
+    }
+
+    #[test]
+    #[should_panic(expected = "has no rows of logits")]
+    fn maps_have_no_rows() {
+        Response::Maps(Tensor::zeros([1, 2, 3, 3], &Device::default())).rows();
+    }
+}

@@ -1,0 +1,33 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod catalogue;
+mod clock;
+mod dynamic;
+mod frozen;
+mod knowledge;
+mod network;
+pub mod numeric;
+mod objective;
+mod parameters;
+mod reduction;
+mod schedule;
+mod tap;
+mod teacher;
+mod terms;
+
+pub use batch::*;
+pub use catalogue::*;
+pub use clock::*;
+pub use dynamic::*;
+pub use frozen::*;
+pub use knowledge::*;
+pub use network::*;
+pub use objective::*;
+pub use parameters::*;
+pub use reduction::*;
+pub use schedule::*;
+pub use tap::*;
+pub use teacher::*;
+pub use terms::*;

@@ -1,0 +1,137 @@
+use crate::{Knowledge, Response, TapRecorder, TapSelection, Taps};
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::{Device, Int, Tensor};
+use std::fmt::Debug;
+
+/// What a network eats: a batch of samples along the first axis of each of its tensors.
+pub trait Input: Clone + Debug + Send + 'static {
+    /// The number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there is no sample.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The samples at `indices`, in that order. Shape of the indices: `[samples]`.
+    fn select(self, indices: Tensor<1, Int>) -> Self;
+
+    /// The samples of several inputs, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none, or if their samples differ in shape.
+    fn concat(inputs: Vec<Self>) -> Self;
+
+    /// The same values as constants, off the autodiff graph.
+    fn without_autodiff(self) -> Self;
+
+    /// The same values on another device.
+    fn to_device(self, device: &Device) -> Self;
+}
+
+macro_rules! input_of_tensor {
+    ($($kind:ty),*) => {$(
+        impl<const D: usize> Input for Tensor<D, $kind> {
+            fn len(&self) -> usize {
+                self.dims()[0]
+            }
+
+            fn select(self, indices: Tensor<1, Int>) -> Self {
+                Tensor::select(self, 0, indices)
+            }
+
+            fn concat(inputs: Vec<Self>) -> Self {
+                Tensor::cat(inputs, 0)
+            }
+
+            fn without_autodiff(self) -> Self {
+                Tensor::without_autodiff(self)
+            }
+
+            fn to_device(self, device: &Device) -> Self {
+                Tensor::to_device(self, device)
+            }
+        }
+    )*};
+}
+
+input_of_tensor!(burn::tensor::Float, Int);
+
+/// A network that exposes its knowledge.
+///
+/// A network offers its intermediate results to the recorder under names of its own choice, which
+/// are its public vocabulary: recipes and objectives refer to them.
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Tensor, activation::relu};
+/// use burn_distill_core::{Network, Response, Tap, TapRecorder, TapSelection};
+///
+/// #[derive(Module, Debug)]
+/// struct Mlp {
+///     hidden: Linear,
+///     output: Linear,
+/// }
+///
+/// impl Network for Mlp {
+///     type Input = Tensor<2>;
+///
+///     fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+///         let hidden = relu(self.hidden.forward(input));
+///         taps.offer("hidden", || Tap::Vector(hidden.clone()));
+///         Response::Classes(self.output.forward(hidden))
+///     }
+///
+///     fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+///         Tensor::zeros([samples, 4], device)
+///     }
+/// }
+///
+/// let device = Device::default();
+/// let mlp = Mlp {
+///     hidden: LinearConfig::new(4, 8).init(&device),
+///     output: LinearConfig::new(8, 3).init(&device),
+/// };
+/// let input = mlp.example(2, &device);
+/// let knowledge = mlp.forward_knowledge(input, &TapSelection::named(["hidden"]));
+/// assert_eq!(knowledge.taps.get("hidden").unwrap().shape().as_slice(), [2, 8]);
+/// ```
+pub trait Network: Module + ModuleDisplay + 'static {
+    /// What the network eats.
+    type Input: Input;
+
+    /// The forward pass, which offers each tap to the recorder.
+    fn forward_tapped(&self, input: Self::Input, taps: &mut TapRecorder) -> Response;
+
+    /// An input of zeros with as many samples, for dry runs: shapes are found, not declared.
+    fn example(&self, samples: usize, device: &Device) -> Self::Input;
+
+    /// The forward pass, for its response alone.
+    fn forward(&self, input: Self::Input) -> Response {
+        self.forward_tapped(input, &mut TapRecorder::default())
+    }
+
+    /// The forward pass, for its response and the wanted taps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network offers no tap of a wanted name. [`known_taps`] tells beforehand.
+    fn forward_knowledge(&self, input: Self::Input, wanted: &TapSelection) -> Knowledge {
+        let mut recorder = TapRecorder::new(wanted.clone());
+        let response = self.forward_tapped(input, &mut recorder);
+        let taps = recorder.finish().unwrap_or_else(|error| panic!("{error}"));
+        Knowledge { response, taps }
+    }
+}
+
+/// Every tap of a network, found by one forward pass of a two-sample batch of zeros.
+///
+/// The pass runs on a copy in validation mode, off autodiff: no running statistic changes.
+pub fn known_taps<N: Network>(network: &N) -> Taps {
+    let network = network.valid();
+    let device = network.devices().first().cloned().unwrap_or_default();
+    let input = network.example(2, &device.without_autodiff());
+    network.forward_knowledge(input, &TapSelection::All).taps
+}

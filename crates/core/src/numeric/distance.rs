@@ -1,0 +1,91 @@
+use burn::tensor::Tensor;
+
+/// Squared Euclidean distance of every pair of rows.
+///
+/// ```text
+/// d²ᵢⱼ = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ,    x = input − mean of the rows
+/// ```
+///
+/// Centring changes nothing in exact arithmetic and everything in floating point, where far from
+/// the origin the three parts cancel. The result is never negative, symmetric, and exactly zero on
+/// the diagonal.
+///
+/// # Shapes
+///
+/// - input: `[rows, features]`
+/// - output: `[rows, rows]`
+pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
+    let [rows, _] = input.dims();
+    let centred = input.clone().sub(input.mean_dim(0));
+    let square = centred.clone().square().sum_dim(1);
+    let product = centred.clone().matmul(centred.transpose());
+    let distance = square
+        .clone()
+        .add(square.transpose())
+        .sub(product.mul_scalar(2.0))
+        .clamp_min(0.0);
+
+    let diagonal = Tensor::<2>::eye(rows, &distance.device()).bool();
+    distance.mask_fill(diagonal, 0.0)
+}
+
+/// Euclidean distance of every pair of rows, with zero gradient for equal rows.
+///
+/// # Shapes
+///
+/// - input: `[rows, features]`
+/// - output: `[rows, rows]`
+pub fn pairwise_distances(input: Tensor<2>) -> Tensor<2> {
+    // Below the rounding of the squared distance of unit vectors there is nothing but noise.
+    const EPS: f64 = 1e-12;
+    let square = pairwise_squared_distances(input);
+    let zero = square.clone().lower_equal_scalar(EPS);
+    square
+        .mask_fill(zero.clone(), 1.0)
+        .sqrt()
+        .mask_fill(zero, 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    const POINTS: [[f64; 2]; 3] = [[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]];
+
+    #[test]
+    fn distances_of_a_triangle() {
+        let points = Tensor::<2>::from_data(POINTS, &Device::default());
+
+        let expected = TensorData::from([[0.0, 5.0, 0.0], [5.0, 0.0, 5.0], [0.0, 5.0, 0.0]]);
+        pairwise_distances(points)
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn equal_rows_have_finite_gradients() {
+        let points = Tensor::<2>::from_data(POINTS, &Device::default().autodiff()).require_grad();
+
+        let grads = pairwise_distances(points.clone()).sum().backward();
+
+        // Each of the two equal points is pulled by the third alone, twice: once per order.
+        let expected = TensorData::from([[-1.2, -1.6], [2.4, 3.2], [-1.2, -1.6]]);
+        points
+            .grad(&grads)
+            .unwrap()
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-4));
+    }
+
+    #[test]
+    fn far_from_the_origin_distances_stay_exact() {
+        let device = Device::default();
+        let points = Tensor::<2>::from_data([[0.0, 0.0], [0.5, 0.0]], &device).add_scalar(1000.0);
+
+        let distances = pairwise_squared_distances(points);
+
+        let distance = distances.slice([0..1, 1..2]).into_scalar::<f32>();
+        assert!((distance - 0.25).abs() < 1e-6, "{distance}");
+    }
+}

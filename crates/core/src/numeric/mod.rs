@@ -1,0 +1,16 @@
+//! The numerics that losses share, each safe where the plain formula is not.
+//!
+//! Squares, roots and logarithms have places where a value is fine and its gradient is not. Every
+//! function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
+
+mod distance;
+mod distribution;
+mod mean;
+mod norm;
+mod precision;
+
+pub use distance::*;
+pub use distribution::*;
+pub use mean::*;
+pub use norm::*;
+pub use precision::*;

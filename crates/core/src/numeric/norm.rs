@@ -1,0 +1,95 @@
+use burn::tensor::{Bool, Tensor};
+
+/// Norms at or below this count as zero.
+const EPS: f64 = 1e-12;
+
+/// L2 norm along an axis, whose gradient at the zero vector is zero.
+///
+/// The root of a sum of squares has an infinite derivative at zero, which times zero is NaN.
+///
+/// # Shapes
+///
+/// - input: `[..]`
+/// - output: the same, with length 1 at `dim`
+pub fn l2_norm<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
+    let (norm, zero) = safe_norm(input, dim);
+    norm.mask_fill(zero, 0.0)
+}
+
+/// Divide by the L2 norm along an axis; a zero vector stays zero, with zero gradient.
+///
+/// ```text
+/// x / max(‖x‖₂, 1e-12)
+/// ```
+///
+/// Agrees with PyTorch's `F.normalize`, except for norms between 0 and 1e-12, which become zero
+/// instead of passing gradients of up to 1e12.
+pub fn l2_normalize<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
+    let (norm, zero) = safe_norm(input.clone(), dim);
+    let zero = zero.expand(input.shape());
+    input.div(norm).mask_fill(zero, 0.0)
+}
+
+/// The norm with zeros replaced by one, and where they were.
+fn safe_norm<const D: usize>(input: Tensor<D>, dim: usize) -> (Tensor<D>, Tensor<D, Bool>) {
+    let square = input.square().sum_dim(dim);
+    let zero = square.clone().lower_equal_scalar(EPS * EPS);
+    // Before the root: a masked value gets no gradient, and the root never sees a zero.
+    let norm = square.mask_fill(zero.clone(), 1.0).sqrt();
+    (norm, zero)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    fn rows(device: &Device) -> Tensor<2> {
+        Tensor::from_data([[3.0, 4.0], [0.0, 0.0]], device)
+    }
+
+    #[test]
+    fn norm_of_the_zero_vector_has_zero_gradient() {
+        let input = rows(&Device::default().autodiff()).require_grad();
+
+        let norm = l2_norm(input.clone(), 1);
+        let grads = norm.clone().sum().backward();
+
+        let tolerance = Tolerance::default();
+        norm.into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([[5.0], [0.0]]), tolerance);
+        input
+            .grad(&grads)
+            .unwrap()
+            .into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([[0.6, 0.8], [0.0, 0.0]]), tolerance);
+    }
+
+    #[test]
+    fn normalizing_the_zero_vector_has_zero_gradient() {
+        let input = rows(&Device::default().autodiff()).require_grad();
+
+        let unit = l2_normalize(input.clone(), 1);
+        let grads = unit.clone().slice([0..2, 0..1]).sum().backward();
+
+        let tolerance = Tolerance::default();
+        unit.into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([[0.6, 0.8], [0.0, 0.0]]), tolerance);
+        // d(x/n)/dx = 1/n − x²/n³ = 0.128, d(x/n)/dy = −xy/n³ = −0.096
+        let expected = TensorData::from([[0.128, -0.096], [0.0, 0.0]]);
+        input
+            .grad(&grads)
+            .unwrap()
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, tolerance);
+    }
+
+    #[test]
+    fn tiny_vectors_have_unit_length() {
+        let input = Tensor::<2>::from_data([[3e-9, 4e-9]], &Device::default());
+
+        l2_normalize(input, 1)
+            .into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([[0.6, 0.8]]), Tolerance::default());
+    }
+}

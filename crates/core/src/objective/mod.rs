@@ -1,0 +1,6 @@
+mod base;
+mod hard;
+mod sum;
+
+pub use base::*;
+pub use hard::*;

@@ -1,0 +1,42 @@
+use crate::{Context, Objective, Terms, Wanted};
+
+macro_rules! sum_of_objectives {
+    ($($name:ident $index:tt),*) => {
+        /// The sum of several objectives: their terms stand beside each other, each with its own
+        /// name and weight.
+        impl<S, T, $($name),*> Objective<S, T> for ($($name,)*)
+        where
+            $($name: Objective<S, T>,)*
+        {
+            fn wanted(&self) -> Wanted {
+                Wanted::default()$(.union(self.$index.wanted()))*
+            }
+
+            fn forward(&self, context: &Context<'_, S, T>) -> Terms {
+                Terms::default()$(.and(self.$index.forward(context)))*
+            }
+        }
+    };
+}
+
+sum_of_objectives!(A 0, B 1);
+sum_of_objectives!(A 0, B 1, C 2);
+sum_of_objectives!(A 0, B 1, C 2, D 3);
+
+/// The sum of any number of objectives of one type, such as [`DynObjective`](crate::DynObjective).
+impl<S, T, O> Objective<S, T> for Vec<O>
+where
+    O: Objective<S, T>,
+{
+    fn wanted(&self) -> Wanted {
+        self.iter()
+            .map(Objective::wanted)
+            .fold(Wanted::default(), Wanted::union)
+    }
+
+    fn forward(&self, context: &Context<'_, S, T>) -> Terms {
+        self.iter()
+            .map(|objective| objective.forward(context))
+            .fold(Terms::default(), Terms::and)
+    }
+}

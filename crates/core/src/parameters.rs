@@ -1,0 +1,140 @@
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+
+/// The number of parameters that training can change.
+///
+/// burn's `num_params` also counts the running statistics of normalization layers; the literature
+/// does not, and neither does this.
+pub fn parameter_count<M: Module>(module: &M) -> usize {
+    #[derive(Default)]
+    struct Counter {
+        path: Vec<String>,
+        count: usize,
+    }
+
+    impl ModuleVisitor for Counter {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !is_buffer(&self.path) {
+                self.count += param.lazy_shape().num_elements();
+            }
+        }
+    }
+
+    let mut counter = Counter::default();
+    module.visit(&mut counter);
+    counter.count
+}
+
+/// Whether the path leads to a running statistic rather than to a parameter.
+fn is_buffer(path: &[String]) -> bool {
+    path.last().is_some_and(|name| name.starts_with("running_"))
+}
+
+/// Draw the initial values of all parameters now, in their order in the module tree.
+///
+/// burn draws them at first use, which depends on the order of the forward pass and on what else
+/// drew from the generator in between. After this, a seed decides the network:
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::Device;
+/// use burn_distill_core::initialize;
+///
+/// let device = Device::default();
+/// device.seed(7);
+/// let linear = initialize(LinearConfig::new(2, 3).init(&device));
+/// ```
+pub fn initialize<M: Module>(module: M) -> M {
+    struct Initializer;
+
+    impl ModuleVisitor for Initializer {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            param.val();
+        }
+
+        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            param.val();
+        }
+
+        fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+            param.val();
+        }
+    }
+
+    module.visit(&mut Initializer);
+    module
+}
+
+/// Every tensor of a module with its path, parameters and statistics alike, read back to the host.
+///
+/// For comparing two states of a module bit by bit.
+pub fn tensors<M: Module>(module: &M) -> Vec<(String, TensorData)> {
+    #[derive(Default)]
+    struct Reader {
+        path: Vec<String>,
+        tensors: Vec<(String, TensorData)>,
+    }
+
+    impl Reader {
+        fn read(&mut self, data: TensorData) {
+            self.tensors.push((self.path.join("."), data));
+        }
+    }
+
+    impl ModuleVisitor for Reader {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.read(param.val().into_data());
+        }
+
+        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            self.read(param.val().into_data());
+        }
+
+        fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+            self.read(param.val().into_data());
+        }
+    }
+
+    let mut reader = Reader::default();
+    module.visit(&mut reader);
+    reader.tensors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{BatchNormConfig, LinearConfig};
+    use burn::tensor::Device;
+
+    #[test]
+    fn running_statistics_are_no_parameters() {
+        let norm = BatchNormConfig::new(8).init(&Device::default());
+
+        assert_eq!(Module::num_params(&norm), 32);
+        assert_eq!(parameter_count(&norm), 16);
+        assert_eq!(tensors(&norm).len(), 4);
+    }
+
+    #[test]
+    fn biases_count() {
+        let linear = LinearConfig::new(3, 5).init(&Device::default());
+
+        assert_eq!(parameter_count(&linear), 20);
+    }
+}

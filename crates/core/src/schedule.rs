@@ -1,0 +1,217 @@
+use crate::Clock;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// The weight of a term of the loss over time.
+///
+/// In a recipe a plain number is a constant; the others are tables with a `kind`:
+///
+/// ```text
+/// weight = 0.9
+/// weight = { kind = "linear", from = 0.0, to = 1.0, epochs = 20 }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WeightSchedule {
+    /// The same at all times.
+    Constant(f64),
+    /// A weight that changes.
+    Changing(ChangingWeight),
+}
+
+/// A weight that changes with the [clock](Clock).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ChangingWeight {
+    /// A straight line, one step per epoch: `from + (to − from) · min(epoch / epochs, 1)`.
+    ///
+    /// The epoch counts from 1, as in the warm-up of decoupled distillation.
+    Linear {
+        /// The value before the first epoch.
+        from: f64,
+        /// The value from epoch `epochs` on.
+        to: f64,
+        /// The length of the ramp.
+        epochs: usize,
+    },
+    /// The sigmoid-shaped ramp-up of mean teacher, ONE and OKDDip:
+    /// `to · exp(−5 (1 − min(elapsed / epochs, 1))²)`.
+    SigmoidRampUp {
+        /// The value from epoch `epochs` on.
+        to: f64,
+        /// The length of the ramp. Zero is no ramp.
+        epochs: usize,
+    },
+    /// Half a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
+    Cosine {
+        /// The value at the start.
+        from: f64,
+        /// The value from epoch `epochs` on.
+        to: f64,
+        /// The length of the curve.
+        epochs: usize,
+    },
+    /// A staircase: `value`, multiplied by `factor` once for each milestone that has passed.
+    Step {
+        /// The value at the start.
+        value: f64,
+        /// What each milestone multiplies by.
+        factor: f64,
+        /// Numbers of finished epochs.
+        milestones: Vec<usize>,
+    },
+}
+
+impl WeightSchedule {
+    /// The weight at that time.
+    pub fn at(&self, clock: &Clock) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Changing(changing) => changing.at(clock),
+        }
+    }
+}
+
+impl ChangingWeight {
+    /// The weight at that time.
+    pub fn at(&self, clock: &Clock) -> f64 {
+        match self {
+            Self::Linear { from, to, epochs } => {
+                from + (to - from) * fraction(clock.epoch as f64, *epochs)
+            }
+            Self::SigmoidRampUp { to, epochs } => {
+                let rest = 1.0 - fraction(clock.elapsed(), *epochs);
+                to * (-5.0 * rest * rest).exp()
+            }
+            Self::Cosine { from, to, epochs } => {
+                let angle = PI * fraction(clock.elapsed(), *epochs);
+                to + (from - to) * (1.0 + angle.cos()) / 2.0
+            }
+            Self::Step {
+                value,
+                factor,
+                milestones,
+            } => {
+                let passed = milestones.iter().filter(|&&m| m < clock.epoch).count();
+                value * factor.powi(passed as i32)
+            }
+        }
+    }
+}
+
+/// How much of `length` has passed, at most 1. Nothing is left of an empty length.
+fn fraction(passed: f64, length: usize) -> f64 {
+    if length == 0 {
+        1.0
+    } else {
+        (passed / length as f64).min(1.0)
+    }
+}
+
+impl Default for WeightSchedule {
+    fn default() -> Self {
+        Self::Constant(1.0)
+    }
+}
+
+impl From<f64> for WeightSchedule {
+    fn from(value: f64) -> Self {
+        Self::Constant(value)
+    }
+}
+
+impl From<ChangingWeight> for WeightSchedule {
+    fn from(changing: ChangingWeight) -> Self {
+        Self::Changing(changing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(schedule: &ChangingWeight, epoch: usize) -> f64 {
+        schedule.at(&Clock {
+            epoch,
+            batch: 0,
+            batches: 4,
+        })
+    }
+
+    fn assert_close(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
+    }
+
+    #[test]
+    fn linear_reaches_its_end_and_stays() {
+        // The warm-up of DKD: min(epoch / 20, 1) with epochs counted from 1.
+        let warm_up = ChangingWeight::Linear {
+            from: 0.0,
+            to: 1.0,
+            epochs: 20,
+        };
+
+        assert_close(at(&warm_up, 1), 0.05);
+        assert_close(at(&warm_up, 20), 1.0);
+        assert_close(at(&warm_up, 100), 1.0);
+    }
+
+    #[test]
+    fn sigmoid_ramp_up_starts_near_zero() {
+        let ramp = |epochs| ChangingWeight::SigmoidRampUp { to: 1.0, epochs };
+
+        assert_close(at(&ramp(10), 1), 0.0067); // exp(-5)
+        assert_close(at(&ramp(10), 6), (-1.25_f64).exp());
+        assert_close(at(&ramp(10), 11), 1.0);
+        assert_close(at(&ramp(0), 1), 1.0);
+    }
+
+    #[test]
+    fn sigmoid_ramp_up_moves_within_an_epoch() {
+        let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 1 };
+        let clock = Clock {
+            epoch: 1,
+            batch: 2,
+            batches: 4,
+        };
+
+        assert_close(ramp.at(&clock), (-1.25_f64).exp());
+    }
+
+    #[test]
+    fn cosine_goes_down_by_half_a_wave() {
+        let cosine = ChangingWeight::Cosine {
+            from: 2.0,
+            to: 0.0,
+            epochs: 4,
+        };
+
+        assert_close(at(&cosine, 1), 2.0);
+        assert_close(at(&cosine, 3), 1.0);
+        assert_close(at(&cosine, 5), 0.0);
+        assert_close(at(&cosine, 9), 0.0);
+    }
+
+    #[test]
+    fn step_drops_after_each_milestone() {
+        let step = ChangingWeight::Step {
+            value: 1.0,
+            factor: 0.1,
+            milestones: vec![2, 3],
+        };
+
+        assert_close(at(&step, 2), 1.0);
+        assert_close(at(&step, 3), 0.1);
+        assert_close(at(&step, 4), 0.01);
+    }
+
+    #[test]
+    fn a_plain_number_is_a_constant() {
+        let schedule: WeightSchedule = serde_json::from_str("0.9").unwrap();
+        assert_eq!(schedule, WeightSchedule::Constant(0.9));
+
+        let table = r#"{"kind":"sigmoid-ramp-up","to":1.0,"epochs":80}"#;
+        let schedule: WeightSchedule = serde_json::from_str(table).unwrap();
+        assert_eq!(serde_json::to_string(&schedule).unwrap(), table);
+    }
+}

@@ -1,0 +1,324 @@
+use burn::tensor::{Shape, Tensor};
+use std::collections::BTreeSet;
+
+/// A named intermediate result of a network.
+#[derive(Clone, Debug)]
+pub enum Tap {
+    /// One vector per sample. Shape: `[batch_size, features]`.
+    Vector(Tensor<2>),
+    /// One vector per token. Shape: `[batch_size, length, features]`.
+    Sequence(Tensor<3>),
+    /// A feature map. Shape: `[batch_size, channels, height, width]`.
+    Map(Tensor<4>),
+    /// Attention weights or scores, which are no map: they are never pooled.
+    /// Shape: `[batch_size, heads, queries, keys]`.
+    Attention(Tensor<4>),
+}
+
+impl Tap {
+    /// The shape, batch axis included.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Vector(vector) => vector.shape(),
+            Self::Sequence(sequence) => sequence.shape(),
+            Self::Map(map) | Self::Attention(map) => map.shape(),
+        }
+    }
+
+    /// The kind as a word: `vector`, `sequence`, `map` or `attention`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Vector(_) => "vector",
+            Self::Sequence(_) => "sequence",
+            Self::Map(_) => "map",
+            Self::Attention(_) => "attention",
+        }
+    }
+
+    /// The same values as constants, off the autodiff graph.
+    pub fn without_autodiff(self) -> Self {
+        match self {
+            Self::Vector(vector) => Self::Vector(vector.without_autodiff()),
+            Self::Sequence(sequence) => Self::Sequence(sequence.without_autodiff()),
+            Self::Map(map) => Self::Map(map.without_autodiff()),
+            Self::Attention(weights) => Self::Attention(weights.without_autodiff()),
+        }
+    }
+}
+
+/// Which taps of a network are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TapSelection {
+    /// None: only the response.
+    #[default]
+    None,
+    /// Those with these names.
+    Named(BTreeSet<String>),
+    /// All of them: for inspection, where memory does not matter.
+    All,
+}
+
+impl TapSelection {
+    /// The taps with these names.
+    pub fn named<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        let names: BTreeSet<_> = names.into_iter().map(Into::into).collect();
+        if names.is_empty() {
+            Self::None
+        } else {
+            Self::Named(names)
+        }
+    }
+
+    /// Whether the tap of that name is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Named(names) => names.contains(name),
+            Self::All => true,
+        }
+    }
+
+    /// What either of the two wants.
+    pub fn union(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::None, selection) | (selection, Self::None) => selection,
+            (Self::Named(mut names), Self::Named(others)) => {
+                names.extend(others);
+                Self::Named(names)
+            }
+        }
+    }
+}
+
+/// The taps that one forward pass kept, in the order in which the network offered them.
+#[derive(Clone, Debug, Default)]
+pub struct Taps {
+    kept: Vec<(String, Tap)>,
+    /// Every name that the network offers, kept or not: what an error message lists.
+    offered: Vec<String>,
+}
+
+impl Taps {
+    /// The tap of that name.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`UnknownTap`] if the network offers no such tap, or [`TapNotKept`](TapError) if
+    /// nobody asked for it before the forward pass.
+    pub fn get(&self, name: &str) -> Result<&Tap, TapError> {
+        match self.kept.iter().find(|(kept, _)| kept == name) {
+            Some((_, tap)) => Ok(tap),
+            None if self.offered.iter().any(|offered| offered == name) => {
+                Err(TapError::NotKept(name.to_string()))
+            }
+            None => Err(UnknownTap::new(name, &self.offered).into()),
+        }
+    }
+
+    /// Every kept tap with its name, in the order of the forward pass.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tap)> {
+        self.kept.iter().map(|(name, tap)| (name.as_str(), tap))
+    }
+
+    /// The number of kept taps.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether no tap was kept.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The same values as constants, off the autodiff graph.
+    pub fn without_autodiff(mut self) -> Self {
+        for (_, tap) in &mut self.kept {
+            *tap = tap.clone().without_autodiff();
+        }
+        self
+    }
+}
+
+/// Collects the wanted taps during a forward pass.
+///
+/// A network offers each of its taps by name; only the wanted ones are kept alive, so that the
+/// activations of the others are freed as the forward pass goes on.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_core::{Tap, TapRecorder, TapSelection};
+///
+/// let mut taps = TapRecorder::new(TapSelection::named(["stem"]));
+/// let map = Tensor::<4>::zeros([2, 8, 4, 4], &Device::default());
+/// taps.offer("stem", || Tap::Map(map.clone()));
+/// taps.offer("pool", || unreachable!("nobody wants this one"));
+///
+/// assert_eq!(taps.finish().unwrap().len(), 1);
+/// ```
+#[derive(Debug, Default)]
+pub struct TapRecorder {
+    selection: TapSelection,
+    taps: Taps,
+}
+
+impl TapRecorder {
+    /// A recorder that keeps what `selection` wants.
+    pub fn new(selection: TapSelection) -> Self {
+        Self {
+            selection,
+            taps: Taps::default(),
+        }
+    }
+
+    /// Offer a tap; `tap` runs only if it is wanted.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name was offered before in this pass.
+    pub fn offer(&mut self, name: impl Into<String>, tap: impl FnOnce() -> Tap) {
+        let name = name.into();
+        assert!(
+            !self.taps.offered.contains(&name),
+            "The network offers two taps named `{name}`."
+        );
+        if self.selection.wants(&name) {
+            self.taps.kept.push((name.clone(), tap()));
+        }
+        self.taps.offered.push(name);
+    }
+
+    /// The taps that were kept.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`UnknownTap`] if a wanted tap was never offered.
+    pub fn finish(self) -> Result<Taps, UnknownTap> {
+        if let TapSelection::Named(names) = &self.selection
+            && let Some(missing) = names.iter().find(|name| !self.taps.offered.contains(name))
+        {
+            return Err(UnknownTap::new(missing, &self.taps.offered));
+        }
+        Ok(self.taps)
+    }
+}
+
+/// A tap that a network does not offer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no tap named `{name}`{}; this network offers {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
+pub struct UnknownTap {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names that the network offers.
+    pub known: Vec<String>,
+    /// The most similar of them, if one is similar.
+    pub nearest: Option<String>,
+}
+
+impl UnknownTap {
+    fn new(name: &str, known: &[String]) -> Self {
+        Self {
+            name: name.to_string(),
+            known: known.to_vec(),
+            nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_string),
+        }
+    }
+}
+
+/// Why a tap could not be read from a forward pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TapError {
+    /// The network offers no such tap.
+    #[error(transparent)]
+    Unknown(#[from] UnknownTap),
+    /// The network offers it, but it was not among the wanted ones.
+    #[error("tap `{0}` was not kept: name it in `Objective::wanted`")]
+    NotKept(String),
+}
+
+/// The candidate most similar to `name`, if one is similar enough to be what was meant.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const SIMILAR: f64 = 0.6;
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn vector() -> Tap {
+        Tap::Vector(Tensor::zeros([2, 3], &Device::default()))
+    }
+
+    fn record(selection: TapSelection) -> Result<Taps, UnknownTap> {
+        let mut recorder = TapRecorder::new(selection);
+        for name in ["layer1", "layer2", "pool"] {
+            recorder.offer(name, vector);
+        }
+        recorder.finish()
+    }
+
+    #[test]
+    fn only_wanted_taps_are_kept() {
+        let taps = record(TapSelection::named(["pool", "layer1"])).unwrap();
+
+        let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["layer1", "pool"]);
+        assert!(record(TapSelection::None).unwrap().is_empty());
+        assert_eq!(record(TapSelection::All).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn unknown_tap_lists_the_known_ones_and_the_nearest() {
+        let error = record(TapSelection::named(["pol"])).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "no tap named `pol`, did you mean `pool`?; this network offers layer1, layer2, pool"
+        );
+    }
+
+    #[test]
+    fn unlike_names_are_not_suggested() {
+        let error = record(TapSelection::named(["attention"])).unwrap_err();
+
+        assert_eq!(error.nearest, None);
+    }
+
+    #[test]
+    fn a_tap_that_was_not_asked_for_is_not_unknown() {
+        let taps = record(TapSelection::named(["pool"])).unwrap();
+
+        let error = taps.get("layer1").unwrap_err();
+        assert_eq!(error, TapError::NotKept("layer1".into()));
+        assert!(matches!(taps.get("x").unwrap_err(), TapError::Unknown(_)));
+    }
+
+    #[test]
+    #[should_panic(expected = "two taps named `pool`")]
+    fn a_name_is_offered_once() {
+        let mut recorder = TapRecorder::default();
+        recorder.offer("pool", vector);
+        recorder.offer("pool", vector);
+    }
+
+    #[test]
+    fn union_wants_what_either_wants() {
+        let both = TapSelection::named(["a"]).union(TapSelection::named(["b"]));
+
+        assert_eq!(both, TapSelection::named(["a", "b"]));
+        assert_eq!(both.clone().union(TapSelection::None), both);
+        assert_eq!(both.union(TapSelection::All), TapSelection::All);
+    }
+}

@@ -1,0 +1,52 @@
+use crate::{Batch, Frozen, Input, Knowledge, Network, Response, TapSelection};
+use burn::module::{Module, ModuleDisplay};
+
+/// Whoever teaches: one frozen network, a cache on disk, a moving average, a group.
+///
+/// What is taught is a constant: it carries no autodiff.
+pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
+    /// What is taught about a batch.
+    type Output;
+
+    /// Teach a batch: the response and the wanted taps.
+    fn teach(&self, batch: &Batch<I>, wanted: &TapSelection) -> Self::Output;
+}
+
+/// The one response in what a teacher says, for metrics such as its accuracy and the student's
+/// agreement with it.
+pub trait Lesson {
+    /// The teacher's response to the batch, if there is exactly one.
+    fn response(&self) -> Option<&Response>;
+}
+
+impl Lesson for Knowledge {
+    fn response(&self) -> Option<&Response> {
+        Some(&self.response)
+    }
+}
+
+impl Lesson for () {
+    fn response(&self) -> Option<&Response> {
+        None
+    }
+}
+
+/// A frozen network teaches its knowledge of the first view.
+impl<N: Network> Teacher<N::Input> for Frozen<N> {
+    type Output = Knowledge;
+
+    fn teach(&self, batch: &Batch<N::Input>, wanted: &TapSelection) -> Knowledge {
+        let input = batch.view().clone().without_autodiff();
+        self.inner().forward_knowledge(input, wanted)
+    }
+}
+
+/// Nobody teaches: the student learns from the targets alone.
+#[derive(Module, Debug, Default)]
+pub struct NoTeacher {}
+
+impl<I: Input> Teacher<I> for NoTeacher {
+    type Output = ();
+
+    fn teach(&self, _batch: &Batch<I>, _wanted: &TapSelection) {}
+}

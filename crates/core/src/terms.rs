@@ -1,0 +1,108 @@
+use burn::tensor::Tensor;
+
+/// A named part of the loss.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The name under which it is logged.
+    pub name: String,
+    /// The unweighted value. Shape: `[1]`.
+    pub value: Tensor<1>,
+    /// What it is multiplied by in the sum.
+    pub weight: f64,
+}
+
+/// The parts of a loss. Each is logged under its own name; their weighted sum is the loss.
+///
+/// ```text
+/// loss = Σ weight · value
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Terms(Vec<Term>);
+
+impl Terms {
+    /// One term.
+    pub fn one(name: impl Into<String>, value: Tensor<1>, weight: f64) -> Self {
+        Self(vec![Term {
+            name: name.into(),
+            value,
+            weight,
+        }])
+    }
+
+    /// These terms and the others.
+    ///
+    /// # Panics
+    ///
+    /// Panics if two terms have one name: they could not be told apart in a log.
+    pub fn and(mut self, others: Terms) -> Self {
+        for other in &others.0 {
+            assert!(
+                self.0.iter().all(|term| term.name != other.name),
+                "Two terms of the loss are named `{}`: give one of them another name.",
+                other.name
+            );
+        }
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Every term, in the order in which they were added.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Term> {
+        self.0.iter()
+    }
+
+    /// The number of terms.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no term.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The loss: the weighted sum. Shape: `[1]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no term.
+    pub fn total(&self) -> Tensor<1> {
+        self.iter()
+            .map(|term| term.value.clone().mul_scalar(term.weight))
+            .reduce(Tensor::add)
+            .expect("A loss needs at least one term.")
+    }
+}
+
+impl IntoIterator for Terms {
+    type Item = Term;
+    type IntoIter = std::vec::IntoIter<Term>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn term(name: &str, value: f64, weight: f64) -> Terms {
+        Terms::one(name, Tensor::from_data([value], &Device::default()), weight)
+    }
+
+    #[test]
+    fn the_loss_is_the_weighted_sum() {
+        let terms = term("hard", 2.0, 0.5).and(term("soft", 3.0, 4.0));
+
+        assert_eq!(terms.total().into_scalar::<f32>(), 13.0);
+        assert_eq!(terms.len(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "Two terms of the loss are named `hard`")]
+    fn names_are_unique() {
+        let _ = term("hard", 1.0, 1.0).and(term("hard", 1.0, 1.0));
+    }
+}

@@ -1,0 +1,285 @@
+use crate::DataError;
+use crate::rng::{KeyedRng, Purpose};
+use serde::{Deserialize, Serialize};
+
+/// What is done to an image at random before it is normalised.
+///
+/// | Field | Default | Purpose | Range |
+/// | --- | --- | --- | --- |
+/// | `crop` | none | pad by so many zero pixels, then crop back to the size at random | at most the image's height and width |
+/// | `flip` | false | mirror left to right, one time in two | |
+///
+/// The padding is black, since it comes before the normalisation.
+///
+/// ```
+/// use burn_distill_data::{Augmentation, ViewKey};
+///
+/// let cifar = Augmentation { crop: Some(4), flip: true };
+/// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0 };
+///
+/// // Whoever asks for this view, in whatever order, gets the same.
+/// assert_eq!(cifar.transform(key), cifar.transform(key));
+/// assert_ne!(cifar.transform(key), cifar.transform(ViewKey { epoch: 2, ..key }));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// The padding on each side, in pixels, of a random crop.
+    pub crop: Option<usize>,
+    /// Whether to mirror left to right, one time in two.
+    pub flip: bool,
+}
+
+/// What the random choices of an augmentation depend on, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ViewKey {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The id of the sample.
+    pub id: usize,
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The view, counted from 0.
+    pub view: usize,
+}
+
+/// The random choices of one augmentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transform {
+    /// How far the image moves down and to the right, in pixels; what leaves it is lost.
+    pub shift: [isize; 2],
+    /// Whether it is then mirrored left to right.
+    pub flip: bool,
+}
+
+impl Augmentation {
+    /// Whether images of this shape, `[channels, height, width]`, can be augmented so.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if the crop pads by more than the image.
+    pub fn check(&self, [_, height, width]: [usize; 3]) -> Result<(), DataError> {
+        match self.crop {
+            Some(padding) if padding > height.min(width) => Err(DataError::Invalid(format!(
+                "a crop with a padding of {padding} can miss an image of {height} by {width} pixels"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The random choices for this view.
+    pub fn transform(&self, key: ViewKey) -> Transform {
+        let words = [key.seed, key.id as u64, key.epoch as u64];
+        let mut rng = KeyedRng::new(Purpose::View, words, key.view as u32);
+        // Drawn in any case, so that a flip is the same with and without a crop.
+        let flip = rng.coin();
+        let padding = self.crop.unwrap_or(0) as isize;
+        let mut shift = || padding - rng.below(2 * padding as u64 + 1) as isize;
+        Transform {
+            shift: [shift(), shift()],
+            flip: flip && self.flip,
+        }
+    }
+}
+
+impl Transform {
+    /// Transform an image of planes of rows.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `image` or `output` is not of this shape, `[channels, height, width]`.
+    pub fn apply(&self, image: &[u8], [channels, height, width]: [usize; 3], output: &mut [u8]) {
+        assert_eq!(
+            image.len(),
+            channels * height * width,
+            "The image should be of its shape."
+        );
+        assert_eq!(
+            output.len(),
+            image.len(),
+            "The output should be as large as the image."
+        );
+
+        let [down, right] = self.shift;
+        // The columns that stay within the image, where they come from and where they go.
+        let shift = right.unsigned_abs().min(width);
+        let kept = width - shift;
+        let (from, to) = if right < 0 { (shift, 0) } else { (0, shift) };
+
+        output.fill(0);
+        let planes = image.chunks_exact(height * width);
+        for (image, output) in planes.zip(output.chunks_exact_mut(height * width)) {
+            for (y, row) in output.chunks_exact_mut(width).enumerate() {
+                let source = y
+                    .checked_add_signed(-down)
+                    .filter(|&source| source < height);
+                if let Some(source) = source {
+                    let start = source * width + from;
+                    row[to..to + kept].copy_from_slice(&image[start..start + kept]);
+                }
+                if self.flip {
+                    row.reverse();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const KEY: ViewKey = ViewKey {
+        seed: 3,
+        id: 14,
+        epoch: 15,
+        view: 0,
+    };
+    const CIFAR: Augmentation = Augmentation {
+        crop: Some(4),
+        flip: true,
+    };
+
+    fn transformed(shift: [isize; 2], flip: bool) -> Vec<u8> {
+        let mut output = vec![99; 6];
+        Transform { shift, flip }.apply(&[1, 2, 3, 4, 5, 6], [1, 2, 3], &mut output);
+        output
+    }
+
+    #[test]
+    fn pixels_move_and_zeros_follow() {
+        assert_eq!(transformed([0, 0], false), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(transformed([1, 0], false), [0, 0, 0, 1, 2, 3]);
+        assert_eq!(transformed([-1, 0], false), [4, 5, 6, 0, 0, 0]);
+        assert_eq!(transformed([0, 1], false), [0, 1, 2, 0, 4, 5]);
+        assert_eq!(transformed([0, -2], false), [3, 0, 0, 6, 0, 0]);
+        assert_eq!(transformed([-1, 1], false), [0, 4, 5, 0, 0, 0]);
+        assert_eq!(transformed([2, -7], false), [0; 6]);
+    }
+
+    #[test]
+    fn the_flip_comes_after_the_shift() {
+        assert_eq!(transformed([0, 0], true), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(transformed([0, 1], true), [2, 1, 0, 5, 4, 0]);
+    }
+
+    #[test]
+    fn every_channel_moves_alike() {
+        let mut output = [0; 4];
+        let transform = Transform {
+            shift: [0, 1],
+            flip: false,
+        };
+        transform.apply(&[1, 2, 3, 4], [2, 1, 2], &mut output);
+
+        assert_eq!(output, [0, 1, 0, 3]);
+    }
+
+    #[test]
+    fn a_key_gives_the_same_view_for_ever() {
+        // From a ChaCha8 written apart in Python.
+        let expected = Transform {
+            shift: [-3, 3],
+            flip: false,
+        };
+
+        assert_eq!(CIFAR.transform(KEY), expected);
+    }
+
+    #[test]
+    fn every_part_of_the_key_changes_the_view() {
+        let views = |key: fn(usize) -> ViewKey| -> BTreeSet<_> {
+            (0..20)
+                .map(|n| CIFAR.transform(key(n)))
+                .map(|t| (t.shift, t.flip))
+                .collect()
+        };
+
+        assert!(
+            views(|n| ViewKey {
+                seed: n as u64,
+                ..KEY
+            })
+            .len()
+                > 10
+        );
+        assert!(views(|n| ViewKey { id: n, ..KEY }).len() > 10);
+        assert!(views(|n| ViewKey { epoch: n, ..KEY }).len() > 10);
+        assert!(views(|n| ViewKey { view: n, ..KEY }).len() > 10);
+    }
+
+    #[test]
+    fn every_shift_of_the_padding_occurs_and_half_are_flipped() {
+        let views: Vec<_> = (0..2000)
+            .map(|id| CIFAR.transform(ViewKey { id, ..KEY }))
+            .collect();
+
+        for axis in 0..2 {
+            let shifts: BTreeSet<_> = views.iter().map(|view| view.shift[axis]).collect();
+            assert_eq!(shifts, (-4..=4).collect());
+        }
+        let flipped = views.iter().filter(|view| view.flip).count();
+        assert!((900..1100).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn no_augmentation_changes_nothing() {
+        assert_eq!(Augmentation::default().transform(KEY), Transform::default());
+    }
+
+    #[test]
+    fn a_flip_does_not_depend_on_the_crop() {
+        let flip = Augmentation {
+            crop: None,
+            flip: true,
+        };
+
+        for id in 0..50 {
+            let key = ViewKey { id, ..KEY };
+            assert_eq!(flip.transform(key).flip, CIFAR.transform(key).flip);
+        }
+    }
+
+    #[test]
+    fn a_crop_beyond_the_image_is_refused() {
+        assert!(CIFAR.check([3, 4, 4]).is_ok());
+        assert_eq!(
+            CIFAR.check([1, 8, 3]).unwrap_err().to_string(),
+            "a crop with a padding of 4 can miss an image of 8 by 3 pixels"
+        );
+    }
+
+    #[test]
+    fn tables_are_read_with_defaults_and_without_unknown_fields() {
+        let read = serde_json::from_str::<Augmentation>;
+
+        assert_eq!(read("{}").unwrap(), Augmentation::default());
+        assert_eq!(read(r#"{"crop":4,"flip":true}"#).unwrap(), CIFAR);
+        assert!(read(r#"{"rotate":4}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_transform_is_a_crop_of_the_padded_image(
+            [down, right] in [-5isize..=5, -5isize..=5],
+            flip: bool,
+        ) {
+            let (height, width) = (3, 4);
+            let image: Vec<u8> = (1..=12).collect();
+            let mut output = vec![0; 12];
+            Transform { shift: [down, right], flip }.apply(&image, [1, 3, 4], &mut output);
+
+            for y in 0..height {
+                for x in 0..width {
+                    let column = if flip { width - 1 - x } else { x };
+                    let (row, column) = (y - down, column - right);
+                    let inside = (0..height).contains(&row) && (0..width).contains(&column);
+                    let expected = if inside { image[(row * width + column) as usize] } else { 0 };
+                    prop_assert_eq!(output[(y * width + x) as usize], expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+use crate::{DataError, Holdout, few_per_class, stratified_split};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// The constants that pixels are normalised by, one per channel, in units of pixels from 0 to 1.
+///
+/// ```text
+/// normalised = (pixel / maximum − mean) / std
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// The mean of each channel.
+    pub mean: Vec<f32>,
+    /// The standard deviation of each channel, above 0.
+    pub std: Vec<f32>,
+}
+
+/// What an [`ImageDataset`] is made of.
+#[derive(Clone, Debug)]
+pub struct ImageData {
+    /// The name of the data set.
+    pub name: String,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Every image, one after the other, each as planes of rows.
+    /// Length: `samples · channels · height · width`.
+    pub pixels: Vec<u8>,
+    /// The value of a pixel of full intensity: mostly 255.
+    pub maximum: u8,
+    /// The class of each image.
+    pub labels: Vec<usize>,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// What the pixels are normalised by.
+    pub normalization: Normalization,
+}
+
+/// Labelled images in memory, one byte per pixel; normalised only when they are batched.
+///
+/// A sample's id is its place in the data set as published. It stays the same in every split and
+/// subset, which share the images: a clone or a subset costs its ids alone. The published training
+/// and test images are two data sets, and each counts its ids from 0.
+///
+/// ```
+/// use burn_distill_data::digits;
+///
+/// let (train, test) = digits().split(0.2, 0)?;
+///
+/// assert_eq!((train.len(), test.len()), (1438, 359));
+/// assert!(test.ids().iter().all(|id| !train.ids().contains(id)));
+/// # Ok::<(), burn_distill_data::DataError>(())
+/// ```
+#[derive(Clone)]
+pub struct ImageDataset {
+    data: Arc<ImageData>,
+    ids: Arc<[usize]>,
+}
+
+impl ImageDataset {
+    /// A data set of these images.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if sizes disagree or a label is not a class.
+    pub fn new(data: ImageData) -> Result<Self, DataError> {
+        let invalid = |what: String| Err(DataError::Invalid(format!("{}: {what}", data.name)));
+        let (samples, pixels) = (data.labels.len(), data.shape.iter().product::<usize>());
+        let Normalization { mean, std } = &data.normalization;
+
+        if pixels == 0 || samples.checked_mul(pixels) != Some(data.pixels.len()) {
+            return invalid(format!(
+                "{samples} labels and {} pixels do not make images of shape {:?}",
+                data.pixels.len(),
+                data.shape
+            ));
+        }
+        if let Some(label) = data
+            .labels
+            .iter()
+            .find(|&&label| label >= data.classes.len())
+        {
+            return invalid(format!("label {label}, but {} classes", data.classes.len()));
+        }
+        if mean.len() != data.shape[0] || std.len() != data.shape[0] {
+            return invalid(format!(
+                "{} means and {} standard deviations for {} channels",
+                mean.len(),
+                std.len(),
+                data.shape[0]
+            ));
+        }
+        // Also tests for NaN.
+        if !mean.iter().all(|mean| mean.is_finite()) || !std.iter().all(|&std| std > 0.0) {
+            return invalid(format!(
+                "cannot normalise by mean {mean:?} and deviation {std:?}"
+            ));
+        }
+        if data.maximum == 0 {
+            return invalid("the maximum of a pixel should be above 0".into());
+        }
+        let ids = (0..samples).collect();
+        Ok(Self {
+            data: Arc::new(data),
+            ids,
+        })
+    }
+
+    /// The name of the data set.
+    pub fn name(&self) -> &str {
+        &self.data.name
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.data.shape
+    }
+
+    /// The names of the classes, also of those without samples.
+    pub fn classes(&self) -> &[String] {
+        &self.data.classes
+    }
+
+    /// The number of classes, also of those without samples.
+    pub fn num_classes(&self) -> usize {
+        self.data.classes.len()
+    }
+
+    /// What the pixels are normalised by.
+    pub fn normalization(&self) -> &Normalization {
+        &self.data.normalization
+    }
+
+    /// The id of each sample: its place in the data set as published.
+    pub fn ids(&self) -> &[usize] {
+        &self.ids
+    }
+
+    /// The number of samples in the data set as published: every id is below it.
+    pub fn published_len(&self) -> usize {
+        self.data.labels.len()
+    }
+
+    /// The class of each sample, in the order of [`ids`](Self::ids).
+    pub fn labels(&self) -> Vec<usize> {
+        self.ids.iter().map(|&id| self.label(id)).collect()
+    }
+
+    /// The class of the sample with this id.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under this id.
+    pub fn label(&self, id: usize) -> usize {
+        self.data.labels[id]
+    }
+
+    /// The image with this id as planes of rows, not normalised.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under this id.
+    pub fn pixels(&self, id: usize) -> &[u8] {
+        let size = self.data.shape.iter().product::<usize>();
+        &self.data.pixels[id * size..(id + 1) * size]
+    }
+
+    /// The number of samples of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.num_classes()];
+        for label in self.labels() {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    /// The samples with these ids, in this order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under one of them.
+    pub fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
+        let ids = ids.into();
+        let published = self.published_len();
+        if let Some(id) = ids.iter().find(|&&id| id >= published) {
+            panic!(
+                "{} has {published} samples, but none with id {id}.",
+                self.name()
+            );
+        }
+        Self {
+            data: self.data.clone(),
+            ids,
+        }
+    }
+
+    /// The first `count` samples, or all if there are fewer.
+    pub fn take(&self, count: usize) -> Self {
+        self.subset(&self.ids[..count.min(self.len())])
+    }
+
+    /// The samples that are not of this class. Its place among the classes is kept.
+    pub fn without_class(&self, class: usize) -> Self {
+        let kept: Vec<_> = self
+            .ids
+            .iter()
+            .copied()
+            .filter(|&id| self.label(id) != class)
+            .collect();
+        self.subset(kept)
+    }
+
+    /// A stratified split in two, `(rest, held out)`, as [`stratified_split`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if there is not as much to hold out.
+    pub fn split(&self, holdout: impl Into<Holdout>, seed: u64) -> Result<(Self, Self), DataError> {
+        let (rest, held_out) = stratified_split(&self.labels(), holdout, seed)?;
+        Ok((self.at(&rest), self.at(&held_out)))
+    }
+
+    /// `count` samples of each class that occurs, as [`few_per_class`] chooses them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
+    pub fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
+        Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
+    }
+
+    pub(crate) fn shared_ids(&self) -> Arc<[usize]> {
+        self.ids.clone()
+    }
+
+    fn at(&self, positions: &[usize]) -> Self {
+        self.subset(
+            positions
+                .iter()
+                .map(|&position| self.ids[position])
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// The normalised value of every possible pixel, per channel.
+    pub(crate) fn levels(&self) -> Vec<[f32; 256]> {
+        let Normalization { mean, std } = &self.data.normalization;
+        let maximum = f32::from(self.data.maximum);
+        let channels = mean.iter().zip(std);
+        channels
+            .map(|(mean, std)| std::array::from_fn(|pixel| (pixel as f32 / maximum - mean) / std))
+            .collect()
+    }
+}
+
+impl fmt::Debug for ImageDataset {
+    // Without the pixels: there are millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageDataset")
+            .field("name", &self.name())
+            .field("shape", &self.shape())
+            .field("classes", &self.num_classes())
+            .field("samples", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{BatchLoader, DataSource};
+
+    /// Six grey images of 2 by 3 whose pixels count on, of classes 0 0 0 1 1 2.
+    pub(crate) fn six() -> ImageDataset {
+        ImageDataset::new(six_data()).unwrap()
+    }
+
+    fn six_data() -> ImageData {
+        ImageData {
+            name: "six".into(),
+            shape: [1, 2, 3],
+            pixels: (0..36).collect(),
+            maximum: 255,
+            labels: vec![0, 0, 0, 1, 1, 2],
+            classes: ["a", "b", "c"].map(String::from).to_vec(),
+            normalization: Normalization {
+                mean: vec![0.5],
+                std: vec![0.25],
+            },
+        }
+    }
+
+    #[test]
+    fn ids_stay_the_same_in_subsets_of_subsets() {
+        let rest = six().without_class(0);
+        assert_eq!(rest.ids(), [3, 4, 5]);
+        assert_eq!(rest.class_counts(), [0, 2, 1]);
+        assert_eq!(rest.num_classes(), 3);
+
+        let (rest, held_out) = rest.split(1, 0).unwrap();
+        assert_eq!(held_out.len() + rest.len(), 3);
+        let id = held_out.ids()[0];
+        assert_eq!(held_out.pixels(id), six().pixels(id));
+        assert_eq!(held_out.published_len(), 6);
+
+        assert_eq!(six().take(4).few_per_class(1, 0).unwrap().labels(), [0, 1]);
+        assert_eq!(six().take(9).len(), 6);
+    }
+
+    #[test]
+    #[should_panic(expected = "six has 6 samples, but none with id 6.")]
+    fn a_subset_has_known_ids() {
+        six().subset([0, 6]);
+    }
+
+    #[test]
+    fn levels_are_normalised_pixels() {
+        let levels = six().levels();
+
+        assert_eq!(levels[0][0], -2.0);
+        assert_eq!(levels[0][255], 2.0);
+    }
+
+    #[test]
+    fn disagreeing_sizes_are_refused() {
+        let error = |change: fn(&mut ImageData)| {
+            let mut data = six_data();
+            change(&mut data);
+            ImageDataset::new(data).unwrap_err().to_string()
+        };
+
+        assert_eq!(
+            error(|data| data.pixels.truncate(35)),
+            "six: 6 labels and 35 pixels do not make images of shape [1, 2, 3]"
+        );
+        assert_eq!(
+            error(|data| data.labels[0] = 3),
+            "six: label 3, but 3 classes"
+        );
+        assert_eq!(
+            error(|data| data.normalization.mean = vec![]),
+            "six: 0 means and 1 standard deviations for 1 channels"
+        );
+        assert_eq!(
+            error(|data| data.normalization.std = vec![0.0]),
+            "six: cannot normalise by mean [0.5] and deviation [0.0]"
+        );
+        assert_eq!(
+            error(|data| data.maximum = 0),
+            "six: the maximum of a pixel should be above 0"
+        );
+        assert!(error(|data| data.shape = [0, 2, 3]).contains("do not make images"));
+    }
+
+    #[test]
+    fn public_types_move_between_threads() {
+        fn check<T: Send + Sync + Unpin + 'static>() {}
+
+        check::<ImageDataset>();
+        check::<BatchLoader>();
+        check::<DataSource>();
+        check::<DataError>();
+    }
+}

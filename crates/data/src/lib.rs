@@ -1,0 +1,24 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod augment;
+mod catalogue;
+mod cifar;
+mod dataset;
+mod digits;
+mod error;
+mod idx;
+mod loader;
+mod read;
+mod rng;
+mod source;
+mod split;
+
+pub use augment::*;
+pub use catalogue::*;
+pub use dataset::*;
+pub use digits::*;
+pub use error::*;
+pub use loader::*;
+pub use source::*;
+pub use split::*;

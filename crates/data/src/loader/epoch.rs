@@ -1,0 +1,125 @@
+use super::Plan;
+use crate::ViewKey;
+use crate::rng::{KeyedRng, Purpose};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_distill_core::{Batch, Clock, Targets};
+use std::sync::Arc;
+
+/// One pass over the samples.
+pub(super) struct Epoch {
+    pub(super) plan: Arc<Plan>,
+    number: usize,
+    /// The ids in the order in which they are loaded.
+    ids: Arc<[usize]>,
+    /// The normalised value of every possible pixel, per channel.
+    levels: Vec<[f32; 256]>,
+}
+
+/// A batch that is not yet on a device.
+pub(super) struct HostBatch {
+    views: Vec<Vec<f32>>,
+    classes: Vec<i64>,
+    labelled: Vec<bool>,
+    ids: Vec<usize>,
+    place: usize,
+}
+
+/// The order of so many samples in an epoch.
+pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
+    KeyedRng::new(Purpose::Order, [seed, epoch as u64, 0], 0).permutation(len)
+}
+
+impl Epoch {
+    pub(super) fn new(plan: Arc<Plan>, number: usize) -> Self {
+        let ids = plan.dataset.shared_ids();
+        let ids = match plan.shuffle {
+            Some(seed) => permutation(seed, number, ids.len())
+                .into_iter()
+                .map(|at| ids[at])
+                .collect(),
+            None => ids,
+        };
+        let levels = plan.dataset.levels();
+        Self {
+            plan,
+            number,
+            ids,
+            levels,
+        }
+    }
+
+    /// Prepare the batch at this place of the epoch. Host memory only: the workers' part.
+    pub(super) fn prepare(&self, place: usize) -> HostBatch {
+        let plan = &self.plan;
+        let start = place * plan.batch_size;
+        let ids = &self.ids[start..self.ids.len().min(start + plan.batch_size)];
+        let is_labelled = |id: usize| plan.labelled.as_ref().is_none_or(|labelled| labelled[id]);
+        HostBatch {
+            views: (0..plan.views).map(|view| self.pixels(ids, view)).collect(),
+            classes: ids
+                .iter()
+                .map(|&id| {
+                    if is_labelled(id) {
+                        plan.dataset.label(id) as i64
+                    } else {
+                        0
+                    }
+                })
+                .collect(),
+            labelled: ids.iter().map(|&id| is_labelled(id)).collect(),
+            ids: ids.to_vec(),
+            place,
+        }
+    }
+
+    /// One view of the samples, augmented and normalised.
+    fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
+        let plan = &self.plan;
+        let [channels, height, width] = plan.dataset.shape();
+        let mut transformed = vec![0; channels * height * width];
+        let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
+        for &id in ids {
+            let transform = plan.augmentation.transform(ViewKey {
+                seed: plan.augmentation_seed,
+                id,
+                epoch: self.number,
+                view,
+            });
+            transform.apply(
+                plan.dataset.pixels(id),
+                plan.dataset.shape(),
+                &mut transformed,
+            );
+            for (plane, levels) in transformed.chunks_exact(height * width).zip(&self.levels) {
+                pixels.extend(plane.iter().map(|&pixel| levels[usize::from(pixel)]));
+            }
+        }
+        pixels
+    }
+
+    /// Put a batch on the device. On the thread that will use it: burn's queues go by thread.
+    pub(super) fn upload(&self, batch: HostBatch, device: &Device) -> Batch<Tensor<4>> {
+        let [channels, height, width] = self.plan.dataset.shape();
+        let size = batch.ids.len();
+        let views = batch.views.into_iter().map(|pixels| {
+            let data = TensorData::new(pixels, [size, channels, height, width]);
+            Tensor::from_data(data, device)
+        });
+        let classes = TensorData::new(batch.classes, [size]);
+        let labelled = (!batch.labelled.iter().all(|&labelled| labelled))
+            .then(|| Tensor::from_data(TensorData::new(batch.labelled, [size]), device));
+        Batch {
+            views: views.collect(),
+            targets: Targets::Classes {
+                classes: Tensor::<1, Int>::from_data(classes, device),
+                labelled,
+            },
+            ids: batch.ids,
+            clock: Clock {
+                epoch: self.number,
+                batch: batch.place,
+                batches: self.plan.batches(),
+            },
+        }
+    }
+}

@@ -1,0 +1,274 @@
+mod epoch;
+mod iterator;
+mod workers;
+
+use crate::{Augmentation, ImageDataset};
+use burn::data::dataloader::{DataLoader, DataLoaderIterator};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::Batch;
+use epoch::{Epoch, permutation};
+use iterator::BatchIterator;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Loads an [`ImageDataset`] as batches of normalised images, `[batch_size, channels, height, width]`,
+/// with their classes, ids and clock.
+///
+/// | Method | Default | Purpose |
+/// | --- | --- | --- |
+/// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
+/// | [`augment`](Self::augment) | nothing | random crops and flips |
+/// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`labelled`](Self::labelled) | all | which labels are known |
+/// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
+/// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
+/// | [`workers`](Self::workers) | 0 | threads that prepare batches ahead of time |
+/// | [`device`](Self::device) | burn's default | where the tensors are |
+///
+/// A batch depends on the data set, the seeds, the epoch and its place in the epoch, and on nothing
+/// else: neither on the workers nor on what was loaded before.
+///
+/// Every [`iter`](DataLoader::iter) is one epoch: the first call is the first epoch, the next call
+/// the next one. A loader moved [to a device](DataLoader::to_device) or cloned counts on by itself
+/// from where the original stands.
+///
+/// ```
+/// use burn::data::dataloader::DataLoader;
+/// use burn_distill_data::{BatchLoader, digits};
+///
+/// let loader = BatchLoader::new(digits(), 100).shuffle(0);
+/// let first = loader.iter().next().unwrap()?;
+/// let second = loader.iter().next().unwrap()?;
+///
+/// assert_eq!((first.clock.epoch, second.clock.epoch), (1, 2));
+/// assert_ne!(first.ids, second.ids);
+///
+/// // A run that is resumed in epoch 2 goes on as if it had not been interrupted.
+/// let resumed = BatchLoader::new(digits(), 100).shuffle(0).starting_at(2);
+/// assert_eq!(resumed.iter().next().unwrap()?.ids, second.ids);
+/// # Ok::<(), burn::data::dataset::DatasetError>(())
+/// ```
+pub struct BatchLoader {
+    plan: Arc<Plan>,
+    /// burn's default when none is given, looked up only when tensors are made.
+    device: Option<Device>,
+    next_epoch: AtomicUsize,
+}
+
+/// What a batch depends on, but for the epoch.
+#[derive(Clone)]
+struct Plan {
+    dataset: ImageDataset,
+    batch_size: usize,
+    shuffle: Option<u64>,
+    augmentation: Augmentation,
+    augmentation_seed: u64,
+    views: usize,
+    /// Whether the label of each published sample is known; `None` when all are.
+    labelled: Option<Vec<bool>>,
+    drop_last: bool,
+    workers: usize,
+}
+
+impl BatchLoader {
+    /// Load so many samples at a time.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch size is 0.
+    pub fn new(dataset: ImageDataset, batch_size: usize) -> Self {
+        assert!(batch_size > 0, "The batch size should be at least 1.");
+        Self {
+            plan: Arc::new(Plan {
+                dataset,
+                batch_size,
+                shuffle: None,
+                augmentation: Augmentation::default(),
+                augmentation_seed: 0,
+                views: 1,
+                labelled: None,
+                drop_last: false,
+                workers: 0,
+            }),
+            device: None,
+            next_epoch: AtomicUsize::new(1),
+        }
+    }
+
+    /// Load the samples in an order that is new in every epoch and fixed by the seed.
+    pub fn shuffle(mut self, seed: u64) -> Self {
+        self.plan_mut().shuffle = Some(seed);
+        self
+    }
+
+    /// Augment the images at random, fixed by the seed.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images cannot be augmented so, as [`Augmentation::check`] tells beforehand.
+    pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
+        let checked = augmentation.check(self.plan.dataset.shape());
+        checked.unwrap_or_else(|error| panic!("{error}"));
+        let plan = self.plan_mut();
+        plan.augmentation = augmentation;
+        plan.augmentation_seed = seed;
+        self
+    }
+
+    /// Put so many views of each sample into a batch, each augmented on its own.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none.
+    pub fn views(mut self, views: usize) -> Self {
+        assert!(views > 0, "A batch has at least one view.");
+        self.plan_mut().views = views;
+        self
+    }
+
+    /// The labels of these ids alone are known. The other samples are loaded as well, as unlabelled
+    /// ones of class 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under one of the ids.
+    pub fn labelled(mut self, ids: &[usize]) -> Self {
+        let published = self.plan.dataset.published_len();
+        let mut labelled = vec![false; published];
+        for &id in ids {
+            assert!(
+                id < published,
+                "There are {published} samples, but none with id {id}."
+            );
+            labelled[id] = true;
+        }
+        self.plan_mut().labelled = Some(labelled);
+        self
+    }
+
+    /// Whether to skip a last batch that is not full.
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.plan_mut().drop_last = drop_last;
+        self
+    }
+
+    /// Count the epochs from this one, as when a run is resumed.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the epoch is 0.
+    pub fn starting_at(self, epoch: usize) -> Self {
+        assert!(epoch > 0, "Epochs are counted from 1.");
+        self.next_epoch.store(epoch, Ordering::Relaxed);
+        self
+    }
+
+    /// Prepare batches ahead of time on so many threads; on the calling thread if there are none.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.plan_mut().workers = workers;
+        self
+    }
+
+    /// Put the tensors on this device.
+    pub fn device(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
+        self
+    }
+
+    /// The batches of an epoch: the same as [`iter`](DataLoader::iter) gives for it, but without
+    /// counting on.
+    pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<Tensor<4>>> + use<> {
+        let device = self.device.clone().unwrap_or_default();
+        BatchIterator::new(Epoch::new(self.plan.clone(), epoch), device)
+    }
+
+    /// The data set that is loaded.
+    pub fn dataset(&self) -> &ImageDataset {
+        &self.plan.dataset
+    }
+
+    /// The number of batches in an epoch.
+    pub fn num_batches(&self) -> usize {
+        self.plan.batches()
+    }
+
+    fn plan_mut(&mut self) -> &mut Plan {
+        Arc::make_mut(&mut self.plan)
+    }
+}
+
+impl Plan {
+    fn batches(&self) -> usize {
+        if self.drop_last {
+            self.dataset.len() / self.batch_size
+        } else {
+            self.dataset.len().div_ceil(self.batch_size)
+        }
+    }
+
+    /// The number of samples that an epoch delivers.
+    fn samples(&self) -> usize {
+        self.dataset.len().min(self.batches() * self.batch_size)
+    }
+}
+
+impl Clone for BatchLoader {
+    fn clone(&self) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            device: self.device.clone(),
+            next_epoch: AtomicUsize::new(self.next_epoch.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl fmt::Debug for BatchLoader {
+    // Without the mask of labelled samples, which is as long as the data set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchLoader")
+            .field("dataset", &self.plan.dataset)
+            .field("batch_size", &self.plan.batch_size)
+            .field("next_epoch", &self.next_epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<Tensor<4>>> + 'a> {
+        let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
+        Box::new(self.epoch(epoch))
+    }
+
+    /// The number of samples that an epoch delivers: without those of a dropped last batch.
+    fn num_items(&self) -> usize {
+        self.plan.samples()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+        Arc::new(self.clone().device(device))
+    }
+
+    /// A loader of part of the samples, the same ones in every epoch.
+    ///
+    /// Of a loader that shuffles, the parts are random ones, so that each of several devices sees
+    /// every class even where the data set stands in the order of its classes.
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+        let mut slice = self.clone();
+        let plan = slice.plan_mut();
+        let ids = plan.dataset.ids();
+        let ids: Vec<_> = match plan.shuffle {
+            // Epoch 0 is never trained on.
+            Some(seed) => permutation(seed, 0, ids.len())[start..end]
+                .iter()
+                .map(|&at| ids[at])
+                .collect(),
+            None => ids[start..end].to_vec(),
+        };
+        plan.dataset = plan.dataset.subset(ids);
+        Arc::new(slice)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+use super::*;
+use crate::dataset::tests::six;
+use crate::{ImageData, digits};
+use burn::data::dataloader::split::split_dataloader;
+use burn_distill_core::{Clock, Targets};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const SHIFT: Augmentation = Augmentation {
+    crop: Some(2),
+    flip: true,
+};
+
+fn loader() -> BatchLoader {
+    BatchLoader::new(digits().take(103), 10).device(&Device::flex())
+}
+
+fn batches(loader: &dyn DataLoader<Batch<Tensor<4>>>) -> Vec<Batch<Tensor<4>>> {
+    loader.iter().map(Result::unwrap).collect()
+}
+
+fn ids(loader: &dyn DataLoader<Batch<Tensor<4>>>) -> Vec<usize> {
+    batches(loader)
+        .into_iter()
+        .flat_map(|batch| batch.ids)
+        .collect()
+}
+
+fn pixels(view: &Tensor<4>) -> Vec<f32> {
+    view.clone().into_data().try_to_vec().unwrap()
+}
+
+fn targets(batch: &Batch<Tensor<4>>) -> (Vec<i64>, Option<Vec<bool>>) {
+    let Targets::Classes { classes, labelled } = &batch.targets else {
+        panic!("The loader gives classes.");
+    };
+    let classes = classes.clone().into_data().iter::<i64>().collect();
+    (
+        classes,
+        labelled
+            .clone()
+            .map(|labelled| labelled.into_data().iter::<bool>().collect()),
+    )
+}
+
+#[test]
+fn samples_are_loaded_as_the_data_set_stands() {
+    let loader = BatchLoader::new(six(), 4).device(&Device::flex());
+    let batches = batches(&loader);
+
+    assert_eq!(batches[0].view().dims(), [4, 1, 2, 3]);
+    assert_eq!(batches[0].ids, [0, 1, 2, 3]);
+    assert_eq!(batches[1].ids, [4, 5]);
+    assert_eq!(targets(&batches[0]), (vec![0, 0, 0, 1], None));
+    assert_eq!(targets(&batches[1]), (vec![1, 2], None));
+    // Pixel 24 starts image 4: (24/255 − 0.5) / 0.25.
+    assert!((pixels(batches[1].view())[0] - -1.623_529_4).abs() < 1e-6);
+    assert_eq!(
+        batches[1].clock,
+        Clock {
+            epoch: 1,
+            batch: 1,
+            batches: 2
+        }
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_order_for_ever() {
+    let loader = BatchLoader::new(digits(), 8).shuffle(42);
+
+    let first = |epoch| loader.epoch(epoch).next().unwrap().unwrap().ids;
+    // From a ChaCha8 written apart in Python.
+    assert_eq!(first(1), [203, 47, 711, 1789, 86, 475, 99, 1758]);
+    assert_eq!(first(2), [285, 98, 500, 490, 774, 1646, 799, 1441]);
+}
+
+#[test]
+fn every_epoch_has_every_sample_once_in_a_new_order() {
+    let loader = loader().shuffle(0);
+    let (first, second) = (ids(&loader), ids(&loader));
+
+    assert_ne!(first, second);
+    for mut ids in [first, second] {
+        ids.sort_unstable();
+        assert_eq!(ids, (0..103).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn workers_change_nothing() {
+    let alone = loader()
+        .shuffle(1)
+        .augment(SHIFT, 2)
+        .views(2)
+        .labelled(&[3, 14, 15]);
+    for workers in [1, 2, 3, 20] {
+        let together = alone.clone().workers(workers);
+        for epoch in 1..3 {
+            let mut pairs = 0;
+            for (a, b) in alone.epoch(epoch).zip(together.epoch(epoch)) {
+                let (a, b) = (a.unwrap(), b.unwrap());
+                assert_eq!(
+                    (&a.ids, a.clock, targets(&a)),
+                    (&b.ids, b.clock, targets(&b))
+                );
+                for (a, b) in a.views.iter().zip(&b.views) {
+                    assert_eq!(pixels(a), pixels(b));
+                }
+                pairs += 1;
+            }
+            assert_eq!(pairs, 11);
+            assert_eq!(together.epoch(epoch).count(), 11);
+        }
+    }
+}
+
+#[test]
+fn a_view_does_not_depend_on_the_batch_it_is_in() {
+    let view = |batch_size: usize, seed: u64, id: usize| {
+        let loader = BatchLoader::new(digits().take(30), batch_size).shuffle(seed);
+        let batches = batches(&loader.augment(SHIFT, 5));
+        let batch = batches
+            .into_iter()
+            .find(|batch| batch.ids.contains(&id))
+            .unwrap();
+        let place = batch.ids.iter().position(|&other| other == id).unwrap();
+        pixels(&batch.view().clone().narrow(0, place, 1))
+    };
+
+    assert_eq!(view(7, 0, 11), view(10, 99, 11));
+}
+
+#[test]
+fn views_differ_from_each_other_and_between_epochs() {
+    let loader = loader().augment(SHIFT, 0).views(2);
+    let (first, second) = (
+        batches(&loader).swap_remove(0),
+        batches(&loader).swap_remove(0),
+    );
+
+    assert_eq!(first.views.len(), 2);
+    assert_ne!(pixels(&first.views[0]), pixels(&first.views[1]));
+    assert_ne!(pixels(&first.views[0]), pixels(&second.views[0]));
+}
+
+#[test]
+fn padding_is_black_before_normalisation() {
+    let data = ImageData {
+        name: "white".into(),
+        shape: [1, 4, 4],
+        pixels: vec![255; 16 * 50],
+        maximum: 255,
+        labels: vec![0; 50],
+        classes: vec!["white".into()],
+        normalization: crate::Normalization {
+            mean: vec![0.5],
+            std: vec![0.5],
+        },
+    };
+    let loader = BatchLoader::new(ImageDataset::new(data).unwrap(), 50)
+        .augment(SHIFT, 0)
+        .device(&Device::flex());
+
+    let values = pixels(batches(&loader)[0].view());
+    let values: BTreeSet<_> = values.into_iter().map(|value| value as i32).collect();
+    assert_eq!(values, [-1, 1].into());
+}
+
+#[test]
+fn unlabelled_samples_are_masked_and_show_no_class() {
+    let loader = BatchLoader::new(six(), 3)
+        .labelled(&[0, 1, 2, 4])
+        .device(&Device::flex());
+    let batches = batches(&loader);
+
+    assert_eq!(targets(&batches[0]), (vec![0, 0, 0], None));
+    assert_eq!(
+        targets(&batches[1]),
+        (vec![0, 1, 0], Some(vec![false, true, false]))
+    );
+}
+
+#[test]
+fn the_ids_of_a_subset_are_those_of_the_whole() {
+    let loader = BatchLoader::new(six().without_class(1), 10)
+        .labelled(&[5])
+        .device(&Device::flex());
+    let batch = batches(&loader).swap_remove(0);
+
+    assert_eq!(batch.ids, [0, 1, 2, 5]);
+    assert_eq!(targets(&batch).0, [0, 0, 0, 2]);
+}
+
+#[test]
+fn a_last_batch_that_is_not_full_is_dropped_on_request() {
+    let loader = loader().drop_last(true);
+    let batches = batches(&loader);
+
+    assert_eq!((loader.num_items(), loader.num_batches()), (100, 10));
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch.len() == 10 && batch.clock.batches == 10)
+    );
+    assert_eq!(batches.len(), 10);
+}
+
+#[test]
+fn an_epoch_without_a_batch_is_an_error() {
+    let loader = BatchLoader::new(six(), 7).drop_last(true).workers(2);
+    let mut iterator = loader.iter();
+
+    assert_eq!(
+        iterator.next().unwrap().unwrap_err().to_string(),
+        "no batch: 6 samples do not fill one of 7, and incomplete batches are dropped"
+    );
+    assert!(iterator.next().is_none());
+    assert!(BatchLoader::new(six().take(0), 7).iter().next().is_none());
+}
+
+#[test]
+fn progress_ends_with_the_last_batch() {
+    for loader in [loader(), loader().drop_last(true), loader().workers(2)] {
+        let mut iterator = loader.iter();
+        assert_eq!(iterator.progress().items_processed, 0);
+        let mut processed = 0;
+        while let Some(batch) = iterator.next() {
+            processed += batch.unwrap().len();
+            let progress = iterator.progress();
+            assert_eq!(progress.items_processed, processed);
+            assert_eq!(progress.items_total, loader.num_items());
+            assert_eq!(progress.is_completed(), processed == loader.num_items());
+        }
+        assert_eq!(processed, loader.num_items());
+    }
+}
+
+#[test]
+fn a_loader_on_a_device_counts_on_by_itself() {
+    let loader = loader().starting_at(3);
+    let epoch = |loader: &dyn DataLoader<_>| batches(loader)[0].clock.epoch;
+
+    assert_eq!(epoch(&loader), 3);
+    let moved = loader.to_device(&Device::flex().autodiff());
+    assert_eq!([epoch(&*moved), epoch(&*moved)], [4, 5]);
+    assert_eq!(epoch(&loader), 4);
+    assert!(batches(&*moved)[0].view().is_autodiff());
+}
+
+#[test]
+fn parts_for_several_devices_are_disjoint_and_stay_so() {
+    let whole: Vec<_> = (0..103).collect();
+    for loader in [loader(), loader().shuffle(4)] {
+        let shuffled = loader.plan.shuffle.is_some();
+        let devices = [Device::flex(), Device::flex(), Device::flex()];
+        let parts = split_dataloader(Arc::new(loader), &devices);
+        let sets: Vec<_> = parts
+            .iter()
+            .map(|part| BTreeSet::from_iter(ids(&**part)))
+            .collect();
+
+        assert_eq!(
+            parts.iter().map(|part| part.num_items()).sum::<usize>(),
+            103
+        );
+        assert_eq!(
+            sets.iter()
+                .flatten()
+                .copied()
+                .collect::<BTreeSet<_>>()
+                .len(),
+            103
+        );
+        assert_eq!(
+            sets[0].iter().copied().eq(whole[..34].iter().copied()),
+            !shuffled
+        );
+        for (part, set) in parts.iter().zip(sets) {
+            assert_eq!(BTreeSet::from_iter(ids(&**part)), set, "another epoch");
+        }
+    }
+}
+
+#[test]
+fn a_dropped_iterator_stops_its_workers() {
+    let loader = loader().workers(3);
+    let epoch = Arc::new(Epoch::new(loader.plan.clone(), 1));
+    let mut workers = workers::Workers::start(&epoch).unwrap();
+    workers.take(0);
+    assert_eq!(Arc::strong_count(&epoch), 4);
+
+    let start = Instant::now();
+    drop(workers);
+    assert_eq!(Arc::strong_count(&epoch), 1);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+#[should_panic(expected = "index out of bounds: the len is 0")]
+fn a_panic_of_a_worker_reaches_the_caller() {
+    let mut loader = loader().workers(2);
+    loader.plan_mut().labelled = Some(vec![]);
+
+    loader.iter().for_each(drop);
+}
+
+#[test]
+#[should_panic(expected = "The batch size should be at least 1.")]
+fn an_empty_batch_is_refused() {
+    BatchLoader::new(six(), 0);
+}
+
+#[test]
+#[should_panic(expected = "There are 6 samples, but none with id 6.")]
+fn labelled_ids_are_known() {
+    let _ = BatchLoader::new(six(), 1).labelled(&[6]);
+}
+
+#[test]
+#[should_panic(expected = "a crop with a padding of 3 can miss an image of 2 by 3 pixels")]
+fn a_crop_beyond_the_image_is_refused_at_once() {
+    let crop = Augmentation {
+        crop: Some(3),
+        flip: false,
+    };
+    let _ = BatchLoader::new(six(), 1).augment(crop, 0);
+}

@@ -1,0 +1,73 @@
+use crate::DataError;
+use flate2::read::MultiGzDecoder;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+/// The content of a file, decompressed if its name ends in `.gz`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        gunzip(path, &bytes)
+    } else {
+        Ok(bytes)
+    }
+}
+
+/// What was compressed to `bytes`.
+pub(crate) fn gunzip(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
+    let mut content = Vec::new();
+    match MultiGzDecoder::new(bytes).read_to_end(&mut content) {
+        Ok(_) => Ok(content),
+        Err(error) => Err(DataError::corrupt(
+            path,
+            content.len(),
+            "more of a whole gzip file",
+            error.to_string(),
+        )),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_and_plain_files_read_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, compressed) = (folder.path().join("a"), folder.path().join("a.gz"));
+        fs::write(&plain, b"hello").unwrap();
+        fs::write(&compressed, gzip(b"hello")).unwrap();
+
+        assert_eq!(read(&plain).unwrap(), b"hello");
+        assert_eq!(read(&compressed).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn a_truncated_gzip_file_is_named_with_its_offset() {
+        let bytes = gzip(b"hello");
+
+        let error = gunzip(Path::new("a.gz"), &bytes[..bytes.len() - 4])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("a.gz: at byte 5: expected more of a whole gzip file"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = read(Path::new("nowhere/a")).unwrap_err().to_string();
+
+        assert!(error.starts_with("nowhere/a: "), "{error}");
+    }
+}

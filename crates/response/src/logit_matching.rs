@@ -1,0 +1,375 @@
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::reduce_rows;
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [logit-matching loss](LogitMatchingLoss) using the
+/// [init function](LogitMatchingLossConfig::init).
+#[derive(Config, Debug)]
+pub struct LogitMatchingLossConfig {
+    /// What is made of the differences of a row. Default: their mean square.
+    #[config(default = "LogitMatchingVariant::Mean")]
+    pub variant: LogitMatchingVariant,
+    /// What both logits are divided by. Nothing makes up for it: the loss shrinks by its square.
+    /// Must be positive and finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+}
+
+impl LogitMatchingLossConfig {
+    /// Initialize a [logit-matching loss](LogitMatchingLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite.
+    pub fn init(&self) -> LogitMatchingLoss {
+        self.assertions();
+        LogitMatchingLoss {
+            variant: self.variant,
+            temperature: self.temperature,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "logit-matching loss");
+    }
+}
+
+/// What a [logit-matching loss](LogitMatchingLoss) makes of the differences of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogitMatchingVariant {
+    /// The mean of their squares. The mean over rows is then that over all elements.
+    #[default]
+    Mean,
+    /// Half the sum of their squares, as the paper writes it.
+    HalfSum,
+    /// The mean of their squares after the mean of the row is subtracted: what all logits share
+    /// does not change a softmax.
+    Centered,
+}
+
+/// Logit-matching loss: the logits of the student should be those of the teacher.
+///
+/// For every row of `K` classes, with `T` the `temperature`,
+///
+/// ```text
+/// d = (student − teacher) / T
+/// L = (1/K) Σₖ dₖ²                   Mean
+/// L = ½ Σₖ dₖ²                       HalfSum
+/// L = (1/K) Σₖ (dₖ − mean(d))²       Centered
+/// ```
+///
+/// A class that the teacher excludes by a logit of −∞ does not count, neither in the sums nor in
+/// `K`. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// The gradient grows with the logits without bound. Half of `Centered` is what a
+/// [`SoftTargetLoss`](crate::SoftTargetLoss) tends to as its temperature grows.
+///
+/// The scripts of Knowledge-Distillation-Zoo add 0.1 of it to the cross-entropy with the labels.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{LogitMatchingLossConfig, LogitMatchingVariant};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1.0, 2.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[0.0, 5.0]], &device);
+///
+/// let config = LogitMatchingLossConfig::new();
+/// let loss = config.init().forward(student.clone(), teacher.clone(), Reduction::Mean);
+/// assert_eq!(loss.into_scalar::<f32>(), 5.0); // (1² + 3²) / 2
+///
+/// let config = config.with_variant(LogitMatchingVariant::Centered);
+/// let loss = config.init().forward(student, teacher, Reduction::Mean);
+/// assert_eq!(loss.into_scalar::<f32>(), 4.0); // (2² + 2²) / 2
+/// ```
+///
+/// # Reference
+///
+/// J. Ba and R. Caruana, [Do Deep Nets Really Need to be Deep?](https://arxiv.org/abs/1312.6184),
+/// NIPS 2014. `Mean` agrees with `Logits` of Knowledge-Distillation-Zoo, and with a temperature
+/// with `kd_mse_loss` of TextBrewer.
+#[doc(alias = "Logits")]
+#[doc(alias = "BaCaruana")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LogitMatchingLoss {
+    /// What is made of the differences of a row.
+    #[module(skip)]
+    pub variant: LogitMatchingVariant,
+    /// What both logits are divided by.
+    pub temperature: f64,
+}
+
+impl ModuleDisplay for LogitMatchingLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("variant", &self.variant)
+            .add("temperature", &self.temperature)
+            .optional()
+    }
+}
+
+impl LogitMatchingLoss {
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(
+            self.forward_no_reduction(student, teacher),
+            None,
+            &reduction,
+        )
+    }
+
+    /// Compute the loss of every row, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+
+        let student = at_least_f32(student);
+        let teacher = at_least_f32(teacher.without_autodiff());
+
+        // Before the subtraction: −∞ − (−∞) is NaN, and so would be every gradient of the row.
+        let excluded = teacher.clone().equal_scalar(f64::NEG_INFINITY);
+        let difference = student
+            .mask_fill(excluded.clone(), 0.0)
+            .sub(teacher.mask_fill(excluded.clone(), 0.0))
+            .div_scalar(self.temperature);
+
+        let dtype = difference.dtype();
+        let classes = excluded.clone().bool_not().float().cast(dtype).sum_dim(1);
+        let classes = classes.clamp_min(1.0); // A row without a class is zero, not NaN
+
+        let loss = match self.variant {
+            LogitMatchingVariant::Mean => difference.square().sum_dim(1).div(classes),
+            LogitMatchingVariant::HalfSum => difference.square().sum_dim(1).div_scalar(2.0),
+            LogitMatchingVariant::Centered => {
+                let mean = difference.clone().sum_dim(1).div(classes.clone());
+                let centered = difference.sub(mean).mask_fill(excluded, 0.0);
+                centered.square().sum_dim(1).div(classes)
+            }
+        };
+        loss.squeeze_dim(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, student, teacher};
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    type FT = f32;
+
+    const NONE: f32 = f32::NEG_INFINITY;
+
+    fn with_variant(variant: LogitMatchingVariant) -> LogitMatchingLoss {
+        LogitMatchingLossConfig::new().with_variant(variant).init()
+    }
+
+    fn mean_of(criterion: LogitMatchingLoss) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
+        move |student, teacher| criterion.forward(student, teacher, Reduction::Mean)
+    }
+
+    // Expected values: scripts/response.py. Those of the mean also `Logits` of
+    // Knowledge-Distillation-Zoo and, with a temperature, `kd_mse_loss` of TextBrewer.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        let variant = |variant| mean_of(with_variant(variant));
+
+        assert_value_and_gradient(variant(LogitMatchingVariant::Mean), 9.25778358, 1.36071919);
+        assert_value_and_gradient(
+            variant(LogitMatchingVariant::HalfSum),
+            23.144459,
+            3.40179798,
+        );
+        assert_value_and_gradient(
+            variant(LogitMatchingVariant::Centered),
+            7.21748413,
+            1.20145613,
+        );
+    }
+
+    #[test]
+    fn nothing_makes_up_for_the_temperature() {
+        let warm = LogitMatchingLossConfig::new().with_temperature(4.0).init();
+
+        assert_value_and_gradient(mean_of(warm), 0.578611474, 0.0850449494);
+    }
+
+    #[test]
+    fn rows_add_up_under_every_reduction() {
+        let device = Device::default();
+        let criterion = LogitMatchingLossConfig::new().init();
+
+        criterion
+            .forward_no_reduction(student(&device), teacher(&device))
+            .into_data()
+            .assert_approx_eq::<FT>(
+                &TensorData::from([11.210961, 14.307404, 1.389884, 10.122885]),
+                Tolerance::relative(1e-5),
+            );
+
+        for (reduction, expected) in [
+            (Reduction::Auto, 9.257784),
+            (Reduction::Mean, 9.257784),
+            (Reduction::BatchMean, 9.257784),
+            (Reduction::Sum, 37.031134),
+        ] {
+            criterion
+                .forward(student(&device), teacher(&device), reduction)
+                .into_data()
+                .assert_approx_eq::<FT>(&TensorData::from([expected]), Tolerance::relative(1e-5));
+        }
+    }
+
+    #[test]
+    fn excluded_classes_do_not_count() {
+        for (variant, expected, gradient) in [
+            (LogitMatchingVariant::Mean, 5.0, [1.0, 0.0, 3.0]),
+            (LogitMatchingVariant::HalfSum, 5.0, [1.0, 0.0, 3.0]),
+            (LogitMatchingVariant::Centered, 1.0, [-1.0, 0.0, 1.0]),
+        ] {
+            // Excluded by both, and by the teacher alone.
+            for excluded in [NONE, 7.0] {
+                let device = Device::default().autodiff();
+                let student =
+                    Tensor::<2>::from_data([[1.0, excluded, 5.0]], &device).require_grad();
+                let teacher = Tensor::<2>::from_data([[0.0, NONE, 2.0]], &device);
+
+                let loss = mean_of(with_variant(variant))(student.clone(), teacher);
+                let grads = loss.clone().backward();
+
+                // By hand: d = (1, 3), with mean 2.
+                assert_eq!(loss.into_scalar::<f32>(), expected);
+                let grad = student.grad(&grads).unwrap().into_data();
+                grad.assert_approx_eq::<FT>(
+                    &TensorData::from([gradient]),
+                    Tolerance::absolute(1e-6),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_class_is_zero() {
+        for variant in [
+            LogitMatchingVariant::Mean,
+            LogitMatchingVariant::HalfSum,
+            LogitMatchingVariant::Centered,
+        ] {
+            let device = Device::default().autodiff();
+            let student = Tensor::<2>::from_data([[1.0, 2.0]], &device).require_grad();
+            let teacher = Tensor::<2>::from_data([[NONE, NONE]], &device);
+
+            let loss = mean_of(with_variant(variant))(student.clone(), teacher);
+            let grads = loss.clone().backward();
+
+            assert_eq!(loss.into_scalar::<f32>(), 0.0);
+            let grad = student.grad(&grads).unwrap().into_data();
+            grad.assert_eq(&TensorData::from([[0.0_f32, 0.0]]), false);
+        }
+    }
+
+    #[test]
+    fn what_all_logits_share_does_not_matter_when_centered() {
+        let device = Device::default();
+        let centered = mean_of(with_variant(LogitMatchingVariant::Centered));
+
+        let loss = centered(teacher(&device).add_scalar(5.0), teacher(&device));
+
+        assert!(loss.into_scalar::<f32>() < 1e-10);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        LogitMatchingLossConfig::new()
+            .init()
+            .forward_no_reduction(student(&device), Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 1 expected 5"
+    )]
+    fn numbers_of_classes_must_match() {
+        let device = Device::default();
+        LogitMatchingLossConfig::new()
+            .init()
+            .forward_no_reduction(student(&device), Tensor::zeros([4, 1], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Temperature of the logit-matching loss must be positive and finite, got NaN"
+    )]
+    fn temperature_must_be_positive() {
+        LogitMatchingLossConfig::new()
+            .with_temperature(f64::NAN)
+            .init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = LogitMatchingLossConfig::new().with_variant(LogitMatchingVariant::HalfSum);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(json, r#"{"variant":"half-sum","temperature":1.0}"#);
+
+        let config = LogitMatchingLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.variant, LogitMatchingVariant::HalfSum);
+        assert_eq!(config.temperature, 1.0);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", with_variant(LogitMatchingVariant::Centered)),
+            "LogitMatchingLoss {variant: Centered, temperature: 1}"
+        );
+    }
+}

@@ -1,0 +1,481 @@
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::reduce_rows;
+
+/// Configuration to create a [soft cross-entropy loss](SoftCrossEntropyLoss) using the
+/// [init function](SoftCrossEntropyLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SoftCrossEntropyLossConfig {
+    /// What logits are divided by; given probabilities are taken as they are. Must be positive and
+    /// finite. Default: `4.0`.
+    #[config(default = 4.0)]
+    pub temperature: f64,
+    /// Whether to multiply by the square of the temperature, which keeps the size of the gradient
+    /// about the same at any temperature. Default: `true`.
+    #[config(default = true)]
+    pub scale_t2: bool,
+    /// Whether to divide given probabilities by the sum of their row. Default: `false`.
+    #[config(default = false)]
+    pub renormalize: bool,
+}
+
+impl SoftCrossEntropyLossConfig {
+    /// Initialize a [soft cross-entropy loss](SoftCrossEntropyLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite.
+    pub fn init(&self) -> SoftCrossEntropyLoss {
+        self.assertions();
+        SoftCrossEntropyLoss {
+            temperature: self.temperature,
+            scale_t2: self.scale_t2,
+            renormalize: self.renormalize,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "soft cross-entropy loss");
+    }
+}
+
+/// Soft cross-entropy loss: cross-entropy of the student with the softened probabilities of the
+/// teacher, or with any others.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)             forward
+/// p = probabilities                    forward_probabilities
+/// q = softmax(student / T)
+/// L = −T² Σₖ pₖ log qₖ                 without T² unless scale_t2
+/// ```
+///
+/// From the logits of a teacher, the gradient is that of a
+/// [`SoftTargetLoss`](crate::SoftTargetLoss) up to its high temperatures; the value is larger by
+/// `T²` times the entropy of the teacher, and is not zero for a perfect student.
+///
+/// Probabilities that do not sum to one, such as those cut to the largest few, weigh their row by
+/// their sum, unless `renormalize` divides by it. A row of zeros contributes nothing either way. A
+/// class that both exclude by a logit of −∞ contributes nothing. The target is a constant: no
+/// gradient flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::SoftCrossEntropyLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+/// let probabilities = Tensor::<2>::from_data([[0.3, 0.7]], &device);
+///
+/// let criterion = SoftCrossEntropyLossConfig::new().with_temperature(1.0).init();
+/// let loss = criterion.forward_probabilities(student, probabilities, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.6931).abs() < 1e-4); // ln 2
+/// ```
+///
+/// # Reference
+///
+/// G. Hinton, O. Vinyals and J. Dean, [Distilling the Knowledge in a Neural
+/// Network](https://arxiv.org/abs/1503.02531), NIPS Deep Learning Workshop 2014. Agrees with
+/// `KDSoftCELoss` of MMRazor and, without `scale_t2`, with `kd_ce_loss` of TextBrewer.
+#[doc(alias = "SoftCE")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SoftCrossEntropyLoss {
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// Whether to multiply by the square of the temperature.
+    pub scale_t2: bool,
+    /// Whether to divide given probabilities by the sum of their row.
+    pub renormalize: bool,
+}
+
+impl ModuleDisplay for SoftCrossEntropyLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add("scale_t2", &self.scale_t2)
+            .add("renormalize", &self.renormalize)
+            .optional()
+    }
+}
+
+impl SoftCrossEntropyLoss {
+    /// Compute the loss of every row from the logits of a teacher, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(
+            self.forward_no_reduction(student, teacher),
+            None,
+            &reduction,
+        )
+    }
+
+    /// Compute the loss of every row from the logits of a teacher, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+
+        let p = tempered_log_softmax(teacher.without_autodiff(), self.temperature).exp();
+
+        self.cross_entropy(student, p)
+    }
+
+    /// Compute the loss of every row from probabilities, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student: logits `[batch_size, num_classes]`
+    /// - probabilities: `[batch_size, num_classes]`, not negative
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_probabilities(
+        &self,
+        student: Tensor<2>,
+        probabilities: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        let loss = self.forward_probabilities_no_reduction(student, probabilities);
+        reduce_rows(loss, None, &reduction)
+    }
+
+    /// Compute the loss of every row from probabilities, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student: logits `[batch_size, num_classes]`
+    /// - probabilities: `[batch_size, num_classes]`, not negative
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_probabilities_no_reduction(
+        &self,
+        student: Tensor<2>,
+        probabilities: Tensor<2>,
+    ) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(probabilities, [batch_size, num_classes]);
+
+        let p = at_least_f32(probabilities.without_autodiff());
+        let p = match self.renormalize {
+            true => {
+                let sum = p.clone().sum_dim(1);
+                let zero = sum.clone().equal_scalar(0.0);
+                p.div(sum.mask_fill(zero, 1.0))
+            }
+            false => p,
+        };
+
+        self.cross_entropy(student, p)
+    }
+
+    fn cross_entropy(&self, student: Tensor<2>, p: Tensor<2>) -> Tensor<1> {
+        let log_q = tempered_log_softmax(student, self.temperature);
+        let loss = cross_entropy_rows(p, log_q);
+        match self.scale_t2 {
+            true => loss.mul_scalar(self.temperature.powi(2)),
+            false => loss,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{TEACHER_SOFTMAX, assert_value_and_gradient, student, teacher};
+    use burn::tensor::activation::softmax;
+    use burn::tensor::{DType, Device, TensorData, Tolerance};
+
+    type FT = f32;
+
+    fn from_logits(
+        config: SoftCrossEntropyLossConfig,
+    ) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
+        let criterion = config.init();
+        move |student, teacher| criterion.forward(student, teacher, Reduction::Mean)
+    }
+
+    /// The same from `factor` times the probabilities of the teacher.
+    fn from_probabilities(
+        config: SoftCrossEntropyLossConfig,
+        factor: f64,
+    ) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
+        let criterion = config.init();
+        move |student, teacher| {
+            let probabilities = softmax(teacher.div_scalar(criterion.temperature), 1);
+            criterion.forward_probabilities(
+                student,
+                probabilities.mul_scalar(factor),
+                Reduction::Mean,
+            )
+        }
+    }
+
+    fn temperature_of_one() -> SoftCrossEntropyLossConfig {
+        SoftCrossEntropyLossConfig::new().with_temperature(1.0)
+    }
+
+    // Expected values: scripts/response.py. Those without the square of the temperature also
+    // `kd_ce_loss` of TextBrewer.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        let unscaled = SoftCrossEntropyLossConfig::new().with_scale_t2(false);
+
+        assert_value_and_gradient(from_logits(unscaled), 1.7000706, 0.0381215317);
+    }
+
+    #[test]
+    fn gradient_is_that_of_the_soft_target_loss() {
+        let scaled = SoftCrossEntropyLossConfig::new();
+
+        // 0.609944507 and 0.446282362 are the gradients of the soft-target loss.
+        assert_value_and_gradient(from_logits(scaled), 27.2011296, 0.609944507);
+        assert_value_and_gradient(from_logits(temperature_of_one()), 2.79408951, 0.446282362);
+    }
+
+    #[test]
+    fn probabilities_agree_with_the_logits_they_come_from() {
+        let scaled = SoftCrossEntropyLossConfig::new();
+        let unscaled = scaled.clone().with_scale_t2(false);
+
+        assert_value_and_gradient(from_probabilities(scaled, 1.0), 27.2011296, 0.609944507);
+        assert_value_and_gradient(from_probabilities(unscaled, 1.0), 1.7000706, 0.0381215317);
+    }
+
+    #[test]
+    fn the_sum_of_the_probabilities_counts_unless_renormalized() {
+        let plain = temperature_of_one();
+        let renormalized = plain.clone().with_renormalize(true);
+
+        assert_value_and_gradient(from_probabilities(plain, 2.0), 5.58817902, 0.892564723);
+        assert_value_and_gradient(
+            from_probabilities(renormalized, 2.0),
+            2.79408951,
+            0.446282362,
+        );
+    }
+
+    #[test]
+    fn given_probabilities_are_not_softened() {
+        let device = Device::default();
+        let unscaled = SoftCrossEntropyLossConfig::new()
+            .with_scale_t2(false)
+            .init();
+
+        let loss = unscaled.forward_probabilities(
+            student(&device),
+            Tensor::from_data(TEACHER_SOFTMAX, &device),
+            Reduction::Mean,
+        );
+
+        assert!((loss.into_scalar::<f32>() - 1.7000706).abs() < 1e-5);
+    }
+
+    #[test]
+    fn probabilities_of_half_precision_are_widened() {
+        let device = Device::default();
+        if !device.supports_dtype(DType::F16) {
+            return;
+        }
+        // Their sum, 80 000, is above the largest `f16`, 65 504.
+        let probabilities = Tensor::<2>::full([1, 4], 20_000.0, (&device, DType::F16));
+
+        let loss = temperature_of_one()
+            .with_renormalize(true)
+            .init()
+            .forward_probabilities(
+                Tensor::zeros([1, 4], &device),
+                probabilities,
+                Reduction::Mean,
+            );
+
+        assert!((loss.into_scalar::<f32>() - 4.0_f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_row_of_zeros_contributes_nothing() {
+        for renormalize in [false, true] {
+            let device = Device::default().autodiff();
+            let student = student(&device).require_grad();
+
+            let loss = SoftCrossEntropyLossConfig::new()
+                .with_renormalize(renormalize)
+                .init()
+                .forward_probabilities(
+                    student.clone(),
+                    Tensor::zeros([4, 5], &device),
+                    Reduction::Mean,
+                );
+            let grads = loss.clone().backward();
+
+            assert_eq!(loss.into_scalar::<f32>(), 0.0);
+            let grad = student.grad(&grads).unwrap().into_data();
+            grad.assert_eq(&TensorData::from([[0.0_f32; 5]; 4]), false);
+        }
+    }
+
+    #[test]
+    fn a_perfect_student_has_no_gradient_but_the_entropy_of_the_teacher() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::zeros([1, 4], &device).require_grad();
+
+        let loss =
+            from_logits(temperature_of_one())(student.clone(), Tensor::zeros([1, 4], &device));
+        let grads = loss.clone().backward();
+
+        assert!((loss.into_scalar::<f32>() - 4.0_f32.ln()).abs() < 1e-6);
+        let grad = student.grad(&grads).unwrap().into_data();
+        grad.assert_approx_eq::<FT>(&TensorData::from([[0.0; 4]]), Tolerance::absolute(1e-7));
+    }
+
+    #[test]
+    fn rows_add_up_under_every_reduction() {
+        let device = Device::default();
+        let criterion = SoftCrossEntropyLossConfig::new().init();
+        let probabilities = || Tensor::<2>::from_data(TEACHER_SOFTMAX, &device);
+
+        let expected = TensorData::from([27.096646, 28.844745, 24.362630, 28.500497]);
+        for rows in [
+            criterion.forward_no_reduction(student(&device), teacher(&device)),
+            criterion.forward_probabilities_no_reduction(student(&device), probabilities()),
+        ] {
+            rows.into_data()
+                .assert_approx_eq::<FT>(&expected, Tolerance::relative(1e-5));
+        }
+
+        for (reduction, expected) in [
+            (Reduction::Auto, 27.201130),
+            (Reduction::Mean, 27.201130),
+            (Reduction::BatchMean, 27.201130),
+            (Reduction::Sum, 108.804518),
+        ] {
+            let expected = TensorData::from([expected]);
+            for loss in [
+                criterion.forward(student(&device), teacher(&device), reduction.clone()),
+                criterion.forward_probabilities(student(&device), probabilities(), reduction),
+            ] {
+                loss.into_data()
+                    .assert_approx_eq::<FT>(&expected, Tolerance::relative(1e-5));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        SoftCrossEntropyLossConfig::new()
+            .init()
+            .forward_no_reduction(student(&device), Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 1 expected 5"
+    )]
+    fn numbers_of_classes_must_match() {
+        let device = Device::default();
+        SoftCrossEntropyLossConfig::new()
+            .init()
+            .forward_no_reduction(student(&device), Tensor::zeros([4, 6], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(probabilities, [batch_size, num_classes]): axis 1 expected 5"
+    )]
+    fn probabilities_are_of_the_same_classes() {
+        let device = Device::default();
+        SoftCrossEntropyLossConfig::new()
+            .init()
+            .forward_probabilities_no_reduction(student(&device), Tensor::zeros([4, 6], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Temperature of the soft cross-entropy loss must be positive and finite, got -1"
+    )]
+    fn temperature_must_be_positive() {
+        SoftCrossEntropyLossConfig::new()
+            .with_temperature(-1.0)
+            .init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = SoftCrossEntropyLossConfig::new()
+            .with_scale_t2(false)
+            .with_renormalize(true);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(
+            json,
+            r#"{"temperature":4.0,"scale_t2":false,"renormalize":true}"#
+        );
+
+        let config = SoftCrossEntropyLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.temperature, 4.0);
+        assert!(!config.scale_t2);
+        assert!(config.renormalize);
+    }
+
+    #[test]
+    fn display() {
+        let loss = SoftCrossEntropyLossConfig::new().init();
+
+        assert_eq!(
+            format!("{loss}"),
+            "SoftCrossEntropyLoss {temperature: 4, scale_t2: true, renormalize: false}"
+        );
+    }
+}

@@ -1,0 +1,359 @@
+use crate::temperature::assert_temperature;
+use crate::{LogitMatchingLossConfig, LogitMatchingVariant};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
+use burn_distill_core::reduce_rows;
+
+/// Above this temperature the loss is its limit.
+const LIMIT: f64 = 50.0;
+
+/// Configuration to create a [soft-target loss](SoftTargetLoss) using the
+/// [init function](SoftTargetLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SoftTargetLossConfig {
+    /// What both logits are divided by. Must be positive and finite. Default: `4.0`.
+    #[config(default = 4.0)]
+    pub temperature: f64,
+}
+
+impl SoftTargetLossConfig {
+    /// Initialize a [soft-target loss](SoftTargetLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite.
+    pub fn init(&self) -> SoftTargetLoss {
+        self.assertions();
+        SoftTargetLoss {
+            temperature: self.temperature,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "soft-target loss");
+    }
+}
+
+/// Soft-target loss, the classic knowledge distillation: the softened probabilities of the student
+/// should be those of the teacher.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)
+/// q = softmax(student / T)
+/// L = T² Σₖ pₖ (log pₖ − log qₖ)
+/// ```
+///
+/// `T²` keeps the size of the gradient, `T (q − p)`, about the same at any temperature. A class
+/// that both exclude by a logit of −∞ contributes nothing. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
+///
+/// # High temperatures
+///
+/// There the divergence is a small difference of large numbers: in single precision, `L` is off by
+/// 0.7 % at `T = 1000` and by 57 % at `T = 10 000`. Above `T = 50` the loss is therefore its limit,
+///
+/// ```text
+/// L = ½ mean((d − mean(d))²),    d = student − teacher
+/// ```
+///
+/// half of the centered [`LogitMatchingLoss`](crate::LogitMatchingLoss). The two differ by the
+/// order of `max |logit| / T`: by 0.15 % at `T = 50` for logits within ±3, by 3 % for logits within
+/// ±30. Only the limit ignores a class that the teacher alone excludes.
+///
+/// # Weights
+///
+/// Usually added to the [cross-entropy with the labels](burn_distill_core::Hard). On CIFAR-100
+/// RepDistiller and mdistiller take `T = 4`, 0.1 of the cross-entropy and 0.9 of this; on ImageNet
+/// mdistiller takes `T = 1` and halves.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::SoftTargetLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0]], &device); // certain
+///
+/// let criterion = SoftTargetLossConfig::new().with_temperature(2.0).init();
+/// let loss = criterion.forward(student, teacher, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 2.7726).abs() < 1e-4); // 2² ln 2
+/// ```
+///
+/// # Reference
+///
+/// G. Hinton, O. Vinyals and J. Dean, [Distilling the Knowledge in a Neural
+/// Network](https://arxiv.org/abs/1503.02531), NIPS Deep Learning Workshop 2014. The paper writes
+/// the [cross-entropy](crate::SoftCrossEntropyLoss), which has the same gradient. Agrees with
+/// `DistillKL` of RepDistiller and `kd_loss` of mdistiller.
+#[doc(alias = "KD")]
+#[doc(alias = "Hinton")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SoftTargetLoss {
+    /// What both logits are divided by.
+    pub temperature: f64,
+}
+
+impl ModuleDisplay for SoftTargetLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.add("temperature", &self.temperature).optional()
+    }
+}
+
+impl SoftTargetLoss {
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(
+            self.forward_no_reduction(student, teacher),
+            None,
+            &reduction,
+        )
+    }
+
+    /// Compute the loss of every row, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+
+        if self.temperature > LIMIT {
+            return LogitMatchingLossConfig::new()
+                .with_variant(LogitMatchingVariant::Centered)
+                .init()
+                .forward_no_reduction(student, teacher)
+                .div_scalar(2.0);
+        }
+
+        let log_p = tempered_log_softmax(teacher.without_autodiff(), self.temperature);
+        let log_q = tempered_log_softmax(student, self.temperature);
+
+        kl_divergence_rows(log_p, log_q).mul_scalar(self.temperature.powi(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{
+        STUDENT_SOFTMAX, TEACHER_SOFTMAX, assert_value_and_gradient, student, teacher,
+    };
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    type FT = f32;
+
+    fn at_temperature(temperature: f64) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
+        let criterion = SoftTargetLossConfig::new()
+            .with_temperature(temperature)
+            .init();
+        move |student, teacher| criterion.forward(student, teacher, Reduction::Mean)
+    }
+
+    // Expected values: `DistillKL` of RepDistiller and `kd_loss` of mdistiller, which agree, and
+    // scripts/response.py.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        assert_value_and_gradient(at_temperature(1.0), 2.00714917, 0.446282362);
+        assert_value_and_gradient(at_temperature(4.0), 3.43276022, 0.609944507);
+    }
+
+    #[test]
+    fn rows_add_up_under_every_reduction() {
+        let device = Device::default();
+        let criterion = SoftTargetLossConfig::new().init();
+
+        criterion
+            .forward_no_reduction(student(&device), teacher(&device))
+            .into_data()
+            .assert_approx_eq::<FT>(
+                &TensorData::from([3.617784, 5.346783, 0.405030, 4.361444]),
+                Tolerance::relative(1e-5),
+            );
+
+        for (reduction, expected) in [
+            (Reduction::Auto, 3.432760),
+            (Reduction::Mean, 3.432760),
+            (Reduction::BatchMean, 3.432760),
+            (Reduction::Sum, 13.731041),
+        ] {
+            criterion
+                .forward(student(&device), teacher(&device), reduction)
+                .into_data()
+                .assert_approx_eq::<FT>(&TensorData::from([expected]), Tolerance::relative(1e-5));
+        }
+    }
+
+    #[test]
+    fn gradient_is_the_temperature_times_the_difference_of_probabilities() {
+        let device = Device::default().autodiff();
+        let student = student(&device).require_grad();
+
+        let grads = at_temperature(4.0)(student.clone(), teacher(&device)).backward();
+
+        // T / B = 1
+        let q = Tensor::<2>::from_data(STUDENT_SOFTMAX, &Device::default());
+        let p = Tensor::<2>::from_data(TEACHER_SOFTMAX, &Device::default());
+        student
+            .grad(&grads)
+            .unwrap()
+            .into_data()
+            .assert_approx_eq::<FT>(&q.sub(p).into_data(), Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn high_temperatures_reach_the_limit() {
+        // scripts/response.py, in double precision
+        assert_value_and_gradient(at_temperature(50.1), 3.60874207, 0.600728064);
+        assert_value_and_gradient(at_temperature(1e9), 3.60874207, 0.600728064);
+    }
+
+    #[test]
+    fn the_step_to_the_limit_is_small() {
+        let device = Device::default();
+        let loss = |temperature| {
+            at_temperature(temperature)(student(&device), teacher(&device)).into_scalar::<f64>()
+        };
+
+        // The divergence itself in double precision, scripts/response.py.
+        assert!((loss(49.9) / 3.61415516 - 1.0).abs() < 1e-4);
+        assert!((loss(50.0) / 3.61414803 - 1.0).abs() < 1e-4);
+        assert!((loss(50.1) / 3.61414091 - 1.0).abs() < 2e-3);
+        assert!((loss(100.0) / 3.61190577 - 1.0).abs() < 1e-3);
+        assert!((loss(1e4) / 3.60877827 - 1.0).abs() < 2e-5);
+    }
+
+    #[test]
+    fn equal_logits_have_no_loss_and_no_gradient() {
+        for temperature in [1.0, 4.0, 100.0] {
+            let device = Device::default().autodiff();
+            let student = teacher(&device).require_grad();
+
+            let loss = at_temperature(temperature)(student.clone(), teacher(&device));
+            let grads = loss.clone().backward();
+
+            let tolerance = Tolerance::absolute(1e-6);
+            loss.into_data()
+                .assert_approx_eq::<FT>(&TensorData::from([0.0]), tolerance);
+            student
+                .grad(&grads)
+                .unwrap()
+                .into_data()
+                .assert_approx_eq::<FT>(&TensorData::from([[0.0; 5]; 4]), tolerance);
+        }
+    }
+
+    #[test]
+    fn opposite_certainties_cost_what_separates_them() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::from_data([[1e4, -1e4]], &device).require_grad();
+        let teacher = Tensor::<2>::from_data([[-1e4, 1e4]], &device);
+
+        let loss = at_temperature(4.0)(student.clone(), teacher);
+        let grads = loss.clone().backward();
+
+        // T² · 2e4 / T, and T (q − p)
+        assert_eq!(loss.into_scalar::<f32>(), 8e4);
+        let grad = student.grad(&grads).unwrap().into_data();
+        grad.assert_approx_eq::<FT>(&TensorData::from([[4.0, -4.0]]), Tolerance::default());
+    }
+
+    #[test]
+    fn one_class_leaves_nothing_to_learn() {
+        let device = Device::default().autodiff();
+        for temperature in [4.0, 100.0] {
+            let student = Tensor::<2>::from_data([[3.0], [-5.0]], &device).require_grad();
+            let teacher = Tensor::<2>::from_data([[1.0], [2.0]], &device);
+
+            let loss = at_temperature(temperature)(student.clone(), teacher);
+            let grads = loss.clone().backward();
+
+            assert_eq!(loss.into_scalar::<f32>(), 0.0);
+            let grad = student.grad(&grads).unwrap().into_data();
+            grad.assert_eq(&TensorData::from([[0.0_f32], [0.0]]), false);
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        at_temperature(4.0)(student(&device), Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 1 expected 5"
+    )]
+    fn numbers_of_classes_must_match() {
+        let device = Device::default();
+        at_temperature(4.0)(student(&device), Tensor::zeros([4, 6], &device));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Temperature of the soft-target loss must be positive and finite, got 0"
+    )]
+    fn temperature_must_be_positive() {
+        SoftTargetLossConfig::new().with_temperature(0.0).init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = SoftTargetLossConfig::new().with_temperature(2.5);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(json, r#"{"temperature":2.5}"#);
+
+        let config = SoftTargetLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.temperature, 2.5);
+    }
+
+    #[test]
+    fn display() {
+        let loss = SoftTargetLossConfig::new().with_temperature(2.5).init();
+
+        assert_eq!(format!("{loss}"), "SoftTargetLoss {temperature: 2.5}");
+    }
+}

@@ -1,0 +1,143 @@
+use crate::output::predictions;
+use burn::data::dataloader::DataLoader;
+use burn::data::dataset::DatasetError;
+use burn::tensor::Tensor;
+use burn_distill_core::{Batch, Network};
+
+/// What a classifier predicts for every sample of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Predictions {
+    /// The place of each sample in its data set.
+    pub ids: Vec<usize>,
+    /// The most likely class of each sample.
+    pub predicted: Vec<usize>,
+    /// The class of each sample, where it is known.
+    pub expected: Vec<Option<usize>>,
+}
+
+impl Predictions {
+    /// Run a classifier over one epoch of a loader.
+    ///
+    /// The network should be in validation mode, on the loader's device. Predictions are read from
+    /// the device once, at the end.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a batch cannot be loaded.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network's response is not classes.
+    pub fn of<N: Network>(
+        network: &N,
+        loader: &dyn DataLoader<Batch<N::Input>>,
+    ) -> Result<Self, DatasetError> {
+        let mut result = Self::default();
+        let (mut predicted, mut expected) = (Vec::new(), Vec::new());
+        for batch in loader.iter() {
+            let batch = batch?;
+            let response = network.forward(batch.view().clone());
+            let logits = response
+                .classes()
+                .expect("Only a response of classes has predictions.");
+            predicted.push(self::predictions(logits));
+            // −1 stands for an unknown class.
+            expected.push(match batch.targets.hard() {
+                Some((classes, Some(labelled))) => classes.mask_fill(labelled.bool_not(), -1),
+                Some((classes, None)) => classes,
+                None => Tensor::full([batch.ids.len()], -1, &logits.device()),
+            });
+            result.ids.extend(batch.ids);
+        }
+        if !predicted.is_empty() {
+            let read = |tensors| Tensor::<1, burn::tensor::Int>::cat(tensors, 0).into_data();
+            result.predicted = read(predicted)
+                .iter::<i64>()
+                .map(|class| class as usize)
+                .collect();
+            result.expected = read(expected)
+                .iter::<i64>()
+                .map(|class| usize::try_from(class).ok())
+                .collect();
+        }
+        Ok(result)
+    }
+
+    /// The part of the samples with a known class that is predicted right, between 0 and 1.
+    ///
+    /// NaN if no class is known.
+    pub fn accuracy(&self) -> f64 {
+        self.accuracy_where(|_| true)
+    }
+
+    /// The accuracy on the samples of one class. NaN if there are none.
+    pub fn class_accuracy(&self, class: usize) -> f64 {
+        self.accuracy_where(|expected| expected == class)
+    }
+
+    /// The part of the samples on which two networks predict the same class, between 0 and 1.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the two were not made from the same samples in the same order.
+    pub fn agreement(&self, other: &Self) -> f64 {
+        assert_eq!(self.ids, other.ids, "The predictions are of other samples.");
+        ratio(
+            self.predicted
+                .iter()
+                .zip(&other.predicted)
+                .map(|(a, b)| a == b),
+        )
+    }
+
+    fn accuracy_where(&self, wanted: impl Fn(usize) -> bool) -> f64 {
+        ratio(
+            self.predicted
+                .iter()
+                .zip(&self.expected)
+                .filter_map(|(predicted, expected)| {
+                    let expected = (*expected)?;
+                    wanted(expected).then_some(*predicted == expected)
+                }),
+        )
+    }
+}
+
+/// The part that is true.
+fn ratio(values: impl Iterator<Item = bool>) -> f64 {
+    let (mut hits, mut all) = (0_usize, 0_usize);
+    for value in values {
+        hits += usize::from(value);
+        all += 1;
+    }
+    hits as f64 / all as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn predictions() -> Predictions {
+        Predictions {
+            ids: vec![3, 1, 4, 5],
+            predicted: vec![0, 1, 1, 2],
+            expected: vec![Some(0), Some(1), Some(0), None],
+        }
+    }
+
+    #[test]
+    fn accuracy_is_over_the_known_classes() {
+        assert_eq!(predictions().accuracy(), 2.0 / 3.0);
+        assert_eq!(predictions().class_accuracy(0), 0.5);
+        assert_eq!(predictions().class_accuracy(1), 1.0);
+        assert!(predictions().class_accuracy(7).is_nan());
+    }
+
+    #[test]
+    fn agreement_needs_no_labels() {
+        let mut other = predictions();
+        other.predicted[3] = 0;
+
+        assert_eq!(predictions().agreement(&other), 0.75);
+    }
+}

@@ -1,0 +1,20 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod catalogue;
+mod evaluation;
+mod metric;
+mod offline;
+mod optimizer;
+mod output;
+mod schedule;
+mod training;
+
+pub use catalogue::*;
+pub use evaluation::*;
+pub use metric::*;
+pub use offline::*;
+pub use optimizer::*;
+pub use output::*;
+pub use schedule::*;
+pub use training::*;

@@ -1,0 +1,110 @@
+use crate::output::Counts;
+use burn::tensor::{DType, Tensor, TensorReadError};
+use burn_distill_core::Terms;
+use std::sync::{Arc, OnceLock};
+
+/// The numbers of one step that metrics show, stacked into one tensor on the device.
+///
+/// Reading from a GPU waits for it. Metrics therefore collect the figures of several steps and read
+/// them together: see [`Figures::read`].
+#[derive(Clone, Debug)]
+pub struct Figures {
+    names: Arc<[String]>,
+    stacked: Tensor<1>,
+    reading: Arc<OnceLock<Reading>>,
+}
+
+/// The figures of one step, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The loss.
+    pub loss: f64,
+    /// The number of samples.
+    pub samples: usize,
+    /// The number of samples whose class is known.
+    pub labelled: usize,
+    /// How many of the labelled samples the student has right.
+    pub correct: usize,
+    /// How many of the labelled samples the teacher has right.
+    pub teacher_correct: usize,
+    /// On how many samples student and teacher predict the same class.
+    pub agreed: usize,
+    /// The unweighted value of each term of the loss, by name.
+    pub terms: Vec<(String, f64)>,
+}
+
+/// Figures before the terms in the stacked tensor.
+const FIXED: usize = 6;
+
+impl Figures {
+    pub(crate) fn new(loss: Tensor<1>, terms: Terms, counts: Counts) -> Self {
+        let single = |value: Tensor<1>| value.without_autodiff().cast(DType::F32);
+        let mut names = Vec::with_capacity(terms.len());
+        let mut values = vec![
+            single(loss),
+            counts.samples,
+            counts.labelled,
+            counts.correct,
+            counts.teacher_correct,
+            counts.agreed,
+        ];
+        for term in terms {
+            names.push(term.name);
+            values.push(single(term.value));
+        }
+        Self {
+            names: names.into(),
+            stacked: Tensor::cat(values, 0),
+            reading: Arc::default(),
+        }
+    }
+
+    /// Read the figures of several steps from the device, all at once.
+    ///
+    /// What was read before, by this or by a clone, is not read again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the device fails.
+    pub fn read(steps: &[Figures]) -> Result<Vec<Reading>, TensorReadError> {
+        let unread: Vec<_> = steps
+            .iter()
+            .filter(|step| step.reading.get().is_none())
+            .collect();
+        if !unread.is_empty() {
+            let stacked = unread.iter().map(|step| step.stacked.clone()).collect();
+            let values = Tensor::cat(stacked, 0).try_into_data()?;
+            let values: Vec<f64> = values.iter::<f64>().collect();
+            let mut rest = values.as_slice();
+            for step in unread {
+                let (head, tail) = rest.split_at(FIXED + step.names.len());
+                // Another metric may have been faster: it has read the same numbers.
+                let _ = step.reading.set(Reading::new(head, &step.names));
+                rest = tail;
+            }
+        }
+        Ok(steps
+            .iter()
+            .filter_map(|step| step.reading.get().cloned())
+            .collect())
+    }
+}
+
+impl Reading {
+    fn new(values: &[f64], names: &[String]) -> Self {
+        let count = |value: f64| value.round() as usize;
+        Self {
+            loss: values[0],
+            samples: count(values[1]),
+            labelled: count(values[2]),
+            correct: count(values[3]),
+            teacher_correct: count(values[4]),
+            agreed: count(values[5]),
+            terms: names
+                .iter()
+                .cloned()
+                .zip(values[FIXED..].iter().copied())
+                .collect(),
+        }
+    }
+}

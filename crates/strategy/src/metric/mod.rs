@@ -1,0 +1,5 @@
+mod figures;
+mod metrics;
+
+pub use figures::*;
+pub use metrics::*;

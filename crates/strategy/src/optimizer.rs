@@ -1,0 +1,92 @@
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
+use serde::{Deserialize, Serialize};
+
+/// The optimizer of a training, with the conventions of the literature where burn's defaults differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent with momentum, without dampening.
+    Sgd {
+        /// The momentum. Default: 0.9.
+        #[serde(default = "momentum")]
+        momentum: f64,
+        /// Nesterov's momentum. Default: false.
+        #[serde(default)]
+        nesterov: bool,
+        /// L2 penalty, on every parameter. Default: 5e-4.
+        #[serde(default = "weight_decay")]
+        weight_decay: f64,
+    },
+    /// Adam, with its L2 penalty in the gradient.
+    Adam {
+        /// L2 penalty, on every parameter. Default: 0.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// Adam with decoupled weight decay.
+    AdamW {
+        /// Decoupled weight decay. Default: 0.01.
+        #[serde(default = "decoupled_decay")]
+        weight_decay: f64,
+    },
+}
+
+fn momentum() -> f64 {
+    0.9
+}
+
+fn weight_decay() -> f64 {
+    5e-4
+}
+
+fn decoupled_decay() -> f64 {
+    0.01
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self::Sgd {
+            momentum: momentum(),
+            nesterov: false,
+            weight_decay: weight_decay(),
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Initialize the optimizer.
+    pub fn init(&self) -> ModuleOptimizer {
+        // The epsilon of the papers and of PyTorch; burn's default is 1e-5.
+        const EPSILON: f32 = 1e-8;
+        match *self {
+            Self::Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+            } => SgdConfig::new()
+                .with_momentum((momentum > 0.0).then(|| {
+                    MomentumConfig::new()
+                        .with_momentum(momentum)
+                        .with_nesterov(nesterov)
+                        // burn's default of 0.1 scales every gradient but the first.
+                        .with_dampening(0.0)
+                }))
+                .with_weight_decay(penalty(weight_decay))
+                .init(),
+            Self::Adam { weight_decay } => AdamConfig::new()
+                .with_epsilon(EPSILON)
+                .with_weight_decay(penalty(weight_decay))
+                .init(),
+            Self::AdamW { weight_decay } => AdamWConfig::new()
+                .with_epsilon(EPSILON)
+                .with_weight_decay(weight_decay as f32)
+                .init(),
+        }
+    }
+}
+
+fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
+    (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
+}

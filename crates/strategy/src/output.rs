@@ -1,0 +1,112 @@
+use crate::Figures;
+use burn::tensor::{Bool, ExecutionError, Int, Tensor};
+use burn::train::ItemLazy;
+use burn_distill_core::{Response, Targets, Terms};
+
+/// What one step of a distillation yields.
+#[derive(Clone, Debug)]
+pub struct DistillationOutput {
+    /// The loss. Shape: `[1]`.
+    pub loss: Tensor<1>,
+    /// Everything that the metrics show, in one tensor: read from the device once, not per metric.
+    pub figures: Figures,
+}
+
+impl DistillationOutput {
+    /// The loss of the terms, and the figures that metrics are made of.
+    pub fn new(
+        terms: Terms,
+        student: &Response,
+        teacher: Option<&Response>,
+        targets: &Targets,
+    ) -> Self {
+        let loss = terms.total();
+        let counts = Counts::new(student, teacher, targets, &loss);
+        Self {
+            figures: Figures::new(loss.clone(), terms, counts),
+            loss,
+        }
+    }
+}
+
+impl ItemLazy for DistillationOutput {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        // No read-back: the work of the step is handed to the device, and the graph is let go.
+        self.loss.device().flush()?;
+        Ok(Self {
+            loss: self.loss.without_autodiff(),
+            figures: self.figures,
+        })
+    }
+}
+
+/// Counts over the samples of a batch, each a tensor of shape `[1]`.
+pub(crate) struct Counts {
+    /// Samples.
+    pub samples: Tensor<1>,
+    /// Samples whose class is known.
+    pub labelled: Tensor<1>,
+    /// Labelled samples that the student has right.
+    pub correct: Tensor<1>,
+    /// Labelled samples that the teacher has right.
+    pub teacher_correct: Tensor<1>,
+    /// Samples on which student and teacher predict the same class.
+    pub agreed: Tensor<1>,
+}
+
+impl Counts {
+    fn new(
+        student: &Response,
+        teacher: Option<&Response>,
+        targets: &Targets,
+        loss: &Tensor<1>,
+    ) -> Self {
+        // Counted in single precision whatever the model computes in: half precision would stop
+        // counting at 2048.
+        let device = loss.device().without_autodiff();
+        let options = (&device, burn::tensor::DType::F32);
+        let constant = |value: usize| Tensor::<1>::full([1], value as f64, options);
+        let count = |matches: Tensor<1, Bool>| matches.float().cast(options.1).sum();
+
+        let student = student.classes().map(predictions);
+        let teacher = teacher.and_then(Response::classes).map(predictions);
+        let hard = targets.hard().map(|(classes, labelled)| {
+            let labelled = labelled.map(Tensor::without_autodiff);
+            (classes.without_autodiff(), labelled)
+        });
+
+        let right = |predictions: &Option<Tensor<1, Int>>| match (predictions, &hard) {
+            (Some(predictions), Some((classes, labelled))) => {
+                let right = predictions.clone().equal(classes.clone());
+                count(match labelled {
+                    Some(labelled) => right.bool_and(labelled.clone()),
+                    None => right,
+                })
+            }
+            _ => constant(0),
+        };
+
+        let samples = student
+            .as_ref()
+            .map_or(0, |predictions| predictions.dims()[0]);
+        Self {
+            samples: constant(samples),
+            labelled: match &hard {
+                Some((_, Some(labelled))) => count(labelled.clone()),
+                Some((classes, None)) => constant(classes.dims()[0]),
+                None => constant(0),
+            },
+            correct: right(&student),
+            teacher_correct: right(&teacher),
+            agreed: match (student, teacher) {
+                (Some(student), Some(teacher)) => count(student.equal(teacher)),
+                _ => constant(0),
+            },
+        }
+    }
+}
+
+/// The most likely class of each sample. Shape: `[batch_size]`.
+pub(crate) fn predictions(logits: &Tensor<2>) -> Tensor<1, Int> {
+    logits.clone().without_autodiff().argmax(1).squeeze_dim(1)
+}

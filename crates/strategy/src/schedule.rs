@@ -1,0 +1,176 @@
+use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
+use burn::optim::LearningRate;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// The learning rate over the epochs of a training.
+///
+/// ```text
+/// rate = peak · min(1, (step + 1) / warm-up steps) · shape(epoch)
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearningRateConfig {
+    /// The highest learning rate.
+    pub peak: f64,
+    /// Epochs over which the rate rises from zero to its peak.
+    pub warm_up: usize,
+    /// How it falls.
+    pub shape: RateShape,
+}
+
+/// How a learning rate falls from its peak.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RateShape {
+    /// It does not.
+    Constant,
+    /// Multiplied by `factor` after each of these numbers of epochs, as in the CIFAR recipes of the
+    /// literature (150, 180 and 210 of 240 epochs, factor 0.1).
+    MultiStep {
+        /// Numbers of finished epochs.
+        milestones: Vec<usize>,
+        /// What each milestone multiplies by.
+        factor: f64,
+    },
+    /// Half a cosine over the whole training, down to zero, step by step.
+    Cosine,
+}
+
+impl Default for LearningRateConfig {
+    fn default() -> Self {
+        Self {
+            peak: 0.05,
+            warm_up: 0,
+            shape: RateShape::Constant,
+        }
+    }
+}
+
+impl LearningRateConfig {
+    /// The scheduler of a training of that many epochs, of that many optimizer steps each.
+    pub fn init(&self, epochs: usize, steps_per_epoch: usize) -> EpochScheduler {
+        EpochScheduler {
+            config: self.clone(),
+            epochs,
+            steps_per_epoch: steps_per_epoch.max(1),
+            step: 0,
+        }
+    }
+}
+
+/// A learning rate scheduler that is configured in epochs.
+///
+/// burn's schedulers advance with every optimizer step; this is where epochs become steps.
+#[derive(Clone, Debug)]
+pub struct EpochScheduler {
+    config: LearningRateConfig,
+    epochs: usize,
+    steps_per_epoch: usize,
+    step: usize,
+}
+
+impl EpochScheduler {
+    /// The learning rate of an optimizer step, counted from 0.
+    pub fn rate(&self, step: usize) -> f64 {
+        let warm_up = self.config.warm_up * self.steps_per_epoch;
+        let rise = if step < warm_up {
+            (step + 1) as f64 / warm_up as f64
+        } else {
+            1.0
+        };
+        let shape = match &self.config.shape {
+            RateShape::Constant => 1.0,
+            RateShape::MultiStep { milestones, factor } => {
+                let finished = step / self.steps_per_epoch;
+                let passed = milestones.iter().filter(|&&m| m <= finished).count();
+                factor.powi(passed as i32)
+            }
+            RateShape::Cosine => {
+                let total = (self.epochs * self.steps_per_epoch).max(1);
+                let done = (step as f64 / total as f64).min(1.0);
+                (1.0 + (PI * done).cos()) / 2.0
+            }
+        };
+        self.config.peak * rise * shape
+    }
+}
+
+impl LrScheduler for EpochScheduler {
+    fn step(&mut self) -> LearningRate {
+        let rate = self.rate(self.step);
+        self.step += 1;
+        rate
+    }
+
+    fn to_record(&self) -> LrSchedulerRecord {
+        LrSchedulerRecord::new().with_scalar("step", self.step as u64)
+    }
+
+    fn load_record(&mut self, record: LrSchedulerRecord) {
+        if let Some(step) = record.scalar::<u64>("step") {
+            self.step = step as usize;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scheduler(shape: RateShape, warm_up: usize) -> EpochScheduler {
+        let config = LearningRateConfig {
+            peak: 0.1,
+            warm_up,
+            shape,
+        };
+        config.init(4, 10)
+    }
+
+    fn assert_close(rate: f64, expected: f64) {
+        assert!((rate - expected).abs() < 1e-12, "{rate} is not {expected}");
+    }
+
+    #[test]
+    fn milestones_count_finished_epochs() {
+        let shape = RateShape::MultiStep {
+            milestones: vec![2, 3],
+            factor: 0.1,
+        };
+        let scheduler = scheduler(shape, 0);
+
+        assert_close(scheduler.rate(19), 0.1);
+        assert_close(scheduler.rate(20), 0.01);
+        assert_close(scheduler.rate(30), 0.001);
+    }
+
+    #[test]
+    fn cosine_falls_from_the_peak_to_zero() {
+        let scheduler = scheduler(RateShape::Cosine, 0);
+
+        assert_close(scheduler.rate(0), 0.1);
+        assert_close(scheduler.rate(20), 0.05);
+        assert_close(scheduler.rate(40), 0.0);
+    }
+
+    #[test]
+    fn warm_up_rises_to_the_peak() {
+        let scheduler = scheduler(RateShape::Constant, 1);
+
+        assert_close(scheduler.rate(0), 0.01);
+        assert_close(scheduler.rate(9), 0.1);
+        assert_close(scheduler.rate(10), 0.1);
+    }
+
+    #[test]
+    fn a_restored_scheduler_goes_on() {
+        let mut original = scheduler(RateShape::Cosine, 0);
+        for _ in 0..7 {
+            original.step();
+        }
+        let mut restored = scheduler(RateShape::Cosine, 0);
+        restored.load_record(original.to_record());
+
+        assert_close(restored.step(), original.step());
+    }
+}

@@ -1,0 +1,60 @@
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Write a file beside its place and rename it there, so that no reader ever sees half of it.
+///
+/// # Errors
+///
+/// Returns an error if the folder of the file cannot be written to. The old file is then unharmed.
+pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> io::Result<()> {
+    let path = path.as_ref();
+    let partial = partial(path);
+    let mut file = File::create(&partial)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)
+}
+
+/// Where the contents of `path` are written before they take its place.
+pub(super) fn partial(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("partial-{name}"))
+}
+
+/// Put a finished partial file in its place.
+pub(super) fn publish(path: &Path) -> io::Result<()> {
+    let partial = partial(path);
+    File::open(&partial)?.sync_all()?;
+    fs::rename(partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        write_atomically(&path, b"old").unwrap();
+
+        // A folder stands where the partial file would go.
+        fs::create_dir(partial(&path)).unwrap();
+        write_atomically(&path, b"new").unwrap_err();
+
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,157 @@
+use super::write_atomically;
+use burn::train::logger::MetricLogger;
+use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
+use burn::train::metric::{MetricDefinition, MetricId, MetricName, NumericEntry};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The value of every metric at the end of every epoch, as a table in a file.
+///
+/// The file has the columns `epoch,split,metric,value`. It is rewritten after each epoch, beside
+/// itself and renamed; a resumed training goes on with it.
+pub struct History {
+    path: PathBuf,
+    names: HashMap<MetricId, MetricName>,
+    values: BTreeMap<Key, f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    epoch: usize,
+    split: String,
+    metric: String,
+}
+
+const HEADER: &str = "epoch,split,metric,value";
+
+impl History {
+    /// The history in that file, up to and including an epoch; what came later is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file exists and cannot be read.
+    pub fn up_to(path: impl Into<PathBuf>, epoch: usize) -> io::Result<Self> {
+        let path = path.into();
+        let values = match fs::read_to_string(&path) {
+            Ok(text) => text
+                .lines()
+                .filter_map(parse)
+                .filter(|(key, _)| key.epoch <= epoch)
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            path,
+            names: HashMap::new(),
+            values,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let mut text = format!("{HEADER}\n");
+        for (key, value) in &self.values {
+            let Key {
+                epoch,
+                split,
+                metric,
+            } = key;
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{epoch},{split},{metric},{value}");
+        }
+        write_atomically(&self.path, text.as_bytes())
+    }
+}
+
+/// One line of the table. Names of metrics hold no comma.
+fn parse(line: &str) -> Option<(Key, f64)> {
+    let mut fields = line.splitn(4, ',');
+    let key = Key {
+        epoch: fields.next()?.parse().ok()?,
+        split: fields.next()?.to_string(),
+        metric: fields.next()?.to_string(),
+    };
+    Some((key, fields.next()?.parse().ok()?))
+}
+
+fn column(metric: &str) -> String {
+    metric.replace(',', ";")
+}
+
+impl MetricLogger for History {
+    fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
+        for entry in update.entries_numeric {
+            let (Some(NumericEntry::Final(value)), Some(name)) =
+                (entry.numeric_entry, self.names.get(&entry.entry.metric_id))
+            else {
+                continue;
+            };
+            let key = Key {
+                epoch,
+                split: split.to_string(),
+                metric: column(name),
+            };
+            self.values.insert(key, value);
+        }
+    }
+
+    fn read_numeric(
+        &mut self,
+        name: &str,
+        epoch: usize,
+        split: &Split,
+    ) -> Result<Vec<NumericEntry>, String> {
+        let key = Key {
+            epoch,
+            split: split.to_string(),
+            metric: column(name),
+        };
+        let value = self.values.get(&key).copied();
+        Ok(value.map(NumericEntry::Final).into_iter().collect())
+    }
+
+    fn log_metric_definition(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id, definition.name);
+    }
+
+    fn log_epoch_summary(&mut self, _summary: EpochSummary) {
+        if let Err(error) = self.save() {
+            log::warn!("{}: {error}", self.path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_epochs_are_forgotten_on_resume() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        let text = format!("{HEADER}\n1,valid,Accuracy,50\n2,valid,Accuracy,60\n3,valid,Acc");
+        fs::write(&path, text).unwrap();
+
+        let mut history = History::up_to(&path, 1).unwrap();
+
+        let mut read = |epoch| {
+            history
+                .read_numeric("Accuracy", epoch, &Split::Valid)
+                .unwrap()
+        };
+        assert!(matches!(read(1)[..], [NumericEntry::Final(50.0)]));
+        assert!(read(2).is_empty());
+
+        history.save().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{HEADER}\n1,valid,Accuracy,50\n"));
+    }
+}

@@ -1,0 +1,448 @@
+//! Offline distillation as burn's training loop runs it.
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::store::ModuleRecord;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use burn::train::logger::TrainingProgressLogger;
+use burn::train::{Interrupter, TrainStep};
+use burn_distill_core::{
+    Batch, Clock, Context, Frozen, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder,
+    TapSelection, Targets, Terms, Wanted, initialize, tensors,
+};
+use burn_distill_strategy::{
+    Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig, Predictions,
+    TeacherIdentity, TrainError, Trained, Training,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Module, Debug)]
+struct Net {
+    hidden: Linear,
+    norm: BatchNorm,
+    output: Linear,
+}
+
+impl Net {
+    fn new(width: usize, seed: u64, device: &Device) -> Self {
+        device.seed(seed);
+        initialize(Self {
+            hidden: LinearConfig::new(4, width).init(device),
+            norm: BatchNormConfig::new(width).init(device),
+            output: LinearConfig::new(width, 3).init(device),
+        })
+    }
+}
+
+impl Network for Net {
+    type Input = Tensor<2>;
+
+    fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+        let hidden = relu(self.norm.forward(self.hidden.forward(input)));
+        taps.offer("hidden", || Tap::Vector(hidden.clone()));
+        Response::Classes(self.output.forward(hidden))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+        Tensor::zeros([samples, 4], device)
+    }
+}
+
+/// Squared difference of the responses, and of the means of the hidden taps.
+#[derive(Module, Debug)]
+struct Imitate {}
+
+impl Objective for Imitate {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named(["hidden"]),
+            teacher: TapSelection::named(["hidden"]),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        let mean = |knowledge: &Knowledge| match knowledge.taps.get("hidden").unwrap() {
+            Tap::Vector(hidden) => hidden.clone().mean(),
+            other => panic!("{}", other.kind()),
+        };
+        let logits = |knowledge: &Knowledge| knowledge.response.classes().unwrap().clone();
+        let response = logits(context.student)
+            .sub(logits(context.teacher))
+            .square()
+            .mean();
+        let hidden = mean(context.student).sub(mean(context.teacher)).square();
+        Terms::one("response", response, 0.5).and(Terms::one("hidden", hidden, 2.0))
+    }
+}
+
+/// 24 samples in batches of 8, always in the same order.
+struct Toy {
+    device: Device,
+    epoch: AtomicUsize,
+}
+
+impl Toy {
+    fn new(epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<2>>>> {
+        Arc::new(Self {
+            device: Device::default(),
+            epoch: AtomicUsize::new(epoch),
+        })
+    }
+
+    fn batch(&self, epoch: usize, batch: usize) -> Batch<Tensor<2>> {
+        let ids: Vec<usize> = (batch * 8..(batch + 1) * 8).collect();
+        let values: Vec<f32> = ids
+            .iter()
+            .flat_map(|id| (0..4).map(move |i| ((id * 4 + i) as f32 * 0.7).sin()))
+            .collect();
+        let classes: Vec<i32> = ids.iter().map(|id| (id % 3) as i32).collect();
+        let input = Tensor::<1>::from_data(values.as_slice(), &self.device);
+        Batch {
+            views: vec![input.reshape([8, 4])],
+            targets: Targets::classes(Tensor::from_data(classes.as_slice(), &self.device)),
+            ids,
+            clock: Clock {
+                epoch,
+                batch,
+                batches: 3,
+            },
+        }
+    }
+}
+
+struct ToyIterator<'a> {
+    toy: &'a Toy,
+    epoch: usize,
+    batch: usize,
+}
+
+impl Iterator for ToyIterator<'_> {
+    type Item = Result<Batch<Tensor<2>>, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.batch < 3).then(|| {
+            self.batch += 1;
+            Ok(self.toy.batch(self.epoch, self.batch - 1))
+        })
+    }
+}
+
+impl DataLoaderIterator<Batch<Tensor<2>>> for ToyIterator<'_> {
+    fn progress(&self) -> Progress {
+        Progress::new(self.batch * 8, 24, None)
+    }
+}
+
+impl DataLoader<Batch<Tensor<2>>> for Toy {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<Tensor<2>>> + 'a> {
+        Box::new(ToyIterator {
+            toy: self,
+            epoch: self.epoch.fetch_add(1, Ordering::SeqCst),
+            batch: 0,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        24
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<Tensor<2>>>> {
+        Arc::new(Self {
+            device: device.clone(),
+            epoch: AtomicUsize::new(self.epoch.load(Ordering::SeqCst)),
+        })
+    }
+
+    fn slice(&self, _start: usize, _end: usize) -> Arc<dyn DataLoader<Batch<Tensor<2>>>> {
+        unimplemented!("the tests train on one device")
+    }
+}
+
+type Distiller = OfflineDistiller<Net, Frozen<Net>, (Hard, Imitate)>;
+
+fn distiller(teacher: &Net) -> Distiller {
+    let device = Device::default().autodiff();
+    let student = Net::new(5, 1, &device);
+    let teacher = Frozen::new(teacher.clone());
+    OfflineDistiller::new(student, teacher, (Hard::new(1.0), Imitate {}))
+}
+
+fn teacher() -> Net {
+    Net::new(7, 2, &Device::default().autodiff())
+}
+
+fn figures() -> [Figure; 6] {
+    [
+        Figure::Loss,
+        Figure::Term("hard".into()),
+        Figure::Term("response".into()),
+        Figure::Accuracy,
+        Figure::TeacherAccuracy,
+        Figure::Agreement,
+    ]
+}
+
+fn train<M>(training: Training, model: M) -> Result<Trained<M>, TrainError>
+where
+    M: burn::train::LearnerModel
+        + TrainStep<Input = Batch<Tensor<2>>, Output = burn_distill_strategy::DistillationOutput>
+        + burn::train::InferenceStep<
+            Input = Batch<Tensor<2>>,
+            Output = burn_distill_strategy::DistillationOutput,
+        >,
+{
+    let loaders = Loaders {
+        train: Box::new(Toy::new),
+        steps_per_epoch: 3,
+        valid: Toy::new(1),
+    };
+    let training = training
+        .with_figures(figures())
+        .with_renderer(Some(Box::new(Quiet::default())));
+    let optimizer = OptimizerConfig::default();
+    training.launch(model, &optimizer, &LearningRateConfig::default(), loaders)
+}
+
+fn training(folder: &Path, epochs: usize) -> Training {
+    Training::new(folder, &Device::default(), epochs)
+}
+
+#[test]
+fn the_teacher_is_bit_identical_after_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = teacher();
+    let before = tensors(&teacher);
+    let distiller = distiller(&teacher);
+    let student_before = tensors(&distiller.student);
+    let frozen_before = tensors(distiller.teacher.inner());
+
+    let trained = train(training(folder.path(), 3), distiller).unwrap();
+
+    assert_eq!(tensors(&teacher), before);
+    assert_eq!(tensors(trained.model.teacher.inner()), frozen_before);
+    assert_eq!(frozen_before, before, "weights and running statistics");
+    for (after, before) in tensors(&trained.model.student).iter().zip(&student_before) {
+        assert_ne!(after, before, "the student trains, statistics too");
+    }
+}
+
+#[test]
+fn checkpoints_hold_the_student_and_not_the_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = train(training(folder.path(), 1), distiller(&teacher())).unwrap();
+
+    let record = ModuleRecord::load(folder.path().join("checkpoint/model-1.bpk")).unwrap();
+
+    assert_eq!(record.len(), tensors(&trained.model.student).len());
+}
+
+#[test]
+fn a_resumed_training_equals_an_uninterrupted_one() {
+    let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let teacher = teacher();
+    let expected = train(training(whole.path(), 4), distiller(&teacher)).unwrap();
+
+    train(training(halves.path(), 2), distiller(&teacher)).unwrap();
+    let resumed = training(halves.path(), 4).with_resume(true);
+    // Another student, whose weights the checkpoint replaces.
+    let mut model = distiller(&teacher);
+    model.student = Net::new(5, 99, &Device::default().autodiff());
+    let resumed = train(resumed, model).unwrap();
+
+    assert_eq!(
+        tensors(&resumed.model.student),
+        tensors(&expected.model.student)
+    );
+    let history = |folder: &Path| std::fs::read_to_string(folder.join("history.csv")).unwrap();
+    assert_eq!(history(halves.path()), history(whole.path()));
+}
+
+#[test]
+fn a_stopped_training_leaves_its_last_finished_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let interrupter = Interrupter::new();
+    let renderer = Quiet {
+        stop_in_epoch: Some((3, interrupter.clone())),
+        ..Quiet::default()
+    };
+    let loaders = Loaders {
+        train: Box::new(Toy::new),
+        steps_per_epoch: 3,
+        valid: Toy::new(1),
+    };
+
+    let trained = training(folder.path(), 50)
+        .with_interrupter(interrupter)
+        .with_renderer(Some(Box::new(renderer)))
+        .launch(
+            distiller(&teacher()),
+            &OptimizerConfig::default(),
+            &LearningRateConfig::default(),
+            loaders,
+        )
+        .unwrap();
+
+    assert!(trained.stopped);
+    let manifest = std::fs::read_to_string(folder.path().join("checkpoint/checkpoint.json"));
+    assert!(manifest.unwrap().contains("\"epoch\": 2"));
+}
+
+#[test]
+fn another_teacher_is_refused_on_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        Some(TeacherIdentity::of_file(path).unwrap())
+    };
+    let first = training(folder.path(), 1).with_teacher(identity("first.bpk"));
+    train(first, distiller(&teacher())).unwrap();
+
+    let second = training(folder.path(), 2)
+        .with_teacher(identity("second.bpk"))
+        .with_resume(true);
+    let error = train(second, distiller(&teacher())).err().unwrap();
+
+    assert!(error.to_string().contains("first.bpk"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    train(training(folder.path(), 1), distiller(&teacher())).unwrap();
+
+    let mut model = distiller(&teacher());
+    model.student = Net::new(6, 1, &Device::default().autodiff());
+    let resumed = training(folder.path(), 2).with_resume(true);
+    let error = train(resumed, model).err().unwrap();
+
+    assert!(
+        error.to_string().contains("model-1.bpk: does not fit"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_loss_is_the_weighted_sum_of_its_terms() {
+    let distiller = distiller(&teacher());
+    let toy = Toy {
+        device: Device::default().autodiff(),
+        epoch: AtomicUsize::new(1),
+    };
+
+    let output = distiller.forward(&toy.batch(1, 0));
+    let reading = burn_distill_strategy::Figures::read(&[output.figures]).unwrap();
+
+    let reading = &reading[0];
+    let value = |name: &str| reading.terms.iter().find(|term| term.0 == name).unwrap().1;
+    let sum = value("hard") + 0.5 * value("response") + 2.0 * value("hidden");
+    assert!((reading.loss - sum).abs() < 1e-5);
+    assert_eq!((reading.samples, reading.labelled), (8, 8));
+}
+
+#[test]
+fn a_student_that_is_its_teacher_agrees_with_it() {
+    let teacher = teacher();
+    let student = teacher.valid();
+
+    let a = Predictions::of(&student, &*Toy::new(1)).unwrap();
+    let b = Predictions::of(Frozen::new(teacher).inner(), &*Toy::new(1)).unwrap();
+
+    assert_eq!(a.agreement(&b), 1.0);
+    assert_eq!(a.ids, (0..24).collect::<Vec<_>>());
+}
+
+#[test]
+fn training_alone_needs_no_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let student = Net::new(5, 1, &Device::default().autodiff());
+
+    let alone = OfflineDistiller::alone(student, Hard::new(1.0));
+    let trained = train(training(folder.path(), 150), alone).unwrap();
+
+    let accuracy = Predictions::of(&trained.model.student, &*Toy::new(1))
+        .unwrap()
+        .accuracy();
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
+fn patience_ends_a_training_that_no_longer_improves() {
+    let folder = tempfile::tempdir().unwrap();
+    let student = Net::new(5, 1, &Device::default().autodiff());
+    let alone = OfflineDistiller::alone(student, Hard::new(1.0));
+
+    train(training(folder.path(), 500).with_patience(Some(5)), alone).unwrap();
+
+    let history = std::fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    let last = history.lines().last().unwrap().split(',').next().unwrap();
+    assert!(last.parse::<usize>().unwrap() < 500, "{last}");
+}
+
+/// Shows nothing, and stops the training in the middle of an epoch if asked to.
+#[derive(Default)]
+struct Quiet {
+    stop_in_epoch: Option<(usize, Interrupter)>,
+    epoch: usize,
+}
+
+impl TrainingProgressLogger for Quiet {
+    fn start(&mut self, _: usize, epoch: usize, _: Option<usize>, _: Option<&str>) {
+        self.epoch = epoch;
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.epoch = epoch + 1;
+    }
+
+    fn start_split(&mut self, _: &str, _: usize) {
+        if let Some((epoch, interrupter)) = &self.stop_in_epoch
+            && *epoch == self.epoch
+        {
+            interrupter.stop(Some("test"));
+        }
+    }
+
+    fn update_split(&mut self, _: usize) {}
+    fn end_split(&mut self) {}
+    fn end(&mut self) {}
+    fn log_event_training(&mut self, _: String) {}
+}
+
+mod quiet {
+    use super::Quiet;
+    use burn::train::logger::EvaluationProgressLogger;
+    use burn::train::metric::MetricDefinition;
+    use burn::train::renderer::{
+        EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+        MetricsRendererTraining,
+    };
+
+    impl EvaluationProgressLogger for Quiet {
+        fn start_global_progress(&mut self, _: usize) {}
+        fn start_test(&mut self, _: &str, _: usize) {}
+        fn update_test_progress(&mut self, _: usize) {}
+        fn end_test(&mut self) {}
+        fn end_global_progress(&mut self) {}
+        fn log_event_evaluation(&mut self, _: String) {}
+    }
+
+    impl MetricsRendererTraining for Quiet {
+        fn update_train(&mut self, _: MetricState) {}
+        fn update_valid(&mut self, _: MetricState) {}
+    }
+
+    impl MetricsRendererEvaluation for Quiet {
+        fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+    }
+
+    impl MetricsRenderer for Quiet {
+        fn manual_close(&mut self) {}
+        fn register_metric(&mut self, _: MetricDefinition) {}
+    }
+}
