@@ -24,7 +24,7 @@ pub mod prelude {
         SoftTargetLossConfig,
     };
     pub use crate::strategy::{
-        Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig, Predictions,
-        RateShape, Training,
+        Distiller, Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig,
+        Predictions, RateShape, Training,
     };
 }

@@ -71,7 +71,7 @@ impl Augmentation {
     pub fn transform(&self, key: ViewKey) -> Transform {
         let words = [key.seed, key.id as u64, key.epoch as u64];
         let mut rng = KeyedRng::new(Purpose::View, words, key.view as u32);
-        // Drawn in any case, so that a flip is the same with and without a crop.
+        // Drawn in any case, so that neither choice depends on whether the other is made.
         let flip = rng.coin();
         let padding = self.crop.unwrap_or(0) as isize;
         let mut shift = || padding - rng.below(2 * padding as u64 + 1) as isize;
@@ -230,15 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn a_flip_does_not_depend_on_the_crop() {
+    fn crop_and_flip_do_not_depend_on_each_other() {
         let flip = Augmentation {
             crop: None,
             flip: true,
         };
 
+        let crop = Augmentation {
+            flip: false,
+            ..CIFAR
+        };
+
         for id in 0..50 {
             let key = ViewKey { id, ..KEY };
             assert_eq!(flip.transform(key).flip, CIFAR.transform(key).flip);
+            assert_eq!(crop.transform(key).shift, CIFAR.transform(key).shift);
         }
     }
 

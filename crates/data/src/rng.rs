@@ -92,7 +92,17 @@ mod tests {
             counts[rng.below(5) as usize] += 1;
         }
 
-        // 2000 expected, with a standard deviation of 40.
+        // 2000 expected of each, with a standard deviation of 40.
+        assert!(
+            counts.iter().all(|count| (1800..2200).contains(count)),
+            "{counts:?}"
+        );
+
+        // Three quarters of all numbers: without drawing again, half would be multiples of 3.
+        let mut counts = [0; 3];
+        for _ in 0..6000 {
+            counts[(rng.below(3 << 62) % 3) as usize] += 1;
+        }
         assert!(
             counts.iter().all(|count| (1800..2200).contains(count)),
             "{counts:?}"

@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod catalogue;
+mod display;
 mod evaluation;
 mod metric;
 mod offline;
@@ -11,6 +12,7 @@ mod schedule;
 mod training;
 
 pub use catalogue::*;
+pub use display::*;
 pub use evaluation::*;
 pub use metric::*;
 pub use offline::*;

@@ -1,7 +1,7 @@
 use crate::Figures;
 use burn::tensor::{Bool, ExecutionError, Int, Tensor};
-use burn::train::ItemLazy;
-use burn_distill_core::{Response, Targets, Terms};
+use burn::train::{InferenceStep, ItemLazy, LearnerModel, TrainStep};
+use burn_distill_core::{Batch, Input, Response, Targets, Terms};
 
 /// What one step of a distillation yields.
 #[derive(Clone, Debug)]
@@ -27,6 +27,22 @@ impl DistillationOutput {
             loss,
         }
     }
+}
+
+/// A model that [`Training`](crate::Training) trains: one that eats batches of `I` and yields a
+/// [`DistillationOutput`]. Every strategy of this crate is one.
+pub trait Distiller<I: Input>:
+    LearnerModel
+    + TrainStep<Input = Batch<I>, Output = DistillationOutput>
+    + InferenceStep<Input = Batch<I>, Output = DistillationOutput>
+{
+}
+
+impl<I: Input, M> Distiller<I> for M where
+    M: LearnerModel
+        + TrainStep<Input = Batch<I>, Output = DistillationOutput>
+        + InferenceStep<Input = Batch<I>, Output = DistillationOutput>
+{
 }
 
 impl ItemLazy for DistillationOutput {

@@ -2,20 +2,20 @@
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use burn::train::logger::TrainingProgressLogger;
-use burn::train::{Interrupter, TrainStep};
+use burn::train::Interrupter;
 use burn_distill_core::{
     Batch, Clock, Context, Frozen, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder,
-    TapSelection, Targets, Terms, Wanted, initialize, tensors,
+    TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
-    Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig, Predictions,
-    TeacherIdentity, TrainError, Trained, Training,
+    ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, Loaders,
+    OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained,
+    Training, TrainingTitle,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -29,13 +29,36 @@ struct Net {
 }
 
 impl Net {
+    /// Weights that depend on `seed` alone: the tests of a process share the device's generator.
     fn new(width: usize, seed: u64, device: &Device) -> Self {
-        device.seed(seed);
-        initialize(Self {
+        struct Fill(f64);
+
+        impl ModuleMapper for Fill {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                self.0 += 0.7;
+                let offset = self.0;
+                param.map(|tensor| {
+                    let count = tensor.shape().num_elements() as i64;
+                    let values = Tensor::arange(0..count, &tensor.device()).float();
+                    let values = values
+                        .mul_scalar(1.3)
+                        .add_scalar(offset)
+                        .sin()
+                        .mul_scalar(0.5);
+                    // Around 1: right for the scales and variances too.
+                    let values = values.reshape(tensor.shape());
+                    let centre = if D == 1 { 1.0 } else { 0.0 };
+                    values.add_scalar(centre).require_grad()
+                })
+            }
+        }
+
+        let net = Self {
             hidden: LinearConfig::new(4, width).init(device),
             norm: BatchNormConfig::new(width).init(device),
             output: LinearConfig::new(width, 3).init(device),
-        })
+        };
+        net.map(&mut Fill(seed as f64))
     }
 }
 
@@ -87,7 +110,7 @@ struct Toy {
 }
 
 impl Toy {
-    fn new(epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<2>>>> {
+    fn loader(epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<2>>>> {
         Arc::new(Self {
             device: Device::default(),
             epoch: AtomicUsize::new(epoch),
@@ -163,9 +186,9 @@ impl DataLoader<Batch<Tensor<2>>> for Toy {
     }
 }
 
-type Distiller = OfflineDistiller<Net, Frozen<Net>, (Hard, Imitate)>;
+type Toys = OfflineDistiller<Net, Frozen<Net>, (Hard, Imitate)>;
 
-fn distiller(teacher: &Net) -> Distiller {
+fn distiller(teacher: &Net) -> Toys {
     let device = Device::default().autodiff();
     let student = Net::new(5, 1, &device);
     let teacher = Frozen::new(teacher.clone());
@@ -189,21 +212,16 @@ fn figures() -> [Figure; 6] {
 
 fn train<M>(training: Training, model: M) -> Result<Trained<M>, TrainError>
 where
-    M: burn::train::LearnerModel
-        + TrainStep<Input = Batch<Tensor<2>>, Output = burn_distill_strategy::DistillationOutput>
-        + burn::train::InferenceStep<
-            Input = Batch<Tensor<2>>,
-            Output = burn_distill_strategy::DistillationOutput,
-        >,
+    M: Distiller<Tensor<2>>,
 {
     let loaders = Loaders {
-        train: Box::new(Toy::new),
+        train: Box::new(Toy::loader),
         steps_per_epoch: 3,
-        valid: Toy::new(1),
+        valid: Toy::loader(1),
     };
     let training = training
         .with_figures(figures())
-        .with_renderer(Some(Box::new(Quiet::default())));
+        .with_renderer(Some(ByEpoch::renderer(Quiet)));
     let optimizer = OptimizerConfig::default();
     training.launch(model, &optimizer, &LearningRateConfig::default(), loaders)
 }
@@ -266,19 +284,19 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 fn a_stopped_training_leaves_its_last_finished_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let interrupter = Interrupter::new();
-    let renderer = Quiet {
-        stop_in_epoch: Some((3, interrupter.clone())),
-        ..Quiet::default()
+    let display = StopAfter {
+        epoch: 3,
+        interrupter: interrupter.clone(),
     };
     let loaders = Loaders {
-        train: Box::new(Toy::new),
+        train: Box::new(Toy::loader),
         steps_per_epoch: 3,
-        valid: Toy::new(1),
+        valid: Toy::loader(1),
     };
 
     let trained = training(folder.path(), 50)
         .with_interrupter(interrupter)
-        .with_renderer(Some(Box::new(renderer)))
+        .with_renderer(Some(ByEpoch::renderer(display)))
         .launch(
             distiller(&teacher()),
             &OptimizerConfig::default(),
@@ -350,8 +368,8 @@ fn a_student_that_is_its_teacher_agrees_with_it() {
     let teacher = teacher();
     let student = teacher.valid();
 
-    let a = Predictions::of(&student, &*Toy::new(1)).unwrap();
-    let b = Predictions::of(Frozen::new(teacher).inner(), &*Toy::new(1)).unwrap();
+    let a = Predictions::of(&student, &*Toy::loader(1)).unwrap();
+    let b = Predictions::of(Frozen::new(teacher).inner(), &*Toy::loader(1)).unwrap();
 
     assert_eq!(a.agreement(&b), 1.0);
     assert_eq!(a.ids, (0..24).collect::<Vec<_>>());
@@ -360,12 +378,12 @@ fn a_student_that_is_its_teacher_agrees_with_it() {
 #[test]
 fn training_alone_needs_no_teacher() {
     let folder = tempfile::tempdir().unwrap();
-    let student = Net::new(5, 1, &Device::default().autodiff());
+    let student = Net::new(16, 1, &Device::default().autodiff());
 
     let alone = OfflineDistiller::alone(student, Hard::new(1.0));
     let trained = train(training(folder.path(), 150), alone).unwrap();
 
-    let accuracy = Predictions::of(&trained.model.student, &*Toy::new(1))
+    let accuracy = Predictions::of(&trained.model.student, &*Toy::loader(1))
         .unwrap()
         .accuracy();
     assert!(accuracy > 0.9, "{accuracy}");
@@ -384,65 +402,18 @@ fn patience_ends_a_training_that_no_longer_improves() {
     assert!(last.parse::<usize>().unwrap() < 500, "{last}");
 }
 
-/// Shows nothing, and stops the training in the middle of an epoch if asked to.
-#[derive(Default)]
-struct Quiet {
-    stop_in_epoch: Option<(usize, Interrupter)>,
+/// Shows nothing, and stops the training when an epoch has ended.
+struct StopAfter {
     epoch: usize,
+    interrupter: Interrupter,
 }
 
-impl TrainingProgressLogger for Quiet {
-    fn start(&mut self, _: usize, epoch: usize, _: Option<usize>, _: Option<&str>) {
-        self.epoch = epoch;
-    }
+impl EpochDisplay for StopAfter {
+    fn start(&mut self, _training: &TrainingTitle) {}
 
-    fn update_epoch(&mut self, epoch: usize) {
-        self.epoch = epoch + 1;
-    }
-
-    fn start_split(&mut self, _: &str, _: usize) {
-        if let Some((epoch, interrupter)) = &self.stop_in_epoch
-            && *epoch == self.epoch
-        {
-            interrupter.stop(Some("test"));
+    fn epoch(&mut self, epoch: usize, _figures: &EpochFigures) {
+        if epoch == self.epoch {
+            self.interrupter.stop(Some("test"));
         }
-    }
-
-    fn update_split(&mut self, _: usize) {}
-    fn end_split(&mut self) {}
-    fn end(&mut self) {}
-    fn log_event_training(&mut self, _: String) {}
-}
-
-mod quiet {
-    use super::Quiet;
-    use burn::train::logger::EvaluationProgressLogger;
-    use burn::train::metric::MetricDefinition;
-    use burn::train::renderer::{
-        EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
-        MetricsRendererTraining,
-    };
-
-    impl EvaluationProgressLogger for Quiet {
-        fn start_global_progress(&mut self, _: usize) {}
-        fn start_test(&mut self, _: &str, _: usize) {}
-        fn update_test_progress(&mut self, _: usize) {}
-        fn end_test(&mut self) {}
-        fn end_global_progress(&mut self) {}
-        fn log_event_evaluation(&mut self, _: String) {}
-    }
-
-    impl MetricsRendererTraining for Quiet {
-        fn update_train(&mut self, _: MetricState) {}
-        fn update_valid(&mut self, _: MetricState) {}
-    }
-
-    impl MetricsRendererEvaluation for Quiet {
-        fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
-    }
-
-    impl MetricsRenderer for Quiet {
-        fn manual_close(&mut self) {}
-        fn register_metric(&mut self, _: MetricDefinition) {}
     }
 }

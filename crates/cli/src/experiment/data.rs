@@ -152,7 +152,7 @@ impl Data {
     ) -> BatchLoader {
         BatchLoader::new(dataset, training.batch_size)
             .shuffle(seed)
-            .augment(self.recipe.augmentation.clone(), seed)
+            .augment(self.recipe.augmentation, seed)
             .workers(self.recipe.workers)
     }
 }

@@ -8,13 +8,11 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::renderer::MetricsRenderer;
-use burn::train::{InferenceStep, LearnerModel, TrainStep};
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{Batch, Frozen, Hard};
+use burn_distill::core::{Frozen, Hard};
 use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
-    DistillationOutput, Figure, OfflineDistiller, Predictions, TeacherIdentity, Training,
-    write_atomically,
+    Distiller, Figure, OfflineDistiller, Predictions, TeacherIdentity, Training, write_atomically,
 };
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -196,9 +194,7 @@ impl Experiment<'_> {
     /// Train a network, or load it if that is done.
     fn train<M>(&self, phase: Phase<'_, M>) -> Result<Progress<Trained>>
     where
-        M: LearnerModel
-            + TrainStep<Input = Batch<Tensor<4>>, Output = DistillationOutput>
-            + InferenceStep<Input = Batch<Tensor<4>>, Output = DistillationOutput>,
+        M: Distiller<Tensor<4>>,
     {
         let folder = self.phase_folder(phase.role, phase.seed);
         let weights = folder.join("model.bpk");

@@ -254,6 +254,7 @@ fn parts_for_several_devices_are_disjoint_and_stay_so() {
     for loader in [loader(), loader().shuffle(4)] {
         let shuffled = loader.plan.shuffle.is_some();
         let devices = [Device::flex(), Device::flex(), Device::flex()];
+        let later = BTreeSet::from_iter(ids(&*loader.clone().starting_at(9).slice(0, 34)));
         let parts = split_dataloader(Arc::new(loader), &devices);
         let sets: Vec<_> = parts
             .iter()
@@ -276,6 +277,7 @@ fn parts_for_several_devices_are_disjoint_and_stay_so() {
             sets[0].iter().copied().eq(whole[..34].iter().copied()),
             !shuffled
         );
+        assert_eq!(sets[0], later, "whenever it is cut");
         for (part, set) in parts.iter().zip(sets) {
             assert_eq!(BTreeSet::from_iter(ids(&**part)), set, "another epoch");
         }

@@ -97,6 +97,7 @@ pub(super) mod tests {
         // As a run that was interrupted leaves it.
         fs::create_dir_all(cache.path().join("folder.part/rest")).unwrap();
         fs::create_dir_all(cache.path().join("folder")).unwrap();
+        fs::write(cache.path().join("folder/data_batch_9.bin"), b"").unwrap();
         let path = cache.path().join("a.tar.gz");
         fs::write(&path, cifar10()).unwrap();
 

@@ -1,15 +1,14 @@
 use super::checkpoint::{EveryEpoch, Part};
 use super::{CheckpointError, CheckpointFolder, History, Patience, TeacherIdentity};
-use crate::{DistillationOutput, Figure, FigureMetric, LearningRateConfig, OptimizerConfig};
+use crate::{ByEpoch, Distiller, Figure, FigureMetric, LearningRateConfig, Lines, OptimizerConfig};
 use burn::data::dataloader::DataLoader;
 use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{
-    ExecutionStrategy, InferenceStep, Interrupter, Learner, LearnerModel, SupervisedTraining,
-    TrainStep, TrainingError,
+    ExecutionStrategy, Interrupter, Learner, LearnerModel, SupervisedTraining, TrainingError,
 };
-use burn_distill_core::Batch;
+use burn_distill_core::{Batch, Input};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -119,7 +118,7 @@ impl Training {
         self
     }
 
-    /// The display. Default: burn's.
+    /// The display. Default: a few [lines](Lines).
     pub fn with_renderer(mut self, renderer: Option<Box<dyn MetricsRenderer>>) -> Self {
         self.renderer = renderer;
         self
@@ -139,10 +138,8 @@ impl Training {
         loaders: Loaders<I>,
     ) -> Result<Trained<M>, TrainError>
     where
-        I: Send + 'static,
-        M: LearnerModel
-            + TrainStep<Input = Batch<I>, Output = DistillationOutput>
-            + InferenceStep<Input = Batch<I>, Output = DistillationOutput>,
+        I: Input,
+        M: Distiller<I>,
     {
         let checkpoints = CheckpointFolder::new(self.folder.join("checkpoint"), self.teacher)?;
         let finished = if self.resume {
@@ -198,11 +195,11 @@ impl Training {
         if let Some(label) = &self.label {
             training = training.label(label);
         }
-        if let Some(renderer) = self.renderer {
-            training = training.renderer(renderer);
-        }
+        let renderer = self
+            .renderer
+            .unwrap_or_else(|| ByEpoch::renderer(Lines::default()));
 
-        let result = training.launch(learner);
+        let result = training.renderer(renderer).launch(learner);
         if let Some(error) = result.error {
             return Err(TrainError::Training(error));
         }

@@ -1,0 +1,79 @@
+//! Running the program and reading what it leaves.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_burn-distill");
+
+/// The quickstart, cut short: small networks, one seed, few epochs.
+pub const SHORT: [&str; 5] = [
+    "seeds=[0]",
+    "teacher.model=mlp-32",
+    "teacher.training.epochs=4",
+    "student.model=mlp-8",
+    "student.training.epochs=3",
+];
+
+pub fn recipe(name: &str) -> PathBuf {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes");
+    recipes.join(name).with_extension("toml")
+}
+
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    // Whatever the tests run on, the program runs on what it is told.
+    command.env_remove("BURN_DEVICE").args(arguments);
+    command
+}
+
+/// The arguments of a run of the quickstart with changes, into a folder.
+pub fn run_arguments(out: &Path, changes: &[&str]) -> Vec<String> {
+    let quickstart = recipe("quickstart");
+    let mut arguments = vec!["run".to_string(), quickstart.display().to_string()];
+    arguments.extend(["--out".into(), out.display().to_string()]);
+    for change in changes {
+        arguments.extend(["--set".into(), change.to_string()]);
+    }
+    arguments
+}
+
+pub fn run(out: &Path, changes: &[&str], more: &[&str]) -> Output {
+    let arguments = run_arguments(out, changes);
+    let output = program(more_than(&arguments, more).as_slice()).output();
+    output.expect("the program starts")
+}
+
+pub fn more_than<'a>(arguments: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let arguments = arguments.iter().map(String::as_str);
+    arguments.chain(more.iter().copied()).collect()
+}
+
+pub fn assert_success(output: &Output) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+}
+
+pub fn result(out: &Path) -> Value {
+    let text = fs::read_to_string(out.join("result.json")).expect("a result is written");
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+/// The last finished epoch of a training, once there is one.
+pub fn checkpointed_epoch(training: &Path) -> Option<u64> {
+    let text = fs::read_to_string(training.join("checkpoint/checkpoint.json")).ok()?;
+    serde_json::from_str::<Value>(&text).ok()?["epoch"].as_u64()
+}
+
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "waited too long for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

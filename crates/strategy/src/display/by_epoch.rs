@@ -1,0 +1,178 @@
+use crate::Figure;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::{MetricDefinition, MetricId, MetricName, NumericEntry};
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
+};
+use std::collections::HashMap;
+use std::fmt;
+
+/// A display that shows a training once per epoch.
+///
+/// [`ByEpoch`] makes one of burn's renderers of it.
+pub trait EpochDisplay: Send + Sync {
+    /// A training starts, or goes on.
+    fn start(&mut self, training: &TrainingTitle);
+
+    /// An epoch has ended.
+    fn epoch(&mut self, epoch: usize, figures: &EpochFigures);
+
+    /// The training has ended.
+    fn end(&mut self) {}
+}
+
+/// Which training is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingTitle {
+    /// Its label.
+    pub label: String,
+    /// The epoch that it starts with, counted from 1.
+    pub first_epoch: usize,
+    /// The number of its epochs.
+    pub epochs: usize,
+}
+
+/// The metrics of one epoch. Displayed, they are brief: the history has them in full.
+#[derive(Clone, Debug, Default)]
+pub struct EpochFigures {
+    /// Of the training samples.
+    pub train: Vec<(MetricName, f64)>,
+    /// Of the validation samples.
+    pub valid: Vec<(MetricName, f64)>,
+}
+
+impl fmt::Display for EpochFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let loss = Figure::Loss.to_string();
+        let is_loss = |name: &MetricName| **name == loss;
+        for (name, value) in self.train.iter().filter(|(name, _)| is_loss(name)) {
+            write!(f, "{} {value:.4}  ", name.to_lowercase())?;
+        }
+        write!(f, "validation:")?;
+        let terms = Figure::Term(String::new()).to_string();
+        for (name, value) in &self.valid {
+            // NaN: there was nothing to measure, as the accuracy of samples without labels.
+            if value.is_nan() || name.starts_with(&terms) {
+                continue;
+            }
+            let decimals = if is_loss(name) { 4 } else { 1 };
+            write!(f, " {} {value:.decimals$}", name.to_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// A renderer of burn that shows trainings by an [`EpochDisplay`].
+pub struct ByEpoch<D> {
+    display: D,
+    names: HashMap<MetricId, MetricName>,
+    figures: EpochFigures,
+}
+
+impl<D: EpochDisplay + 'static> ByEpoch<D> {
+    /// The renderer of that display.
+    pub fn renderer(display: D) -> Box<dyn MetricsRenderer> {
+        Box::new(Self {
+            display,
+            names: HashMap::new(),
+            figures: EpochFigures::default(),
+        })
+    }
+}
+
+impl<D> ByEpoch<D> {
+    /// The value of an epoch, which burn sends after those of its batches.
+    fn of_epoch(&self, state: MetricState) -> Option<(MetricName, f64)> {
+        match state {
+            MetricState::Numeric(entry, Some(NumericEntry::Final(value))) => {
+                Some((self.names.get(&entry.metric_id)?.clone(), value))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<D: EpochDisplay> MetricsRendererTraining for ByEpoch<D> {
+    fn update_train(&mut self, state: MetricState) {
+        let figure = self.of_epoch(state);
+        self.figures.train.extend(figure);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        let figure = self.of_epoch(state);
+        self.figures.valid.extend(figure);
+    }
+}
+
+impl<D: EpochDisplay> TrainingProgressLogger for ByEpoch<D> {
+    fn start(&mut self, epochs: usize, first: usize, _: Option<usize>, label: Option<&str>) {
+        self.figures = EpochFigures::default();
+        self.display.start(&TrainingTitle {
+            label: label.unwrap_or("training").into(),
+            first_epoch: first,
+            epochs,
+        });
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        let figures = std::mem::take(&mut self.figures);
+        self.display.epoch(epoch, &figures);
+    }
+
+    fn end(&mut self) {
+        self.display.end();
+    }
+
+    fn start_split(&mut self, _split: &str, _total_items: usize) {}
+    fn update_split(&mut self, _items_processed: usize) {}
+    fn end_split(&mut self) {}
+    fn log_event_training(&mut self, _event: String) {}
+}
+
+impl<D: EpochDisplay> MetricsRenderer for ByEpoch<D> {
+    fn manual_close(&mut self) {}
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id, definition.name);
+    }
+}
+
+// burn's renderers show evaluations too; these are done by `Predictions`, without a display.
+impl<D: EpochDisplay> MetricsRendererEvaluation for ByEpoch<D> {
+    fn update_test(&mut self, _name: EvaluationName, _state: MetricState) {}
+}
+
+impl<D: EpochDisplay> EvaluationProgressLogger for ByEpoch<D> {
+    fn start_global_progress(&mut self, _total_tests: usize) {}
+    fn start_test(&mut self, _name: &str, _total_items: usize) {}
+    fn update_test_progress(&mut self, _items_processed: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _event: String) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn figures_are_brief() {
+        let metric = |figure: Figure, value| (Arc::new(figure.to_string()), value);
+        let figures = EpochFigures {
+            train: vec![metric(Figure::Loss, 0.5), metric(Figure::Accuracy, 99.0)],
+            valid: vec![
+                metric(Figure::Loss, 0.25),
+                metric(Figure::Term("hard".into()), 0.1),
+                metric(Figure::Accuracy, 98.765),
+                metric(Figure::Agreement, f64::NAN),
+            ],
+        };
+
+        assert_eq!(
+            figures.to_string(),
+            "loss 0.5000  validation: loss 0.2500 accuracy 98.8"
+        );
+    }
+}

@@ -1,0 +1,49 @@
+use super::{EpochDisplay, EpochFigures, TrainingTitle};
+use std::time::Instant;
+
+/// Lines per training, at most; the last epoch always has one.
+const LINES: usize = 5;
+
+/// A few lines per training on the standard error, for logs and pipes.
+#[derive(Debug, Default)]
+pub struct Lines {
+    training: Option<(TrainingTitle, Instant)>,
+}
+
+impl EpochDisplay for Lines {
+    fn start(&mut self, training: &TrainingTitle) {
+        self.training = Some((training.clone(), Instant::now()));
+    }
+
+    fn epoch(&mut self, epoch: usize, figures: &EpochFigures) {
+        if let Some((TrainingTitle { label, epochs, .. }, since)) = &self.training
+            && is_worth_a_line(epoch, *epochs)
+        {
+            let seconds = since.elapsed().as_secs_f64();
+            eprintln!("{label}  epoch {epoch}/{epochs}  {figures}  {seconds:.1} s");
+        }
+    }
+}
+
+fn is_worth_a_line(epoch: usize, epochs: usize) -> bool {
+    epoch == epochs || epoch.is_multiple_of(epochs.div_ceil(LINES).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_trainings_have_few_lines_and_short_ones_all() {
+        let lines = |epochs| {
+            (1..=epochs)
+                .filter(|&epoch| is_worth_a_line(epoch, epochs))
+                .count()
+        };
+
+        assert_eq!(lines(3), 3);
+        assert_eq!(lines(5), 5);
+        assert_eq!(lines(240), 5);
+        assert!(lines(11) <= LINES);
+    }
+}

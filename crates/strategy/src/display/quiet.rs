@@ -1,0 +1,10 @@
+use super::{EpochDisplay, EpochFigures, TrainingTitle};
+
+/// Shows nothing.
+#[derive(Debug, Default)]
+pub struct Quiet;
+
+impl EpochDisplay for Quiet {
+    fn start(&mut self, _training: &TrainingTitle) {}
+    fn epoch(&mut self, _epoch: usize, _figures: &EpochFigures) {}
+}
