@@ -1,19 +1,19 @@
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Write a file beside its place and rename it there, so that no reader ever sees half of it.
+/// Write a file beside its place and rename it there, so that no reader ever sees half of it, also
+/// if the program is killed at any moment.
+///
+/// It does not wait for the disk: that would take longer than an epoch of a small training.
 ///
 /// # Errors
 ///
 /// Returns an error if the folder of the file cannot be written to. The old file is then unharmed.
 pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
-    let partial = partial(path);
-    let mut file = File::create(&partial)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
+    fs::write(partial(path), contents)?;
+    publish(path)
 }
 
 /// Where the contents of `path` are written before they take its place.
@@ -24,9 +24,7 @@ pub(super) fn partial(path: &Path) -> PathBuf {
 
 /// Put a finished partial file in its place.
 pub(super) fn publish(path: &Path) -> io::Result<()> {
-    let partial = partial(path);
-    File::open(&partial)?.sync_all()?;
-    fs::rename(partial, path)
+    fs::rename(partial(path), path)
 }
 
 #[cfg(test)]
