@@ -20,8 +20,8 @@ pub mod prelude {
         Terms, Wanted, WeightSchedule,
     };
     pub use crate::response::{
-        LogitLoss, LogitMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig,
-        SoftTargetLossConfig,
+        DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
+        SoftCrossEntropyLossConfig, SoftTargetLossConfig,
     };
     pub use crate::strategy::{
         Distiller, Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig,

@@ -23,6 +23,32 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["soft-ce"],
             reference: HINTON,
         },
+        CatalogueEntry {
+            name: "reverse-kl",
+            kind: "response",
+            aliases: &["rkl"],
+            reference: "Gu et al., MiniLLM: Knowledge Distillation of Large Language Models, ICLR 2024",
+        },
+        CatalogueEntry {
+            name: "jensen-shannon",
+            kind: "response",
+            aliases: &["jsd", "gkd"],
+            reference: "Agarwal et al., On-Policy Distillation of Language Models, ICLR 2024",
+        },
+        CatalogueEntry {
+            name: "total-variation",
+            kind: "response",
+            aliases: &["tvd"],
+            reference: "Wen et al., f-Divergence Minimization for Sequence-Level Knowledge \
+                Distillation, ACL 2023",
+        },
+        CatalogueEntry {
+            name: "skew-kl",
+            kind: "response",
+            aliases: &["skl", "distillm"],
+            reference: "Ko et al., DistiLLM: Towards Streamlined Distillation for Large Language \
+                Models, ICML 2024",
+        },
     ]
 }
 
@@ -30,7 +56,9 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        LogitLoss, LogitMatchingLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        JensenShannonLossConfig, LogitLoss, LogitMatchingLossConfig, ReverseKlLossConfig,
+        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        TotalVariationLossConfig,
     };
     use std::collections::HashSet;
 
@@ -39,9 +67,13 @@ mod tests {
         let names: Vec<_> = catalogue().iter().map(|loss| loss.name).collect();
 
         let expected = [
-            SoftTargetLossConfig::new().init().name(),
-            LogitMatchingLossConfig::new().init().name(),
-            SoftCrossEntropyLossConfig::new().init().name(),
+            LogitLoss::name(&SoftTargetLossConfig::new().init()),
+            LogitLoss::name(&LogitMatchingLossConfig::new().init()),
+            LogitLoss::name(&SoftCrossEntropyLossConfig::new().init()),
+            LogitLoss::name(&ReverseKlLossConfig::new().init()),
+            LogitLoss::name(&JensenShannonLossConfig::new().init()),
+            LogitLoss::name(&TotalVariationLossConfig::new().init()),
+            LogitLoss::name(&SkewKlLossConfig::new().init()),
         ];
         assert_eq!(names, expected);
     }

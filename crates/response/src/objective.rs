@@ -1,4 +1,4 @@
-use crate::{LogitMatchingLoss, SoftCrossEntropyLoss, SoftTargetLoss};
+use crate::{DistributionLoss, LogitMatchingLoss};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
@@ -20,9 +20,10 @@ pub trait LogitLoss: Module + ModuleDisplay + 'static {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1>;
 }
 
-impl LogitLoss for SoftTargetLoss {
+/// Every loss between distributions is one.
+impl<L: DistributionLoss> LogitLoss for L {
     fn name(&self) -> &'static str {
-        "soft-target"
+        DistributionLoss::name(self)
     }
 
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
@@ -33,16 +34,6 @@ impl LogitLoss for SoftTargetLoss {
 impl LogitLoss for LogitMatchingLoss {
     fn name(&self) -> &'static str {
         "logit-matching"
-    }
-
-    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-        self.forward_no_reduction(student, teacher)
-    }
-}
-
-impl LogitLoss for SoftCrossEntropyLoss {
-    fn name(&self) -> &'static str {
-        "soft-cross-entropy"
     }
 
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
@@ -148,7 +139,7 @@ impl<L: LogitLoss> Objective<Knowledge, Knowledge> for ResponseObjective<L> {
 mod tests {
     use super::*;
     use crate::fixtures::{student, teacher};
-    use crate::{LogitMatchingLossConfig, SoftTargetLossConfig};
+    use crate::{LogitMatchingLossConfig, SoftTargetLoss, SoftTargetLossConfig};
     use burn::tensor::{Device, TensorData, Tolerance};
     use burn_distill_core::{ChangingWeight, Clock, Hard, Response, Taps, Targets};
 

@@ -1,3 +1,4 @@
+use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
@@ -69,7 +70,7 @@ impl SoftCrossEntropyLossConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_response::SoftCrossEntropyLossConfig;
+/// use burn_distill_response::{DistributionLoss, SoftCrossEntropyLossConfig};
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
@@ -114,52 +115,28 @@ impl ModuleDisplay for SoftCrossEntropyLoss {
     }
 }
 
+impl DistributionLoss for SoftCrossEntropyLoss {
+    fn name(&self) -> &'static str {
+        "soft-cross-entropy"
+    }
+
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    fn scale(&self) -> f64 {
+        match self.scale_t2 {
+            true => self.temperature.powi(2),
+            false => 1.0,
+        }
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        cross_entropy_rows(log_p.exp(), log_q)
+    }
+}
+
 impl SoftCrossEntropyLoss {
-    /// Compute the loss of every row from the logits of a teacher, then reduce to a single value.
-    ///
-    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
-    /// rows.
-    ///
-    /// # Shapes
-    ///
-    /// - student, teacher: logits `[batch_size, num_classes]`
-    /// - output: `[1]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the shapes differ.
-    pub fn forward(
-        &self,
-        student: Tensor<2>,
-        teacher: Tensor<2>,
-        reduction: Reduction,
-    ) -> Tensor<1> {
-        reduce_rows(
-            self.forward_no_reduction(student, teacher),
-            None,
-            &reduction,
-        )
-    }
-
-    /// Compute the loss of every row from the logits of a teacher, without reducing.
-    ///
-    /// # Shapes
-    ///
-    /// - student, teacher: logits `[batch_size, num_classes]`
-    /// - output: `[batch_size]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the shapes differ.
-    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-        let [batch_size, num_classes] = student.dims();
-        assert_shape!(teacher, [batch_size, num_classes]);
-
-        let p = tempered_log_softmax(teacher.without_autodiff(), self.temperature).exp();
-
-        self.cross_entropy(student, p)
-    }
-
     /// Compute the loss of every row from probabilities, then reduce to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
@@ -213,16 +190,8 @@ impl SoftCrossEntropyLoss {
             false => p,
         };
 
-        self.cross_entropy(student, p)
-    }
-
-    fn cross_entropy(&self, student: Tensor<2>, p: Tensor<2>) -> Tensor<1> {
         let log_q = tempered_log_softmax(student, self.temperature);
-        let loss = cross_entropy_rows(p, log_q);
-        match self.scale_t2 {
-            true => loss.mul_scalar(self.temperature.powi(2)),
-            false => loss,
-        }
+        cross_entropy_rows(p, log_q).mul_scalar(self.scale())
     }
 }
 

@@ -1,11 +1,9 @@
 use crate::temperature::assert_temperature;
-use crate::{LogitMatchingLossConfig, LogitMatchingVariant};
+use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherSignal};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::nn::loss::Reduction;
-use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::reduce_rows;
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::kl_divergence_rows;
 
 /// Above this temperature the loss is its limit.
 const LIMIT: f64 = 50.0;
@@ -76,7 +74,7 @@ impl SoftTargetLossConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_response::SoftTargetLossConfig;
+/// use burn_distill_response::{DistributionLoss, SoftTargetLossConfig};
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
@@ -115,59 +113,42 @@ impl ModuleDisplay for SoftTargetLoss {
     }
 }
 
-impl SoftTargetLoss {
-    /// Compute the loss of every row, then reduce to a single value.
-    ///
-    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
-    /// rows.
-    ///
-    /// # Shapes
-    ///
-    /// - student, teacher: logits `[batch_size, num_classes]`
-    /// - output: `[1]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the shapes differ.
-    pub fn forward(
-        &self,
-        student: Tensor<2>,
-        teacher: Tensor<2>,
-        reduction: Reduction,
-    ) -> Tensor<1> {
-        reduce_rows(
-            self.forward_no_reduction(student, teacher),
-            None,
-            &reduction,
-        )
+impl DistributionLoss for SoftTargetLoss {
+    fn name(&self) -> &'static str {
+        "soft-target"
     }
 
-    /// Compute the loss of every row, without reducing.
-    ///
-    /// # Shapes
-    ///
-    /// - student, teacher: logits `[batch_size, num_classes]`
-    /// - output: `[batch_size]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the shapes differ.
-    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-        let [batch_size, num_classes] = student.dims();
-        assert_shape!(teacher, [batch_size, num_classes]);
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
 
-        if self.temperature > LIMIT {
-            return LogitMatchingLossConfig::new()
-                .with_variant(LogitMatchingVariant::Centered)
-                .init()
-                .forward_no_reduction(student, teacher)
-                .div_scalar(2.0);
+    fn scale(&self) -> f64 {
+        self.temperature.powi(2)
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        kl_divergence_rows(log_p, log_q)
+    }
+
+    fn forward_no_reduction(
+        &self,
+        student: Tensor<2>,
+        teacher: impl Into<TeacherSignal>,
+    ) -> Tensor<1> {
+        match teacher.into() {
+            TeacherSignal::Dense(teacher) if self.temperature > LIMIT => {
+                LogitMatchingLossConfig::new()
+                    .with_variant(LogitMatchingVariant::Centered)
+                    .init()
+                    .forward_no_reduction(student, teacher)
+                    .div_scalar(2.0)
+            }
+            teacher => {
+                let events = teacher.events(student, self.temperature);
+                self.divergence(events.log_p, events.log_q)
+                    .mul_scalar(self.scale())
+            }
         }
-
-        let log_p = tempered_log_softmax(teacher.without_autodiff(), self.temperature);
-        let log_q = tempered_log_softmax(student, self.temperature);
-
-        kl_divergence_rows(log_p, log_q).mul_scalar(self.temperature.powi(2))
     }
 }
 
@@ -177,6 +158,7 @@ mod tests {
     use crate::fixtures::{
         STUDENT_SOFTMAX, TEACHER_SOFTMAX, assert_value_and_gradient, student, teacher,
     };
+    use burn::nn::loss::Reduction;
     use burn::tensor::{Device, TensorData, Tolerance};
 
     type FT = f32;

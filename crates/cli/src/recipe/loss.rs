@@ -2,8 +2,9 @@ use super::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
 use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
 use burn_distill::response::{
-    self, LogitLoss, LogitMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig,
-    SoftTargetLossConfig,
+    self, JensenShannonLossConfig, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
+    ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+    TotalVariationLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +72,10 @@ impl Loss {
             "soft-target" => loss.response(SoftTargetLossConfig::new(), |c| c.init()),
             "logit-matching" => loss.response(LogitMatchingLossConfig::new(), |c| c.init()),
             "soft-cross-entropy" => loss.response(SoftCrossEntropyLossConfig::new(), |c| c.init()),
+            "reverse-kl" => loss.response(ReverseKlLossConfig::new(), |c| c.init()),
+            "jensen-shannon" => loss.response(JensenShannonLossConfig::new(), |c| c.init()),
+            "total-variation" => loss.response(TotalVariationLossConfig::new(), |c| c.init()),
+            "skew-kl" => loss.response(SkewKlLossConfig::new(), |c| c.init()),
             _ => bail!("the kind `{kind}` is in the catalogue but cannot be built"),
         }
     }

@@ -57,6 +57,40 @@ pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> T
     target.mul(log_ratio).sum_dim(1).squeeze_dim(1)
 }
 
+/// Logarithm of a mixture of two distributions: `log(weight · a + (1 − weight) · b)`.
+///
+/// Computed from the larger of the two, so it neither overflows nor underflows. Where both are zero
+/// it is −∞, with zero gradient.
+///
+/// # Shapes
+///
+/// - log_a, log_b, output: `[rows, num_classes]`
+///
+/// # Panics
+///
+/// Panics if `weight` is not between 0 and 1, both excluded.
+pub fn log_mixture(log_a: Tensor<2>, log_b: Tensor<2>, weight: f64) -> Tensor<2> {
+    assert!(
+        weight > 0.0 && weight < 1.0, // This also rejects NaN
+        "The weight of a mixture must be between 0 and 1, got {weight}."
+    );
+    let log_a = log_a.add_scalar(weight.ln());
+    let log_b = log_b.add_scalar((-weight).ln_1p());
+    // The derivative of the result by its largest part is zero: a constant saves the graph.
+    let largest = log_a.clone().max_pair(log_b.clone()).detach();
+    let both_zero = largest.clone().equal_scalar(f32::NEG_INFINITY);
+    // −∞ − (−∞) is NaN.
+    let largest = largest.mask_fill(both_zero.clone(), 0.0);
+    let sum = log_a
+        .sub(largest.clone())
+        .exp()
+        .add(log_b.sub(largest.clone()).exp());
+    sum.mask_fill(both_zero.clone(), 1.0)
+        .log()
+        .add(largest)
+        .mask_fill(both_zero, f32::NEG_INFINITY)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +151,31 @@ mod tests {
         let expected = tempered_log_softmax(Tensor::from_data([[1.0, 2.0]], &device), 1.0);
         warm.into_data()
             .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::default());
+    }
+
+    #[test]
+    fn mixtures_survive_impossible_classes() {
+        let device = Device::default().autodiff();
+        let logits = Tensor::<2>::from_data(LOGITS, &device).require_grad();
+
+        let log_q = tempered_log_softmax(logits.clone(), 1.0);
+        let mixture = log_mixture(log_probabilities(OTHERS, &device), log_q, 0.25);
+        let grads = mixture.clone().exp().sum().backward();
+
+        // 0.25 · (0.37754, 0.62246, 0) + 0.75 · (0.26894, 0.73106, 0), and two certain rows.
+        let expected = TensorData::from([[0.296091, 0.703909, 0.0], [1.0, 0.0, 0.0]]);
+        mixture
+            .exp()
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+        let gradient = logits.grad(&grads).unwrap();
+        assert!(!gradient.contains_nan().into_scalar::<bool>());
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 1")]
+    fn a_mixture_is_of_two() {
+        let log_a = Tensor::zeros([1, 2], &Device::default());
+        log_mixture(log_a.clone(), log_a, 1.0);
     }
 }

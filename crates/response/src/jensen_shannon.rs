@@ -1,0 +1,171 @@
+use crate::DistributionLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
+
+/// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
+/// [init function](JensenShannonLossConfig::init).
+#[derive(Config, Debug)]
+pub struct JensenShannonLossConfig {
+    /// The share of the teacher in the mixture. Between 0 and 1, both excluded. Default: `0.5`.
+    #[config(default = 0.5)]
+    pub beta: f64,
+    /// What both logits are divided by. Must be positive and finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+}
+
+impl JensenShannonLossConfig {
+    /// Initialize a [generalised Jensen–Shannon loss](JensenShannonLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, or if `beta` is not between 0 and 1.
+    pub fn init(&self) -> JensenShannonLoss {
+        self.assertions();
+        JensenShannonLoss {
+            beta: self.beta,
+            temperature: self.temperature,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "Jensen–Shannon loss");
+        let beta = self.beta;
+        assert!(
+            beta > 0.0 && beta < 1.0, // This also rejects NaN
+            "Beta of the Jensen–Shannon loss must be between 0 and 1, got {beta}: its ends are the \
+             soft-target loss and the reverse KL loss, each a loss of its own."
+        );
+    }
+}
+
+/// Generalised Jensen–Shannon loss: both are compared with a mixture of the two.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)
+/// q = softmax(student / T)
+/// m = beta p + (1 − beta) q
+/// L = beta KL(p ‖ m) + (1 − beta) KL(q ‖ m)
+/// ```
+///
+/// Bounded by `−beta ln beta − (1 − beta) ln(1 − beta)`, so at most `ln 2`, whatever the logits. At
+/// `beta → 0` it goes to zero, not to `KL(p ‖ q)`: only `L / beta` does. TRL and Liger take the two
+/// divergences at exactly 0 and 1; here they are the [soft-target](crate::SoftTargetLoss) and the
+/// [reverse KL](crate::ReverseKlLoss) loss. A class that both exclude contributes nothing. The teacher
+/// is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{DistributionLoss, JensenShannonLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1e4, 0.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[0.0, 1e4]], &device); // certain of the opposite
+///
+/// let loss = JensenShannonLossConfig::new().init().forward(student, teacher, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.6931).abs() < 1e-4); // ln 2, the bound
+/// ```
+///
+/// # Reference
+///
+/// R. Agarwal et al., [On-Policy Distillation of Language Models: Learning from Self-Generated
+/// Mistakes](https://arxiv.org/abs/2306.13649) (GKD), ICLR 2024. Agrees with `generalized_jsd_loss`
+/// of TRL; its mean is over rows, so tokens are rows here.
+#[doc(alias = "JSD")]
+#[doc(alias = "GKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct JensenShannonLoss {
+    /// The share of the teacher in the mixture.
+    pub beta: f64,
+    /// What both logits are divided by.
+    pub temperature: f64,
+}
+
+impl ModuleDisplay for JensenShannonLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("beta", &self.beta)
+            .add("temperature", &self.temperature)
+            .optional()
+    }
+}
+
+impl DistributionLoss for JensenShannonLoss {
+    fn name(&self) -> &'static str {
+        "jensen-shannon"
+    }
+
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    fn scale(&self) -> f64 {
+        1.0
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        let log_m = log_mixture(log_p.clone(), log_q.clone(), self.beta);
+        let of_teacher = kl_divergence_rows(log_p, log_m.clone()).mul_scalar(self.beta);
+        let of_student = kl_divergence_rows(log_q, log_m).mul_scalar(1.0 - self.beta);
+        of_teacher.add(of_student)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::assert_value_and_gradient;
+    use burn::nn::loss::Reduction;
+
+    // Expected values: `generalized_jsd_loss` of TRL, and Liger's, which agree.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        for (beta, temperature, value, norm) in [
+            (0.1, 1.0, 0.154786179, 0.0246385146),
+            (0.5, 1.0, 0.383430609, 0.048292412),
+            (0.9, 1.0, 0.177999629, 0.0229477041),
+            (0.5, 4.0, 0.0542795009, 0.00922636091),
+        ] {
+            let criterion = JensenShannonLossConfig::new()
+                .with_beta(beta)
+                .with_temperature(temperature)
+                .init();
+            assert_value_and_gradient(
+                |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 1: its ends are the soft-target loss")]
+    fn the_ends_are_losses_of_their_own() {
+        JensenShannonLossConfig::new().with_beta(1.0).init();
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", JensenShannonLossConfig::new().init()),
+            "JensenShannonLoss {beta: 0.5, temperature: 1}"
+        );
+    }
+}

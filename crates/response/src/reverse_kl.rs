@@ -1,0 +1,214 @@
+use crate::DistributionLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::kl_divergence_rows;
+
+/// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
+/// [init function](ReverseKlLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ReverseKlLossConfig {
+    /// What both logits are divided by. Must be positive and finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+    /// Whether to multiply by `temperature²`. Default: `false`.
+    #[config(default = false)]
+    pub scale_t2: bool,
+    /// The least log-probability that the teacher is taken to give to a class, such as `-50.0`.
+    /// Default: none, the loss is infinite where the teacher excludes a class and the student does
+    /// not.
+    pub floor: Option<f64>,
+}
+
+impl ReverseKlLossConfig {
+    /// Initialize a [reverse KL loss](ReverseKlLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, or if `floor` is not negative.
+    pub fn init(&self) -> ReverseKlLoss {
+        self.assertions();
+        ReverseKlLoss {
+            temperature: self.temperature,
+            scale_t2: self.scale_t2,
+            floor: self.floor,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "reverse KL loss");
+        if let Some(floor) = self.floor {
+            assert!(
+                floor < 0.0, // This also rejects NaN
+                "Floor of the reverse KL loss must be negative, got {floor}."
+            );
+        }
+    }
+}
+
+/// Reverse Kullback–Leibler loss: the student should not do what the teacher would not.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)
+/// q = softmax(student / T)
+/// L = Σₖ qₖ (log qₖ − log pₖ)          times T² if scale_t2
+/// ```
+///
+/// Where the forward divergence spreads the student over everything that the teacher deems possible,
+/// this one lets it seek the likeliest part. Its gradient vanishes where the student gives a class
+/// nothing, so it is often mixed with [soft targets](crate::SoftTargetLoss). A class that both exclude
+/// contributes nothing; one that the teacher alone excludes makes the loss infinite unless there is
+/// a `floor`. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{DistributionLoss, ReverseKlLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1e4, 0.0]], &device); // certain
+/// let teacher = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+///
+/// let loss = ReverseKlLossConfig::new().init().forward(student, teacher, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.6931).abs() < 1e-4); // ln 2
+/// ```
+///
+/// # References
+///
+/// Y. Gu et al., [MiniLLM: Knowledge Distillation of Large Language
+/// Models](https://arxiv.org/abs/2306.08543), ICLR 2024; R. Agarwal et al., [On-Policy Distillation
+/// of Language Models](https://arxiv.org/abs/2306.13649), ICLR 2024. Agrees with
+/// `generalized_jsd_loss` of TRL at `beta=1`, which does not multiply by `T²`.
+#[doc(alias = "RKL")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ReverseKlLoss {
+    /// What both logits are divided by.
+    pub temperature: f64,
+    /// Whether the loss is multiplied by `temperature²`.
+    pub scale_t2: bool,
+    /// The least log-probability that the teacher is taken to give to a class.
+    pub floor: Option<f64>,
+}
+
+impl ModuleDisplay for ReverseKlLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add("scale_t2", &self.scale_t2)
+            .add("floor", &self.floor)
+            .optional()
+    }
+}
+
+impl DistributionLoss for ReverseKlLoss {
+    fn name(&self) -> &'static str {
+        "reverse-kl"
+    }
+
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    fn scale(&self) -> f64 {
+        match self.scale_t2 {
+            true => self.temperature.powi(2),
+            false => 1.0,
+        }
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        let log_p = match self.floor {
+            Some(floor) => log_p.clamp_min(floor),
+            None => log_p,
+        };
+        kl_divergence_rows(log_q, log_p)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::assert_value_and_gradient;
+    use burn::nn::loss::Reduction;
+    use burn::tensor::Device;
+
+    fn criterion(temperature: f64) -> ReverseKlLoss {
+        ReverseKlLossConfig::new()
+            .with_temperature(temperature)
+            .init()
+    }
+
+    // Expected values: `generalized_jsd_loss` of TRL at beta = 1.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        for (temperature, value, norm) in [
+            (1.0, 2.92230586, 0.43582764),
+            (4.0, 0.23883076, 0.0426385417),
+        ] {
+            assert_value_and_gradient(
+                |student, teacher| {
+                    criterion(temperature).forward(student, teacher, Reduction::Mean)
+                },
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn scaled_it_is_sixteen_times_as_large_at_four_degrees() {
+        let criterion = ReverseKlLossConfig::new()
+            .with_temperature(4.0)
+            .with_scale_t2(true)
+            .init();
+        assert_value_and_gradient(
+            |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+            16.0 * 0.23883076,
+            16.0 * 0.0426385417,
+        );
+    }
+
+    #[test]
+    fn a_floor_bounds_what_the_teacher_excludes() {
+        let device = Device::default();
+        let student = Tensor::<2>::from_data([[0.0, 0.0]], &device);
+        let teacher = Tensor::<2>::from_data([[0.0, f32::NEG_INFINITY]], &device);
+        let loss = |floor| {
+            let criterion = ReverseKlLossConfig::new().with_floor(floor).init();
+            let loss = criterion.forward(student.clone(), teacher.clone(), Reduction::Mean);
+            loss.into_scalar::<f32>()
+        };
+
+        assert_eq!(loss(None), f32::INFINITY);
+        // ½ ln ½ + ½ (ln ½ + 50)
+        assert!((loss(Some(-50.0)) - 24.306853).abs() < 1e-4);
+    }
+
+    #[test]
+    #[should_panic(expected = "must be negative, got 1")]
+    fn floor_must_be_negative() {
+        ReverseKlLossConfig::new().with_floor(Some(1.0)).init();
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", criterion(2.0)),
+            "ReverseKlLoss {temperature: 2, scale_t2: false, floor: None}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+use crate::DistributionLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
+
+/// Configuration to create a [skew KL loss](SkewKlLoss) using the
+/// [init function](SkewKlLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SkewKlLossConfig {
+    /// The share of the first distribution in the mixture that it is compared with. Between 0 and 1,
+    /// both excluded. Default: `0.1`.
+    #[config(default = 0.1)]
+    pub alpha: f64,
+    /// Whether the student comes first. Default: `false`.
+    #[config(default = false)]
+    pub reverse: bool,
+    /// What both logits are divided by. Must be positive and finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+}
+
+impl SkewKlLossConfig {
+    /// Initialize a [skew KL loss](SkewKlLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, or if `alpha` is not between 0 and 1.
+    pub fn init(&self) -> SkewKlLoss {
+        self.assertions();
+        SkewKlLoss {
+            alpha: self.alpha,
+            reverse: self.reverse,
+            temperature: self.temperature,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "skew KL loss");
+        let alpha = self.alpha;
+        assert!(
+            alpha > 0.0 && alpha < 1.0, // This also rejects NaN
+            "Alpha of the skew KL loss must be between 0 and 1, got {alpha}."
+        );
+    }
+}
+
+/// Skew Kullback–Leibler loss: a divergence from a mixture, which tames its gradient.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)
+/// q = softmax(student / T)
+/// L = KL(p ‖ alpha p + (1 − alpha) q)
+/// L = KL(q ‖ (1 − alpha) p + alpha q)          if reverse
+/// ```
+///
+/// Bounded by `−ln alpha`. A class that both exclude contributes nothing. The teacher is a constant:
+/// no gradient flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{DistributionLoss, SkewKlLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1e4, 0.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[0.0, 1e4]], &device); // certain of the opposite
+///
+/// let loss = SkewKlLossConfig::new().init().forward(student, teacher, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 2.3026).abs() < 1e-4); // −ln 0.1, the bound
+/// ```
+///
+/// # Reference
+///
+/// J. Ko, S. Kim, T. Chen and S.-Y. Yun, [DistiLLM: Towards Streamlined Distillation for Large
+/// Language Models](https://arxiv.org/abs/2402.03898), ICML 2024. The reverse form agrees with
+/// `skewed_reverse_kl` of its code; `skewed_forward_kl` there leaves out the teacher's entropy, so
+/// that its value differs by a constant and its gradient does not.
+#[doc(alias = "SKL")]
+#[doc(alias = "DistiLLM")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SkewKlLoss {
+    /// The share of the first distribution in the mixture.
+    pub alpha: f64,
+    /// Whether the student comes first.
+    pub reverse: bool,
+    /// What both logits are divided by.
+    pub temperature: f64,
+}
+
+impl ModuleDisplay for SkewKlLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("alpha", &self.alpha)
+            .add("reverse", &self.reverse)
+            .add("temperature", &self.temperature)
+            .optional()
+    }
+}
+
+impl DistributionLoss for SkewKlLoss {
+    fn name(&self) -> &'static str {
+        "skew-kl"
+    }
+
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    fn scale(&self) -> f64 {
+        1.0
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        let (first, second) = match self.reverse {
+            true => (log_q, log_p),
+            false => (log_p, log_q),
+        };
+        let mixture = log_mixture(first.clone(), second, self.alpha);
+        kl_divergence_rows(first, mixture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::loss::Reduction;
+    use burn::tensor::Device;
+
+    fn loss(reverse: bool) -> f32 {
+        let device = Device::default();
+        let student = [
+            [2.0, 0.5, -1.0],
+            [0.0, 1.0, 0.5],
+            [1.0, -1.0, 0.3],
+            [0.2, 0.1, 2.0],
+        ];
+        let teacher = [
+            [3.0, 0.0, -1.0],
+            [0.5, 2.0, 0.0],
+            [2.0, -2.0, 0.0],
+            [0.0, 0.0, 3.0],
+        ];
+        let (student, teacher) = (
+            Tensor::<2>::from_data(student, &device),
+            Tensor::<2>::from_data(teacher, &device),
+        );
+        let criterion = SkewKlLossConfig::new().with_reverse(reverse).init();
+        let loss = criterion.forward(student, teacher, Reduction::Mean);
+        loss.into_scalar::<f32>()
+    }
+
+    // Expected values: the formula in double precision, and `skewed_reverse_kl` of DistiLLM, which
+    // computes in single precision.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        assert!((loss(false) - 0.098185106).abs() < 1e-6, "{}", loss(false));
+        assert!((loss(true) - 0.114790).abs() < 1e-6, "{}", loss(true));
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 0")]
+    fn alpha_must_leave_room_for_both() {
+        SkewKlLossConfig::new().with_alpha(0.0).init();
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", SkewKlLossConfig::new().init()),
+            "SkewKlLoss {alpha: 0.1, reverse: false, temperature: 1}"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+use crate::DistributionLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [total variation loss](TotalVariationLoss) using the
+/// [init function](TotalVariationLossConfig::init).
+#[derive(Config, Debug)]
+pub struct TotalVariationLossConfig {
+    /// What both logits are divided by. Must be positive and finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+    /// What the loss is multiplied by. Default: nothing.
+    #[config(default = "TotalVariationScale::One")]
+    pub scale: TotalVariationScale,
+}
+
+/// What a [total variation loss](TotalVariationLoss) is multiplied by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TotalVariationScale {
+    /// Nothing.
+    #[default]
+    One,
+    /// The temperature: the gradient, which falls as `1 / temperature`, then keeps its size.
+    Temperature,
+    /// The square of the temperature, as DistillKit does; the gradient then grows with it.
+    TemperatureSquared,
+}
+
+impl TotalVariationLossConfig {
+    /// Initialize a [total variation loss](TotalVariationLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite.
+    pub fn init(&self) -> TotalVariationLoss {
+        assert_temperature(self.temperature, "total variation loss");
+        TotalVariationLoss {
+            temperature: self.temperature,
+            scale: self.scale,
+        }
+    }
+}
+
+/// Total variation loss: how much probability would have to move.
+///
+/// For every row, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher / T)
+/// q = softmax(student / T)
+/// L = ½ Σₖ |pₖ − qₖ|
+/// ```
+///
+/// Between 0 and 1, and finite whatever the logits, since it has no logarithm. Its gradient vanishes
+/// for a student that is certain, and is taken as zero where the two agree. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{DistributionLoss, TotalVariationLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0]], &device); // certain
+///
+/// let loss = TotalVariationLossConfig::new().init().forward(student, teacher, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.5).abs() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// Y. Wen et al., [f-Divergence Minimization for Sequence-Level Knowledge
+/// Distillation](https://arxiv.org/abs/2307.15190), ACL 2023. Agrees with `dense_tvd` of DistillKit,
+/// divided by the number of tokens and but for its factor.
+#[doc(alias = "TVD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct TotalVariationLoss {
+    /// What both logits are divided by.
+    pub temperature: f64,
+    /// What the loss is multiplied by.
+    #[module(skip)]
+    pub scale: TotalVariationScale,
+}
+
+impl ModuleDisplay for TotalVariationLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add_debug_attribute("scale", &self.scale)
+            .optional()
+    }
+}
+
+impl DistributionLoss for TotalVariationLoss {
+    fn name(&self) -> &'static str {
+        "total-variation"
+    }
+
+    fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    fn scale(&self) -> f64 {
+        match self.scale {
+            TotalVariationScale::One => 1.0,
+            TotalVariationScale::Temperature => self.temperature,
+            TotalVariationScale::TemperatureSquared => self.temperature.powi(2),
+        }
+    }
+
+    fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
+        let difference = log_p.exp().sub(log_q.exp());
+        difference
+            .abs()
+            .sum_dim(1)
+            .squeeze_dim::<1>(1)
+            .div_scalar(2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::assert_value_and_gradient;
+    use burn::nn::loss::Reduction;
+
+    // Expected values: the formula in double precision, with which `dense_tvd` of DistillKit agrees.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        use TotalVariationScale::{One, Temperature, TemperatureSquared};
+        for (temperature, scale, factor, value, norm) in [
+            (1.0, One, 1.0, 0.693634576, 0.0734855626),
+            (4.0, One, 1.0, 0.261615451, 0.0285788723),
+            (4.0, Temperature, 4.0, 0.261615451, 0.0285788723),
+            (4.0, TemperatureSquared, 16.0, 0.261615451, 0.0285788723),
+        ] {
+            let criterion = TotalVariationLossConfig::new()
+                .with_temperature(temperature)
+                .with_scale(scale)
+                .init();
+            assert_value_and_gradient(
+                |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+                factor * value,
+                factor * norm,
+            );
+        }
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", TotalVariationLossConfig::new().init()),
+            "TotalVariationLoss {temperature: 1, scale: One}"
+        );
+    }
+}
