@@ -16,6 +16,8 @@ mod schedule;
 mod tap;
 mod teacher;
 mod terms;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::*;
 pub use catalogue::*;

@@ -119,15 +119,15 @@ impl SparseSignal {
             k <= num_classes,
             "The signal names {k} classes of a row, but the student has {num_classes}."
         );
-        let (ids, teacher) = (self.ids, self.log_probabilities);
-        assert_shape!(ids, [rows, k]);
+        let (teacher_ids, teacher) = (self.ids, self.log_probabilities);
+        assert_shape!(teacher_ids, [rows, k]);
         assert_shape!(teacher, [rows, k]);
 
         let teacher = at_least_f32(teacher.without_autodiff());
         let absent = teacher.clone().equal_scalar(f32::NEG_INFINITY);
         // Over all classes, not over the named ones: the student pays for what it gives to others.
         let log_q = tempered_log_softmax(student, temperature)
-            .gather(1, ids)
+            .gather(1, teacher_ids)
             .mask_fill(absent, f32::NEG_INFINITY);
         let power = self.temperature / temperature;
         if k == num_classes {

@@ -1,0 +1,490 @@
+//! The suite that every loss passes, on any device.
+//!
+//! A [`Trial`] says how to call a loss and what is known about it; [`Trial::run`] checks everything
+//! else that a loss owes its users:
+//!
+//! | Check | What must hold |
+//! | --- | --- |
+//! | golden values | value and gradient are those of the authors' code |
+//! | perfect student | the minimum is reached, with no gradient, where student and teacher agree |
+//! | constant teacher | no gradient flows to the teacher, on or off autodiff |
+//! | differences | the gradient is that of central differences |
+//! | extreme inputs | value and gradient are finite |
+//! | invariances | what is said not to matter does not |
+//! | mismatches | a teacher of another batch is refused by name |
+//! | half precision | the value is that of single precision, where the device has it |
+//!
+//! What cannot hold for a loss is [skipped](Trial::skip), with a reason that stands in the table.
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use burn_distill_core::testing::{Trial, wave};
+//!
+//! let squares = |student: Tensor<2>, teacher: Tensor<2>| {
+//!     student.sub(teacher.without_autodiff()).square().mean()
+//! };
+//! Trial::new("mean squared error", [4, 5], squares)
+//!     .golden(wave(3.0, 0.7, 0.3), wave(3.0, 1.1, 1.67), 9.2562, 1.3606)
+//!     .minimum(0.0)
+//!     .skip("impossible classes", "the difference of two infinities has no value")
+//!     .skip("mismatches", "burn names the shapes, not the argument")
+//!     .run();
+//! ```
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A loss on trial, from a student's tensor and a teacher's, both of rank `D`, the batch first.
+pub struct Trial<const D: usize> {
+    name: String,
+    shape: [usize; D],
+    teacher_shape: [usize; D],
+    loss: Box<dyn Fn(Tensor<D>, Tensor<D>) -> Tensor<1>>,
+    golden: Vec<Golden>,
+    minimum: Option<f64>,
+    invariances: Vec<Invariance<D>>,
+    skipped: BTreeMap<&'static str, &'static str>,
+    half_tolerance: f64,
+}
+
+/// The values of a tensor as a function of their position, counted row by row.
+pub type Fill = Box<dyn Fn(usize) -> f64>;
+
+struct Golden {
+    student: Fill,
+    teacher: Fill,
+    value: f64,
+    gradient_norm: f64,
+}
+
+type Change<const D: usize> = Box<dyn Fn(Tensor<D>, Tensor<D>) -> (Tensor<D>, Tensor<D>)>;
+
+struct Invariance<const D: usize> {
+    name: &'static str,
+    change: Change<D>,
+}
+
+/// `amplitude · sin(frequency · n + phase)`, the fixture of most golden values. A cosine is a sine
+/// with a quarter turn in its phase.
+pub fn wave(amplitude: f64, frequency: f64, phase: f64) -> Fill {
+    Box::new(move |n| amplitude * (frequency * n as f64 + phase).sin())
+}
+
+/// A quarter turn: `wave(a, f, p + QUARTER)` is `a · cos(f · n + p)`.
+pub const QUARTER: f64 = std::f64::consts::FRAC_PI_2;
+
+/// What a trial does to its loss: the value, and the gradient of the student.
+struct Outcome {
+    value: f64,
+    gradient: Vec<f64>,
+}
+
+const CHECKS: [&str; 9] = [
+    "golden values",
+    "perfect student",
+    "constant teacher",
+    "differences",
+    "extreme inputs",
+    "impossible classes",
+    "invariances",
+    "mismatches",
+    "half precision",
+];
+
+impl<const D: usize> Trial<D> {
+    /// A loss, reduced to one value, for tensors of that shape.
+    pub fn new(
+        name: impl Into<String>,
+        shape: [usize; D],
+        loss: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<1> + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            shape,
+            teacher_shape: shape,
+            loss: Box::new(loss),
+            golden: Vec::new(),
+            minimum: None,
+            invariances: Vec::new(),
+            skipped: BTreeMap::new(),
+            half_tolerance: 0.03,
+        }
+    }
+
+    /// The shape of the teacher's tensor, if it is another one.
+    pub fn teacher_shape(mut self, shape: [usize; D]) -> Self {
+        self.teacher_shape = shape;
+        self
+    }
+
+    /// What the authors' code gives: the value, and the L2 norm of the gradient.
+    pub fn golden(mut self, student: Fill, teacher: Fill, value: f64, gradient_norm: f64) -> Self {
+        self.golden.push(Golden {
+            student,
+            teacher,
+            value,
+            gradient_norm,
+        });
+        self
+    }
+
+    /// The value where student and teacher agree, which is the least.
+    pub fn minimum(mut self, value: f64) -> Self {
+        self.minimum = Some(value);
+        self
+    }
+
+    /// A change of the inputs that leaves the value as it is.
+    pub fn invariant(
+        mut self,
+        name: &'static str,
+        change: impl Fn(Tensor<D>, Tensor<D>) -> (Tensor<D>, Tensor<D>) + 'static,
+    ) -> Self {
+        self.invariances.push(Invariance {
+            name,
+            change: Box::new(change),
+        });
+        self
+    }
+
+    /// The relative error that is allowed in half precision. Default: 0.03.
+    pub fn half_tolerance(mut self, tolerance: f64) -> Self {
+        self.half_tolerance = tolerance;
+        self
+    }
+
+    /// Leave out a check that cannot hold.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such check.
+    pub fn skip(mut self, check: &'static str, reason: &'static str) -> Self {
+        assert!(
+            CHECKS.contains(&check),
+            "There is no check `{check}`; there are {CHECKS:?}."
+        );
+        self.skipped.insert(check, reason);
+        self
+    }
+
+    /// Run every check on burn's default device, which `BURN_DEVICE` decides.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one fails, after all of them: the message lists each.
+    pub fn run(&self) {
+        let checks: [(&'static str, &dyn Fn()); 9] = [
+            (CHECKS[0], &|| self.golden_values()),
+            (CHECKS[1], &|| self.perfect_student()),
+            (CHECKS[2], &|| self.constant_teacher()),
+            (CHECKS[3], &|| self.differences()),
+            (CHECKS[4], &|| self.extreme_inputs()),
+            (CHECKS[5], &|| self.impossible_classes()),
+            (CHECKS[6], &|| self.invariant_values()),
+            (CHECKS[7], &|| self.mismatches()),
+            (CHECKS[8], &|| self.half_precision()),
+        ];
+        let mut failures = Vec::new();
+        for (name, check) in checks {
+            match self.skipped.get(name) {
+                Some(reason) => println!("{}: {name}: skipped, {reason}", self.name),
+                None => {
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
+                        failures.push(format!("{name}: {}", message(&*panic)));
+                    }
+                }
+            }
+        }
+        assert!(
+            failures.is_empty(),
+            "{} fails:\n  {}",
+            self.name,
+            failures.join("\n  ")
+        );
+    }
+
+    fn golden_values(&self) {
+        assert!(!self.golden.is_empty(), "no value to compare with is given");
+        for golden in &self.golden {
+            let outcome = self.outcome(
+                tensor(self.shape, &golden.student, DType::F32),
+                tensor(self.teacher_shape, &golden.teacher, DType::F32),
+            );
+            assert_close("value", outcome.value, golden.value, 1e-5);
+            assert_close(
+                "gradient",
+                norm(&outcome.gradient),
+                golden.gradient_norm,
+                1e-4,
+            );
+        }
+    }
+
+    fn perfect_student(&self) {
+        let Some(minimum) = self.minimum else {
+            panic!("no minimum is given");
+        };
+        let teacher = tensor(self.teacher_shape, &plain_teacher(), DType::F32);
+        let perfect = self.outcome(teacher.clone(), teacher.clone());
+        assert!(
+            (perfect.value - minimum).abs() <= 1e-5 * (1.0 + minimum.abs()),
+            "the value is {}, not {minimum}",
+            perfect.value
+        );
+        let size = norm(&perfect.gradient);
+        assert!(size < 1e-3, "the gradient has a norm of {size}");
+
+        let other = self.outcome(tensor(self.shape, &plain_student(), DType::F32), teacher);
+        assert!(other.value > perfect.value, "another student is not worse");
+    }
+
+    fn constant_teacher(&self) {
+        let student = self.student().autodiff().require_grad();
+        let teacher = self.teacher().autodiff().require_grad();
+
+        let loss = (self.loss)(student.clone(), teacher.clone());
+        let grads = loss.clone().backward();
+        assert!(
+            student.grad(&grads).is_some(),
+            "the student has no gradient"
+        );
+        assert!(teacher.grad(&grads).is_none(), "the teacher has a gradient");
+
+        let off_autodiff = self.outcome(self.student(), self.teacher());
+        assert_close("value off autodiff", off_autodiff.value, scalar(loss), 1e-6);
+    }
+
+    fn differences(&self) {
+        let exact = Device::default().supports_dtype(DType::F64);
+        let (dtype, step, tolerance) = match exact {
+            true => (DType::F64, 1e-4, 1e-5),
+            false => (DType::F32, 3e-2, 3e-2),
+        };
+        let student = tensor(self.shape, &plain_student(), dtype);
+        let teacher = tensor(self.teacher_shape, &plain_teacher(), dtype);
+        let gradient = self.outcome(student.clone(), teacher.clone()).gradient;
+        let size = norm(&gradient).max(1e-6);
+
+        let values: Vec<f64> = student.into_data().iter::<f64>().collect();
+        for (index, expected) in gradient.iter().enumerate() {
+            let value = |step: f64| {
+                let mut moved = values.clone();
+                moved[index] += step;
+                let student = from_values(self.shape, moved, dtype);
+                scalar((self.loss)(student, teacher.clone()))
+            };
+            let difference = (value(step) - value(-step)) / (2.0 * step);
+            let error = (difference - expected).abs() / size;
+            assert!(
+                error < tolerance,
+                "element {index}: the gradient is {expected}, differences give {difference}"
+            );
+        }
+    }
+
+    fn extreme_inputs(&self) {
+        let row: usize = self.shape[1..].iter().product();
+        let constant = |value: f64| -> Fill { Box::new(move |_| value) };
+        let scaled = |scale: f64| -> Fill { Box::new(move |n| scale * (0.7 * n as f64).sin()) };
+        let same_rows = || -> Fill { Box::new(move |n| (0.7 * (n % row) as f64).sin()) };
+        let zero_row =
+            || -> Fill { Box::new(move |n| if n < row { 0.0 } else { (0.7 * n as f64).sin() }) };
+        let inputs: [(&str, Fill, Fill); 9] = [
+            ("all zero", constant(0.0), constant(0.0)),
+            ("a zero student", constant(0.0), plain_teacher()),
+            ("a zero teacher", plain_student(), constant(0.0)),
+            ("all equal", constant(1.0), constant(-2.0)),
+            ("identical", plain_student(), plain_student()),
+            ("equal rows", same_rows(), same_rows()),
+            ("a zero row", zero_row(), plain_teacher()),
+            ("huge values", scaled(1e4), scaled(-1e4)),
+            ("tiny values", scaled(1e-4), scaled(-1e-4)),
+        ];
+        for (name, student, teacher) in inputs {
+            for batch_size in [self.shape[0], 1, 2] {
+                self.assert_finite(name, batch_size, None, &student, &teacher);
+            }
+            // One and two classes, or features.
+            for last in [1, 2] {
+                self.assert_finite(name, 2, Some(last), &student, &teacher);
+            }
+        }
+    }
+
+    fn impossible_classes(&self) {
+        let last = self.shape[D - 1];
+        let excluded = |fill: Fill| -> Fill {
+            Box::new(move |n| {
+                if n % last == 1 {
+                    f64::NEG_INFINITY
+                } else {
+                    fill(n)
+                }
+            })
+        };
+        self.assert_finite(
+            "a class that both exclude",
+            self.shape[0],
+            None,
+            &excluded(plain_student()),
+            &excluded(plain_teacher()),
+        );
+    }
+
+    fn invariant_values(&self) {
+        let before = self.outcome(self.student(), self.teacher()).value;
+        for Invariance { name, change } in &self.invariances {
+            let (student, teacher) = change(self.student(), self.teacher());
+            let after = self.outcome(student, teacher).value;
+            assert_close(name, after, before, 1e-4);
+        }
+    }
+
+    fn mismatches(&self) {
+        let mut shape = self.teacher_shape;
+        shape[0] += 1;
+        let teacher = tensor(shape, &plain_teacher(), DType::F32);
+        let refused = catch_unwind(AssertUnwindSafe(|| {
+            (self.loss)(self.student(), teacher).into_data()
+        }));
+        match refused {
+            Ok(_) => panic!("a teacher of another batch size is accepted"),
+            Err(panic) => {
+                let message = message(&*panic);
+                assert!(
+                    message.contains("teacher"),
+                    "the teacher is not named: {message}"
+                );
+            }
+        }
+    }
+
+    fn half_precision(&self) {
+        let expected = self.outcome(self.student(), self.teacher()).value;
+        for dtype in [DType::F16, DType::BF16] {
+            if !Device::default().supports_dtype(dtype) {
+                continue;
+            }
+            let outcome = self.outcome(
+                tensor(self.shape, &plain_student(), dtype),
+                tensor(self.teacher_shape, &plain_teacher(), dtype),
+            );
+            assert_close(
+                &format!("{dtype:?}"),
+                outcome.value,
+                expected,
+                self.half_tolerance,
+            );
+            assert!(outcome.gradient.iter().all(|value| value.is_finite()));
+        }
+    }
+
+    fn assert_finite(
+        &self,
+        name: &str,
+        batch_size: usize,
+        last: Option<usize>,
+        student: &Fill,
+        teacher: &Fill,
+    ) {
+        let adapt = |mut shape: [usize; D]| {
+            shape[0] = batch_size;
+            if let Some(last) = last {
+                shape[D - 1] = last;
+            }
+            shape
+        };
+        let (student, teacher) = (
+            tensor(adapt(self.shape), student, DType::F32),
+            tensor(adapt(self.teacher_shape), teacher, DType::F32),
+        );
+        let place = format!("{name}, shape {:?}", student.dims());
+        let outcome = self.outcome(student, teacher);
+        assert!(
+            outcome.value.is_finite(),
+            "{place}: the value is {}",
+            outcome.value
+        );
+        assert!(
+            outcome.gradient.iter().all(|value| value.is_finite()),
+            "{place}: the gradient is {:?}",
+            outcome.gradient
+        );
+    }
+
+    fn outcome(&self, student: Tensor<D>, teacher: Tensor<D>) -> Outcome {
+        let student = student.autodiff().require_grad();
+        let loss = (self.loss)(student.clone(), teacher);
+        assert_eq!(loss.dims(), [1], "a loss is one value");
+        let grads = loss.clone().backward();
+        let gradient = student.grad(&grads).expect("the student has a gradient");
+        Outcome {
+            value: scalar(loss),
+            gradient: gradient.into_data().iter::<f64>().collect(),
+        }
+    }
+
+    fn student(&self) -> Tensor<D> {
+        tensor(self.shape, &plain_student(), DType::F32)
+    }
+
+    fn teacher(&self) -> Tensor<D> {
+        tensor(self.teacher_shape, &plain_teacher(), DType::F32)
+    }
+}
+
+/// Values of no particular kind.
+fn plain_student() -> Fill {
+    wave(1.5, 0.7, 0.3)
+}
+
+fn plain_teacher() -> Fill {
+    wave(1.5, 1.1, 0.1 + QUARTER)
+}
+
+fn tensor<const D: usize>(shape: [usize; D], fill: &Fill, dtype: DType) -> Tensor<D> {
+    let values = (0..shape.iter().product()).map(fill).collect();
+    from_values(shape, values, dtype)
+}
+
+fn from_values<const D: usize>(shape: [usize; D], values: Vec<f64>, dtype: DType) -> Tensor<D> {
+    let device = Device::default();
+    Tensor::from_data(TensorData::new(values, shape), (&device, dtype))
+}
+
+fn scalar(value: Tensor<1>) -> f64 {
+    value.into_scalar::<f64>()
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+fn assert_close(what: &str, actual: f64, expected: f64, tolerance: f64) {
+    let error = (actual - expected).abs();
+    assert!(
+        error <= tolerance * expected.abs().max(1e-2),
+        "{what}: {actual} is not {expected}"
+    );
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()))
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
+/// Assert that a type can be shared between threads and moved.
+pub fn assert_shareable<T: Send + Sync + Unpin>() {}
+
+/// Assert that a configuration is the same after it was written as JSON and read.
+///
+/// # Panics
+///
+/// Panics if it is not.
+pub fn assert_round_trip<C: burn::config::Config + std::fmt::Display>(config: &C) {
+    let text = config.to_string();
+    let read = C::load_binary(text.as_bytes()).expect("the configuration is read back");
+    assert_eq!(read.to_string(), text);
+}
