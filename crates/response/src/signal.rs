@@ -6,6 +6,10 @@ use burn_distill_core::numeric::{at_least_f32, tempered_log_softmax};
 ///
 /// Every [`DistributionLoss`](crate::DistributionLoss) takes either.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once per step, and the size of a tensor depends on the backends that are built in"
+)]
 pub enum TeacherSignal {
     /// A logit for every class. Shape: `[rows, num_classes]`.
     Dense(Tensor<2>),
