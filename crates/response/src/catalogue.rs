@@ -1,3 +1,4 @@
+use crate::LearnedTemperature;
 use burn_distill_core::CatalogueEntry;
 
 /// The losses of this crate.
@@ -49,6 +50,30 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Ko et al., DistiLLM: Towards Streamlined Distillation for Large Language \
                 Models, ICML 2024",
         },
+        CatalogueEntry {
+            name: "dist",
+            kind: "response",
+            aliases: &["correlation"],
+            reference: "Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022",
+        },
+        CatalogueEntry {
+            name: "multi-level",
+            kind: "response",
+            aliases: &["mlld", "mlkd"],
+            reference: "Jin, Wang and Lin, Multi-Level Logit Distillation, CVPR 2023",
+        },
+        CatalogueEntry {
+            name: "norm-kd",
+            kind: "response",
+            aliases: &["normkd"],
+            reference: "Chi et al., NormKD: Normalized Logits for Knowledge Distillation, 2023",
+        },
+        CatalogueEntry {
+            name: LearnedTemperature::TERM,
+            kind: "response",
+            aliases: &["ctkd"],
+            reference: "Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023",
+        },
     ]
 }
 
@@ -56,7 +81,8 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        JensenShannonLossConfig, LogitLoss, LogitMatchingLossConfig, ReverseKlLossConfig,
+        BatchLogitLoss, DistLossConfig, JensenShannonLossConfig, LogitLoss,
+        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, ReverseKlLossConfig,
         SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig,
     };
@@ -74,6 +100,10 @@ mod tests {
             LogitLoss::name(&JensenShannonLossConfig::new().init()),
             LogitLoss::name(&TotalVariationLossConfig::new().init()),
             LogitLoss::name(&SkewKlLossConfig::new().init()),
+            DistLossConfig::new().init().name(),
+            MultiLevelLossConfig::new().init().name(),
+            NormKdLossConfig::new().init().name(),
+            LearnedTemperature::TERM,
         ];
         assert_eq!(names, expected);
     }

@@ -23,6 +23,17 @@ pub fn assert_value_and_gradient(
     value: f64,
     norm: f64,
 ) {
+    assert_value_and_gradient_of(student, teacher, loss, value, norm);
+}
+
+/// The same for other logits.
+pub fn assert_value_and_gradient_of(
+    student: impl Fn(&Device) -> Tensor<2>,
+    teacher: impl Fn(&Device) -> Tensor<2>,
+    loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
+    value: f64,
+    norm: f64,
+) {
     let device = Device::default().autodiff();
     let student = student(&device).require_grad();
     let teacher = teacher(&device).require_grad();

@@ -1,7 +1,8 @@
+use crate::rows::PairedRows;
 use crate::{DistributionLoss, LogitMatchingLoss};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
-use burn::tensor::{Bool, Tensor, assert_shape};
+use burn::tensor::Tensor;
 use burn_distill_core::{
     Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
 };
@@ -114,23 +115,9 @@ impl<L: LogitLoss> Objective<Knowledge, Knowledge> for ResponseObjective<L> {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let student = context.student.response.rows();
-        let teacher = context.teacher.response.rows().logits;
-        let [rows, num_classes] = student.logits.dims();
-        assert_shape!(teacher, [rows, num_classes]);
-
-        // What a teacher says about padding may be anything. Filling the loss alone would not do:
-        // zero times a NaN is a NaN in the backward pass.
-        let teacher = match &student.mask {
-            Some(mask) => {
-                let padding: Tensor<2, Bool> = mask.clone().bool_not().unsqueeze_dim(1);
-                teacher.mask_fill(padding.expand([rows, num_classes]), 0.0)
-            }
-            None => teacher,
-        };
-
-        let loss = self.loss.forward_rows(student.logits, teacher);
-        let loss = reduce_rows(loss, student.mask, &Reduction::Mean);
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let loss = self.loss.forward_rows(rows.student, rows.teacher);
+        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
         Terms::one(&self.name, loss, self.weight.at(&context.clock))
     }
 }

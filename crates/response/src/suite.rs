@@ -2,8 +2,11 @@
 
 use crate::fixtures::{student, teacher};
 use crate::{
-    LogitLoss, LogitMatchingLoss, LogitMatchingLossConfig, LogitMatchingVariant, ResponseObjective,
-    SoftCrossEntropyLoss, SoftCrossEntropyLossConfig, SoftTargetLoss, SoftTargetLossConfig,
+    BatchLogitLoss, BatchObjective, ConfidenceMask, DistLoss, DistLossConfig, LearnedTemperature,
+    LearnedTemperatureConfig, LogitLoss, LogitMatchingLoss, LogitMatchingLossConfig,
+    LogitMatchingVariant, MultiLevelLoss, MultiLevelLossConfig, NormKdLoss, NormKdLossConfig,
+    ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig, SoftTargetLoss,
+    SoftTargetLossConfig, StandardizationConfig, Standardized,
 };
 use burn::module::Module;
 use burn::nn::loss::Reduction;
@@ -32,7 +35,50 @@ macro_rules! for_every_loss {
         ] {
             $check(LogitMatchingLossConfig::new().with_variant(variant).init(), $($argument),*);
         }
+        $check(NormKdLossConfig::new().init(), $($argument),*);
+        for population in [false, true] {
+            let standardization = StandardizationConfig::new().with_population(population);
+            $check(standardization.init(SoftTargetLossConfig::new().init()), $($argument),*);
+            $check(standardization.init(LogitMatchingLossConfig::new().init()), $($argument),*);
+        }
     };
+}
+
+/// Call a check once for every loss of whole batches, as one of rows that are all alike.
+macro_rules! for_every_batch_loss {
+    ($check:ident($($argument:expr),*)) => {
+        for temperature in [1.0, 4.0] {
+            $check(
+                InRows { loss: DistLossConfig::new().with_temperature(temperature).init() },
+                $($argument),*
+            );
+        }
+        for confidence in [
+            ConfidenceMask::None,
+            ConfidenceMask::Select,
+            ConfidenceMask::ReferenceCompat,
+        ] {
+            let config = MultiLevelLossConfig::new().with_confidence(confidence);
+            $check(InRows { loss: config.init() }, $($argument),*);
+        }
+    };
+}
+
+/// A loss of a batch, seen as one of its rows.
+#[derive(Module, Debug)]
+struct InRows<L> {
+    loss: L,
+}
+
+impl<L: BatchLogitLoss> LogitLoss for InRows<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [rows, _] = student.dims();
+        self.loss.forward(student, teacher).expand([rows.max(1)])
+    }
 }
 
 fn mean(loss: &impl LogitLoss, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
@@ -65,6 +111,7 @@ fn gradient_flows_to_the_student_only() {
         assert!(teacher.grad(&grads).is_none(), "{loss:?}");
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -78,6 +125,7 @@ fn teacher_may_live_outside_autodiff() {
         assert!(gradient.iter::<f32>().any(|value| value != 0.0), "{loss:?}");
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -114,6 +162,7 @@ fn gradient_agrees_with_central_differences() {
         }
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -160,6 +209,7 @@ fn extreme_logits_keep_values_and_gradients_finite() {
         ),
     ];
     for_every_loss!(check(&cases));
+    for_every_batch_loss!(check(&cases));
 }
 
 #[test]
@@ -172,6 +222,7 @@ fn equal_logits_have_no_gradient() {
         gradient.assert_approx_eq::<FT>(&expected, Tolerance::absolute(1e-5));
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -217,6 +268,7 @@ fn half_precision_is_widened() {
         }
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -228,6 +280,7 @@ fn an_empty_batch_is_zero() {
         assert_eq!(mean(&loss, empty(), empty()).into_scalar::<f32>(), 0.0);
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -236,6 +289,7 @@ fn losses_have_nothing_to_train() {
         assert_eq!(Module::num_params(&loss), 0);
     }
     for_every_loss!(check());
+    for_every_batch_loss!(check());
 }
 
 #[test]
@@ -250,5 +304,17 @@ fn public_types_cross_threads() {
     check::<SoftCrossEntropyLoss>();
     check::<SoftCrossEntropyLossConfig>();
     check::<ResponseObjective<SoftTargetLoss>>();
+    check::<Standardized<SoftTargetLoss>>();
+    check::<StandardizationConfig>();
+    check::<NormKdLoss>();
+    check::<NormKdLossConfig>();
+    check::<DistLoss>();
+    check::<DistLossConfig>();
+    check::<MultiLevelLoss>();
+    check::<MultiLevelLossConfig>();
+    check::<ConfidenceMask>();
+    check::<BatchObjective<DistLoss>>();
+    check::<LearnedTemperature>();
+    check::<LearnedTemperatureConfig>();
     check::<burn_distill_core::CatalogueEntry>();
 }

@@ -6,6 +6,7 @@ use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::DynNetwork;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// A network for images, chosen by a recipe.
 pub type ImageNetwork = DynNetwork<Tensor<4>>;
@@ -18,6 +19,9 @@ pub fn build(
     seed: u64,
     device: &Device,
 ) -> Result<ImageNetwork> {
+    // The generator is one for the whole program: nobody else may draw from it in between.
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     // Every backend draws other numbers from a seed, so all draw on this one.
     let cpu = Device::flex();
     cpu.seed(seed);

@@ -1,9 +1,12 @@
 use super::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
 use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
 use burn_distill::response::{
-    self, JensenShannonLossConfig, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
-    ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+    self, BatchLogitLoss, BatchObjective, DistLossConfig, JensenShannonLossConfig,
+    LearnedTemperature, LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig,
+    MultiLevelLossConfig, NormKdLossConfig, ResponseObjective, ReverseKlLossConfig,
+    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig,
     TotalVariationLossConfig,
 };
 use serde::Serialize;
@@ -15,7 +18,7 @@ use toml::{Table, Value};
 pub struct Loss {
     /// The name of the term.
     pub name: String,
-    /// What computes it.
+    /// What computes it, on the CPU.
     pub objective: DynObjective,
 }
 
@@ -76,6 +79,10 @@ impl Loss {
             "jensen-shannon" => loss.response(JensenShannonLossConfig::new(), |c| c.init()),
             "total-variation" => loss.response(TotalVariationLossConfig::new(), |c| c.init()),
             "skew-kl" => loss.response(SkewKlLossConfig::new(), |c| c.init()),
+            "dist" => loss.batch(DistLossConfig::new(), |c| c.init()),
+            "multi-level" => loss.batch(MultiLevelLossConfig::new(), |c| c.init()),
+            "norm-kd" => loss.response(NormKdLossConfig::new(), |c| c.init()),
+            LearnedTemperature::TERM => loss.learned_temperature(),
             _ => bail!("the kind `{kind}` is in the catalogue but cannot be built"),
         }
     }
@@ -103,14 +110,53 @@ impl Description {
         }
     }
 
-    fn response<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    fn response<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned,
         L: LogitLoss,
     {
+        // What any loss of logits may be computed on, so no field of its configuration.
+        let standardize = match self.table.remove("standardize") {
+            Some(Value::Boolean(standardize)) => standardize,
+            Some(other) => bail!("`standardize` is true or false, not {other}"),
+            None => false,
+        };
         let loss = init(&configure(&default, &self.table)?);
+        match standardize {
+            true => Ok(self.rows(StandardizationConfig::new().init(loss))),
+            false => Ok(self.rows(loss)),
+        }
+    }
+
+    fn rows(self, loss: impl LogitLoss) -> Loss {
         let name = self.name.unwrap_or_else(|| loss.name().into());
         let objective = ResponseObjective::new(loss, self.weight).with_name(name.clone());
+        Loss {
+            name,
+            objective: DynObjective::new(objective),
+        }
+    }
+
+    fn batch<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: BatchLogitLoss,
+    {
+        let loss = init(&configure(&default, &self.table)?);
+        let name = self.name.unwrap_or_else(|| loss.name().into());
+        let objective = BatchObjective::new(loss, self.weight).with_name(name.clone());
+        Ok(Loss {
+            name,
+            objective: DynObjective::new(objective),
+        })
+    }
+
+    fn learned_temperature(self) -> Result<Loss> {
+        let config = configure(&LearnedTemperatureConfig::new(), &self.table)?;
+        let name = self.name.unwrap_or_else(|| LearnedTemperature::TERM.into());
+        let objective = config
+            .init(self.weight, &Device::flex())
+            .with_name(name.clone());
         Ok(Loss {
             name,
             objective: DynObjective::new(objective),
@@ -149,6 +195,20 @@ mod tests {
             "{}",
             named.objective
         );
+    }
+
+    #[test]
+    fn any_loss_of_logits_may_be_standardized() {
+        let loss = loss("kind = 'kd'\nstandardize = true\ntemperature = 2").unwrap();
+
+        assert_eq!(loss.name, "soft-target");
+        let objective = loss.objective.to_string();
+        assert!(
+            objective.contains("Standardized {loss: SoftTargetLoss {temperature: 2}"),
+            "{objective}"
+        );
+        assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
+        assert!(error("kind = 'dist'\nstandardize = true").contains("unknown key `standardize`"));
     }
 
     #[test]

@@ -1,0 +1,368 @@
+use crate::BatchLogitLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
+
+/// Added to the product of two norms.
+const EPS: f64 = 1e-8;
+
+/// A vector that varies by less than this share of its length is constant: that much is rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// Configuration to create a [correlation loss](DistLoss) using the
+/// [init function](DistLossConfig::init).
+#[derive(Config, Debug)]
+pub struct DistLossConfig {
+    /// What both logits are divided by. Must be positive and finite. Default: `4.0`, which the
+    /// paper takes for CIFAR-100; it takes `1.0` for ImageNet.
+    #[config(default = 4.0)]
+    pub temperature: f64,
+    /// How much the relations between classes count. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub beta: f64,
+    /// How much the relations between samples count. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub gamma: f64,
+}
+
+impl DistLossConfig {
+    /// Initialize a [correlation loss](DistLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, or if `beta` or `gamma` is negative or
+    /// not finite.
+    pub fn init(&self) -> DistLoss {
+        self.assertions();
+        DistLoss {
+            temperature: self.temperature,
+            beta: self.beta,
+            gamma: self.gamma,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "correlation loss");
+        for (name, share) in [("Beta", self.beta), ("Gamma", self.gamma)] {
+            assert!(
+                share >= 0.0 && share.is_finite(), // This also rejects NaN
+                "{name} of the correlation loss must be finite and not negative, got {share}."
+            );
+        }
+    }
+}
+
+/// Correlation loss (DIST): the student should rank as the teacher does, the classes of every
+/// sample and the samples of every class.
+///
+/// With `T` the `temperature`,
+///
+/// ```text
+/// P = softmax(teacher / T)
+/// Q = softmax(student / T)
+/// ρ(x, y) = Σ(x − mean(x))(y − mean(y)) / (‖x − mean(x)‖₂ ‖y − mean(y)‖₂ + 1e-8)
+/// inter = 1 − mean over rows of ρ(Q row, P row)
+/// intra = 1 − mean over columns of ρ(Q column, P column)
+/// L = T² (beta inter + gamma intra)
+/// ```
+///
+/// Pearson's correlation ignores scale and shift, so a small student need not reach the confidence
+/// of its teacher. `inter` and `intra` are between 0 and 2.
+///
+/// A row or column that does not vary, beyond rounding, correlates with nothing: `ρ` is 0 and has
+/// no gradient. So it is for a single class, for a single sample's columns, and for a class that
+/// both exclude by a logit of −∞, which adds `1 / num_classes` to `intra`. Without any row the loss
+/// is 0. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// The paper adds twice the loss to the [cross-entropy with the labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{BatchLogitLoss, DistLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.1, 0.0], [0.0, 0.1]], &device); // hesitant
+/// let teacher = Tensor::<2>::from_data([[9.0, 0.0], [0.0, 9.0]], &device); // certain of the same
+///
+/// let loss = DistLossConfig::new().init().forward(student, teacher);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-2);
+/// ```
+///
+/// # Reference
+///
+/// T. Huang, S. You, F. Wang, C. Qian and C. Xu, [Knowledge Distillation from A Stronger
+/// Teacher](https://arxiv.org/abs/2205.10536), NeurIPS 2022. Agrees with `DIST` of the authors'
+/// image_classification_sota; the paper does not write the `T²` that it multiplies by.
+/// Torchdistill's `DISTLoss` bounds the product of norms from below instead of adding to it.
+#[doc(alias = "DIST")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct DistLoss {
+    /// What both logits are divided by.
+    pub temperature: f64,
+    /// How much the relations between classes count.
+    pub beta: f64,
+    /// How much the relations between samples count.
+    pub gamma: f64,
+}
+
+impl ModuleDisplay for DistLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add("beta", &self.beta)
+            .add("gamma", &self.gamma)
+            .optional()
+    }
+}
+
+impl BatchLogitLoss for DistLoss {
+    fn name(&self) -> &'static str {
+        "dist"
+    }
+
+    fn forward_masked(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let p = tempered_log_softmax(teacher.without_autodiff(), self.temperature).exp();
+        let q = tempered_log_softmax(student, self.temperature).exp();
+
+        let columns = mask.clone().map(|mask| {
+            let mask: Tensor<2, Bool> = mask.unsqueeze_dim(1);
+            mask.expand([batch_size, num_classes])
+        });
+        let inter = correlation(centred(q.clone(), 1, None), centred(p.clone(), 1, None), 1);
+        let inter = masked_mean(distance(inter).squeeze_dim(1), mask.clone());
+        let intra = correlation(centred(q, 0, columns.clone()), centred(p, 0, columns), 0);
+        let intra = masked_mean(distance(intra), None);
+        let intra = match mask {
+            // The columns of no row do not differ.
+            Some(mask) => {
+                let any = mask.float().cast(intra.dtype()).sum().clamp_max(1.0);
+                intra.mul(any)
+            }
+            None => intra,
+        };
+        inter
+            .mul_scalar(self.beta)
+            .add(intra.mul_scalar(self.gamma))
+            .mul_scalar(self.temperature.powi(2))
+    }
+}
+
+fn distance(correlation: Tensor<2>) -> Tensor<2> {
+    correlation.neg().add_scalar(1.0)
+}
+
+/// The values less their mean along an axis; zero where the mask is false, and where they do not
+/// vary.
+fn centred(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tensor<2> {
+    let shape = values.shape();
+    let (values, centred) = match mask {
+        None => {
+            let mean = values.clone().mean_dim(dim);
+            (values.clone(), values.sub(mean))
+        }
+        Some(mask) => {
+            let padding = mask.clone().bool_not();
+            let values = values.mask_fill(padding.clone(), 0.0);
+            let count = mask.float().cast(values.dtype()).sum_dim(dim);
+            let mean = values.clone().sum_dim(dim).div(count.clamp_min(1.0));
+            (values.clone(), values.sub(mean).mask_fill(padding, 0.0))
+        }
+    };
+    // Equal values and their mean differ by a rounding, which normalizing would blow up.
+    let size = |values: Tensor<2>| values.without_autodiff().square().sum_dim(dim);
+    let rounding = size(values).mul_scalar(ROUNDING.powi(2));
+    let constant = size(centred.clone()).lower_equal(rounding);
+    centred.mask_fill(constant.expand(shape), 0.0)
+}
+
+/// Pearson's correlation along an axis, of values whose mean is zero.
+fn correlation(a: Tensor<2>, b: Tensor<2>, dim: usize) -> Tensor<2> {
+    let norms = l2_norm(a.clone(), dim).mul(l2_norm(b.clone(), dim));
+    a.mul(b).sum_dim(dim).div(norms.add_scalar(EPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{
+        assert_value_and_gradient, assert_value_and_gradient_of, student, teacher,
+    };
+    use burn::tensor::{Device, TensorData};
+
+    fn at_temperature(temperature: f64) -> DistLoss {
+        DistLossConfig::new().with_temperature(temperature).init()
+    }
+
+    // Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        for (temperature, value, norm) in [
+            (1.0, 2.25227841, 0.362771809),
+            (4.0, 33.0105964, 4.00528645),
+        ] {
+            let criterion = at_temperature(temperature);
+            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
+        }
+    }
+
+    #[test]
+    fn matches_it_where_there_are_fewer_classes_than_samples() {
+        let student = [
+            [2.0, 0.5, -1.0],
+            [0.0, 1.0, 0.5],
+            [1.0, -1.0, 0.3],
+            [0.2, 0.1, 2.0],
+        ];
+        let teacher = [
+            [3.0, 0.0, -1.0],
+            [0.5, 2.0, 0.0],
+            [2.0, -2.0, 0.0],
+            [0.0, 0.0, 3.0],
+        ];
+        for (temperature, value, norm) in [
+            (1.0, 0.0701183947, 0.224862717),
+            (4.0, 1.85178252, 4.87350695),
+        ] {
+            let criterion = at_temperature(temperature);
+            let logits = |data: [[f64; 3]; 4]| move |device: &_| Tensor::from_data(data, device);
+            assert_value_and_gradient_of(
+                logits(student),
+                logits(teacher),
+                |s, t| criterion.forward(s, t),
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_share() {
+        for (beta, gamma, value) in [(1.0, 0.0, 1.12913412), (0.0, 1.0, 1.1231443)] {
+            let criterion = DistLossConfig::new()
+                .with_temperature(1.0)
+                .with_beta(beta)
+                .with_gamma(gamma)
+                .init();
+            let device = Device::default();
+            let (student, teacher) = (student(&device), teacher(&device));
+            let loss = criterion.forward(student, teacher).into_scalar::<f64>();
+            assert!((loss - value).abs() < 1e-5, "{loss}");
+        }
+        let criterion = DistLossConfig::new().with_beta(2.0).with_gamma(0.5).init();
+        assert_value_and_gradient(|s, t| criterion.forward(s, t), 43.3918094, 4.82430196);
+    }
+
+    #[test]
+    fn what_does_not_vary_has_no_gradient() {
+        let device = Device::default().autodiff();
+        // Undecided samples, all alike, whose probabilities do not add up to one exactly.
+        for num_classes in [1, 3, 7, 10] {
+            let student = Tensor::<2>::full([6, num_classes], 0.3, &device).require_grad();
+            let teacher =
+                Tensor::<1, burn::tensor::Int>::arange(0..6 * num_classes as i64, &device)
+                    .float()
+                    .sin()
+                    .reshape([6, num_classes]);
+
+            let loss = at_temperature(1.0).forward(student.clone(), teacher);
+            let grads = loss.clone().backward();
+
+            assert_eq!(loss.into_scalar::<f32>(), 2.0);
+            let gradient = student.grad(&grads).unwrap().into_data();
+            let zeros = TensorData::zeros::<f32, _>([6, num_classes]);
+            gradient.assert_eq(&zeros, false);
+        }
+    }
+
+    #[test]
+    fn a_single_sample_has_no_relations_to_others() {
+        let device = Device::default().autodiff();
+        let sample = |data: [[f64; 3]; 1]| Tensor::<2>::from_data(data, &device);
+        let intra_only = DistLossConfig::new().with_beta(0.0).init();
+        let student = sample([[1.0, 2.0, 0.0]]).require_grad();
+
+        let loss = intra_only.forward(student.clone(), sample([[0.0, 5.0, 1.0]]));
+        let grads = loss.clone().backward();
+
+        assert_eq!(loss.into_scalar::<f32>(), 16.0);
+        let gradient = student.grad(&grads).unwrap().into_data();
+        gradient.assert_eq(&TensorData::from([[0.0_f32; 3]]), false);
+    }
+
+    #[test]
+    fn a_class_that_both_exclude_adds_its_share_to_intra() {
+        let device = Device::default();
+        let excluded = || Tensor::full([4, 1], f32::NEG_INFINITY, &device);
+        let widened = |logits| Tensor::cat(vec![logits, excluded()], 1);
+        let (student, teacher) = (student(&device), teacher(&device));
+        let criterion = DistLossConfig::new()
+            .with_temperature(1.0)
+            .with_beta(0.0)
+            .init();
+
+        let wide = criterion.forward(widened(student.clone()), widened(teacher.clone()));
+        let narrow = criterion.forward(student, teacher);
+
+        let wide = wide.into_scalar::<f64>();
+        let expected = (5.0 * narrow.into_scalar::<f64>() + 1.0) / 6.0;
+        assert!((wide - expected).abs() < 1e-6, "{wide} is not {expected}");
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        let student = student(&device);
+        at_temperature(4.0).forward(student, Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "Gamma of the correlation loss must be finite and not negative")]
+    fn shares_must_not_be_negative() {
+        DistLossConfig::new().with_gamma(-1.0).init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let json = serde_json::to_string(&DistLossConfig::new().with_beta(2.0)).unwrap();
+        assert_eq!(json, r#"{"temperature":4.0,"beta":2.0,"gamma":1.0}"#);
+
+        let config = DistLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!((config.beta, config.gamma), (2.0, 1.0));
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", DistLossConfig::new().init()),
+            "DistLoss {temperature: 4, beta: 1, gamma: 1}"
+        );
+    }
+}

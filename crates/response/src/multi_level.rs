@@ -1,0 +1,735 @@
+use crate::BatchLogitLoss;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
+};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [multi-level loss](MultiLevelLoss) using the
+/// [init function](MultiLevelLossConfig::init).
+#[derive(Config, Debug)]
+pub struct MultiLevelLossConfig {
+    /// What both logits are divided by, one after the other. At least one, all positive and finite.
+    /// Default: `[2.0, 3.0, 4.0, 5.0, 6.0]`.
+    #[config(default = "vec![2.0, 3.0, 4.0, 5.0, 6.0]")]
+    pub temperatures: Vec<f64>,
+    /// How much the probabilities of each sample count. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub instance: f64,
+    /// How much the relations between samples count. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub batch: f64,
+    /// How much the relations between classes count. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub class: f64,
+    /// What is left out because the teacher is sure of it. Default: nothing.
+    #[config(default = "ConfidenceMask::None")]
+    pub confidence: ConfidenceMask,
+}
+
+/// What a [multi-level loss](MultiLevelLoss) leaves out because the teacher is sure of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfidenceMask {
+    /// Nothing.
+    #[default]
+    None,
+    /// The samples of which the teacher is surer than of the median one, and the classes to which
+    /// it gives more than to the median one.
+    Select,
+    /// Nothing, but the terms are multiplied by the share of samples or classes that would stay,
+    /// about one half. The code of the authors takes means before it masks.
+    ReferenceCompat,
+}
+
+impl MultiLevelLossConfig {
+    /// Initialize a [multi-level loss](MultiLevelLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no temperature or one that is not positive and finite, or if `instance`,
+    /// `batch` or `class` is negative or not finite.
+    pub fn init(&self) -> MultiLevelLoss {
+        self.assertions();
+        MultiLevelLoss {
+            temperatures: self.temperatures.clone(),
+            instance: self.instance,
+            batch: self.batch,
+            class: self.class,
+            confidence: self.confidence,
+        }
+    }
+
+    fn assertions(&self) {
+        assert!(
+            !self.temperatures.is_empty(),
+            "The multi-level loss needs at least one temperature."
+        );
+        for temperature in &self.temperatures {
+            assert_temperature(*temperature, "multi-level loss");
+        }
+        let shares = [
+            ("Instance", self.instance),
+            ("Batch", self.batch),
+            ("Class", self.class),
+        ];
+        for (name, share) in shares {
+            assert!(
+                share >= 0.0 && share.is_finite(), // This also rejects NaN
+                "{name} of the multi-level loss must be finite and not negative, got {share}."
+            );
+        }
+    }
+}
+
+/// Multi-level loss: the student should give the probabilities of the teacher, and relate samples
+/// and classes as it does.
+///
+/// With `P = softmax(teacher / T)` and `Q = softmax(student / T)`, both `[batch_size,
+/// num_classes]`,
+///
+/// ```text
+/// instance_level = T² mean over rows of Σₖ Pₖ (log Pₖ − log Qₖ)
+/// batch_level = ‖P Pᵀ − Q Qᵀ‖²F / batch_size
+/// class_level = ‖Pᵀ P − Qᵀ Q‖²F / num_classes
+/// L = Σ over temperatures of (instance instance_level + batch batch_level + class class_level)
+/// ```
+///
+/// A class that both exclude by a logit of −∞ contributes nothing, but is one of `num_classes`.
+/// Without any row the loss is 0. The teacher is a constant: no gradient flows to it. Half
+/// precision is widened to single.
+///
+/// The cost is that of `batch_size²` and, where `batch_size` is larger, of `num_classes²` numbers
+/// per temperature; where it is smaller, the class level is computed from matrices of the size of
+/// the batch.
+///
+/// # Confidence
+///
+/// With [`ConfidenceMask::Select`], a sample stops counting if the teacher is surer of it than of
+/// the median one, and a class if the teacher gives it more than the median one, both at `T = 1`:
+///
+/// ```text
+/// mᵢ = maxₖ Pᵢₖ ≤ median over rows
+/// cₖ = Σᵢ Pᵢₖ ≤ median over classes
+/// instance_level = T² mean over rows of mᵢ Σₖ Pᵢₖ (log Pᵢₖ − log Qᵢₖ)
+/// batch_level = Σᵢⱼ mᵢ (P Pᵀ − Q Qᵀ)ᵢⱼ² / batch_size
+/// class_level = Σₖₗ cₖ (Pᵀ P − Qᵀ Q)ₖₗ² / num_classes
+/// ```
+///
+/// Nothing is read back to the host for it; it compares all pairs of samples and of classes
+/// instead. The code of the authors intends this, but multiplies means by masks, which is
+/// [`ConfidenceMask::ReferenceCompat`].
+///
+/// # Views
+///
+/// The paper trains on a weak and a strong augmentation of every sample:
+/// [`forward_views`](MultiLevelLoss::forward_views). A recipe has one view.
+///
+/// # Weights
+///
+/// On CIFAR-100 the authors take 0.1 of the [cross-entropy with the
+/// labels](burn_distill_core::Hard) of either view and 0.9 of this.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{BatchLogitLoss, MultiLevelLossConfig, batch_level};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0], [0.0, 0.0]], &device); // all alike
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0], [0.0, 1e4]], &device); // nothing in common
+///
+/// // P Pᵀ is one on the diagonal, Q Qᵀ one half everywhere.
+/// let level = batch_level(student.clone(), teacher.clone(), 1.0);
+/// assert_eq!(level.into_scalar::<f32>(), 0.5);
+///
+/// let loss = MultiLevelLossConfig::new().init().forward(student, teacher);
+/// assert!(loss.into_scalar::<f32>() > 2.5); // at each of five temperatures
+/// ```
+///
+/// # Reference
+///
+/// Y. Jin, J. Wang and D. Lin, [Multi-Level Logit
+/// Distillation](https://openaccess.thecvf.com/content/CVPR2023/html/Jin_Multi-Level_Logit_Distillation_CVPR_2023_paper.html),
+/// CVPR 2023. The levels agree with `kd_loss`, `bc_loss` and `cc_loss` of the authors'
+/// Multi-Level-Logit-Distillation. Of the strong view that code keeps only the instance level, and
+/// takes weak logits for it at temperatures of 2 and 6; here both views are treated alike.
+#[doc(alias = "MLLD")]
+#[doc(alias = "MLKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct MultiLevelLoss {
+    /// What both logits are divided by, one after the other.
+    pub temperatures: Vec<f64>,
+    /// How much the probabilities of each sample count.
+    pub instance: f64,
+    /// How much the relations between samples count.
+    pub batch: f64,
+    /// How much the relations between classes count.
+    pub class: f64,
+    /// What is left out because the teacher is sure of it.
+    #[module(skip)]
+    pub confidence: ConfidenceMask,
+}
+
+impl ModuleDisplay for MultiLevelLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("temperatures", &self.temperatures)
+            .add("instance", &self.instance)
+            .add("batch", &self.batch)
+            .add("class", &self.class)
+            .add_debug_attribute("confidence", &self.confidence)
+            .optional()
+    }
+}
+
+/// The instance level of a [multi-level loss](MultiLevelLoss): the mean divergence of the samples,
+/// times `temperature²`.
+///
+/// # Shapes
+///
+/// - student, teacher: logits `[batch_size, num_classes]`
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ.
+pub fn instance_level(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
+    Level::new(student, teacher, temperature, None).instance(None)
+}
+
+/// The batch level of a [multi-level loss](MultiLevelLoss): how differently the samples are
+/// related.
+///
+/// # Shapes
+///
+/// - student, teacher: logits `[batch_size, num_classes]`
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ.
+pub fn batch_level(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
+    Level::new(student, teacher, temperature, None).batch(None)
+}
+
+/// The class level of a [multi-level loss](MultiLevelLoss): how differently the classes are
+/// related.
+///
+/// # Shapes
+///
+/// - student, teacher: logits `[batch_size, num_classes]`
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ.
+pub fn class_level(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
+    Level::new(student, teacher, temperature, None).class(None)
+}
+
+impl MultiLevelLoss {
+    /// The loss of two views of the same samples: the sum of that of each.
+    ///
+    /// What the teacher is sure of is told by the weak view.
+    ///
+    /// # Shapes
+    ///
+    /// - weak, strong: the logits of student and teacher, each `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_views(
+        &self,
+        weak: (Tensor<2>, Tensor<2>),
+        strong: (Tensor<2>, Tensor<2>),
+    ) -> Tensor<1> {
+        let [batch_size, num_classes] = weak.0.dims();
+        let (strong_student, strong_teacher) = strong;
+        assert_shape!(strong_student, [batch_size, num_classes]);
+
+        let confidence = self.confidence(&weak.1, None);
+        let weak = self.forward_view(weak.0, weak.1, None, confidence.clone());
+        let strong = self.forward_view(strong_student, strong_teacher, None, confidence);
+        weak.add(strong)
+    }
+
+    fn forward_view(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+        confidence: Option<Confidence>,
+    ) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let (rows, classes) = match confidence {
+            Some(confidence) => (Some(confidence.rows), Some(confidence.classes)),
+            None => (None, None),
+        };
+        let at_temperature = |temperature: &f64| {
+            let level = Level::new(student.clone(), teacher.clone(), *temperature, mask.clone());
+            let instance = level.instance(rows.clone()).mul_scalar(self.instance);
+            let batch = level.batch(rows.clone()).mul_scalar(self.batch);
+            let class = level.class(classes.clone()).mul_scalar(self.class);
+            instance.add(batch).add(class)
+        };
+        self.temperatures
+            .iter()
+            .map(at_temperature)
+            .reduce(Tensor::add)
+            .expect("A multi-level loss has at least one temperature.")
+    }
+
+    fn confidence(
+        &self,
+        teacher: &Tensor<2>,
+        mask: Option<&Tensor<1, Bool>>,
+    ) -> Option<Confidence> {
+        let [batch_size, _] = teacher.dims();
+        if batch_size == 0 {
+            return None;
+        }
+        let confidence = || Confidence::of(teacher.clone(), mask);
+        match self.confidence {
+            ConfidenceMask::None => None,
+            ConfidenceMask::Select => Some(confidence()),
+            ConfidenceMask::ReferenceCompat => Some(confidence().averaged(mask)),
+        }
+    }
+}
+
+impl BatchLogitLoss for MultiLevelLoss {
+    fn name(&self) -> &'static str {
+        "multi-level"
+    }
+
+    fn forward_masked(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let confidence = self.confidence(&teacher, mask.as_ref());
+        self.forward_view(student, teacher, mask, confidence)
+    }
+}
+
+/// What rows and classes count, as far as the teacher's confidence goes.
+#[derive(Clone)]
+struct Confidence {
+    /// Shape: `[rows]`.
+    rows: Tensor<1>,
+    /// Shape: `[num_classes]`.
+    classes: Tensor<1>,
+}
+
+impl Confidence {
+    fn of(teacher: Tensor<2>, mask: Option<&Tensor<1, Bool>>) -> Self {
+        let p = tempered_log_softmax(teacher.without_autodiff(), 1.0).exp();
+        let surest = p.clone().max_dim(1).squeeze_dim::<1>(1);
+        let classes = without_padding(p, mask).sum_dim(0).squeeze_dim::<1>(0);
+        Self {
+            rows: at_most_the_median(surest, mask),
+            classes: at_most_the_median(classes, None),
+        }
+    }
+
+    /// The same share of everything.
+    fn averaged(self, mask: Option<&Tensor<1, Bool>>) -> Self {
+        let mean = |values: Tensor<1>, mask| {
+            let shape = values.shape();
+            masked_mean(values, mask).expand(shape)
+        };
+        Self {
+            rows: mean(self.rows, mask.cloned()),
+            classes: mean(self.classes, None),
+        }
+    }
+}
+
+/// One where a value is at most the median of those that count, zero elsewhere. Shape: `[values]`.
+///
+/// Of an even number the median is the mean of the two in the middle.
+fn at_most_the_median(values: Tensor<1>, mask: Option<&Tensor<1, Bool>>) -> Tensor<1> {
+    // Sorting is a matter of the host on some devices. A value is at most the median if fewer than
+    // half of the values are below it.
+    let dtype = values.dtype();
+    let values = match mask {
+        Some(mask) => values.mask_fill(mask.clone().bool_not(), f32::INFINITY),
+        None => values,
+    };
+    let [length] = values.dims();
+    let shape = [length, length];
+    let others: Tensor<2> = values.clone().unsqueeze_dim(0);
+    let value: Tensor<2> = values.clone().unsqueeze_dim(1);
+    let below = others.expand(shape).lower(value.expand(shape));
+    let below = below.float().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
+    let limit = match mask {
+        Some(mask) => mask.clone().float().cast(dtype).sum().expand([length]),
+        None => values.full_like(length as f64),
+    };
+    below.mul_scalar(2.0).lower(limit).float().cast(dtype)
+}
+
+/// The probabilities with zeros in the rows that do not count.
+fn without_padding(probabilities: Tensor<2>, mask: Option<&Tensor<1, Bool>>) -> Tensor<2> {
+    match mask {
+        Some(mask) => {
+            let padding: Tensor<2, Bool> = mask.clone().bool_not().unsqueeze_dim(1);
+            let shape = probabilities.shape();
+            probabilities.mask_fill(padding.expand(shape), 0.0)
+        }
+        None => probabilities,
+    }
+}
+
+/// Student and teacher at one temperature.
+struct Level {
+    log_p: Tensor<2>,
+    log_q: Tensor<2>,
+    /// Zero in the rows that do not count, as is `q`.
+    p: Tensor<2>,
+    q: Tensor<2>,
+    temperature: f64,
+    mask: Option<Tensor<1, Bool>>,
+}
+
+impl Level {
+    fn new(
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        temperature: f64,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Self {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        let log_p = tempered_log_softmax(teacher.without_autodiff(), temperature);
+        let log_q = tempered_log_softmax(student, temperature);
+        Self {
+            p: without_padding(log_p.clone().exp(), mask.as_ref()),
+            q: without_padding(log_q.clone().exp(), mask.as_ref()),
+            log_p,
+            log_q,
+            temperature,
+            mask,
+        }
+    }
+
+    fn instance(&self, weights: Option<Tensor<1>>) -> Tensor<1> {
+        let rows = kl_divergence_rows(self.log_p.clone(), self.log_q.clone());
+        let rows = match weights {
+            Some(weights) => rows.mul(weights),
+            None => rows,
+        };
+        masked_mean(rows, self.mask.clone()).mul_scalar(self.temperature.powi(2))
+    }
+
+    fn batch(&self, weights: Option<Tensor<1>>) -> Tensor<1> {
+        let distance = gram_distance(self.p.clone(), self.q.clone(), weights);
+        match &self.mask {
+            Some(mask) => {
+                let count = mask.clone().float().cast(distance.dtype()).sum();
+                distance.div(count.clamp_min(1.0))
+            }
+            None => {
+                let [batch_size, _] = self.p.dims();
+                distance.div_scalar(batch_size.max(1) as f64)
+            }
+        }
+    }
+
+    fn class(&self, weights: Option<Tensor<1>>) -> Tensor<1> {
+        let [batch_size, num_classes] = self.p.dims();
+        let (p, q) = (self.p.clone().transpose(), self.q.clone().transpose());
+        let distance = match batch_size < num_classes {
+            true => gram_distance_by_columns(p, q, weights),
+            false => gram_distance(p, q, weights),
+        };
+        distance.div_scalar(num_classes as f64)
+    }
+}
+
+/// `Σᵢⱼ wᵢ (A Aᵀ − B Bᵀ)ᵢⱼ²`, from two matrices of `rows²`.
+///
+/// # Shapes
+///
+/// - a, b: `[rows, columns]`
+/// - weights: `[rows]`, all one by default
+/// - output: `[1]`
+fn gram_distance(a: Tensor<2>, b: Tensor<2>, weights: Option<Tensor<1>>) -> Tensor<1> {
+    let gram = |x: Tensor<2>| x.clone().matmul(x.transpose());
+    let square = gram(a).sub(gram(b)).square().sum_dim(1);
+    weigh(square, weights).sum()
+}
+
+/// The same from six matrices of `columns²`.
+///
+/// ```text
+/// ⟨Aᵀ W A, Aᵀ A⟩ + ⟨Bᵀ W B, Bᵀ B⟩ − 2 ⟨Aᵀ W B, Aᵀ B⟩
+/// ```
+fn gram_distance_by_columns(a: Tensor<2>, b: Tensor<2>, weights: Option<Tensor<1>>) -> Tensor<1> {
+    let product = |x: &Tensor<2>, y: &Tensor<2>| {
+        let plain = x.clone().transpose().matmul(y.clone());
+        match &weights {
+            Some(_) => {
+                let weighed = x.clone().transpose();
+                let weighed = weighed.matmul(weigh(y.clone(), weights.clone()));
+                plain.mul(weighed).sum()
+            }
+            None => plain.square().sum(),
+        }
+    };
+    product(&a, &a)
+        .add(product(&b, &b))
+        .sub(product(&a, &b).mul_scalar(2.0))
+        // Where the three cancel, rounding may leave less than nothing.
+        .clamp_min(0.0)
+}
+
+/// Every row times its weight.
+fn weigh(rows: Tensor<2>, weights: Option<Tensor<1>>) -> Tensor<2> {
+    match weights {
+        Some(weights) => rows.mul(weights.unsqueeze_dim(1)),
+        None => rows,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, student, teacher};
+    use burn::tensor::{Device, Int, TensorData, Tolerance};
+
+    fn with_confidence(confidence: ConfidenceMask) -> MultiLevelLoss {
+        MultiLevelLossConfig::new()
+            .with_confidence(confidence)
+            .init()
+    }
+
+    /// Numbers between −1 and 1 that look random.
+    fn wave(shape: [usize; 2], phase: f64, device: &Device) -> Tensor<2> {
+        let numbers = 0..(shape[0] * shape[1]) as i64;
+        let numbers = Tensor::<1, Int>::arange(numbers, device).float();
+        numbers.square().add_scalar(phase).sin().reshape(shape)
+    }
+
+    // Expected values: `kd_loss`, `bc_loss` and `cc_loss` of Multi-Level-Logit-Distillation, and
+    // scripts/response_batch.py; the script alone for the sums of the levels.
+
+    #[test]
+    fn the_levels_match_the_reference_implementation() {
+        assert_value_and_gradient(|s, t| instance_level(s, t, 4.0), 3.43276022, 0.609944507);
+        assert_value_and_gradient(|s, t| batch_level(s, t, 4.0), 0.00779972349, 0.00191953254);
+        assert_value_and_gradient(|s, t| class_level(s, t, 4.0), 0.047646382, 0.012140619);
+    }
+
+    #[test]
+    fn the_instance_level_under_a_mask_matches_the_reference_implementation() {
+        for (confidence, value, norm) in [
+            (ConfidenceMask::Select, 6.95075458, 1.91673517),
+            (ConfidenceMask::ReferenceCompat, 8.35031592, 1.50070057),
+        ] {
+            let criterion = MultiLevelLossConfig::new()
+                .with_batch(0.0)
+                .with_class(0.0)
+                .with_confidence(confidence)
+                .init();
+            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
+        }
+    }
+
+    #[test]
+    fn the_sum_over_temperatures_matches_the_script() {
+        for (confidence, value, norm) in [
+            (ConfidenceMask::None, 17.1737642, 3.09508614),
+            (ConfidenceMask::Select, 7.23056716, 1.97808957),
+            (ConfidenceMask::ReferenceCompat, 8.62301602, 1.55470106),
+        ] {
+            let criterion = with_confidence(confidence);
+            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
+        }
+    }
+
+    #[test]
+    fn each_level_has_its_share() {
+        let device = Device::default();
+        let criterion = MultiLevelLossConfig::new()
+            .with_temperatures(vec![4.0])
+            .with_instance(0.0)
+            .with_batch(10.0)
+            .with_class(100.0)
+            .init();
+
+        let loss = criterion.forward(student(&device), teacher(&device));
+
+        let loss = loss.into_scalar::<f64>();
+        assert!((loss - 4.84263543).abs() < 1e-5, "{loss}");
+    }
+
+    #[test]
+    fn two_views_add_up_under_the_confidence_of_the_weak_one() {
+        let device = Device::default();
+        // The rows of the strong view are in another order, so its own confidence is, too.
+        let next = |logits: Tensor<2>| {
+            let (first, others) = (logits.clone().slice(0..1), logits.slice(1..4));
+            Tensor::cat(vec![others, first], 0)
+        };
+        let weak = || (student(&device), teacher(&device));
+        let strong = || (next(student(&device)), next(teacher(&device)));
+
+        let plain = with_confidence(ConfidenceMask::None).forward_views(weak(), strong());
+        let plain = plain.into_scalar::<f64>();
+        assert!((plain - 2.0 * 17.1737642).abs() < 1e-4, "{plain}");
+
+        let selected = MultiLevelLossConfig::new()
+            .with_temperatures(vec![4.0])
+            .with_batch(0.0)
+            .with_class(0.0)
+            .with_confidence(ConfidenceMask::Select)
+            .init()
+            .forward_views(weak(), strong());
+        // The rows of the soft-target loss: (5.346783 + 0.405030) / 4 + (0.405030 + 4.361444) / 4
+        let selected = selected.into_scalar::<f64>();
+        assert!((selected - 2.629572).abs() < 1e-5, "{selected}");
+    }
+
+    #[test]
+    fn either_way_to_the_distance_of_grams_is_the_same() {
+        let device = Device::default().autodiff();
+        for [rows, columns] in [[1, 1], [1, 7], [7, 1], [3, 8], [8, 3], [5, 5], [16, 40]] {
+            let numbers = |phase: f64| wave([rows, columns], phase, &device);
+            let some = wave([rows, 1], 0.5, &device)
+                .greater_scalar(0.0)
+                .float()
+                .squeeze_dim(1);
+            for weights in [None, Some(some)] {
+                let (a, b) = (numbers(0.0), numbers(2.0).require_grad());
+                let of = |distance: fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>) -> Tensor<1>| {
+                    let distance = distance(a.clone(), b.clone(), weights.clone());
+                    let grads = distance.clone().backward();
+                    (distance.into_data(), b.grad(&grads).unwrap().into_data())
+                };
+                let (direct, gradient) = of(gram_distance);
+                let (by_columns, gradient_by_columns) = of(gram_distance_by_columns);
+
+                let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
+                by_columns.assert_approx_eq::<f32>(&direct, tolerance);
+                gradient_by_columns.assert_approx_eq::<f32>(&gradient, tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn the_distance_by_columns_is_never_negative() {
+        let device = Device::default();
+        for phase in 0..50 {
+            let a = wave([40, 4], phase as f64, &device).square();
+            let b = a.clone().add_scalar(1e-7);
+            let distance = gram_distance_by_columns(a, b, None).into_scalar::<f32>();
+            assert!(distance >= 0.0, "{distance}");
+        }
+    }
+
+    #[test]
+    fn what_is_at_most_the_median_stays() {
+        let device = Device::default();
+        let kept = |values: &[f32], mask: Option<&[bool]>| {
+            let values = Tensor::from_data(TensorData::from(values), &device);
+            let mask = mask.map(|mask| Tensor::from_data(TensorData::from(mask), &device));
+            let kept = at_most_the_median(values, mask.as_ref()).into_data();
+            kept.iter::<f32>()
+                .map(|kept| kept == 1.0)
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(kept(&[3.0], None), [true]);
+        assert_eq!(kept(&[3.0, 1.0], None), [false, true]);
+        assert_eq!(kept(&[3.0, 1.0, 2.0], None), [false, true, true]);
+        assert_eq!(
+            kept(&[4.0, 1.0, 3.0, 2.0], None),
+            [false, true, false, true]
+        );
+        assert_eq!(kept(&[2.0, 1.0, 2.0, 5.0], None), [true, true, true, false]);
+        assert_eq!(kept(&[2.0, 2.0, 2.0, 2.0], None), [true; 4]);
+        let mask = [true, false, true, true];
+        assert_eq!(
+            kept(&[3.0, 0.0, 1.0, 2.0], Some(&mask)),
+            [false, false, true, true]
+        );
+        assert_eq!(kept(&[3.0, 0.0], Some(&[false; 2])), [false; 2]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        let teacher = Tensor::zeros([3, 5], &device);
+        with_confidence(ConfidenceMask::Select).forward(student(&device), teacher);
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(strong_student, [batch_size, num_classes]): axis 0")]
+    fn views_are_of_the_same_samples() {
+        let device = Device::default();
+        let none = || Tensor::zeros([3, 5], &device);
+        let weak = (student(&device), teacher(&device));
+        with_confidence(ConfidenceMask::None).forward_views(weak, (none(), none()));
+    }
+
+    #[test]
+    #[should_panic(expected = "needs at least one temperature")]
+    fn there_is_a_temperature() {
+        MultiLevelLossConfig::new().with_temperatures(vec![]).init();
+    }
+
+    #[test]
+    #[should_panic(expected = "Class of the multi-level loss must be finite and not negative")]
+    fn shares_must_not_be_negative() {
+        MultiLevelLossConfig::new().with_class(-1.0).init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = MultiLevelLossConfig::new()
+            .with_temperatures(vec![2.0, 4.0])
+            .with_confidence(ConfidenceMask::ReferenceCompat);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(
+            json,
+            r#"{"temperatures":[2.0,4.0],"instance":1.0,"batch":1.0,"class":1.0,"confidence":"reference-compat"}"#
+        );
+
+        let config = MultiLevelLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.temperatures, [2.0, 4.0]);
+        assert_eq!(config.confidence, ConfidenceMask::ReferenceCompat);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", with_confidence(ConfidenceMask::Select)),
+            "MultiLevelLoss {temperatures: [2.0, 3.0, 4.0, 5.0, 6.0], instance: 1, batch: 1, \
+             class: 1, confidence: Select}"
+        );
+    }
+}

@@ -1,0 +1,267 @@
+use crate::LogitLoss;
+use crate::spread::Spread;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::kl_divergence_rows;
+use burn_distill_core::reduce_rows;
+
+/// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
+/// [init function](NormKdLossConfig::init).
+#[derive(Config, Debug)]
+pub struct NormKdLossConfig {
+    /// The temperature per standard deviation of the logits. Must be positive and finite. Default:
+    /// `1.5`, as the third-party implementation has it.
+    #[config(default = 1.5)]
+    pub coefficient: f64,
+    /// The least standard deviation that logits are taken to have. Must be positive and finite.
+    /// Default: `1e-3`.
+    #[config(default = 1e-3)]
+    pub floor: f64,
+}
+
+impl NormKdLossConfig {
+    /// Initialize a [loss at the temperature of the logits](NormKdLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `coefficient` or `floor` is not positive and finite.
+    pub fn init(&self) -> NormKdLoss {
+        self.assertions();
+        NormKdLoss {
+            coefficient: self.coefficient,
+            floor: self.floor,
+        }
+    }
+
+    fn assertions(&self) {
+        for (name, value) in [("Coefficient", self.coefficient), ("Floor", self.floor)] {
+            assert!(
+                value > 0.0 && value.is_finite(), // This also rejects NaN
+                "{name} of the normalized KD loss must be positive and finite, got {value}."
+            );
+        }
+    }
+}
+
+/// Soft targets at the temperature of the logits: each row is softened by its own spread.
+///
+/// For every row,
+///
+/// ```text
+/// std(z) = max(√(Σₖ (zₖ − mean(z))² / (num_classes − 1)), floor)
+/// Tₛ = coefficient std(student)
+/// Tₜ = coefficient std(teacher)
+/// p = softmax(teacher / Tₜ)
+/// q = softmax(student / Tₛ)
+/// L = Tₜ² Σₖ pₖ (log pₖ − log qₖ)
+/// ```
+///
+/// No temperature needs to be found, and no sample is too sharp or too flat for the common one. The
+/// gradient flows through `Tₛ`. A class excluded by a logit of −∞ stays so, and counts in no
+/// deviation. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
+///
+/// As with [standardized](crate::Standardized) logits, the scale of the student's does not matter;
+/// that of the teacher's is the size of the loss.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::NormKdLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1.0, 2.0, 4.0]], &device);
+/// let teacher = student.clone().mul_scalar(7.0); // the same shape
+///
+/// let loss = NormKdLossConfig::new().init().forward(student, teacher, Reduction::Mean);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-4);
+/// ```
+///
+/// # Reference
+///
+/// Z. Chi, T. Zheng, H. Li, Z. Yang, B. Wu, B. Lin and D. Cai, [NormKD: Normalized Logits for
+/// Knowledge Distillation](https://arxiv.org/abs/2308.00520), 2023. Agrees with the third-party
+/// `NormKD` of BiLD, which has no floor; the code of the authors could not be read.
+#[doc(alias = "NormKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct NormKdLoss {
+    /// The temperature per standard deviation of the logits.
+    pub coefficient: f64,
+    /// The least standard deviation that logits are taken to have.
+    pub floor: f64,
+}
+
+impl ModuleDisplay for NormKdLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("coefficient", &self.coefficient)
+            .add("floor", &self.floor)
+            .optional()
+    }
+}
+
+impl NormKdLoss {
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(self.forward_rows(student, teacher), None, &reduction)
+    }
+}
+
+impl LogitLoss for NormKdLoss {
+    fn name(&self) -> &'static str {
+        "norm-kd"
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        let soften = |logits| {
+            let spread = Spread::of(logits, false, self.floor);
+            let temperature = spread.deviation.clone().mul_scalar(self.coefficient);
+            // Centred logits have the softmax of the others.
+            let logits = spread.in_units_of(temperature.clone());
+            (log_softmax(logits, 1), temperature)
+        };
+        let (log_p, temperature) = soften(teacher.without_autodiff());
+        let (log_q, _) = soften(student);
+        let scale = temperature.square().squeeze_dim(1);
+        kl_divergence_rows(log_p, log_q).mul(scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, student, teacher};
+    use burn::tensor::{Device, TensorData};
+
+    fn value(student: Tensor<2>, teacher: Tensor<2>) -> f64 {
+        let criterion = NormKdLossConfig::new().init();
+        let loss = criterion.forward(student, teacher, Reduction::Mean);
+        loss.into_scalar::<f64>()
+    }
+
+    // Expected values: `NormKD` of BiLD at 1.5, and scripts/response_batch.py.
+
+    #[test]
+    fn matches_the_third_party_implementation() {
+        for (coefficient, value, norm) in [
+            (1.0, 4.30262901, 0.610760646),
+            (1.5, 4.6462093, 0.611875457),
+        ] {
+            let criterion = NormKdLossConfig::new().with_coefficient(coefficient).init();
+            assert_value_and_gradient(
+                |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn scale_and_shift_of_the_student_do_not_matter() {
+        let device = Device::default();
+        for (scale, shift) in [(7.0, 3.0), (0.05, -20.0), (300.0, 1000.0)] {
+            let moved = student(&device).mul_scalar(scale).add_scalar(shift);
+            let loss = value(moved, teacher(&device));
+            assert!((loss - 4.6462093).abs() < 1e-3, "{loss}");
+        }
+    }
+
+    #[test]
+    fn the_scale_of_the_teacher_is_that_of_the_loss() {
+        let device = Device::default();
+        let loss = value(student(&device), teacher(&device).mul_scalar(3.0));
+        assert!((loss - 9.0 * 4.6462093).abs() < 1e-3, "{loss}");
+    }
+
+    #[test]
+    fn the_floor_bounds_the_gradient_of_equal_logits() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::full([4, 5], 2.0, &device).require_grad();
+
+        let criterion = NormKdLossConfig::new().init();
+        let loss = criterion.forward(student.clone(), teacher(&device), Reduction::Sum);
+        let gradient = student.grad(&loss.backward()).unwrap();
+
+        let largest = gradient.abs().max().into_scalar::<f32>();
+        assert!(largest > 100.0 && largest < 1e4, "{largest}");
+    }
+
+    #[test]
+    fn one_class_leaves_nothing_to_learn() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::from_data([[3.0], [-5.0]], &device).require_grad();
+        let teacher = Tensor::<2>::from_data([[1.0], [2.0]], &device);
+
+        let criterion = NormKdLossConfig::new().init();
+        let loss = criterion.forward(student.clone(), teacher, Reduction::Sum);
+        let grads = loss.clone().backward();
+
+        assert_eq!(loss.into_scalar::<f32>(), 0.0);
+        let gradient = student.grad(&grads).unwrap().into_data();
+        gradient.assert_eq(&TensorData::from([[0.0_f32], [0.0]]), false);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        value(student(&device), Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "Coefficient of the normalized KD loss must be positive and finite")]
+    fn coefficient_must_be_positive() {
+        NormKdLossConfig::new().with_coefficient(0.0).init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let json = serde_json::to_string(&NormKdLossConfig::new()).unwrap();
+        assert_eq!(json, r#"{"coefficient":1.5,"floor":0.001}"#);
+
+        let config = NormKdLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.coefficient, 1.5);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", NormKdLossConfig::new().init()),
+            "NormKdLoss {coefficient: 1.5, floor: 0.001}"
+        );
+    }
+}

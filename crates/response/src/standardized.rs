@@ -1,0 +1,333 @@
+use crate::LogitLoss;
+use crate::spread::Spread;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::reduce_rows;
+
+/// Added to the standard deviation.
+const EPS: f64 = 1e-7;
+
+/// Configuration to [standardize](Standardized) the logits of a loss, using the
+/// [init function](StandardizationConfig::init).
+#[derive(Config, Debug)]
+pub struct StandardizationConfig {
+    /// Whether to divide the sum of squares by the number of classes rather than one less. Default:
+    /// `false`, as the code of the authors does.
+    #[config(default = false)]
+    pub population: bool,
+    /// The least standard deviation that logits are taken to have. Zero for none. Default: `1e-3`.
+    #[config(default = 1e-3)]
+    pub floor: f64,
+}
+
+impl StandardizationConfig {
+    /// That loss, on standardized logits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `floor` is negative or not finite.
+    pub fn init<L: LogitLoss>(&self, loss: L) -> Standardized<L> {
+        assert_floor(self.floor, "standardization");
+        Standardized {
+            loss,
+            population: self.population,
+            floor: self.floor,
+        }
+    }
+}
+
+fn assert_floor(floor: f64, of: &str) {
+    assert!(
+        floor >= 0.0 && floor.is_finite(), // This also rejects NaN
+        "Floor of the {of} must be finite and not negative, got {floor}."
+    );
+}
+
+/// Any loss of logits, on standardized ones: the student should have the shape of the teacher's
+/// logits, not their size.
+///
+/// For both student and teacher, row by row,
+///
+/// ```text
+/// std(z) = max(√(Σₖ (zₖ − mean(z))² / (num_classes − 1)), floor)      num_classes if population
+/// Z(z) = (z − mean(z)) / (1e-7 + std(z))
+/// L = loss(Z(student), Z(teacher))
+/// ```
+///
+/// The gradient flows through the mean and the deviation of the student. The loss does not see the
+/// scale of the logits any more, so keep the [cross-entropy with the
+/// labels](burn_distill_core::Hard), which does. A class excluded by a logit of −∞ stays so, and
+/// counts in neither statistic. The teacher is a constant: no gradient flows to it. Half precision
+/// is widened to single.
+///
+/// All logits of the teacher are needed, so there is no loss of a
+/// [sparse signal](crate::SparseSignal):
+///
+/// ```compile_fail,E0308
+/// # use burn::nn::loss::Reduction;
+/// # use burn::tensor::Tensor;
+/// # use burn_distill_response::{SoftTargetLossConfig, SparseSignal, StandardizationConfig};
+/// # fn sparse(student: Tensor<2>, teacher: SparseSignal) {
+/// let loss = StandardizationConfig::new().init(SoftTargetLossConfig::new().init());
+/// loss.forward(student, teacher, Reduction::Mean); // expected `Tensor`, found `SparseSignal`
+/// # }
+/// ```
+///
+/// # Equal logits
+///
+/// The logits of a sample that are all equal have no deviation. Dividing by `1e-7` alone makes
+/// their gradient as large as `1e7`, and for a single class the unbiased deviation does not exist.
+/// The `floor` bounds the gradient by a thousand; logits that deviate by more do not notice it.
+///
+/// # Weights
+///
+/// On CIFAR-100 the authors take soft targets at `T = 2`, 9 of them and 0.1 of the cross-entropy
+/// with the labels.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{SoftTargetLossConfig, StandardizationConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1.0, 2.0, 4.0]], &device);
+/// let teacher = student.clone().mul_scalar(7.0).add_scalar(3.0); // the same shape
+///
+/// let soft_target = SoftTargetLossConfig::new().with_temperature(2.0).init();
+/// let loss = StandardizationConfig::new()
+///     .init(soft_target)
+///     .forward(student, teacher, Reduction::Mean);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// S. Sun, W. Ren, J. Li, R. Wang and X. Cao, [Logit Standardization in Knowledge
+/// Distillation](https://arxiv.org/abs/2403.01427), CVPR 2024. With [soft
+/// targets](crate::SoftTargetLoss) it agrees with `KD` of the authors' logit-standardization-KD,
+/// whose deviation is the unbiased one, and has no floor.
+#[doc(alias = "LSKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct Standardized<L> {
+    /// The loss on standardized logits.
+    pub loss: L,
+    /// Whether the sum of squares is divided by the number of classes rather than one less.
+    pub population: bool,
+    /// The least standard deviation that logits are taken to have.
+    pub floor: f64,
+}
+
+impl<L: Module + ModuleDisplay> ModuleDisplay for Standardized<L> {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("loss", &self.loss)
+            .add("population", &self.population)
+            .add("floor", &self.floor)
+            .optional()
+    }
+}
+
+impl<L: LogitLoss> Standardized<L> {
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(self.forward_rows(student, teacher), None, &reduction)
+    }
+}
+
+impl<L: LogitLoss> LogitLoss for Standardized<L> {
+    /// The name of the loss inside: it is that term, of other logits.
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        let standardize = |logits| {
+            let spread = Spread::of(logits, self.population, self.floor);
+            let unit = spread.deviation.clone().add_scalar(EPS);
+            spread.in_units_of(unit)
+        };
+        let teacher = standardize(teacher.without_autodiff());
+        self.loss.forward_rows(standardize(student), teacher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, student, teacher};
+    use crate::{LogitMatchingLossConfig, SoftTargetLoss, SoftTargetLossConfig};
+    use burn::tensor::{Device, TensorData};
+
+    fn soft_target() -> SoftTargetLoss {
+        SoftTargetLossConfig::new().with_temperature(2.0).init()
+    }
+
+    fn value(loss: &impl LogitLoss, student: Tensor<2>, teacher: Tensor<2>) -> f64 {
+        let rows = loss.forward_rows(student, teacher);
+        rows.mean().into_scalar::<f64>()
+    }
+
+    // Expected values: `KD` of logit-standardization-KD and scripts/response_batch.py, which agree;
+    // the script alone for the population and for the losses that the authors did not try.
+
+    #[test]
+    fn standardized_soft_targets_match_the_reference_implementation() {
+        for (population, value, norm) in [
+            (false, 0.840799317, 0.108832562),
+            (true, 1.04156661, 0.136698758),
+        ] {
+            let criterion = StandardizationConfig::new()
+                .with_population(population)
+                .init(soft_target());
+            assert_value_and_gradient(
+                |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn any_loss_of_logits_may_be_standardized() {
+        let criterion = StandardizationConfig::new().init(LogitMatchingLossConfig::new().init());
+        assert_value_and_gradient(
+            |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
+            1.72912152,
+            0.201963294,
+        );
+    }
+
+    #[test]
+    fn scale_and_shift_of_the_logits_do_not_matter() {
+        let device = Device::default();
+        let standardized = StandardizationConfig::new().init(soft_target());
+        let expected = value(&standardized, student(&device), teacher(&device));
+        for (scale, shift) in [(7.0, 3.0), (0.05, -20.0), (300.0, 1000.0)] {
+            let moved = |logits: Tensor<2>| logits.mul_scalar(scale).add_scalar(shift);
+            let (student, teacher) = (student(&device), teacher(&device));
+
+            let both = value(&standardized, moved(student), moved(teacher));
+            assert!((both - expected).abs() < 1e-4, "{both} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn excluded_classes_count_in_no_statistic() {
+        fn check(loss: impl LogitLoss) {
+            let device = Device::default();
+            let excluded = || Tensor::full([4, 1], f32::NEG_INFINITY, &device);
+            let widened = |logits| Tensor::cat(vec![excluded(), logits], 1);
+            let (student, teacher) = (student(&device), teacher(&device));
+
+            let wide = value(&loss, widened(student.clone()), widened(teacher.clone()));
+            let narrow = value(&loss, student, teacher);
+            assert!((wide - narrow).abs() < 1e-5, "{wide} is not {narrow}");
+        }
+        check(StandardizationConfig::new().init(soft_target()));
+        check(crate::NormKdLossConfig::new().init());
+    }
+
+    #[test]
+    fn the_floor_bounds_the_gradient_of_equal_logits() {
+        let device = Device::default().autodiff();
+        let largest = |loss: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>| {
+            let student = Tensor::<2>::full([4, 5], 2.0, &device).require_grad();
+            let grads = loss(student.clone(), teacher(&device)).sum().backward();
+            let gradient = student.grad(&grads).unwrap();
+            gradient.abs().max().into_scalar::<f32>()
+        };
+        let standardized = StandardizationConfig::new().init(soft_target());
+        let bound = largest(&|s, t| standardized.forward_rows(s, t));
+        assert!(bound > 100.0 && bound < 1e3, "{bound}");
+
+        let without = StandardizationConfig::new()
+            .with_floor(0.0)
+            .init(soft_target());
+        let unbounded = largest(&|s, t| without.forward_rows(s, t));
+        assert!(unbounded > 1e5 && unbounded.is_finite(), "{unbounded}");
+    }
+
+    #[test]
+    fn one_class_has_no_shape() {
+        let device = Device::default().autodiff();
+        for population in [false, true] {
+            let criterion = StandardizationConfig::new()
+                .with_population(population)
+                .init(soft_target());
+            let student = Tensor::<2>::from_data([[3.0], [-5.0]], &device).require_grad();
+            let teacher = Tensor::<2>::from_data([[1.0], [2.0]], &device);
+
+            let loss = criterion.forward(student.clone(), teacher, Reduction::Sum);
+            let grads = loss.clone().backward();
+
+            assert_eq!(loss.into_scalar::<f32>(), 0.0);
+            let gradient = student.grad(&grads).unwrap().into_data();
+            gradient.assert_eq(&TensorData::from([[0.0_f32], [0.0]]), false);
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 0 expected 4"
+    )]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        let criterion = StandardizationConfig::new().init(soft_target());
+        criterion.forward_rows(student(&device), Tensor::zeros([3, 5], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "Floor of the standardization must be finite and not negative")]
+    fn floor_must_not_be_negative() {
+        StandardizationConfig::new()
+            .with_floor(-1.0)
+            .init(soft_target());
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let json = serde_json::to_string(&StandardizationConfig::new()).unwrap();
+        assert_eq!(json, r#"{"population":false,"floor":0.001}"#);
+        let config = StandardizationConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.floor, 1e-3);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", StandardizationConfig::new().init(soft_target())),
+            "Standardized {loss: SoftTargetLoss {temperature: 2}, population: false, floor: 0.001}"
+        );
+    }
+}
