@@ -74,6 +74,46 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["ctkd"],
             reference: "Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023",
         },
+        CatalogueEntry {
+            name: "decoupled",
+            kind: "response",
+            aliases: &["dkd"],
+            reference: "Zhao et al., Decoupled Knowledge Distillation, CVPR 2022",
+        },
+        CatalogueEntry {
+            name: "normalized",
+            kind: "response",
+            aliases: &["nkd"],
+            reference: "Yang et al., From Knowledge Distillation to Self-Knowledge Distillation: A \
+                Unified Approach with Normalized Loss and Customized Soft Labels, ICCV 2023",
+        },
+        CatalogueEntry {
+            name: "proposal-classification",
+            kind: "response",
+            aliases: &[],
+            reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
+                Distillation, NIPS 2017",
+        },
+        CatalogueEntry {
+            name: "virtual-teacher",
+            kind: "targets",
+            aliases: &["tf-kd"],
+            reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
+                Regularization, CVPR 2020",
+        },
+        CatalogueEntry {
+            name: "label-smoothing",
+            kind: "targets",
+            aliases: &["lsr"],
+            reference: "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, \
+                CVPR 2016",
+        },
+        CatalogueEntry {
+            name: "heat-map",
+            kind: "response",
+            aliases: &["fpd"],
+            reference: "Zhang, Zhu and Ye, Fast Human Pose Estimation, CVPR 2019",
+        },
     ]
 }
 
@@ -81,10 +121,12 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        BatchLogitLoss, DistLossConfig, JensenShannonLossConfig, LogitLoss,
-        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
-        TotalVariationLossConfig,
+        BatchLogitLoss, DecoupledLossConfig, DistLossConfig, HeatMapObjective,
+        JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LogitLoss,
+        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+        ProposalClassificationLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
+        SoftCrossEntropyLossConfig, SoftTargetLossConfig, TeacherFreeLoss,
+        TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
     use std::collections::HashSet;
 
@@ -104,6 +146,12 @@ mod tests {
             MultiLevelLossConfig::new().init().name(),
             NormKdLossConfig::new().init().name(),
             LearnedTemperature::TERM,
+            LabelledLoss::name(&DecoupledLossConfig::new().init()),
+            LabelledLoss::name(&NormalizedLossConfig::new().init()),
+            LabelledLoss::name(&ProposalClassificationLossConfig::new().init()),
+            TeacherFreeLoss::name(&VirtualTeacherLossConfig::new().init()),
+            TeacherFreeLoss::name(&LabelSmoothingLossConfig::new().init()),
+            HeatMapObjective::TERM,
         ];
         assert_eq!(names, expected);
     }

@@ -2,15 +2,24 @@
 #![doc = include_str!("../README.md")]
 
 mod batch_loss;
+mod bounded_regression;
 mod catalogue;
+mod chunked;
+mod decoupled;
 mod dist;
 mod distribution;
+mod heat_map;
+mod hidden;
 mod jensen_shannon;
+mod label_smoothing;
+mod labelled;
 mod learned_temperature;
 mod logit_matching;
 mod multi_level;
 mod norm_kd;
+mod normalized;
 mod objective;
+mod proposal_classification;
 mod reverse_kl;
 mod rows;
 mod signal;
@@ -19,28 +28,44 @@ mod soft_cross_entropy;
 mod soft_target;
 mod spread;
 mod standardized;
+mod target;
+mod teacher_free;
 mod temperature;
 mod total_variation;
+mod virtual_teacher;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod labelled_suite;
+#[cfg(test)]
 mod suite;
 
 pub use batch_loss::*;
+pub use bounded_regression::*;
 pub use catalogue::*;
+pub use chunked::*;
+pub use decoupled::*;
 pub use dist::*;
 pub use distribution::*;
+pub use heat_map::*;
+pub use hidden::*;
 pub use jensen_shannon::*;
+pub use label_smoothing::*;
+pub use labelled::*;
 pub use learned_temperature::*;
 pub use logit_matching::*;
 pub use multi_level::*;
 pub use norm_kd::*;
+pub use normalized::*;
 pub use objective::*;
+pub use proposal_classification::*;
 pub use reverse_kl::*;
 pub use signal::*;
 pub use skew_kl::*;
 pub use soft_cross_entropy::*;
 pub use soft_target::*;
 pub use standardized::*;
+pub use teacher_free::*;
 pub use total_variation::*;
+pub use virtual_teacher::*;

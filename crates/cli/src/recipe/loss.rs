@@ -1,13 +1,15 @@
 use super::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, Objective, WeightSchedule};
 use burn_distill::response::{
-    self, BatchLogitLoss, BatchObjective, DistLossConfig, JensenShannonLossConfig,
-    LearnedTemperature, LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig,
-    MultiLevelLossConfig, NormKdLossConfig, ResponseObjective, ReverseKlLossConfig,
-    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig,
-    TotalVariationLossConfig,
+    self, BatchLogitLoss, BatchObjective, DecoupledLossConfig, DistLossConfig, HeatMapLossConfig,
+    HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
+    LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
+    LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+    ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
+    SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
+    TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -83,6 +85,14 @@ impl Loss {
             "multi-level" => loss.batch(MultiLevelLossConfig::new(), |c| c.init()),
             "norm-kd" => loss.response(NormKdLossConfig::new(), |c| c.init()),
             LearnedTemperature::TERM => loss.learned_temperature(),
+            "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
+            "normalized" => loss.labelled(NormalizedLossConfig::new(), |c| c.init()),
+            "proposal-classification" => {
+                loss.labelled(ProposalClassificationLossConfig::new(), |c| c.init())
+            }
+            "virtual-teacher" => loss.teacher_free(VirtualTeacherLossConfig::new(), |c| c.init()),
+            "label-smoothing" => loss.teacher_free(LabelSmoothingLossConfig::new(), |c| c.init()),
+            HeatMapObjective::TERM => loss.heat_map(),
             _ => bail!("the kind `{kind}` is in the catalogue but cannot be built"),
         }
     }
@@ -123,18 +133,15 @@ impl Description {
         };
         let loss = init(&configure(&default, &self.table)?);
         match standardize {
-            true => Ok(self.rows(StandardizationConfig::new().init(loss))),
-            false => Ok(self.rows(loss)),
+            true => self.rows(StandardizationConfig::new().init(loss)),
+            false => self.rows(loss),
         }
     }
 
-    fn rows(self, loss: impl LogitLoss) -> Loss {
-        let name = self.name.unwrap_or_else(|| loss.name().into());
-        let objective = ResponseObjective::new(loss, self.weight).with_name(name.clone());
-        Loss {
-            name,
-            objective: DynObjective::new(objective),
-        }
+    fn rows(self, loss: impl LogitLoss) -> Result<Loss> {
+        self.named(loss.name(), |name, weight| {
+            ResponseObjective::new(loss, weight).with_name(name)
+        })
     }
 
     fn batch<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
@@ -143,24 +150,57 @@ impl Description {
         L: BatchLogitLoss,
     {
         let loss = init(&configure(&default, &self.table)?);
-        let name = self.name.unwrap_or_else(|| loss.name().into());
-        let objective = BatchObjective::new(loss, self.weight).with_name(name.clone());
-        Ok(Loss {
-            name,
-            objective: DynObjective::new(objective),
+        self.named(loss.name(), |name, weight| {
+            BatchObjective::new(loss, weight).with_name(name)
         })
     }
 
     fn learned_temperature(self) -> Result<Loss> {
         let config = configure(&LearnedTemperatureConfig::new(), &self.table)?;
-        let name = self.name.unwrap_or_else(|| LearnedTemperature::TERM.into());
-        let objective = config
-            .init(self.weight, &Device::flex())
-            .with_name(name.clone());
-        Ok(Loss {
-            name,
-            objective: DynObjective::new(objective),
+        self.named(LearnedTemperature::TERM, |name, weight| {
+            // A training moves it to where it runs.
+            config.init(weight, &Device::flex()).with_name(name)
         })
+    }
+
+    fn labelled<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: LabelledLoss,
+    {
+        let loss = init(&configure(&default, &self.table)?);
+        self.named(loss.name(), |name, weight| {
+            LabelledObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn teacher_free<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: TeacherFreeLoss,
+    {
+        let loss = init(&configure(&default, &self.table)?);
+        self.named(loss.name(), |name, weight| {
+            TeacherFreeObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn heat_map(self) -> Result<Loss> {
+        let loss = configure(&HeatMapLossConfig::new(), &self.table)?.init();
+        self.named(HeatMapObjective::TERM, |name, weight| {
+            HeatMapObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    /// The objective under the name that the table gives it, or that of the loss.
+    fn named<O: Objective>(
+        self,
+        name: &str,
+        objective: impl FnOnce(String, WeightSchedule) -> O,
+    ) -> Result<Loss> {
+        let name = self.name.unwrap_or_else(|| name.into());
+        let objective = DynObjective::new(objective(name.clone(), self.weight));
+        Ok(Loss { name, objective })
     }
 }
 
@@ -209,6 +249,16 @@ mod tests {
         );
         assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
         assert!(error("kind = 'dist'\nstandardize = true").contains("unknown key `standardize`"));
+    }
+
+    #[test]
+    fn a_loss_that_needs_labels_warms_up() {
+        let warm_up = "{ kind = 'linear', from = 0, to = 1, epochs = 20 }";
+        let decoupled = loss(&format!("kind = 'dkd'\nbeta = 2.0\nweight = {warm_up}")).unwrap();
+
+        let text = decoupled.objective.to_string();
+        assert!(text.contains("beta: 2"), "{text}");
+        assert!(text.contains("epochs: 20"), "{text}");
     }
 
     #[test]

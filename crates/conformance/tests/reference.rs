@@ -1,0 +1,163 @@
+//! The losses at realistic sizes, against an independent computation in double precision: see
+//! `docs/reference`.
+
+use burn::config::Config;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_distill_core::testing::{Fill, QUARTER, wave};
+use burn_distill_response::{
+    DistributionLoss, JensenShannonLossConfig, LogitMatchingLossConfig, Rest, ReverseKlLossConfig,
+    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, SparseSignal,
+    TotalVariationLossConfig,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Fixtures whose loss does not exist yet.
+const PENDING: [&str; 8] = [
+    "decoupled",
+    "dist",
+    "label-smoothing",
+    "multi-level",
+    "norm-kd",
+    "normalized",
+    "standardized-soft-target",
+    "virtual-teacher",
+];
+
+/// Single precision, of sums over a thousand classes.
+const TOLERANCE: f64 = 1e-4;
+
+/// A loss of the student's logits, the teacher's, and the labels.
+type Loss = Box<dyn Fn(Tensor<2>, Tensor<2>, Tensor<1, Int>) -> Tensor<1>>;
+
+/// The loss of a fixture, if it exists.
+fn loss(name: &str, parameters: &Value) -> Option<Loss> {
+    let p = parameters;
+    Some(match name {
+        "soft-target" => distribution(configured(SoftTargetLossConfig::new(), p).init()),
+        "soft-cross-entropy" => {
+            distribution(configured(SoftCrossEntropyLossConfig::new(), p).init())
+        }
+        "reverse-kl" => distribution(configured(ReverseKlLossConfig::new(), p).init()),
+        "jensen-shannon" => distribution(configured(JensenShannonLossConfig::new(), p).init()),
+        "total-variation" => distribution(configured(TotalVariationLossConfig::new(), p).init()),
+        "skew-kl" => distribution(configured(SkewKlLossConfig::new(), p).init()),
+        "logit-matching" => {
+            let loss = configured(LogitMatchingLossConfig::new(), p).init();
+            of_logits(move |student, teacher| loss.forward(student, teacher, Reduction::Mean))
+        }
+        "sparse-soft-target" => sparse_soft_target(p),
+        _ => return None,
+    })
+}
+
+fn of_logits(loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> + 'static) -> Loss {
+    Box::new(move |student, teacher, _| loss(student, teacher))
+}
+
+fn distribution(loss: impl DistributionLoss) -> Loss {
+    of_logits(move |student, teacher| loss.forward(student, teacher, Reduction::Mean))
+}
+
+fn sparse_soft_target(parameters: &Value) -> Loss {
+    let temperature = parameters["temperature"].as_f64().unwrap();
+    let k = parameters["k"].as_u64().unwrap() as usize;
+    let rest = match parameters["rest"].as_str().unwrap() {
+        "zero" => Rest::Zero,
+        "tail" => Rest::Tail,
+        "uniform" => Rest::Uniform,
+        other => panic!("there is no rest `{other}`"),
+    };
+    let loss = SoftTargetLossConfig::new()
+        .with_temperature(temperature)
+        .init();
+    of_logits(move |student, teacher| {
+        let signal = SparseSignal::top_k(teacher, k, rest);
+        loss.forward(student, signal, Reduction::Mean)
+    })
+}
+
+/// A configuration with the parameters of a fixture, which have the names of its fields.
+fn configured<C: Config>(default: C, parameters: &Value) -> C {
+    let mut fields = serde_json::to_value(default).unwrap();
+    for (name, value) in parameters.as_object().unwrap() {
+        let field = fields.get_mut(name);
+        *field.unwrap_or_else(|| panic!("there is no field `{name}`")) = value.clone();
+    }
+    serde_json::from_value(fields).unwrap()
+}
+
+/// Value and L2 norm of the gradient.
+fn outcome(loss: &Loss, shape: [usize; 2]) -> [f64; 2] {
+    let device = Device::default();
+    let [rows, classes] = shape;
+    let logits = |fill: Fill| {
+        let values: Vec<f64> = (0..rows * classes).map(fill).collect();
+        Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+    };
+    let student = logits(wave(3.0, 0.7, 0.3)).autodiff().require_grad();
+    let teacher = logits(wave(3.0, 1.1, 0.1 + QUARTER));
+    let labels: Vec<i64> = (0..rows).map(|row| (7 * row % classes) as i64).collect();
+    let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [rows]), &device);
+
+    let value = loss(student.clone(), teacher, labels);
+    let grads = value.clone().backward();
+    let gradient = student.grad(&grads).unwrap().into_data();
+    let square: f64 = gradient
+        .iter::<f64>()
+        .map(|element| element * element)
+        .sum();
+    [value.into_scalar::<f64>(), square.sqrt()]
+}
+
+fn fixtures() -> Vec<Value> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/response.json"
+    );
+    let text = std::fs::read_to_string(path).expect("the fixtures are beside their script");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn losses_agree_with_double_precision() {
+    let mut failures = Vec::new();
+    for fixture in fixtures() {
+        let (name, parameters) = (fixture["name"].as_str().unwrap(), &fixture["parameters"]);
+        let Some(loss) = loss(name, parameters) else {
+            continue; // The other test says that it is pending
+        };
+        let shape: [usize; 2] = serde_json::from_value(fixture["shape"].clone()).unwrap();
+        let place = format!("{name} {parameters}, shape {shape:?}");
+        let actual = outcome(&loss, shape);
+        for (what, actual) in ["value", "gradient_norm"].into_iter().zip(actual) {
+            let expected = fixture[what].as_f64().unwrap();
+            let error = (actual / expected - 1.0).abs();
+            println!("{place}: {what} {actual}, off by {error:.1e}");
+            if error.is_nan() || error > TOLERANCE {
+                failures.push(format!("{place}: {what} is {actual}, not {expected}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n  {}", failures.join("\n  "));
+}
+
+#[test]
+fn no_fixture_is_left_out_in_silence() {
+    let fixtures = fixtures();
+    assert!(!fixtures.is_empty());
+    let unknown: BTreeSet<&str> = fixtures
+        .iter()
+        .filter(|fixture| loss(fixture["name"].as_str().unwrap(), &fixture["parameters"]).is_none())
+        .map(|fixture| fixture["name"].as_str().unwrap())
+        .collect();
+
+    assert_eq!(unknown, BTreeSet::from(PENDING));
+}
+
+#[test]
+#[should_panic(expected = "there is no field `temprature`")]
+fn parameters_are_fields() {
+    configured(SoftTargetLossConfig::new(), &json!({ "temprature": 2.0 }));
+}

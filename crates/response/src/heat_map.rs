@@ -1,0 +1,479 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
+};
+
+/// Configuration to create a [heat-map loss](HeatMapLoss) using the
+/// [init function](HeatMapLossConfig::init).
+#[derive(Config, Debug)]
+pub struct HeatMapLossConfig {}
+
+impl HeatMapLossConfig {
+    /// Initialize a [heat-map loss](HeatMapLoss).
+    pub fn init(&self) -> HeatMapLoss {
+        HeatMapLoss {}
+    }
+}
+
+/// Heat-map loss: the maps of the student, one per joint, should be those of the teacher.
+///
+/// For every sample, with `w` the `visibility` of a joint, or 1,
+///
+/// ```text
+/// L = ½ · mean over joints and pixels of (w · (student − teacher))²
+/// ```
+///
+/// The visibility counts by its square, and joints that are not visible count in the mean, as in
+/// the reference; what either network says about them does not matter. The teacher is a constant:
+/// no gradient flows to it. Half precision is widened to single.
+///
+/// A stacked hourglass gives one response per stack; the authors compare each of them with the last
+/// of the teacher.
+///
+/// # Weights
+///
+/// The authors give half of the weight to this and half to the same loss with the maps of the
+/// annotation, which is `forward` with those as the teacher.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::HeatMapLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::zeros([1, 2, 8, 8], &device);
+/// let teacher = Tensor::<4>::ones([1, 2, 8, 8], &device);
+/// let visibility = Tensor::from_data([[1.0, 0.0]], &device); // the second joint is hidden
+///
+/// let criterion = HeatMapLossConfig::new().init();
+/// let loss = criterion.forward(student, teacher, Some(visibility), Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.25).abs() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// F. Zhang, X. Zhu and M. Ye, [Fast Human Pose Estimation](https://arxiv.org/abs/1811.05419)
+/// (FPD), CVPR 2019. Agrees with `JointsMSELoss` of fast-human-pose-estimation.pytorch.
+#[doc(alias = "FPD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct HeatMapLoss {}
+
+impl ModuleDisplay for HeatMapLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl HeatMapLoss {
+    /// Compute the loss of every sample, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// samples.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, joints, height, width]`
+    /// - visibility: `[batch_size, joints]`; without it, all are visible
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<4>,
+        teacher: Tensor<4>,
+        visibility: Option<Tensor<2>>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        let loss = self.forward_no_reduction(student, teacher, visibility);
+        reduce_rows(loss, None, &reduction)
+    }
+
+    /// Compute the loss of every sample, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, joints, height, width]`
+    /// - visibility: `[batch_size, joints]`; without it, all are visible
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_no_reduction(
+        &self,
+        student: Tensor<4>,
+        teacher: Tensor<4>,
+        visibility: Option<Tensor<2>>,
+    ) -> Tensor<1> {
+        let [batch_size, joints, height, width] = student.dims();
+        assert_shape!(teacher, [batch_size, joints, height, width]);
+
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let difference = at_least_f32(student).sub(teacher);
+        let difference = match visibility {
+            None => difference,
+            Some(visibility) => {
+                assert_shape!(visibility, [batch_size, joints]);
+                let visibility = visibility
+                    .without_autodiff()
+                    .cast(difference.dtype())
+                    .reshape([batch_size, joints, 1, 1]);
+                // A map of a joint that is not there may be anything, and 0 · NaN is NaN.
+                let hidden: Tensor<4, Bool> = visibility.clone().equal_scalar(0.0);
+                // Not `expand`, which refuses a batch of no samples.
+                let hidden = hidden.repeat_dim(2, height).repeat_dim(3, width);
+                difference.mask_fill(hidden, 0.0).mul(visibility)
+            }
+        };
+        let elements = (joints * height * width).max(1);
+        let square: Tensor<2> = difference.square().flatten(1, 3);
+        square
+            .sum_dim(1)
+            .squeeze_dim(1)
+            .div_scalar(2.0 * elements as f64)
+    }
+}
+
+/// A [heat-map loss](HeatMapLoss) between the responses of student and teacher, as one weighted
+/// term.
+///
+/// All joints of all samples count. Where the visibility is known, use the loss itself.
+///
+/// # Panics
+///
+/// `forward` panics if a response is not one of maps.
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_response::{HeatMapLossConfig, HeatMapObjective};
+///
+/// let objective = HeatMapObjective::new(HeatMapLossConfig::new().init(), 0.5);
+///
+/// assert_eq!(objective.name, "heat-map");
+/// ```
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct HeatMapObjective {
+    /// What compares the maps.
+    pub loss: HeatMapLoss,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl ModuleDisplay for HeatMapObjective {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("loss", &self.loss)
+            .add("name", &self.name)
+            .add_debug_attribute("weight", &self.weight)
+            .optional()
+    }
+}
+
+impl HeatMapObjective {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "heat-map";
+
+    /// That loss with that weight.
+    pub fn new(loss: HeatMapLoss, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            loss,
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective<Knowledge, Knowledge> for HeatMapObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let student = maps(&context.student.response, "student");
+        let teacher = maps(&context.teacher.response, "teacher");
+        let loss = self.loss.forward(student, teacher, None, Reduction::Mean);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+fn maps(response: &Response, whose: &str) -> Tensor<4> {
+    match response {
+        Response::Maps(maps) => maps.clone(),
+        _ => {
+            panic!("The heat-map loss compares maps, but the {whose} responds with something else.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{DType, Device, TensorData};
+    use burn_distill_core::{Clock, Taps, Targets};
+
+    fn student(device: &Device) -> Tensor<4> {
+        series(|n| (0.37 * n + 0.2).sin(), device)
+    }
+
+    fn teacher(device: &Device) -> Tensor<4> {
+        series(|n| (0.23 * n + 0.5).cos(), device)
+    }
+
+    fn series(value: impl Fn(f64) -> f64, device: &Device) -> Tensor<4> {
+        let values: Vec<f64> = (0..96).map(|n| value(n as f64)).collect();
+        Tensor::from_data(TensorData::new(values, [2, 3, 4, 4]), device)
+    }
+
+    fn visibility(device: &Device) -> Tensor<2> {
+        Tensor::from_data([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]], device)
+    }
+
+    fn criterion() -> HeatMapLoss {
+        HeatMapLossConfig::new().init()
+    }
+
+    /// The mean, and the gradient of the student.
+    fn mean_and_gradient(
+        student: Tensor<4>,
+        teacher: Tensor<4>,
+        visibility: Option<Tensor<2>>,
+    ) -> (f64, TensorData) {
+        let student = student.require_grad();
+        let teacher = teacher.require_grad();
+        let loss = criterion().forward(
+            student.clone(),
+            teacher.clone(),
+            visibility,
+            Reduction::Mean,
+        );
+        let grads = loss.clone().backward();
+        assert!(teacher.grad(&grads).is_none(), "the teacher has a gradient");
+        let gradient = student.grad(&grads).unwrap().into_data();
+        (loss.into_scalar::<f64>(), gradient)
+    }
+
+    fn norm(gradient: &TensorData) -> f64 {
+        let square: f64 = gradient.iter::<f64>().map(|value| value * value).sum();
+        square.sqrt()
+    }
+
+    // Expected values: `JointsMSELoss` of fast-human-pose-estimation.pytorch, and
+    // scripts/labelled.py.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        let device = Device::default().autodiff();
+        for (visibility, expected, expected_norm) in [
+            (Some(visibility(&device)), 0.274896191, 0.0756769713),
+            (None, 0.488262324, 0.100856987),
+        ] {
+            let (value, gradient) =
+                mean_and_gradient(student(&device), teacher(&device), visibility);
+
+            assert!((value / expected - 1.0).abs() < 3e-6, "{value}");
+            let norm = norm(&gradient);
+            assert!((norm / expected_norm - 1.0).abs() < 3e-6, "{norm}");
+        }
+    }
+
+    #[test]
+    fn every_reduction_is_known() {
+        let device = Device::default();
+        let loss = |reduction| {
+            criterion()
+                .forward(student(&device), teacher(&device), None, reduction)
+                .into_scalar::<f32>()
+        };
+
+        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
+            assert!((loss(reduction) - 0.488262).abs() < 1e-6);
+        }
+        assert!((loss(Reduction::Sum) - 0.976525).abs() < 2e-6);
+    }
+
+    #[test]
+    fn visibility_counts_by_its_square() {
+        let device = Device::default();
+        let loss = |visibility: f64| {
+            let visibility = Tensor::full([2, 3], visibility, &device);
+            criterion()
+                .forward(
+                    student(&device),
+                    teacher(&device),
+                    Some(visibility),
+                    Reduction::Mean,
+                )
+                .into_scalar::<f32>()
+        };
+
+        assert!((loss(1.0) - 0.488262).abs() < 1e-6);
+        assert!((loss(0.5) - 0.488262 / 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn both_may_say_anything_about_a_hidden_joint() {
+        let device = Device::default().autodiff();
+        for anything in [f32::NAN, f32::INFINITY] {
+            let spoil = |maps: Tensor<4>| {
+                let map = Tensor::full([1, 1, 4, 4], anything, &device);
+                maps.slice_assign([0..1, 1..2, 0..4, 0..4], map)
+            };
+            let (value, gradient) = mean_and_gradient(
+                spoil(student(&device)),
+                spoil(teacher(&device)),
+                Some(visibility(&device)),
+            );
+
+            assert!((value - 0.274896).abs() < 1e-6, "{value}");
+            assert!((norm(&gradient) - 0.075677).abs() < 1e-6, "{gradient}");
+        }
+    }
+
+    #[test]
+    fn extreme_maps_keep_values_and_gradients_finite() {
+        let device = Device::default().autodiff();
+        let full = |value: f64| Tensor::<4>::full([1, 1, 2, 2], value, &device);
+        for (ours, theirs, expected) in [
+            (0.0, 0.0, 0.0),
+            (1e4, 1e4, 0.0),
+            (1e4, -1e4, 2e8), // ½ · (2·10⁴)²
+        ] {
+            let (value, gradient) = mean_and_gradient(full(ours), full(theirs), None);
+
+            assert_eq!(value, expected);
+            assert!(gradient.iter::<f32>().all(f32::is_finite));
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_is_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let empty = || Tensor::<4>::zeros([0, 3, 4, 4], &device);
+
+        for visibility in [None, Some(Tensor::zeros([0, 3], &device))] {
+            let (value, _) = mean_and_gradient(empty(), empty(), visibility);
+
+            assert_eq!(value, 0.0);
+        }
+    }
+
+    #[test]
+    fn half_precision_is_widened() {
+        let device = Device::default();
+        for dtype in [DType::F16, DType::BF16] {
+            if !device.supports_dtype(dtype) {
+                continue;
+            }
+            // Its square would overflow.
+            let student = Tensor::<4>::full([1, 1, 2, 2], 1024.0, (&device, dtype));
+            let teacher = student.zeros_like();
+
+            let loss = criterion().forward(student, teacher, None, Reduction::Mean);
+
+            assert_eq!(loss.dtype(), DType::F32);
+            assert_eq!(loss.into_scalar::<f32>(), 524288.0);
+        }
+    }
+
+    fn knowledge(response: Response) -> Knowledge {
+        Knowledge {
+            response,
+            taps: Taps::default(),
+        }
+    }
+
+    #[test]
+    fn the_objective_compares_the_responses() {
+        let device = Device::default();
+        let student = knowledge(Response::Maps(student(&device)));
+        let teacher = knowledge(Response::Maps(teacher(&device)));
+
+        let objective = HeatMapObjective::new(criterion(), 0.5);
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+        let terms = objective.forward(&context);
+
+        assert_eq!(terms.iter().next().unwrap().name, "heat-map");
+        let total = terms.total().into_scalar::<f64>();
+        assert!((total - 0.244131).abs() < 1e-6, "{total}");
+    }
+
+    #[test]
+    #[should_panic(expected = "compares maps, but the teacher responds with something else")]
+    fn responses_must_be_maps() {
+        let device = Device::default();
+        let student = knowledge(Response::Maps(student(&device)));
+        let teacher = knowledge(Response::Classes(Tensor::zeros([2, 3], &device)));
+
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+        HeatMapObjective::new(criterion(), 0.5).forward(&context);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, joints, height, width]): axis 3"
+    )]
+    fn resolutions_must_match() {
+        let device = Device::default();
+        let teacher = Tensor::zeros([2, 3, 4, 8], &device);
+        criterion().forward(student(&device), teacher, None, Reduction::Mean);
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(visibility, [batch_size, joints]): axis 1 expected 3")]
+    fn numbers_of_joints_must_match() {
+        let device = Device::default();
+        let visibility = Tensor::zeros([2, 4], &device);
+        criterion().forward_no_reduction(student(&device), teacher(&device), Some(visibility));
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let json = serde_json::to_string(&HeatMapLossConfig::new()).unwrap();
+
+        assert_eq!(json, "{}");
+        HeatMapLossConfig::load_binary(json.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", HeatMapObjective::new(criterion(), 0.5)),
+            "HeatMapObjective {loss: HeatMapLoss, name: heat-map, weight: Constant(0.5)}"
+        );
+    }
+}

@@ -1,0 +1,261 @@
+use crate::TeacherFreeLoss;
+use crate::target::is_target;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
+use serde::{Deserialize, Serialize};
+
+/// Configuration to create a [label-smoothing loss](LabelSmoothingLoss) using the
+/// [init function](LabelSmoothingLossConfig::init).
+#[derive(Config, Debug)]
+pub struct LabelSmoothingLossConfig {
+    /// The probability that is taken from the label. Between 0 and 1. Default: `0.1`.
+    #[config(default = 0.1)]
+    pub smoothing: f64,
+    /// Who gets it. Default: all classes.
+    #[config(default = "LabelSmoothingVariant::All")]
+    pub variant: LabelSmoothingVariant,
+}
+
+impl LabelSmoothingLossConfig {
+    /// Initialize a [label-smoothing loss](LabelSmoothingLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `smoothing` is not between 0 and 1.
+    pub fn init(&self) -> LabelSmoothingLoss {
+        self.assertions();
+        LabelSmoothingLoss {
+            smoothing: self.smoothing,
+            variant: self.variant,
+        }
+    }
+
+    fn assertions(&self) {
+        let smoothing = self.smoothing;
+        assert!(
+            (0.0..=1.0).contains(&smoothing),
+            "Smoothing of the label-smoothing loss must be between 0 and 1, got {smoothing}."
+        );
+    }
+}
+
+/// Who gets the probability that a [label-smoothing loss](LabelSmoothingLoss) takes from the label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelSmoothingVariant {
+    /// All classes alike, the label too: `smoothing / K` each. As in the paper and PyTorch.
+    #[default]
+    All,
+    /// The other classes alike: `smoothing / (K − 1)` each. As in Teacher-free-KD.
+    Others,
+}
+
+/// Label-smoothing loss: cross-entropy with a label that leaves some room for doubt.
+///
+/// For every row of class `y` out of `K`, with `a` the `smoothing`,
+///
+/// ```text
+/// p_y = 1 − a + a / K,    pₖ = a / K              All
+/// p_y = 1 − a,            pₖ = a / (K − 1)        Others
+/// L = −Σₖ pₖ log softmax(student)ₖ
+/// ```
+///
+/// It is distillation from a teacher that knows nothing: with `All` and `u` uniform, `L = (1 − a)
+/// CE + a (KL(u ‖ softmax(student)) + ln K)`. It already holds the cross-entropy with the label, so
+/// it stands in the place of [that term](burn_distill_core::Hard), not beside it. Where the student
+/// excludes a class by a logit of −∞ the loss is infinite, unless `smoothing` is zero. Half
+/// precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{LabelSmoothingLossConfig, TeacherFreeLoss};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[100.0, 0.0]], &device); // too sure
+/// let classes = Tensor::from_data([0], &device);
+///
+/// let loss = LabelSmoothingLossConfig::new().init().forward(student, classes, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 5.0).abs() < 1e-4); // 0.1 / 2 · 100
+/// ```
+///
+/// # References
+///
+/// C. Szegedy et al., [Rethinking the Inception Architecture for Computer
+/// Vision](https://arxiv.org/abs/1512.00567), CVPR 2016, whose `smoothing` is the default; L. Yuan
+/// et al., [Revisiting Knowledge Distillation via Label Smoothing
+/// Regularization](https://arxiv.org/abs/1909.11723), CVPR 2020. `All` agrees with `cross_entropy`
+/// of PyTorch, `Others` with `loss_label_smoothing` of Teacher-free-KD.
+#[doc(alias = "LSR")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LabelSmoothingLoss {
+    /// The probability that is taken from the label.
+    pub smoothing: f64,
+    /// Who gets it.
+    #[module(skip)]
+    pub variant: LabelSmoothingVariant,
+}
+
+impl ModuleDisplay for LabelSmoothingLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("smoothing", &self.smoothing)
+            .add_debug_attribute("variant", &self.variant)
+            .optional()
+    }
+}
+
+impl TeacherFreeLoss for LabelSmoothingLoss {
+    fn name(&self) -> &'static str {
+        "label-smoothing"
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
+        let [rows, num_classes] = student.dims();
+        assert_shape!(classes, [rows]);
+
+        let a = self.smoothing;
+        let (label, other) = match self.variant {
+            LabelSmoothingVariant::All => {
+                let share = a / num_classes as f64;
+                (1.0 - a + share, share)
+            }
+            // With one class there is no other to give it to.
+            LabelSmoothingVariant::Others => {
+                (1.0 - a, a / num_classes.saturating_sub(1).max(1) as f64)
+            }
+        };
+        let log_q = tempered_log_softmax(student, 1.0);
+        let p = log_q
+            .full_like(other)
+            .mask_fill(is_target(&classes, num_classes), label)
+            .without_autodiff();
+        cross_entropy_rows(p, log_q)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, labels, student};
+    use burn::nn::loss::Reduction;
+    use burn::tensor::Device;
+    use burn_distill_core::{Hard, Targets};
+
+    fn criterion(smoothing: f64, variant: LabelSmoothingVariant) -> LabelSmoothingLoss {
+        LabelSmoothingLossConfig::new()
+            .with_smoothing(smoothing)
+            .with_variant(variant)
+            .init()
+    }
+
+    // Expected values: `cross_entropy` of PyTorch and `loss_label_smoothing` of Teacher-free-KD.
+
+    #[test]
+    fn matches_the_reference_implementations() {
+        for (variant, value, norm) in [
+            (LabelSmoothingVariant::All, 4.24586837, 0.564727426),
+            (LabelSmoothingVariant::Others, 4.20226601, 0.554809054),
+        ] {
+            let criterion = criterion(0.1, variant);
+            assert_value_and_gradient(
+                |student, _| {
+                    let classes = labels(&student.device());
+                    criterion.forward(student, classes, Reduction::Mean)
+                },
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn every_reduction_is_known() {
+        let device = Device::default();
+        let loss = |reduction| {
+            criterion(0.1, LabelSmoothingVariant::All)
+                .forward(student(&device), labels(&device), reduction)
+                .into_scalar::<f32>()
+        };
+
+        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
+            assert!((loss(reduction) - 4.245868).abs() < 1e-5);
+        }
+        assert!((loss(Reduction::Sum) - 16.983473).abs() < 4e-5);
+    }
+
+    #[test]
+    fn without_smoothing_it_is_the_cross_entropy_with_the_labels() {
+        let device = Device::default();
+        let expected = Hard::cross_entropy(student(&device), &Targets::classes(labels(&device)));
+        let expected = expected.into_scalar::<f32>();
+        for variant in [LabelSmoothingVariant::All, LabelSmoothingVariant::Others] {
+            let loss = criterion(0.0, variant);
+            let loss = loss.forward(student(&device), labels(&device), Reduction::Mean);
+
+            assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_class_that_the_student_excludes_matters_only_with_smoothing() {
+        let device = Device::default();
+        let loss = |smoothing| {
+            criterion(smoothing, LabelSmoothingVariant::Others)
+                .forward(
+                    Tensor::from_data([[0.0, 0.0, f32::NEG_INFINITY]], &device),
+                    Tensor::from_data([0], &device),
+                    Reduction::Mean,
+                )
+                .into_scalar::<f32>()
+        };
+
+        assert!((loss(0.0) - std::f32::consts::LN_2).abs() < 1e-6);
+        assert_eq!(loss(0.1), f32::INFINITY);
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(classes, [rows]): axis 0 expected 4, got 1")]
+    fn numbers_of_labels_must_match() {
+        let device = Device::default();
+        let criterion = criterion(0.1, LabelSmoothingVariant::All);
+        criterion.forward_rows(student(&device), Tensor::from_data([0], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 1.5")]
+    fn smoothing_is_a_probability() {
+        criterion(1.5, LabelSmoothingVariant::All);
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = LabelSmoothingLossConfig::new().with_variant(LabelSmoothingVariant::Others);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(json, r#"{"smoothing":0.1,"variant":"others"}"#);
+
+        let config = LabelSmoothingLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.variant, LabelSmoothingVariant::Others);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", criterion(0.1, LabelSmoothingVariant::All)),
+            "LabelSmoothingLoss {smoothing: 0.1, variant: All}"
+        );
+    }
+}

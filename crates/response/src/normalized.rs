@@ -1,0 +1,278 @@
+use crate::LabelledLoss;
+use crate::target::{at_target, is_target, of_others};
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
+
+/// Configuration to create a [normalized loss](NormalizedLoss) using the
+/// [init function](NormalizedLossConfig::init).
+#[derive(Config, Debug)]
+pub struct NormalizedLossConfig {
+    /// What the logits of the classes other than the target are divided by. Must be positive and
+    /// finite. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+    /// What the part of the others is multiplied by. Not negative. Default: `1.5`.
+    #[config(default = 1.5)]
+    pub gamma: f64,
+}
+
+impl NormalizedLossConfig {
+    /// Initialize a [normalized loss](NormalizedLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, or if `gamma` is negative or not finite.
+    pub fn init(&self) -> NormalizedLoss {
+        self.assertions();
+        NormalizedLoss {
+            temperature: self.temperature,
+            gamma: self.gamma,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "normalized loss");
+        let gamma = self.gamma;
+        assert!(
+            gamma >= 0.0 && gamma.is_finite(), // This also rejects NaN
+            "Gamma of the normalized loss must be finite and not negative, got {gamma}."
+        );
+    }
+}
+
+/// Normalized loss: a soft label for the target, and cross-entropy of the others once they sum to
+/// one.
+///
+/// For every row of class `y`, with `T` the `temperature`,
+///
+/// ```text
+/// p = softmax(teacher),    p̂ = softmax over k ≠ y of teacher / T
+/// q = softmax(student),    q̂ = softmax over k ≠ y of student / T
+/// L = −p_y log q_y − gamma T² Σ_{k≠y} p̂ₖ log q̂ₖ
+/// ```
+///
+/// The temperature softens the others only. Where the [decoupled loss](crate::DecoupledLoss)
+/// compares the target with the rest, this one weighs the cross-entropy with the label by the trust
+/// of the teacher in it. Both parts are cross-entropies: the loss of a perfect student is not zero.
+/// Of two classes the second part is. A class that both exclude by a logit of −∞ contributes
+/// nothing. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
+///
+/// # Weights
+///
+/// Added to the whole of the [cross-entropy with the labels](burn_distill_core::Hard). The defaults
+/// are those of the authors for ImageNet; for CIFAR-100 their code takes `T = 3` and `gamma = 3.5`.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{LabelledLoss, NormalizedLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0, 0.0]], &device); // sure of the first
+/// let classes = Tensor::from_data([0], &device);
+///
+/// let criterion = NormalizedLossConfig::new().init();
+/// let loss = criterion.forward(student, teacher, classes, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 2.1383).abs() < 1e-4); // ln 3 + 1.5 ln 2
+/// ```
+///
+/// # Reference
+///
+/// Z. Yang et al., [From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach
+/// with Normalized Loss and Customized Soft Labels](https://arxiv.org/abs/2303.13005) (NKD), ICCV
+/// 2023. Agrees with `NKDLoss` of cls_KD, the code of the authors.
+#[doc(alias = "NKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct NormalizedLoss {
+    /// What the logits of the classes other than the target are divided by.
+    pub temperature: f64,
+    /// What the part of the others is multiplied by.
+    pub gamma: f64,
+}
+
+impl ModuleDisplay for NormalizedLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add("gamma", &self.gamma)
+            .optional()
+    }
+}
+
+impl LabelledLoss for NormalizedLoss {
+    fn name(&self) -> &'static str {
+        "normalized"
+    }
+
+    fn forward_rows(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        classes: Tensor<1, Int>,
+    ) -> Tensor<1> {
+        let [rows, num_classes] = student.dims();
+        assert_shape!(teacher, [rows, num_classes]);
+        assert_shape!(classes, [rows]);
+
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let student = at_least_f32(student);
+        let is_target = is_target(&classes, num_classes);
+
+        let target = |logits| at_target(log_softmax(logits, 1), &classes);
+        let others = |logits: Tensor<2>| {
+            let logits = logits.div_scalar(self.temperature);
+            log_softmax(of_others(logits, is_target.clone()), 1)
+        };
+
+        let of_target = cross_entropy_rows(target(teacher.clone()).exp(), target(student.clone()));
+        let of_others = cross_entropy_rows(others(teacher).exp(), others(student));
+        of_target.add(of_others.mul_scalar(self.gamma * self.temperature.powi(2)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
+    use burn::nn::loss::Reduction;
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    fn criterion(temperature: f64, gamma: f64) -> NormalizedLoss {
+        NormalizedLossConfig::new()
+            .with_temperature(temperature)
+            .with_gamma(gamma)
+            .init()
+    }
+
+    // Expected values: `NKDLoss` of cls_KD, and scripts/labelled.py.
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        for (temperature, gamma, value, norm) in [
+            (1.0, 1.5, 4.46726587, 0.71461186),
+            (3.0, 3.5, 49.7062504, 2.24351802),
+        ] {
+            let criterion = criterion(temperature, gamma);
+            assert_value_and_gradient(
+                |student, teacher| {
+                    let classes = labels(&student.device());
+                    criterion.forward(student, teacher, classes, Reduction::Mean)
+                },
+                value,
+                norm,
+            );
+        }
+    }
+
+    #[test]
+    fn every_reduction_is_known() {
+        let device = Device::default();
+        let loss = |reduction| {
+            let (student, teacher) = (student(&device), teacher(&device));
+            criterion(1.0, 1.5)
+                .forward(student, teacher, labels(&device), reduction)
+                .into_scalar::<f32>()
+        };
+
+        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
+            assert!((loss(reduction) - 4.467266).abs() < 1e-5);
+        }
+        assert!((loss(Reduction::Sum) - 17.869063).abs() < 4e-5);
+    }
+
+    #[test]
+    fn rows_stand_beside_each_other() {
+        let device = Device::default();
+        let rows =
+            criterion(1.0, 1.5).forward_rows(student(&device), teacher(&device), labels(&device));
+
+        rows.into_data().assert_approx_eq::<f32>(
+            &TensorData::from([4.708466, 5.577562, 1.714409, 5.868626]),
+            Tolerance::absolute(1e-5),
+        );
+    }
+
+    #[test]
+    fn the_temperature_does_not_touch_the_target() {
+        let device = Device::default();
+        let loss = |temperature| {
+            criterion(temperature, 0.0)
+                .forward(
+                    student(&device),
+                    teacher(&device),
+                    labels(&device),
+                    Reduction::Mean,
+                )
+                .into_scalar::<f32>()
+        };
+
+        assert_eq!(loss(1.0), loss(3.0));
+    }
+
+    #[test]
+    fn of_two_classes_only_the_target_is_compared() {
+        let device = Device::default();
+        let loss = |gamma| {
+            criterion(1.0, gamma)
+                .forward(
+                    Tensor::from_data([[0.0, 0.0]], &device),
+                    Tensor::from_data([[0.0, 0.0]], &device),
+                    Tensor::from_data([1], &device),
+                    Reduction::Mean,
+                )
+                .into_scalar::<f32>()
+        };
+
+        assert_eq!(loss(0.0), loss(1.5));
+        assert!((loss(1.5) - 0.346574).abs() < 1e-6); // ½ ln 2
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(classes, [rows]): axis 0 expected 4, got 1")]
+    fn numbers_of_labels_must_match() {
+        let device = Device::default();
+        let classes = Tensor::from_data([0], &device);
+        criterion(1.0, 1.5).forward_rows(student(&device), teacher(&device), classes);
+    }
+
+    #[test]
+    #[should_panic(expected = "Gamma of the normalized loss must be finite and not negative")]
+    fn gamma_must_be_a_number() {
+        criterion(1.0, f64::NAN);
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = NormalizedLossConfig::new().with_gamma(3.5);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(json, r#"{"temperature":1.0,"gamma":3.5}"#);
+
+        let config = NormalizedLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.gamma, 3.5);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", criterion(1.0, 1.5)),
+            "NormalizedLoss {temperature: 1, gamma: 1.5}"
+        );
+    }
+}

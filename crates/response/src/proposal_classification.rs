@@ -1,0 +1,269 @@
+use crate::LabelledLoss;
+use crate::target::at_target;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
+
+/// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
+/// [init function](ProposalClassificationLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ProposalClassificationLossConfig {
+    /// The share of the labels; the rest is that of the teacher. Between 0 and 1. Default: `0.5`.
+    #[config(default = 0.5)]
+    pub hard_weight: f64,
+    /// The index of the background among the classes. Default: `0`.
+    #[config(default = 0)]
+    pub background: usize,
+    /// What the background is multiplied by in the part of the teacher. Not negative.
+    /// Default: `1.5`.
+    #[config(default = 1.5)]
+    pub background_weight: f64,
+    /// What every other class is multiplied by there. Not negative. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub foreground_weight: f64,
+}
+
+impl ProposalClassificationLossConfig {
+    /// Initialize a [proposal-classification loss](ProposalClassificationLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `hard_weight` is not between 0 and 1, or if a weight is negative or not finite.
+    pub fn init(&self) -> ProposalClassificationLoss {
+        self.assertions();
+        ProposalClassificationLoss {
+            hard_weight: self.hard_weight,
+            background: self.background,
+            background_weight: self.background_weight,
+            foreground_weight: self.foreground_weight,
+        }
+    }
+
+    fn assertions(&self) {
+        let hard = self.hard_weight;
+        assert!(
+            (0.0..=1.0).contains(&hard),
+            "Hard weight of the proposal-classification loss must be between 0 and 1, got {hard}."
+        );
+        for (name, value) in [
+            ("Background", self.background_weight),
+            ("Foreground", self.foreground_weight),
+        ] {
+            assert!(
+                value >= 0.0 && value.is_finite(), // This also rejects NaN
+                "{name} weight of the proposal-classification loss must be finite and not \
+                 negative, got {value}."
+            );
+        }
+    }
+}
+
+/// Proposal-classification loss: the classes of a detector's proposals, of which most are
+/// background.
+///
+/// For every proposal of class `y`, with `wₖ` the `background_weight` for the background and the
+/// `foreground_weight` for the others,
+///
+/// ```text
+/// p = softmax(teacher)
+/// q = softmax(student)
+/// L = −hard_weight · log q_y − (1 − hard_weight) Σₖ wₖ pₖ log qₖ
+/// ```
+///
+/// Mistaking background for an object is the mistake that the weight punishes. The loss holds the
+/// cross-entropy with the labels, so it stands in the place of [that
+/// term](burn_distill_core::Hard). A class that both exclude by a logit of −∞ contributes nothing,
+/// unless it is the label. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{LabelledLoss, ProposalClassificationLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0]], &device); // background
+/// let classes = Tensor::from_data([0], &device);
+///
+/// let criterion = ProposalClassificationLossConfig::new().init();
+/// let loss = criterion.forward(student, teacher, classes, Reduction::Mean);
+///
+/// assert!((loss.into_scalar::<f32>() - 0.8664).abs() < 1e-4); // (½ + ½ · 1.5) ln 2
+/// ```
+///
+/// # Reference
+///
+/// G. Chen et al., Learning Efficient Object Detection Models with Knowledge Distillation, NIPS
+/// 2017. The authors published no code: this is our interpretation of the paper, and the defaults
+/// are its values as we understand them, not checked against an implementation.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ProposalClassificationLoss {
+    /// The share of the labels.
+    pub hard_weight: f64,
+    /// The index of the background among the classes.
+    pub background: usize,
+    /// What the background is multiplied by in the part of the teacher.
+    pub background_weight: f64,
+    /// What every other class is multiplied by there.
+    pub foreground_weight: f64,
+}
+
+impl ModuleDisplay for ProposalClassificationLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("hard_weight", &self.hard_weight)
+            .add("background", &self.background)
+            .add("background_weight", &self.background_weight)
+            .add("foreground_weight", &self.foreground_weight)
+            .optional()
+    }
+}
+
+impl LabelledLoss for ProposalClassificationLoss {
+    fn name(&self) -> &'static str {
+        "proposal-classification"
+    }
+
+    fn forward_rows(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        classes: Tensor<1, Int>,
+    ) -> Tensor<1> {
+        let [rows, num_classes] = student.dims();
+        assert_shape!(teacher, [rows, num_classes]);
+        assert_shape!(classes, [rows]);
+        let background = self.background;
+        assert!(
+            background < num_classes,
+            "The background is class {background}, but there are {num_classes} classes."
+        );
+
+        let p = tempered_log_softmax(teacher.without_autodiff(), 1.0).exp();
+        let weighted = p.clone().mul_scalar(self.foreground_weight).slice_assign(
+            [0..rows, background..background + 1],
+            p.slice([0..rows, background..background + 1])
+                .mul_scalar(self.background_weight),
+        );
+        let log_q = tempered_log_softmax(student, 1.0);
+        let hard = at_target(log_q.clone(), &classes).squeeze_dim::<1>(1).neg();
+        let soft = cross_entropy_rows(weighted, log_q);
+        hard.mul_scalar(self.hard_weight)
+            .add(soft.mul_scalar(1.0 - self.hard_weight))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
+    use burn::nn::loss::Reduction;
+    use burn::tensor::Device;
+    use burn_distill_core::{Hard, Targets};
+
+    fn criterion() -> ProposalClassificationLoss {
+        ProposalClassificationLossConfig::new().init()
+    }
+
+    // Expected values: scripts/labelled.py. There is no reference implementation.
+
+    #[test]
+    fn matches_the_written_out_formula() {
+        assert_value_and_gradient(
+            |student, teacher| {
+                let classes = labels(&student.device());
+                criterion().forward(student, teacher, classes, Reduction::Mean)
+            },
+            3.83489437,
+            0.5096206,
+        );
+    }
+
+    #[test]
+    fn without_the_teacher_it_is_the_cross_entropy_with_the_labels() {
+        let device = Device::default();
+        let criterion = ProposalClassificationLossConfig::new()
+            .with_hard_weight(1.0)
+            .init();
+        let loss = criterion.forward(
+            student(&device),
+            teacher(&device),
+            labels(&device),
+            Reduction::Mean,
+        );
+
+        let expected = Hard::cross_entropy(student(&device), &Targets::classes(labels(&device)));
+        let (loss, expected) = (loss.into_scalar::<f32>(), expected.into_scalar::<f32>());
+        assert!((loss - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_background_may_be_any_class() {
+        let device = Device::default();
+        let loss = |background, classes| {
+            ProposalClassificationLossConfig::new()
+                .with_hard_weight(0.0)
+                .with_background(background)
+                .init()
+                .forward(
+                    Tensor::from_data([[0.0, 0.0, 0.0]], &device),
+                    Tensor::from_data([[0.0, 0.0, 1e4]], &device),
+                    Tensor::from_data([classes], &device),
+                    Reduction::Sum,
+                )
+                .into_scalar::<f32>()
+        };
+
+        assert!((loss(2, 0) - 1.5 * 1.098612).abs() < 1e-5); // 1.5 ln 3
+        assert!((loss(0, 0) - 1.098612).abs() < 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "The background is class 5, but there are 5 classes.")]
+    fn the_background_is_one_of_the_classes() {
+        let device = Device::default();
+        ProposalClassificationLossConfig::new()
+            .with_background(5)
+            .init()
+            .forward_rows(student(&device), teacher(&device), labels(&device));
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 2")]
+    fn hard_weight_is_a_share() {
+        ProposalClassificationLossConfig::new()
+            .with_hard_weight(2.0)
+            .init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = ProposalClassificationLossConfig::new().with_background(20);
+
+        let json = serde_json::to_string(&config).unwrap();
+        let config = ProposalClassificationLossConfig::load_binary(json.as_bytes()).unwrap();
+
+        assert_eq!(config.background, 20);
+        assert_eq!(config.background_weight, 1.5);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", criterion()),
+            "ProposalClassificationLoss {hard_weight: 0.5, background: 0, \
+             background_weight: 1.5, foreground_weight: 1}"
+        );
+    }
+}

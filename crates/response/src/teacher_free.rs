@@ -1,0 +1,253 @@
+use crate::labelled::{rows_of_samples, zero_unless};
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::loss::Reduction;
+use burn::tensor::{Int, Tensor};
+use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
+};
+
+/// A loss that compares the logits of a student with what a teacher would say who knows nothing but
+/// the label.
+pub trait TeacherFreeLoss: Module + ModuleDisplay + 'static {
+    /// The name of its term, and its name in a recipe.
+    fn name(&self) -> &'static str;
+
+    /// The loss of every row.
+    ///
+    /// # Shapes
+    ///
+    /// - student: logits `[rows, num_classes]`
+    /// - classes: `[rows]`, each below `num_classes`
+    /// - output: `[rows]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1>;
+
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student: logits `[batch_size, num_classes]`
+    /// - classes: `[batch_size]`, each below `num_classes`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    fn forward(
+        &self,
+        student: Tensor<2>,
+        classes: Tensor<1, Int>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        reduce_rows(self.forward_rows(student, classes), None, &reduction)
+    }
+}
+
+/// A loss between the response of a student and its labels, as one weighted term, whatever the
+/// teacher is.
+///
+/// ```text
+/// L = mean of the loss over the labelled samples
+/// ```
+///
+/// Samples without a label do not count, whatever the student says about them; without any labelled
+/// sample the term is zero. Of [target probabilities](burn_distill_core::Targets), as from mixing
+/// samples, the likeliest class is the label.
+///
+/// # Panics
+///
+/// `forward` panics if the response is a sequence or a map: a label is of a sample.
+///
+/// # Example
+///
+/// This is the objective of teacher-free distillation for ResNet-18 on CIFAR-100, without a
+/// teacher:
+///
+/// ```
+/// use burn_distill_core::{Hard, Knowledge, Objective};
+/// use burn_distill_response::{TeacherFreeObjective, VirtualTeacherLossConfig};
+///
+/// let objective = (
+///     Hard::new(0.9),
+///     TeacherFreeObjective::new(VirtualTeacherLossConfig::new().init(), 0.1),
+/// );
+///
+/// fn needs_no_teacher(objective: impl Objective<Knowledge, ()>) {}
+/// needs_no_teacher(objective);
+/// ```
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct TeacherFreeObjective<L> {
+    /// What compares a row with its label.
+    pub loss: L,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl<L: Module + ModuleDisplay> ModuleDisplay for TeacherFreeObjective<L> {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("loss", &self.loss)
+            .add("name", &self.name)
+            .add_debug_attribute("weight", &self.weight)
+            .optional()
+    }
+}
+
+impl<L: TeacherFreeLoss> TeacherFreeObjective<L> {
+    /// That loss with that weight, under the name of the loss.
+    pub fn new(loss: L, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            name: loss.name().to_string(),
+            loss,
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<L: TeacherFreeLoss, T> Objective<Knowledge, T> for TeacherFreeObjective<L> {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+        let student = rows_of_samples(&context.student.response);
+        let loss = match context.targets.hard() {
+            None => connected_zero(student),
+            Some((classes, labelled)) => {
+                let student = zero_unless(&labelled, student);
+                let loss = self.loss.forward_rows(student, classes);
+                reduce_rows(loss, labelled, &Reduction::Mean)
+            }
+        };
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{labels, student};
+    use crate::{VirtualTeacherLoss, VirtualTeacherLossConfig};
+    use burn::tensor::{Device, TensorData};
+    use burn_distill_core::{Clock, Hard, Response, Taps, Targets};
+
+    fn knowledge(response: impl Into<Response>) -> Knowledge {
+        Knowledge {
+            response: response.into(),
+            taps: Taps::default(),
+        }
+    }
+
+    fn objective() -> TeacherFreeObjective<VirtualTeacherLoss> {
+        TeacherFreeObjective::new(VirtualTeacherLossConfig::new().init(), 0.1)
+    }
+
+    /// The terms for a student without a teacher.
+    fn terms(objective: &impl Objective<Knowledge, ()>, student: &Knowledge) -> Terms {
+        let classes = labels(&Device::default());
+        let targets = Targets::classes(classes);
+        objective.forward(&Context::new(student, &(), &targets, &[], Clock::start()))
+    }
+
+    // Expected values: scripts/labelled.py.
+
+    #[test]
+    fn no_teacher_is_needed() {
+        let student = knowledge(student(&Device::default()));
+
+        let terms = terms(&(Hard::new(0.9), objective()), &student);
+
+        let names: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
+        assert_eq!(names, ["hard", "virtual-teacher"]);
+        // 0.9 · 4.420278 + 0.1 · 1.084423
+        let total = terms.total().into_scalar::<f64>();
+        assert!((total - 4.086692).abs() < 1e-5, "{total}");
+    }
+
+    #[test]
+    fn samples_without_a_label_do_not_count_whatever_they_are() {
+        for anything in [0.0, f32::NAN, f32::INFINITY] {
+            let device = Device::default().autodiff();
+            let row = Tensor::full([1, 5], anything, &device);
+            let rows = student(&device)
+                .slice_assign([1..2, 0..5], row)
+                .require_grad();
+            let student = knowledge(rows.clone());
+            let targets = Targets::Classes {
+                classes: labels(&device),
+                labelled: Some(Tensor::from_data([true, false, true, true], &device)),
+            };
+
+            let context = Context::new(&student, &(), &targets, &[], Clock::start());
+            let term = objective().forward(&context).into_iter().next().unwrap();
+            let grads = term.value.clone().backward();
+
+            // (0.457856 + 0.988594 + 1.818938) / 3
+            let value = term.value.into_scalar::<f64>();
+            assert!((value - 1.088463).abs() < 1e-5, "{value}");
+            let gradient = rows.grad(&grads).unwrap().into_data();
+            let gradient = gradient.try_to_vec::<f32>().unwrap();
+            assert_eq!(gradient[5..10], [0.0; 5]);
+            assert!(gradient.iter().all(|g| g.is_finite()));
+        }
+    }
+
+    #[test]
+    fn without_a_label_the_term_is_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let rows = student(&device).require_grad();
+        let student = knowledge(rows.clone());
+
+        let context = Context::new(&student, &(), &Targets::Unlabelled, &[], Clock::start());
+        let total = objective().forward(&context).total();
+        let grads = total.clone().backward();
+
+        assert_eq!(total.into_scalar::<f32>(), 0.0);
+        let gradient = rows.grad(&grads).unwrap().into_data();
+        gradient.assert_eq(&TensorData::from([[0.0_f32; 5]; 4]), false);
+    }
+
+    #[test]
+    #[should_panic(expected = "A response of tokens has no class per sample")]
+    fn tokens_are_refused() {
+        let device = Device::default();
+        let tokens = knowledge(Response::Tokens {
+            logits: Tensor::zeros([2, 2, 5], &device),
+            mask: Tensor::from_data([[true; 2]; 2], &device),
+        });
+
+        terms(&objective(), &tokens);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", objective().with_name("virtual")),
+            "TeacherFreeObjective {loss: VirtualTeacherLoss {correct: 0.99, temperature: 20, \
+             multiplier: 1}, name: virtual, weight: Constant(0.1)}"
+        );
+    }
+}

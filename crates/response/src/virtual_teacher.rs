@@ -1,0 +1,288 @@
+use crate::TeacherFreeLoss;
+use crate::target::is_target;
+use crate::temperature::assert_temperature;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
+
+/// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
+/// [init function](VirtualTeacherLossConfig::init).
+#[derive(Config, Debug)]
+pub struct VirtualTeacherLossConfig {
+    /// The value of the label in the vector that the virtual teacher softens. Between 0 and 1.
+    /// Default: `0.99`.
+    #[config(default = 0.99)]
+    pub correct: f64,
+    /// What that vector is divided by; the student is not. Must be positive and finite.
+    /// Default: `20.0`.
+    #[config(default = 20.0)]
+    pub temperature: f64,
+    /// What the divergence is multiplied by. Not negative. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub multiplier: f64,
+}
+
+impl VirtualTeacherLossConfig {
+    /// Initialize a [virtual-teacher loss](VirtualTeacherLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `temperature` is not positive and finite, if `correct` is not between 0 and 1, or
+    /// if `multiplier` is negative or not finite.
+    pub fn init(&self) -> VirtualTeacherLoss {
+        self.assertions();
+        VirtualTeacherLoss {
+            correct: self.correct,
+            temperature: self.temperature,
+            multiplier: self.multiplier,
+        }
+    }
+
+    fn assertions(&self) {
+        assert_temperature(self.temperature, "virtual-teacher loss");
+        let (correct, multiplier) = (self.correct, self.multiplier);
+        assert!(
+            (0.0..=1.0).contains(&correct),
+            "Correct of the virtual-teacher loss must be between 0 and 1, got {correct}."
+        );
+        assert!(
+            multiplier >= 0.0 && multiplier.is_finite(), // This also rejects NaN
+            "Multiplier of the virtual-teacher loss must be finite and not negative, \
+             got {multiplier}."
+        );
+    }
+}
+
+/// Virtual-teacher loss: the teacher is made up, almost always right and otherwise undecided.
+///
+/// For every row of class `y` out of `K`, with `T` the `temperature`,
+///
+/// ```text
+/// v_y = correct,    vₖ = (1 − correct) / (K − 1)
+/// p = softmax(v / T)
+/// q = softmax(student)
+/// L = multiplier · KL(p ‖ q)
+/// ```
+///
+/// `v` sums to one and yet goes through another softmax, as in the code of the authors: at the
+/// defaults and five classes `p` is 0.2080 for the label and 0.1980 for each other, little more
+/// than uniform. The paper also divides the student by the temperature; the authors' code for CIFAR
+/// does not, and neither does this. Where the student excludes a class by a logit of −∞ the loss is
+/// infinite, since this teacher excludes none. Half precision is widened to single.
+///
+/// # Weights
+///
+/// The authors minimise `(1 − α) CE + α m KL`, where their `KL` is divided by the number of classes
+/// too. In their terms `multiplier = m / K`, and `α` is the weight: 1 and 0.1 for ResNet-18 on
+/// CIFAR-100 (`T = 20`, `m = 100`), 0.01 and 0.95 for MobileNet-V2 (`T = 40`, `m = 1`), 0.5 and 0.1
+/// for GoogLeNet (`T = 40`, `m = 50`).
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::{TeacherFreeLoss, VirtualTeacherLossConfig};
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.99, 0.01]], &device); // what the teacher says
+/// let classes = Tensor::from_data([0], &device);
+///
+/// let criterion = VirtualTeacherLossConfig::new().with_temperature(1.0).init();
+/// let loss = criterion.forward(student, classes, Reduction::Mean);
+///
+/// assert!(loss.into_scalar::<f32>().abs() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// L. Yuan et al., [Revisiting Knowledge Distillation via Label Smoothing
+/// Regularization](https://arxiv.org/abs/1909.11723) (Tf-KD), CVPR 2020. Agrees with
+/// `loss_kd_regularization` of Teacher-free-KD, the code of the authors, assembled as above.
+#[doc(alias = "TfKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct VirtualTeacherLoss {
+    /// The value of the label in the vector that the virtual teacher softens.
+    pub correct: f64,
+    /// What that vector is divided by.
+    pub temperature: f64,
+    /// What the divergence is multiplied by.
+    pub multiplier: f64,
+}
+
+impl ModuleDisplay for VirtualTeacherLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("correct", &self.correct)
+            .add("temperature", &self.temperature)
+            .add("multiplier", &self.multiplier)
+            .optional()
+    }
+}
+
+impl VirtualTeacherLoss {
+    /// The logarithm of what the virtual teacher says about rows of these classes.
+    ///
+    /// # Shapes
+    ///
+    /// - classes: `[rows]`, each below `num_classes`
+    /// - output: `[rows, num_classes]`
+    pub fn log_probabilities(&self, classes: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
+        // With one class there is no other to give the rest to.
+        let wrong = (1.0 - self.correct) / num_classes.saturating_sub(1).max(1) as f64;
+        let is_target = is_target(&classes, num_classes);
+        let values = is_target
+            .float()
+            .mul_scalar(self.correct - wrong)
+            .add_scalar(wrong);
+        tempered_log_softmax(values.without_autodiff(), self.temperature)
+    }
+}
+
+impl TeacherFreeLoss for VirtualTeacherLoss {
+    fn name(&self) -> &'static str {
+        "virtual-teacher"
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
+        let [rows, num_classes] = student.dims();
+        assert_shape!(classes, [rows]);
+
+        let log_q = tempered_log_softmax(student, 1.0);
+        let log_p = self
+            .log_probabilities(classes, num_classes)
+            .cast(log_q.dtype());
+        kl_divergence_rows(log_p, log_q).mul_scalar(self.multiplier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient, labels, student};
+    use burn::nn::loss::Reduction;
+    use burn::tensor::{Device, TensorData, Tolerance};
+    use burn_distill_core::{Hard, Targets};
+
+    type FT = f32;
+
+    fn criterion() -> VirtualTeacherLoss {
+        VirtualTeacherLossConfig::new().init()
+    }
+
+    // Expected values: scripts/labelled.py, and where it says so, Teacher-free-KD.
+
+    #[test]
+    fn matches_the_written_out_formula() {
+        assert_value_and_gradient(
+            |student, _| {
+                let classes = labels(&student.device());
+                criterion().forward(student, classes, Reduction::Mean)
+            },
+            1.0844227,
+            0.27854513,
+        );
+    }
+
+    #[test]
+    fn assembled_it_matches_the_reference_implementation() {
+        // `loss_kd_regularization` with alpha = 0.1, a temperature of 20 and a multiplier of 100.
+        // The divergence there is divided by the five classes as well.
+        let criterion = VirtualTeacherLossConfig::new()
+            .with_multiplier(100.0 / 5.0)
+            .init();
+        assert_value_and_gradient(
+            |student, _| {
+                let classes = labels(&student.device());
+                let targets = Targets::classes(classes.clone());
+                let hard = Hard::cross_entropy(student.clone(), &targets);
+                let soft = criterion.forward(student, classes, Reduction::Mean);
+                hard.mul_scalar(0.9).add(soft.mul_scalar(0.1))
+            },
+            6.14709542,
+            1.02567549,
+        );
+    }
+
+    #[test]
+    fn every_reduction_is_known() {
+        let device = Device::default();
+        let loss = |reduction| {
+            criterion()
+                .forward(student(&device), labels(&device), reduction)
+                .into_scalar::<f32>()
+        };
+
+        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
+            assert!((loss(reduction) - 1.0844227).abs() < 1e-5);
+        }
+        assert!((loss(Reduction::Sum) - 4.337691).abs() < 4e-5);
+    }
+
+    #[test]
+    fn the_virtual_teacher_is_little_more_than_uniform() {
+        let classes = Tensor::from_data([1], &Device::default());
+
+        let p = criterion().log_probabilities(classes, 5).exp();
+
+        // e^(0.99 / 20) against four times e^(0.0025 / 20)
+        p.into_data().assert_approx_eq::<FT>(
+            &TensorData::from([[0.197995, 0.208021, 0.197995, 0.197995, 0.197995]]),
+            Tolerance::absolute(1e-5),
+        );
+    }
+
+    #[test]
+    fn a_student_that_excludes_a_class_is_infinitely_wrong() {
+        let device = Device::default();
+        let student = Tensor::from_data([[0.0, 1.0, f32::NEG_INFINITY]], &device);
+        let classes = Tensor::from_data([0], &device);
+
+        let loss = criterion().forward(student, classes, Reduction::Mean);
+
+        assert_eq!(loss.into_scalar::<f32>(), f32::INFINITY);
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(classes, [rows]): axis 0 expected 4, got 1")]
+    fn numbers_of_labels_must_match() {
+        let device = Device::default();
+        criterion().forward_rows(student(&device), Tensor::from_data([0], &device));
+    }
+
+    #[test]
+    #[should_panic(expected = "must be between 0 and 1, got 99")]
+    fn correct_is_a_probability() {
+        VirtualTeacherLossConfig::new().with_correct(99.0).init();
+    }
+
+    #[test]
+    fn config_survives_json() {
+        let config = VirtualTeacherLossConfig::new().with_temperature(40.0);
+
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(
+            json,
+            r#"{"correct":0.99,"temperature":40.0,"multiplier":1.0}"#
+        );
+
+        let config = VirtualTeacherLossConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config.temperature, 40.0);
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", criterion()),
+            "VirtualTeacherLoss {correct: 0.99, temperature: 20, multiplier: 1}"
+        );
+    }
+}
