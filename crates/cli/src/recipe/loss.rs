@@ -207,6 +207,8 @@ impl Description {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
 
     fn loss(text: &str) -> Result<Loss> {
         Loss::new(&text.parse().unwrap())
@@ -269,5 +271,31 @@ mod tests {
         assert!(error("kind = 'kd'\ntemperature = 0").contains("should be above 0, but is 0"));
         assert!(error("kind = 'kd'\nweight = 'much'").contains("`weight` is a number or"));
         assert!(error("kind = 'hard'\ntemperature = 2").contains("unknown key `temperature`"));
+    }
+
+    #[test]
+    fn the_snippets_of_the_book_are_valid() {
+        let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/response");
+        let mut described = BTreeSet::new();
+        for page in fs::read_dir(pages).unwrap() {
+            let page = page.unwrap().path();
+            let text = fs::read_to_string(&page).unwrap();
+            for snippet in text.split("```toml\n").skip(1) {
+                let snippet = snippet.split("```").next().unwrap();
+                let tables: Table = snippet.parse().unwrap();
+                let losses = tables.get("loss").and_then(Value::as_array);
+                for table in losses.into_iter().flatten() {
+                    let table = table.as_table().unwrap();
+                    if let Err(error) = Loss::new(table) {
+                        panic!("{}: {error:#}", page.display());
+                    }
+                    described.insert(table["kind"].as_str().unwrap().to_string());
+                }
+            }
+        }
+        for loss in catalogue().filter(|loss| loss.name != Hard::TERM) {
+            let found = described.iter().any(|kind| loss.is_called(kind));
+            assert!(found, "the book has no snippet for `{}`", loss.name);
+        }
     }
 }
