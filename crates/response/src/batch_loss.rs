@@ -1,5 +1,6 @@
+use crate::named_term::named_term;
 use crate::rows::PairedRows;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::{Context, Knowledge, Objective, Terms, Wanted, WeightSchedule};
 
@@ -71,38 +72,7 @@ pub struct BatchObjective<L> {
     pub weight: WeightSchedule,
 }
 
-impl<L: Module + ModuleDisplay> ModuleDisplay for BatchObjective<L> {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
-
-impl<L: BatchLogitLoss> BatchObjective<L> {
-    /// That loss with that weight, under the name of the loss.
-    pub fn new(loss: L, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: loss.name().to_string(),
-            loss,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-}
+named_term!(BatchObjective<BatchLogitLoss>);
 
 impl<L: BatchLogitLoss> Objective<Knowledge, Knowledge> for BatchObjective<L> {
     fn wanted(&self) -> Wanted {

@@ -1,4 +1,5 @@
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use crate::named_term::named_term;
+use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::connected_zero;
@@ -96,38 +97,7 @@ pub struct LabelledObjective<L> {
     pub weight: WeightSchedule,
 }
 
-impl<L: Module + ModuleDisplay> ModuleDisplay for LabelledObjective<L> {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
-
-impl<L: LabelledLoss> LabelledObjective<L> {
-    /// That loss with that weight, under the name of the loss.
-    pub fn new(loss: L, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: loss.name().to_string(),
-            loss,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-}
+named_term!(LabelledObjective<LabelledLoss>);
 
 impl<L: LabelledLoss> Objective<Knowledge, Knowledge> for LabelledObjective<L> {
     fn wanted(&self) -> Wanted {

@@ -16,6 +16,7 @@ mod labelled;
 mod learned_temperature;
 mod logit_matching;
 mod multi_level;
+mod named_term;
 mod norm_kd;
 mod normalized;
 mod objective;

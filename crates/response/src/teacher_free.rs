@@ -1,5 +1,6 @@
 use crate::labelled::{rows_of_samples, zero_unless};
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use crate::named_term::named_term;
+use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::connected_zero;
@@ -94,38 +95,7 @@ pub struct TeacherFreeObjective<L> {
     pub weight: WeightSchedule,
 }
 
-impl<L: Module + ModuleDisplay> ModuleDisplay for TeacherFreeObjective<L> {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
-
-impl<L: TeacherFreeLoss> TeacherFreeObjective<L> {
-    /// That loss with that weight, under the name of the loss.
-    pub fn new(loss: L, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: loss.name().to_string(),
-            loss,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-}
+named_term!(TeacherFreeObjective<TeacherFreeLoss>);
 
 impl<L: TeacherFreeLoss, T> Objective<Knowledge, T> for TeacherFreeObjective<L> {
     fn wanted(&self) -> Wanted {
