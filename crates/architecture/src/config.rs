@@ -361,6 +361,28 @@ mod tests {
     }
 
     #[test]
+    fn classifiers_and_normalizations_are_found_behind_their_taps() {
+        for name in ["mlp-4", "convnet-4-8", "resnet8", "wrn-10-1"] {
+            let config = NetworkConfig::by_name(name).unwrap();
+            let network = config.init([1, 8, 8], 3, &Device::default()).unwrap();
+            let taps = known_taps(&network);
+
+            let classifier = network.classifier().unwrap();
+            let last = taps.iter().last().unwrap();
+            let [features, classes] = classifier.weight.dims();
+            assert_eq!((features, classes), (last.1.shape()[1], 3), "{name}");
+            for (tap, map) in taps.iter().filter(|(tap, _)| tap.ends_with(".pre")) {
+                let found = network.normalization(tap);
+                assert_eq!(found.is_some(), name != "mlp-4", "{name} {tap}");
+                if let Some(norm) = found {
+                    assert_eq!(norm.gamma.dims(), [map.shape()[1]], "{name} {tap}");
+                }
+            }
+            assert!(network.normalization("pool").is_none());
+        }
+    }
+
+    #[test]
     fn all_parameters_are_drawn_at_once() {
         struct AllDrawn;
         impl ModuleVisitor for AllDrawn {

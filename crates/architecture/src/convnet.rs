@@ -169,6 +169,16 @@ impl Network for ConvNet {
         let [channels, height, width] = self.input;
         Tensor::zeros([samples, channels, height, width], device)
     }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.fc.clone())
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        let number = tap.strip_prefix("layer")?.strip_suffix(".pre")?;
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        Some(self.layer.get(index)?.bn.clone())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod adapter;
 mod catalogue;
 mod config;
 mod convnet;
@@ -14,6 +15,7 @@ mod wide_resnet;
 #[cfg(test)]
 mod zoo;
 
+pub use adapter::*;
 pub use catalogue::*;
 pub use config::*;
 pub use convnet::*;

@@ -134,6 +134,10 @@ impl Network for Mlp {
         let [channels, height, width] = self.input;
         Tensor::zeros([samples, channels, height, width], device)
     }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.output.clone())
+    }
 }
 
 #[cfg(test)]

@@ -180,6 +180,20 @@ impl Network for ResNet {
         let [channels, height, width] = self.input;
         Tensor::zeros([samples, channels, height, width], device)
     }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.fc.clone())
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        let stage = match tap {
+            "layer1.pre" => &self.layer1,
+            "layer2.pre" => &self.layer2,
+            "layer3.pre" => &self.layer3,
+            _ => return None,
+        };
+        stage.last().map(|block| block.bn2.clone())
+    }
 }
 
 /// A block of a [`ResNet`]: two 3×3 convolutions, whose result is added to the input.

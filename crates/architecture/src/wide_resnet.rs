@@ -180,6 +180,20 @@ impl Network for WideResNet {
         let [channels, height, width] = self.input;
         Tensor::zeros([samples, channels, height, width], device)
     }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.fc.clone())
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        let first = |stage: &WideStage| stage.layer.first().map(|block| block.bn1.clone());
+        match tap {
+            "layer1.pre" => first(&self.block2),
+            "layer2.pre" => first(&self.block3),
+            "layer3.pre" => Some(self.bn1.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// A stage of a [`WideResNet`].

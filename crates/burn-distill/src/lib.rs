@@ -8,6 +8,10 @@ pub use burn_distill_core as core;
 #[doc(inline)]
 pub use burn_distill_data as data;
 #[doc(inline)]
+pub use burn_distill_feature as feature;
+#[doc(inline)]
+pub use burn_distill_relation as relation;
+#[doc(inline)]
 pub use burn_distill_response as response;
 #[doc(inline)]
 pub use burn_distill_strategy as strategy;
@@ -15,9 +19,9 @@ pub use burn_distill_strategy as strategy;
 /// What most programs need.
 pub mod prelude {
     pub use crate::core::{
-        Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge, Network,
-        NoTeacher, Objective, Response, Tap, TapRecorder, TapSelection, Taps, Targets, Teacher,
-        Terms, Wanted, WeightSchedule,
+        Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
+        LayersObjective, Network, NoTeacher, Objective, Pair, PairObjective, Response, Tap,
+        TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
     };
     pub use crate::response::{
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,

@@ -1,7 +1,9 @@
+use crate::{Input, Network, Response, TapRecorder};
 use burn::module::{
     Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
     ModuleVisitor,
 };
+use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
 use std::fmt;
 
@@ -65,6 +67,27 @@ impl<M: Module> Module for Frozen<M> {
     }
 }
 
+/// A student that does not learn, while what is trained beside it does.
+impl<N: Network> Network for Frozen<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        self.0.forward_tapped(input.without_autodiff(), taps)
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.0.example(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        self.0.classifier()
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.0.normalization(tap)
+    }
+}
+
 impl<M: ModuleDisplay> ModuleDisplayDefault for Frozen<M> {
     fn content(&self, content: Content) -> Option<Content> {
         content.add("frozen", &self.0).optional()
@@ -83,7 +106,7 @@ impl<M: ModuleDisplay> fmt::Display for Frozen<M> {
 mod tests {
     use super::*;
     use crate::{parameter_count, tensors};
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use burn::nn::{BatchNormConfig, LinearConfig};
     use burn::tensor::{Distribution, Tensor};
 
     #[derive(Module, Debug)]

@@ -1,5 +1,6 @@
 use crate::{Knowledge, Response, TapRecorder, TapSelection, Taps};
 use burn::module::{Module, ModuleDisplay};
+use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use std::fmt::Debug;
 
@@ -107,6 +108,22 @@ pub trait Network: Module + ModuleDisplay + 'static {
 
     /// An input of zeros with as many samples, for dry runs: shapes are found, not declared.
     fn example(&self, samples: usize, device: &Device) -> Self::Input;
+
+    /// The last layer, from the features of the tap `pool` to the logits, if the network ends in
+    /// one. It shares its parameters with the network.
+    ///
+    /// What students borrow from a teacher, and what normalizes features in front of it.
+    fn classifier(&self) -> Option<Linear> {
+        None
+    }
+
+    /// The batch normalization whose output the tap of that name is, if it is one's. For a sum, that
+    /// of the residual branch.
+    ///
+    /// Its statistics tell how the features are distributed before an activation.
+    fn normalization(&self, _tap: &str) -> Option<BatchNorm> {
+        None
+    }
 
     /// The forward pass, for its response alone.
     fn forward(&self, input: Self::Input) -> Response {

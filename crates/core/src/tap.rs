@@ -1,4 +1,4 @@
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{Bool, Shape, Tensor};
 use std::collections::BTreeSet;
 
 /// A named intermediate result of a network.
@@ -13,6 +13,8 @@ pub enum Tap {
     /// Attention weights or scores, which are no map: they are never pooled.
     /// Shape: `[batch_size, heads, queries, keys]`.
     Attention(Tensor<4>),
+    /// Which tokens count, of a network whose response does not tell. Shape: `[batch_size, length]`.
+    Mask(Tensor<2, Bool>),
 }
 
 impl Tap {
@@ -22,17 +24,88 @@ impl Tap {
             Self::Vector(vector) => vector.shape(),
             Self::Sequence(sequence) => sequence.shape(),
             Self::Map(map) | Self::Attention(map) => map.shape(),
+            Self::Mask(mask) => mask.shape(),
         }
     }
 
-    /// The kind as a word: `vector`, `sequence`, `map` or `attention`.
+    /// The kind as a word: `vector`, `sequence`, `map`, `attention` or `mask`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Vector(_) => "vector",
             Self::Sequence(_) => "sequence",
             Self::Map(_) => "map",
             Self::Attention(_) => "attention",
+            Self::Mask(_) => "mask",
         }
+    }
+
+    /// The features as a map: a vector is a map of one pixel, a sequence one of a single column.
+    ///
+    /// # Shapes
+    ///
+    /// - vector: `[batch_size, features]`, as `[batch_size, features, 1, 1]`
+    /// - sequence: `[batch_size, length, features]`, as `[batch_size, features, length, 1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is attention or a mask, which are no features.
+    pub fn into_map(self) -> Tensor<4> {
+        match self {
+            Self::Vector(vector) => vector.unsqueeze_dims(&[2, 3]),
+            Self::Sequence(sequence) => sequence.swap_dims(1, 2).unsqueeze_dim(3),
+            Self::Map(map) => map,
+            other => other.is_no("a map of features"),
+        }
+    }
+
+    /// One vector per sample: a map or a sequence is flattened.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch_size, features]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is attention or a mask, which are no features.
+    pub fn into_vectors(self) -> Tensor<2> {
+        match self {
+            Self::Vector(vector) => vector,
+            Self::Sequence(sequence) => sequence.flatten(1, 2),
+            Self::Map(map) => map.flatten(1, 3),
+            other => other.is_no("features"),
+        }
+    }
+
+    /// The sequence. Shape: `[batch_size, length, features]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is none.
+    pub fn into_sequence(self) -> Tensor<3> {
+        match self {
+            Self::Sequence(sequence) => sequence,
+            other => other.is_no("a sequence"),
+        }
+    }
+
+    /// The attention. Shape: `[batch_size, heads, queries, keys]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is none.
+    pub fn into_attention(self) -> Tensor<4> {
+        match self {
+            Self::Attention(attention) => attention,
+            other => other.is_no("attention"),
+        }
+    }
+
+    fn is_no(&self, wanted: &str) -> ! {
+        panic!(
+            "A tap of kind {} with shape {:?} is not {wanted}.",
+            self.kind(),
+            self.shape().as_slice()
+        )
     }
 
     /// The same values as constants, off the autodiff graph.
@@ -42,6 +115,7 @@ impl Tap {
             Self::Sequence(sequence) => Self::Sequence(sequence.without_autodiff()),
             Self::Map(map) => Self::Map(map.without_autodiff()),
             Self::Attention(weights) => Self::Attention(weights.without_autodiff()),
+            Self::Mask(mask) => Self::Mask(mask),
         }
     }
 }
@@ -114,6 +188,17 @@ impl Taps {
             }
             None => Err(UnknownTap::new(name, &self.offered).into()),
         }
+    }
+
+    /// The tap of that name, which an objective has asked for.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is not there, with what [`get`](Self::get) says.
+    pub fn take(&self, name: &str) -> Tap {
+        self.get(name)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .clone()
     }
 
     /// Every kept tap with its name, in the order of the forward pass.
@@ -277,6 +362,34 @@ mod tests {
         assert_eq!(names, ["layer1", "pool"]);
         assert!(record(TapSelection::None).unwrap().is_empty());
         assert_eq!(record(TapSelection::All).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn features_of_any_kind_are_maps_and_vectors() {
+        let device = Device::default();
+        let taps = [
+            (vector(), [2, 3, 1, 1], [2, 3]),
+            (
+                Tap::Sequence(Tensor::zeros([2, 5, 3], &device)),
+                [2, 3, 5, 1],
+                [2, 15],
+            ),
+            (
+                Tap::Map(Tensor::zeros([2, 3, 4, 5], &device)),
+                [2, 3, 4, 5],
+                [2, 60],
+            ),
+        ];
+        for (tap, map, vectors) in taps {
+            assert_eq!(tap.clone().into_map().dims(), map);
+            assert_eq!(tap.into_vectors().dims(), vectors);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "A tap of kind attention with shape [2, 1, 3, 3] is not a map")]
+    fn attention_is_no_map() {
+        Tap::Attention(Tensor::zeros([2, 1, 3, 3], &Device::default())).into_map();
     }
 
     #[test]

@@ -9,5 +9,6 @@ mod result;
 
 pub use data::Data;
 pub use folder::RunFolder;
+pub use network::ImageNetwork;
 pub use repetition::{Experiment, Progress};
 pub use result::{ExperimentResult, RunInfo};

@@ -19,13 +19,18 @@ pub fn build(
     seed: u64,
     device: &Device,
 ) -> Result<ImageNetwork> {
+    let network = seeded(seed, || model.init(input, classes, &Device::flex()))?;
+    Ok(network.to_device(device))
+}
+
+/// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
+/// seed, so all draw on this one.
+pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
     // The generator is one for the whole program: nobody else may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    // Every backend draws other numbers from a seed, so all draw on this one.
-    let cpu = Device::flex();
-    cpu.seed(seed);
-    Ok(model.init(input, classes, &cpu)?.to_device(device))
+    Device::flex().seed(seed);
+    draw()
 }
 
 /// Save the weights of a network, beside their place and then renamed.

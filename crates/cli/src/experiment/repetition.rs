@@ -2,7 +2,7 @@ use super::data::Data;
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
-use crate::recipe::{Loss, Recipe, TrainingRecipe};
+use crate::recipe::{Loss, Recipe, Scene, TrainingRecipe};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -161,8 +161,7 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let recipe = &self.recipe.student;
         let network = self.build(&recipe.model, seed)?;
-        let losses = self.recipe.losses.iter().map(Loss::new);
-        let losses = losses.collect::<Result<Vec<_>>>()?;
+        let losses = self.losses(seed, &network, &teacher.network)?;
 
         let mut figures = vec![
             Figure::Loss,
@@ -188,6 +187,28 @@ impl Experiment<'_> {
             ),
             student: |distiller| distiller.student,
             renderer,
+        })
+    }
+
+    /// The terms of the loss between these networks, with what they have to learn.
+    fn losses(
+        &self,
+        seed: u64,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<Vec<Loss>> {
+        // Copies of their own: to move a network takes its running statistics along.
+        let on_cpu = |network: &ImageNetwork| network.valid().to_device(&Device::flex());
+        let scene = Scene::new(
+            on_cpu(student),
+            on_cpu(teacher),
+            self.recipe.student.training.batch_size,
+            self.data.sizes()[0],
+        );
+        // Away from the seeds of networks.
+        network::seeded(seed.wrapping_add(2 << 32), || {
+            let losses = self.recipe.losses.iter();
+            losses.map(|table| Loss::new(table, &scene)).collect()
         })
     }
 

@@ -1,5 +1,7 @@
-use super::{Loss, Recipe, overrides};
+use super::{Loss, Recipe, Scene, overrides};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use burn::tensor::Device;
+use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::nearest;
 use std::collections::HashSet;
 use std::fs;
@@ -91,9 +93,11 @@ fn check(recipe: &Recipe) -> Result<()> {
         !recipe.losses.is_empty(),
         "`loss` is empty: give at least one [[loss]]"
     );
+    let scene = scene(recipe)?;
     let mut names = HashSet::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let loss = Loss::new(table).with_context(|| format!("[[loss]] number {}", index + 1))?;
+        let loss =
+            Loss::new(table, &scene).with_context(|| format!("[[loss]] number {}", index + 1))?;
         if !names.insert(loss.name.clone()) {
             bail!(
                 "two losses are named `{}`: give one of them a `name`",
@@ -102,6 +106,16 @@ fn check(recipe: &Recipe) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The two networks, untrained: enough to see whether the losses fit between them.
+fn scene(recipe: &Recipe) -> Result<Scene> {
+    let data = recipe.data.name.info();
+    let build = |model: &NetworkConfig| model.init(data.shape, data.classes.len(), &Device::flex());
+    let student = build(&recipe.student.model).context("student.model")?;
+    let teacher = build(&recipe.teacher.model).context("teacher.model")?;
+    let batch_size = recipe.student.training.batch_size;
+    Ok(Scene::new(student, teacher, batch_size, data.images[0]))
 }
 
 /// The error of the parser, with the nearest name if it is about an unknown one.
@@ -230,12 +244,20 @@ mod tests {
 
     #[test]
     fn the_recipes_of_the_examples_are_valid() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes");
+        let mut folders =
+            vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes")];
         let mut found = 0;
-        for entry in fs::read_dir(folder).unwrap() {
-            read(&entry.unwrap().path(), &[]).unwrap();
-            found += 1;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    read(&path, &[]).unwrap();
+                    found += 1;
+                }
+            }
         }
-        assert!(found >= 4);
+        assert!(found >= 5);
     }
 }

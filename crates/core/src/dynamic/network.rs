@@ -1,5 +1,6 @@
 use super::erased::{Dynamic, ErasedModule, Slot};
 use crate::{Input, Network, Response, TapRecorder};
+use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
 
 /// A network of a type known at run time only, for inputs of type `I`.
@@ -13,6 +14,10 @@ pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
     fn forward_tapped_erased(&self, input: I, taps: &mut TapRecorder) -> Response;
     /// [`Network::example`]
     fn example_erased(&self, samples: usize, device: &Device) -> I;
+    /// [`Network::classifier`]
+    fn classifier_erased(&self) -> Option<Linear>;
+    /// [`Network::normalization`]
+    fn normalization_erased(&self, tap: &str) -> Option<BatchNorm>;
     /// `Clone`
     fn clone_erased(&self) -> Box<dyn ErasedNetwork<I>>;
 }
@@ -24,6 +29,14 @@ impl<N: Network> ErasedNetwork<N::Input> for Slot<N> {
 
     fn example_erased(&self, samples: usize, device: &Device) -> N::Input {
         self.module().example(samples, device)
+    }
+
+    fn classifier_erased(&self) -> Option<Linear> {
+        self.module().classifier()
+    }
+
+    fn normalization_erased(&self, tap: &str) -> Option<BatchNorm> {
+        self.module().normalization(tap)
     }
 
     fn clone_erased(&self) -> Box<dyn ErasedNetwork<N::Input>> {
@@ -53,6 +66,14 @@ impl<I: Input> Network for DynNetwork<I> {
 
     fn example(&self, samples: usize, device: &Device) -> I {
         self.0.example_erased(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        self.0.classifier_erased()
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.0.normalization_erased(tap)
     }
 }
 

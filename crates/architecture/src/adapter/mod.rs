@@ -1,0 +1,3 @@
+mod spatial;
+
+pub use spatial::*;

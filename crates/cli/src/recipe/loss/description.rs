@@ -1,0 +1,93 @@
+use super::catch::catch;
+use super::{Loss, Scene};
+use crate::recipe::configure::{configure, unknown};
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{DynObjective, Hard, Objective, WeightSchedule, initialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// What a table says besides the kind.
+pub struct Description<'a> {
+    /// The keys that are left: those of the configuration.
+    pub table: Table,
+    /// The networks that the loss is between.
+    pub scene: &'a Scene,
+    name: Option<String>,
+    weight: Option<WeightSchedule>,
+}
+
+impl<'a> Description<'a> {
+    /// Take apart what every loss may say.
+    pub fn new(mut table: Table, scene: &'a Scene) -> Result<Self> {
+        let weight = match table.remove("weight") {
+            Some(weight) => Some(weight.try_into().context(
+                "`weight` is a number or a schedule, \
+                 such as { kind = \"linear\", from = 0.0, to = 1.0, epochs = 20 }",
+            )?),
+            None => None,
+        };
+        let name = match table.remove("name") {
+            Some(Value::String(name)) => Some(name),
+            Some(other) => bail!("`name` is a string, not {}", other.type_str()),
+            None => None,
+        };
+        if let Some(temperature) = table.get("temperature") {
+            let degrees = temperature
+                .as_float()
+                .or(temperature.as_integer().map(|t| t as f64));
+            ensure!(
+                degrees.is_none_or(|t| t > 0.0 && t.is_finite()),
+                "`temperature` should be above 0, but is {temperature}"
+            );
+        }
+        Ok(Self {
+            table,
+            scene,
+            name,
+            weight,
+        })
+    }
+
+    /// The term of the targets.
+    pub fn hard(self) -> Result<Loss> {
+        ensure!(
+            self.name.is_none(),
+            "the term of the targets has no other name"
+        );
+        if let Some(key) = self.table.keys().next() {
+            return Err(unknown(key, ["kind", "weight"].into_iter()));
+        }
+        self.named(Hard::TERM, 1.0, |_, weight| Hard::new(weight))
+    }
+
+    /// What the rest of the table makes of a configuration.
+    pub fn configure<C: Serialize + DeserializeOwned>(&self, default: C) -> Result<C> {
+        configure(&default, &self.table)
+    }
+
+    /// What the rest of the table makes of a configuration, built.
+    pub fn init<C, L>(&self, default: C, init: impl FnOnce(&C) -> L) -> Result<L>
+    where
+        C: Serialize + DeserializeOwned,
+    {
+        let config = self.configure(default)?;
+        catch(|| init(&config))
+    }
+
+    /// The objective under the name and with the weight that the table gives it, or else its own.
+    pub fn named<O: Objective>(
+        self,
+        name: &str,
+        weight: f64,
+        objective: impl FnOnce(String, WeightSchedule) -> O,
+    ) -> Result<Loss> {
+        let name = self.name.unwrap_or_else(|| name.into());
+        let weight = self.weight.unwrap_or(weight.into());
+        let objective = catch(|| initialize(objective(name.clone(), weight)))?;
+        Ok(Loss {
+            name,
+            objective: DynObjective::new(objective),
+        })
+    }
+}

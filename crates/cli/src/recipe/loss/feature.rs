@@ -1,0 +1,45 @@
+use super::description::Description;
+use super::layers::Layers;
+use super::{Loss, not_built};
+use anyhow::Result;
+use burn_distill::core::{Pair, PairObjective, TapLoss};
+use burn_distill::feature::AttentionTransferLossConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A loss on features.
+pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
+    match kind {
+        "attention-transfer" => loss.pairs_of(
+            Layers::Stages,
+            1000.0,
+            AttentionTransferLossConfig::new(),
+            |c| c.init(),
+        ),
+        _ => not_built(kind),
+    }
+}
+
+impl Description<'_> {
+    /// One loss without parameters between each pair of taps.
+    pub fn pairs_of<C, L>(
+        mut self,
+        layers: Layers,
+        weight: f64,
+        default: C,
+        init: impl FnOnce(&C) -> L,
+    ) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: TapLoss,
+    {
+        let pairs = self.pairs(layers)?;
+        let loss = self.init(default, init)?;
+        self.named(loss.name(), weight, |name, weight| {
+            let pairs = pairs
+                .into_iter()
+                .map(|(student, teacher)| Pair::new(student, teacher, loss.clone()));
+            PairObjective::new(pairs, weight).with_name(name)
+        })
+    }
+}

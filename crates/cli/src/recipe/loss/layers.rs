@@ -1,0 +1,122 @@
+use super::description::Description;
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{Tap, Taps};
+use toml::Value;
+
+/// Which taps a loss compares where the recipe names none.
+#[derive(Clone, Copy, Debug)]
+pub enum Layers {
+    /// The output of every stage: the maps, else the vectors, else the sequences of hidden layers.
+    Stages,
+    /// The output of the last stage.
+    LastStage,
+    /// The output of the middle stage, where hints are given.
+    MiddleStage,
+    /// Every stage before its last activation.
+    BeforeActivation,
+    /// Every stage, then the pooled features.
+    StagesAndPool,
+    /// The features that the classifier sees.
+    Pooled,
+}
+
+impl Description<'_> {
+    /// The pairs of taps that a loss compares one with one: `student` and `teacher` name them, as a
+    /// string or as lists of one length.
+    pub fn pairs(&mut self, default: Layers) -> Result<Vec<(String, String)>> {
+        let (student, teacher) = self.layers(default)?;
+        if student.len() == teacher.len() {
+            return Ok(student.into_iter().zip(teacher).collect());
+        }
+        bail!(
+            "the student has {} of these taps and the teacher {}: say which belong together, \
+             as in student = [\"{}\"], teacher = [\"{}\"]",
+            student.len(),
+            teacher.len(),
+            student[0],
+            teacher[0]
+        )
+    }
+
+    /// The taps of the student and of the teacher that a loss compares, not necessarily as many.
+    pub fn layers(&mut self, default: Layers) -> Result<(Vec<String>, Vec<String>)> {
+        let scene = self.scene;
+        let student = self.names("student", &scene.student_taps, default)?;
+        let teacher = self.names("teacher", &scene.teacher_taps, default)?;
+        Ok((student, teacher))
+    }
+
+    /// The tap that one of the two sides names, of a loss that looks at one alone.
+    pub fn names(&mut self, side: &str, taps: &Taps, default: Layers) -> Result<Vec<String>> {
+        let names = match self.table.remove(side) {
+            None => default.of(taps),
+            Some(Value::String(name)) => vec![name],
+            Some(Value::Array(names)) => names
+                .into_iter()
+                .map(|name| name.try_into().context("a tap has a name"))
+                .collect::<Result<_>>()
+                .with_context(|| format!("`{side}`"))?,
+            Some(other) => bail!("`{side}` names taps, so it is no {}", other.type_str()),
+        };
+        ensure!(
+            !names.is_empty(),
+            "`{side}` should name a tap: this network has {}",
+            taps.iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        for name in &names {
+            taps.get(name).with_context(|| format!("`{side}`"))?;
+        }
+        Ok(names)
+    }
+}
+
+impl Layers {
+    fn of(self, taps: &Taps) -> Vec<String> {
+        let named = |keep: &dyn Fn(&str, &Tap) -> bool| -> Vec<String> {
+            let kept = taps.iter().filter(|(name, tap)| keep(name, tap));
+            kept.map(|(name, _)| name.to_string()).collect()
+        };
+        let is_pre = |name: &str| name.ends_with(".pre");
+        let outputs = || {
+            let kinds: [fn(&Tap) -> bool; 3] = [
+                |tap| matches!(tap, Tap::Map(_)),
+                |tap| matches!(tap, Tap::Sequence(_)),
+                |tap| matches!(tap, Tap::Vector(_)),
+            ];
+            let numbered = |name: &str| name.starts_with("layer") || name.starts_with("hidden");
+            kinds
+                .iter()
+                .map(|kind| named(&|name, tap| kind(tap) && numbered(name) && !is_pre(name)))
+                .find(|names| !names.is_empty())
+                .unwrap_or_default()
+        };
+        let pool = || {
+            let pool = named(&|name, _| name == "pool");
+            match pool.is_empty() {
+                true => outputs().pop().into_iter().collect(),
+                false => pool,
+            }
+        };
+        match self {
+            Self::Stages => outputs(),
+            Self::LastStage => outputs().pop().into_iter().collect(),
+            Self::MiddleStage => {
+                let mut stages = outputs();
+                match stages.len() {
+                    0 => stages,
+                    count => vec![stages.swap_remove(count / 2)],
+                }
+            }
+            Self::BeforeActivation => named(&|name, _| is_pre(name)),
+            Self::StagesAndPool => {
+                let mut names = outputs();
+                names.extend(pool());
+                names
+            }
+            Self::Pooled => pool(),
+        }
+    }
+}

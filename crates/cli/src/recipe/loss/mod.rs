@@ -1,0 +1,168 @@
+mod catch;
+mod description;
+mod feature;
+mod layers;
+mod relation;
+mod response;
+mod scene;
+
+use super::configure::unknown;
+use anyhow::{Context, Result, bail};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard};
+use description::Description;
+use toml::{Table, Value};
+
+pub use scene::Scene;
+
+/// One term of the loss of a recipe.
+#[derive(Clone)]
+pub struct Loss {
+    /// The name of the term.
+    pub name: String,
+    /// What computes it, on the CPU.
+    pub objective: DynObjective,
+}
+
+/// Every loss that a recipe may name.
+pub fn catalogue() -> impl Iterator<Item = &'static CatalogueEntry> {
+    [&Hard::CATALOGUE]
+        .into_iter()
+        .chain(burn_distill::response::catalogue())
+        .chain(burn_distill::feature::catalogue())
+        .chain(burn_distill::relation::catalogue())
+}
+
+impl Loss {
+    /// The term that a `[[loss]]` table describes: its kind, its name and weight, and the fields of
+    /// the configuration of that kind. What it has to learn is sized for the two networks.
+    pub fn new(table: &Table, scene: &Scene) -> Result<Self> {
+        let mut table = table.clone();
+        let Some(Value::String(kind)) = table.remove("kind") else {
+            let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
+            bail!("`kind` is missing; it is one of {}", kinds.join(", "));
+        };
+        let Some(entry) = catalogue().find(|loss| loss.is_called(&kind)) else {
+            return Err(unknown(&kind, catalogue().map(|loss| loss.name)))
+                .context("no loss of this kind");
+        };
+        Description::new(table, scene)
+            .and_then(|description| Self::of_kind(entry, description))
+            .with_context(|| format!("in the loss `{kind}`"))
+    }
+
+    fn of_kind(entry: &CatalogueEntry, loss: Description<'_>) -> Result<Self> {
+        match (entry.name, entry.kind) {
+            (Hard::TERM, _) => loss.hard(),
+            (name, "feature") => feature::build(name, loss),
+            (name, "relation") => relation::build(name, loss),
+            (name, _) => response::build(name, loss),
+        }
+    }
+}
+
+/// A gap in the program, not in the recipe.
+fn not_built<T>(name: &str) -> Result<T> {
+    bail!("the kind `{name}` is in the catalogue but cannot be built")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    fn loss(text: &str) -> Result<Loss> {
+        Loss::new(&text.parse().unwrap(), &Scene::example())
+    }
+
+    fn error(text: &str) -> String {
+        format!("{:#}", loss(text).err().unwrap())
+    }
+
+    #[test]
+    fn every_loss_of_the_catalogue_can_be_built_by_each_of_its_names() {
+        for entry in catalogue() {
+            for name in [&[entry.name], entry.aliases].concat() {
+                assert_eq!(loss(&format!("kind = '{name}'")).unwrap().name, entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_term_may_have_a_name_of_its_own() {
+        let named = loss("kind = 'kd'\nname = 'warm'\ntemperature = 8").unwrap();
+
+        assert_eq!(named.name, "warm");
+        assert!(
+            named.objective.to_string().contains("temperature: 8"),
+            "{}",
+            named.objective
+        );
+    }
+
+    #[test]
+    fn any_loss_of_logits_may_be_standardized() {
+        let loss = loss("kind = 'kd'\nstandardize = true\ntemperature = 2").unwrap();
+
+        assert_eq!(loss.name, "soft-target");
+        let objective = loss.objective.to_string();
+        assert!(
+            objective.contains("Standardized {loss: SoftTargetLoss {temperature: 2}"),
+            "{objective}"
+        );
+        assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
+        assert!(error("kind = 'dist'\nstandardize = true").contains("unknown key `standardize`"));
+    }
+
+    #[test]
+    fn a_loss_that_needs_labels_warms_up() {
+        let warm_up = "{ kind = 'linear', from = 0, to = 1, epochs = 20 }";
+        let decoupled = loss(&format!("kind = 'dkd'\nbeta = 2.0\nweight = {warm_up}")).unwrap();
+
+        let text = decoupled.objective.to_string();
+        assert!(text.contains("beta: 2"), "{text}");
+        assert!(text.contains("epochs: 20"), "{text}");
+    }
+
+    #[test]
+    fn errors_say_what_to_write_instead() {
+        assert!(error("weight = 1").contains("`kind` is missing; it is one of hard, soft-target"));
+        assert!(error("kind = 'soft-targt'").contains("did you mean `soft-target`?"));
+        assert!(error("kind = 'kd'\ntemperatur = 2").contains("did you mean `temperature`?"));
+        assert!(error("kind = 'kd'\ntemperature = 0").contains("should be above 0, but is 0"));
+        assert!(error("kind = 'kd'\nweight = 'much'").contains("`weight` is a number or"));
+        assert!(error("kind = 'hard'\ntemperature = 2").contains("unknown key `temperature`"));
+    }
+
+    #[test]
+    fn the_snippets_of_the_book_are_valid() {
+        let pages = ["response", "feature", "relation"]
+            .into_iter()
+            .flat_map(|kind| {
+                let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src");
+                fs::read_dir(Path::new(root).join(kind)).unwrap()
+            });
+        let mut described = BTreeSet::new();
+        for page in pages {
+            let page = page.unwrap().path();
+            let text = fs::read_to_string(&page).unwrap();
+            for snippet in text.split("```toml\n").skip(1) {
+                let snippet = snippet.split("```").next().unwrap();
+                let tables: Table = snippet.parse().unwrap();
+                let losses = tables.get("loss").and_then(Value::as_array);
+                for table in losses.into_iter().flatten() {
+                    let table = table.as_table().unwrap();
+                    if let Err(error) = Loss::new(table, &Scene::example()) {
+                        panic!("{}: {error:#}", page.display());
+                    }
+                    described.insert(table["kind"].as_str().unwrap().to_string());
+                }
+            }
+        }
+        for loss in catalogue().filter(|loss| loss.name != Hard::TERM) {
+            let found = described.iter().any(|kind| loss.is_called(kind));
+            assert!(found, "the book has no snippet for `{}`", loss.name);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use super::description::Description;
+use super::{Loss, not_built};
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use burn_distill::response::{
+    BatchLogitLoss, BatchObjective, DecoupledLossConfig, DistLossConfig, HeatMapLossConfig,
+    HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
+    LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
+    LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+    ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
+    SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
+    TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Value;
+
+/// A loss on responses.
+pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
+    match kind {
+        "soft-target" => loss.response(SoftTargetLossConfig::new(), |c| c.init()),
+        "logit-matching" => loss.response(LogitMatchingLossConfig::new(), |c| c.init()),
+        "soft-cross-entropy" => loss.response(SoftCrossEntropyLossConfig::new(), |c| c.init()),
+        "reverse-kl" => loss.response(ReverseKlLossConfig::new(), |c| c.init()),
+        "jensen-shannon" => loss.response(JensenShannonLossConfig::new(), |c| c.init()),
+        "total-variation" => loss.response(TotalVariationLossConfig::new(), |c| c.init()),
+        "skew-kl" => loss.response(SkewKlLossConfig::new(), |c| c.init()),
+        "dist" => loss.batch(DistLossConfig::new(), |c| c.init()),
+        "multi-level" => loss.batch(MultiLevelLossConfig::new(), |c| c.init()),
+        "norm-kd" => loss.response(NormKdLossConfig::new(), |c| c.init()),
+        LearnedTemperature::TERM => loss.learned_temperature(),
+        "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
+        "normalized" => loss.labelled(NormalizedLossConfig::new(), |c| c.init()),
+        "proposal-classification" => {
+            loss.labelled(ProposalClassificationLossConfig::new(), |c| c.init())
+        }
+        "virtual-teacher" => loss.teacher_free(VirtualTeacherLossConfig::new(), |c| c.init()),
+        "label-smoothing" => loss.teacher_free(LabelSmoothingLossConfig::new(), |c| c.init()),
+        HeatMapObjective::TERM => loss.heat_map(),
+        _ => not_built(kind),
+    }
+}
+
+impl Description<'_> {
+    fn response<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: LogitLoss,
+    {
+        // What any loss of logits may be computed on, so no field of its configuration.
+        let standardize = match self.table.remove("standardize") {
+            Some(Value::Boolean(standardize)) => standardize,
+            Some(other) => bail!("`standardize` is true or false, not {other}"),
+            None => false,
+        };
+        let loss = self.init(default, init)?;
+        match standardize {
+            true => self.rows(StandardizationConfig::new().init(loss)),
+            false => self.rows(loss),
+        }
+    }
+
+    fn rows(self, loss: impl LogitLoss) -> Result<Loss> {
+        self.named(loss.name(), 1.0, |name, weight| {
+            ResponseObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn batch<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: BatchLogitLoss,
+    {
+        let loss = self.init(default, init)?;
+        self.named(loss.name(), 1.0, |name, weight| {
+            BatchObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn learned_temperature(self) -> Result<Loss> {
+        let config = self.configure(LearnedTemperatureConfig::new())?;
+        self.named(LearnedTemperature::TERM, 1.0, |name, weight| {
+            // A training moves it to where it runs.
+            config.init(weight, &Device::flex()).with_name(name)
+        })
+    }
+
+    fn labelled<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: LabelledLoss,
+    {
+        let loss = self.init(default, init)?;
+        self.named(loss.name(), 1.0, |name, weight| {
+            LabelledObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn teacher_free<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: TeacherFreeLoss,
+    {
+        let loss = self.init(default, init)?;
+        self.named(loss.name(), 1.0, |name, weight| {
+            TeacherFreeObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn heat_map(self) -> Result<Loss> {
+        let loss = self.init(HeatMapLossConfig::new(), |c| c.init())?;
+        self.named(HeatMapObjective::TERM, 1.0, |name, weight| {
+            HeatMapObjective::new(loss, weight).with_name(name)
+        })
+    }
+}

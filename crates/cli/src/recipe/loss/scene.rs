@@ -1,0 +1,53 @@
+use crate::experiment::ImageNetwork;
+use burn::tensor::Device;
+use burn_distill::core::{Taps, known_taps};
+
+/// The two networks that a loss is between, as far as it has to know them before training.
+pub struct Scene {
+    /// The network that learns.
+    pub student: ImageNetwork,
+    /// The network that teaches; untrained while a recipe is only checked.
+    pub teacher: ImageNetwork,
+    /// Every tap of the student, of two samples of zeros: their shapes are what matters.
+    pub student_taps: Taps,
+    /// Every tap of the teacher, likewise.
+    pub teacher_taps: Taps,
+    /// Samples per step.
+    pub batch_size: usize,
+    /// Samples that the student is taught on.
+    pub samples: usize,
+    /// Where what a loss has to learn is built. A training moves it to where it runs.
+    pub device: Device,
+}
+
+impl Scene {
+    /// The scene of a student and its teacher, both on the CPU.
+    pub fn new(
+        student: ImageNetwork,
+        teacher: ImageNetwork,
+        batch_size: usize,
+        samples: usize,
+    ) -> Self {
+        Self {
+            student_taps: known_taps(&student),
+            teacher_taps: known_taps(&teacher),
+            student,
+            teacher,
+            batch_size,
+            samples,
+            device: Device::flex(),
+        }
+    }
+
+    /// A small student and a larger teacher for digits.
+    #[cfg(test)]
+    pub fn example() -> Self {
+        let network = |name: &str| {
+            burn_distill::architecture::NetworkConfig::by_name(name)
+                .unwrap()
+                .init([1, 8, 8], 10, &Device::flex())
+                .unwrap()
+        };
+        Self::new(network("convnet-4-8"), network("convnet-8-16"), 4, 100)
+    }
+}

@@ -1,0 +1,3 @@
+//! The losses on features.
+
+mod attention_transfer;

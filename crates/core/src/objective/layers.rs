@@ -1,0 +1,89 @@
+use crate::{
+    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+};
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Tensor;
+
+/// A loss that compares several layers of the student with several of the teacher at once.
+///
+/// A loss between one and one is a [`TapLoss`](crate::TapLoss) instead.
+pub trait LayersLoss: Module + ModuleDisplay + 'static {
+    /// The name of its term, and its name in a recipe.
+    fn name(&self) -> &'static str;
+
+    /// The loss, reduced to one value. No gradient flows to the teacher's taps.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer taps than the loss was made for, or if it cannot compare
+    /// their kinds or shapes.
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1>;
+}
+
+/// A loss between layers of the student and layers of the teacher, as one weighted term.
+///
+/// What the loss itself has to learn trains with the student.
+#[derive(Module, Debug)]
+pub struct LayersObjective<L> {
+    /// What compares the layers.
+    pub loss: L,
+    /// The names of the student's taps, in the order that the loss takes them.
+    pub student: Vec<String>,
+    /// The names of the teacher's taps, in the order that the loss takes them.
+    pub teacher: Vec<String>,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl<L: LayersLoss> LayersObjective<L> {
+    /// That loss between these taps with that weight, under the name of the loss.
+    pub fn new<S: Into<String>, T: Into<String>>(
+        loss: L,
+        student: impl IntoIterator<Item = S>,
+        teacher: impl IntoIterator<Item = T>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            name: loss.name().to_string(),
+            loss,
+            student: student.into_iter().map(Into::into).collect(),
+            teacher: teacher.into_iter().map(Into::into).collect(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<L: LayersLoss> Objective for LayersObjective<L> {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named(&self.student),
+            teacher: TapSelection::named(&self.teacher),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
+            names.iter().map(|name| taps.take(name)).collect()
+        };
+        let student = take(&context.student.taps, &self.student);
+        let teacher = take(&context.teacher.taps, &self.teacher)
+            .into_iter()
+            .map(Tap::without_autodiff)
+            .collect();
+        let loss = self.loss.forward_layers(student, teacher);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}

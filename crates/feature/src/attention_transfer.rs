@@ -1,0 +1,158 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
+use burn_distill_core::{Tap, TapLoss};
+
+/// How the attention of student and teacher is compared.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionDistance {
+    /// The mean of the squared differences, as in the authors' code.
+    MeanSquare,
+    /// The mean over samples of the L2 norm of the difference, as in the paper.
+    Norm,
+}
+
+/// Configuration to create an [attention transfer loss](AttentionTransferLoss) using the
+/// [init function](AttentionTransferLossConfig::init).
+#[derive(Config, Debug)]
+pub struct AttentionTransferLossConfig {
+    /// The power of the activations. At least 1. Default: `2`.
+    #[config(default = 2)]
+    pub power: u32,
+    /// How the attention is compared. Default: `MeanSquare`, the authors' code.
+    #[config(default = "AttentionDistance::MeanSquare")]
+    pub distance: AttentionDistance,
+}
+
+impl AttentionTransferLossConfig {
+    /// Initialize an [attention transfer loss](AttentionTransferLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `power` is zero.
+    pub fn init(&self) -> AttentionTransferLoss {
+        assert!(
+            self.power > 0,
+            "Power of attention transfer must be at least 1, got 0."
+        );
+        AttentionTransferLoss {
+            power: self.power,
+            distance: self.distance,
+        }
+    }
+}
+
+/// Attention transfer: the student should be active where the teacher is, whatever the channels.
+///
+/// ```text
+/// attention(F) = normalize(flatten(mean over channels of |F|^power))
+/// MeanSquare:  L = mean over samples and pixels of (attention(student) − attention(teacher))²
+/// Norm:        L = mean over samples of ‖attention(student) − attention(teacher)‖₂
+/// ```
+///
+/// The larger map is pooled to the size of the smaller. A map of zeros has no attention: its
+/// attention is zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half
+/// precision is widened to single.
+///
+/// # Weights
+///
+/// The authors take 1000 times the sum over the three stages of a CIFAR network, beside the
+/// [cross-entropy with the labels](burn_distill_core::Hard). Since it is a mean over pixels, large
+/// maps count less.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::AttentionTransferLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[0.0, 1.0]]]], &device); // one channel
+/// let teacher = Tensor::<4>::from_data([[[[0.0, 3.0]], [[0.0, -2.0]]]], &device); // two
+///
+/// let loss = AttentionTransferLossConfig::new().init().forward(student, teacher);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// S. Zagoruyko and N. Komodakis, [Paying More Attention to Attention](
+/// https://arxiv.org/abs/1612.03928), ICLR 2017. Agrees with `at_loss` of the authors'
+/// attention-transfer and with RepDistiller; `Norm` with the `paper` mode of torchdistill.
+#[doc(alias = "AT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct AttentionTransferLoss {
+    /// The power of the activations.
+    pub power: u32,
+    /// How the attention is compared.
+    #[module(skip)]
+    pub distance: AttentionDistance,
+}
+
+impl ModuleDisplay for AttentionTransferLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("power", &self.power)
+            .add_debug_attribute("distance", &self.distance)
+            .optional()
+    }
+}
+
+impl AttentionTransferLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let batch_size = student.dims()[0];
+        assert_shape!(teacher, [batch_size, _, _, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+        let difference = self.attention(student).sub(self.attention(teacher));
+        match self.distance {
+            AttentionDistance::MeanSquare => difference.square().mean(),
+            AttentionDistance::Norm => l2_norm(difference, 1).mean(),
+        }
+    }
+
+    /// Where a map is active: one unit vector per sample. Shape: `[batch_size, height · width]`.
+    fn attention(&self, map: Tensor<4>) -> Tensor<2> {
+        let size = match self.power {
+            1 => map.abs(),
+            2 => map.square(),
+            power if power % 2 == 0 => map.powi_scalar(power as i64),
+            power => map.abs().powi_scalar(power as i64),
+        };
+        l2_normalize(size.mean_dim(1).flatten(1, 3), 1)
+    }
+}
+
+impl TapLoss for AttentionTransferLoss {
+    fn name(&self) -> &'static str {
+        "attention-transfer"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}

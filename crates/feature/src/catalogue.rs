@@ -1,0 +1,11 @@
+use burn_distill_core::CatalogueEntry;
+
+/// The losses of this crate.
+pub fn catalogue() -> &'static [CatalogueEntry] {
+    &[CatalogueEntry {
+        name: "attention-transfer",
+        kind: "feature",
+        aliases: &["at"],
+        reference: "Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017",
+    }]
+}
