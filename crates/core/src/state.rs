@@ -1,0 +1,230 @@
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+    Param, ParamId,
+};
+use burn::tensor::{Device, Int, Tensor};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a module remembers from one training step to the next: a memory bank, a queue, a constant
+/// that the first batch decides.
+///
+/// It is saved and restored with the module, and never trained: it has no autodiff, and is no
+/// parameter for [`parameter_count`](crate::parameter_count). A step, which only borrows the module,
+/// can [`set`](Self::set) it. Clones remember together; the copies that burn makes for validation
+/// ([`valid`](Module::valid)) and for other devices ([`fork`](Module::fork)) remember on their own,
+/// so that nothing but training is remembered.
+///
+/// # Example
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_core::State;
+///
+/// let seen = State::new(Tensor::<1>::zeros([1], &Device::default()));
+/// let validation = seen.valid();
+/// seen.set(seen.get().add_scalar(64.0));
+///
+/// assert_eq!(seen.get().into_scalar::<f32>(), 64.0);
+/// assert_eq!(validation.get().into_scalar::<f32>(), 0.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct State<T> {
+    id: ParamId,
+    value: Arc<Mutex<T>>,
+}
+
+/// The name under which visitors see the tensor: as with running statistics, it tells a buffer from
+/// a parameter.
+const NAME: &str = "running_value";
+
+/// A tensor that a [`State`] can hold: of floats or of integers.
+pub trait Remembered: Clone + Send {
+    /// The same values as constants, off the autodiff graph.
+    fn constant(self) -> Self;
+}
+
+impl<T: Remembered> State<T> {
+    /// Remember that at first.
+    pub fn new(value: T) -> Self {
+        Self::with_id(ParamId::new(), value.constant())
+    }
+
+    /// Remember that from now on.
+    pub fn set(&self, value: T) {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = value.constant();
+    }
+
+    fn with_id(id: ParamId, value: T) -> Self {
+        Self {
+            id,
+            value: Arc::new(Mutex::new(value)),
+        }
+    }
+
+    /// What is remembered.
+    pub fn get(&self) -> T {
+        // The value is whole between two calls, also if a thread panicked in one.
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        value.clone()
+    }
+}
+
+macro_rules! state_of_tensor {
+    ($kind:ty, $visit:ident, $map:ident) => {
+        impl<const D: usize> Remembered for Tensor<D, $kind> {
+            fn constant(self) -> Self {
+                self.without_autodiff()
+            }
+        }
+
+        impl<const D: usize> Module for State<Tensor<D, $kind>> {
+            fn collect_devices(&self, mut devices: Devices) -> Devices {
+                let device = self.get().device();
+                if !devices.contains(&device) {
+                    devices.push(device);
+                }
+                devices
+            }
+
+            fn fork(self, device: &Device) -> Self {
+                self.to_device(device)
+            }
+
+            fn to_device(self, device: &Device) -> Self {
+                let device = device.clone().without_autodiff();
+                Self::with_id(self.id, self.get().to_device(&device))
+            }
+
+            fn train(self) -> Self {
+                self
+            }
+
+            fn valid(&self) -> Self {
+                Self::with_id(self.id, self.get())
+            }
+
+            fn materialize(self) -> Self {
+                self
+            }
+
+            fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+                visitor.enter_module(NAME, "State");
+                visitor.$visit(&Param::initialized(self.id, self.get()));
+                visitor.exit_module(NAME, "State");
+            }
+
+            fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+                mapper.enter_module(NAME, "State");
+                let mapped = mapper.$map(Param::initialized(self.id, self.get()));
+                mapper.exit_module(NAME, "State");
+                let (id, value, _) = mapped.consume();
+                Self::with_id(id, value.without_autodiff())
+            }
+        }
+    };
+}
+
+state_of_tensor!(burn::tensor::Float, visit_float, map_float);
+state_of_tensor!(Int, visit_int, map_int);
+
+impl<T> ModuleDisplayDefault for State<T> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.add_formatted(&"State".to_string()).optional()
+    }
+}
+
+impl<T> ModuleDisplay for State<T> {}
+
+impl<T> fmt::Display for State<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("State")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parameter_count, tensors};
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::{GradientsParams, SgdConfig};
+    use burn::tensor::Distribution;
+
+    #[derive(Module, Debug)]
+    struct Memory {
+        linear: Linear,
+        bank: State<Tensor<2>>,
+        counts: State<Tensor<1, Int>>,
+    }
+
+    impl Memory {
+        fn new(device: &Device) -> Self {
+            Self {
+                linear: LinearConfig::new(3, 2).init(device),
+                bank: State::new(Tensor::zeros([2, 2], device)),
+                counts: State::new(Tensor::zeros([2], device)),
+            }
+        }
+
+        fn remember(&self, value: f32) {
+            self.bank.set(self.bank.get().full_like(value));
+            self.counts.set(self.counts.get().add_scalar(1));
+        }
+    }
+
+    fn first(memory: &Memory) -> (f32, i32) {
+        (
+            memory.bank.get().slice([0..1, 0..1]).into_scalar(),
+            memory.counts.get().slice([0..1]).into_scalar(),
+        )
+    }
+
+    #[test]
+    fn it_is_saved_and_restored() {
+        let device = Device::default().autodiff();
+        let memory = Memory::new(&device);
+        memory.remember(3.0);
+
+        let other = Memory::new(&device).load_record(memory.clone().into_record());
+
+        assert_eq!(first(&other), (3.0, 1));
+        other.remember(4.0);
+        assert_eq!(first(&memory), (3.0, 1));
+        assert_eq!(tensors(&memory).len(), 4);
+    }
+
+    #[test]
+    fn validation_and_other_devices_remember_on_their_own() {
+        let device = Device::default().autodiff();
+        let memory = Memory::new(&device);
+        let (valid, fork) = (memory.valid(), memory.clone().fork(&device));
+
+        valid.remember(1.0);
+        fork.remember(2.0);
+        assert_eq!(first(&memory), (0.0, 0));
+
+        memory.clone().remember(3.0);
+        assert_eq!(first(&memory), (3.0, 1));
+    }
+
+    #[test]
+    fn training_leaves_it_alone() {
+        let device = Device::default().autodiff();
+        let memory = Memory::new(&device);
+        memory.remember(3.0);
+        assert_eq!(parameter_count(&memory), 8);
+
+        let input = Tensor::<2>::random([4, 3], Distribution::Default, &device);
+        let loss = memory.linear.forward(input).matmul(memory.bank.get()).sum();
+        let grads = GradientsParams::from_grads(loss.backward(), &memory);
+        let before = memory.linear.weight.val().into_data();
+        let memory = SgdConfig::new().init().step(0.1, memory, grads);
+
+        assert_ne!(memory.linear.weight.val().into_data(), before);
+        assert_eq!(first(&memory), (3.0, 1));
+        assert!(!memory.bank.get().is_autodiff());
+        memory.remember(5.0);
+        assert_eq!(first(&memory), (5.0, 2));
+    }
+}
