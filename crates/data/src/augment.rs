@@ -1,5 +1,5 @@
 use crate::DataError;
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Purpose, rng};
 use serde::{Deserialize, Serialize};
 
 /// What is done to an image at random before it is normalised.
@@ -70,7 +70,7 @@ impl Augmentation {
     /// The random choices for this view.
     pub fn transform(&self, key: ViewKey) -> Transform {
         let words = [key.seed, key.id as u64, key.epoch as u64];
-        let mut rng = KeyedRng::new(Purpose::View, words, key.view as u32);
+        let mut rng = rng(Purpose::View, words, key.view as u32);
         // Drawn in any case, so that neither choice depends on whether the other is made.
         let flip = rng.coin();
         let padding = self.crop.unwrap_or(0) as isize;

@@ -1,5 +1,5 @@
 use crate::DataError;
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Purpose, rng};
 
 /// How many samples to hold out.
 ///
@@ -124,7 +124,7 @@ fn shuffled_members(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
     }
     for (class, members) in members.iter_mut().enumerate() {
         let key = [seed, class as u64, 0];
-        let order = KeyedRng::new(Purpose::Split, key, 0).permutation(members.len());
+        let order = rng(Purpose::Split, key, 0).permutation(members.len());
         *members = order.into_iter().map(|place| members[place]).collect();
     }
     members

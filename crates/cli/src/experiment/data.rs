@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use burn_distill::core::Batch;
 use burn_distill::data::{BatchLoader, DataSource, ImageDataset};
 use burn_distill::strategy::Loaders;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Samples per batch where nothing is trained.
@@ -103,6 +104,14 @@ impl Data {
     /// The number of samples with a label that the student knows.
     pub fn labels(&self, seed: u64) -> Result<usize> {
         Ok(self.labelled(&self.seen(), seed)?.len())
+    }
+
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
+        let seen = self.seen();
+        let labelled: HashSet<_> = self.labelled(&seen, seed)?.ids().iter().copied().collect();
+        let class = |id| labelled.contains(&id).then(|| seen.label(id));
+        Ok(seen.ids().iter().map(|&id| (id, class(id))).collect())
     }
 
     /// The numbers of samples to train, validate and test on, as a student sees them.

@@ -203,7 +203,7 @@ impl Experiment<'_> {
             on_cpu(student),
             on_cpu(teacher),
             self.recipe.student.training.batch_size,
-            self.data.sizes()[0],
+            self.data.known_classes(seed)?,
         );
         // Away from the seeds of networks.
         network::seeded(seed.wrapping_add(2 << 32), || {

@@ -115,7 +115,9 @@ fn scene(recipe: &Recipe) -> Result<Scene> {
     let student = build(&recipe.student.model).context("student.model")?;
     let teacher = build(&recipe.teacher.model).context("teacher.model")?;
     let batch_size = recipe.student.training.batch_size;
-    Ok(Scene::new(student, teacher, batch_size, data.images[0]))
+    // Which samples there are is known with the data: until then one of each class stands for them.
+    let samples = (0..data.classes.len()).map(|id| (id, Some(id))).collect();
+    Ok(Scene::new(student, teacher, batch_size, samples))
 }
 
 /// The error of the parser, with the nearest name if it is about an unknown one.

@@ -1,1 +1,4 @@
 //! The losses on relations.
+
+mod contrastive;
+mod relational_representation;

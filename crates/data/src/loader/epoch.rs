@@ -1,6 +1,6 @@
 use super::Plan;
 use crate::ViewKey;
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Purpose, rng};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill_core::{Batch, Clock, Targets};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct HostBatch {
 
 /// The order of so many samples in an epoch.
 pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
-    KeyedRng::new(Purpose::Order, [seed, epoch as u64, 0], 0).permutation(len)
+    rng(Purpose::Order, [seed, epoch as u64, 0], 0).permutation(len)
 }
 
 impl Epoch {

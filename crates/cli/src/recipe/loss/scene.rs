@@ -14,8 +14,8 @@ pub struct Scene {
     pub teacher_taps: Taps,
     /// Samples per step.
     pub batch_size: usize,
-    /// Samples that the student is taught on.
-    pub samples: usize,
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub samples: Vec<(usize, Option<usize>)>,
     /// Where what a loss has to learn is built. A training moves it to where it runs.
     pub device: Device,
 }
@@ -26,7 +26,7 @@ impl Scene {
         student: ImageNetwork,
         teacher: ImageNetwork,
         batch_size: usize,
-        samples: usize,
+        samples: Vec<(usize, Option<usize>)>,
     ) -> Self {
         Self {
             student_taps: known_taps(&student),
@@ -48,6 +48,7 @@ impl Scene {
                 .init([1, 8, 8], 10, &Device::flex())
                 .unwrap()
         };
-        Self::new(network("convnet-4-8"), network("convnet-8-16"), 4, 100)
+        let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
+        Self::new(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
     }
 }

@@ -1,0 +1,673 @@
+use crate::Population;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::log_sigmoid;
+use burn::tensor::{Device, Distribution, IndexingUpdateOp, Int, Tensor, TensorData, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::{
+    Clock, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms, Wanted,
+    WeightSchedule,
+};
+use std::sync::Arc;
+
+/// Added to a sum of probabilities.
+const EPS: f64 = 1e-7;
+
+/// What a sample should be close to.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum Positive {
+    /// The same sample as the other network sees it.
+    Exact,
+    /// Some sample of its class.
+    Relaxed,
+}
+
+/// Configuration to create a [contrastive loss](ContrastiveLoss) using the
+/// [init function](ContrastiveLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ContrastiveLossConfig {
+    /// Features of the space in which both are compared. Default: `128`.
+    #[config(default = 128)]
+    pub embedding: usize,
+    /// How many samples of other classes a sample is contrasted with. Default: `16384`.
+    #[config(default = 16384)]
+    pub negatives: usize,
+    /// What similarities are divided by. Must be positive and finite. Default: `0.07`.
+    #[config(default = 0.07)]
+    pub temperature: f64,
+    /// How much of a memory stays when its sample is seen again, from 0 to 1. Default: `0.5`.
+    #[config(default = 0.5)]
+    pub momentum: f64,
+    /// What a sample should be close to. Default: `Exact`.
+    #[config(default = "Positive::Exact")]
+    pub positive: Positive,
+    /// Whether all samples of a batch share one set of negatives, from which those of their own
+    /// class are left out: much less memory, another draw. Default: `false`.
+    #[config(default = false)]
+    pub shared: bool,
+    /// Decides what is drawn. Default: `0`.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl ContrastiveLossConfig {
+    /// Initialize a [contrastive loss](ContrastiveLoss) for that many features of the student and of
+    /// the teacher, on a training set of these samples.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no sample or no negative, if `temperature` is not positive and finite, or
+    /// if `momentum` is not between 0 and 1.
+    pub fn init(
+        &self,
+        [student, teacher]: [usize; 2],
+        population: Population,
+        device: &Device,
+    ) -> ContrastiveLoss {
+        self.assertions();
+        assert!(
+            !population.is_empty(),
+            "A contrastive loss needs the samples of the training set."
+        );
+        // Each row of about unit length, as the authors draw it.
+        let bound = (3.0 / self.embedding as f64).sqrt();
+        let bank = || {
+            let shape = [population.len(), self.embedding];
+            State::new(Tensor::random(
+                shape,
+                Distribution::Uniform(-bound, bound),
+                device,
+            ))
+        };
+        let unset = || State::new(Tensor::full([1], -1.0, device));
+        let embedding = |features| LinearConfig::new(features, self.embedding).init(device);
+        ContrastiveLoss {
+            student_embedding: embedding(student),
+            teacher_embedding: embedding(teacher),
+            student_bank: bank(),
+            teacher_bank: bank(),
+            student_constant: unset(),
+            teacher_constant: unset(),
+            negatives: self.negatives,
+            temperature: self.temperature,
+            momentum: self.momentum,
+            positive: self.positive,
+            shared: self.shared,
+            seed: self.seed,
+            population: Arc::new(population),
+        }
+    }
+
+    fn assertions(&self) {
+        assert!(
+            self.temperature > 0.0 && self.temperature.is_finite(), // This also rejects NaN
+            "Temperature of the contrastive loss must be positive and finite, got {}.",
+            self.temperature
+        );
+        assert!(
+            (0.0..=1.0).contains(&self.momentum),
+            "Momentum of the contrastive loss must be from 0 to 1, got {}.",
+            self.momentum
+        );
+        assert!(
+            self.negatives > 0 && self.embedding > 0,
+            "Negatives and embedding of the contrastive loss must be at least 1, got {} and {}.",
+            self.negatives,
+            self.embedding
+        );
+    }
+}
+
+/// Contrastive representation distillation (CRD): of many samples, the student should tell which
+/// one the teacher sees, and the other way round.
+///
+/// Both networks' features `x` are embedded in one space. A memory bank per network holds the last
+/// embedding of every training sample. With `n` samples, `N` negatives, `i = 0` the positive,
+///
+/// ```text
+/// v = normalize(W x + b)
+/// Pᵢ = exp(v · memoryᵢ / temperature) / Z        memory of the other network
+/// c = N / n
+/// L(v) = −log(P₀ / (P₀ + c + 1e-7)) − Σᵢ log(c / (Pᵢ + c + 1e-7))
+/// L = mean over samples of L(v of the student) + L(v of the teacher)
+/// memory of the sample ← normalize(momentum · memory + (1 − momentum) · v)     in either bank
+/// ```
+///
+/// `Z` is `n` times the mean of the exponentials in the first batch, and stays. Negatives are of
+/// other classes, drawn anew for each sample and step, different from each other unless there are
+/// too few; a sample whose class is not known has all others as negatives. Scores are computed for a
+/// whole bank and then picked, so that no `[batch_size, negatives, embedding]` is ever held.
+///
+/// No gradient flows to the teacher's features or the memories; both embeddings train. Banks and
+/// constants are part of the record. Samples that are not of the training set, such as those of a
+/// validation, have no memory and do not count: without any other the loss is a connected zero. Half
+/// precision is widened to single.
+///
+/// # Weights
+///
+/// The authors take 0.8 of it beside the [cross-entropy with the labels](burn_distill_core::Hard).
+/// At first the loss is about `2 (1 + log(N + 1))`: the sum over negatives is no mean.
+///
+/// # Reference
+///
+/// Y. Tian, D. Krishnan and P. Isola, [Contrastive Representation
+/// Distillation](https://arxiv.org/abs/1910.10699), ICLR 2020. Agrees with `ContrastMemory` and
+/// `ContrastLoss` of the authors' RepDistiller; a memory seen twice in a batch is that of the last.
+#[doc(alias = "CRD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ContrastiveLoss {
+    /// Embeds the features of the student.
+    pub student_embedding: Linear,
+    /// Embeds the features of the teacher.
+    pub teacher_embedding: Linear,
+    /// What the student said last about each sample. Shape: `[samples, embedding]`.
+    pub student_bank: State<Tensor<2>>,
+    /// What the teacher said last about each sample. Shape: `[samples, embedding]`.
+    pub teacher_bank: State<Tensor<2>>,
+    /// `Z` of the student's scores; negative before the first batch. Shape: `[1]`.
+    pub student_constant: State<Tensor<1>>,
+    /// `Z` of the teacher's scores; negative before the first batch. Shape: `[1]`.
+    pub teacher_constant: State<Tensor<1>>,
+    /// How many samples of other classes a sample is contrasted with.
+    pub negatives: usize,
+    /// What similarities are divided by.
+    pub temperature: f64,
+    /// How much of a memory stays when its sample is seen again.
+    pub momentum: f64,
+    /// What a sample should be close to.
+    #[module(skip)]
+    pub positive: Positive,
+    /// Whether all samples of a batch share one set of negatives.
+    pub shared: bool,
+    /// Decides what is drawn.
+    pub seed: u64,
+    /// The samples of the training set, in the order of the banks.
+    #[module(skip)]
+    pub population: Arc<Population>,
+}
+
+impl ModuleDisplay for ContrastiveLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("student_embedding", &self.student_embedding)
+            .add("teacher_embedding", &self.teacher_embedding)
+            .add("samples", &self.population.len())
+            .add("negatives", &self.negatives)
+            .add("temperature", &self.temperature)
+            .add("momentum", &self.momentum)
+            .add_debug_attribute("positive", &self.positive)
+            .add("shared", &self.shared)
+            .optional()
+    }
+}
+
+/// What the samples of a batch are compared with, by places in the banks.
+#[derive(Clone, Debug)]
+pub enum Contrast {
+    /// Each sample has its own: its positive, then its negatives. Shape: `[batch_size, 1 + N]`.
+    Own(Tensor<2, Int>),
+    /// All share one set of negatives.
+    Shared {
+        /// The place of each sample's positive. Shape: `[batch_size]`.
+        positives: Tensor<1, Int>,
+        /// The places of the negatives. Shape: `[N]`.
+        negatives: Tensor<1, Int>,
+        /// One where a negative counts for a sample, zero where it is of its class. Shape:
+        /// `[batch_size, N]`.
+        counts: Tensor<2>,
+    },
+}
+
+impl ContrastiveLoss {
+    /// The loss of the samples of a batch, which are then remembered.
+    ///
+    /// # Shapes
+    ///
+    /// - student: features `[batch_size, student_features]`
+    /// - teacher: features `[batch_size, teacher_features]`
+    /// - ids: `batch_size` of them
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are not as many rows and ids.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        ids: &[usize],
+        clock: Clock,
+    ) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        assert_eq!(
+            ids.len(),
+            batch_size,
+            "There should be an id for each of {batch_size} samples, but there are {}.",
+            ids.len()
+        );
+        let (student, teacher) = (
+            at_least_f32(student),
+            at_least_f32(teacher.without_autodiff()),
+        );
+        let (rows, places): (Vec<_>, Vec<_>) = (0..)
+            .zip(ids)
+            .filter_map(|(row, &id)| Some((row, self.population.place(id)?)))
+            .unzip();
+        if rows.is_empty() {
+            return connected_zero(student);
+        }
+        let device = student.device();
+        let (student, teacher) = if rows.len() == batch_size {
+            (student, teacher)
+        } else {
+            let rows = indices(&rows, &device);
+            (student.select(0, rows.clone()), teacher.select(0, rows))
+        };
+        let student = l2_normalize(self.student_embedding.forward(student), 1);
+        let teacher = l2_normalize(self.teacher_embedding.forward(teacher), 1);
+        let contrast = self.contrast(&places, clock.step() as u64, &device);
+        self.forward_embedded(student, teacher, &places, &contrast)
+    }
+
+    /// The loss of embedded samples against a given contrast; they are then remembered.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: unit vectors `[batch_size, embedding]`
+    /// - places: of the samples in the banks, `batch_size` of them
+    /// - output: `[1]`
+    pub fn forward_embedded(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        places: &[usize],
+        contrast: &Contrast,
+    ) -> Tensor<1> {
+        let (student_bank, teacher_bank) = (self.student_bank.get(), self.teacher_bank.get());
+        let loss = self
+            .side(
+                student.clone(),
+                &teacher_bank,
+                contrast,
+                &self.student_constant,
+            )
+            .add(self.side(
+                teacher.clone(),
+                &student_bank,
+                contrast,
+                &self.teacher_constant,
+            ));
+
+        self.student_bank
+            .set(self.remember(student_bank, student, places));
+        self.teacher_bank
+            .set(self.remember(teacher_bank, teacher, places));
+        loss
+    }
+
+    /// The loss of one network's embeddings against the other's memories.
+    fn side(
+        &self,
+        embedded: Tensor<2>,
+        bank: &Tensor<2>,
+        contrast: &Contrast,
+        constant: &State<Tensor<1>>,
+    ) -> Tensor<1> {
+        let [batch_size, _] = embedded.dims();
+        let samples = self.population.len() as f64;
+        let (positives, negatives, counts) = match contrast {
+            Contrast::Own(places) => {
+                let [_, count] = places.dims();
+                let scores = embedded
+                    .matmul(bank.clone().transpose())
+                    .gather(1, places.clone());
+                let positives = scores.clone().slice([0..batch_size, 0..1]);
+                (positives, scores.slice([0..batch_size, 1..count]), None)
+            }
+            Contrast::Shared {
+                positives,
+                negatives,
+                counts,
+            } => {
+                let own = bank.clone().select(0, positives.clone());
+                let others = bank.clone().select(0, negatives.clone());
+                (
+                    embedded.clone().mul(own).sum_dim(1),
+                    embedded.matmul(others.transpose()),
+                    Some(counts.clone()),
+                )
+            }
+        };
+        let positives = positives.div_scalar(self.temperature);
+        let negatives = negatives.div_scalar(self.temperature);
+        let constant = {
+            let scores = vec![positives.clone(), negatives.clone()];
+            let scores = Tensor::cat(scores, 1).without_autodiff();
+            let first = scores.exp().mean().mul_scalar(samples);
+            let stored = constant.get();
+            let unset = stored.clone().lower_equal_scalar(0.0);
+            let now = stored.mask_where(unset, first);
+            constant.set(now.clone());
+            now.log().unsqueeze::<2>()
+        };
+        // P / (P + c') and c / (P + c') by their logarithms: the exponentials would overflow.
+        let c = self.negatives as f64 / samples;
+        let shift = (c + EPS).ln();
+        let odds = |scores: Tensor<2>| scores.sub(constant.clone()).sub_scalar(shift);
+        let found = log_sigmoid(odds(positives)).sum();
+        let told_apart = log_sigmoid(odds(negatives).neg()).sub_scalar(shift - c.ln());
+        let told_apart = match counts {
+            Some(counts) => told_apart.mul(counts),
+            None => told_apart,
+        };
+        found.add(told_apart.sum()).div_scalar(-(batch_size as f64))
+    }
+
+    /// The bank with these embeddings in it.
+    fn remember(&self, bank: Tensor<2>, embedded: Tensor<2>, places: &[usize]) -> Tensor<2> {
+        // Of a sample that is twice in the batch, the last counts: a place may be written once only.
+        let last = |&(row, place): &(usize, &usize)| !places[row + 1..].contains(place);
+        let kept: Vec<_> = places.iter().enumerate().filter(last).collect();
+        let device = bank.device();
+        let at = indices(
+            &kept.iter().map(|(_, place)| **place).collect::<Vec<_>>(),
+            &device,
+        );
+        let rows = indices(
+            &kept.iter().map(|(row, _)| *row).collect::<Vec<_>>(),
+            &device,
+        );
+
+        let old = bank.clone().select(0, at.clone());
+        let new = embedded.without_autodiff().select(0, rows);
+        let new = old
+            .clone()
+            .mul_scalar(self.momentum)
+            .add(new.mul_scalar(1.0 - self.momentum));
+        let change = l2_normalize(new, 1).sub(old);
+        bank.select_assign(0, at, change, IndexingUpdateOp::Add)
+    }
+
+    /// What samples at these places are compared with in that step.
+    fn contrast(&self, places: &[usize], step: u64, device: &Device) -> Contrast {
+        let population = &self.population;
+        let mut positives = Vec::with_capacity(places.len());
+        let mut rngs = (0..).map(|row| KeyedRng::new([self.seed, step, row, 0]));
+        if self.shared {
+            let mut rng = KeyedRng::new([self.seed, step, 0, 1]);
+            let drawn: Vec<_> = if self.negatives <= population.len() {
+                rng.distinct(self.negatives, population.len())
+            } else {
+                let samples = population.len() as u64;
+                let mut draw = || rng.below(samples) as usize;
+                (0..self.negatives).map(|_| draw()).collect()
+            };
+            let mut counts = Vec::with_capacity(places.len() * drawn.len());
+            for (&place, mut rng) in places.iter().zip(&mut rngs) {
+                positives.push(self.positive_of(place, &mut rng));
+                let others = drawn.iter().map(|&other| !population.alike(place, other));
+                counts.extend(others.map(|other| f32::from(u8::from(other))));
+            }
+            let shape = [places.len(), drawn.len()];
+            return Contrast::Shared {
+                positives: indices(&positives, device),
+                negatives: indices(&drawn, device),
+                counts: Tensor::from_data(TensorData::new(counts, shape), device),
+            };
+        }
+        let mut rows = Vec::with_capacity(places.len() * (1 + self.negatives));
+        for (&place, mut rng) in places.iter().zip(&mut rngs) {
+            rows.push(self.positive_of(place, &mut rng));
+            let others = population.others(place, self.negatives, &mut rng);
+            if others.is_empty() {
+                // A training set of one class has nothing to contrast with.
+                return Contrast::Shared {
+                    positives: indices(places, device),
+                    negatives: indices(&[0], device),
+                    counts: Tensor::zeros([places.len(), 1], device),
+                };
+            }
+            rows.extend(others);
+        }
+        let rows = indices(&rows, device);
+        Contrast::Own(rows.reshape([places.len(), 1 + self.negatives]))
+    }
+
+    fn positive_of(&self, place: usize, rng: &mut KeyedRng) -> usize {
+        match self.positive {
+            Positive::Exact => place,
+            Positive::Relaxed => self.population.similar(place, rng),
+        }
+    }
+}
+
+fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
+    let places: Vec<_> = places.iter().map(|&place| place as i32).collect();
+    let count = places.len();
+    Tensor::from_data(TensorData::new(places, [count]), device)
+}
+
+/// The [contrastive loss](ContrastiveLoss) between one tap of the student and one of the teacher, as
+/// one weighted term. It needs the ids of the samples.
+#[derive(Module, Debug)]
+pub struct ContrastiveObjective {
+    /// What contrasts the samples.
+    pub loss: ContrastiveLoss,
+    /// The name of the student's tap.
+    pub student: String,
+    /// The name of the teacher's tap.
+    pub teacher: String,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl ContrastiveObjective {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "contrastive";
+
+    /// That loss between these taps with that weight.
+    pub fn new(
+        loss: ContrastiveLoss,
+        student: impl Into<String>,
+        teacher: impl Into<String>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            loss,
+            student: student.into(),
+            teacher: teacher.into(),
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective for ContrastiveObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named([&self.student]),
+            teacher: TapSelection::named([&self.teacher]),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let student = context.student.taps.take(&self.student).into_vectors();
+        let teacher = context.teacher.taps.take(&self.teacher).into_vectors();
+        let loss = self
+            .loss
+            .forward(student, teacher, context.ids, context.clock);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill_core::{tensors, testing::wave};
+
+    const FEATURES: [usize; 2] = [3, 5];
+
+    fn loss(config: &ContrastiveLossConfig, device: &Device) -> ContrastiveLoss {
+        let classes = (0..20).map(|id| (id, Some(id % 4)));
+        burn_distill_core::initialize(config.init(FEATURES, Population::new(classes), device))
+    }
+
+    fn small() -> ContrastiveLossConfig {
+        ContrastiveLossConfig::new()
+            .with_embedding(4)
+            .with_negatives(6)
+    }
+
+    fn batch(device: &Device) -> (Tensor<2>, Tensor<2>) {
+        let features = |count: usize, frequency| {
+            let fill = wave(1.0, frequency, 0.3);
+            let values: Vec<f32> = (0..4 * count).map(|n| fill(n) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [4, count]), device)
+        };
+        (features(3, 0.7), features(5, 0.4))
+    }
+
+    fn at(step: usize) -> Clock {
+        Clock {
+            epoch: 1,
+            batch: step,
+            batches: 100,
+        }
+    }
+
+    const IDS: [usize; 4] = [3, 7, 12, 0];
+
+    #[test]
+    fn both_embeddings_train_and_the_teacher_does_not() {
+        let device = Device::default().autodiff();
+        for config in [small(), small().with_shared(true)] {
+            let loss = loss(&config, &device);
+            let (student, teacher) = batch(&device);
+            let (student, teacher) = (student.require_grad(), teacher.require_grad());
+
+            let value = loss.forward(student.clone(), teacher.clone(), &IDS, at(0));
+            let grads = value.clone().backward();
+
+            assert!(value.into_scalar::<f32>() > 0.0);
+            assert!(student.grad(&grads).is_some() && teacher.grad(&grads).is_none());
+            for embedding in [&loss.student_embedding, &loss.teacher_embedding] {
+                assert!(embedding.weight.grad(&grads).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_saved_goes_on_as_if_it_had_not_stopped() {
+        let device = Device::default();
+        let original = loss(&small(), &device);
+        let (student, teacher) = batch(&device);
+        original.forward(student.clone(), teacher.clone(), &IDS, at(0));
+
+        let restored = loss(&small(), &device).load_record(original.clone().into_record());
+        assert_eq!(tensors(&restored), tensors(&original));
+        let [a, b] = [&original, &restored].map(|loss| {
+            let value = loss.forward(student.clone(), teacher.clone(), &IDS, at(1));
+            value.into_scalar::<f32>()
+        });
+
+        assert_eq!(a, b);
+        assert_eq!(tensors(&restored), tensors(&original));
+    }
+
+    #[test]
+    fn the_constant_is_that_of_the_first_batch() {
+        let device = Device::default();
+        let loss = loss(&small(), &device);
+        let (student, teacher) = batch(&device);
+
+        assert_eq!(loss.student_constant.get().into_scalar::<f32>(), -1.0);
+        loss.forward(student.clone(), teacher.clone(), &IDS, at(0));
+        let first = loss.student_constant.get().into_scalar::<f32>();
+        loss.forward(student.mul_scalar(-2.0), teacher, &IDS, at(1));
+
+        assert!(first > 0.0);
+        assert_eq!(loss.student_constant.get().into_scalar::<f32>(), first);
+    }
+
+    #[test]
+    fn samples_of_another_set_do_not_count() {
+        let device = Device::default().autodiff();
+        let loss = loss(&small(), &device);
+        let (student, teacher) = batch(&device);
+        let before = tensors(&loss);
+
+        let student = student.require_grad();
+        let none = loss.forward(student.clone(), teacher.clone(), &[50, 60, 70, 80], at(0));
+        let grads = none.clone().backward();
+        assert_eq!(none.into_scalar::<f32>(), 0.0);
+        assert!(student.grad(&grads).is_some());
+        assert_eq!(tensors(&loss), before);
+
+        let some = loss.forward(student, teacher, &[3, 60, 70, 80], at(0));
+        assert!(some.into_scalar::<f32>() > 0.0);
+        assert_ne!(tensors(&loss), before);
+    }
+
+    #[test]
+    fn of_a_sample_seen_twice_the_last_is_remembered() {
+        let device = Device::default();
+        let loss = loss(&small().with_momentum(0.0), &device);
+        let (student, teacher) = batch(&device);
+
+        loss.forward(student.clone(), teacher, &[3, 3, 12, 3], at(0));
+
+        let place = loss.population.place(3).unwrap();
+        let memory = loss.student_bank.get().slice([place..place + 1, 0..4]);
+        let last = l2_normalize(loss.student_embedding.forward(student), 1).slice([3..4, 0..4]);
+        memory
+            .into_data()
+            .assert_approx_eq::<f32>(&last.into_data(), burn::tensor::Tolerance::default());
+    }
+
+    #[test]
+    fn hopeless_batches_have_finite_losses() {
+        let device = Device::default().autodiff();
+        let single = Population::new((0..4).map(|id| (id, Some(0))));
+        for loss in [
+            loss(&small(), &device),
+            loss(&small().with_positive(Positive::Relaxed), &device),
+            small().init(FEATURES, single, &device),
+        ] {
+            for scale in [0.0, 1e4, 1e-4] {
+                let (student, teacher) = batch(&device);
+                let student = student.mul_scalar(scale).require_grad();
+                let value = loss.forward(student.clone(), teacher, &[0, 1, 2, 3], at(0));
+                let grads = value.clone().backward();
+                assert!(value.into_scalar::<f32>().is_finite());
+                let grad = student.grad(&grads).unwrap();
+                assert!(!grad.is_nan().any().into_scalar::<bool>());
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "There should be an id for each of 4 samples, but there are 1.")]
+    fn every_sample_has_an_id() {
+        let device = Device::default();
+        let (student, teacher) = batch(&device);
+        loss(&small(), &device).forward(student, teacher, &[0], at(0));
+    }
+}

@@ -1,0 +1,290 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Distribution, Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, cross_entropy_rows, l2_normalize, tempered_log_softmax,
+};
+use burn_distill_core::{State, Tap, TapLoss};
+
+/// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
+/// the [init function](RelationalRepresentationLossConfig::init).
+#[derive(Config, Debug)]
+pub struct RelationalRepresentationLossConfig {
+    /// Features of the space in which both are compared. Default: `128`.
+    #[config(default = 128)]
+    pub embedding: usize,
+    /// How many embeddings of the teacher are remembered. Default: `16384`.
+    #[config(default = 16384)]
+    pub queue: usize,
+    /// What the student's similarities are divided by. Must be positive and finite. Default: `0.1`.
+    #[config(default = 0.1)]
+    pub student_temperature: f64,
+    /// What the teacher's similarities are divided by. Must be positive and finite. Default: `0.02`.
+    #[config(default = 0.02)]
+    pub teacher_temperature: f64,
+}
+
+impl RelationalRepresentationLossConfig {
+    /// Initialize a [relational representation loss](RelationalRepresentationLoss) for that many
+    /// features of the student and of the teacher.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a temperature is not positive and finite, or if a size is zero.
+    pub fn init(
+        &self,
+        [student, teacher]: [usize; 2],
+        device: &Device,
+    ) -> RelationalRepresentationLoss {
+        for (name, temperature) in [
+            ("Student", self.student_temperature),
+            ("Teacher", self.teacher_temperature),
+        ] {
+            assert!(
+                temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
+                "{name} temperature of the relational representation loss must be positive and \
+                 finite, got {temperature}."
+            );
+        }
+        assert!(
+            self.queue > 0 && self.embedding > 0,
+            "Queue and embedding of the relational representation loss must be at least 1, \
+             got {} and {}.",
+            self.queue,
+            self.embedding
+        );
+        // What PyTorch draws a linear layer from: it is never trained.
+        let bound = (1.0 / teacher as f64).sqrt();
+        let layer = Distribution::Uniform(-bound, bound);
+        let queue = Tensor::random([self.queue, self.embedding], Distribution::Default, device);
+        RelationalRepresentationLoss {
+            student_embedding: LinearConfig::new(student, self.embedding).init(device),
+            teacher_weight: State::new(Tensor::random([teacher, self.embedding], layer, device)),
+            teacher_bias: State::new(Tensor::random([1, self.embedding], layer, device)),
+            queue: State::new(l2_normalize(queue, 1)),
+            student_temperature: self.student_temperature,
+            teacher_temperature: self.teacher_temperature,
+        }
+    }
+}
+
+/// Relational representation distillation (RRD): a sample should be as similar to remembered samples
+/// as the teacher finds it.
+///
+/// A queue holds the last embeddings of the teacher, those of this batch among them.
+///
+/// ```text
+/// s = normalize(W student + b)
+/// t = normalize(R teacher + r)                         R and r are random, and stay
+/// P = softmax(t · queueᵀ / teacher_temperature)
+/// Q = softmax(s · queueᵀ / student_temperature)
+/// L = −mean over samples of Σ P log Q
+/// ```
+///
+/// The teacher is sharper than the student, so that few neighbours count. The minimum is the entropy
+/// of `P`, not zero. No gradient flows to the teacher or the queue; the student's embedding trains,
+/// the teacher's is a projection that does not. Queue and projection are part of the record. Half
+/// precision is widened to single.
+///
+/// # Weights
+///
+/// The authors take 1 of it beside the [cross-entropy with the labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::RelationalRepresentationLossConfig;
+///
+/// let device = Device::default();
+/// let config = RelationalRepresentationLossConfig::new().with_queue(16);
+/// let loss = config.init([4, 8], &device);
+///
+/// let value = loss.forward(Tensor::ones([2, 4], &device), Tensor::ones([2, 8], &device));
+/// assert!(value.into_scalar::<f32>().is_finite());
+/// ```
+///
+/// # Reference
+///
+/// N. Giakoumoglou and T. Stathaki, [Relational Representation
+/// Distillation](https://arxiv.org/abs/2407.12073), 2024. Agrees with `RRD` of the authors'
+/// distillers, but for two things that have no effect there by design: the rows of the first queue
+/// are of unit length, and the teacher's projection, which never has a gradient, does not decay.
+#[doc(alias = "RRD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct RelationalRepresentationLoss {
+    /// Embeds the features of the student.
+    pub student_embedding: Linear,
+    /// Projects the features of the teacher. Shape: `[teacher_features, embedding]`.
+    pub teacher_weight: State<Tensor<2>>,
+    /// Is added to the projection. Shape: `[1, embedding]`.
+    pub teacher_bias: State<Tensor<2>>,
+    /// The last embeddings of the teacher, the newest last. Shape: `[queue, embedding]`.
+    pub queue: State<Tensor<2>>,
+    /// What the student's similarities are divided by.
+    pub student_temperature: f64,
+    /// What the teacher's similarities are divided by.
+    pub teacher_temperature: f64,
+}
+
+impl ModuleDisplay for RelationalRepresentationLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("student_embedding", &self.student_embedding)
+            .add("student_temperature", &self.student_temperature)
+            .add("teacher_temperature", &self.teacher_temperature)
+            .optional()
+    }
+}
+
+impl RelationalRepresentationLoss {
+    /// The loss of a batch, which is then remembered.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, student_features]`
+    /// - teacher: `[batch_size, teacher_features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        let student = at_least_f32(student);
+        let teacher = at_least_f32(teacher.without_autodiff());
+
+        let student = l2_normalize(self.student_embedding.forward(student), 1);
+        let teacher = teacher
+            .matmul(self.teacher_weight.get())
+            .add(self.teacher_bias.get());
+        self.forward_embedded(student, l2_normalize(teacher, 1))
+    }
+
+    /// The loss of embedded samples, which are then remembered.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: unit vectors `[batch_size, embedding]`
+    /// - output: `[1]`
+    pub fn forward_embedded(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, embedding] = student.dims();
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = teacher.without_autodiff();
+        let queue = self.queue.get();
+        let length = queue.dims()[0];
+        // The oldest first: they make room for the batch.
+        let queue = Tensor::cat(vec![queue, teacher.clone()], 0)
+            .slice([batch_size..batch_size + length, 0..embedding]);
+        self.queue.set(queue.clone());
+
+        let similarities = |rows: Tensor<2>| rows.matmul(queue.clone().transpose());
+        let p = tempered_log_softmax(similarities(teacher), self.teacher_temperature).exp();
+        let log_q = tempered_log_softmax(similarities(student), self.student_temperature);
+        cross_entropy_rows(p, log_q).mean()
+    }
+}
+
+impl TapLoss for RelationalRepresentationLoss {
+    fn name(&self) -> &'static str {
+        "relational-representation"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_vectors(), teacher.into_vectors())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill_core::{initialize, tensors};
+
+    fn loss(device: &Device) -> RelationalRepresentationLoss {
+        let config = RelationalRepresentationLossConfig::new();
+        initialize(config.with_embedding(4).with_queue(6).init([3, 5], device))
+    }
+
+    fn batch(device: &Device) -> (Tensor<2>, Tensor<2>) {
+        let features = |count: usize| {
+            let values = Tensor::arange(0..4 * count as i64, device).float();
+            values.mul_scalar(0.7).sin().reshape([4, count])
+        };
+        (features(3), features(5))
+    }
+
+    #[test]
+    fn the_students_embedding_trains_and_the_teacher_does_not() {
+        let device = Device::default().autodiff();
+        let loss = loss(&device);
+        let (student, teacher) = batch(&device);
+        let (student, teacher) = (
+            student.detach().require_grad(),
+            teacher.detach().require_grad(),
+        );
+
+        let value = loss.forward(student.clone(), teacher.clone());
+        let grads = value.backward();
+
+        assert!(student.grad(&grads).is_some() && teacher.grad(&grads).is_none());
+        assert!(loss.student_embedding.weight.grad(&grads).is_some());
+    }
+
+    #[test]
+    fn what_is_saved_goes_on_as_if_it_had_not_stopped() {
+        let device = Device::default();
+        let original = loss(&device);
+        let (student, teacher) = batch(&device);
+        original.forward(student.clone(), teacher.clone());
+
+        let restored = loss(&device).load_record(original.clone().into_record());
+        assert_eq!(tensors(&restored), tensors(&original));
+        let [a, b] = [&original, &restored].map(|loss| {
+            loss.forward(student.clone(), teacher.clone())
+                .into_scalar::<f32>()
+        });
+
+        assert_eq!(a, b);
+        assert_eq!(tensors(&restored), tensors(&original));
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_queue_fills_it() {
+        let device = Device::default();
+        let loss = loss(&device);
+        let rows = |count| Tensor::<2>::ones([count, 4], &device).mul_scalar(0.5);
+
+        loss.forward_embedded(rows(9), rows(9));
+
+        let queue = loss.queue.get();
+        assert_eq!(queue.dims(), [6, 4]);
+        assert!(queue.equal_scalar(0.5).all().into_scalar::<bool>());
+    }
+
+    #[test]
+    fn hopeless_batches_have_finite_losses() {
+        let device = Device::default().autodiff();
+        for (count, scale) in [(4, 0.0), (4, 1e4), (1, 1.0), (0, 1.0)] {
+            let loss = loss(&device);
+            let (student, teacher) = batch(&device);
+            let student = student.slice([0..count, 0..3]).mul_scalar(scale);
+            let student = student.detach().require_grad();
+            let value = loss.forward(student.clone(), teacher.slice([0..count, 0..5]));
+            let grads = value.clone().backward();
+            assert!(value.into_scalar::<f32>().is_finite());
+            let grad = student.grad(&grads).unwrap();
+            assert!(count == 0 || !grad.is_nan().any().into_scalar::<bool>());
+        }
+    }
+}
