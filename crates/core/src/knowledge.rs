@@ -10,6 +10,16 @@ pub struct Knowledge {
     pub taps: Taps,
 }
 
+impl Knowledge {
+    /// The same values as constants, off the autodiff graph.
+    pub fn without_autodiff(self) -> Self {
+        Self {
+            response: self.response.without_autodiff(),
+            taps: self.taps.without_autodiff(),
+        }
+    }
+}
+
 /// The output of a network.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -165,6 +165,33 @@ impl TapSelection {
     }
 }
 
+/// Selections for several networks in one: each name is preceded by whose it is, as in `2:layer1`.
+///
+/// Networks that differ offer different taps: what one of several teachers is asked for, the others
+/// may not know.
+impl TapSelection {
+    /// This selection, for the network at `index` of several.
+    pub fn of_network(self, index: usize) -> Self {
+        match self {
+            Self::Named(names) => {
+                Self::named(names.into_iter().map(|name| format!("{index}:{name}")))
+            }
+            other => other,
+        }
+    }
+
+    /// What the network at `index` of several is asked for.
+    pub fn for_network(&self, index: usize) -> Self {
+        match self {
+            Self::Named(names) => {
+                let whose = format!("{index}:");
+                Self::named(names.iter().filter_map(|name| name.strip_prefix(&whose)))
+            }
+            other => other.clone(),
+        }
+    }
+}
+
 /// The taps that one forward pass kept, in the order in which the network offered them.
 #[derive(Clone, Debug, Default)]
 pub struct Taps {
@@ -424,6 +451,24 @@ mod tests {
         let mut recorder = TapRecorder::default();
         recorder.offer("pool", vector);
         recorder.offer("pool", vector);
+    }
+
+    #[test]
+    fn every_network_is_asked_for_its_own_taps() {
+        let first = TapSelection::named(["layer1", "pool"]);
+        let second = TapSelection::named(["hidden.1"]);
+        let both = first
+            .clone()
+            .of_network(0)
+            .union(second.clone().of_network(11));
+
+        assert_eq!(both.for_network(0), first);
+        assert_eq!(both.for_network(11), second);
+        assert_eq!(both.for_network(1), TapSelection::None);
+        assert_eq!(
+            TapSelection::All.of_network(1).for_network(0),
+            TapSelection::All
+        );
     }
 
     #[test]

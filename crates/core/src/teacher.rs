@@ -25,6 +25,13 @@ impl Lesson for Knowledge {
     }
 }
 
+/// Of several teachers there is no one response.
+impl Lesson for Vec<Knowledge> {
+    fn response(&self) -> Option<&Response> {
+        None
+    }
+}
+
 impl Lesson for () {
     fn response(&self) -> Option<&Response> {
         None
@@ -38,6 +45,18 @@ impl<N: Network> Teacher<N::Input> for Frozen<N> {
     fn teach(&self, batch: &Batch<N::Input>, wanted: &TapSelection) -> Knowledge {
         let input = batch.view().clone().without_autodiff();
         self.inner().forward_knowledge(input, wanted)
+    }
+}
+
+/// Several teach, each for itself. What is wanted of each is named as
+/// [`of_network`](TapSelection::of_network) does.
+impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
+    type Output = Vec<T::Output>;
+
+    fn teach(&self, batch: &Batch<I>, wanted: &TapSelection) -> Self::Output {
+        let teach =
+            |(index, teacher): (usize, &T)| teacher.teach(batch, &wanted.for_network(index));
+        self.iter().enumerate().map(teach).collect()
     }
 }
 

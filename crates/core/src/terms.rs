@@ -46,6 +46,20 @@ impl Terms {
         self
     }
 
+    /// A value that is only shown: a term of weight zero, off the autodiff graph. Shape: `[1]`.
+    pub fn shown(name: impl Into<String>, value: Tensor<1>) -> Self {
+        Self::one(name, value.without_autodiff(), 0.0)
+    }
+
+    /// The same terms, each under the name that `rename` gives it and that much of it.
+    pub fn each(mut self, rename: impl Fn(&str) -> String, share: f64) -> Self {
+        for term in &mut self.0 {
+            term.name = rename(&term.name);
+            term.weight *= share;
+        }
+        self
+    }
+
     /// Every term, in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Term> {
         self.0.iter()

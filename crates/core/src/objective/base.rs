@@ -74,4 +74,18 @@ impl<'a, S, T> Context<'a, S, T> {
             clock,
         }
     }
+
+    /// The same step with another teacher.
+    pub fn taught_by<'b, U>(&self, teacher: &'b U) -> Context<'b, S, U>
+    where
+        'a: 'b,
+    {
+        Context {
+            student: self.student,
+            teacher,
+            targets: self.targets,
+            ids: self.ids,
+            clock: self.clock,
+        }
+    }
 }

@@ -1,10 +1,12 @@
 mod base;
+mod each;
 mod hard;
 mod layers;
 mod pair;
 mod sum;
 
 pub use base::*;
+pub use each::*;
 pub use hard::*;
 pub use layers::*;
 pub use pair::*;

@@ -1,0 +1,137 @@
+use crate::{Context, Knowledge, Objective, Term, Terms, Wanted};
+use burn::module::Module;
+use std::collections::BTreeMap;
+
+/// An objective against each of several teachers, averaged over them.
+///
+/// ```text
+/// L = 1 / M · Σₘ objectiveₘ(student, teacherₘ, targets)
+/// ```
+///
+/// Terms of one name are one term. A term that looks at no teacher, such as the cross-entropy with
+/// the labels, is what it is with one.
+#[derive(Module, Debug)]
+pub struct EachTeacher<O> {
+    /// One objective for each teacher: its adapters are sized for it.
+    pub objectives: Vec<O>,
+}
+
+impl<O: Objective> EachTeacher<O> {
+    /// These objectives, in the order of the teachers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none.
+    pub fn new(objectives: impl IntoIterator<Item = O>) -> Self {
+        let objectives: Vec<_> = objectives.into_iter().collect();
+        assert!(!objectives.is_empty(), "There should be a teacher.");
+        Self { objectives }
+    }
+}
+
+impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
+    fn wanted(&self) -> Wanted {
+        let wanted = |(index, objective): (usize, &O)| {
+            let Wanted { student, teacher } = objective.wanted();
+            Wanted {
+                student,
+                teacher: teacher.of_network(index),
+            }
+        };
+        let all = self.objectives.iter().enumerate().map(wanted);
+        all.fold(Wanted::default(), Wanted::union)
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+        assert_eq!(
+            context.teacher.len(),
+            self.objectives.len(),
+            "There are {} objectives for {} teachers.",
+            self.objectives.len(),
+            context.teacher.len()
+        );
+        let share = 1.0 / self.objectives.len() as f64;
+        let mut sums: Vec<Term> = Vec::new();
+        let mut places = BTreeMap::new();
+        for (objective, teacher) in self.objectives.iter().zip(context.teacher) {
+            for term in objective.forward(&context.taught_by(teacher)) {
+                let value = term.value.mul_scalar(share);
+                match places.get(&term.name) {
+                    None => {
+                        places.insert(term.name.clone(), sums.len());
+                        sums.push(Term { value, ..term });
+                    }
+                    Some(&place) => {
+                        let sum = &mut sums[place];
+                        sum.value = sum.value.clone().add(value);
+                    }
+                }
+            }
+        }
+        sums.into_iter()
+            .map(|term| Terms::one(term.name, term.value, term.weight))
+            .fold(Terms::default(), Terms::and)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Clock, Hard, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder,
+        TapSelection, Targets,
+    };
+    use burn::tensor::{Device, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Squares {}
+
+    impl TapLoss for Squares {
+        fn name(&self) -> &'static str {
+            "squares"
+        }
+
+        fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+            let difference = student.into_vectors().sub(teacher.into_vectors());
+            difference.square().mean()
+        }
+    }
+
+    fn knowledge(name: &str, value: f32, device: &Device) -> Knowledge {
+        let mut taps = TapRecorder::new(TapSelection::All);
+        taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
+        Knowledge {
+            response: Response::Classes(Tensor::zeros([2, 4], device)),
+            taps: taps.finish().unwrap(),
+        }
+    }
+
+    #[test]
+    fn teachers_that_differ_are_averaged() {
+        let device = Device::default();
+        let against = |tap: &str| -> (Hard, PairObjective<Squares, NoAdapter>) {
+            let pair = Pair::new("pool", tap, Squares {});
+            (Hard::new(0.5), PairObjective::new([pair], 2.0))
+        };
+        let objective = EachTeacher::new([against("pool"), against("hidden.1")]);
+
+        let student = knowledge("pool", 1.0, &device);
+        let teachers = vec![
+            knowledge("pool", 2.0, &device),
+            knowledge("hidden.1", 4.0, &device),
+        ];
+        let targets = Targets::classes(Tensor::zeros([2], &device));
+        let context = Context::new(&student, &teachers, &targets, &[0, 1], Clock::start());
+        let terms = objective.forward(&context);
+
+        let terms: Vec<_> = terms
+            .into_iter()
+            .map(|term| (term.name, term.weight, term.value.into_scalar::<f32>()))
+            .collect();
+        assert_eq!(terms[0].0, "hard");
+        assert!((terms[0].2 - 4.0_f32.ln()).abs() < 1e-6);
+        assert_eq!(terms[1], ("squares".to_string(), 2.0, (1.0 + 9.0) / 2.0));
+        let wanted = objective.wanted().teacher;
+        assert_eq!(wanted.for_network(1), TapSelection::named(["hidden.1"]));
+    }
+}

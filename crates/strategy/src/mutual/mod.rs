@@ -1,0 +1,3 @@
+mod distiller;
+
+pub use distiller::*;
