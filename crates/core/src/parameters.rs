@@ -34,7 +34,7 @@ pub fn parameter_count<M: Module>(module: &M) -> usize {
 }
 
 /// Whether the path leads to a running statistic rather than to a parameter.
-fn is_buffer(path: &[String]) -> bool {
+pub(crate) fn is_buffer(path: &[String]) -> bool {
     path.last().is_some_and(|name| name.starts_with("running_"))
 }
 

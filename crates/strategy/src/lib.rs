@@ -10,6 +10,7 @@ mod offline;
 mod optimizer;
 mod output;
 mod schedule;
+mod self_distillation;
 mod training;
 
 pub use catalogue::*;
@@ -21,4 +22,5 @@ pub use offline::*;
 pub use optimizer::*;
 pub use output::*;
 pub use schedule::*;
+pub use self_distillation::*;
 pub use training::*;

@@ -1,0 +1,137 @@
+use crate::DistillationOutput;
+use burn::module::{Module, ModuleDisplay};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::{
+    Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where a network that teaches itself has its lessons from: what it said in the past, what it says
+/// about other samples, an average of what it has been.
+pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
+    /// What the network is taught about a batch: constants.
+    fn teach(&self, student: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge;
+
+    /// Hear what the network says about a batch that it is being trained on, before the step.
+    fn hear(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
+
+    /// Follow the network after a step on a batch with that clock.
+    fn follow(self, _student: &S, _clock: Clock) -> Self {
+        self
+    }
+}
+
+/// Self-distillation: a network that learns from itself.
+///
+/// It is what [`OfflineDistiller`](crate::OfflineDistiller) is, with a teacher that is made of the
+/// student: any objective serves. What the teacher has to remember is part of the record.
+///
+/// ```text
+/// loss = Σ weight · term(student(x), taught(student, x), targets)
+/// ```
+#[derive(Module, Debug)]
+pub struct SelfDistiller<S, T, O> {
+    /// The network that learns.
+    pub student: S,
+    /// Where it has its lessons from.
+    pub teacher: T,
+    /// What it is trained on.
+    pub objective: O,
+    /// When the last step was: an optimizer is not told.
+    #[module(skip)]
+    clock: Arc<Mutex<Clock>>,
+}
+
+impl<S, T, O> SelfDistiller<S, T, O>
+where
+    S: Network,
+    T: SelfTeacher<S>,
+    O: Objective,
+{
+    /// A network, where it has its lessons from and what it is trained on.
+    pub fn new(student: S, teacher: T, objective: O) -> Self {
+        Self {
+            student,
+            teacher,
+            objective,
+            clock: Arc::new(Mutex::new(Clock::start())),
+        }
+    }
+
+    /// The loss of a batch, term by term, and the figures that metrics are made of.
+    pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+        let (student, taught, terms) = self.terms(batch);
+        DistillationOutput::new(
+            terms,
+            &student.response,
+            Some(&taught.response),
+            &batch.targets,
+        )
+    }
+
+    fn terms(&self, batch: &Batch<S::Input>) -> (Knowledge, Knowledge, Terms) {
+        let Wanted { student, teacher } = self.objective.wanted();
+        let taught = self
+            .teacher
+            .teach(&self.student, batch, &teacher)
+            .without_autodiff();
+        let student = self
+            .student
+            .forward_knowledge(batch.view().clone(), &student);
+        let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
+        let terms = self.objective.forward(&context);
+        (student, taught, terms)
+    }
+}
+
+fn lock(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
+    // The value is whole between two steps, also if a thread panicked in one.
+    clock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S, T, O> TrainStep for SelfDistiller<S, T, O>
+where
+    S: Network,
+    T: SelfTeacher<S>,
+    O: Objective,
+{
+    type Input = Batch<S::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let (student, taught, terms) = self.terms(&batch);
+        self.teacher.hear(&student, &batch);
+        *lock(&self.clock) = batch.clock;
+        let taught = Some(&taught.response);
+        let output = DistillationOutput::new(terms, &student.response, taught, &batch.targets);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+
+    fn optimize(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: GradientsParams,
+    ) -> Self {
+        let mut stepped: Self = optimizer.step(rate, self, gradients);
+        let clock = *lock(&stepped.clock);
+        stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
+        stepped
+    }
+}
+
+impl<S, T, O> InferenceStep for SelfDistiller<S, T, O>
+where
+    S: Network,
+    T: SelfTeacher<S>,
+    O: Objective,
+{
+    type Input = Batch<S::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        self.forward(&batch)
+    }
+}

@@ -1,0 +1,145 @@
+use super::SelfTeacher;
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn_distill_core::{Batch, Knowledge, Network, Response, State, TapSelection, Taps};
+
+/// The least probability that is remembered: a logarithm has to exist.
+const LEAST: f64 = 1e-30;
+
+/// What the network said about each sample the last time that it was trained on it: the teacher of
+/// progressive self-distillation (PS-KD).
+///
+/// Its response are the logarithms of the remembered probabilities, so that at temperature 1 the
+/// network is taught these. Of a sample that was not seen before, it is what is known: certainty of
+/// the class of a labelled sample, and nothing, all classes alike, of any other.
+///
+/// The authors train on a target that moves from the label to the past prediction `P`. With soft
+/// cross-entropy, that is two terms whose weights change with the epoch `e` of `E`:
+///
+/// ```text
+/// t = (1 − α) y + α P,    α = 0.8 · e / E
+/// crossentropy(t) = (1 − α) · crossentropy(y) + α · crossentropy(P)
+/// ```
+///
+/// The memory is part of the record. Samples with an id beyond its length are not remembered.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_core::{ChangingWeight, Hard};
+/// use burn_distill_strategy::PastPredictions;
+///
+/// let epochs = 300;
+/// let to_past = ChangingWeight::Linear { from: 0.0, to: 0.8, epochs };
+/// let from_label = ChangingWeight::Linear { from: 1.0, to: 0.2, epochs };
+/// let hard = Hard::new(from_label); // and soft cross-entropy at temperature 1 with `to_past`
+/// let teacher = PastPredictions::new(50_000, 100, &Device::default());
+/// ```
+///
+/// # Reference
+///
+/// K. Kim, B. Ji, D. Yoon and S. Hwang, [Self-Knowledge Distillation with Progressive Refinement of
+/// Targets](https://arxiv.org/abs/2006.12000), ICCV 2021. Agrees with the authors' PS-KD-Pytorch.
+#[doc(alias = "PS-KD")]
+#[derive(Module, Debug)]
+pub struct PastPredictions {
+    /// The probabilities of each sample, by its id; zeros if it was not seen. Shape:
+    /// `[samples, num_classes]`.
+    pub memory: State<Tensor<2>>,
+}
+
+impl PastPredictions {
+    /// No memory yet, of samples with ids below `samples`.
+    pub fn new(samples: usize, num_classes: usize, device: &Device) -> Self {
+        Self {
+            memory: State::new(Tensor::zeros([samples, num_classes], device)),
+        }
+    }
+
+    /// What the network said about these samples, or else what is known of them. Shape:
+    /// `[batch_size, num_classes]`.
+    fn recall<I: burn_distill_core::Input>(&self, batch: &Batch<I>) -> Tensor<2> {
+        let memory = self.memory.get();
+        let [samples, num_classes] = memory.dims();
+        let device = memory.device();
+        let rows: Vec<_> = batch
+            .ids
+            .iter()
+            .map(|&id| if id < samples { id } else { 0 })
+            .collect();
+        let recalled = memory.select(0, indices(&rows, &device));
+
+        // A row of zeros was not seen, and one of another sample is not meant.
+        let known: Vec<_> = batch
+            .ids
+            .iter()
+            .map(|&id| f32::from(u8::from(id < samples)))
+            .collect();
+        let known = Tensor::<1>::from_data(TensorData::new(known, [rows.len()]), &device);
+        let seen = recalled.clone().sum_dim(1).mul(known.unsqueeze_dim(1));
+        let unseen = seen.lower_equal_scalar(0.0).expand(recalled.shape());
+
+        let alike = recalled.full_like(1.0 / num_classes as f64);
+        let known = match batch.targets.hard() {
+            None => alike,
+            Some((classes, labelled)) => {
+                let certain: Tensor<2> = classes.without_autodiff().one_hot(num_classes).float();
+                match labelled {
+                    None => certain,
+                    Some(labelled) => {
+                        let labelled = labelled.without_autodiff().unsqueeze_dim::<2>(1);
+                        alike.mask_where(labelled.expand([rows.len(), num_classes]), certain)
+                    }
+                }
+            }
+        };
+        recalled.mask_where(unseen, known)
+    }
+}
+
+impl<S: Network> SelfTeacher<S> for PastPredictions {
+    fn teach(&self, _: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge {
+        assert!(
+            *wanted == TapSelection::None,
+            "Past predictions are responses: there are no taps of them, but {wanted:?} are wanted."
+        );
+        Knowledge {
+            response: Response::Classes(self.recall(batch).clamp_min(LEAST).log()),
+            taps: Taps::default(),
+        }
+    }
+
+    fn hear(&self, student: &Knowledge, batch: &Batch<S::Input>) {
+        let Some(logits) = student.response.classes() else {
+            panic!(
+                "Past predictions are of classes, not of {:?}.",
+                student.response
+            );
+        };
+        let memory = self.memory.get();
+        let samples = memory.dims()[0];
+        // Of a sample that is twice in the batch, the last counts: a row may be written once only.
+        let last =
+            |&(row, id): &(usize, usize)| id < samples && !batch.ids[row + 1..].contains(&id);
+        let ids = batch.ids.iter().copied().enumerate();
+        let (rows, ids): (Vec<_>, Vec<_>) = ids.filter(last).unzip();
+        if ids.is_empty() {
+            return;
+        }
+        let device = memory.device();
+        let logits = logits.clone().without_autodiff().cast(DType::F32);
+        let said = softmax(logits.select(0, indices(&rows, &device)), 1);
+        let ids = indices(&ids, &device);
+        let change = said.sub(memory.clone().select(0, ids.clone()));
+        self.memory
+            .set(memory.select_assign(0, ids, change, IndexingUpdateOp::Add));
+    }
+}
+
+fn indices(values: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<_> = values.iter().map(|&value| value as i32).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
