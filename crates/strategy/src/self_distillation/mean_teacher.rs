@@ -1,6 +1,6 @@
 use super::SelfTeacher;
 use burn::module::Module;
-use burn_distill_core::{Batch, Clock, Knowledge, MovingAverage, Network, TapSelection};
+use burn_distill_core::{Batch, Clock, Input, Knowledge, MovingAverage, Network, TapSelection};
 
 /// A moving average of the network itself: the teacher of mean teacher, and of other methods that
 /// learn from views of unlabelled samples.

@@ -1,0 +1,275 @@
+//! Mutual learning, step by step.
+
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use burn::train::TrainStep;
+use burn_distill_core::{
+    Batch, Context, DynNetwork, DynObjective, EachTeacher, Knowledge, NoAdapter, Objective,
+    PairObjective, Terms, Wanted, tensors,
+};
+use burn_distill_strategy::{Figures, MutualDistiller};
+use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
+
+const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
+
+type Deep = MutualDistiller<
+    Pair,
+    EachTeacher<(
+        burn_distill_core::Hard,
+        burn_distill_response::ResponseObjective<burn_distill_response::SoftTargetLoss>,
+    )>,
+>;
+
+fn deep(weights: &[[f64; 2]], device: &Device) -> Deep {
+    let peers: Vec<_> = weights.iter().map(|&w| Pair::new(w, device)).collect();
+    let others = weights.len() - 1;
+    let objective = || EachTeacher::new((0..others).map(|_| hard_and_soft()));
+    MutualDistiller::new(peers, weights.iter().map(|_| objective()).collect())
+}
+
+/// The gradient of a peer's logits for one sample with input 1 and class 0:
+/// `(p − y) + mean over the others of (p − q)`.
+fn expected(weights: &[[f64; 2]], peer: usize) -> [f64; 2] {
+    let p = softmax(weights[peer]);
+    let y = [1.0, 0.0];
+    let others: Vec<_> = (0..weights.len()).filter(|&other| other != peer).collect();
+    [0, 1].map(|class| {
+        let apart: f64 = others
+            .iter()
+            .map(|&o| p[class] - softmax(weights[o])[class])
+            .sum();
+        let gradient = p[class] - y[class] + apart / others.len() as f64;
+        weights[peer][class] - RATE * gradient
+    })
+}
+
+#[test]
+fn a_step_is_what_it_is_by_hand() {
+    let device = Device::default().autodiff();
+    for count in [2, 3] {
+        let weights = &PEERS[..count];
+        let stepped = step(
+            deep(weights, &device),
+            &batch(&[1.0], &[0], at(1, 0), &device),
+        );
+        for (index, peer) in stepped.peers.iter().enumerate() {
+            assert_close(peer.weights(), expected(weights, index));
+        }
+    }
+}
+
+#[test]
+fn the_order_of_the_peers_does_not_matter() {
+    let device = Device::default().autodiff();
+    let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
+
+    let [a, b, c] = PEERS;
+    let there = step(deep(&[a, b, c], &device), &batch);
+    let back = step(deep(&[c, b, a], &device), &batch);
+
+    for (one, other) in there.peers.iter().zip(back.peers.iter().rev()) {
+        assert_close(one.weights(), other.weights());
+    }
+}
+
+#[test]
+fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
+    let device = Device::default().autodiff();
+    let [first, second] = [1.0, 0.25].map(|input| batch(&[input], &[0], at(1, 0), &device));
+    let both = Batch {
+        views: vec![first.view().clone(), second.view().clone()],
+        ..first.clone()
+    };
+
+    let model = deep(&PEERS, &device);
+    let output = model.forward(&both);
+    let alone = |peer: usize, batch: &Batch<Tensor<2>>| {
+        let knowledge =
+            burn_distill_core::Network::forward(&model.peers[peer], batch.view().clone());
+        softmax_of(knowledge.classes().unwrap())[0]
+    };
+
+    let terms = terms(&output.figures);
+    for (peer, view) in [(0, &first), (1, &second), (2, &first)] {
+        let hard = terms[&format!("{} hard", peer + 1)];
+        assert!((hard + alone(peer, view).ln()).abs() < 1e-5);
+    }
+}
+
+fn softmax_of(logits: &Tensor<2>) -> [f64; 2] {
+    let values: Vec<f64> = logits.clone().into_data().iter().collect();
+    softmax([values[0], values[1]])
+}
+
+fn terms(figures: &Figures) -> std::collections::BTreeMap<String, f64> {
+    let reading = Figures::read(std::slice::from_ref(figures)).unwrap();
+    reading[0].terms.iter().cloned().collect()
+}
+
+#[test]
+fn the_accuracy_of_each_and_of_all_together_is_shown() {
+    let device = Device::default().autodiff();
+    let model = deep(&[[1.0, 0.0], [-0.1, 0.1]], &device);
+
+    let output = model.forward(&batch(&[1.0, -2.0], &[0, 1], at(1, 0), &device));
+
+    let terms = terms(&output.figures);
+    // The first is right about the first sample only, the second about the second only. Their mean
+    // is with the first on the first, and on the second as well: it is the surer.
+    assert_eq!(terms["1 accuracy"], 50.0);
+    assert_eq!(terms["2 accuracy"], 50.0);
+    assert_eq!(terms["ensemble accuracy"], 50.0);
+    let names: Vec<_> = terms.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "1 accuracy",
+            "1 hard",
+            "1 soft-target",
+            "2 accuracy",
+            "2 hard",
+            "2 soft-target",
+            "ensemble accuracy"
+        ]
+    );
+}
+
+/// Pushes the student's tap towards the teacher's.
+#[derive(burn::module::Module, Debug)]
+struct Closer {}
+
+impl burn_distill_core::TapLoss for Closer {
+    fn name(&self) -> &'static str {
+        "closer"
+    }
+
+    fn forward_taps(
+        &self,
+        student: burn_distill_core::Tap,
+        teacher: burn_distill_core::Tap,
+    ) -> Tensor<1> {
+        student
+            .into_vectors()
+            .sub(teacher.into_vectors())
+            .square()
+            .sum()
+    }
+}
+
+/// The same network under another name of its tap.
+#[derive(burn::module::Module, Debug)]
+struct Other {
+    inner: Pair,
+}
+
+impl burn_distill_core::Network for Other {
+    type Input = Tensor<2>;
+
+    fn forward_tapped(
+        &self,
+        input: Tensor<2>,
+        taps: &mut burn_distill_core::TapRecorder,
+    ) -> burn_distill_core::Response {
+        let response = self.inner.forward(input);
+        taps.offer("scores", || {
+            burn_distill_core::Tap::Vector(response.classes().unwrap().clone())
+        });
+        response
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+        self.inner.example(samples, device)
+    }
+}
+
+#[test]
+fn peers_that_differ_compare_their_own_taps() {
+    use burn_distill_core::Network;
+    let device = Device::default().autodiff();
+    let peers = vec![
+        DynNetwork::new(Pair::new([1.0, 0.0], &device)),
+        DynNetwork::new(Other {
+            inner: Pair::new([0.0, 2.0], &device),
+        }),
+    ];
+    let closer = |student: &str, teacher: &str| -> DynObjective<Knowledge, Vec<Knowledge>> {
+        let pair = burn_distill_core::Pair::new(student, teacher, Closer {});
+        let objective: PairObjective<Closer, NoAdapter> = PairObjective::new([pair], 0.25);
+        DynObjective::new(EachTeacher::new([objective]))
+    };
+    let objectives = vec![closer("logits", "scores"), closer("scores", "logits")];
+
+    let model = MutualDistiller::new(peers, objectives);
+    let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+
+    // Each moves by 0.5 · 0.25 · 2 · (teacher − student) towards where the other was.
+    let example = Tensor::ones([1, 1], &device);
+    let logits = |peer: &DynNetwork<Tensor<2>>| -> [f64; 2] {
+        let response = peer.forward(example.clone());
+        let values: Vec<f64> = response
+            .classes()
+            .unwrap()
+            .clone()
+            .into_data()
+            .iter()
+            .collect();
+        [values[0], values[1]]
+    };
+    assert_close(logits(&stepped.peers[0]), [0.75, 0.5]);
+    assert_close(logits(&stepped.peers[1]), [0.25, 1.5]);
+}
+
+/// Moves the first peer only.
+#[derive(burn::module::Module, Debug)]
+struct Still {
+    moves: bool,
+}
+
+impl Objective<Knowledge, Vec<Knowledge>> for Still {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+        let logits = common::logits(context.student);
+        let others = common::logits(&context.teacher[0]);
+        let weight = if self.moves { 1.0 } else { 0.0 };
+        Terms::one("push", logits.mul(others).sum(), weight)
+    }
+}
+
+#[test]
+fn a_peer_does_not_move_for_the_sake_of_another() {
+    let device = Device::default().autodiff();
+    let peers = PEERS[..2].iter().map(|&w| Pair::new(w, &device)).collect();
+    let model = MutualDistiller::new(peers, vec![Still { moves: true }, Still { moves: false }]);
+    let before = tensors(&model.peers[1]);
+
+    let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+
+    assert_eq!(tensors(&stepped.peers[1]), before);
+    let [a, b] = PEERS[0];
+    assert_close(
+        stepped.peers[0].weights(),
+        [a - RATE * PEERS[1][0], b - RATE * PEERS[1][1]],
+    );
+}
+
+#[test]
+#[should_panic(expected = "Peers 1 and 3 have the same parameters")]
+fn identical_peers_are_refused() {
+    deep(&[PEERS[0], PEERS[1], PEERS[0]], &Device::default());
+}
+
+#[test]
+#[should_panic(expected = "Mutual learning needs two peers, but there are 1.")]
+fn one_cannot_learn_from_itself() {
+    let _ = TrainStep::step(
+        &MutualDistiller::new(
+            vec![Pair::new(PEERS[0], &Device::default())],
+            vec![Still { moves: true }],
+        ),
+        batch(&[1.0], &[0], at(1, 0), &Device::default()),
+    );
+}

@@ -1,0 +1,198 @@
+//! Networks that teach themselves, step by step.
+
+mod common;
+
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor};
+use burn_distill_core::{Batch, ChangingWeight, Hard, Network, Targets, tensors};
+use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
+use burn_distill_strategy::{MeanTeacher, PastPredictions, SameClass, SelfDistiller};
+use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
+
+const WEIGHTS: [f64; 2] = [0.3, -0.2];
+
+/// PS-KD over two epochs: `α` is 0.4, then 0.8.
+fn progressive(
+    device: &Device,
+) -> SelfDistiller<Pair, PastPredictions, (Hard, ResponseObjective<SoftCrossEntropyLoss>)> {
+    let ramp = |from, to| ChangingWeight::Linear {
+        from,
+        to,
+        epochs: 2,
+    };
+    let config = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+    let objective = (
+        Hard::new(ramp(1.0, 0.2)),
+        ResponseObjective::new(config.init(), ramp(0.0, 0.8)),
+    );
+    let past = PastPredictions::new(4, 2, device);
+    SelfDistiller::new(Pair::new(WEIGHTS, device), past, objective)
+}
+
+/// A step towards the target, of a sample with that input.
+fn towards(weights: [f64; 2], target: [f64; 2], input: f64) -> [f64; 2] {
+    let p = softmax(weights.map(|weight| weight * input));
+    [0, 1].map(|class| weights[class] - RATE * (p[class] - target[class]) * input)
+}
+
+#[test]
+fn the_past_gains_on_the_label() {
+    let device = Device::default().autodiff();
+    let model = progressive(&device);
+
+    // What was not seen is taught as its label says.
+    let model = step(model, &batch(&[1.0], &[2], at(1, 0), &device));
+    let first = towards(WEIGHTS, [1.0, 0.0], 1.0);
+    assert_close(model.student.weights(), first);
+
+    // Another sample does not remember what the first one was.
+    let model = step(model, &batch(&[2.0], &[0], at(1, 1), &device));
+    let second = towards(first, [1.0, 0.0], 2.0);
+    assert_close(model.student.weights(), second);
+
+    // The first again: (1 − 0.8) label + 0.8 of what was said before its step.
+    let said = softmax(WEIGHTS);
+    let target = [0.2 + 0.8 * said[0], 0.8 * said[1]];
+    let model = step(model, &batch(&[1.0], &[2], at(2, 0), &device));
+    assert_close(model.student.weights(), towards(second, target, 1.0));
+}
+
+#[test]
+fn what_was_said_outlives_a_checkpoint() {
+    let device = Device::default().autodiff();
+    let model = step(
+        progressive(&device),
+        &batch(&[1.0, -1.0], &[2, 3], at(1, 0), &device),
+    );
+
+    let restored = progressive(&device).load_record(model.clone().into_record());
+    assert_eq!(tensors(&restored), tensors(&model));
+    let next = batch(&[-1.0, 1.0], &[3, 2], at(2, 0), &device);
+    let [a, b] = [model, restored].map(|model| tensors(&step(model, &next)));
+
+    assert_eq!(a, b);
+}
+
+#[test]
+fn a_validation_is_not_remembered() {
+    let device = Device::default().autodiff();
+    let model = progressive(&device);
+    let before = tensors(&model);
+
+    let plain = device.clone().without_autodiff();
+    burn::train::InferenceStep::step(&model.valid(), batch(&[1.0], &[2], at(1, 0), &plain));
+
+    assert_eq!(tensors(&model), before);
+}
+
+#[test]
+fn unknown_samples_and_labels_are_no_obstacle() {
+    let device = Device::default().autodiff();
+    let unlabelled = |ids: &[usize]| {
+        let batch = batch(&[1.0, 2.0], ids, at(2, 0), &device);
+        let labelled = Tensor::<1, Bool>::from_data([true, false], &device);
+        let (classes, _) = batch.targets.hard().unwrap();
+        let targets = Targets::Classes {
+            classes,
+            labelled: Some(labelled),
+        };
+        Batch { targets, ..batch }
+    };
+    for ids in [[0, 1], [9, 12], [2, 2]] {
+        let model = step(progressive(&device), &unlabelled(&ids));
+        assert!(
+            model
+                .student
+                .weights()
+                .iter()
+                .all(|weight| weight.is_finite())
+        );
+        let memory = model.teacher.memory.get();
+        let rows = memory.sum_dim(1).into_data();
+        let remembered = rows.iter::<f64>().filter(|sum| (sum - 1.0).abs() < 1e-5);
+        let expected = ids.iter().filter(|&&id| id < 4);
+        let expected: std::collections::BTreeSet<_> = expected.collect();
+        assert_eq!(remembered.count(), expected.len(), "{ids:?}");
+    }
+}
+
+#[test]
+fn another_sample_of_the_class_teaches_and_is_a_constant() {
+    let device = Device::default().autodiff();
+    let one = batch(&[1.0], &[0], at(1, 0), &device);
+    let pair = Batch {
+        views: vec![one.view().clone(), Tensor::from_data([[3.0]], &device)],
+        ..one
+    };
+    let model = SelfDistiller::new(
+        Pair::new(WEIGHTS, &device),
+        SameClass::default(),
+        hard_and_soft(),
+    );
+
+    let stepped = step(model, &pair);
+
+    let (p, q) = (
+        softmax(WEIGHTS),
+        softmax(WEIGHTS.map(|weight| 3.0 * weight)),
+    );
+    let gradient = [0, 1].map(|class| {
+        let label = if class == 0 { 1.0 } else { 0.0 };
+        (p[class] - label) + (p[class] - q[class])
+    });
+    let expected = [0, 1].map(|class| WEIGHTS[class] - RATE * gradient[class]);
+    assert_close(stepped.student.weights(), expected);
+}
+
+#[test]
+fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
+    let device = Device::default().autodiff();
+    let student = Pair::new(WEIGHTS, &device);
+    let teacher = MeanTeacher::new(&student, 0.6);
+    let mut model = SelfDistiller::new(student, teacher, hard_and_soft());
+
+    let mut average = WEIGHTS;
+    for index in 0..4 {
+        let clock = at(1 + index / 2, index % 2);
+        model = step(model, &batch(&[1.0], &[0], clock, &device));
+        let step = index as f64 + 1.0;
+        let decay = (1.0 - 1.0 / (step + 1.0)).min(0.6);
+        let now = model.student.weights();
+        average = [0, 1].map(|i| decay * average[i] + (1.0 - decay) * now[i]);
+        assert_close(model.teacher.average.inner().weights(), average);
+    }
+
+    // The teacher is what the student is compared with.
+    let next = batch(&[1.0], &[0], at(3, 0), &device);
+    let (p, q) = (softmax(model.student.weights()), softmax(average));
+    let before = model.student.weights();
+    let stepped = step(model, &next);
+    let expected = [0, 1].map(|class| {
+        let label = if class == 0 { 1.0 } else { 0.0 };
+        before[class] - RATE * ((p[class] - label) + (p[class] - q[class]))
+    });
+    assert_close(stepped.student.weights(), expected);
+}
+
+#[test]
+fn the_average_outlives_a_checkpoint() {
+    let device = Device::default().autodiff();
+    let build = || {
+        let student = Pair::new(WEIGHTS, &device);
+        let teacher = MeanTeacher::new(&student, 0.9);
+        SelfDistiller::new(student, teacher, hard_and_soft())
+    };
+    let first = batch(&[1.0], &[0], at(1, 0), &device);
+    let model = step(
+        step(build(), &first),
+        &batch(&[0.5], &[1], at(1, 1), &device),
+    );
+
+    let restored = build().load_record(model.clone().into_record());
+    assert_eq!(tensors(&restored), tensors(&model));
+    let next = batch(&[2.0], &[0], at(2, 0), &device);
+    let [a, b] = [model, restored].map(|model| tensors(&step(model, &next)));
+
+    assert_eq!(a, b);
+    assert_eq!(build().student.example(3, &device).dims(), [3, 1]);
+}
