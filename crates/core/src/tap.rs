@@ -300,6 +300,25 @@ impl TapRecorder {
         self.taps.offered.push(name);
     }
 
+    /// Run the forward pass of a network inside another one, and hand its tap of that name to the
+    /// outer one, whether or not it is wanted outside.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network offers no tap of that name.
+    pub fn watch<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
+        let wanted = std::mem::take(&mut self.selection);
+        self.selection = wanted.clone().union(TapSelection::named([name]));
+        let output = forward(self);
+        self.selection = wanted;
+
+        let tap = self.taps.take(name);
+        if !self.selection.wants(name) {
+            self.taps.kept.retain(|(kept, _)| kept != name);
+        }
+        (output, tap)
+    }
+
     /// The taps that were kept.
     ///
     /// # Errors
@@ -469,6 +488,35 @@ mod tests {
             TapSelection::All.of_network(1).for_network(0),
             TapSelection::All
         );
+    }
+
+    #[test]
+    fn a_watched_tap_is_kept_only_if_it_is_wanted() {
+        for (selection, kept) in [
+            (TapSelection::None, vec![]),
+            (TapSelection::named(["b", "c"]), vec!["b", "c"]),
+            (TapSelection::All, vec!["a", "b", "c"]),
+        ] {
+            let mut recorder = TapRecorder::new(selection);
+            let (output, tap) = recorder.watch("a", |taps| {
+                taps.offer("a", vector);
+                taps.offer("b", vector);
+                "output"
+            });
+            recorder.offer("c", vector);
+
+            assert_eq!((output, tap.shape().as_slice()), ("output", &[2, 3][..]));
+            let taps = recorder.finish().unwrap();
+            let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, kept);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no tap named `c`; this network offers a")]
+    fn a_watched_tap_is_offered() {
+        let mut recorder = TapRecorder::new(TapSelection::None);
+        recorder.watch("c", |taps| taps.offer("a", vector));
     }
 
     #[test]
