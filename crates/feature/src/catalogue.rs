@@ -2,10 +2,19 @@ use burn_distill_core::CatalogueEntry;
 
 /// The losses of this crate.
 pub fn catalogue() -> &'static [CatalogueEntry] {
-    &[CatalogueEntry {
-        name: "attention-transfer",
-        kind: "feature",
-        aliases: &["at"],
-        reference: "Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017",
-    }]
+    &[
+        CatalogueEntry {
+            name: "attention-transfer",
+            kind: "feature",
+            aliases: &["at"],
+            reference: "Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017",
+        },
+        CatalogueEntry {
+            name: "factor-transfer",
+            kind: "feature",
+            aliases: &["ft"],
+            reference: "Kim, Park and Kwak, Paraphrasing Complex Network: Network Compression via \
+                Factor Transfer, NeurIPS 2018",
+        },
+    ]
 }

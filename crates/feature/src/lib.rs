@@ -3,6 +3,10 @@
 
 mod attention_transfer;
 mod catalogue;
+mod factor_transfer;
+mod reconstruction;
 
 pub use attention_transfer::*;
 pub use catalogue::*;
+pub use factor_transfer::*;
+pub use reconstruction::*;

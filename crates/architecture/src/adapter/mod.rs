@@ -1,3 +1,5 @@
+mod factor;
 mod spatial;
 
+pub use factor::*;
 pub use spatial::*;

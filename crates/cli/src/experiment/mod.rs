@@ -4,6 +4,7 @@ mod data;
 mod folder;
 mod measure;
 mod network;
+mod preparation;
 mod repetition;
 mod result;
 

@@ -33,10 +33,10 @@ pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
     draw()
 }
 
-/// Save the weights of a network, beside their place and then renamed.
-pub fn save(network: &ImageNetwork, path: &Path) -> Result<()> {
+/// Save the weights of a module, beside their place and then renamed.
+pub fn save<M: Module>(module: &M, path: &Path) -> Result<()> {
     let partial = path.with_file_name("partial.bpk");
-    let record = network.valid().into_record();
+    let record = module.valid().into_record();
     record
         .save(&partial)
         .with_context(|| format!("{}", partial.display()))?;

@@ -68,7 +68,8 @@ pub struct Trained {
     pub predictions: Predictions,
     /// What it costs.
     pub cost: Cost,
-    /// How long its training took, in seconds, over all its runs; zero if it was loaded.
+    /// How long its training took, in seconds, over all its runs, with what was trained for it
+    /// before; zero if it was loaded.
     pub seconds: f64,
 }
 
@@ -92,12 +93,12 @@ impl Role {
 
 /// What a finished training leaves beside its weights, and an interrupted one for the next.
 #[derive(Default, Serialize, Deserialize)]
-struct Record {
-    finished: bool,
-    seconds: f64,
+pub(super) struct Record {
+    pub finished: bool,
+    pub seconds: f64,
 }
 
-type Renderer = Option<Box<dyn MetricsRenderer>>;
+pub(super) type Renderer = Option<Box<dyn MetricsRenderer>>;
 
 impl Experiment<'_> {
     /// Run one repetition. What an earlier run has finished is loaded, not done again.
@@ -162,6 +163,9 @@ impl Experiment<'_> {
         let recipe = &self.recipe.student;
         let network = self.build(&recipe.model, seed)?;
         let losses = self.losses(seed, &network, &teacher.network)?;
+        let prepared =
+            or_stopped!(self.prepare(seed, losses, &network, &teacher.network, renderer)?);
+        let losses = prepared.losses;
 
         let mut figures = vec![
             Figure::Loss,
@@ -172,7 +176,7 @@ impl Experiment<'_> {
         figures.extend(losses.iter().map(|loss| Figure::Term(loss.name.clone())));
         let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
 
-        self.train(Phase {
+        let trained = or_stopped!(self.train(Phase {
             role: Role::Distilled,
             seed,
             model: &recipe.model,
@@ -187,7 +191,11 @@ impl Experiment<'_> {
             ),
             student: |distiller| distiller.student,
             renderer,
-        })
+        })?);
+        Ok(Progress::Done(Trained {
+            seconds: prepared.seconds + trained.seconds,
+            ..trained
+        }))
     }
 
     /// The terms of the loss between these networks, with what they have to learn.
@@ -288,7 +296,7 @@ impl Experiment<'_> {
         self.folder.join(format!("seed-{seed}")).join(role.name())
     }
 
-    fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
+    pub(super) fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
         let trained = || self.phase_folder(Role::Teacher, seed).join("model.bpk");
         let weights = self.recipe.teacher.weights.clone().unwrap_or_else(trained);
         TeacherIdentity::of_file(&weights).with_context(|| format!("{}", weights.display()))
@@ -310,7 +318,7 @@ struct Phase<'a, M> {
 }
 
 impl Record {
-    fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -318,7 +326,7 @@ impl Record {
         }
     }
 
-    fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
             .with_context(|| format!("{}", path.display()))
     }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod common;
+mod preparation;
 mod run;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

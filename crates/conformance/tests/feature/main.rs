@@ -1,3 +1,4 @@
 //! The losses on features.
 
 mod attention_transfer;
+mod factor_transfer;

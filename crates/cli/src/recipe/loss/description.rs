@@ -88,6 +88,7 @@ impl<'a> Description<'a> {
         Ok(Loss {
             name,
             objective: DynObjective::new(objective),
+            preparation: None,
         })
     }
 }

@@ -16,6 +16,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
             AttentionTransferLossConfig::new(),
             |c| c.init(),
         ),
+        "factor-transfer" => loss.factor_transfer(),
         _ => not_built(kind),
     }
 }

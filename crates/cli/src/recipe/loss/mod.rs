@@ -1,7 +1,9 @@
 mod catch;
 mod description;
+mod factor_transfer;
 mod feature;
 mod layers;
+mod preparation;
 mod relation;
 mod response;
 mod scene;
@@ -12,6 +14,7 @@ use burn_distill::core::{CatalogueEntry, DynObjective, Hard};
 use description::Description;
 use toml::{Table, Value};
 
+pub use preparation::Preparation;
 pub use scene::Scene;
 
 /// One term of the loss of a recipe.
@@ -21,6 +24,8 @@ pub struct Loss {
     pub name: String,
     /// What computes it, on the CPU.
     pub objective: DynObjective,
+    /// What has to be trained before the student is, if anything.
+    pub preparation: Option<Preparation>,
 }
 
 /// Every loss that a recipe may name.

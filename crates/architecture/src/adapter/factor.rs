@@ -1,0 +1,289 @@
+use crate::layers::norm;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::activation::leaky_relu;
+use burn::tensor::{Device, Tensor};
+
+/// The slope of every activation below zero.
+const SLOPE: f64 = 0.1;
+
+/// Configuration to create a [`Translator`] using the [init function](TranslatorConfig::init).
+#[derive(Config, Debug)]
+pub struct TranslatorConfig {
+    /// The number of channels of the maps.
+    pub channels: usize,
+    /// The number of channels of their factors.
+    pub factors: usize,
+    /// Whether each convolution is normalized over the batch. Default: `false`, the authors' code.
+    #[config(default = false)]
+    pub batch_norm: bool,
+}
+
+impl TranslatorConfig {
+    /// Initialize a [`Translator`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels or no factors.
+    pub fn init(&self, device: &Device) -> Translator {
+        let Self {
+            channels,
+            factors,
+            batch_norm,
+        } = *self;
+        assert_channels(channels, factors);
+        let layer = |channels: [usize; 2]| TranslatorLayer {
+            conv: Conv2dConfig::new(channels, [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device),
+            bn: batch_norm.then(|| norm(channels[1], device)),
+        };
+        Translator {
+            layer: vec![
+                layer([channels, channels]),
+                layer([channels, factors]),
+                layer([factors, factors]),
+            ],
+        }
+    }
+}
+
+/// What makes factors of a map: three 3×3 convolutions, each activated by a leaky ReLU with a slope
+/// of 0.1 and, on request, normalized before.
+///
+/// It translates the student's features for factor transfer, and it is the first half of a
+/// [`Paraphraser`].
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - output: `[batch_size, factors, height, width]`
+///
+/// # Reference
+///
+/// J. Kim, S. Park and N. Kwak, [Paraphrasing Complex Network: Network Compression via Factor
+/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018.
+#[derive(Module, Debug)]
+pub struct Translator {
+    /// The layers.
+    pub layer: Vec<TranslatorLayer>,
+}
+
+/// A layer of a [`Translator`].
+#[derive(Module, Debug)]
+pub struct TranslatorLayer {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Its normalization, if it has one.
+    pub bn: Option<BatchNorm>,
+}
+
+impl Translator {
+    /// The factors of a map.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
+        self.layer.iter().fold(map, |map, layer| {
+            activate(layer.conv.forward(map), &layer.bn)
+        })
+    }
+
+    /// The number of channels of a factor.
+    pub fn factors(&self) -> usize {
+        self.layer
+            .last()
+            .map_or(0, |layer| layer.conv.weight.lazy_shape()[0])
+    }
+}
+
+/// Configuration to create a [`Paraphraser`] using the [init function](ParaphraserConfig::init).
+#[derive(Config, Debug)]
+pub struct ParaphraserConfig {
+    /// The number of channels of the teacher's maps.
+    pub channels: usize,
+    /// Channels of a factor for each of them, rounded, and at least one. Default: `0.5`, as in the
+    /// paper.
+    #[config(default = 0.5)]
+    pub rate: f64,
+    /// Whether each convolution is normalized over the batch. Default: `false`, the authors' code.
+    #[config(default = false)]
+    pub batch_norm: bool,
+}
+
+impl ParaphraserConfig {
+    /// Initialize a [`Paraphraser`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels, or if the rate is not positive.
+    pub fn init(&self, device: &Device) -> Paraphraser {
+        let Self {
+            channels,
+            rate,
+            batch_norm,
+        } = *self;
+        assert!(
+            rate > 0.0 && rate.is_finite(), // This also rejects NaN
+            "Rate of a paraphraser must be positive and finite, got {rate}."
+        );
+        let factors = ((channels as f64 * rate).round() as usize).max(1);
+        assert_channels(channels, factors);
+        let layer = |channels: [usize; 2]| ParaphraserLayer {
+            conv: ConvTranspose2dConfig::new(channels, [3, 3])
+                .with_padding([1, 1])
+                .init(device),
+            bn: batch_norm.then(|| norm(channels[1], device)),
+        };
+        Paraphraser {
+            encoder: TranslatorConfig::new(channels, factors)
+                .with_batch_norm(batch_norm)
+                .init(device),
+            decoder: vec![
+                layer([factors, factors]),
+                layer([factors, channels]),
+                layer([channels, channels]),
+            ],
+        }
+    }
+}
+
+/// An auto-encoder of the teacher's features, whose middle is what factor transfer compares.
+///
+/// The encoder is built like a [`Translator`]; the decoder is its mirror image, of transposed
+/// convolutions. It is trained alone, to reconstruct the teacher's features, and held constant
+/// while the student learns.
+///
+/// # Shapes
+///
+/// - input, output: `[batch_size, channels, height, width]`
+/// - factors: `[batch_size, round(rate · channels), height, width]`
+///
+/// # Reference
+///
+/// J. Kim, S. Park and N. Kwak, [Paraphrasing Complex Network: Network Compression via Factor
+/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Layers and initial values are those of
+/// the authors' Factor-Transfer-pytorch; with `batch_norm` the layers are those of torchdistill.
+#[derive(Module, Debug)]
+pub struct Paraphraser {
+    /// From features to factors.
+    pub encoder: Translator,
+    /// And back.
+    pub decoder: Vec<ParaphraserLayer>,
+}
+
+/// A layer of the decoder of a [`Paraphraser`].
+#[derive(Module, Debug)]
+pub struct ParaphraserLayer {
+    /// The convolution.
+    pub conv: ConvTranspose2d,
+    /// Its normalization, if it has one.
+    pub bn: Option<BatchNorm>,
+}
+
+impl Paraphraser {
+    /// The map, reconstructed from its factors.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
+        self.decode(self.encode(map))
+    }
+
+    /// The factors of a map.
+    pub fn encode(&self, map: Tensor<4>) -> Tensor<4> {
+        self.encoder.forward(map)
+    }
+
+    /// The map that factors stand for.
+    pub fn decode(&self, factors: Tensor<4>) -> Tensor<4> {
+        self.decoder.iter().fold(factors, |map, layer| {
+            activate(layer.conv.forward(map), &layer.bn)
+        })
+    }
+
+    /// The number of channels of a factor.
+    pub fn factors(&self) -> usize {
+        self.encoder.factors()
+    }
+}
+
+fn activate(map: Tensor<4>, bn: &Option<BatchNorm>) -> Tensor<4> {
+    let map = match bn {
+        Some(bn) => bn.forward(map),
+        None => map,
+    };
+    leaky_relu(map, SLOPE)
+}
+
+fn assert_channels(channels: usize, factors: usize) {
+    assert!(
+        channels > 0 && factors > 0,
+        "Maps and factors must have channels, got {channels} and {factors}."
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill_core::parameter_count;
+
+    #[test]
+    fn factors_have_the_size_of_the_map_and_half_its_channels() {
+        let device = Device::default();
+        let paraphraser = ParaphraserConfig::new(5).init(&device);
+        let map = Tensor::ones([2, 5, 4, 3], &device);
+
+        assert_eq!(paraphraser.factors(), 3); // 2.5, rounded
+        assert_eq!(paraphraser.encode(map.clone()).dims(), [2, 3, 4, 3]);
+        assert_eq!(paraphraser.forward(map).dims(), [2, 5, 4, 3]);
+        // Both halves: 5·5, 5·3 and 3·3 kernels; the biases of 5 + 3 + 3 and 3 + 5 + 5 outputs.
+        assert_eq!(parameter_count(&paraphraser), 2 * 9 * 49 + 11 + 13);
+    }
+
+    #[test]
+    fn normalization_is_on_request() {
+        let device = Device::default();
+        let plain = TranslatorConfig::new(4, 2).init(&device);
+        let normalized = TranslatorConfig::new(4, 2)
+            .with_batch_norm(true)
+            .init(&device);
+
+        let more = parameter_count(&normalized) - parameter_count(&plain);
+        assert_eq!(more, 2 * (4 + 2 + 2));
+        assert_eq!(
+            normalized
+                .forward(Tensor::ones([1, 4, 3, 3], &device))
+                .dims(),
+            [1, 2, 3, 3]
+        );
+    }
+
+    #[test]
+    fn activations_leak() {
+        let device = Device::default();
+        let mut translator = TranslatorConfig::new(1, 1).init(&device);
+        // Each convolution is the identity times −1.
+        for layer in &mut translator.layer {
+            let conv = layer.conv.clone();
+            let kernel = Tensor::from_data(
+                [[[[0.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]]]],
+                &device,
+            );
+            layer.conv = Conv2d {
+                weight: conv.weight.map(|_| kernel),
+                bias: None,
+                ..layer.conv.clone()
+            };
+        }
+
+        let output = translator.forward(Tensor::ones([1, 1, 1, 1], &device));
+
+        // 1 → −0.1 → 0.1 → −0.01
+        assert!((output.into_scalar::<f32>() + 0.01).abs() < 1e-7);
+    }
+
+    #[test]
+    #[should_panic(expected = "Rate of a paraphraser must be positive and finite, got 0")]
+    fn the_rate_is_positive() {
+        ParaphraserConfig::new(4)
+            .with_rate(0.0)
+            .init(&Device::default());
+    }
+}

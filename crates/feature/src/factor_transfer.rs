@@ -1,0 +1,245 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_architecture::{
+    Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
+};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
+use burn_distill_core::{Frozen, Tap, TapLoss};
+
+/// How the factors of student and teacher are compared.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum FactorDistance {
+    /// The mean of the absolute differences, as in the authors' code: `p = 1`.
+    MeanAbsolute,
+    /// The mean over samples of the L2 norm of the difference: `p = 2`.
+    Norm,
+    /// As `MeanAbsolute`, of the mean over channels of the squares: RepDistiller's form, which is
+    /// attention transfer with another distance.
+    Attention,
+}
+
+impl FactorDistance {
+    /// The distance of a batch of factors. The teacher's are constants.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, factors, height, width]`
+    /// - teacher: the same
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn between(self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, factors, height, width] = student.dims();
+        assert_shape!(teacher, [batch_size, factors, height, width]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let student = self.unit(at_least_f32(student));
+        let teacher = self.unit(at_least_f32(teacher.without_autodiff()));
+        let difference = student.sub(teacher);
+        match self {
+            Self::MeanAbsolute | Self::Attention => difference.abs().mean(),
+            Self::Norm => l2_norm(difference, 1).mean(),
+        }
+    }
+
+    /// What is compared, as one unit vector per sample.
+    fn unit(self, factors: Tensor<4>) -> Tensor<2> {
+        let compared = match self {
+            Self::MeanAbsolute | Self::Norm => factors,
+            Self::Attention => factors.square().mean_dim(1),
+        };
+        l2_normalize(compared.flatten(1, 3), 1)
+    }
+}
+
+/// Configuration to create a [factor transfer loss](FactorTransferLoss) using the
+/// [init function](FactorTransferLossConfig::init), and the paraphraser that it needs.
+#[derive(Config, Debug)]
+pub struct FactorTransferLossConfig {
+    /// How factors are compared. Default: `MeanAbsolute`, the authors' code.
+    #[config(default = "FactorDistance::MeanAbsolute")]
+    pub distance: FactorDistance,
+    /// Channels of a factor for each channel of the teacher's map. Default: `0.5`, as in the paper.
+    #[config(default = 0.5)]
+    pub rate: f64,
+    /// Whether the paraphraser normalizes over the batch. Default: `false`, the authors' code.
+    #[config(default = false)]
+    pub paraphraser_norm: bool,
+    /// Whether the translator normalizes over the batch. Default: `false`, the authors' code.
+    #[config(default = false)]
+    pub translator_norm: bool,
+}
+
+impl FactorTransferLossConfig {
+    /// Initialize the paraphraser for the teacher's map, which is to be trained before the student.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels, or if `rate` is not positive.
+    pub fn paraphraser(&self, teacher_channels: usize, device: &Device) -> Paraphraser {
+        ParaphraserConfig::new(teacher_channels)
+            .with_rate(self.rate)
+            .with_batch_norm(self.paraphraser_norm)
+            .init(device)
+    }
+
+    /// Initialize a [factor transfer loss](FactorTransferLoss) with a trained paraphraser, which is
+    /// frozen, and a new translator.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels.
+    pub fn init(
+        &self,
+        student_channels: usize,
+        paraphraser: Paraphraser,
+        device: &Device,
+    ) -> FactorTransferLoss {
+        FactorTransferLoss {
+            translator: TranslatorConfig::new(student_channels, paraphraser.factors())
+                .with_batch_norm(self.translator_norm)
+                .init(device),
+            paraphraser: Frozen::new(paraphraser),
+            distance: self.distance,
+        }
+    }
+}
+
+/// Factor transfer: the student should speak of the features in the teacher's words.
+///
+/// ```text
+/// MeanAbsolute: L = mean over samples and elements of |unit(student factor) − unit(teacher factor)|
+/// Norm:         L = mean over samples of ‖unit(student factor) − unit(teacher factor)‖₂
+///
+/// student factor = translator(student)
+/// teacher factor = paraphraser.encode(teacher)
+/// unit(factor) = flatten(factor) / ‖flatten(factor)‖₂
+/// ```
+///
+/// `Attention` compares `unit(mean over channels of factor²)` instead, as `MeanAbsolute` does. The
+/// larger factor is pooled to the size of the smaller. A factor of zeros stays zero, with a zero
+/// gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
+///
+/// The translator trains with the student. The paraphraser is trained before, by a
+/// [`ReconstructionObjective`](crate::ReconstructionObjective), and constant here: neither trained
+/// nor saved.
+///
+/// # Weights
+///
+/// On CIFAR-10 the authors take 500 times this for the last stage, beside the [cross-entropy with
+/// the labels](burn_distill_core::Hard), and train the paraphraser for 5 epochs; RepDistiller takes
+/// 200 of `Attention` and 30 epochs.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::FactorTransferLossConfig;
+///
+/// let device = Device::default();
+/// let config = FactorTransferLossConfig::new();
+/// let paraphraser = config.paraphraser(8, &device); // to be trained here
+///
+/// let loss = config.init(6, paraphraser, &device);
+/// let student = Tensor::<4>::ones([2, 6, 4, 4], &device);
+/// let teacher = Tensor::<4>::ones([2, 8, 8, 8], &device);
+///
+/// assert!(loss.forward(student, teacher).into_scalar::<f32>() > 0.0);
+/// ```
+///
+/// # Reference
+///
+/// J. Kim, S. Park and N. Kwak, [Paraphrasing Complex Network: Network Compression via Factor
+/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Agrees with `FT` and `L1Loss` of the
+/// authors' Factor-Transfer-pytorch and with mmrazor; `Norm` with torchdistill at `p = 2`;
+/// `Attention` with `FactorTransfer` of RepDistiller.
+#[doc(alias = "FT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct FactorTransferLoss {
+    /// What makes factors of the teacher's map.
+    pub paraphraser: Frozen<Paraphraser>,
+    /// What makes factors of the student's map.
+    pub translator: Translator,
+    /// How they are compared.
+    #[module(skip)]
+    pub distance: FactorDistance,
+}
+
+impl ModuleDisplay for FactorTransferLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("distance", &self.distance)
+            .add("factors", &self.translator.factors())
+            .optional()
+    }
+}
+
+impl FactorTransferLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, student_channels, height, width]`
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ, or if the channels are others than the loss was made for.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let batch_size = student.dims()[0];
+        assert_shape!(teacher, [batch_size, _, _, _]);
+        let teacher = self.paraphraser.inner().encode(teacher.without_autodiff());
+        let (student, teacher) = match_size(self.translator.forward(student), teacher);
+        self.distance.between(student, teacher)
+    }
+}
+
+impl TapLoss for FactorTransferLoss {
+    fn name(&self) -> &'static str {
+        "factor-transfer"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss() -> FactorTransferLoss {
+        let device = Device::default();
+        let config = FactorTransferLossConfig::new();
+        config.init(3, config.paraphraser(4, &device), &device)
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            loss().to_string(),
+            "FactorTransferLoss {distance: MeanAbsolute, factors: 2, params: 178}"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(teacher, [batch_size, _, _, _]): axis 0 expected 2")]
+    fn batch_sizes_must_match() {
+        let device = Device::default();
+        let map = |shape| Tensor::zeros(shape, &device);
+        loss().forward(map([2, 3, 4, 4]), map([3, 4, 4, 4]));
+    }
+}
