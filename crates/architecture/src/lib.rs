@@ -12,6 +12,7 @@ mod plan;
 mod resnet;
 mod stages;
 mod wide_resnet;
+mod wrapper;
 #[cfg(test)]
 mod zoo;
 
@@ -24,3 +25,4 @@ pub use mlp::*;
 pub use plan::*;
 pub use resnet::*;
 pub use wide_resnet::*;
+pub use wrapper::*;

@@ -16,5 +16,19 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Kim, Park and Kwak, Paraphrasing Complex Network: Network Compression via \
                 Factor Transfer, NeurIPS 2018",
         },
+        CatalogueEntry {
+            name: "sim-kd",
+            kind: "feature",
+            aliases: &["simkd", "reused-classifier"],
+            reference: "Chen et al., Knowledge Distillation with the Reused Teacher Classifier, \
+                CVPR 2022",
+        },
+        CatalogueEntry {
+            name: "feature-normalization",
+            kind: "feature",
+            aliases: &["fn"],
+            reference: "Xu et al., Feature Normalized Knowledge Distillation for Image \
+                Classification, ECCV 2020",
+        },
     ]
 }

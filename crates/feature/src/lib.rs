@@ -4,9 +4,13 @@
 mod attention_transfer;
 mod catalogue;
 mod factor_transfer;
+mod feature_normalization;
 mod reconstruction;
+mod sim_kd;
 
 pub use attention_transfer::*;
 pub use catalogue::*;
 pub use factor_transfer::*;
+pub use feature_normalization::*;
 pub use reconstruction::*;
+pub use sim_kd::*;

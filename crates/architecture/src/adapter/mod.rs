@@ -1,5 +1,7 @@
+mod bottleneck;
 mod factor;
 mod spatial;
 
+pub use bottleneck::*;
 pub use factor::*;
 pub use spatial::*;

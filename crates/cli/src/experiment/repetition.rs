@@ -2,7 +2,7 @@ use super::data::Data;
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
-use crate::recipe::{Loss, Recipe, Scene, TrainingRecipe};
+use crate::recipe::{Loss, Recipe, Scene, TrainingRecipe, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -166,6 +166,10 @@ impl Experiment<'_> {
         let prepared =
             or_stopped!(self.prepare(seed, losses, &network, &teacher.network, renderer)?);
         let losses = prepared.losses;
+        let network = match student_of(&losses)? {
+            Some(student) => student.to_device(self.device),
+            None => network,
+        };
 
         let mut figures = vec![
             Figure::Loss,

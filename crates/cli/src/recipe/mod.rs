@@ -8,6 +8,6 @@ mod overrides;
 mod read;
 mod types;
 
-pub use loss::{Loss, Preparation, Scene, catalogue as losses};
+pub use loss::{Loss, Preparation, Scene, catalogue as losses, student_of};
 pub use read::read;
 pub use types::*;

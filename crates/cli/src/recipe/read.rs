@@ -1,4 +1,4 @@
-use super::{Loss, Recipe, Scene, overrides};
+use super::{Loss, Recipe, Scene, overrides, student_of};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
@@ -95,6 +95,7 @@ fn check(recipe: &Recipe) -> Result<()> {
     );
     let scene = scene(recipe)?;
     let mut names = HashSet::new();
+    let mut losses = Vec::with_capacity(recipe.losses.len());
     for (index, table) in recipe.losses.iter().enumerate() {
         let loss =
             Loss::new(table, &scene).with_context(|| format!("[[loss]] number {}", index + 1))?;
@@ -104,7 +105,9 @@ fn check(recipe: &Recipe) -> Result<()> {
                 loss.name
             );
         }
+        losses.push(loss);
     }
+    student_of(&losses)?;
     Ok(())
 }
 

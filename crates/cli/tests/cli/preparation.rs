@@ -1,4 +1,4 @@
-//! Losses that need something trained before.
+//! Losses that need more than a loss: something trained before, or a student of another kind.
 
 use crate::common::*;
 use serde_json::Value;
@@ -65,4 +65,40 @@ fn what_is_prepared_is_what_teaches() {
     };
 
     assert_ne!(history(1), history(2));
+}
+
+#[test]
+fn a_student_with_its_teachers_classifier_is_saved_and_loaded_whole() {
+    let out = tempfile::tempdir().unwrap();
+    let result = run_with(out.path(), "{kind='sim-kd'}", &[]);
+
+    // The student, the projector with its norms, and the classifier of the teacher.
+    let student = 8 * 65 + 10 * 9;
+    let projector = 8 * 16 + 9 * 16 * 16 + 16 * 32 + 2 * (16 + 16 + 32);
+    let parameters = &result["distilled"]["parameters"];
+    assert_eq!(*parameters, student + projector + 33 * 10);
+    assert_eq!(result["alone"]["parameters"], student);
+    assert!(result["distilled"]["accuracy"]["mean"].as_f64().unwrap() > 0.3);
+
+    let again = run_with(out.path(), "{kind='sim-kd'}", &["--resume"]);
+    assert_same_result(&again, &result);
+}
+
+#[test]
+fn a_student_of_normalized_features_is_saved_as_it_is() {
+    let [first, second] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let losses = "{kind='hard'},{kind='feature-normalization'}";
+    let result = run_with(first.path(), losses, &[]);
+
+    assert_eq!(result["distilled"]["parameters"], 8 * 65 + 10 * 9);
+    // It can teach under its own name.
+    let weights = first.path().join("seed-0/distilled/model.bpk");
+    let weights = format!("teacher.weights={}", weights.display());
+    let changes = [&SHORT[..], &["teacher.model=mlp-8", &weights]].concat();
+    assert_success(&run(second.path(), &changes, &[]));
+    let taught = crate::common::result(second.path());
+    assert_eq!(
+        taught["teacher"]["accuracy"],
+        result["distilled"]["accuracy"]
+    );
 }

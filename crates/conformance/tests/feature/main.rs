@@ -2,3 +2,5 @@
 
 mod attention_transfer;
 mod factor_transfer;
+mod feature_normalization;
+mod sim_kd;

@@ -89,6 +89,7 @@ impl<'a> Description<'a> {
             name,
             objective: DynObjective::new(objective),
             preparation: None,
+            student: None,
         })
     }
 }

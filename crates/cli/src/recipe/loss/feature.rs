@@ -3,7 +3,7 @@ use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
 use burn_distill::core::{Pair, PairObjective, TapLoss};
-use burn_distill::feature::AttentionTransferLossConfig;
+use burn_distill::feature::{AttentionTransferLossConfig, FeatureNormalization};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,8 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
             |c| c.init(),
         ),
         "factor-transfer" => loss.factor_transfer(),
+        "sim-kd" => loss.sim_kd(),
+        FeatureNormalization::TERM => loss.feature_normalization(),
         _ => not_built(kind),
     }
 }

@@ -7,8 +7,10 @@ mod preparation;
 mod relation;
 mod response;
 mod scene;
+mod student;
 
 use super::configure::unknown;
+use crate::experiment::ImageNetwork;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{CatalogueEntry, DynObjective, Hard};
 use description::Description;
@@ -16,6 +18,7 @@ use toml::{Table, Value};
 
 pub use preparation::Preparation;
 pub use scene::Scene;
+pub use student::student_of;
 
 /// One term of the loss of a recipe.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub struct Loss {
     pub objective: DynObjective,
     /// What has to be trained before the student is, if anything.
     pub preparation: Option<Preparation>,
+    /// The student as this loss needs it, if not as it is, on the CPU.
+    pub student: Option<ImageNetwork>,
 }
 
 /// Every loss that a recipe may name.

@@ -1,0 +1,139 @@
+use crate::layers::norm;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+/// Configuration to create a [`BottleneckProjector`] using the [init
+/// function](BottleneckProjectorConfig::init).
+#[derive(Config, Debug)]
+pub struct BottleneckProjectorConfig {
+    /// The channels that go in and come out.
+    pub channels: [usize; 2],
+    /// How many times fewer channels there are in between, at least one. Default: `2`.
+    #[config(default = 2)]
+    pub factor: usize,
+    /// Whether the output is rectified. Default: `true`; `false` is for features that may be
+    /// negative.
+    #[config(default = true)]
+    pub relu: bool,
+}
+
+impl BottleneckProjectorConfig {
+    /// Initialize a [`BottleneckProjector`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels, or if the factor is zero.
+    pub fn init(&self, device: &Device) -> BottleneckProjector {
+        let Self {
+            channels: [inputs, outputs],
+            factor,
+            relu,
+        } = *self;
+        assert!(
+            inputs > 0 && outputs > 0 && factor > 0,
+            "A projector needs channels and a factor of at least 1, \
+             got [{inputs}, {outputs}] and {factor}."
+        );
+        let between = (outputs / factor).max(1);
+        let layer = |channels: [usize; 2], kernel: usize| {
+            let half = kernel / 2;
+            ProjectorLayer {
+                conv: Conv2dConfig::new(channels, [kernel, kernel])
+                    .with_padding(PaddingConfig2d::Explicit(half, half, half, half))
+                    .with_bias(false)
+                    .init(device),
+                bn: norm(channels[1], device),
+            }
+        };
+        BottleneckProjector {
+            layer: vec![
+                layer([inputs, between], 1),
+                layer([between, between], 3),
+                layer([between, outputs], 1),
+            ],
+            relu,
+        }
+    }
+}
+
+/// A projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each
+/// normalized over the batch and rectified.
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels[0], height, width]`
+/// - output: `[batch_size, channels[1], height, width]`
+///
+/// # Reference
+///
+/// D. Chen, J.-P. Mei, H. Zhang, C. Wang, Y. Feng and C. Chen, [Knowledge Distillation with the
+/// Reused Teacher Classifier](https://arxiv.org/abs/2203.14001), CVPR 2022: `transfer` of the
+/// authors' SimKD.
+#[derive(Module, Debug)]
+pub struct BottleneckProjector {
+    /// The layers.
+    pub layer: Vec<ProjectorLayer>,
+    /// Whether the output is rectified.
+    pub relu: bool,
+}
+
+/// A layer of a [`BottleneckProjector`].
+#[derive(Module, Debug)]
+pub struct ProjectorLayer {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Its normalization.
+    pub bn: BatchNorm,
+}
+
+impl BottleneckProjector {
+    /// The map, projected.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
+        let last = self.layer.len() - 1;
+        self.layer
+            .iter()
+            .enumerate()
+            .fold(map, |map, (index, layer)| {
+                let map = layer.bn.forward(layer.conv.forward(map));
+                match index < last || self.relu {
+                    true => relu(map),
+                    false => map,
+                }
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+    use burn_distill_core::parameter_count;
+
+    #[test]
+    fn the_middle_is_narrow() {
+        let projector = BottleneckProjectorConfig::new([6, 8]).init(&Device::default());
+
+        // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two numbers for each norm's channel.
+        let expected = 6 * 4 + 9 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
+        assert_eq!(parameter_count(&projector), expected);
+    }
+
+    #[test]
+    fn the_last_activation_is_optional() {
+        let device = Device::default();
+        let map = Tensor::random([2, 3, 4, 4], Distribution::Normal(0.0, 1.0), &device);
+        let smallest = |relu: bool| {
+            let config = BottleneckProjectorConfig::new([3, 8]).with_relu(relu);
+            let projected = config.init(&device).forward(map.clone());
+            assert_eq!(projected.dims(), [2, 8, 4, 4]);
+            projected.min().into_scalar::<f32>()
+        };
+
+        assert_eq!(smallest(true), 0.0);
+        assert!(smallest(false) < 0.0);
+    }
+}

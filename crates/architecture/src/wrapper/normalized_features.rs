@@ -1,0 +1,285 @@
+use burn::config::Config;
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor,
+};
+use burn::nn::{BatchNorm, Linear};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::numeric::{at_least_f32, l2_norm};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, known_taps};
+use std::fmt;
+
+/// Configuration to create [`NormalizedFeatures`] using the [init
+/// function](NormalizedFeaturesConfig::init).
+#[derive(Config, Debug)]
+pub struct NormalizedFeaturesConfig {
+    /// The largest norm of the features. Default: `2`, the authors' code.
+    #[config(default = 2.0)]
+    pub limit: f64,
+}
+
+impl NormalizedFeaturesConfig {
+    /// The name of the tap of the logits of the clipped features.
+    pub const TAP: &'static str = "logits.normalized";
+
+    /// A network, and the tap that its classifier sees.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the limit is not positive, if the network names no classifier, or if it offers no
+    /// tap of that name with the features that the classifier takes.
+    pub fn init<N: Network>(&self, network: N, tap: &str) -> NormalizedFeatures<N> {
+        let limit = self.limit;
+        assert!(
+            limit > 0.0 && limit.is_finite(), // This also rejects NaN
+            "Limit of normalized features must be positive and finite, got {limit}."
+        );
+        let Some(classifier) = network.classifier() else {
+            panic!("The network names no classifier that could see normalized features.");
+        };
+        let [inputs, _] = classifier.weight.dims();
+        let [_, features] = known_taps(&network).take(tap).into_vectors().dims();
+        assert_eq!(
+            inputs, features,
+            "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
+        );
+        NormalizedFeatures {
+            network,
+            tap: tap.to_string(),
+            limit,
+        }
+    }
+}
+
+/// A network that also tells what its classifier makes of features of a limited norm.
+///
+/// ```text
+/// clipped = features · min(‖features‖₂, limit) / ‖features‖₂
+/// normalized = classifier(clipped)
+/// ```
+///
+/// The classifier is that of the network itself: gradients of both responses flow to it. Features of
+/// zero stay zero. It offers the taps of the network, and one more:
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `logits.normalized` | vector | the logits of the clipped features |
+///
+/// Everything else is the network inside: the same response, the same parameters under the same
+/// paths, the same records. The extra logits are computed where somebody wants them.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::{NetworkConfig, NormalizedFeaturesConfig};
+/// use burn_distill_core::known_taps;
+///
+/// let network = NetworkConfig::by_name("convnet-8-16")?.init([1, 8, 8], 10, &Device::default())?;
+///
+/// let student = NormalizedFeaturesConfig::new().init(network, "pool");
+///
+/// let logits = known_taps(&student).take("logits.normalized");
+/// assert_eq!(logits.shape().as_slice(), [2, 10]);
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+///
+/// # Reference
+///
+/// K. Xu, L. Rui, Y. Li and L. Gu, Feature Normalized Knowledge Distillation for Image
+/// Classification, ECCV 2020. The norm is clipped as in the authors' FNKD.
+#[derive(Clone, Debug)]
+pub struct NormalizedFeatures<N> {
+    network: N,
+    tap: String,
+    limit: f64,
+}
+
+impl<N> NormalizedFeatures<N> {
+    /// The network inside.
+    pub fn inner(&self) -> &N {
+        &self.network
+    }
+
+    /// The network inside.
+    pub fn into_inner(self) -> N {
+        self.network
+    }
+
+    fn map_inner(self, map: impl FnOnce(N) -> N) -> Self {
+        Self {
+            network: map(self.network),
+            ..self
+        }
+    }
+}
+
+impl<N: Network> Network for NormalizedFeatures<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        let forward = |taps: &mut TapRecorder| self.network.forward_tapped(input, taps);
+        let (response, features) = taps.watch(&self.tap, forward);
+        taps.offer(NormalizedFeaturesConfig::TAP, || {
+            let classifier = self.network.classifier().expect("checked when built");
+            let clipped = clip_norm(features.into_vectors(), self.limit);
+            Tap::Vector(classifier.forward(clipped))
+        });
+        response
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.network.example(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        self.network.classifier()
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.network.normalization(tap)
+    }
+}
+
+/// Each row, made shorter where it is longer than the limit. Shape: `[batch_size, features]`.
+fn clip_norm(features: Tensor<2>, limit: f64) -> Tensor<2> {
+    // min(n, c) / n = c / max(n, c), which has no zero to divide by.
+    let norm = l2_norm(at_least_f32(features.clone()), 1).clamp_min(limit);
+    let scale = norm.recip().mul_scalar(limit).cast(features.dtype());
+    features.mul(scale)
+}
+
+// By hand, since derived paths would begin with the name of the field, and the records would not be
+// those of the network.
+impl<N: Network> Module for NormalizedFeatures<N> {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.network.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.map_inner(|network| network.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.map_inner(|network| network.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        self.map_inner(N::train)
+    }
+
+    fn valid(&self) -> Self {
+        Self {
+            network: self.network.valid(),
+            tap: self.tap.clone(),
+            limit: self.limit,
+        }
+    }
+
+    fn materialize(self) -> Self {
+        self.map_inner(N::materialize)
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        self.network.visit(visitor);
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        self.map_inner(|network| network.map(mapper))
+    }
+}
+
+impl<N: Network> ModuleDisplayDefault for NormalizedFeatures<N> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .add("limit", &self.limit)
+            .add("network", &self.network)
+            .optional()
+    }
+}
+
+impl<N: Network> ModuleDisplay for NormalizedFeatures<N> {}
+
+impl<N: Network> fmt::Display for NormalizedFeatures<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(DisplaySettings::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+    use burn::tensor::{Distribution, TensorData, Tolerance};
+    use burn_distill_core::{DynNetwork, TapSelection, parameter_count, tensors};
+
+    fn network(name: &str) -> DynNetwork<Tensor<4>> {
+        let config = NetworkConfig::by_name(name).unwrap();
+        config.init([1, 8, 8], 3, &Device::default()).unwrap()
+    }
+
+    #[test]
+    fn long_rows_are_clipped_and_short_ones_stay() {
+        let rows = Tensor::from_data([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], &Device::default());
+
+        let expected = TensorData::from([[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]);
+        clip_norm(rows, 2.0)
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    fn it_is_the_network_inside_with_one_more_tap() {
+        let network = network("convnet-4-8");
+        let wrapped = NormalizedFeaturesConfig::new().init(network.clone(), "pool");
+        let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
+
+        let knowledge = wrapped.forward_knowledge(input.clone(), &TapSelection::All);
+        let expected = network.forward_knowledge(input, &TapSelection::All);
+
+        let logits = |response: Response| response.classes().unwrap().to_data();
+        logits(knowledge.response).assert_eq(&logits(expected.response), true);
+        assert_eq!(knowledge.taps.len(), expected.taps.len() + 1);
+        assert_eq!(tensors(&wrapped), tensors(&network));
+        assert_eq!(parameter_count(&wrapped), parameter_count(&network));
+    }
+
+    #[test]
+    fn records_are_those_of_the_network() {
+        let original = network("convnet-4-8");
+        let wrapped = NormalizedFeaturesConfig::new().init(original.clone(), "pool");
+
+        let bare = network("convnet-4-8").load_record(wrapped.into_record());
+
+        assert_eq!(tensors(&bare), tensors(&original));
+    }
+
+    #[test]
+    fn without_a_limit_in_reach_the_logits_are_the_response() {
+        let config = NormalizedFeaturesConfig::new().with_limit(1e6);
+        let wrapped = config.init(network("mlp-4"), "hidden.1");
+        let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
+
+        let wanted = TapSelection::named([NormalizedFeaturesConfig::TAP]);
+        let knowledge = wrapped.forward_knowledge(input, &wanted);
+
+        let normalized = knowledge.taps.take("logits.normalized").into_vectors();
+        let response = knowledge.response.classes().unwrap();
+        normalized
+            .into_data()
+            .assert_approx_eq::<f32>(&response.to_data(), Tolerance::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "Limit of normalized features must be positive and finite, got 0")]
+    fn the_limit_is_positive() {
+        let config = NormalizedFeaturesConfig::new().with_limit(0.0);
+        config.init(network("mlp-4"), "hidden.1");
+    }
+
+    #[test]
+    #[should_panic(expected = "takes 8 features, but the tap `layer2` has 128")]
+    fn the_classifier_is_for_the_tap() {
+        NormalizedFeaturesConfig::new().init(network("convnet-4-8"), "layer2");
+    }
+}

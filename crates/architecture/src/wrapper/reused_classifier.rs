@@ -1,0 +1,232 @@
+use crate::layers::global_average;
+use crate::{BottleneckProjector, BottleneckProjectorConfig, pool_to};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{BatchNorm, Linear};
+use burn::tensor::Device;
+use burn_distill_core::{Network, Response, Tap, TapRecorder, known_taps};
+
+/// Configuration to create a [`ReusedClassifier`] using the [init
+/// function](ReusedClassifierConfig::init).
+#[derive(Config, Debug)]
+pub struct ReusedClassifierConfig {
+    /// How many times fewer channels than the teacher's map the projector has in between, at least
+    /// one. Default: `2`.
+    #[config(default = 2)]
+    pub factor: usize,
+    /// Whether the projected features are rectified, as those of a teacher that ends in a ReLU.
+    /// Default: `true`.
+    #[config(default = true)]
+    pub relu: bool,
+}
+
+impl ReusedClassifierConfig {
+    /// The name of the tap of the projected features.
+    pub const TAP: &'static str = "projected";
+
+    /// Put the classifier of a teacher behind a tap of a student. Either network may be used on: the
+    /// teacher's classifier is copied.
+    ///
+    /// The teacher's tap is the one that its classifier sees the mean of.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a network does not offer the tap, if the teacher names no classifier, if the
+    /// classifier is for another number of features than the teacher's tap has, or if the factor is
+    /// zero.
+    pub fn init<S: Network, T: Network>(
+        &self,
+        (student, tap): (S, &str),
+        (teacher, teacher_tap): (&T, &str),
+    ) -> ReusedClassifier<S> {
+        let shape = |tap: Tap| {
+            let [_, channels, height, width] = tap.into_map().dims();
+            (channels, [height, width])
+        };
+        let (channels, _) = shape(known_taps(&student).take(tap));
+        let (features, size) = shape(known_taps(teacher).take(teacher_tap));
+        let classifier = teacher
+            .classifier()
+            .unwrap_or_else(|| panic!("The teacher names no classifier that could be reused."));
+        let [inputs, _] = classifier.weight.dims();
+        assert_eq!(
+            inputs, features,
+            "The teacher's classifier takes {inputs} features, but its tap `{teacher_tap}` has \
+             {features}."
+        );
+
+        let device = student.devices().first().cloned().unwrap_or_default();
+        let projector = BottleneckProjectorConfig::new([channels, features])
+            .with_factor(self.factor)
+            .with_relu(self.relu);
+        ReusedClassifier {
+            student,
+            tap: tap.to_string(),
+            size,
+            projector: projector.init(&device),
+            classifier: classifier.valid().freeze().to_device(&device),
+        }
+    }
+}
+
+/// A student that thinks with its teacher's classifier: its features, brought to the shape of the
+/// teacher's by a projector, go through the classifier of the teacher.
+///
+/// ```text
+/// projected = projector(pool(tap of the student))
+/// response = classifier(mean of each channel of projected)
+/// ```
+///
+/// The student's map is pooled to the size of the teacher's where it is larger. The projector trains
+/// with the student. The classifier is constant: saved with the network and counted, since it is
+/// deployed with it, but it gets no gradient, and no optimizer moves it. The student's own
+/// classifier stays where it is, without a use.
+///
+/// It offers the taps of the student, and one more:
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `projected` | map | the projected features, which are to be those of the teacher |
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::{NetworkConfig, ReusedClassifierConfig};
+/// use burn_distill_core::known_taps;
+///
+/// let device = Device::default();
+/// let network = |name: &str| NetworkConfig::by_name(name)?.init([1, 8, 8], 10, &device);
+/// let (student, teacher) = (network("convnet-4-8")?, network("convnet-8-16")?);
+///
+/// let student =
+///     ReusedClassifierConfig::new().init((student, "layer2"), (&teacher, "layer2"));
+///
+/// let projected = known_taps(&student).take("projected");
+/// assert_eq!(projected.shape().as_slice(), [2, 16, 4, 4]);
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+///
+/// # Reference
+///
+/// D. Chen, J.-P. Mei, H. Zhang, C. Wang, Y. Feng and C. Chen, [Knowledge Distillation with the
+/// Reused Teacher Classifier](https://arxiv.org/abs/2203.14001), CVPR 2022. Agrees with `SimKD` of
+/// the authors' code.
+#[doc(alias = "SimKD")]
+#[derive(Module, Debug)]
+pub struct ReusedClassifier<S> {
+    /// The network that learns.
+    pub student: S,
+    /// The name of its tap that is projected.
+    pub tap: String,
+    /// The height and width of the teacher's map.
+    pub size: [usize; 2],
+    /// From the student's channels to the teacher's.
+    pub projector: BottleneckProjector,
+    /// The teacher's classifier.
+    pub classifier: Linear,
+}
+
+impl<S: Network> Network for ReusedClassifier<S> {
+    type Input = S::Input;
+
+    fn forward_tapped(&self, input: S::Input, taps: &mut TapRecorder) -> Response {
+        let (_, features) = taps.watch(&self.tap, |taps| self.student.forward_tapped(input, taps));
+        let map = features.into_map();
+        let [.., height, width] = map.dims();
+        let size = [height.min(self.size[0]), width.min(self.size[1])];
+
+        let projected = self.projector.forward(pool_to(map, size));
+        taps.offer(ReusedClassifierConfig::TAP, || Tap::Map(projected.clone()));
+        Response::Classes(self.classifier.forward(global_average(projected)))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> S::Input {
+        self.student.example(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.classifier.clone())
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.student.normalization(tap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+    use burn::tensor::{Distribution, Tensor};
+    use burn_distill_core::{DynNetwork, Frozen, TapSelection, parameter_count};
+
+    fn network(name: &str, device: &Device) -> DynNetwork<Tensor<4>> {
+        let config = NetworkConfig::by_name(name).unwrap();
+        config.init([1, 8, 8], 3, device).unwrap()
+    }
+
+    #[test]
+    fn maps_of_any_size_are_projected_to_the_smaller() {
+        let device = Device::default();
+        for (student, tap, teacher, teacher_tap, expected) in [
+            (
+                "convnet-4-8",
+                "layer2",
+                "convnet-6-16",
+                "layer2",
+                [16, 4, 4],
+            ),
+            ("convnet-4", "layer1", "convnet-6-16", "layer2", [16, 4, 4]),
+            (
+                "convnet-4-8-8",
+                "layer3",
+                "convnet-6-16",
+                "layer2",
+                [16, 2, 2],
+            ),
+            ("mlp-5", "hidden.1", "mlp-7-6", "hidden.2", [6, 1, 1]),
+        ] {
+            let (student, teacher) = (network(student, &device), network(teacher, &device));
+            let wrapped =
+                ReusedClassifierConfig::new().init((student.clone(), tap), (&teacher, teacher_tap));
+
+            let taps = known_taps(&wrapped);
+            assert_eq!(taps.take("projected").shape().as_slice()[1..], expected);
+            assert_eq!(taps.len(), known_taps(&student).len() + 1);
+            let response = wrapped.forward(wrapped.example(2, &device));
+            assert_eq!(response.classes().unwrap().dims(), [2, 3]);
+        }
+    }
+
+    #[test]
+    fn the_response_is_the_classifier_of_the_projected_features() {
+        let device = Device::default();
+        let teacher = Frozen::new(network("convnet-6", &device));
+        let wrapped = ReusedClassifierConfig::new().init(
+            (network("convnet-4", &device), "layer1"),
+            (&teacher, "layer1"),
+        );
+        let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &device);
+
+        let knowledge = wrapped.forward_knowledge(input, &TapSelection::named(["projected"]));
+
+        let pooled = global_average(knowledge.taps.take("projected").into_map());
+        let expected = teacher.classifier().unwrap().forward(pooled);
+        let logits = knowledge.response.classes().unwrap().to_data();
+        logits.assert_eq(&expected.into_data(), true);
+        let own = parameter_count(&wrapped.student);
+        let projector = parameter_count(&wrapped.projector);
+        assert_eq!(parameter_count(&wrapped), own + projector + 6 * 3 + 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "takes 16 features, but its tap `layer1` has 6")]
+    fn the_classifier_is_for_the_tap() {
+        let device = Device::default();
+        ReusedClassifierConfig::new().init(
+            (network("convnet-4", &device), "layer1"),
+            (&network("convnet-6-16", &device), "layer1"),
+        );
+    }
+}

@@ -1,0 +1,135 @@
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::NormalizedFeaturesConfig;
+use burn_distill_core::numeric::{connected_zero, cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::{
+    Context, Knowledge, Objective, TapSelection, Terms, Wanted, WeightSchedule,
+};
+
+/// Feature normalization: soft targets for a student whose features have a limited norm, which takes
+/// the place of the temperature.
+///
+/// ```text
+/// clipped = features · min(‖features‖₂, limit) / ‖features‖₂
+/// p = softmax(teacher)
+/// q = softmax(classifier(clipped))
+/// L = −mean over samples of Σₖ pₖ log qₖ
+/// ```
+///
+/// Long features make confident predictions, whatever their direction, and learn more from the
+/// labels than from a teacher. Here the norm of a sample has no say. The features and the classifier
+/// are the student's own, a [`NormalizedFeatures`](
+/// burn_distill_architecture::NormalizedFeatures), whose classifier learns from this and from its
+/// true response. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
+///
+/// # Weights
+///
+/// The authors take 9 times this with a limit of 2, beside the [cross-entropy with the
+/// labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::{NetworkConfig, NormalizedFeaturesConfig};
+/// use burn_distill_core::{Frozen, Hard};
+/// use burn_distill_feature::FeatureNormalization;
+/// use burn_distill_strategy::OfflineDistiller;
+///
+/// let device = Device::default().autodiff();
+/// let network = |name: &str| NetworkConfig::by_name(name)?.init([1, 8, 8], 10, &device);
+/// let (student, teacher) = (network("convnet-4-8")?, network("convnet-8-16")?);
+///
+/// let student = NormalizedFeaturesConfig::new().init(student, "pool");
+/// let objective = (Hard::new(1.0), FeatureNormalization::new(9.0));
+/// let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+///
+/// # Reference
+///
+/// K. Xu, L. Rui, Y. Li and L. Gu, Feature Normalized Knowledge Distillation for Image
+/// Classification, ECCV 2020. After the authors' FNKD, where the norm is clipped and the teacher's
+/// softmax has no temperature.
+#[doc(alias = "FN")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct FeatureNormalization {
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl ModuleDisplay for FeatureNormalization {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("name", &self.name)
+            .add_debug_attribute("weight", &self.weight)
+            .optional()
+    }
+}
+
+impl FeatureNormalization {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "feature-normalization";
+
+    /// Feature normalization with that weight.
+    pub fn new(weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The unweighted loss.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, num_classes]`, logits of clipped features
+    /// - teacher: `[batch_size, num_classes]`, logits
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn loss(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let probabilities = tempered_log_softmax(teacher.without_autodiff(), 1.0).exp();
+        cross_entropy_rows(probabilities, tempered_log_softmax(student, 1.0)).mean()
+    }
+}
+
+impl Objective for FeatureNormalization {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named([NormalizedFeaturesConfig::TAP]),
+            teacher: TapSelection::None,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let student = context.student.taps.take(NormalizedFeaturesConfig::TAP);
+        let teacher = context.teacher.response.rows().logits;
+        let loss = Self::loss(student.into_vectors(), teacher);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}

@@ -1,0 +1,119 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SimKdLossConfig {
+    /// Whether the teacher's map is rectified first, as the projected one is. Default: `true`.
+    #[config(default = true)]
+    pub relu: bool,
+}
+
+impl SimKdLossConfig {
+    /// Initialize a [SimKD loss](SimKdLoss).
+    pub fn init(&self) -> SimKdLoss {
+        SimKdLoss { relu: self.relu }
+    }
+}
+
+/// The loss of SimKD: the student's projected features should be those that the teacher's classifier
+/// sees.
+///
+/// ```text
+/// L = mean over samples and elements of (student − relu(teacher))²
+/// ```
+///
+/// It is for a student that goes on with its teacher's classifier, a [`ReusedClassifier`](
+/// burn_distill_architecture::ReusedClassifier), and compares its tap `projected`. The ReLU leaves
+/// features that are already rectified as they are, and makes those before an activation what the
+/// projector can reach; for features that may be negative, turn it off in both places. The larger
+/// map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it.
+/// Half precision is widened to single.
+///
+/// # Weights
+///
+/// The authors take this alone, with a weight of 1: no cross-entropy with the labels and no soft
+/// targets.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::SimKdLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[1.0, 0.0]]]], &device);
+/// let teacher = Tensor::<4>::from_data([[[[3.0, -5.0]]]], &device);
+///
+/// let loss = SimKdLossConfig::new().init().forward(student, teacher);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 2.0); // (1 − 3)² and 0
+/// ```
+///
+/// # Reference
+///
+/// D. Chen, J.-P. Mei, H. Zhang, C. Wang, Y. Feng and C. Chen, [Knowledge Distillation with the
+/// Reused Teacher Classifier](https://arxiv.org/abs/2203.14001), CVPR 2022. Agrees with the authors'
+/// SimKD, whose loss is the mean squared error.
+#[doc(alias = "SimKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SimKdLoss {
+    /// Whether the teacher's map is rectified first.
+    pub relu: bool,
+}
+
+impl ModuleDisplay for SimKdLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.add("relu", &self.relu).optional()
+    }
+}
+
+impl SimKdLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`, the projected features
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, ..] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let teacher = match self.relu {
+            true => relu(teacher),
+            false => teacher,
+        };
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+        student.sub(teacher).square().mean()
+    }
+}
+
+impl TapLoss for SimKdLoss {
+    fn name(&self) -> &'static str {
+        "sim-kd"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
