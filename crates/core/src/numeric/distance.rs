@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 ///
 /// Centring changes nothing in exact arithmetic and everything in floating point, where far from
 /// the origin the three parts cancel. The result is never negative, symmetric, and exactly zero on
-/// the diagonal.
+/// the diagonal. Equal rows cancel to the last bit where a matrix product rounds equal rows alike.
 ///
 /// # Shapes
 ///
@@ -17,15 +17,18 @@ use burn::tensor::Tensor;
 pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
     let [rows, _] = input.dims();
     let centred = input.clone().sub(input.mean_dim(0));
-    let square = centred.clone().square().sum_dim(1);
     let product = centred.clone().matmul(centred.transpose());
+    let diagonal = Tensor::<2>::eye(rows, &product.device()).bool();
+    // From the product itself: a sum of squares is rounded otherwise, which sets equal rows apart.
+    let square = product
+        .clone()
+        .mask_fill(diagonal.clone().bool_not(), 0.0)
+        .sum_dim(1);
     let distance = square
         .clone()
         .add(square.transpose())
         .sub(product.mul_scalar(2.0))
         .clamp_min(0.0);
-
-    let diagonal = Tensor::<2>::eye(rows, &distance.device()).bool();
     distance.mask_fill(diagonal, 0.0)
 }
 
@@ -76,6 +79,25 @@ mod tests {
             .unwrap()
             .into_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-4));
+    }
+
+    #[test]
+    fn equal_rows_are_equal_after_rounding() {
+        let device = Device::default();
+        let half = Tensor::arange(0..16 * 333, &device)
+            .float()
+            .sin()
+            .mul_scalar(1e3)
+            .reshape([16, 333]);
+        let points = Tensor::cat(vec![half.clone(), half], 0);
+
+        let distances = pairwise_squared_distances(points);
+
+        let between_equals = distances.slice([0..16, 16..32]);
+        let between_equals = between_equals.mul(Tensor::eye(16, &device));
+        between_equals
+            .into_data()
+            .assert_eq(&TensorData::zeros::<f32, _>([16, 16]), true);
     }
 
     #[test]
