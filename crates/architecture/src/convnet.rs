@@ -1,5 +1,5 @@
 use crate::layers::{convolution, global_average, norm};
-use crate::{NetworkError, Plan, error};
+use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -102,6 +102,7 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 /// | --- | --- | --- |
 /// | `layer1.pre`, `layer2.pre`, … | map | each stage before its activation |
 /// | `layer1`, `layer2`, … | map | each stage after its activation, before the pooling |
+/// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of the last stage |
 ///
 /// # Shapes
@@ -160,6 +161,7 @@ impl Network for ConvNet {
             map = relu(pre);
             taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
         }
+        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
@@ -205,6 +207,7 @@ mod tests {
                 ("layer1".into(), vec![2, 4, 8, 8]),
                 ("layer2.pre".into(), vec![2, 6, 4, 4]),
                 ("layer2".into(), vec![2, 6, 4, 4]),
+                ("class-maps".into(), vec![2, 10, 4, 4]),
                 ("pool".into(), vec![2, 6]),
             ]
         );

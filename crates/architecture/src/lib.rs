@@ -3,6 +3,7 @@
 
 mod adapter;
 mod catalogue;
+mod class_maps;
 mod config;
 mod convnet;
 mod error;
@@ -18,6 +19,7 @@ mod zoo;
 
 pub use adapter::*;
 pub use catalogue::*;
+pub use class_maps::*;
 pub use config::*;
 pub use convnet::*;
 pub use error::*;

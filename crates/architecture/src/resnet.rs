@@ -1,6 +1,6 @@
 use crate::layers::{convolution, global_average, norm};
 use crate::stages::{Block, stages};
-use crate::{NetworkError, Plan, error};
+use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -105,6 +105,7 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// | `stem` | map | the first convolution, normalized and activated |
 /// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | each stage before its last activation |
 /// | `layer1`, `layer2`, `layer3` | map | each stage after its last activation |
+/// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of `layer3` |
 ///
 /// Tensors have the order and the names of the public checkpoints of [Contrastive Representation
@@ -171,6 +172,7 @@ impl Network for ResNet {
             }
             taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
         }
+        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
@@ -294,6 +296,7 @@ mod tests {
                 "layer2",
                 "layer3.pre",
                 "layer3",
+                "class-maps",
                 "pool"
             ]
         );

@@ -1,6 +1,6 @@
 use crate::layers::{convolution, global_average, norm};
 use crate::stages::{Block, stages};
-use crate::{NetworkError, Plan, error};
+use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -101,6 +101,7 @@ pub(crate) fn blocks_and_widths(
 /// | `stem` | map | the first convolution |
 /// | `layer1`, `layer2`, `layer3` | map | each stage: a sum, neither normalized nor activated |
 /// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | the same, normalized, before the activation |
+/// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of the activation of `layer3.pre` |
 ///
 /// In a network that activates before it convolves, the end of a stage lies before an activation,
@@ -171,7 +172,9 @@ impl Network for WideResNet {
         taps.offer("layer3", || Tap::Map(map.clone()));
         let normalized = self.bn1.forward(map);
         taps.offer("layer3.pre", || Tap::Map(normalized.clone()));
-        let pool = global_average(relu(normalized));
+        let map = relu(normalized);
+        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
+        let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
     }
@@ -306,6 +309,7 @@ mod tests {
                 ("layer2.pre", vec![2, 64, 5, 3]),
                 ("layer3", vec![2, 128, 3, 2]),
                 ("layer3.pre", vec![2, 128, 3, 2]),
+                ("class-maps", vec![2, 4, 3, 2]),
                 ("pool", vec![2, 128]),
             ]
         );
