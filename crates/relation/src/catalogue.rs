@@ -14,6 +14,68 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             kind: "relation",
             aliases: &["rrd"],
             reference: "Giakoumoglou and Stathaki, Relational Representation Distillation, 2024",
+            name: "relational-distance",
+            kind: "relation",
+            aliases: &["rkd-distance"],
+            reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
+        },
+        CatalogueEntry {
+            name: "relational-angle",
+            kind: "relation",
+            aliases: &["rkd-angle"],
+            reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
+        },
+        CatalogueEntry {
+            name: "dark-rank",
+            kind: "relation",
+            aliases: &["hard-dark-rank"],
+            reference: "Chen et al., DarkRank: Accelerating Deep Metric Learning via Cross Sample \
+                        Similarities Transfer, AAAI 2018",
+        },
+        CatalogueEntry {
+            name: "locality-preserving",
+            kind: "relation",
+            aliases: &["lsn"],
+            reference: "Chen et al., Learning Student Networks via Feature Embedding, TNNLS 2021",
+        },
+        CatalogueEntry {
+            name: "probabilistic-transfer",
+            kind: "relation",
+            aliases: &["pkt"],
+            reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
+                        Knowledge Transfer, ECCV 2018",
+        },
+        CatalogueEntry {
+            name: "similarity-preserving",
+            kind: "relation",
+            aliases: &["sp"],
+            reference: "Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019",
+        },
+        CatalogueEntry {
+            name: "correlation-congruence",
+            kind: "relation",
+            aliases: &["cc"],
+            reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV 2019",
+        },
+        CatalogueEntry {
+            name: "adjacent-correlation",
+            kind: "relation",
+            aliases: &["cc-adjacent"],
+            reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV 2019; \
+                        as in RepDistiller",
+        },
+        CatalogueEntry {
+            name: "inter-channel-correlation",
+            kind: "relation",
+            aliases: &["ickd"],
+            reference: "Liu et al., Exploring Inter-Channel Correlation for Diversity-Preserved \
+                        Knowledge Distillation, ICCV 2021",
+        },
+        CatalogueEntry {
+            name: "class-attention",
+            kind: "relation",
+            aliases: &["cat-kd"],
+            reference: "Guo et al., Class Attention Transfer Based Knowledge Distillation, CVPR 2023",
         },
     ]
 }

@@ -1,0 +1,138 @@
+use crate::common::*;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
+use burn_distill_relation::*;
+
+fn distance() -> RelationalDistanceLoss {
+    RelationalDistanceLossConfig::new().init()
+}
+
+fn angle() -> RelationalAngleLoss {
+    RelationalAngleLossConfig::new().init()
+}
+
+fn relational(trial: Trial<2>) -> Trial<2> {
+    trial
+        .minimum(0.0)
+        .invariant("the order of the batch", reordered)
+        .invariant("a rotation", rotated)
+        .invariant("the size of the features", scaled)
+        .invariant("where the features are", shifted)
+}
+
+#[test]
+fn distances() {
+    let loss = distance();
+    relational(trial(format!("{loss}"), move |s, t| loss.forward(s, t)))
+        .golden(student(), teacher(), 0.087497395, 0.136739782)
+        .run();
+}
+
+#[test]
+fn angles() {
+    for chunk in [None, Some(1), Some(3)] {
+        let loss = RelationalAngleLossConfig::new().with_chunk(chunk).init();
+        relational(trial(format!("{loss}"), move |s, t| loss.forward(s, t)))
+            .golden(student(), teacher(), 0.108723311, 0.158234815)
+            .run();
+    }
+}
+
+#[test]
+fn both_with_the_weights_of_the_authors() {
+    let (distance, angle) = (distance(), angle());
+    let both = move |student: Tensor<2>, teacher: Tensor<2>| {
+        let distances = distance.forward(student.clone(), teacher.clone());
+        let angles = angle.forward(student, teacher);
+        distances.mul_scalar(25.0).add(angles.mul_scalar(50.0))
+    };
+    relational(trial("25 distances and 50 angles".into(), both))
+        .golden(student(), teacher(), 7.623600412, 11.251719558)
+        .run();
+}
+
+#[test]
+fn chunks_change_nothing() {
+    let (student, teacher) = (features(13, 7, 0.7), features(13, 5, 1.9));
+    let chunked = RelationalAngleLossConfig::new().with_chunk(Some(4)).init();
+    assert_same(
+        student,
+        |student| chunked.forward(student, teacher.clone()),
+        |student| angle().forward(student, teacher.clone()),
+        1e-5,
+    );
+}
+
+#[test]
+fn equal_samples_are_hardly_apart() {
+    let (student, teacher) = (features(5, 64, 0.7), features(10, 6, 1.9));
+    // Of a size at which the rounding of products is not small.
+    let student = Tensor::cat(vec![student.clone(), student], 0).mul_scalar(1e3);
+
+    let loss = distance();
+    let (value, gradient) = value_and_gradient(
+        |student| loss.forward(student, teacher.clone()),
+        student.clone(),
+    );
+
+    // The same without the other half of the equals, each of which counts as much as it does.
+    let half = student.narrow(0, 0, 5);
+    let distances = |features: Tensor<2>| {
+        let squared: Tensor<3> = features
+            .clone()
+            .unsqueeze_dim::<3>(0)
+            .sub(features.unsqueeze_dim(1))
+            .square();
+        squared.sum_dim(2).squeeze_dim::<2>(2).sqrt()
+    };
+    let student = distances(half).repeat(&[2, 2]);
+    let teacher = distances(teacher);
+    let relative = |distances: Tensor<2>| {
+        let mean = distances.clone().sum().div_scalar(90.0);
+        distances.div(mean.unsqueeze())
+    };
+    let difference = relative(student).sub(relative(teacher)).abs();
+    let inner = difference.clone().clamp_max(1.0);
+    let expected = inner
+        .clone()
+        .mul(difference.sub(inner.mul_scalar(0.5)))
+        .mean();
+    let expected = expected.into_scalar::<f64>();
+    assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
+    assert!(!gradient.contains_nan().into_scalar::<bool>());
+}
+
+#[test]
+fn a_student_that_sees_no_difference_gets_no_gradient() {
+    let teacher = features(4, 3, 1.9);
+    let student = Tensor::ones([4, 2], &Device::default());
+
+    let (value, gradient) = value_and_gradient(
+        |student| distance().forward(student, teacher.clone()),
+        student,
+    );
+
+    // All different samples are equally far apart then, as for the authors.
+    let equally = Tensor::<2>::eye(4, &Device::default());
+    let expected = distance()
+        .forward(equally, teacher.clone())
+        .into_scalar::<f64>();
+    assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+    gradient
+        .into_data()
+        .assert_eq(&TensorData::zeros::<f32, _>([4, 2]), true);
+}
+
+#[test]
+#[should_panic(expected = "must have at least 1 anchor, got 0")]
+fn a_chunk_has_an_anchor() {
+    RelationalAngleLossConfig::new().with_chunk(Some(0)).init();
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&RelationalDistanceLossConfig::new());
+    assert_round_trip(&RelationalAngleLossConfig::new().with_chunk(Some(8)));
+    assert_shareable::<RelationalDistanceLoss>();
+    assert_shareable::<RelationalAngleLoss>();
+}

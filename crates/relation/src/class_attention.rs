@@ -1,0 +1,144 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::pool_to;
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create a [class attention loss](ClassAttentionLoss) using the
+/// [init function](ClassAttentionLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ClassAttentionLossConfig {
+    /// The height and width that maps are pooled to. At least 1. Default: `2`, the authors' code.
+    #[config(default = 2)]
+    pub size: usize,
+    /// Whether each map is divided by its L2 norm after that. Default: `false`, which the authors call
+    /// CAT-KD; they call it CAT where nothing but attention is transferred.
+    #[config(default = false)]
+    pub normalize: bool,
+}
+
+impl ClassAttentionLossConfig {
+    /// Initialize a [class attention loss](ClassAttentionLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `size` is zero.
+    pub fn init(&self) -> ClassAttentionLoss {
+        assert!(
+            self.size > 0,
+            "Size of class attention must be at least 1, got 0."
+        );
+        ClassAttentionLoss {
+            size: self.size,
+            normalize: self.normalize,
+        }
+    }
+}
+
+/// Class attention transfer: the student should see each class where in the image the teacher sees it.
+///
+/// ```text
+/// A = pool(class maps) to [size, size],    each divided by its L2 norm if normalize
+/// L = mean over samples, classes and pixels of (A(student) − A(teacher))²
+/// ```
+///
+/// Class maps are the [classifier at every pixel](burn_distill_architecture::class_maps) of the last map;
+/// networks that classify the mean of each channel offer them as the tap `class-maps`. A map of zeros
+/// stays zero, and passes no gradient through its norm. The teacher is a constant: no gradient flows to
+/// it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// Beside the [cross-entropy with the labels](burn_distill_core::Hard) the authors take 15 for
+/// resnet32x4 and resnet8x4, 12 for wrn-40-2 and wrn-16-2, 4.5 for vgg13 and vgg8, 0.7 for resnet56 and
+/// resnet20; 400 with `normalize` and nothing beside it.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::ClassAttentionLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[1.0, 0.0]], [[0.0, 0.0]]]], &device); // two classes
+/// let teacher = Tensor::<4>::from_data([[[[3.0, 0.0]], [[0.0, 0.0]]]], &device);
+///
+/// let loss = ClassAttentionLossConfig::new().with_normalize(true).init();
+/// let loss = loss.forward(student, teacher);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-6); // the first class is seen on the left
+/// ```
+///
+/// # Reference
+///
+/// Z. Guo, H. Yan, H. Li and X. Lin, [Class Attention Transfer Based Knowledge Distillation](
+/// https://arxiv.org/abs/2304.12777), CVPR 2023. Agrees with `CAT_loss` of the authors' code.
+#[doc(alias = "CAT-KD")]
+#[doc(alias = "CAT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ClassAttentionLoss {
+    /// The height and width that maps are pooled to.
+    pub size: usize,
+    /// Whether each map is divided by its L2 norm after that.
+    pub normalize: bool,
+}
+
+impl ModuleDisplay for ClassAttentionLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("size", &self.size)
+            .add("normalize", &self.normalize)
+            .optional()
+    }
+}
+
+impl ClassAttentionLoss {
+    /// The loss of a batch of class maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, num_classes, height, width]`
+    /// - teacher: `[batch_size, num_classes, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the classes differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, num_classes, ..] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes, _, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = self.attention(at_least_f32(teacher.without_autodiff()));
+        let student = self.attention(at_least_f32(student));
+        student.sub(teacher).square().mean()
+    }
+
+    /// The pooled maps. Shape: `[batch_size, num_classes, size²]`.
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+        let pooled = pool_to(maps, [self.size, self.size]).flatten(2, 3);
+        match self.normalize {
+            true => l2_normalize(pooled, 2),
+            false => pooled,
+        }
+    }
+}
+
+impl TapLoss for ClassAttentionLoss {
+    fn name(&self) -> &'static str {
+        "class-attention"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}

@@ -1,0 +1,178 @@
+use crate::nearest::nearest;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
+};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create a [dark rank loss](DarkRankLoss) using the
+/// [init function](DarkRankLossConfig::init).
+#[derive(Config, Debug)]
+pub struct DarkRankLossConfig {
+    /// How many samples are ranked, the nearest of the teacher. At least 1; of small batches, all
+    /// others. Default: `4`.
+    #[config(default = 4)]
+    pub length: usize,
+    /// How much distances count, called α by the authors. Above 0. Default: `3.0`.
+    #[config(default = 3.0)]
+    pub scale: f64,
+    /// The power of distances, called β by the authors. At least 1. Default: `3.0`.
+    #[config(default = 3.0)]
+    pub power: f64,
+}
+
+impl DarkRankLossConfig {
+    /// Initialize a [dark rank loss](DarkRankLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a value is out of its range.
+    pub fn init(&self) -> DarkRankLoss {
+        self.assertions();
+        DarkRankLoss {
+            length: self.length,
+            scale: self.scale,
+            power: self.power,
+        }
+    }
+
+    fn assertions(&self) {
+        assert!(
+            self.length > 0,
+            "Length of a dark rank must be at least 1, got 0."
+        );
+        assert!(
+            self.scale > 0.0 && self.scale.is_finite(),
+            "Scale of a dark rank must be above 0, got {}.",
+            self.scale
+        );
+        // Below one the derivative is infinite between equal samples.
+        assert!(
+            self.power >= 1.0 && self.power.is_finite(),
+            "Power of a dark rank must be at least 1, got {}.",
+            self.power
+        );
+    }
+}
+
+/// Dark rank: of the samples that are nearest to another for the teacher, the student should rank the
+/// nearer ones first.
+///
+/// ```text
+/// sᵢⱼ = −scale · ‖xᵢ − xⱼ‖₂^power,    of the student
+/// for each i, order the other samples by the teacher's distances, nearest first: n₁, n₂, … n_length
+/// L = mean over i of −Σₐ log(exp sᵢ(nₐ) / Σ_{b ≥ a} exp sᵢ(n_b))
+/// ```
+///
+/// That is the negative log-likelihood of the teacher's ranking under the Plackett–Luce model of the
+/// student's scores. It tells an order, not distances: it has no minimum where student and teacher
+/// agree. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// Dark rank is a baseline of metric learning, where distances are between vectors of unit length, as
+/// they are not in a classifier; the weight is 1 for lack of one by the authors.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::DarkRankLossConfig;
+///
+/// let device = Device::default();
+/// let teacher = Tensor::<2>::from_data([[0.0], [1.0], [3.0]], &device);
+/// let agrees = Tensor::<2>::from_data([[0.0], [2.0], [5.0]], &device);
+/// let differs = Tensor::<2>::from_data([[0.0], [5.0], [2.0]], &device);
+///
+/// let loss = DarkRankLossConfig::new().init();
+/// let [agrees, differs] = [agrees, differs]
+///     .map(|student| loss.forward(student, teacher.clone()).into_scalar::<f32>());
+///
+/// assert!(agrees < 1e-6 && differs > 1.0);
+/// ```
+///
+/// # Reference
+///
+/// Y. Chen, N. Wang and Z. Zhang, [DarkRank: Accelerating Deep Metric Learning via Cross Sample
+/// Similarities Transfer](https://arxiv.org/abs/1707.01220), AAAI 2018. Agrees with `HardDarkRank` of
+/// the code of Relational Knowledge Distillation.
+#[doc(alias = "HardDarkRank")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct DarkRankLoss {
+    /// How many samples are ranked.
+    pub length: usize,
+    /// How much distances count.
+    pub scale: f64,
+    /// The power of distances.
+    pub power: f64,
+}
+
+impl ModuleDisplay for DarkRankLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("length", &self.length)
+            .add("scale", &self.scale)
+            .add("power", &self.power)
+            .optional()
+    }
+}
+
+impl DarkRankLoss {
+    /// The loss of a batch of features.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - teacher: `[batch_size, teacher_features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        let length = self.length.min(batch_size.saturating_sub(1));
+        if length == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let ranking = nearest(pairwise_squared_distances(teacher), length);
+        let scores = pairwise_distances(at_least_f32(student))
+            .powf_scalar(self.power)
+            .mul_scalar(-self.scale)
+            .gather(1, ranking);
+
+        // Row a of these holds the samples that are left when a are ranked; the first is the next.
+        let device = scores.device();
+        let ranked = Tensor::<2, Bool>::triu_mask([length, length], 0, &device).unsqueeze::<3>();
+        let others = Tensor::<2, Bool>::diag_mask([length, length], 0, &device).unsqueeze::<3>();
+        let shape = [batch_size, length, length];
+        let left = scores
+            .unsqueeze_dim::<3>(1)
+            .expand(shape)
+            .mask_fill(ranked.expand(shape), f32::NEG_INFINITY);
+        let likelihood = log_softmax(left, 2).mask_fill(others.expand(shape), 0.0);
+        likelihood.sum().div_scalar(-(batch_size as f64))
+    }
+}
+
+impl TapLoss for DarkRankLoss {
+    fn name(&self) -> &'static str {
+        "dark-rank"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_vectors(), teacher.into_vectors())
+    }
+}

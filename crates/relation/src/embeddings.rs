@@ -1,0 +1,83 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+/// Configuration to create [embeddings](Embeddings) using the [init function](EmbeddingsConfig::init).
+#[derive(Config, Debug)]
+pub struct EmbeddingsConfig {
+    /// How many features the student has.
+    pub student: usize,
+    /// How many features the teacher has.
+    pub teacher: usize,
+    /// How many features both have after it. Default: `128`, as in RepDistiller and torchdistill.
+    #[config(default = 128)]
+    pub features: usize,
+}
+
+impl EmbeddingsConfig {
+    /// Initialize [embeddings](Embeddings).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a size is zero.
+    pub fn init(&self, device: &Device) -> Embeddings {
+        assert!(
+            self.student > 0 && self.teacher > 0 && self.features > 0,
+            "Embeddings must have features, got {} of the student and {} of the teacher for {}.",
+            self.student,
+            self.teacher,
+            self.features
+        );
+        let linear = |inputs| LinearConfig::new(inputs, self.features).init(device);
+        Embeddings {
+            student: linear(self.student),
+            teacher: linear(self.teacher),
+        }
+    }
+}
+
+/// A linear layer on either side, for relations between embeddings of the features.
+///
+/// Both train with the student, that of the teacher too: the teacher's features are constants, what
+/// they are embedded as is not. Neither is a part of what is deployed.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct Embeddings {
+    /// What embeds the student's features.
+    pub student: Linear,
+    /// What embeds the teacher's features.
+    pub teacher: Linear,
+}
+
+impl ModuleDisplay for Embeddings {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [student, features] = self.student.weight.dims();
+        let [teacher, _] = self.teacher.weight.dims();
+        content
+            .add("student", &student)
+            .add("teacher", &teacher)
+            .add("features", &features)
+            .optional()
+    }
+}
+
+impl Embeddings {
+    /// Both sides embedded. No gradient flows to the teacher's features.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, student]`
+    /// - teacher: `[batch_size, teacher]`
+    /// - output: twice `[batch_size, features]`
+    pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let teacher = teacher.without_autodiff();
+        (self.student.forward(student), self.teacher.forward(teacher))
+    }
+}

@@ -1,0 +1,114 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
+/// [init function](InterChannelCorrelationLossConfig::init).
+#[derive(Config, Debug)]
+pub struct InterChannelCorrelationLossConfig {}
+
+impl InterChannelCorrelationLossConfig {
+    /// Initialize an [inter-channel correlation loss](InterChannelCorrelationLoss).
+    pub fn init(&self) -> InterChannelCorrelationLoss {
+        InterChannelCorrelationLoss {}
+    }
+}
+
+/// Inter-channel correlation: channels that are active together in the teacher should be active together
+/// in the student.
+///
+/// ```text
+/// M = F Fᵀ,    F flattened to [channels, pixels], each row of M divided by its L2 norm
+/// L = mean over samples of Σ over pairs of channels of (M(student) − M(teacher))² / channels
+/// ```
+///
+/// It does not change when the pixels of either side are permuted, or the map of a sample is scaled, and
+/// the maps may differ in height and width. The channels must be as many on both sides and are compared
+/// one with one: the authors always bring the student's through a
+/// [channel embedding](crate::ChannelEmbedding) first, whatever their number. A channel of zeros passes
+/// no gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// The authors' description takes 2.5 for the last map, beside the
+/// [cross-entropy with the labels](burn_distill_core::Hard); their script takes 4.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_core::{Pair, PairObjective};
+/// use burn_distill_relation::{ChannelEmbeddingConfig, InterChannelCorrelationLossConfig};
+///
+/// let loss = InterChannelCorrelationLossConfig::new().init();
+/// let embedding = ChannelEmbeddingConfig::new(64, 256).init(&Device::default());
+/// let pair = Pair::new("layer3", "layer3", loss).with_adapter(embedding);
+///
+/// let objective = PairObjective::new([pair], 2.5);
+/// ```
+///
+/// # Reference
+///
+/// L. Liu, Q. Huang, S. Lin, H. Xie, B. Wang, X. Chang and X. Liang, [Exploring Inter-Channel Correlation
+/// for Diversity-Preserved Knowledge Distillation](https://arxiv.org/abs/2202.03680), ICCV 2021. Agrees
+/// with `ICKDLoss` of the authors' code for classification.
+#[doc(alias = "ICKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct InterChannelCorrelationLoss {}
+
+impl ModuleDisplay for InterChannelCorrelationLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl InterChannelCorrelationLoss {
+    /// The loss of a batch of maps with the same channels.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, ..] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = correlations(at_least_f32(teacher.without_autodiff()));
+        let student = correlations(at_least_f32(student));
+        let rows = (batch_size * channels) as f64;
+        student.sub(teacher).square().sum().div_scalar(rows)
+    }
+}
+
+/// How alike channels are, one unit vector for each. Shape: `[batch_size, channels, channels]`.
+fn correlations(map: Tensor<4>) -> Tensor<3> {
+    let channels = map.flatten::<3>(2, 3);
+    let gram = channels.clone().matmul(channels.transpose());
+    l2_normalize(gram, 2)
+}
+
+impl TapLoss for InterChannelCorrelationLoss {
+    fn name(&self) -> &'static str {
+        "inter-channel-correlation"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}

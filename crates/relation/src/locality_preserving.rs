@@ -1,0 +1,186 @@
+use crate::nearest::nearest;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
+};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
+/// [init function](LocalityPreservingLossConfig::init).
+#[derive(Config, Debug)]
+pub struct LocalityPreservingLossConfig {
+    /// How many neighbors of the teacher each sample keeps. At least 1; of small batches, all others.
+    /// Default: `5`.
+    #[config(default = 5)]
+    pub neighbors: usize,
+    /// The squared distance at which a neighbor counts 1/e, called σ² in the paper. Above 0. Default:
+    /// the mean squared distance of the neighbors in the batch.
+    pub variance: Option<f64>,
+    /// Whether the student's features are divided by their mean norm, so that it does not help to
+    /// shrink them. Default: `false`, the paper.
+    #[config(default = false)]
+    pub normalize: bool,
+}
+
+impl LocalityPreservingLossConfig {
+    /// Initialize a [locality preserving loss](LocalityPreservingLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a value is out of its range.
+    pub fn init(&self) -> LocalityPreservingLoss {
+        self.assertions();
+        LocalityPreservingLoss {
+            neighbors: self.neighbors,
+            variance: self.variance,
+            normalize: self.normalize,
+        }
+    }
+
+    fn assertions(&self) {
+        assert!(
+            self.neighbors > 0,
+            "Neighbors of the locality preserving loss must be at least 1, got 0."
+        );
+        let variance = self.variance.unwrap_or(1.0);
+        assert!(
+            variance > 0.0 && variance.is_finite(),
+            "Variance of the locality preserving loss must be above 0, got {variance}."
+        );
+    }
+}
+
+/// Learning student networks: samples that are neighbors for the teacher should be near each other for
+/// the student.
+///
+/// ```text
+/// αᵢⱼ = exp(−‖tᵢ − tⱼ‖² / variance)    if j is among the nearest neighbors of i for the teacher
+/// L   = mean over i and its neighbors j of αᵢⱼ ‖sᵢ − sⱼ‖²
+/// ```
+///
+/// The features may differ in size, and nothing has to learn to bridge that. The teacher, and with it
+/// every `α`, is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// **Our interpretation:** the authors have published no code. The paper divides the sum by the batch
+/// size; this is a mean over the neighbors as well, so that their number does not change the weight.
+/// Features of deep networks are so far apart that with a fixed `variance` all `α` vanish, and with them
+/// the loss; the default goes with the features.
+///
+/// # Weights
+///
+/// A weight of 1 is ours. A student whose features are all equal is perfect for this loss: never train
+/// on it alone.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::LocalityPreservingLossConfig;
+///
+/// let device = Device::default();
+/// let teacher = Tensor::<2>::from_data([[0.0], [1.0], [8.0], [9.0]], &device);
+/// let student = Tensor::<2>::from_data([[0.0, 1.0], [0.0, 3.0], [5.0, 5.0], [5.0, 7.0]], &device);
+///
+/// let loss = LocalityPreservingLossConfig::new().with_neighbors(1).init();
+/// let value = loss.forward(student, teacher).into_scalar::<f32>();
+///
+/// // Each sample has one neighbor, at a squared distance of 1 for the teacher and 4 for the student.
+/// assert!((value - 4.0 * (-1.0_f32).exp()).abs() < 1e-5);
+/// ```
+///
+/// # Reference
+///
+/// H. Chen, Y. Wang, C. Xu, C. Xu and D. Tao, [Learning Student Networks via Feature Embedding](
+/// https://arxiv.org/abs/1812.06597), IEEE Transactions on Neural Networks and Learning Systems 2021.
+#[doc(alias = "LSN")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LocalityPreservingLoss {
+    /// How many neighbors each sample keeps.
+    pub neighbors: usize,
+    /// The squared distance at which a neighbor counts 1/e; the mean of the batch if none.
+    pub variance: Option<f64>,
+    /// Whether the student's features are divided by their mean norm.
+    pub normalize: bool,
+}
+
+impl ModuleDisplay for LocalityPreservingLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("neighbors", &self.neighbors)
+            .add_debug_attribute("variance", &self.variance)
+            .add("normalize", &self.normalize)
+            .optional()
+    }
+}
+
+impl LocalityPreservingLoss {
+    /// The loss of a batch of features.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - teacher: `[batch_size, teacher_features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        let count = self.neighbors.min(batch_size.saturating_sub(1));
+        if count == 0 {
+            return connected_zero(student);
+        }
+        let teacher = pairwise_squared_distances(at_least_f32(teacher.without_autodiff()));
+        let neighbors = nearest(teacher.clone(), count);
+        let affinity = self.affinity(teacher.gather(1, neighbors.clone()));
+
+        let student = self.scaled(at_least_f32(student));
+        let distances = pairwise_squared_distances(student).gather(1, neighbors);
+        affinity.mul(distances).mean()
+    }
+
+    /// `α` of squared distances. Shape: `[batch_size, neighbors]`.
+    fn affinity(&self, distances: Tensor<2>) -> Tensor<2> {
+        let exponent = match self.variance {
+            Some(variance) => distances.div_scalar(variance),
+            None => {
+                // The mean is zero if all samples are equal.
+                let mean = distances.clone().mean().clamp_min(EPS);
+                distances.div(mean.unsqueeze())
+            }
+        };
+        exponent.neg().exp()
+    }
+
+    fn scaled(&self, student: Tensor<2>) -> Tensor<2> {
+        if !self.normalize {
+            return student;
+        }
+        let norm = l2_norm(student.clone(), 1).mean().clamp_min(EPS);
+        student.div(norm.unsqueeze())
+    }
+}
+
+/// What is divided by is at least this.
+const EPS: f64 = 1e-12;
+
+impl TapLoss for LocalityPreservingLoss {
+    fn name(&self) -> &'static str {
+        "locality-preserving"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_vectors(), teacher.into_vectors())
+    }
+}

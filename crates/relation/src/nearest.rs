@@ -1,0 +1,43 @@
+use burn::tensor::{Int, Tensor};
+
+/// The other rows nearest to each row, nearest first; among equals any.
+///
+/// # Shapes
+///
+/// - distances: `[rows, rows]`, constants
+/// - output: `[rows, count]`
+///
+/// # Panics
+///
+/// Panics if there are no `count` other rows.
+pub(crate) fn nearest(distances: Tensor<2>, count: usize) -> Tensor<2, Int> {
+    let [rows, _] = distances.dims();
+    assert!(count < rows, "A row of {rows} has no {count} others.");
+    // Not by leaving out the first: where rows are equal that may be another.
+    let itself = Tensor::<2>::eye(rows, &distances.device()).bool();
+    distances
+        .neg()
+        .mask_fill(itself, f32::NEG_INFINITY)
+        .argtopk(count, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use burn_distill_core::numeric::pairwise_squared_distances;
+
+    #[test]
+    fn nearest_first_and_never_oneself() {
+        let points = Tensor::<2>::from_data([[0.0], [0.0], [1.0], [5.0]], &Device::default());
+
+        let nearest = nearest(pairwise_squared_distances(points), 2);
+
+        let nearest: Vec<_> = nearest.into_data().iter::<i64>().collect();
+        assert_eq!(&nearest[..4], [1, 2, 0, 2]);
+        // Which of the two equals is first is left open.
+        let equals = |pair: &[i64]| pair == [0, 1] || pair == [1, 0];
+        assert!(equals(&nearest[4..6]), "{nearest:?}");
+        assert_eq!(nearest[6], 2);
+    }
+}

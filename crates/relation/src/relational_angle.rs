@@ -1,0 +1,272 @@
+use crate::smooth_l1::{smooth_l1, smooth_l1_derivative};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
+use burn_distill_core::{Tap, TapLoss};
+use std::ops::Range;
+
+/// Configuration to create a [loss of relational angles](RelationalAngleLoss) using the
+/// [init function](RelationalAngleLossConfig::init).
+#[derive(Config, Debug)]
+pub struct RelationalAngleLossConfig {
+    /// How many anchors are looked at together. At least 1. Default: all of them.
+    ///
+    /// The memory of the loss is that many times `batch_size²`; the result is the same.
+    pub chunk: Option<usize>,
+}
+
+impl RelationalAngleLossConfig {
+    /// Initialize a [loss of relational angles](RelationalAngleLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `chunk` is zero.
+    pub fn init(&self) -> RelationalAngleLoss {
+        assert!(
+            self.chunk != Some(0),
+            "Chunks of relational angles must have at least 1 anchor, got 0."
+        );
+        RelationalAngleLoss { chunk: self.chunk }
+    }
+}
+
+/// Relational knowledge distillation of triples: what the teacher sees from a sample under some
+/// angle, the student should see under the same.
+///
+/// ```text
+/// cosᵢⱼₖ = cosine of the angle at xᵢ, the anchor, between xⱼ and xₖ
+///        = (dᵢⱼ² + dᵢₖ² − dⱼₖ²) / (2 dᵢⱼ dᵢₖ),    0 where dᵢⱼ or dᵢₖ is zero
+/// L      = mean over i, j, k of smooth_l1(cosᵢⱼₖ(student) − cosᵢⱼₖ(teacher))
+/// ```
+///
+/// By the law of cosines the distances of pairs tell all angles, so no difference of features is ever
+/// formed; and the derivative by the distances is accumulated with the value, anchor by anchor. Nothing
+/// of the size of the triples is kept for the backward pass, and with [`chunk`](Self::chunk) it never
+/// exists.
+///
+/// It does not change when the features of either side are shifted, rotated or scaled. The teacher is
+/// a constant: no gradient flows to it. Half precision is widened to single. First derivatives only.
+///
+/// # Weights
+///
+/// The authors take 50 times this and 25 times the [loss of distances](crate::RelationalDistanceLoss)
+/// for classification, beside the [cross-entropy with the labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::RelationalAngleLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[5.0, 5.0], [5.0, 8.0], [-1.0, 5.0]], &device);
+///
+/// let loss = RelationalAngleLossConfig::new().init().forward(student, teacher);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-6); // turned, shifted and three times as large
+/// ```
+///
+/// # Reference
+///
+/// W. Park, D. Kim, Y. Lu and M. Cho, [Relational Knowledge Distillation](
+/// https://arxiv.org/abs/1904.05068), CVPR 2019. Agrees with `RKdAngle` of the authors' code and with
+/// RepDistiller.
+#[doc(alias = "RKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct RelationalAngleLoss {
+    /// How many anchors are looked at together; all of them if none.
+    pub chunk: Option<usize>,
+}
+
+impl ModuleDisplay for RelationalAngleLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        match &self.chunk {
+            Some(chunk) => content.add("chunk", chunk).optional(),
+            None => content.optional(),
+        }
+    }
+}
+
+impl RelationalAngleLoss {
+    /// The loss of a batch of features.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - teacher: `[batch_size, teacher_features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let student = pairwise_squared_distances(at_least_f32(student));
+        let teacher = pairwise_squared_distances(at_least_f32(teacher.without_autodiff()));
+        let (value, gradient) = self.compare(student.clone().without_autodiff(), teacher);
+        // Adds nothing to the value, and the gradient to the graph.
+        let tangent = student.mul(gradient).sum();
+        value.add(tangent.clone().sub(tangent.without_autodiff()))
+    }
+
+    /// The value, and its derivative by the student's squared distances.
+    fn compare(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
+        let [batch_size, _] = student.dims();
+        let chunk = self.chunk.unwrap_or(batch_size);
+        let mut value = Tensor::zeros([1], (&student.device(), student.dtype()));
+        // By the two legs of an angle, one row per anchor, and by the side opposite of it.
+        let mut by_legs = Vec::new();
+        let mut by_opposite = student.zeros_like();
+        for start in (0..batch_size).step_by(chunk) {
+            let anchors = start..batch_size.min(start + chunk);
+            let Angles { cosines, inverse } = Angles::new(&student, anchors.clone());
+            let difference = cosines.clone().sub(Angles::new(&teacher, anchors).cosines);
+            value = value.add(smooth_l1(difference.clone()).sum());
+
+            let slope = smooth_l1_derivative(difference);
+            let turn = inverse
+                .clone()
+                .square()
+                .mul(slope.clone().mul(cosines).sum_dim(2).squeeze_dim(2));
+            let slope = slope.mul(products(inverse));
+            by_legs.push(slope.clone().sum_dim(2).squeeze_dim::<2>(2).sub(turn));
+            by_opposite = by_opposite.add(slope.sum_dim(0).squeeze_dim(0));
+        }
+        let gradient = Tensor::cat(by_legs, 0).sub(by_opposite.mul_scalar(0.5));
+        let triples = (batch_size as f64).powi(3);
+        (value.div_scalar(triples), gradient.div_scalar(triples))
+    }
+}
+
+/// The angles at some anchors.
+struct Angles {
+    /// Shape: `[anchors, batch_size, batch_size]`
+    cosines: Tensor<3>,
+    /// One over the distances from the anchors, 0 for equal samples. Shape: `[anchors, batch_size]`
+    inverse: Tensor<2>,
+}
+
+impl Angles {
+    fn new(squared_distances: &Tensor<2>, anchors: Range<usize>) -> Self {
+        /// Squared distances up to this count as zero.
+        const EPS: f64 = 1e-24;
+
+        let legs = squared_distances.clone().slice([anchors]);
+        let equal = legs.clone().lower_equal_scalar(EPS);
+        let inverse = legs
+            .clone()
+            .mask_fill(equal.clone(), 1.0)
+            .sqrt()
+            .recip()
+            .mask_fill(equal, 0.0);
+        let opposite = squared_distances.clone().unsqueeze::<3>();
+        let cosines = sums(legs)
+            .sub(opposite)
+            .mul_scalar(0.5)
+            .mul(products(inverse.clone()));
+        Self { cosines, inverse }
+    }
+}
+
+/// `xᵢⱼ + xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
+fn sums(x: Tensor<2>) -> Tensor<3> {
+    x.clone().unsqueeze_dim::<3>(2).add(x.unsqueeze_dim(1))
+}
+
+/// `xᵢⱼ · xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
+fn products(x: Tensor<2>) -> Tensor<3> {
+    x.clone().unsqueeze_dim::<3>(2).mul(x.unsqueeze_dim(1))
+}
+
+impl TapLoss for RelationalAngleLoss {
+    fn name(&self) -> &'static str {
+        "relational-angle"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_vectors(), teacher.into_vectors())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{DType, Device, TensorData, Tolerance};
+    use burn_distill_core::numeric::l2_normalize;
+
+    /// The loss as it is written: every difference of features, normalized.
+    fn naive(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let cosines = |features: Tensor<2>| {
+            let differences: Tensor<3> = features
+                .clone()
+                .unsqueeze_dim::<3>(0)
+                .sub(features.unsqueeze_dim(1));
+            let unit = l2_normalize(differences, 2);
+            unit.clone().matmul(unit.transpose())
+        };
+        smooth_l1(cosines(student).sub(cosines(teacher))).mean()
+    }
+
+    fn features(samples: usize, size: usize, frequency: f64, dtype: DType) -> Tensor<2> {
+        let values = (0..samples * size).map(|n| (frequency * n as f64 + 0.3).sin());
+        let data = TensorData::new(values.collect::<Vec<_>>(), [samples, size]);
+        Tensor::from_data(data, (&Device::flex(), dtype))
+    }
+
+    /// Value and gradient of a loss.
+    fn outcome(
+        loss: impl Fn(Tensor<2>) -> Tensor<1>,
+        student: &Tensor<2>,
+    ) -> (TensorData, TensorData) {
+        let student = student.clone().autodiff().require_grad();
+        let value = loss(student.clone());
+        let grads = value.backward();
+        let gradient = student.grad(&grads).unwrap();
+        (value.into_data(), gradient.into_data())
+    }
+
+    #[test]
+    fn angles_are_those_of_the_differences() {
+        let student = features(11, 7, 0.7, DType::F64);
+        let teacher = features(11, 5, 1.9, DType::F64);
+        let expected = outcome(|student| naive(student, teacher.clone()), &student);
+        for chunk in [None, Some(1), Some(4), Some(11), Some(100)] {
+            let loss = RelationalAngleLossConfig::new().with_chunk(chunk).init();
+
+            let found = outcome(|student| loss.forward(student, teacher.clone()), &student);
+
+            let tolerance = Tolerance::<f64>::rel_abs(1e-10, 1e-14);
+            found.0.assert_approx_eq(&expected.0, tolerance);
+            found.1.assert_approx_eq(&expected.1, tolerance);
+        }
+    }
+
+    #[test]
+    fn between_equal_samples_there_is_no_angle() {
+        // Of a size at which the rounding of products is not small.
+        let half = features(5, 64, 0.7, DType::F32).mul_scalar(1e3);
+        let student = Tensor::cat(vec![half.clone(), half], 0);
+        let teacher = features(10, 6, 1.9, DType::F32);
+        let loss = RelationalAngleLossConfig::new().init();
+
+        let found = outcome(|student| loss.forward(student, teacher.clone()), &student);
+
+        let expected = outcome(|student| naive(student, teacher.clone()), &student);
+        let tolerance = Tolerance::<f32>::rel_abs(1e-4, 1e-9);
+        found.0.assert_approx_eq(&expected.0, tolerance);
+        found.1.assert_approx_eq(&expected.1, tolerance);
+    }
+}
