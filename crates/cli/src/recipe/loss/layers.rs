@@ -18,6 +18,8 @@ pub enum Layers {
     StagesAndPool,
     /// The features that the classifier sees.
     Pooled,
+    /// Where each class is seen, of networks that classify the mean of each channel.
+    ClassMaps,
 }
 
 impl Description<'_> {
@@ -117,6 +119,7 @@ impl Layers {
                 names
             }
             Self::Pooled => pool(),
+            Self::ClassMaps => named(&|name, _| name == "class-maps"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod layers;
 mod preparation;
 mod relation;
 mod response;
+mod samples;
 mod scene;
 mod student;
 
@@ -143,6 +144,46 @@ mod tests {
         assert!(error("kind = 'kd'\ntemperature = 0").contains("should be above 0, but is 0"));
         assert!(error("kind = 'kd'\nweight = 'much'").contains("`weight` is a number or"));
         assert!(error("kind = 'hard'\ntemperature = 2").contains("unknown key `temperature`"));
+    }
+
+    #[test]
+    fn what_relations_learn_is_sized_for_both_networks() {
+        let text = |table: &str| loss(table).unwrap().objective.to_string();
+
+        let embedded = text("kind = 'cc'\nembedding = 16");
+        assert!(
+            embedded.contains("Embeddings {student: 8, teacher: 16, features: 16,"),
+            "{embedded}"
+        );
+        assert!(!text("kind = 'cc'").contains("Embeddings"));
+        assert!(text("kind = 'cc-adjacent'").contains("features: 128"));
+        assert!(!text("kind = 'cc-adjacent'\nembedding = false").contains("Embeddings"));
+        assert!(text("kind = 'ickd'").contains("ChannelEmbedding {student: 8, teacher: 16,"));
+        assert!(
+            error("kind = 'cc'\nembedding = 0").contains("`embedding` is a number of features")
+        );
+    }
+
+    #[test]
+    fn classes_are_seen_by_networks_that_pool() {
+        let scene = |student: &str| {
+            let network = |name: &str| {
+                burn_distill::architecture::NetworkConfig::by_name(name)
+                    .unwrap()
+                    .init([1, 8, 8], 10, &burn::tensor::Device::flex())
+                    .unwrap()
+            };
+            Scene::new(network(student), network("convnet-8"), 4, 100)
+        };
+        let table: Table = "kind = 'cat-kd'".parse().unwrap();
+
+        assert!(Loss::new(&table, &scene("resnet8")).is_ok());
+        let error = Loss::new(&table, &scene("mlp-8")).err().unwrap();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("the student does not classify the mean of each channel"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -5,6 +5,12 @@ use anyhow::{Result, ensure};
 use burn_distill::core::{Pair, PairObjective};
 use burn_distill::relation::{
     ContrastiveLossConfig, ContrastiveObjective, Population, RelationalRepresentationLossConfig,
+use anyhow::Result;
+use burn_distill::relation::{
+    AdjacentCorrelationLoss, AdjacentCorrelationLossConfig, ClassAttentionLossConfig,
+    CorrelationCongruenceLoss, CorrelationCongruenceLossConfig, DarkRankLossConfig,
+    LocalityPreservingLossConfig, ProbabilisticTransferLossConfig, RelationalAngleLossConfig,
+    RelationalDistanceLossConfig, SimilarityPreservingLossConfig,
 };
 
 /// A loss on relations.
@@ -62,5 +68,62 @@ impl Description<'_> {
             features(&self.scene.student_taps, student)?,
             features(&self.scene.teacher_taps, teacher)?,
         ])
+    }
+        "relational-distance" => loss.pairs_of(
+            Layers::Pooled,
+            25.0,
+            RelationalDistanceLossConfig::new(),
+            |c| c.init(),
+        ),
+        "relational-angle" => loss.pairs_of(
+            Layers::Pooled,
+            50.0,
+            RelationalAngleLossConfig::new(),
+            |c| c.init(),
+        ),
+        "dark-rank" => loss.pairs_of(Layers::Pooled, 1.0, DarkRankLossConfig::new(), |c| c.init()),
+        "locality-preserving" => loss.pairs_of(
+            Layers::Pooled,
+            1.0,
+            LocalityPreservingLossConfig::new(),
+            |c| c.init(),
+        ),
+        "probabilistic-transfer" => loss.pairs_of(
+            Layers::Pooled,
+            30000.0,
+            ProbabilisticTransferLossConfig::new(),
+            |c| c.init(),
+        ),
+        "similarity-preserving" => loss.pairs_of(
+            Layers::LastStage,
+            3000.0,
+            SimilarityPreservingLossConfig::new(),
+            |c| c.init(),
+        ),
+        "correlation-congruence" => loss.embedded(
+            None,
+            100.0,
+            CorrelationCongruenceLossConfig::new(),
+            |c| c.init(),
+            CorrelationCongruenceLoss::with_embeddings,
+        ),
+        "adjacent-correlation" => loss.embedded(
+            Some(128),
+            0.02,
+            AdjacentCorrelationLossConfig::new(),
+            |c| c.init(),
+            AdjacentCorrelationLoss::with_embeddings,
+        ),
+        "inter-channel-correlation" => loss.inter_channel_correlation(),
+        "class-attention" => {
+            loss.class_maps()?;
+            loss.pairs_of(
+                Layers::ClassMaps,
+                15.0,
+                ClassAttentionLossConfig::new(),
+                |c| c.init(),
+            )
+        }
+        _ => not_built(kind),
     }
 }

@@ -1,0 +1,112 @@
+use super::Loss;
+use super::catch::catch;
+use super::description::Description;
+use super::layers::Layers;
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{Pair, PairObjective, TapLoss, Taps};
+use burn_distill::relation::{
+    ChannelEmbeddingConfig, Embeddings, EmbeddingsConfig, InterChannelCorrelationLossConfig,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Value;
+
+impl Description<'_> {
+    /// One loss between each pair of pooled features, after the embeddings that `embedding` asks for:
+    /// their number of features, or `false`.
+    pub fn embedded<C, L>(
+        mut self,
+        embedding: Option<usize>,
+        weight: f64,
+        default: C,
+        init: impl FnOnce(&C) -> L,
+        embed: impl Fn(L, Embeddings) -> L,
+    ) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: TapLoss,
+    {
+        let features = match self.table.remove("embedding") {
+            None => embedding,
+            Some(Value::Boolean(false)) => None,
+            Some(Value::Integer(features)) if features > 0 => Some(features.try_into()?),
+            Some(other) => {
+                bail!("`embedding` is a number of features of at least 1 or false, not {other}")
+            }
+        };
+        let pairs = self.pairs(Layers::Pooled)?;
+        let loss = self.init(default, init)?;
+        let scene = self.scene;
+        let pairs = pairs
+            .into_iter()
+            .map(|(student, teacher)| {
+                let loss = match features {
+                    None => loss.clone(),
+                    Some(features) => {
+                        let embeddings = EmbeddingsConfig::new(
+                            vector_size(&scene.student_taps, &student)?,
+                            vector_size(&scene.teacher_taps, &teacher)?,
+                        )
+                        .with_features(features)
+                        .init(&scene.device);
+                        embed(loss.clone(), embeddings)
+                    }
+                };
+                Ok(Pair::new(student, teacher, loss))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.named(loss.name(), weight, |name, weight| {
+            PairObjective::new(pairs, weight).with_name(name)
+        })
+    }
+
+    /// The correlation of channels, behind an embedding of the student's.
+    pub fn inter_channel_correlation(mut self) -> Result<Loss> {
+        let pairs = self.pairs(Layers::LastStage)?;
+        let loss = self.init(InterChannelCorrelationLossConfig::new(), |c| c.init())?;
+        let scene = self.scene;
+        let pairs = pairs
+            .into_iter()
+            .map(|(student, teacher)| {
+                let embedding = ChannelEmbeddingConfig::new(
+                    channels(&scene.student_taps, &student)?,
+                    channels(&scene.teacher_taps, &teacher)?,
+                )
+                .init(&scene.device);
+                Ok(Pair::new(student, teacher, loss.clone()).with_adapter(embedding))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.named(loss.name(), 2.5, |name, weight| {
+            PairObjective::new(pairs, weight).with_name(name)
+        })
+    }
+
+    /// Where either network sees its classes, which must be the same ones.
+    pub fn class_maps(&self) -> Result<()> {
+        for (side, taps) in [
+            ("student", &self.scene.student_taps),
+            ("teacher", &self.scene.teacher_taps),
+        ] {
+            ensure!(
+                self.table.contains_key(side) || taps.get("class-maps").is_ok(),
+                "the {side} does not classify the mean of each channel of a map: it offers no tap \
+                 `class-maps`"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// How many features a tap has as one vector per sample.
+fn vector_size(taps: &Taps, name: &str) -> Result<usize> {
+    let tap = taps.get(name)?.clone();
+    let [_, size] = catch(|| tap.into_vectors().dims()).with_context(|| format!("`{name}`"))?;
+    Ok(size)
+}
+
+/// How many channels a tap has as a map.
+fn channels(taps: &Taps, name: &str) -> Result<usize> {
+    let tap = taps.get(name)?.clone();
+    let [_, channels, ..] = catch(|| tap.into_map().dims()).with_context(|| format!("`{name}`"))?;
+    Ok(channels)
+}
