@@ -1,14 +1,15 @@
 use super::checkpoint::{EveryEpoch, Part};
-use super::{CheckpointError, CheckpointFolder, History, Patience, TeacherIdentity};
+use super::file::load_module;
+use super::{CheckpointError, CheckpointFolder, History, Patience, Snapshots, TeacherIdentity};
 use crate::{ByEpoch, Distiller, Figure, FigureMetric, LearningRateConfig, Lines, OptimizerConfig};
 use burn::data::dataloader::DataLoader;
-use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{
     ExecutionStrategy, Interrupter, Learner, LearnerModel, SupervisedTraining, TrainingError,
 };
 use burn_distill_core::{Batch, Input};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub struct Training {
     patience: Option<usize>,
     teacher: Option<TeacherIdentity>,
     figures: Vec<Figure>,
+    snapshots: BTreeSet<usize>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
 }
@@ -76,6 +78,7 @@ impl Training {
             patience: None,
             teacher: None,
             figures: vec![Figure::Loss, Figure::Accuracy],
+            snapshots: BTreeSet::new(),
             interrupter: Interrupter::new(),
             renderer: None,
         }
@@ -112,6 +115,12 @@ impl Training {
         self
     }
 
+    /// Keep the model as it is after each of these epochs, counted from 1. [`Snapshots`] loads it.
+    pub fn with_snapshots(mut self, epochs: impl IntoIterator<Item = usize>) -> Self {
+        self.snapshots = epochs.into_iter().collect();
+        self
+    }
+
     /// The handle that stops the training on request.
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.interrupter = interrupter;
@@ -141,13 +150,16 @@ impl Training {
         I: Input,
         M: Distiller<I>,
     {
+        let snapshots = Snapshots::folder(&self.folder);
         let checkpoints = CheckpointFolder::new(self.folder.join("checkpoint"), self.teacher)?;
         let finished = if self.resume {
             checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch)
         } else {
             checkpoints.clear()?;
+            Snapshots::clear(&snapshots)?;
             0
         };
+        let checkpoints = checkpoints.with_snapshots(snapshots, self.snapshots);
         if finished > 0 {
             check_fit(&model, &checkpoints, finished)?;
         }
@@ -222,9 +234,7 @@ fn check_fit<M: LearnerModel>(
     epoch: usize,
 ) -> Result<(), CheckpointError> {
     let path = checkpoints.path(Part::Model, epoch);
-    ModuleRecord::load(&path)
-        // A copy with running statistics of its own: loading writes them in place.
-        .and_then(|record| model.valid().try_load_record(record))
+    load_module(&path, model)
         .map(|_| ())
         .map_err(|error| CheckpointError::Record {
             path,

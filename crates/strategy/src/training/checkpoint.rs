@@ -1,3 +1,4 @@
+use super::Snapshots;
 use super::file::{partial, publish, write_atomically};
 use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
@@ -97,6 +98,8 @@ pub enum CheckpointError {
 pub struct CheckpointFolder {
     folder: PathBuf,
     teacher: Option<TeacherIdentity>,
+    /// Where to keep the model of which epochs for good.
+    snapshots: (PathBuf, BTreeSet<usize>),
     /// Parts of epochs that are written while others are not.
     parts: Arc<Mutex<BTreeMap<usize, BTreeSet<Part>>>>,
 }
@@ -139,8 +142,15 @@ impl CheckpointFolder {
         Ok(Self {
             folder,
             teacher,
+            snapshots: Default::default(),
             parts: Arc::default(),
         })
+    }
+
+    /// The same, with a copy of the models of these epochs in a folder of their own.
+    pub(super) fn with_snapshots(mut self, folder: PathBuf, epochs: BTreeSet<usize>) -> Self {
+        self.snapshots = (folder, epochs);
+        self
     }
 
     /// The last whole checkpoint, if there is one.
@@ -206,6 +216,18 @@ impl CheckpointFolder {
         self.folder.join("checkpoint.json")
     }
 
+    /// Copy the model of an epoch that is to be kept.
+    fn keep(&self, epoch: usize) -> io::Result<()> {
+        let (folder, epochs) = &self.snapshots;
+        if !epochs.contains(&epoch) {
+            return Ok(());
+        }
+        fs::create_dir_all(folder)?;
+        let snapshot = Snapshots::file(folder, epoch);
+        fs::copy(self.path(Part::Model, epoch), partial(&snapshot))?;
+        publish(&snapshot)
+    }
+
     /// Note that a part is in place; when it is the last one, the epoch becomes the checkpoint.
     fn finish(&self, part: Part, epoch: usize) -> io::Result<()> {
         let mut parts = self.lock();
@@ -262,6 +284,11 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
         let path = self.folder.path(self.part, epoch);
         record.save(partial(&path))?;
         publish(&path)
+            // Before the manifest: once an epoch counts, it is not trained again.
+            .and_then(|()| match self.part {
+                Part::Model => self.folder.keep(epoch),
+                Part::Optimizer | Part::Scheduler => Ok(()),
+            })
             .and_then(|()| self.folder.finish(self.part, epoch))
             .map_err(CheckpointerError::IOError)
     }

@@ -1,3 +1,5 @@
+use burn::module::Module;
+use burn::store::{ModuleRecord, RecordError};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +19,22 @@ pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> io::Result<(
 }
 
 /// Where the contents of `path` are written before they take its place.
-pub(super) fn partial(path: &Path) -> PathBuf {
+pub(crate) fn partial(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("partial-{name}"))
 }
 
 /// Put a finished partial file in its place.
-pub(super) fn publish(path: &Path) -> io::Result<()> {
+pub(crate) fn publish(path: &Path) -> io::Result<()> {
     fs::rename(partial(path), path)
+}
+
+/// A module with the weights and statistics in a file, in validation mode.
+///
+/// The module that is given stays as it is, also where it shares running statistics with others:
+/// burn loads these in place, so they are loaded into a copy.
+pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, RecordError> {
+    ModuleRecord::load(path).and_then(|record| module.valid().try_load_record(record))
 }
 
 #[cfg(test)]

@@ -51,6 +51,19 @@ impl History {
         })
     }
 
+    /// The metrics of one split at the end of an epoch, by name. Those that are no number, such as an
+    /// accuracy without labels, are left out.
+    pub fn at(&self, epoch: usize, split: &Split) -> BTreeMap<String, f64> {
+        let split = split.to_string();
+        let values = self
+            .values
+            .iter()
+            .filter(|(key, value)| key.epoch == epoch && key.split == split && value.is_finite());
+        values
+            .map(|(key, value)| (key.metric.clone(), *value))
+            .collect()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -149,6 +162,9 @@ mod tests {
         };
         assert!(matches!(read(1)[..], [NumericEntry::Final(50.0)]));
         assert!(read(2).is_empty());
+        let accuracy = [("Accuracy".to_string(), 50.0)].into();
+        assert_eq!(history.at(1, &Split::Valid), accuracy);
+        assert!(history.at(1, &Split::Train).is_empty());
 
         history.save().unwrap();
         let text = fs::read_to_string(&path).unwrap();

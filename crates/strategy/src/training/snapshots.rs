@@ -1,0 +1,160 @@
+use super::CheckpointError;
+use super::file::load_module;
+use burn::module::Module;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A model as it was after some epochs of its training: what
+/// [`Training::with_snapshots`](crate::Training::with_snapshots) leaves.
+///
+/// The running statistics of normalization layers are part of a snapshot. Nothing is read before it
+/// is loaded.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    folder: PathBuf,
+    epochs: Vec<usize>,
+}
+
+impl Snapshots {
+    /// The snapshots that a training left in its folder.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are none, or if the folder cannot be read.
+    pub fn of(training: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let folder = Self::folder(training.as_ref());
+        let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut epochs: Vec<_> = match entries {
+            Ok(entries) => entries.iter().filter_map(|e| epoch_of(&e.path())).collect(),
+            Err(source) => {
+                return Err(CheckpointError::Io {
+                    path: folder,
+                    source,
+                });
+            }
+        };
+        epochs.sort_unstable();
+        Ok(Self { folder, epochs })
+    }
+
+    /// The epochs of the snapshots, ascending.
+    pub fn epochs(&self) -> &[usize] {
+        &self.epochs
+    }
+
+    /// The file of the snapshot of an epoch.
+    pub fn path(&self, epoch: usize) -> PathBuf {
+        Self::file(&self.folder, epoch)
+    }
+
+    /// The model as it was after an epoch, in validation mode.
+    ///
+    /// The model that is given says what to load; it stays as it is. It is of the type that was
+    /// trained: a distiller, of which the student is what one usually wants.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no snapshot of that epoch, or if it is one of another model.
+    pub fn load<M: Module>(&self, epoch: usize, model: &M) -> Result<M, CheckpointError> {
+        let path = self.path(epoch);
+        load_module(&path, model).map_err(|error| CheckpointError::Record {
+            path,
+            message: error.to_string(),
+        })
+    }
+
+    /// Every so many epochs, and the last one.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `interval` is zero.
+    pub fn every(interval: usize, epochs: usize) -> Vec<usize> {
+        let mut kept: Vec<_> = (interval..=epochs).step_by(interval).collect();
+        if kept.last().is_none_or(|&last| last < epochs) {
+            kept.push(epochs);
+        }
+        kept
+    }
+
+    /// So many epochs at equal distances, the last of which is the last one.
+    ///
+    /// There are fewer if the training has fewer.
+    pub fn equally_spaced(count: usize, epochs: usize) -> Vec<usize> {
+        let mut kept: Vec<_> = (1..=count).map(|n| (n * epochs).div_ceil(count)).collect();
+        kept.dedup();
+        kept
+    }
+
+    pub(super) fn folder(training: &Path) -> PathBuf {
+        training.join("snapshots")
+    }
+
+    pub(super) fn file(folder: &Path, epoch: usize) -> PathBuf {
+        folder.join(format!("epoch-{epoch}.bpk"))
+    }
+
+    /// Forget all snapshots of a folder. Other files stay.
+    pub(super) fn clear(folder: &Path) -> Result<(), CheckpointError> {
+        let removed = match fs::read_dir(folder) {
+            Ok(entries) => entries.into_iter().try_for_each(|entry| {
+                let path = entry?.path();
+                match epoch_of(&path) {
+                    Some(_) => fs::remove_file(path),
+                    None => Ok(()),
+                }
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|source| CheckpointError::Io {
+            path: folder.to_path_buf(),
+            source,
+        })
+    }
+}
+
+/// The epoch of a snapshot, from its name.
+fn epoch_of(path: &Path) -> Option<usize> {
+    let name = path.file_name()?.to_str()?;
+    let epoch = name.strip_prefix("epoch-")?.strip_suffix(".bpk")?;
+    epoch.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_epoch_is_always_kept() {
+        assert_eq!(Snapshots::every(10, 30), [10, 20, 30]);
+        assert_eq!(Snapshots::every(10, 35), [10, 20, 30, 35]);
+        assert_eq!(Snapshots::every(10, 5), [5]);
+        assert_eq!(Snapshots::equally_spaced(4, 240), [60, 120, 180, 240]);
+        assert_eq!(Snapshots::equally_spaced(4, 10), [3, 5, 8, 10]);
+        assert_eq!(Snapshots::equally_spaced(1, 7), [7]);
+        assert_eq!(Snapshots::equally_spaced(4, 2), [1, 2]);
+    }
+
+    #[test]
+    fn other_files_are_no_snapshots() {
+        let training = tempfile::tempdir().unwrap();
+        let folder = Snapshots::folder(training.path());
+        fs::create_dir(&folder).unwrap();
+        for name in [
+            "epoch-10.bpk",
+            "epoch-9.bpk",
+            "partial-epoch-8.bpk",
+            "notes",
+        ] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+
+        let snapshots = Snapshots::of(training.path()).unwrap();
+        assert_eq!(snapshots.epochs(), [9, 10]);
+
+        Snapshots::clear(&folder).unwrap();
+        assert!(!snapshots.path(9).exists() && !snapshots.path(10).exists());
+        assert!(folder.join("notes").exists());
+    }
+}
