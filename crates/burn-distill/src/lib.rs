@@ -27,6 +27,7 @@ pub mod prelude {
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig,
     };
+    pub use crate::strategy::{Curriculum, CurriculumError, Parts, Route, Snapshots, Stage};
     pub use crate::strategy::{
         Distiller, Figure, LearningRateConfig, Loaders, OfflineDistiller, OptimizerConfig,
         Predictions, RateShape, Training,

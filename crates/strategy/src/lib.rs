@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod catalogue;
+mod curriculum;
 mod display;
 mod evaluation;
 mod metric;
@@ -14,6 +15,7 @@ mod self_distillation;
 mod training;
 
 pub use catalogue::*;
+pub use curriculum::*;
 pub use display::*;
 pub use evaluation::*;
 pub use metric::*;

@@ -1,0 +1,13 @@
+mod base;
+mod error;
+mod journal;
+mod parts;
+mod route;
+mod stage;
+
+pub use base::*;
+pub use error::*;
+pub use journal::*;
+pub use parts::*;
+pub use route::*;
+pub use stage::*;

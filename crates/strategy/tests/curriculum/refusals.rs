@@ -1,0 +1,112 @@
+use crate::toys::*;
+use burn_distill_core::tensors;
+use burn_distill_strategy::{Curriculum, CurriculumError};
+use std::fs;
+
+/// A curriculum whose one stage is finished.
+fn with_hints(folder: &std::path::Path) -> Curriculum {
+    let mut curriculum = quiet(folder);
+    let model = distiller(new_student(), &teacher(), hints());
+    curriculum.run(stage("hints", 1), model, loaders()).unwrap();
+    curriculum
+}
+
+fn error<T>(result: Result<T, CurriculumError>) -> String {
+    result.err().unwrap().to_string()
+}
+
+#[test]
+fn another_order_or_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    with_hints(folder.path());
+
+    let model = || distiller(new_student(), &teacher(), hints());
+    let mut renamed = quiet(folder.path());
+    let renamed = error(renamed.run(stage("at", 1), model(), loaders()));
+    assert!(
+        renamed.contains("stage number 1 was begun as `hints` of 1 epochs, but is now `at`"),
+        "{renamed}"
+    );
+
+    let mut curriculum = with_hints(folder.path());
+    let twice = error(curriculum.run(stage("hints", 1), model(), loaders()));
+    assert!(twice.contains("cannot be named `hints`"), "{twice}");
+}
+
+#[test]
+fn an_artifact_that_is_gone_is_named_with_its_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let curriculum = with_hints(folder.path());
+    fs::remove_file(folder.path().join("hints/student.bpk")).unwrap();
+
+    let error = error(curriculum.load("student", &new_student()));
+
+    assert!(
+        error.contains("hints/student.bpk: the stage `hints` left its `student`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_artifact_that_does_not_fit_says_what_it_is_and_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let curriculum = with_hints(folder.path());
+
+    let wider = Net::new(4, 1);
+    let before = tensors(&wider);
+    let error = error(curriculum.load("student", &wider));
+
+    for part in [
+        "hints/student.bpk: the `student` that the stage `hints` left does not fit here",
+        "classifier.weight: shape mismatch, expected",
+        "[4, 10]",
+        "[3, 10]",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(tensors(&wider), before);
+}
+
+#[test]
+fn a_broken_artifact_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let curriculum = with_hints(folder.path());
+    fs::write(folder.path().join("hints/student.bpk"), "short").unwrap();
+
+    let error = error(curriculum.load("student", &new_student()));
+    assert!(
+        error.contains("hints/student.bpk: the `student`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_artifact_that_nobody_left_has_a_nearest_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = error(quiet(folder.path()).load("student", &new_student()));
+    assert_eq!(
+        empty,
+        "no stage so far has left a `student`, nor anything else"
+    );
+
+    let misspelt = error(with_hints(folder.path()).load("studnet", &new_student()));
+    assert!(misspelt.contains("did you mean `student`?"), "{misspelt}");
+
+    // Finished by an earlier run, but not come to in this one.
+    assert!(!quiet(folder.path()).has("student"));
+}
+
+#[test]
+fn a_stage_that_is_not_in_the_journal_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = with_hints(folder.path())
+        .load("student", &new_student())
+        .unwrap();
+    fs::remove_file(folder.path().join("curriculum.json")).unwrap();
+
+    // Its old checkpoints would be of an epoch that this stage has not seen.
+    let again = with_hints(folder.path());
+    assert!(again.stages()[0].seconds > 0.0 && again.stages()[0].epochs == 1);
+    let again = again.load("student", &new_student()).unwrap();
+    assert_eq!(tensors(&again), tensors(&expected));
+}
