@@ -86,6 +86,19 @@ impl Data {
         })
     }
 
+    /// What the student is taught on in a stage, counted from 0: the same samples and labels, in an
+    /// order of its own.
+    pub fn for_stage(
+        &self,
+        training: &TrainingRecipe,
+        seed: u64,
+        stage: usize,
+    ) -> Result<BatchLoader> {
+        let order = seed.wrapping_add((stage as u64) << 32);
+        let loader = self.for_taught(training, seed)?.shuffle(order);
+        Ok(loader.augment(self.recipe.augmentation, order))
+    }
+
     /// What the student alone learns from: the samples whose labels it knows, repeated until they
     /// are as many as the taught student sees, so that both take the same number of steps.
     pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
@@ -122,6 +135,11 @@ impl Data {
     /// The test set.
     pub fn test_loader(&self, device: &Device) -> BatchLoader {
         BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
+    }
+
+    /// The validation set.
+    pub fn validation_loader(&self, device: &Device) -> BatchLoader {
+        BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
     }
 
     /// The loaders of a training on `train`.

@@ -4,9 +4,12 @@ mod data;
 mod folder;
 mod measure;
 mod network;
+mod phase;
 mod preparation;
 mod repetition;
 mod result;
+mod stage_result;
+mod stages;
 
 pub use data::Data;
 pub use folder::RunFolder;

@@ -1,5 +1,6 @@
 use super::network::{self, ImageNetwork};
-use super::repetition::{Experiment, Progress, Record, Renderer};
+use super::phase::Record;
+use super::repetition::{Experiment, Progress, Renderer};
 use crate::recipe::{Loss, Preparation};
 use anyhow::{Context, Result};
 use burn::store::ModuleRecord;

@@ -1,4 +1,5 @@
 use super::repetition::{Repetition, Trained};
+use super::stage_result::{self, StageResult};
 use crate::commands::grouped;
 use crate::recipe::Recipe;
 use comfy_table::{CellAlignment, Table, presets};
@@ -14,6 +15,9 @@ pub struct ExperimentResult {
     pub alone: NetworkResult,
     /// The student, taught by the teacher.
     pub distilled: NetworkResult,
+    /// The stages that the student was taught in, if it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageResult>,
     /// Where the numbers come from.
     #[serde(flatten)]
     pub info: RunInfo,
@@ -70,7 +74,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    fn of(per_seed: Vec<f64>) -> Self {
+    /// The statistics of these repetitions.
+    pub fn of(per_seed: Vec<f64>) -> Self {
         let count = per_seed.len() as f64;
         let mean = per_seed.iter().sum::<f64>() / count;
         let squares = per_seed.iter().map(|value| (value - mean).powi(2));
@@ -86,7 +91,7 @@ impl Statistics {
     }
 
     /// In percent.
-    fn percent(&self) -> String {
+    pub fn percent(&self) -> String {
         format!("{:.2} ± {:.2}", 100.0 * self.mean, 100.0 * self.std)
     }
 }
@@ -105,6 +110,7 @@ impl ExperimentResult {
             teacher: network(|repetition| &repetition.teacher),
             alone: network(|repetition| &repetition.alone),
             distilled: network(|repetition| &repetition.distilled),
+            stages: stage_result::of(repetitions, &info.seeds),
             info,
         }
     }
@@ -146,8 +152,9 @@ impl ExperimentResult {
 
         let [train, _, test] = self.info.samples;
         let gain = 100.0 * (self.distilled.accuracy.mean - self.alone.accuracy.mean);
+        let stages = stage_result::table(&self.stages);
         format!(
-            "{table}\n{test} test samples, last epoch, seeds {:?}; the student sees {train} \
+            "{table}\n{stages}{test} test samples, last epoch, seeds {:?}; the student sees {train} \
              training samples and {} labels.\nDistillation changes the student's accuracy by \
              {gain:+.2} points.",
             self.info.seeds, self.info.labels

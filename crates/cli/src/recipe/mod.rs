@@ -6,8 +6,12 @@ mod configure;
 mod loss;
 mod overrides;
 mod read;
+mod route;
+mod stages;
 mod types;
 
 pub use loss::{Loss, Preparation, Scene, catalogue as losses, student_of};
 pub use read::read;
+pub use route::{RouteBy, RouteRecipe};
+pub use stages::{StageRecipe, Trains};
 pub use types::*;

@@ -1,4 +1,4 @@
-use super::{Loss, Recipe, Scene, overrides, student_of};
+use super::{Loss, Recipe, Scene, TrainingRecipe, overrides, route, stages, student_of};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
@@ -46,13 +46,7 @@ fn check(recipe: &Recipe) -> Result<()> {
         "`seeds` holds a seed twice"
     );
 
-    let name = &recipe.name;
-    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    ensure!(
-        name.chars().all(plain) && name.starts_with(char::is_alphanumeric),
-        "`name` names a folder, so it should be of letters, digits, `-`, `_` and `.`, \
-         but is `{name}`"
-    );
+    check_name(&recipe.name)?;
     for (key, part) in [
         ("test", recipe.data.test),
         ("validation", recipe.data.validation),
@@ -66,20 +60,7 @@ fn check(recipe: &Recipe) -> Result<()> {
         ("teacher", &recipe.teacher.training),
         ("student", &recipe.student.training),
     ] {
-        let place = format!("{role}.training");
-        ensure!(
-            training.epochs > 0,
-            "`{place}.epochs` should be at least 1, but is 0"
-        );
-        ensure!(
-            training.batch_size > 0,
-            "`{place}.batch_size` should be at least 1, but is 0"
-        );
-        let peak = training.learning_rate.peak;
-        ensure!(
-            peak > 0.0 && peak.is_finite(),
-            "`{place}.learning_rate.peak` should be above 0, but is {peak}"
-        );
+        check_training(training, &format!("{role}.training."))?;
     }
     let classes = recipe.data.name.info().classes.len();
     if let Some(class) = recipe.data.without_class {
@@ -89,16 +70,62 @@ fn check(recipe: &Recipe) -> Result<()> {
         );
     }
 
+    match (recipe.losses.is_empty(), recipe.stages.is_empty()) {
+        (true, true) => {
+            bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
+        }
+        (false, false) => bail!(
+            "there are both [[loss]] and [[stage]]: the losses of a stage are its own, \
+             as [[stage.loss]]"
+        ),
+        (false, true) => {
+            let scene = scene(recipe, recipe.student.training.batch_size)?;
+            let losses = check_losses(&recipe.losses, &scene)?;
+            if recipe.route.is_some() {
+                check_plain(&losses).context("[route]")?;
+            }
+        }
+        (true, false) => stages::check(recipe)?,
+    }
+    route::check(recipe)
+}
+
+/// Check what names a folder.
+pub fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     ensure!(
-        !recipe.losses.is_empty(),
-        "`loss` is empty: give at least one [[loss]]"
+        name.chars().all(plain) && name.starts_with(char::is_alphanumeric),
+        "`name` names a folder, so it should be of letters, digits, `-`, `_` and `.`, \
+         but is `{name}`"
     );
-    let scene = scene(recipe)?;
+    Ok(())
+}
+
+/// Check a training, whose keys stand behind that prefix.
+pub fn check_training(training: &TrainingRecipe, prefix: &str) -> Result<()> {
+    ensure!(
+        training.epochs > 0,
+        "`{prefix}epochs` should be at least 1, but is 0"
+    );
+    ensure!(
+        training.batch_size > 0,
+        "`{prefix}batch_size` should be at least 1, but is 0"
+    );
+    let peak = training.learning_rate.peak;
+    ensure!(
+        peak > 0.0 && peak.is_finite(),
+        "`{prefix}learning_rate.peak` should be above 0, but is {peak}"
+    );
+    Ok(())
+}
+
+/// Check the losses of a training by building them.
+pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
     let mut names = HashSet::new();
-    let mut losses = Vec::with_capacity(recipe.losses.len());
-    for (index, table) in recipe.losses.iter().enumerate() {
+    let mut losses = Vec::with_capacity(tables.len());
+    for (index, table) in tables.iter().enumerate() {
         let loss =
-            Loss::new(table, &scene).with_context(|| format!("[[loss]] number {}", index + 1))?;
+            Loss::new(table, scene).with_context(|| format!("[[loss]] number {}", index + 1))?;
         if !names.insert(loss.name.clone()) {
             bail!(
                 "two losses are named `{}`: give one of them a `name`",
@@ -108,16 +135,28 @@ fn check(recipe: &Recipe) -> Result<()> {
         losses.push(loss);
     }
     student_of(&losses)?;
+    Ok(losses)
+}
+
+/// Check that losses can be those of one stage among others.
+pub fn check_plain(losses: &[Loss]) -> Result<()> {
+    for loss in losses {
+        ensure!(
+            loss.preparation.is_none() && loss.student.is_none(),
+            "the loss `{}` trains something of its own first, or makes the student another \
+             network: it cannot be that of a stage, but of a whole training",
+            loss.name
+        );
+    }
     Ok(())
 }
 
 /// The two networks, untrained: enough to see whether the losses fit between them.
-fn scene(recipe: &Recipe) -> Result<Scene> {
+pub fn scene(recipe: &Recipe, batch_size: usize) -> Result<Scene> {
     let data = recipe.data.name.info();
     let build = |model: &NetworkConfig| model.init(data.shape, data.classes.len(), &Device::flex());
     let student = build(&recipe.student.model).context("student.model")?;
     let teacher = build(&recipe.teacher.model).context("teacher.model")?;
-    let batch_size = recipe.student.training.batch_size;
     // Which samples there are is known with the data: until then one of each class stands for them.
     let samples = (0..data.classes.len()).map(|id| (id, Some(id))).collect();
     Ok(Scene::new(student, teacher, batch_size, samples))
@@ -138,7 +177,7 @@ fn with_hint(error: toml::de::Error) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     const RECIPE: &str = r#"
@@ -155,7 +194,8 @@ mod tests {
         kind = "soft-target"
     "#;
 
-    fn recipe(text: &str, overridden: &[&str]) -> Result<Recipe> {
+    /// What a file of that text with these changes says.
+    pub fn recipe(text: &str, overridden: &[&str]) -> Result<Recipe> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recipe.toml");
         fs::write(&path, text).unwrap();
@@ -163,7 +203,8 @@ mod tests {
         read(&path, &overridden)
     }
 
-    fn error(text: &str, overridden: &[&str]) -> String {
+    /// Why it is refused.
+    pub fn error(text: &str, overridden: &[&str]) -> String {
         format!("{:#}", recipe(text, overridden).unwrap_err())
     }
 

@@ -1,3 +1,4 @@
+use super::{RouteRecipe, StageRecipe};
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::data::{Augmentation, DatasetName};
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
@@ -22,9 +23,15 @@ pub struct Recipe {
     pub teacher: TeacherRecipe,
     /// The network that learns.
     pub student: StudentRecipe,
-    /// The terms of the loss that the student is taught with.
-    #[serde(rename = "loss")]
+    /// The terms of the loss that the student is taught with, if it is not in stages.
+    #[serde(default, rename = "loss", skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<toml::Table>,
+    /// The stages that the student is taught in, if there are any.
+    #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRecipe>,
+    /// The route of anchors that the student is taught along, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteRecipe>,
 }
 
 /// The data of an experiment.

@@ -31,8 +31,12 @@ pub fn program(arguments: &[&str]) -> Command {
 
 /// The arguments of a run of the quickstart with changes, into a folder.
 pub fn run_arguments(out: &Path, changes: &[&str]) -> Vec<String> {
-    let quickstart = recipe("quickstart");
-    let mut arguments = vec!["run".to_string(), quickstart.display().to_string()];
+    arguments_of(&recipe("quickstart"), out, changes)
+}
+
+/// The arguments of a run of a recipe with changes, into a folder.
+pub fn arguments_of(recipe: &Path, out: &Path, changes: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["run".to_string(), recipe.display().to_string()];
     arguments.extend(["--out".into(), out.display().to_string()]);
     for change in changes {
         arguments.extend(["--set".into(), change.to_string()]);

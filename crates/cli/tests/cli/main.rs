@@ -4,5 +4,6 @@ mod catalogue;
 mod common;
 mod preparation;
 mod run;
+mod stages;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

@@ -1,0 +1,136 @@
+use super::network::{self, ImageNetwork};
+use super::repetition::{Experiment, Progress, Renderer, Trained};
+use crate::recipe::TrainingRecipe;
+use anyhow::{Context, Result};
+use burn::tensor::Tensor;
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::data::BatchLoader;
+use burn_distill::strategy::{Distiller, Figure, TeacherIdentity, Training, write_atomically};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Which of the three networks of a repetition.
+#[derive(Clone, Copy)]
+pub enum Role {
+    Teacher,
+    Alone,
+    Distilled,
+}
+
+impl Role {
+    /// Its name, and that of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Teacher => "teacher",
+            Self::Alone => "alone",
+            Self::Distilled => "distilled",
+        }
+    }
+}
+
+/// One training of an experiment.
+pub struct Phase<'a, M> {
+    pub role: Role,
+    pub seed: u64,
+    pub model: &'a NetworkConfig,
+    pub training: &'a TrainingRecipe,
+    pub loader: BatchLoader,
+    pub teacher: Option<TeacherIdentity>,
+    pub figures: Vec<Figure>,
+    /// The epochs after which the network is kept.
+    pub snapshots: Vec<usize>,
+    pub distiller: M,
+    pub student: fn(M) -> ImageNetwork,
+    pub renderer: &'a mut Renderer,
+}
+
+/// What a finished training leaves beside its weights, and an interrupted one for the next.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Record {
+    pub finished: bool,
+    pub seconds: f64,
+}
+
+impl Experiment<'_> {
+    /// Train a network, or load it if that is done.
+    pub fn train<M>(&self, phase: Phase<'_, M>) -> Result<Progress<Trained>>
+    where
+        M: Distiller<Tensor<4>>,
+    {
+        let folder = self.phase_folder(phase.role, phase.seed);
+        let weights = folder.join("model.bpk");
+        let record_file = folder.join("training.json");
+        let mut record = Record::read(&record_file)?;
+        if record.finished {
+            let network = (phase.student)(phase.distiller);
+            let network = network::load(network, phase.model, &weights)?;
+            return Ok(Progress::Done(self.evaluate(
+                network,
+                &weights,
+                record.seconds,
+            )?));
+        }
+        if self.stop.is_requested() {
+            return Ok(Progress::Stopped);
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+
+        let start = Instant::now();
+        let trained = Training::new(&folder, self.device, phase.training.epochs)
+            .with_label(format!("seed {} {}", phase.seed, phase.role.name()))
+            // A new run has a new folder, so what is there is to be gone on with.
+            .with_resume(true)
+            .with_patience(phase.training.patience)
+            .with_teacher(phase.teacher)
+            .with_figures(phase.figures)
+            .with_snapshots(phase.snapshots)
+            .with_interrupter(self.stop.interrupter())
+            .with_renderer(phase.renderer.take())
+            .launch(
+                phase.distiller,
+                &phase.training.optimizer,
+                &phase.training.learning_rate,
+                self.data.loaders(phase.loader),
+            )?;
+        *phase.renderer = Some(trained.renderer);
+        record.seconds += start.elapsed().as_secs_f64();
+        record.finished = !trained.stopped;
+        let network = (phase.student)(trained.model);
+        if record.finished {
+            network::save(&network, &weights)?;
+        }
+        record.write(&record_file)?;
+        if trained.stopped {
+            return Ok(Progress::Stopped);
+        }
+        Ok(Progress::Done(self.evaluate(
+            network,
+            &weights,
+            record.seconds,
+        )?))
+    }
+
+    /// The folder of the training of a network.
+    pub fn phase_folder(&self, role: Role, seed: u64) -> PathBuf {
+        self.folder.join(format!("seed-{seed}")).join(role.name())
+    }
+}
+
+impl Record {
+    /// What such a file says; of a training that has not begun, nothing.
+    pub fn read(path: &Path) -> Result<Self> {
+        match fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+        }
+    }
+
+    /// Write it, beside its place and then renamed.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
+            .with_context(|| format!("{}", path.display()))
+    }
+}

@@ -1,0 +1,282 @@
+use super::read::{check_losses, check_name, check_plain, check_training, scene};
+use super::{Loss, Recipe, TrainingRecipe};
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::Module;
+use burn_distill::core::parameter_count;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// A stage of the student's training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRecipe {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// Passes over the training samples; the rest of the training is the student's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// What trains in it.
+    #[serde(default)]
+    pub trains: Trains,
+    /// How it is trained, if not as the student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecipe>,
+    /// The terms of its loss.
+    #[serde(default, rename = "loss")]
+    pub losses: Vec<toml::Table>,
+}
+
+/// What trains in a stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trains {
+    /// The student, and what the losses have to learn.
+    #[default]
+    All,
+    /// What the losses have to learn, alone.
+    Objective,
+}
+
+impl StageRecipe {
+    /// How it is trained, given how the student is.
+    pub fn training<'a>(&'a self, student: &'a TrainingRecipe) -> Cow<'a, TrainingRecipe> {
+        match (&self.training, self.epochs) {
+            (Some(training), _) => Cow::Borrowed(training),
+            (None, None) => Cow::Borrowed(student),
+            (None, Some(epochs)) => {
+                let student = student.clone();
+                Cow::Owned(TrainingRecipe { epochs, ..student })
+            }
+        }
+    }
+}
+
+/// Check the stages of a recipe.
+pub fn check(recipe: &Recipe) -> Result<()> {
+    let mut earlier = HashMap::new();
+    for (index, stage) in recipe.stages.iter().enumerate() {
+        let before = &recipe.stages[..index];
+        ensure!(
+            before.iter().all(|other| other.name != stage.name),
+            "two stages are named `{}`",
+            stage.name
+        );
+        check_stage(recipe, stage, &mut earlier)
+            .with_context(|| format!("[[stage]] number {}", index + 1))?;
+    }
+    ensure!(
+        recipe
+            .stages
+            .iter()
+            .any(|stage| stage.trains == Trains::All),
+        "no stage trains the student: `trains` is \"objective\" in each"
+    );
+    Ok(())
+}
+
+/// What stages have learnt beside the student, by the name of the loss, with the name of the stage.
+type Learnt<'a> = HashMap<String, (&'a str, Loss)>;
+
+fn check_stage<'a>(
+    recipe: &Recipe,
+    stage: &'a StageRecipe,
+    earlier: &mut Learnt<'a>,
+) -> Result<()> {
+    check_name(&stage.name)?;
+    match (stage.epochs, &stage.training) {
+        (Some(0), _) => bail!("`epochs` should be at least 1, but is 0"),
+        (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
+        (None, None) => bail!("`epochs` is missing, or a whole `training`"),
+        (None, Some(training)) => check_training(training, "training.")?,
+        (Some(_), None) => {}
+    }
+    ensure!(
+        !stage.losses.is_empty(),
+        "there is no loss: give at least one [[stage.loss]]"
+    );
+
+    let training = stage.training(&recipe.student.training);
+    let losses = check_losses(&stage.losses, &scene(recipe, training.batch_size)?)?;
+    check_plain(&losses)?;
+    let learns = |loss: &Loss| parameter_count(&loss.objective) > 0;
+    ensure!(
+        stage.trains == Trains::All || losses.iter().any(learns),
+        "`trains` is \"objective\", but none of the losses has anything to learn"
+    );
+    for loss in losses.into_iter().filter(learns) {
+        // The name of a file, between stages.
+        check_name(&loss.name).with_context(|| format!("the loss `{}`", loss.name))?;
+        if let Some((name, before)) = earlier.get(&loss.name) {
+            let record = before.objective.valid().into_record();
+            let fits = loss.objective.valid().try_load_record(record);
+            fits.with_context(|| {
+                format!(
+                    "the loss `{}` would go on with what the one of that name in the stage \
+                     `{name}` has learnt, which does not fit: give one of them another `name`",
+                    loss.name
+                )
+            })?;
+        }
+        earlier.insert(loss.name.clone(), (&stage.name, loss));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::recipe::Recipe;
+    use crate::recipe::read::tests::{error, recipe};
+
+    const RECIPE: &str = r#"
+        name = "test"
+        data = { name = "digits" }
+        teacher = { model = "convnet-8", training = { epochs = 2 } }
+        student = { model = "convnet-4", training = { epochs = 3, batch_size = 32 } }
+        [[stage]]
+        name = "hints"
+        epochs = 2
+        [[stage.loss]]
+        kind = "attention-transfer"
+        [[stage]]
+        name = "distillation"
+        training = { epochs = 4, batch_size = 16 }
+        [[stage.loss]]
+        kind = "hard"
+        [[stage.loss]]
+        kind = "learned-temperature"
+    "#;
+
+    #[test]
+    fn a_stage_trains_as_the_student_but_for_its_epochs() {
+        let recipe: Recipe = recipe(RECIPE, &[]).unwrap();
+        let training = |stage: usize| {
+            let training = recipe.stages[stage].training(&recipe.student.training);
+            (training.epochs, training.batch_size)
+        };
+
+        assert_eq!(training(0), (2, 32));
+        assert_eq!(training(1), (4, 16));
+    }
+
+    #[test]
+    fn stages_are_written_as_they_are_read() {
+        let original = recipe(RECIPE, &["stage.1.loss.0.weight=2"]).unwrap();
+
+        let text = toml::to_string(&original).unwrap();
+        assert_eq!(recipe(&text, &[]).unwrap(), original);
+        assert_eq!(original.stages[1].losses[0]["weight"], 2.into());
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_stage_is_said_with_its_place() {
+        for (change, messages) in [
+            (
+                "stage.1.loss.0.kind=hrd",
+                [
+                    "[[stage]] number 2: [[loss]] number 1",
+                    "did you mean `hard`?",
+                ],
+            ),
+            (
+                "stage.0.loss.0.student=layer9",
+                ["[[stage]] number 1: [[loss]] number 1", "layer9"],
+            ),
+            (
+                "stage.0.epochs=0",
+                ["[[stage]] number 1", "`epochs` should be at least 1"],
+            ),
+            (
+                "stage.1.training.learning_rate.peak=0",
+                [
+                    "[[stage]] number 2",
+                    "`training.learning_rate.peak` should be above 0",
+                ],
+            ),
+            (
+                "stage.1.epochs=1",
+                ["[[stage]] number 2", "both `epochs` and a `training`"],
+            ),
+            (
+                "stage.1.loss=[]",
+                ["[[stage]] number 2", "give at least one [[stage.loss]]"],
+            ),
+            (
+                "stage.0.name=a/b",
+                ["[[stage]] number 1", "`name` names a folder"],
+            ),
+            (
+                "stage.0.name=distillation",
+                ["two stages", "named `distillation`"],
+            ),
+            (
+                "stage.0.trains=objective",
+                ["[[stage]] number 1", "has anything to learn"],
+            ),
+            (
+                "stage.0.trains=objectve",
+                ["`objectve`", "did you mean `objective`?"],
+            ),
+            (
+                "stage.0.epoch=1",
+                ["unknown field `epoch`", "did you mean `epochs`?"],
+            ),
+            (
+                "loss=[{ kind = 'hard' }]",
+                ["both [[loss]] and [[stage]]", "[[stage.loss]]"],
+            ),
+            (
+                "stage=[]",
+                ["there is no loss", "[[stage]]s with a [[stage.loss]] each"],
+            ),
+        ] {
+            let error = error(RECIPE, &[change]);
+            for message in messages {
+                assert!(error.contains(message), "{change}: {message}: {error}");
+            }
+        }
+        let neither = error(
+            &RECIPE.replace("epochs = 2\n        [[stage.loss]]", "[[stage.loss]]"),
+            &[],
+        );
+        assert!(
+            neither.contains("`epochs` is missing, or a whole `training`"),
+            "{neither}"
+        );
+    }
+
+    #[test]
+    fn some_stage_trains_the_student() {
+        let only = "stage=[{ name = 'a', epochs = 1, trains = 'objective', \
+                    loss = [{ kind = 'learned-temperature' }] }]";
+
+        assert!(error(RECIPE, &[only]).contains("no stage trains the student"));
+    }
+
+    #[test]
+    fn losses_of_one_name_go_on_with_each_other() {
+        let learned = "[{ kind = 'learned-temperature', name = 'kd' }]";
+        let same = format!("stage.0.loss={learned}");
+        recipe(RECIPE, &[&same, "stage.1.loss.1.name=kd"]).unwrap();
+        let slashed = error(RECIPE, &["stage.1.loss.1.name=a/b"]);
+        assert!(slashed.contains("the loss `a/b`"), "{slashed}");
+    }
+
+    #[test]
+    fn the_snippets_of_the_book_are_valid() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/curriculum.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (head, _) = RECIPE.split_once("[[stage]]").unwrap();
+        let mut found = 0;
+        for snippet in page.split("```toml\n").skip(1) {
+            let snippet = snippet.split("```").next().unwrap();
+            recipe(
+                &format!("{head}\n{snippet}"),
+                &["teacher.training.epochs=4"],
+            )
+            .unwrap();
+            found += 1;
+        }
+        assert_eq!(found, 3);
+    }
+}
