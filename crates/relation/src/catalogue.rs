@@ -14,6 +14,8 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             kind: "relation",
             aliases: &["rrd"],
             reference: "Giakoumoglou and Stathaki, Relational Representation Distillation, 2024",
+        },
+        CatalogueEntry {
             name: "relational-distance",
             kind: "relation",
             aliases: &["rkd-distance"],

@@ -183,3 +183,37 @@ impl Data {
             .workers(self.recipe.workers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_see_the_same_samples_in_another_order() {
+        let recipe = "name = 'digits'\nlabels_per_class = 2"
+            .parse::<toml::Table>()
+            .unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let training = "epochs = 1\nbatch_size = 2000"
+            .parse::<toml::Table>()
+            .unwrap();
+        let training: TrainingRecipe = training.try_into().unwrap();
+
+        let batch = |loader: BatchLoader| loader.iter().next().unwrap().unwrap();
+        let plain = batch(data.for_taught(&training, 7).unwrap());
+        let [first, second] = [0, 1].map(|n| batch(data.for_stage(&training, 7, n).unwrap()));
+
+        assert_eq!(first.ids, plain.ids, "one stage is like none");
+        assert_ne!(second.ids, plain.ids);
+        let labelled = |batch: &Batch<Tensor<4>>| {
+            let (_, known) = batch.targets.hard().unwrap();
+            let known: Vec<bool> = known.unwrap().into_data().iter().collect();
+            let mut ids: Vec<_> = batch.ids.iter().zip(known).collect();
+            ids.sort_unstable();
+            ids.into_iter()
+                .map(|(id, known)| (*id, known))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(labelled(&second), labelled(&plain));
+    }
+}

@@ -49,7 +49,9 @@ pub struct Phase<'a, M> {
 /// What a finished training leaves beside its weights, and an interrupted one for the next.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Record {
+    /// Whether the training is finished.
     pub finished: bool,
+    /// How long it took so far, over all its runs that ended by themselves.
     pub seconds: f64,
 }
 
@@ -119,7 +121,7 @@ impl Experiment<'_> {
 }
 
 impl Record {
-    /// What such a file says; of a training that has not begun, nothing.
+    /// The record in a file; that of a training not begun if there is none.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display())),

@@ -149,7 +149,8 @@ impl Experiment<'_> {
         }
         let recipe = &self.recipe.student;
         let network = self.build(&recipe.model, seed)?;
-        let losses = self.losses(seed, &self.recipe.losses, &network, &teacher.network)?;
+        let tables = (&self.recipe.losses[..], recipe.training.batch_size);
+        let losses = self.losses(seed, tables, &network, &teacher.network)?;
         let prepared =
             or_stopped!(self.prepare(seed, losses, &network, &teacher.network, renderer)?);
         let losses = prepared.losses;
@@ -183,11 +184,12 @@ impl Experiment<'_> {
         }))
     }
 
-    /// The terms of the loss between these networks, with what they have to learn.
+    /// The terms of the loss between these networks, with what they have to learn: those of these
+    /// tables, for batches of that size.
     pub fn losses(
         &self,
         seed: u64,
-        tables: &[Table],
+        (tables, batch_size): (&[Table], usize),
         student: &ImageNetwork,
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
@@ -196,7 +198,7 @@ impl Experiment<'_> {
         let scene = Scene::new(
             on_cpu(student),
             on_cpu(teacher),
-            self.recipe.student.training.batch_size,
+            batch_size,
             self.data.known_classes(seed)?,
         );
         // Away from the seeds of networks.

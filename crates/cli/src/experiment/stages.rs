@@ -149,9 +149,11 @@ impl Course<'_> {
         let student = self.student()?;
         // Away from the seeds of networks and of other stages.
         let seed = self.seed.wrapping_add((place as u64) << 33);
-        let mut losses = self
+        let tables = (lesson.losses, lesson.training.batch_size);
+        let losses = self
             .experiment
-            .losses(seed, lesson.losses, &student, &lesson.teacher)?;
+            .losses(seed, tables, &student, &lesson.teacher);
+        let mut losses = losses?;
         for loss in &mut losses {
             let learnt = artifact(&loss.name);
             if parameter_count(&loss.objective) > 0 && self.curriculum.has(&learnt) {

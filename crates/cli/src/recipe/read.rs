@@ -83,6 +83,7 @@ fn check(recipe: &Recipe) -> Result<()> {
             let losses = check_losses(&recipe.losses, &scene)?;
             if recipe.route.is_some() {
                 check_plain(&losses).context("[route]")?;
+                stages::check_files(&losses)?;
             }
         }
         (true, false) => stages::check(recipe)?,

@@ -141,6 +141,14 @@ mod tests {
             negative.contains("should be above 0, but is -1"),
             "{negative}"
         );
+        let file = error(
+            RECIPE,
+            &["loss=[{ kind = 'learned-temperature', name = 'a/b' }]"],
+        );
+        assert!(
+            file.contains("the loss `a/b` leaves what it has learnt in a file"),
+            "{file}"
+        );
         let stages = "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'kd' }] }]";
         let both = error(&RECIPE.replace("loss =", "# "), &[stages]);
         assert!(both.contains("both [route] and [[stage]]"), "{both}");

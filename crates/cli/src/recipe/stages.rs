@@ -99,34 +99,54 @@ fn check_stage<'a>(
     let training = stage.training(&recipe.student.training);
     let losses = check_losses(&stage.losses, &scene(recipe, training.batch_size)?)?;
     check_plain(&losses)?;
-    let learns = |loss: &Loss| parameter_count(&loss.objective) > 0;
     ensure!(
         stage.trains == Trains::All || losses.iter().any(learns),
         "`trains` is \"objective\", but none of the losses has anything to learn"
     );
+    check_files(&losses)?;
     for loss in losses.into_iter().filter(learns) {
-        // The name of a file, between stages.
-        check_name(&loss.name).with_context(|| format!("the loss `{}`", loss.name))?;
         if let Some((name, before)) = earlier.get(&loss.name) {
-            let record = before.objective.valid().into_record();
-            let fits = loss.objective.valid().try_load_record(record);
-            fits.with_context(|| {
-                format!(
-                    "the loss `{}` would go on with what the one of that name in the stage \
-                     `{name}` has learnt, which does not fit: give one of them another `name`",
-                    loss.name
-                )
-            })?;
+            check_continuation(before, name, &loss)?;
         }
         earlier.insert(loss.name.clone(), (&stage.name, loss));
     }
     Ok(())
 }
 
+fn learns(loss: &Loss) -> bool {
+    parameter_count(&loss.objective) > 0
+}
+
+/// Check the names of losses that leave what they have learnt in a file.
+pub fn check_files(losses: &[Loss]) -> Result<()> {
+    let names = losses.iter().filter(|loss| learns(loss));
+    names.map(|loss| &loss.name).try_for_each(|name| {
+        check_name(name)
+            .with_context(|| format!("the loss `{name}` leaves what it has learnt in a file"))
+    })
+}
+
+/// Check that a loss can go on with what the one of its name in an earlier stage has learnt.
+fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
+    let record = earlier.objective.valid().into_record();
+    let fits = loss.objective.valid().try_load_record(record);
+    fits.map(|_| ()).with_context(|| {
+        format!(
+            "the loss `{}` would go on with what the one of that name in the stage `{stage}` has \
+             learnt, which does not fit: give one of them another `name`",
+            loss.name
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::recipe::Recipe;
+    use super::*;
+    use crate::recipe::Scene;
     use crate::recipe::read::tests::{error, recipe};
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+    use burn_distill::core::{Context as Step, DynObjective, Objective, Terms, Wanted, initialize};
 
     const RECIPE: &str = r#"
         name = "test"
@@ -251,6 +271,44 @@ mod tests {
                     loss = [{ kind = 'learned-temperature' }] }]";
 
         assert!(error(RECIPE, &[only]).contains("no stage trains the student"));
+    }
+
+    /// Something to learn, of that size.
+    #[derive(Module, Debug)]
+    struct Adapted {
+        layer: Linear,
+    }
+
+    impl Objective for Adapted {
+        fn wanted(&self) -> Wanted {
+            Wanted::responses()
+        }
+
+        fn forward(&self, _: &Step<'_>) -> Terms {
+            Terms::default()
+        }
+    }
+
+    fn adapted(width: usize) -> Loss {
+        let table = "kind = 'hard'".parse().unwrap();
+        let layer = initialize(LinearConfig::new(2, width).init(&Device::flex()));
+        Loss {
+            objective: DynObjective::new(Adapted { layer }),
+            ..Loss::new(&table, &Scene::example()).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_gone_on_with() {
+        check_continuation(&adapted(3), "hints", &adapted(3)).unwrap();
+
+        let error = check_continuation(&adapted(3), "hints", &adapted(4)).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("in the stage `hints` has learnt, which does not fit"),
+            "{error}"
+        );
+        assert!(error.contains("layer.weight: shape mismatch"), "{error}");
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Curriculum {
             .launch(model, &stage.optimizer, &stage.rate, loaders)
             .map_err(|source| CurriculumError::Training {
                 stage: stage.name.clone(),
-                source,
+                source: Box::new(source),
             })?;
         let Trained {
             model,

@@ -21,7 +21,7 @@ pub enum CurriculumError {
         /// The stage.
         stage: String,
         /// What went wrong.
-        source: TrainError,
+        source: Box<TrainError>,
     },
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]

@@ -74,6 +74,23 @@ fn a_curriculum_that_was_stopped_in_each_stage_equals_one_that_was_not() {
 }
 
 #[test]
+fn the_time_of_all_runs_of_a_stage_adds_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = teacher();
+    two_stages(stopping(folder.path(), 2), &teacher).unwrap_err();
+    let mut journal: serde_json::Value =
+        serde_json::from_str(&read(folder.path(), "curriculum.json")).unwrap();
+    journal["stages"][0]["seconds"] = 1000.0.into();
+    fs::write(folder.path().join("curriculum.json"), journal.to_string()).unwrap();
+
+    let mut curriculum = quiet(folder.path());
+    let model = distiller(new_student(), &teacher, hints());
+    let hints = curriculum.run(stage("hints", HINTS), model, loaders());
+
+    assert!(hints.unwrap().seconds > 1000.0);
+}
+
+#[test]
 fn a_finished_stage_is_not_trained_again() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = teacher();

@@ -8,7 +8,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn::train::Interrupter;
 use burn_distill_core::{
-    Batch, Frozen, Hard, Network, Pair, PairObjective, Response, Tap, TapRecorder, initialize,
+    Batch, Frozen, Hard, Network, Objective, Pair, PairObjective, Response, Tap, TapRecorder,
+    initialize,
 };
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{AttentionTransferLoss, AttentionTransferLossConfig};
@@ -88,14 +89,14 @@ pub fn soft_targets() -> Soft {
     (Hard::new(0.1), ResponseObjective::new(soft, 0.9))
 }
 
-pub fn distiller<S: Network, O>(
+pub fn distiller<S, O>(
     student: S,
     teacher: &Net,
     objective: O,
 ) -> OfflineDistiller<S, Frozen<Net>, O>
 where
     S: Network<Input = Tensor<4>>,
-    O: burn_distill_core::Objective,
+    O: Objective,
 {
     OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
 }

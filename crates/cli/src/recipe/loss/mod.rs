@@ -3,6 +3,7 @@ mod description;
 mod factor_transfer;
 mod feature;
 mod layers;
+mod memory;
 mod preparation;
 mod relation;
 mod response;

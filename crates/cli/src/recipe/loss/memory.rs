@@ -1,0 +1,61 @@
+//! Relations to samples that are remembered.
+
+use super::Loss;
+use super::description::Description;
+use super::layers::Layers;
+use anyhow::{Result, ensure};
+use burn_distill::core::{Pair, PairObjective};
+use burn_distill::relation::{
+    ContrastiveLossConfig, ContrastiveObjective, Population, RelationalRepresentationLossConfig,
+};
+
+/// Contrastive distillation.
+pub fn contrastive(mut loss: Description<'_>) -> Result<Loss> {
+    let (student, teacher) = loss.pair(Layers::Pooled)?;
+    let features = loss.features(&student, &teacher)?;
+    let population = Population::new(loss.scene.samples.iter().copied());
+    let device = loss.scene.device.clone();
+    let contrast = loss.init(ContrastiveLossConfig::new(), |config| {
+        config.init(features, population, &device)
+    })?;
+    loss.named(ContrastiveObjective::TERM, 0.8, |name, weight| {
+        ContrastiveObjective::new(contrast, student, teacher, weight).with_name(name)
+    })
+}
+
+/// Relational representation distillation.
+pub fn relational_representation(mut loss: Description<'_>) -> Result<Loss> {
+    let (student, teacher) = loss.pair(Layers::Pooled)?;
+    let features = loss.features(&student, &teacher)?;
+    let device = loss.scene.device.clone();
+    let relations = loss.init(RelationalRepresentationLossConfig::new(), |config| {
+        config.init(features, &device)
+    })?;
+    loss.named("relational-representation", 1.0, |name, weight| {
+        PairObjective::new([Pair::new(student, teacher, relations)], weight).with_name(name)
+    })
+}
+
+impl Description<'_> {
+    /// The one tap of the student and the one of the teacher that a loss compares.
+    pub fn pair(&mut self, default: Layers) -> Result<(String, String)> {
+        let mut pairs = self.pairs(default)?;
+        ensure!(
+            pairs.len() == 1,
+            "this loss compares one tap with one, but there are {}",
+            pairs.len()
+        );
+        Ok(pairs.swap_remove(0))
+    }
+
+    /// How many features these taps have as vectors.
+    pub fn features(&self, student: &str, teacher: &str) -> Result<[usize; 2]> {
+        let features = |taps: &burn_distill::core::Taps, name: &str| -> Result<usize> {
+            Ok(taps.get(name)?.shape().as_slice()[1..].iter().product())
+        };
+        Ok([
+            features(&self.scene.student_taps, student)?,
+            features(&self.scene.teacher_taps, teacher)?,
+        ])
+    }
+}
