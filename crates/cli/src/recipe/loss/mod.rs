@@ -174,7 +174,12 @@ mod tests {
                     .init([1, 8, 8], 10, &burn::tensor::Device::flex())
                     .unwrap()
             };
-            Scene::new(network(student), network("convnet-8"), 4, 100)
+            Scene::new(
+                network(student),
+                network("convnet-8"),
+                4,
+                vec![(0, Some(0))],
+            )
         };
         let table: Table = "kind = 'cat-kd'".parse().unwrap();
 

@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_classifier_sees_the_mean_of_the_rectified_default() {
         for name in ["mlp-6-5", "convnet-4-8", "resnet8", "wrn-10-1"] {
-            let scene = Scene::new(network("convnet-4-8"), network(name), 4, 100);
+            let scene = Scene::new(network("convnet-4-8"), network(name), 4, vec![(0, Some(0))]);
             let mut description = Description::new(Default::default(), &scene).unwrap();
             let tap = description.classified(&scene.teacher_taps).unwrap();
 
