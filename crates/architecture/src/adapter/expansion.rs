@@ -1,0 +1,116 @@
+use crate::layers::norm;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{Tap, TapAdapter};
+
+/// Configuration to create an [expansion adapter](ExpansionAdapter) using the
+/// [init function](ExpansionAdapterConfig::init).
+#[derive(Config, Debug)]
+pub struct ExpansionAdapterConfig {
+    /// Channels that go in.
+    pub inputs: usize,
+    /// Channels that come out.
+    pub outputs: usize,
+}
+
+impl ExpansionAdapterConfig {
+    /// Initialize an [expansion adapter](ExpansionAdapter).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number of channels is zero.
+    pub fn init(&self, device: &Device) -> ExpansionAdapter {
+        let Self { inputs, outputs } = *self;
+        assert!(inputs > 0 && outputs > 0, "A map has channels.");
+        let middle = 2 * outputs;
+        let convolution = |channels: [usize; 2], kernel: usize| {
+            let half = kernel / 2;
+            Conv2dConfig::new(channels, [kernel, kernel])
+                .with_padding(PaddingConfig2d::Explicit(half, half, half, half))
+                .with_bias(false)
+                .init(device)
+        };
+        ExpansionAdapter {
+            conv1: convolution([inputs, middle], 1),
+            bn1: norm(middle, device),
+            conv2: convolution([middle, middle], 3),
+            bn2: norm(middle, device),
+            conv3: convolution([middle, outputs], 1),
+        }
+    }
+}
+
+/// Three convolutions with twice the outputs in the middle: 1×1, 3×3 and 1×1, where the first two are
+/// normalized and activated. The last is not, so that features of any sign can be reached.
+///
+/// # Shapes
+///
+/// - input: `[batch_size, inputs, height, width]`
+/// - output: `[batch_size, outputs, height, width]`
+///
+/// # Reference
+///
+/// `AAEmbed` of the authors' code of D. Chen et al., [Cross-Layer Distillation with Semantic
+/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
+#[derive(Module, Debug)]
+pub struct ExpansionAdapter {
+    /// The 1×1 convolution from the inputs.
+    pub conv1: Conv2d,
+    /// Its norm.
+    pub bn1: BatchNorm,
+    /// The 3×3 convolution.
+    pub conv2: Conv2d,
+    /// Its norm.
+    pub bn2: BatchNorm,
+    /// The 1×1 convolution to the outputs.
+    pub conv3: Conv2d,
+}
+
+impl ExpansionAdapter {
+    /// Adapt a map.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
+        let map = relu(self.bn1.forward(self.conv1.forward(map)));
+        let map = relu(self.bn2.forward(self.conv2.forward(map)));
+        self.conv3.forward(map)
+    }
+}
+
+impl TapAdapter for ExpansionAdapter {
+    fn adapt(&self, student: Tap) -> Tap {
+        Tap::Map(self.forward(student.into_map()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+    use burn_distill_core::parameter_count;
+
+    #[test]
+    fn has_twice_the_outputs_in_the_middle() {
+        let device = Device::default();
+        let adapter = ExpansionAdapterConfig::new(3, 5).init(&device);
+
+        // 3·10, 10·10·9 and 10·5 weights, and two norms of ten.
+        assert_eq!(parameter_count(&adapter), 30 + 900 + 50 + 40);
+        let output = adapter.forward(Tensor::ones([2, 3, 4, 6], &device));
+        assert_eq!(output.dims(), [2, 5, 4, 6]);
+    }
+
+    #[test]
+    fn reaches_features_of_any_sign() {
+        let device = Device::default();
+        let adapter = ExpansionAdapterConfig::new(3, 32).init(&device);
+        let map = Tensor::random([2, 3, 4, 4], Distribution::Default, &device);
+
+        let output = adapter.forward(map);
+
+        assert!(output.clone().min().into_scalar::<f32>() < 0.0);
+        assert!(output.max().into_scalar::<f32>() > 0.0);
+    }
+}

@@ -1,0 +1,197 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::{relu, softmax};
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::numeric::l2_normalize;
+
+/// Configuration to create a [semantic attention](SemanticAttention) using the
+/// [init function](SemanticAttentionConfig::init).
+#[derive(Config, Debug)]
+pub struct SemanticAttentionConfig {
+    /// The number of layers of the student.
+    pub student: usize,
+    /// The number of layers of the teacher.
+    pub teacher: usize,
+    /// The samples in a batch.
+    pub batch_size: usize,
+    /// What the products of queries and keys are divided by. Must be positive and finite.
+    /// Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+}
+
+impl SemanticAttentionConfig {
+    /// Initialize a [semantic attention](SemanticAttention).
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or if
+    /// the temperature is not positive and finite.
+    pub fn init(&self, device: &Device) -> SemanticAttention {
+        let temperature = self.temperature;
+        assert!(
+            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
+            "Temperature of semantic attention must be positive and finite, got {temperature}."
+        );
+        assert!(
+            self.student > 0 && self.teacher > 0,
+            "There should be a layer of the student and one of the teacher."
+        );
+        assert!(self.batch_size > 0, "A batch has samples.");
+        let embeddings = |count: usize| {
+            (0..count)
+                .map(|_| SimilarityEmbedding::new(self.batch_size, device))
+                .collect()
+        };
+        SemanticAttention {
+            queries: embeddings(self.student),
+            keys: embeddings(self.teacher),
+            batch_size: self.batch_size,
+            temperature,
+        }
+    }
+}
+
+/// How much each layer of the teacher counts for each layer of the student, sample by sample: the
+/// more, the more alike the two layers relate the samples of the batch.
+///
+/// ```text
+/// similarity(F) = F Fᵀ,    F flattened, one row per sample
+/// queryᵢ = embeddingᵢ(similarity(studentᵢ)),  keyⱼ = embeddingⱼ(similarity(teacherⱼ))
+/// attentionᵢⱼ = softmax over j of queryᵢ · keyⱼ / temperature
+/// ```
+///
+/// An embedding takes the similarities of a sample to all samples of the batch, so it is made for one
+/// batch size. Gradients flow to the student also through its similarities; what comes from the
+/// teacher is a constant.
+///
+/// # Reference
+///
+/// `SelfA` of the authors' code of D. Chen et al., [Cross-Layer Distillation with Semantic
+/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
+#[derive(Module, Debug)]
+pub struct SemanticAttention {
+    /// What asks, one for each layer of the student.
+    pub queries: Vec<SimilarityEmbedding>,
+    /// What answers, one for each layer of the teacher.
+    pub keys: Vec<SimilarityEmbedding>,
+    /// The samples in a batch.
+    pub batch_size: usize,
+    /// What the products of queries and keys are divided by.
+    pub temperature: f64,
+}
+
+impl SemanticAttention {
+    /// The attention of one batch.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, _, _, _]` each
+    /// - output: `[batch_size, student_layers, teacher_layers]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a batch has another size than the attention was made for.
+    pub fn forward(&self, student: &[Tensor<4>], teacher: &[Tensor<4>]) -> Tensor<3> {
+        let embed = |embeddings: &[SimilarityEmbedding], maps: &[Tensor<4>]| -> Tensor<3> {
+            let pairs = embeddings.iter().zip(maps);
+            let vectors = pairs.map(|(embedding, map)| embedding.forward(map.clone()));
+            Tensor::stack(vectors.collect(), 1)
+        };
+        let queries = embed(&self.queries, student);
+        let keys = embed(&self.keys, teacher).swap_dims(1, 2);
+        softmax(queries.matmul(keys).div_scalar(self.temperature), 2)
+    }
+}
+
+/// What the similarities of a sample to those of its batch say, as a unit vector: two linear layers
+/// with a ReLU between them.
+#[derive(Module, Debug)]
+pub struct SimilarityEmbedding {
+    /// The first layer, from one similarity per sample of the batch.
+    pub hidden: Linear,
+    /// The second layer.
+    pub output: Linear,
+}
+
+impl SimilarityEmbedding {
+    fn new(batch_size: usize, device: &Device) -> Self {
+        let features = (batch_size / 4).max(1);
+        Self {
+            hidden: LinearConfig::new(batch_size, 2 * features).init(device),
+            output: LinearConfig::new(2 * features, features).init(device),
+        }
+    }
+
+    /// One unit vector per sample, from the map of all of them.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, max(batch_size / 4, 1)]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch has another size than the embedding was made for.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<2> {
+        let [batch_size, _] = self.hidden.weight.dims();
+        assert_shape!(map, [batch_size, _, _, _]);
+        let rows = map.flatten::<2>(1, 3);
+        let similarity = rows.clone().matmul(rows.transpose());
+        let hidden = relu(self.hidden.forward(similarity));
+        l2_normalize(self.output.forward(hidden), 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    fn attention(temperature: f64, map: Tensor<4>) -> Tensor<3> {
+        let device = map.device();
+        let attention = SemanticAttentionConfig::new(2, 3, 8)
+            .with_temperature(temperature)
+            .init(&device);
+        let teacher = [1.0, -2.0, 0.5].map(|scale| map.clone().detach().exp().mul_scalar(scale));
+        attention.forward(&[map.clone(), map.mul_scalar(2.0)], &teacher)
+    }
+
+    #[test]
+    fn counts_one_in_sum_and_evens_out_with_temperature() {
+        let device = Device::default();
+        let map = || Tensor::random([8, 4, 3, 3], Distribution::Default, &device);
+
+        let cold = attention(0.1, map());
+        let warm = attention(1e6, map());
+
+        assert_eq!(cold.dims(), [8, 2, 3]);
+        let sum = cold.clone().sum_dim(2).sub_scalar(1.0).abs().max();
+        assert!(sum.into_scalar::<f32>() < 1e-5);
+        let uneven = |attention: Tensor<3>| {
+            let distance = attention.sub_scalar(1.0 / 3.0).abs().max();
+            distance.into_scalar::<f32>()
+        };
+        assert!(uneven(cold) > 0.1);
+        assert!(uneven(warm) < 1e-4);
+    }
+
+    #[test]
+    fn gradients_flow_through_the_similarities() {
+        let device = Device::default().autodiff();
+        let map = Tensor::random([8, 4, 3, 3], Distribution::Default, &device).require_grad();
+
+        let grads = attention(1.0, map.clone()).square().sum().backward();
+
+        let gradient = map.grad(&grads).unwrap().abs().max();
+        assert!(gradient.into_scalar::<f32>() > 0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "map")]
+    fn another_batch_size_is_refused() {
+        let map = Tensor::zeros([7, 4, 3, 3], &Device::default());
+        attention(1.0, map);
+    }
+}
