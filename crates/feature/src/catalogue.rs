@@ -30,5 +30,12 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Xu et al., Feature Normalized Knowledge Distillation for Image \
                 Classification, ECCV 2020",
         },
+        CatalogueEntry {
+            name: "neuron-selectivity",
+            kind: "feature",
+            aliases: &["nst"],
+            reference: "Huang and Wang, Like What You Like: Knowledge Distill via Neuron \
+                Selectivity Transfer, 2017",
+        },
     ]
 }

@@ -5,6 +5,7 @@ mod attention_transfer;
 mod catalogue;
 mod factor_transfer;
 mod feature_normalization;
+mod neuron_selectivity;
 mod reconstruction;
 mod sim_kd;
 
@@ -12,5 +13,6 @@ pub use attention_transfer::*;
 pub use catalogue::*;
 pub use factor_transfer::*;
 pub use feature_normalization::*;
+pub use neuron_selectivity::*;
 pub use reconstruction::*;
 pub use sim_kd::*;

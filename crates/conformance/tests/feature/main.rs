@@ -4,3 +4,4 @@ mod attention_transfer;
 mod factor_transfer;
 mod feature_normalization;
 mod sim_kd;
+mod neuron_selectivity;

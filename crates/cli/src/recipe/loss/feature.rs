@@ -3,7 +3,7 @@ use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
 use burn_distill::core::{Pair, PairObjective, TapLoss};
-use burn_distill::feature::{AttentionTransferLossConfig, FeatureNormalization};
+use burn_distill::feature::{AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +19,12 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "factor-transfer" => loss.factor_transfer(),
         "sim-kd" => loss.sim_kd(),
         FeatureNormalization::TERM => loss.feature_normalization(),
+        "neuron-selectivity" => loss.pairs_of(
+            Layers::Stages,
+            50.0,
+            NeuronSelectivityLossConfig::new(),
+            |c| c.init(),
+        ),
         _ => not_built(kind),
     }
 }

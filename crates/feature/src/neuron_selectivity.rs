@@ -1,0 +1,343 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::{Tap, TapLoss};
+
+/// How alike two neurons `x` and `y` are, of unit length each.
+#[derive(Config, Copy, Debug, PartialEq)]
+pub enum SelectivityKernel {
+    /// `(x·y + offset)²`. The authors' code, and all other, has an offset of zero.
+    Polynomial {
+        /// What is added to the product. Must be finite and not negative.
+        offset: f64,
+    },
+    /// `x·y`: only the mean neurons are compared.
+    Linear,
+    /// `exp(−‖x − y‖² / (2 variance))`.
+    Gaussian {
+        /// The width of the kernel, positive and finite. If not given, the mean of `‖x − y‖²` over
+        /// the neurons of student and teacher, of each sample, as a constant.
+        variance: Option<f64>,
+    },
+}
+
+/// Configuration to create a [neuron selectivity loss](NeuronSelectivityLoss) using the
+/// [init function](NeuronSelectivityLossConfig::init).
+#[derive(Config, Debug)]
+pub struct NeuronSelectivityLossConfig {
+    /// How alike two neurons are. Default: `Polynomial`, with an offset of zero.
+    #[config(default = "SelectivityKernel::Polynomial { offset: 0.0 }")]
+    pub kernel: SelectivityKernel,
+}
+
+impl NeuronSelectivityLossConfig {
+    /// Initialize a [neuron selectivity loss](NeuronSelectivityLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the offset of the kernel is negative or its variance not positive, or if one of
+    /// them is not finite.
+    pub fn init(&self) -> NeuronSelectivityLoss {
+        match self.kernel {
+            SelectivityKernel::Polynomial { offset } => assert!(
+                offset >= 0.0 && offset.is_finite(), // This also rejects NaN
+                "Offset of the polynomial kernel must be finite and not negative, got {offset}."
+            ),
+            SelectivityKernel::Gaussian {
+                variance: Some(variance),
+            } => assert!(
+                variance > 0.0 && variance.is_finite(),
+                "Variance of the Gaussian kernel must be positive and finite, got {variance}."
+            ),
+            _ => {}
+        }
+        NeuronSelectivityLoss {
+            kernel: self.kernel,
+        }
+    }
+}
+
+/// Neuron selectivity transfer: the neurons of the student are active in the same places as those of
+/// the teacher. Which neuron is which does not matter, nor how many there are.
+///
+/// A neuron is one channel: where in the map it is active, as a unit vector.
+///
+/// ```text
+/// neurons(F)ᵢ = normalize(flatten(channel i of F))
+/// L = mean over samples of
+///     mean_{ij} k(tᵢ, tⱼ) + mean_{ij} k(sᵢ, sⱼ) − 2 mean_{ij} k(sᵢ, tⱼ)
+/// Polynomial:  k(x, y) = (x·y + offset)²
+/// Linear:      k(x, y) = x·y
+/// Gaussian:    k(x, y) = exp(−‖x − y‖² / (2 variance))
+/// ```
+///
+/// with `s` the neurons of the student and `t` those of the teacher: the squared maximum mean
+/// discrepancy of the two sets. It is computed from products of matrices, over pairs of pixels or
+/// pairs of channels, whichever are fewer; no pair of channels is ever spelt out pixel by pixel.
+///
+/// The larger map is pooled to the size of the smaller. A dead channel is the zero vector, with a
+/// zero gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
+///
+/// # Weights
+///
+/// RepDistiller takes 50 times the sum over the three stages of a CIFAR network, beside the
+/// [cross-entropy with the labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::NeuronSelectivityLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[0.0, 1.0]], [[2.0, 0.0]]]], &device);
+/// let teacher = Tensor::<4>::from_data([[[[3.0, 0.0]], [[0.0, 4.0]]]], &device); // the other way
+///
+/// let loss = NeuronSelectivityLossConfig::new().init().forward(student, teacher);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// Z. Huang and N. Wang, [Like What You Like: Knowledge Distill via Neuron Selectivity Transfer](
+/// https://arxiv.org/abs/1707.01219), 2017. The polynomial kernel agrees with `NSTLoss` of
+/// RepDistiller. The linear and the Gaussian kernel are those of the paper, of which there is no
+/// public code.
+#[doc(alias = "NST")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct NeuronSelectivityLoss {
+    /// How alike two neurons are.
+    #[module(skip)]
+    pub kernel: SelectivityKernel,
+}
+
+impl ModuleDisplay for NeuronSelectivityLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("kernel", &self.kernel)
+            .optional()
+    }
+}
+
+impl NeuronSelectivityLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let batch_size = student.dims()[0];
+        assert_shape!(teacher, [batch_size, _, _, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+        let (student, teacher) = (neurons(student), neurons(teacher));
+        let sum = match self.kernel {
+            SelectivityKernel::Linear => linear(student, teacher),
+            SelectivityKernel::Gaussian { variance } => gaussian(student, teacher, variance),
+            SelectivityKernel::Polynomial { offset: 0.0 } => square(student, teacher),
+            // (x·y + c)² = (x·y)² + 2c x·y + c², and a constant has no discrepancy.
+            SelectivityKernel::Polynomial { offset } => {
+                let linear = linear(student.clone(), teacher.clone());
+                square(student, teacher).add(linear.mul_scalar(2.0 * offset))
+            }
+        };
+        sum.div_scalar(batch_size as f64)
+    }
+}
+
+/// One unit vector per channel, of where it is active. Shape: `[batch_size, channels, pixels]`.
+fn neurons(map: Tensor<4>) -> Tensor<3> {
+    l2_normalize(map.flatten(2, 3), 2)
+}
+
+/// The discrepancy under `(x·y)²`, summed over the batch.
+fn square(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
+    let [_, channels, pixels] = student.dims();
+    let [_, teacher_channels, _] = teacher.dims();
+    match pixels <= channels.max(teacher_channels) {
+        true => square_by_pixels(student, teacher),
+        false => square_by_channels(student, teacher),
+    }
+}
+
+/// The sum of the squared products of all pairs of neurons is that of the products of all pairs of
+/// pixels, where the subtraction can come first: nothing cancels.
+fn square_by_pixels(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
+    let pixels = |neurons: Tensor<3>| {
+        let [_, channels, _] = neurons.dims();
+        let product = neurons.clone().swap_dims(1, 2).matmul(neurons);
+        product.div_scalar(channels as f64)
+    };
+    pixels(student).sub(pixels(teacher)).square().sum()
+}
+
+fn square_by_channels(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
+    discrepancy(student, teacher, |x, y| {
+        x.matmul(y.swap_dims(1, 2)).square()
+    })
+}
+
+/// The discrepancy under `x·y`, summed over the batch: the squared distance of the mean neurons.
+fn linear(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
+    student.mean_dim(1).sub(teacher.mean_dim(1)).square().sum()
+}
+
+/// The discrepancy under a Gaussian kernel, summed over the batch.
+fn gaussian(student: Tensor<3>, teacher: Tensor<3>, variance: Option<f64>) -> Tensor<1> {
+    // Below it, the distances of unit vectors in single precision are mostly rounding.
+    const LEAST: f64 = 1e-4;
+    let variance = match variance {
+        Some(variance) => Tensor::full([1, 1, 1], variance, (&student.device(), student.dtype())),
+        None => squared_distances(student.clone().without_autodiff(), teacher.clone())
+            .mean_dims(&[1, 2])
+            .clamp_min(LEAST),
+    };
+    discrepancy(student, teacher, |x, y| {
+        squared_distances(x, y)
+            .div(variance.clone())
+            .mul_scalar(-0.5)
+            .exp()
+    })
+}
+
+/// The squared distance of every pair of neurons. A dead one has no length, so the lengths are not
+/// assumed. Shape: `[batch_size, channels of x, channels of y]`.
+fn squared_distances(x: Tensor<3>, y: Tensor<3>) -> Tensor<3> {
+    let length = |neurons: &Tensor<3>| neurons.clone().square().sum_dim(2);
+    let lengths = length(&x).add(length(&y).swap_dims(1, 2));
+    lengths.sub(x.matmul(y.swap_dims(1, 2)).mul_scalar(2.0))
+}
+
+/// The discrepancy under any kernel of all pairs, summed over the batch.
+fn discrepancy(
+    student: Tensor<3>,
+    teacher: Tensor<3>,
+    kernel: impl Fn(Tensor<3>, Tensor<3>) -> Tensor<3>,
+) -> Tensor<1> {
+    let mean = |x: &Tensor<3>, y: &Tensor<3>| {
+        let pairs = x.dims()[1] * y.dims()[1];
+        kernel(x.clone(), y.clone()).sum().div_scalar(pairs as f64)
+    };
+    mean(&teacher, &teacher)
+        .add(mean(&student, &student))
+        .sub(mean(&student, &teacher).mul_scalar(2.0))
+}
+
+impl TapLoss for NeuronSelectivityLoss {
+    fn name(&self) -> &'static str {
+        "neuron-selectivity"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    fn random(shape: [usize; 4], device: &Device) -> Tensor<3> {
+        neurons(Tensor::random(shape, Distribution::Default, device))
+    }
+
+    fn gradient(student: &Tensor<3>, loss: impl Fn(Tensor<3>) -> Tensor<1>) -> (f32, Tensor<3>) {
+        let student = student.clone().autodiff().require_grad();
+        let loss = loss(student.clone());
+        let grads = loss.clone().backward();
+        (loss.into_scalar(), student.grad(&grads).unwrap())
+    }
+
+    /// Every pair of channels, pixel by pixel.
+    fn spelt_out(x: &Tensor<3>, y: &Tensor<3>) -> Tensor<1> {
+        let (x, y) = (x.clone(), y.clone());
+        let product = x.unsqueeze_dim::<4>(2).mul(y.unsqueeze_dim::<4>(1));
+        product.sum_dim(3).square().mean()
+    }
+
+    #[test]
+    fn pairs_of_pixels_and_of_channels_agree_with_every_pair_spelt_out() {
+        let device = Device::default();
+        for [height, width] in [[2, 3], [4, 5]] {
+            let student = random([2, 7, height, width], &device);
+            let teacher = random([2, 9, height, width], &device);
+
+            let (value, expected) = gradient(&student, |student| {
+                let cross = spelt_out(&student, &teacher).mul_scalar(2.0);
+                let own = spelt_out(&student, &student).add(spelt_out(&teacher, &teacher));
+                own.sub(cross).mul_scalar(2.0) // two samples
+            });
+
+            for form in [square_by_pixels, square_by_channels, square] {
+                let (other, actual) = gradient(&student, |s| form(s, teacher.clone()));
+                assert!((other - value).abs() < 1e-5, "{other} is not {value}");
+                let error = actual.sub(expected.clone()).abs().max();
+                assert!(error.into_scalar::<f32>() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn an_offset_is_that_of_the_kernel() {
+        let device = Device::default();
+        let [student, teacher] =
+            [3, 5].map(|c| Tensor::<4>::random([2, c, 4, 3], Distribution::Default, &device));
+        let offset = 0.7;
+
+        let expected = discrepancy(
+            neurons(student.clone()),
+            neurons(teacher.clone()),
+            |x, y| x.matmul(y.swap_dims(1, 2)).add_scalar(offset).square(),
+        );
+        let kernel = SelectivityKernel::Polynomial { offset };
+        let loss = NeuronSelectivityLossConfig::new()
+            .with_kernel(kernel)
+            .init();
+        let error = loss.forward(student, teacher).sub(expected.div_scalar(2.0));
+
+        assert!(error.into_scalar::<f32>().abs() < 1e-5);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Variance of the Gaussian kernel must be positive and finite, got 0."
+    )]
+    fn a_variance_is_positive() {
+        let kernel = SelectivityKernel::Gaussian {
+            variance: Some(0.0),
+        };
+        NeuronSelectivityLossConfig::new()
+            .with_kernel(kernel)
+            .init();
+    }
+
+    #[test]
+    #[should_panic(expected = "Offset of the polynomial kernel must be finite and not negative")]
+    fn an_offset_is_not_negative() {
+        let kernel = SelectivityKernel::Polynomial { offset: -1.0 };
+        NeuronSelectivityLossConfig::new()
+            .with_kernel(kernel)
+            .init();
+    }
+}
