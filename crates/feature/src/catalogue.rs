@@ -37,5 +37,23 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Huang and Wang, Like What You Like: Knowledge Distill via Neuron \
                 Selectivity Transfer, 2017",
         },
+        CatalogueEntry {
+            name: "semantic-calibration",
+            kind: "feature",
+            aliases: &["semckd"],
+            reference: "Chen et al., Cross-Layer Distillation with Semantic Calibration, AAAI 2021",
+        },
+        CatalogueEntry {
+            name: "review",
+            kind: "feature",
+            aliases: &["reviewkd"],
+            reference: "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021",
+        },
+        CatalogueEntry {
+            name: "attention-feature",
+            kind: "feature",
+            aliases: &["afd"],
+            reference: "Ji, Heo and Park, Show, Attend and Distill, AAAI 2021",
+        },
     ]
 }

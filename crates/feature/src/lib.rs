@@ -1,18 +1,27 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod attention_feature;
 mod attention_transfer;
 mod catalogue;
 mod factor_transfer;
 mod feature_normalization;
+mod hierarchical_context;
 mod neuron_selectivity;
 mod reconstruction;
+mod review;
+mod semantic_calibration;
+mod several_layers;
 mod sim_kd;
 
+pub use attention_feature::*;
 pub use attention_transfer::*;
 pub use catalogue::*;
 pub use factor_transfer::*;
 pub use feature_normalization::*;
+pub use hierarchical_context::*;
 pub use neuron_selectivity::*;
 pub use reconstruction::*;
+pub use review::*;
+pub use semantic_calibration::*;
 pub use sim_kd::*;

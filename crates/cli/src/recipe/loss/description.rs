@@ -79,11 +79,11 @@ impl<'a> Description<'a> {
     pub fn named<O: Objective>(
         self,
         name: &str,
-        weight: f64,
+        weight: impl Into<WeightSchedule>,
         objective: impl FnOnce(String, WeightSchedule) -> O,
     ) -> Result<Loss> {
         let name = self.name.unwrap_or_else(|| name.into());
-        let weight = self.weight.unwrap_or(weight.into());
+        let weight = self.weight.unwrap_or_else(|| weight.into());
         let objective = catch(|| initialize(objective(name.clone(), weight)))?;
         Ok(Loss {
             name,

@@ -25,6 +25,9 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
             NeuronSelectivityLossConfig::new(),
             |c| c.init(),
         ),
+        "semantic-calibration" => loss.semantic_calibration(),
+        "review" => loss.review(),
+        "attention-feature" => loss.attention_feature(),
         _ => not_built(kind),
     }
 }

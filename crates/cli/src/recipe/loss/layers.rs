@@ -14,6 +14,8 @@ pub enum Layers {
     MiddleStage,
     /// Every stage before its last activation.
     BeforeActivation,
+    /// Every stage before its last activation, then the pooled features.
+    BeforeActivationAndPool,
     /// Every stage, then the pooled features.
     StagesAndPool,
     /// The features that the classifier sees.
@@ -113,6 +115,11 @@ impl Layers {
                 }
             }
             Self::BeforeActivation => named(&|name, _| is_pre(name)),
+            Self::BeforeActivationAndPool => {
+                let mut names = named(&|name, _| is_pre(name));
+                names.extend(pool());
+                names
+            }
             Self::StagesAndPool => {
                 let mut names = outputs();
                 names.extend(pool());

@@ -10,6 +10,7 @@ mod response;
 mod samples;
 mod scene;
 mod student;
+mod several_layers;
 
 use super::configure::unknown;
 use crate::experiment::ImageNetwork;

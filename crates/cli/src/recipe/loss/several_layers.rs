@@ -1,0 +1,136 @@
+use super::catch::catch;
+use super::description::Description;
+use super::layers::Layers;
+use super::{Loss, Scene};
+use anyhow::{Context, Result, ensure};
+use burn_distill::core::{ChangingWeight, LayersLoss, LayersObjective, Taps, WeightSchedule};
+use burn_distill::feature::{
+    AttentionFeatureLossConfig, ReviewLossConfig, SemanticCalibrationLossConfig,
+};
+
+impl Description<'_> {
+    /// Every layer of the student with every layer of the teacher, by how they relate the samples.
+    pub fn semantic_calibration(mut self) -> Result<Loss> {
+        let layers = self.layers(Layers::Stages)?;
+        let Scene {
+            batch_size,
+            samples,
+            ..
+        } = *self.scene;
+        ensure!(
+            samples >= batch_size,
+            "it compares whole batches, but there are {samples} samples for a batch of {batch_size}"
+        );
+        self.between(
+            layers,
+            400.0,
+            SemanticCalibrationLossConfig::new(),
+            |config, student, teacher, scene| {
+                config.init(student, teacher, batch_size, &scene.device)
+            },
+        )
+    }
+
+    /// Every layer of the student, fused with the deeper ones, with the same layer of the teacher.
+    pub fn review(mut self) -> Result<Loss> {
+        let scene = self.scene;
+        let student = self.names("student", &scene.student_taps, Layers::StagesAndPool)?;
+        let teacher = self.names(
+            "teacher",
+            &scene.teacher_taps,
+            Layers::BeforeActivationAndPool,
+        )?;
+        let warm_up = ChangingWeight::Linear {
+            from: 0.0,
+            to: 5.0,
+            epochs: 20,
+        };
+        self.between(
+            (student, teacher),
+            warm_up,
+            ReviewLossConfig::new(),
+            |config, student, teacher, scene| config.init(student, teacher, &scene.device),
+        )
+    }
+
+    /// Every layer of the teacher with every layer of the student, by a learned attention.
+    pub fn attention_feature(mut self) -> Result<Loss> {
+        let layers = self.layers(Layers::Stages)?;
+        self.between(
+            layers,
+            200.0,
+            AttentionFeatureLossConfig::new(),
+            |config, student, teacher, scene| config.init(student, teacher, &scene.device),
+        )
+    }
+
+    /// A loss between these layers of the student and of the teacher, made for their channels.
+    fn between<C, L>(
+        self,
+        (student, teacher): (Vec<String>, Vec<String>),
+        weight: impl Into<WeightSchedule>,
+        default: C,
+        init: impl FnOnce(&C, &[usize], &[usize], &Scene) -> L,
+    ) -> Result<Loss>
+    where
+        C: serde::Serialize + serde::de::DeserializeOwned,
+        L: LayersLoss,
+    {
+        let scene = self.scene;
+        let widths = |taps: &Taps, names: &[String]| -> Result<Vec<usize>> {
+            names.iter().map(|name| channels(taps, name)).collect()
+        };
+        let inputs = widths(&scene.student_taps, &student)?;
+        let outputs = widths(&scene.teacher_taps, &teacher)?;
+        let loss = self.init(default, |config| init(config, &inputs, &outputs, scene))?;
+        self.named(loss.name(), weight, |name, weight| {
+            LayersObjective::new(loss, student, teacher, weight).with_name(name)
+        })
+    }
+}
+
+/// The channels of a tap that is, or may be taken for, a map.
+fn channels(taps: &Taps, name: &str) -> Result<usize> {
+    let map = taps.get(name)?.clone();
+    let [_, channels, ..] =
+        catch(|| map.into_map().dims()).with_context(|| format!("the tap `{name}`"))?;
+    Ok(channels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(text: &str) -> Result<Loss> {
+        Loss::new(&text.parse().unwrap(), &Scene::example())
+    }
+
+    #[test]
+    fn review_compares_what_is_not_yet_activated_and_warms_up() {
+        let review = loss("kind = 'review'").unwrap().objective.to_string();
+
+        assert!(review.contains("layer1.pre"), "{review}");
+        assert!(review.contains("pool"), "{review}");
+        assert!(review.contains("epochs: 20"), "{review}");
+    }
+
+    #[test]
+    fn layers_that_do_not_go_together_are_refused() {
+        let error = loss("kind = 'review'\nstudent = 'layer1'").err().unwrap();
+
+        let error = format!("{error:#}");
+        assert!(error.contains("a map of the teacher for each"), "{error}");
+    }
+
+    #[test]
+    fn whole_batches_need_enough_samples() {
+        let scene = Scene {
+            samples: 3,
+            ..Scene::example()
+        };
+        let table = "kind = 'semckd'".parse().unwrap();
+
+        let error = format!("{:#}", Loss::new(&table, &scene).err().unwrap());
+        assert!(error.contains("3 samples for a batch of 4"), "{error}");
+    }
+}

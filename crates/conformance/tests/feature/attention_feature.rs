@@ -1,0 +1,107 @@
+use crate::layers_trial::{LayersTrial, assert_close, filled, norm, parameter};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::testing::{QUARTER, assert_round_trip, assert_shareable, wave};
+use burn_distill_feature::*;
+
+fn student() -> Vec<Tensor<4>> {
+    let maps = [
+        filled([2, 3, 4, 4], &wave(1.0, 0.37, 0.2)),
+        filled([2, 4, 2, 2], &wave(1.0, 0.29, 0.8)),
+    ];
+    maps.map(|map| map.autodiff().require_grad()).into()
+}
+
+fn teacher() -> Vec<Tensor<4>> {
+    vec![
+        filled([2, 5, 4, 4], &wave(1.0, 0.19, 0.4 + QUARTER)),
+        filled([2, 5, 2, 2], &wave(1.0, 0.61, 0.4 + QUARTER)),
+    ]
+}
+
+fn assert_golden(loss: Tensor<1>, student: &[Tensor<4>], value: f64, norms: [f64; 2]) {
+    let grads = loss.clone().backward();
+    assert_close("value", loss.into_scalar(), value);
+    for (map, expected) in student.iter().zip(norms) {
+        assert_close("gradient", norm(map.grad(&grads).unwrap()), expected);
+    }
+}
+
+#[test]
+fn the_value_term_as_in_the_authors_code() {
+    let attention = [[[0.7, 0.3]], [[0.4, 0.6]]];
+    let attention = Tensor::<3>::from_data(attention, &Device::default());
+    let student = student();
+    let teacher = teacher().into_iter().take(1).collect();
+
+    let loss = AttentionFeatureLoss::forward_linked(attention, student.clone(), teacher);
+
+    assert_golden(loss, &student, 0.0285883324, [0.0106409793, 0.0110537643]);
+}
+
+#[test]
+fn as_in_the_authors_code() {
+    let device = Device::default();
+    let config = AttentionFeatureLossConfig::new().with_features(4);
+    let mut loss = config.init(&[3, 4], &[5, 5], &device);
+    let attention = &mut loss.attention;
+    attention.teacher_places = parameter(0, [2, 4]);
+    attention.student_places = parameter(1, [2, 4]);
+    let layers = attention
+        .keys
+        .iter_mut()
+        .chain([&mut attention.bilinear])
+        .chain(&mut attention.queries);
+    for (index, layer) in layers.enumerate() {
+        set(&mut layer.linear, 2 + 2 * index);
+    }
+    // The normalization of validation, whose statistics are still those it starts with.
+    let loss = loss.freeze();
+
+    let student = student();
+    let value = loss.forward(student.clone(), teacher());
+
+    assert_golden(value, &student, 0.0306588707, [0.0133091007, 0.0148334058]);
+}
+
+/// The weights of a linear layer lie in PyTorch the other way round.
+fn set(linear: &mut Linear, index: usize) {
+    let [inputs, outputs] = linear.weight.dims();
+    let weight = parameter(index, [outputs, inputs]).val();
+    linear.weight = Param::from_tensor(weight.transpose());
+    linear.bias = Some(parameter(index + 1, [outputs]));
+}
+
+#[test]
+fn trial() {
+    let device = Device::default().autodiff();
+    let config = AttentionFeatureLossConfig::new().with_features(8);
+    LayersTrial::new(
+        config.init(&[3, 4], &[4, 6, 5], &device),
+        [[4, 3, 4, 6], [4, 4, 2, 3]],
+        [[4, 4, 8, 4], [4, 6, 4, 3], [4, 5, 1, 1]],
+    )
+    .run();
+}
+
+#[test]
+fn a_perfect_layer_and_nothing_else_is_no_loss() {
+    let device = Device::default().autodiff();
+    let loss = AttentionFeatureLossConfig::new().init(&[5], &[5], &device);
+    let teacher: Vec<_> = teacher().into_iter().take(1).collect();
+    let student: Vec<_> = teacher
+        .iter()
+        .map(|map| map.clone().mul_scalar(-2.0))
+        .collect();
+
+    let value = loss.forward(student, teacher);
+
+    assert!(value.into_scalar::<f32>() < 1e-10);
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&AttentionFeatureLossConfig::new());
+    assert_shareable::<AttentionFeatureLoss>();
+}

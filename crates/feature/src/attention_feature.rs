@@ -1,0 +1,168 @@
+use crate::several_layers::{checked, maps};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
+use burn_distill_core::numeric::{connected_zero, l2_normalize};
+use burn_distill_core::{LayersLoss, Tap};
+
+/// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
+/// [init function](AttentionFeatureLossConfig::init).
+#[derive(Config, Debug)]
+pub struct AttentionFeatureLossConfig {
+    /// The length of queries and keys. At least 1. Default: `128`.
+    #[config(default = 128)]
+    pub features: usize,
+}
+
+impl AttentionFeatureLossConfig {
+    /// Initialize an [attention feature loss](AttentionFeatureLoss) for maps with so many channels.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `features` is zero, if there is no map of the student or of the teacher, or if a
+    /// number of channels is zero.
+    pub fn init(
+        &self,
+        student: &[usize],
+        teacher: &[usize],
+        device: &Device,
+    ) -> AttentionFeatureLoss {
+        let attention = LinkAttentionConfig::new(student.to_vec(), teacher.to_vec());
+        AttentionFeatureLoss {
+            attention: attention.with_features(self.features).init(device),
+        }
+    }
+}
+
+/// Attention-based feature distillation: each layer of the teacher is compared with all layers of the
+/// student, most with those that its attention picks.
+///
+/// ```text
+/// attention = LinkAttention(student, teacher)
+/// active(F) = normalize(flatten(mean over channels of F²))
+/// L = Σ over layers j of the teacher of mean over samples of
+///     Σᵢ attentionⱼᵢ · mean over pixels of (active(studentᵢ) − active(teacherⱼ))²
+/// ```
+///
+/// The squared channels of the student are pooled to the size of the teacher's map before they are
+/// normalized. A map of zeros is active nowhere, with a zero gradient. [`LinkAttention`] trains with
+/// the student, its half that looks at the teacher included. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
+///
+/// In training the attention normalizes over the batch. A single sample has no query and no key of
+/// its own; it is then the learned places of the layers alone that decide.
+///
+/// # Weights
+///
+/// The authors take 200, beside 1 of the [cross-entropy with the labels](burn_distill_core::Hard) and
+/// 0.9 of soft targets at a temperature of 4.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::AttentionFeatureLossConfig;
+///
+/// let device = Device::default();
+/// let loss = AttentionFeatureLossConfig::new().init(&[8, 16], &[32], &device);
+///
+/// let student = vec![Tensor::<4>::ones([4, 8, 8, 8], &device), Tensor::ones([4, 16, 4, 4], &device)];
+/// let teacher = vec![Tensor::ones([4, 32, 4, 4], &device)];
+///
+/// // All are active everywhere alike.
+/// assert!(loss.forward(student, teacher).into_scalar::<f32>() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// M. Ji, B. Heo and S. Park, [Show, Attend and Distill: Knowledge Distillation via Attention-based
+/// Feature Matching](https://arxiv.org/abs/2102.02973), AAAI 2021. Agrees with `AFD` of the authors'
+/// attention-feature-distillation.
+#[doc(alias = "AFD")]
+#[derive(Module, Debug)]
+pub struct AttentionFeatureLoss {
+    /// How much each layer of the student counts for each of the teacher.
+    pub attention: LinkAttention,
+}
+
+impl AttentionFeatureLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
+    /// differ.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        let counts = [self.attention.keys.len(), self.attention.queries.len()];
+        let (student, teacher) = checked(student, teacher, counts);
+        if student[0].dims()[0] == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let attention = self.attention.forward(&student, &teacher);
+        Self::forward_linked(attention, student, teacher)
+    }
+
+    /// The loss for a known attention.
+    ///
+    /// # Shapes
+    ///
+    /// - attention: `[batch_size, teacher_layers, student_layers]`
+    /// - student, teacher: as in [`forward`](Self::forward)
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer maps than in the attention, or if the batch sizes differ.
+    pub fn forward_linked(
+        attention: Tensor<3>,
+        student: Vec<Tensor<4>>,
+        teacher: Vec<Tensor<4>>,
+    ) -> Tensor<1> {
+        let [batch_size, teacher_layers, student_layers] = attention.dims();
+        let (student, teacher) = checked(student, teacher, [student_layers, teacher_layers]);
+        let student: Vec<_> = student.into_iter().map(energy).collect();
+        let distances = teacher.into_iter().map(energy).flat_map(|teacher| {
+            let [.., height, width] = teacher.dims();
+            let target = active(teacher);
+            student.iter().map(move |student| {
+                let student = active(pool_to(student.clone(), [height, width]));
+                student.sub(target.clone()).square().mean_dim(1)
+            })
+        });
+        let distances = Tensor::cat(distances.collect(), 1);
+        assert_shape!(distances, [batch_size, teacher_layers * student_layers]);
+        attention
+            .flatten::<2>(1, 2)
+            .mul(distances)
+            .sum()
+            .div_scalar(batch_size as f64)
+    }
+}
+
+/// The mean square of the channels. Shape: `[batch_size, 1, height, width]`.
+fn energy(map: Tensor<4>) -> Tensor<4> {
+    map.square().mean_dim(1)
+}
+
+/// Where a map is active, from its energy: one unit vector per sample.
+/// Shape: `[batch_size, height · width]`.
+fn active(energy: Tensor<4>) -> Tensor<2> {
+    l2_normalize(energy.flatten(1, 3), 1)
+}
+
+impl LayersLoss for AttentionFeatureLoss {
+    fn name(&self) -> &'static str {
+        "attention-feature"
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}

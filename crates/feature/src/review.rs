@@ -1,0 +1,126 @@
+use crate::hierarchical_context_loss;
+use crate::several_layers::{checked, maps};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
+use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::{LayersLoss, Tap};
+
+/// Configuration to create a [review loss](ReviewLoss) using the
+/// [init function](ReviewLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ReviewLossConfig {
+    /// The most channels on the way back. There are no more than the student's deepest map has.
+    /// Default: `512`.
+    #[config(default = 512)]
+    pub channels: usize,
+}
+
+impl ReviewLossConfig {
+    /// Initialize a [review loss](ReviewLoss) for maps with so many channels, from shallow to deep.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no map, if the teacher has more or fewer than the student, or if a number
+    /// of channels is zero.
+    pub fn init(&self, student: &[usize], teacher: &[usize], device: &Device) -> ReviewLoss {
+        let path = ReviewPathConfig::new(student.to_vec(), teacher.to_vec());
+        ReviewLoss {
+            path: path.with_channels(self.channels).init(device),
+        }
+    }
+}
+
+/// Knowledge review: each map of the student, fused with all that are deeper, should be the map of
+/// the teacher.
+///
+/// ```text
+/// output, residual = fusion(map of the student, residual of the next deeper)    from deep to shallow
+/// L = Σ over maps of hierarchical context(output, map of the teacher)
+/// ```
+///
+/// [`ReviewPath`] has the fusions, which train with the student, and
+/// [`hierarchical_context_loss`] compares. The maps are the stages and the pooled features, which
+/// are a map of one pixel. The authors take the teacher's stages before their last activation. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// A channel with a single value per batch, as the pooled features of one sample, normalizes to zero
+/// in training: what is fused is then the same for any student, and no gradient reaches it from there.
+///
+/// # Weights
+///
+/// On CIFAR-100 the authors take 5 for pairs such as resnet32x4 and resnet8x4, 8 for ShuffleNetV2,
+/// 0.6 for resnet56 and resnet20, 1 for resnet110 and resnet32, each growing in a straight line over
+/// the first 20 epochs, beside 1 of the [cross-entropy with the labels](burn_distill_core::Hard).
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::ReviewLossConfig;
+///
+/// let device = Device::default();
+/// let loss = ReviewLossConfig::new().init(&[8, 16], &[16, 32], &device);
+///
+/// let student = vec![Tensor::<4>::ones([2, 8, 4, 4], &device), Tensor::ones([2, 16, 1, 1], &device)];
+/// let teacher = vec![Tensor::zeros([2, 16, 8, 8], &device), Tensor::zeros([2, 32, 1, 1], &device)];
+///
+/// assert_eq!(loss.forward(student, teacher).dims(), [1]);
+/// ```
+///
+/// # Reference
+///
+/// P. Chen, S. Liu, H. Zhao and J. Jia, [Distilling Knowledge via Knowledge Review](
+/// https://arxiv.org/abs/2104.09044), CVPR 2021. Agrees with the authors' ReviewKD.
+#[doc(alias = "ReviewKD")]
+#[derive(Module, Debug)]
+pub struct ReviewLoss {
+    /// What fuses the maps of the student.
+    pub path: ReviewPath,
+}
+
+impl ReviewLoss {
+    /// The loss of a batch of maps, from shallow to deep.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
+    /// differ.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        let count = self.path.fusions.len();
+        let (student, teacher) = checked(student, teacher, [count, count]);
+        if student[0].dims()[0] == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let sizes: Vec<_> = teacher.iter().map(size).collect();
+        self.path
+            .forward(student, &sizes)
+            .into_iter()
+            .zip(teacher)
+            .map(|(student, teacher)| hierarchical_context_loss(student, teacher))
+            .reduce(Tensor::add)
+            .expect("There is a map.")
+    }
+}
+
+fn size(map: &Tensor<4>) -> [usize; 2] {
+    let [.., height, width] = map.dims();
+    [height, width]
+}
+
+impl LayersLoss for ReviewLoss {
+    fn name(&self) -> &'static str {
+        "review"
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}

@@ -1,0 +1,184 @@
+use crate::several_layers::{checked, maps};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_architecture::{
+    ExpansionAdapter, ExpansionAdapterConfig, SemanticAttention, SemanticAttentionConfig,
+    match_size,
+};
+use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::{LayersLoss, Tap};
+
+/// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
+/// [init function](SemanticCalibrationLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SemanticCalibrationLossConfig {
+    /// What the products of queries and keys are divided by. Must be positive and finite.
+    /// Default: `1.0`.
+    #[config(default = 1.0)]
+    pub temperature: f64,
+}
+
+impl SemanticCalibrationLossConfig {
+    /// Initialize a [semantic calibration loss](SemanticCalibrationLoss) for maps with so many
+    /// channels, in batches of `batch_size` samples.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the temperature is not positive and finite, if there is no map of the student or of
+    /// the teacher, if a number of channels is zero, or if `batch_size` is.
+    pub fn init(
+        &self,
+        student: &[usize],
+        teacher: &[usize],
+        batch_size: usize,
+        device: &Device,
+    ) -> SemanticCalibrationLoss {
+        let attention = SemanticAttentionConfig::new(student.len(), teacher.len(), batch_size)
+            .with_temperature(self.temperature)
+            .init(device);
+        let adapters = student.iter().map(|&inputs| {
+            let adapters = teacher.iter().map(|&outputs| {
+                let config = ExpansionAdapterConfig::new(inputs, outputs);
+                config.init(device)
+            });
+            adapters.collect()
+        });
+        SemanticCalibrationLoss {
+            attention,
+            adapters: adapters.collect(),
+        }
+    }
+}
+
+/// Semantic calibration: each layer of the student learns from all layers of the teacher, most from
+/// those that mean the same.
+///
+/// ```text
+/// attention = SemanticAttention(student, teacher)
+/// L = mean over samples and layers i of the student of
+///     Σⱼ attentionᵢⱼ · mean((adapterᵢⱼ(studentᵢ) − teacherⱼ)²)
+/// ```
+///
+/// Layers mean the same if the samples of the batch resemble each other in both in the same way;
+/// [`SemanticAttention`] learns to tell. An [`ExpansionAdapter`] for every pair of layers brings the
+/// student's map to the channels of the teacher's, after the larger of the two was pooled to the
+/// size of the smaller. All of this trains with the student. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
+///
+/// The attention is made for one batch size. A batch of another, such as the last of an epoch, is
+/// left out: its loss is zero, with a zero gradient.
+///
+/// # Weights
+///
+/// On CIFAR-100 the authors take 400, beside 1 of the [cross-entropy with the
+/// labels](burn_distill_core::Hard) and 1 of soft targets at a temperature of 4; on ImageNet 50.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::SemanticCalibrationLossConfig;
+///
+/// let device = Device::default();
+/// // Two layers of the student, one of the teacher, batches of four.
+/// let loss = SemanticCalibrationLossConfig::new().init(&[8, 16], &[32], 4, &device);
+///
+/// let student = vec![Tensor::<4>::ones([4, 8, 8, 8], &device), Tensor::ones([4, 16, 4, 4], &device)];
+/// let teacher = vec![Tensor::zeros([4, 32, 4, 4], &device)];
+///
+/// assert_eq!(loss.forward(student, teacher).dims(), [1]);
+/// ```
+///
+/// # Reference
+///
+/// D. Chen, J.-P. Mei, Y. Zhang, C. Wang, Z. Wang, Y. Feng and C. Chen, [Cross-Layer Distillation
+/// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with `SemCKDLoss`
+/// and `SelfA` of the authors' SemCKD.
+#[doc(alias = "SemCKD")]
+#[derive(Module, Debug)]
+pub struct SemanticCalibrationLoss {
+    /// How much each layer of the teacher counts for each of the student.
+    pub attention: SemanticAttention,
+    /// What brings the maps of the student to the channels of the teacher's: for each layer of the
+    /// student, one for each of the teacher.
+    pub adapters: Vec<Vec<ExpansionAdapter>>,
+}
+
+impl SemanticCalibrationLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
+    /// differ.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        let counts = [self.adapters.len(), self.adapters[0].len()];
+        let (student, teacher) = checked(student, teacher, counts);
+        if student[0].dims()[0] != self.attention.batch_size {
+            return connected_zero(student[0].clone());
+        }
+        let attention = self.attention.forward(&student, &teacher);
+        let pairs = student
+            .iter()
+            .zip(&self.adapters)
+            .flat_map(|(map, adapters)| {
+                teacher.iter().zip(adapters).map(move |(target, adapter)| {
+                    let (map, target) = match_size(map.clone(), target.clone());
+                    (adapter.forward(map), target)
+                })
+            });
+        Self::forward_pairs(attention, pairs)
+    }
+
+    /// The loss for a known attention, between adapted maps of the student and the maps of the
+    /// teacher they are compared with: every layer of the teacher for the first of the student, then
+    /// for the second, and so on.
+    ///
+    /// # Shapes
+    ///
+    /// - attention: `[batch_size, student_layers, teacher_layers]`
+    /// - pairs: `[batch_size, teacher_channels, height, width]`, twice each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes of a pair differ or if there are more or fewer pairs than in the
+    /// attention.
+    pub fn forward_pairs(
+        attention: Tensor<3>,
+        pairs: impl IntoIterator<Item = (Tensor<4>, Tensor<4>)>,
+    ) -> Tensor<1> {
+        let [batch_size, student_layers, teacher_layers] = attention.dims();
+        let distances = pairs.into_iter().map(|(student, teacher)| {
+            let [_, channels, height, width] = student.dims();
+            assert_shape!(student, [batch_size, channels, height, width]);
+            assert_shape!(teacher, [batch_size, channels, height, width]);
+            let difference = student.sub(teacher.without_autodiff());
+            difference.square().flatten::<2>(1, 3).mean_dim(1)
+        });
+        let distances = Tensor::cat(distances.collect(), 1);
+        assert_shape!(distances, [batch_size, student_layers * teacher_layers]);
+        attention
+            .flatten::<2>(1, 2)
+            .mul(distances)
+            .sum()
+            .div_scalar((batch_size * student_layers) as f64)
+    }
+}
+
+impl LayersLoss for SemanticCalibrationLoss {
+    fn name(&self) -> &'static str {
+        "semantic-calibration"
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}
