@@ -55,5 +55,12 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["afd"],
             reference: "Ji, Heo and Park, Show, Attend and Distill, AAAI 2021",
         },
+        CatalogueEntry {
+            name: "channel-attention",
+            kind: "feature",
+            aliases: &["afd-wang"],
+            reference: "Wang et al., Pay Attention to Features, Transfer Learn Faster CNNs, \
+                ICLR 2020",
+        },
     ]
 }

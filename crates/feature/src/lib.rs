@@ -4,6 +4,7 @@
 mod attention_feature;
 mod attention_transfer;
 mod catalogue;
+mod channel_attention;
 mod factor_transfer;
 mod feature_normalization;
 mod hierarchical_context;
@@ -17,6 +18,7 @@ mod sim_kd;
 pub use attention_feature::*;
 pub use attention_transfer::*;
 pub use catalogue::*;
+pub use channel_attention::*;
 pub use factor_transfer::*;
 pub use feature_normalization::*;
 pub use hierarchical_context::*;

@@ -28,6 +28,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "semantic-calibration" => loss.semantic_calibration(),
         "review" => loss.review(),
         "attention-feature" => loss.attention_feature(),
+        "channel-attention" => loss.channel_attention(),
         _ => not_built(kind),
     }
 }

@@ -3,9 +3,13 @@ use super::description::Description;
 use super::layers::Layers;
 use super::{Loss, Scene};
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{ChangingWeight, LayersLoss, LayersObjective, Taps, WeightSchedule};
+use burn_distill::architecture::ChannelAdapterConfig;
+use burn_distill::core::{
+    ChangingWeight, LayersLoss, LayersObjective, Pair, PairObjective, Taps, WeightSchedule,
+};
 use burn_distill::feature::{
-    AttentionFeatureLossConfig, ReviewLossConfig, SemanticCalibrationLossConfig,
+    AttentionFeatureLossConfig, ChannelAttentionLossConfig, ReviewLossConfig,
+    SemanticCalibrationLossConfig,
 };
 
 impl Description<'_> {
@@ -62,6 +66,27 @@ impl Description<'_> {
             AttentionFeatureLossConfig::new(),
             |config, student, teacher, scene| config.init(student, teacher, &scene.device),
         )
+    }
+
+    /// The channels of each pair of taps, by a learned attention for each. The weight is that of
+    /// their mean.
+    pub fn channel_attention(mut self) -> Result<Loss> {
+        let scene = self.scene;
+        let names = self.pairs(Layers::Stages)?;
+        let config = self.configure(ChannelAttentionLossConfig::new())?;
+        let weight = 1.0 / names.len() as f64;
+        let mut pairs = Vec::with_capacity(names.len());
+        for (student, teacher) in names {
+            let inputs = channels(&scene.student_taps, &student)?;
+            let outputs = channels(&scene.teacher_taps, &teacher)?;
+            let loss = catch(|| config.init(outputs, &scene.device))?;
+            let adapter = ChannelAdapterConfig::new(inputs, outputs).init(&scene.device);
+            let pair = Pair::new(student, teacher, loss).with_adapter(adapter);
+            pairs.push(pair.with_weight(weight));
+        }
+        self.named("channel-attention", 500.0, |name, weight| {
+            PairObjective::new(pairs, weight).with_name(name)
+        })
     }
 
     /// A loss between these layers of the student and of the teacher, made for their channels.
