@@ -3,7 +3,9 @@ use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
 use burn_distill::core::{Pair, PairObjective, TapLoss};
-use burn_distill::feature::{AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig};
+use burn_distill::feature::{
+    AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -9,8 +9,8 @@ mod relation;
 mod response;
 mod samples;
 mod scene;
-mod student;
 mod several_layers;
+mod student;
 
 use super::configure::unknown;
 use crate::experiment::ImageNetwork;
