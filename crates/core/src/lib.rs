@@ -4,6 +4,7 @@
 mod batch;
 mod catalogue;
 mod clock;
+mod display;
 mod dynamic;
 mod frozen;
 mod knowledge;

@@ -1,9 +1,9 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Tap, TapLoss, one_line_display};
 
 /// How the attention of student and teacher is compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -93,20 +93,7 @@ pub struct AttentionTransferLoss {
     pub distance: AttentionDistance,
 }
 
-impl ModuleDisplay for AttentionTransferLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("power", &self.power)
-            .add_debug_attribute("distance", &self.distance)
-            .optional()
-    }
-}
+one_line_display!(AttentionTransferLoss: power, ?distance);
 
 impl AttentionTransferLoss {
     /// The loss of a batch of maps.

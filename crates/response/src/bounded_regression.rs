@@ -1,9 +1,9 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::{Reduction, SmoothL1LossConfig};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 
 /// Configuration to create a [bounded regression loss](BoundedRegressionLoss) using the
 /// [init function](BoundedRegressionLossConfig::init).
@@ -102,20 +102,7 @@ pub struct BoundedRegressionLoss {
     pub bounded_weight: f64,
 }
 
-impl ModuleDisplay for BoundedRegressionLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("margin", &self.margin)
-            .add("bounded_weight", &self.bounded_weight)
-            .optional()
-    }
-}
+one_line_display!(BoundedRegressionLoss: margin, bounded_weight);
 
 impl BoundedRegressionLoss {
     /// Compute the loss of every proposal, then reduce to a single value.

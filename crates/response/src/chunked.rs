@@ -1,9 +1,9 @@
 use crate::{DistributionLoss, HiddenStates, SparseSignal, TeacherRows, TeacherSignal};
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, DType, Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 use std::ops::Range;
 
 /// What the logits of a chunk take in single precision, if the number of its rows is not given.
@@ -81,20 +81,7 @@ pub struct Chunked<L> {
     pub chunk_rows: Option<usize>,
 }
 
-impl<L: Module + ModuleDisplay> ModuleDisplay for Chunked<L> {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add_debug_attribute("chunk_rows", &self.chunk_rows)
-            .optional()
-    }
-}
+one_line_display!(Chunked<L>: loss, ?chunk_rows);
 
 impl<L: DistributionLoss> DistributionLoss for Chunked<L> {
     fn name(&self) -> &'static str {

@@ -2,10 +2,11 @@ use crate::LabelledLoss;
 use crate::target::{at_target, is_target, log_sum_exp, of_others};
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [decoupled loss](DecoupledLoss) using the
 /// [init function](DecoupledLossConfig::init).
@@ -129,21 +130,7 @@ pub struct DecoupledParts {
     pub others: Tensor<1>,
 }
 
-impl ModuleDisplay for DecoupledLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("alpha", &self.alpha)
-            .add("beta", &self.beta)
-            .add("temperature", &self.temperature)
-            .optional()
-    }
-}
+one_line_display!(DecoupledLoss: alpha, beta, temperature);
 
 impl DecoupledLoss {
     /// Compute the two parts of every row.

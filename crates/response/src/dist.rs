@@ -1,9 +1,10 @@
 use crate::BatchLogitLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
+use burn_distill_core::one_line_display;
 
 /// Added to the product of two norms.
 const EPS: f64 = 1e-8;
@@ -113,21 +114,7 @@ pub struct DistLoss {
     pub gamma: f64,
 }
 
-impl ModuleDisplay for DistLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("temperature", &self.temperature)
-            .add("beta", &self.beta)
-            .add("gamma", &self.gamma)
-            .optional()
-    }
-}
+one_line_display!(DistLoss: temperature, beta, gamma);
 
 impl BatchLogitLoss for DistLoss {
     fn name(&self) -> &'static str {

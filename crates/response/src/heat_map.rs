@@ -1,10 +1,11 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, one_line_display,
+    reduce_rows,
 };
 
 /// Configuration to create a [heat-map loss](HeatMapLoss) using the
@@ -66,17 +67,7 @@ impl HeatMapLossConfig {
 #[module(custom_display)]
 pub struct HeatMapLoss {}
 
-impl ModuleDisplay for HeatMapLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(HeatMapLoss);
 
 impl HeatMapLoss {
     /// Compute the loss of every sample, then reduce to a single value.
@@ -180,21 +171,7 @@ pub struct HeatMapObjective {
     pub weight: WeightSchedule,
 }
 
-impl ModuleDisplay for HeatMapObjective {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
+one_line_display!(HeatMapObjective: loss, name, ?weight);
 
 impl HeatMapObjective {
     /// The name of its term, and its name in a recipe.

@@ -1,9 +1,10 @@
 use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
 /// [init function](JensenShannonLossConfig::init).
@@ -91,20 +92,7 @@ pub struct JensenShannonLoss {
     pub temperature: f64,
 }
 
-impl ModuleDisplay for JensenShannonLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("beta", &self.beta)
-            .add("temperature", &self.temperature)
-            .optional()
-    }
-}
+one_line_display!(JensenShannonLoss: beta, temperature);
 
 impl DistributionLoss for JensenShannonLoss {
     fn name(&self) -> &'static str {

@@ -1,9 +1,10 @@
 use crate::TeacherFreeLoss;
 use crate::target::is_target;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::one_line_display;
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [label-smoothing loss](LabelSmoothingLoss) using the
@@ -102,20 +103,7 @@ pub struct LabelSmoothingLoss {
     pub variant: LabelSmoothingVariant,
 }
 
-impl ModuleDisplay for LabelSmoothingLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("smoothing", &self.smoothing)
-            .add_debug_attribute("variant", &self.variant)
-            .optional()
-    }
-}
+one_line_display!(LabelSmoothingLoss: smoothing, ?variant);
 
 impl TeacherFreeLoss for LabelSmoothingLoss {
     fn name(&self) -> &'static str {

@@ -1,12 +1,12 @@
 use crate::rows::PairedRows;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::module::{Module, Param};
 use burn::nn::loss::Reduction;
 use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, one_line_display, reduce_rows,
 };
 use std::f64::consts::PI;
 
@@ -141,23 +141,7 @@ pub struct LearnedTemperature {
     pub weight: WeightSchedule,
 }
 
-impl ModuleDisplay for LearnedTemperature {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("start", &self.start)
-            .add("range", &self.range)
-            .add("ramp", &self.ramp)
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
+one_line_display!(LearnedTemperature: start, range, ramp, name, ?weight);
 
 impl LearnedTemperature {
     /// The name of its term, and its name in a recipe.

@@ -1,10 +1,10 @@
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [logit-matching loss](LogitMatchingLoss) using the
@@ -109,20 +109,7 @@ pub struct LogitMatchingLoss {
     pub temperature: f64,
 }
 
-impl ModuleDisplay for LogitMatchingLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("variant", &self.variant)
-            .add("temperature", &self.temperature)
-            .optional()
-    }
-}
+one_line_display!(LogitMatchingLoss: ?variant, temperature);
 
 impl LogitMatchingLoss {
     /// Compute the loss of every row, then reduce to a single value.

@@ -1,11 +1,12 @@
 use crate::BatchLogitLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
 };
+use burn_distill_core::one_line_display;
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [multi-level loss](MultiLevelLoss) using the
@@ -176,23 +177,7 @@ pub struct MultiLevelLoss {
     pub confidence: ConfidenceMask,
 }
 
-impl ModuleDisplay for MultiLevelLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("temperatures", &self.temperatures)
-            .add("instance", &self.instance)
-            .add("batch", &self.batch)
-            .add("class", &self.class)
-            .add_debug_attribute("confidence", &self.confidence)
-            .optional()
-    }
-}
+one_line_display!(MultiLevelLoss: ?temperatures, instance, batch, class, ?confidence);
 
 /// The instance level of a [multi-level loss](MultiLevelLoss): the mean divergence of the samples,
 /// times `temperature²`.

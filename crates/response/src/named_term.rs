@@ -2,27 +2,7 @@
 /// term and weigh it. The objective has the fields `loss`, `name` and `weight`.
 macro_rules! named_term {
     ($objective:ident<$loss:ident>) => {
-        impl<L> burn::module::ModuleDisplay for $objective<L>
-        where
-            L: burn::module::Module + burn::module::ModuleDisplay,
-        {
-            fn custom_settings(&self) -> Option<burn::module::DisplaySettings> {
-                burn::module::DisplaySettings::new()
-                    .with_new_line_after_attribute(false)
-                    .optional()
-            }
-
-            fn custom_content(
-                &self,
-                content: burn::module::Content,
-            ) -> Option<burn::module::Content> {
-                content
-                    .add("loss", &self.loss)
-                    .add("name", &self.name)
-                    .add_debug_attribute("weight", &self.weight)
-                    .optional()
-            }
-        }
+        burn_distill_core::one_line_display!($objective<L>: loss, name, ?weight);
 
         impl<L: $loss> $objective<L> {
             /// That loss with that weight, under the name of the loss.

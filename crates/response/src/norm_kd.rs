@@ -1,12 +1,12 @@
 use crate::LogitLoss;
 use crate::spread::Spread;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 
 /// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
 /// [init function](NormKdLossConfig::init).
@@ -98,20 +98,7 @@ pub struct NormKdLoss {
     pub floor: f64,
 }
 
-impl ModuleDisplay for NormKdLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("coefficient", &self.coefficient)
-            .add("floor", &self.floor)
-            .optional()
-    }
-}
+one_line_display!(NormKdLoss: coefficient, floor);
 
 impl NormKdLoss {
     /// Compute the loss of every row, then reduce to a single value.

@@ -2,10 +2,11 @@ use crate::LabelledLoss;
 use crate::target::{at_target, is_target, of_others};
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [normalized loss](NormalizedLoss) using the
 /// [init function](NormalizedLossConfig::init).
@@ -100,20 +101,7 @@ pub struct NormalizedLoss {
     pub gamma: f64,
 }
 
-impl ModuleDisplay for NormalizedLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("temperature", &self.temperature)
-            .add("gamma", &self.gamma)
-            .optional()
-    }
-}
+one_line_display!(NormalizedLoss: temperature, gamma);
 
 impl LabelledLoss for NormalizedLoss {
     fn name(&self) -> &'static str {

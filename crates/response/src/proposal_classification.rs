@@ -1,9 +1,10 @@
 use crate::LabelledLoss;
 use crate::target::at_target;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
 /// [init function](ProposalClassificationLossConfig::init).
@@ -113,22 +114,9 @@ pub struct ProposalClassificationLoss {
     pub foreground_weight: f64,
 }
 
-impl ModuleDisplay for ProposalClassificationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("hard_weight", &self.hard_weight)
-            .add("background", &self.background)
-            .add("background_weight", &self.background_weight)
-            .add("foreground_weight", &self.foreground_weight)
-            .optional()
-    }
-}
+one_line_display!(
+    ProposalClassificationLoss: hard_weight, background, background_weight, foreground_weight
+);
 
 impl LabelledLoss for ProposalClassificationLoss {
     fn name(&self) -> &'static str {

@@ -1,9 +1,10 @@
 use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
 /// [init function](ReverseKlLossConfig::init).
@@ -97,21 +98,7 @@ pub struct ReverseKlLoss {
     pub floor: Option<f64>,
 }
 
-impl ModuleDisplay for ReverseKlLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("temperature", &self.temperature)
-            .add("scale_t2", &self.scale_t2)
-            .add("floor", &self.floor)
-            .optional()
-    }
-}
+one_line_display!(ReverseKlLoss: temperature, scale_t2, floor);
 
 impl DistributionLoss for ReverseKlLoss {
     fn name(&self) -> &'static str {

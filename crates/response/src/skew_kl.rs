@@ -1,9 +1,10 @@
 use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [skew KL loss](SkewKlLoss) using the
 /// [init function](SkewKlLossConfig::init).
@@ -95,21 +96,7 @@ pub struct SkewKlLoss {
     pub temperature: f64,
 }
 
-impl ModuleDisplay for SkewKlLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("alpha", &self.alpha)
-            .add("reverse", &self.reverse)
-            .add("temperature", &self.temperature)
-            .optional()
-    }
-}
+one_line_display!(SkewKlLoss: alpha, reverse, temperature);
 
 impl DistributionLoss for SkewKlLoss {
     fn name(&self) -> &'static str {

@@ -1,11 +1,11 @@
 use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 
 /// Configuration to create a [soft cross-entropy loss](SoftCrossEntropyLoss) using the
 /// [init function](SoftCrossEntropyLossConfig::init).
@@ -99,21 +99,7 @@ pub struct SoftCrossEntropyLoss {
     pub renormalize: bool,
 }
 
-impl ModuleDisplay for SoftCrossEntropyLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("temperature", &self.temperature)
-            .add("scale_t2", &self.scale_t2)
-            .add("renormalize", &self.renormalize)
-            .optional()
-    }
-}
+one_line_display!(SoftCrossEntropyLoss: temperature, scale_t2, renormalize);
 
 impl DistributionLoss for SoftCrossEntropyLoss {
     fn name(&self) -> &'static str {

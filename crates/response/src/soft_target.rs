@@ -1,9 +1,10 @@
 use crate::temperature::assert_temperature;
 use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherSignal};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
+use burn_distill_core::one_line_display;
 
 /// Above this temperature the loss is its limit.
 const LIMIT: f64 = 50.0;
@@ -101,17 +102,7 @@ pub struct SoftTargetLoss {
     pub temperature: f64,
 }
 
-impl ModuleDisplay for SoftTargetLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.add("temperature", &self.temperature).optional()
-    }
-}
+one_line_display!(SoftTargetLoss: temperature);
 
 impl DistributionLoss for SoftTargetLoss {
     fn name(&self) -> &'static str {

@@ -1,10 +1,10 @@
 use crate::LogitLoss;
 use crate::spread::Spread;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{one_line_display, reduce_rows};
 
 /// Added to the standard deviation.
 const EPS: f64 = 1e-7;
@@ -123,21 +123,7 @@ pub struct Standardized<L> {
     pub floor: f64,
 }
 
-impl<L: Module + ModuleDisplay> ModuleDisplay for Standardized<L> {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("loss", &self.loss)
-            .add("population", &self.population)
-            .add("floor", &self.floor)
-            .optional()
-    }
-}
+one_line_display!(Standardized<L>: loss, population, floor);
 
 impl<L: LogitLoss> Standardized<L> {
     /// Compute the loss of every row, then reduce to a single value.

@@ -1,8 +1,9 @@
 use crate::DistributionLoss;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
+use burn_distill_core::one_line_display;
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [total variation loss](TotalVariationLoss) using the
@@ -91,20 +92,7 @@ pub struct TotalVariationLoss {
     pub scale: TotalVariationScale,
 }
 
-impl ModuleDisplay for TotalVariationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("temperature", &self.temperature)
-            .add_debug_attribute("scale", &self.scale)
-            .optional()
-    }
-}
+one_line_display!(TotalVariationLoss: temperature, ?scale);
 
 impl DistributionLoss for TotalVariationLoss {
     fn name(&self) -> &'static str {

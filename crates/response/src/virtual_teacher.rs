@@ -2,9 +2,10 @@ use crate::TeacherFreeLoss;
 use crate::target::is_target;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
 /// [init function](VirtualTeacherLossConfig::init).
@@ -112,21 +113,7 @@ pub struct VirtualTeacherLoss {
     pub multiplier: f64,
 }
 
-impl ModuleDisplay for VirtualTeacherLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("correct", &self.correct)
-            .add("temperature", &self.temperature)
-            .add("multiplier", &self.multiplier)
-            .optional()
-    }
-}
+one_line_display!(VirtualTeacherLoss: correct, temperature, multiplier);
 
 impl VirtualTeacherLoss {
     /// The logarithm of what the virtual teacher says about rows of these classes.
