@@ -25,6 +25,26 @@ impl<I: Input> Batch<I> {
         self.views.first().expect("A batch has at least one view.")
     }
 
+    /// The same samples by one of their views alone, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer views.
+    pub fn of_view(&self, view: usize) -> Self {
+        let Some(input) = self.views.get(view) else {
+            panic!(
+                "View {view} is wanted, but the batch has {}: let the loader make as many.",
+                self.views.len()
+            );
+        };
+        Self {
+            views: vec![input.clone()],
+            targets: self.targets.clone(),
+            ids: self.ids.clone(),
+            clock: self.clock,
+        }
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.view().len()
@@ -54,6 +74,15 @@ pub enum Targets {
         /// True for labelled samples; `None` when all are. Shape: `[batch_size]`.
         labelled: Option<Tensor<1, Bool>>,
     },
+    /// One class and one box per proposal of a detector.
+    Boxes {
+        /// Class indices, that of the background where no annotation is matched.
+        /// Shape: `[proposals]`.
+        classes: Tensor<1, Int>,
+        /// The box of the matched annotation, encoded as the responses encode theirs; anything for
+        /// the background. Shape: `[proposals, 4]`.
+        deltas: Tensor<2>,
+    },
     /// Nothing: no sample is labelled.
     Unlabelled,
 }
@@ -67,7 +96,7 @@ impl Targets {
         }
     }
 
-    /// One class per sample and which of them are known, if there are labels at all.
+    /// One class per sample, or proposal, and which of them are known, if there are labels at all.
     pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
             Self::Classes { classes, labelled } => Some((classes.clone(), labelled.clone())),
@@ -78,7 +107,57 @@ impl Targets {
                 let classes = probabilities.clone().argmax(1).flatten(0, 1);
                 Some((classes, labelled.clone()))
             }
+            Self::Boxes { classes, .. } => Some((classes.clone(), None)),
             Self::Unlabelled => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn batch(views: usize) -> Batch<Tensor<2>> {
+        let device = Device::default();
+        Batch {
+            views: (0..views)
+                .map(|view| Tensor::full([2, 3], view as f64, &device))
+                .collect(),
+            targets: Targets::Unlabelled,
+            ids: vec![7, 8],
+            clock: Clock::start(),
+        }
+    }
+
+    #[test]
+    fn a_view_is_a_batch() {
+        let second = batch(2).of_view(1);
+
+        assert_eq!(
+            (second.views.len(), second.ids.as_slice()),
+            (1, &[7, 8][..])
+        );
+        assert_eq!(second.view().clone().mean().into_scalar::<f32>(), 1.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "View 2 is wanted, but the batch has 2")]
+    fn there_are_no_more_views_than_were_loaded() {
+        batch(2).of_view(2);
+    }
+
+    #[test]
+    fn proposals_have_classes() {
+        let device = Device::default();
+        let targets = Targets::Boxes {
+            classes: Tensor::from_data([0, 3], &device),
+            deltas: Tensor::zeros([2, 4], &device),
+        };
+
+        let (classes, labelled) = targets.hard().unwrap();
+
+        classes.into_data().assert_eq(&[0_i64, 3].into(), false);
+        assert!(labelled.is_none());
     }
 }

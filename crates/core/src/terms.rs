@@ -60,6 +60,25 @@ impl Terms {
         self
     }
 
+    /// The same terms with the values of the others added, one by one.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the others have other names.
+    pub fn plus(self, others: Terms) -> Self {
+        assert!(
+            self.iter()
+                .map(|term| &term.name)
+                .eq(others.iter().map(|term| &term.name)),
+            "Terms of other names cannot be added value by value."
+        );
+        let added = self.into_iter().zip(others).map(|(term, other)| Term {
+            value: term.value.add(other.value),
+            ..term
+        });
+        Self(added.collect())
+    }
+
     /// Every term, in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Term> {
         self.0.iter()
@@ -112,6 +131,19 @@ mod tests {
 
         assert_eq!(terms.total().into_scalar::<f32>(), 13.0);
         assert_eq!(terms.len(), 2);
+    }
+
+    #[test]
+    fn values_of_the_same_terms_add_up() {
+        let sum = term("hard", 2.0, 0.5).plus(term("hard", 3.0, 0.5));
+
+        assert_eq!((sum.len(), sum.total().into_scalar::<f32>()), (1, 2.5));
+    }
+
+    #[test]
+    #[should_panic(expected = "Terms of other names")]
+    fn values_of_other_terms_do_not_add_up() {
+        let _ = term("hard", 2.0, 0.5).plus(term("soft", 3.0, 0.5));
     }
 
     #[test]

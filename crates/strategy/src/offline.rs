@@ -2,7 +2,7 @@ use crate::DistillationOutput;
 use burn::module::Module;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher,
+    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, View,
 };
 
 /// Offline distillation: a teacher that no longer changes, a student that learns.
@@ -15,7 +15,8 @@ use burn_distill_core::{
 /// ```
 ///
 /// The teacher runs in validation mode, off autodiff, so neither its weights nor its running
-/// statistics change.
+/// statistics change. Both networks see the first view of a batch, and as many more as the objective
+/// [wants](burn_distill_core::Wanted::views), one after the other; figures are of the first.
 ///
 /// # Reference
 ///
@@ -50,15 +51,22 @@ where
     /// The loss of a batch, term by term, and the figures that metrics are made of.
     pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
         let wanted = self.objective.wanted();
-        let taught = self.teacher.teach(batch, &wanted.teacher);
-        let student = self
-            .student
-            .forward_knowledge(batch.view().clone(), &wanted.student);
+        let see = |batch: &Batch<S::Input>| View {
+            teacher: self.teacher.teach(batch, &wanted.teacher),
+            student: self
+                .student
+                .forward_knowledge(batch.view().clone(), &wanted.student),
+        };
+        let View { student, teacher } = see(batch);
+        let further: Vec<_> = (1..wanted.views)
+            .map(|view| see(&batch.of_view(view)))
+            .collect();
 
-        let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
+        let context = Context::new(&student, &teacher, &batch.targets, &batch.ids, batch.clock)
+            .with_further(&further);
         let terms = self.objective.forward(&context);
 
-        DistillationOutput::new(terms, &student.response, taught.response(), &batch.targets)
+        DistillationOutput::new(terms, &student.response, teacher.response(), &batch.targets)
     }
 }
 

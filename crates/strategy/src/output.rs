@@ -84,8 +84,8 @@ impl Counts {
         let constant = |value: usize| Tensor::<1>::full([1], value as f64, options);
         let count = |matches: Tensor<1, Bool>| matches.float().cast(options.1).sum();
 
-        let student = student.classes().map(predictions);
-        let teacher = teacher.and_then(Response::classes).map(predictions);
+        let student = logits(student).map(predictions);
+        let teacher = teacher.and_then(logits).map(predictions);
         let hard = targets.hard().map(|(classes, labelled)| {
             let labelled = labelled.map(Tensor::without_autodiff);
             (classes.without_autodiff(), labelled)
@@ -119,6 +119,14 @@ impl Counts {
                 _ => constant(0),
             },
         }
+    }
+}
+
+/// The logits of a response with one class per target: samples, or the proposals of a detector.
+fn logits(response: &Response) -> Option<&Tensor<2>> {
+    match response {
+        Response::Classes(logits) | Response::Boxes { logits, .. } => Some(logits),
+        _ => None,
     }
 }
 

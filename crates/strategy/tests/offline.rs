@@ -9,8 +9,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn::train::Interrupter;
 use burn_distill_core::{
-    Batch, Clock, Context, Frozen, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder,
-    TapSelection, Targets, Terms, Wanted, tensors,
+    Batch, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective, Response, Tap,
+    TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
     ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, Loaders,
@@ -85,6 +85,7 @@ impl Objective for Imitate {
         Wanted {
             student: TapSelection::named(["hidden"]),
             teacher: TapSelection::named(["hidden"]),
+            ..Wanted::default()
         }
     }
 
@@ -247,6 +248,39 @@ fn the_teacher_is_bit_identical_after_training() {
     for (after, before) in tensors(&trained.model.student).iter().zip(&student_before) {
         assert_ne!(after, before, "the student trains, statistics too");
     }
+}
+
+#[test]
+fn an_objective_may_see_several_views() {
+    let toy = Toy {
+        device: Device::default(),
+        epoch: AtomicUsize::new(1),
+    };
+    let mut batch = toy.batch(1, 0);
+    batch.views.push(batch.view().clone().mul_scalar(-0.5));
+    let of_views = |views| {
+        let OfflineDistiller {
+            student, teacher, ..
+        } = distiller(&teacher());
+        OfflineDistiller::new(student, teacher, EveryView::new(Imitate {}, views))
+    };
+    let loss = |views, batch: &Batch<Tensor<2>>| {
+        let output = of_views(views).valid().forward(batch);
+        output.loss.into_scalar::<f32>()
+    };
+
+    let parts = [loss(1, &batch.of_view(0)), loss(1, &batch.of_view(1))];
+    assert_ne!(parts[0], parts[1]);
+    assert!((loss(2, &batch) - parts[0] - parts[1]).abs() < 1e-6);
+
+    // Both train the student: the gradient is not that of the first view.
+    let gradient = |views| {
+        let model = of_views(views);
+        let grads = model.forward(&batch).loss.backward();
+        let bias = model.student.output.bias.unwrap();
+        bias.val().grad(&grads).unwrap().into_data()
+    };
+    assert_ne!(gradient(2), gradient(1));
 }
 
 #[test]

@@ -144,12 +144,16 @@ impl Data {
 
     /// The loaders of a training on `train`.
     pub fn loaders(&self, train: BatchLoader) -> Loaders<Tensor<4>> {
+        let views = train.num_views();
         Loaders {
             steps_per_epoch: train.num_batches(),
             train: Box::new(move |epoch| {
                 Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<Batch<Tensor<4>>>>
             }),
-            valid: Arc::new(BatchLoader::new(self.validation.clone(), EVALUATION_BATCH)),
+            // The same objective is computed of them, so of as many views, which are all alike.
+            valid: Arc::new(
+                BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).views(views),
+            ),
         }
     }
 

@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{Frozen, Hard};
+use burn_distill::core::{Frozen, Hard, Objective};
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
 };
@@ -160,13 +160,14 @@ impl Experiment<'_> {
         };
         let figures = figures(&losses);
         let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
+        let views = objective.wanted().views;
 
         let trained = or_stopped!(self.train(Phase {
             role: Role::Distilled,
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_taught(&recipe.training, seed)?,
+            loader: self.data.for_taught(&recipe.training, seed)?.views(views),
             teacher: Some(self.teacher_identity(seed)?),
             figures,
             snapshots: Vec::new(),

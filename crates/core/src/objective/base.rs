@@ -17,13 +17,26 @@ pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'sta
     fn forward(&self, context: &Context<'_, S, T>) -> Terms;
 }
 
-/// The taps that an objective needs from either side.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What an objective needs from either side.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The taps of the student.
     pub student: TapSelection,
     /// The taps of the teacher.
     pub teacher: TapSelection,
+    /// How many views of each sample both are to see. At least 1.
+    pub views: usize,
+}
+
+/// The responses to the first view.
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            student: TapSelection::default(),
+            teacher: TapSelection::default(),
+            views: 1,
+        }
+    }
 }
 
 impl Wanted {
@@ -37,18 +50,21 @@ impl Wanted {
         Self {
             student: self.student.union(other.student),
             teacher: self.teacher.union(other.teacher),
+            views: self.views.max(other.views),
         }
     }
 }
 
 /// Everything that an objective may look at in one step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Context<'a, S = Knowledge, T = Knowledge> {
     /// What the student says about the batch.
     pub student: &'a S,
     /// What the teacher says about it: constants.
     pub teacher: &'a T,
+    /// What both say about its further views, as many as [wanted](Wanted::views).
+    pub further: &'a [View<S, T>],
     /// What is known about the samples.
     pub targets: &'a Targets,
     /// The place of each sample in its data set.
@@ -57,8 +73,26 @@ pub struct Context<'a, S = Knowledge, T = Knowledge> {
     pub clock: Clock,
 }
 
+/// What both networks say about another view of the same samples.
+#[derive(Clone, Debug)]
+pub struct View<S = Knowledge, T = Knowledge> {
+    /// What the student says about it.
+    pub student: S,
+    /// What the teacher says about it: constants.
+    pub teacher: T,
+}
+
+// Not derived: that would ask for networks whose knowledge is `Copy`.
+impl<S, T> Copy for Context<'_, S, T> {}
+
+impl<S, T> Clone for Context<'_, S, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 impl<'a, S, T> Context<'a, S, T> {
-    /// The context of one step.
+    /// The context of one step, of one view.
     pub fn new(
         student: &'a S,
         teacher: &'a T,
@@ -69,6 +103,7 @@ impl<'a, S, T> Context<'a, S, T> {
         Self {
             student,
             teacher,
+            further: &[],
             targets,
             ids,
             clock,
@@ -86,6 +121,36 @@ impl<'a, S, T> Context<'a, S, T> {
             targets: self.targets,
             ids: self.ids,
             clock: self.clock,
+            further: &[],
+        }
+    }
+
+    /// The same step with what both say about further views.
+    pub fn with_further(mut self, further: &'a [View<S, T>]) -> Self {
+        self.further = further;
+        self
+    }
+
+    /// The step as one view shows it, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer views: an objective says how many it [wants](Wanted::views).
+    pub fn of_view(self, view: usize) -> Self {
+        let Some(further) = view.checked_sub(1) else {
+            return self.with_further(&[]);
+        };
+        let Some(View { student, teacher }) = self.further.get(further) else {
+            panic!(
+                "View {view} is asked for, but only {} are known: this training shows an \
+                 objective no further ones.",
+                self.further.len() + 1
+            );
+        };
+        Self {
+            student,
+            teacher,
+            ..self.with_further(&[])
         }
     }
 }

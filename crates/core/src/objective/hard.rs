@@ -56,13 +56,15 @@ impl Hard {
         let mean = |loss, labelled: &Option<Tensor<1, Bool>>| {
             reduce_rows(loss, labelled.clone(), &Reduction::Mean)
         };
+        let of_classes = |classes: &Tensor<1, Int>| {
+            assert_shape!(classes, [rows]);
+            let classes: Tensor<2, Int> = classes.clone().unsqueeze_dim(1);
+            let log_predictions = log_predictions.clone();
+            log_predictions.gather(1, classes).squeeze_dim(1).neg()
+        };
         match targets {
-            Targets::Classes { classes, labelled } => {
-                assert_shape!(classes, [rows]);
-                let classes: Tensor<2, Int> = classes.clone().unsqueeze_dim(1);
-                let loss = log_predictions.gather(1, classes).squeeze_dim(1).neg();
-                mean(loss, labelled)
-            }
+            Targets::Classes { classes, labelled } => mean(of_classes(classes), labelled),
+            Targets::Boxes { classes, .. } => mean(of_classes(classes), &None),
             Targets::Probabilities {
                 probabilities,
                 labelled,

@@ -71,6 +71,7 @@ impl<L: LayersLoss> Objective for LayersObjective<L> {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
+            ..Wanted::default()
         }
     }
 

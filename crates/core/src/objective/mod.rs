@@ -4,9 +4,11 @@ mod hard;
 mod layers;
 mod pair;
 mod sum;
+mod views;
 
 pub use base::*;
 pub use each::*;
 pub use hard::*;
 pub use layers::*;
 pub use pair::*;
+pub use views::*;

@@ -134,6 +134,7 @@ impl<L: TapLoss, A: TapAdapter> Objective for PairObjective<L, A> {
         Wanted {
             student: TapSelection::named(self.pairs.iter().map(|pair| &pair.student)),
             teacher: TapSelection::named(self.pairs.iter().map(|pair| &pair.teacher)),
+            ..Wanted::default()
         }
     }
 

@@ -188,6 +188,11 @@ impl BatchLoader {
         &self.plan.dataset
     }
 
+    /// The number of views of each sample.
+    pub fn num_views(&self) -> usize {
+        self.plan.views
+    }
+
     /// The number of batches in an epoch.
     pub fn num_batches(&self) -> usize {
         self.plan.batches()
