@@ -1,4 +1,5 @@
 use crate::LabelledLoss;
+use crate::columns::beside;
 use crate::target::{at_target, is_target, log_sum_exp, of_others};
 use crate::temperature::assert_temperature;
 use burn::config::Config;
@@ -162,7 +163,7 @@ impl DecoupledLoss {
         let target_and_rest = |logits: Tensor<2>| {
             let log = log_softmax(logits, 1);
             let rest = log_sum_exp(of_others(log.clone(), is_target.clone()));
-            Tensor::cat(vec![at_target(log, &classes), rest], 1)
+            beside(at_target(log, &classes), rest)
         };
         let others = |logits| log_softmax(of_others(logits, is_target.clone()), 1);
 

@@ -5,6 +5,7 @@ mod batch_loss;
 mod bounded_regression;
 mod catalogue;
 mod chunked;
+mod columns;
 mod decoupled;
 mod dist;
 mod distribution;

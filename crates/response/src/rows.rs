@@ -28,7 +28,8 @@ impl PairedRows {
         let fill = |logits: Tensor<2>| match &student.mask {
             Some(mask) => {
                 let padding: Tensor<2, Bool> = mask.clone().bool_not().unsqueeze_dim(1);
-                logits.mask_fill(padding.expand([rows, num_classes]), 0.0)
+                // Not `expand`, which refuses a batch of no rows.
+                logits.mask_fill(padding.repeat_dim(1, num_classes), 0.0)
             }
             None => logits,
         };

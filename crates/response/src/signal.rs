@@ -1,3 +1,4 @@
+use crate::columns::beside;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, tempered_log_softmax};
@@ -152,10 +153,10 @@ impl SparseSignal {
                     .add_scalar(others)
             }
         };
-        let log_p = Tensor::cat(vec![teacher.mul_scalar(power), log_p_rest], 1);
+        let log_p = beside(teacher.mul_scalar(power), log_p_rest);
         Events {
             log_p: log_softmax(log_p, 1),
-            log_q: Tensor::cat(vec![log_q, log_q_rest], 1),
+            log_q: beside(log_q, log_q_rest),
         }
     }
 }

@@ -1,0 +1,18 @@
+use burn::tensor::Tensor;
+
+/// The columns of the first, then those of the second, also of no rows.
+///
+/// # Shapes
+///
+/// - left, right: `[rows, _]`
+pub(crate) fn beside(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+    let ([rows, width], [_, further]) = (left.dims(), right.dims());
+    match rows {
+        // The backward pass of `cat` slices, which panics in burn 0.22.1 where there are no rows.
+        0 => left
+            .sum_dim(1)
+            .add(right.sum_dim(1))
+            .repeat_dim(1, width + further),
+        _ => Tensor::cat(vec![left, right], 1),
+    }
+}
