@@ -63,10 +63,8 @@ impl BoundedRegressionLossConfig {
 /// teacher and the target are constants: no gradient flows to them. Half precision is widened to
 /// single.
 ///
-/// There is no objective of it: the targets of a batch hold classes, not boxes. A distiller of
-/// detectors calls it with the deltas of [`Response::Boxes`](burn_distill_core::Response) and its
-/// own targets; the classes of its proposals are compared by a
-/// [`ProposalClassificationLoss`](crate::ProposalClassificationLoss).
+/// Its objective is a [`BoundedRegressionObjective`](crate::BoundedRegressionObjective), which takes
+/// the matched ones of a detector's proposals.
 ///
 /// # Example
 ///

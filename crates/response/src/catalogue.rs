@@ -1,4 +1,4 @@
-use crate::LearnedTemperature;
+use crate::{BoundedRegressionObjective, LearnedTemperature};
 use burn_distill_core::CatalogueEntry;
 
 /// The losses of this crate.
@@ -114,6 +114,13 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["fpd"],
             reference: "Zhang, Zhu and Ye, Fast Human Pose Estimation, CVPR 2019",
         },
+        CatalogueEntry {
+            name: BoundedRegressionObjective::TERM,
+            kind: "response",
+            aliases: &[],
+            reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
+                Distillation, NIPS 2017",
+        },
     ]
 }
 
@@ -152,6 +159,7 @@ mod tests {
             TeacherFreeLoss::name(&VirtualTeacherLossConfig::new().init()),
             TeacherFreeLoss::name(&LabelSmoothingLossConfig::new().init()),
             HeatMapObjective::TERM,
+            BoundedRegressionObjective::TERM,
         ];
         assert_eq!(names, expected);
     }

@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch_loss;
+mod bounded_objective;
 mod bounded_regression;
 mod catalogue;
 mod chunked;
@@ -44,6 +45,7 @@ mod labelled_suite;
 mod suite;
 
 pub use batch_loss::*;
+pub use bounded_objective::*;
 pub use bounded_regression::*;
 pub use catalogue::*;
 pub use chunked::*;

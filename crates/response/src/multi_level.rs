@@ -127,7 +127,9 @@ impl MultiLevelLossConfig {
 /// # Views
 ///
 /// The paper trains on a weak and a strong augmentation of every sample:
-/// [`forward_views`](MultiLevelLoss::forward_views). A recipe has one view.
+/// [`forward_views`](MultiLevelLoss::forward_views). In a training that is
+/// [`EveryView`](burn_distill_core::EveryView) of a [`BatchObjective`](crate::BatchObjective), where
+/// each view has the confidence of its own teacher; without a mask both are the same.
 ///
 /// # Weights
 ///

@@ -1,0 +1,279 @@
+use crate::BoundedRegressionLoss;
+use crate::labelled::zero_unless;
+use burn::module::Module;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
+    one_line_display, reduce_rows,
+};
+
+/// A [bounded regression loss](BoundedRegressionLoss) between the boxes of student and teacher, as
+/// one weighted term.
+///
+/// ```text
+/// L = mean of the loss over the proposals that are not background
+/// ```
+///
+/// The [targets](Targets::Boxes) hold one class and one box per proposal. What is said about the box
+/// of a proposal of the background does not matter; without any other proposal, or without targets,
+/// the term is zero. The classes of the proposals are compared by a
+/// [`ProposalClassificationLoss`](crate::ProposalClassificationLoss), which counts the background
+/// from the same place.
+///
+/// # Panics
+///
+/// `forward` panics if a response or the targets are not of boxes.
+///
+/// # Example
+///
+/// This is the objective of Chen et al. for a detector's head:
+///
+/// ```
+/// use burn_distill_response::{
+///     BoundedRegressionLossConfig, BoundedRegressionObjective, LabelledObjective,
+///     ProposalClassificationLossConfig,
+/// };
+///
+/// let objective = (
+///     LabelledObjective::new(ProposalClassificationLossConfig::new().init(), 1.0),
+///     BoundedRegressionObjective::new(BoundedRegressionLossConfig::new().init(), 1.0),
+/// );
+///
+/// assert_eq!(objective.1.name, "bounded-regression");
+/// assert_eq!(objective.1.background, objective.0.loss.background);
+/// ```
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct BoundedRegressionObjective {
+    /// What compares the boxes.
+    pub loss: BoundedRegressionLoss,
+    /// The index of the background among the classes.
+    pub background: usize,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+one_line_display!(BoundedRegressionObjective: loss, background, name, ?weight);
+
+impl BoundedRegressionObjective {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "bounded-regression";
+
+    /// That loss with that weight, where the background is class 0.
+    pub fn new(loss: BoundedRegressionLoss, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            loss,
+            background: 0,
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same with the background at another place among the classes.
+    pub fn with_background(mut self, background: usize) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    fn mean(&self, student: Tensor<2>, teacher: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        let (classes, target) = match targets {
+            Targets::Boxes { classes, deltas } => (classes.clone(), deltas.clone()),
+            Targets::Unlabelled => return connected_zero(student),
+            _ => panic!("The bounded regression loss needs targets of boxes."),
+        };
+        let [proposals, _] = student.dims();
+        assert_shape!(teacher, [proposals, 4]);
+        assert_shape!(classes, [proposals]);
+        assert_shape!(target, [proposals, 4]);
+
+        let matched = Some(classes.not_equal_scalar(self.background as i64));
+        let [student, teacher, target] =
+            [student, teacher, target].map(|boxes| zero_unless(&matched, boxes));
+        let loss = self.loss.forward_no_reduction(student, teacher, target);
+        reduce_rows(loss, matched, &Reduction::Mean)
+    }
+}
+
+impl Objective<Knowledge, Knowledge> for BoundedRegressionObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let student = boxes(&context.student.response, "student");
+        let teacher = boxes(&context.teacher.response, "teacher");
+        let loss = self.mean(student, teacher, context.targets);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+fn boxes(response: &Response, whose: &str) -> Tensor<2> {
+    match response {
+        Response::Boxes { deltas, .. } => deltas.clone(),
+        _ => panic!(
+            "The bounded regression loss compares boxes, but the {whose} responds with something \
+             else."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BoundedRegressionLossConfig;
+    use burn::tensor::{Device, Int, TensorData};
+    use burn_distill_core::{Clock, Taps};
+
+    /// Two proposals, each with the error of the student in its first number.
+    fn knowledge(boxes: Tensor<2>) -> Knowledge {
+        let [proposals, _] = boxes.dims();
+        Knowledge {
+            response: Response::Boxes {
+                logits: Tensor::zeros([proposals, 3], &boxes.device()),
+                deltas: boxes,
+            },
+            taps: Taps::default(),
+        }
+    }
+
+    fn objective() -> BoundedRegressionObjective {
+        BoundedRegressionObjective::new(BoundedRegressionLossConfig::new().init(), 2.0)
+    }
+
+    /// The term of two proposals of these classes, and the gradient of the student's boxes. The
+    /// student is 0.4 off, the teacher 0.1 and then 0.9.
+    fn term_and_gradient(
+        objective: &BoundedRegressionObjective,
+        classes: [i64; 2],
+        beyond: f32,
+    ) -> (f32, TensorData) {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::from_data([[0.4, 0.0, 0.0, 0.0], [0.4, 0.0, 0.0, 0.0]], &device);
+        let student = student.require_grad();
+        let teacher = [[0.1, 0.0, 0.0, 0.0], [0.9, beyond, 0.0, 0.0]];
+        let targets = Targets::Boxes {
+            classes: Tensor::<1, Int>::from_data(classes, &device),
+            deltas: Tensor::from_data([[0.0; 4], [0.0, beyond, 0.0, 0.0]], &device),
+        };
+
+        let (ours, theirs) = (
+            knowledge(student.clone()),
+            knowledge(Tensor::from_data(teacher, &device)),
+        );
+        let context = Context::new(&ours, &theirs, &targets, &[], Clock::start());
+        let term = objective.forward(&context).into_iter().next().unwrap();
+        assert_eq!(
+            (term.name.as_str(), term.weight),
+            ("bounded-regression", 2.0)
+        );
+        let grads = term.value.clone().backward();
+        let gradient = student.grad(&grads).unwrap().into_data();
+        (term.value.into_scalar::<f32>(), gradient)
+    }
+
+    // 0.4² / 2 for its own error, as much again where the teacher is better.
+
+    #[test]
+    fn is_the_mean_over_the_proposals_that_are_matched() {
+        for (classes, expected) in [([1, 2], 0.12), ([1, 0], 0.16), ([0, 2], 0.08)] {
+            let (value, _) = term_and_gradient(&objective(), classes, 0.0);
+            assert!((value - expected).abs() < 1e-6, "{classes:?}: {value}");
+        }
+    }
+
+    #[test]
+    fn the_background_may_be_any_class() {
+        let objective = objective().with_background(2);
+
+        let (value, _) = term_and_gradient(&objective, [0, 2], 0.0);
+        assert!((value - 0.16).abs() < 1e-6, "{value}");
+    }
+
+    #[test]
+    fn what_is_said_about_the_background_does_not_matter() {
+        let (_, expected) = term_and_gradient(&objective(), [1, 0], 0.0);
+        for anything in [f32::NAN, f32::INFINITY, 1e4] {
+            let (value, gradient) = term_and_gradient(&objective(), [1, 0], anything);
+
+            assert!((value - 0.16).abs() < 1e-6, "{value}");
+            gradient.assert_eq(&expected, true);
+        }
+    }
+
+    #[test]
+    fn without_a_matched_proposal_it_is_a_connected_zero() {
+        let (value, gradient) = term_and_gradient(&objective(), [0, 0], f32::NAN);
+
+        assert_eq!(value, 0.0);
+        gradient.assert_eq(&TensorData::from([[0.0_f32; 4]; 2]), false);
+    }
+
+    #[test]
+    fn without_targets_it_is_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let boxes = Tensor::<2>::ones([2, 4], &device).require_grad();
+        let student = knowledge(boxes.clone());
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &student, &targets, &[], Clock::start());
+
+        let total = objective().forward(&context).total();
+
+        let grads = total.clone().backward();
+        assert_eq!(total.into_scalar::<f32>(), 0.0);
+        assert!(boxes.grad(&grads).is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "needs targets of boxes")]
+    fn classes_alone_are_not_enough() {
+        let device = Device::default();
+        let student = knowledge(Tensor::ones([2, 4], &device));
+        let targets = Targets::classes(Tensor::from_data([1, 2], &device));
+        objective().forward(&Context::new(
+            &student,
+            &student,
+            &targets,
+            &[],
+            Clock::start(),
+        ));
+    }
+
+    #[test]
+    #[should_panic(expected = "compares boxes, but the teacher responds with something else")]
+    fn both_respond_with_boxes() {
+        let device = Device::default();
+        let student = knowledge(Tensor::ones([2, 4], &device));
+        let teacher = Knowledge {
+            response: Response::Classes(Tensor::ones([2, 4], &device)),
+            taps: Taps::default(),
+        };
+        let targets = Targets::Unlabelled;
+        objective().forward(&Context::new(
+            &student,
+            &teacher,
+            &targets,
+            &[],
+            Clock::start(),
+        ));
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            format!("{}", objective().with_background(20).with_name("boxes")),
+            "BoundedRegressionObjective {loss: BoundedRegressionLoss {margin: 0, \
+             bounded_weight: 0.5}, background: 20, name: boxes, weight: Constant(2.0)}"
+        );
+    }
+}
