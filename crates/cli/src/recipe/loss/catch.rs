@@ -22,9 +22,9 @@ pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
         }));
     });
 
-    EXPECTED.set(true);
+    let outer = EXPECTED.replace(true);
     let built = panic::catch_unwind(AssertUnwindSafe(build));
-    EXPECTED.set(false);
+    EXPECTED.set(outer);
     built.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         match text.or_else(|| panic.downcast_ref::<&str>().copied()) {
@@ -32,4 +32,65 @@ pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
             None => anyhow!("the values do not go together"),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::env;
+    use std::process::Command;
+    use std::thread;
+
+    #[test]
+    fn what_is_built_is_handed_on() {
+        assert_eq!(catch(|| 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error_of_its_words() {
+        let error = |build: fn()| catch(build).unwrap_err().to_string();
+
+        assert_eq!(error(|| panic!("got {}", 3)), "got 3");
+        assert_eq!(error(|| panic!("too hot")), "too hot");
+        assert_eq!(
+            error(|| panic::panic_any(3)),
+            "the values do not go together"
+        );
+    }
+
+    /// In a process of its own, since what reports panics is one per process.
+    #[test]
+    fn panics_elsewhere_are_reported_as_ever() {
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture"])
+            .arg(format!("{module}::panics_inside_and_outside"))
+            .output()
+            .unwrap();
+
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{reported}");
+        for place in ["before", "on another thread", "after"] {
+            let panicked = format!("panicked {place}");
+            assert!(reported.contains(&panicked), "{reported}");
+        }
+        assert!(!reported.contains("panicked inside"), "{reported}");
+    }
+
+    #[test]
+    #[ignore = "the test above runs it in a process of its own"]
+    fn panics_inside_and_outside() {
+        let elsewhere = |place: &str| {
+            panic::catch_unwind(|| panic!("panicked {place}")).unwrap_err();
+        };
+        elsewhere("before");
+        let error = catch(|| {
+            let other = thread::spawn(|| panic!("panicked on another thread"));
+            other.join().unwrap_err();
+            catch(|| panic!("panicked inside of inside")).unwrap_err();
+            panic!("panicked inside")
+        });
+        assert_eq!(error.unwrap_err().to_string(), "panicked inside");
+        elsewhere("after");
+    }
 }

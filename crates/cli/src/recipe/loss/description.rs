@@ -2,7 +2,7 @@ use super::catch::catch;
 use super::{Loss, Scene};
 use crate::recipe::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{DynObjective, Hard, Objective, WeightSchedule, initialize};
+use burn_distill::core::{DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -15,6 +15,7 @@ pub struct Description<'a> {
     pub scene: &'a Scene,
     name: Option<String>,
     weight: Option<WeightSchedule>,
+    views: usize,
 }
 
 impl<'a> Description<'a> {
@@ -41,12 +42,24 @@ impl<'a> Description<'a> {
                 "`temperature` should be above 0, but is {temperature}"
             );
         }
-        Ok(Self {
+        let mut loss = Self {
             table,
             scene,
             name,
             weight,
-        })
+            views: 1,
+        };
+        loss.views = loss.at_least_one("views")?.unwrap_or(1);
+        Ok(loss)
+    }
+
+    /// A whole number from 1 that the table may give under that key.
+    pub fn at_least_one(&mut self, key: &str) -> Result<Option<usize>> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(Value::Integer(number)) if number > 0 => Ok(Some(number as usize)),
+            Some(other) => bail!("`{key}` is a whole number from 1, not {other}"),
+        }
     }
 
     /// The term of the targets.
@@ -56,7 +69,7 @@ impl<'a> Description<'a> {
             "the term of the targets has no other name"
         );
         if let Some(key) = self.table.keys().next() {
-            return Err(unknown(key, ["kind", "weight"].into_iter()));
+            return Err(unknown(key, ["kind", "weight", "views"].into_iter()));
         }
         self.named(Hard::TERM, 1.0, |_, weight| Hard::new(weight))
     }
@@ -85,9 +98,13 @@ impl<'a> Description<'a> {
         let name = self.name.unwrap_or_else(|| name.into());
         let weight = self.weight.unwrap_or_else(|| weight.into());
         let objective = catch(|| initialize(objective(name.clone(), weight)))?;
+        let objective = match self.views {
+            1 => DynObjective::new(objective),
+            views => DynObjective::new(EveryView::new(objective, views)),
+        };
         Ok(Loss {
             name,
-            objective: DynObjective::new(objective),
+            objective,
             preparation: None,
             student: None,
         })

@@ -81,6 +81,7 @@ fn not_built<T>(name: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_distill::core::Objective;
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -126,6 +127,107 @@ mod tests {
         );
         assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
         assert!(error("kind = 'dist'\nstandardize = true").contains("unknown key `standardize`"));
+    }
+
+    #[test]
+    fn any_loss_of_distributions_may_be_computed_in_chunks() {
+        for (keys, expected) in [
+            (
+                "chunk = 1024",
+                "Chunked {loss: SoftTargetLoss {temperature: 4}, chunk_rows: Some(1024)}",
+            ),
+            (
+                "chunk = 1024\nstandardize = true",
+                "Standardized {loss: Chunked {loss: SoftTargetLoss {temperature: 4}, \
+                 chunk_rows: Some(1024)}",
+            ),
+        ] {
+            let loss = loss(&format!("kind = 'kd'\n{keys}")).unwrap();
+
+            assert_eq!(loss.name, "soft-target");
+            let objective = loss.objective.to_string();
+            assert!(objective.contains(expected), "{objective}");
+        }
+        for wrong in ["0", "-1", "0.5", "true"] {
+            let error = error(&format!("kind = 'kd'\nchunk = {wrong}"));
+            assert!(
+                error.contains("`chunk` is a whole number from 1"),
+                "{error}"
+            );
+        }
+        // The mean over classes is no loss between distributions.
+        assert!(error("kind = 'logits'\nchunk = 8").contains("unknown key `chunk`"));
+        assert!(error("kind = 'dist'\nchunk = 8").contains("unknown key `chunk`"));
+    }
+
+    #[test]
+    fn any_loss_may_be_of_several_views() {
+        for kind in ["hard", "multi-level", "decoupled", "attention-transfer"] {
+            let one = loss(&format!("kind = '{kind}'")).unwrap();
+            let two = loss(&format!("kind = '{kind}'\nviews = 2")).unwrap();
+
+            assert_eq!((one.objective.wanted().views, two.name.as_str()), (1, kind));
+            assert_eq!(two.objective.wanted().views, 2);
+        }
+        assert!(error("kind = 'hard'\nviews = 0").contains("`views` is a whole number from 1"));
+    }
+
+    #[test]
+    fn the_background_of_a_detector_may_be_any_class() {
+        let boxes = loss("kind = 'bounded-regression'\nbackground = 20\nmargin = 0.5").unwrap();
+
+        let text = boxes.objective.to_string();
+        assert!(text.contains("margin: 0.5"), "{text}");
+        assert!(text.contains("background: 20"), "{text}");
+        assert!(error("kind = 'bounded-regression'\nbackground = -1").contains("index of a class"));
+    }
+
+    #[test]
+    fn values_that_a_loss_refuses_are_errors_in_its_own_words() {
+        for (text, expected) in [
+            (
+                "kind = 'jsd'\nbeta = 1.5",
+                "in the loss `jsd`: Beta of the Jensen–Shannon loss must be between 0 and 1, got \
+                 1.5",
+            ),
+            (
+                "kind = 'decoupled'\nalpha = -1",
+                "in the loss `decoupled`: Alpha of the decoupled loss must be finite and not \
+                 negative, got -1",
+            ),
+            (
+                "kind = 'multi-level'\ntemperatures = []",
+                "The multi-level loss needs at least one temperature.",
+            ),
+            (
+                "kind = 'multi-level'\ntemperatures = [4.0, 0.0]",
+                "Temperature of the multi-level loss must be positive and finite, got 0",
+            ),
+            (
+                "kind = 'skew-kl'\nalpha = 0",
+                "must be between 0 and 1, got 0",
+            ),
+            ("kind = 'reverse-kl'\nfloor = 3", "must be negative, got 3"),
+            (
+                "kind = 'label-smoothing'\nsmoothing = 2",
+                "must be between 0 and 1, got 2",
+            ),
+            (
+                "kind = 'learned-temperature'\nrange = 0",
+                "Range of the learned temperature must be positive and finite, got 0",
+            ),
+            (
+                "kind = 'bounded-regression'\nmargin = -1",
+                "Margin of the bounded regression loss must be finite and not negative, got -1",
+            ),
+            (
+                "kind = 'attention-transfer'\npower = 0",
+                "Power of attention transfer must be at least 1, got 0",
+            ),
+        ] {
+            let error = error(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 
     #[test]

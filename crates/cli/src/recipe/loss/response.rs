@@ -3,7 +3,8 @@ use super::{Loss, not_built};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use burn_distill::response::{
-    BatchLogitLoss, BatchObjective, DecoupledLossConfig, DistLossConfig, HeatMapLossConfig,
+    BatchLogitLoss, BatchObjective, BoundedRegressionLossConfig, BoundedRegressionObjective,
+    Chunked, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
     HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
     LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
     LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
@@ -18,16 +19,16 @@ use toml::Value;
 /// A loss on responses.
 pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
     match kind {
-        "soft-target" => loss.response(SoftTargetLossConfig::new(), |c| c.init()),
-        "logit-matching" => loss.response(LogitMatchingLossConfig::new(), |c| c.init()),
-        "soft-cross-entropy" => loss.response(SoftCrossEntropyLossConfig::new(), |c| c.init()),
-        "reverse-kl" => loss.response(ReverseKlLossConfig::new(), |c| c.init()),
-        "jensen-shannon" => loss.response(JensenShannonLossConfig::new(), |c| c.init()),
-        "total-variation" => loss.response(TotalVariationLossConfig::new(), |c| c.init()),
-        "skew-kl" => loss.response(SkewKlLossConfig::new(), |c| c.init()),
+        "soft-target" => loss.distribution(SoftTargetLossConfig::new(), |c| c.init()),
+        "logit-matching" => loss.logits(LogitMatchingLossConfig::new(), |c| c.init()),
+        "soft-cross-entropy" => loss.distribution(SoftCrossEntropyLossConfig::new(), |c| c.init()),
+        "reverse-kl" => loss.distribution(ReverseKlLossConfig::new(), |c| c.init()),
+        "jensen-shannon" => loss.distribution(JensenShannonLossConfig::new(), |c| c.init()),
+        "total-variation" => loss.distribution(TotalVariationLossConfig::new(), |c| c.init()),
+        "skew-kl" => loss.distribution(SkewKlLossConfig::new(), |c| c.init()),
         "dist" => loss.batch(DistLossConfig::new(), |c| c.init()),
         "multi-level" => loss.batch(MultiLevelLossConfig::new(), |c| c.init()),
-        "norm-kd" => loss.response(NormKdLossConfig::new(), |c| c.init()),
+        "norm-kd" => loss.logits(NormKdLossConfig::new(), |c| c.init()),
         LearnedTemperature::TERM => loss.learned_temperature(),
         "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
         "normalized" => loss.labelled(NormalizedLossConfig::new(), |c| c.init()),
@@ -37,17 +38,29 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "virtual-teacher" => loss.teacher_free(VirtualTeacherLossConfig::new(), |c| c.init()),
         "label-smoothing" => loss.teacher_free(LabelSmoothingLossConfig::new(), |c| c.init()),
         HeatMapObjective::TERM => loss.heat_map(),
+        BoundedRegressionObjective::TERM => loss.bounded_regression(),
         _ => not_built(kind),
     }
 }
 
 impl Description<'_> {
-    fn response<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    fn distribution<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: DistributionLoss,
+    {
+        // How any of them may be computed, so no field of their configurations. So is the next.
+        match self.at_least_one("chunk")? {
+            Some(rows) => self.logits(default, |c| Chunked::new(init(c)).with_chunk_rows(rows)),
+            None => self.logits(default, init),
+        }
+    }
+
+    fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned,
         L: LogitLoss,
     {
-        // What any loss of logits may be computed on, so no field of its configuration.
         let standardize = match self.table.remove("standardize") {
             Some(Value::Boolean(standardize)) => standardize,
             Some(other) => bail!("`standardize` is true or false, not {other}"),
@@ -104,6 +117,20 @@ impl Description<'_> {
         let loss = self.init(default, init)?;
         self.named(loss.name(), 1.0, |name, weight| {
             TeacherFreeObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn bounded_regression(mut self) -> Result<Loss> {
+        let background = match self.table.remove("background") {
+            Some(Value::Integer(class)) if class >= 0 => class as usize,
+            Some(other) => bail!("`background` is the index of a class, not {other}"),
+            None => 0,
+        };
+        let loss = self.init(BoundedRegressionLossConfig::new(), |c| c.init())?;
+        self.named(BoundedRegressionObjective::TERM, 1.0, |name, weight| {
+            BoundedRegressionObjective::new(loss, weight)
+                .with_background(background)
+                .with_name(name)
         })
     }
 
