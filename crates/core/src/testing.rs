@@ -11,10 +11,12 @@
 //! | differences | the gradient is that of central differences |
 //! | extreme inputs | value and gradient are finite |
 //! | invariances | what is said not to matter does not |
+//! | reductions | of a loss of rows, `Sum` is the mean times the rows, and the others are the mean |
 //! | mismatches | a teacher of another batch is refused by name |
 //! | half precision | the value is that of single precision, where the device has it |
 //!
 //! What cannot hold for a loss is [skipped](Trial::skip), with a reason that stands in the table.
+//! Only a loss [of rows](Trial::of_rows) has reductions.
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -31,6 +33,7 @@
 //!     .run();
 //! ```
 
+use burn::nn::loss::Reduction;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +43,8 @@ pub struct Trial<const D: usize> {
     name: String,
     shape: [usize; D],
     teacher_shape: [usize; D],
-    loss: Box<dyn Fn(Tensor<D>, Tensor<D>) -> Tensor<1>>,
+    loss: Loss<D>,
+    of_rows: bool,
     golden: Vec<Golden>,
     minimum: Option<f64>,
     minimum_tolerance: f64,
@@ -48,6 +52,8 @@ pub struct Trial<const D: usize> {
     skipped: BTreeMap<&'static str, &'static str>,
     half_tolerance: f64,
 }
+
+type Loss<const D: usize> = Box<dyn Fn(Tensor<D>, Tensor<D>, Reduction) -> Tensor<1>>;
 
 /// The values of a tensor as a function of their position, counted row by row.
 pub type Fill = Box<dyn Fn(usize) -> f64>;
@@ -81,7 +87,7 @@ struct Outcome {
     gradient: Vec<f64>,
 }
 
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 10] = [
     "golden values",
     "perfect student",
     "constant teacher",
@@ -89,6 +95,7 @@ const CHECKS: [&str; 9] = [
     "extreme inputs",
     "impossible classes",
     "invariances",
+    "reductions",
     "mismatches",
     "half precision",
 ];
@@ -100,11 +107,33 @@ impl<const D: usize> Trial<D> {
         shape: [usize; D],
         loss: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<1> + 'static,
     ) -> Self {
+        Self::of(name, shape, false, move |student, teacher, _| {
+            loss(student, teacher)
+        })
+    }
+
+    /// A loss of each row, that is of each sample, reduced as it is told. All checks but that of the
+    /// reductions are about its mean.
+    pub fn of_rows(
+        name: impl Into<String>,
+        shape: [usize; D],
+        loss: impl Fn(Tensor<D>, Tensor<D>, Reduction) -> Tensor<1> + 'static,
+    ) -> Self {
+        Self::of(name, shape, true, loss)
+    }
+
+    fn of(
+        name: impl Into<String>,
+        shape: [usize; D],
+        of_rows: bool,
+        loss: impl Fn(Tensor<D>, Tensor<D>, Reduction) -> Tensor<1> + 'static,
+    ) -> Self {
         Self {
             name: name.into(),
             shape,
             teacher_shape: shape,
             loss: Box::new(loss),
+            of_rows,
             golden: Vec::new(),
             minimum: None,
             minimum_tolerance: 1e-5,
@@ -183,7 +212,7 @@ impl<const D: usize> Trial<D> {
     ///
     /// Panics if one fails, after all of them: the message lists each.
     pub fn run(&self) {
-        let checks: [(&'static str, &dyn Fn()); 9] = [
+        let checks: [(&'static str, &dyn Fn()); 10] = [
             (CHECKS[0], &|| self.golden_values()),
             (CHECKS[1], &|| self.perfect_student()),
             (CHECKS[2], &|| self.constant_teacher()),
@@ -191,12 +220,15 @@ impl<const D: usize> Trial<D> {
             (CHECKS[4], &|| self.extreme_inputs()),
             (CHECKS[5], &|| self.impossible_classes()),
             (CHECKS[6], &|| self.invariant_values()),
-            (CHECKS[7], &|| self.mismatches()),
-            (CHECKS[8], &|| self.half_precision()),
+            (CHECKS[7], &|| self.reductions()),
+            (CHECKS[8], &|| self.mismatches()),
+            (CHECKS[9], &|| self.half_precision()),
         ];
+        let whole_batches = (!self.of_rows).then_some("it is of whole batches, not of rows");
         let mut failures = Vec::new();
         for (name, check) in checks {
-            match self.skipped.get(name) {
+            let skipped = self.skipped.get(name).copied();
+            match skipped.or(whole_batches.filter(|_| name == "reductions")) {
                 Some(reason) => println!("{}: {name}: skipped, {reason}", self.name),
                 None => {
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
@@ -252,7 +284,7 @@ impl<const D: usize> Trial<D> {
         let student = self.student().autodiff().require_grad();
         let teacher = self.teacher().autodiff().require_grad();
 
-        let loss = (self.loss)(student.clone(), teacher.clone());
+        let loss = self.mean(student.clone(), teacher.clone());
         let grads = loss.clone().backward();
         assert!(
             student.grad(&grads).is_some(),
@@ -280,7 +312,7 @@ impl<const D: usize> Trial<D> {
                 let mut moved = values.clone();
                 moved[index] += step;
                 let student = from_values(self.shape, moved, dtype);
-                scalar((self.loss)(student, teacher.clone()))
+                scalar(self.mean(student, teacher.clone()))
             };
             let difference = (value(step) - value(-step)) / (2.0 * step);
             let error = (difference - expected).abs() / size;
@@ -311,11 +343,19 @@ impl<const D: usize> Trial<D> {
         ];
         for (name, student, teacher) in inputs {
             for batch_size in [self.shape[0], 1, 2] {
-                self.assert_finite(name, batch_size, None, &student, &teacher);
+                self.assert_finite(name, |shape| shape[0] = batch_size, &student, &teacher);
             }
             // One and two classes, or features.
             for last in [1, 2] {
-                self.assert_finite(name, 2, Some(last), &student, &teacher);
+                let narrow = |shape: &mut [usize; D]| {
+                    shape[0] = 2;
+                    shape[D - 1] = last;
+                };
+                self.assert_finite(name, narrow, &student, &teacher);
+            }
+            // Maps that are taller than wide, and wider than tall.
+            for axis in [2, 3].into_iter().filter(|_| D == 4) {
+                self.assert_finite(name, |shape| shape[axis] *= 2, &student, &teacher);
             }
         }
     }
@@ -323,21 +363,17 @@ impl<const D: usize> Trial<D> {
     fn impossible_classes(&self) {
         let last = self.shape[D - 1];
         let excluded = |fill: Fill| -> Fill {
-            Box::new(move |n| {
-                if n % last == 1 {
-                    f64::NEG_INFINITY
-                } else {
-                    fill(n)
-                }
+            Box::new(move |n| match n % last {
+                1 => f64::NEG_INFINITY,
+                _ => fill(n),
             })
         };
-        self.assert_finite(
-            "a class that both exclude",
-            self.shape[0],
-            None,
-            &excluded(plain_student()),
-            &excluded(plain_teacher()),
-        );
+        let student = excluded(plain_student());
+        let teacher = excluded(plain_teacher());
+        for batch_size in [self.shape[0], 1, 2] {
+            let name = "a class that both exclude";
+            self.assert_finite(name, |shape| shape[0] = batch_size, &student, &teacher);
+        }
     }
 
     fn invariant_values(&self) {
@@ -349,12 +385,45 @@ impl<const D: usize> Trial<D> {
         }
     }
 
+    fn reductions(&self) {
+        let mean = scalar(self.mean(self.student(), self.teacher()));
+        for reduction in [
+            Reduction::Mean,
+            Reduction::Auto,
+            Reduction::BatchMean,
+            Reduction::Sum,
+        ] {
+            let name = format!("{reduction:?}");
+            let expected = match reduction {
+                Reduction::Sum => mean * self.shape[0] as f64,
+                Reduction::Mean | Reduction::Auto | Reduction::BatchMean => mean,
+            };
+            let value = (self.loss)(self.student(), self.teacher(), reduction.clone());
+            assert_close(&name, scalar(value), expected, 1e-5);
+
+            // Without a row there is nothing to train on, but a step still works.
+            let none = |mut shape: [usize; D]| {
+                shape[0] = 0;
+                tensor(shape, &plain_student(), DType::F32)
+            };
+            let student = none(self.shape).autodiff().require_grad();
+            let teacher = none(self.teacher_shape);
+            let value = (self.loss)(student.clone(), teacher, reduction);
+            let grads = value.clone().backward();
+            assert_eq!(scalar(value), 0.0, "{name} of no rows");
+            assert!(
+                student.grad(&grads).is_some(),
+                "{name} of no rows is adrift"
+            );
+        }
+    }
+
     fn mismatches(&self) {
         let mut shape = self.teacher_shape;
         shape[0] += 1;
         let teacher = tensor(shape, &plain_teacher(), DType::F32);
         let refused = catch_unwind(AssertUnwindSafe(|| {
-            (self.loss)(self.student(), teacher).into_data()
+            self.mean(self.student(), teacher).into_data()
         }));
         match refused {
             Ok(_) => panic!("a teacher of another batch size is accepted"),
@@ -388,25 +457,20 @@ impl<const D: usize> Trial<D> {
         }
     }
 
+    /// Assert that value and gradient are finite in tensors of a changed shape.
     fn assert_finite(
         &self,
         name: &str,
-        batch_size: usize,
-        last: Option<usize>,
+        change: impl Fn(&mut [usize; D]),
         student: &Fill,
         teacher: &Fill,
     ) {
-        let adapt = |mut shape: [usize; D]| {
-            shape[0] = batch_size;
-            if let Some(last) = last {
-                shape[D - 1] = last;
-            }
+        let changed = |mut shape: [usize; D]| {
+            change(&mut shape);
             shape
         };
-        let (student, teacher) = (
-            tensor(adapt(self.shape), student, DType::F32),
-            tensor(adapt(self.teacher_shape), teacher, DType::F32),
-        );
+        let student = tensor(changed(self.shape), student, DType::F32);
+        let teacher = tensor(changed(self.teacher_shape), teacher, DType::F32);
         let place = format!("{name}, shape {:?}", student.dims());
         let outcome = self.outcome(student, teacher);
         assert!(
@@ -421,9 +485,13 @@ impl<const D: usize> Trial<D> {
         );
     }
 
+    fn mean(&self, student: Tensor<D>, teacher: Tensor<D>) -> Tensor<1> {
+        (self.loss)(student, teacher, Reduction::Mean)
+    }
+
     fn outcome(&self, student: Tensor<D>, teacher: Tensor<D>) -> Outcome {
         let student = student.autodiff().require_grad();
-        let loss = (self.loss)(student.clone(), teacher);
+        let loss = self.mean(student.clone(), teacher);
         assert_eq!(loss.dims(), [1], "a loss is one value");
         let grads = loss.clone().backward();
         let gradient = student.grad(&grads).expect("the student has a gradient");

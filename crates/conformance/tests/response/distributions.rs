@@ -1,0 +1,157 @@
+//! Losses between distributions over classes.
+
+use crate::{SHAPE, shifted, student, teacher};
+use burn_distill_core::testing::Trial;
+use burn_distill_response::{
+    Chunked, DistributionLoss, JensenShannonLossConfig, Rest, ReverseKlLossConfig,
+    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, SparseSignal,
+    TotalVariationLossConfig,
+};
+use std::fmt::Display;
+
+/// A loss between distributions, whose value a constant added to a row of logits does not change.
+fn distribution<L: DistributionLoss + Display>(loss: L) -> Trial<2> {
+    let name = format!("{loss}");
+    Trial::of_rows(name, SHAPE, move |student, teacher, reduction| {
+        loss.forward(student, teacher, reduction)
+    })
+    .invariant("a constant added to each row", shifted)
+}
+
+#[test]
+fn soft_target() {
+    for (temperature, value, norm) in [
+        (1.0, 2.00714917, 0.446282362),
+        (4.0, 3.43276022, 0.609944507),
+    ] {
+        distribution(
+            SoftTargetLossConfig::new()
+                .with_temperature(temperature)
+                .init(),
+        )
+        .golden(student(), teacher(), value, norm)
+        .minimum(0.0)
+        .run();
+    }
+}
+
+#[test]
+fn soft_target_at_its_limit() {
+    // Half of the centered logit matching: the limit of T² KL for T → ∞.
+    distribution(SoftTargetLossConfig::new().with_temperature(1e4).init())
+        .golden(student(), teacher(), 0.5 * 7.21748413, 0.5 * 1.20145613)
+        .minimum(0.0)
+        .run();
+}
+
+#[test]
+fn soft_target_of_a_sparse_teacher() {
+    let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
+    for (rest, value, norm) in [
+        (Rest::Tail, 1.80149803, 0.426096738),
+        (Rest::Zero, 2.17788895, 0.467485012),
+    ] {
+        let loss = loss.clone();
+        Trial::of_rows(
+            format!("{loss} of two classes, rest {rest:?}"),
+            SHAPE,
+            move |student, teacher, reduction| {
+                let classes = teacher.dims()[1];
+                let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
+                loss.forward(student, signal, reduction)
+            },
+        )
+        .golden(student(), teacher(), value, norm)
+        .invariant("a constant added to each row", shifted)
+        .skip(
+            "perfect student",
+            "the rest of the teacher is not known, or taken as zero",
+        )
+        .run();
+    }
+}
+
+#[test]
+fn soft_cross_entropy() {
+    let config = SoftCrossEntropyLossConfig::new().with_scale_t2(false);
+    distribution(config.init())
+        .golden(student(), teacher(), 1.7000706, 0.0381215317)
+        .skip(
+            "perfect student",
+            "its minimum is the entropy of the teacher, not a constant",
+        )
+        .run();
+}
+
+#[test]
+fn reverse_kl() {
+    for (temperature, value, norm) in [
+        (1.0, 2.92230586, 0.43582764),
+        (4.0, 0.23883076, 0.0426385417),
+    ] {
+        distribution(
+            ReverseKlLossConfig::new()
+                .with_temperature(temperature)
+                .init(),
+        )
+        .golden(student(), teacher(), value, norm)
+        .minimum(0.0)
+        .run();
+    }
+}
+
+#[test]
+fn jensen_shannon() {
+    for (beta, value, norm) in [
+        (0.1, 0.154786179, 0.0246385146),
+        (0.5, 0.383430609, 0.048292412),
+        (0.9, 0.177999629, 0.0229477041),
+    ] {
+        distribution(JensenShannonLossConfig::new().with_beta(beta).init())
+            .golden(student(), teacher(), value, norm)
+            .minimum(0.0)
+            .run();
+    }
+}
+
+#[test]
+fn total_variation() {
+    for (temperature, value, norm) in [
+        (1.0, 0.693634576, 0.0734855626),
+        (4.0, 0.261615451, 0.0285788723),
+    ] {
+        distribution(
+            TotalVariationLossConfig::new()
+                .with_temperature(temperature)
+                .init(),
+        )
+        .golden(student(), teacher(), value, norm)
+        .minimum(0.0)
+        .run();
+    }
+}
+
+#[test]
+fn skew_kl() {
+    // Golden values for their own logits: see the tests of the loss.
+    for reverse in [false, true] {
+        distribution(SkewKlLossConfig::new().with_reverse(reverse).init())
+            .skip(
+                "golden values",
+                "given for other logits: in the tests of the loss",
+            )
+            .minimum(0.0)
+            .run();
+    }
+}
+
+#[test]
+fn chunked() {
+    for chunk_rows in [1, 3, 100] {
+        let loss = SoftTargetLossConfig::new().init();
+        distribution(Chunked::new(loss).with_chunk_rows(chunk_rows))
+            .golden(student(), teacher(), 3.43276022, 0.609944507)
+            .minimum(0.0)
+            .run();
+    }
+}

@@ -1,0 +1,83 @@
+//! Losses that look at logits otherwise than as distributions at one temperature.
+
+use crate::{SHAPE, shifted, student, teacher};
+use burn::tensor::Tensor;
+use burn_distill_core::testing::Trial;
+use burn_distill_core::{
+    Clock, Context, Knowledge, Objective, Response, Taps, Targets, reduce_rows,
+};
+use burn_distill_response::{
+    LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig, LogitMatchingVariant,
+    NormKdLossConfig, SoftTargetLossConfig, StandardizationConfig,
+};
+use std::fmt::Display;
+
+fn rows<L: LogitLoss + Display>(loss: L) -> Trial<2> {
+    let name = format!("{loss}");
+    Trial::of_rows(name, SHAPE, move |student, teacher, reduction| {
+        reduce_rows(loss.forward_rows(student, teacher), None, &reduction)
+    })
+    .invariant("a constant added to each row", shifted)
+}
+
+#[test]
+fn logit_matching() {
+    for (variant, value, norm) in [
+        (LogitMatchingVariant::Mean, 9.25778358, 1.36071919),
+        (LogitMatchingVariant::HalfSum, 23.144459, 3.40179798),
+        (LogitMatchingVariant::Centered, 7.21748413, 1.20145613),
+    ] {
+        let loss = LogitMatchingLossConfig::new().with_variant(variant).init();
+        let name = format!("{loss}");
+        Trial::of_rows(name, SHAPE, move |student, teacher, reduction| {
+            loss.forward(student, teacher, reduction)
+        })
+        .golden(student(), teacher(), value, norm)
+        .minimum(0.0)
+        .run();
+    }
+}
+
+#[test]
+fn standardized() {
+    let loss = SoftTargetLossConfig::new().with_temperature(2.0).init();
+    rows(StandardizationConfig::new().init(loss))
+        .golden(student(), teacher(), 0.840799317, 0.108832562)
+        .minimum(0.0)
+        .invariant("a factor on the logits", |student, teacher| {
+            (student.mul_scalar(7.0), teacher.mul_scalar(0.5))
+        })
+        .run();
+}
+
+#[test]
+fn norm_kd() {
+    rows(NormKdLossConfig::new().init())
+        .golden(student(), teacher(), 4.6462093, 0.611875457)
+        .minimum(0.0)
+        .run();
+}
+
+#[test]
+fn learned_temperature() {
+    Trial::new(
+        "LearnedTemperature",
+        SHAPE,
+        |student: Tensor<2>, teacher: Tensor<2>| {
+            let device = student.device().without_autodiff().autodiff();
+            let objective = LearnedTemperatureConfig::new().init(1.0, &device);
+            let knowledge = |logits| Knowledge {
+                response: Response::Classes(logits),
+                taps: Taps::default(),
+            };
+            let (student, teacher) = (knowledge(student), knowledge(teacher));
+            let targets = Targets::Unlabelled;
+            let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+            objective.forward(&context).total()
+        },
+    )
+    .golden(student(), teacher(), 3.61311205, 0.608897767)
+    .minimum(0.0)
+    .invariant("a constant added to each row", shifted)
+    .run();
+}

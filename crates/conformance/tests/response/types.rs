@@ -1,0 +1,123 @@
+//! What holds for every public type: configurations survive JSON, and all may cross threads.
+
+use burn_distill_core::testing::{assert_round_trip, assert_shareable};
+use burn_distill_response::*;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn configurations_are_written_and_read() {
+    // Of values that are not their defaults.
+    assert_round_trip(&SoftTargetLossConfig::new().with_temperature(2.5));
+    assert_round_trip(&SoftCrossEntropyLossConfig::new().with_renormalize(true));
+    assert_round_trip(&LogitMatchingLossConfig::new().with_variant(LogitMatchingVariant::Centered));
+    assert_round_trip(&ReverseKlLossConfig::new().with_floor(Some(-50.0)));
+    assert_round_trip(&JensenShannonLossConfig::new().with_beta(0.2));
+    assert_round_trip(
+        &TotalVariationLossConfig::new().with_scale(TotalVariationScale::TemperatureSquared),
+    );
+    assert_round_trip(&SkewKlLossConfig::new().with_reverse(true));
+    assert_round_trip(&DecoupledLossConfig::new().with_beta(2.0));
+    assert_round_trip(&NormalizedLossConfig::new().with_gamma(3.5));
+    assert_round_trip(&DistLossConfig::new().with_temperature(1.0));
+    assert_round_trip(&MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select));
+    assert_round_trip(&StandardizationConfig::new().with_population(true));
+    assert_round_trip(&NormKdLossConfig::new().with_coefficient(2.0));
+    assert_round_trip(&LearnedTemperatureConfig::new().with_ramp(3));
+    assert_round_trip(&VirtualTeacherLossConfig::new().with_correct(0.9));
+    assert_round_trip(&LabelSmoothingLossConfig::new().with_variant(LabelSmoothingVariant::Others));
+    assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
+    assert_round_trip(&BoundedRegressionLossConfig::new().with_margin(1.0));
+    assert_round_trip(&HeatMapLossConfig::new());
+}
+
+#[test]
+fn types_can_be_shared() {
+    assert_shareable::<BatchObjective<DistLoss>>();
+    assert_shareable::<BoundedRegressionLoss>();
+    assert_shareable::<BoundedRegressionLossConfig>();
+    assert_shareable::<BoundedRegressionObjective>();
+    assert_shareable::<Chunked<SoftTargetLoss>>();
+    assert_shareable::<ConfidenceMask>();
+    assert_shareable::<DecoupledLoss>();
+    assert_shareable::<DecoupledLossConfig>();
+    assert_shareable::<DecoupledParts>();
+    assert_shareable::<DistLoss>();
+    assert_shareable::<DistLossConfig>();
+    assert_shareable::<Events>();
+    assert_shareable::<Head>();
+    assert_shareable::<HeatMapLoss>();
+    assert_shareable::<HeatMapLossConfig>();
+    assert_shareable::<HeatMapObjective>();
+    assert_shareable::<HiddenStates>();
+    assert_shareable::<JensenShannonLoss>();
+    assert_shareable::<JensenShannonLossConfig>();
+    assert_shareable::<LabelSmoothingLoss>();
+    assert_shareable::<LabelSmoothingLossConfig>();
+    assert_shareable::<LabelSmoothingVariant>();
+    assert_shareable::<LabelledObjective<DecoupledLoss>>();
+    assert_shareable::<LearnedTemperature>();
+    assert_shareable::<LearnedTemperatureConfig>();
+    assert_shareable::<LogitMatchingLoss>();
+    assert_shareable::<LogitMatchingLossConfig>();
+    assert_shareable::<LogitMatchingVariant>();
+    assert_shareable::<MultiLevelLoss>();
+    assert_shareable::<MultiLevelLossConfig>();
+    assert_shareable::<NormKdLoss>();
+    assert_shareable::<NormKdLossConfig>();
+    assert_shareable::<NormalizedLoss>();
+    assert_shareable::<NormalizedLossConfig>();
+    assert_shareable::<ProposalClassificationLoss>();
+    assert_shareable::<ProposalClassificationLossConfig>();
+    assert_shareable::<ResponseObjective<SoftTargetLoss>>();
+    assert_shareable::<Rest>();
+    assert_shareable::<ReverseKlLoss>();
+    assert_shareable::<ReverseKlLossConfig>();
+    assert_shareable::<SkewKlLoss>();
+    assert_shareable::<SkewKlLossConfig>();
+    assert_shareable::<SoftCrossEntropyLoss>();
+    assert_shareable::<SoftCrossEntropyLossConfig>();
+    assert_shareable::<SoftTargetLoss>();
+    assert_shareable::<SoftTargetLossConfig>();
+    assert_shareable::<SparseSignal>();
+    assert_shareable::<StandardizationConfig>();
+    assert_shareable::<Standardized<SoftTargetLoss>>();
+    assert_shareable::<TeacherFreeObjective<VirtualTeacherLoss>>();
+    assert_shareable::<TeacherRows>();
+    assert_shareable::<TeacherSignal>();
+    assert_shareable::<TotalVariationLoss>();
+    assert_shareable::<TotalVariationLossConfig>();
+    assert_shareable::<TotalVariationScale>();
+    assert_shareable::<VirtualTeacherLoss>();
+    assert_shareable::<VirtualTeacherLossConfig>();
+}
+
+#[test]
+fn no_public_type_is_missing() {
+    let lists = include_str!("types.rs");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../response/src");
+    let mut found = 0;
+    for file in fs::read_dir(sources).unwrap() {
+        for line in fs::read_to_string(file.unwrap().path()).unwrap().lines() {
+            let kind = ["pub struct ", "pub enum "];
+            let Some(rest) = kind.iter().find_map(|kind| line.strip_prefix(kind)) else {
+                continue;
+            };
+            let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap();
+            let name = &rest[..end];
+            let shared = [format!("<{name}>()"), format!("<{name}<")];
+            assert!(
+                shared.iter().any(|text| lists.contains(text)),
+                "{name} is not shared"
+            );
+            if name.ends_with("Config") {
+                assert!(
+                    lists.contains(&format!("{name}::new()")),
+                    "{name} is not written"
+                );
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 50, "only {found} types are found");
+}
