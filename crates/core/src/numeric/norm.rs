@@ -49,6 +49,19 @@ mod tests {
     }
 
     #[test]
+    fn no_vectors_have_norms() {
+        let input = Tensor::<2>::zeros([0, 3], &Device::default().autodiff()).require_grad();
+
+        let sum = l2_normalize(input.clone(), 1)
+            .sum()
+            .add(l2_norm(input.clone(), 1).sum());
+        let grads = sum.clone().backward();
+
+        assert_eq!(sum.into_scalar::<f32>(), 0.0);
+        assert_eq!(input.grad(&grads).unwrap().dims(), [0, 3]);
+    }
+
+    #[test]
     fn norm_of_the_zero_vector_has_zero_gradient() {
         let input = rows(&Device::default().autodiff()).require_grad();
 
