@@ -123,6 +123,7 @@ impl Objective for FeatureNormalization {
         Wanted {
             student: TapSelection::named([NormalizedFeaturesConfig::TAP]),
             teacher: TapSelection::None,
+            ..Wanted::default()
         }
     }
 

@@ -108,6 +108,7 @@ impl Objective for ReconstructionObjective {
         Wanted {
             student: TapSelection::None,
             teacher: TapSelection::named([&self.teacher]),
+            ..Wanted::default()
         }
     }
 

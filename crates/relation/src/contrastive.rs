@@ -505,6 +505,7 @@ impl Objective for ContrastiveObjective {
         Wanted {
             student: TapSelection::named([&self.student]),
             teacher: TapSelection::named([&self.teacher]),
+            ..Wanted::default()
         }
     }
 

@@ -158,8 +158,11 @@ pub fn scene(recipe: &Recipe, batch_size: usize) -> Result<Scene> {
     let build = |model: &NetworkConfig| model.init(data.shape, data.classes.len(), &Device::flex());
     let student = build(&recipe.student.model).context("student.model")?;
     let teacher = build(&recipe.teacher.model).context("teacher.model")?;
-    // Which samples there are is known with the data: until then one of each class stands for them.
-    let samples = (0..data.classes.len()).map(|id| (id, Some(id))).collect();
+    // Which samples there are is known with the data: until then as many as were published.
+    let classes = data.classes.len();
+    let samples = (0..data.images[0])
+        .map(|id| (id, Some(id % classes)))
+        .collect();
     Ok(Scene::new(student, teacher, batch_size, samples))
 }
 

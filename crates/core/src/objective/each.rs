@@ -32,10 +32,13 @@ impl<O: Objective> EachTeacher<O> {
 impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
     fn wanted(&self) -> Wanted {
         let wanted = |(index, objective): (usize, &O)| {
-            let Wanted { student, teacher } = objective.wanted();
+            let Wanted {
+                student, teacher, ..
+            } = objective.wanted();
             Wanted {
                 student,
                 teacher: teacher.of_network(index),
+                ..Wanted::default()
             }
         };
         let all = self.objectives.iter().enumerate().map(wanted);

@@ -72,7 +72,9 @@ where
     }
 
     fn terms(&self, batch: &Batch<S::Input>) -> (Knowledge, Knowledge, Terms) {
-        let Wanted { student, teacher } = self.objective.wanted();
+        let Wanted {
+            student, teacher, ..
+        } = self.objective.wanted();
         let taught = self
             .teacher
             .teach(&self.student, batch, &teacher)

@@ -241,6 +241,7 @@ impl Objective for Rebuild {
         Wanted {
             student: TapSelection::default(),
             teacher: TapSelection::named(["layer1"]),
+            ..Wanted::default()
         }
     }
 

@@ -16,11 +16,7 @@ impl Description<'_> {
     /// Every layer of the student with every layer of the teacher, by how they relate the samples.
     pub fn semantic_calibration(mut self) -> Result<Loss> {
         let layers = self.layers(Layers::Stages)?;
-        let Scene {
-            batch_size,
-            samples,
-            ..
-        } = *self.scene;
+        let (batch_size, samples) = (self.scene.batch_size, self.scene.samples.len());
         ensure!(
             samples >= batch_size,
             "it compares whole batches, but there are {samples} samples for a batch of {batch_size}"
@@ -150,7 +146,7 @@ mod tests {
     #[test]
     fn whole_batches_need_enough_samples() {
         let scene = Scene {
-            samples: 3,
+            samples: (0..3).map(|id| (id, None)).collect(),
             ..Scene::example()
         };
         let table = "kind = 'semckd'".parse().unwrap();
