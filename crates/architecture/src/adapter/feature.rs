@@ -1,0 +1,399 @@
+use super::error::{AdapterError, describe};
+use super::{Interpolation, pool_to, resize_to};
+use crate::layers::convolution;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Identity, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::{Tap, TapAdapter};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
+
+/// The layer of a [`FeatureAdapter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// None, between taps of one shape.
+    None,
+    /// A linear layer with bias, between vectors, or between sequences token by token.
+    Linear,
+    /// A 1×1 convolution with bias: every pixel by itself.
+    Conv1x1,
+    /// A padded 3×3 convolution with bias, between maps.
+    Conv3x3,
+    /// The regressor of hints between maps: a 3×3 convolution of stride 2 to half the size, a
+    /// transposed 4×4 one to double the size, else one with a kernel of
+    /// `1 + student size − teacher size`, without padding.
+    Regressor,
+    /// A 1×1 convolution without bias, with weights of variance `2 / channels` of the teacher: the
+    /// connector of activation boundaries and of the overhaul.
+    Connector,
+}
+
+impl AdapterKind {
+    /// What hints go through: between maps a regressor, or a 3×3 convolution where no regressor
+    /// leads from one size to the other; a linear layer between all else.
+    pub fn suited(student: &Tap, teacher: &Tap) -> Self {
+        match (student, teacher) {
+            (Tap::Map(student), Tap::Map(teacher)) => {
+                match regression(spatial(student), spatial(teacher)) {
+                    Some(_) => Self::Regressor,
+                    None => Self::Conv3x3,
+                }
+            }
+            _ => Self::Linear,
+        }
+    }
+}
+
+impl Display for AdapterKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Linear => "linear",
+            Self::Conv1x1 => "conv1x1",
+            Self::Conv3x3 => "conv3x3",
+            Self::Regressor => "regressor",
+            Self::Connector => "connector",
+        })
+    }
+}
+
+/// How a map of the student is brought to the size of the teacher's, before the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// The larger of the two is pooled, in height and in width: the student's map here, the
+    /// teacher's by the loss, which [matches sizes](crate::match_size).
+    Pool,
+    /// The student's map is resized, each pixel from the nearest.
+    Nearest,
+    /// The student's map is resized bilinearly.
+    Bilinear,
+}
+
+/// Configuration to create a [`FeatureAdapter`] using the [init function](Self::init).
+#[derive(Config, Debug)]
+pub struct FeatureAdapterConfig {
+    /// The layer.
+    pub kind: AdapterKind,
+    /// Whether batch normalization follows. Default: after convolutions, not after a linear layer.
+    pub norm: Option<bool>,
+    /// Whether a ReLU comes last. Default: `false`, since it keeps the student from features below
+    /// zero.
+    #[config(default = false)]
+    pub activation: bool,
+    /// How a map is brought to the size of the teacher's. Default: `Pool`. Not for a regressor, which
+    /// does so itself.
+    #[config(default = "Resize::Pool")]
+    pub resize: Resize,
+}
+
+impl FeatureAdapterConfig {
+    /// Initialize an adapter from a tap of the student to a tap of the teacher.
+    ///
+    /// Only the kinds and shapes of the taps matter, such as those that
+    /// [`known_taps`](burn_distill_core::known_taps) finds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AdapterError`] that names both taps if the layer does not lead from one to the
+    /// other.
+    pub fn init(
+        &self,
+        student: &Tap,
+        teacher: &Tap,
+        device: &Device,
+    ) -> Result<FeatureAdapter, AdapterError> {
+        self.check(student, teacher)?;
+        let channels = [student, teacher].map(|tap| sizes(tap)[0]);
+        let resize = self.target(student, teacher);
+        let layer = match self.kind {
+            AdapterKind::None => AdapterLayer::None(Identity::new()),
+            AdapterKind::Linear => {
+                let [inputs, outputs] = channels;
+                AdapterLayer::Linear(LinearConfig::new(inputs, outputs).init(device))
+            }
+            AdapterKind::Conv1x1 => conv(channels, [1, 1], [1, 1], 0, device),
+            AdapterKind::Conv3x3 => conv(channels, [3, 3], [1, 1], 1, device),
+            AdapterKind::Connector => AdapterLayer::Conv(convolution(channels, 1, 1, device)),
+            AdapterKind::Regressor => {
+                let [[_, from @ ..], [_, to @ ..]] = [student, teacher].map(sizes);
+                match regression(from, to) {
+                    Some(Regression::Halve) => conv(channels, [3, 3], [2, 2], 1, device),
+                    Some(Regression::Double) => AdapterLayer::Transposed(
+                        ConvTranspose2dConfig::new(channels, [4, 4])
+                            .with_stride([2, 2])
+                            .with_padding([1, 1])
+                            .init(device),
+                    ),
+                    Some(Regression::Shrink(kernel)) => conv(channels, kernel, [1, 1], 0, device),
+                    None => {
+                        return Err(AdapterError::Size {
+                            student: describe(student),
+                            teacher: describe(teacher),
+                        });
+                    }
+                }
+            }
+        };
+        let norm = self.norm.unwrap_or(!matches!(
+            self.kind,
+            AdapterKind::None | AdapterKind::Linear
+        ));
+        Ok(FeatureAdapter {
+            layer,
+            norm: norm.then(|| BatchNormConfig::new(channels[1]).init(device)),
+            activation: self.activation,
+            resize,
+        })
+    }
+
+    fn check(&self, student: &Tap, teacher: &Tap) -> Result<(), AdapterError> {
+        for (side, tap) in [("student", student), ("teacher", teacher)] {
+            if matches!(tap, Tap::Attention(_) | Tap::Mask(_)) {
+                let tap = describe(tap);
+                return Err(AdapterError::NoFeatures { side, tap });
+            }
+        }
+        let describe = || (describe(student), describe(teacher));
+        if student.kind() != teacher.kind() {
+            let (student, teacher) = describe();
+            return Err(AdapterError::Kinds { student, teacher });
+        }
+        let [student_sizes, teacher_sizes] = [student, teacher].map(sizes);
+        let is_map = matches!(student, Tap::Map(_));
+        if !is_map && student_sizes[1] != teacher_sizes[1] {
+            let (student, teacher) = describe();
+            return Err(AdapterError::Lengths { student, teacher });
+        }
+        let pools = self.resize == Resize::Pool;
+        let takes = match self.kind {
+            AdapterKind::None => {
+                let one_shape = match pools {
+                    true => student_sizes == teacher_sizes,
+                    false => student_sizes[0] == teacher_sizes[0],
+                };
+                if one_shape {
+                    return Ok(());
+                }
+                let (student, teacher) = describe();
+                return Err(AdapterError::Shapes { student, teacher });
+            }
+            AdapterKind::Linear if is_map => "vectors and sequences",
+            AdapterKind::Conv3x3 | AdapterKind::Regressor if !is_map => "maps",
+            AdapterKind::Regressor if !pools => return Err(AdapterError::Resize),
+            _ => return Ok(()),
+        };
+        Err(AdapterError::Layer {
+            adapter: self.kind,
+            takes,
+            student: describe().0,
+        })
+    }
+
+    /// The size that a map of the student is brought to first, and how.
+    fn target(&self, student: &Tap, teacher: &Tap) -> Option<Target> {
+        let (Tap::Map(student), Tap::Map(teacher)) = (student, teacher) else {
+            return None;
+        };
+        if self.kind == AdapterKind::Regressor {
+            return None;
+        }
+        let ([height, width], [teacher_height, teacher_width]) =
+            (spatial(student), spatial(teacher));
+        let (size, interpolation) = match self.resize {
+            Resize::Pool => ([height.min(teacher_height), width.min(teacher_width)], None),
+            Resize::Nearest => (spatial(teacher), Some(Interpolation::Nearest)),
+            Resize::Bilinear => (spatial(teacher), Some(Interpolation::Bilinear)),
+        };
+        (size != [height, width]).then_some(Target {
+            size,
+            interpolation,
+        })
+    }
+}
+
+/// A convolution with bias and PyTorch's initial weights.
+fn conv(
+    channels: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: usize,
+    device: &Device,
+) -> AdapterLayer {
+    let padding = PaddingConfig2d::Explicit(padding, padding, padding, padding);
+    AdapterLayer::Conv(
+        Conv2dConfig::new(channels, kernel)
+            .with_stride(stride)
+            .with_padding(padding)
+            .init(device),
+    )
+}
+
+/// Features, then height and width: of a sequence its length and 1, of a vector 1 and 1.
+fn sizes(tap: &Tap) -> [usize; 3] {
+    match (tap, tap.shape().as_slice()) {
+        (Tap::Vector(_), &[_, features]) => [features, 1, 1],
+        (Tap::Sequence(_), &[_, length, features]) => [features, length, 1],
+        (_, &[_, channels, height, width]) => [channels, height, width],
+        (_, shape) => panic!("A tap has no shape {shape:?}."),
+    }
+}
+
+fn spatial(map: &Tensor<4>) -> [usize; 2] {
+    let [.., height, width] = map.dims();
+    [height, width]
+}
+
+/// How a regressor changes the size of a map.
+enum Regression {
+    Halve,
+    Double,
+    /// With that kernel.
+    Shrink([usize; 2]),
+}
+
+fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
+    if from == to.map(|size| 2 * size) {
+        Some(Regression::Halve)
+    } else if from.map(|size| 2 * size) == to {
+        Some(Regression::Double)
+    } else if from[0] >= to[0] && from[1] >= to[1] {
+        Some(Regression::Shrink([
+            1 + from[0] - to[0],
+            1 + from[1] - to[1],
+        ]))
+    } else {
+        None
+    }
+}
+
+/// A layer from a tap of the student to a tap of the teacher.
+///
+/// ```text
+/// output = relu(norm(layer(resize(student))))
+/// ```
+///
+/// of which all but the layer are optional. It trains with the student and is no part of what is
+/// deployed. What comes out has as many features as the teacher's tap, and as many tokens; of a map
+/// the height and width too, except that with [`Resize::Pool`] a map that is smaller than the
+/// teacher's stays so. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
+/// use burn_distill_core::{Tap, TapAdapter};
+///
+/// let device = Device::default();
+/// let student = Tap::Map(Tensor::zeros([2, 16, 8, 8], &device));
+/// let teacher = Tap::Map(Tensor::zeros([2, 64, 4, 4], &device));
+///
+/// let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor).init(&student, &teacher, &device)?;
+///
+/// assert_eq!(adapter.adapt(student).shape(), teacher.shape());
+/// # Ok::<(), burn_distill_architecture::AdapterError>(())
+/// ```
+///
+/// # Reference
+///
+/// The regressor is that of A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015,
+/// in the form of `ConvReg` of RepDistiller, which always ends in a ReLU. The connector is that of
+/// B. Heo et al., [Activation Boundaries](https://arxiv.org/abs/1811.03233), AAAI 2019.
+#[derive(Module, Debug)]
+pub struct FeatureAdapter {
+    /// The layer.
+    pub layer: AdapterLayer,
+    /// The normalization after it.
+    pub norm: Option<BatchNorm>,
+    /// Whether a ReLU comes last.
+    pub activation: bool,
+    #[module(skip)]
+    resize: Option<Target>,
+}
+
+/// What a [`FeatureAdapter`] multiplies with.
+#[derive(Module, Debug)]
+pub enum AdapterLayer {
+    /// Nothing.
+    None(Identity),
+    /// A matrix.
+    Linear(Linear),
+    /// A convolution.
+    Conv(Conv2d),
+    /// A convolution that enlarges.
+    Transposed(ConvTranspose2d),
+}
+
+/// A size, and how to come to it: pooled where nothing is interpolated.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    size: [usize; 2],
+    interpolation: Option<Interpolation>,
+}
+
+impl FeatureAdapter {
+    /// Adapt features as a map.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, teacher_channels, output_height, output_width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the adapter was made for.
+    pub fn forward(&self, student: Tensor<4>) -> Tensor<4> {
+        let student = at_least_f32(student);
+        let student = match &self.resize {
+            None => student,
+            Some(Target {
+                size,
+                interpolation: None,
+            }) => pool_to(student, *size),
+            Some(Target {
+                size,
+                interpolation: Some(interpolation),
+            }) => resize_to(student, *size, *interpolation),
+        };
+        let features = match &self.layer {
+            AdapterLayer::None(identity) => identity.forward(student),
+            AdapterLayer::Linear(linear) => {
+                let last = student.permute([0, 2, 3, 1]);
+                linear.forward(last).permute([0, 3, 1, 2])
+            }
+            AdapterLayer::Conv(conv) => conv.forward(student),
+            AdapterLayer::Transposed(conv) => conv.forward(student),
+        };
+        let features = match &self.norm {
+            Some(norm) => norm.forward(features),
+            None => features,
+        };
+        if self.activation {
+            relu(features)
+        } else {
+            features
+        }
+    }
+}
+
+impl TapAdapter for FeatureAdapter {
+    fn adapt(&self, student: Tap) -> Tap {
+        match student {
+            Tap::Vector(_) => Tap::Vector(self.forward(student.into_map()).flatten(1, 3)),
+            Tap::Sequence(_) => {
+                let adapted = self.forward(student.into_map());
+                Tap::Sequence(adapted.squeeze_dim::<3>(3).swap_dims(1, 2))
+            }
+            other => Tap::Map(self.forward(other.into_map())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
