@@ -1,0 +1,628 @@
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, l2_normalize};
+use burn_distill_core::{Tap, TapError, Taps};
+use std::fmt::{self, Display, Formatter};
+
+/// Which layers of a student are compared with which of a teacher, one with one.
+///
+/// The layers to choose from are the taps that were kept, in the order of the forward pass. A pair
+/// never crosses another: a later layer of the student goes with a later one of the teacher.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_architecture::Pairing;
+/// use burn_distill_core::{Tap, TapRecorder, TapSelection, Taps};
+///
+/// fn taps(layers: usize) -> Taps {
+///     let mut taps = TapRecorder::new(TapSelection::All);
+///     for layer in 1..=layers {
+///         taps.offer(format!("layer{layer}"), || Tap::Vector(Tensor::zeros([4, 3], &Device::default())));
+///     }
+///     taps.finish().unwrap()
+/// }
+///
+/// let pairs = Pairing::Uniform(2).pairs(&taps(2), &taps(6))?;
+///
+/// assert_eq!(pairs, [("layer1".into(), "layer3".into()), ("layer2".into(), "layer6".into())]);
+/// # Ok::<(), burn_distill_architecture::PairingError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pairing {
+    /// These, by name, in any order.
+    Explicit(Vec<(String, String)>),
+    /// So many of each, evenly spaced, the last of each among them: of `n` layers, those numbered
+    /// `⌈i · n / pairs⌉` for `i` from 1 to `pairs`. Of 4 and 12 layers that is 1 with 3, 2 with 6, 3
+    /// with 9 and 4 with 12, as in TinyBERT.
+    Uniform(usize),
+    /// The last so many of each.
+    Last(usize),
+    /// So many pairs whose similarities add up to the most: see [`CkaPairing`]. The taps have to be
+    /// those of one batch.
+    Cka(usize),
+}
+
+impl Pairing {
+    /// The pairs, by name.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PairingError`] if a named tap is not there, if there are fewer layers than pairs,
+    /// or if layers are compared that cannot be.
+    pub fn pairs(
+        &self,
+        student: &Taps,
+        teacher: &Taps,
+    ) -> Result<Vec<(String, String)>, PairingError> {
+        let indices: Vec<(usize, usize)> = match self {
+            Self::Explicit(pairs) => {
+                for (student_name, teacher_name) in pairs {
+                    student.get(student_name)?;
+                    teacher.get(teacher_name)?;
+                }
+                return Ok(pairs.clone());
+            }
+            &Self::Uniform(pairs) => {
+                check_count(pairs, student.len(), teacher.len())?;
+                let place = |layers: usize, number: usize| (number * layers).div_ceil(pairs) - 1;
+                (1..=pairs)
+                    .map(|number| (place(student.len(), number), place(teacher.len(), number)))
+                    .collect()
+            }
+            &Self::Last(pairs) => {
+                check_count(pairs, student.len(), teacher.len())?;
+                (student.len() - pairs..student.len())
+                    .zip(teacher.len() - pairs..)
+                    .collect()
+            }
+            &Self::Cka(pairs) => return Ok(CkaPairing::new(student, teacher, pairs)?.pairs),
+        };
+        let (student, teacher) = (names(student), names(teacher));
+        Ok(indices
+            .into_iter()
+            .map(|(s, t)| (student[s].clone(), teacher[t].clone()))
+            .collect())
+    }
+}
+
+/// Pairs of layers chosen by how alike the two networks are in them.
+///
+/// Printed, it is a table with the chosen pairs starred:
+///
+/// ```text
+///         layer1  layer2  layer3
+/// layer1   0.83*    0.61    0.22
+/// layer2   0.54     0.48    0.71*
+/// ```
+///
+/// The similarity is [linear CKA](linear_cka). The chosen pairs are those, among all that do not
+/// cross, whose similarities add up to the most.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use burn_distill_architecture::{CkaPairing, NetworkConfig};
+/// use burn_distill_core::{Network, TapSelection};
+///
+/// let device = Device::default();
+/// let network = |name: &str| NetworkConfig::by_name(name)?.init([1, 8, 8], 10, &device);
+/// let (student, teacher) = (network("convnet-4-8")?, network("convnet-4-6-8")?);
+/// let images = Tensor::<4>::random([16, 1, 8, 8], Distribution::Default, &device);
+///
+/// let student = student.forward_knowledge(images.clone(), &TapSelection::named(["layer1", "layer2"]));
+/// let layers = TapSelection::named(["layer1", "layer2", "layer3"]);
+/// let teacher = teacher.forward_knowledge(images, &layers);
+/// let chosen = CkaPairing::new(&student.taps, &teacher.taps, 2).unwrap();
+///
+/// assert_eq!(chosen.pairs.len(), 2);
+/// println!("{chosen}");
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct CkaPairing {
+    /// The layers of the student.
+    pub student: Vec<String>,
+    /// The layers of the teacher.
+    pub teacher: Vec<String>,
+    /// For each layer of the student, its similarity to each of the teacher.
+    pub similarities: Vec<Vec<f64>>,
+    /// The chosen pairs, in the order of the networks.
+    pub pairs: Vec<(String, String)>,
+}
+
+impl CkaPairing {
+    /// Compare all taps of one batch, which both networks saw, and choose so many pairs.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PairingError`] if there are fewer layers than pairs, fewer than four samples, or
+    /// a tap that holds no features.
+    pub fn new(student: &Taps, teacher: &Taps, pairs: usize) -> Result<Self, PairingError> {
+        check_count(pairs, student.len(), teacher.len())?;
+        let [student_grams, teacher_grams] = [grams(student)?, grams(teacher)?];
+        let (samples, teacher_samples) = (student_grams.dims()[1], teacher_grams.dims()[1]);
+        if samples != teacher_samples {
+            return Err(PairingError::Batches);
+        }
+
+        let table = student_grams.matmul(teacher_grams.transpose()).into_data();
+        let similarities: Vec<f64> = table.iter::<f64>().collect();
+        let similarities: Vec<_> = similarities
+            .chunks(teacher.len())
+            .map(<[f64]>::to_vec)
+            .collect();
+        let chosen = most_alike(&similarities, pairs);
+        let (student, teacher) = (names(student), names(teacher));
+        Ok(Self {
+            pairs: chosen
+                .into_iter()
+                .map(|(s, t)| (student[s].clone(), teacher[t].clone()))
+                .collect(),
+            student,
+            teacher,
+            similarities,
+        })
+    }
+}
+
+impl Display for CkaPairing {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let width = |names: &[String]| names.iter().map(|name| name.len()).max().unwrap_or(0);
+        let first = width(&self.student);
+        let column = width(&self.teacher).max("-0.00".len());
+
+        write!(f, "{:first$}", "")?;
+        for teacher in &self.teacher {
+            write!(f, "  {teacher:>column$}")?;
+        }
+        for (student, row) in self.student.iter().zip(&self.similarities) {
+            write!(f, "\n{student:first$}")?;
+            // A star stands in the gap that follows.
+            let mut gap = "  ";
+            for (teacher, similarity) in self.teacher.iter().zip(row) {
+                write!(f, "{gap}{similarity:>column$.2}")?;
+                let is_pair = |(s, t): &(String, String)| (s, t) == (student, teacher);
+                gap = match self.pairs.iter().any(is_pair) {
+                    true => "* ",
+                    false => "  ",
+                };
+            }
+            f.write_str(gap.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Linear centred kernel alignment: how alike two sets of features of the same samples are.
+///
+/// ```text
+/// K = X Xᵀ,  L = Y Yᵀ,   each centred and without its diagonal
+/// CKA = ⟨K, L⟩ / (‖K‖ ‖L‖)
+/// ```
+///
+/// It is 1 for features that are equal but for an offset, a scale and an orthogonal map, about 0 for
+/// independent ones, and 0 for constant ones. The two may differ in width: what is compared is of
+/// the size of the batch. The centring is the one without bias, since one batch has fewer samples
+/// than a map has features, and the plain one would find all wide layers alike.
+///
+/// # Shapes
+///
+/// - a: `[batch_size, features]`
+/// - b: `[batch_size, other_features]`
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if the batch sizes differ or are below four.
+///
+/// # Reference
+///
+/// S. Kornblith et al., [Similarity of Neural Network Representations Revisited](
+/// https://arxiv.org/abs/1905.00414), ICML 2019, with the unbiased estimate of L. Song et al.,
+/// [Feature Selection via Dependence Maximization](https://jmlr.org/papers/v13/song12a.html), JMLR
+/// 2012, which T. Nguyen et al., [Do Wide and Deep Networks Learn the Same Things?](
+/// https://arxiv.org/abs/2010.15327), ICLR 2021, take for batches.
+#[doc(alias = "CKA")]
+pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
+    let [batch_size, _] = a.dims();
+    assert_shape!(b, [batch_size, _]);
+    assert!(
+        batch_size >= LEAST_SAMPLES,
+        "CKA needs at least {LEAST_SAMPLES} samples, got {batch_size}."
+    );
+    gram(a).mul(gram(b)).sum()
+}
+
+/// The centring divides by two and by three samples fewer.
+const LEAST_SAMPLES: usize = 4;
+
+/// The Gram matrix of centred samples as one vector of unit length; zero if the features are
+/// constant. Shape: `[1, batch_size²]`.
+fn gram(features: Tensor<2>) -> Tensor<2> {
+    let features = at_least_f32(features);
+    let [samples, _] = features.dims();
+    let count = samples as f64;
+    // Without effect in exact arithmetic, but far from the origin everything else cancels.
+    let centred = features.clone().sub(features.mean_dim(0));
+    let diagonal = Tensor::<2>::eye(samples, &centred.device()).bool();
+
+    let gram = centred.clone().matmul(centred.transpose());
+    let gram = gram.mask_fill(diagonal.clone(), 0.0);
+    let rows = gram.clone().sum_dim(1).div_scalar(count - 2.0);
+    let all = rows.clone().sum_dim(0).div_scalar(count - 1.0);
+    let gram = gram
+        .sub(rows.clone())
+        .sub(rows.transpose())
+        .add(all)
+        .mask_fill(diagonal, 0.0);
+    l2_normalize(gram.reshape([1, -1]), 1)
+}
+
+/// One Gram matrix per tap. Shape: `[taps, batch_size²]`.
+fn grams(taps: &Taps) -> Result<Tensor<2>, PairingError> {
+    let mut grams = Vec::with_capacity(taps.len());
+    for (name, tap) in taps.iter() {
+        if matches!(tap, Tap::Attention(_) | Tap::Mask(_)) {
+            return Err(PairingError::NoFeatures {
+                name: name.into(),
+                kind: tap.kind(),
+            });
+        }
+        let features = tap.clone().without_autodiff().into_vectors();
+        let [samples, _] = features.dims();
+        if samples < LEAST_SAMPLES {
+            return Err(PairingError::Samples(samples));
+        }
+        grams.push(gram(features));
+    }
+    Ok(Tensor::cat(grams, 0))
+}
+
+/// So many cells of the table, each below and to the right of the one before, with the largest sum.
+fn most_alike(table: &[Vec<f64>], count: usize) -> Vec<(usize, usize)> {
+    let (rows, columns) = (table.len(), table[0].len());
+    // best[k][i][j] is the largest sum of k cells within the first i rows and j columns.
+    let mut best = vec![vec![vec![f64::NEG_INFINITY; columns + 1]; rows + 1]; count + 1];
+    best[0] = vec![vec![0.0; columns + 1]; rows + 1];
+    for k in 1..=count {
+        for i in 1..=rows {
+            for j in 1..=columns {
+                let with = best[k - 1][i - 1][j - 1] + table[i - 1][j - 1];
+                best[k][i][j] = with.max(best[k][i - 1][j]).max(best[k][i][j - 1]);
+            }
+        }
+    }
+
+    let (mut i, mut j) = (rows, columns);
+    let mut cells = Vec::with_capacity(count);
+    for k in (1..=count).rev() {
+        loop {
+            if best[k][i][j] == best[k][i - 1][j] {
+                i -= 1;
+            } else if best[k][i][j] == best[k][i][j - 1] {
+                j -= 1;
+            } else {
+                break;
+            }
+        }
+        (i, j) = (i - 1, j - 1);
+        cells.push((i, j));
+    }
+    cells.reverse();
+    cells
+}
+
+fn names(taps: &Taps) -> Vec<String> {
+    taps.iter().map(|(name, _)| name.to_string()).collect()
+}
+
+fn check_count(pairs: usize, student: usize, teacher: usize) -> Result<(), PairingError> {
+    match (1..=student.min(teacher)).contains(&pairs) {
+        true => Ok(()),
+        false => Err(PairingError::Count {
+            pairs,
+            student,
+            teacher,
+        }),
+    }
+}
+
+/// Why layers cannot be paired.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairingError {
+    /// A named tap is not there.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// More pairs than layers, or none.
+    #[error(
+        "the number of pairs should be at least 1 and at most that of the layers, \
+         of which the student has {student} and the teacher {teacher}, but is {pairs}"
+    )]
+    Count {
+        /// The number that was asked for.
+        pairs: usize,
+        /// The layers of the student.
+        student: usize,
+        /// The layers of the teacher.
+        teacher: usize,
+    },
+    /// Attention or a mask.
+    #[error("the tap `{name}` holds no features to compare: its kind is {kind}")]
+    NoFeatures {
+        /// The tap.
+        name: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A batch too small to tell anything.
+    #[error("to compare layers takes at least {LEAST_SAMPLES} samples, but there are {0}")]
+    Samples(usize),
+    /// Taps of two batches.
+    #[error("student and teacher should have seen the same batch, but these differ in size")]
+    Batches,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Bool, Device, Distribution};
+    use burn_distill_core::{TapRecorder, TapSelection};
+
+    fn device() -> Device {
+        Device::default()
+    }
+
+    fn normal(samples: usize, features: usize) -> Tensor<2> {
+        Tensor::random(
+            [samples, features],
+            Distribution::Normal(0.0, 1.0),
+            &device(),
+        )
+    }
+
+    fn cka(a: Tensor<2>, b: Tensor<2>) -> f64 {
+        linear_cka(a, b).into_scalar::<f64>()
+    }
+
+    fn taps(taps: impl IntoIterator<Item = (&'static str, Tap)>) -> Taps {
+        let mut recorder = TapRecorder::new(TapSelection::All);
+        for (name, tap) in taps {
+            recorder.offer(name, || tap);
+        }
+        recorder.finish().unwrap()
+    }
+
+    fn layers(names: &[&'static str]) -> Taps {
+        taps(names.iter().map(|name| (*name, Tap::Vector(normal(8, 3)))))
+    }
+
+    fn chosen(pairing: Pairing, student: &[&'static str], teacher: &[&'static str]) -> String {
+        let pairs = pairing.pairs(&layers(student), &layers(teacher)).unwrap();
+        let pairs: Vec<_> = pairs.iter().map(|(s, t)| format!("{s}{t}")).collect();
+        pairs.join(" ")
+    }
+
+    #[test]
+    fn what_is_equal_but_for_rotation_scale_and_offset_is_alike() {
+        let features = normal(16, 6);
+        let rotation = burn::nn::Initializer::Orthogonal { gain: 1.0 }
+            .init::<2, _>([6, 6], &device())
+            .val();
+
+        assert!((cka(features.clone(), features.clone()) - 1.0).abs() < 1e-5);
+        let moved = features
+            .clone()
+            .matmul(rotation)
+            .mul_scalar(-70.0)
+            .add_scalar(9.0);
+        assert!((cka(features.clone(), moved) - 1.0).abs() < 1e-4);
+        let stretched = features.clone().mul(Tensor::from_floats(
+            [[1.0, 9.0, 1.0, 1.0, 1.0, 1.0]],
+            &device(),
+        ));
+        assert!(cka(features, stretched) < 0.9);
+    }
+
+    #[test]
+    fn independent_features_are_unlike_however_many_there_are() {
+        device().seed(1);
+        for features in [4, 64, 2048] {
+            let similarity = cka(normal(64, features), normal(64, features));
+            // Plain centring finds 0.97 for the widest.
+            assert!(similarity.abs() < 0.2, "{features}: {similarity}");
+        }
+    }
+
+    #[test]
+    fn it_is_the_quotient_of_unbiased_estimates() {
+        // By hand from the formula of Song et al., in double precision:
+        // HSIC(K, L) = (tr KL + 1ᵀK1 1ᵀL1 / ((n−1)(n−2)) − 2 1ᵀKL1 / (n−2)) / (n (n−3))
+        let wave = |frequency: f64, phase: f64, features: usize| {
+            let values: Vec<f64> = (0..6 * features)
+                .map(|n| (frequency * n as f64 + phase).sin())
+                .collect();
+            values
+        };
+        let (a, b) = (wave(0.9, 0.1, 3), wave(0.41, 0.7, 2));
+        let gram = |values: &[f64]| -> Vec<Vec<f64>> {
+            let rows: Vec<_> = values.chunks(values.len() / 6).collect();
+            let dot = |i: usize, j: usize| -> f64 {
+                rows[i].iter().zip(rows[j]).map(|(x, y)| x * y).sum()
+            };
+            (0..6)
+                .map(|i| {
+                    (0..6)
+                        .map(|j| if i == j { 0.0 } else { dot(i, j) })
+                        .collect()
+                })
+                .collect()
+        };
+        let hsic = |k: &[Vec<f64>], l: &[Vec<f64>]| {
+            let sum = |m: &[Vec<f64>]| m.iter().flatten().sum::<f64>();
+            let row = |m: &[Vec<f64>], i: usize| m[i].iter().sum::<f64>();
+            let trace: f64 = (0..6)
+                .flat_map(|i| (0..6).map(move |j| (i, j)))
+                .map(|(i, j)| k[i][j] * l[j][i])
+                .sum();
+            let between: f64 = (0..6).map(|i| row(k, i) * row(l, i)).sum();
+            trace + sum(k) * sum(l) / 20.0 - between / 2.0
+        };
+        let (k, l) = (gram(&a), gram(&b));
+        let expected = hsic(&k, &l) / (hsic(&k, &k) * hsic(&l, &l)).sqrt();
+
+        let tensor = |values: Vec<f64>| {
+            let features = values.len() / 6;
+            Tensor::<2>::from_data(
+                burn::tensor::TensorData::new(values, [6, features]),
+                &device(),
+            )
+        };
+        let found = cka(tensor(a), tensor(b));
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+
+    #[test]
+    fn constant_features_are_like_nothing() {
+        let constant = Tensor::full([8, 5], 5.3, &device());
+
+        assert_eq!(cka(constant.clone(), normal(8, 5)), 0.0);
+        assert_eq!(cka(constant.clone(), constant), 0.0);
+    }
+
+    #[test]
+    fn uniform_pairs_are_those_of_tinybert() {
+        let teacher = ["a", "b", "c", "d", "e", "f"];
+
+        assert_eq!(
+            chosen(Pairing::Uniform(3), &["1", "2", "3"], &teacher),
+            "1b 2d 3f"
+        );
+        assert_eq!(
+            chosen(Pairing::Uniform(1), &["1", "2", "3"], &teacher),
+            "3f"
+        );
+        assert_eq!(
+            chosen(Pairing::Uniform(2), &teacher, &["1", "2", "3"]),
+            "c2 f3"
+        );
+        assert_eq!(
+            chosen(Pairing::Uniform(4), &["1", "2", "3", "4"], &teacher),
+            "1b 2c 3e 4f"
+        );
+    }
+
+    #[test]
+    fn the_last_pairs_end_with_both_networks() {
+        let (student, teacher) = (["1", "2", "3"], ["a", "b"]);
+
+        assert_eq!(chosen(Pairing::Last(1), &student, &teacher), "3b");
+        assert_eq!(chosen(Pairing::Last(2), &student, &teacher), "2a 3b");
+    }
+
+    #[test]
+    fn explicit_pairs_are_checked() {
+        let named = |student: &str, teacher: &str| {
+            Pairing::Explicit(vec![(student.to_string(), teacher.to_string())])
+                .pairs(&layers(&["1", "2"]), &layers(&["a"]))
+        };
+
+        assert_eq!(named("2", "a").unwrap(), [("2".into(), "a".into())]);
+        assert!(
+            named("3", "a")
+                .unwrap_err()
+                .to_string()
+                .contains("no tap named `3`")
+        );
+        assert!(
+            named("1", "b")
+                .unwrap_err()
+                .to_string()
+                .contains("offers a")
+        );
+    }
+
+    #[test]
+    fn similar_layers_are_paired_without_crossing() {
+        let features: Vec<_> = (0..4).map(|_| normal(32, 5)).collect();
+        let teacher = taps([
+            ("a", Tap::Vector(features[0].clone())),
+            ("b", Tap::Vector(features[1].clone())),
+            ("c", Tap::Vector(features[2].clone())),
+            ("d", Tap::Vector(features[3].clone())),
+        ]);
+        let student = taps([
+            ("1", Tap::Map(features[1].clone().unsqueeze_dims(&[2, 3]))),
+            (
+                "2",
+                Tap::Sequence(features[3].clone().mul_scalar(2.0).unsqueeze_dim(1)),
+            ),
+        ]);
+
+        let pairing = CkaPairing::new(&student, &teacher, 2).unwrap();
+
+        let expected = [("1".to_string(), "b".to_string()), ("2".into(), "d".into())];
+        assert_eq!(pairing.pairs, expected);
+        assert_eq!(Pairing::Cka(2).pairs(&student, &teacher).unwrap(), expected);
+        assert!((pairing.similarities[1][3] - 1.0).abs() < 1e-4);
+        let table = pairing.to_string();
+        assert_eq!(table.matches("1.00*").count(), 2, "{table}");
+        assert_eq!(table.matches('*').count(), 2, "{table}");
+    }
+
+    #[test]
+    fn a_table_is_aligned() {
+        let names = |names: [&str; 2]| names.map(str::to_string).to_vec();
+        let table = CkaPairing {
+            student: names(["1", "last"]),
+            teacher: names(["a", "longest"]),
+            similarities: vec![vec![0.514, 0.9], vec![1.0, -0.25]],
+            pairs: vec![("1".into(), "longest".into())],
+        };
+
+        let expected = "            a  longest\n\
+                        1        0.51     0.90*\n\
+                        last     1.00    -0.25";
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn the_sum_decides_and_not_the_largest_cell() {
+        let table = [
+            vec![0.1, 0.2, 0.9],
+            vec![0.7, 0.3, 0.2],
+            vec![0.1, 0.6, 0.3],
+        ];
+
+        assert_eq!(most_alike(&table, 1), [(0, 2)]);
+        // 0.7 + 0.6 is more than 0.9 and anything that does not cross it.
+        assert_eq!(most_alike(&table, 2), [(1, 0), (2, 1)]);
+        assert_eq!(most_alike(&table, 3), [(0, 0), (1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn what_cannot_be_paired_is_explained() {
+        let (student, teacher) = (layers(&["1", "2"]), layers(&["a"]));
+        for pairing in [Pairing::Uniform(2), Pairing::Last(2), Pairing::Cka(0)] {
+            let error = pairing.pairs(&student, &teacher).unwrap_err().to_string();
+            assert!(
+                error.contains("the student has 2 and the teacher 1, but is"),
+                "{error}"
+            );
+        }
+        let small = taps([("a", Tap::Vector(normal(3, 2)))]);
+        let error = CkaPairing::new(&small, &small, 1).unwrap_err();
+        assert_eq!(error, PairingError::Samples(3));
+        assert_eq!(
+            CkaPairing::new(&student, &taps([("a", Tap::Vector(normal(9, 2)))]), 1),
+            Err(PairingError::Batches)
+        );
+        let mask = Tensor::<2, Bool>::full([8, 2], true, &device());
+        let error = CkaPairing::new(&student, &taps([("m", Tap::Mask(mask))]), 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tap `m` holds no features to compare: its kind is mask"
+        );
+    }
+}
