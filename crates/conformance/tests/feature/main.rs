@@ -10,3 +10,4 @@ mod neuron_selectivity;
 mod review;
 mod semantic_calibration;
 mod sim_kd;
+mod hint;

@@ -1,0 +1,189 @@
+use burn::tensor::{Device, Distribution, Tensor};
+use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
+use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
+use burn_distill_core::{
+    Clock, Context, Knowledge, Objective, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder,
+    TapSelection, Targets,
+};
+use burn_distill_feature::*;
+
+const SHAPE: [usize; 4] = [2, 3, 4, 4];
+const EXCLUDED: &str = "features are finite: there is nothing to exclude";
+
+fn trial(config: HintLossConfig) -> Trial<4> {
+    let loss = config.init();
+    Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
+        loss.forward(student, teacher)
+    })
+    .minimum(0.0)
+    .skip("impossible classes", EXCLUDED)
+}
+
+fn golden(trial: Trial<4>, value: f64, gradient_norm: f64) -> Trial<4> {
+    trial.golden(
+        wave(1.0, 0.37, 0.2),
+        wave(1.0, 0.23, 0.5 + QUARTER),
+        value,
+        gradient_norm,
+    )
+}
+
+fn normalized(normalize: FeatureNormalization) -> Trial<4> {
+    trial(HintLossConfig::new().with_normalize(normalize))
+}
+
+#[test]
+fn as_in_the_code_of_today_and_as_in_the_paper() {
+    golden(trial(HintLossConfig::new()), 0.976524647, 0.201713973).run();
+
+    let paper = HintLossConfig::new().with_reduction(HintReduction::HalfSum);
+    golden(trial(paper), 23.4365915, 4.84113536).run();
+}
+
+#[test]
+fn the_larger_map_is_pooled_in_each_direction() {
+    // By the formula in double precision, with the bins of PyTorch.
+    golden(
+        trial(HintLossConfig::new()).teacher_shape([2, 3, 8, 2]),
+        0.932681362,
+        0.19713377,
+    )
+    .skip("perfect student", "the shapes differ")
+    .run();
+}
+
+// The normalized ones by their formulas in double precision; BatchPearson is twice `PKDLoss` of
+// mmrazor.
+
+#[test]
+fn of_samples_of_unit_length() {
+    golden(
+        normalized(FeatureNormalization::L2Flat),
+        0.0408808879,
+        0.00605475222,
+    )
+    .invariant("the size of the features", |student, teacher| {
+        (student.mul_scalar(3.0), teacher.mul_scalar(0.2))
+    })
+    .run();
+}
+
+#[test]
+fn of_pixels_of_unit_length() {
+    golden(
+        normalized(FeatureNormalization::L2Channel),
+        0.647441083,
+        0.121991686,
+    )
+    .invariant("the size of every pixel", |student, teacher| {
+        let sizes = Tensor::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], &student.device());
+        (student.mul(sizes), teacher)
+    })
+    .run();
+}
+
+#[test]
+fn of_pixels_of_mean_zero_and_variance_one() {
+    golden(
+        normalized(FeatureNormalization::LayerNorm),
+        2.09207017,
+        1.54977865,
+    )
+    .invariant("an offset of all features", |student, teacher| {
+        (student.add_scalar(3.0), teacher.sub_scalar(2.0))
+    })
+    .run();
+}
+
+#[test]
+fn of_channels_of_mean_zero_and_variance_one() {
+    golden(
+        normalized(FeatureNormalization::BatchPearson),
+        1.93932714,
+        0.241837303,
+    )
+    .invariant("size and offset of every channel", |student, teacher| {
+        let sizes = Tensor::from_data([[[[3.0]], [[0.5]], [[7.0]]]], &student.device());
+        (student.mul(sizes.clone()).add(sizes), teacher)
+    })
+    .run();
+}
+
+#[test]
+fn of_vectors() {
+    let loss = HintLossConfig::new().init();
+    Trial::new("hint of vectors", [4, 6], move |student, teacher| {
+        loss.forward_taps(Tap::Vector(student), Tap::Vector(teacher))
+    })
+    .golden(
+        wave(1.0, 0.9, 0.1),
+        wave(1.0, 0.41, 0.7 + QUARTER),
+        0.944103879,
+        0.396674484,
+    )
+    .minimum(0.0)
+    .skip("impossible classes", EXCLUDED)
+    .run();
+}
+
+#[test]
+fn of_sequences() {
+    // As `hid_mse_loss` of TextBrewer without a mask.
+    let loss = HintLossConfig::new().init();
+    Trial::new("hint of sequences", [2, 3, 6], move |student, teacher| {
+        loss.forward_taps(Tap::Sequence(student), Tap::Sequence(teacher))
+    })
+    .golden(
+        wave(1.0, 0.37, 0.2),
+        wave(1.0, 0.23, 0.5 + QUARTER),
+        0.645920743,
+        0.267897315,
+    )
+    .minimum(0.0)
+    .skip("impossible classes", EXCLUDED)
+    .run();
+}
+
+#[test]
+fn the_adapter_trains_with_the_student() {
+    let device = Device::default().autodiff();
+    let normal = Distribution::Normal(0.0, 1.0);
+    let student = Tensor::<4>::random([2, 3, 8, 8], normal, &device).require_grad();
+    let teacher = Tensor::<4>::random([2, 5, 4, 4], normal, &device);
+    let knowledge = |map: &Tensor<4>| {
+        let mut taps = TapRecorder::new(TapSelection::All);
+        taps.offer("layer2", || Tap::Map(map.clone()));
+        Knowledge {
+            response: Response::Classes(Tensor::zeros([2, 4], &device)),
+            taps: taps.finish().unwrap(),
+        }
+    };
+    let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor)
+        .init(
+            &Tap::Map(student.clone()),
+            &Tap::Map(teacher.clone()),
+            &device,
+        )
+        .unwrap();
+    let pair = Pair::new("layer2", "layer2", HintLossConfig::new().init());
+    let objective = PairObjective::new([pair.with_adapter(adapter.clone())], 100.0);
+
+    let (said, taught) = (knowledge(&student), knowledge(&teacher));
+    let context = Context::new(&said, &taught, &Targets::Unlabelled, &[], Clock::start());
+    let loss = objective.forward(&context).total();
+    let grads = loss.clone().backward();
+
+    let norm = &objective.pairs[0].adapter.norm.as_ref().unwrap();
+    assert!(norm.gamma.grad(&grads).is_some());
+    assert!(student.grad(&grads).is_some());
+    let adapted = adapter.forward(student);
+    let expected = adapted.sub(teacher).square().mean().into_scalar::<f64>() * 100.0;
+    let found = loss.into_scalar::<f64>();
+    assert!((found / expected - 1.0).abs() < 1e-4, "{found} {expected}");
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&HintLossConfig::new());
+    assert_shareable::<HintLoss>();
+}

@@ -1,0 +1,150 @@
+use crate::FeatureNormalization;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::{Tap, TapLoss};
+
+/// How the squared differences of hints are reduced.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum HintReduction {
+    /// Their mean, as in all code today.
+    Mean,
+    /// Half their sum, as a mean over samples: the paper.
+    HalfSum,
+}
+
+/// Configuration to create a [hint loss](HintLoss) using the [init function](HintLossConfig::init).
+#[derive(Config, Debug)]
+pub struct HintLossConfig {
+    /// How the squared differences are reduced. Default: `Mean`.
+    #[config(default = "HintReduction::Mean")]
+    pub reduction: HintReduction,
+    /// What the features are brought to first. Default: `None`.
+    #[config(default = "FeatureNormalization::None")]
+    pub normalize: FeatureNormalization,
+}
+
+impl HintLossConfig {
+    /// Initialize a [hint loss](HintLoss).
+    pub fn init(&self) -> HintLoss {
+        HintLoss {
+            reduction: self.reduction,
+            normalize: self.normalize,
+        }
+    }
+}
+
+/// Hints: the student, adapted, should compute the features of the teacher.
+///
+/// ```text
+/// difference = normalize(adapter(student)) − normalize(teacher)
+/// Mean:    L = mean of difference²
+/// HalfSum: L = ½ sum of difference² / batch_size
+/// ```
+///
+/// The larger map is pooled to the size of the smaller. Where the features differ in number, the
+/// student goes through a [`FeatureAdapter`](burn_distill_architecture::FeatureAdapter) first. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// RepDistiller takes 100 times the loss of the middle stage, beside the [cross-entropy with the
+/// labels](burn_distill_core::Hard), through a regressor with batch normalization and a ReLU. The
+/// authors train a student up to its hint first, and the whole of it on soft targets then.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
+/// use burn_distill_core::{Pair, PairObjective, Tap};
+/// use burn_distill_feature::HintLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tap::Map(Tensor::zeros([2, 16, 8, 8], &device));
+/// let teacher = Tap::Map(Tensor::zeros([2, 64, 8, 8], &device));
+///
+/// let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor).init(&student, &teacher, &device)?;
+/// let pair = Pair::new("layer2", "layer2", HintLossConfig::new().init()).with_adapter(adapter);
+/// let objective = PairObjective::new([pair], 100.0);
+///
+/// assert_eq!(objective.name, "hint");
+/// # Ok::<(), burn_distill_architecture::AdapterError>(())
+/// ```
+///
+/// # Reference
+///
+/// A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015. Agrees with `HintLoss` of
+/// RepDistiller and mdistiller; `HalfSum` is the formula of the paper.
+#[doc(alias = "FitNets")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct HintLoss {
+    /// How the squared differences are reduced.
+    #[module(skip)]
+    pub reduction: HintReduction,
+    /// What the features are brought to first.
+    #[module(skip)]
+    pub normalize: FeatureNormalization,
+}
+
+impl ModuleDisplay for HintLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("reduction", &self.reduction)
+            .add_debug_attribute("normalize", &self.normalize)
+            .optional()
+    }
+}
+
+impl HintLoss {
+    /// The loss of a batch of features, the student's adapted.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, _, _] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+        let difference = self
+            .normalize
+            .forward(student)
+            .sub(self.normalize.forward(teacher));
+        match self.reduction {
+            HintReduction::Mean => difference.square().mean(),
+            HintReduction::HalfSum => {
+                let samples = batch_size as f64;
+                difference.square().sum().div_scalar(2.0 * samples)
+            }
+        }
+    }
+}
+
+impl TapLoss for HintLoss {
+    fn name(&self) -> &'static str {
+        "hint"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
