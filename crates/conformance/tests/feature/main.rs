@@ -11,3 +11,4 @@ mod review;
 mod semantic_calibration;
 mod sim_kd;
 mod hint;
+mod pearson;

@@ -1,0 +1,66 @@
+use burn::tensor::Tensor;
+use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
+use burn_distill_feature::*;
+
+const SHAPE: [usize; 4] = [2, 3, 4, 4];
+
+fn trial(config: PearsonLossConfig, shape: [usize; 4], value: f64, gradient: f64) -> Trial<4> {
+    let loss = config.init();
+    Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
+        loss.forward(student, teacher)
+    })
+    .teacher_shape(shape)
+    .golden(
+        wave(1.0, 0.37, 0.2),
+        wave(1.0, 0.23, 0.5 + QUARTER),
+        value,
+        gradient,
+    )
+    .invariant("size and offset of every channel", |student, teacher| {
+        let sizes = Tensor::from_data([[[[3.0]], [[0.5]], [[7.0]]]], &student.device());
+        let moved = student.mul(sizes.clone()).add(sizes);
+        (moved, teacher.mul_scalar(0.3).sub_scalar(1.0))
+    })
+    .minimum(0.0)
+    .skip(
+        "impossible classes",
+        "features are finite: there is nothing to exclude",
+    )
+}
+
+#[test]
+fn as_in_mmrazor() {
+    trial(PearsonLossConfig::new(), SHAPE, 0.969663571, 0.120918652).run();
+}
+
+#[test]
+fn one_of_two_sizes_is_interpolated() {
+    // By the formula in double precision.
+    let teacher_side = PearsonLossConfig::new().with_resize_student(false);
+    for (config, shape, value, gradient) in [
+        (
+            PearsonLossConfig::new(),
+            [2, 3, 8, 6],
+            0.974035482,
+            0.0888868326,
+        ),
+        (
+            PearsonLossConfig::new(),
+            [2, 3, 3, 2],
+            0.880948417,
+            0.154743058,
+        ),
+        (teacher_side.clone(), [2, 3, 8, 6], 0.950701872, 0.139688622),
+        (teacher_side, [2, 3, 3, 2], 0.922617087, 0.135341078),
+    ] {
+        trial(config, shape, value, gradient)
+            .skip("perfect student", "the shapes differ")
+            .run();
+    }
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&PearsonLossConfig::new());
+    assert_shareable::<PearsonLoss>();
+}

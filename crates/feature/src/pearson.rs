@@ -1,0 +1,135 @@
+use crate::FeatureNormalization;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::{Interpolation, resize_to};
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::{Tap, TapLoss};
+
+/// Configuration to create a [Pearson loss](PearsonLoss) using the
+/// [init function](PearsonLossConfig::init).
+#[derive(Config, Debug)]
+pub struct PearsonLossConfig {
+    /// Whether the student's map is resized to the size of the teacher's, rather than the teacher's
+    /// to that of the student's. Default: `true`.
+    #[config(default = true)]
+    pub resize_student: bool,
+}
+
+impl PearsonLossConfig {
+    /// Initialize a [Pearson loss](PearsonLoss).
+    pub fn init(&self) -> PearsonLoss {
+        PearsonLoss {
+            resize_student: self.resize_student,
+        }
+    }
+}
+
+/// Pearson correlation of features: every channel of the student should rise and fall with that of
+/// the teacher, whatever its scale and offset.
+///
+/// ```text
+/// standardize(F) = (F − mean) / (deviation + 1e-6),   per channel over samples and pixels
+/// L = ½ mean of (standardize(student) − standardize(teacher))²
+/// ```
+///
+/// which is about `1 − r`, with `r` the mean correlation of the channels. Maps of two sizes are
+/// brought to one by bilinear interpolation. A constant channel becomes zero, with a zero gradient,
+/// where the authors' code passes one of a million times the usual size. The teacher is a constant: no
+/// gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// For detectors, on every level of a feature pyramid; mmrazor's default weight is 1.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::PearsonLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[0.0, 1.0], [4.0, 2.0]]]], &device);
+/// let teacher = student.clone().mul_scalar(50.0).sub_scalar(7.0);
+///
+/// let loss = PearsonLossConfig::new().init().forward(student, teacher);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// W. Cao et al., [PKD: General Distillation Framework for Object Detectors via Pearson Correlation
+/// Coefficient](https://arxiv.org/abs/2207.02039), NeurIPS 2022. Agrees with `PKDLoss` of mmrazor.
+/// Patient knowledge distillation, also called PKD, is another loss.
+#[doc(alias = "PKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct PearsonLoss {
+    /// Whether the student's map is resized, rather than the teacher's.
+    pub resize_student: bool,
+}
+
+impl ModuleDisplay for PearsonLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("resize_student", &self.resize_student)
+            .optional()
+    }
+}
+
+impl PearsonLoss {
+    /// The loss of a batch of maps.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, height, width] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let [.., teacher_height, teacher_width] = teacher.dims();
+        let (student, teacher) = (
+            at_least_f32(student),
+            at_least_f32(teacher.without_autodiff()),
+        );
+        let bilinear = Interpolation::Bilinear;
+        let (student, teacher) = match self.resize_student {
+            true => {
+                let size = [teacher_height, teacher_width];
+                (resize_to(student, size, bilinear), teacher)
+            }
+            false => (student, resize_to(teacher, [height, width], bilinear)),
+        };
+        let standardize = |map| FeatureNormalization::BatchPearson.forward(map);
+        standardize(student)
+            .sub(standardize(teacher))
+            .square()
+            .mean()
+            .div_scalar(2.0)
+    }
+}
+
+impl TapLoss for PearsonLoss {
+    fn name(&self) -> &'static str {
+        "pearson"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
