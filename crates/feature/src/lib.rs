@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod activation_boundaries;
 mod attention_feature;
 mod attention_transfer;
 mod catalogue;
@@ -18,6 +19,7 @@ mod semantic_calibration;
 mod several_layers;
 mod sim_kd;
 
+pub use activation_boundaries::*;
 pub use attention_feature::*;
 pub use attention_transfer::*;
 pub use catalogue::*;

@@ -1,6 +1,7 @@
 //! The losses on features.
 
 mod attention_feature;
+mod activation_boundaries;
 mod attention_transfer;
 mod channel_attention;
 mod factor_transfer;

@@ -1,0 +1,193 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::{Tap, TapLoss};
+
+/// How the violations of activation boundaries are reduced.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum BoundaryReduction {
+    /// Their sum, as a mean over samples, times the scale: the authors' code.
+    Sum,
+    /// Their mean.
+    Mean,
+}
+
+/// Configuration to create an [activation boundary loss](ActivationBoundaryLoss) using the
+/// [init function](ActivationBoundaryLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ActivationBoundaryLossConfig {
+    /// How far beyond the boundary the student should be. Above 0. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub margin: f64,
+    /// How the violations are reduced. Default: `Sum`.
+    #[config(default = "BoundaryReduction::Sum")]
+    pub reduction: BoundaryReduction,
+    /// The factor of `Sum`; `Mean` has none. Default: `0.003`, the authors'.
+    #[config(default = 0.003)]
+    pub scale: f64,
+}
+
+impl ActivationBoundaryLossConfig {
+    /// Initialize an [activation boundary loss](ActivationBoundaryLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the margin or the scale is not above 0.
+    pub fn init(&self) -> ActivationBoundaryLoss {
+        let Self { margin, scale, .. } = *self;
+        assert!(
+            margin > 0.0 && margin.is_finite(), // This also rejects NaN
+            "The margin of activation boundaries must be above 0, got {margin}."
+        );
+        assert!(
+            scale > 0.0 && scale.is_finite(),
+            "The scale of activation boundaries must be above 0, got {scale}."
+        );
+        ActivationBoundaryLoss {
+            margin,
+            reduction: self.reduction,
+            scale,
+        }
+    }
+}
+
+/// Activation boundaries: a neuron of the student should be active where that of the teacher is, how
+/// strongly does not matter.
+///
+/// ```text
+/// side      = 1 where teacher > 0, else −1
+/// violation = relu(margin − side · student)²
+/// Sum:  L = scale · sum of violation / batch_size
+/// Mean: L = mean of violation
+/// ```
+///
+/// Both are taken before their activation, the student's through a 1×1 convolution with batch
+/// normalization. A neuron of the student that is beyond the margin on the side of the teacher's costs
+/// nothing. The larger map is pooled to the size of the smaller. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// The authors sum over the stages, each with [half the weight of the next](doubling_weights). They
+/// train the student on this alone first, and on soft targets then; it may also be a term beside
+/// others.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::ActivationBoundaryLossConfig;
+///
+/// let device = Device::default();
+/// let teacher = Tensor::<4>::from_data([[[[-0.01, 5.0]]]], &device);
+/// let student = Tensor::<4>::from_data([[[[-3.0, 1.0]]]], &device);
+///
+/// let loss = ActivationBoundaryLossConfig::new().init().forward(student, teacher);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// B. Heo, M. Lee, S. Yun and J. Y. Choi, [Knowledge Transfer via Distillation of Activation Boundaries
+/// Formed by Hidden Neurons](https://arxiv.org/abs/1811.03233), AAAI 2019. Agrees with
+/// `criterion_alternative_L2` of the authors' AB_distillation and with `ABLoss` of RepDistiller.
+#[doc(alias = "AB")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ActivationBoundaryLoss {
+    /// How far beyond the boundary the student should be.
+    pub margin: f64,
+    /// How the violations are reduced.
+    #[module(skip)]
+    pub reduction: BoundaryReduction,
+    /// The factor of `Sum`.
+    pub scale: f64,
+}
+
+impl ModuleDisplay for ActivationBoundaryLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let content = content
+            .add("margin", &self.margin)
+            .add_debug_attribute("reduction", &self.reduction);
+        match self.reduction {
+            BoundaryReduction::Sum => content.add("scale", &self.scale).optional(),
+            BoundaryReduction::Mean => content.optional(),
+        }
+    }
+}
+
+impl ActivationBoundaryLoss {
+    /// The loss of a batch of maps before their activation, the student's adapted.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, _, _] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+
+        let active = teacher.greater_scalar(0.0);
+        let inactive = active.bool_not();
+        // Where the teacher is inactive the student counts with its sign turned.
+        let towards = student.clone().mask_where(inactive, student.neg());
+        let violation = relu(towards.neg().add_scalar(self.margin)).square();
+        match self.reduction {
+            BoundaryReduction::Sum => violation.sum().mul_scalar(self.scale / batch_size as f64),
+            BoundaryReduction::Mean => violation.mean(),
+        }
+    }
+}
+
+impl TapLoss for ActivationBoundaryLoss {
+    fn name(&self) -> &'static str {
+        "activation-boundaries"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
+
+/// The weights of so many layers of which each counts half as much as the next: `…, ¼, ½, 1`.
+///
+/// ```
+/// assert_eq!(burn_distill_feature::doubling_weights(3), [0.25, 0.5, 1.0]);
+/// ```
+pub fn doubling_weights(layers: usize) -> Vec<f64> {
+    (0..layers)
+        .rev()
+        .map(|after| 0.5_f64.powi(after as i32))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "The margin of activation boundaries must be above 0, got 0.")]
+    fn a_margin_is_positive() {
+        ActivationBoundaryLossConfig::new().with_margin(0.0).init();
+    }
+}
