@@ -12,4 +12,5 @@ mod review;
 mod semantic_calibration;
 mod sim_kd;
 mod hint;
+mod overhaul;
 mod pearson;

@@ -1,0 +1,308 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::BatchNorm;
+use burn::tensor::{Device, Tensor, TensorData, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::{Tap, TapLoss};
+use std::f64::consts::{PI, SQRT_2};
+
+/// Configuration to create an [overhaul loss](OverhaulLoss) using one of the init functions, which
+/// differ in where the margins come from.
+#[derive(Config, Debug)]
+pub struct OverhaulLossConfig {
+    /// The factor of the sum over channels and pixels. Above 0. Default: `0.001`, the authors' for
+    /// CIFAR; for ImageNet they take `0.0001`.
+    #[config(default = 0.001)]
+    pub scale: f64,
+}
+
+impl OverhaulLossConfig {
+    /// A loss whose margins are estimated from every batch of the teacher: of each channel the mean of
+    /// its values below zero. For a teacher without batch normalization.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scale is not above 0.
+    pub fn init(&self) -> OverhaulLoss {
+        assert!(
+            self.scale > 0.0 && self.scale.is_finite(), // This also rejects NaN
+            "The scale of the overhaul must be above 0, got {}.",
+            self.scale
+        );
+        OverhaulLoss {
+            scale: self.scale,
+            margins: None,
+        }
+    }
+
+    /// A loss with these margins, one per channel of the teacher.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scale is not above 0, or if a margin is above 0.
+    pub fn init_with_margins(&self, margins: &[f64], device: &Device) -> OverhaulLoss {
+        for margin in margins {
+            assert!(
+                *margin <= 0.0,
+                "The margins of the overhaul must be at most 0, got {margin}."
+            );
+        }
+        let margins = TensorData::new(margins.to_vec(), [margins.len()]);
+        OverhaulLoss {
+            margins: Some(Tensor::from_data(margins, device)),
+            ..self.init()
+        }
+    }
+
+    /// A loss with the margins of the [batch normalization](burn_distill_core::Network::normalization)
+    /// in front of the teacher's activation: the authors'.
+    ///
+    /// The parameters of the normalization are read from its device.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scale is not above 0.
+    pub fn init_with_normalization(&self, norm: &BatchNorm, device: &Device) -> OverhaulLoss {
+        let read = |values: Tensor<1>| -> Vec<f64> { values.into_data().iter::<f64>().collect() };
+        let (gammas, betas) = (read(norm.gamma.val()), read(norm.beta.val()));
+        let margins: Vec<_> = gammas
+            .into_iter()
+            .zip(betas)
+            .map(|(gamma, beta)| margin(gamma, beta))
+            .collect();
+        self.init_with_margins(&margins, device)
+    }
+}
+
+/// The mean of a normal variable where it is below zero: `E[x | x < 0]` for `x ~ N(beta, gamma²)`.
+///
+/// ```text
+/// margin = β − |γ| φ(β/γ) / Φ(−β/|γ|),   or −3 |γ| where Φ(−β/|γ|) ≤ 0.001
+/// ```
+///
+/// A variable that is rarely below zero has hardly such a mean, hence the second. It is 0 where gamma
+/// is, of which the authors' code makes a division by zero.
+///
+/// ```
+/// use burn_distill_feature::margin;
+///
+/// // The mean of a negative half of a standard normal variable: −√(2/π).
+/// assert!((margin(1.0, 0.0) + 0.797884561).abs() < 1e-9);
+/// ```
+pub fn margin(gamma: f64, beta: f64) -> f64 {
+    const RARE: f64 = 1e-3;
+    let deviation = gamma.abs();
+    if deviation == 0.0 {
+        return 0.0;
+    }
+    let ratio = beta / deviation;
+    // Not 1 − erf, which leaves no digit of what is rare.
+    let below = 0.5 * libm::erfc(ratio / SQRT_2);
+    if below > RARE {
+        let density = (-0.5 * ratio * ratio).exp() / (2.0 * PI).sqrt();
+        beta - deviation * density / below
+    } else {
+        -3.0 * deviation
+    }
+}
+
+/// The overhaul of feature distillation: features before the activation, of the teacher only as far
+/// below zero as they usually are, and only where it matters.
+///
+/// ```text
+/// target = max(teacher, margin of the channel)
+/// counts = 1 where student > target or target > 0, else 0
+/// L = scale · sum of counts · (student − target)² / batch_size
+/// ```
+///
+/// What is below zero is cut off by the activation that follows, so that a student which is further
+/// below is as good. The student goes through a 1×1 convolution with batch normalization. The larger map
+/// is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it. Half
+/// precision is widened to single.
+///
+/// # Weights
+///
+/// The authors sum over the stages, each with [half the weight of the next](crate::doubling_weights),
+/// beside the [cross-entropy with the labels](burn_distill_core::Hard). They leave the teacher in
+/// training mode, in which its statistics drift; here it is frozen.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::BatchNormConfig;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::OverhaulLossConfig;
+///
+/// let device = Device::default();
+/// let norm = BatchNormConfig::new(1).init(&device); // of the teacher: the margin is −0.8
+/// let overhaul = OverhaulLossConfig::new().init_with_normalization(&norm, &device);
+///
+/// let teacher = Tensor::<4>::from_data([[[[-5.0, 2.0]]]], &device);
+/// let student = Tensor::<4>::from_data([[[[-9.0, 2.0]]]], &device);
+/// let loss = overhaul.forward(student, teacher);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// B. Heo et al., [A Comprehensive Overhaul of Feature Distillation](
+/// https://arxiv.org/abs/1904.01866), ICCV 2019. Agrees with `distillation_loss` and
+/// `get_margin_from_BN` of the authors' overhaul-distillation and with `feat_loss` of mdistiller.
+#[doc(alias = "OFD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct OverhaulLoss {
+    /// The factor of the sum.
+    pub scale: f64,
+    /// One margin per channel of the teacher; estimated from every batch where there are none.
+    pub margins: Option<Tensor<1>>,
+}
+
+impl ModuleDisplay for OverhaulLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let margins = match &self.margins {
+            Some(margins) => format!("{} given", margins.dims()[0]),
+            None => "estimated".into(),
+        };
+        content
+            .add("scale", &self.scale)
+            .add("margins", &margins)
+            .optional()
+    }
+}
+
+impl OverhaulLoss {
+    /// The loss of a batch of maps before their activation, the student's adapted.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]`
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes or the channels differ, or if there is another number of margins.
+    pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+        let [batch_size, channels, _, _] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let margins = match &self.margins {
+            Some(margins) => {
+                let margins = margins.clone().without_autodiff();
+                assert_shape!(margins, [channels]);
+                margins
+                    .to_device(&teacher.device())
+                    .cast(teacher.dtype())
+                    .reshape([1, channels, 1, 1])
+            }
+            None => estimated_margins(teacher.clone()),
+        };
+        let (student, teacher) = match_size(at_least_f32(student), teacher);
+
+        let shape = teacher.shape();
+        let target = teacher.max_pair(margins.expand(shape));
+        let counts = student
+            .clone()
+            .without_autodiff()
+            .greater(target.clone())
+            .bool_or(target.clone().greater_scalar(0.0));
+        student
+            .sub(target)
+            .mask_fill(counts.bool_not(), 0.0)
+            .square()
+            .sum()
+            .mul_scalar(self.scale / batch_size as f64)
+    }
+}
+
+impl TapLoss for OverhaulLoss {
+    fn name(&self) -> &'static str {
+        "overhaul"
+    }
+
+    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        self.forward(student.into_map(), teacher.into_map())
+    }
+}
+
+/// Of each channel the mean of its values below zero, 0 if there are none. From
+/// `[batch_size, channels, height, width]` to `[1, channels, 1, 1]`.
+fn estimated_margins(teacher: Tensor<4>) -> Tensor<4> {
+    const AXES: [usize; 3] = [0, 2, 3];
+    let below = teacher.clone().lower_scalar(0.0);
+    let count = below.clone().float().cast(teacher.dtype()).sum_dims(&AXES);
+    teacher
+        .mask_fill(below.bool_not(), 0.0)
+        .sum_dims(&AXES)
+        .div(count.clamp_min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn margins_are_those_of_the_authors() {
+        // `get_margin_from_BN` of overhaul-distillation, in double precision.
+        for (gamma, beta, expected) in [
+            (1.0, 0.0, -0.797884561),
+            (0.5, 0.2, -0.334378086),
+            (1.0, 3.2, -3.0),
+            (-0.8, -1.0, -1.16338037),
+            (0.1, 1.0, -0.3),
+        ] {
+            let found = margin(gamma, beta);
+            assert!((found - expected).abs() < 1e-8, "{gamma} {beta}: {found}");
+        }
+    }
+
+    #[test]
+    fn extreme_normalizations_have_finite_margins_below_zero() {
+        for gamma in [0.0, 1e-30, 1e-3, -2.0, 1e4] {
+            for beta in [0.0, 1e-3, -1e-3, 40.0, -40.0, 1e6, -1e6] {
+                let found = margin(gamma, beta);
+                assert!(found.is_finite() && found <= 0.0, "{gamma} {beta}: {found}");
+            }
+        }
+        assert_eq!(margin(0.0, -1.0), 0.0);
+    }
+
+    #[test]
+    fn estimates_are_the_mean_of_what_is_below_zero() {
+        let device = Device::default();
+        let map = Tensor::<4>::from_data([[[[-1.0, -3.0, 5.0]], [[0.0, 1.0, 2.0]]]], &device);
+
+        let expected = TensorData::from([[[[-2.0]], [[0.0]]]]);
+        estimated_margins(map)
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "The margins of the overhaul must be at most 0, got 0.5.")]
+    fn margins_are_below_zero() {
+        OverhaulLossConfig::new().init_with_margins(&[-1.0, 0.5], &Device::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "margins")]
+    fn there_is_a_margin_per_channel() {
+        let device = Device::default();
+        let map = Tensor::<4>::zeros([1, 2, 1, 1], &device);
+        let overhaul = OverhaulLossConfig::new().init_with_margins(&[-1.0], &device);
+        overhaul.forward(map.clone(), map);
+    }
+}
