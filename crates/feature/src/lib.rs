@@ -19,6 +19,7 @@ mod review;
 mod semantic_calibration;
 mod several_layers;
 mod sim_kd;
+mod variational;
 
 pub use activation_boundaries::*;
 pub use attention_feature::*;
@@ -37,3 +38,4 @@ pub use reconstruction::*;
 pub use review::*;
 pub use semantic_calibration::*;
 pub use sim_kd::*;
+pub use variational::*;

@@ -14,3 +14,4 @@ mod sim_kd;
 mod hint;
 mod overhaul;
 mod pearson;
+mod variational;
