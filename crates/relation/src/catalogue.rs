@@ -79,5 +79,35 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["cat-kd"],
             reference: "Guo et al., Class Attention Transfer Based Knowledge Distillation, CVPR 2023",
         },
+        CatalogueEntry {
+            name: "flow-of-solution",
+            kind: "relation",
+            aliases: &["fsp"],
+            reference: "Yim et al., A Gift from Knowledge Distillation, CVPR 2017",
+        },
+        CatalogueEntry {
+            name: "singular-vectors",
+            kind: "relation",
+            aliases: &["kd-svd"],
+            reference: "Lee et al., Self-supervised Knowledge Distillation Using Singular Value Decomposition, ECCV 2018",
+        },
+        CatalogueEntry {
+            name: "multi-head-graph",
+            kind: "relation",
+            aliases: &["mhgd"],
+            reference: "Lee and Song, Graph-based Knowledge Distillation by Multi-head Attention Network, BMVC 2019",
+        },
+        CatalogueEntry {
+            name: "information-flow",
+            kind: "relation",
+            aliases: &["ifm"],
+            reference: "Passalis et al., Heterogeneous Knowledge Distillation Using Information Flow Modeling, CVPR 2020",
+        },
+        CatalogueEntry {
+            name: "instance-graph",
+            kind: "relation",
+            aliases: &["irg"],
+            reference: "Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR 2019",
+        },
     ]
 }

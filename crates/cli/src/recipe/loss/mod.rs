@@ -1,3 +1,4 @@
+mod between_layers;
 mod catch;
 mod description;
 mod factor_transfer;

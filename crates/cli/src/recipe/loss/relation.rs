@@ -70,6 +70,11 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
                 |c| c.init(),
             )
         }
+        "flow-of-solution" => loss.flow_of_solution(),
+        "singular-vectors" => loss.singular_vectors(),
+        "multi-head-graph" => loss.multi_head_graph(),
+        "information-flow" => loss.information_flow(),
+        "instance-graph" => loss.instance_graph(),
         _ => not_built(kind),
     }
 }

@@ -1,0 +1,143 @@
+//! Multi-head graph distillation in its two stages, and in one training.
+
+use burn::module::Module;
+use burn::optim::SgdConfig;
+use burn::tensor::{Device, Tensor};
+use burn::train::TrainStep;
+use burn_distill::architecture::{ConvNet, ConvNetConfig};
+use burn_distill::core::{
+    Batch, Clock, Frozen, LayersObjective, Network, Objective, Targets, initialize, tensors,
+};
+use burn_distill::relation::{
+    AttentionHeads, AttentionHeadsObjective, ChannelProjections, MultiHeadGraphConfig,
+    MultiHeadGraphObjective, Projected,
+};
+use burn_distill::strategy::OfflineDistiller;
+
+const LAYERS: [&str; 2] = ["layer1", "layer2"];
+
+fn device() -> Device {
+    Device::default().autodiff()
+}
+
+fn network(width: usize) -> ConvNet {
+    device().seed(width as u64);
+    initialize(ConvNetConfig::new(vec![width, width + 2], [1, 6, 6], 3).init(&device()))
+}
+
+fn config() -> MultiHeadGraphConfig {
+    MultiHeadGraphConfig::new().with_heads_epochs(2)
+}
+
+fn batch(epoch: usize) -> Batch<Tensor<4>> {
+    let images = Tensor::arange(0..8 * 36, &device()).float();
+    let images = images.mul_scalar(0.7).sin().reshape([8, 1, 6, 6]);
+    Batch {
+        views: vec![images],
+        targets: Targets::Unlabelled,
+        ids: (0..8).collect(),
+        clock: Clock {
+            epoch,
+            batch: 0,
+            batches: 1,
+        },
+    }
+}
+
+type Trained<S, O> = OfflineDistiller<S, Frozen<ConvNet>, O>;
+
+/// Train for some steps; returns the losses too.
+fn train<S, O>(
+    mut distiller: Trained<S, O>,
+    epoch: usize,
+    steps: usize,
+) -> (Trained<S, O>, Vec<f32>)
+where
+    S: Network<Input = Tensor<4>>,
+    O: Objective,
+{
+    let mut optimizer = SgdConfig::new().init();
+    let losses = (0..steps)
+        .map(|_| {
+            let output = TrainStep::step(&distiller, batch(epoch));
+            distiller = optimizer.step(0.05, distiller.clone(), output.grads);
+            output.item.loss.into_scalar()
+        })
+        .collect();
+    (distiller, losses)
+}
+
+fn mean(losses: &[f32]) -> f32 {
+    losses.iter().sum::<f32>() / losses.len() as f32
+}
+
+#[test]
+fn heads_learn_from_the_teacher_and_then_teach_the_student() {
+    let (student, teacher) = (network(3), network(4));
+    let [student_before, teacher_before] = [&student, &teacher].map(tensors);
+    let heads = config().init_heads(&[4, 6], &device());
+    let heads_before = tensors(&heads);
+
+    let objective = AttentionHeadsObjective::new(config(), heads, LAYERS);
+    let first = OfflineDistiller::new(
+        Frozen::new(student.clone()),
+        Frozen::new(teacher.clone()),
+        objective,
+    );
+    let (first, losses) = train(first, 1, 30);
+
+    assert!(mean(&losses[25..]) < mean(&losses[..5]), "{losses:?}");
+    assert_eq!(tensors(first.student.inner()), student_before);
+    assert_eq!(tensors(first.teacher.inner()), teacher_before);
+    let heads = first.objective.heads;
+    let changed = tensors(&heads);
+    assert!(
+        changed.iter().zip(&heads_before).all(|(a, b)| a != b),
+        "statistics too"
+    );
+
+    let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
+    let loss = Projected::new(config().init(heads.clone()), projections);
+    let objective = LayersObjective::new(initialize(loss), LAYERS, LAYERS, 1.0);
+    let second = OfflineDistiller::new(student, Frozen::new(teacher), objective);
+    let (second, losses) = train(second, 1, 20);
+
+    assert!(mean(&losses[15..]) < 0.5 * mean(&losses[..5]), "{losses:?}");
+    assert_ne!(tensors(&second.student), student_before);
+    let frozen: &AttentionHeads = second.objective.loss.loss.heads.inner();
+    assert_eq!(tensors(frozen), changed);
+}
+
+#[test]
+fn one_training_does_the_same_by_the_epoch() {
+    let (student, teacher) = (network(3), network(4));
+    let heads = config().init_heads(&[4, 6], &device());
+    let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
+    let heads = AttentionHeadsObjective::new(config(), heads, LAYERS);
+    let objective = initialize(MultiHeadGraphObjective::new(
+        heads,
+        projections,
+        LAYERS,
+        1.0,
+    ));
+    let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
+    let state = |distiller: &Trained<ConvNet, MultiHeadGraphObjective>| {
+        let convolution = tensors(&distiller.student.layer[0].conv);
+        (convolution, tensors(&distiller.objective.heads.heads))
+    };
+    let (student, heads) = state(&distiller);
+
+    let (distiller, losses) = train(distiller, 2, 30);
+    let (same_student, trained_heads) = state(&distiller);
+    assert!(mean(&losses[25..]) < mean(&losses[..5]), "{losses:?}");
+    assert_eq!(same_student, student);
+    assert_ne!(trained_heads, heads);
+
+    let (distiller, losses) = train(distiller, 3, 20);
+    let (trained_student, same_heads) = state(&distiller);
+    assert!(mean(&losses[15..]) < mean(&losses[..5]), "{losses:?}");
+    assert_ne!(trained_student, student);
+    assert_eq!(same_heads, trained_heads);
+    // A training keeps the heads, so a resumed one has them.
+    assert!(distiller.clone().into_record().len() > tensors(&distiller.student).len());
+}

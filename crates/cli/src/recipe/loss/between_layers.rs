@@ -1,0 +1,112 @@
+use super::Loss;
+use super::catch::catch;
+use super::description::Description;
+use super::layers::Layers;
+use anyhow::Result;
+use burn_distill::core::{LayersLoss, LayersObjective, Tap, Taps};
+use burn_distill::relation::{
+    AttentionHeadsObjective, ChannelProjections, FlowOfSolutionLossConfig, InformationFlowLoss,
+    InformationFlowLossConfig, InformationFlowObjective, InstanceGraphLoss,
+    InstanceGraphLossConfig, InstanceGraphObjective, MultiHeadGraphConfig, MultiHeadGraphLoss,
+    MultiHeadGraphObjective, Projected, SingularVectorLossConfig,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The losses on relations between the layers of a network.
+impl Description<'_> {
+    /// The products of the channels of consecutive layers.
+    pub fn flow_of_solution(self) -> Result<Loss> {
+        self.projected(FlowOfSolutionLossConfig::new(), |c| c.init())
+    }
+
+    /// The singular vectors of consecutive layers.
+    pub fn singular_vectors(self) -> Result<Loss> {
+        self.projected(SingularVectorLossConfig::new(), |c| c.init())
+    }
+
+    /// The attention heads, which are trained in the first epochs, and the student after them.
+    pub fn multi_head_graph(mut self) -> Result<Loss> {
+        let (student, teacher) = self.paired_layers(Layers::Stages)?;
+        let config = self.configure(MultiHeadGraphConfig::new())?;
+        let projections = self.projections(&student, &teacher);
+        let channels = channels(&self.scene.teacher_taps, &teacher);
+        let device = self.scene.device.clone();
+        let heads = catch(|| {
+            let heads = config.init_heads(&channels, &device);
+            AttentionHeadsObjective::new(config, heads, teacher)
+        })?;
+        self.named(MultiHeadGraphLoss::TERM, 1.0, |name, weight| {
+            MultiHeadGraphObjective::new(heads, projections, student, weight).with_name(name)
+        })
+    }
+
+    /// The neighbours of each sample, by layer and epoch.
+    pub fn information_flow(mut self) -> Result<Loss> {
+        let (student, teacher) = self.paired_layers(Layers::StagesAndPool)?;
+        let loss = self.init(InformationFlowLossConfig::new(), |c| c.init())?;
+        self.named(InformationFlowLoss::TERM, 1.0, |name, weight| {
+            InformationFlowObjective::new(loss, student, teacher, weight).with_name(name)
+        })
+    }
+
+    /// The samples, their distances and how they move.
+    pub fn instance_graph(mut self) -> Result<Loss> {
+        let (student, teacher) = self.layers(Layers::StagesAndPool)?;
+        let loss = self.init(InstanceGraphLossConfig::new(), |c| c.init())?;
+        self.try_out(&loss, &student, &teacher)?;
+        self.named(InstanceGraphLoss::TERM, 1.0, |name, weight| {
+            InstanceGraphObjective::new(loss, student, teacher, weight).with_name(name)
+        })
+    }
+
+    /// A loss that needs as many channels in each layer of the student as in the teacher's.
+    fn projected<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    where
+        C: Serialize + DeserializeOwned,
+        L: LayersLoss,
+    {
+        let (student, teacher) = self.paired_layers(Layers::Stages)?;
+        let projections = self.projections(&student, &teacher);
+        let loss = Projected::new(self.init(default, init)?, projections);
+        self.try_out(&loss, &student, &teacher)?;
+        self.named(loss.name(), 1.0, |name, weight| {
+            LayersObjective::new(loss, student, teacher, weight).with_name(name)
+        })
+    }
+
+    /// As many taps of the student as of the teacher.
+    fn paired_layers(&mut self, default: Layers) -> Result<(Vec<String>, Vec<String>)> {
+        Ok(self.pairs(default)?.into_iter().unzip())
+    }
+
+    fn projections(&self, student: &[String], teacher: &[String]) -> ChannelProjections {
+        ChannelProjections::new(
+            &channels(&self.scene.student_taps, student),
+            &channels(&self.scene.teacher_taps, teacher),
+            &self.scene.device,
+        )
+    }
+
+    /// Whether the loss takes taps of these shapes: what it says if not is the error.
+    fn try_out(
+        &self,
+        loss: &impl LayersLoss,
+        student: &[String],
+        teacher: &[String],
+    ) -> Result<()> {
+        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
+            names.iter().map(|name| taps.take(name)).collect()
+        };
+        catch(|| {
+            let student = take(&self.scene.student_taps, student);
+            loss.forward_layers(student, take(&self.scene.teacher_taps, teacher));
+        })
+    }
+}
+
+/// The channels of each tap as a map.
+fn channels(taps: &Taps, names: &[String]) -> Vec<usize> {
+    let maps = names.iter().map(|name| taps.take(name).into_map());
+    maps.map(|map| map.dims()[1]).collect()
+}

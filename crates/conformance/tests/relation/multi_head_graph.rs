@@ -1,0 +1,136 @@
+use crate::between_layers::{assert_golden, filled, sine_map, two_layers};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
+use burn_distill_relation::*;
+
+/// The heads of the script: the first two linear layers are waves, normalization does nothing yet.
+fn heads() -> AttentionHeads {
+    let device = Device::default();
+    let mut heads = MultiHeadGraphConfig::new()
+        .with_heads(2)
+        .init_heads(&[4, 3], &device);
+    let attention = &mut heads.layers[0];
+    attention.sender.weight = Param::from_tensor(filled([3, 6], &wave(1.0, 0.5, 0.1)));
+    attention.receiver.weight = Param::from_tensor(filled([4, 6], &wave(1.0, 0.4, QUARTER)));
+    heads
+}
+
+fn direction(frequency: f64, channels: usize) -> Tensor<2> {
+    filled([4, channels], &wave(1.0, frequency, 0.2))
+}
+
+// From crates/relation/scripts/between_layers.py: the authors' code is of TensorFlow 1.
+#[test]
+fn graphs_are_compared_row_by_row() {
+    let config = MultiHeadGraphConfig::new().with_heads(2);
+    // Two heads of four samples.
+    for (divergence, average, value, norms) in [
+        (
+            GraphDivergence::Reverse,
+            false,
+            0.011151268,
+            [0.165342167, 0.030946981],
+        ),
+        (
+            GraphDivergence::Forward,
+            false,
+            0.011211392,
+            [0.166370341, 0.031158137],
+        ),
+        (
+            GraphDivergence::Reverse,
+            true,
+            0.011151268 / 8.0,
+            [0.165342167 / 8.0, 0.030946981 / 8.0],
+        ),
+    ] {
+        let config = config
+            .clone()
+            .with_divergence(divergence)
+            .with_average(average);
+        let loss = config.init(heads());
+        let teacher = [direction(0.6, 4), direction(1.1, 3)];
+        assert_golden(
+            vec![direction(0.9, 4), direction(0.7, 3)],
+            |student| loss.forward_directions(&student, &teacher),
+            value,
+            &norms,
+        );
+    }
+}
+
+#[test]
+fn one_suite() {
+    let config = MultiHeadGraphConfig::new();
+    // Of this many channels are the layers that the suite makes.
+    let heads = config.init_heads(&[4, 2], &Device::default());
+    let heads = heads.map(&mut Waves(0));
+    let loss = config.init(heads);
+    Trial::new("multi-head graph", [3, 4, 3, 2], move |student, teacher| {
+        loss.forward(two_layers(student), two_layers(teacher))
+    })
+    .minimum(0.0)
+    .invariant("the size of the features", |student, teacher| {
+        // The second layer of the suite bends large features: only the sign.
+        (student.neg(), teacher.neg())
+    })
+    .invariant("where the pixels are", |student, teacher| {
+        (student.flip([2]), teacher.flip([3]))
+    })
+    .skip("golden values", "above")
+    .skip(
+        "impossible classes",
+        "features are finite: there is nothing to exclude",
+    )
+    .run();
+}
+
+/// Parameters that no generator draws.
+struct Waves(usize);
+
+impl ModuleMapper for Waves {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1;
+        let phase = self.0 as f64;
+        param.map(|tensor| {
+            // The scales and variances stay as they are.
+            if D == 1 {
+                return tensor;
+            }
+            filled(tensor.dims(), &wave(0.8, 1.3, phase))
+        })
+    }
+}
+
+#[test]
+fn frozen_heads_do_not_learn_from_the_student() {
+    let device = Device::default().autodiff();
+    let heads = MultiHeadGraphConfig::new().init_heads(&[3, 4], &device);
+    let loss = MultiHeadGraphConfig::new().init(heads.clone());
+    let maps = [sine_map(0.7, 3, 4), sine_map(1.3, 4, 2)];
+    let student: Vec<_> = maps
+        .clone()
+        .map(|map| map.autodiff().require_grad())
+        .to_vec();
+    let teacher = vec![sine_map(0.9, 3, 4), sine_map(1.7, 4, 2)];
+
+    let grads = loss.forward(student.clone(), teacher).backward();
+
+    assert!(student[0].grad(&grads).is_some());
+    assert!(heads.layers[0].sender.weight.val().grad(&grads).is_none());
+    assert_eq!(Module::num_params(&loss), 0);
+}
+
+#[test]
+#[should_panic(expected = "must be at least 1, got 16 and 0")]
+fn the_gradient_has_a_term() {
+    let config = MultiHeadGraphConfig::new().with_series(0);
+    config.init(config.init_heads(&[3, 4], &Device::default()));
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&MultiHeadGraphConfig::new());
+    assert_shareable::<MultiHeadGraphLoss>();
+}

@@ -1,0 +1,109 @@
+use crate::between_layers::{assert_golden, sine_map, two_layers};
+use burn::tensor::Tensor;
+use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
+use burn_distill_relation::*;
+
+fn maps(frequencies: [f64; 2], channels: usize, size: usize) -> Vec<Tensor<4>> {
+    vec![
+        sine_map(frequencies[0], channels, size),
+        sine_map(frequencies[1], 6, 3),
+    ]
+}
+
+// The first is that of RepDistiller; all are from crates/relation/scripts/between_layers.py, whose
+// decomposition is that of LAPACK.
+#[test]
+fn as_in_the_authors_code() {
+    for (rank, channels, size, value, norms) in [
+        (1, 5, 4, 0.000769677, [0.000470701, 0.000898345]),
+        (2, 5, 4, 0.014019955, [0.003174795, 0.011070435]),
+        // Fewer pixels than channels.
+        (1, 9, 2, 0.005107352, [0.003663793, 0.004241780]),
+    ] {
+        let loss = SingularVectorLossConfig::new().with_rank(rank).init();
+        let student = maps([0.7, 1.3], channels, size);
+        let teacher = maps([0.9, 1.7], channels, size);
+        let forward = |student| loss.forward(student, teacher);
+        assert_golden(student, forward, value, &norms);
+    }
+}
+
+#[test]
+fn one_suite() {
+    for rank in [1, 2] {
+        let loss = SingularVectorLossConfig::new().with_rank(rank).init();
+        Trial::new(format!("{loss}"), [3, 4, 3, 2], move |student, teacher| {
+            loss.forward(two_layers(student), two_layers(teacher))
+        })
+        .minimum(0.0)
+        .invariant("where the pixels are", |student, teacher| {
+            (student.flip([2]), teacher.flip([3]))
+        })
+        .skip("golden values", "they are of maps of two sizes, above")
+        .skip(
+            "impossible classes",
+            "features are finite: there is nothing to exclude",
+        )
+        .run();
+    }
+}
+
+fn value(student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> f64 {
+    let loss = SingularVectorLossConfig::new().init();
+    loss.forward(student, teacher).into_scalar()
+}
+
+#[test]
+fn size_sign_and_order_of_the_channels_do_not_matter() {
+    let (student, teacher) = (maps([0.7, 1.3], 5, 4), maps([0.9, 1.7], 5, 4));
+    let expected = value(student.clone(), teacher.clone());
+    let each = |maps: &[Tensor<4>], change: fn(Tensor<4>) -> Tensor<4>| -> Vec<_> {
+        maps.iter().cloned().map(change).collect()
+    };
+    for (name, actual) in [
+        (
+            "size",
+            value(
+                each(&student, |map| map.mul_scalar(300.0)),
+                each(&teacher, |map| map.mul_scalar(0.02)),
+            ),
+        ),
+        (
+            "sign",
+            value(each(&student, Tensor::neg), each(&teacher, Tensor::neg)),
+        ),
+        (
+            "order",
+            value(
+                each(&student, |map| map.flip([1])),
+                each(&teacher, |map| map.flip([1])),
+            ),
+        ),
+    ] {
+        let error = (actual - expected).abs() / expected;
+        assert!(error < 1e-3, "{name}: {actual} is not {expected}");
+    }
+}
+
+/// The signs that a decomposition leaves differ between a map and its transpose; the target must not.
+#[test]
+fn each_layer_has_the_sign_of_its_sum() {
+    let positive = maps([0.7, 1.3], 5, 4);
+    let mut mixed = positive.clone();
+    mixed[1] = mixed[1].clone().neg();
+
+    assert!(value(positive.clone(), mixed.clone()) < 1e-9);
+    assert!(value(mixed, positive) < 1e-9);
+}
+
+#[test]
+#[should_panic(expected = "must be at least 1, got 0, 16 and 8")]
+fn there_is_a_vector() {
+    SingularVectorLossConfig::new().with_rank(0).init();
+}
+
+#[test]
+fn configuration() {
+    assert_round_trip(&SingularVectorLossConfig::new());
+    assert_shareable::<SingularVectorLoss>();
+}

@@ -1,0 +1,257 @@
+use super::eigen::{Eigenpairs, leading_eigenpairs};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::{at_least_f32, l2_norm, l2_normalize};
+
+/// Differences of eigenvalues, of matrices with trace 1, whose square is below this are no
+/// difference: the gradient between the two vectors fades.
+const EQUAL: f64 = 1e-10;
+
+/// The leading singular vectors of maps, seen as matrices of pixels times channels.
+pub(super) struct Singular {
+    /// The maps at unit norm, with their graph. Shape: `[batch_size, pixels, channels]`.
+    pixels: Tensor<3>,
+    /// Their Gram matrices on the smaller side, with their graph.
+    gram: Tensor<3>,
+    /// The leading eigenpairs of those.
+    pairs: Eigenpairs,
+    /// Whether the smaller side is that of the channels.
+    by_channels: bool,
+}
+
+impl Singular {
+    /// Decompose maps. Their size does not matter: they are brought to unit norm first.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    pub fn new(map: Tensor<4>, count: usize, iterations: usize) -> Self {
+        let map: Tensor<3> = at_least_f32(map).flatten(2, 3);
+        let [batch_size, channels, pixels] = map.dims();
+        // A constant: the vectors do not depend on it, so neither does their gradient.
+        let norm = l2_norm(map.clone().without_autodiff().flatten::<2>(1, 2), 1);
+        let norm = norm.clone().mask_fill(norm.equal_scalar(0.0), 1.0);
+        let map = map.div(norm.reshape([batch_size, 1, 1]));
+
+        let by_channels = channels <= pixels;
+        let transposed = map.clone().swap_dims(1, 2);
+        let gram = match by_channels {
+            true => map.matmul(transposed.clone()),
+            false => transposed.clone().matmul(map),
+        };
+        Self {
+            pairs: leading_eigenpairs(gram.clone().without_autodiff(), count, iterations),
+            pixels: transposed,
+            gram,
+            by_channels,
+        }
+    }
+
+    /// The right singular vectors, one per column, as constants: directions among the channels. Zero
+    /// where a map has nothing. Shape: `[batch_size, channels, count]`.
+    pub fn right_vectors(&self) -> Tensor<3> {
+        let vectors = self.pairs.vectors.clone();
+        match self.by_channels {
+            true => vectors,
+            false => to_channels(self.pixels.clone().without_autodiff(), vectors),
+        }
+    }
+
+    /// The singular values, in units of the norm of the map. Shape: `[batch_size, 1, count]`.
+    pub fn values(&self) -> Tensor<3> {
+        self.pairs.values.clone().clamp_min(0.0).sqrt()
+    }
+
+    /// Some of the right singular vectors, with their gradient.
+    ///
+    /// The vectors are those of the iteration, which has no gradient. That of an eigenvector is
+    /// `dv = (λ − G)⁺ dG v`, where the pseudo-inverse is known on the leading vectors and is a power
+    /// series of `series` terms on the rest:
+    ///
+    /// ```text
+    /// dv = Σⱼ vⱼ (vⱼᵀ dG v) / (λ − λⱼ)  +  1/λ Σₘ (G/λ)ᵐ (1 − V Vᵀ) dG v,    m < series
+    /// ```
+    ///
+    /// Where two values are equal the quotient is `Δ / (Δ² + ε)`, which is zero.
+    ///
+    /// # Shapes
+    ///
+    /// - selection: `[batch_size, count, selected]`, in each column the sign of one vector
+    /// - output: `[batch_size, channels, selected]`
+    pub fn select(self, selection: Tensor<3>, series: usize) -> Tensor<3> {
+        let Eigenpairs { vectors, values } = self.pairs;
+        let chosen = vectors.clone().matmul(selection.clone());
+        let value = values.clone().matmul(selection.abs());
+        // Nothing is chosen from a map that has nothing.
+        let value = value.clone().mask_fill(value.equal_scalar(0.0), 1.0);
+
+        // Zero, with the gradient of `G v`.
+        let image = self.gram.clone().matmul(chosen.clone());
+        let change = image.clone().sub(image.without_autodiff());
+
+        let inside = vectors.clone().swap_dims(1, 2).matmul(change.clone());
+        let gap = value.clone().sub(values.swap_dims(1, 2));
+        let quotient = gap.clone().div(gap.square().add_scalar(EQUAL));
+        let outside = |tensor: Tensor<3>| {
+            let inside = vectors.clone().swap_dims(1, 2).matmul(tensor.clone());
+            tensor.sub(vectors.clone().matmul(inside))
+        };
+        let gram = self.gram.without_autodiff();
+        let mut term = outside(change).div(value.clone());
+        let mut sum = term.clone();
+        for _ in 1..series {
+            term = outside(gram.clone().matmul(term)).div(value.clone());
+            sum = sum.add(term.clone());
+        }
+        let selected = chosen
+            .add(vectors.clone().matmul(inside.mul(quotient)))
+            .add(sum);
+        match self.by_channels {
+            true => selected,
+            false => to_channels(self.pixels, selected),
+        }
+    }
+}
+
+/// From directions among the pixels to those among the channels.
+fn to_channels(pixels: Tensor<3>, vectors: Tensor<3>) -> Tensor<3> {
+    l2_normalize(pixels.swap_dims(1, 2).matmul(vectors), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::linalg::svd;
+    use burn::tensor::{DType, Device, TensorData, Tolerance};
+
+    const BATCH: usize = 3;
+
+    fn map([channels, height, width]: [usize; 3], dtype: DType) -> Tensor<4> {
+        let shape = [BATCH, channels, height, width];
+        let values: Vec<f64> = (0..shape.iter().product())
+            .map(|n| ((0.7 * n as f64 + 0.3).sin() + 0.4).max(0.0))
+            .collect();
+        Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), dtype))
+    }
+
+    /// Each column multiplied by its sign in the other.
+    fn signs(vectors: &Tensor<3>, others: &Tensor<3>) -> Tensor<3> {
+        vectors.clone().mul(others.clone()).sum_dim(1).sign()
+    }
+
+    #[test]
+    fn vectors_and_values_are_those_of_another_decomposition() {
+        // More pixels than channels, fewer, a single pixel, and more than the block in both.
+        for shape in [[4, 3, 5], [9, 2, 3], [5, 1, 1], [12, 4, 4]] {
+            let map = map(shape, DType::F64);
+            let matrix = map.clone().flatten::<3>(2, 3).swap_dims(1, 2);
+            let (_, values, right) = svd::<3, 2>(matrix, 50);
+
+            let found = Singular::new(map.clone(), 4, 16);
+
+            let count = found.values().dims()[2];
+            let right = right.swap_dims(1, 2).narrow(2, 0, count);
+            let vectors = found.right_vectors();
+            let vectors = vectors.clone().mul(signs(&vectors, &right));
+            let tolerance = Tolerance::absolute(1e-7);
+            vectors
+                .into_data()
+                .assert_approx_eq::<f64>(&right.into_data(), tolerance);
+            let norm = l2_norm(map.flatten::<2>(1, 3), 1).unsqueeze_dim::<3>(2);
+            found
+                .values()
+                .mul(norm)
+                .into_data()
+                .assert_approx_eq::<f64>(
+                    &values.narrow(1, 0, count).unsqueeze_dim::<3>(1).into_data(),
+                    tolerance,
+                );
+        }
+    }
+
+    #[test]
+    fn single_precision_suffices() {
+        let double = Singular::new(map([16, 5, 5], DType::F64), 4, 16).right_vectors();
+        let single = Singular::new(map([16, 5, 5], DType::F32), 4, 16).right_vectors();
+
+        let double = double.cast(DType::F32);
+        let signs = signs(&single, &double);
+        single
+            .mul(signs)
+            .into_data()
+            .assert_approx_eq::<f32>(&double.into_data(), Tolerance::absolute(1e-4));
+    }
+
+    /// One number of each selected vector.
+    fn probe(map: Tensor<4>, series: usize) -> Tensor<1> {
+        let found = Singular::new(map, 4, 40);
+        let count = found.values().dims()[2];
+        let [like, vectors] = [found.values(), found.right_vectors()];
+        let signs = vectors.sum_dim(1).sign().swap_dims(1, 2);
+        let first_two = super::super::constant::matrix([count, 2], |i, j| f64::from(i == j), &like);
+        let selected = found.select(first_two.mul(signs), series);
+        let weights = Tensor::arange(
+            1..selected.shape().num_elements() as i64 + 1,
+            &like.device(),
+        )
+        .float()
+        .cast(like.dtype())
+        .reshape(selected.shape())
+        .sin();
+        selected.mul(weights).sum()
+    }
+
+    #[test]
+    fn gradients_are_those_of_central_differences() {
+        for shape in [[4, 3, 3], [9, 2, 3], [7, 3, 3]] {
+            let plain = map(shape, DType::F64);
+            let tracked = plain.clone().autodiff().require_grad();
+            let grads = probe(tracked.clone(), 60).backward();
+            let gradient: Vec<f64> = tracked.grad(&grads).unwrap().into_data().iter().collect();
+
+            let values: Vec<f64> = plain.clone().into_data().iter().collect();
+            let step = 1e-5;
+            for index in 0..values.len() {
+                let value = |step: f64| {
+                    let mut moved = values.clone();
+                    moved[index] += step;
+                    let data = TensorData::new(moved, plain.dims());
+                    let map = Tensor::from_data(data, (&plain.device(), DType::F64));
+                    probe(map, 1).into_scalar::<f64>()
+                };
+                let difference = (value(step) - value(-step)) / (2.0 * step);
+                let error = (difference - gradient[index]).abs();
+                assert!(
+                    error < 1e-6,
+                    "{shape:?} {index}: {difference} {}",
+                    gradient[index]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn equal_singular_values_and_empty_maps_have_finite_gradients() {
+        let device = Device::default();
+        let identity = Tensor::<2>::eye(6, &device).reshape([1, 6, 2, 3]);
+        for (name, map) in [
+            ("equal", identity.clone()),
+            ("empty", identity.zeros_like()),
+            ("of rank one", identity.ones_like()),
+        ] {
+            let tracked = map.autodiff().require_grad();
+
+            let value = probe(tracked.clone(), 8);
+            let grads = value.clone().backward();
+
+            assert!(value.into_scalar::<f32>().is_finite(), "{name}");
+            let gradient = tracked.grad(&grads).unwrap();
+            assert!(
+                gradient.clone().is_finite().all().into_scalar::<bool>(),
+                "{name}"
+            );
+            if name == "empty" {
+                assert_eq!(gradient.abs().max().into_scalar::<f32>(), 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+use crate::projection::maps;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::pool::MaxPool2dConfig;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::pool_to;
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
+use burn_distill_core::{LayersLoss, Tap};
+
+/// How two flows are compared, per pair of layers.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum FlowDistance {
+    /// The mean of the squared differences, as in RepDistiller and the Knowledge-Distillation-Zoo.
+    MeanSquare,
+    /// Half the squared Frobenius norm, averaged over samples, as in KD_methods_with_TF (there times
+    /// 1e-3).
+    HalfSquare,
+    /// The same divided by the number of entries, as in SSKD_SVD.
+    HalfSquarePerEntry,
+    /// The L2 norm of each column, summed over columns and averaged over samples, as in torchdistill.
+    ColumnNorm,
+}
+
+/// How the larger map of a pair is brought to the size of the smaller.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum FlowPooling {
+    /// Adaptive average pooling, as in RepDistiller.
+    Average,
+    /// Max pooling, as in KD_methods_with_TF and torchdistill. The smaller size divides the larger.
+    Max,
+}
+
+/// Configuration to create a [flow of solution loss](FlowOfSolutionLoss) using the
+/// [init function](FlowOfSolutionLossConfig::init).
+#[derive(Config, Debug)]
+pub struct FlowOfSolutionLossConfig {
+    /// How two flows are compared. Default: `MeanSquare`.
+    #[config(default = "FlowDistance::MeanSquare")]
+    pub distance: FlowDistance,
+    /// How sizes are matched within a pair of layers. Default: `Average`.
+    #[config(default = "FlowPooling::Average")]
+    pub pooling: FlowPooling,
+    /// Average over the pairs of layers, as in the Knowledge-Distillation-Zoo, instead of summing.
+    /// Default: false.
+    #[config(default = false)]
+    pub average_pairs: bool,
+}
+
+impl FlowOfSolutionLossConfig {
+    /// Initialize a [flow of solution loss](FlowOfSolutionLoss).
+    pub fn init(&self) -> FlowOfSolutionLoss {
+        FlowOfSolutionLoss {
+            distance: self.distance,
+            pooling: self.pooling,
+            average_pairs: self.average_pairs,
+        }
+    }
+}
+
+/// Flow of solution procedure: the student goes from layer to layer in the direction in which the
+/// teacher does.
+///
+/// ```text
+/// flow(F, F') = F F'ᵀ / pixels,     maps flattened to [channels, pixels], the larger one pooled
+/// MeanSquare:  L = Σ over consecutive layers of mean (flow(student) − flow(teacher))²
+/// ```
+///
+/// Each factor is divided by `√pixels` before the product, so that nothing overflows on the way. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// Both networks need as many channels in each layer; [`Projected`](crate::Projected) gives them to
+/// a student that has others.
+///
+/// # Training
+///
+/// The authors train in two stages: first on this loss alone, without the classifier, then on the
+/// labels alone, with a fresh optimizer. Beside the cross-entropy with the labels it is used too.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::FlowOfSolutionLossConfig;
+///
+/// let device = Device::default();
+/// let student = [[2, 3, 8, 8], [2, 5, 4, 4]].map(|shape| Tensor::<4>::ones(shape, &device));
+/// let teacher = [[2, 3, 8, 8], [2, 5, 2, 2]].map(|shape| Tensor::<4>::ones(shape, &device));
+///
+/// let loss = FlowOfSolutionLossConfig::new().init();
+/// let loss = loss.forward(student.to_vec(), teacher.to_vec());
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// J. Yim, D. Joo, J. Bae and J. Kim, [A Gift from Knowledge Distillation](
+/// https://openaccess.thecvf.com/content_cvpr_2017/html/Yim_A_Gift_From_CVPR_2017_paper.html), CVPR
+/// 2017. Agrees with `FSP` of RepDistiller; the options with the codes that they name.
+#[doc(alias = "FSP")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct FlowOfSolutionLoss {
+    /// How two flows are compared.
+    #[module(skip)]
+    pub distance: FlowDistance,
+    /// How sizes are matched within a pair of layers.
+    #[module(skip)]
+    pub pooling: FlowPooling,
+    /// Whether to average over the pairs of layers instead of summing.
+    pub average_pairs: bool,
+}
+
+impl ModuleDisplay for FlowOfSolutionLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("distance", &self.distance)
+            .add_debug_attribute("pooling", &self.pooling)
+            .add("average_pairs", &self.average_pairs)
+            .optional()
+    }
+}
+
+impl FlowOfSolutionLoss {
+    /// The loss of the maps of several layers, in the order of the forward pass.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two layers or not as many of each, or if the channels or batch
+    /// sizes differ.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        check_layers(&student, &teacher);
+        if student[0].dims()[0] == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let student: Vec<_> = student.into_iter().map(at_least_f32).collect();
+        let teacher = teacher.into_iter().map(Tensor::without_autodiff);
+        let teacher: Vec<_> = teacher.map(at_least_f32).collect();
+
+        let pairs = student.len() - 1;
+        let loss = student
+            .windows(2)
+            .zip(teacher.windows(2))
+            .map(|(student, teacher)| self.distance(self.flow(student).sub(self.flow(teacher))))
+            .reduce(Tensor::add)
+            .expect("There are two layers.");
+        match self.average_pairs {
+            true => loss.div_scalar(pairs as f64),
+            false => loss,
+        }
+    }
+
+    /// The flow from one map to the next. Shape: `[batch_size, channels, next_channels]`.
+    fn flow(&self, pair: &[Tensor<4>]) -> Tensor<3> {
+        let ([.., height, width], [.., next_height, next_width]) = (pair[0].dims(), pair[1].dims());
+        let size = [height.min(next_height), width.min(next_width)];
+        let root = ((size[0] * size[1]) as f64).sqrt();
+        let flat = |map: &Tensor<4>| -> Tensor<3> {
+            self.pooling
+                .to_size(map.clone(), size)
+                .flatten(2, 3)
+                .div_scalar(root)
+        };
+        flat(&pair[0]).matmul(flat(&pair[1]).swap_dims(1, 2))
+    }
+
+    fn distance(&self, difference: Tensor<3>) -> Tensor<1> {
+        let [_, rows, columns] = difference.dims();
+        let half = |difference: Tensor<3>| {
+            let square: Tensor<2> = difference.square().flatten(1, 2);
+            square.sum_dim(1).mean().div_scalar(2.0)
+        };
+        match self.distance {
+            FlowDistance::MeanSquare => difference.square().mean(),
+            FlowDistance::HalfSquare => half(difference),
+            FlowDistance::HalfSquarePerEntry => {
+                half(difference).div_scalar((rows * columns) as f64)
+            }
+            FlowDistance::ColumnNorm => l2_norm(difference, 1).sum_dim(2).mean(),
+        }
+    }
+}
+
+impl FlowPooling {
+    fn to_size(self, map: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
+        let [.., map_height, map_width] = map.dims();
+        match self {
+            Self::Average => pool_to(map, [height, width]),
+            Self::Max if [map_height, map_width] == [height, width] => map,
+            Self::Max => {
+                assert!(
+                    map_height % height == 0 && map_width % width == 0,
+                    "Max pooling of a flow needs sizes that divide, got \
+                     {map_height}×{map_width} to {height}×{width}."
+                );
+                let window = [map_height / height, map_width / width];
+                let pool = MaxPool2dConfig::new(window).with_strides(window).init();
+                pool.forward(map)
+            }
+        }
+    }
+}
+
+impl LayersLoss for FlowOfSolutionLoss {
+    fn name(&self) -> &'static str {
+        "flow-of-solution"
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}
+
+/// Check that there are pairs of layers, of as many channels on both sides.
+pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
+    assert!(
+        student.len() >= 2,
+        "There should be at least two layers of the student, got {}.",
+        student.len()
+    );
+    assert_eq!(
+        student.len(),
+        teacher.len(),
+        "There should be as many layers of the teacher as of the student."
+    );
+    for (student, teacher) in student.iter().zip(teacher) {
+        let [batch_size, channels, _, _] = student.dims();
+        assert_shape!(teacher, [batch_size, channels, _, _]);
+    }
+}

@@ -1,0 +1,374 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
+};
+use burn_distill_core::{
+    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+};
+
+/// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
+/// the authors' code.
+const EPS: f64 = 1e-6;
+
+/// Probabilities below this count as this in a logarithm or a denominator.
+const LEAST: f64 = 1e-12;
+
+/// How near two samples are to each other, with `d = √(‖x − y‖² + 1e-6)`.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum AffinityKernel {
+    /// The loss of `Cosine` plus that of `StudentT`.
+    Combined,
+    /// `(1 + cos(x, y)) / 2`
+    Cosine,
+    /// `1 / (1 + d)`
+    StudentT,
+    /// `exp(−d / bandwidth)`
+    Rbf,
+    /// `exp(−d / mean d)`, where the mean is a constant of the gradient.
+    AdaptiveRbf,
+    /// `1 / (1 + d² / bandwidth²)`
+    Cauchy,
+}
+
+/// How the probabilities `p` of the teacher and `q` of the student are compared, per pair of samples.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum AffinityDivergence {
+    /// `(p − q) (log p − log q)`
+    Jeffreys,
+    /// `p log(1e-6 + p / (1e-6 + q))`
+    Kl,
+    /// `|p − q|`
+    Abs,
+    /// `(p − q)²`
+    Squared,
+    /// `p (log p − log q)²`
+    Exponential,
+    /// `(p − q)² / p`
+    Kagan,
+}
+
+/// Configuration to create an [information flow loss](InformationFlowLoss) using the
+/// [init function](InformationFlowLossConfig::init).
+#[derive(Config, Debug)]
+pub struct InformationFlowLossConfig {
+    /// How near two samples are. Default: `Combined`.
+    #[config(default = "AffinityKernel::Combined")]
+    pub kernel: AffinityKernel,
+    /// How the probabilities are compared. Default: `Jeffreys`.
+    #[config(default = "AffinityDivergence::Jeffreys")]
+    pub divergence: AffinityDivergence,
+    /// The bandwidth of the kernels that have one. Above 0. Default: `1.0`.
+    #[config(default = 1.0)]
+    pub bandwidth: f64,
+    /// The weight of the layers before the last in the first epoch. At least 0. Default: `100.0`.
+    #[config(default = 100.0)]
+    pub critical_weight: f64,
+    /// What each epoch multiplies that weight by. From 0 to 1. Default: `0.7`.
+    #[config(default = 0.7)]
+    pub critical_decay: f64,
+}
+
+impl InformationFlowLossConfig {
+    /// Initialize an [information flow loss](InformationFlowLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a value is out of its range.
+    pub fn init(&self) -> InformationFlowLoss {
+        assert!(
+            self.bandwidth > 0.0 && self.bandwidth.is_finite(), // This also rejects NaN
+            "Bandwidth of an information flow must be above 0, got {}.",
+            self.bandwidth
+        );
+        assert!(
+            self.critical_weight >= 0.0 && (0.0..=1.0).contains(&self.critical_decay),
+            "Critical weight and decay of an information flow must be at least 0 and from 0 to 1, \
+             got {} and {}.",
+            self.critical_weight,
+            self.critical_decay
+        );
+        InformationFlowLoss {
+            kernel: self.kernel,
+            divergence: self.divergence,
+            bandwidth: self.bandwidth,
+            critical_weight: self.critical_weight,
+            critical_decay: self.critical_decay,
+        }
+    }
+}
+
+/// Information flow modelling: which samples are neighbours, from layer to layer, as in the teacher;
+/// the early layers only in the critical period at the start of the training.
+///
+/// ```text
+/// P = kernel(x, y) of every two samples of the batch, divided by the sum of its row
+/// layer = mean over pairs of divergence(P(teacher), P(student))
+/// L = layer(last) + Σ over layers before of critical_weight · critical_decayᵉ · layer
+/// ```
+///
+/// with `e` the epochs that have passed, 0 in the first. The diagonal of `P` counts. The combined
+/// kernel adds the losses of two. The features are flattened; those of student and teacher may have
+/// any sizes. A sample of zeros has a cosine of zero, with a zero gradient. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Training
+///
+/// The authors first distil the teacher into an auxiliary network of the student's family, about
+/// twice as wide, on the last layer alone; that network then teaches the student on all layers. The
+/// first stage is this loss between one pair of layers. Their students learn a representation, on
+/// this loss alone; a classifier needs the [cross-entropy with the labels](burn_distill_core::Hard)
+/// beside it.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::InformationFlowLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], &device);
+/// let teacher = Tensor::cat(vec![student.clone(), student.zeros_like()], 1);
+///
+/// let loss = InformationFlowLossConfig::new().init();
+/// let loss = loss.forward_layer(student, teacher);
+///
+/// assert!(loss.into_scalar::<f32>().abs() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// N. Passalis, M. Tzelepi and A. Tefas, [Heterogeneous Knowledge Distillation Using Information Flow
+/// Modeling](https://arxiv.org/abs/2005.00727), CVPR 2020. Agrees with `prob_loss` of the authors'
+/// pkth, apart from its 1e-6 in the norm of a cosine; the weights are those of its experiments.
+#[doc(alias = "IFM")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct InformationFlowLoss {
+    /// How near two samples are.
+    #[module(skip)]
+    pub kernel: AffinityKernel,
+    /// How the probabilities are compared.
+    #[module(skip)]
+    pub divergence: AffinityDivergence,
+    /// The bandwidth of the kernels that have one.
+    pub bandwidth: f64,
+    /// The weight of the layers before the last in the first epoch.
+    pub critical_weight: f64,
+    /// What each epoch multiplies that weight by.
+    pub critical_decay: f64,
+}
+
+impl ModuleDisplay for InformationFlowLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("kernel", &self.kernel)
+            .add_debug_attribute("divergence", &self.divergence)
+            .add("bandwidth", &self.bandwidth)
+            .add("critical_weight", &self.critical_weight)
+            .add("critical_decay", &self.critical_decay)
+            .optional()
+    }
+}
+
+impl InformationFlowLoss {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "information-flow";
+
+    /// The loss of several layers, the last of them last.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]` each
+    /// - teacher: `[batch_size, teacher_features]` each
+    /// - epochs_passed: the number of finished epochs
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no layer or if there are not as many of each, or if the batch sizes differ.
+    pub fn forward(
+        &self,
+        student: Vec<Tensor<2>>,
+        teacher: Vec<Tensor<2>>,
+        epochs_passed: usize,
+    ) -> Tensor<1> {
+        assert_eq!(
+            student.len(),
+            teacher.len(),
+            "There should be as many layers of the teacher as of the student."
+        );
+        let last = student
+            .len()
+            .checked_sub(1)
+            .expect("There should be a layer.");
+        let critical = self.critical_weight * self.critical_decay.powf(epochs_passed as f64);
+        student
+            .into_iter()
+            .zip(teacher)
+            .enumerate()
+            .map(|(index, (student, teacher))| {
+                let weight = if index == last { 1.0 } else { critical };
+                self.forward_layer(student, teacher).mul_scalar(weight)
+            })
+            .reduce(Tensor::add)
+            .expect("There is a layer.")
+    }
+
+    /// The loss of one layer, unweighted.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - teacher: `[batch_size, teacher_features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward_layer(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(teacher, [batch_size, _]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let student = at_least_f32(student);
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let kernels: &[_] = match &self.kernel {
+            AffinityKernel::Combined => &[AffinityKernel::Cosine, AffinityKernel::StudentT],
+            kernel => std::slice::from_ref(kernel),
+        };
+        kernels
+            .iter()
+            .map(|kernel| {
+                let [p, q] = [&teacher, &student]
+                    .map(|features| kernel.probabilities(features.clone(), self.bandwidth));
+                self.divergence.of(p, q).mean()
+            })
+            .reduce(Tensor::add)
+            .expect("There is a kernel.")
+    }
+}
+
+impl AffinityKernel {
+    /// How near the samples are, each row divided by its sum. Shape: `[batch_size, batch_size]`.
+    fn probabilities(self, features: Tensor<2>, bandwidth: f64) -> Tensor<2> {
+        let distances = |features| pairwise_squared_distances(features).add_scalar(EPS).sqrt();
+        let kernel = match self {
+            Self::Combined => unreachable!("it is two others"),
+            Self::Cosine => {
+                let unit = l2_normalize(features, 1);
+                let cosine = unit.clone().matmul(unit.transpose());
+                // Rounding may leave less than −1.
+                cosine.add_scalar(1.0).div_scalar(2.0).clamp_min(0.0)
+            }
+            Self::StudentT => distances(features).add_scalar(1.0).recip(),
+            Self::Rbf => distances(features).div_scalar(-bandwidth).exp(),
+            Self::AdaptiveRbf => {
+                let distances = distances(features);
+                let mean: Tensor<2> = distances.clone().without_autodiff().mean().unsqueeze();
+                distances.div(mean).neg().exp()
+            }
+            Self::Cauchy => {
+                let square = pairwise_squared_distances(features).add_scalar(EPS);
+                square
+                    .div_scalar(bandwidth * bandwidth)
+                    .add_scalar(1.0)
+                    .recip()
+            }
+        };
+        let sum = kernel.clone().sum_dim(1);
+        kernel.div(sum)
+    }
+}
+
+impl AffinityDivergence {
+    /// Of every pair of samples. Shapes: `[batch_size, batch_size]`.
+    fn of(self, p: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
+        let log = |p: &Tensor<2>| p.clone().clamp_min(LEAST).log();
+        let log_ratio = || log(&p).sub(log(&q));
+        let difference = p.clone().sub(q.clone());
+        match self {
+            Self::Jeffreys => difference.mul(log_ratio()),
+            Self::Kl => {
+                let ratio = p.clone().div(q.add_scalar(EPS));
+                p.mul(ratio.add_scalar(EPS).log())
+            }
+            Self::Abs => difference.abs(),
+            Self::Squared => difference.square(),
+            Self::Exponential => p.clone().mul(log_ratio().square()),
+            Self::Kagan => difference.square().div(p.clamp_min(LEAST)),
+        }
+    }
+}
+
+/// An [information flow loss](InformationFlowLoss) between layers, as one weighted term. It reads the
+/// epoch from the clock.
+#[derive(Module, Debug)]
+pub struct InformationFlowObjective {
+    /// What compares the layers.
+    pub loss: InformationFlowLoss,
+    /// The names of the student's taps, the last layer last.
+    pub student: Vec<String>,
+    /// The names of the teacher's taps, the last layer last.
+    pub teacher: Vec<String>,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl InformationFlowObjective {
+    /// That loss between these taps with that weight.
+    pub fn new<S: Into<String>, T: Into<String>>(
+        loss: InformationFlowLoss,
+        student: impl IntoIterator<Item = S>,
+        teacher: impl IntoIterator<Item = T>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            loss,
+            student: student.into_iter().map(Into::into).collect(),
+            teacher: teacher.into_iter().map(Into::into).collect(),
+            name: InformationFlowLoss::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective for InformationFlowObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named(&self.student),
+            teacher: TapSelection::named(&self.teacher),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let take = |taps: &Taps, names: &[String]| -> Vec<Tensor<2>> {
+            let taps = names.iter().map(|name| taps.take(name));
+            taps.map(Tap::into_vectors).collect()
+        };
+        // The clock counts epochs from 1.
+        let loss = self.loss.forward(
+            take(&context.student.taps, &self.student),
+            take(&context.teacher.taps, &self.teacher),
+            context.clock.epoch - 1,
+        );
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}

@@ -1,0 +1,437 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
+};
+use burn_distill_core::{
+    Context, Knowledge, LayersLoss, Objective, Response, Tap, TapSelection, Taps, Terms, Wanted,
+    WeightSchedule,
+};
+
+/// Which layers of the student have the edges of which of the teacher's.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum LayerPairing {
+    /// Each those of its partner.
+    OneToOne,
+    /// Each those of the teacher's last layer.
+    OneToAll,
+    /// Each those of every layer.
+    AllToAll,
+}
+
+/// What a transformation from one layer to the next is.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum GraphTransformation {
+    /// How far each sample moves, divided by the farthest, as in the Knowledge-Distillation-Zoo.
+    /// Between maps: the larger is pooled, and twice as many channels are averaged in pairs.
+    Vertices,
+    /// The mean squared difference of the edges of the two layers, one number, as in SemCKD.
+    Edges,
+}
+
+/// Configuration to create an [instance graph loss](InstanceGraphLoss) using the
+/// [init function](InstanceGraphLossConfig::init).
+#[derive(Config, Debug)]
+pub struct InstanceGraphLossConfig {
+    /// The weight of the vertices: the logits. At least 0. Default: `0.1`.
+    #[config(default = 0.1)]
+    pub vertex_weight: f64,
+    /// The weight of the edges. At least 0. Default: `5.0`.
+    #[config(default = 5.0)]
+    pub edge_weight: f64,
+    /// The weight of the transformations between layers. At least 0. Default: `5.0`.
+    #[config(default = 5.0)]
+    pub transformation_weight: f64,
+    /// Which layers share edges. Default: `OneToOne`.
+    #[config(default = "LayerPairing::OneToOne")]
+    pub pairing: LayerPairing,
+    /// What a transformation is. Default: `Vertices`.
+    #[config(default = "GraphTransformation::Vertices")]
+    pub transformation: GraphTransformation,
+    /// Whether the maximum that edges are divided by is a constant of the gradient, as in the
+    /// authors' code. Default: false.
+    #[config(default = false)]
+    pub detach_max: bool,
+}
+
+impl InstanceGraphLossConfig {
+    /// Initialize an [instance graph loss](InstanceGraphLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a weight is below 0.
+    pub fn init(&self) -> InstanceGraphLoss {
+        let weights = [
+            self.vertex_weight,
+            self.edge_weight,
+            self.transformation_weight,
+        ];
+        assert!(
+            weights.iter().all(|weight| *weight >= 0.0), // This also rejects NaN
+            "Weights of an instance graph must be at least 0, got {weights:?}."
+        );
+        InstanceGraphLoss {
+            vertex_weight: self.vertex_weight,
+            edge_weight: self.edge_weight,
+            transformation_weight: self.transformation_weight,
+            pairing: self.pairing,
+            transformation: self.transformation,
+            detach_max: self.detach_max,
+        }
+    }
+}
+
+/// Instance relationship graph: the samples of a batch are the vertices, their distances the edges,
+/// and how they move from layer to layer is the transformation.
+///
+/// ```text
+/// edges(F)ᵢⱼ    = ‖Fᵢ − Fⱼ‖² / max
+/// moves(F, F')ᵢ = ‖Fᵢ − F'ᵢ‖² / max
+/// L = vertex_weight · mean (logits − teacher's)²
+///   + edge_weight · mean over layers of mean (edges(student) − edges(teacher))²
+///   + transformation_weight · mean over consecutive maps of mean (moves(student) − moves(teacher))²
+/// ```
+///
+/// The features of a layer are flattened; those of student and teacher may have any sizes. The
+/// gradient goes through the maximum unless `detach_max`. A batch whose samples are all alike has no
+/// edges: they are zero, with a zero gradient. The teacher is a constant: no gradient flows to it.
+/// Half precision is widened to single.
+///
+/// # Weights
+///
+/// The Knowledge-Distillation-Zoo takes the last two stages and the pooled features, the defaults of
+/// the three weights, and 1 for the whole beside the [cross-entropy with the
+/// labels](burn_distill_core::Hard). The authors take 0.005 for the edges of the pooled features.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_core::{LayersLoss, Tap};
+/// use burn_distill_relation::InstanceGraphLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], &device);
+/// let teacher = student.clone().mul_scalar(-3.0).add_scalar(7.0);
+///
+/// let loss = InstanceGraphLossConfig::new().init();
+/// let loss = loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)]);
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-9);
+/// ```
+///
+/// # Reference
+///
+/// Y. Liu, J. Cao, B. Li, C. Yuan, W. Hu, Y. Li and Y. Duan, [Knowledge Distillation via Instance
+/// Relationship Graph](https://openaccess.thecvf.com/content_CVPR_2019/html/Liu_Knowledge_Distillation_via_Instance_Relationship_Graph_CVPR_2019_paper.html),
+/// CVPR 2019. Agrees with `IRG` of the Knowledge-Distillation-Zoo. The authors' Caffe layers give
+/// half the gradient of their edges, which is not repeated here. The paper names the pairings; which
+/// layer of the teacher `OneToAll` takes is our reading.
+#[doc(alias = "IRG")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct InstanceGraphLoss {
+    /// The weight of the vertices.
+    pub vertex_weight: f64,
+    /// The weight of the edges.
+    pub edge_weight: f64,
+    /// The weight of the transformations.
+    pub transformation_weight: f64,
+    /// Which layers share edges.
+    #[module(skip)]
+    pub pairing: LayerPairing,
+    /// What a transformation is.
+    #[module(skip)]
+    pub transformation: GraphTransformation,
+    /// Whether the maximum is a constant of the gradient.
+    pub detach_max: bool,
+}
+
+impl ModuleDisplay for InstanceGraphLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("vertex_weight", &self.vertex_weight)
+            .add("edge_weight", &self.edge_weight)
+            .add("transformation_weight", &self.transformation_weight)
+            .add_debug_attribute("pairing", &self.pairing)
+            .add_debug_attribute("transformation", &self.transformation)
+            .add("detach_max", &self.detach_max)
+            .optional()
+    }
+}
+
+impl InstanceGraphLoss {
+    /// The whole loss: vertices, edges and transformations.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the responses have not as many classes, unless the vertices have no weight, and
+    /// where [`forward_layers`](LayersLoss::forward_layers) does.
+    pub fn forward(
+        &self,
+        student: &Response,
+        teacher: &Response,
+        student_layers: Vec<Tap>,
+        teacher_layers: Vec<Tap>,
+    ) -> Tensor<1> {
+        let relations = self.forward_layers(student_layers, teacher_layers);
+        if self.vertex_weight == 0.0 {
+            return relations;
+        }
+        relations.add(vertices(student, teacher).mul_scalar(self.vertex_weight))
+    }
+
+    fn edges(&self, student: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
+        let pairs: Vec<_> = match self.pairing {
+            LayerPairing::OneToOne => student.iter().zip(teacher).collect(),
+            LayerPairing::OneToAll => {
+                let last = teacher.last().expect("There is a layer.");
+                student.iter().map(|student| (student, last)).collect()
+            }
+            LayerPairing::AllToAll => student
+                .iter()
+                .flat_map(|student| teacher.iter().map(move |teacher| (student, teacher)))
+                .collect(),
+        };
+        mean_over(pairs, |(student, teacher)| {
+            student.clone().sub(teacher.clone()).square().mean()
+        })
+    }
+
+    /// How far each sample moves between two maps. Shape: `[batch_size]`.
+    fn moves(&self, pair: &[Tensor<4>]) -> Tensor<1> {
+        let (map, next) = match_size(pair[0].clone(), pair[1].clone());
+        let ([batch_size, channels, height, width], [_, next_channels, _, _]) =
+            (map.dims(), next.dims());
+        let next = match next_channels {
+            same if same == channels => next,
+            twice if twice == 2 * channels => {
+                let pairs = next.reshape([batch_size, channels, 2, height * width]);
+                let average: Tensor<3> = pairs.mean_dim(2).squeeze_dim(2);
+                average.reshape([batch_size, channels, height, width])
+            }
+            other => panic!(
+                "The samples move between maps of {channels} channels and as many or twice as \
+                 many, not {other}: give the transformation no weight, or take that of edges."
+            ),
+        };
+        let size: Tensor<1> = map
+            .clone()
+            .square()
+            .flatten::<2>(1, 3)
+            .sum_dim(1)
+            .squeeze_dim(1);
+        let moves = map.sub(next).square().flatten::<2>(1, 3).sum_dim(1);
+        // The gradient always goes through this maximum: `detach_max` is about edges.
+        by_maximum(moves.squeeze_dim(1), size, false)
+    }
+}
+
+impl LayersLoss for InstanceGraphLoss {
+    fn name(&self) -> &'static str {
+        Self::TERM
+    }
+
+    /// Edges and transformations, without the vertices.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no layer, if there are not as many of each where they are paired, if the
+    /// batch sizes differ, or if samples cannot move between maps of these channels.
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        assert!(
+            !student.is_empty() && !teacher.is_empty(),
+            "There should be a layer of the student and one of the teacher."
+        );
+        let transformed = self.transformation_weight > 0.0;
+        assert!(
+            student.len() == teacher.len()
+                || self.pairing != LayerPairing::OneToOne && !transformed,
+            "There should be as many layers of the teacher as of the student, got {} and {}.",
+            teacher.len(),
+            student.len()
+        );
+        let batch_size = student[0].shape()[0];
+        for teacher in &teacher {
+            let teacher = teacher.shape();
+            assert!(
+                teacher[0] == batch_size,
+                "The teacher should have a batch of {batch_size}, got {}.",
+                teacher[0]
+            );
+        }
+        if batch_size == 0 {
+            return connected_zero(student[0].clone().into_vectors());
+        }
+        let teacher: Vec<_> = teacher.into_iter().map(Tap::without_autodiff).collect();
+        let edges = |taps: &[Tap]| -> Vec<Tensor<2>> {
+            let vectors = taps
+                .iter()
+                .map(|tap| at_least_f32(tap.clone().into_vectors()));
+            vectors
+                .map(|vectors| edges(vectors, self.detach_max))
+                .collect()
+        };
+        let (student_edges, teacher_edges) = (edges(&student), edges(&teacher));
+        let loss = self
+            .edges(&student_edges, &teacher_edges)
+            .mul_scalar(self.edge_weight);
+        if !transformed {
+            return loss;
+        }
+        let transformations: Vec<_> = match self.transformation {
+            GraphTransformation::Vertices => {
+                let (student, teacher) = (maps(student), maps(teacher));
+                let (student, teacher) = (student.windows(2), teacher.windows(2));
+                let pairs = student.zip(teacher);
+                pairs.map(|(s, t)| (self.moves(s), self.moves(t))).collect()
+            }
+            GraphTransformation::Edges => {
+                let change =
+                    |pair: &[Tensor<2>]| pair[0].clone().sub(pair[1].clone()).square().mean();
+                let (student, teacher) = (student_edges.windows(2), teacher_edges.windows(2));
+                let pairs = student.zip(teacher);
+                pairs.map(|(s, t)| (change(s), change(t))).collect()
+            }
+        };
+        if transformations.is_empty() {
+            return loss;
+        }
+        let transformations = mean_over(transformations, |(student, teacher)| {
+            student.sub(teacher).square().mean()
+        });
+        loss.add(transformations.mul_scalar(self.transformation_weight))
+    }
+}
+
+/// The maps among the taps.
+fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
+    let maps = taps.into_iter().filter_map(|tap| match tap {
+        Tap::Map(map) => Some(at_least_f32(map)),
+        _ => None,
+    });
+    maps.collect()
+}
+
+fn mean_over<T>(parts: Vec<T>, loss: impl FnMut(T) -> Tensor<1>) -> Tensor<1> {
+    let count = parts.len();
+    let sum = parts.into_iter().map(loss).reduce(Tensor::add);
+    sum.expect("There is something to average.")
+        .div_scalar(count as f64)
+}
+
+fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
+    let (student, teacher) = (student.rows(), teacher.rows());
+    let [rows, classes] = student.logits.dims();
+    let (logits, teacher) = (
+        at_least_f32(student.logits),
+        teacher.logits.without_autodiff(),
+    );
+    assert_shape!(teacher, [rows, classes]);
+    let square = logits.sub(at_least_f32(teacher)).square();
+    match student.mask {
+        Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
+        None => masked_mean(square, None),
+    }
+}
+
+/// Squared distances of every two samples, divided by the largest.
+fn edges(vectors: Tensor<2>, detach_max: bool) -> Tensor<2> {
+    let [batch_size, _] = vectors.dims();
+    let size = vectors.clone().square().sum_dim(1).squeeze_dim(1);
+    let distances = pairwise_squared_distances(vectors);
+    by_maximum(distances.flatten(0, 1), size, detach_max).reshape([batch_size, batch_size])
+}
+
+/// Divide by the maximum. Where even that is rounding of features of that squared size, all are zero.
+///
+/// # Shapes
+///
+/// - distances: `[count]`
+/// - size: `[batch_size]`
+fn by_maximum(distances: Tensor<1>, size: Tensor<1>, detach: bool) -> Tensor<1> {
+    // The square of single precision, with room for the sum.
+    const ROUNDING: f64 = 1e-12;
+    let largest = distances.clone().max();
+    let largest = if detach { largest.detach() } else { largest };
+    let least = size.without_autodiff().max().mul_scalar(ROUNDING);
+    let nothing = largest.clone().without_autodiff().lower_equal(least);
+    let largest = largest.mask_fill(nothing.clone(), 1.0);
+    let nothing = nothing.expand(distances.shape());
+    distances.div(largest).mask_fill(nothing, 0.0)
+}
+
+/// An [instance graph loss](InstanceGraphLoss) between responses and layers, as one weighted term.
+#[derive(Module, Debug)]
+pub struct InstanceGraphObjective {
+    /// What compares the graphs.
+    pub loss: InstanceGraphLoss,
+    /// The names of the student's taps, in the order of its forward pass.
+    pub student: Vec<String>,
+    /// The names of the teacher's taps, in the order of its forward pass.
+    pub teacher: Vec<String>,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl InstanceGraphLoss {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "instance-graph";
+}
+
+impl InstanceGraphObjective {
+    /// That loss between these taps, and the responses, with that weight.
+    pub fn new<S: Into<String>, T: Into<String>>(
+        loss: InstanceGraphLoss,
+        student: impl IntoIterator<Item = S>,
+        teacher: impl IntoIterator<Item = T>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            loss,
+            student: student.into_iter().map(Into::into).collect(),
+            teacher: teacher.into_iter().map(Into::into).collect(),
+            name: InstanceGraphLoss::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective for InstanceGraphObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named(&self.student),
+            teacher: TapSelection::named(&self.teacher),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
+            names.iter().map(|name| taps.take(name)).collect()
+        };
+        let loss = self.loss.forward(
+            &context.student.response,
+            &context.teacher.response,
+            take(&context.student.taps, &self.student),
+            take(&context.teacher.taps, &self.teacher),
+        );
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}

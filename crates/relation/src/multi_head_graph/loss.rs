@@ -1,0 +1,259 @@
+use super::AttentionHeads;
+use crate::decomposition::{Effort, directions, nearest_directions};
+use crate::flow_of_solution::check_layers;
+use crate::projection::maps;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::activation::{log_softmax, tanh};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::numeric::{connected_zero, kl_divergence_rows};
+use burn_distill_core::{Frozen, LayersLoss, Tap};
+
+/// Which of the two graphs the divergence is an expectation over.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum GraphDivergence {
+    /// `KL(student ‖ teacher)`, as in the authors' code.
+    Reverse,
+    /// `KL(teacher ‖ student)`.
+    Forward,
+}
+
+/// Configuration of multi-head graph distillation: of its [heads](AttentionHeads), of the
+/// [loss](MultiHeadGraphLoss) and of the [objective](crate::MultiHeadGraphObjective) that trains one
+/// after the other.
+#[derive(Config, Debug)]
+pub struct MultiHeadGraphConfig {
+    /// The number of attention heads. At least 1. Default: `8`.
+    #[config(default = 8)]
+    pub heads: usize,
+    /// Which way the divergence goes. Default: `Reverse`.
+    #[config(default = "GraphDivergence::Reverse")]
+    pub divergence: GraphDivergence,
+    /// Average over heads and samples instead of summing. Default: false, the authors' code.
+    #[config(default = false)]
+    pub average: bool,
+    /// Iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
+    #[config(default = 16)]
+    pub iterations: usize,
+    /// Terms of the series in the gradient of a singular vector. At least 1. Default: `8`.
+    #[config(default = 8)]
+    pub series: usize,
+    /// Epochs that the heads are trained in before the student is taught, where
+    /// [one objective](crate::MultiHeadGraphObjective) does both. Default: `40`.
+    #[config(default = 40)]
+    pub heads_epochs: usize,
+}
+
+impl MultiHeadGraphConfig {
+    /// Untrained heads for a teacher whose layers have these channels.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two layers, or no head.
+    pub fn init_heads(&self, channels: &[usize], device: &Device) -> AttentionHeads {
+        AttentionHeads::new(channels, self.heads, device)
+    }
+
+    /// Initialize a [multi-head graph loss](MultiHeadGraphLoss) with trained heads.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number is zero.
+    pub fn init(&self, heads: AttentionHeads) -> MultiHeadGraphLoss {
+        self.assertions();
+        MultiHeadGraphLoss {
+            heads: Frozen::new(heads),
+            divergence: self.divergence,
+            average: self.average,
+            iterations: self.iterations,
+            series: self.series,
+        }
+    }
+
+    pub(super) fn assertions(&self) {
+        assert!(
+            self.iterations > 0 && self.series > 0,
+            "Iterations and series of a multi-head graph must be at least 1, got {} and {}.",
+            self.iterations,
+            self.series
+        );
+    }
+
+    pub(super) fn effort(&self) -> Effort {
+        Effort {
+            iterations: self.iterations,
+            series: self.series,
+        }
+    }
+}
+
+/// Multi-head graph distillation: the samples of a batch attend to each other, from layer to layer,
+/// as the teacher's do.
+///
+/// ```text
+/// v = leading right singular vector of a map [pixels, channels], the student's aligned to the teacher's
+/// G = tanh(heads(v of a layer, v of the layer before)),     one graph over the samples per head
+/// L = Σ over consecutive layers, heads and samples of KL(softmax(G(student)) ‖ softmax(G(teacher)))
+/// ```
+///
+/// The heads were trained on the teacher alone, see
+/// [`AttentionHeadsObjective`](crate::AttentionHeadsObjective), and are frozen here: both networks go
+/// through the same. The graph is over the batch, so its size is part of the loss; use batches of one
+/// size. The vectors are those of [`SingularVectorLoss`](crate::SingularVectorLoss), with their
+/// safeguards and their gradient. The teacher is a constant: no gradient flows to it.
+///
+/// Being frozen, the heads are no part of a checkpoint: whoever resumes brings them along, as the
+/// teacher. [`MultiHeadGraphObjective`](crate::MultiHeadGraphObjective) trains and keeps them itself.
+///
+/// # Weights
+///
+/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::Hard). The authors also
+/// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
+/// times a sigmoid of the epoch, which needs two backward passes per step and is not done here.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::MultiHeadGraphConfig;
+///
+/// let device = Device::default();
+/// let config = MultiHeadGraphConfig::new();
+/// let heads = config.init_heads(&[3, 5], &device); // to be trained
+/// let loss = config.init(heads);
+///
+/// let maps = [[2, 3, 8, 8], [2, 5, 4, 4]].map(|shape| Tensor::<4>::ones(shape, &device));
+/// let loss = loss.forward(maps.to_vec(), maps.to_vec());
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-6);
+/// ```
+///
+/// # Reference
+///
+/// S. Lee and B. C. Song, [Graph-based Knowledge Distillation by Multi-head Attention Network](
+/// https://arxiv.org/abs/1907.02226), BMVC 2019. After the authors' TensorFlow code in
+/// KD_methods_with_TF, whose values could not be computed here: tested against the formula.
+#[doc(alias = "MHGD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct MultiHeadGraphLoss {
+    /// What turns directions into graphs.
+    pub heads: Frozen<AttentionHeads>,
+    /// Which way the divergence goes.
+    #[module(skip)]
+    pub divergence: GraphDivergence,
+    /// Whether to average over heads and samples instead of summing.
+    pub average: bool,
+    /// Iterations of the decomposition.
+    pub iterations: usize,
+    /// Terms of the series in the gradient of a singular vector.
+    pub series: usize,
+}
+
+impl ModuleDisplay for MultiHeadGraphLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("divergence", &self.divergence)
+            .add("average", &self.average)
+            .add("iterations", &self.iterations)
+            .add("series", &self.series)
+            .optional()
+    }
+}
+
+impl MultiHeadGraphLoss {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "multi-head-graph";
+
+    /// The loss of the maps of several layers, in the order of the forward pass.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two layers or not as many of each, if the channels or batch
+    /// sizes differ, or if they are not those that the heads were made for.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        check_layers(&student, &teacher);
+        if student[0].dims()[0] == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let effort = Effort {
+            iterations: self.iterations,
+            series: self.series,
+        };
+        let targets: Vec<_> = teacher
+            .into_iter()
+            .map(|map| directions(map, 1, effort).0)
+            .collect();
+        let student: Vec<_> = student
+            .into_iter()
+            .zip(&targets)
+            .map(|(map, target)| nearest_directions(map, target.clone(), effort))
+            .collect();
+        self.forward_directions(&vectors(student), &vectors(targets))
+    }
+
+    /// The loss of one direction per layer and sample.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, channels]` each
+    /// - output: `[1]`
+    pub fn forward_directions(&self, student: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
+        let heads = self.heads.inner();
+        let (student, teacher) = (heads.graphs(student), heads.graphs(teacher));
+        student
+            .into_iter()
+            .zip(teacher)
+            .map(|(student, teacher)| {
+                let divergence = self.divergence.of(student, teacher);
+                match self.average {
+                    true => divergence.mean(),
+                    false => divergence.sum(),
+                }
+            })
+            .reduce(Tensor::add)
+            .expect("There are two layers.")
+    }
+}
+
+impl GraphDivergence {
+    /// Of each row of each head. Shape: `[heads · batch_size]`.
+    fn of(self, student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|graph| log_softmax(tanh(graph).flatten::<2>(0, 1), 1));
+        match self {
+            Self::Reverse => kl_divergence_rows(student, teacher),
+            Self::Forward => kl_divergence_rows(teacher, student),
+        }
+    }
+}
+
+/// The one direction of each sample.
+pub(super) fn vectors(directions: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
+    let vectors = directions
+        .into_iter()
+        .map(|direction| direction.squeeze_dim(2));
+    vectors.collect()
+}
+
+impl LayersLoss for MultiHeadGraphLoss {
+    fn name(&self) -> &'static str {
+        Self::TERM
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}

@@ -1,0 +1,7 @@
+mod heads;
+mod loss;
+mod objective;
+
+pub use heads::*;
+pub use loss::*;
+pub use objective::*;

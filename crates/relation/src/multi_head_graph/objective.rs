@@ -1,0 +1,152 @@
+use super::loss::vectors;
+use super::{AttentionHeads, MultiHeadGraphConfig, MultiHeadGraphLoss};
+use crate::decomposition::directions;
+use crate::projection::ChannelProjections;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+};
+
+/// The first stage of multi-head graph distillation: attention heads learn how the teacher's layers
+/// follow from each other.
+///
+/// It looks at the teacher only, so the student may be [frozen](burn_distill_core::Frozen):
+///
+/// ```text
+/// OfflineDistiller::new(Frozen::new(student), Frozen::new(teacher), AttentionHeadsObjective::new(..))
+/// ```
+///
+/// After it, [`MultiHeadGraphConfig::init`] takes the heads. The authors train them for 40 epochs
+/// with `5e-4 ‖parameters‖²` added to the loss, which is a weight decay of 1e-3 of the optimizer.
+#[derive(Module, Debug)]
+pub struct AttentionHeadsObjective {
+    /// What is trained.
+    pub heads: AttentionHeads,
+    /// The names of the teacher's taps, in the order of its forward pass.
+    pub teacher: Vec<String>,
+    /// How directions are found, and what the heads are for.
+    #[module(skip)]
+    pub config: MultiHeadGraphConfig,
+    /// The name of the term.
+    pub name: String,
+}
+
+impl AttentionHeadsObjective {
+    /// The name of its term.
+    pub const TERM: &'static str = "attention-heads";
+
+    /// The training of these heads on these taps of the teacher.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number of the configuration is zero.
+    pub fn new<T: Into<String>>(
+        config: MultiHeadGraphConfig,
+        heads: AttentionHeads,
+        teacher: impl IntoIterator<Item = T>,
+    ) -> Self {
+        config.assertions();
+        Self {
+            heads,
+            teacher: teacher.into_iter().map(Into::into).collect(),
+            config,
+            name: Self::TERM.to_string(),
+        }
+    }
+
+    fn loss(&self, teacher: &Knowledge) -> Tensor<1> {
+        let directions = take(&teacher.taps, &self.teacher)
+            .into_iter()
+            .map(|map| directions(map, 1, self.config.effort()).0)
+            .collect();
+        self.heads.estimation_loss(&vectors(directions))
+    }
+}
+
+impl<S> Objective<S, Knowledge> for AttentionHeadsObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::None,
+            teacher: TapSelection::named(&self.teacher),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, S, Knowledge>) -> Terms {
+        Terms::one(&self.name, self.loss(context.teacher), 1.0)
+    }
+}
+
+/// Both stages of multi-head graph distillation in one training, by the epoch of the clock: first the
+/// heads learn from the teacher, then they stand still and the student is taught.
+///
+/// The authors' student waits for the heads; here the other terms of the loss, such as the
+/// cross-entropy with the labels, may train it meanwhile. The term is the loss of the heads in the
+/// first `heads_epochs` epochs, with weight 1, and [that of the student](MultiHeadGraphLoss) after
+/// them. The heads are saved with the student, so a training can be resumed in either stage.
+#[derive(Module, Debug)]
+pub struct MultiHeadGraphObjective {
+    /// The heads, and how they are trained.
+    pub heads: AttentionHeadsObjective,
+    /// What gives the student's layers the teacher's channels.
+    pub projections: ChannelProjections,
+    /// The names of the student's taps, in the order of its forward pass.
+    pub student: Vec<String>,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term once the student is taught.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl MultiHeadGraphObjective {
+    /// The training of these heads, then of the student's taps with that weight.
+    pub fn new<S: Into<String>>(
+        heads: AttentionHeadsObjective,
+        projections: ChannelProjections,
+        student: impl IntoIterator<Item = S>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            heads,
+            projections,
+            student: student.into_iter().map(Into::into).collect(),
+            name: MultiHeadGraphLoss::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective for MultiHeadGraphObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named(&self.student),
+            teacher: TapSelection::named(&self.heads.teacher),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let config = &self.heads.config;
+        if context.clock.epoch <= config.heads_epochs {
+            return Terms::one(&self.name, self.heads.loss(context.teacher), 1.0);
+        }
+        let loss = config.init(self.heads.heads.clone());
+        let student = take(&context.student.taps, &self.student);
+        let loss = loss.forward(
+            self.projections.forward(student),
+            take(&context.teacher.taps, &self.heads.teacher),
+        );
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+fn take(taps: &Taps, names: &[String]) -> Vec<Tensor<4>> {
+    let taps = names.iter().map(|name| taps.take(name));
+    taps.map(Tap::into_map).collect()
+}

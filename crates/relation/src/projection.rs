@@ -1,0 +1,115 @@
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{LayersLoss, Tap};
+
+/// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
+///
+/// They train with the student and are no part of what is deployed.
+#[derive(Module, Debug)]
+pub struct ChannelProjections {
+    /// One for each layer; none where the channels are as many.
+    pub layers: Vec<Option<Conv2d>>,
+}
+
+impl ChannelProjections {
+    /// From the student's channels of each layer to the teacher's.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are not as many layers of each.
+    pub fn new(student: &[usize], teacher: &[usize], device: &Device) -> Self {
+        assert_eq!(
+            student.len(),
+            teacher.len(),
+            "The student should have as many layers as the teacher."
+        );
+        let layers = student.iter().zip(teacher).map(|(&student, &teacher)| {
+            (student != teacher).then(|| Conv2dConfig::new([student, teacher], [1, 1]).init(device))
+        });
+        Self {
+            layers: layers.collect(),
+        }
+    }
+
+    /// The student's maps with the teacher's channels.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer maps than projections.
+    pub fn forward(&self, maps: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
+        assert_eq!(
+            maps.len(),
+            self.layers.len(),
+            "There should be as many layers as were projected."
+        );
+        let project = |(map, layer): (Tensor<4>, &Option<Conv2d>)| match layer {
+            Some(layer) => layer.forward(map),
+            None => map,
+        };
+        maps.into_iter().zip(&self.layers).map(project).collect()
+    }
+}
+
+/// A loss between layers whose student first goes through [projections](ChannelProjections).
+#[derive(Module, Debug)]
+pub struct Projected<L> {
+    /// What gives the student's layers the teacher's channels.
+    pub projections: ChannelProjections,
+    /// What compares the layers.
+    pub loss: L,
+}
+
+impl<L: LayersLoss> Projected<L> {
+    /// That loss behind these projections.
+    pub fn new(loss: L, projections: ChannelProjections) -> Self {
+        Self { projections, loss }
+    }
+}
+
+impl<L: LayersLoss> LayersLoss for Projected<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        let student = self.projections.forward(maps(student));
+        let student = student.into_iter().map(Tap::Map).collect();
+        self.loss.forward_layers(student, teacher)
+    }
+}
+
+/// The taps as maps.
+pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
+    taps.into_iter().map(Tap::into_map).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FlowOfSolutionLossConfig;
+    use burn_distill_core::{initialize, parameter_count};
+
+    #[test]
+    fn only_layers_of_other_widths_are_projected_and_they_train() {
+        let device = Device::default().autodiff();
+        let projections = ChannelProjections::new(&[3, 5], &[3, 7], &device);
+        assert_eq!(parameter_count(&projections), 5 * 7 + 7);
+
+        let loss = Projected::new(FlowOfSolutionLossConfig::new().init(), projections);
+        let loss = initialize(loss);
+        let tap = |channels| Tap::Map(Tensor::ones([2, channels, 4, 4], &device));
+        let grads = loss
+            .forward_layers(vec![tap(3), tap(5)], vec![tap(3), tap(7)])
+            .backward();
+
+        let layer = loss.projections.layers[1].as_ref().unwrap();
+        assert!(layer.weight.val().grad(&grads).is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "as many layers as the teacher")]
+    fn layers_are_paired() {
+        ChannelProjections::new(&[3], &[3, 7], &Device::default());
+    }
+}

@@ -1,0 +1,191 @@
+use crate::decomposition::{Effort, directions, nearest_directions};
+use crate::flow_of_solution::check_layers;
+use crate::projection::maps;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::{connected_zero, l2_normalize};
+use burn_distill_core::{LayersLoss, Tap};
+
+/// Configuration to create a [singular vector loss](SingularVectorLoss) using the
+/// [init function](SingularVectorLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SingularVectorLossConfig {
+    /// Singular vectors of the teacher per map. At least 1. Default: `1`, as in all code.
+    #[config(default = 1)]
+    pub rank: usize,
+    /// Iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
+    #[config(default = 16)]
+    pub iterations: usize,
+    /// Terms of the series in the gradient of a singular vector. At least 1. Default: `8`.
+    #[config(default = 8)]
+    pub series: usize,
+}
+
+impl SingularVectorLossConfig {
+    /// Initialize a [singular vector loss](SingularVectorLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number is zero.
+    pub fn init(&self) -> SingularVectorLoss {
+        assert!(
+            self.rank > 0 && self.iterations > 0 && self.series > 0,
+            "Rank, iterations and series of singular vectors must be at least 1, got {}, {} and {}.",
+            self.rank,
+            self.iterations,
+            self.series
+        );
+        SingularVectorLoss {
+            rank: self.rank,
+            iterations: self.iterations,
+            series: self.series,
+        }
+    }
+}
+
+/// Singular vectors of feature maps, and how they change from layer to layer (KD-SVD).
+///
+/// ```text
+/// v = leading right singular vectors of a map [pixels, channels], times the share of each in σ(teacher)
+/// R = exp(−(vᵢ − v'ⱼ)² / 8)         of every pair of entries, v of one layer and v' of the one before
+/// L = Σ over consecutive layers of Σ (R(student) − R(teacher))² / batch_size
+/// ```
+///
+/// A singular vector has no sign of its own. Those of the teacher get the one in which their entries
+/// have a positive sum. For each of them the student gives the nearest of its `rank + 3` leading
+/// vectors, with the sign that brings the two together.
+///
+/// # Gradient
+///
+/// The decomposition is a block power iteration on the smaller of the two Gram matrices, without
+/// gradient. The gradient of a vector is that of an eigenvector: exact between the leading vectors,
+/// a series of `series` terms for the rest, whose relative error is `(λ / λ₁)^series` with `λ` the
+/// first eigenvalue after the leading ones. Equal singular values have a gradient of zero between
+/// them. A map of zeros has vectors of zeros, with a zero gradient.
+///
+/// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// # Weights
+///
+/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::Hard). The authors also
+/// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
+/// times a sigmoid of the epoch, which needs two backward passes per step and is not done here.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::SingularVectorLossConfig;
+///
+/// let device = Device::default();
+/// let maps = [[2, 3, 8, 8], [2, 5, 4, 4]].map(|shape| Tensor::<4>::ones(shape, &device));
+/// let larger = maps.clone().map(|map| map.mul_scalar(3.0));
+///
+/// let loss = SingularVectorLossConfig::new().init();
+/// let loss = loss.forward(maps.to_vec(), larger.to_vec());
+///
+/// assert!(loss.into_scalar::<f32>() < 1e-9);
+/// ```
+///
+/// # Reference
+///
+/// S. H. Lee, D. H. Kim and B. C. Song, [Self-supervised Knowledge Distillation Using Singular Value
+/// Decomposition](https://arxiv.org/abs/1807.06819), ECCV 2018. Agrees with `KDSVD` of RepDistiller
+/// where its decomposition gives the teacher's vectors a positive sum, or a negative one in both
+/// layers.
+#[doc(alias = "KD-SVD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SingularVectorLoss {
+    /// Singular vectors of the teacher per map.
+    pub rank: usize,
+    /// Iterations of the decomposition.
+    pub iterations: usize,
+    /// Terms of the series in the gradient of a singular vector.
+    pub series: usize,
+}
+
+impl ModuleDisplay for SingularVectorLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("rank", &self.rank)
+            .add("iterations", &self.iterations)
+            .add("series", &self.series)
+            .optional()
+    }
+}
+
+impl SingularVectorLoss {
+    /// The loss of the maps of several layers, in the order of the forward pass.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, channels, height, width]` each
+    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two layers or not as many of each, or if the channels or batch
+    /// sizes differ.
+    pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
+        check_layers(&student, &teacher);
+        let [batch_size, ..] = student[0].dims();
+        if batch_size == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let (student, teacher): (Vec<_>, Vec<_>) = student
+            .into_iter()
+            .zip(teacher)
+            .map(|(student, teacher)| self.vectors(student, teacher))
+            .unzip();
+        let relations =
+            |layers: &[Tensor<3>]| -> Vec<Tensor<4>> { layers.windows(2).map(relation).collect() };
+        relations(&student)
+            .into_iter()
+            .zip(relations(&teacher))
+            .map(|(student, teacher)| student.sub(teacher).square().sum())
+            .reduce(Tensor::add)
+            .expect("There are two layers.")
+            .div_scalar(batch_size as f64)
+    }
+
+    /// The weighted singular vectors of both. Shapes: `[batch_size, channels, rank]`.
+    fn vectors(&self, student: Tensor<4>, teacher: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
+        let effort = Effort {
+            iterations: self.iterations,
+            series: self.series,
+        };
+        let (teacher, values) = directions(teacher, self.rank, effort);
+        let student = nearest_directions(student, teacher.clone(), effort);
+        let share = l2_normalize(values, 2);
+        (student.mul(share.clone()), teacher.mul(share))
+    }
+}
+
+/// Every entry of a layer's vectors beside every one of the layer before.
+/// Shape: `[batch_size, channels, channels_before, rank]`.
+fn relation(pair: &[Tensor<3>]) -> Tensor<4> {
+    // Maps of few pixels or channels have fewer vectors.
+    let rank = pair[0].dims()[2].min(pair[1].dims()[2]);
+    let before = pair[0].clone().narrow(2, 0, rank).unsqueeze_dim::<4>(1);
+    let after = pair[1].clone().narrow(2, 0, rank).unsqueeze_dim::<4>(2);
+    after.sub(before).square().div_scalar(-8.0).exp()
+}
+
+impl LayersLoss for SingularVectorLoss {
+    fn name(&self) -> &'static str {
+        "singular-vectors"
+    }
+
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        self.forward(maps(student), maps(teacher))
+    }
+}
