@@ -1,4 +1,4 @@
-use crate::FeatureNormalization;
+use crate::HintNormalization;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
@@ -22,8 +22,8 @@ pub struct HintLossConfig {
     #[config(default = "HintReduction::Mean")]
     pub reduction: HintReduction,
     /// What the features are brought to first. Default: `None`.
-    #[config(default = "FeatureNormalization::None")]
-    pub normalize: FeatureNormalization,
+    #[config(default = "HintNormalization::None")]
+    pub normalize: HintNormalization,
 }
 
 impl HintLossConfig {
@@ -87,7 +87,7 @@ pub struct HintLoss {
     pub reduction: HintReduction,
     /// What the features are brought to first.
     #[module(skip)]
-    pub normalize: FeatureNormalization,
+    pub normalize: HintNormalization,
 }
 
 impl ModuleDisplay for HintLoss {

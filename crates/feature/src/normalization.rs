@@ -6,7 +6,7 @@ use burn_distill_core::numeric::{l2_norm, l2_normalize};
 ///
 /// Features are a map here: of a vector with one pixel, of a sequence with one pixel per token.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
-pub enum FeatureNormalization {
+pub enum HintNormalization {
     /// Nothing.
     None,
     /// Unit length of all features of a sample together.
@@ -22,7 +22,7 @@ pub enum FeatureNormalization {
     BatchPearson,
 }
 
-impl FeatureNormalization {
+impl HintNormalization {
     /// Normalize a map.
     ///
     /// # Shapes
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData, Tolerance};
 
-    fn normalized(normalization: FeatureNormalization, values: [f32; 4]) -> TensorData {
+    fn normalized(normalization: HintNormalization, values: [f32; 4]) -> TensorData {
         let map = Tensor::<1>::from_floats(values, &Device::default());
         normalization.forward(map.reshape([1, 2, 1, 2])).into_data()
     }
@@ -86,23 +86,23 @@ mod tests {
         // Two channels of two pixels: pixels (3, 4) and (0, 0) if read down.
         for (normalization, values, expected) in [
             (
-                FeatureNormalization::None,
+                HintNormalization::None,
                 [3.0, 0.0, 4.0, 0.0],
                 [3.0, 0.0, 4.0, 0.0],
             ),
-            (FeatureNormalization::L2Flat, [1.0, 1.0, 1.0, 1.0], [0.5; 4]),
+            (HintNormalization::L2Flat, [1.0, 1.0, 1.0, 1.0], [0.5; 4]),
             (
-                FeatureNormalization::L2Channel,
+                HintNormalization::L2Channel,
                 [3.0, 0.0, 4.0, 0.0],
                 [0.6, 0.0, 0.8, 0.0],
             ),
             (
-                FeatureNormalization::LayerNorm,
+                HintNormalization::LayerNorm,
                 [3.0, 7.0, 5.0, 7.0],
                 [-1.0, 0.0, 1.0, 0.0],
             ),
             (
-                FeatureNormalization::BatchPearson,
+                HintNormalization::BatchPearson,
                 [3.0, 5.0, 7.0, 7.0],
                 [-root, root, 0.0, 0.0],
             ),
@@ -120,7 +120,7 @@ mod tests {
         for value in [0.0, 0.1, 5.3, 1234.5] {
             let map = Tensor::<4>::full([3, 1, 5, 7], value, &device).require_grad();
 
-            let normal = FeatureNormalization::BatchPearson.forward(map.clone());
+            let normal = HintNormalization::BatchPearson.forward(map.clone());
             let grads = normal.clone().mul_scalar(3.0).sum().backward();
 
             let zeros = TensorData::zeros::<f32, _>([3, 1, 5, 7]);

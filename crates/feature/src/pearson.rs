@@ -1,4 +1,4 @@
-use crate::FeatureNormalization;
+use crate::HintNormalization;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
@@ -115,7 +115,7 @@ impl PearsonLoss {
             }
             false => (student, resize_to(teacher, [height, width], bilinear)),
         };
-        let standardize = |map| FeatureNormalization::BatchPearson.forward(map);
+        let standardize = |map| HintNormalization::BatchPearson.forward(map);
         standardize(student)
             .sub(standardize(teacher))
             .square()

@@ -28,7 +28,7 @@ fn golden(trial: Trial<4>, value: f64, gradient_norm: f64) -> Trial<4> {
     )
 }
 
-fn normalized(normalize: FeatureNormalization) -> Trial<4> {
+fn normalized(normalize: HintNormalization) -> Trial<4> {
     trial(HintLossConfig::new().with_normalize(normalize))
 }
 
@@ -58,7 +58,7 @@ fn the_larger_map_is_pooled_in_each_direction() {
 #[test]
 fn of_samples_of_unit_length() {
     golden(
-        normalized(FeatureNormalization::L2Flat),
+        normalized(HintNormalization::L2Flat),
         0.0408808879,
         0.00605475222,
     )
@@ -71,7 +71,7 @@ fn of_samples_of_unit_length() {
 #[test]
 fn of_pixels_of_unit_length() {
     golden(
-        normalized(FeatureNormalization::L2Channel),
+        normalized(HintNormalization::L2Channel),
         0.647441083,
         0.121991686,
     )
@@ -85,7 +85,7 @@ fn of_pixels_of_unit_length() {
 #[test]
 fn of_pixels_of_mean_zero_and_variance_one() {
     golden(
-        normalized(FeatureNormalization::LayerNorm),
+        normalized(HintNormalization::LayerNorm),
         2.09207017,
         1.54977865,
     )
@@ -98,7 +98,7 @@ fn of_pixels_of_mean_zero_and_variance_one() {
 #[test]
 fn of_channels_of_mean_zero_and_variance_one() {
     golden(
-        normalized(FeatureNormalization::BatchPearson),
+        normalized(HintNormalization::BatchPearson),
         1.93932714,
         0.241837303,
     )

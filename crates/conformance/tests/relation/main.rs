@@ -1,20 +1,20 @@
 //! The losses on relations.
 
 mod adjacent_correlation;
+mod between_layers;
 mod class_attention;
 mod common;
 mod contrastive;
 mod correlation_congruence;
 mod dark_rank;
+mod flow_of_solution;
+mod information_flow;
+mod instance_graph;
 mod inter_channel_correlation;
 mod locality_preserving;
+mod multi_head_graph;
 mod probabilistic_transfer;
 mod relational;
 mod relational_representation;
 mod similarity_preserving;
-mod between_layers;
-mod flow_of_solution;
-mod information_flow;
-mod instance_graph;
-mod multi_head_graph;
 mod singular_vectors;
