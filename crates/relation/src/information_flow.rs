@@ -355,6 +355,7 @@ impl Objective for InformationFlowObjective {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
+            ..Wanted::default()
         }
     }
 

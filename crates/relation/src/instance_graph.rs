@@ -419,6 +419,7 @@ impl Objective for InstanceGraphObjective {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
+            ..Wanted::default()
         }
     }
 

@@ -69,6 +69,7 @@ impl<S> Objective<S, Knowledge> for AttentionHeadsObjective {
         Wanted {
             student: TapSelection::None,
             teacher: TapSelection::named(&self.teacher),
+            ..Wanted::default()
         }
     }
 
@@ -128,6 +129,7 @@ impl Objective for MultiHeadGraphObjective {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.heads.teacher),
+            ..Wanted::default()
         }
     }
 
