@@ -109,5 +109,23 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["irg"],
             reference: "Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR 2019",
         },
+        CatalogueEntry {
+            name: "modality-graph",
+            kind: "relation",
+            aliases: &["graph-distillation"],
+            reference: "Luo et al., Graph Distillation for Action Detection with Privileged Modalities, ECCV 2018",
+        },
+        CatalogueEntry {
+            name: "logits-graph",
+            kind: "relation",
+            aliases: &[],
+            reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our interpretation)",
+        },
+        CatalogueEntry {
+            name: "representation-graph",
+            kind: "relation",
+            aliases: &[],
+            reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our interpretation)",
+        },
     ]
 }

@@ -8,6 +8,7 @@ mod phase;
 mod preparation;
 mod repetition;
 mod result;
+mod several;
 mod stage_result;
 mod stages;
 

@@ -14,18 +14,20 @@ use std::time::Instant;
 /// Which of the three networks of a repetition.
 #[derive(Clone, Copy)]
 pub enum Role {
-    Teacher,
+    /// One of the teachers, counted from 0.
+    Teacher(usize),
     Alone,
     Distilled,
 }
 
 impl Role {
     /// Its name, and that of its folder.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Teacher => "teacher",
-            Self::Alone => "alone",
-            Self::Distilled => "distilled",
+            Self::Teacher(0) => "teacher".into(),
+            Self::Teacher(index) => format!("teacher-{}", index + 1),
+            Self::Alone => "alone".into(),
+            Self::Distilled => "distilled".into(),
         }
     }
 }

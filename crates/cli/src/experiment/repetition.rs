@@ -3,7 +3,7 @@ use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
 use super::phase::{Phase, Role};
-use crate::recipe::{Loss, Recipe, Scene, student_of};
+use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -52,8 +52,10 @@ pub(super) use or_stopped;
 
 /// One seed's teacher, student alone and student taught.
 pub struct Repetition {
-    /// The network that teaches.
+    /// The network that teaches, or the first of several.
     pub teacher: Trained,
+    /// The networks that teach beside it.
+    pub others: Vec<Trained>,
     /// The student, trained on what labels it knows.
     pub alone: Trained,
     /// The student, taught by the teacher.
@@ -81,20 +83,36 @@ pub type Renderer = Option<Box<dyn MetricsRenderer>>;
 impl Experiment<'_> {
     /// Run one repetition. What an earlier run has finished is loaded, not done again.
     pub fn repeat(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Repetition>> {
-        let teacher = or_stopped!(self.teacher(seed, renderer)?);
+        let teachers = self.recipe.teacher.all();
+        let mut trained = Vec::with_capacity(teachers.len());
+        for (index, recipe) in teachers.iter().enumerate() {
+            trained.push(or_stopped!(self.teacher(seed, index, recipe, renderer)?));
+        }
         let alone = or_stopped!(self.alone(seed, renderer)?);
-        let distilled = or_stopped!(self.distilled(seed, &teacher, renderer)?);
+        let distilled = or_stopped!(match trained.as_slice() {
+            [teacher] => self.distilled(seed, teacher, renderer)?,
+            teachers => self.distilled_by_several(seed, teachers, renderer)?,
+        });
+        let teacher = trained.remove(0);
         Ok(Progress::Done(Repetition {
             teacher,
+            others: trained,
             alone,
             distilled,
         }))
     }
 
-    fn teacher(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Trained>> {
-        let recipe = &self.recipe.teacher;
+    fn teacher(
+        &self,
+        seed: u64,
+        index: usize,
+        recipe: &TeacherRecipe,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        // Every teacher is another network, in another order of the samples.
+        let own = seed.wrapping_add((index as u64) << 48);
         // Away from the seeds of students, so that a teacher of the same model is another network.
-        let network = self.build(&recipe.model, seed.wrapping_add(1 << 32))?;
+        let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
         if let Some(weights) = &recipe.weights {
             let network = network::load(network, &recipe.model, weights)?;
             return Ok(Progress::Done(self.evaluate(network, weights, 0.0)?));
@@ -103,11 +121,11 @@ impl Experiment<'_> {
         let epochs = recipe.training.epochs;
         let route = self.recipe.route.iter();
         self.train(Phase {
-            role: Role::Teacher,
+            role: Role::Teacher(index),
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_teacher(&recipe.training, seed),
+            loader: self.data.for_teacher(&recipe.training, own),
             teacher: None,
             figures: figures.into(),
             snapshots: route
@@ -194,19 +212,30 @@ impl Experiment<'_> {
         student: &ImageNetwork,
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
-        // Copies of their own: to move a network takes its running statistics along.
-        let on_cpu = |network: &ImageNetwork| network.valid().to_device(&Device::flex());
-        let scene = Scene::new(
-            on_cpu(student),
-            on_cpu(teacher),
-            batch_size,
-            self.data.known_classes(seed)?,
-        );
+        let scene = self.scene(seed, batch_size, student, teacher)?;
         // Away from the seeds of networks.
         network::seeded(seed.wrapping_add(2 << 32), || {
             let losses = tables.iter();
             losses.map(|table| Loss::new(table, &scene)).collect()
         })
+    }
+
+    /// The two networks as the losses between them see them, for batches of that size.
+    pub fn scene(
+        &self,
+        seed: u64,
+        batch_size: usize,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<Scene> {
+        // Copies of their own: to move a network takes its running statistics along.
+        let on_cpu = |network: &ImageNetwork| network.valid().to_device(&Device::flex());
+        Ok(Scene::new(
+            on_cpu(student),
+            on_cpu(teacher),
+            batch_size,
+            self.data.known_classes(seed)?,
+        ))
     }
 
     /// How a trained network does.
@@ -227,11 +256,15 @@ impl Experiment<'_> {
         network::build(model, shape, classes, seed, self.device)
     }
 
-    /// The teacher that checkpoints belong to.
+    /// The teachers that checkpoints belong to.
     pub fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
-        let trained = || self.phase_folder(Role::Teacher, seed).join("model.bpk");
-        let weights = self.recipe.teacher.weights.clone().unwrap_or_else(trained);
-        TeacherIdentity::of_file(&weights).with_context(|| format!("{}", weights.display()))
+        let teachers = self.recipe.teacher.all();
+        let weights = teachers.into_iter().enumerate().map(|(index, teacher)| {
+            let folder = self.phase_folder(Role::Teacher(index), seed);
+            teacher.weights.unwrap_or_else(|| folder.join("model.bpk"))
+        });
+        let weights: Vec<_> = weights.collect();
+        TeacherIdentity::of_files(&weights).with_context(|| format!("{}", weights[0].display()))
     }
 }
 

@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 /// What an experiment found: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
-    /// The network that teaches.
+    /// The network that teaches, or the first of several.
     pub teacher: NetworkResult,
+    /// The networks that teach beside it, in the order of the recipe.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<NetworkResult>,
     /// The student, trained on what labels it knows.
     pub alone: NetworkResult,
     /// The student, taught by the teacher.
@@ -47,7 +50,7 @@ pub struct RunInfo {
 pub struct NetworkResult {
     /// How often it is right.
     pub accuracy: Statistics,
-    /// How often it predicts what its teacher predicts.
+    /// How often it predicts what the teacher predicts; the first one, if there are several.
     pub agreement: f64,
     /// The accuracy on the class that the student has not seen, if there is one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -105,11 +108,15 @@ impl ExperimentResult {
     pub fn new(repetitions: &[Repetition], info: RunInfo) -> Self {
         let watched = info.recipe.data.without_class;
         let network =
-            |of: fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
+            |of: &dyn Fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
+        let others = 0..repetitions[0].others.len();
         Self {
-            teacher: network(|repetition| &repetition.teacher),
-            alone: network(|repetition| &repetition.alone),
-            distilled: network(|repetition| &repetition.distilled),
+            teacher: network(&|repetition| &repetition.teacher),
+            others: others
+                .map(|index| network(&|repetition| &repetition.others[index]))
+                .collect(),
+            alone: network(&|repetition| &repetition.alone),
+            distilled: network(&|repetition| &repetition.distilled),
             stages: stage_result::of(repetitions, &info.seeds),
             info,
         }
@@ -127,16 +134,19 @@ impl ExperimentResult {
         table.set_header(header);
 
         let (teacher, student) = (&recipe.teacher.model, &recipe.student.model);
-        for (name, model, result) in [
-            ("teacher", teacher, &self.teacher),
-            ("student alone", student, &self.alone),
-            ("distilled", student, &self.distilled),
-        ] {
-            let mut row = vec![
-                name.to_string(),
-                model.to_string(),
-                result.accuracy.percent(),
-            ];
+        let others = recipe.teacher.others.iter().zip(&self.others).zip(2..);
+        let others = others
+            .map(|((other, result), number)| (format!("teacher {number}"), &other.model, result));
+        let students = [
+            ("student alone".to_string(), student, &self.alone),
+            ("distilled".to_string(), student, &self.distilled),
+        ];
+        let rows = [("teacher".to_string(), teacher, &self.teacher)]
+            .into_iter()
+            .chain(others)
+            .chain(students);
+        for (name, model, result) in rows {
+            let mut row = vec![name, model.to_string(), result.accuracy.percent()];
             row.extend(result.class_accuracy.values().map(Statistics::percent));
             row.extend([
                 format!("{:.2}", 100.0 * result.agreement),
@@ -165,7 +175,7 @@ impl ExperimentResult {
 impl NetworkResult {
     fn new(
         repetitions: &[Repetition],
-        of: fn(&Repetition) -> &Trained,
+        of: &dyn Fn(&Repetition) -> &Trained,
         watched: Option<usize>,
     ) -> Self {
         let over = |value: &dyn Fn(&Repetition) -> f64| -> Vec<f64> {

@@ -215,7 +215,7 @@ impl<'a> Anchors<'a> {
         Ok(Self {
             experiment,
             seed,
-            snapshots: Snapshots::of(experiment.phase_folder(Role::Teacher, seed))?,
+            snapshots: Snapshots::of(experiment.phase_folder(Role::Teacher(0), seed))?,
         })
     }
 

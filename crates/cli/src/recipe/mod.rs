@@ -8,10 +8,12 @@ mod overrides;
 mod read;
 mod route;
 mod stages;
+mod teachers;
 mod types;
 
-pub use loss::{Loss, Preparation, Scene, catalogue as losses, student_of};
+pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, student_of};
 pub use read::read;
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
+pub use teachers::OtherTeacherRecipe;
 pub use types::*;

@@ -1,4 +1,7 @@
-use super::{Loss, Recipe, Scene, TrainingRecipe, overrides, route, stages, student_of};
+use super::{
+    JointLoss, Loss, Recipe, Scene, TeacherRecipe, TrainingRecipe, overrides, route, stages,
+    student_of,
+};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
@@ -26,10 +29,8 @@ pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
         .map_err(|error| with_hint(error).context("after the changes of --set"))?;
 
     check(&recipe).with_context(|| path.display().to_string())?;
-    if let Some(weights) = &mut recipe.teacher.weights
-        && let Some(folder) = path.parent()
-    {
-        *weights = folder.join(&weights);
+    if let Some(folder) = path.parent() {
+        recipe.teacher.relative_to(folder);
     }
     Ok(recipe)
 }
@@ -56,10 +57,13 @@ fn check(recipe: &Recipe) -> Result<()> {
             "`data.{key}` should be between 0 and 1, but is {part}"
         );
     }
-    for (role, training) in [
-        ("teacher", &recipe.teacher.training),
-        ("student", &recipe.student.training),
-    ] {
+    let teachers = recipe.teacher.all();
+    let trainings = teachers
+        .iter()
+        .enumerate()
+        .map(|(index, teacher)| (TeacherRecipe::place(index), &teacher.training))
+        .chain([("student".to_string(), &recipe.student.training)]);
+    for (role, training) in trainings {
         check_training(training, &format!("{role}.training."))?;
     }
     let classes = recipe.data.name.info().classes.len();
@@ -70,6 +74,7 @@ fn check(recipe: &Recipe) -> Result<()> {
         );
     }
 
+    let several = teachers.len() > 1;
     match (recipe.losses.is_empty(), recipe.stages.is_empty()) {
         (true, true) => {
             bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
@@ -78,6 +83,7 @@ fn check(recipe: &Recipe) -> Result<()> {
             "there are both [[loss]] and [[stage]]: the losses of a stage are its own, \
              as [[stage.loss]]"
         ),
+        _ if several => check_joint_losses(recipe)?,
         (false, true) => {
             let scene = scene(recipe, recipe.student.training.batch_size)?;
             let losses = check_losses(&recipe.losses, &scene)?;
@@ -152,18 +158,55 @@ pub fn check_plain(losses: &[Loss]) -> Result<()> {
     Ok(())
 }
 
-/// The two networks, untrained: enough to see whether the losses fit between them.
+/// The first teacher and the student, untrained: enough to see whether the losses fit between them.
 pub fn scene(recipe: &Recipe, batch_size: usize) -> Result<Scene> {
+    scene_with(recipe, batch_size, 0, &recipe.teacher.model)
+}
+
+/// The student with one of the teachers.
+fn scene_with(
+    recipe: &Recipe,
+    batch_size: usize,
+    index: usize,
+    teacher: &NetworkConfig,
+) -> Result<Scene> {
     let data = recipe.data.name.info();
     let build = |model: &NetworkConfig| model.init(data.shape, data.classes.len(), &Device::flex());
     let student = build(&recipe.student.model).context("student.model")?;
-    let teacher = build(&recipe.teacher.model).context("teacher.model")?;
+    let place = || format!("{}.model", TeacherRecipe::place(index));
+    let teacher = build(teacher).with_context(place)?;
     // Which samples there are is known with the data: until then as many as were published.
     let classes = data.classes.len();
     let samples = (0..data.images[0])
         .map(|id| (id, Some(id % classes)))
         .collect();
     Ok(Scene::new(student, teacher, batch_size, samples))
+}
+
+/// Check the losses between a student and several teachers.
+fn check_joint_losses(recipe: &Recipe) -> Result<()> {
+    ensure!(
+        recipe.stages.is_empty() && recipe.route.is_none(),
+        "there are several teachers, and [[stage]] or [route], which are for one"
+    );
+    let batch_size = recipe.student.training.batch_size;
+    let scenes = recipe.teacher.all();
+    let scenes = scenes.iter().enumerate();
+    let scenes = scenes
+        .map(|(index, teacher)| scene_with(recipe, batch_size, index, &teacher.model))
+        .collect::<Result<Vec<_>>>()?;
+    let mut names = HashSet::new();
+    for (index, table) in recipe.losses.iter().enumerate() {
+        let loss = JointLoss::new(table, &scenes)
+            .with_context(|| format!("[[loss]] number {}", index + 1))?;
+        if !names.insert(loss.name.clone()) {
+            bail!(
+                "two losses are named `{}`: give one of them a `name`",
+                loss.name
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The error of the parser, with the nearest name if it is about an unknown one.
@@ -290,6 +333,39 @@ pub mod tests {
 
         let weights = recipe.teacher.weights.unwrap();
         assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
+    }
+
+    #[test]
+    fn other_teachers_are_trained_like_the_first() {
+        let two = "teacher.others=[{ model = 'mlp-4', weights = 'b.bpk' }, { model = 'mlp-5' }]";
+        let original = recipe(RECIPE, &[two]).unwrap();
+
+        let teachers = original.teacher.all();
+        let models: Vec<_> = teachers.iter().map(|t| t.model.to_string()).collect();
+        assert_eq!(models, ["mlp-16", "mlp-4", "mlp-5"]);
+        assert!(teachers[1].weights.as_ref().unwrap().is_absolute());
+        assert!(
+            teachers
+                .iter()
+                .all(|t| t.training == original.teacher.training)
+        );
+        let text = toml::to_string(&original).unwrap();
+        assert_eq!(recipe(&text, &[]).unwrap(), original);
+
+        let zero = "teacher.others=[{ model = 'mlp-4', training = { epochs = 0 } }]";
+        let error = error(RECIPE, &[zero]);
+        assert!(
+            error.contains("`teacher.others.0.training.epochs`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_only_one_teacher_can_teach_is_refused() {
+        let two = "teacher.others=[{ model = 'mlp-16' }]";
+        let error = error(RECIPE, &[two, "loss.0.kind=sim-kd"]);
+
+        assert!(error.contains("there is one teacher"), "{error}");
     }
 
     #[test]

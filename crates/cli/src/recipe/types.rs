@@ -1,4 +1,4 @@
-use super::{RouteRecipe, StageRecipe};
+use super::{OtherTeacherRecipe, RouteRecipe, StageRecipe};
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::data::{Augmentation, DatasetName};
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
@@ -78,6 +78,9 @@ pub struct TeacherRecipe {
     pub weights: Option<PathBuf>,
     /// How it is trained.
     pub training: TrainingRecipe,
+    /// The networks that teach beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherTeacherRecipe>,
 }
 
 /// The network that learns.

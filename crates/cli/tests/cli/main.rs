@@ -5,5 +5,6 @@ mod common;
 mod preparation;
 mod run;
 mod stages;
+mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

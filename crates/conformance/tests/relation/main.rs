@@ -8,6 +8,7 @@ mod contrastive;
 mod correlation_congruence;
 mod dark_rank;
 mod flow_of_solution;
+mod graph;
 mod information_flow;
 mod instance_graph;
 mod inter_channel_correlation;

@@ -3,6 +3,7 @@ mod each;
 mod hard;
 mod layers;
 mod pair;
+mod single;
 mod sum;
 mod views;
 
@@ -11,4 +12,5 @@ pub use each::*;
 pub use hard::*;
 pub use layers::*;
 pub use pair::*;
+pub use single::*;
 pub use views::*;

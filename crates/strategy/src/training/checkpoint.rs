@@ -45,6 +45,31 @@ impl TeacherIdentity {
         let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { path, sha256 })
     }
+
+    /// The identity of several teachers in this order: where the first is, and a hash of the hashes
+    /// of all. Of one it is [that](Self::of_file) of its file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no file.
+    pub fn of_files(paths: &[PathBuf]) -> io::Result<Self> {
+        let each: io::Result<Vec<_>> = paths.iter().map(Self::of_file).collect();
+        let mut each = each?;
+        let first = each.first().expect("There should be a teacher.");
+        if each.len() == 1 {
+            return Ok(each.remove(0));
+        }
+        let hashes: Vec<_> = each.iter().map(|teacher| teacher.sha256.as_str()).collect();
+        let digest = Sha256::digest(hashes.join("\n"));
+        Ok(Self {
+            path: first.path.clone(),
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
 }
 
 /// Why a checkpoint cannot be used.
@@ -425,5 +450,24 @@ mod tests {
             files(folder.path()),
             ["model-old.bpk", "model.bpk", "notes-3.bpk"]
         );
+    }
+
+    #[test]
+    fn several_teachers_are_told_from_others_and_from_another_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, name).unwrap();
+            path
+        };
+        let (a, b) = (file("a"), file("b"));
+        let of = |paths: &[&PathBuf]| {
+            let paths: Vec<_> = paths.iter().copied().cloned().collect();
+            TeacherIdentity::of_files(&paths).unwrap()
+        };
+
+        assert_eq!(of(&[&a]), TeacherIdentity::of_file(&a).unwrap());
+        assert_ne!(of(&[&a, &b]).sha256, of(&[&b, &a]).sha256);
+        assert_ne!(of(&[&a, &b]).sha256, of(&[&a, &a]).sha256);
     }
 }

@@ -88,6 +88,16 @@ impl<'a> Description<'a> {
         catch(|| init(&config))
     }
 
+    /// The name and the weight that the table gives, or else these.
+    pub fn name_and_weight(
+        self,
+        name: &str,
+        weight: impl Into<WeightSchedule>,
+    ) -> (String, WeightSchedule) {
+        let name = self.name.unwrap_or_else(|| name.into());
+        (name, self.weight.unwrap_or_else(|| weight.into()))
+    }
+
     /// The objective under the name and with the weight that the table gives it, or else its own.
     pub fn named<O: Objective>(
         self,
@@ -95,10 +105,10 @@ impl<'a> Description<'a> {
         weight: impl Into<WeightSchedule>,
         objective: impl FnOnce(String, WeightSchedule) -> O,
     ) -> Result<Loss> {
-        let name = self.name.unwrap_or_else(|| name.into());
-        let weight = self.weight.unwrap_or_else(|| weight.into());
+        let views = self.views;
+        let (name, weight) = self.name_and_weight(name, weight);
         let objective = catch(|| initialize(objective(name.clone(), weight)))?;
-        let objective = match self.views {
+        let objective = match views {
             1 => DynObjective::new(objective),
             views => DynObjective::new(EveryView::new(objective, views)),
         };

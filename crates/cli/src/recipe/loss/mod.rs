@@ -3,6 +3,8 @@ mod catch;
 mod description;
 mod factor_transfer;
 mod feature;
+mod graph;
+mod joint;
 mod layers;
 mod memory;
 mod preparation;
@@ -20,6 +22,7 @@ use burn_distill::core::{CatalogueEntry, DynObjective, Hard};
 use description::Description;
 use toml::{Table, Value};
 
+pub use joint::JointLoss;
 pub use preparation::Preparation;
 pub use scene::Scene;
 pub use student::student_of;
@@ -50,15 +53,7 @@ impl Loss {
     /// The term that a `[[loss]]` table describes: its kind, its name and weight, and the fields of
     /// the configuration of that kind. What it has to learn is sized for the two networks.
     pub fn new(table: &Table, scene: &Scene) -> Result<Self> {
-        let mut table = table.clone();
-        let Some(Value::String(kind)) = table.remove("kind") else {
-            let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
-            bail!("`kind` is missing; it is one of {}", kinds.join(", "));
-        };
-        let Some(entry) = catalogue().find(|loss| loss.is_called(&kind)) else {
-            return Err(unknown(&kind, catalogue().map(|loss| loss.name)))
-                .context("no loss of this kind");
-        };
+        let (entry, kind, table) = take_kind(table)?;
         Description::new(table, scene)
             .and_then(|description| Self::of_kind(entry, description))
             .with_context(|| format!("in the loss `{kind}`"))
@@ -70,6 +65,21 @@ impl Loss {
             (name, "feature") => feature::build(name, loss),
             (name, "relation") => relation::build(name, loss),
             (name, _) => response::build(name, loss),
+        }
+    }
+}
+
+/// The kind that a table names, its name there, and the rest of the table.
+fn take_kind(table: &Table) -> Result<(&'static CatalogueEntry, String, Table)> {
+    let mut table = table.clone();
+    let Some(Value::String(kind)) = table.remove("kind") else {
+        let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
+        bail!("`kind` is missing; it is one of {}", kinds.join(", "));
+    };
+    match catalogue().find(|loss| loss.is_called(&kind)) {
+        Some(entry) => Ok((entry, kind, table)),
+        None => {
+            Err(unknown(&kind, catalogue().map(|loss| loss.name))).context("no loss of this kind")
         }
     }
 }

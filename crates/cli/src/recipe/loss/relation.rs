@@ -1,7 +1,7 @@
 use super::description::Description;
 use super::layers::Layers;
 use super::memory::{contrastive, relational_representation};
-use super::{Loss, not_built};
+use super::{Loss, graph, not_built};
 use anyhow::Result;
 use burn_distill::relation::{
     AdjacentCorrelationLoss, AdjacentCorrelationLossConfig, ClassAttentionLossConfig,
@@ -75,6 +75,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "multi-head-graph" => loss.multi_head_graph(),
         "information-flow" => loss.information_flow(),
         "instance-graph" => loss.instance_graph(),
+        _ if graph::is_joint(kind) => graph::single(kind, loss),
         _ => not_built(kind),
     }
 }

@@ -1,0 +1,167 @@
+use super::catch::catch;
+use super::description::Description;
+use super::joint::JointLoss;
+use super::layers::Layers;
+use super::{Loss, Scene, not_built};
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{
+    DynObjective, Knowledge, Objective, SingleTeacher, Taps, WeightSchedule, initialize,
+};
+use burn_distill::relation::{
+    GraphLoss, GraphObjective, LogitsGraphLossConfig, LogitsGraphObjective,
+    ModalityGraphLossConfig, RepresentationGraphLossConfig,
+};
+use std::slice;
+use toml::Value;
+
+const MODALITY: &str = "modality-graph";
+const REPRESENTATION: &str = "representation-graph";
+
+/// Whether a loss takes all teachers at once.
+pub fn is_joint(kind: &str) -> bool {
+    [MODALITY, LogitsGraphObjective::TERM, REPRESENTATION].contains(&kind)
+}
+
+/// A loss that takes all teachers at once, here the one there is.
+pub fn single(kind: &str, description: Description<'_>) -> Result<Loss> {
+    let scene = slice::from_ref(description.scene);
+    let JointLoss { name, objective } = build(kind, description, scene)?;
+    Ok(Loss {
+        name,
+        objective: DynObjective::new(SingleTeacher::new(objective)),
+        preparation: None,
+        student: None,
+    })
+}
+
+/// A loss that takes all teachers at once.
+pub fn build(kind: &str, loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
+    match kind {
+        MODALITY => modality(loss, scenes),
+        LogitsGraphObjective::TERM => logits(loss, scenes),
+        REPRESENTATION => representation(loss, scenes),
+        _ => not_built(kind),
+    }
+}
+
+fn modality(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
+    let taps = GraphTaps::take(&mut loss, scenes)?;
+    let (classes, device) = (classes(scenes)?, loss.scene.device.clone());
+    let graph = loss.init(ModalityGraphLossConfig::new(), |config| {
+        config.init(classes, taps.student_features, &taps.features, &device)
+    })?;
+    taps.objective(loss, graph)
+}
+
+fn representation(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
+    let taps = GraphTaps::take(&mut loss, scenes)?;
+    let device = loss.scene.device.clone();
+    let graph = loss.init(RepresentationGraphLossConfig::new(), |config| {
+        config.init(taps.student_features, &taps.features, &device)
+    })?;
+    taps.objective(loss, graph)
+}
+
+fn logits(loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
+    let config = loss.configure(LogitsGraphLossConfig::new())?;
+    let (given, classes) = (config.cost.len(), classes(scenes)?);
+    ensure!(
+        given == 0 || given == classes,
+        "`cost` is for {given} classes, but there are {classes}"
+    );
+    let graph = catch(|| config.init(scenes.len(), &loss.scene.device))?;
+    loss.joint(LogitsGraphObjective::TERM, |name, weight| {
+        LogitsGraphObjective::new(graph, weight).with_name(name)
+    })
+}
+
+/// The number of classes of the student.
+fn classes(scenes: &[Scene]) -> Result<usize> {
+    let student = &scenes[0].student;
+    let classifier = burn_distill::core::Network::classifier(student);
+    let classifier = classifier.context("the student has no classifier")?;
+    Ok(classifier.weight.dims()[1])
+}
+
+/// The taps that a graph compares.
+struct GraphTaps {
+    student: String,
+    student_features: usize,
+    teachers: Vec<String>,
+    features: Vec<usize>,
+}
+
+impl GraphTaps {
+    /// The pooled features of each network, unless the table names others: `student` one tap,
+    /// `teachers` one for each of them.
+    fn take(loss: &mut Description<'_>, scenes: &[Scene]) -> Result<Self> {
+        let student = one(loss, "student", &scenes[0].student_taps)?;
+        let named = match loss.table.remove("teachers") {
+            None => vec![None; scenes.len()],
+            Some(Value::Array(names)) => names.into_iter().map(Some).collect(),
+            Some(other) => bail!("`teachers` is a list of taps, not {}", other.type_str()),
+        };
+        ensure!(
+            named.len() == scenes.len(),
+            "`teachers` names {} taps for {} teachers",
+            named.len(),
+            scenes.len()
+        );
+        let mut teachers = Vec::with_capacity(scenes.len());
+        for (scene, name) in scenes.iter().zip(named) {
+            if let Some(name) = name {
+                loss.table.insert("teachers".into(), name);
+            }
+            teachers.push(one(loss, "teachers", &scene.teacher_taps)?);
+        }
+        let features = scenes.iter().zip(&teachers);
+        Ok(Self {
+            student_features: size(&scenes[0].student_taps, &student),
+            features: features
+                .map(|(scene, tap)| size(&scene.teacher_taps, tap))
+                .collect(),
+            student,
+            teachers,
+        })
+    }
+
+    fn objective(self, loss: Description<'_>, graph: impl GraphLoss) -> Result<JointLoss> {
+        loss.joint(graph.name(), |name, weight| {
+            GraphObjective::new(graph, self.student, self.teachers, weight).with_name(name)
+        })
+    }
+}
+
+fn one(loss: &mut Description<'_>, side: &str, taps: &Taps) -> Result<String> {
+    let mut names = loss.names(side, taps, Layers::Pooled)?;
+    ensure!(
+        names.len() == 1,
+        "`{side}` should name one tap of a network, not {}",
+        names.len()
+    );
+    Ok(names.remove(0))
+}
+
+fn size(taps: &Taps, name: &str) -> usize {
+    taps.take(name).shape().as_slice()[1..].iter().product()
+}
+
+impl Description<'_> {
+    /// The objective against all teachers, under the name and with the weight that the table gives
+    /// it, or else its own and 1.
+    fn joint<O>(
+        self,
+        name: &str,
+        objective: impl FnOnce(String, WeightSchedule) -> O,
+    ) -> Result<JointLoss>
+    where
+        O: Objective<Knowledge, Vec<Knowledge>>,
+    {
+        let (name, weight) = self.name_and_weight(name, 1.0);
+        let objective = catch(|| initialize(objective(name.clone(), weight)))?;
+        Ok(JointLoss {
+            name,
+            objective: DynObjective::new(objective),
+        })
+    }
+}

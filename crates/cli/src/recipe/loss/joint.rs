@@ -1,0 +1,122 @@
+use super::description::Description;
+use super::{Loss, Scene, graph, take_kind};
+use anyhow::{Context, Result, ensure};
+use burn_distill::core::{DynObjective, EachTeacher, Knowledge};
+use toml::Table;
+
+/// One term of the loss of a recipe with several teachers.
+pub struct JointLoss {
+    /// The name of the term.
+    pub name: String,
+    /// What computes it, on the CPU.
+    pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
+}
+
+impl JointLoss {
+    /// The term that a `[[loss]]` table describes, against the teacher of each scene.
+    ///
+    /// A loss that is made for several teachers takes all at once. Any other one is against each of
+    /// them, and averaged.
+    pub fn new(table: &Table, scenes: &[Scene]) -> Result<Self> {
+        let (entry, kind, rest) = take_kind(table)?;
+        if graph::is_joint(entry.name) {
+            return Description::new(rest, &scenes[0])
+                .and_then(|description| graph::build(entry.name, description, scenes))
+                .with_context(|| format!("in the loss `{kind}`"));
+        }
+        let losses = scenes.iter().map(|scene| Loss::new(table, scene));
+        let losses: Vec<_> = losses.collect::<Result<_>>()?;
+        let alone = losses
+            .iter()
+            .all(|loss| loss.preparation.is_none() && loss.student.is_none());
+        ensure!(
+            alone,
+            "the loss `{kind}` changes or trains something before the student learns, which it \
+             can do where there is one teacher, not {}",
+            scenes.len()
+        );
+        let name = losses[0].name.clone();
+        let objectives = losses.into_iter().map(|loss| loss.objective);
+        Ok(Self {
+            name,
+            objective: DynObjective::new(EachTeacher::new(objectives)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use burn_distill::architecture::NetworkConfig;
+    use burn_distill::core::{Objective, TapSelection};
+
+    fn scenes() -> Vec<Scene> {
+        let network = |name: &str| {
+            let config = NetworkConfig::by_name(name).unwrap();
+            config.init([1, 8, 8], 10, &Device::flex()).unwrap()
+        };
+        ["convnet-8-16", "mlp-12"]
+            .map(|teacher| Scene::new(network("convnet-4-8"), network(teacher), 4, Vec::new()))
+            .into()
+    }
+
+    fn loss(text: &str) -> Result<JointLoss> {
+        JointLoss::new(&text.parse().unwrap(), &scenes())
+    }
+
+    #[test]
+    fn every_teacher_is_asked_for_its_own_taps() {
+        for text in [
+            "kind = 'relational-representation'",
+            "kind = 'modality-graph'",
+            "kind = 'representation-graph'",
+        ] {
+            let wanted = loss(text).unwrap().objective.wanted().teacher;
+
+            assert_eq!(
+                wanted.for_network(0),
+                TapSelection::named(["pool"]),
+                "{text}"
+            );
+            assert_eq!(
+                wanted.for_network(1),
+                TapSelection::named(["hidden.1"]),
+                "{text}"
+            );
+        }
+        let named = loss("kind = 'modality-graph'\nteachers = ['layer1', 'hidden.1']").unwrap();
+        let wanted = named.objective.wanted().teacher;
+        assert_eq!(wanted.for_network(0), TapSelection::named(["layer1"]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (text, message) in [
+            ("kind = 'sim-kd'", "where there is one teacher, not 2"),
+            (
+                "kind = 'factor-transfer'",
+                "where there is one teacher, not 2",
+            ),
+            (
+                "kind = 'modality-graph'\nteachers = ['pool']",
+                "names 1 taps for 2 teachers",
+            ),
+            (
+                "kind = 'modality-graph'\nteachers = ['pool', 'pool']",
+                "no tap named `pool`",
+            ),
+            (
+                "kind = 'modality-graph'\nprior_scores = [1]",
+                "has 1 scores for 2 teachers",
+            ),
+            (
+                "kind = 'logits-graph'\ncost = [[0, 1], [1, 0]]",
+                "for 2 classes, but there are 10",
+            ),
+        ] {
+            let error = format!("{:#}", loss(text).err().unwrap());
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+}

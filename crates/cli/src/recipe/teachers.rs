@@ -1,0 +1,51 @@
+use super::{TeacherRecipe, TrainingRecipe};
+use burn_distill::architecture::NetworkConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A network that teaches beside the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherTeacherRecipe {
+    /// The network.
+    pub model: NetworkConfig,
+    /// Its weights, as an earlier run left them. It is trained if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// How it is trained: like the first teacher if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecipe>,
+}
+
+impl TeacherRecipe {
+    /// Every teacher as if it were the only one, the first first.
+    pub fn all(&self) -> Vec<Self> {
+        let first = Self {
+            others: Vec::new(),
+            ..self.clone()
+        };
+        let others = self.others.iter().map(|other| Self {
+            model: other.model.clone(),
+            weights: other.weights.clone(),
+            training: other.training.as_ref().unwrap_or(&self.training).clone(),
+            others: Vec::new(),
+        });
+        [first].into_iter().chain(others).collect()
+    }
+
+    /// Where a teacher stands in the recipe.
+    pub fn place(index: usize) -> String {
+        match index {
+            0 => "teacher".into(),
+            index => format!("teacher.others.{}", index - 1),
+        }
+    }
+
+    /// Take paths to be relative to a folder.
+    pub fn relative_to(&mut self, folder: &Path) {
+        let others = self.others.iter_mut().map(|other| &mut other.weights);
+        for weights in [&mut self.weights].into_iter().chain(others).flatten() {
+            *weights = folder.join(&weights);
+        }
+    }
+}

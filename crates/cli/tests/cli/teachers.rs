@@ -1,0 +1,38 @@
+//! Several teachers at once.
+
+use crate::common::*;
+use std::fs;
+
+#[test]
+fn every_teacher_is_trained_once_and_teaches() {
+    let others = "teacher.others=[{ model = 'mlp-16' }, { model = 'mlp-32' }]";
+    let losses = "loss=[{ kind = 'kd' }, { kind = 'modality-graph' }, { kind = 'logits-graph' }]";
+    let changes = [&SHORT[..], &[others, losses]].concat();
+    let folder = tempfile::tempdir().unwrap();
+    assert_success(&run(folder.path(), &changes, &[]));
+
+    let expected = result(folder.path());
+    assert_eq!(expected["others"].as_array().unwrap().len(), 2);
+    // Of one model, but from a seed of its own.
+    let agreement = |network: &serde_json::Value| network["agreement"].as_f64().unwrap();
+    assert_eq!(agreement(&expected["teacher"]), 1.0);
+    assert!(agreement(&expected["others"][1]) < 1.0);
+
+    let weights = folder.path().join("seed-0/teacher-3/model.bpk");
+    let before = fs::metadata(&weights).unwrap().modified().unwrap();
+    fs::remove_dir_all(folder.path().join("seed-0/distilled")).unwrap();
+    let output = run(folder.path(), &changes, &["--resume"]);
+    assert_success(&output);
+
+    assert_eq!(fs::metadata(&weights).unwrap().modified().unwrap(), before);
+    let resumed = result(folder.path());
+    assert_eq!(
+        resumed["distilled"]["accuracy"],
+        expected["distilled"]["accuracy"]
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.contains("teacher 2") && table.contains("teacher 3"),
+        "{table}"
+    );
+}

@@ -1,0 +1,81 @@
+use crate::{Context, Knowledge, Objective, Terms, Wanted};
+use burn::module::Module;
+
+/// An objective against several teachers, where there is one.
+#[derive(Module, Debug)]
+pub struct SingleTeacher<O> {
+    /// The objective, made for one teacher.
+    pub objective: O,
+}
+
+impl<O: Objective<Knowledge, Vec<Knowledge>>> SingleTeacher<O> {
+    /// That objective.
+    pub fn new(objective: O) -> Self {
+        Self { objective }
+    }
+}
+
+impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
+    fn wanted(&self) -> Wanted {
+        let Wanted {
+            student,
+            teacher,
+            views,
+        } = self.objective.wanted();
+        Wanted {
+            student,
+            teacher: teacher.for_network(0),
+            views,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let teachers = vec![context.teacher.clone()];
+        self.objective.forward(&context.taught_by(&teachers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Clock, EachTeacher, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder};
+    use crate::{TapSelection, Targets};
+    use burn::tensor::{Device, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Difference {}
+
+    impl TapLoss for Difference {
+        fn name(&self) -> &'static str {
+            "difference"
+        }
+
+        fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+            student.into_vectors().sub(teacher.into_vectors()).mean()
+        }
+    }
+
+    #[test]
+    fn one_of_several_is_one() {
+        let device = Device::default();
+        let knowledge = |value: f32| {
+            let mut taps = TapRecorder::new(TapSelection::All);
+            taps.offer("pool", || Tap::Vector(Tensor::full([2, 3], value, &device)));
+            Knowledge {
+                response: Response::Classes(Tensor::zeros([2, 4], &device)),
+                taps: taps.finish().unwrap(),
+            }
+        };
+        let pair = Pair::new("pool", "pool", Difference {});
+        let one = PairObjective::new([pair], 1.0);
+        let objective = SingleTeacher::new(EachTeacher::new([one.clone()]));
+
+        let (student, teacher) = (knowledge(5.0), knowledge(2.0));
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+
+        assert_eq!(objective.wanted(), one.wanted());
+        let value = objective.forward(&context).total().into_scalar::<f32>();
+        assert_eq!(value, 3.0);
+    }
+}

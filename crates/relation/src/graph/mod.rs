@@ -1,0 +1,16 @@
+//! A student and its teachers as a graph.
+
+mod discrepancy;
+mod distance;
+mod logits;
+mod modality;
+mod pooling;
+mod representation;
+mod transport;
+mod vertex;
+
+pub use distance::*;
+pub use logits::*;
+pub use modality::*;
+pub use representation::*;
+pub use vertex::*;

@@ -1,0 +1,316 @@
+use super::GraphDistance;
+use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_distill_core::numeric::connected_zero;
+
+/// What the scores of the prior are divided by: the authors' constant.
+const PRIOR_TEMPERATURE: f64 = 0.25;
+
+/// Configuration to create a [modality graph loss](ModalityGraphLoss) using the [init
+/// function](ModalityGraphLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ModalityGraphLossConfig {
+    /// Features that logits and representation are each reduced to, to tell the weight of an edge.
+    /// Default: `32`.
+    #[config(default = 32)]
+    pub edge_features: usize,
+    /// What the scores of the edges are multiplied by before the softmax. Default: `0.125`.
+    #[config(default = 0.125)]
+    pub sharpness: f64,
+    /// What each teacher is thought to be worth before training, such as its accuracy. Default:
+    /// none, so that all are worth the same.
+    #[config(default = "Vec::new()")]
+    pub prior_scores: Vec<f64>,
+    /// How far student and teacher are from each other. Default: `Cosine`.
+    #[config(default = "GraphDistance::Cosine")]
+    pub distance: GraphDistance,
+    /// The weight of the distances of the logits. Default: `10`.
+    #[config(default = 10.0)]
+    pub logits_weight: f64,
+    /// The weight of the distances of the representations. Default: `1`.
+    #[config(default = 1.0)]
+    pub representation_weight: f64,
+    /// The weight of the distance of the edges from the prior. Default: `10`.
+    #[config(default = 10.0)]
+    pub prior_weight: f64,
+}
+
+impl ModalityGraphLossConfig {
+    /// Initialize a [modality graph loss](ModalityGraphLoss) for that many classes, features of the
+    /// student and features of each teacher.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no teacher, or not one score for each where there are any.
+    pub fn init(
+        &self,
+        num_classes: usize,
+        student: usize,
+        teachers: &[usize],
+        device: &Device,
+    ) -> ModalityGraphLoss {
+        let count = teachers.len();
+        assert!(count > 0, "There should be a teacher.");
+        let scores = match self.prior_scores.len() {
+            0 => vec![0.0; count],
+            given => {
+                assert_eq!(
+                    given, count,
+                    "Prior of the modality graph loss has {given} scores for {count} teachers."
+                );
+                self.prior_scores.clone()
+            }
+        };
+        let mut spaces: Vec<RepresentationSpace> = Vec::new();
+        for &features in teachers {
+            if spaces.iter().all(|space| space.features != features) {
+                let projects = features != student;
+                spaces.push(RepresentationSpace {
+                    features,
+                    edge: LinearConfig::new(features, self.edge_features).init(device),
+                    projection: projects.then(|| LinearConfig::new(student, features).init(device)),
+                });
+            }
+        }
+        let edge = LinearConfig::new(2 * self.edge_features, 1).with_bias(false);
+        ModalityGraphLoss {
+            logits_edge: LinearConfig::new(num_classes, self.edge_features).init(device),
+            spaces,
+            edge: edge.init(device),
+            prior: prior(&scores, device),
+            sharpness: self.sharpness,
+            distance: self.distance,
+            logits_weight: self.logits_weight,
+            representation_weight: self.representation_weight,
+            prior_weight: self.prior_weight,
+        }
+    }
+}
+
+/// The softmax of the scores, in double precision. Shape: `[1, teachers]`.
+fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let shares = scores
+        .iter()
+        .map(|score| ((score - largest) / PRIOR_TEMPERATURE).exp());
+    let shares: Vec<_> = shares.collect();
+    let sum: f64 = shares.iter().sum();
+    let shares: Vec<_> = shares.iter().map(|share| (share / sum) as f32).collect();
+    Tensor::from_data(TensorData::new(shares, [1, scores.len()]), device)
+}
+
+/// Representations of one size: teachers whose representations have it share what is learned of
+/// them.
+#[derive(Module, Debug)]
+pub struct RepresentationSpace {
+    /// The features of the representations.
+    pub features: usize,
+    /// Reduces a representation for the weight of an edge.
+    pub edge: Linear,
+    /// Brings the student's representation here, if it is of another size.
+    pub projection: Option<Linear>,
+}
+
+/// Graph distillation from several teachers, such as networks of other modalities: how much each
+/// teaches about a sample is learned.
+///
+/// ```text
+/// hᵐ  = [W_logit zᵐ ; W_repr rᵐ]                       z logits, r representation of teacher m
+/// w   = softmax over teachers of sharpness · W_edge hᵐ
+/// π   = softmax(prior_scores / 0.25)                   uniform by default
+/// L   = logits_weight · mean over samples of Σₘ (wᵐ + πᵐ) distance(z, zᵐ)
+///     + representation_weight · mean over samples of Σₘ (wᵐ + πᵐ) distance(r, rᵐ)
+///     + prior_weight · Σₘ (mean over samples of wᵐ − πᵐ)²
+/// ```
+///
+/// The weights of a sample sum to 2, because the prior is added. With one teacher both are 1 and the
+/// last part is zero. No gradient flows to the teachers; `W` train with the student. Where a
+/// teacher's representation has another size than the student's, a projection of the student's
+/// trains, too. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::{ModalityGraphLossConfig, Vertex};
+///
+/// let device = Device::default();
+/// let loss = ModalityGraphLossConfig::new().init(3, 4, &[4, 8], &device);
+///
+/// let vertex = |features| Vertex {
+///     logits: Tensor::ones([2, 3], &device),
+///     representation: Tensor::ones([2, features], &device),
+/// };
+/// let value = loss.forward(vertex(4), vec![vertex(4), vertex(8)]);
+/// assert!(value.into_scalar::<f32>().is_finite());
+/// ```
+///
+/// # Reference
+///
+/// Z. Luo, J.-T. Hsieh, L. Jiang, J. C. Niebles and L. Fei-Fei, [Graph Distillation for Action
+/// Detection with Privileged Modalities](https://arxiv.org/abs/1712.00108), ECCV 2018. Agrees with
+/// `DistillationKernel` of the authors' graph_distillation, but for three things. The authors' edge
+/// also reads the student and a bias: both are one number for all teachers of a sample, which the
+/// softmax takes out again, so they are left out here, and no gradient reaches the student through
+/// the edges there either. Their teachers are in training mode, ours in validation mode. Their `kl`
+/// takes no weights and so does not run in the graph; ours is the weighted one.
+#[doc(alias = "graph distillation")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ModalityGraphLoss {
+    /// Reduces logits for the weight of an edge.
+    pub logits_edge: Linear,
+    /// What is learned of the representations, one for each size.
+    pub spaces: Vec<RepresentationSpace>,
+    /// The score of an edge.
+    pub edge: Linear,
+    /// What the teachers are worth before training. Shape: `[1, teachers]`.
+    pub prior: Tensor<2>,
+    /// What the scores are multiplied by before the softmax.
+    pub sharpness: f64,
+    /// How far student and teacher are from each other.
+    #[module(skip)]
+    pub distance: GraphDistance,
+    /// The weight of the distances of the logits.
+    pub logits_weight: f64,
+    /// The weight of the distances of the representations.
+    pub representation_weight: f64,
+    /// The weight of the distance of the edges from the prior.
+    pub prior_weight: f64,
+}
+
+impl ModuleDisplay for ModalityGraphLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("teachers", &self.prior.dims()[1])
+            .add("sharpness", &self.sharpness)
+            .add_debug_attribute("distance", &self.distance)
+            .add("logits_weight", &self.logits_weight)
+            .add("representation_weight", &self.representation_weight)
+            .add("prior_weight", &self.prior_weight)
+            .optional()
+    }
+}
+
+impl ModalityGraphLoss {
+    /// The loss of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[batch_size, num_classes]`
+    /// - representations: `[batch_size, features]`, of the sizes that the loss was made for
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the number of teachers or a shape is another one.
+    pub fn forward(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
+        let [batch_size, _] = student.logits.dims();
+        let [samples, _] = student.representation.dims();
+        assert_eq!(
+            samples, batch_size,
+            "Logits of {batch_size} samples go with representations of as many, not of {samples}."
+        );
+        let student = student.at_least_f32();
+        if batch_size == 0 {
+            return connected_zero(student.logits).add(connected_zero(student.representation));
+        }
+        let teachers = self.constants(batch_size, teachers);
+
+        let edges = self.edges(&teachers);
+        let share = edges.clone().add(self.prior.clone());
+        let mean = |distances: Vec<Tensor<2>>| {
+            let distances = Tensor::cat(distances, 1);
+            distances.mul(share.clone()).sum_dim(1).mean()
+        };
+        let logits = teachers.iter().map(|teacher| {
+            self.distance
+                .rows(student.logits.clone(), teacher.logits.clone())
+        });
+        let representations = teachers.iter().map(|teacher| {
+            let target = teacher.representation.clone();
+            let projection = &self.space(&target).projection;
+            let own = student.representation.clone();
+            let own = match projection {
+                Some(projection) => projection.forward(own),
+                None => own,
+            };
+            self.distance.rows(own, target)
+        });
+        let from_prior = edges.mean_dim(0).sub(self.prior.clone()).square().sum();
+        mean(logits.collect())
+            .mul_scalar(self.logits_weight)
+            .add(mean(representations.collect()).mul_scalar(self.representation_weight))
+            .add(from_prior.mul_scalar(self.prior_weight))
+    }
+
+    /// How much each teacher teaches about each sample; the weights of a sample sum to 1.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch_size, teachers]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the number of teachers or a shape is another one.
+    pub fn edge_weights(&self, teachers: Vec<Vertex>) -> Tensor<2> {
+        let batch_size = teachers.first().map_or(0, |first| first.logits.dims()[0]);
+        self.edges(&self.constants(batch_size, teachers))
+    }
+
+    fn constants(&self, batch_size: usize, teachers: Vec<Vertex>) -> Vec<Vertex> {
+        let count = self.prior.dims()[1];
+        for of in [
+            |t: &Vertex| t.logits.clone(),
+            |t: &Vertex| t.representation.clone(),
+        ] {
+            assert_teachers(batch_size, count, teachers.iter().map(of));
+        }
+        let teachers = teachers.into_iter();
+        teachers
+            .map(|teacher| teacher.without_autodiff().at_least_f32())
+            .collect()
+    }
+
+    fn edges(&self, teachers: &[Vertex]) -> Tensor<2> {
+        let scores = teachers.iter().map(|teacher| {
+            let representation = teacher.representation.clone();
+            let space = self.space(&representation);
+            let hidden = vec![
+                self.logits_edge.forward(teacher.logits.clone()),
+                space.edge.forward(representation),
+            ];
+            self.edge.forward(Tensor::cat(hidden, 1))
+        });
+        let scores = Tensor::cat(scores.collect(), 1);
+        softmax(scores.mul_scalar(self.sharpness), 1)
+    }
+
+    fn space(&self, representation: &Tensor<2>) -> &RepresentationSpace {
+        let [_, features] = representation.dims();
+        let space = self.spaces.iter().find(|space| space.features == features);
+        space.unwrap_or_else(|| {
+            panic!("No teacher of this modality graph loss has {features} features.")
+        })
+    }
+}
+
+impl GraphLoss for ModalityGraphLoss {
+    fn name(&self) -> &'static str {
+        "modality-graph"
+    }
+
+    fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
+        self.forward(student, teachers)
+    }
+}

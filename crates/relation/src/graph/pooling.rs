@@ -1,0 +1,147 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_distill_core::KeyedRng;
+use std::f64::consts::TAU;
+
+/// Compact bilinear pooling: every product of a feature of one vector with a feature of another, with
+/// a random sign, added to one of `size` sums.
+///
+/// ```text
+/// outputₖ = Σ over i, j with h₁(i) + h₂(j) = k (mod size) of s₁(i) s₂(j) xᵢ yⱼ
+/// ```
+///
+/// That is the circular convolution of the count sketches of both (Gao et al., CVPR 2016), here by a
+/// product of their Fourier transforms. Places `h` and signs `s` are drawn once, so sketch and
+/// transform are one matrix: nothing but matrix products is left.
+#[derive(Module, Debug)]
+pub struct BilinearPooling {
+    sketches: Vec<Sketch>,
+    /// Shape: `[2 · size, size]`, for real parts beside imaginary ones.
+    inverse: Tensor<2>,
+}
+
+/// The Fourier transform of the count sketch of a vector. Shape: `[features, size]` each.
+#[derive(Module, Debug)]
+struct Sketch {
+    real: Tensor<2>,
+    imaginary: Tensor<2>,
+}
+
+impl BilinearPooling {
+    /// Pooling of vectors with these numbers of features, to `size` features.
+    pub fn new(features: &[usize], size: usize, seed: u64, device: &Device) -> Self {
+        let sketches = features
+            .iter()
+            .enumerate()
+            .map(|(index, &features)| Sketch::new(&draw(seed, index, features, size), size, device))
+            .collect();
+        // Rounded once, from double precision; the angle from a remainder, which is exact.
+        let wave = |place: usize, wave: fn(f64) -> f64| {
+            let (frequency, place) = (place / size, place % size);
+            (wave(angle(frequency * place, size)) / size as f64) as f32
+        };
+        let real = (0..size * size).map(|place| wave(place, f64::cos));
+        let imaginary = (0..size * size).map(|place| -wave(place, f64::sin));
+        let inverse: Vec<_> = real.chain(imaginary).collect();
+        Self {
+            sketches,
+            inverse: Tensor::from_data(TensorData::new(inverse, [2 * size, size]), device),
+        }
+    }
+
+    /// The pooled products of every two of these vectors, one set of them for each number of
+    /// features.
+    ///
+    /// # Shapes
+    ///
+    /// - each of `vectors`: `[batch_size, features]`
+    /// - each output: `[batch_size, size]`
+    pub fn pairs(&self, vectors: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
+        let transformed = vectors.into_iter().zip(&self.sketches);
+        let transformed: Vec<_> = transformed
+            .map(|(vectors, sketch)| {
+                let real = vectors.clone().matmul(sketch.real.clone());
+                (real, vectors.matmul(sketch.imaginary.clone()))
+            })
+            .collect();
+        let mut pairs = Vec::new();
+        for (index, (a, b)) in transformed.iter().enumerate() {
+            for (c, d) in &transformed[index + 1..] {
+                // (a + ib) (c + id)
+                let real = a.clone().mul(c.clone()).sub(b.clone().mul(d.clone()));
+                let imaginary = a.clone().mul(d.clone()).add(b.clone().mul(c.clone()));
+                pairs.push(Tensor::cat(vec![real, imaginary], 1).matmul(self.inverse.clone()));
+            }
+        }
+        pairs
+    }
+}
+
+impl Sketch {
+    fn new(drawn: &[(usize, bool)], size: usize, device: &Device) -> Self {
+        let matrix = |wave: fn(f64) -> f64| {
+            let values = drawn.iter().flat_map(|&(place, negative)| {
+                (0..size).map(move |frequency| {
+                    let value = wave(angle(frequency * place, size)) as f32;
+                    if negative { -value } else { value }
+                })
+            });
+            let values: Vec<_> = values.collect();
+            Tensor::from_data(TensorData::new(values, [drawn.len(), size]), device)
+        };
+        Self {
+            real: matrix(f64::cos),
+            imaginary: matrix(|angle| -angle.sin()),
+        }
+    }
+}
+
+/// The place and the sign of each feature of the vector with that index.
+fn draw(seed: u64, index: usize, features: usize, size: usize) -> Vec<(usize, bool)> {
+    let mut rng = KeyedRng::new([seed, index as u64, 0, 0]);
+    (0..features)
+        .map(|_| (rng.below(size as u64) as usize, rng.coin()))
+        .collect()
+}
+
+fn angle(turns: usize, size: usize) -> f64 {
+    TAU * (turns % size) as f64 / size as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn every_product_is_in_its_sum() {
+        let device = Device::default();
+        let (features, size, seed) = ([3, 4, 2], 7, 11);
+        let vectors: Vec<Vec<f32>> = features
+            .iter()
+            .map(|&features| (0..features).map(|i| (1.3 * i as f32).cos()).collect())
+            .collect();
+        let tensors = vectors.iter().map(|vector| {
+            Tensor::<2>::from_data(TensorData::new(vector.clone(), [1, vector.len()]), &device)
+        });
+
+        let pooling = BilinearPooling::new(&features, size, seed, &device);
+        let pairs = pooling.pairs(tensors.collect());
+
+        for (pooled, (m, n)) in pairs.into_iter().zip([(0, 1), (0, 2), (1, 2)]) {
+            let mut expected = vec![0.0; size];
+            for (x, (place, sign)) in vectors[m].iter().zip(draw(seed, m, features[m], size)) {
+                for (y, (other, other_sign)) in
+                    vectors[n].iter().zip(draw(seed, n, features[n], size))
+                {
+                    let product = if sign == other_sign { x * y } else { -x * y };
+                    expected[(place + other) % size] += product;
+                }
+            }
+            let expected = TensorData::new(expected, [1, size]);
+            pooled
+                .into_data()
+                .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use super::discrepancy::squared_discrepancy;
+use super::pooling::BilinearPooling;
+use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::numeric::at_least_f32;
+
+/// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
+/// function](RepresentationGraphLossConfig::init).
+#[derive(Config, Debug)]
+pub struct RepresentationGraphLossConfig {
+    /// Features of a pooled pair, to which the student is projected. Default: `128`.
+    #[config(default = 128)]
+    pub pooled: usize,
+    /// Decides how pairs are pooled. Default: `0`.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl RepresentationGraphLossConfig {
+    /// Initialize a [representation graph loss](RepresentationGraphLoss) for that many features of
+    /// the student and of each teacher.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no teacher, or if `pooled` is zero.
+    pub fn init(
+        &self,
+        student: usize,
+        teachers: &[usize],
+        device: &Device,
+    ) -> RepresentationGraphLoss {
+        assert!(!teachers.is_empty(), "There should be a teacher.");
+        assert!(
+            self.pooled > 0,
+            "Pooled features of the representation graph loss must be at least 1, got 0."
+        );
+        let pooling = paired(teachers.to_vec());
+        RepresentationGraphLoss {
+            projection: LinearConfig::new(student, self.pooled).init(device),
+            pooling: BilinearPooling::new(&pooling, self.pooled, self.seed, device),
+            teachers: teachers.len(),
+        }
+    }
+}
+
+/// The same, but one alone is there twice: it is a pair with itself.
+fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
+    if let [one] = items.as_slice() {
+        items.push(one.clone());
+    }
+    items
+}
+
+/// Representation graph: the student's representations are distributed as those of every two
+/// teachers together.
+///
+/// ```text
+/// rₘₙ  = compact bilinear pooling of teachers m and n
+/// L    = Σ over m < n of MMD²(W student + b, rₘₙ)
+/// k(x, y) = exp(−‖x − y‖² / mean squared distance)
+/// ```
+///
+/// The discrepancy is estimated without bias, so it may be slightly below zero, and it is zero for a
+/// batch of one. A teacher that is alone is a pair with itself. Pooling draws its places and signs
+/// once, from `seed`: they depend on nothing else. No gradient flows to the teachers; the projection
+/// trains with the student. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::RepresentationGraphLossConfig;
+///
+/// let device = Device::default();
+/// let config = RepresentationGraphLossConfig::new().with_pooled(16);
+/// let loss = config.init(4, &[8, 6], &device);
+///
+/// let features = |count| Tensor::<2>::ones([5, count], &device);
+/// let value = loss.forward(features(4), vec![features(8), features(6)]);
+/// assert!(value.into_scalar::<f32>().is_finite());
+/// ```
+///
+/// # Reference
+///
+/// C. Zhang and Y. Peng, [Better and Faster: Knowledge Transfer from Multiple Self-supervised
+/// Learning Tasks via Graph Distillation for Video
+/// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. There is no public code: this is
+/// our interpretation. The paper has a graph on representations that are ensembled in pairs by
+/// compact bilinear pooling; kernel, bandwidth and projection are our choices.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct RepresentationGraphLoss {
+    /// Brings the student's representation to the size of a pooled pair.
+    pub projection: Linear,
+    pooling: BilinearPooling,
+    teachers: usize,
+}
+
+impl ModuleDisplay for RepresentationGraphLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("teachers", &self.teachers)
+            .add("projection", &self.projection)
+            .optional()
+    }
+}
+
+impl RepresentationGraphLoss {
+    /// The loss of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, student_features]`
+    /// - each teacher: `[batch_size, features]`, of the size that the loss was made for
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the number of teachers or a shape is another one.
+    pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_teachers(batch_size, self.teachers, teachers.iter().cloned());
+        let student = self.projection.forward(at_least_f32(student));
+        let teachers = teachers.into_iter();
+        let teachers = teachers.map(|teacher| at_least_f32(teacher.without_autodiff()));
+
+        let pooled = self.pooling.pairs(paired(teachers.collect()));
+        pooled
+            .into_iter()
+            .map(|pair| squared_discrepancy(student.clone(), pair.without_autodiff()))
+            .reduce(Tensor::add)
+            .expect("There are two teachers, or one twice.")
+    }
+}
+
+impl GraphLoss for RepresentationGraphLoss {
+    fn name(&self) -> &'static str {
+        "representation-graph"
+    }
+
+    fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
+        let teachers = teachers.into_iter();
+        let teachers = teachers.map(|teacher| teacher.representation);
+        self.forward(student.representation, teachers.collect())
+    }
+}

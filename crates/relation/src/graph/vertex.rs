@@ -1,0 +1,154 @@
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Response, TapSelection, Terms, Wanted, WeightSchedule,
+};
+
+/// What one network of a graph says about a batch.
+#[derive(Clone, Debug)]
+pub struct Vertex {
+    /// The class logits. Shape: `[batch_size, num_classes]`.
+    pub logits: Tensor<2>,
+    /// The representation. Shape: `[batch_size, features]`.
+    pub representation: Tensor<2>,
+}
+
+impl Vertex {
+    fn of(knowledge: &Knowledge, tap: &str) -> Self {
+        Self {
+            logits: class_logits(&knowledge.response),
+            representation: knowledge.taps.take(tap).into_vectors(),
+        }
+    }
+
+    /// The same in at least single precision.
+    pub(super) fn at_least_f32(self) -> Self {
+        Self {
+            logits: at_least_f32(self.logits),
+            representation: at_least_f32(self.representation),
+        }
+    }
+
+    /// The same values as constants, off the autodiff graph.
+    pub(super) fn without_autodiff(self) -> Self {
+        Self {
+            logits: self.logits.without_autodiff(),
+            representation: self.representation.without_autodiff(),
+        }
+    }
+}
+
+pub(super) fn class_logits(response: &Response) -> Tensor<2> {
+    let logits = response.classes();
+    let logits = logits.expect("A graph of networks compares class logits.");
+    logits.clone()
+}
+
+/// Assert that a teacher speaks about the same samples as the student, and about that many teachers.
+pub(super) fn assert_teachers(
+    batch_size: usize,
+    expected: usize,
+    teachers: impl ExactSizeIterator<Item = Tensor<2>>,
+) {
+    assert_eq!(
+        teachers.len(),
+        expected,
+        "This graph has {expected} teachers, not {}.",
+        teachers.len()
+    );
+    for teacher in teachers {
+        assert_shape!(teacher, [batch_size, _]);
+    }
+}
+
+/// A loss between a student and all of its teachers at once.
+pub trait GraphLoss: Module + ModuleDisplay + 'static {
+    /// The name of its term, and its name in a recipe.
+    fn name(&self) -> &'static str;
+
+    /// The loss, reduced to one value. No gradient flows to the teachers.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more or fewer teachers than the loss was made for, or if shapes differ
+    /// from those it was made for.
+    fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1>;
+}
+
+/// A loss between a student and all of its teachers, as one weighted term.
+///
+/// What the loss itself has to learn trains with the student.
+#[derive(Module, Debug)]
+pub struct GraphObjective<L> {
+    /// What compares them.
+    pub loss: L,
+    /// The name of the student's tap.
+    pub student: String,
+    /// The name of the tap of each teacher.
+    pub teachers: Vec<String>,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl<L: GraphLoss> GraphObjective<L> {
+    /// That loss between these taps with that weight, under the name of the loss.
+    pub fn new<T: Into<String>>(
+        loss: L,
+        student: impl Into<String>,
+        teachers: impl IntoIterator<Item = T>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            name: loss.name().to_string(),
+            loss,
+            student: student.into(),
+            teachers: teachers.into_iter().map(Into::into).collect(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<L: GraphLoss> Objective<Knowledge, Vec<Knowledge>> for GraphObjective<L> {
+    fn wanted(&self) -> Wanted {
+        let teachers = self.teachers.iter().enumerate();
+        let teacher = teachers
+            .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
+            .fold(TapSelection::None, TapSelection::union);
+        Wanted {
+            student: TapSelection::named([&self.student]),
+            teacher,
+            ..Wanted::default()
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+        assert_eq!(
+            context.teacher.len(),
+            self.teachers.len(),
+            "There are taps for {} teachers, not {}.",
+            self.teachers.len(),
+            context.teacher.len()
+        );
+        let student = Vertex::of(context.student, &self.student);
+        let teachers = context.teacher.iter().zip(&self.teachers);
+        let teachers = teachers
+            .map(|(teacher, tap)| Vertex::of(teacher, tap))
+            .collect();
+        let loss = self.loss.forward_graph(student, teachers);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
