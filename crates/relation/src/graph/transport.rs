@@ -11,7 +11,8 @@ const STEPS: usize = 50;
 /// S(p, q)  = OT(p, q) − ½ OT(p, p) − ½ OT(q, q)
 /// ```
 ///
-/// Zero where the two agree. The plan itself is never differentiated: at the optimum the gradient
+/// Zero where the two agree, with a gradient of some thousandths at most, as far as 50 steps bring it.
+/// The plan itself is never differentiated: at the optimum the gradient
 /// of `OT` by `p` is its dual potential.
 ///
 /// # Shapes
@@ -31,11 +32,14 @@ pub fn sinkhorn_divergence(
     let between = |log_p: &Tensor<2>, log_q: &Tensor<2>| {
         potentials(log_p.clone(), log_q.clone(), cost.clone(), regularization)
     };
+    // Of a distribution and itself both potentials are one in the end, but for a constant.
+    let within = |log_p: &Tensor<2>| {
+        let (first, second) = between(log_p, log_p);
+        first.add(second).div_scalar(2.0)
+    };
     let (first, second) = between(&log_p, &log_q);
-    // Of a distribution and itself both potentials are one, in the end: those of the same side leave
-    // nothing where the two agree, also after few steps.
-    let first = first.sub(between(&log_p, &log_p).0);
-    let second = second.sub(between(&log_q, &log_q).1);
+    let first = first.sub(within(&log_p));
+    let second = second.sub(within(&log_q));
     p.mul(first).add(q.mul(second)).sum_dim(1)
 }
 
