@@ -1,5 +1,6 @@
 //! The program as a user runs it.
 
+mod book;
 mod catalogue;
 mod common;
 mod preparation;
