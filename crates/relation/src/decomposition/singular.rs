@@ -120,7 +120,6 @@ fn to_channels(pixels: Tensor<3>, vectors: Tensor<3>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::linalg::svd;
     use burn::tensor::{DType, Device, TensorData, Tolerance};
 
     const BATCH: usize = 3;
@@ -138,33 +137,65 @@ mod tests {
         vectors.clone().mul(others.clone()).sum_dim(1).sign()
     }
 
+    /// The singular values of one map and its right singular vectors, the largest first, by rotating
+    /// its channels until they are orthogonal (one-sided Jacobi).
+    fn another_decomposition(map: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let mut columns: Vec<(Vec<f64>, Vec<f64>)> = (0..map.len())
+            .map(|channel| {
+                let axis = (0..map.len()).map(|other| f64::from(channel == other));
+                (map[channel].clone(), axis.collect())
+            })
+            .collect();
+        for _ in 0..40 {
+            for j in 0..columns.len() {
+                for i in 0..j {
+                    let (a, b) = (&columns[i].0, &columns[j].0);
+                    let angle = 0.5 * (2.0 * dot(a, b)).atan2(dot(a, a) - dot(b, b));
+                    let (sine, cosine) = angle.sin_cos();
+                    let turn = |a: &[f64], b: &[f64], cosine: f64, sine: f64| -> Vec<f64> {
+                        let pairs = a.iter().zip(b);
+                        pairs.map(|(a, b)| cosine * a + sine * b).collect()
+                    };
+                    let ((a, v), (b, w)) = (columns[i].clone(), columns[j].clone());
+                    columns[i] = (turn(&a, &b, cosine, sine), turn(&v, &w, cosine, sine));
+                    columns[j] = (turn(&a, &b, -sine, cosine), turn(&v, &w, -sine, cosine));
+                }
+            }
+        }
+        let mut found: Vec<_> = columns
+            .into_iter()
+            .map(|(column, vector)| (dot(&column, &column).sqrt(), vector))
+            .collect();
+        found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        found
+    }
+
     #[test]
     fn vectors_and_values_are_those_of_another_decomposition() {
         // More pixels than channels, fewer, a single pixel, and more than the block in both.
-        for shape in [[4, 3, 5], [9, 2, 3], [5, 1, 1], [12, 4, 4]] {
-            let map = map(shape, DType::F64);
-            let matrix = map.clone().flatten::<3>(2, 3).swap_dims(1, 2);
-            let (_, values, right) = svd::<3, 2>(matrix, 50);
-
-            let found = Singular::new(map.clone(), 4, 16);
-
+        for [channels, height, width] in [[4, 3, 5], [9, 2, 3], [5, 1, 1], [12, 4, 4]] {
+            let map = map([channels, height, width], DType::F64);
+            let found = Singular::new(map.clone(), 4, 40);
             let count = found.values().dims()[2];
-            let right = right.swap_dims(1, 2).narrow(2, 0, count);
-            let vectors = found.right_vectors();
-            let vectors = vectors.clone().mul(signs(&vectors, &right));
-            let tolerance = Tolerance::absolute(1e-7);
-            vectors
-                .into_data()
-                .assert_approx_eq::<f64>(&right.into_data(), tolerance);
-            let norm = l2_norm(map.flatten::<2>(1, 3), 1).unsqueeze_dim::<3>(2);
-            found
-                .values()
-                .mul(norm)
-                .into_data()
-                .assert_approx_eq::<f64>(
-                    &values.narrow(1, 0, count).unsqueeze_dim::<3>(1).into_data(),
-                    tolerance,
-                );
+            let values: Vec<f64> = found.values().into_data().iter().collect();
+            let vectors: Vec<f64> = found.right_vectors().into_data().iter().collect();
+
+            let entries: Vec<f64> = map.into_data().iter().collect();
+            for (sample, map) in entries.chunks(channels * height * width).enumerate() {
+                let size = map.iter().map(|entry| entry * entry).sum::<f64>().sqrt();
+                let rows = map.chunks(height * width).map(<[f64]>::to_vec);
+                let expected = another_decomposition(rows.collect());
+                for (rank, (value, vector)) in expected.iter().take(count).enumerate() {
+                    let error = (values[sample * count + rank] * size - value).abs();
+                    assert!(error < 1e-7, "value {rank} is off by {error}");
+                    let cosine: f64 = (0..channels)
+                        .map(|i| vectors[(sample * channels + i) * count + rank] * vector[i])
+                        .sum();
+                    let error = 1.0 - cosine.abs();
+                    assert!(error < 1e-9, "vector {rank} is off by {error}");
+                }
+            }
         }
     }
 
