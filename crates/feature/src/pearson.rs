@@ -1,6 +1,6 @@
 use crate::HintNormalization;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::{Interpolation, resize_to};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
@@ -9,19 +9,12 @@ use burn_distill_core::{Tap, TapLoss};
 /// Configuration to create a [Pearson loss](PearsonLoss) using the
 /// [init function](PearsonLossConfig::init).
 #[derive(Config, Debug)]
-pub struct PearsonLossConfig {
-    /// Whether the student's map is resized to the size of the teacher's, rather than the teacher's
-    /// to that of the student's. Default: `true`.
-    #[config(default = true)]
-    pub resize_student: bool,
-}
+pub struct PearsonLossConfig {}
 
 impl PearsonLossConfig {
     /// Initialize a [Pearson loss](PearsonLoss).
     pub fn init(&self) -> PearsonLoss {
-        PearsonLoss {
-            resize_student: self.resize_student,
-        }
+        PearsonLoss {}
     }
 }
 
@@ -33,8 +26,8 @@ impl PearsonLossConfig {
 /// L = ½ mean of (standardize(student) − standardize(teacher))²
 /// ```
 ///
-/// which is about `1 − r`, with `r` the mean correlation of the channels. Maps of two sizes are
-/// brought to one by bilinear interpolation. A constant channel becomes zero, with a zero gradient,
+/// which is about `1 − r`, with `r` the mean correlation of the channels. A map of another size than the
+/// teacher's is brought to it by bilinear interpolation. A constant channel becomes zero, with a zero gradient,
 /// where the authors' code passes one of a million times the usual size. The teacher is a constant: no
 /// gradient flows to it. Half precision is widened to single.
 ///
@@ -64,25 +57,7 @@ impl PearsonLossConfig {
 /// Patient knowledge distillation, also called PKD, is another loss.
 #[doc(alias = "PKD")]
 #[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct PearsonLoss {
-    /// Whether the student's map is resized, rather than the teacher's.
-    pub resize_student: bool,
-}
-
-impl ModuleDisplay for PearsonLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("resize_student", &self.resize_student)
-            .optional()
-    }
-}
+pub struct PearsonLoss {}
 
 impl PearsonLoss {
     /// The loss of a batch of maps.
@@ -97,24 +72,18 @@ impl PearsonLoss {
     ///
     /// Panics if the batch sizes or the channels differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
-        let [batch_size, channels, height, width] = student.dims();
+        let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
         if student.shape().num_elements() == 0 {
             return connected_zero(student);
         }
         let [.., teacher_height, teacher_width] = teacher.dims();
-        let (student, teacher) = (
+        let teacher = at_least_f32(teacher.without_autodiff());
+        let student = resize_to(
             at_least_f32(student),
-            at_least_f32(teacher.without_autodiff()),
+            [teacher_height, teacher_width],
+            Interpolation::Bilinear,
         );
-        let bilinear = Interpolation::Bilinear;
-        let (student, teacher) = match self.resize_student {
-            true => {
-                let size = [teacher_height, teacher_width];
-                (resize_to(student, size, bilinear), teacher)
-            }
-            false => (student, resize_to(teacher, [height, width], bilinear)),
-        };
         let standardize = |map| HintNormalization::BatchPearson.forward(map);
         standardize(student)
             .sub(standardize(teacher))

@@ -1,7 +1,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::activation::{log_sigmoid, relu};
+use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
@@ -185,10 +185,7 @@ impl VidLoss {
 
     /// The variance of every channel. Shape: `[teacher_channels]`.
     pub fn variance(&self) -> Tensor<1> {
-        // softplus(x) = −log sigmoid(−x), which burn computes without overflow.
-        log_sigmoid(self.alpha.val().neg())
-            .neg()
-            .add_scalar(self.epsilon)
+        softplus(self.alpha.val(), 1.0).add_scalar(self.epsilon)
     }
 }
 
