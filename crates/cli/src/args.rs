@@ -20,6 +20,13 @@ impl Args {
             _ => log::LevelFilter::Debug,
         }
     }
+
+    pub fn log_level_of_burn(&self) -> log::LevelFilter {
+        match self.verbose {
+            0 | 1 => log::LevelFilter::Warn,
+            _ => log::LevelFilter::Debug,
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]

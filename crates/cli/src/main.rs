@@ -23,6 +23,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     env_logger::Builder::new()
         .filter_level(args.log_level())
+        // It has a line for every step, which only those want who want everything.
+        .filter_module("burn_train", args.log_level_of_burn())
         .format_timestamp(None)
         .parse_default_env()
         .init();

@@ -99,6 +99,15 @@ impl Data {
         Ok(loader.augment(self.recipe.augmentation, order))
     }
 
+    /// The images of the first batch that the student is taught on, on the CPU.
+    pub fn first_images(&self, training: &TrainingRecipe, seed: u64) -> Result<Tensor<4>> {
+        let loader = self.for_taught(training, seed)?;
+        let loader = loader.workers(0).device(&Device::flex());
+        let batch = loader.iter().next().context("there is no batch")??;
+        let first = batch.views.into_iter().next();
+        first.context("the batch has no images")
+    }
+
     /// What the student alone learns from: the samples whose labels it knows, repeated until they
     /// are as many as the taught student sees, so that both take the same number of steps.
     pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {

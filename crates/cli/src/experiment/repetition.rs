@@ -212,7 +212,10 @@ impl Experiment<'_> {
         student: &ImageNetwork,
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
+        let training = &self.recipe.student.training;
+        let images = self.data.first_images(training, seed)?;
         let scene = self.scene(seed, batch_size, student, teacher)?;
+        let scene = scene.with_images(images);
         // Away from the seeds of networks.
         network::seeded(seed.wrapping_add(2 << 32), || {
             let losses = tables.iter();

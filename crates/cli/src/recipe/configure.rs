@@ -6,14 +6,20 @@ use serde_json::Value;
 
 /// The configuration `default` with the values of a table of the recipe in it.
 ///
-/// The fields of the configuration are what the table may name: there is no second list of them.
-pub fn configure<C: Serialize + DeserializeOwned>(default: &C, table: &toml::Table) -> Result<C> {
+/// The fields of the configuration are what the table may name: there is no second list of them. What
+/// else may stand beside them is for the error about a key that is none of these.
+pub fn configure<C: Serialize + DeserializeOwned>(
+    default: &C,
+    table: &toml::Table,
+    beside: &[&str],
+) -> Result<C> {
     let Value::Object(mut fields) = serde_json::to_value(default)? else {
         bail!("a configuration is a table");
     };
     for (key, value) in table {
         let Some(field) = fields.get_mut(key) else {
-            return Err(unknown(key, fields.keys().map(String::as_str)));
+            let fields = fields.keys().map(String::as_str);
+            return Err(unknown(key, fields.chain(beside.iter().copied())));
         };
         *field = serde_json::to_value(value)?;
     }
@@ -39,7 +45,7 @@ mod tests {
     use burn_distill::response::SoftTargetLossConfig;
 
     fn configured(text: &str) -> Result<SoftTargetLossConfig> {
-        configure(&SoftTargetLossConfig::new(), &text.parse().unwrap())
+        configure(&SoftTargetLossConfig::new(), &text.parse().unwrap(), &[])
     }
 
     #[test]

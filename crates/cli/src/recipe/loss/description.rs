@@ -16,6 +16,8 @@ pub struct Description<'a> {
     name: Option<String>,
     weight: Option<WeightSchedule>,
     views: usize,
+    /// The keys that a loss of this kind may have besides those of the configuration.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Description<'a> {
@@ -48,18 +50,27 @@ impl<'a> Description<'a> {
             name,
             weight,
             views: 1,
+            known: vec!["kind", "name", "weight", "views"],
         };
         loss.views = loss.at_least_one("views")?.unwrap_or(1);
         Ok(loss)
     }
 
     /// A whole number from 1 that the table may give under that key.
-    pub fn at_least_one(&mut self, key: &str) -> Result<Option<usize>> {
-        match self.table.remove(key) {
+    pub fn at_least_one(&mut self, key: &'static str) -> Result<Option<usize>> {
+        match self.take(key) {
             None => Ok(None),
             Some(Value::Integer(number)) if number > 0 => Ok(Some(number as usize)),
             Some(other) => bail!("`{key}` is a whole number from 1, not {other}"),
         }
+    }
+
+    /// The value of a key that is none of the configuration's.
+    pub fn take(&mut self, key: &'static str) -> Option<Value> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.table.remove(key)
     }
 
     /// The term of the targets.
@@ -76,7 +87,7 @@ impl<'a> Description<'a> {
 
     /// What the rest of the table makes of a configuration.
     pub fn configure<C: Serialize + DeserializeOwned>(&self, default: C) -> Result<C> {
-        configure(&default, &self.table)
+        configure(&default, &self.table, &self.known)
     }
 
     /// What the rest of the table makes of a configuration, built.

@@ -31,6 +31,11 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "review" => loss.review(),
         "attention-feature" => loss.attention_feature(),
         "channel-attention" => loss.channel_attention(),
+        "hint" => loss.hint(),
+        "pearson" => loss.pearson(),
+        "activation-boundaries" => loss.activation_boundaries(),
+        "overhaul" => loss.overhaul(),
+        "variational" => loss.variational(),
         _ => not_built(kind),
     }
 }

@@ -26,15 +26,18 @@ pub enum Layers {
 
 impl Description<'_> {
     /// The pairs of taps that a loss compares one with one: `student` and `teacher` name them, as a
-    /// string or as lists of one length.
+    /// string or as lists of one length, or `pairing` says how they are chosen.
     pub fn pairs(&mut self, default: Layers) -> Result<Vec<(String, String)>> {
+        if let Some(pairs) = self.paired(default)? {
+            return Ok(pairs);
+        }
         let (student, teacher) = self.layers(default)?;
         if student.len() == teacher.len() {
             return Ok(student.into_iter().zip(teacher).collect());
         }
         bail!(
             "the student has {} of these taps and the teacher {}: say which belong together, \
-             as in student = [\"{}\"], teacher = [\"{}\"]",
+             as in student = [\"{}\"], teacher = [\"{}\"], or give a `pairing`",
             student.len(),
             teacher.len(),
             student[0],
@@ -51,8 +54,13 @@ impl Description<'_> {
     }
 
     /// The tap that one of the two sides names, of a loss that looks at one alone.
-    pub fn names(&mut self, side: &str, taps: &Taps, default: Layers) -> Result<Vec<String>> {
-        let names = match self.table.remove(side) {
+    pub fn names(
+        &mut self,
+        side: &'static str,
+        taps: &Taps,
+        default: Layers,
+    ) -> Result<Vec<String>> {
+        let names = match self.take(side) {
             None => default.of(taps),
             Some(Value::String(name)) => vec![name],
             Some(Value::Array(names)) => names

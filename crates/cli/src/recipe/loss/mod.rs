@@ -1,3 +1,4 @@
+mod adapted;
 mod between_layers;
 mod catch;
 mod description;
@@ -7,6 +8,7 @@ mod graph;
 mod joint;
 mod layers;
 mod memory;
+mod pairing;
 mod preparation;
 mod relation;
 mod response;
@@ -304,6 +306,18 @@ mod tests {
             error.contains("the student does not classify the mean of each channel"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_all_that_there_are() {
+        assert_eq!(
+            error("kind = 'hint'\nadaptor = 'linear'"),
+            "in the loss `hint`: unknown key `adaptor`, did you mean `adapter`?; \
+             known are normalize, reduction, kind, name, weight, views, pairing, pairs, student, teacher, \
+             adapter, norm, activation, resize"
+        );
+        let error = error("kind = 'at'\nteachr = 'layer1'");
+        assert!(error.contains("did you mean `teacher`?"), "{error}");
     }
 
     #[test]

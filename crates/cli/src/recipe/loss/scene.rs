@@ -1,5 +1,5 @@
 use crate::experiment::ImageNetwork;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burn_distill::core::{Taps, known_taps};
 
 /// The two networks that a loss is between, as far as it has to know them before training.
@@ -16,6 +16,8 @@ pub struct Scene {
     pub batch_size: usize,
     /// The ids of the samples that the student is taught on, with the classes that it knows.
     pub samples: Vec<(usize, Option<usize>)>,
+    /// A batch of images that the student is taught on; none while a recipe is only checked.
+    pub images: Option<Tensor<4>>,
     /// Where what a loss has to learn is built. A training moves it to where it runs.
     pub device: Device,
 }
@@ -35,8 +37,15 @@ impl Scene {
             teacher,
             batch_size,
             samples,
+            images: None,
             device: Device::flex(),
         }
+    }
+
+    /// The same with images that both networks can be compared on, on the CPU.
+    pub fn with_images(mut self, images: Tensor<4>) -> Self {
+        self.images = Some(images);
+        self
     }
 
     /// A small student and a larger teacher for digits.
