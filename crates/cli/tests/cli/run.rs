@@ -188,6 +188,26 @@ fn what_is_wrong_is_said_before_anything_is_written() {
     assert!(!Path::new(&out).join("result.json").exists());
 }
 
+#[test]
+fn layers_are_paired_by_their_similarity_on_a_real_batch() {
+    let out = tempfile::tempdir().unwrap();
+    let recipe = recipe("feature/pearson");
+
+    let output = program(&["-v", "run", &recipe.display().to_string()])
+        .args(["--out", &out.path().display().to_string()])
+        .args(["--set", "teacher.training.epochs=1"])
+        .args(["--set", "student.training.epochs=1"])
+        .output()
+        .unwrap();
+
+    assert_success(&output);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (_, table) = said.split_once("where they are paired:").unwrap();
+    let rows = table.lines().filter(|line| line.contains('*')).count();
+    assert_eq!(rows, 2, "{said}");
+    assert!(!said.contains("Iteration"), "{said}");
+}
+
 /// The error message of a program that refuses.
 fn refused(output: &std::process::Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
