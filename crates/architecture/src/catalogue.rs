@@ -68,6 +68,13 @@ const CATALOGUE: &[CatalogueEntry] = &[
     wide("wrn-16-2", &["wrn_16_2"]),
     wide("wrn-40-1", &["wrn_40_1"]),
     wide("wrn-40-2", &["wrn_40_2"]),
+    CatalogueEntry {
+        name: "vit-<features>-<depth>-<heads>",
+        example: "vit-16-2-4",
+        kind: "patch transformer",
+        aliases: &["vit_16_2_4"],
+        reference: "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
+    },
 ];
 
 /// Every network that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.

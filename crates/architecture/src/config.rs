@@ -1,6 +1,6 @@
 use crate::{
-    ConvNetConfig, MlpConfig, NetworkError, Plan, ResNetConfig, WideResNetConfig, catalogue,
-    convnet, mlp, resnet, wide_resnet,
+    ConvNetConfig, MlpConfig, NetworkError, PatchTransformerConfig, Plan, ResNetConfig,
+    WideResNetConfig, catalogue, convnet, mlp, resnet, vit, wide_resnet,
 };
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{DynNetwork, initialize, nearest};
@@ -19,6 +19,7 @@ use std::str::FromStr;
 /// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
 /// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of width 32, 64, 128, 256 |
 /// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and this times the width |
+/// | `vit-16-2-4` | [`PatchTransformer`](crate::PatchTransformer) of so many features, blocks and heads |
 ///
 /// Upper case and `_` for `-` are understood too. [`catalogue`] lists the networks of the
 /// literature.
@@ -61,6 +62,15 @@ pub enum NetworkConfig {
         /// How many times wider the stages are than 16, 32 and 64 channels.
         widen: usize,
     },
+    /// See [`PatchTransformer`](crate::PatchTransformer).
+    PatchTransformer {
+        /// The number of features of a token.
+        features: usize,
+        /// The number of blocks.
+        depth: usize,
+        /// The number of attention heads.
+        heads: usize,
+    },
 }
 
 impl NetworkConfig {
@@ -101,6 +111,7 @@ impl NetworkConfig {
             Typed::ConvNet(config) => DynNetwork::new(config.init(device)),
             Typed::ResNet(config) => DynNetwork::new(config.init(device)),
             Typed::WideResNet(config) => DynNetwork::new(config.init(device)),
+            Typed::PatchTransformer(config) => DynNetwork::new(config.init(device)),
         };
         Ok(initialize(network))
     }
@@ -116,6 +127,7 @@ impl NetworkConfig {
             Typed::ConvNet(config) => config.plan(),
             Typed::ResNet(config) => config.plan(),
             Typed::WideResNet(config) => config.plan(),
+            Typed::PatchTransformer(config) => config.plan(),
         }
     }
 
@@ -144,6 +156,13 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 Typed::WideResNet(WideResNetConfig::new(depth, widen, input, classes))
             }
+            Self::PatchTransformer {
+                features,
+                depth,
+                heads,
+            } => Typed::PatchTransformer(PatchTransformerConfig::new(
+                features, depth, heads, input, classes,
+            )),
         }
     }
 
@@ -157,6 +176,15 @@ impl NetworkConfig {
         } else if let Some(numbers_of_wide) = name.strip_prefix("wrn-") {
             match numbers(numbers_of_wide)?[..] {
                 [depth, widen] => Some(Self::WideResNet { depth, widen }),
+                _ => None,
+            }
+        } else if let Some(sizes) = name.strip_prefix("vit-") {
+            match numbers(sizes)?[..] {
+                [features, depth, heads] => Some(Self::PatchTransformer {
+                    features,
+                    depth,
+                    heads,
+                }),
                 _ => None,
             }
         } else {
@@ -176,6 +204,11 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 wide_resnet::blocks_and_widths(depth, widen).map(drop)
             }
+            Self::PatchTransformer {
+                features,
+                depth,
+                heads,
+            } => vit::check_sizes(features, depth, heads),
         }
     }
 }
@@ -186,6 +219,7 @@ enum Typed {
     ConvNet(ConvNetConfig),
     ResNet(ResNetConfig),
     WideResNet(WideResNetConfig),
+    PatchTransformer(PatchTransformerConfig),
 }
 
 fn names(
@@ -217,6 +251,11 @@ impl Display for NetworkConfig {
                 write!(f, "resnet{depth}{}", if *times_four { "x4" } else { "" })
             }
             Self::WideResNet { depth, widen } => write!(f, "wrn-{depth}-{widen}"),
+            Self::PatchTransformer {
+                features,
+                depth,
+                heads,
+            } => dashed(f, "vit", &[*features, *depth, *heads]),
         }
     }
 }
@@ -273,6 +312,7 @@ mod tests {
             "resnet",
             "resnet8x3",
             "wrn-16",
+            "vit-16-2",
             "vgg8",
         ] {
             assert!(error(name).starts_with("no network named"), "{name}");
@@ -300,6 +340,18 @@ mod tests {
                 "convnet-70000",
                 "a width should be in 1..=65536, but is 70000",
             ),
+            (
+                "vit-16-2-3",
+                "the heads of attention should divide its 16 features, but are 3",
+            ),
+            (
+                "vit-16-2-0",
+                "the heads of attention should divide its 16 features, but are 0",
+            ),
+            (
+                "vit-16-0-2",
+                "the depth of a patch transformer should be 1 or more up to 10000, but is 0",
+            ),
         ] {
             assert_eq!(error(name), message);
         }
@@ -324,6 +376,8 @@ mod tests {
             format!("wrn-{huge}-2"),
             format!("mlp-{huge}"),
             format!("mlp-{huge}0"),
+            format!("vit-{huge}-2-1"),
+            format!("vit-16-{huge}-1"),
         ] {
             assert!(NetworkConfig::by_name(&name).is_err(), "{name}");
         }
@@ -362,7 +416,7 @@ mod tests {
 
     #[test]
     fn classifiers_and_normalizations_are_found_behind_their_taps() {
-        for name in ["mlp-4", "convnet-4-8", "resnet8", "wrn-10-1"] {
+        for name in ["mlp-4", "convnet-4-8", "resnet8", "wrn-10-1", "vit-4-1-2"] {
             let config = NetworkConfig::by_name(name).unwrap();
             let network = config.init([1, 8, 8], 3, &Device::default()).unwrap();
             let taps = known_taps(&network);
@@ -391,7 +445,7 @@ mod tests {
             }
         }
 
-        for name in ["mlp-4", "convnet-4", "resnet8", "wrn-10-1"] {
+        for name in ["mlp-4", "convnet-4", "resnet8", "wrn-10-1", "vit-4-1-2"] {
             let config = NetworkConfig::by_name(name).unwrap();
             let network = config.init([1, 4, 4], 3, &Device::default()).unwrap();
             network.visit(&mut AllDrawn);

@@ -28,6 +28,14 @@ pub enum NetworkError {
         /// The depth that was asked for.
         depth: usize,
     },
+    /// Heads that do not share the features of a token.
+    #[error("the heads of attention should divide its {features} features, but are {heads}")]
+    Heads {
+        /// The number of features.
+        features: usize,
+        /// The number of heads.
+        heads: usize,
+    },
     /// A network without layers.
     #[error("a {kind} should have at least one width, as in `{example}`")]
     NoWidths {
@@ -72,6 +80,15 @@ pub(crate) fn blocks_per_stage(
             Ok(layers / PER_BLOCK)
         }
         _ => Err(NetworkError::Depth { kind, rule, depth }),
+    }
+}
+
+/// The depth of a network whose layers are counted one by one.
+pub(crate) fn check_depth(kind: &'static str, depth: usize) -> Result<(), NetworkError> {
+    let rule = "1 or more";
+    match (1..=DEEPEST).contains(&depth) {
+        true => Ok(()),
+        false => Err(NetworkError::Depth { kind, rule, depth }),
     }
 }
 

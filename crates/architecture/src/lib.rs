@@ -13,6 +13,7 @@ mod pairing;
 mod plan;
 mod resnet;
 mod stages;
+mod vit;
 mod wide_resnet;
 mod wrapper;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub use mlp::*;
 pub use pairing::*;
 pub use plan::*;
 pub use resnet::*;
+pub use vit::*;
 pub use wide_resnet::*;
 pub use wrapper::*;

@@ -1,6 +1,7 @@
 /// What a network consists of, layer by layer, known without building it.
 ///
-/// The layers that have parameters, in the order and under the names of the module tree.
+/// The layers that have parameters or multiply matrices, in the order and under the names of the
+/// module tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The layers.
@@ -14,7 +15,8 @@ pub struct Layer {
     pub name: String,
     /// What it computes.
     pub kind: LayerKind,
-    /// The shape of what it returns for one sample: `[channels, height, width]` or `[features]`.
+    /// The shape of what it returns for one sample: `[channels, height, width]`, `[features]` or
+    /// `[length, features]`.
     pub output: Vec<usize>,
 }
 
@@ -29,15 +31,25 @@ pub enum LayerKind {
         /// Height and width of the kernel.
         kernel: usize,
     },
-    /// Batch normalization with scale and offset.
+    /// Batch or layer normalization with scale and offset.
     Norm {
         /// Channels that go in and come out.
         channels: usize,
     },
-    /// A matrix and a bias.
+    /// A matrix and a bias, for each token of a sequence.
     Linear {
         /// Features that go in and come out.
         features: [usize; 2],
+    },
+    /// Learned vectors: of positions, and of the class.
+    Embeddings {
+        /// How many there are.
+        vectors: usize,
+    },
+    /// The products of queries with keys and of attention with values, without parameters.
+    Attention {
+        /// The number of tokens.
+        length: usize,
     },
 }
 
@@ -53,6 +65,11 @@ impl Layer {
             LayerKind::Linear {
                 features: [inputs, outputs],
             } => inputs * outputs + outputs,
+            LayerKind::Embeddings { vectors } => {
+                let features = self.output.last().copied().unwrap_or_default();
+                vectors * features
+            }
+            LayerKind::Attention { .. } => 0,
         }
     }
 
@@ -66,10 +83,11 @@ impl Layer {
                 channels: [inputs, _],
                 kernel,
             } => self.output.iter().product::<usize>() * inputs * kernel * kernel,
-            LayerKind::Norm { .. } => 0,
+            LayerKind::Norm { .. } | LayerKind::Embeddings { .. } => 0,
             LayerKind::Linear {
-                features: [inputs, outputs],
-            } => inputs * outputs,
+                features: [inputs, _],
+            } => self.output.iter().product::<usize>() * inputs,
+            LayerKind::Attention { length } => 2 * self.output.iter().product::<usize>() * length,
         }
     }
 }
@@ -114,6 +132,36 @@ impl Plan {
         self.add(name, LayerKind::Linear { features }, &features[1..]);
     }
 
+    /// Add a linear layer of every token.
+    pub(crate) fn linear_tokens(
+        &mut self,
+        name: impl Into<String>,
+        length: usize,
+        features: [usize; 2],
+    ) {
+        let output = [length, features[1]];
+        self.add(name, LayerKind::Linear { features }, &output);
+    }
+
+    /// Add a normalization of every token, of `[length, features]`.
+    pub(crate) fn norm_tokens(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
+        let [_, channels] = tokens;
+        self.add(name, LayerKind::Norm { channels }, &tokens);
+    }
+
+    /// Add the vectors of positions and of the class, for `[length, features]`.
+    pub(crate) fn embeddings(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
+        let [length, _] = tokens;
+        let vectors = length + 1;
+        self.add(name, LayerKind::Embeddings { vectors }, &tokens);
+    }
+
+    /// Add the products of attention, of `[length, features]`.
+    pub(crate) fn attention(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
+        let [length, _] = tokens;
+        self.add(name, LayerKind::Attention { length }, &tokens);
+    }
+
     fn add(&mut self, name: impl Into<String>, kind: LayerKind, output: &[usize]) {
         self.layers.push(Layer {
             name: name.into(),
@@ -150,7 +198,8 @@ mod tests {
                     found.push(layer.to_string());
                 }
             }
-            let planned: Vec<_> = plan.layers.iter().map(|layer| &layer.name).collect();
+            let with_parameters = plan.layers.iter().filter(|layer| layer.parameters() > 0);
+            let planned: Vec<_> = with_parameters.map(|layer| &layer.name).collect();
             assert_eq!(planned, found.iter().collect::<Vec<_>>(), "{name}");
             assert_eq!(plan.parameters(), parameter_count(&network), "{name}");
         }
@@ -210,5 +259,8 @@ mod tests {
         assert_eq!(plan("mlp-16", [1, 8, 8], 10).multiply_adds(), 1_184);
         // 8² · 4 · 9 at full size, 4² · 4 · 8 · 9 at half, 8 · 10
         assert_eq!(plan("convnet-4-8", [1, 8, 8], 10).multiply_adds(), 6_992);
+        // Sixteen patches 16 · 4 · 4; of 17 tokens four matrices 4 · 17 · 4², attention 2 · 17² · 4
+        // and two linear layers 2 · 17 · 4 · 16; the class token 4 · 10.
+        assert_eq!(plan("vit-4-1-2", [1, 8, 8], 10).multiply_adds(), 5_872);
     }
 }

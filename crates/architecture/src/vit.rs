@@ -1,0 +1,514 @@
+use crate::{NetworkError, Plan, error};
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::ops::PadMode;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::{Network, Response, Tap, TapRecorder};
+
+/// Configuration to create a [`PatchTransformer`] using the
+/// [init function](PatchTransformerConfig::init).
+#[derive(Config, Debug)]
+pub struct PatchTransformerConfig {
+    /// The number of features of a token, a multiple of the heads.
+    pub features: usize,
+    /// The number of blocks.
+    pub depth: usize,
+    /// The number of attention heads, which share the features.
+    pub heads: usize,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+}
+
+impl PatchTransformerConfig {
+    /// Initialize a [`PatchTransformer`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the heads do not divide the features, or if a size is zero or enormous.
+    pub fn init(&self, device: &Device) -> PatchTransformer {
+        self.check().unwrap_or_else(|error| panic!("{error}"));
+        let features = self.features;
+        let blocks = (0..self.depth)
+            .map(|_| TransformerBlock::new(features, self.heads, device))
+            .collect();
+        PatchTransformer {
+            embedding: PatchEmbedding::new(features, self.input, device),
+            blocks,
+            norm: LayerNormConfig::new(features).init(device),
+            head: LinearConfig::new(features, self.classes).init(device),
+            input: self.input,
+        }
+    }
+
+    /// The layers, known without building them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that [`init`](Self::init) would panic with.
+    pub fn plan(&self) -> Result<Plan, NetworkError> {
+        self.check()?;
+        let mut plan = Plan::default();
+        let features = self.features;
+        let patches = Patches::of(self.input);
+        let length = 1 + patches.count();
+
+        plan.embeddings("embedding", [length, features]);
+        let embedded = [patches.features(self.input), features];
+        plan.linear_tokens("embedding.patch", patches.count(), embedded);
+        for index in 0..self.depth {
+            TransformerBlock::plan(&format!("blocks.{index}"), [length, features], &mut plan);
+        }
+        plan.norm_tokens("norm", [1, features]);
+        plan.linear("head", [features, self.classes]);
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        check_sizes(self.features, self.depth, self.heads)?;
+        error::check_ends(KIND, self.input, [1, 1, 1], self.classes)
+    }
+}
+
+const KIND: &str = "patch transformer";
+
+/// How much wider a block is between its two linear layers.
+const EXPANSION: usize = 4;
+
+pub(crate) fn check_sizes(features: usize, depth: usize, heads: usize) -> Result<(), NetworkError> {
+    error::check_widths(&[features])?;
+    error::check_depth(KIND, depth)?;
+    if !features.is_multiple_of(heads) {
+        return Err(NetworkError::Heads { features, heads });
+    }
+    Ok(())
+}
+
+/// How an image is cut into square patches.
+///
+/// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2.
+#[derive(Clone, Copy, Debug)]
+struct Patches {
+    side: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Patches {
+    fn of([_, height, width]: [usize; 3]) -> Self {
+        let side = height.max(width).div_ceil(8).max(2);
+        Self {
+            side,
+            rows: height.div_ceil(side),
+            columns: width.div_ceil(side),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// The number of values in a patch.
+    fn features(&self, [channels, ..]: [usize; 3]) -> usize {
+        channels * self.side * self.side
+    }
+
+    /// The patches of images, row by row. From `[batch_size, channels, height, width]` to
+    /// `[batch_size, count, features]`.
+    fn cut(&self, images: Tensor<4>) -> Tensor<3> {
+        let Self {
+            side,
+            rows,
+            columns,
+        } = *self;
+        let [batch_size, channels, height, width] = images.dims();
+        let missing = [rows * side - height, columns * side - width];
+        let images = match missing {
+            [0, 0] => images,
+            [below, right] => images.pad([(0, below), (0, right)], PadMode::Constant(0.0)),
+        };
+        images
+            .reshape([batch_size, channels, rows, side, columns, side])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([batch_size, rows * columns, channels * side * side])
+    }
+}
+
+/// A small vision transformer: the image cut into patches, each a token; a token for the class;
+/// learned positions; blocks of attention and of two linear layers, each normalized first; a linear
+/// classifier of the class token.
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `hidden.0` | sequence | the tokens with their positions |
+/// | `query.1`, `key.1`, `value.1`, `query.2`, … | sequence | what each attention compares and mixes, one head after the other |
+/// | `attention.1`, `attention.2`, … | attention | `queries · keysᵀ / √(features / heads)`, before the softmax |
+/// | `hidden.1`, `hidden.2`, … | sequence | the tokens after each block: a sum, not normalized |
+/// | `pool` | vector | the class token, the first one, after the last norm |
+///
+/// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2: it
+/// is 2 for images of 8 × 8 and 4 for those of 28 × 28 and 32 × 32. Images that the patches do not
+/// fill are padded with zeros at the right and at the bottom. There is no dropout. Positions and the
+/// class token are drawn from N(0, 1).
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - sequence taps: `[batch_size, 1 + patches, features]`
+/// - attention taps: `[batch_size, heads, 1 + patches, 1 + patches]`
+/// - `pool`: `[batch_size, features]`
+/// - response: `[batch_size, classes]`
+///
+/// # Panics
+///
+/// The forward pass panics if the images are not of the configured shape.
+///
+/// # Reference
+///
+/// A. Dosovitskiy et al., [An Image is Worth 16x16 Words](https://arxiv.org/abs/2010.11929), ICLR
+/// 2021; after A. Vaswani et al., [Attention Is All You Need](https://arxiv.org/abs/1706.03762),
+/// NIPS 2017.
+#[doc(alias = "ViT")]
+#[derive(Module, Debug)]
+pub struct PatchTransformer {
+    /// What makes tokens of an image.
+    pub embedding: PatchEmbedding,
+    /// The blocks.
+    pub blocks: Vec<TransformerBlock>,
+    /// The norm after the last block.
+    pub norm: LayerNorm,
+    /// The classifier.
+    pub head: Linear,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+}
+
+/// The tokens of an image: one for the class, then one per patch.
+#[derive(Module, Debug)]
+pub struct PatchEmbedding {
+    /// The token of the class. Shape: `[1, features]`.
+    pub class: Param<Tensor<2>>,
+    /// What is added to each token for its place. Shape: `[1 + patches, features]`.
+    pub position: Param<Tensor<2>>,
+    /// What makes a token of a patch.
+    pub patch: Linear,
+}
+
+impl PatchEmbedding {
+    fn new(features: usize, input: [usize; 3], device: &Device) -> Self {
+        let patches = Patches::of(input);
+        // As embeddings are. With the 0.02 of large models, small ones are slow to find out where
+        // a patch is.
+        let normal = Initializer::Normal {
+            mean: 0.0,
+            std: 1.0,
+        };
+        Self {
+            class: normal.init([1, features], device),
+            position: normal.init([1 + patches.count(), features], device),
+            patch: LinearConfig::new(patches.features(input), features).init(device),
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<3> {
+        let [batch_size, channels, height, width] = images.dims();
+        let patches = Patches::of([channels, height, width]).cut(images);
+        let patches = self.patch.forward(patches);
+        let class = self.class.val().unsqueeze::<3>().repeat_dim(0, batch_size);
+        Tensor::cat(vec![class, patches], 1).add(self.position.val().unsqueeze())
+    }
+}
+
+/// A block of a [`PatchTransformer`].
+///
+/// ```text
+/// x + attention(norm1(x)), then x + fc2(gelu(fc1(norm2(x))))
+/// ```
+#[derive(Module, Debug)]
+pub struct TransformerBlock {
+    /// The norm before the attention.
+    pub norm1: LayerNorm,
+    /// What mixes the tokens.
+    pub attention: SelfAttention,
+    /// The norm before the linear layers.
+    pub norm2: LayerNorm,
+    /// The first linear layer, four times as wide.
+    pub fc1: Linear,
+    /// The second linear layer.
+    pub fc2: Linear,
+}
+
+impl TransformerBlock {
+    fn new(features: usize, heads: usize, device: &Device) -> Self {
+        let norm = || LayerNormConfig::new(features).init(device);
+        let wide = EXPANSION * features;
+        Self {
+            norm1: norm(),
+            attention: SelfAttention::new(features, heads, device),
+            norm2: norm(),
+            fc1: LinearConfig::new(features, wide).init(device),
+            fc2: LinearConfig::new(wide, features).init(device),
+        }
+    }
+
+    fn plan(name: &str, tokens: [usize; 2], plan: &mut Plan) {
+        let [length, features] = tokens;
+        plan.norm_tokens(format!("{name}.norm1"), tokens);
+        for layer in ["query", "key", "value"] {
+            let name = format!("{name}.attention.{layer}");
+            plan.linear_tokens(name, length, [features, features]);
+        }
+        plan.attention(format!("{name}.attention"), tokens);
+        let output = format!("{name}.attention.output");
+        plan.linear_tokens(output, length, [features, features]);
+        plan.norm_tokens(format!("{name}.norm2"), tokens);
+        let wide = EXPANSION * features;
+        plan.linear_tokens(format!("{name}.fc1"), length, [features, wide]);
+        plan.linear_tokens(format!("{name}.fc2"), length, [wide, features]);
+    }
+
+    fn forward(&self, tokens: Tensor<3>, number: usize, taps: &mut TapRecorder) -> Tensor<3> {
+        let mixed = self.norm1.forward(tokens.clone());
+        let tokens = tokens.add(self.attention.forward(mixed, number, taps));
+        let wide = gelu(self.fc1.forward(self.norm2.forward(tokens.clone())));
+        tokens.add(self.fc2.forward(wide))
+    }
+}
+
+/// Attention of tokens to each other, in several heads.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// What a token looks for.
+    pub query: Linear,
+    /// What it is found by.
+    pub key: Linear,
+    /// What it passes on.
+    pub value: Linear,
+    /// What makes one token of the heads.
+    pub output: Linear,
+    /// The number of heads.
+    pub heads: usize,
+}
+
+impl SelfAttention {
+    fn new(features: usize, heads: usize, device: &Device) -> Self {
+        let linear = || LinearConfig::new(features, features).init(device);
+        Self {
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            output: linear(),
+            heads,
+        }
+    }
+
+    fn forward(&self, tokens: Tensor<3>, number: usize, taps: &mut TapRecorder) -> Tensor<3> {
+        let [batch_size, length, features] = tokens.dims();
+        let head = features / self.heads;
+        let mut project = |name: &str, layer: &Linear| {
+            let projected = layer.forward(tokens.clone());
+            taps.offer(format!("{name}.{number}"), || {
+                Tap::Sequence(projected.clone())
+            });
+            projected
+                .reshape([batch_size, length, self.heads, head])
+                .swap_dims(1, 2)
+        };
+        let query = project("query", &self.query);
+        let key = project("key", &self.key);
+        let value = project("value", &self.value);
+
+        let scores = query
+            .matmul(key.swap_dims(2, 3))
+            .div_scalar((head as f64).sqrt());
+        taps.offer(format!("attention.{number}"), || {
+            Tap::Attention(scores.clone())
+        });
+        let mixed = softmax(scores, 3).matmul(value).swap_dims(1, 2);
+        self.output
+            .forward(mixed.reshape([batch_size, length, features]))
+    }
+}
+
+impl Network for PatchTransformer {
+    type Input = Tensor<4>;
+
+    fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
+        let [channels, height, width] = self.input;
+        assert_shape!(input, [_, channels, height, width]);
+
+        let mut tokens = self.embedding.forward(input);
+        taps.offer("hidden.0", || Tap::Sequence(tokens.clone()));
+        for (block, number) in self.blocks.iter().zip(1..) {
+            tokens = block.forward(tokens, number, taps);
+            taps.offer(format!("hidden.{number}"), || Tap::Sequence(tokens.clone()));
+        }
+        // The norm sees every token on its own: the others are not needed.
+        let class = tokens.narrow(1, 0, 1).squeeze_dim::<2>(1);
+        let pool = self.norm.forward(class);
+        taps.offer("pool", || Tap::Vector(pool.clone()));
+        Response::Classes(self.head.forward(pool))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
+        let [channels, height, width] = self.input;
+        Tensor::zeros([samples, channels, height, width], device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.head.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, TensorData, Tolerance};
+    use burn_distill_core::{TapSelection, Taps, initialize, known_taps};
+
+    fn network(features: usize, depth: usize, heads: usize) -> PatchTransformer {
+        let config = PatchTransformerConfig::new(features, depth, heads, [1, 8, 8], 10);
+        initialize(config.init(&Device::default()))
+    }
+
+    fn images() -> Tensor<4> {
+        Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default())
+    }
+
+    fn sequence(taps: &Taps, name: &str) -> Tensor<3> {
+        taps.take(name).into_sequence()
+    }
+
+    #[test]
+    fn taps_are_numbered_by_block() {
+        let taps = known_taps(&network(6, 2, 3));
+        let taps: Vec<_> = taps
+            .iter()
+            .map(|(name, tap)| (name, tap.kind(), tap.shape().as_slice().to_vec()))
+            .collect();
+
+        let tokens = |name| (name, "sequence", vec![2, 17, 6]);
+        let attention = |name| (name, "attention", vec![2, 3, 17, 17]);
+        assert_eq!(
+            taps,
+            [
+                tokens("hidden.0"),
+                tokens("query.1"),
+                tokens("key.1"),
+                tokens("value.1"),
+                attention("attention.1"),
+                tokens("hidden.1"),
+                tokens("query.2"),
+                tokens("key.2"),
+                tokens("value.2"),
+                attention("attention.2"),
+                tokens("hidden.2"),
+                ("pool", "vector", vec![2, 6]),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_side_of_a_patch_follows_the_image() {
+        for (input, side, count) in [
+            ([1, 8, 8], 2, 16),
+            ([1, 28, 28], 4, 49),
+            ([3, 32, 32], 4, 64),
+            ([3, 13, 9], 2, 35),
+            ([3, 224, 224], 28, 64),
+            ([1, 1, 1], 2, 1),
+        ] {
+            let patches = Patches::of(input);
+            assert_eq!((patches.side, patches.count()), (side, count), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn patches_are_cut_row_by_row_and_filled_with_zeros() {
+        let images = Tensor::arange(1..10, &Device::default()).float();
+
+        let patches = Patches::of([1, 3, 3]).cut(images.reshape([1, 1, 3, 3]));
+
+        let expected = TensorData::from([[
+            [1.0, 2.0, 4.0, 5.0],
+            [3.0, 0.0, 6.0, 0.0],
+            [7.0, 8.0, 0.0, 0.0],
+            [9.0, 0.0, 0.0, 0.0],
+        ]]);
+        patches.into_data().assert_eq(&expected, false);
+    }
+
+    #[test]
+    fn attention_is_the_product_of_queries_and_keys() {
+        let network = network(6, 1, 3);
+        let taps = network.forward_knowledge(images(), &TapSelection::All).taps;
+
+        let heads = |name| sequence(&taps, name).reshape([2, 17, 3, 2]).swap_dims(1, 2);
+        let product = heads("query.1").matmul(heads("key.1").swap_dims(2, 3));
+        let scores = product.div_scalar(2.0_f64.sqrt());
+
+        let tolerance = Tolerance::<f32>::absolute(1e-5);
+        let attention = taps.take("attention.1").into_attention();
+        attention
+            .clone()
+            .into_data()
+            .assert_approx_eq::<f32>(&scores.into_data(), tolerance);
+
+        // What the rest of the block makes of the scores and of the values is the next tap.
+        let block = &network.blocks[0];
+        let mixed = softmax(attention, 3).matmul(heads("value.1"));
+        let mixed = mixed.swap_dims(1, 2).reshape([2, 17, 6]);
+        let tokens = sequence(&taps, "hidden.0").add(block.attention.output.forward(mixed));
+        let wide = gelu(block.fc1.forward(block.norm2.forward(tokens.clone())));
+        sequence(&taps, "hidden.1")
+            .into_data()
+            .assert_approx_eq::<f32>(&tokens.add(block.fc2.forward(wide)).into_data(), tolerance);
+    }
+
+    #[test]
+    fn the_class_token_is_classified() {
+        let network = network(6, 2, 2);
+        let knowledge = network.forward_knowledge(images(), &TapSelection::All);
+
+        let last = sequence(&knowledge.taps, "hidden.2");
+        let class = network
+            .norm
+            .forward(last)
+            .narrow(1, 0, 1)
+            .squeeze_dim::<2>(1);
+        let Tap::Vector(pool) = knowledge.taps.take("pool") else {
+            panic!("the pooled features are vectors")
+        };
+
+        let tolerance = Tolerance::<f32>::absolute(1e-5);
+        class
+            .into_data()
+            .assert_approx_eq::<f32>(&pool.clone().into_data(), tolerance);
+        let logits = knowledge.response.classes().unwrap().to_data();
+        logits.assert_approx_eq::<f32>(&network.head.forward(pool).into_data(), tolerance);
+    }
+
+    #[test]
+    fn the_place_of_a_patch_matters() {
+        let network = network(8, 1, 2);
+        let images = images();
+        let turned = images.clone().flip([2, 3]);
+
+        let [a, b] = [images, turned].map(|images| match network.forward(images) {
+            Response::Classes(logits) => logits,
+            _ => unreachable!(),
+        });
+
+        let difference = a.sub(b).abs().max().into_scalar::<f32>();
+        assert!(difference > 1e-6, "{difference}");
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(input, [_, channels, height, width]): axis 2")]
+    fn images_of_another_size_are_refused() {
+        network(6, 1, 2).forward(Tensor::zeros([1, 1, 10, 8], &Device::default()));
+    }
+}
