@@ -5,3 +5,7 @@
 //! cargo test -p burn-distill-conformance
 //! BURN_DEVICE=wgpu cargo test -p burn-distill-conformance --features wgpu
 //! ```
+
+mod tokens;
+
+pub use tokens::*;

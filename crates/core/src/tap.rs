@@ -100,6 +100,18 @@ impl Tap {
         }
     }
 
+    /// The mask. Shape: `[batch_size, length]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is none.
+    pub fn into_mask(self) -> Tensor<2, Bool> {
+        match self {
+            Self::Mask(mask) => mask,
+            other => other.is_no("a mask"),
+        }
+    }
+
     fn is_no(&self, wanted: &str) -> ! {
         panic!(
             "A tap of kind {} with shape {:?} is not {wanted}.",

@@ -3,12 +3,14 @@
 //! Squares, roots and logarithms have places where a value is fine and its gradient is not. Every
 //! function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
 
+mod attention;
 mod distance;
 mod distribution;
 mod mean;
 mod norm;
 mod precision;
 
+pub use attention::*;
 pub use distance::*;
 pub use distribution::*;
 pub use mean::*;

@@ -1,0 +1,233 @@
+use super::{at_least_f32, connected_zero, kl_divergence_rows, tempered_log_softmax};
+use burn::tensor::{Bool, Tensor, assert_shape};
+
+/// The sequence with zeros in place of its padding, so that whatever stood there cannot turn into
+/// NaN, in a value or in a gradient.
+///
+/// # Shapes
+///
+/// - sequence, output: `[batch_size, length, features]`
+/// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+    let Some(mask) = mask else {
+        return sequence;
+    };
+    let [batch_size, length, _] = sequence.dims();
+    assert_shape!(mask, [batch_size, length]);
+    let padding = mask.clone().bool_not().unsqueeze_dim::<3>(2);
+    let padding = padding.expand(sequence.shape());
+    sequence.mask_fill(padding, 0.0)
+}
+
+/// The pairs of tokens that both count.
+///
+/// # Shapes
+///
+/// - mask: `[batch_size, length]`
+/// - output: `[batch_size, heads, length, length]`, the same for every head
+pub fn token_pairs(mask: Tensor<2, Bool>, heads: usize) -> Tensor<4, Bool> {
+    let [batch_size, length] = mask.dims();
+    let shape = [batch_size, heads, length, length];
+    let queries = mask.clone().unsqueeze_dims::<4>(&[1, 3]).expand(shape);
+    let keys = mask.unsqueeze_dims::<4>(&[1, 2]).expand(shape);
+    queries.bool_and(keys)
+}
+
+/// How much every token resembles every other, in each of several heads.
+///
+/// ```text
+/// scores = x xᵀ / √(features / heads),    x = the features of one head
+/// ```
+///
+/// The scores of padding are zero.
+///
+/// # Shapes
+///
+/// - sequence: `[batch_size, length, features]`, the features of one head after the other
+/// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+/// - output: `[batch_size, heads, length, length]`
+///
+/// # Panics
+///
+/// Panics if the features do not split into that many heads.
+pub fn relation_scores(
+    sequence: Tensor<3>,
+    heads: usize,
+    mask: Option<&Tensor<2, Bool>>,
+) -> Tensor<4> {
+    let [batch_size, length, features] = sequence.dims();
+    assert!(
+        heads > 0 && features.is_multiple_of(heads),
+        "{features} features do not split into {heads} heads."
+    );
+    let head = features / heads;
+    let sequence = zero_padding(at_least_f32(sequence), mask)
+        .reshape([batch_size, length, heads, head])
+        .swap_dims(1, 2);
+    let transposed = sequence.clone().swap_dims(2, 3);
+    sequence
+        .matmul(transposed)
+        .div_scalar((head.max(1) as f64).sqrt())
+}
+
+/// How far the attention of a student is from that of its teacher.
+///
+/// ```text
+/// L = mean over sequences, heads and queries of KL(softmax(teacher) ‖ softmax(student))
+/// ```
+///
+/// With a mask, softmax is over the keys that count, and the mean is over the queries that count of
+/// each sequence, then over the sequences that have any; without any, it is a connected zero. Scores
+/// may be masked already, with −∞ or a large negative number. The teacher is a constant: no
+/// gradient flows to it. Half precision is widened to single.
+///
+/// # Shapes
+///
+/// - student, teacher: scores before the softmax `[batch_size, heads, queries, keys]`
+/// - mask: `[batch_size, length]`, true for the tokens that count, which are queries and keys
+/// - output: `[1]`
+pub fn attention_divergence(
+    student: Tensor<4>,
+    teacher: Tensor<4>,
+    mask: Option<Tensor<2, Bool>>,
+) -> Tensor<1> {
+    let [batch_size, heads, queries, keys] = student.dims();
+    assert_shape!(teacher, [batch_size, heads, queries, keys]);
+    if let Some(mask) = &mask {
+        assert_shape!(mask, [batch_size, queries]);
+        assert_eq!(
+            queries, keys,
+            "A mask is for attention of tokens to each other."
+        );
+    }
+    if student.shape().num_elements() == 0 {
+        return connected_zero(student);
+    }
+    let excluded = mask.clone().map(|mask| token_pairs(mask, heads).bool_not());
+    let log_attention = |scores: Tensor<4>| {
+        let scores = at_least_f32(scores).clamp_min(EXCLUDED);
+        let scores = match &excluded {
+            Some(excluded) => scores.mask_fill(excluded.clone(), EXCLUDED),
+            None => scores,
+        };
+        tempered_log_softmax(scores.flatten(0, 2), 1.0)
+    };
+    let teacher = log_attention(teacher.without_autodiff());
+    // A query that does not count has all its keys excluded, on both sides: it agrees.
+    let divergence = kl_divergence_rows(teacher, log_attention(student))
+        .reshape([batch_size, heads, queries])
+        .mean_dim(1)
+        .sum_dim(2)
+        .reshape([batch_size]);
+    let Some(mask) = mask else {
+        return divergence.mean().div_scalar(queries as f64);
+    };
+    let lengths = mask
+        .float()
+        .cast(divergence.dtype())
+        .sum_dim(1)
+        .reshape([batch_size]);
+    let sequences = lengths.clone().clamp_max(1.0).sum().clamp_min(1.0);
+    divergence.div(lengths.clamp_min(1.0)).sum().div(sequences)
+}
+
+/// What stands for −∞: its probability is zero beside any other score, and a row of nothing else
+/// has a softmax.
+const EXCLUDED: f64 = -1e30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    const MASK: [[bool; 3]; 2] = [[true, true, true], [true, true, false]];
+
+    fn scores(frequency: f64, device: &Device) -> Tensor<4> {
+        let values = (0..36).map(|n| 3.0 * (frequency * n as f64 + 0.3).sin());
+        let data = TensorData::new(values.collect::<Vec<_>>(), [2, 2, 3, 3]);
+        Tensor::from_data(data, device)
+    }
+
+    /// The loss, and the gradient of the student.
+    fn outcome(
+        mask: Option<[[bool; 3]; 2]>,
+        change: impl Fn(Tensor<4>) -> Tensor<4>,
+    ) -> (f64, TensorData) {
+        let device = Device::default().autodiff();
+        let student = scores(0.7, &device).require_grad();
+        let mask = mask.map(|mask| Tensor::from_data(mask, &device));
+        let teacher = change(scores(1.1, &device));
+
+        let loss = attention_divergence(change(student.clone()), teacher, mask);
+        let grads = loss.clone().backward();
+
+        let gradient = student.grad(&grads).unwrap().into_data();
+        (loss.into_scalar::<f64>(), gradient)
+    }
+
+    #[test]
+    fn padding_may_be_anything_and_masked_twice() {
+        let (expected, expected_gradient) = outcome(Some(MASK), |scores| scores);
+        assert!(expected > 0.1, "{expected}");
+
+        for anything in [f32::NAN, f32::NEG_INFINITY, -1e4, 1e4] {
+            let (loss, gradient) = outcome(Some(MASK), |scores| {
+                let pairs = Tensor::<2, Bool>::from_data(MASK, &scores.device());
+                scores.mask_fill(token_pairs(pairs, 2).bool_not(), anything)
+            });
+
+            assert!((loss - expected).abs() < 1e-6, "{loss}");
+            gradient.assert_approx_eq::<f32>(&expected_gradient, Tolerance::absolute(1e-6));
+        }
+    }
+
+    #[test]
+    fn rows_without_a_key_agree() {
+        for anything in [f32::NEG_INFINITY, -1e4] {
+            let (loss, gradient) = outcome(None, |scores| {
+                scores.slice_fill([0..2, 0..2, 0..3, 0..3], anything)
+            });
+
+            assert_eq!(loss, 0.0);
+            gradient.assert_eq(&TensorData::zeros::<f32, _>([2, 2, 3, 3]), false);
+        }
+    }
+
+    #[test]
+    fn padding_alone_is_a_connected_zero() {
+        let (loss, gradient) = outcome(Some([[false; 3]; 2]), |scores| scores);
+
+        assert_eq!(loss, 0.0);
+        gradient.assert_eq(&TensorData::zeros::<f32, _>([2, 2, 3, 3]), false);
+    }
+
+    #[test]
+    fn empty_sequences_do_not_count() {
+        let (alone, _) = outcome(Some([[true; 3], [false; 3]]), |scores| scores);
+        let (both, _) = outcome(Some([[true; 3], [true; 3]]), |scores| {
+            // The second sequence agrees.
+            scores.slice_fill([1..2, 0..2, 0..3, 0..3], 0.0)
+        });
+
+        assert!((alone - 2.0 * both).abs() < 1e-6, "{alone} {both}");
+    }
+
+    #[test]
+    fn heads_are_split_in_their_order() {
+        let device = Device::default();
+        let sequence = Tensor::from_data([[[1.0, 2.0, 0.0, 3.0], [0.0, 1.0, 1.0, 1.0]]], &device);
+
+        let scores = relation_scores(sequence, 2, None).mul_scalar(2.0_f64.sqrt());
+
+        scores.into_data().assert_approx_eq::<f32>(
+            &TensorData::from([[[[5.0, 2.0], [2.0, 1.0]], [[9.0, 3.0], [3.0, 2.0]]]]),
+            Tolerance::default(),
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "4 features do not split into 3 heads")]
+    fn heads_share_the_features() {
+        relation_scores(Tensor::zeros([1, 2, 4], &Device::default()), 3, None);
+    }
+}
