@@ -62,5 +62,36 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Wang et al., Pay Attention to Features, Transfer Learn Faster CNNs, \
                 ICLR 2020",
         },
+        CatalogueEntry {
+            name: "hidden-cosine",
+            kind: "feature",
+            aliases: &["distilbert"],
+            reference: "Sanh et al., DistilBERT, NeurIPS EMC2 Workshop 2019",
+        },
+        CatalogueEntry {
+            name: "hidden-states",
+            kind: "feature",
+            aliases: &["tinybert-hidden"],
+            reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
+        },
+        CatalogueEntry {
+            name: "attention-scores",
+            kind: "feature",
+            aliases: &["tinybert-attention"],
+            reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
+        },
+        CatalogueEntry {
+            name: "attention-relation",
+            kind: "feature",
+            aliases: &["minilm"],
+            reference: "Wang et al., MiniLM, NeurIPS 2020",
+        },
+        CatalogueEntry {
+            name: "patient",
+            kind: "feature",
+            aliases: &["patient-kd"],
+            reference: "Sun et al., Patient Knowledge Distillation for BERT Model Compression, \
+                        EMNLP 2019",
+        },
     ]
 }

@@ -1,0 +1,189 @@
+use crate::{Padding, pair_layers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
+/// [init function](AttentionScoresLossConfig::init).
+#[derive(Config, Debug)]
+pub struct AttentionScoresLossConfig {
+    /// What the mean does with padding. Default: `Excluded`; the authors' code has `Included`.
+    #[config(default = "Padding::Excluded")]
+    pub padding: Padding,
+}
+
+impl AttentionScoresLossConfig {
+    /// Initialize an [attention scores loss](AttentionScoresLoss).
+    pub fn init(&self) -> AttentionScoresLoss {
+        AttentionScoresLoss {
+            padding: self.padding,
+        }
+    }
+}
+
+/// The student's attention scores, before the softmax, should be the teacher's, head by head.
+///
+/// ```text
+/// L = sum over layers of the mean over heads and pairs of tokens of (student − teacher)²
+/// ```
+///
+/// A score is a product of query and key over the root of the size of a head. Of scores that are
+/// masked already:
+///
+/// | Padding | Pairs of the mean | Scores that are masked |
+/// | --- | --- | --- |
+/// | `Excluded` | query and key count, and neither score is −∞ | do not count |
+/// | `Included` | all | at or below −100, or of a key that is padding: zero on that side |
+///
+/// Where no pair counts the loss is zero, still connected to the graph. The teacher is a constant:
+/// no gradient flows to it. Half precision is widened to single.
+///
+/// The authors compare every layer of the student with the
+/// [layers of the teacher](crate::uniform_layer_map) that it spreads over.
+///
+/// # Weights
+///
+/// The authors add 1 of it to 1 of the [hidden states](crate::HiddenStatesLoss), before they train on
+/// the teacher's response.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::AttentionScoresLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<4>::from_data([[[[1.0, 2.0], [3.0, 4.0]]]], &device);
+/// let teacher = Tensor::<4>::from_data([[[[1.0, 2.0], [3.0, 6.0]]]], &device);
+///
+/// let loss = AttentionScoresLossConfig::new().init().forward(student, teacher, None);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 1.0);
+/// ```
+///
+/// # Reference
+///
+/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. `Excluded`
+/// agrees with `att_mse_loss` of TextBrewer with a mask (without one, TextBrewer drops all negative
+/// scores), `Included` with `task_distill.py` of the authors' code.
+#[doc(alias = "TinyBERT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct AttentionScoresLoss {
+    /// What the mean does with padding.
+    #[module(skip)]
+    pub padding: Padding,
+}
+
+impl ModuleDisplay for AttentionScoresLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("padding", &self.padding)
+            .optional()
+    }
+}
+
+/// Scores at or below this are masked ones, to the authors.
+const MASKED: f64 = -100.0;
+
+impl AttentionScoresLoss {
+    /// The loss of one layer.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: scores before the softmax `[batch_size, heads, queries, keys]`
+    /// - mask: `[batch_size, length]`, true for the tokens that count, which are queries and keys;
+    ///   all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<4>,
+        teacher: Tensor<4>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, heads, queries, keys] = student.dims();
+        assert_shape!(teacher, [batch_size, heads, queries, keys]);
+        if let Some(mask) = &mask {
+            assert_shape!(mask, [batch_size, keys]);
+            assert_eq!(
+                queries, keys,
+                "A mask is for attention of tokens to each other."
+            );
+        }
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let (student, teacher) = (
+            at_least_f32(student),
+            at_least_f32(teacher.without_autodiff()),
+        );
+        match self.padding {
+            Padding::Excluded => excluded(student, teacher, mask),
+            Padding::Included => included(student, teacher, mask),
+        }
+    }
+}
+
+fn excluded(student: Tensor<4>, teacher: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+    let heads = student.dims()[1];
+    let is_score = |scores: &Tensor<4>| scores.clone().not_equal_scalar(f32::NEG_INFINITY);
+    let pairs = is_score(&student).bool_and(is_score(&teacher));
+    let pairs = match mask {
+        Some(mask) => pairs.bool_and(token_pairs(mask, heads)),
+        None => pairs,
+    };
+    // Before the difference: −∞ − (−∞) is NaN, and so is its gradient.
+    let counted = |scores: Tensor<4>| scores.mask_fill(pairs.clone().bool_not(), 0.0);
+    let distance = counted(student).sub(counted(teacher)).square();
+    masked_mean(distance, Some(pairs))
+}
+
+fn included(student: Tensor<4>, teacher: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+    let shape = student.shape();
+    let padding = mask.map(|mask| {
+        let keys = mask.bool_not().unsqueeze_dims::<4>(&[1, 2]);
+        keys.expand(shape)
+    });
+    let unmasked = |scores: Tensor<4>| {
+        let masked = scores.clone().lower_equal_scalar(MASKED);
+        let masked = match &padding {
+            Some(padding) => masked.bool_or(padding.clone()),
+            None => masked,
+        };
+        scores.mask_fill(masked, 0.0)
+    };
+    unmasked(student).sub(unmasked(teacher)).square().mean()
+}
+
+impl SequenceLoss for AttentionScoresLoss {
+    fn name(&self) -> &'static str {
+        "attention-scores"
+    }
+
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        pair_layers(student, teacher)
+            .map(|(student, teacher)| {
+                let (student, teacher) = (student.into_attention(), teacher.into_attention());
+                self.forward(student, teacher, mask.clone())
+            })
+            .reduce(Tensor::add)
+            .expect("There is a layer.")
+    }
+}

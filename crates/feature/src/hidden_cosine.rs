@@ -1,0 +1,129 @@
+use crate::pair_layers;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
+};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
+/// [init function](HiddenCosineLossConfig::init).
+#[derive(Config, Debug)]
+pub struct HiddenCosineLossConfig {}
+
+impl HiddenCosineLossConfig {
+    /// Initialize a [hidden cosine loss](HiddenCosineLoss).
+    pub fn init(&self) -> HiddenCosineLoss {
+        HiddenCosineLoss {}
+    }
+}
+
+/// The hidden state of each token of the student should point where the teacher's does.
+///
+/// ```text
+/// L = mean over tokens of 1 − cos(student, teacher)
+/// ```
+///
+/// Of several layers it is the mean. A token of zeros points nowhere: its cosine is zero, with a
+/// zero gradient. Where no token counts the loss is zero, still connected to the graph. The teacher
+/// is a constant: no gradient flows to it. Half precision is widened to single. Tokens of another
+/// size go through a [projection](crate::Projected) first.
+///
+/// # Weights
+///
+/// The authors take 1 of it, for the last layer, beside 5 of soft targets at temperature 2 and 2 of
+/// the cross-entropy with the masked words; 0.5 of soft targets and 0.5 of the labels for questions.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::HiddenCosineLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<3>::from_data([[[1.0, 0.0], [0.0, 2.0]]], &device);
+/// let teacher = Tensor::<3>::from_data([[[1.0, 0.0], [3.0, 0.0]]], &device);
+///
+/// let loss = HiddenCosineLossConfig::new().init().forward(student, teacher, None);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.5);
+/// ```
+///
+/// # Reference
+///
+/// V. Sanh, L. Debut, J. Chaumond and T. Wolf, [DistilBERT](https://arxiv.org/abs/1910.01108),
+/// NeurIPS EMC² Workshop 2019. Agrees with `distiller.py` of the authors' code and with `cos_loss` of
+/// TextBrewer; the mean over layers with `hs_cosine` of DistillKit.
+#[doc(alias = "DistilBERT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct HiddenCosineLoss {}
+
+impl ModuleDisplay for HiddenCosineLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl HiddenCosineLoss {
+    /// The loss of one layer.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, length, features]`
+    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<3>,
+        teacher: Tensor<3>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, length, features] = student.dims();
+        assert_shape!(teacher, [batch_size, length, features]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let direction =
+            |sequence| l2_normalize(zero_padding(at_least_f32(sequence), mask.as_ref()), 2);
+        let cosine = direction(student)
+            .mul(direction(teacher.without_autodiff()))
+            .sum_dim(2)
+            .squeeze_dim::<2>(2);
+        masked_mean(cosine.neg().add_scalar(1.0), mask)
+    }
+}
+
+impl SequenceLoss for HiddenCosineLoss {
+    fn name(&self) -> &'static str {
+        "hidden-cosine"
+    }
+
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let layers = student.len();
+        pair_layers(student, teacher)
+            .map(|(student, teacher)| {
+                let (student, teacher) = (student.into_sequence(), teacher.into_sequence());
+                self.forward(student, teacher, mask.clone())
+            })
+            .reduce(Tensor::add)
+            .expect("There is a layer.")
+            .div_scalar(layers as f64)
+    }
+}

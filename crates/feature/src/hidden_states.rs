@@ -1,0 +1,140 @@
+use crate::{Padding, pair_layers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
+/// [init function](HiddenStatesLossConfig::init).
+#[derive(Config, Debug)]
+pub struct HiddenStatesLossConfig {
+    /// What the mean does with padding. Default: `Excluded`; the authors' code has `Included`.
+    #[config(default = "Padding::Excluded")]
+    pub padding: Padding,
+}
+
+impl HiddenStatesLossConfig {
+    /// Initialize a [hidden states loss](HiddenStatesLoss).
+    pub fn init(&self) -> HiddenStatesLoss {
+        HiddenStatesLoss {
+            padding: self.padding,
+        }
+    }
+}
+
+/// The hidden states of the student should be the teacher's.
+///
+/// ```text
+/// L = sum over layers of the mean over tokens and features of (student − teacher)²
+/// ```
+///
+/// Where no token counts the loss is zero, still connected to the graph. The teacher is a constant:
+/// no gradient flows to it. Half precision is widened to single.
+///
+/// The authors compare the embedding and every layer of the student with the
+/// [layers of the teacher](crate::uniform_layer_map) that it spreads over, always behind a
+/// [projection](crate::Projected), one for all layers.
+///
+/// # Weights
+///
+/// The authors add 1 of it to 1 of the [attention scores](crate::AttentionScoresLoss), before they
+/// train on the teacher's response.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::HiddenStatesLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<3>::from_data([[[1.0, 0.0], [7.0, 7.0]]], &device);
+/// let teacher = Tensor::<3>::from_data([[[1.0, 2.0], [0.0, 0.0]]], &device);
+/// let mask = Tensor::from_data([[true, false]], &device);
+///
+/// let loss = HiddenStatesLossConfig::new().init().forward(student, teacher, Some(mask));
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 2.0);
+/// ```
+///
+/// # Reference
+///
+/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. `Excluded`
+/// agrees with `hid_mse_loss` of TextBrewer, `Included` with `task_distill.py` of the authors' code.
+#[doc(alias = "TinyBERT")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct HiddenStatesLoss {
+    /// What the mean does with padding.
+    #[module(skip)]
+    pub padding: Padding,
+}
+
+impl ModuleDisplay for HiddenStatesLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("padding", &self.padding)
+            .optional()
+    }
+}
+
+impl HiddenStatesLoss {
+    /// The loss of one layer.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, length, features]`
+    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<3>,
+        teacher: Tensor<3>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, length, features] = student.dims();
+        assert_shape!(teacher, [batch_size, length, features]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let mask = match self.padding {
+            Padding::Excluded => mask,
+            Padding::Included => None,
+        };
+        let student = zero_padding(at_least_f32(student), mask.as_ref());
+        let teacher = zero_padding(at_least_f32(teacher.without_autodiff()), mask.as_ref());
+        let distance = student.sub(teacher).square().mean_dim(2);
+        masked_mean(distance.squeeze_dim::<2>(2), mask)
+    }
+}
+
+impl SequenceLoss for HiddenStatesLoss {
+    fn name(&self) -> &'static str {
+        "hidden-states"
+    }
+
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        pair_layers(student, teacher)
+            .map(|(student, teacher)| {
+                let (student, teacher) = (student.into_sequence(), teacher.into_sequence());
+                self.forward(student, teacher, mask.clone())
+            })
+            .reduce(Tensor::add)
+            .expect("There is a layer.")
+    }
+}

@@ -1,0 +1,148 @@
+use crate::pair_layers;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::{LayersLoss, Tap};
+
+/// What the squared differences of [patient distillation](PatientLoss) are divided by.
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+pub enum PatientReduction {
+    /// The number of samples: the sum over layers and features, as in the paper.
+    Sum,
+    /// The number of samples, layers and features, as in the authors' code.
+    MeanAll,
+}
+
+/// Configuration to create a [patient loss](PatientLoss) using the
+/// [init function](PatientLossConfig::init).
+#[derive(Config, Debug)]
+pub struct PatientLossConfig {
+    /// What the squared differences are divided by. Default: `Sum`, the paper.
+    #[config(default = "PatientReduction::Sum")]
+    pub reduction: PatientReduction,
+}
+
+impl PatientLossConfig {
+    /// Initialize a [patient loss](PatientLoss).
+    pub fn init(&self) -> PatientLoss {
+        PatientLoss {
+            reduction: self.reduction,
+        }
+    }
+}
+
+/// Patient distillation: the first token, that of the class, should point where the teacher's does,
+/// in every layer but the last.
+///
+/// ```text
+/// difference = normalize(student) − normalize(teacher), of the first token
+/// Sum:     L = mean over samples of the sum over layers of ‖difference‖₂²
+/// MeanAll: L = mean over samples, layers and features of difference²
+/// ```
+///
+/// The two are a factor of `layers · features` apart. A token of zeros has no direction: it stays
+/// zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
+///
+/// The authors leave the last layer to the loss on responses. The student learns from every `k`-th
+/// layer of the teacher ("skip", see [`uniform_layer_map`](crate::uniform_layer_map)) or from those
+/// before its last ("last").
+///
+/// # Weights
+///
+/// The authors search 10 to 500 for `MeanAll`, beside 1 − α of the cross-entropy with the labels and
+/// α of soft targets.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_feature::PatientLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 3.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[2.0, 0.0]], &device);
+///
+/// let loss = PatientLossConfig::new().init().forward(vec![student], vec![teacher]);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 2.0);
+/// ```
+///
+/// # Reference
+///
+/// S. Sun, Y. Cheng, Z. Gan and J. Liu, [Patient Knowledge Distillation for BERT Model
+/// Compression](https://arxiv.org/abs/1908.09355), EMNLP 2019. `Sum` agrees with the paper, and for
+/// one layer with `pkd_loss` of TextBrewer; `MeanAll` with `patience_loss` of the authors' code.
+#[doc(alias = "PKD")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct PatientLoss {
+    /// What the squared differences are divided by.
+    #[module(skip)]
+    pub reduction: PatientReduction,
+}
+
+impl ModuleDisplay for PatientLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add_debug_attribute("reduction", &self.reduction)
+            .optional()
+    }
+}
+
+impl PatientLoss {
+    /// The loss of the first tokens of several layers.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: for each layer `[batch_size, features]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no layer, if there are not as many of either, or if the shapes differ.
+    pub fn forward(&self, student: Vec<Tensor<2>>, teacher: Vec<Tensor<2>>) -> Tensor<1> {
+        assert_eq!(
+            student.len(),
+            teacher.len(),
+            "Each layer of the student is compared with one of the teacher."
+        );
+        let [student, teacher] = [student, teacher].map(|layers| Tensor::stack::<3>(layers, 1));
+        let [batch_size, layers, features] = student.dims();
+        assert_shape!(teacher, [batch_size, layers, features]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let teacher = l2_normalize(at_least_f32(teacher.without_autodiff()), 2);
+        let difference = l2_normalize(at_least_f32(student), 2).sub(teacher).square();
+        match self.reduction {
+            PatientReduction::Sum => difference.sum().div_scalar(batch_size as f64),
+            PatientReduction::MeanAll => difference.mean(),
+        }
+    }
+}
+
+impl LayersLoss for PatientLoss {
+    fn name(&self) -> &'static str {
+        "patient"
+    }
+
+    /// Takes the first token of sequences, and vectors as they are.
+    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+        let first_token = |tap| match tap {
+            Tap::Sequence(sequence) => sequence.narrow(1, 0, 1).squeeze_dim(1),
+            other => other.into_vectors(),
+        };
+        let (student, teacher) = pair_layers(student, teacher)
+            .map(|(student, teacher)| (first_token(student), first_token(teacher)))
+            .unzip();
+        self.forward(student, teacher)
+    }
+}

@@ -1,0 +1,89 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Initializer, Linear};
+use burn::tensor::{Bool, Device, Tensor};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [loss behind a projection](Projected) using the
+/// [init function](ProjectionConfig::init).
+#[derive(Config, Debug)]
+pub struct ProjectionConfig {
+    /// The number of features of the student's tokens.
+    pub student_features: usize,
+    /// The number of features of the teacher's tokens.
+    pub teacher_features: usize,
+    /// The number of projections: one for all layers, or as many as there are layers. Default: `1`.
+    #[config(default = 1)]
+    pub projections: usize,
+}
+
+impl ProjectionConfig {
+    /// Initialize a [loss behind a projection](Projected).
+    ///
+    /// Weights are drawn from N(0, 0.02²) and biases are zero, as in the authors' code.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no projection.
+    pub fn init<L: SequenceLoss>(&self, loss: L, device: &Device) -> Projected<L> {
+        assert!(self.projections > 0, "There should be a projection.");
+        let weights = Initializer::Normal {
+            mean: 0.0,
+            std: 0.02,
+        };
+        let [inputs, outputs] = [self.student_features, self.teacher_features];
+        let projections = (0..self.projections)
+            .map(|_| Linear {
+                weight: weights.init([inputs, outputs], device),
+                bias: Some(Initializer::Zeros.init([outputs], device)),
+            })
+            .collect();
+        Projected { projections, loss }
+    }
+}
+
+/// A loss between hidden states of unlike sizes: the student's go through a learned projection first.
+///
+/// ```text
+/// L = loss(student W + b, teacher)
+/// ```
+///
+/// One projection serves all layers, or each has its own. They train with the student.
+///
+/// # Reference
+///
+/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. One for all
+/// layers is `fit_dense` of the authors' code; the paper has one for the embedding and one for the
+/// hidden states.
+#[derive(Module, Debug)]
+pub struct Projected<L> {
+    /// The projections, one for all layers or one for each.
+    pub projections: Vec<Linear>,
+    /// What compares the projected layers.
+    pub loss: L,
+}
+
+impl<L: SequenceLoss> SequenceLoss for Projected<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let (layers, projections) = (student.len(), self.projections.len());
+        assert!(
+            projections == 1 || projections == layers,
+            "{projections} projections are not for {layers} layers."
+        );
+        let student = student
+            .into_iter()
+            .zip(self.projections.iter().cycle())
+            .map(|(tap, projection)| Tap::Sequence(projection.forward(tap.into_sequence())))
+            .collect();
+        self.loss.forward_sequences(student, teacher, mask)
+    }
+}
