@@ -19,3 +19,4 @@ mod relational;
 mod relational_representation;
 mod similarity_preserving;
 mod singular_vectors;
+mod self_attention_relations;

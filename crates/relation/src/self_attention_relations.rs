@@ -1,0 +1,152 @@
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{attention_divergence, relation_scores};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
+/// [init function](SelfAttentionRelationsLossConfig::init).
+#[derive(Config, Debug)]
+pub struct SelfAttentionRelationsLossConfig {
+    /// The number of relation heads, a divisor of the features of both networks. Default: `48`, for
+    /// teachers of base size; the authors take 64 for large ones.
+    #[config(default = 48)]
+    pub relation_heads: usize,
+}
+
+impl SelfAttentionRelationsLossConfig {
+    /// Initialize a [self-attention relations loss](SelfAttentionRelationsLoss).
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no relation head.
+    pub fn init(&self) -> SelfAttentionRelationsLoss {
+        assert!(
+            self.relation_heads > 0,
+            "There should be a relation head, got 0."
+        );
+        SelfAttentionRelationsLoss {
+            relation_heads: self.relation_heads,
+        }
+    }
+}
+
+/// The tokens of the student should relate to each other as the teacher's do: by their queries, by
+/// their keys and by their values.
+///
+/// ```text
+/// relation(X) = softmax(X Xᵀ / √(features / relation_heads)), relation head by relation head
+/// D(X, Y)     = mean over sequences, relation heads and tokens of KL(relation(X) ‖ relation(Y))
+/// L           = sum over queries, keys and values of D(teacher, student)
+/// ```
+///
+/// The features of all attention heads are joined and split again into relation heads, so that the
+/// networks may differ in their heads and in their features. With a mask, softmax is over the tokens
+/// that count, and the mean is over those of each sequence, then over the sequences that have any;
+/// without any, the loss is a connected zero. The teacher is a constant: no gradient flows to it.
+/// Half precision is widened to single.
+///
+/// # Weights
+///
+/// Each of the three counts 1, and nothing else does: the last layer of the student with the last of
+/// a teacher of 12 layers, or with one of the upper middle of a teacher of 24.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::SelfAttentionRelationsLossConfig;
+///
+/// let device = Device::default();
+/// let queries = |features| Tensor::<3>::ones([1, 5, features], &device);
+/// let loss = SelfAttentionRelationsLossConfig::new()
+///     .with_relation_heads(4)
+///     .init();
+///
+/// let loss = loss.forward(vec![queries(8)], vec![queries(12)], None);
+///
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// W. Wang et al., [MiniLMv2](https://arxiv.org/abs/2012.15828), Findings of ACL 2021. Agrees with
+/// `_get_kl_loss` of Bloomberg's minilmv2.bb; the authors' training code is not public.
+#[doc(alias = "MiniLMv2")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SelfAttentionRelationsLoss {
+    /// The number of relation heads.
+    pub relation_heads: usize,
+}
+
+impl ModuleDisplay for SelfAttentionRelationsLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("relation_heads", &self.relation_heads)
+            .optional()
+    }
+}
+
+impl SelfAttentionRelationsLoss {
+    /// The loss of queries, keys and values, or of some of them.
+    ///
+    /// # Shapes
+    ///
+    /// - student: each `[batch_size, length, features]`
+    /// - teacher: each `[batch_size, length, teacher_features]`
+    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is nothing to compare or not as much of either, if batch sizes or lengths
+    /// differ, or if features do not split into the relation heads.
+    pub fn forward(
+        &self,
+        student: Vec<Tensor<3>>,
+        teacher: Vec<Tensor<3>>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        assert_eq!(
+            student.len(),
+            teacher.len(),
+            "Each relation of the student is compared with one of the teacher."
+        );
+        let relation = |sequence| relation_scores(sequence, self.relation_heads, mask.as_ref());
+        student
+            .into_iter()
+            .zip(teacher)
+            .map(|(student, teacher)| {
+                let [batch_size, length, _] = student.dims();
+                assert_shape!(teacher, [batch_size, length, _]);
+                let teacher = relation(teacher.without_autodiff());
+                attention_divergence(relation(student), teacher, mask.clone())
+            })
+            .reduce(Tensor::add)
+            .expect("There should be queries, keys or values to compare.")
+    }
+}
+
+impl SequenceLoss for SelfAttentionRelationsLoss {
+    fn name(&self) -> &'static str {
+        "self-attention-relations"
+    }
+
+    /// Takes queries, keys and values, or some of them.
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let sequences = |taps: Vec<Tap>| taps.into_iter().map(Tap::into_sequence).collect();
+        self.forward(sequences(student), sequences(teacher), mask)
+    }
+}
