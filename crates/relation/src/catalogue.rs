@@ -128,10 +128,10 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our interpretation)",
         },
         CatalogueEntry {
-        name: "self-attention-relations",
-        kind: "relation",
-        aliases: &["minilmv2"],
-        reference: "Wang et al., MiniLMv2, Findings of ACL 2021",
+            name: "self-attention-relations",
+            kind: "relation",
+            aliases: &["minilmv2"],
+            reference: "Wang et al., MiniLMv2, Findings of ACL 2021",
         },
     ]
 }

@@ -17,6 +17,6 @@ mod multi_head_graph;
 mod probabilistic_transfer;
 mod relational;
 mod relational_representation;
+mod self_attention_relations;
 mod similarity_preserving;
 mod singular_vectors;
-mod self_attention_relations;

@@ -36,6 +36,11 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "activation-boundaries" => loss.activation_boundaries(),
         "overhaul" => loss.overhaul(),
         "variational" => loss.variational(),
+        "hidden-cosine" => loss.hidden_cosine(),
+        "hidden-states" => loss.hidden_states(),
+        "attention-scores" => loss.attention_scores(),
+        "attention-relation" => loss.attention_relation(),
+        "patient" => loss.patient(),
         _ => not_built(kind),
     }
 }

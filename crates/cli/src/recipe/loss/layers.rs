@@ -22,6 +22,11 @@ pub enum Layers {
     Pooled,
     /// Where each class is seen, of networks that classify the mean of each channel.
     ClassMaps,
+    /// The tokens or the attention of every layer of a transformer, such as `hidden.0`, `hidden.1`,
+    /// ….
+    EveryOf(&'static str),
+    /// The last layer of each of these, such as `query.4`, `key.4`, `value.4`.
+    LastOf(&'static [&'static str]),
 }
 
 impl Description<'_> {
@@ -86,7 +91,8 @@ impl Description<'_> {
 }
 
 impl Layers {
-    fn of(self, taps: &Taps) -> Vec<String> {
+    /// The names of these taps.
+    pub fn of(self, taps: &Taps) -> Vec<String> {
         let named = |keep: &dyn Fn(&str, &Tap) -> bool| -> Vec<String> {
             let kept = taps.iter().filter(|(name, tap)| keep(name, tap));
             kept.map(|(name, _)| name.to_string()).collect()
@@ -135,6 +141,17 @@ impl Layers {
             }
             Self::Pooled => pool(),
             Self::ClassMaps => named(&|name, _| name == "class-maps"),
+            Self::EveryOf(kind) => named(&|name, tap| {
+                let number = name
+                    .strip_prefix(kind)
+                    .and_then(|rest| rest.strip_prefix('.'));
+                let is_layer = number.is_some_and(|number| number.parse::<usize>().is_ok());
+                is_layer && matches!(tap, Tap::Sequence(_) | Tap::Attention(_))
+            }),
+            Self::LastOf(kinds) => {
+                let last = |kind: &&'static str| Self::EveryOf(kind).of(taps).pop();
+                kinds.iter().filter_map(last).collect()
+            }
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "information-flow" => loss.information_flow(),
         "instance-graph" => loss.instance_graph(),
         _ if graph::is_joint(kind) => graph::single(kind, loss),
+        "self-attention-relations" => loss.self_attention_relations(),
         _ => not_built(kind),
     }
 }

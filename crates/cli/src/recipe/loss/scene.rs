@@ -51,6 +51,17 @@ impl Scene {
     /// A small student and a larger teacher for digits.
     #[cfg(test)]
     pub fn example() -> Self {
+        Self::between("convnet-4-8", "convnet-8-16")
+    }
+
+    /// The same of transformers.
+    #[cfg(test)]
+    pub fn of_tokens() -> Self {
+        Self::between("vit-48-2-2", "vit-48-4-2")
+    }
+
+    #[cfg(test)]
+    fn between(student: &str, teacher: &str) -> Self {
         let network = |name: &str| {
             burn_distill::architecture::NetworkConfig::by_name(name)
                 .unwrap()
@@ -58,6 +69,6 @@ impl Scene {
                 .unwrap()
         };
         let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
-        Self::new(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
+        Self::new(network(student), network(teacher), 4, samples)
     }
 }

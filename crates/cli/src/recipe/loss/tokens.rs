@@ -1,0 +1,266 @@
+//! Losses between the layers of transformers.
+
+use super::Loss;
+use super::catch::catch;
+use super::description::Description;
+use super::layers::Layers;
+use anyhow::{Context, Result, bail};
+use burn_distill::core::{
+    LayersLoss, LayersObjective, SequenceLoss, SequenceObjective, Tap, Taps, initialize,
+};
+use burn_distill::feature::{
+    AttentionRelationLossConfig, AttentionScoresLossConfig, HiddenCosineLossConfig,
+    HiddenStatesLossConfig, PatientLossConfig, PatientReduction, ProjectionConfig,
+    uniform_layer_map,
+};
+use burn_distill::relation::SelfAttentionRelationsLossConfig;
+use toml::Value;
+
+/// The names of the student's taps and of the teacher's that it learns from.
+type Names = (Vec<String>, Vec<String>);
+
+impl Description<'_> {
+    pub fn hidden_cosine(mut self) -> Result<Loss> {
+        let names = self.pairs(Layers::LastOf(&["hidden"]))?.into_iter().unzip();
+        let [inputs, outputs] = self.features(&names)?;
+        let separate = self.separate()?;
+        let loss = self.init(HiddenCosineLossConfig::new(), |c| c.init())?;
+        match inputs == outputs && separate.is_none() {
+            true => self.sequences(names, 1.0, loss),
+            false => self.projected(names, loss, separate),
+        }
+    }
+
+    pub fn hidden_states(mut self) -> Result<Loss> {
+        let names = self.spread("hidden", |depth| (0, depth))?;
+        let separate = self.separate()?;
+        let loss = self.init(HiddenStatesLossConfig::new(), |c| c.init())?;
+        self.projected(names, loss, separate)
+    }
+
+    pub fn attention_scores(mut self) -> Result<Loss> {
+        let names = self.spread("attention", |depth| (1, depth))?;
+        let loss = self.init(AttentionScoresLossConfig::new(), |c| c.init())?;
+        self.sequences(names, 1.0, loss)
+    }
+
+    pub fn attention_relation(mut self) -> Result<Loss> {
+        let layer = Layers::LastOf(&["attention", "value"]);
+        let names = self.pairs(layer)?.into_iter().unzip();
+        let loss = self.init(AttentionRelationLossConfig::new(), |c| c.init())?;
+        self.sequences(names, 1.0, loss)
+    }
+
+    pub fn self_attention_relations(mut self) -> Result<Loss> {
+        let layer = Layers::LastOf(&["query", "key", "value"]);
+        let names = self.pairs(layer)?.into_iter().unzip();
+        let loss = self.init(SelfAttentionRelationsLossConfig::new(), |c| c.init())?;
+        self.sequences(names, 1.0, loss)
+    }
+
+    pub fn patient(mut self) -> Result<Loss> {
+        let names = self.spread("hidden", |depth| (1, depth - 1))?;
+        let loss = self.init(PatientLossConfig::new(), |c| c.init())?;
+        // What the authors take with the mean over layers and features, in either reduction.
+        const MEAN_ALL: f64 = 500.0;
+        let weight = match loss.reduction {
+            PatientReduction::MeanAll => MEAN_ALL,
+            PatientReduction::Sum => MEAN_ALL / (names.0.len() * self.features(&names)?[0]) as f64,
+        };
+        let (student, teacher) = self.taps(&names);
+        catch(|| loss.forward_layers(student, teacher))?;
+        self.named(loss.name(), weight, |name, weight| {
+            LayersObjective::new(loss, names.0, names.1, weight).with_name(name)
+        })
+    }
+
+    /// Layers `first..=last` of the student with those of the teacher that it spreads over, unless
+    /// the recipe names some.
+    fn spread(&mut self, kind: &'static str, range: fn(usize) -> (usize, usize)) -> Result<Names> {
+        if ["student", "teacher"]
+            .iter()
+            .any(|side| self.table.contains_key(*side))
+        {
+            let pairs = self.pairs(Layers::EveryOf(kind))?;
+            return Ok(pairs.into_iter().unzip());
+        }
+        let [student, teacher] =
+            [&self.scene.student_taps, &self.scene.teacher_taps].map(|taps| depth_of(taps, kind));
+        let (student, teacher) = (student.context("`student`")?, teacher.context("`teacher`")?);
+        let map = catch(|| uniform_layer_map(student, teacher))?;
+        let (first, last) = range(student);
+        if first > last {
+            bail!("the student has no layer before its last: name one as `student`");
+        }
+        let name = |layer| format!("{kind}.{layer}");
+        Ok((first..=last)
+            .map(|layer| (name(layer), name(map[layer])))
+            .unzip())
+    }
+
+    /// Whether the recipe asks for one projection per layer.
+    fn separate(&mut self) -> Result<Option<bool>> {
+        match self.table.remove("separate") {
+            Some(Value::Boolean(separate)) => Ok(Some(separate)),
+            Some(other) => bail!("`separate` is true or false, not {other}"),
+            None => Ok(None),
+        }
+    }
+
+    fn projected<L: SequenceLoss>(
+        self,
+        names: Names,
+        loss: L,
+        separate: Option<bool>,
+    ) -> Result<Loss> {
+        let [inputs, outputs] = self.features(&names)?;
+        let projections = match separate {
+            Some(true) => names.0.len(),
+            Some(false) | None => 1,
+        };
+        let loss = ProjectionConfig::new(inputs, outputs)
+            .with_projections(projections)
+            .init(loss, &self.scene.device);
+        self.sequences(names, 1.0, initialize(loss))
+    }
+
+    fn sequences<L: SequenceLoss>(self, names: Names, weight: f64, loss: L) -> Result<Loss> {
+        // What does not fit is refused before anything is trained, in the words of the loss.
+        let (student, teacher) = self.taps(&names);
+        catch(|| loss.forward_sequences(student, teacher, None))?;
+        self.named(loss.name(), weight, |name, weight| {
+            SequenceObjective::new(loss, names.0, names.1, weight).with_name(name)
+        })
+    }
+
+    fn taps(&self, names: &Names) -> (Vec<Tap>, Vec<Tap>) {
+        let take =
+            |taps: &Taps, names: &[String]| names.iter().map(|name| taps.take(name)).collect();
+        (
+            take(&self.scene.student_taps, &names.0),
+            take(&self.scene.teacher_taps, &names.1),
+        )
+    }
+
+    /// The number of features of a token of the student and of the teacher.
+    fn features(&self, names: &Names) -> Result<[usize; 2]> {
+        let (student, teacher) = self.taps(names);
+        let of = |taps: Vec<Tap>| match taps.first() {
+            Some(tap @ (Tap::Sequence(_) | Tap::Vector(_))) => {
+                Ok(tap.shape().as_slice()[tap.shape().rank() - 1])
+            }
+            _ => bail!("it compares sequences of tokens"),
+        };
+        Ok([of(student)?, of(teacher)?])
+    }
+}
+
+/// The number of layers whose taps are `kind.1`, `kind.2`, ….
+fn depth_of(taps: &Taps, kind: &'static str) -> Result<usize> {
+    let layers = Layers::EveryOf(kind).of(taps);
+    let depth = layers.iter().filter(|name| !name.ends_with(".0")).count();
+    match depth {
+        0 => bail!("a transformer has taps `{kind}.1`, …: this network has none"),
+        depth => Ok(depth),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scene;
+    use super::*;
+
+    fn loss(text: &str) -> Result<String> {
+        let loss = Loss::new(&text.parse().unwrap(), &Scene::of_tokens())?;
+        Ok(loss.objective.to_string().replace(['\n', ' '], ""))
+    }
+
+    fn error(text: &str) -> String {
+        format!("{:#}", loss(text).unwrap_err())
+    }
+
+    #[test]
+    fn layers_are_found_by_their_names() {
+        for (kind, student, teacher) in [
+            ("hidden-cosine", &["hidden.2"][..], &["hidden.4"][..]),
+            (
+                "hidden-states",
+                &["hidden.0", "hidden.1", "hidden.2"],
+                &["hidden.0", "hidden.2", "hidden.4"],
+            ),
+            (
+                "attention-scores",
+                &["attention.1", "attention.2"],
+                &["attention.2", "attention.4"],
+            ),
+            (
+                "attention-relation",
+                &["attention.2", "value.2"],
+                &["attention.4", "value.4"],
+            ),
+            (
+                "self-attention-relations",
+                &["query.2", "key.2", "value.2"],
+                &["query.4", "key.4", "value.4"],
+            ),
+            ("patient", &["hidden.1"], &["hidden.2"]),
+        ] {
+            let text = loss(&format!("kind = '{kind}'")).unwrap();
+            let named = format!("student:{student:?}teacher:{teacher:?}").replace(' ', "");
+            assert!(text.contains(&named), "{kind}: {text}");
+        }
+    }
+
+    #[test]
+    fn projections_are_shared_unless_asked_otherwise() {
+        let count = |text: &str| loss(text).unwrap().matches("Linear").count();
+
+        assert_eq!(count("kind = 'hidden-states'"), 1);
+        assert_eq!(count("kind = 'hidden-states'\nseparate = true"), 3);
+        assert_eq!(count("kind = 'hidden-cosine'"), 0);
+        assert_eq!(count("kind = 'hidden-cosine'\nseparate = false"), 1);
+    }
+
+    #[test]
+    fn the_weight_of_the_authors_is_that_of_either_reduction() {
+        let sum = loss("kind = 'patient'").unwrap();
+        let mean = loss("kind = 'patient'\nreduction = 'MeanAll'").unwrap();
+
+        // 500 / (1 · 48)
+        assert!(sum.contains("weight:Constant(10.41"), "{sum}");
+        assert!(mean.contains("weight:Constant(500.0)"), "{mean}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_training() {
+        for (text, message) in [
+            (
+                "kind = 'minilmv2'\nrelation_heads = 5",
+                "48 features do not split into 5 heads",
+            ),
+            (
+                "kind = 'minilm'\nstudent = ['value.2', 'attention.2']\n\
+                 teacher = ['attention.4', 'value.4']",
+                "is not attention",
+            ),
+            (
+                "kind = 'tinybert-attention'\nstudent = 'attention.1'",
+                "say which belong together",
+            ),
+            (
+                "kind = 'distilbert'\nstudent = 'attention.2'\nteacher = 'attention.4'",
+                "it compares sequences of tokens",
+            ),
+            ("kind = 'tinybert-hidden'\nseparate = 1", "true or false"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(message), "{text}: {error}");
+        }
+        let maps = Loss::new(&"kind = 'patient'".parse().unwrap(), &Scene::example());
+        let error = format!("{:#}", maps.err().unwrap());
+        assert!(
+            error.contains("a transformer has taps `hidden.1`"),
+            "{error}"
+        );
+    }
+}
