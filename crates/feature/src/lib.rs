@@ -56,3 +56,5 @@ pub use review::*;
 pub use semantic_calibration::*;
 pub use sim_kd::*;
 pub use variational::*;
+
+use pairing::pair_layers;

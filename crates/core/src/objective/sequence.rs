@@ -98,6 +98,7 @@ impl<L: SequenceLoss> Objective for SequenceObjective<L> {
         Wanted {
             student: TapSelection::named(self.student.iter().chain(&self.mask)),
             teacher: TapSelection::named(&self.teacher),
+            ..Wanted::default()
         }
     }
 

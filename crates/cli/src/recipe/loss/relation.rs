@@ -75,8 +75,8 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "multi-head-graph" => loss.multi_head_graph(),
         "information-flow" => loss.information_flow(),
         "instance-graph" => loss.instance_graph(),
-        _ if graph::is_joint(kind) => graph::single(kind, loss),
         "self-attention-relations" => loss.self_attention_relations(),
+        _ if graph::is_joint(kind) => graph::single(kind, loss),
         _ => not_built(kind),
     }
 }
