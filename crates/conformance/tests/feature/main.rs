@@ -5,7 +5,6 @@ mod attention_feature;
 mod attention_relation;
 mod attention_scores;
 mod attention_transfer;
-mod attention_transfer;
 mod channel_attention;
 mod factor_transfer;
 mod feature_normalization;

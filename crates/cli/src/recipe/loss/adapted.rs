@@ -194,7 +194,7 @@ mod tests {
                 .init([1, 8, 8], 10, &Device::flex())
                 .unwrap()
         };
-        Scene::new(network(student), network(teacher), 4, 100)
+        Scene::new(network(student), network(teacher), 4, vec![(0, None)])
     }
 
     fn loss(text: &str, scene: &Scene) -> String {

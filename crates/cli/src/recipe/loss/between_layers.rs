@@ -17,12 +17,12 @@ use serde::de::DeserializeOwned;
 impl Description<'_> {
     /// The products of the channels of consecutive layers.
     pub fn flow_of_solution(self) -> Result<Loss> {
-        self.projected(FlowOfSolutionLossConfig::new(), |c| c.init())
+        self.projected_layers(FlowOfSolutionLossConfig::new(), |c| c.init())
     }
 
     /// The singular vectors of consecutive layers.
     pub fn singular_vectors(self) -> Result<Loss> {
-        self.projected(SingularVectorLossConfig::new(), |c| c.init())
+        self.projected_layers(SingularVectorLossConfig::new(), |c| c.init())
     }
 
     /// The attention heads, which are trained in the first epochs, and the student after them.
@@ -61,7 +61,7 @@ impl Description<'_> {
     }
 
     /// A loss that needs as many channels in each layer of the student as in the teacher's.
-    fn projected<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    fn projected_layers<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned,
         L: LayersLoss,

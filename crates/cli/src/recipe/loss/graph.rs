@@ -132,7 +132,7 @@ impl GraphTaps {
     }
 }
 
-fn one(loss: &mut Description<'_>, side: &str, taps: &Taps) -> Result<String> {
+fn one(loss: &mut Description<'_>, side: &'static str, taps: &Taps) -> Result<String> {
     let mut names = loss.names(side, taps, Layers::Pooled)?;
     ensure!(
         names.len() == 1,

@@ -95,7 +95,12 @@ mod tests {
                 .init([1, 8, 8], 10, &Device::flex())
                 .unwrap()
         };
-        Scene::new(network("convnet-4-6"), network("convnet-4-4-6-6"), 16, 100)
+        Scene::new(
+            network("convnet-4-6"),
+            network("convnet-4-4-6-6"),
+            16,
+            vec![(0, None)],
+        )
     }
 
     fn pairs(keys: &str, scene: &Scene) -> Result<String, String> {

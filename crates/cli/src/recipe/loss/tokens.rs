@@ -22,7 +22,7 @@ type Names = (Vec<String>, Vec<String>);
 impl Description<'_> {
     pub fn hidden_cosine(mut self) -> Result<Loss> {
         let names = self.pairs(Layers::LastOf(&["hidden"]))?.into_iter().unzip();
-        let [inputs, outputs] = self.features(&names)?;
+        let [inputs, outputs] = self.token_features(&names)?;
         let separate = self.separate()?;
         let loss = self.init(HiddenCosineLossConfig::new(), |c| c.init())?;
         match inputs == outputs && separate.is_none() {
@@ -65,7 +65,9 @@ impl Description<'_> {
         const MEAN_ALL: f64 = 500.0;
         let weight = match loss.reduction {
             PatientReduction::MeanAll => MEAN_ALL,
-            PatientReduction::Sum => MEAN_ALL / (names.0.len() * self.features(&names)?[0]) as f64,
+            PatientReduction::Sum => {
+                MEAN_ALL / (names.0.len() * self.token_features(&names)?[0]) as f64
+            }
         };
         let (student, teacher) = self.taps(&names);
         catch(|| loss.forward_layers(student, teacher))?;
@@ -113,7 +115,7 @@ impl Description<'_> {
         loss: L,
         separate: Option<bool>,
     ) -> Result<Loss> {
-        let [inputs, outputs] = self.features(&names)?;
+        let [inputs, outputs] = self.token_features(&names)?;
         let projections = match separate {
             Some(true) => names.0.len(),
             Some(false) | None => 1,
@@ -143,7 +145,7 @@ impl Description<'_> {
     }
 
     /// The number of features of a token of the student and of the teacher.
-    fn features(&self, names: &Names) -> Result<[usize; 2]> {
+    fn token_features(&self, names: &Names) -> Result<[usize; 2]> {
         let (student, teacher) = self.taps(names);
         let of = |taps: Vec<Tap>| match taps.first() {
             Some(tap @ (Tap::Sequence(_) | Tap::Vector(_))) => {
