@@ -176,7 +176,7 @@ mod tests {
     fn first(memory: &Memory) -> (f32, i32) {
         (
             memory.bank.get().slice([0..1, 0..1]).into_scalar(),
-            memory.counts.get().slice([0..1]).into_scalar(),
+            memory.counts.get().narrow(0, 0, 1).into_scalar(),
         )
     }
 

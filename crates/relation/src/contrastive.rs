@@ -211,6 +211,7 @@ impl ModuleDisplay for ContrastiveLoss {
 
 /// What the samples of a batch are compared with, by places in the banks.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per step")]
 pub enum Contrast {
     /// Each sample has its own: its positive, then its negatives. Shape: `[batch_size, 1 + N]`.
     Own(Tensor<2, Int>),
