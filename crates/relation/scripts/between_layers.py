@@ -215,31 +215,57 @@ def graph(teacher, vertex=0.1, edge=5.0, transform=5.0):
     return loss
 
 
-edge_loss = lambda s: ((edges(s) - edges(T)) ** 2).mean()
+def edge_loss(s, divisor=None):
+    return ((edges(s, divisor) - edges(T)) ** 2).mean()
+
+
 show("irg edges", edge_loss, S, authors=[0.150600930, 0.130861414])
 largest = (((S[:, None] - S[None]) ** 2).sum(2)).max()
-show("irg edges, the maximum detached", lambda s: ((edges(s, largest) - edges(T)) ** 2).mean(), S)
+show("irg edges, the maximum detached", lambda s: edge_loss(s, largest), S)
 
 n = np.arange(3 * 4 * 4 * 4, dtype=float)
-first = lambda k: np.maximum(np.sin(k * n[: 3 * 2 * 16]) + 0.4, 0).reshape(3, 2, 4, 4)
-second = lambda k: np.maximum(np.sin(k * n[: 3 * 4 * 4]) + 0.4, 0).reshape(3, 4, 2, 2)
-student = [np.sin(0.7 * n[:12] + 0.3).reshape(3, 4), np.sin(1.3 * n[:15]).reshape(3, 5), first(0.7), second(1.3)]
-teacher = [np.cos(1.1 * n[:12] + 0.1).reshape(3, 4), np.cos(0.9 * n[:18]).reshape(3, 6), first(0.9), second(1.7)]
+
+
+def layer(k, *shape):
+    return np.maximum(np.sin(k * n[: np.prod(shape)]) + 0.4, 0).reshape(shape)
+
+
+def layers_of(a, b):
+    return [layer(a, 3, 2, 4, 4), layer(b, 3, 4, 2, 2)]
+
+
+student = [np.sin(0.7 * n[:12] + 0.3).reshape(3, 4), np.sin(1.3 * n[:15]).reshape(3, 5), *layers_of(0.7, 1.3)]
+teacher = [np.cos(1.1 * n[:12] + 0.1).reshape(3, 4), np.cos(0.9 * n[:18]).reshape(3, 6), *layers_of(0.9, 1.7)]
 show("irg vertices, edges and a transformation", graph(teacher), *student)
-scalars = lambda a, b: ((edges(a) - edges(b)) ** 2).mean()
-semckd = ((edges(S) - edges(T)) ** 2).mean() + (scalars(S, S**2) - scalars(T, T**2)) ** 2
+
+
+def scalars(a, b):
+    return ((edges(a) - edges(b)) ** 2).mean()
+
+
+semckd = edge_loss(S) + (scalars(S, S**2) - scalars(T, T**2)) ** 2
 # Its total has the vertices of the layers too, which the shapes of these allow.
 layers = (((S - S**2) ** 2).mean() - ((T - T**2) ** 2).mean()) ** 2
 assert abs(semckd + layers - 10.129329942) < 1e-8
-show("irg edges and their transformation", lambda s: edge_loss(s) + (scalars(s, s**2) - scalars(T, T**2)) ** 2, S)
+
+
+def edges_and_change(s):
+    both = (edge_loss(s) + ((edges(s**2) - edges(T**2)) ** 2).mean()) / 2
+    return both + (scalars(s, s**2) - scalars(T, T**2)) ** 2
+
+
+show("irg edges of two layers, their transformation", edges_and_change, S)
 
 
 # --- multi-head graph -------------------------------------------------------------------------------
 
 HEADS, WIDTH = 2, 3
-v = lambda k, d: np.sin(k * np.arange(4 * d) + 0.2).reshape(4, d)
 W_SENDER = np.sin(0.5 * np.arange(3 * WIDTH * HEADS) + 0.1).reshape(3, -1)
 W_RECEIVER = np.cos(0.4 * np.arange(4 * WIDTH * HEADS)).reshape(4, -1)
+
+
+def v(k, d):
+    return np.sin(k * np.arange(4 * d) + 0.2).reshape(4, d)
 
 
 def heads(current, previous):

@@ -1,8 +1,8 @@
-use crate::projection::maps;
+use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::pool::MaxPool2dConfig;
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::Tensor;
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{LayersLoss, Tap};
@@ -220,23 +220,5 @@ impl LayersLoss for FlowOfSolutionLoss {
 
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
-    }
-}
-
-/// Check that there are pairs of layers, of as many channels on both sides.
-pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
-    assert!(
-        student.len() >= 2,
-        "There should be at least two layers of the student, got {}.",
-        student.len()
-    );
-    assert_eq!(
-        student.len(),
-        teacher.len(),
-        "There should be as many layers of the teacher as of the student."
-    );
-    for (student, teacher) in student.iter().zip(teacher) {
-        let [batch_size, channels, _, _] = student.dims();
-        assert_shape!(teacher, [batch_size, channels, _, _]);
     }
 }

@@ -169,6 +169,9 @@ impl ModuleDisplay for InstanceGraphLoss {
 }
 
 impl InstanceGraphLoss {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "instance-graph";
+
     /// The whole loss: vertices, edges and transformations.
     ///
     /// # Panics
@@ -383,11 +386,6 @@ pub struct InstanceGraphObjective {
     /// The weight of the term.
     #[module(skip)]
     pub weight: WeightSchedule,
-}
-
-impl InstanceGraphLoss {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "instance-graph";
 }
 
 impl InstanceGraphObjective {

@@ -15,6 +15,7 @@ mod graph;
 mod information_flow;
 mod instance_graph;
 mod inter_channel_correlation;
+mod layers;
 mod locality_preserving;
 mod multi_head_graph;
 mod nearest;

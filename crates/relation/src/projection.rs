@@ -1,3 +1,4 @@
+use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
@@ -77,11 +78,6 @@ impl<L: LayersLoss> LayersLoss for Projected<L> {
         let student = student.into_iter().map(Tap::Map).collect();
         self.loss.forward_layers(student, teacher)
     }
-}
-
-/// The taps as maps.
-pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
-    taps.into_iter().map(Tap::into_map).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use crate::decomposition::{Effort, directions, nearest_directions};
-use crate::flow_of_solution::check_layers;
-use crate::projection::maps;
+use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::Tensor;

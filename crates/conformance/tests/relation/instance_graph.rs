@@ -36,9 +36,8 @@ fn trial(name: &str, loss: InstanceGraphLoss, layers: fn(Tensor<2>) -> Vec<Tenso
     )
 }
 
-// Value and gradient of the edges are those of the Knowledge-Distillation-Zoo, the total of the
-// scalar transformation that of SemCKD without its layers of one shape; the others are from
-// crates/relation/scripts/between_layers.py.
+// Value and gradient of the edges are those of the Knowledge-Distillation-Zoo; the others are from
+// crates/relation/scripts/between_layers.py, which is proved on a value of SemCKD.
 #[test]
 fn edges() {
     let alone = |tensor| vec![tensor];
@@ -70,7 +69,7 @@ fn transformation_of_edges() {
     trial("transformation of edges", loss, |tensor| {
         vec![tensor.clone(), tensor.square()]
     })
-    .golden(table(STUDENT), table(TEACHER), 0.150970295, 0.130408090)
+    .golden(table(STUDENT), table(TEACHER), 0.208327774, 0.103303753)
     .run();
 }
 

@@ -1,4 +1,4 @@
-use crate::between_layers::{assert_golden, sine_map, two_layers};
+use crate::between_layers::{assert_golden, sine_map, two_positive_layers};
 use burn::tensor::Tensor;
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_relation::*;
@@ -33,7 +33,7 @@ fn one_suite() {
     for rank in [1, 2] {
         let loss = SingularVectorLossConfig::new().with_rank(rank).init();
         Trial::new(format!("{loss}"), [3, 4, 3, 2], move |student, teacher| {
-            loss.forward(two_layers(student), two_layers(teacher))
+            loss.forward(two_positive_layers(student), two_positive_layers(teacher))
         })
         .minimum(0.0)
         .invariant("where the pixels are", |student, teacher| {

@@ -1,4 +1,4 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 
 /// A matrix of these entries for every sample, on the device and in the precision of `like`.
 ///
@@ -19,9 +19,6 @@ pub(super) fn matrix(
 }
 
 /// 1 where the condition holds, 0 elsewhere, with the shape and in the precision of `like`.
-pub(super) fn ones_where(
-    condition: burn::tensor::Tensor<3, burn::tensor::Bool>,
-    like: &Tensor<3>,
-) -> Tensor<3> {
+pub(super) fn ones_where(condition: Tensor<3, Bool>, like: &Tensor<3>) -> Tensor<3> {
     like.zeros_like().mask_fill(condition, 1.0)
 }

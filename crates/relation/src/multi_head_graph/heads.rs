@@ -86,7 +86,12 @@ impl AttentionHeads {
         );
         let pairs = self.layers.iter().zip(directions.windows(2));
         pairs
-            .map(|(attention, pair)| of(attention, pair[1].clone(), pair[0].clone()))
+            .map(|(attention, pair)| {
+                // Directions are computed in at least single precision, the heads in their own.
+                let dtype = attention.sender.weight.dtype();
+                let [before, direction] = [0, 1].map(|index| pair[index].clone().cast(dtype));
+                of(attention, direction, before)
+            })
             .collect()
     }
 }

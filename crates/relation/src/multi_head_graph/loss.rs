@@ -1,12 +1,11 @@
 use super::AttentionHeads;
 use crate::decomposition::{Effort, directions, nearest_directions};
-use crate::flow_of_solution::check_layers;
-use crate::projection::maps;
+use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::numeric::{connected_zero, kl_divergence_rows};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
 use burn_distill_core::{Frozen, LayersLoss, Tap};
 
 /// Which of the two graphs the divergence is an expectation over.
@@ -231,8 +230,8 @@ impl MultiHeadGraphLoss {
 impl GraphDivergence {
     /// Of each row of each head. Shape: `[heads · batch_size]`.
     fn of(self, student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
-        let [student, teacher] =
-            [student, teacher].map(|graph| log_softmax(tanh(graph).flatten::<2>(0, 1), 1));
+        let [student, teacher] = [student, teacher]
+            .map(|graph| log_softmax(tanh(at_least_f32(graph)).flatten::<2>(0, 1), 1));
         match self {
             Self::Reverse => kl_divergence_rows(student, teacher),
             Self::Forward => kl_divergence_rows(teacher, student),
