@@ -93,5 +93,37 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Sun et al., Patient Knowledge Distillation for BERT Model Compression, \
                         EMNLP 2019",
         },
+        CatalogueEntry {
+            name: "hint",
+            kind: "feature",
+            aliases: &["fitnet", "fitnets"],
+            reference: "Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
+        },
+        CatalogueEntry {
+            name: "pearson",
+            kind: "feature",
+            aliases: &[],
+            reference: "Cao et al., PKD: General Distillation Framework for Object Detectors via Pearson \
+                        Correlation Coefficient, NeurIPS 2022",
+        },
+        CatalogueEntry {
+            name: "activation-boundaries",
+            kind: "feature",
+            aliases: &["ab"],
+            reference: "Heo et al., Knowledge Transfer via Distillation of Activation Boundaries Formed \
+                        by Hidden Neurons, AAAI 2019",
+        },
+        CatalogueEntry {
+            name: "overhaul",
+            kind: "feature",
+            aliases: &["ofd"],
+            reference: "Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019",
+        },
+        CatalogueEntry {
+            name: "variational",
+            kind: "feature",
+            aliases: &["vid"],
+            reference: "Ahn et al., Variational Information Distillation for Knowledge Transfer, CVPR 2019",
+        },
     ]
 }
