@@ -139,7 +139,7 @@ def distances(x):
     return np.sqrt(d + 1e-6)
 
 
-def affinity(x, kernel):
+def affinity(x, kernel, bandwidth=1.0):
     if kernel == "cosine":
         u = x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-6)
         k = (1 + u @ u.T) / 2
@@ -147,8 +147,8 @@ def affinity(x, kernel):
         d = distances(x)
         k = {
             "student_t": 1 / (1 + d),
-            "rbf": np.exp(-d),
-            "cauchy": 1 / (1 + d**2),
+            "rbf": np.exp(-d / bandwidth),
+            "cauchy": 1 / (1 + d**2 / bandwidth**2),
         }[kernel]
     return k / k.sum(1, keepdims=True)
 
@@ -164,9 +164,13 @@ def divergence(t, s, kind):
     }[kind].mean()
 
 
-def flow_loss(kernel, kind):
+def flow_loss(kernel, kind, *bandwidth):
     kernels = ["cosine", "student_t"] if kernel == "combined" else [kernel]
-    return lambda s: sum(divergence(affinity(T, k), affinity(s, k), kind) for k in kernels)
+
+    def one(s, k):
+        return divergence(affinity(T, k, *bandwidth), affinity(s, k, *bandwidth), kind)
+
+    return lambda s: sum(one(s, k) for k in kernels)
 
 
 def adaptive(kind):
@@ -184,6 +188,8 @@ show("ifm combined", flow_loss("combined", "jeffreys"), S, authors=[0.027156827,
 show("ifm cosine kl", flow_loss("cosine", "kl"), S, authors=[0.005338421, 0.015437972])
 for kernel in ["cosine", "student_t", "rbf", "cauchy"]:
     show(f"ifm {kernel} jeffreys", flow_loss(kernel, "jeffreys"), S)
+for kernel in ["rbf", "cauchy"]:
+    show(f"ifm {kernel} jeffreys, bandwidth 2", flow_loss(kernel, "jeffreys", 2.0), S)
 show("ifm adaptive_rbf jeffreys", adaptive("jeffreys"), S)
 for kind in ["kl", "abs", "squared", "exponential", "kagan"]:
     show(f"ifm student_t {kind}", flow_loss("student_t", kind), S)

@@ -9,12 +9,8 @@ use burn_distill_relation::*;
 const STUDENT: [f64; 8] = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 0.5];
 const TEACHER: [f64; 12] = [1.0, 2.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 3.0, 2.0, 1.0, 1.0];
 
-fn trial(kernel: AffinityKernel, divergence: AffinityDivergence, golden: [f64; 2]) -> Trial<2> {
-    let config = InformationFlowLossConfig::new();
-    let loss = config
-        .with_kernel(kernel)
-        .with_divergence(divergence)
-        .init();
+fn trial(config: InformationFlowLossConfig, golden: [f64; 2]) -> Trial<2> {
+    let loss = config.init();
     let turn = |tensor: Tensor<2>| {
         // A rotation of every two neighbouring features by one angle, of both networks.
         let [rows, features] = tensor.dims();
@@ -70,7 +66,10 @@ fn every_kernel_and_divergence() {
         (StudentT, Exponential, [0.014964860, 0.017894988]),
         (StudentT, Kagan, [0.019282532, 0.026543688]),
     ] {
-        let trial = trial(kernel, divergence, golden);
+        let config = InformationFlowLossConfig::new()
+            .with_kernel(kernel)
+            .with_divergence(divergence);
+        let trial = trial(config, golden);
         match kernel {
             AdaptiveRbf => {
                 let reason = "the mean distance is a constant of the gradient";
@@ -78,6 +77,17 @@ fn every_kernel_and_divergence() {
             }
             _ => trial.run(),
         }
+    }
+}
+
+#[test]
+fn a_kernel_may_be_wider() {
+    for (kernel, golden) in [
+        (AffinityKernel::Rbf, [0.034608770, 0.030662527]),
+        (AffinityKernel::Cauchy, [0.032254979, 0.023274503]),
+    ] {
+        let config = InformationFlowLossConfig::new().with_bandwidth(2.0);
+        trial(config.with_kernel(kernel), golden).run();
     }
 }
 

@@ -208,6 +208,26 @@ fn samples_that_do_not_move_and_lone_samples_have_finite_gradients() {
 }
 
 #[test]
+fn samples_that_differ_by_rounding_have_no_edges() {
+    let alike = filled([6, 5], &|n| 1e4 * (0.7 * (n % 5) as f64).sin());
+    let apart = filled([6, 5], &|n| 1e-5 * (1.3 * n as f64).sin());
+    let student = alike.add(apart).autodiff().require_grad();
+    let teacher = filled([6, 3], &wave(1.0, 0.9, 0.0));
+    let value = |student: Tensor<2>| {
+        let loss = edges_only().init();
+        loss.forward_layers(vectors([student]), vectors([teacher.clone()]))
+    };
+
+    let loss = value(student.clone());
+    let grads = loss.clone().backward();
+
+    let none = value(Tensor::zeros([6, 5], &Device::default()));
+    assert_eq!(loss.into_scalar::<f32>(), none.into_scalar::<f32>());
+    let gradient = student.grad(&grads).unwrap().abs().max();
+    assert_eq!(gradient.into_scalar::<f32>(), 0.0);
+}
+
+#[test]
 fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
     let (student, teacher) = (Layers::student().taps(), Layers::teacher().taps());
     let take = |taps: &Taps| NAMES.map(|name| taps.take(name)).to_vec();
