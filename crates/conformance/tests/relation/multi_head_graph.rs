@@ -66,14 +66,14 @@ fn one_suite() {
     // Of this many channels are the layers that the suite makes.
     let heads = config.init_heads(&[4, 2], &Device::default());
     let heads = heads.map(&mut Waves(0));
-    let [single, double] =
-        [DType::F32, DType::F64].map(|dtype| config.init(heads.clone().map(&mut Precision(dtype))));
     Trial::new("multi-head graph", [3, 4, 3, 2], move |student, teacher| {
-        let loss = match student.dtype() {
-            DType::F64 => &double,
-            _ => &single,
+        let precision = match student.dtype() {
+            DType::F64 => DType::F64,
+            _ => DType::F32,
         };
-        loss.forward(two_positive_layers(student), two_positive_layers(teacher))
+        let heads = heads.clone().map(&mut Precision(precision));
+        let (student, teacher) = (two_positive_layers(student), two_positive_layers(teacher));
+        config.init(heads).forward(student, teacher)
     })
     .minimum(0.0)
     .invariant("the sign of the features", |student, teacher| {
