@@ -5,7 +5,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
 /// function](RepresentationGraphLossConfig::init).
@@ -129,6 +129,9 @@ impl RepresentationGraphLoss {
     pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_teachers(batch_size, self.teachers, teachers.iter().cloned());
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
         let student = self.projection.forward(at_least_f32(student));
         let teachers = teachers.into_iter();
         let teachers = teachers.map(|teacher| at_least_f32(teacher.without_autodiff()));
