@@ -1,6 +1,6 @@
 use crate::{
-    ConvNetConfig, MlpConfig, NetworkError, PatchTransformerConfig, Plan, ResNetConfig,
-    WideResNetConfig, catalogue, convnet, mlp, resnet, vit, wide_resnet,
+    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, PatchTransformerConfig, Plan,
+    ResNetConfig, WideResNetConfig, catalogue, convnet, mlp, resnet, vit, wide_resnet,
 };
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{DynNetwork, initialize, nearest};
@@ -114,6 +114,36 @@ impl NetworkConfig {
             Typed::PatchTransformer(config) => DynNetwork::new(config.init(device)),
         };
         Ok(initialize(network))
+    }
+
+    /// Initialize the network with so many [branches](crate::BranchedNetwork), each with parameters
+    /// of its own. Convolutional networks of two stages or more and residual networks branch.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`init`](Self::init), and an error if the network does not branch.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two branches.
+    pub fn init_branched(
+        &self,
+        branches: usize,
+        input: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<DynNetwork<Tensor<4>>, NetworkError> {
+        self.plan(input, classes)?;
+        let all = 0..branches;
+        Ok(match self.with_ends(input, classes) {
+            Typed::ConvNet(config) if config.widths.len() > 1 => DynNetwork::new(
+                BranchedNetwork::new(all.map(|_| initialize(config.init(device)))),
+            ),
+            Typed::ResNet(config) => DynNetwork::new(BranchedNetwork::new(
+                all.map(|_| initialize(config.init(device))),
+            )),
+            _ => return Err(NetworkError::NoBranches(self.to_string())),
+        })
     }
 
     /// The layers of the network, known without building it.
@@ -433,6 +463,31 @@ mod tests {
                 }
             }
             assert!(network.normalization("pool").is_none());
+        }
+    }
+
+    #[test]
+    fn some_networks_branch() {
+        let branched = |name: &str| {
+            let config = NetworkConfig::by_name(name).unwrap();
+            config.init_branched(3, [1, 8, 8], 5, &Device::default())
+        };
+        for name in ["convnet-4-8", "resnet8"] {
+            let taps = known_taps(&branched(name).unwrap());
+            let shape = |tap: &str| taps.take(tap).shape();
+            assert_eq!(shape("branch3").as_slice(), [2, 5], "{name}");
+            assert_eq!(shape("trunk").rank(), 4, "{name}");
+            let logits = |tap: &str| taps.take(tap).into_vectors().into_data();
+            assert_ne!(logits("branch1"), logits("branch2"), "{name}");
+        }
+        for name in ["convnet-4", "mlp-4", "wrn-10-1"] {
+            assert_eq!(
+                branched(name).unwrap_err().to_string(),
+                format!(
+                    "`{name}` does not branch: a residual network, or a convolutional \
+                         network of two stages or more, does"
+                )
+            );
         }
     }
 

@@ -44,6 +44,12 @@ pub enum NetworkError {
         /// A name that would do.
         example: &'static str,
     },
+    /// A network without a last part that could be there several times.
+    #[error(
+        "`{0}` does not branch: a residual network, or a convolutional network of two stages or \
+         more, does"
+    )]
+    NoBranches(String),
     /// A layer that is empty or enormous.
     #[error("a width should be in 1..={WIDEST}, but is {0}")]
     Width(usize),

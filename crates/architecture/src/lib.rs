@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod branched;
 mod catalogue;
 mod class_maps;
 mod config;
@@ -20,6 +21,7 @@ mod wrapper;
 mod zoo;
 
 pub use adapter::*;
+pub use branched::*;
 pub use catalogue::*;
 pub use class_maps::*;
 pub use config::*;

@@ -1,0 +1,332 @@
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor,
+};
+use burn::nn::{BatchNorm, Linear};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use std::fmt;
+
+/// A network whose last part can be there several times, each with parameters of its own.
+pub trait Branching: Network {
+    /// The last part.
+    type Branch: Module + ModuleDisplay + 'static;
+
+    /// The name of the tap, a map, that the last part begins at.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network is all last part.
+    fn trunk(&self) -> String;
+
+    /// The last part, which shares its parameters with the network.
+    fn branch(&self) -> Self::Branch;
+
+    /// The logits of a last part, of the network or another.
+    ///
+    /// # Shapes
+    ///
+    /// - trunk: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, classes]`
+    fn forward_branch(branch: &Self::Branch, trunk: Tensor<4>) -> Tensor<2>;
+}
+
+/// A network with several branches over one trunk: its last part is there once for each.
+///
+/// The first branch is the network's own, so that it is a network like those it was made of: same
+/// response, same taps, and the same tensors under the same names; the other branches come after
+/// them, under `branches`. A record of it loads into a network of that family with
+/// [`allow_unused`](burn::store::ModuleRecord::allow_unused).
+///
+/// It offers the taps of the network, and:
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `trunk` | map | what the branches begin at |
+/// | `branch1`, `branch2`, … | vector | the logits of each branch; the first are the response |
+///
+/// What is trained with it is an ensemble for little more than the price of one:
+/// `NativeEnsembleDistiller` of burn-distill-strategy.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::{BranchedNetwork, ConvNetConfig};
+/// use burn_distill_core::known_taps;
+///
+/// let device = Device::default();
+/// let config = ConvNetConfig::new(vec![4, 8], [1, 8, 8], 10);
+/// let network = BranchedNetwork::new((0..3).map(|_| config.init(&device)));
+///
+/// assert_eq!(known_taps(&network).take("branch3").shape().as_slice(), [2, 10]);
+/// let deployed = network.into_network(); // a `ConvNet`
+/// ```
+#[derive(Clone, Debug)]
+pub struct BranchedNetwork<N: Branching> {
+    network: N,
+    branches: Vec<N::Branch>,
+}
+
+/// The names of the taps of a [`BranchedNetwork`] that its networks do not have.
+const TRUNK: &str = "trunk";
+const BRANCH: &str = "branch";
+
+impl<N: Branching> BranchedNetwork<N> {
+    /// The trunk of the first of these networks, and the last parts of all. They should be of one
+    /// configuration and have parameters that differ.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two networks, or if they have no trunk.
+    pub fn new(networks: impl IntoIterator<Item = N>) -> Self {
+        let mut networks = networks.into_iter();
+        let network = networks.next();
+        let branches: Vec<_> = networks.map(|network| network.branch()).collect();
+        let network = network.filter(|_| !branches.is_empty());
+        let network = network.expect("A network branches into two at least.");
+        network.trunk();
+        Self { network, branches }
+    }
+
+    /// The trunk and the first branch.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// The trunk and the first branch: what is deployed.
+    pub fn into_network(self) -> N {
+        self.network
+    }
+}
+
+impl<N: Branching> Network for BranchedNetwork<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        let (response, trunk) = taps.watch(&self.network.trunk(), |taps| {
+            self.network.forward_tapped(input, taps)
+        });
+        taps.offer(TRUNK, || trunk.clone());
+        let own = response.rows().logits;
+        taps.offer(format!("{BRANCH}1"), || Tap::Vector(own));
+        for (number, branch) in (2..).zip(&self.branches) {
+            let name = format!("{BRANCH}{number}");
+            // Nobody has to pay for a branch that is not asked for.
+            taps.offer(name, || {
+                Tap::Vector(N::forward_branch(branch, trunk.clone().into_map()))
+            });
+        }
+        response
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.network.example(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        self.network.classifier()
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.network.normalization(tap)
+    }
+}
+
+/// By hand, for one reason: the tensors of the network keep their names.
+impl<N: Branching> Module for BranchedNetwork<N> {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.branches
+            .collect_devices(self.network.collect_devices(devices))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        Self {
+            network: self.network.fork(device),
+            branches: self.branches.fork(device),
+        }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        Self {
+            network: self.network.to_device(device),
+            branches: self.branches.to_device(device),
+        }
+    }
+
+    fn train(self) -> Self {
+        Self {
+            network: self.network.train(),
+            branches: self.branches.train(),
+        }
+    }
+
+    fn valid(&self) -> Self {
+        Self {
+            network: self.network.valid(),
+            branches: self.branches.valid(),
+        }
+    }
+
+    fn materialize(self) -> Self {
+        Self {
+            network: self.network.materialize(),
+            branches: self.branches.materialize(),
+        }
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        self.network.visit(visitor);
+        visitor.enter_module("branches", "Struct:BranchedNetwork");
+        self.branches.visit(visitor);
+        visitor.exit_module("branches", "Struct:BranchedNetwork");
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        let network = self.network.map(mapper);
+        mapper.enter_module("branches", "Struct:BranchedNetwork");
+        let branches = self.branches.map(mapper);
+        mapper.exit_module("branches", "Struct:BranchedNetwork");
+        Self { network, branches }
+    }
+}
+
+impl<N: Branching> ModuleDisplayDefault for BranchedNetwork<N> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .add("network", &self.network)
+            .add("branches", &self.branches)
+            .optional()
+    }
+}
+
+impl<N: Branching> ModuleDisplay for BranchedNetwork<N> {}
+
+impl<N: Branching> fmt::Display for BranchedNetwork<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(DisplaySettings::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConvNetConfig, ResNetConfig};
+    use burn::optim::{GradientsParams, SgdConfig};
+    use burn::tensor::Distribution;
+    use burn_distill_core::{Knowledge, TapSelection, known_taps, parameter_count, tensors};
+
+    fn all_taps(knowledge: &Knowledge) -> Vec<String> {
+        knowledge.taps.iter().map(|(name, _)| name.into()).collect()
+    }
+
+    /// What holds for every family, on colour images of 8×8 with 5 classes.
+    fn check<N: Branching<Input = Tensor<4>>>(init: impl Fn(&Device) -> N, trunk: &str) {
+        let device = Device::default().autodiff();
+        let networks = [init(&device), init(&device), init(&device)];
+        let plain = networks[0].clone();
+        let third = networks[2].clone();
+        let network = BranchedNetwork::new(networks);
+        let input = Tensor::random(
+            [3, 3, 8, 8],
+            Distribution::Default,
+            &device.clone().without_autodiff(),
+        );
+
+        // It is the first network, with the same taps and more.
+        let valid = network.valid();
+        let knowledge = valid.forward_knowledge(input.clone(), &TapSelection::All);
+        let expected = plain.valid().forward_knowledge(input, &TapSelection::All);
+        let logits = |knowledge: &Knowledge| knowledge.response.rows().logits.into_data();
+        assert_eq!(logits(&knowledge), logits(&expected));
+        let mut names = all_taps(&expected);
+        names.extend(["trunk", "branch1", "branch2", "branch3"].map(String::from));
+        assert_eq!(all_taps(&knowledge), names);
+
+        // A branch is what the network that it is of makes of the trunk.
+        let data = |name: &str| knowledge.taps.take(name).into_vectors().into_data();
+        assert_eq!(data("branch1"), logits(&expected));
+        assert_eq!(data("trunk"), data(trunk));
+        let own = N::forward_branch(
+            &plain.valid().branch(),
+            knowledge.taps.take(trunk).into_map(),
+        );
+        assert_eq!(own.into_data(), logits(&expected));
+        let other = N::forward_branch(
+            &third.valid().branch(),
+            knowledge.taps.take(trunk).into_map(),
+        );
+        assert_eq!(other.into_data(), data("branch3"));
+        assert_ne!(data("branch3"), data("branch2"));
+
+        // Its record is one of the network, with more to it.
+        let own = tensors(&plain);
+        assert_eq!(tensors(&network)[..own.len()], own);
+        assert!(parameter_count(&network) < 3 * parameter_count(&plain));
+        let record = network.clone().into_record().allow_unused(true);
+        assert_eq!(tensors(&init(&device).load_record(record)), own);
+
+        // All of it trains.
+        let before = tensors(&network);
+        let input = Tensor::random([3, 3, 8, 8], Distribution::Default, &device);
+        let wanted = TapSelection::named(["branch1", "branch2", "branch3"]);
+        let taps = network.forward_knowledge(input, &wanted).taps;
+        let loss = wanted_sum(&taps);
+        let grads = GradientsParams::from_grads(loss.backward(), &network);
+        let stepped = SgdConfig::new().init().step(0.1, network, grads);
+        for ((name, after), (_, before)) in tensors(&stepped.valid()).iter().zip(&before) {
+            assert_ne!(after, before, "{name}");
+        }
+        let stepped_network = tensors(stepped.network());
+        assert_eq!(tensors(&stepped.into_network()), stepped_network);
+    }
+
+    fn wanted_sum(taps: &burn_distill_core::Taps) -> Tensor<1> {
+        let logits = taps.iter().map(|(_, tap)| tap.clone().into_vectors());
+        // Not a plain sum: a norm would not hear of a shift that is common to a batch.
+        let values = logits.map(|logits| logits.square().sum());
+        values.reduce(Tensor::add).unwrap()
+    }
+
+    #[test]
+    fn convolutional_networks_branch_before_their_last_stage() {
+        let config = ConvNetConfig::new(vec![4, 6, 8], [3, 8, 8], 5);
+        check(|device| config.init(device), "layer2");
+    }
+
+    #[test]
+    fn residual_networks_branch_before_their_last_stage() {
+        let config = ResNetConfig::new(14, [3, 8, 8], 5).with_widths([4, 4, 6, 8]);
+        check(|device| config.init(device), "layer2");
+    }
+
+    #[test]
+    fn a_branch_that_nobody_asks_for_is_not_computed() {
+        let device = Device::default().autodiff();
+        let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
+        let network = BranchedNetwork::new([config.init(&device), config.init(&device)]);
+        let before = tensors(&network.branches);
+
+        network.forward(Tensor::ones([2, 1, 8, 8], &device));
+
+        assert_eq!(tensors(&network.branches.valid()), before);
+        assert_eq!(
+            known_taps(&network).take("branch2").shape().as_slice(),
+            [2, 5]
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "A network branches into two at least.")]
+    fn one_branch_is_none() {
+        let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
+        BranchedNetwork::new([config.init(&Device::default())]);
+    }
+
+    #[test]
+    #[should_panic(expected = "A convolutional network of one stage has no trunk.")]
+    fn one_stage_does_not_branch() {
+        let network = || ConvNetConfig::new(vec![4], [1, 8, 8], 5).init(&Device::default());
+        BranchedNetwork::new([network(), network()]);
+    }
+}
