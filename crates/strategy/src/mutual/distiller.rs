@@ -1,13 +1,15 @@
+use super::peers::{
+    accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
+};
 use crate::DistillationOutput;
-use crate::output::predictions;
 use burn::module::Module;
-use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Tensor};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Context, Knowledge, Network, Objective, Response, TapSelection, Targets, Terms, Wanted,
-    tensors,
+    Batch, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
+use std::sync::{Arc, Mutex};
 
 /// Mutual learning: several networks learn at once, each also from the others.
 ///
@@ -21,11 +23,13 @@ use burn_distill_core::{
 /// All peers see the parameters of before the step: their order does not matter. Since no gradient
 /// flows from one peer's loss into another, one backward pass and one optimizer do what one of each
 /// per peer would. With several views in a batch, peer `k` sees view `k`, and the first again when
-/// they run out.
+/// they run out. [`PeerOrder::Sequential`] is the other order that there is.
 ///
 /// [`EachTeacher`](burn_distill_core::EachTeacher) makes an objective against one teacher one
 /// against all the others, averaged: with the cross-entropy and soft targets of temperature 1 this
-/// is deep mutual learning. Objectives on features or relations do as well, sized for each pair.
+/// is deep mutual learning. [`EnsembleObjective`](crate::EnsembleObjective) makes one teacher of all
+/// the others: this is collaborative learning. Objectives on features or relations do as well, sized
+/// for each pair.
 ///
 /// Besides the terms of each peer, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
 /// of the mean of their probabilities, as `ensemble accuracy`, in percent of the labelled samples.
@@ -35,14 +39,50 @@ use burn_distill_core::{
 ///
 /// Y. Zhang, T. Xiang, T. Hospedales and H. Lu, [Deep Mutual
 /// Learning](https://arxiv.org/abs/1706.00384), CVPR 2018. The simultaneous order is that of
-/// Knowledge-Distillation-Zoo's `train_dml`.
+/// Knowledge-Distillation-Zoo's `train_dml`, the sequential one that of the paper.
 #[doc(alias = "DML")]
 #[derive(Module, Debug)]
-pub struct MutualDistiller<N, O> {
+pub struct MutualDistiller<N: Network, O> {
     /// The networks that learn.
     pub peers: Vec<N>,
     /// What each of them is trained on.
     pub objectives: Vec<O>,
+    /// Who steps when.
+    #[module(skip)]
+    pub order: PeerOrder,
+    /// What those who have not had their turn yet wait with, between the backward pass of the first
+    /// peer and the optimizer.
+    #[module(skip)]
+    waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
+}
+
+/// Who steps when, among peers that learn from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerOrder {
+    /// All at once, each from what the others were before.
+    #[default]
+    Simultaneous,
+    /// One after the other on the same batch, each from what those before it have become: the order
+    /// of the paper.
+    ///
+    /// ```text
+    /// for k in 1..=K:    step peerₖ on Lₖ;    predict again with peerₖ
+    /// ```
+    ///
+    /// It costs a forward pass more of each peer but the last. These passes are in training mode and
+    /// move no running statistics: those move once per batch, as in the other order. The terms that
+    /// are shown are those of before the first step.
+    ///
+    /// The turns are taken between two batches, so that there has to be a step of the optimizer for
+    /// each batch: neither gradient accumulation nor several devices.
+    Sequential,
+}
+
+/// A batch, and what each peer says about it.
+#[derive(Clone, Debug)]
+struct Waiting<I> {
+    batch: Batch<I>,
+    knowledge: Vec<Knowledge>,
 }
 
 impl<N, O> MutualDistiller<N, O>
@@ -57,104 +97,134 @@ where
     /// Panics if there are fewer than two peers, not as many objectives, or if two peers have the
     /// same parameters.
     pub fn new(peers: Vec<N>, objectives: Vec<O>) -> Self {
-        assert!(
-            peers.len() >= 2,
-            "Mutual learning needs two peers, but there are {}.",
-            peers.len()
-        );
-        assert_eq!(
-            peers.len(),
-            objectives.len(),
-            "There should be an objective for each of {} peers, but there are {}.",
-            peers.len(),
-            objectives.len()
-        );
-        let states: Vec<_> = peers.iter().map(tensors).collect();
-        for (index, state) in states.iter().enumerate() {
-            if let Some(twin) = states[..index].iter().position(|other| other == state) {
-                panic!(
-                    "Peers {} and {} have the same parameters, so they would learn nothing from \
-                     each other: initialize them from different seeds.",
-                    twin + 1,
-                    index + 1
-                );
-            }
+        assert_peers_differ(&peers);
+        assert_objectives(objectives.len(), peers.len(), "peers");
+        Self {
+            peers,
+            objectives,
+            order: PeerOrder::default(),
+            waiting: Arc::default(),
         }
-        Self { peers, objectives }
+    }
+
+    /// The same in that order.
+    pub fn with_order(mut self, order: PeerOrder) -> Self {
+        self.order = order;
+        self
     }
 
     /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
     pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let views = batch.views.iter().cycle();
-        let knowledge: Vec<_> = (self.peers.iter().zip(self.wanted()).zip(views))
-            .map(|((peer, wanted), view)| peer.forward_knowledge(view.clone(), &wanted))
-            .collect();
+        let knowledge = self.knowledge(batch);
+        let terms = |peer: usize| Self::terms(&self.objectives[peer], peer, &knowledge, batch);
+        self.output(terms, &knowledge, batch)
+    }
 
-        let mut terms = Terms::default();
-        for (index, (student, objective)) in knowledge.iter().zip(&self.objectives).enumerate() {
-            let others: Vec<_> = others(&knowledge, index)
-                .map(|other| other.clone().without_autodiff())
-                .collect();
-            let context = Context::new(student, &others, &batch.targets, &batch.ids, batch.clock);
-            let name = |term: &str| format!("{} {term}", index + 1);
-            terms = terms.and(objective.forward(&context).each(name, 1.0));
-        }
+    /// What each peer says about its view.
+    fn knowledge(&self, batch: &Batch<N::Input>) -> Vec<Knowledge> {
+        let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
+        let peers = self.peers.iter().enumerate();
+        peers
+            .map(|(index, peer)| {
+                let asked = asked_by_others(&wanted, index);
+                ask(
+                    peer,
+                    index,
+                    batch,
+                    wanted[index].student.clone().union(asked),
+                )
+            })
+            .collect()
+    }
+
+    /// The terms of one peer, when all have said that.
+    fn terms(
+        objective: &O,
+        peer: usize,
+        knowledge: &[Knowledge],
+        batch: &Batch<N::Input>,
+    ) -> Terms {
+        let student = &knowledge[peer];
+        let others: Vec<_> = others(knowledge, peer)
+            .map(|other| other.clone().without_autodiff())
+            .collect();
+        let context = Context::new(student, &others, &batch.targets, &batch.ids, batch.clock);
+        objective.forward(&context)
+    }
+
+    fn output(
+        &self,
+        terms: impl Fn(usize) -> Terms,
+        knowledge: &[Knowledge],
+        batch: &Batch<N::Input>,
+    ) -> DistillationOutput {
+        let numbered = |peer: usize| terms(peer).each(|term| format!("{} {term}", peer + 1), 1.0);
+        let terms = (0..self.peers.len()).map(numbered);
         let responses: Vec<_> = knowledge.iter().map(|peer| &peer.response).collect();
-        terms = terms.and(accuracies(&responses, &batch.targets));
+        let shown = accuracies(&responses, &batch.targets);
+        let terms = terms.fold(Terms::default(), Terms::and).and(shown);
         DistillationOutput::new(terms, responses[0], None, &batch.targets)
     }
 
-    /// What each peer is asked for: by its own objective, and by those of the others.
-    fn wanted(&self) -> Vec<TapSelection> {
-        let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
-        let of_peer = |peer: usize| {
-            let by_others = others(&wanted, peer).enumerate().map(|(other, wanted)| {
-                // In the order of the peers without the one who asks.
-                let asks = if other < peer { other } else { other + 1 };
-                let place = if peer < asks { peer } else { peer - 1 };
-                wanted.teacher.for_network(place)
-            });
-            by_others.fold(wanted[peer].student.clone(), TapSelection::union)
+    /// The step of the first peer. The others wait for theirs.
+    fn first_turn(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
+        let knowledge = self.knowledge(&batch);
+        let mut shown = knowledge.clone();
+        for other in &mut shown[1..] {
+            *other = other.clone().without_autodiff();
+        }
+        let terms = |peer: usize| match peer {
+            0 => Self::terms(&self.objectives[0], 0, &knowledge, &batch),
+            // To be shown only. A copy, since what an objective remembers of a batch it is to
+            // remember once: in its turn.
+            _ => Self::terms(&self.objectives[peer].valid(), peer, &shown, &batch),
         };
-        (0..self.peers.len()).map(of_peer).collect()
+        let output = self.output(terms, &knowledge, &batch);
+        let gradients = output.loss.backward();
+        let waiting = lock(&self.waiting).replace(Waiting { batch, knowledge });
+        assert!(
+            waiting.is_none(),
+            "Peers that take turns need a step of the optimizer for each batch."
+        );
+        TrainOutput::new(self, gradients, output)
+    }
+
+    /// The steps of all but the first peer, which has had its own.
+    fn other_turns(
+        mut self,
+        waiting: Waiting<N::Input>,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+    ) -> Self {
+        let Waiting {
+            batch,
+            mut knowledge,
+        } = waiting;
+        let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
+        for peer in 1..self.peers.len() {
+            let before = peer - 1;
+            // A copy with running statistics of its own, which are not to move twice in a batch.
+            let copy = self.peers[before].valid().train();
+            let asked = asked_by_others(&wanted, before);
+            knowledge[before] = ask(&copy, before, &batch, asked).without_autodiff();
+
+            let terms = Self::terms(&self.objectives[peer], peer, &knowledge, &batch);
+            let gradients = GradientsParams::from_grads(terms.total().backward(), &self);
+            self = optimizer.step(rate.clone(), self, gradients);
+        }
+        self
     }
 }
 
-/// All but the one at `index`, in their order.
-fn others<T>(all: &[T], index: usize) -> impl Iterator<Item = &T> {
-    all[..index].iter().chain(&all[index + 1..])
-}
-
-/// The accuracy of each response and of the mean of their probabilities, in percent of the labelled
-/// samples. Nothing is shown of responses that are no classes.
-pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
-    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
-    let (Some(logits), Some((classes, labelled))) = (logits, targets.hard()) else {
-        return Terms::default();
-    };
-    let classes = classes.without_autodiff();
-    let accuracy = |logits: &Tensor<2>| {
-        let right = predictions(logits).equal(classes.clone());
-        let percent = |share: Tensor<1>| share.mul_scalar(100.0);
-        match &labelled {
-            None => percent(right.float().cast(DType::F32).mean()),
-            Some(labelled) => {
-                let count =
-                    |mask: Tensor<1, burn::tensor::Bool>| mask.float().cast(DType::F32).sum();
-                let labels = count(labelled.clone()).clamp_min(1.0);
-                percent(count(right.bool_and(labelled.clone())).div(labels))
-            }
-        }
-    };
-    let mean = logits
-        .iter()
-        .map(|logits| softmax(logits.clone().without_autodiff().cast(DType::F32), 1))
-        .reduce(Tensor::add);
-    let each = (1..)
-        .zip(&logits)
-        .map(|(number, logits)| Terms::shown(format!("{number} accuracy"), accuracy(logits)));
-    let ensemble = mean.map(|mean| Terms::shown("ensemble accuracy", accuracy(&mean)));
-    each.chain(ensemble).fold(Terms::default(), Terms::and)
+/// What the peer at `index` says about its view of a batch.
+fn ask<N: Network>(
+    peer: &N,
+    index: usize,
+    batch: &Batch<N::Input>,
+    wanted: TapSelection,
+) -> Knowledge {
+    let view = &batch.views[index % batch.views.len()];
+    peer.forward_knowledge(view.clone(), &wanted)
 }
 
 impl<N, O> TrainStep for MutualDistiller<N, O>
@@ -166,8 +236,41 @@ where
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        let output = self.forward(&batch);
-        TrainOutput::new(self, output.loss.backward(), output)
+        match self.order {
+            PeerOrder::Simultaneous => {
+                let output = self.forward(&batch);
+                TrainOutput::new(self, output.loss.backward(), output)
+            }
+            PeerOrder::Sequential => self.first_turn(batch),
+        }
+    }
+
+    fn optimize(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: GradientsParams,
+    ) -> Self {
+        let stepped: Self = optimizer.step(rate.clone(), self, gradients);
+        let waiting = lock(&stepped.waiting).take();
+        match waiting {
+            Some(waiting) => stepped.other_turns(waiting, optimizer, rate),
+            None => stepped,
+        }
+    }
+
+    fn optimize_multi(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: MultiGradientsParams,
+    ) -> Self {
+        assert_eq!(
+            self.order,
+            PeerOrder::Simultaneous,
+            "Peers that take turns learn on one device."
+        );
+        optimizer.step_multi(rate, self, gradients)
     }
 }
 

@@ -1,3 +1,4 @@
 mod distiller;
+mod peers;
 
 pub use distiller::*;
