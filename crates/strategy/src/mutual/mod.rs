@@ -1,4 +1,6 @@
 mod distiller;
+mod ensemble;
 mod peers;
 
 pub use distiller::*;
+pub use ensemble::*;
