@@ -3,5 +3,6 @@
 mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
+mod group_leader;
 mod sequential;
 mod toys;

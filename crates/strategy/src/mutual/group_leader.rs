@@ -1,0 +1,243 @@
+use super::peers::{
+    accuracy, assert_objectives, assert_peers_differ, class_logits, pooled, saying,
+};
+use crate::DistillationOutput;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::{
+    Batch, Context, Knowledge, Network, Objective, Response, TapSelection, Terms, initialize,
+    known_taps,
+};
+
+/// Attention of peers over peers, sample by sample.
+///
+/// ```text
+/// A = softmax over b of (W_q hₐ) · (W_k h_b)
+/// ```
+///
+/// without a bias and without a scale, oneself included.
+#[derive(Module, Debug)]
+pub struct PeerAttention {
+    /// `W_q`
+    pub query: Linear,
+    /// `W_k`
+    pub key: Linear,
+}
+
+impl PeerAttention {
+    /// Attention over features of that many dimensions, an eighth of them for queries and keys. It
+    /// is drawn at once.
+    pub fn new(features: usize, device: &Device) -> Self {
+        let projection = LinearConfig::new(features, (features / 8).max(1)).with_bias(false);
+        initialize(Self {
+            query: projection.init(device),
+            key: projection.init(device),
+        })
+    }
+
+    /// How much of each peer there is in the target of each.
+    ///
+    /// # Shapes
+    ///
+    /// - features: `[batch_size, peers, features]`
+    /// - output: `[batch_size, peers, peers]`, each row a distribution
+    pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
+        let queries = self.query.forward(features.clone());
+        let keys = self.key.forward(features);
+        softmax(queries.matmul(keys.swap_dims(1, 2)), 2)
+    }
+}
+
+/// Configuration to create a [`GroupLeaderDistiller`] using the [init
+/// function](GroupLeaderDistillerConfig::init).
+#[derive(Config, Debug)]
+pub struct GroupLeaderDistillerConfig {
+    /// The tap of the peers that the attention sees, averaged over pixels or tokens. Default: `pool`.
+    #[config(default = "\"pool\".to_string()")]
+    pub tap: String,
+    /// Whether the targets are no constants, as in the authors' code. Default: `false`.
+    #[config(default = false)]
+    pub as_code: bool,
+}
+
+impl GroupLeaderDistillerConfig {
+    /// Auxiliary peers and what each of them is trained on, and a leader and what it is trained on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two peers, not as many objectives, if two of all networks have
+    /// the same parameters, if an objective wants taps of the teacher, or if the peers offer no such
+    /// tap or one of different sizes.
+    pub fn init<N: Network, O: Objective>(
+        &self,
+        (peers, objectives): (Vec<N>, Vec<O>),
+        (leader, leader_objective): (N, O),
+    ) -> GroupLeaderDistiller<N, O> {
+        let mut all = peers.clone();
+        all.push(leader.clone());
+        assert_peers_differ(&peers);
+        assert_peers_differ(&all);
+        assert_objectives(objectives.len(), peers.len(), "peers");
+        for objective in objectives.iter().chain([&leader_objective]) {
+            let wanted = objective.wanted().teacher;
+            assert!(
+                wanted == TapSelection::None,
+                "A group has no taps, but {wanted:?} are wanted."
+            );
+        }
+        let sizes: Vec<_> = peers
+            .iter()
+            .map(|peer| pooled(known_taps(peer).take(&self.tap)).dims()[1])
+            .collect();
+        assert!(
+            sizes.windows(2).all(|pair| pair[0] == pair[1]),
+            "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}.",
+            self.tap
+        );
+        let device = peers[0].devices().first().cloned().unwrap_or_default();
+        GroupLeaderDistiller {
+            peers,
+            leader,
+            objectives,
+            leader_objective,
+            attention: PeerAttention::new(sizes[0], &device),
+            tap: self.tap.clone(),
+            as_code: self.as_code,
+        }
+    }
+}
+
+/// Online distillation with diverse peers: each of several auxiliary peers learns from a mean of all
+/// with weights of its own, and a leader from their plain mean.
+///
+/// ```text
+/// A = attention(features of the peers)
+/// Lₐ = objective(peerₐ, Σ_b Aₐ_b z_b, targets)
+/// L_leader = objective(leader, mean over the peers of z, targets)
+/// loss = Σₐ Lₐ + L_leader
+/// ```
+///
+/// The leader is what is deployed. The logits of the peers and the mean are constants for whom they
+/// teach; the weights are not, since the attention has nothing else to learn from: the objectives of
+/// the peers need a term that lets a gradient through to its teacher, which
+/// [`TowardsEnsemble`](crate::TowardsEnsemble) does and losses for constant teachers do not. With
+/// `as_code`, nothing is constant, as in the authors' code.
+///
+/// The authors take three peers and a leader and, for each, the cross-entropy plus
+/// [`TowardsEnsemble`](crate::TowardsEnsemble) at temperature 3 that ramps up to 1 over 80 epochs.
+///
+/// Peers are whole networks, that of the paper which share nothing. With several views in a batch,
+/// peer `k` sees view `k`, and the leader the one that follows.
+///
+/// Besides the terms of each, as `1 hard` and `leader hard`, it shows the accuracy of each, as `1
+/// accuracy` and `leader accuracy`, and of the mean of the peers, as `ensemble accuracy`, in percent
+/// of the labelled samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the leader, and
+/// its teacher is the mean.
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_core::{ChangingWeight, Hard};
+/// use burn_distill_strategy::TowardsEnsemble;
+///
+/// let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 80 };
+/// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
+/// // GroupLeaderDistillerConfig::new().init((peers, objectives), (leader, objective()))
+/// ```
+///
+/// # Reference
+///
+/// D. Chen, J.-P. Mei, C. Wang, Y. Feng and C. Chen, [Online Knowledge Distillation with Diverse
+/// Peers](https://arxiv.org/abs/1912.00350), AAAI 2020. The network-based form of the authors'
+/// OKDDip-AAAI2020, which lets gradients flow into all targets.
+#[doc(alias = "OKDDip")]
+#[derive(Module, Debug)]
+pub struct GroupLeaderDistiller<N, O> {
+    /// The auxiliary peers.
+    pub peers: Vec<N>,
+    /// The network that is deployed.
+    pub leader: N,
+    /// What each peer is trained on.
+    pub objectives: Vec<O>,
+    /// What the leader is trained on.
+    pub leader_objective: O,
+    /// What weighs the peers.
+    pub attention: PeerAttention,
+    /// The tap of the peers that the attention sees.
+    pub tap: String,
+    /// Whether the targets are no constants.
+    pub as_code: bool,
+}
+
+impl<N: Network, O: Objective> GroupLeaderDistiller<N, O> {
+    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
+    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let mut views = batch.views.iter().cycle();
+        let mut ask = |network: &N, wanted: TapSelection| {
+            let view = views.next().expect("A batch has at least one view.");
+            network.forward_knowledge(view.clone(), &wanted)
+        };
+        let attended = TapSelection::named([&self.tap]);
+        let peers: Vec<_> = (self.peers.iter().zip(&self.objectives))
+            .map(|(peer, objective)| ask(peer, objective.wanted().student.union(attended.clone())))
+            .collect();
+        let leader = ask(&self.leader, self.leader_objective.wanted().student);
+
+        let features = peers.iter().map(|peer| pooled(peer.taps.take(&self.tap)));
+        let weights = self.attention.forward(Tensor::stack(features.collect(), 1));
+        let logits = peers.iter().map(|peer| class_logits(&peer.response));
+        let logits: Tensor<3> = Tensor::stack(logits.collect(), 1);
+        let logits = match self.as_code {
+            true => logits,
+            false => logits.without_autodiff(),
+        };
+        let targets = weights.matmul(logits.clone());
+        let mean = saying(logits.mean_dim(1).squeeze_dim(1));
+
+        let terms = |objective: &O, student: &Knowledge, teacher: &Knowledge, name: &str| {
+            let context = Context::new(student, teacher, &batch.targets, &batch.ids, batch.clock);
+            let terms = objective.forward(&context);
+            let accuracy = accuracy("accuracy", &student.response, &batch.targets);
+            terms
+                .and(accuracy)
+                .each(|term| format!("{name} {term}"), 1.0)
+        };
+        let mut all = Terms::default();
+        for (index, (peer, objective)) in peers.iter().zip(&self.objectives).enumerate() {
+            let target = saying(targets.clone().narrow(1, index, 1).squeeze_dim(1));
+            all = all.and(terms(objective, peer, &target, &format!("{}", index + 1)));
+        }
+        let all = all
+            .and(terms(&self.leader_objective, &leader, &mean, "leader"))
+            .and(accuracy(
+                "ensemble accuracy",
+                &mean.response,
+                &batch.targets,
+            ));
+        let taught: Option<&Response> = Some(&mean.response);
+        DistillationOutput::new(all, &leader.response, taught, &batch.targets)
+    }
+}
+
+impl<N: Network, O: Objective> TrainStep for GroupLeaderDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl<N: Network, O: Objective> InferenceStep for GroupLeaderDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        self.forward(&batch)
+    }
+}

@@ -1,0 +1,176 @@
+use burn::module::Module;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
+use burn_distill_core::{Context, Objective, Terms, Wanted, WeightSchedule, reduce_rows};
+
+/// What is added to each probability of an ensemble.
+const OFFSET: f64 = 1e-7;
+
+/// A branch or a peer towards the ensemble that it is part of: the divergence of
+/// [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller) and
+/// [`GroupLeaderDistiller`](crate::GroupLeaderDistiller).
+///
+/// ```text
+/// q = softmax(ensemble / T) + 1e-7        which sums to a little more than 1
+/// L = T² · mean over samples of Σₖ qₖ (log qₖ − log softmax(student / T)ₖ)
+/// ```
+///
+/// As in the authors' code, so that a student that is the ensemble has a loss of 2.7e-6 with three
+/// classes, and not of 0. All samples count, labelled or not.
+///
+/// Unlike that of a loss with a teacher, the ensemble is no constant here: how it is made may have
+/// to be learned. Who wants it constant hands in a constant.
+///
+/// # Reference
+///
+/// X. Lan, X. Zhu and S. Gong, [Knowledge Distillation by On-the-Fly Native
+/// Ensemble](https://arxiv.org/abs/1806.04606), NeurIPS 2018. Agrees with `KLLoss` of the authors'
+/// ONE_NeurIPS2018 and with `KL_Loss` of OKDDip-AAAI2020.
+#[derive(Module, Debug)]
+pub struct TowardsEnsemble {
+    /// What both logits are divided by.
+    pub temperature: f64,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl TowardsEnsemble {
+    /// The name of its term.
+    pub const TERM: &'static str = "ensemble";
+
+    /// That temperature and that weight. The authors of both methods take a temperature of 3 and a
+    /// [`SigmoidRampUp`](burn_distill_core::ChangingWeight) to 1 over 80 epochs.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the temperature is not positive and finite.
+    pub fn new(temperature: f64, weight: impl Into<WeightSchedule>) -> Self {
+        assert!(
+            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
+            "Temperature towards an ensemble must be positive and finite, got {temperature}."
+        );
+        Self {
+            temperature,
+            weight: weight.into(),
+        }
+    }
+
+    /// The unweighted loss.
+    ///
+    /// # Shapes
+    ///
+    /// - student, ensemble: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn divergence(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(ensemble, [batch_size, num_classes]);
+
+        let probabilities = tempered_log_softmax(ensemble, self.temperature).exp();
+        let log_q = probabilities.add_scalar(OFFSET).log();
+        let log_p = tempered_log_softmax(student, self.temperature);
+        let rows = kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2));
+        reduce_rows(rows, None, &Reduction::Mean)
+    }
+}
+
+impl Objective for TowardsEnsemble {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        let [student, ensemble] =
+            [context.student, context.teacher].map(|side| side.response.rows().logits);
+        let loss = self.divergence(student, ensemble);
+        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    const STUDENT: [[f32; 3]; 4] = [
+        [2.0, 0.5, -1.0],
+        [0.0, 1.0, 0.5],
+        [1.0, -1.0, 0.3],
+        [0.2, 0.1, 2.0],
+    ];
+    const ENSEMBLE: [[f32; 3]; 4] = [
+        [3.0, 0.0, -1.0],
+        [0.5, 2.0, 0.0],
+        [2.0, -2.0, 0.0],
+        [0.0, 0.0, 3.0],
+    ];
+
+    fn value_and_norms(student: Tensor<2>, ensemble: Tensor<2>) -> (f64, f64, f64) {
+        let [student, ensemble] = [student, ensemble].map(Tensor::require_grad);
+        let loss = TowardsEnsemble::new(3.0, 1.0).divergence(student.clone(), ensemble.clone());
+        let grads = loss.clone().backward();
+        let norm = |of: Tensor<2>| {
+            let square = of.grad(&grads).unwrap().square().sum();
+            square.into_scalar::<f64>().sqrt()
+        };
+        (loss.into_scalar::<f64>(), norm(student), norm(ensemble))
+    }
+
+    #[test]
+    fn agrees_with_the_authors_loss() {
+        // `KL_Loss` of OKDDip-AAAI2020 with temperature 3, in double precision.
+        let device = Device::default().autodiff();
+        let (value, gradient, _) = value_and_norms(
+            Tensor::from_data(STUDENT, &device),
+            Tensor::from_data(ENSEMBLE, &device),
+        );
+
+        assert!((value - 0.224203496).abs() < 2e-6, "{value}");
+        assert!((gradient - 0.201057952).abs() < 1e-6, "{gradient}");
+    }
+
+    #[test]
+    fn who_is_the_ensemble_has_almost_no_loss() {
+        let device = Device::default().autodiff();
+        let ensemble = || Tensor::<2>::from_data(ENSEMBLE, &device);
+
+        let (value, gradient, _) = value_and_norms(ensemble(), ensemble());
+
+        // 9 · Σ (q − p) over three classes, to first order.
+        assert!((value - 2.7e-6).abs() < 1e-6, "{value}");
+        assert!(gradient < 1e-6, "{gradient}");
+    }
+
+    #[test]
+    fn the_ensemble_is_no_constant_and_certainties_are_finite() {
+        let device = Device::default().autodiff();
+        for (student, ensemble) in [
+            ([[1.0, 0.0]], [[0.0, 1.0]]),
+            ([[1e4, -1e4]], [[-1e4, 1e4]]),
+            ([[0.0, 0.0]], [[1e4, 0.0]]),
+        ] {
+            let (value, student, ensemble) = value_and_norms(
+                Tensor::from_data(student, &device),
+                Tensor::from_data(ensemble, &device),
+            );
+            assert!(value.is_finite() && student.is_finite() && ensemble.is_finite());
+            assert!(student > 0.0);
+        }
+        let (_, _, ensemble) = value_and_norms(
+            Tensor::from_data(STUDENT, &device),
+            Tensor::from_data(ENSEMBLE, &device),
+        );
+        assert!(ensemble > 0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "Temperature towards an ensemble must be positive and finite, got 0")]
+    fn temperature_must_be_positive() {
+        TowardsEnsemble::new(0.0, 1.0);
+    }
+}

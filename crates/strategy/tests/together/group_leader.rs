@@ -1,0 +1,257 @@
+//! Diverse peers with a leader.
+
+use crate::common::{Pair, RATE, at, batch, softmax, step};
+use crate::toys::{Counted, cross_entropy, labelled, samples, slope, terms, values};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{Hard, Knowledge, Network, Wanted, initialize, tensors};
+use burn_distill_strategy::{
+    Figures, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
+};
+
+type Group<N> = GroupLeaderDistiller<N, (Hard, TowardsEnsemble)>;
+
+const TEMPERATURE: f64 = 3.0;
+const TOWARDS: f64 = 0.7;
+
+fn objective() -> (Hard, TowardsEnsemble) {
+    (Hard::new(1.0), TowardsEnsemble::new(TEMPERATURE, TOWARDS))
+}
+
+fn group<N: Network>(peers: Vec<N>, leader: N, config: GroupLeaderDistillerConfig) -> Group<N> {
+    let objectives = peers.iter().map(|_| objective()).collect();
+    config.init((peers, objectives), (leader, objective()))
+}
+
+const PEERS: [[f64; 2]; 2] = [[0.3, -0.2], [-1.0, 0.5]];
+const LEADER: [f64; 2] = [0.4, 0.9];
+const QUERY: [f64; 2] = [0.8, -0.3];
+const KEY: [f64; 2] = [0.5, 0.6];
+
+/// Two peers whose attention sees their logits, and a leader.
+fn pairs(as_code: bool, device: &Device) -> Group<Pair> {
+    let peers = PEERS.iter().map(|&w| Pair::new(w, device)).collect();
+    let config = GroupLeaderDistillerConfig::new()
+        .with_tap("logits".into())
+        .with_as_code(as_code);
+    let mut group = group(peers, Pair::new(LEADER, device), config);
+    for (layer, weight) in [
+        (&mut group.attention.query, QUERY),
+        (&mut group.attention.key, KEY),
+    ] {
+        assert_eq!(layer.weight.dims(), [2, 1]);
+        assert!(layer.bias.is_none());
+        let weight = Tensor::<1>::from_data(weight, device).reshape([2, 1]);
+        layer.weight = burn::module::Param::from_tensor(weight);
+    }
+    group
+}
+
+/// Peers, leader, query and key in one row.
+fn parameters(group: &Group<Pair>) -> [f64; 10] {
+    let mut all = Vec::new();
+    for pair in group.peers.iter().chain([&group.leader]) {
+        all.extend(pair.weights());
+    }
+    all.extend(values(group.attention.query.weight.val()));
+    all.extend(values(group.attention.key.weight.val()));
+    all.try_into().unwrap()
+}
+
+/// The divergence of one row, scaled.
+fn towards(student: [f64; 2], ensemble: [f64; 2]) -> f64 {
+    let [q, p] = [ensemble, student].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
+    let q = q.map(|q| q + 1e-7);
+    let row: f64 = q.iter().zip(p).map(|(q, p)| q * (q.ln() - p.ln())).sum();
+    TEMPERATURE.powi(2) * row
+}
+
+/// The loss of one sample with input 1 and class 0, where peers teach what `said` says.
+fn loss(parameters: [f64; 10], said: Option<[[f64; 2]; 2]>) -> f64 {
+    let row = |i: usize| [parameters[2 * i], parameters[2 * i + 1]];
+    let (peers, leader, query, key) = ([row(0), row(1)], row(2), row(3), row(4));
+    let said = said.unwrap_or(peers);
+    let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
+    let mut sum = cross_entropy(leader, [1.0, 0.0]);
+    let mean = [0, 1].map(|class| (said[0][class] + said[1][class]) / 2.0);
+    sum += TOWARDS * towards(leader, mean);
+    for peer in peers {
+        let weights = softmax(peers.map(|other| dot(query, peer) * dot(key, other)));
+        let target = [0, 1].map(|class| weights[0] * said[0][class] + weights[1] * said[1][class]);
+        sum += cross_entropy(peer, [1.0, 0.0]) + TOWARDS * towards(peer, target);
+    }
+    sum
+}
+
+#[test]
+fn a_step_is_what_it_is_by_hand() {
+    let device = Device::default().autodiff();
+    for as_code in [false, true] {
+        let before = pairs(as_code, &device);
+        let at_start = parameters(&before);
+        let said = (!as_code).then_some(PEERS);
+        let gradient = slope(|parameters| loss(parameters, said), at_start);
+
+        let batch = batch(&[1.0], &[0], at(1, 0), &device);
+        let value = before.forward(&batch).loss.into_scalar::<f64>();
+        assert!((value - loss(at_start, said)).abs() < 1e-5);
+        let after = parameters(&step(before, &batch));
+
+        for i in 0..10 {
+            let expected = at_start[i] - RATE * gradient[i];
+            let actual = after[i];
+            assert!((actual - expected).abs() < 2e-5, "{i}: {actual} {expected}");
+            // The attention learns.
+            assert!(gradient[i].abs() > 1e-4, "{i}");
+        }
+    }
+}
+
+#[test]
+fn as_in_the_code_peers_also_move_for_the_sake_of_others() {
+    let device = Device::default().autodiff();
+    let batch = batch(&[1.0], &[0], at(1, 0), &device);
+    let [constant, as_code] =
+        [false, true].map(|as_code| parameters(&step(pairs(as_code, &device), &batch)));
+    // The leader and the attention, which is asked the same, do not.
+    for i in 0..10 {
+        assert_eq!((constant[i] - as_code[i]).abs() > 1e-4, i < 4, "{i}");
+    }
+}
+
+fn counted(device: &Device) -> Group<Counted> {
+    let network = |seed: f32| Counted::new(seed, device);
+    let peers = vec![network(0.0), network(1.0), network(2.0)];
+    group(peers, network(3.0), GroupLeaderDistillerConfig::new())
+}
+
+#[test]
+fn everybody_is_asked_once_in_training_mode_and_learns() {
+    let device = Device::default().autodiff();
+    let model = counted(&device);
+    let all = |model: &Group<Counted>| -> Vec<_> {
+        let networks = model.peers.iter().chain([&model.leader]);
+        networks.map(Counted::asked).collect()
+    };
+    all(&model);
+    let before = tensors(&model);
+
+    let stepped = step(model, &samples(at(1, 0), &device));
+
+    assert_eq!(all(&stepped), [(1, 0); 4]);
+    let stepped = stepped.valid();
+    for ((name, after), (_, before)) in tensors(&stepped).iter().zip(&before) {
+        assert_ne!(after, before, "{name}");
+    }
+}
+
+#[test]
+fn every_network_is_shown() {
+    let device = Device::default().autodiff();
+    let output = counted(&device).forward(&samples(at(1, 0), &device));
+
+    let reading = &Figures::read(std::slice::from_ref(&output.figures)).unwrap()[0];
+    let terms = terms(&output.figures);
+    let names: Vec<_> = terms.keys().map(String::as_str).collect();
+    let mut expected = Vec::new();
+    for network in ["1", "2", "3"] {
+        for term in ["accuracy", "ensemble", "hard"] {
+            expected.push(format!("{network} {term}"));
+        }
+    }
+    expected.push("ensemble accuracy".into());
+    for term in ["accuracy", "ensemble", "hard"] {
+        expected.push(format!("leader {term}"));
+    }
+    assert_eq!(names, expected);
+    // What is deployed is the leader; it is taught by the mean.
+    assert_eq!(
+        reading.correct as f64 / 4.0 * 100.0,
+        terms["leader accuracy"]
+    );
+    let taught = reading.teacher_correct as f64 / 4.0 * 100.0;
+    assert_eq!(taught, terms["ensemble accuracy"]);
+}
+
+#[test]
+fn attention_is_a_mean_of_all_sample_by_sample() {
+    let device = Device::default();
+    let attention = initialize(burn_distill_strategy::PeerAttention::new(16, &device));
+    assert_eq!(attention.query.weight.dims(), [16, 2]);
+    let features = Tensor::<1, burn::tensor::Int>::arange(0..96, &device)
+        .float()
+        .sin()
+        .reshape([2, 3, 16]);
+
+    let weights = attention.forward(features.clone());
+
+    assert_eq!(weights.dims(), [2, 3, 3]);
+    for sum in values(weights.clone().sum_dim(2)) {
+        assert!((sum - 1.0).abs() < 1e-5);
+    }
+    let second = attention.forward(features.narrow(0, 1, 1));
+    let difference = weights.narrow(0, 1, 1).sub(second).abs().max();
+    assert!(difference.into_scalar::<f32>() < 1e-6);
+}
+
+#[test]
+fn a_checkpoint_holds_all() {
+    let device = Device::default().autodiff();
+    let one = labelled(samples(at(1, 0), &device), 2);
+    // Running statistics are whole in a copy for validation, as before every checkpoint.
+    let model = step(counted(&device), &one).valid().train();
+    let restored = counted(&device).load_record(model.clone().into_record());
+    assert_eq!(tensors(&restored), tensors(&model));
+    let [a, b] = [model, restored].map(|model| tensors(&step(model, &one).valid()));
+    assert_eq!(a, b);
+}
+
+#[test]
+fn batches_of_one_without_a_label_are_no_obstacle() {
+    let device = Device::default().autodiff();
+    let one = labelled(batch(&[1.0], &[0], at(1, 0), &device), 0);
+    for as_code in [false, true] {
+        let stepped = step(pairs(as_code, &device), &one);
+        assert!(parameters(&stepped).iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+#[should_panic(expected = "Peers 1 and 3 have the same parameters")]
+fn a_leader_that_is_a_peer_is_refused() {
+    let device = Device::default();
+    let network = |seed: f32| Counted::new(seed, &device);
+    let peers = vec![network(0.0), network(1.0)];
+    group(peers, network(0.0), GroupLeaderDistillerConfig::new());
+}
+
+/// Wants a tap of the group.
+#[derive(Module, Debug)]
+struct Tapped {}
+
+impl burn_distill_core::Objective for Tapped {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            teacher: burn_distill_core::TapSelection::named(["pool"]),
+            ..Wanted::default()
+        }
+    }
+
+    fn forward(
+        &self,
+        _: &burn_distill_core::Context<'_, Knowledge, Knowledge>,
+    ) -> burn_distill_core::Terms {
+        unreachable!()
+    }
+}
+
+#[test]
+#[should_panic(expected = "A group has no taps")]
+fn taps_of_the_group_are_refused() {
+    let device = Device::default();
+    let network = |seed: f32| Counted::new(seed, &device);
+    GroupLeaderDistillerConfig::new().init(
+        (vec![network(0.0), network(1.0)], vec![Tapped {}, Tapped {}]),
+        (network(2.0), Tapped {}),
+    );
+}
