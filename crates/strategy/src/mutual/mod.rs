@@ -1,10 +1,12 @@
 mod distiller;
 mod ensemble;
 mod group_leader;
+mod native_ensemble;
 mod peers;
 mod towards_ensemble;
 
 pub use distiller::*;
 pub use ensemble::*;
 pub use group_leader::*;
+pub use native_ensemble::*;
 pub use towards_ensemble::*;

@@ -4,5 +4,6 @@ mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
 mod group_leader;
+mod native_ensemble;
 mod sequential;
 mod toys;

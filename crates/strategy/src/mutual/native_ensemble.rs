@@ -1,0 +1,200 @@
+use super::peers::{accuracy, assert_objectives, class_logits, pooled, saying};
+use crate::DistillationOutput;
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{relu, softmax};
+use burn::tensor::{Device, Tensor};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::{
+    Batch, Context, Hard, Network, Objective, Response, TapSelection, Terms, Wanted, initialize,
+    known_taps,
+};
+
+/// The tap of a branched network that its branches begin at.
+const TRUNK: &str = "trunk";
+
+/// The tap of the logits of a branch, counted from 0.
+fn branch(index: usize) -> String {
+    format!("branch{}", index + 1)
+}
+
+/// What weighs the branches of a network, sample by sample, by what the trunk says.
+///
+/// ```text
+/// weights = softmax(relu(bn(fc(mean over pixels of trunk))))
+/// ```
+///
+/// Where all are below zero, so that the rectifier leaves none, the weights are equal. A batch of
+/// one has no variance: there they do not depend on the sample.
+#[derive(Module, Debug)]
+pub struct BranchGate {
+    /// From channels to branches.
+    pub fc: Linear,
+    /// Its normalization.
+    pub bn: BatchNorm,
+}
+
+impl BranchGate {
+    /// From that many channels to that many branches. It is drawn at once.
+    pub fn new(channels: usize, branches: usize, device: &Device) -> Self {
+        initialize(Self {
+            fc: LinearConfig::new(channels, branches).init(device),
+            bn: BatchNormConfig::new(branches).init(device),
+        })
+    }
+
+    /// The weights of the branches.
+    ///
+    /// # Shapes
+    ///
+    /// - trunk: `[batch_size, channels]`
+    /// - output: `[batch_size, branches]`, each row a distribution
+    pub fn forward(&self, trunk: Tensor<2>) -> Tensor<2> {
+        softmax(relu(self.bn.forward(self.fc.forward(trunk))), 1)
+    }
+}
+
+/// On-the-fly native ensemble: a network with several branches over one trunk, which learn from
+/// their own mean.
+///
+/// ```text
+/// ensemble = Σᵢ gate(trunk)ᵢ zᵢ
+/// loss = Σᵢ objectiveᵢ(branchᵢ, ensemble as a constant, targets) + hard(ensemble, targets)
+/// ```
+///
+/// Sums over the branches, not means, as in the authors' code. The gate learns from the last term
+/// alone.
+///
+/// The network is any that offers taps named `trunk`, a map or vectors, and `branch1`, `branch2`, …,
+/// the logits of each branch; its response is that of the first, which is what is deployed.
+/// `BranchedNetwork` of burn-distill-architecture makes one of networks of one family. Each branch
+/// has an objective on responses; the authors take three branches and, for each, the cross-entropy
+/// plus [`TowardsEnsemble`](crate::TowardsEnsemble) at temperature 3 that ramps up to 1 over 80
+/// epochs.
+///
+/// Besides the terms of each branch, as `1 hard`, and that of the ensemble, as `ensemble hard`, it
+/// shows the accuracy of each, as `1 accuracy` and `ensemble accuracy`, in percent of the labelled
+/// samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the first branch, and its
+/// teacher is the ensemble.
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_core::{ChangingWeight, Hard};
+/// use burn_distill_strategy::TowardsEnsemble;
+///
+/// let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 80 };
+/// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
+/// // NativeEnsembleDistiller::new(network, (0..3).map(|_| objective()))
+/// ```
+///
+/// # Reference
+///
+/// X. Lan, X. Zhu and S. Gong, [Knowledge Distillation by On-the-Fly Native
+/// Ensemble](https://arxiv.org/abs/1806.04606), NeurIPS 2018. Agrees with `cifar_one.py` and
+/// `ONE_ResNet` of the authors' ONE_NeurIPS2018.
+#[doc(alias = "ONE")]
+#[derive(Module, Debug)]
+pub struct NativeEnsembleDistiller<N, O> {
+    /// The network with its branches.
+    pub network: N,
+    /// What weighs the branches.
+    pub gate: BranchGate,
+    /// What each branch is trained on.
+    pub objectives: Vec<O>,
+    /// What the ensemble is trained on.
+    pub hard: Hard,
+}
+
+impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
+    /// A network with as many branches as objectives. The cross-entropy of the ensemble has a weight
+    /// of 1.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two objectives, if the network offers not as many branches or
+    /// more, or if an objective wants a tap.
+    pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
+        let objectives: Vec<_> = objectives.into_iter().collect();
+        assert!(
+            objectives.len() >= 2,
+            "An ensemble is of two branches at least, but there are {}.",
+            objectives.len()
+        );
+        for objective in &objectives {
+            let wanted = objective.wanted();
+            assert!(
+                wanted == Wanted::responses(),
+                "Branches are compared by their responses, but {wanted:?} are wanted."
+            );
+        }
+        let taps = known_taps(&network);
+        let branches = (0..).take_while(|&index| taps.get(&branch(index)).is_ok());
+        assert_objectives(objectives.len(), branches.count(), "branches");
+        let [_, channels] = pooled(taps.take(TRUNK)).dims();
+        let device = network.devices().first().cloned().unwrap_or_default();
+        Self {
+            gate: BranchGate::new(channels, objectives.len(), &device),
+            network,
+            objectives,
+            hard: Hard::new(1.0),
+        }
+    }
+
+    /// The loss of a batch, branch by branch and term by term, and the figures that metrics are made
+    /// of.
+    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let branches: Vec<_> = (0..self.objectives.len()).map(branch).collect();
+        let wanted = TapSelection::named(branches.iter().map(String::as_str).chain([TRUNK]));
+        let all = self
+            .network
+            .forward_knowledge(batch.view().clone(), &wanted);
+
+        let logits: Vec<_> = branches
+            .iter()
+            .map(|name| all.taps.take(name).into_vectors())
+            .collect();
+        let weights = self.gate.forward(pooled(all.taps.take(TRUNK)));
+        let stacked: Tensor<3> = Tensor::stack(logits.clone(), 1);
+        let ensemble = stacked.mul(weights.unsqueeze_dim(2)).sum_dim(1);
+        let ensemble = saying(ensemble.squeeze_dim(1));
+        let constant = ensemble.clone().without_autodiff();
+
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let mut terms = Terms::default();
+        for (number, (logits, objective)) in (1..).zip(logits.into_iter().zip(&self.objectives)) {
+            let student = saying(logits);
+            let context = Context::new(&student, &constant, targets, ids, clock);
+            let accuracy = accuracy("accuracy", &student.response, targets);
+            let branch = objective.forward(&context).and(accuracy);
+            terms = terms.and(branch.each(|term| format!("{number} {term}"), 1.0));
+        }
+        let hard = self
+            .hard
+            .forward(&Context::new(&ensemble, &(), targets, ids, clock));
+        let hard = hard.and(accuracy("accuracy", &constant.response, targets));
+        let terms = terms.and(hard.each(|term| format!("ensemble {term}"), 1.0));
+
+        let student = Response::Classes(class_logits(&all.response));
+        DistillationOutput::new(terms, &student, Some(&constant.response), targets)
+    }
+}
+
+impl<N: Network, O: Objective> TrainStep for NativeEnsembleDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl<N: Network, O: Objective> InferenceStep for NativeEnsembleDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        self.forward(&batch)
+    }
+}
