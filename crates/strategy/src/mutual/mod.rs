@@ -1,3 +1,4 @@
+mod codistiller;
 mod distiller;
 mod ensemble;
 mod group_leader;
@@ -5,6 +6,7 @@ mod native_ensemble;
 mod peers;
 mod towards_ensemble;
 
+pub use codistiller::*;
 pub use distiller::*;
 pub use ensemble::*;
 pub use group_leader::*;

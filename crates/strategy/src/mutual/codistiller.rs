@@ -1,0 +1,209 @@
+use super::peers::{
+    accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
+};
+use crate::DistillationOutput;
+use burn::module::Module;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::{
+    Batch, Clock, Context, Knowledge, MovingAverage, Network, Objective, Terms, Wanted,
+};
+use std::sync::{Arc, Mutex};
+
+/// Codistillation: several networks learn at once, each also from what the others were a while ago.
+///
+/// Of `N` peers, peer `i` is trained on
+///
+/// ```text
+/// Lᵢ = alone(peerᵢ, targets)                                                      at first
+/// Lᵢ = alone(peerᵢ, targets) + together(peerᵢ, [stale copies of the others], targets)
+/// ```
+///
+/// from step `burn_in` on, counted from 0: before, no copy is asked. Copies are taken after step
+/// `burn_in` and every `period` steps from there, running statistics included, and compute in
+/// validation mode. They are part of the record, and when they are taken depends on the clock alone:
+/// a resumed training takes them when an uninterrupted one does.
+///
+/// The paper compares with the mean of what the others predict, which is
+/// [`EnsembleTarget::Others`](crate::EnsembleTarget); soft cross-entropy at temperature 1 with a
+/// weight of 1 does that.
+///
+/// All peers see the same samples, or views of their own if the batch has several, as in
+/// [`MutualDistiller`](crate::MutualDistiller); they train in one process, one after the other.
+///
+/// Besides the terms of each peer, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
+/// of the mean of their probabilities, as `ensemble accuracy`, in percent of the labelled samples.
+/// What [`Figure::Accuracy`](crate::Figure) shows is that of the first.
+///
+/// # Reference
+///
+/// R. Anil, G. Pereyra, A. Passos, R. Ormándi, G. Dahl and G. Hinton, [Large scale distributed neural
+/// network training through online distillation](https://arxiv.org/abs/1804.03235), ICLR 2018. There
+/// is no code by the authors.
+#[derive(Module, Debug)]
+pub struct Codistiller<N, A, O> {
+    /// The networks that learn.
+    pub peers: Vec<N>,
+    /// What each was when it was last copied.
+    pub copies: Vec<MovingAverage<N>>,
+    /// What each is trained on without the others.
+    pub alone: Vec<A>,
+    /// What each is trained on with copies of the others, in their order.
+    pub together: Vec<O>,
+    /// The number of steps before peers teach each other.
+    pub burn_in: usize,
+    /// The number of steps from one copy to the next.
+    pub period: usize,
+    /// When the last step was: an optimizer is not told.
+    #[module(skip)]
+    clock: Arc<Mutex<Clock>>,
+}
+
+impl<N, A, O> Codistiller<N, A, O>
+where
+    N: Network,
+    A: Objective<Knowledge, ()>,
+    O: Objective<Knowledge, Vec<Knowledge>>,
+{
+    /// These networks, each with what it is trained on alone and with the others. They teach each
+    /// other from the start and are copied after every step, until
+    /// [`with_schedule`](Self::with_schedule) says otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer than two peers, not as many objectives of either kind, or if two
+    /// peers have the same parameters.
+    pub fn new(peers: Vec<N>, alone: Vec<A>, together: Vec<O>) -> Self {
+        assert_peers_differ(&peers);
+        assert_objectives(alone.len(), peers.len(), "peers alone");
+        assert_objectives(together.len(), peers.len(), "peers together");
+        Self {
+            copies: peers.iter().map(MovingAverage::new).collect(),
+            peers,
+            alone,
+            together,
+            burn_in: 0,
+            period: 1,
+            clock: Arc::new(Mutex::new(Clock::start())),
+        }
+    }
+
+    /// The same with as many steps before peers teach each other, and from one copy to the next.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `period` is zero.
+    pub fn with_schedule(mut self, burn_in: usize, period: usize) -> Self {
+        assert!(
+            period > 0,
+            "Peers should be copied every 1 step or more, not 0."
+        );
+        self.burn_in = burn_in;
+        self.period = period;
+        self
+    }
+
+    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
+    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let wanted: Vec<Wanted> = self.together.iter().map(Objective::wanted).collect();
+        let views = || batch.views.iter().cloned().cycle();
+
+        let together = clock.step() >= self.burn_in;
+        let stale: Vec<_> = (self.copies.iter().zip(views()).enumerate())
+            .filter(|_| together)
+            .map(|(index, (copy, view))| {
+                let knowledge = copy.forward_knowledge(view, &asked_by_others(&wanted, index));
+                knowledge.without_autodiff()
+            })
+            .collect();
+
+        let mut terms = Terms::default();
+        let mut responses = Vec::new();
+        for (index, (peer, view)) in self.peers.iter().zip(views()).enumerate() {
+            let (alone, with_others) = (&self.alone[index], &self.together[index]);
+            let mut asked = alone.wanted().student;
+            if together {
+                asked = asked.union(wanted[index].student.clone());
+            }
+            let student = peer.forward_knowledge(view, &asked);
+            let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
+            if together {
+                let others: Vec<_> = others(&stale, index).cloned().collect();
+                let context = Context::new(&student, &others, targets, ids, clock);
+                own = own.and(with_others.forward(&context));
+            }
+            terms = terms.and(own.each(|term| format!("{} {term}", index + 1), 1.0));
+            responses.push(student.response);
+        }
+        let responses: Vec<_> = responses.iter().collect();
+        let terms = terms.and(accuracies(&responses, targets));
+        DistillationOutput::new(terms, responses[0], None, targets)
+    }
+
+    /// Copy the peers if it is time, after a step.
+    fn copied(mut self) -> Self {
+        let steps = lock(&self.clock).step() + 1;
+        let due = steps
+            .checked_sub(self.burn_in)
+            .is_some_and(|since| since % self.period == 0);
+        if due {
+            let copies = self.copies.into_iter().zip(&self.peers);
+            self.copies = copies.map(|(copy, peer)| copy.follow(peer, 0.0)).collect();
+        }
+        self
+    }
+}
+
+impl<N, A, O> TrainStep for Codistiller<N, A, O>
+where
+    N: Network,
+    A: Objective<Knowledge, ()>,
+    O: Objective<Knowledge, Vec<Knowledge>>,
+{
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        *lock(&self.clock) = batch.clock;
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+
+    fn optimize(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: GradientsParams,
+    ) -> Self {
+        let stepped: Self = optimizer.step(rate, self, gradients);
+        stepped.copied()
+    }
+
+    fn optimize_multi(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: MultiGradientsParams,
+    ) -> Self {
+        let stepped: Self = optimizer.step_multi(rate, self, gradients);
+        stepped.copied()
+    }
+}
+
+impl<N, A, O> InferenceStep for Codistiller<N, A, O>
+where
+    N: Network,
+    A: Objective<Knowledge, ()>,
+    O: Objective<Knowledge, Vec<Knowledge>>,
+{
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, mut batch: Self::Input) -> Self::Output {
+        // As after the last step: a loader for validation has a time of its own.
+        batch.clock = *lock(&self.clock);
+        self.forward(&batch)
+    }
+}

@@ -1,0 +1,173 @@
+//! Codistillation: peers that learn from what the others were.
+
+use crate::common::{Pair, RATE, assert_close, batch, softmax, step};
+use crate::toys::{Counted, labelled, samples, terms};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_distill_core::{Clock, Hard, Network, tensors};
+use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
+use burn_distill_strategy::{Codistiller, EnsembleObjective, EnsembleTarget};
+
+type Soft = EnsembleObjective<ResponseObjective<SoftCrossEntropyLoss>>;
+type Stale<N> = Codistiller<N, Hard, Soft>;
+
+/// Soft cross-entropy at temperature 1 with the mean of what the others predict.
+fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Device) -> Stale<N> {
+    let soft = || {
+        let config = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+        let soft = ResponseObjective::new(config.init(), 1.0);
+        EnsembleObjective::new(EnsembleTarget::Others, peers.len(), soft, device)
+    };
+    let alone = peers.iter().map(|_| Hard::new(1.0)).collect();
+    let together = peers.iter().map(|_| soft()).collect();
+    Codistiller::new(peers, alone, together).with_schedule(burn_in, period)
+}
+
+/// The clock of a step, three of which make an epoch.
+fn at(step: usize) -> Clock {
+    Clock {
+        epoch: 1 + step / 3,
+        batch: step % 3,
+        batches: 3,
+    }
+}
+
+const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
+
+#[test]
+fn steps_are_what_they_are_by_hand() {
+    let device = Device::default().autodiff();
+    for (burn_in, period) in [(2, 2), (0, 3), (4, 1), (1, 2)] {
+        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let mut model = stale(peers, burn_in, period, &device);
+        let (mut now, mut copies) = (PEERS, PEERS);
+        for index in 0..7 {
+            model = step(model, &batch(&[1.0], &[0], at(index), &device));
+
+            let before = now;
+            for (peer, weights) in now.iter_mut().enumerate() {
+                let p = softmax(before[peer]);
+                let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
+                *weights = [0, 1].map(|class| {
+                    let label = if class == 0 { 1.0 } else { 0.0 };
+                    let said = |&other: &usize| softmax(copies[other])[class];
+                    let said = others.iter().map(said).sum::<f64>() / 2.0;
+                    let together = if index < burn_in {
+                        0.0
+                    } else {
+                        p[class] - said
+                    };
+                    before[peer][class] - RATE * (p[class] - label + together)
+                });
+            }
+            let done = index + 1;
+            if done >= burn_in && (done - burn_in) % period == 0 {
+                copies = now;
+            }
+            for (peer, expected) in model.peers.iter().zip(now) {
+                assert_close(peer.weights(), expected);
+            }
+            for (copy, expected) in model.copies.iter().zip(copies) {
+                assert_close(copy.inner().weights(), expected);
+            }
+        }
+    }
+}
+
+fn counted(seed: f32, device: &Device) -> Stale<Counted> {
+    let peers = (0..2)
+        .map(|i| Counted::new(seed + i as f32, device))
+        .collect();
+    stale(peers, 2, 3, device)
+}
+
+/// How often peers and copies of them, which count together, were asked.
+fn asked(model: &Stale<Counted>) -> Vec<(usize, usize)> {
+    model.peers.iter().map(Counted::asked).collect()
+}
+
+#[test]
+fn nobody_asks_a_copy_before_its_time() {
+    let device = Device::default().autodiff();
+    let mut model = counted(0.0, &device);
+    asked(&model);
+    for index in 0..4 {
+        let shown = model.forward(&samples(at(index), &device));
+        assert_eq!(asked(&model), [(1, usize::from(index >= 2)); 2], "{index}");
+        let names: Vec<_> = terms(&shown.figures).into_keys().collect();
+        let taught = names.iter().any(|name| name == "1 soft-cross-entropy");
+        assert_eq!(taught, index >= 2);
+        assert_eq!(names.len(), if taught { 7 } else { 5 });
+        model = step(model, &samples(at(index), &device));
+        asked(&model);
+    }
+}
+
+#[test]
+fn copies_stay_between_two_times_and_have_the_running_statistics_of_then() {
+    let device = Device::default().autodiff();
+    let mut model = counted(0.0, &device);
+    let mut copied = tensors(&model.copies);
+    for index in 0..8 {
+        model = step(model, &samples(at(index), &device));
+        // After steps 2 and 5, and then 8.
+        if [2, 5, 8].contains(&(index + 1)) {
+            assert_ne!(tensors(&model.copies), copied);
+            copied = tensors(&model.copies);
+            for (copy, peer) in model.copies.iter().zip(&model.peers) {
+                assert_eq!(tensors(copy), tensors(&peer.valid()));
+            }
+        }
+        assert_eq!(tensors(&model.copies), copied, "{index}");
+    }
+}
+
+#[test]
+fn a_resumed_training_copies_when_an_uninterrupted_one_does() {
+    let device = Device::default().autodiff();
+    let run = |mut model: Stale<Counted>, steps: std::ops::Range<usize>| {
+        for index in steps {
+            model = step(model, &samples(at(index), &device));
+        }
+        model
+    };
+    let whole = tensors(&run(counted(0.0, &device), 0..9).valid());
+    for middle in [1, 2, 3, 4, 5, 7] {
+        let half = run(counted(0.0, &device), 0..middle);
+        let restored = counted(9.0, &device).load_record(half.valid().into_record());
+        assert_eq!(
+            tensors(&run(restored, middle..9).valid()),
+            whole,
+            "{middle}"
+        );
+    }
+}
+
+#[test]
+fn batches_of_one_without_a_label_are_no_obstacle() {
+    let device = Device::default().autodiff();
+    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let one = labelled(batch(&[1.0], &[0], at(0), &device), 0);
+    let stepped = step(stale(peers, 0, 1, &device), &one);
+    for peer in &stepped.peers {
+        assert!(peer.weights().iter().all(|weight| weight.is_finite()));
+    }
+}
+
+#[test]
+fn a_validation_changes_nothing() {
+    let device = Device::default().autodiff();
+    let model = step(counted(0.0, &device), &samples(at(1), &device)).valid();
+    let before = tensors(&model);
+    let plain = device.clone().without_autodiff();
+
+    burn::train::InferenceStep::step(&model, samples(at(4), &plain));
+
+    assert_eq!(tensors(&model), before);
+}
+
+#[test]
+#[should_panic(expected = "Peers should be copied every 1 step or more, not 0.")]
+fn there_is_a_period() {
+    counted(0.0, &Device::default()).with_schedule(1, 0);
+}
