@@ -3,6 +3,7 @@ mod distiller;
 mod ensemble;
 mod group_leader;
 mod native_ensemble;
+mod parts;
 mod peers;
 mod towards_ensemble;
 

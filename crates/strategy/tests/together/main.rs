@@ -8,3 +8,4 @@ mod group_leader;
 mod native_ensemble;
 mod sequential;
 mod toys;
+mod trained;

@@ -1,0 +1,179 @@
+//! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does.
+
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use burn_distill_architecture::{BranchedNetwork, ConvNet, ConvNetConfig};
+use burn_distill_core::{EachTeacher, Hard, Network, Response, initialize, tensors};
+use burn_distill_data::{BatchLoader, digits};
+use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
+use burn_distill_strategy::{
+    ByEpoch, Codistiller, Distiller, EnsembleObjective, EnsembleTarget, Figure,
+    GroupLeaderDistillerConfig, LearningRateConfig, Loaders, MutualDistiller,
+    NativeEnsembleDistiller, OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+fn network() -> ConvNet {
+    let device = Device::default().autodiff();
+    initialize(ConvNetConfig::new(vec![3, 4], [1, 8, 8], 10).init(&device))
+}
+
+fn networks(count: usize) -> Vec<ConvNet> {
+    (0..count).map(|_| network()).collect()
+}
+
+fn soft_target() -> (Hard, ResponseObjective<SoftTargetLoss>) {
+    let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
+    (Hard::new(1.0), ResponseObjective::new(soft, 1.0))
+}
+
+fn towards() -> (Hard, TowardsEnsemble) {
+    (Hard::new(1.0), TowardsEnsemble::new(3.0, 1.0))
+}
+
+/// 48 digits in 3 steps an epoch, in an order that changes with the epoch.
+fn loaders() -> Loaders<Tensor<4>> {
+    let loader = |count| BatchLoader::new(digits().take(count), 16);
+    let train = loader(48).shuffle(0);
+    Loaders {
+        steps_per_epoch: train.num_batches(),
+        train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
+        valid: Arc::new(loader(32)),
+    }
+}
+
+fn train<M: Distiller<Tensor<4>>>(
+    folder: &Path,
+    epochs: usize,
+    resume: bool,
+    figures: &[&str],
+    model: M,
+) -> M {
+    let shown = figures.iter().map(|name| Figure::Term(name.to_string()));
+    let optimizer = OptimizerConfig::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.01,
+    };
+    let rate = LearningRateConfig {
+        peak: 0.05,
+        ..LearningRateConfig::default()
+    };
+    Training::new(folder, &Device::default(), epochs)
+        .with_resume(resume)
+        .with_figures(shown.chain([Figure::Loss, Figure::Accuracy]))
+        .with_renderer(Some(ByEpoch::renderer(Quiet)))
+        .launch(model, &optimizer, &rate, loaders())
+        .unwrap()
+        .model
+}
+
+/// Trains, and compares with a training that was interrupted, all of whose initial values differ.
+fn check<M>(figures: &[&str], parts: &[&str], build: impl Fn() -> M) -> M
+where
+    M: Distiller<Tensor<4>> + Parts,
+{
+    let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let start = build();
+    let before = tensors(&start);
+    // Copies with running statistics of their own: the generator is shared by all tests.
+    let expected = train(whole.path(), 3, false, figures, start.valid());
+
+    train(halves.path(), 1, false, figures, start.valid());
+    let resumed = train(halves.path(), 3, true, figures, build());
+
+    assert_eq!(tensors(&resumed), tensors(&expected));
+    for ((name, after), (_, before)) in tensors(&expected).iter().zip(&before) {
+        assert_ne!(after, before, "{name}");
+    }
+    let left = expected.parts();
+    assert!(left.iter().map(|(name, _)| name).eq(parts));
+    assert!(left.iter().all(|(_, record)| !record.is_empty()));
+    let history = |folder: &Path| std::fs::read_to_string(folder.join("history.csv")).unwrap();
+    assert_eq!(history(halves.path()), history(whole.path()));
+    expected
+}
+
+#[test]
+fn peers_in_turns() {
+    check(
+        &["2 soft-target", "ensemble accuracy"],
+        &["peer-1", "peer-2"],
+        || {
+            let objective = || EachTeacher::new([soft_target()]);
+            MutualDistiller::new(networks(2), vec![objective(), objective()])
+                .with_order(PeerOrder::Sequential)
+        },
+    );
+}
+
+#[test]
+fn peers_with_general_weights() {
+    check(
+        &["1 soft-target", "ensemble accuracy"],
+        &["peer-1", "peer-2"],
+        || {
+            let device = Device::default();
+            let objective =
+                || EnsembleObjective::new(EnsembleTarget::General, 2, soft_target(), &device);
+            MutualDistiller::new(networks(2), vec![objective(), objective()])
+        },
+    );
+}
+
+#[test]
+fn peers_with_a_leader() {
+    check(
+        &["leader ensemble", "ensemble accuracy"],
+        &["peer-1", "peer-2", "student"],
+        || {
+            let objectives = vec![towards(), towards()];
+            GroupLeaderDistillerConfig::new()
+                .init((networks(2), objectives), (network(), towards()))
+        },
+    );
+}
+
+#[test]
+fn branches() {
+    let trained = check(
+        &["2 ensemble", "ensemble accuracy"],
+        &["student", "gate"],
+        || {
+            let network = BranchedNetwork::new(networks(3));
+            NativeEnsembleDistiller::new(network, (0..3).map(|_| towards()))
+        },
+    );
+
+    // What is deployed is a plain network, and says what the first branch says.
+    let input = Tensor::<1, Int>::arange(0..128, &Device::default())
+        .float()
+        .sin();
+    let input = input.reshape([2, 1, 8, 8]);
+    let logits = |response: Response| response.rows().logits.into_data();
+    let branched = &trained.network;
+    let expected = logits(branched.forward(input.clone()));
+    let record = branched.clone().into_record().allow_unused(true);
+    let plain = network().load_record(record).valid();
+    assert_eq!(logits(plain.forward(input)), expected);
+}
+
+#[test]
+fn peers_with_stale_copies() {
+    // Nobody is taught in the first epoch.
+    check(
+        &["1 soft-target", "ensemble accuracy"],
+        &["peer-1", "peer-2"],
+        || {
+            let device = Device::default();
+            let soft = || {
+                let soft = soft_target().1;
+                EnsembleObjective::new(EnsembleTarget::Others, 2, soft, &device)
+            };
+            let alone = vec![Hard::new(1.0), Hard::new(1.0)];
+            Codistiller::new(networks(2), alone, vec![soft(), soft()]).with_schedule(4, 2)
+        },
+    );
+}
