@@ -23,5 +23,38 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Jin et al., Knowledge Distillation via Route Constrained Optimization, \
                 ICCV 2019",
         },
+        CatalogueEntry {
+            name: "mutual",
+            kind: "peers, which learn at once or in turns",
+            aliases: &["dml"],
+            reference: "Zhang et al., Deep Mutual Learning, CVPR 2018",
+        },
+        CatalogueEntry {
+            name: "collaborative",
+            kind: "peers, by one target that is made of all",
+            aliases: &["kdcl"],
+            reference: "Guo et al., Online Knowledge Distillation via Collaborative Learning, \
+                CVPR 2020",
+        },
+        CatalogueEntry {
+            name: "native-ensemble",
+            kind: "the branches of one network, by their weighted mean",
+            aliases: &["one"],
+            reference: "Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble, \
+                NeurIPS 2018",
+        },
+        CatalogueEntry {
+            name: "group-leader",
+            kind: "diverse peers each other, and all of them a leader",
+            aliases: &["okddip"],
+            reference: "Chen et al., Online Knowledge Distillation with Diverse Peers, AAAI 2020",
+        },
+        CatalogueEntry {
+            name: "codistillation",
+            kind: "peers, as they were a while ago",
+            aliases: &["stale-peers"],
+            reference: "Anil et al., Large scale distributed neural network training through \
+                online distillation, ICLR 2018",
+        },
     ]
 }
