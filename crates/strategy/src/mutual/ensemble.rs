@@ -508,7 +508,8 @@ mod tests {
             (wrong([2.0, 0.5, -1.0], 0), wrong([0.0, 1.0, 0.5], 0)),
             (wrong([1.0, -1.0, 0.3], 2), wrong([0.2, 0.1, 2.0], 2)),
         ];
-        let sum = |f: &dyn Fn(&([f64; 3], [f64; 3])) -> f64| samples.iter().map(f).sum::<f64>();
+        type Sample = ([f64; 3], [f64; 3]);
+        let sum = |f: &dyn Fn(&Sample) -> f64| samples.iter().map(f).sum::<f64>();
         let (mut a, b, mut d) = (
             sum(&|(i, _)| dot(*i, *i)),
             sum(&|(i, j)| dot(*i, *j)),

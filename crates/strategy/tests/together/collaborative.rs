@@ -155,10 +155,10 @@ fn students_that_err_less_weigh_more() {
     model.forward(&samples(at(2, 0)));
 
     let weights = model.objectives[0].errors.as_ref().unwrap().weights.get();
-    let first: f64 = weights.slice([0..1]).into_scalar();
+    let first: f64 = weights.narrow(0, 0, 1).into_scalar();
     assert!(first > 0.6, "{first}");
     let other: Tensor<1> = model.objectives[1].errors.as_ref().unwrap().weights.get();
-    assert!(other.slice([0..1]).into_scalar::<f64>() < 0.4);
+    assert!(other.narrow(0, 0, 1).into_scalar::<f64>() < 0.4);
 }
 
 #[test]
