@@ -504,16 +504,15 @@ mod tests {
             p
         };
         let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let samples = [
-            (wrong([2.0, 0.5, -1.0], 0), wrong([0.0, 1.0, 0.5], 0)),
-            (wrong([1.0, -1.0, 0.3], 2), wrong([0.2, 0.1, 2.0], 2)),
-        ];
-        type Sample = ([f64; 3], [f64; 3]);
-        let sum = |f: &dyn Fn(&Sample) -> f64| samples.iter().map(f).sum::<f64>();
+        let firsts = [wrong([2.0, 0.5, -1.0], 0), wrong([1.0, -1.0, 0.3], 2)];
+        let seconds = [wrong([0.0, 1.0, 0.5], 0), wrong([0.2, 0.1, 2.0], 2)];
+        let sum = |left: [[f64; 3]; 2], right: [[f64; 3]; 2]| {
+            dot(left[0], right[0]) + dot(left[1], right[1])
+        };
         let (mut a, b, mut d) = (
-            sum(&|(i, _)| dot(*i, *i)),
-            sum(&|(i, j)| dot(*i, *j)),
-            sum(&|(_, j)| dot(*j, *j)),
+            sum(firsts, firsts),
+            sum(firsts, seconds),
+            sum(seconds, seconds),
         );
         let ridge = RIDGE * (a + d) / 2.0;
         (a, d) = (a + ridge, d + ridge);
