@@ -1,4 +1,4 @@
-use crate::numeric::masked_mean;
+use crate::numeric::{connected_zero, masked_mean};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor};
 
@@ -17,6 +17,9 @@ pub fn reduce_rows(
     mask: Option<Tensor<1, Bool>>,
     reduction: &Reduction,
 ) -> Tensor<1> {
+    if loss.shape().num_elements() == 0 {
+        return connected_zero(loss);
+    }
     match reduction {
         Reduction::Mean | Reduction::BatchMean | Reduction::Auto => masked_mean(loss, mask),
         Reduction::Sum => match mask {

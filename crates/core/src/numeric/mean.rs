@@ -10,9 +10,12 @@ use burn::tensor::{Bool, Tensor};
 /// - values, mask: `[..]`
 /// - output: `[1]`
 pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Bool>>) -> Tensor<1> {
+    if values.shape().num_elements() == 0 {
+        return connected_zero(values);
+    }
     let (sum, count) = match mask {
         None => {
-            let count = values.shape().num_elements().max(1);
+            let count = values.shape().num_elements();
             return values.sum().div_scalar(count as f64);
         }
         Some(mask) => (
@@ -30,6 +33,11 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
 /// - values: `[..]`
 /// - output: `[1]`
 pub fn connected_zero<const D: usize>(values: Tensor<D>) -> Tensor<1> {
+    if values.shape().num_elements() == 0 {
+        // A GPU launches nothing for no elements: their sum is whatever is in memory.
+        let always = Tensor::full([1], true, &values.device());
+        return values.sum().mask_fill(always, 0.0);
+    }
     // Multiplying by zero would turn infinities into NaN.
     let everywhere = values.zeros_like().equal_scalar(0.0);
     values.mask_fill(everywhere, 0.0).sum()
