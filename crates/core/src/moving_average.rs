@@ -1,5 +1,5 @@
 use crate::parameters::is_buffer;
-use crate::{Input, Network, Response, TapRecorder};
+use crate::{Frozen, Input, Network, Response, TapRecorder};
 use burn::module::{
     Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
     ModuleVisitor, Param, ParamId,
@@ -67,8 +67,7 @@ impl<N: Module> MovingAverage<N> {
 
 /// A copy of a network with running statistics of its own, without autodiff.
 fn constant<N: Module>(network: &N) -> N {
-    // In this order: see `Frozen`.
-    network.valid().freeze()
+    Frozen::new(network.clone()).into_inner()
 }
 
 /// The tensors of a network in the order of its tree.

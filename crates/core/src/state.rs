@@ -2,7 +2,7 @@ use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param, ParamId,
 };
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -69,6 +69,45 @@ impl<T: Remembered> State<T> {
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         value.clone()
     }
+}
+
+/// What is remembered of many things, one row each.
+impl State<Tensor<2>> {
+    /// The rows at these places. Shape: `[places, features]`.
+    pub fn rows(&self, places: &[usize]) -> Tensor<2> {
+        let rows = self.get();
+        let places = indices(places, &rows.device());
+        rows.select(0, places)
+    }
+
+    /// Remember these rows at these places: of several at one place, the last.
+    ///
+    /// # Shapes
+    ///
+    /// - rows: `[places, features]`
+    pub fn set_rows(&self, places: &[usize], rows: Tensor<2>) {
+        // A place may be written once only: what several writes leave is up to the device.
+        let last = |&(row, place): &(usize, usize)| !places[row + 1..].contains(&place);
+        let (from, to): (Vec<_>, Vec<_>) = places.iter().copied().enumerate().filter(last).unzip();
+        if to.is_empty() {
+            return;
+        }
+        let remembered = self.get();
+        let device = remembered.device();
+        let change = rows
+            .without_autodiff()
+            .select(0, indices(&from, &device))
+            .sub(self.rows(&to));
+        let to = indices(&to, &device);
+        self.set(remembered.select_assign(0, to, change, IndexingUpdateOp::Add));
+    }
+}
+
+/// Places on the host as indices on a device.
+pub fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
+    let places: Vec<_> = places.iter().map(|&place| place as i32).collect();
+    let count = places.len();
+    Tensor::from_data(TensorData::new(places, [count]), device)
 }
 
 macro_rules! state_of_tensor {
@@ -178,6 +217,21 @@ mod tests {
             memory.bank.get().slice([0..1, 0..1]).into_scalar(),
             memory.counts.get().narrow(0, 0, 1).into_scalar(),
         )
+    }
+
+    #[test]
+    fn of_several_rows_at_one_place_the_last_is_remembered() {
+        let device = Device::default();
+        let bank = State::new(Tensor::<2>::from_data([[1.0], [2.0], [3.0]], &device));
+
+        bank.set_rows(
+            &[2, 0, 2],
+            Tensor::from_data([[7.0], [8.0], [9.0]], &device),
+        );
+        bank.set_rows(&[], Tensor::zeros([0, 1], &device));
+
+        let rows: Vec<f32> = bank.rows(&[0, 1, 2]).into_data().iter().collect();
+        assert_eq!(rows, [8.0, 2.0, 9.0]);
     }
 
     #[test]

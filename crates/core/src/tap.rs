@@ -240,6 +240,15 @@ impl Taps {
             .clone()
     }
 
+    /// The taps of these names, in this order, which an objective has asked for.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one is not there, with what [`get`](Self::get) says.
+    pub fn take_all(&self, names: &[String]) -> Vec<Tap> {
+        names.iter().map(|name| self.take(name)).collect()
+    }
+
     /// Every kept tap with its name, in the order of the forward pass.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tap)> {
         self.kept.iter().map(|(name, tap)| (name.as_str(), tap))

@@ -3,11 +3,11 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::log_sigmoid;
-use burn::tensor::{Device, Distribution, IndexingUpdateOp, Int, Tensor, TensorData, assert_shape};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
     Clock, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms, Wanted,
-    WeightSchedule,
+    WeightSchedule, indices,
 };
 use std::sync::Arc;
 
@@ -308,10 +308,8 @@ impl ContrastiveLoss {
                 &self.teacher_constant,
             ));
 
-        self.student_bank
-            .set(self.remember(student_bank, student, places));
-        self.teacher_bank
-            .set(self.remember(teacher_bank, teacher, places));
+        self.remember(&self.student_bank, student, places);
+        self.remember(&self.teacher_bank, teacher, places);
         loss
     }
 
@@ -373,29 +371,11 @@ impl ContrastiveLoss {
         found.add(told_apart.sum()).div_scalar(-(batch_size as f64))
     }
 
-    /// The bank with these embeddings in it.
-    fn remember(&self, bank: Tensor<2>, embedded: Tensor<2>, places: &[usize]) -> Tensor<2> {
-        // Of a sample that is twice in the batch, the last counts: a place may be written once only.
-        let last = |&(row, place): &(usize, &usize)| !places[row + 1..].contains(place);
-        let kept: Vec<_> = places.iter().enumerate().filter(last).collect();
-        let device = bank.device();
-        let at = indices(
-            &kept.iter().map(|(_, place)| **place).collect::<Vec<_>>(),
-            &device,
-        );
-        let rows = indices(
-            &kept.iter().map(|(row, _)| *row).collect::<Vec<_>>(),
-            &device,
-        );
-
-        let old = bank.clone().select(0, at.clone());
-        let new = embedded.without_autodiff().select(0, rows);
-        let new = old
-            .clone()
-            .mul_scalar(self.momentum)
-            .add(new.mul_scalar(1.0 - self.momentum));
-        let change = l2_normalize(new, 1).sub(old);
-        bank.select_assign(0, at, change, IndexingUpdateOp::Add)
+    /// Move the memories at these places towards these embeddings.
+    fn remember(&self, bank: &State<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
+        let old = bank.rows(places).mul_scalar(self.momentum);
+        let new = embedded.without_autodiff().mul_scalar(1.0 - self.momentum);
+        bank.set_rows(places, l2_normalize(old.add(new), 1));
     }
 
     /// What samples at these places are compared with in that step.
@@ -449,12 +429,6 @@ impl ContrastiveLoss {
             Positive::Relaxed => self.population.similar(place, rng),
         }
     }
-}
-
-fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
-    let places: Vec<_> = places.iter().map(|&place| place as i32).collect();
-    let count = places.len();
-    Tensor::from_data(TensorData::new(places, [count]), device)
 }
 
 /// The [contrastive loss](ContrastiveLoss) between one tap of the student and one of the teacher, as

@@ -361,7 +361,7 @@ impl Objective for InformationFlowObjective {
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let take = |taps: &Taps, names: &[String]| -> Vec<Tensor<2>> {
-            let taps = names.iter().map(|name| taps.take(name));
+            let taps = taps.take_all(names).into_iter();
             taps.map(Tap::into_vectors).collect()
         };
         // The clock counts epochs from 1.

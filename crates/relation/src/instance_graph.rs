@@ -6,7 +6,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, LayersLoss, Objective, Response, Tap, TapSelection, Taps, Terms, Wanted,
+    Context, Knowledge, LayersLoss, Objective, Response, Tap, TapSelection, Terms, Wanted,
     WeightSchedule,
 };
 
@@ -422,14 +422,11 @@ impl Objective for InstanceGraphObjective {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
-            names.iter().map(|name| taps.take(name)).collect()
-        };
         let loss = self.loss.forward(
             &context.student.response,
             &context.teacher.response,
-            take(&context.student.taps, &self.student),
-            take(&context.teacher.taps, &self.teacher),
+            context.student.taps.take_all(&self.student),
+            context.teacher.taps.take_all(&self.teacher),
         );
         Terms::one(&self.name, loss, self.weight.at(&context.clock))
     }

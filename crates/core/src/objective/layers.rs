@@ -1,6 +1,4 @@
-use crate::{
-    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
-};
+use crate::{Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 
@@ -76,11 +74,11 @@ impl<L: LayersLoss> Objective for LayersObjective<L> {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
-            names.iter().map(|name| taps.take(name)).collect()
-        };
-        let student = take(&context.student.taps, &self.student);
-        let teacher = take(&context.teacher.taps, &self.teacher)
+        let student = context.student.taps.take_all(&self.student);
+        let teacher = context
+            .teacher
+            .taps
+            .take_all(&self.teacher)
             .into_iter()
             .map(Tap::without_autodiff)
             .collect();

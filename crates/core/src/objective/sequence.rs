@@ -1,5 +1,5 @@
 use crate::{
-    Context, Knowledge, Objective, Response, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+    Context, Knowledge, Objective, Response, Tap, TapSelection, Terms, Wanted, WeightSchedule,
 };
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
@@ -103,11 +103,11 @@ impl<L: SequenceLoss> Objective for SequenceObjective<L> {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
-            names.iter().map(|name| taps.take(name)).collect()
-        };
-        let student = take(&context.student.taps, &self.student);
-        let teacher = take(&context.teacher.taps, &self.teacher)
+        let student = context.student.taps.take_all(&self.student);
+        let teacher = context
+            .teacher
+            .taps
+            .take_all(&self.teacher)
             .into_iter()
             .map(Tap::without_autodiff)
             .collect();

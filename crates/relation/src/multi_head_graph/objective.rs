@@ -149,6 +149,6 @@ impl Objective for MultiHeadGraphObjective {
 }
 
 fn take(taps: &Taps, names: &[String]) -> Vec<Tensor<4>> {
-    let taps = names.iter().map(|name| taps.take(name));
+    let taps = taps.take_all(names).into_iter();
     taps.map(Tap::into_map).collect()
 }

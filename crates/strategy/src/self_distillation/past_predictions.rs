@@ -1,8 +1,8 @@
 use super::SelfTeacher;
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
-use burn_distill_core::{Batch, Knowledge, Network, Response, State, TapSelection, Taps};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_distill_core::{Batch, Knowledge, Network, Response, State, TapSelection, Taps, indices};
 
 /// The least probability that is remembered: a logarithm has to exist.
 const LEAST: f64 = 1e-30;
@@ -120,26 +120,14 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
         };
         let memory = self.memory.get();
         let samples = memory.dims()[0];
-        // Of a sample that is twice in the batch, the last counts: a row may be written once only.
-        let last =
-            |&(row, id): &(usize, usize)| id < samples && !batch.ids[row + 1..].contains(&id);
-        let ids = batch.ids.iter().copied().enumerate();
-        let (rows, ids): (Vec<_>, Vec<_>) = ids.filter(last).unzip();
+        let known = |&(_, id): &(usize, usize)| id < samples;
+        let (rows, ids): (Vec<_>, Vec<_>) =
+            batch.ids.iter().copied().enumerate().filter(known).unzip();
         if ids.is_empty() {
             return;
         }
-        let device = memory.device();
         let logits = logits.clone().without_autodiff().cast(DType::F32);
-        let said = softmax(logits.select(0, indices(&rows, &device)), 1);
-        let ids = indices(&ids, &device);
-        let change = said.sub(memory.clone().select(0, ids.clone()));
-        self.memory
-            .set(memory.select_assign(0, ids, change, IndexingUpdateOp::Add));
+        let logits = logits.select(0, indices(&rows, &memory.device()));
+        self.memory.set_rows(&ids, softmax(logits, 1));
     }
-}
-
-fn indices(values: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<_> = values.iter().map(|&value| value as i32).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }

@@ -95,18 +95,15 @@ impl Description<'_> {
         student: &[String],
         teacher: &[String],
     ) -> Result<()> {
-        let take = |taps: &Taps, names: &[String]| -> Vec<Tap> {
-            names.iter().map(|name| taps.take(name)).collect()
-        };
         catch(|| {
-            let student = take(&self.scene.student_taps, student);
-            loss.forward_layers(student, take(&self.scene.teacher_taps, teacher));
+            let student = self.scene.student_taps.take_all(student);
+            loss.forward_layers(student, self.scene.teacher_taps.take_all(teacher));
         })
     }
 }
 
 /// The channels of each tap as a map.
 fn channels(taps: &Taps, names: &[String]) -> Vec<usize> {
-    let maps = names.iter().map(|name| taps.take(name).into_map());
+    let maps = taps.take_all(names).into_iter().map(Tap::into_map);
     maps.map(|map| map.dims()[1]).collect()
 }

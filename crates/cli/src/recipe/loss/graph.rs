@@ -95,7 +95,7 @@ impl GraphTaps {
     /// The pooled features of each network, unless the table names others: `student` one tap,
     /// `teachers` one for each of them.
     fn take(loss: &mut Description<'_>, scenes: &[Scene]) -> Result<Self> {
-        let student = one(loss, "student", &scenes[0].student_taps)?;
+        let student = loss.one("student", &scenes[0].student_taps, Layers::Pooled)?;
         let named = match loss.table.remove("teachers") {
             None => vec![None; scenes.len()],
             Some(Value::Array(names)) => names.into_iter().map(Some).collect(),
@@ -112,7 +112,7 @@ impl GraphTaps {
             if let Some(name) = name {
                 loss.table.insert("teachers".into(), name);
             }
-            teachers.push(one(loss, "teachers", &scene.teacher_taps)?);
+            teachers.push(loss.one("teachers", &scene.teacher_taps, Layers::Pooled)?);
         }
         let features = scenes.iter().zip(&teachers);
         Ok(Self {
@@ -130,16 +130,6 @@ impl GraphTaps {
             GraphObjective::new(graph, self.student, self.teachers, weight).with_name(name)
         })
     }
-}
-
-fn one(loss: &mut Description<'_>, side: &'static str, taps: &Taps) -> Result<String> {
-    let mut names = loss.names(side, taps, Layers::Pooled)?;
-    ensure!(
-        names.len() == 1,
-        "`{side}` should name one tap of a network, not {}",
-        names.len()
-    );
-    Ok(names.remove(0))
 }
 
 fn size(taps: &Taps, name: &str) -> usize {

@@ -88,7 +88,7 @@ impl Description<'_> {
     }
 
     /// The one tap of a side.
-    fn one(&mut self, side: &'static str, taps: &Taps, default: Layers) -> Result<String> {
+    pub fn one(&mut self, side: &'static str, taps: &Taps, default: Layers) -> Result<String> {
         let mut names = self.names(side, taps, default)?;
         ensure!(
             names.len() == 1,

@@ -136,11 +136,9 @@ impl Description<'_> {
     }
 
     fn taps(&self, names: &Names) -> (Vec<Tap>, Vec<Tap>) {
-        let take =
-            |taps: &Taps, names: &[String]| names.iter().map(|name| taps.take(name)).collect();
         (
-            take(&self.scene.student_taps, &names.0),
-            take(&self.scene.teacher_taps, &names.1),
+            self.scene.student_taps.take_all(&names.0),
+            self.scene.teacher_taps.take_all(&names.1),
         )
     }
 
