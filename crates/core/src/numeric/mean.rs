@@ -34,9 +34,15 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
 /// - output: `[1]`
 pub fn connected_zero<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     if values.shape().num_elements() == 0 {
-        // A GPU launches nothing for no elements: their sum is whatever is in memory.
-        let always = Tensor::full([1], true, &values.device());
-        return values.sum().mask_fill(always, 0.0);
+        // A GPU launches nothing for no elements: their sum is whatever is in memory, also after what
+        // is fused with it. A product of one by one is a kernel of its own.
+        let one = Tensor::<2>::ones(
+            [1, 1],
+            (&values.device().without_autodiff(), values.dtype()),
+        );
+        let sum = values.sum().reshape([1, 1]).matmul(one).reshape([1]);
+        let always = Tensor::full([1], true, &sum.device());
+        return sum.mask_fill(always, 0.0);
     }
     // Multiplying by zero would turn infinities into NaN.
     let everywhere = values.zeros_like().equal_scalar(0.0);
