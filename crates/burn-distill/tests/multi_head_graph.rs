@@ -13,11 +13,18 @@ use burn_distill::relation::{
     MultiHeadGraphObjective, Projected,
 };
 use burn_distill::strategy::OfflineDistiller;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const LAYERS: [&str; 2] = ["layer1", "layer2"];
 
 fn device() -> Device {
     Device::default().autodiff()
+}
+
+/// The generator of the device is one for both tests: while one draws from it, the other waits.
+fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn network(width: usize) -> ConvNet {
@@ -73,6 +80,7 @@ fn mean(losses: &[f32]) -> f32 {
 
 #[test]
 fn heads_learn_from_the_teacher_and_then_teach_the_student() {
+    let _alone = alone();
     let (student, teacher) = (network(3), network(4));
     let [student_before, teacher_before] = [&student, &teacher].map(tensors);
     let heads = config().init_heads(&[4, 6], &device());
@@ -103,8 +111,7 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
     let second = OfflineDistiller::new(student, Frozen::new(teacher), objective);
     let (second, losses) = train(second, 1, 20);
 
-    // How fast depends on the weights, which are drawn anew in every run.
-    assert!(mean(&losses[15..]) < 0.9 * mean(&losses[..5]), "{losses:?}");
+    assert!(mean(&losses[15..]) < 0.5 * mean(&losses[..5]), "{losses:?}");
     assert_ne!(tensors(&second.student), student_before);
     let frozen: &AttentionHeads = second.objective.loss.loss.heads.inner();
     assert_eq!(tensors(frozen), changed);
@@ -112,6 +119,7 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
 
 #[test]
 fn one_training_does_the_same_by_the_epoch() {
+    let _alone = alone();
     let (student, teacher) = (network(3), network(4));
     let heads = config().init_heads(&[4, 6], &device());
     let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
