@@ -3,6 +3,7 @@
 use super::Loss;
 use super::description::Description;
 use super::layers::Layers;
+use super::sizes::vector_size;
 use anyhow::{Result, ensure};
 use burn_distill::core::{Pair, PairObjective};
 use burn_distill::relation::{
@@ -50,12 +51,9 @@ impl Description<'_> {
 
     /// How many features these taps have as vectors.
     pub fn features(&self, student: &str, teacher: &str) -> Result<[usize; 2]> {
-        let features = |taps: &burn_distill::core::Taps, name: &str| -> Result<usize> {
-            Ok(taps.get(name)?.shape().as_slice()[1..].iter().product())
-        };
         Ok([
-            features(&self.scene.student_taps, student)?,
-            features(&self.scene.teacher_taps, teacher)?,
+            vector_size(&self.scene.student_taps, student)?,
+            vector_size(&self.scene.teacher_taps, teacher)?,
         ])
     }
 }

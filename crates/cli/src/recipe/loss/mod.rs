@@ -15,6 +15,7 @@ mod response;
 mod samples;
 mod scene;
 mod several_layers;
+mod sizes;
 mod student;
 mod tokens;
 

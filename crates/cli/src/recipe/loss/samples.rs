@@ -1,9 +1,9 @@
 use super::Loss;
-use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
-use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{Pair, PairObjective, TapLoss, Taps};
+use super::sizes::{channels, vector_size};
+use anyhow::{Result, bail, ensure};
+use burn_distill::core::{Pair, PairObjective, TapLoss};
 use burn_distill::relation::{
     ChannelEmbeddingConfig, Embeddings, EmbeddingsConfig, InterChannelCorrelationLossConfig,
 };
@@ -95,18 +95,4 @@ impl Description<'_> {
         }
         Ok(())
     }
-}
-
-/// How many features a tap has as one vector per sample.
-fn vector_size(taps: &Taps, name: &str) -> Result<usize> {
-    let tap = taps.get(name)?.clone();
-    let [_, size] = catch(|| tap.into_vectors().dims()).with_context(|| format!("`{name}`"))?;
-    Ok(size)
-}
-
-/// How many channels a tap has as a map.
-fn channels(taps: &Taps, name: &str) -> Result<usize> {
-    let tap = taps.get(name)?.clone();
-    let [_, channels, ..] = catch(|| tap.into_map().dims()).with_context(|| format!("`{name}`"))?;
-    Ok(channels)
 }

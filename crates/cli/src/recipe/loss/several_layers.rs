@@ -1,8 +1,9 @@
 use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
+use super::sizes::channels;
 use super::{Loss, Scene};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn_distill::architecture::ChannelAdapterConfig;
 use burn_distill::core::{
     ChangingWeight, LayersLoss, LayersObjective, Pair, PairObjective, Taps, WeightSchedule,
@@ -108,14 +109,6 @@ impl Description<'_> {
             LayersObjective::new(loss, student, teacher, weight).with_name(name)
         })
     }
-}
-
-/// The channels of a tap that is, or may be taken for, a map.
-fn channels(taps: &Taps, name: &str) -> Result<usize> {
-    let map = taps.get(name)?.clone();
-    let [_, channels, ..] =
-        catch(|| map.into_map().dims()).with_context(|| format!("the tap `{name}`"))?;
-    Ok(channels)
 }
 
 #[cfg(test)]
