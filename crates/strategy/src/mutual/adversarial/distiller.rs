@@ -131,8 +131,9 @@ fn before(index: usize, peers: usize) -> usize {
 /// For each batch, all gradients are taken at the parameters of before the step. First the optimizer
 /// of the training steps, as [`MutualDistiller`] does, in either of its [orders](crate::PeerOrder):
 /// it knows no critic. Then an [Adam](RecordedAdam) of the game steps what led to the maps, and the
-/// critics; what comes after a map, such as a classifier, has no gradient there and stays. Its moments
-/// are part of the record of this module, so that a training resumes where it was.
+/// critics; what comes after a map, such as a classifier, has no gradient there and stays. Its penalty
+/// is on the parameters as the optimizer has left them. Its moments are part of the record of this
+/// module, so that a training resumes where it was.
 ///
 /// The game costs another forward and backward pass of each peer. This pass is in training mode and
 /// moves no running statistics of a peer: those move once per batch.
