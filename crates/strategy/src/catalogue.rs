@@ -56,5 +56,12 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Anil et al., Large scale distributed neural network training through \
                 online distillation, ICLR 2018",
         },
+        CatalogueEntry {
+            name: "adversarial-features",
+            kind: "peers in a ring, by maps that a discriminator cannot tell apart",
+            aliases: &["afd-chung"],
+            reference: "Chung et al., Feature-map-level Online Adversarial Knowledge Distillation, \
+                ICML 2020",
+        },
     ]
 }

@@ -27,6 +27,18 @@ impl DistillationOutput {
             loss,
         }
     }
+
+    /// The same loss, with more to show.
+    ///
+    /// # Panics
+    ///
+    /// Panics if something of that name is shown already.
+    pub fn showing(self, terms: Terms) -> Self {
+        Self {
+            figures: self.figures.and(terms),
+            ..self
+        }
+    }
 }
 
 /// A model that [`Training`](crate::Training) trains: one that eats batches of `I` and yields a

@@ -1,6 +1,7 @@
 mod attention_fusion;
 mod bottleneck;
 mod channels;
+mod discriminator;
 mod error;
 mod expansion;
 mod factor;
@@ -12,6 +13,7 @@ mod spatial;
 pub use attention_fusion::*;
 pub use bottleneck::*;
 pub use channels::*;
+pub use discriminator::*;
 pub use error::*;
 pub use expansion::*;
 pub use factor::*;

@@ -38,9 +38,7 @@ const FIXED: usize = 6;
 
 impl Figures {
     pub(crate) fn new(loss: Tensor<1>, terms: Terms, counts: Counts) -> Self {
-        let single = |value: Tensor<1>| value.without_autodiff().cast(DType::F32);
-        let mut names = Vec::with_capacity(terms.len());
-        let mut values = vec![
+        let values = vec![
             single(loss),
             counts.samples,
             counts.labelled,
@@ -48,7 +46,24 @@ impl Figures {
             counts.teacher_correct,
             counts.agreed,
         ];
+        let fixed = Self {
+            names: Arc::default(),
+            stacked: Tensor::cat(values, 0),
+            reading: Arc::default(),
+        };
+        fixed.and(terms)
+    }
+
+    /// These figures and more terms.
+    pub(crate) fn and(self, terms: Terms) -> Self {
+        let mut names = self.names.to_vec();
+        let mut values = vec![self.stacked];
         for term in terms {
+            assert!(
+                !names.contains(&term.name),
+                "Two figures are named `{}`: give one of them another name.",
+                term.name
+            );
             names.push(term.name);
             values.push(single(term.value));
         }
@@ -88,6 +103,10 @@ impl Figures {
             .filter_map(|step| step.reading.get().cloned())
             .collect())
     }
+}
+
+fn single(value: Tensor<1>) -> Tensor<1> {
+    value.without_autodiff().cast(DType::F32)
 }
 
 impl Reading {

@@ -115,18 +115,31 @@ where
 
     /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
     pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let knowledge = self.knowledge(batch);
-        let terms = |peer: usize| Self::terms(&self.objectives[peer], peer, &knowledge, batch);
-        self.output(terms, &knowledge, batch)
+        self.forward_asking(batch, |_| TapSelection::None).0
     }
 
-    /// What each peer says about its view.
-    fn knowledge(&self, batch: &Batch<N::Input>) -> Vec<Knowledge> {
+    /// The same, and what each peer says about its view: also what it is asked for besides.
+    pub(super) fn forward_asking(
+        &self,
+        batch: &Batch<N::Input>,
+        besides: impl Fn(usize) -> TapSelection,
+    ) -> (DistillationOutput, Vec<Knowledge>) {
+        let knowledge = self.knowledge(batch, besides);
+        let terms = |peer: usize| Self::terms(&self.objectives[peer], peer, &knowledge, batch);
+        (self.output(terms, &knowledge, batch), knowledge)
+    }
+
+    /// What each peer says about its view, when it is asked for that besides.
+    fn knowledge(
+        &self,
+        batch: &Batch<N::Input>,
+        besides: impl Fn(usize) -> TapSelection,
+    ) -> Vec<Knowledge> {
         let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
         let peers = self.peers.iter().enumerate();
         peers
             .map(|(index, peer)| {
-                let asked = asked_by_others(&wanted, index);
+                let asked = asked_by_others(&wanted, index).union(besides(index));
                 ask(
                     peer,
                     index,
@@ -168,7 +181,7 @@ where
 
     /// The step of the first peer. The others wait for theirs.
     fn first_turn(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
-        let knowledge = self.knowledge(&batch);
+        let knowledge = self.knowledge(&batch, |_| TapSelection::None);
         let mut shown = knowledge.clone();
         for other in &mut shown[1..] {
             *other = other.clone().without_autodiff();
@@ -217,7 +230,7 @@ where
 }
 
 /// What the peer at `index` says about its view of a batch.
-fn ask<N: Network>(
+pub(super) fn ask<N: Network>(
     peer: &N,
     index: usize,
     batch: &Batch<N::Input>,

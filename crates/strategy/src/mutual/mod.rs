@@ -1,3 +1,4 @@
+mod adversarial;
 mod codistiller;
 mod distiller;
 mod ensemble;
@@ -7,6 +8,7 @@ mod parts;
 mod peers;
 mod towards_ensemble;
 
+pub use adversarial::*;
 pub use codistiller::*;
 pub use distiller::*;
 pub use ensemble::*;

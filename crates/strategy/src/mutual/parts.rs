@@ -1,4 +1,7 @@
-use super::{Codistiller, GroupLeaderDistiller, MutualDistiller, NativeEnsembleDistiller};
+use super::{
+    AdversarialDistiller, Codistiller, GroupLeaderDistiller, MutualDistiller,
+    NativeEnsembleDistiller,
+};
 use crate::Parts;
 use burn::module::Module;
 use burn::store::ModuleRecord;
@@ -20,6 +23,13 @@ fn numbered<N: Module>(peers: &[N]) -> Vec<(String, ModuleRecord)> {
 impl<N: Network, O: Module> Parts for MutualDistiller<N, O> {
     fn parts(&self) -> Vec<(String, ModuleRecord)> {
         numbered(&self.peers)
+    }
+}
+
+/// The peers, as `peer-1` and so on.
+impl<N: Network, O: Module> Parts for AdversarialDistiller<N, O> {
+    fn parts(&self) -> Vec<(String, ModuleRecord)> {
+        numbered(&self.mutual.peers)
     }
 }
 

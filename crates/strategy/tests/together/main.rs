@@ -1,5 +1,6 @@
 //! Networks that learn together, step by step.
 
+mod adversarial;
 mod codistillation;
 mod collaborative;
 #[path = "../common/mod.rs"]

@@ -8,8 +8,8 @@ use burn_distill_core::{EachTeacher, Hard, Network, Response, initialize, tensor
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
-    ByEpoch, Codistiller, Distiller, EnsembleObjective, EnsembleTarget, Figure,
-    GroupLeaderDistillerConfig, LearningRateConfig, Loaders, MutualDistiller,
+    AdversarialDistillerConfig, ByEpoch, Codistiller, Distiller, EnsembleObjective, EnsembleTarget,
+    Figure, GroupLeaderDistillerConfig, LearningRateConfig, Loaders, MutualDistiller,
     NativeEnsembleDistiller, OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
 };
 use std::path::Path;
@@ -119,6 +119,19 @@ fn peers_with_general_weights() {
             let objective =
                 || EnsembleObjective::new(EnsembleTarget::General, 2, soft_target(), &device);
             MutualDistiller::new(networks(2), vec![objective(), objective()])
+        },
+    );
+}
+
+#[test]
+fn peers_with_critics() {
+    check(
+        &["1 generator", "2 discriminator"],
+        &["peer-1", "peer-2"],
+        || {
+            let objective = || EachTeacher::new([soft_target()]);
+            let objectives = vec![objective(), objective()];
+            AdversarialDistillerConfig::new().init(networks(2), objectives, ["layer2", "layer2"])
         },
     );
 }

@@ -1,0 +1,165 @@
+use crate::layers::{convolution, global_average, norm};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::activation::{leaky_relu, sigmoid};
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::numeric::at_least_f32;
+
+/// What of a value below zero is left by the activation of a [`MapDiscriminator`].
+const SLOPE: f64 = 0.2;
+
+/// Configuration to create a [`MapDiscriminator`] using the [init
+/// function](MapDiscriminatorConfig::init).
+#[derive(Config, Debug)]
+pub struct MapDiscriminatorConfig {
+    /// The channels of the maps.
+    pub channels: usize,
+}
+
+impl MapDiscriminatorConfig {
+    /// Initialize a [`MapDiscriminator`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no channels.
+    pub fn init(&self, device: &Device) -> MapDiscriminator {
+        let channels = self.channels;
+        assert!(channels > 0, "A map has channels.");
+        let hidden = (channels / 2).max(1);
+        MapDiscriminator {
+            conv1: convolution([channels, hidden], 3, 1, device),
+            bn: norm(hidden, device),
+            conv2: Conv2dConfig::new([hidden, 1], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device),
+        }
+    }
+}
+
+/// Tells the maps of two networks apart: how real a map is, between 0 and 1.
+///
+/// ```text
+/// D(map) = sigmoid(mean over pixels of conv2(leaky_relu(bn(conv1(map)), 0.2)))
+/// ```
+///
+/// Both convolutions are padded 3×3 ones, the first to half of the channels and the second to one.
+/// Maps of any height and width will do.
+///
+/// In training, maps are normalized by the statistics of their batch: maps of two networks belong in
+/// two batches. A batch of one pixel in all has no variance, and there the output is the same for
+/// every map.
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - output: `[batch_size]`
+///
+/// # Reference
+///
+/// After I. Chung, S. Park, J. Kim and N. Kwak, [Feature-map-level Online Adversarial Knowledge
+/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. That its discriminators are a
+/// convolution, batch normalization, a leaky ReLU, a convolution and a sigmoid is unverified. Sizes of
+/// kernels, the number of channels in between, the slope and the mean over pixels are our
+/// interpretation: there is no code by the authors.
+#[derive(Module, Debug)]
+pub struct MapDiscriminator {
+    /// The convolution from the channels to half of them.
+    pub conv1: Conv2d,
+    /// Its normalization.
+    pub bn: BatchNorm,
+    /// The convolution to one channel.
+    pub conv2: Conv2d,
+}
+
+impl MapDiscriminator {
+    /// How real each map is, in at least single precision.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the maps have other channels.
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<1> {
+        let [_, channels, ..] = self.conv1.weight.dims();
+        assert_shape!(map, [_, channels, _, _]);
+        let hidden = leaky_relu(self.bn.forward(self.conv1.forward(map)), SLOPE);
+        let score = global_average(self.conv2.forward(hidden));
+        sigmoid(at_least_f32(score)).squeeze_dim(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+    use burn::tensor::Distribution;
+    use burn_distill_core::parameter_count;
+
+    fn maps(size: [usize; 4], device: &Device) -> Tensor<4> {
+        Tensor::random(size, Distribution::Normal(0.0, 1.0), device)
+    }
+
+    #[test]
+    fn one_number_between_zero_and_one_for_a_map_of_any_size() {
+        let device = Device::default();
+        let discriminator = MapDiscriminatorConfig::new(6).init(&device);
+
+        // 6·3·9 weights, two numbers for each of three channels, 3·9 weights and an offset.
+        assert_eq!(parameter_count(&discriminator), 162 + 6 + 27 + 1);
+        for size in [[1, 6, 1, 1], [3, 6, 5, 4]] {
+            let output = discriminator.forward(maps(size, &device));
+            assert_eq!(output.dims(), [size[0]]);
+            assert!(output.clone().min().into_scalar::<f32>() > 0.0);
+            assert!(output.max().into_scalar::<f32>() < 1.0);
+        }
+    }
+
+    #[test]
+    fn one_channel_is_enough() {
+        let device = Device::default();
+        let discriminator = MapDiscriminatorConfig::new(1).init(&device);
+
+        assert_eq!(
+            discriminator.forward(maps([2, 1, 3, 3], &device)).dims(),
+            [2]
+        );
+    }
+
+    #[test]
+    fn a_single_pixel_is_finite() {
+        let device = Device::default().autodiff();
+        let discriminator = MapDiscriminatorConfig::new(4).init(&device);
+        let map = maps([1, 4, 1, 1], &device).require_grad();
+
+        let grads = discriminator.forward(map.clone()).sum().backward();
+
+        let gradient = map.grad(&grads).unwrap().abs().max();
+        assert!(gradient.into_scalar::<f32>().is_finite());
+    }
+
+    #[test]
+    fn it_is_finite_where_it_is_sure() {
+        let device = Device::default().autodiff();
+        let mut discriminator = MapDiscriminatorConfig::new(4).init(&device);
+        let weight = discriminator.conv2.weight.val().mul_scalar(1e6);
+        discriminator.conv2.weight = Param::from_tensor(weight.detach());
+        let map = maps([3, 4, 2, 2], &device).mul_scalar(1e4).require_grad();
+
+        let output = discriminator.forward(map.clone());
+        let sure = output.clone().sub_scalar(0.5).abs().min();
+        assert!(sure.into_scalar::<f32>() > 0.49);
+        let grads = output.sub_scalar(1.0).square().sum().backward();
+
+        let gradient = map.grad(&grads).unwrap().abs().max();
+        assert!(gradient.into_scalar::<f32>().is_finite());
+    }
+
+    #[test]
+    #[should_panic(expected = "map")]
+    fn other_channels_are_refused() {
+        let device = Device::default();
+        MapDiscriminatorConfig::new(4)
+            .init(&device)
+            .forward(maps([2, 3, 2, 2], &device));
+    }
+}

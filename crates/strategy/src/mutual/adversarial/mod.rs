@@ -1,0 +1,7 @@
+mod adam;
+mod critic;
+mod distiller;
+
+pub use adam::*;
+pub use critic::*;
+pub use distiller::*;
