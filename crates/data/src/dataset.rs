@@ -17,6 +17,17 @@ pub struct Normalization {
     pub std: Vec<f32>,
 }
 
+impl Normalization {
+    /// The normalised value of every possible pixel, per channel, where that level stands for one.
+    pub(crate) fn levels(&self, maximum: u8) -> Vec<[f32; 256]> {
+        let maximum = f32::from(maximum);
+        let channels = self.mean.iter().zip(&self.std);
+        channels
+            .map(|(mean, std)| std::array::from_fn(|pixel| (pixel as f32 / maximum - mean) / std))
+            .collect()
+    }
+}
+
 /// What an [`ImageDataset`] is made of.
 #[derive(Clone, Debug)]
 pub struct ImageData {
@@ -253,14 +264,9 @@ impl ImageDataset {
         )
     }
 
-    /// The normalised value of every possible pixel, per channel.
-    pub(crate) fn levels(&self) -> Vec<[f32; 256]> {
-        let Normalization { mean, std } = &self.data.normalization;
-        let maximum = f32::from(self.data.maximum);
-        let channels = mean.iter().zip(std);
-        channels
-            .map(|(mean, std)| std::array::from_fn(|pixel| (pixel as f32 / maximum - mean) / std))
-            .collect()
+    /// The level of a pixel that stands for one.
+    pub(crate) fn maximum(&self) -> u8 {
+        self.data.maximum
     }
 }
 
@@ -326,7 +332,7 @@ pub(crate) mod tests {
 
     #[test]
     fn levels_are_normalised_pixels() {
-        let levels = six().levels();
+        let levels = six().normalization().levels(255);
 
         assert_eq!(levels[0][0], -2.0);
         assert_eq!(levels[0][255], 2.0);

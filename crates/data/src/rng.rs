@@ -9,6 +9,8 @@ pub(crate) enum Purpose {
     Split = 2,
     /// The crop and flip of a view.
     View = 3,
+    /// The operations of a strong view.
+    Strong = 4,
 }
 
 /// The generator for that purpose.

@@ -1,4 +1,5 @@
 use crate::BatchLogitLoss;
+use crate::rows::PairedRows;
 use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
@@ -127,9 +128,8 @@ impl MultiLevelLossConfig {
 /// # Views
 ///
 /// The paper trains on a weak and a strong augmentation of every sample:
-/// [`forward_views`](MultiLevelLoss::forward_views). In a training that is
-/// [`EveryView`](burn_distill_core::EveryView) of a [`BatchObjective`](crate::BatchObjective), where
-/// each view has the confidence of its own teacher; without a mask both are the same.
+/// [`forward_views`](MultiLevelLoss::forward_views). In a training that is a
+/// [`MultiLevelObjective`](crate::MultiLevelObjective) of two views.
 ///
 /// # Weights
 ///
@@ -244,14 +244,32 @@ impl MultiLevelLoss {
         weak: (Tensor<2>, Tensor<2>),
         strong: (Tensor<2>, Tensor<2>),
     ) -> Tensor<1> {
-        let [batch_size, num_classes] = weak.0.dims();
-        let (strong_student, strong_teacher) = strong;
-        assert_shape!(strong_student, [batch_size, num_classes]);
+        let rows = |(student, teacher)| PairedRows {
+            student,
+            teacher,
+            mask: None,
+        };
+        self.forward_rows([rows(weak), rows(strong)].into_iter())
+    }
 
-        let confidence = self.confidence(&weak.1, None);
-        let weak = self.forward_view(weak.0, weak.1, None, confidence.clone());
-        let strong = self.forward_view(strong_student, strong_teacher, None, confidence);
-        weak.add(strong)
+    /// The sum of the loss of each view, all with the confidence of the first.
+    pub(crate) fn forward_rows(&self, mut views: impl Iterator<Item = PairedRows>) -> Tensor<1> {
+        let first = views.next().expect("There is at least one view.");
+        let dims = first.student.dims();
+        let confidence = self.confidence(&first.teacher, first.mask.as_ref());
+        let forward = |view: PairedRows| {
+            let [rows, classes] = view.student.dims();
+            assert!(
+                dims == [rows, classes],
+                "A view should have the {} rows and {} classes of the first, but has {rows} and \
+                 {classes}.",
+                dims[0],
+                dims[1]
+            );
+            self.forward_view(view.student, view.teacher, view.mask, confidence.clone())
+        };
+        let first = forward(first);
+        views.map(forward).fold(first, Tensor::add)
     }
 
     fn forward_view(
@@ -313,8 +331,12 @@ impl BatchLogitLoss for MultiLevelLoss {
         teacher: Tensor<2>,
         mask: Option<Tensor<1, Bool>>,
     ) -> Tensor<1> {
-        let confidence = self.confidence(&teacher, mask.as_ref());
-        self.forward_view(student, teacher, mask, confidence)
+        let rows = PairedRows {
+            student,
+            teacher,
+            mask,
+        };
+        self.forward_rows(std::iter::once(rows))
     }
 }
 
@@ -674,7 +696,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "assert_shape!(strong_student, [batch_size, num_classes]): axis 0")]
+    #[should_panic(
+        expected = "A view should have the 4 rows and 5 classes of the first, but has 3 and 5."
+    )]
     fn views_are_of_the_same_samples() {
         let device = Device::default();
         let none = || Tensor::zeros([3, 5], &device);

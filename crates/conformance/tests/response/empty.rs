@@ -30,6 +30,7 @@ fn unlabelled() -> Vec<DynObjective> {
         of_batches(MultiLevelLossConfig::new().init()),
         of_batches(with_confidence(ConfidenceMask::Select)),
         of_batches(with_confidence(ConfidenceMask::ReferenceCompat)),
+        of_two_views(with_confidence(ConfidenceMask::Select)),
         DynObjective::new(LearnedTemperatureConfig::new().init(1.0, &device)),
     ]
 }
@@ -52,6 +53,10 @@ fn of_rows(loss: impl LogitLoss) -> DynObjective {
 
 fn of_batches(loss: impl BatchLogitLoss) -> DynObjective {
     DynObjective::new(BatchObjective::new(loss, 1.0))
+}
+
+fn of_two_views(loss: MultiLevelLoss) -> DynObjective {
+    DynObjective::new(MultiLevelObjective::new(loss, 1.0).with_views(2))
 }
 
 fn with_confidence(confidence: ConfidenceMask) -> MultiLevelLoss {

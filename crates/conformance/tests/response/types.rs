@@ -63,6 +63,7 @@ fn types_can_be_shared() {
     assert_shareable::<LogitMatchingVariant>();
     assert_shareable::<MultiLevelLoss>();
     assert_shareable::<MultiLevelLossConfig>();
+    assert_shareable::<MultiLevelObjective>();
     assert_shareable::<NormKdLoss>();
     assert_shareable::<NormKdLossConfig>();
     assert_shareable::<NormalizedLoss>();

@@ -1,4 +1,5 @@
 use super::Plan;
+use super::palette::Palette;
 use crate::ViewKey;
 use crate::rng::{Purpose, rng};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -11,8 +12,7 @@ pub(super) struct Epoch {
     number: usize,
     /// The ids in the order in which they are loaded.
     ids: Arc<[usize]>,
-    /// The normalised value of every possible pixel, per channel.
-    levels: Vec<[f32; 256]>,
+    palette: Palette,
 }
 
 /// A batch that is not yet on a device.
@@ -39,12 +39,12 @@ impl Epoch {
                 .collect(),
             None => ids,
         };
-        let levels = plan.dataset.levels();
+        let palette = Palette::of(&plan.dataset);
         Self {
             plan,
             number,
             ids,
-            levels,
+            palette,
         }
     }
 
@@ -75,22 +75,30 @@ impl Epoch {
     /// One view of the samples, augmented and normalised.
     fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
         let plan = &self.plan;
-        let [channels, height, width] = plan.dataset.shape();
+        let shape = plan.dataset.shape();
+        let [channels, height, width] = shape;
         let mut transformed = vec![0; channels * height * width];
         let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
         for &id in ids {
-            let transform = plan.augmentation.transform(ViewKey {
+            let key = ViewKey {
                 seed: plan.augmentation_seed,
                 id,
                 epoch: self.number,
                 view,
-            });
-            transform.apply(
-                plan.dataset.pixels(id),
-                plan.dataset.shape(),
-                &mut transformed,
-            );
-            for (plane, levels) in transformed.chunks_exact(height * width).zip(&self.levels) {
+            };
+            let transform = plan.augmentation.transform(key);
+            transform.apply(plan.dataset.pixels(id), shape, &mut transformed);
+            let operations = plan.augmentation.operations(key, shape);
+            let levels = if operations.is_empty() {
+                self.palette.published()
+            } else {
+                self.palette.stretch(&mut transformed);
+                for operation in operations {
+                    operation.apply(&mut transformed, shape, self.palette.mean());
+                }
+                self.palette.stretched()
+            };
+            for (plane, levels) in transformed.chunks_exact(height * width).zip(levels) {
                 pixels.extend(plane.iter().map(|&pixel| levels[usize::from(pixel)]));
             }
         }

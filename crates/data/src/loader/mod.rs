@@ -1,5 +1,6 @@
 mod epoch;
 mod iterator;
+mod palette;
 mod workers;
 
 use crate::{Augmentation, ImageDataset};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
 /// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
-/// | [`augment`](Self::augment) | nothing | random crops and flips |
+/// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
@@ -116,7 +117,8 @@ impl BatchLoader {
         self
     }
 
-    /// Put so many views of each sample into a batch, each augmented on its own.
+    /// Put so many views of each sample into a batch, each augmented on its own: the first weakly,
+    /// the others also [strongly](Augmentation::strong) where that is asked for.
     ///
     /// # Panics
     ///

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dataset::tests::six;
-use crate::{ImageData, digits};
+use crate::{ImageData, Operation, StrongAugmentation, ViewKey, digits};
 use burn::data::dataloader::split::split_dataloader;
 use burn_distill_core::{Clock, Targets};
 use std::collections::BTreeSet;
@@ -9,6 +9,15 @@ use std::time::{Duration, Instant};
 const SHIFT: Augmentation = Augmentation {
     crop: Some(2),
     flip: true,
+    strong: None,
+};
+const STRONG: Augmentation = Augmentation {
+    strong: Some(StrongAugmentation::RandAugment {
+        operations: 2,
+        magnitude: 9,
+        cutout: Some(2),
+    }),
+    ..SHIFT
 };
 
 fn loader() -> BatchLoader {
@@ -91,7 +100,7 @@ fn every_epoch_has_every_sample_once_in_a_new_order() {
 fn workers_change_nothing() {
     let alone = loader()
         .shuffle(1)
-        .augment(SHIFT, 2)
+        .augment(STRONG, 2)
         .views(2)
         .labelled(&[3, 14, 15]);
     for workers in [1, 2, 3, 20] {
@@ -142,6 +151,56 @@ fn views_differ_from_each_other_and_between_epochs() {
     assert_eq!(first.views.len(), 2);
     assert_ne!(pixels(&first.views[0]), pixels(&first.views[1]));
     assert_ne!(pixels(&first.views[0]), pixels(&second.views[0]));
+}
+
+#[test]
+fn the_first_view_is_weak_and_the_others_are_strong() {
+    let views = |augmentation| {
+        batches(&loader().augment(augmentation, 0).views(3))
+            .swap_remove(0)
+            .views
+    };
+    let (weak, strong) = (views(SHIFT), views(STRONG));
+
+    assert_eq!(pixels(&weak[0]), pixels(&strong[0]));
+    assert_ne!(pixels(&weak[1]), pixels(&strong[1]));
+    assert_ne!(pixels(&strong[1]), pixels(&strong[2]));
+}
+
+#[test]
+fn a_strong_view_is_of_levels_up_to_255_whatever_the_pixels_go_to() {
+    let loader = BatchLoader::new(digits(), 1).augment(STRONG, 7).views(2);
+    let batch = batches(&loader.clone().device(&Device::flex())).swap_remove(5);
+
+    let data = loader.dataset();
+    let key = ViewKey {
+        seed: 7,
+        id: 5,
+        epoch: 1,
+        view: 1,
+    };
+    let mut image = vec![0; 64];
+    STRONG
+        .transform(key)
+        .apply(data.pixels(5), [1, 8, 8], &mut image);
+    image
+        .iter_mut()
+        .for_each(|pixel| *pixel = (f32::from(*pixel) * 255.0 / 16.0).round() as u8);
+    let mean = (255.0 * data.normalization().mean[0]).round() as u8;
+    let operations = STRONG.operations(key, [1, 8, 8]);
+    assert!(matches!(operations[..], [_, _, Operation::Cutout { .. }]));
+    operations
+        .iter()
+        .for_each(|operation| operation.apply(&mut image, [1, 8, 8], &[mean]));
+
+    let levels = &data.normalization().levels(255)[0];
+    let expected: Vec<_> = image
+        .iter()
+        .map(|&pixel| levels[usize::from(pixel)])
+        .collect();
+    assert_eq!(pixels(&batch.views[1]), expected);
+    // What is covered is next to zero.
+    assert!(levels[usize::from(mean)].abs() < 0.01);
 }
 
 #[test]
@@ -324,7 +383,7 @@ fn labelled_ids_are_known() {
 fn a_crop_beyond_the_image_is_refused_at_once() {
     let crop = Augmentation {
         crop: Some(3),
-        flip: false,
+        ..Augmentation::default()
     };
     let _ = BatchLoader::new(six(), 1).augment(crop, 0);
 }

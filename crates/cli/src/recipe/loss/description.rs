@@ -73,6 +73,11 @@ impl<'a> Description<'a> {
         self.table.remove(key)
     }
 
+    /// The number of views, for an objective that looks at all of them itself.
+    pub fn take_views(&mut self) -> usize {
+        std::mem::replace(&mut self.views, 1)
+    }
+
     /// The term of the targets.
     pub fn hard(self) -> Result<Loss> {
         ensure!(

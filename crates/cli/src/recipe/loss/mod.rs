@@ -192,6 +192,12 @@ mod tests {
             assert_eq!((one.objective.wanted().views, two.name.as_str()), (1, kind));
             assert_eq!(two.objective.wanted().views, 2);
         }
+        // The one loss that tells by the first view what counts in the others.
+        let levels = loss("kind = 'multi-level'\nviews = 2").unwrap().objective;
+        assert!(
+            levels.to_string().starts_with("MultiLevelObjective"),
+            "{levels}"
+        );
         assert!(error("kind = 'hard'\nviews = 0").contains("`views` is a whole number from 1"));
     }
 

@@ -7,10 +7,10 @@ use burn_distill::response::{
     Chunked, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
     HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
     LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
-    LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-    ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
-    SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
-    TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
+    LogitMatchingLossConfig, MultiLevelLossConfig, MultiLevelObjective, NormKdLossConfig,
+    NormalizedLossConfig, ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig,
+    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig,
+    TeacherFreeLoss, TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "total-variation" => loss.distribution(TotalVariationLossConfig::new(), |c| c.init()),
         "skew-kl" => loss.distribution(SkewKlLossConfig::new(), |c| c.init()),
         "dist" => loss.batch(DistLossConfig::new(), |c| c.init()),
-        "multi-level" => loss.batch(MultiLevelLossConfig::new(), |c| c.init()),
+        "multi-level" => loss.multi_level(),
         "norm-kd" => loss.logits(NormKdLossConfig::new(), |c| c.init()),
         LearnedTemperature::TERM => loss.learned_temperature(),
         "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
@@ -87,6 +87,16 @@ impl Description<'_> {
         let loss = self.init(default, init)?;
         self.named(loss.name(), 1.0, |name, weight| {
             BatchObjective::new(loss, weight).with_name(name)
+        })
+    }
+
+    fn multi_level(mut self) -> Result<Loss> {
+        let views = self.take_views();
+        let loss = self.init(MultiLevelLossConfig::new(), |c| c.init())?;
+        self.named(loss.name(), 1.0, |name, weight| {
+            MultiLevelObjective::new(loss, weight)
+                .with_views(views)
+                .with_name(name)
         })
     }
 

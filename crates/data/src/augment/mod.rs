@@ -1,3 +1,12 @@
+mod affine;
+mod enhance;
+mod levels;
+mod operation;
+mod strong;
+
+pub use operation::*;
+pub use strong::*;
+
 use crate::DataError;
 use crate::rng::{Purpose, rng};
 use serde::{Deserialize, Serialize};
@@ -8,13 +17,14 @@ use serde::{Deserialize, Serialize};
 /// | --- | --- | --- | --- |
 /// | `crop` | none | pad by so many zero pixels, then crop back to the size at random | at most the image's height and width |
 /// | `flip` | false | mirror left to right, one time in two | |
+/// | `strong` | none | what [operations](StrongAugmentation) follow in every view but the first | 1 or 3 channels |
 ///
 /// The padding is black, since it comes before the normalisation.
 ///
 /// ```
 /// use burn_distill_data::{Augmentation, ViewKey};
 ///
-/// let cifar = Augmentation { crop: Some(4), flip: true };
+/// let cifar = Augmentation { crop: Some(4), flip: true, ..Augmentation::default() };
 /// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0 };
 ///
 /// // Whoever asks for this view, in whatever order, gets the same.
@@ -28,6 +38,8 @@ pub struct Augmentation {
     pub crop: Option<usize>,
     /// Whether to mirror left to right, one time in two.
     pub flip: bool,
+    /// What follows in every view but the first, which stays weak.
+    pub strong: Option<StrongAugmentation>,
 }
 
 /// What the random choices of an augmentation depend on, and nothing else.
@@ -43,7 +55,7 @@ pub struct ViewKey {
     pub view: usize,
 }
 
-/// The random choices of one augmentation.
+/// The random choices of a crop and a flip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transform {
     /// How far the image moves down and to the right, in pixels; what leaves it is lost.
@@ -57,17 +69,19 @@ impl Augmentation {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if the crop pads by more than the image.
-    pub fn check(&self, [_, height, width]: [usize; 3]) -> Result<(), DataError> {
+    /// Returns [`DataError::Invalid`] if the crop pads by more than the image, or if the
+    /// [strong augmentation](StrongAugmentation::check) is refused.
+    pub fn check(&self, shape: [usize; 3]) -> Result<(), DataError> {
+        let [_, height, width] = shape;
         match self.crop {
             Some(padding) if padding > height.min(width) => Err(DataError::Invalid(format!(
                 "a crop with a padding of {padding} can miss an image of {height} by {width} pixels"
             ))),
-            _ => Ok(()),
+            _ => self.strong.map_or(Ok(()), |strong| strong.check(shape)),
         }
     }
 
-    /// The random choices for this view.
+    /// The crop and the flip of this view.
     pub fn transform(&self, key: ViewKey) -> Transform {
         let words = [key.seed, key.id as u64, key.epoch as u64];
         let mut rng = rng(Purpose::View, words, key.view as u32);
@@ -78,6 +92,21 @@ impl Augmentation {
         Transform {
             shift: [shift(), shift()],
             flip: flip && self.flip,
+        }
+    }
+
+    /// The operations that follow in this view of an image of that shape, `[channels, height,
+    /// width]`: none in the first.
+    ///
+    /// They are drawn apart from crop and flip, which therefore do not depend on them.
+    pub fn operations(&self, key: ViewKey, [_, height, width]: [usize; 3]) -> Vec<Operation> {
+        match self.strong {
+            Some(strong) if key.view > 0 => {
+                let words = [key.seed, key.id as u64, key.epoch as u64];
+                let mut rng = rng(Purpose::Strong, words, key.view as u32);
+                strong.draw(&mut rng, [height, width])
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -140,6 +169,7 @@ mod tests {
     const CIFAR: Augmentation = Augmentation {
         crop: Some(4),
         flip: true,
+        strong: None,
     };
 
     fn transformed(shift: [isize; 2], flip: bool) -> Vec<u8> {
@@ -233,7 +263,7 @@ mod tests {
     fn crop_and_flip_do_not_depend_on_each_other() {
         let flip = Augmentation {
             crop: None,
-            flip: true,
+            ..CIFAR
         };
 
         let crop = Augmentation {

@@ -1,0 +1,314 @@
+use crate::rows::PairedRows;
+use crate::{BatchLogitLoss, MultiLevelLoss};
+use burn::module::Module;
+use burn_distill_core::{
+    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, one_line_display,
+};
+
+/// A [multi-level loss](MultiLevelLoss) of every view of the samples, as one weighted term.
+///
+/// ```text
+/// L = Σ over views of L(view), all with the confidence of the first
+/// ```
+///
+/// The first view is the weak one of the paper, by which it tells what the teacher is sure of; the
+/// second is the strong one. Of one view it is a [`BatchObjective`](crate::BatchObjective). All
+/// samples count, labelled or not. Of sequences, the tokens of the student's mask do, in each view
+/// of its own.
+///
+/// # Panics
+///
+/// `forward` panics if there are fewer views, or if one of them has another number of rows or
+/// classes.
+///
+/// # Example
+///
+/// This is the objective of the paper, of both views with the weights of the authors:
+///
+/// ```
+/// use burn_distill_core::{EveryView, Hard, Objective};
+/// use burn_distill_response::{ConfidenceMask, MultiLevelLossConfig, MultiLevelObjective};
+///
+/// let loss = MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select);
+/// let objective = (
+///     EveryView::new(Hard::new(0.1), 2),
+///     MultiLevelObjective::new(loss.init(), 0.9).with_views(2),
+/// );
+///
+/// assert_eq!(objective.wanted().views, 2);
+/// ```
+///
+/// # Reference
+///
+/// That of the [loss](MultiLevelLoss). The code of the authors masks only the batch level of its
+/// strong view, by the weak one, and then leaves it out; here every level is masked.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct MultiLevelObjective {
+    /// What compares the logits of a view.
+    pub loss: MultiLevelLoss,
+    /// How many views there are.
+    pub views: usize,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+one_line_display!(MultiLevelObjective: loss, views, name, ?weight);
+
+impl MultiLevelObjective {
+    /// That loss of the first view with that weight, under the name of the loss.
+    pub fn new(loss: MultiLevelLoss, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            name: loss.name().to_string(),
+            loss,
+            views: 1,
+            weight: weight.into(),
+        }
+    }
+
+    /// The same of so many views.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none.
+    pub fn with_views(mut self, views: usize) -> Self {
+        assert!(views > 0, "An objective needs at least one view.");
+        self.views = views;
+        self
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Objective<Knowledge, Knowledge> for MultiLevelObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            views: self.views,
+            ..Wanted::responses()
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let views = (0..self.views).map(|view| {
+            let view = context.of_view(view);
+            PairedRows::of(&view.student.response, &view.teacher.response)
+        });
+        let loss = self.loss.forward_rows(views);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{student, teacher};
+    use crate::{BatchObjective, ConfidenceMask, MultiLevelLossConfig};
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance};
+    use burn_distill_core::{Clock, Response, Taps, Targets, View};
+
+    fn knowledge(logits: Tensor<2>) -> Knowledge {
+        Knowledge {
+            response: Response::Classes(logits),
+            taps: Taps::default(),
+        }
+    }
+
+    /// Two sequences of two tokens.
+    fn tokens(rows: Tensor<2>, mask: [bool; 4]) -> Knowledge {
+        let mask = Tensor::<1, _>::from_data(mask, &rows.device()).reshape([2, 2]);
+        let response = Response::Tokens {
+            logits: rows.reshape([2, 2, 5]),
+            mask,
+        };
+        Knowledge {
+            response,
+            taps: Taps::default(),
+        }
+    }
+
+    /// The rows in another order, so that the teacher is sure of others.
+    fn next(logits: Tensor<2>) -> Tensor<2> {
+        let (first, others) = (logits.clone().slice(0..1), logits.slice(1..4));
+        Tensor::cat(vec![others, first], 0)
+    }
+
+    fn objective(confidence: ConfidenceMask) -> MultiLevelObjective {
+        let config = MultiLevelLossConfig::new().with_confidence(confidence);
+        MultiLevelObjective::new(config.init(), 0.9).with_views(2)
+    }
+
+    fn value(
+        objective: &MultiLevelObjective,
+        weak: (Knowledge, Knowledge),
+        strong: (Knowledge, Knowledge),
+    ) -> Tensor<1> {
+        let further = [View {
+            student: strong.0,
+            teacher: strong.1,
+        }];
+        let (targets, clock) = (Targets::Unlabelled, Clock::start());
+        let context = Context::new(&weak.0, &weak.1, &targets, &[], clock);
+        let terms = objective.forward(&context.with_further(&further));
+        assert_eq!(terms.len(), 1);
+        let term = terms.into_iter().next().unwrap();
+        assert_eq!((term.name.as_str(), term.weight), ("multi-level", 0.9));
+        term.value
+    }
+
+    #[test]
+    fn views_add_up_under_the_confidence_of_the_first() {
+        let device = Device::default();
+        let weak = || (knowledge(student(&device)), knowledge(teacher(&device)));
+        let strong = || {
+            let (student, teacher) = (student(&device), teacher(&device));
+            (knowledge(next(student)), knowledge(next(teacher)))
+        };
+
+        let plain = value(&objective(ConfidenceMask::None), weak(), strong());
+        let plain = plain.into_scalar::<f64>();
+        assert!((plain - 2.0 * 17.1737642).abs() < 1e-4, "{plain}");
+
+        let config = MultiLevelLossConfig::new()
+            .with_temperatures(vec![4.0])
+            .with_batch(0.0)
+            .with_class(0.0)
+            .with_confidence(ConfidenceMask::Select);
+        let objective = MultiLevelObjective::new(config.init(), 0.9).with_views(2);
+        let selected = value(&objective, weak(), strong()).into_scalar::<f64>();
+        // The rows of the soft-target loss: (5.346783 + 0.405030) / 4 + (0.405030 + 4.361444) / 4
+        assert!((selected - 2.629572).abs() < 1e-5, "{selected}");
+    }
+
+    #[test]
+    fn gradient_flows_to_the_student_of_both_views_and_to_no_teacher() {
+        let device = Device::default().autodiff();
+        let [weak, strong, taught, taught_strongly] = [
+            student(&device),
+            next(student(&device)),
+            teacher(&device),
+            next(teacher(&device)),
+        ]
+        .map(|logits| logits.require_grad());
+
+        let grads = value(
+            &objective(ConfidenceMask::Select),
+            (knowledge(weak.clone()), knowledge(taught.clone())),
+            (
+                knowledge(strong.clone()),
+                knowledge(taught_strongly.clone()),
+            ),
+        )
+        .backward();
+
+        for student in [weak, strong] {
+            let gradient = student.grad(&grads).unwrap().abs().sum();
+            assert!(gradient.into_scalar::<f32>() > 0.1);
+        }
+        for teacher in [taught, taught_strongly] {
+            assert!(teacher.grad(&grads).is_none());
+        }
+    }
+
+    #[test]
+    fn one_view_is_like_any_loss_of_batches() {
+        let device = Device::default();
+        let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+        for confidence in [ConfidenceMask::None, ConfidenceMask::ReferenceCompat] {
+            let objective = objective(confidence).with_views(1);
+            let expected = BatchObjective::new(objective.loss.clone(), 0.9);
+
+            let [one, expected] = [objective.forward(&context), expected.forward(&context)]
+                .map(|terms| terms.total().into_data());
+            one.assert_eq(&expected, true);
+        }
+    }
+
+    #[test]
+    fn the_tokens_of_each_view_count_as_its_own_mask_says() {
+        let device = Device::default();
+        let masks = [[true, false, true, true], [true, true, false, true]];
+        let rows = |mask: [bool; 4], logits: Tensor<2>| {
+            let kept: Vec<_> = (0..4).filter(|&row| mask[row]).collect();
+            let kept = kept
+                .into_iter()
+                .map(|row| logits.clone().slice(row..row + 1));
+            Tensor::cat(kept.collect(), 0)
+        };
+        let objective = objective(ConfidenceMask::None);
+        let view = |mask, f: fn(Tensor<2>) -> Tensor<2>| {
+            let teacher = tokens(f(teacher(&device)), [true; 4]);
+            (tokens(f(student(&device)), mask), teacher)
+        };
+
+        let loss = value(&objective, view(masks[0], |x| x), view(masks[1], next));
+
+        let alone = |mask, f: fn(Tensor<2>) -> Tensor<2>| {
+            let (student, teacher) = (f(student(&device)), f(teacher(&device)));
+            objective
+                .loss
+                .forward(rows(mask, student), rows(mask, teacher))
+        };
+        let expected = alone(masks[0], |x| x)
+            .add(alone(masks[1], next))
+            .into_data();
+        loss.into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-5, 1e-5));
+    }
+
+    #[test]
+    fn views_of_nothing_are_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let none = || Tensor::<2>::zeros([0, 5], &device);
+        let student = none().require_grad();
+        let weak = (knowledge(student.clone()), knowledge(none()));
+
+        let loss = value(
+            &objective(ConfidenceMask::Select),
+            weak,
+            (knowledge(none()), knowledge(none())),
+        );
+
+        let grads = loss.clone().backward();
+        loss.into_data()
+            .assert_eq(&TensorData::from([0.0_f32]), false);
+        assert_eq!(student.grad(&grads).unwrap().dims(), [0, 5]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "A view should have the 4 rows and 5 classes of the first, but has 3 and 5."
+    )]
+    fn views_are_of_the_same_samples() {
+        let device = Device::default();
+        let weak = (knowledge(student(&device)), knowledge(teacher(&device)));
+        let none = || knowledge(Tensor::zeros([3, 5], &device));
+        value(&objective(ConfidenceMask::Select), weak, (none(), none()));
+    }
+
+    #[test]
+    #[should_panic(expected = "An objective needs at least one view.")]
+    fn there_is_a_view() {
+        let _ = objective(ConfidenceMask::None).with_views(0);
+    }
+
+    #[test]
+    fn display() {
+        let config = MultiLevelLossConfig::new().with_temperatures(vec![4.0]);
+        let objective = MultiLevelObjective::new(config.init(), 0.9).with_views(2);
+
+        assert_eq!(
+            objective.with_name("levels").to_string(),
+            "MultiLevelObjective {loss: MultiLevelLoss {temperatures: [4.0], instance: 1, batch: 1, \
+             class: 1, confidence: None}, views: 2, name: levels, weight: Constant(0.9)}"
+        );
+    }
+}
