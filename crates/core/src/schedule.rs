@@ -42,6 +42,14 @@ pub enum ChangingWeight {
         /// The length of the ramp. Zero is no ramp.
         epochs: usize,
     },
+    /// A sigmoid of the number of finished epochs: `to / (1 + exp(centre − finished))`, as the authors
+    /// of distillation by singular vectors and by multi-head graphs have it.
+    Sigmoid {
+        /// The value long after the centre.
+        to: f64,
+        /// The number of finished epochs at which it is half of that.
+        centre: usize,
+    },
     /// Half a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
     Cosine {
         /// The value at the start.
@@ -82,6 +90,10 @@ impl ChangingWeight {
             Self::SigmoidRampUp { to, epochs } => {
                 let rest = 1.0 - fraction(clock.elapsed(), *epochs);
                 to * (-5.0 * rest * rest).exp()
+            }
+            Self::Sigmoid { to, centre } => {
+                let finished = (clock.epoch - 1) as f64;
+                to / (1.0 + (*centre as f64 - finished).exp())
             }
             Self::Cosine { from, to, epochs } => {
                 let angle = PI * fraction(clock.elapsed(), *epochs);
@@ -176,6 +188,23 @@ mod tests {
         };
 
         assert_close(ramp.at(&clock), (-1.25_f64).exp());
+    }
+
+    #[test]
+    fn sigmoid_is_half_at_its_centre_and_stays_within_an_epoch() {
+        let sigmoid = |centre| ChangingWeight::Sigmoid { to: 2.0, centre };
+
+        assert_close(at(&sigmoid(0), 1), 1.0);
+        assert_close(at(&sigmoid(3), 4), 1.0);
+        assert_close(at(&sigmoid(0), 2), 2.0 * 0.731059); // 1 / (1 + exp(-1))
+        assert_close(at(&sigmoid(3), 2), 2.0 * 0.119203); // 1 / (1 + exp(2))
+        assert_close(at(&sigmoid(0), 1000), 2.0);
+        let late = Clock {
+            epoch: 1,
+            batch: 3,
+            batches: 4,
+        };
+        assert_close(sigmoid(0).at(&late), 1.0);
     }
 
     #[test]

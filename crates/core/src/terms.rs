@@ -60,6 +60,12 @@ impl Terms {
         self
     }
 
+    /// Those of the terms whose name is wanted.
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|term| wanted(&term.name));
+        self
+    }
+
     /// The same terms with the values of the others added, one by one.
     ///
     /// # Panics
@@ -131,6 +137,15 @@ mod tests {
 
         assert_eq!(terms.total().into_scalar::<f32>(), 13.0);
         assert_eq!(terms.len(), 2);
+    }
+
+    #[test]
+    fn some_of_the_terms_are_a_loss_too() {
+        let terms = term("hard", 2.0, 0.5).and(term("soft", 3.0, 4.0));
+
+        let soft = terms.only(|name| name == "soft");
+
+        assert_eq!((soft.len(), soft.total().into_scalar::<f32>()), (1, 12.0));
     }
 
     #[test]
