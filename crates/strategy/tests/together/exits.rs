@@ -11,7 +11,7 @@ use burn_distill_core::{
 };
 use burn_distill_feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use burn_distill_strategy::{ExitsDistiller, Figures};
+use burn_distill_strategy::{ExitsDistiller, Figures, TowardsEnsemble};
 
 /// Two features of an input, twice made to others; at each depth features of an exit, and two logits
 /// of these. The deepest features are their own.
@@ -302,6 +302,22 @@ fn the_deepest_exit_is_not_taught() {
         let expected: Vec<_> = (0..COUNT).filter(|i| !own.contains(i)).collect();
         assert_eq!(moved, expected);
     }
+}
+
+#[test]
+fn the_deepest_exit_is_a_constant_for_any_objective() {
+    // This one lets a gradient through to whoever teaches.
+    let device = Device::default().autodiff();
+    let objectives = [(); 2].map(|()| TowardsEnsemble::new(TEMPERATURE, 1.0));
+    let model = ExitsDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
+    let before = model.network.parameters();
+
+    let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
+    let after = step(model, &batch).network.parameters();
+
+    assert_ne!(before, after);
+    assert_eq!(before[6..10], after[6..10]);
+    assert_eq!(before[26..], after[26..]);
 }
 
 #[test]
