@@ -63,5 +63,18 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Chung et al., Feature-map-level Online Adversarial Knowledge Distillation, \
                 ICML 2020",
         },
+        CatalogueEntry {
+            name: "byot",
+            kind: "the deepest exit of a network its shallower ones",
+            aliases: &["exits", "be-your-own-teacher"],
+            reference: "Zhang et al., Be Your Own Teacher: Improve the Performance of \
+                Convolutional Neural Networks via Self Distillation, ICCV 2019",
+        },
+        CatalogueEntry {
+            name: "sd-dropout",
+            kind: "a network itself, with others of its features dropped",
+            aliases: &["dropout"],
+            reference: "Lee et al., Self-knowledge Distillation via Dropout, 2022",
+        },
     ]
 }

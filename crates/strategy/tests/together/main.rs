@@ -5,6 +5,8 @@ mod codistillation;
 mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
+mod dropout;
+mod exits;
 mod group_leader;
 mod native_ensemble;
 mod sequential;
