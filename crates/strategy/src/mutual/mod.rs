@@ -5,6 +5,7 @@ mod group_leader;
 mod native_ensemble;
 mod parts;
 mod peers;
+mod together;
 mod towards_ensemble;
 
 pub use codistiller::*;
@@ -12,4 +13,5 @@ pub use distiller::*;
 pub use ensemble::*;
 pub use group_leader::*;
 pub use native_ensemble::*;
+pub use together::*;
 pub use towards_ensemble::*;
