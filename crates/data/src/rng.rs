@@ -9,6 +9,8 @@ pub(crate) enum Purpose {
     Split = 2,
     /// The crop and flip of a view.
     View = 3,
+    /// Which sample of the same class a sample is shown with.
+    Partner = 4,
 }
 
 /// The generator for that purpose.

@@ -1,4 +1,5 @@
 use super::Plan;
+use super::pairs::Partners;
 use crate::ViewKey;
 use crate::rng::{Purpose, rng};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -11,6 +12,7 @@ pub(super) struct Epoch {
     number: usize,
     /// The ids in the order in which they are loaded.
     ids: Arc<[usize]>,
+    partners: Option<Partners>,
     /// The normalised value of every possible pixel, per channel.
     levels: Vec<[f32; 256]>,
 }
@@ -40,10 +42,12 @@ impl Epoch {
             None => ids,
         };
         let levels = plan.dataset.levels();
+        let partners = plan.pairs.map(|seed| Partners::new(&plan, seed, number));
         Self {
             plan,
             number,
             ids,
+            partners,
             levels,
         }
     }
@@ -53,40 +57,45 @@ impl Epoch {
         let plan = &self.plan;
         let start = place * plan.batch_size;
         let ids = &self.ids[start..self.ids.len().min(start + plan.batch_size)];
-        let is_labelled = |id: usize| plan.labelled.as_ref().is_none_or(|labelled| labelled[id]);
         HostBatch {
-            views: (0..plan.views).map(|view| self.pixels(ids, view)).collect(),
+            views: (0..plan.views())
+                .map(|view| self.pixels(ids, view))
+                .collect(),
             classes: ids
                 .iter()
                 .map(|&id| {
-                    if is_labelled(id) {
+                    if plan.is_labelled(id) {
                         plan.dataset.label(id) as i64
                     } else {
                         0
                     }
                 })
                 .collect(),
-            labelled: ids.iter().map(|&id| is_labelled(id)).collect(),
+            labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
             ids: ids.to_vec(),
             place,
         }
     }
 
-    /// One view of the samples, augmented and normalised.
+    /// One view of the samples, or in the second of pairs of their partners, augmented and
+    /// normalised.
     fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
         let plan = &self.plan;
         let [channels, height, width] = plan.dataset.shape();
         let mut transformed = vec![0; channels * height * width];
         let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
+        let partners = self.partners.as_ref().filter(|_| view == 1);
         for &id in ids {
+            // By the sample, not by its partner: two that share one see it in two ways.
             let transform = plan.augmentation.transform(ViewKey {
                 seed: plan.augmentation_seed,
                 id,
                 epoch: self.number,
                 view,
             });
+            let shown = partners.map_or(id, |partners| partners.of(plan, id));
             transform.apply(
-                plan.dataset.pixels(id),
+                plan.dataset.pixels(shown),
                 plan.dataset.shape(),
                 &mut transformed,
             );
