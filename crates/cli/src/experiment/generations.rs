@@ -33,17 +33,26 @@ impl Experiment<'_> {
 
         let ensemble = (generations.len() > 1).then(|| {
             let networks = generations.iter();
-            mean_of_networks(networks.map(|generation| generation.network.valid()).collect())
+            mean_of_networks(
+                networks
+                    .map(|generation| generation.network.valid())
+                    .collect(),
+            )
         });
-        let seconds = generations.iter().map(|generation| generation.seconds).sum();
+        let seconds = generations
+            .iter()
+            .map(|generation| generation.seconds)
+            .sum();
         let mut distilled = generations.pop().expect("there is a generation at least");
         distilled.seconds = seconds;
         let model = &self.recipe.student.model;
-        let earlier = (1..).zip(generations).map(|(number, trained)| TrainedMember {
-            name: format!("generation {number}"),
-            model: model.to_string(),
-            trained,
-        });
+        let earlier = (1..)
+            .zip(generations)
+            .map(|(number, trained)| TrainedMember {
+                name: format!("generation {number}"),
+                model: model.to_string(),
+                trained,
+            });
         distilled.members.extend(earlier);
         if let Some(ensemble) = ensemble {
             let folder = self.phase_folder(Role::Distilled, setting.seed);

@@ -83,7 +83,10 @@ mod tests {
         save(&network("convnet-4", 1).1, &path).unwrap();
 
         let (model, other) = network("convnet-8", 1);
-        let error = load(other, &model.to_string(), &path).err().unwrap().to_string();
+        let error = load(other, &model.to_string(), &path)
+            .err()
+            .unwrap()
+            .to_string();
 
         assert!(
             error.contains("does not hold the weights of a convnet-8"),

@@ -3,9 +3,7 @@ use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
 use super::phase::{Phase, Role};
-use crate::recipe::{
-    Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of,
-};
+use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;

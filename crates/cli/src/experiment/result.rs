@@ -161,7 +161,9 @@ impl ExperimentResult {
         table.set_header(header);
 
         let models = recipe.teachers().into_iter().map(|teacher| teacher.model);
-        let teachers = (1..).zip(models).zip(self.teacher.iter().chain(&self.others));
+        let teachers = (1..)
+            .zip(models)
+            .zip(self.teacher.iter().chain(&self.others));
         let teachers = teachers.map(|((number, model), result)| {
             let name = match number {
                 1 => "teacher".to_string(),
@@ -215,9 +217,10 @@ impl NetworkResult {
         let over = |value: &dyn Fn(&Repetition) -> f64| -> Vec<f64> {
             repetitions.iter().map(value).collect()
         };
-        let agreement = repetitions[0].teacher.is_some().then(|| {
-            over(&|r| of(r).predictions.agreement(&teacher_of(r).predictions))
-        });
+        let agreement = repetitions[0]
+            .teacher
+            .is_some()
+            .then(|| over(&|r| of(r).predictions.agreement(&teacher_of(r).predictions)));
         let class_accuracy = watched.into_iter().map(|class| {
             let accuracy = over(&|r| of(r).predictions.class_accuracy(class));
             (class, Statistics::of(accuracy))

@@ -350,11 +350,7 @@ pub mod tests {
         let models: Vec<_> = teachers.iter().map(|t| t.model.to_string()).collect();
         assert_eq!(models, ["mlp-16", "mlp-4", "mlp-5"]);
         assert!(teachers[1].weights.as_ref().unwrap().is_absolute());
-        assert!(
-            teachers
-                .iter()
-                .all(|t| t.training == teachers[0].training)
-        );
+        assert!(teachers.iter().all(|t| t.training == teachers[0].training));
         let text = toml::to_string(&original).unwrap();
         assert_eq!(recipe(&text, &[]).unwrap(), original);
 
@@ -371,7 +367,10 @@ pub mod tests {
         let two = "teacher.others=[{ model = 'mlp-16' }]";
         let error = error(RECIPE, &[two, "loss.0.kind=sim-kd"]);
 
-        assert!(error.contains("there is one teacher"), "{error}");
+        assert!(
+            error.contains("for one teacher that is trained before"),
+            "{error}"
+        );
     }
 
     #[test]

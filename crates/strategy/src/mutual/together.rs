@@ -37,7 +37,10 @@ impl<N: Network> MeanEnsemble<N> {
     ///
     /// Panics if there is none.
     pub fn new(networks: Vec<N>, of: MeanOf) -> Self {
-        assert!(!networks.is_empty(), "An ensemble is of one network at least.");
+        assert!(
+            !networks.is_empty(),
+            "An ensemble is of one network at least."
+        );
         Self { networks, of }
     }
 }
@@ -47,7 +50,9 @@ impl<N: Network> Network for MeanEnsemble<N> {
 
     fn forward_tapped(&self, input: N::Input, _taps: &mut TapRecorder) -> Response {
         let responses = self.networks.iter();
-        let responses: Vec<_> = responses.map(|network| network.forward(input.clone())).collect();
+        let responses: Vec<_> = responses
+            .map(|network| network.forward(input.clone()))
+            .collect();
         let logits: Vec<_> = responses.iter().map(class_logits).collect();
         Response::Classes(match self.of {
             // A logarithm has to exist.

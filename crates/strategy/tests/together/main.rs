@@ -4,6 +4,7 @@ mod codistillation;
 mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
+mod ensembles;
 mod group_leader;
 mod native_ensemble;
 mod sequential;

@@ -23,14 +23,26 @@ impl Setting<'_> {
         let memory =
             PastPredictions::new(samples.unwrap_or_default(), self.classes, &Device::flex());
         let (terms, objective) = unzip(losses);
-        Ok(self.by_itself(student, memory, objective, &terms, Sees::Views(1)))
+        Ok(by_itself(
+            student,
+            memory,
+            objective,
+            &terms,
+            Sees::Views(1),
+        ))
     }
 
     /// What the student says about another sample of the class.
     pub fn same_class(&self) -> Result<Ready<Itself<SameClass>>> {
         let student = self.student()?;
         let (terms, objective) = self.taught(&student, &student)?;
-        Ok(self.by_itself(student, SameClass::default(), objective, &terms, Sees::Pairs))
+        Ok(by_itself(
+            student,
+            SameClass::default(),
+            objective,
+            &terms,
+            Sees::Pairs,
+        ))
     }
 
     /// An average of what the student was, which is reported beside it.
@@ -41,7 +53,7 @@ impl Setting<'_> {
         let student = self.student()?;
         let (terms, objective) = self.taught(&student, &student)?;
         let average = catch(|| MeanTeacher::new(&student, options.decay))?;
-        let ready = self.by_itself(student, average, objective, &terms, Sees::Views(2));
+        let ready = by_itself(student, average, objective, &terms, Sees::Views(2));
         let model = self.model().to_string();
         Ok(Ready {
             outcome: Box::new(move |distiller| {
@@ -65,20 +77,19 @@ impl Setting<'_> {
         let [student, teacher] = [2, 1].map(|place| self.beside(self.model(), place));
         self.taught(&student?, &teacher?).map(drop)
     }
+}
 
-    fn by_itself<T: SelfTeacher<ImageNetwork>>(
-        &self,
-        student: ImageNetwork,
-        teacher: T,
-        objective: Vec<DynObjective>,
-        terms: &[String],
-        sees: Sees,
-    ) -> Ready<Itself<T>> {
-        Ready {
-            distiller: SelfDistiller::new(student, teacher, objective),
-            sees,
-            figures: figures_of_taught(terms),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
-        }
+fn by_itself<T: SelfTeacher<ImageNetwork>>(
+    student: ImageNetwork,
+    teacher: T,
+    objective: Vec<DynObjective>,
+    terms: &[String],
+    sees: Sees,
+) -> Ready<Itself<T>> {
+    Ready {
+        distiller: SelfDistiller::new(student, teacher, objective),
+        sees,
+        figures: figures_of_taught(terms),
+        outcome: Box::new(|distiller| Ok(distiller.student.into())),
     }
 }

@@ -1,5 +1,5 @@
-use super::super::loss::catch;
 use crate::experiment::{ImageNetwork, build, seeded};
+use crate::recipe::loss::catch;
 use crate::recipe::{JointLoss, Loss, Recipe, Scene};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
@@ -244,12 +244,8 @@ impl<'a> Setting<'a> {
                 Some(target) => {
                     let losses = self.terms_of_responses(tables, network, "an ensemble")?;
                     let (names, losses) = unzip(losses);
-                    let ensemble = EnsembleObjective::new(
-                        target,
-                        networks.len(),
-                        losses,
-                        &Device::flex(),
-                    );
+                    let ensemble =
+                        EnsembleObjective::new(target, networks.len(), losses, &Device::flex());
                     (names, vec![DynObjective::new(ensemble)])
                 }
             };

@@ -76,7 +76,7 @@ impl StrategyRecipe {
                 let past = line(0.0, weight);
                 vec![
                     term(Hard::TERM, line(1.0, 1.0 - weight)),
-                    term(SOFT_CROSS_ENTROPY, past),
+                    soft(SOFT_CROSS_ENTROPY, 1.0, past),
                 ]
             }
             Self::MeanTeacher(options) => {
@@ -84,7 +84,7 @@ impl StrategyRecipe {
                     to: options.weight.take().unwrap_or(1.0),
                     epochs: options.ramp_epochs.take().unwrap_or(30),
                 };
-                vec![hard(1.0), term(SOFT_TARGET, ramp)]
+                vec![hard(1.0), soft(SOFT_TARGET, 1.0, ramp)]
             }
             Self::BornAgain(options) => {
                 let labels = options.labels.take().unwrap_or(false);
@@ -121,7 +121,7 @@ fn hard(weight: f64) -> Table {
     term(Hard::TERM, weight)
 }
 
-fn soft(kind: &str, temperature: f64, weight: f64) -> Table {
+fn soft(kind: &str, temperature: f64, weight: impl Serialize) -> Table {
     let mut term = term(kind, weight);
     term.insert("temperature".into(), temperature.into());
     term
@@ -130,7 +130,10 @@ fn soft(kind: &str, temperature: f64, weight: f64) -> Table {
 fn term(kind: &str, weight: impl Serialize) -> Table {
     let weight = Value::try_from(weight).expect("A weight is written as TOML.");
     let entries = [("kind", kind.into()), ("weight", weight)];
-    entries.map(|(key, value)| (key.into(), value)).into_iter().collect()
+    entries
+        .map(|(key, value)| (key.into(), value))
+        .into_iter()
+        .collect()
 }
 
 /// Write out the terms of the authors where a recipe leaves them to the strategy.

@@ -5,15 +5,13 @@ use super::{
     CodistillationRecipe, CollaborativeRecipe, GroupLeaderRecipe, MutualRecipe,
     NativeEnsembleRecipe, PeerTarget,
 };
-use crate::experiment::{ImageNetwork, build, seeded};
+use crate::experiment::{ImageNetwork, seeded};
 use crate::recipe::loss::catch;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{
-    ChangingWeight, DynObjective, Hard, Objective, Wanted, WeightSchedule,
-};
+use burn_distill::core::{ChangingWeight, DynObjective, Hard, Objective, Wanted, WeightSchedule};
 use burn_distill::strategy::{
     Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig,
     MeanEnsemble, MeanOf, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
@@ -90,8 +88,7 @@ impl Setting<'_> {
         );
         let (alone, tables) = alone_and_together(&self.recipe.losses)?;
         let target = options.target.ensemble();
-        let (mut terms, together) =
-            self.draw(|| self.between_peers(&tables, &peers, target))??;
+        let (mut terms, together) = self.draw(|| self.between_peers(&tables, &peers, target))??;
         terms.insert(0, Hard::TERM.into());
         let count = peers.len();
         let alone = vec![Hard::new(alone); count];
