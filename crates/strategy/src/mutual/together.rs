@@ -2,7 +2,7 @@ use super::native_ensemble::{BranchGate, weigh};
 use super::peers::{class_logits, mean_logits, mean_probabilities};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill_core::{Network, Response, TapRecorder, TapSelection};
+use burn_distill_core::{Network, Response, TapRecorder};
 
 /// Networks that have learnt together, as one network that says what they say on average.
 ///
