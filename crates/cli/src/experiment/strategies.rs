@@ -2,7 +2,7 @@
 
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
-use crate::recipe::{Ready, Sees, Setting, StrategyRecipe};
+use crate::recipe::{Ready, Sees, Setting, StrategyRecipe, TrainingRecipe};
 use anyhow::Result;
 use burn::tensor::Tensor;
 use burn_distill::strategy::Distiller;
@@ -19,27 +19,27 @@ impl Experiment<'_> {
         match &self.recipe.strategy {
             StrategyRecipe::Offline {} => unreachable!("it has a teacher"),
             StrategyRecipe::Mutual(options) => {
-                self.train_ready(seed, setting.mutual(options)?, renderer)
+                self.taught_by_itself(seed, setting.mutual(options)?, renderer)
             }
             StrategyRecipe::Collaborative(options) => {
-                self.train_ready(seed, setting.collaborative(options)?, renderer)
+                self.taught_by_itself(seed, setting.collaborative(options)?, renderer)
             }
             StrategyRecipe::NativeEnsemble(options) => {
-                self.train_ready(seed, setting.native_ensemble(options)?, renderer)
+                self.taught_by_itself(seed, setting.native_ensemble(options)?, renderer)
             }
             StrategyRecipe::GroupLeader(options) => {
-                self.train_ready(seed, setting.group_leader(options)?, renderer)
+                self.taught_by_itself(seed, setting.group_leader(options)?, renderer)
             }
             StrategyRecipe::Codistillation(options) => {
-                self.train_ready(seed, setting.codistillation(options)?, renderer)
+                self.taught_by_itself(seed, setting.codistillation(options)?, renderer)
             }
             StrategyRecipe::TfKd(_) => self.distilled(seed, alone, renderer),
-            StrategyRecipe::CsKd(_) => self.train_ready(seed, setting.same_class()?, renderer),
+            StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),
             StrategyRecipe::PsKd(_) => {
-                self.train_ready(seed, setting.past_predictions()?, renderer)
+                self.taught_by_itself(seed, setting.past_predictions()?, renderer)
             }
             StrategyRecipe::MeanTeacher(options) => {
-                self.train_ready(seed, setting.mean_teacher(options)?, renderer)
+                self.taught_by_itself(seed, setting.mean_teacher(options)?, renderer)
             }
             StrategyRecipe::BornAgain(options) => {
                 self.born_again(&setting, options, alone, renderer)
@@ -59,23 +59,35 @@ impl Experiment<'_> {
         })
     }
 
-    fn train_ready<M: Distiller<Tensor<4>>>(
+    fn taught_by_itself<M: Distiller<Tensor<4>>>(
         &self,
         seed: u64,
         ready: Ready<M>,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let recipe = &self.recipe.student;
-        let loader = self.data.for_taught(&recipe.training, seed)?;
+        let training = &self.recipe.student.training;
+        self.train_ready(Role::Distilled, seed, training, ready, renderer)
+    }
+
+    /// Train what is set up.
+    pub(super) fn train_ready<M: Distiller<Tensor<4>>>(
+        &self,
+        role: Role,
+        seed: u64,
+        training: &TrainingRecipe,
+        ready: Ready<M>,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let loader = self.data.for_taught(training, seed)?;
         let loader = match ready.sees {
             Sees::Views(views) => loader.views(views),
             Sees::Pairs => loader.pairs(seed),
         };
         self.train(Phase {
-            role: Role::Distilled,
+            role,
             seed,
-            model: &recipe.model,
-            training: &recipe.training,
+            model: &self.recipe.student.model,
+            training,
             loader,
             teacher: None,
             figures: ready.figures,

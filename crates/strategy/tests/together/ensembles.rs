@@ -4,7 +4,7 @@ use crate::common::{at, batch};
 use crate::native_ensemble::native;
 use crate::toys::{Counted, samples, terms, values};
 use burn::module::Module;
-use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Batch, Hard, Network, tensors};
 use burn_distill_strategy::{MeanEnsemble, MeanOf};

@@ -183,7 +183,7 @@ mod tests {
             ),
             (
                 vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
-                "each peer learns alone at first, which takes one loss of the kind `hard`",
+                "one loss of the kind `hard`, since each peer learns from the labels alone at first",
             ),
             (
                 vec![
@@ -255,7 +255,11 @@ mod tests {
             let text = fs::read_to_string(&page).unwrap();
             for snippet in text.split("```toml\n").skip(1) {
                 let snippet = snippet.split("```").next().unwrap();
-                let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &["data.name=cifar10"]);
+                // A loss alone is for a teacher, too.
+                let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
+                let alone = (!snippet.contains("[strategy]")).then_some(teacher);
+                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(alone).collect();
+                let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
                 described.insert(recipe.strategy.name());
             }

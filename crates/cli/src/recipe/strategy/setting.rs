@@ -286,6 +286,26 @@ pub fn figures_of_taught<'t>(terms: impl IntoIterator<Item = &'t String>) -> Vec
     figures
 }
 
+/// The accuracy of one of several networks.
+pub fn accuracy_of(number: usize) -> Figure {
+    Figure::Shown(format!("{number} accuracy"))
+}
+
+/// The accuracy of all of them together.
+pub fn ensemble_accuracy() -> Figure {
+    Figure::Shown("ensemble accuracy".into())
+}
+
+/// The terms of so many networks, one after the other.
+pub fn numbered_terms(count: usize, terms: &[String]) -> Vec<Figure> {
+    let numbers = 1..=count;
+    let of = |number| {
+        let terms = terms.iter();
+        terms.map(move |term| Figure::Term(format!("{number} {term}")))
+    };
+    numbers.flat_map(of).collect()
+}
+
 /// The names and the objectives of losses.
 pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
     let losses = losses.into_iter();

@@ -1,6 +1,9 @@
 //! Networks that learn together.
 
-use super::setting::{Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, unzip};
+use super::setting::{
+    Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, accuracy_of, ensemble_accuracy,
+    numbered_terms, unzip,
+};
 use super::{
     CodistillationRecipe, CollaborativeRecipe, GroupLeaderRecipe, MutualRecipe,
     NativeEnsembleRecipe, PeerTarget,
@@ -86,7 +89,8 @@ impl Setting<'_> {
             options.period > 0,
             "`strategy.period` should be 1 step or more, but is 0"
         );
-        let (alone, tables) = alone_and_together(&self.recipe.losses)?;
+        let why = "each peer learns from the labels alone at first";
+        let (alone, tables) = hard_and_others(&self.recipe.losses, why)?;
         let target = options.target.ensemble();
         let (mut terms, together) = self.draw(|| self.between_peers(&tables, &peers, target))??;
         terms.insert(0, Hard::TERM.into());
@@ -149,7 +153,7 @@ impl Setting<'_> {
 
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend((2..=branches).map(accuracy_of));
-        figures.push(Figure::TeacherAccuracy);
+        figures.push(ensemble_accuracy());
         figures.extend(numbered_terms(branches, &terms));
         figures.push(Figure::Term(format!("ensemble {}", Hard::TERM)));
         let plain = self.student()?;
@@ -194,7 +198,7 @@ impl Setting<'_> {
         let terms = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend((1..=count).map(accuracy_of));
-        figures.push(Figure::TeacherAccuracy);
+        figures.push(ensemble_accuracy());
         figures.extend(numbered_terms(count, &terms));
         let of_leader = terms.iter().map(|term| format!("leader {term}"));
         figures.extend(of_leader.map(Figure::Term));
@@ -231,52 +235,44 @@ fn towards_ensemble(temperature: f64, ramp_epochs: usize) -> Result<TowardsEnsem
     catch(|| TowardsEnsemble::new(temperature, weight)).context("strategy.temperature")
 }
 
-/// The weight of the labels before peers teach each other, and the losses between them.
-fn alone_and_together(tables: &[Table]) -> Result<(WeightSchedule, Vec<Table>)> {
-    let is_hard = |table: &&Table| {
-        let kind = table.get("kind").and_then(Value::as_str);
-        kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
-    };
-    let (hard, together): (Vec<_>, Vec<_>) = tables.iter().partition(is_hard);
+/// The weight of the one loss of labels, which there is for that reason, and the other losses.
+pub fn hard_and_others(tables: &[Table], why: &str) -> Result<(WeightSchedule, Vec<Table>)> {
+    let (_, others): (Vec<_>, Vec<_>) = tables.iter().partition(is_hard);
+    ensure!(
+        !others.is_empty(),
+        "there is no loss but `{}`: give a [[loss]] of another kind",
+        Hard::TERM
+    );
+    let others = others.into_iter().cloned().collect();
+    Ok((hard_weight(tables, why)?, others))
+}
+
+/// The weight of the one loss of labels, which there is for that reason.
+pub fn hard_weight(tables: &[Table], why: &str) -> Result<WeightSchedule> {
+    let hard: Vec<_> = tables.iter().filter(is_hard).collect();
     let [hard] = hard.as_slice() else {
         bail!(
-            "each peer learns alone at first, which takes one loss of the kind `{}`, but there are \
-             {}",
+            "there should be one loss of the kind `{}`, since {why}, but there are {}",
             Hard::TERM,
             hard.len()
         );
     };
-    ensure!(
-        !together.is_empty(),
-        "there is no loss between peers: give a [[loss]] of another kind than `{}`",
-        Hard::TERM
-    );
-    let weight = match hard.get("weight") {
+    Ok(match hard.get("weight") {
         Some(weight) => weight.clone().try_into()?,
         None => WeightSchedule::Constant(1.0),
-    };
-    Ok((weight, together.into_iter().cloned().collect()))
+    })
 }
 
-fn accuracy_of(number: usize) -> Figure {
-    Figure::Shown(format!("{number} accuracy"))
-}
-
-/// The terms of so many networks, one after the other.
-fn numbered_terms(count: usize, terms: &[String]) -> Vec<Figure> {
-    let numbers = 1..=count;
-    let of = |number| {
-        let terms = terms.iter();
-        terms.map(move |term| Figure::Term(format!("{number} {term}")))
-    };
-    numbers.flat_map(of).collect()
+fn is_hard(table: &&Table) -> bool {
+    let kind = table.get("kind").and_then(Value::as_str);
+    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
 }
 
 /// What is shown of peers, of whom the first is the student.
 fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
     let mut figures = vec![Figure::Loss, Figure::Accuracy];
     figures.extend((2..=count).map(accuracy_of));
-    figures.push(Figure::Shown("ensemble accuracy".into()));
+    figures.push(ensemble_accuracy());
     figures.extend(numbered_terms(count, terms));
     figures
 }
