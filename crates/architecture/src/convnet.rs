@@ -1,4 +1,5 @@
 use crate::layers::{convolution, global_average, norm};
+use crate::stages::Staged;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -148,23 +149,15 @@ impl Network for ConvNet {
     type Input = Tensor<4>;
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
-        let [channels, ..] = self.input;
-        assert_shape!(input, [_, channels, _, _]);
-
-        let mut map = input;
-        for (stage, number) in self.layer.iter().zip(1..) {
-            if number > 1 {
-                map = self.shrink.forward(map);
-            }
-            let pre = stage.bn.forward(stage.conv.forward(map));
-            taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
-            map = relu(pre);
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
+        let map = self.forward_stages(input, self.layer.len(), taps);
         taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
+    }
+
+    fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {
+        self.forward_to_stage(input, tap)
     }
 
     fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
@@ -180,6 +173,29 @@ impl Network for ConvNet {
         let number = tap.strip_prefix("layer")?.strip_suffix(".pre")?;
         let index = number.parse::<usize>().ok()?.checked_sub(1)?;
         Some(self.layer.get(index)?.bn.clone())
+    }
+}
+
+impl Staged for ConvNet {
+    fn stage_count(&self) -> usize {
+        self.layer.len()
+    }
+
+    fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4> {
+        let [channels, ..] = self.input;
+        assert_shape!(input, [_, channels, _, _]);
+
+        let mut map = input;
+        for (stage, number) in self.layer[..last].iter().zip(1..) {
+            if number > 1 {
+                map = self.shrink.forward(map);
+            }
+            let pre = stage.bn.forward(stage.conv.forward(map));
+            taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
+            map = relu(pre);
+            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
+        }
+        map
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::layers::{convolution, global_average, norm};
-use crate::stages::{Block, stages};
+use crate::stages::{Block, Staged, stages};
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -154,28 +154,15 @@ impl Network for ResNet {
     type Input = Tensor<4>;
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
-        let [channels, ..] = self.input;
-        assert_shape!(input, [_, channels, _, _]);
-
-        let mut map = relu(self.bn1.forward(self.conv1.forward(input)));
-        taps.offer("stem", || Tap::Map(map.clone()));
-        for (stage, number) in [&self.layer1, &self.layer2, &self.layer3]
-            .into_iter()
-            .zip(1..)
-        {
-            for (index, block) in stage.iter().enumerate() {
-                let pre = block.forward_pre(map);
-                if index + 1 == stage.len() {
-                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
-                }
-                map = relu(pre);
-            }
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
+        let map = self.forward_stages(input, 3, taps);
         taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
+    }
+
+    fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {
+        self.forward_to_stage(input, tap)
     }
 
     fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
@@ -195,6 +182,32 @@ impl Network for ResNet {
             _ => return None,
         };
         stage.last().map(|block| block.bn2.clone())
+    }
+}
+
+impl Staged for ResNet {
+    fn stage_count(&self) -> usize {
+        3
+    }
+
+    fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4> {
+        let [channels, ..] = self.input;
+        assert_shape!(input, [_, channels, _, _]);
+
+        let mut map = relu(self.bn1.forward(self.conv1.forward(input)));
+        taps.offer("stem", || Tap::Map(map.clone()));
+        let stages = [&self.layer1, &self.layer2, &self.layer3];
+        for (stage, number) in stages.into_iter().take(last).zip(1..) {
+            for (index, block) in stage.iter().enumerate() {
+                let pre = block.forward_pre(map);
+                if index + 1 == stage.len() {
+                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
+                }
+                map = relu(pre);
+            }
+            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
+        }
+        map
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::layers::{convolution, global_average, norm};
-use crate::stages::{Block, stages};
+use crate::stages::{Block, Staged, stages};
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -155,21 +155,7 @@ impl Network for WideResNet {
     type Input = Tensor<4>;
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
-        let [channels, ..] = self.input;
-        assert_shape!(input, [_, channels, _, _]);
-
-        let map = self.conv1.forward(input);
-        taps.offer("stem", || Tap::Map(map.clone()));
-        let map = self.block1.forward(map, |_| ());
-        taps.offer("layer1", || Tap::Map(map.clone()));
-        let map = self.block2.forward(map, |normalized| {
-            taps.offer("layer1.pre", || Tap::Map(normalized.clone()));
-        });
-        taps.offer("layer2", || Tap::Map(map.clone()));
-        let map = self.block3.forward(map, |normalized| {
-            taps.offer("layer2.pre", || Tap::Map(normalized.clone()));
-        });
-        taps.offer("layer3", || Tap::Map(map.clone()));
+        let map = self.forward_stages(input, 3, taps);
         let normalized = self.bn1.forward(map);
         taps.offer("layer3.pre", || Tap::Map(normalized.clone()));
         let map = relu(normalized);
@@ -177,6 +163,10 @@ impl Network for WideResNet {
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
         Response::Classes(self.fc.forward(pool))
+    }
+
+    fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {
+        self.forward_to_stage(input, tap)
     }
 
     fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
@@ -196,6 +186,32 @@ impl Network for WideResNet {
             "layer3.pre" => Some(self.bn1.clone()),
             _ => None,
         }
+    }
+}
+
+impl Staged for WideResNet {
+    fn stage_count(&self) -> usize {
+        3
+    }
+
+    fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4> {
+        let [channels, ..] = self.input;
+        assert_shape!(input, [_, channels, _, _]);
+
+        let mut map = self.conv1.forward(input);
+        taps.offer("stem", || Tap::Map(map.clone()));
+        let stages = [&self.block1, &self.block2, &self.block3];
+        for (stage, number) in stages.into_iter().take(last).zip(1..) {
+            map = stage.forward(map, |normalized| {
+                // The norm of the stem's map is none of a stage.
+                if number > 1 {
+                    let name = format!("layer{}.pre", number - 1);
+                    taps.offer(name, || Tap::Map(normalized.clone()));
+                }
+            });
+            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
+        }
+        map
     }
 }
 

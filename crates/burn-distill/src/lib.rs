@@ -1,6 +1,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod byot;
+
+pub use byot::*;
+
 #[doc(inline)]
 pub use burn_distill_architecture as architecture;
 #[doc(inline)]

@@ -1,4 +1,4 @@
-use crate::{Knowledge, Response, TapRecorder, TapSelection, Taps};
+use crate::{Knowledge, Response, Tap, TapRecorder, TapSelection, Taps};
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
@@ -123,6 +123,17 @@ pub trait Network: Module + ModuleDisplay + 'static {
     /// Its statistics tell how the features are distributed before an activation.
     fn normalization(&self, _tap: &str) -> Option<BatchNorm> {
         None
+    }
+
+    /// The tap of that name, without a response: a network that can, stops there, so that what is
+    /// deeper costs nothing.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network offers no tap of that name.
+    fn forward_to(&self, input: Self::Input, tap: &str) -> Tap {
+        let wanted = TapSelection::named([tap]);
+        self.forward_knowledge(input, &wanted).taps.take(tap)
     }
 
     /// The forward pass, for its response alone.

@@ -39,6 +39,13 @@ impl KeyedRng {
         self.below(2) == 1
     }
 
+    /// True with that probability.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        // As many bits as the mantissa of a number below one has.
+        let part = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        part < probability
+    }
+
     /// The numbers `0..len` in random order.
     pub fn permutation(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<_> = (0..len).collect();
@@ -72,6 +79,17 @@ impl KeyedRng {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn chances_are_taken_as_often_as_they_say() {
+        let mut rng = KeyedRng::new([1, 2, 3, 4]);
+        let mut taken = |probability| (0..4000).filter(|_| rng.chance(probability)).count();
+
+        assert_eq!([taken(0.0), taken(1.0)], [0, 4000]);
+        // 1200, give or take five standard deviations.
+        let often = taken(0.3);
+        assert!((1055..1345).contains(&often), "{often}");
+    }
 
     #[test]
     fn distinct_numbers_differ_and_all_occur() {

@@ -328,16 +328,33 @@ impl TapRecorder {
     ///
     /// Panics if the network offers no tap of that name.
     pub fn watch<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
+        let (output, mut taps) = self.watch_all(&[name.to_string()], forward);
+        (output, taps.swap_remove(0))
+    }
+
+    /// The same for several taps, which come in the order of their names here.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network does not offer one of them.
+    pub fn watch_all<R>(
+        &mut self,
+        names: &[String],
+        forward: impl FnOnce(&mut Self) -> R,
+    ) -> (R, Vec<Tap>) {
         let wanted = std::mem::take(&mut self.selection);
-        self.selection = wanted.clone().union(TapSelection::named([name]));
+        self.selection = wanted.clone().union(TapSelection::named(names));
         let output = forward(self);
         self.selection = wanted;
 
-        let tap = self.taps.take(name);
-        if !self.selection.wants(name) {
-            self.taps.kept.retain(|(kept, _)| kept != name);
-        }
-        (output, tap)
+        let taps = self.taps.take_all(names);
+        let Self {
+            selection,
+            taps: kept,
+        } = self;
+        kept.kept
+            .retain(|(kept, _)| !names.contains(kept) || selection.wants(kept));
+        (output, taps)
     }
 
     /// The taps that were kept.
@@ -531,6 +548,24 @@ mod tests {
             let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
             assert_eq!(names, kept);
         }
+    }
+
+    #[test]
+    fn several_taps_are_watched_at_once() {
+        let mut recorder = TapRecorder::new(TapSelection::named(["b", "d"]));
+        let names = ["c", "b"].map(String::from);
+        let (_, taps) = recorder.watch_all(&names, |taps| {
+            for (name, value) in [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)] {
+                let device = Device::default();
+                taps.offer(name, || Tap::Vector(Tensor::full([1, 1], value, &device)));
+            }
+        });
+
+        let values = taps.into_iter().map(|tap| tap.into_vectors());
+        let values: Vec<f32> = values.map(|value| value.into_scalar()).collect();
+        assert_eq!(values, [3.0, 2.0]);
+        let kept = recorder.finish().unwrap();
+        assert!(kept.iter().map(|(name, _)| name).eq(["b", "d"]));
     }
 
     #[test]

@@ -56,5 +56,18 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Anil et al., Large scale distributed neural network training through \
                 online distillation, ICLR 2018",
         },
+        CatalogueEntry {
+            name: "byot",
+            kind: "the deepest exit of a network its shallower ones",
+            aliases: &["exits", "be-your-own-teacher"],
+            reference: "Zhang et al., Be Your Own Teacher: Improve the Performance of \
+                Convolutional Neural Networks via Self Distillation, ICCV 2019",
+        },
+        CatalogueEntry {
+            name: "sd-dropout",
+            kind: "a network itself, with others of its features dropped",
+            aliases: &["dropout"],
+            reference: "Lee et al., Self-knowledge Distillation via Dropout, 2022",
+        },
     ]
 }

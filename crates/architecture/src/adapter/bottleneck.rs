@@ -19,6 +19,9 @@ pub struct BottleneckProjectorConfig {
     /// negative.
     #[config(default = true)]
     pub relu: bool,
+    /// How many times smaller the output is, in height and in width: the kernel and the stride of the
+    /// convolution in the middle, which is not padded then. Default: of the size of the input.
+    pub shrink: Option<[usize; 2]>,
 }
 
 impl BottleneckProjectorConfig {
@@ -32,6 +35,7 @@ impl BottleneckProjectorConfig {
             channels: [inputs, outputs],
             factor,
             relu,
+            shrink,
         } = *self;
         assert!(
             inputs > 0 && outputs > 0 && factor > 0,
@@ -39,21 +43,22 @@ impl BottleneckProjectorConfig {
              got [{inputs}, {outputs}] and {factor}."
         );
         let between = (outputs / factor).max(1);
-        let layer = |channels: [usize; 2], kernel: usize| {
-            let half = kernel / 2;
-            ProjectorLayer {
-                conv: Conv2dConfig::new(channels, [kernel, kernel])
-                    .with_padding(PaddingConfig2d::Explicit(half, half, half, half))
-                    .with_bias(false)
-                    .init(device),
-                bn: norm(channels[1], device),
-            }
+        let layer = |channels: [usize; 2], conv: Conv2dConfig| ProjectorLayer {
+            conv: conv.with_bias(false).init(device),
+            bn: norm(channels[1], device),
+        };
+        let pixelwise = |channels| layer(channels, Conv2dConfig::new(channels, [1, 1]));
+        let middle = [between, between];
+        let conv = match shrink {
+            None => Conv2dConfig::new(middle, [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)),
+            Some(shrink) => Conv2dConfig::new(middle, shrink).with_stride(shrink),
         };
         BottleneckProjector {
             layer: vec![
-                layer([inputs, between], 1),
-                layer([between, between], 3),
-                layer([between, outputs], 1),
+                pixelwise([inputs, between]),
+                layer(middle, conv),
+                pixelwise([between, outputs]),
             ],
             relu,
         }
@@ -61,12 +66,14 @@ impl BottleneckProjectorConfig {
 }
 
 /// A projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each
-/// normalized over the batch and rectified.
+/// normalized over the batch and rectified. One that shrinks has a convolution in the middle that
+/// makes a pixel of every tile.
 ///
 /// # Shapes
 ///
 /// - input: `[batch_size, channels[0], height, width]`
-/// - output: `[batch_size, channels[1], height, width]`
+/// - output: `[batch_size, channels[1], height, width]`; of one that shrinks
+///   `[batch_size, channels[1], height / shrink[0], width / shrink[1]]`, rounded down
 ///
 /// # Reference
 ///
@@ -120,6 +127,19 @@ mod tests {
         // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two numbers for each norm's channel.
         let expected = 6 * 4 + 9 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
         assert_eq!(parameter_count(&projector), expected);
+    }
+
+    #[test]
+    fn the_middle_shrinks_by_tiles() {
+        let device = Device::default();
+        let config = BottleneckProjectorConfig::new([3, 8]).with_shrink(Some([2, 4]));
+        let projector = config.init(&device);
+
+        // 1×1 from 3 to 4, 2×4 from 4 to 4, 1×1 from 4 to 8; two numbers for each norm's channel.
+        let expected = 3 * 4 + 8 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
+        assert_eq!(parameter_count(&projector), expected);
+        let map = Tensor::ones([2, 3, 5, 8], &device);
+        assert_eq!(projector.forward(map).dims(), [2, 8, 2, 2]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod attention_relation;
 mod attention_scores;
 mod attention_transfer;
 mod channel_attention;
+mod exit_feature;
 mod factor_transfer;
 mod feature_normalization;
 mod hidden_cosine;

@@ -1,5 +1,5 @@
 use super::erased::{Dynamic, ErasedModule, Slot};
-use crate::{Input, Network, Response, TapRecorder};
+use crate::{Input, Network, Response, Tap, TapRecorder};
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
 
@@ -12,6 +12,8 @@ pub type DynNetwork<I> = Dynamic<dyn ErasedNetwork<I>>;
 pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
     /// [`Network::forward_tapped`]
     fn forward_tapped_erased(&self, input: I, taps: &mut TapRecorder) -> Response;
+    /// [`Network::forward_to`]
+    fn forward_to_erased(&self, input: I, tap: &str) -> Tap;
     /// [`Network::example`]
     fn example_erased(&self, samples: usize, device: &Device) -> I;
     /// [`Network::classifier`]
@@ -25,6 +27,10 @@ pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
 impl<N: Network> ErasedNetwork<N::Input> for Slot<N> {
     fn forward_tapped_erased(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
         self.module().forward_tapped(input, taps)
+    }
+
+    fn forward_to_erased(&self, input: N::Input, tap: &str) -> Tap {
+        self.module().forward_to(input, tap)
     }
 
     fn example_erased(&self, samples: usize, device: &Device) -> N::Input {
@@ -64,6 +70,10 @@ impl<I: Input> Network for DynNetwork<I> {
         self.0.forward_tapped_erased(input, taps)
     }
 
+    fn forward_to(&self, input: I, tap: &str) -> Tap {
+        self.0.forward_to_erased(input, tap)
+    }
+
     fn example(&self, samples: usize, device: &Device) -> I {
         self.0.example_erased(samples, device)
     }
@@ -80,7 +90,7 @@ impl<I: Input> Network for DynNetwork<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Tap, TapSelection, known_taps, parameter_count, tensors};
+    use crate::{TapSelection, known_taps, parameter_count, tensors};
     use burn::module::{Module, Param};
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Distribution, Int, Tensor};
@@ -101,9 +111,28 @@ mod tests {
             Response::Classes(self.norm.forward(hidden))
         }
 
+        fn forward_to(&self, input: Tensor<2>, tap: &str) -> Tap {
+            assert_eq!(tap, "hidden");
+            // Told apart from the whole pass by its sign.
+            Tap::Vector(self.linear.forward(input).neg())
+        }
+
         fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
             Tensor::zeros([samples, 3], device)
         }
+    }
+
+    #[test]
+    fn it_stops_where_the_network_inside_does() {
+        let device = Device::default();
+        let plain = net(&device);
+        let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
+
+        let dynamic = DynNetwork::new(plain.clone());
+        let tap = dynamic.forward_to(input.clone(), "hidden").into_vectors();
+
+        let expected = plain.linear.forward(input).neg().into_data();
+        tap.into_data().assert_eq(&expected, true);
     }
 
     fn net(device: &Device) -> Net {

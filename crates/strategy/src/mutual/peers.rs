@@ -48,7 +48,7 @@ pub(super) fn assert_peers_differ<N: Network>(peers: &[N]) {
 /// # Panics
 ///
 /// Panics if there is not an objective for each of these.
-pub(super) fn assert_objectives(objectives: usize, learners: usize, what: &str) {
+pub(crate) fn assert_objectives(objectives: usize, learners: usize, what: &str) {
     assert_eq!(
         objectives, learners,
         "There should be an objective for each of {learners} {what}, but there are {objectives}."
@@ -60,7 +60,7 @@ pub(super) fn assert_objectives(objectives: usize, learners: usize, what: &str) 
 /// # Panics
 ///
 /// Panics if it is none of classes.
-pub(super) fn class_logits(response: &Response) -> Tensor<2> {
+pub(crate) fn class_logits(response: &Response) -> Tensor<2> {
     let logits = response.classes().cloned();
     logits.unwrap_or_else(|| panic!("An ensemble is one of classes, not of {response:?}."))
 }

@@ -4,7 +4,9 @@ mod codistillation;
 mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
+mod dropout;
 mod ensembles;
+mod exits;
 mod group_leader;
 mod native_ensemble;
 mod sequential;

@@ -2,15 +2,26 @@
 
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
+use burn::store::ModuleRecord;
 use burn::tensor::{Device, Int, Tensor};
-use burn_distill_architecture::{BranchedNetwork, ConvNet, ConvNetConfig};
-use burn_distill_core::{EachTeacher, Hard, Network, Response, initialize, tensors};
+use burn::train::InferenceStep;
+use burn_distill_architecture::{
+    BranchedNetwork, ConvNet, ConvNetConfig, ExitChoice, MultiExitConfig, MultiExitNetwork,
+};
+use burn_distill_core::{
+    Batch, EachTeacher, Hard, Network, Pair, PairObjective, Response, initialize, tensors,
+};
 use burn_distill_data::{BatchLoader, digits};
-use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
+use burn_distill_feature::{ExitFeatureLoss, ExitFeatureLossConfig};
+use burn_distill_response::{
+    ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig, SoftTargetLoss,
+    SoftTargetLossConfig,
+};
 use burn_distill_strategy::{
-    ByEpoch, Codistiller, Distiller, EnsembleObjective, EnsembleTarget, Figure,
-    GroupLeaderDistillerConfig, LearningRateConfig, Loaders, MutualDistiller,
-    NativeEnsembleDistiller, OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
+    ByEpoch, Codistiller, Distiller, DropoutDistiller, DropoutDistillerConfig, EnsembleObjective,
+    EnsembleTarget, ExitsDistiller, Figure, GroupLeaderDistillerConfig, LearningRateConfig,
+    Loaders, MutualDistiller, NativeEnsembleDistiller, OptimizerConfig, Parts, PeerOrder, Quiet,
+    TowardsEnsemble, Training,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -90,7 +101,9 @@ where
     }
     let left = expected.parts();
     assert!(left.iter().map(|(name, _)| name).eq(parts));
-    assert!(left.iter().all(|(_, record)| !record.is_empty()));
+    // An objective without weights leaves nothing.
+    let full = |(name, record): &(String, ModuleRecord)| name == "objective" || !record.is_empty();
+    assert!(left.iter().all(full));
     let history = |folder: &Path| std::fs::read_to_string(folder.join("history.csv")).unwrap();
     assert_eq!(history(halves.path()), history(whole.path()));
     expected
@@ -176,4 +189,78 @@ fn peers_with_stale_copies() {
             Codistiller::new(networks(2), alone, vec![soft(), soft()]).with_schedule(4, 2)
         },
     );
+}
+
+/// The mean loss of the digits that are trained on, in validation mode.
+fn loss<M: Distiller<Tensor<4>>>(model: &M) -> f64 {
+    let model = model.valid();
+    let batches = BatchLoader::new(digits().take(48), 16);
+    let losses = batches.iter().map(|batch: Result<Batch<Tensor<4>>, _>| {
+        let output = InferenceStep::step(&model, batch.unwrap());
+        output.loss.into_scalar::<f64>()
+    });
+    losses.sum::<f64>() / 3.0
+}
+
+/// Thirty epochs take a part of the loss off.
+fn assert_descends<M: Distiller<Tensor<4>>>(start: M) {
+    let folder = tempfile::tempdir().unwrap();
+    let before = loss(&start);
+    let after = loss(&train(folder.path(), 30, false, &[], start));
+    assert!(after < 0.9 * before, "{after} is not less than {before}");
+}
+
+type ExitObjective = (
+    Hard,
+    ResponseObjective<SoftCrossEntropyLoss>,
+    PairObjective<ExitFeatureLoss>,
+);
+
+/// As in the paper, but for the weight of the features of a network this small.
+fn exits() -> ExitsDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
+    let device = Device::default().autodiff();
+    let network = ConvNetConfig::new(vec![3, 4, 4], [1, 8, 8], 10);
+    let network = MultiExitConfig::new().init(initialize(network.init(&device)));
+    let objective = || {
+        let soft = SoftCrossEntropyLossConfig::new().with_temperature(3.0);
+        let feature = ExitFeatureLossConfig::new().init();
+        (
+            Hard::new(0.9),
+            ResponseObjective::new(soft.init(), 0.1),
+            PairObjective::new([Pair::new("feature", "feature", feature)], 1e-3),
+        )
+    };
+    ExitsDistiller::new(network, [objective(), objective()]).with_hard(0.9)
+}
+
+#[test]
+fn exits_of_one_network() {
+    let trained = check(
+        &["1 soft-cross-entropy", "2 accuracy", "ensemble accuracy"],
+        &["student", "objective"],
+        exits,
+    );
+    assert_descends(exits());
+
+    // What is deployed says what the exit says, and the network alone what the deepest says.
+    let input = Tensor::<1, Int>::arange(0..128, &Device::default())
+        .float()
+        .sin();
+    let input = input.reshape([2, 1, 8, 8]);
+    let logits = |response: Response| response.rows().logits.into_data();
+    let network = trained.network;
+    let exits = network.forward_exits(input.clone());
+    let first = network.clone().deploy(ExitChoice::One(1));
+    assert_eq!(logits(first.forward(input.clone())), exits[0].to_data());
+    let alone = network.into_network();
+    assert_eq!(logits(alone.forward(input)), exits[2].to_data());
+}
+
+#[test]
+fn answers_with_dropped_features() {
+    let build = || -> DropoutDistiller<ConvNet, Hard> {
+        DropoutDistillerConfig::new().init(network(), Hard::new(1.0))
+    };
+    check(&["dropout"], &["student", "objective"], build);
+    assert_descends(build());
 }

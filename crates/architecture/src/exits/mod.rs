@@ -1,0 +1,7 @@
+mod chosen;
+mod deployed;
+mod network;
+
+pub use chosen::*;
+pub use deployed::*;
+pub use network::*;

@@ -1,0 +1,392 @@
+use crate::layers::global_average;
+use crate::{BottleneckProjector, BottleneckProjectorConfig, DeployedExits, ExitChoice};
+use burn::config::Config;
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor,
+};
+use burn::nn::{BatchNorm, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, TapSelection, Taps, initialize};
+use std::cell::LazyCell;
+use std::fmt;
+
+/// Configuration to create a [`MultiExitNetwork`] using the [init function](MultiExitConfig::init).
+#[derive(Config, Debug)]
+pub struct MultiExitConfig {
+    /// The taps that exits begin at, shallowest first. Default: `layer1`, `layer2`, … without the
+    /// last.
+    pub exits: Option<Vec<String>>,
+    /// The tap whose size an exit shrinks its map to. Default: the last of `layer1`, `layer2`, ….
+    pub deepest: Option<String>,
+    /// The tap of the features that the network's own classifier sees: those of an exit are as many.
+    /// Default: `pool`.
+    #[config(default = "\"pool\".to_string()")]
+    pub feature: String,
+    /// How many times fewer channels than features an exit has in between, at least one. Default:
+    /// `4`.
+    #[config(default = 4)]
+    pub factor: usize,
+}
+
+impl MultiExitConfig {
+    /// Put exits at the stages of a network. Their parameters are drawn at once: an optimizer should
+    /// not come before them.
+    ///
+    /// Shapes are found by a dry run, so that any network serves whose taps are known.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network offers no such tap, if there is no exit but its own, if the response is
+    /// none of classes, or if the factor is zero.
+    pub fn init<N: Network>(&self, network: N) -> MultiExitNetwork<N> {
+        let valid = network.valid();
+        let device = network.devices().first().cloned().unwrap_or_default();
+        let example = valid.example(2, &device.clone().without_autodiff());
+        let known = valid.forward_knowledge(example, &TapSelection::All);
+
+        let mut stages = stages(&known.taps);
+        let deepest = self.deepest.clone().or_else(|| stages.pop());
+        let taps = self.exits.clone().unwrap_or(stages);
+        let Some(deepest) = deepest.filter(|_| !taps.is_empty()) else {
+            panic!(
+                "A network of several exits has two stages at least, `layer1` and `layer2`, or \
+                 names the taps of its exits."
+            );
+        };
+        let classes = known.response.classes().map(|logits| logits.dims()[1]);
+        let Some(classes) = classes else {
+            panic!("Exits tell classes apart, but the network does not.");
+        };
+        let [_, features] = known.taps.take(&self.feature).into_vectors().dims();
+        let map = |tap: &str| known.taps.take(tap).into_map().dims();
+        let [.., deepest_height, deepest_width] = map(&deepest);
+
+        let exit = |tap: &String| {
+            let [_, channels, height, width] = map(tap);
+            let shrink = [height / deepest_height, width / deepest_width].map(|by| by.max(1));
+            let bottleneck = BottleneckProjectorConfig::new([channels, features])
+                .with_factor(self.factor)
+                .with_shrink(Some(shrink));
+            initialize(NetworkExit {
+                bottleneck: bottleneck.init(&device),
+                fc: LinearConfig::new(features, classes).init(&device),
+            })
+        };
+        MultiExitNetwork {
+            exits: taps.iter().map(exit).collect(),
+            network,
+            taps,
+            feature: self.feature.clone(),
+        }
+    }
+}
+
+/// The taps `layer1`, `layer2`, …, as far as they go.
+fn stages(known: &Taps) -> Vec<String> {
+    let names = (1..).map(|number| format!("layer{number}"));
+    names.take_while(|name| known.get(name).is_ok()).collect()
+}
+
+/// An exit of a [`MultiExitNetwork`]: what leads from the map of a stage to features like those of
+/// the deepest one, and a classifier of its own.
+///
+/// ```text
+/// feature = mean over pixels of bottleneck(map)
+/// logits = fc(feature)
+/// ```
+///
+/// # Reference
+///
+/// `branchBottleNeck` and `middle_fc` of pytorch-be-your-own-teacher, without the biases in front of
+/// norms, which change nothing.
+#[derive(Module, Debug)]
+pub struct NetworkExit {
+    /// From the map of the stage to the deepest one's channels and size.
+    pub bottleneck: BottleneckProjector,
+    /// The classifier.
+    pub fc: Linear,
+}
+
+impl NetworkExit {
+    /// The features, of as many dimensions as those of the deepest stage.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, features]`
+    pub fn feature(&self, map: Tensor<4>) -> Tensor<2> {
+        global_average(self.bottleneck.forward(map))
+    }
+
+    /// The logits.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, classes]`
+    pub fn forward(&self, map: Tensor<4>) -> Tensor<2> {
+        self.fc.forward(self.feature(map))
+    }
+}
+
+/// A network that also answers from its shallower stages: be your own teacher (BYOT).
+///
+/// Each of these stages has an [exit](NetworkExit); the last exit is the network's own response. It
+/// is a network like the one that it was made of: same response, same taps, and the same tensors
+/// under the same names; the exits come after them, under `exits`. A record of it loads into the
+/// network alone with [`allow_unused`](burn::store::ModuleRecord::allow_unused).
+///
+/// It offers the taps of the network, and, for each of its exits, the network's own included:
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `exit1`, `exit2`, … | vector | the logits of each exit, shallowest first; the last are the response |
+/// | `exit1.feature`, `exit2.feature`, … | vector | what the classifier of each exit sees, of one size |
+///
+/// An exit that nobody asks for is not computed. What trains it is `ExitsDistiller` of
+/// burn-distill-strategy. What is deployed is the network alone, by
+/// [`into_network`](Self::into_network), or what [`deploy`](Self::deploy) makes of the exits: one of
+/// them without the stages behind it, the mean of all, or the first that is sure.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::{MultiExitConfig, NetworkConfig};
+/// use burn_distill_core::known_taps;
+///
+/// let network = NetworkConfig::by_name("wrn-16-1")?.init([3, 32, 32], 10, &Device::default())?;
+/// let network = MultiExitConfig::new().init(network);
+///
+/// assert_eq!(network.exit_count(), 3);
+/// let taps = known_taps(&network);
+/// assert_eq!(taps.take("exit1").shape().as_slice(), [2, 10]);
+/// assert_eq!(taps.take("exit1.feature").shape(), taps.take("pool").shape());
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+///
+/// # Reference
+///
+/// L. Zhang, J. Song, A. Gao, J. Chen, C. Bao and K. Ma, [Be Your Own
+/// Teacher](https://arxiv.org/abs/1905.08094), ICCV 2019. The exits are those of
+/// pytorch-be-your-own-teacher, for networks of any number of stages and maps of any size.
+#[doc(alias = "BYOT")]
+#[derive(Clone, Debug)]
+pub struct MultiExitNetwork<N> {
+    network: N,
+    taps: Vec<String>,
+    feature: String,
+    exits: Vec<NetworkExit>,
+}
+
+/// The name of the tap of the logits of an exit, counted from 1.
+fn logits_tap(number: usize) -> String {
+    format!("exit{number}")
+}
+
+/// The name of the tap of the features of an exit, counted from 1.
+fn feature_tap(number: usize) -> String {
+    format!("exit{number}.feature")
+}
+
+impl<N: Network> MultiExitNetwork<N> {
+    /// The number of exits, with that of the network itself.
+    pub fn exit_count(&self) -> usize {
+        self.exits.len() + 1
+    }
+
+    /// The network without its exits.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// The network without its exits.
+    pub fn into_network(self) -> N {
+        self.network
+    }
+
+    /// The same exits as a network whose response is that of the chosen ones.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no exit of the chosen number, or if a threshold is NaN.
+    pub fn deploy(self, choice: ExitChoice) -> DeployedExits<Self> {
+        DeployedExits::new(self, choice)
+    }
+
+    /// The logits of every exit, shallowest first. Shape of each: `[batch_size, classes]`.
+    pub fn forward_exits(&self, input: N::Input) -> Vec<Tensor<2>> {
+        let names: Vec<_> = (1..=self.exit_count()).map(logits_tap).collect();
+        let knowledge = self.forward_knowledge(input, &TapSelection::named(&names));
+        let taps = knowledge.taps.take_all(&names).into_iter();
+        taps.map(Tap::into_vectors).collect()
+    }
+
+    /// The logits of the exit of that number, counted from 1. Stages behind it do not run, if the
+    /// network can [stop](Network::forward_to) where the exit begins. Shape:
+    /// `[batch_size, classes]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such exit.
+    pub fn forward_exit(&self, input: N::Input, number: usize) -> Tensor<2> {
+        let count = self.exit_count();
+        assert!(
+            (1..=count).contains(&number),
+            "There is no exit {number} of {count}."
+        );
+        match self.exits.get(number - 1) {
+            Some(exit) => {
+                let map = self.network.forward_to(input, &self.taps[number - 1]);
+                exit.forward(map.into_map())
+            }
+            None => self.network.forward(input).rows().logits,
+        }
+    }
+
+    fn map_parts(
+        self,
+        network: impl FnOnce(N) -> N,
+        exits: impl FnOnce(Vec<NetworkExit>) -> Vec<NetworkExit>,
+    ) -> Self {
+        Self {
+            network: network(self.network),
+            exits: exits(self.exits),
+            ..self
+        }
+    }
+}
+
+impl<N: Network> Network for MultiExitNetwork<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        let mut names = self.taps.clone();
+        names.push(self.feature.clone());
+        let (response, mut maps) =
+            taps.watch_all(&names, |taps| self.network.forward_tapped(input, taps));
+        let own = maps.pop().expect("it was watched");
+        for ((exit, map), number) in self.exits.iter().zip(maps).zip(1..) {
+            // Once for both taps: a norm that runs twice would update its statistics twice.
+            let feature = LazyCell::new(|| exit.feature(map.into_map()));
+            taps.offer(feature_tap(number), || Tap::Vector(feature.clone()));
+            taps.offer(logits_tap(number), || {
+                Tap::Vector(exit.fc.forward(feature.clone()))
+            });
+        }
+        let last = self.exit_count();
+        taps.offer(feature_tap(last), || Tap::Vector(own.into_vectors()));
+        taps.offer(logits_tap(last), || Tap::Vector(response.rows().logits));
+        response
+    }
+
+    fn forward_to(&self, input: N::Input, tap: &str) -> Tap {
+        for number in 1..self.exit_count() {
+            let exit = &self.exits[number - 1];
+            let map = |input| {
+                let map = self.network.forward_to(input, &self.taps[number - 1]);
+                map.into_map()
+            };
+            if tap == logits_tap(number) {
+                return Tap::Vector(exit.forward(map(input)));
+            }
+            if tap == feature_tap(number) {
+                return Tap::Vector(exit.feature(map(input)));
+            }
+        }
+        if self.taps.iter().any(|name| name == tap) {
+            return self.network.forward_to(input, tap);
+        }
+        let wanted = TapSelection::named([tap]);
+        self.forward_knowledge(input, &wanted).taps.take(tap)
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.network.example(samples, device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        self.network.classifier()
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        self.network.normalization(tap)
+    }
+}
+
+/// By hand, for one reason: the tensors of the network keep their names.
+impl<N: Network> Module for MultiExitNetwork<N> {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.exits
+            .collect_devices(self.network.collect_devices(devices))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.map_parts(|network| network.fork(device), |exits| exits.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.map_parts(
+            |network| network.to_device(device),
+            |exits| exits.to_device(device),
+        )
+    }
+
+    fn train(self) -> Self {
+        self.map_parts(N::train, Module::train)
+    }
+
+    fn valid(&self) -> Self {
+        Self {
+            network: self.network.valid(),
+            taps: self.taps.clone(),
+            feature: self.feature.clone(),
+            exits: self.exits.valid(),
+        }
+    }
+
+    fn materialize(self) -> Self {
+        self.map_parts(N::materialize, Module::materialize)
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        self.network.visit(visitor);
+        visitor.enter_module("exits", "Struct:MultiExitNetwork");
+        self.exits.visit(visitor);
+        visitor.exit_module("exits", "Struct:MultiExitNetwork");
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        let network = self.network.map(mapper);
+        mapper.enter_module("exits", "Struct:MultiExitNetwork");
+        let exits = self.exits.map(mapper);
+        mapper.exit_module("exits", "Struct:MultiExitNetwork");
+        Self {
+            network,
+            exits,
+            taps: self.taps,
+            feature: self.feature,
+        }
+    }
+}
+
+impl<N: Network> ModuleDisplayDefault for MultiExitNetwork<N> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .add("network", &self.network)
+            .add("exits", &self.exits)
+            .optional()
+    }
+}
+
+impl<N: Network> ModuleDisplay for MultiExitNetwork<N> {}
+
+impl<N: Network> fmt::Display for MultiExitNetwork<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(DisplaySettings::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

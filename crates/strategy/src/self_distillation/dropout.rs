@@ -1,0 +1,220 @@
+use super::DropoutDivergence;
+use crate::DistillationOutput;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor, TensorData};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::{
+    Batch, Clock, Context, KeyedRng, Knowledge, Network, Objective, TapSelection, Terms,
+    WeightSchedule, known_taps,
+};
+
+/// Configuration to create a [`DropoutDistiller`] using the [init
+/// function](DropoutDistillerConfig::init).
+#[derive(Config, Debug)]
+pub struct DropoutDistillerConfig {
+    /// How likely each feature is dropped. From 0, without 1. Default: `0.5`.
+    #[config(default = 0.5)]
+    pub probability: f64,
+    /// What logits are divided by. Must be positive and finite. Default: `3.0`.
+    #[config(default = 3.0)]
+    pub temperature: f64,
+    /// The weight of the term. Default: `0.1`.
+    #[config(default = "WeightSchedule::Constant(0.1)")]
+    pub weight: WeightSchedule,
+    /// Whether the target of each direction is a constant. Default: `false`.
+    #[config(default = false)]
+    pub detach: bool,
+    /// The tap of the features that the classifier sees. Default: `pool`.
+    #[config(default = "\"pool\".to_string()")]
+    pub tap: String,
+    /// What the masks depend on, besides the step. Default: `0`.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl DropoutDistillerConfig {
+    /// A network, and what it is trained on besides.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number is out of its range, if the network names no classifier, or if it offers no
+    /// tap of that name with the features that the classifier takes.
+    pub fn init<N, O>(&self, student: N, objective: O) -> DropoutDistiller<N, O>
+    where
+        N: Network,
+        O: Objective<Knowledge, ()>,
+    {
+        let (tap, probability) = (&self.tap, self.probability);
+        assert!(
+            (0.0..1.0).contains(&probability), // This also rejects NaN
+            "Probability of dropping a feature must be from 0, without 1, got {probability}."
+        );
+        let [inputs, _] = classifier(&student).weight.dims();
+        let [_, features] = known_taps(&student).take(tap).into_vectors().dims();
+        assert_eq!(
+            inputs, features,
+            "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
+        );
+        DropoutDistiller {
+            student,
+            objective,
+            divergence: DropoutDivergence::new(self.temperature).with_detach(self.detach),
+            probability,
+            tap: tap.clone(),
+            weight: self.weight.clone(),
+            seed: self.seed,
+        }
+    }
+}
+
+fn classifier<N: Network>(network: &N) -> Linear {
+    let classifier = network.classifier();
+    classifier.expect("The network names no classifier that could see dropped features.")
+}
+
+/// Self-distillation by dropout: the classifier of a network sees its features twice, each time with
+/// others of them dropped, and should say the same.
+///
+/// ```text
+/// zₘ = classifier(features ∘ maskₘ / (1 − p)),    m = 1, 2
+/// loss = objective(response, targets)
+///        + weight · T² [KL(softmax(z₂ / T) ‖ softmax(z₁ / T)) + KL(softmax(z₁ / T) ‖ softmax(z₂ / T))]
+/// ```
+///
+/// The response, and with it the objective, sees all features: a network without dropout stays one.
+/// The classifier is that of the network itself, which learns from all three answers, as do the
+/// features. Neither direction has a [constant target](DropoutDivergence), unless `detach` says so.
+///
+/// The masks depend on the seed and on the step alone, on every device: a training that is resumed
+/// ends where an uninterrupted one does. In validation nothing is dropped, and the term is zero.
+///
+/// The term is shown as `dropout`. The authors train with the cross-entropy besides,
+/// [`Hard`](burn_distill_core::Hard) with a weight of 1.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::NetworkConfig;
+/// use burn_distill_core::Hard;
+/// use burn_distill_strategy::DropoutDistillerConfig;
+///
+/// let device = Device::default().autodiff();
+/// let network = NetworkConfig::by_name("resnet8")?.init([1, 8, 8], 10, &device)?;
+/// let distiller = DropoutDistillerConfig::new().init(network, Hard::new(1.0));
+/// # Ok::<(), burn_distill_architecture::NetworkError>(())
+/// ```
+///
+/// # Reference
+///
+/// H. Lee, Y. Park, H. Seo and M. Kang, [Self-knowledge Distillation via
+/// Dropout](https://arxiv.org/abs/2208.05642), 2022. Agrees with `SD_Dropout` of the authors' code,
+/// but for where the masks come from.
+#[doc(alias = "SD-Dropout")]
+#[derive(Module, Debug)]
+pub struct DropoutDistiller<N, O> {
+    /// The network that learns.
+    pub student: N,
+    /// What it is trained on besides.
+    pub objective: O,
+    /// What compares the two answers.
+    pub divergence: DropoutDivergence,
+    /// How likely each feature is dropped.
+    pub probability: f64,
+    /// The tap of the features that the classifier sees.
+    pub tap: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+    /// What the masks depend on, besides the step.
+    #[module(skip)]
+    pub seed: u64,
+}
+
+impl<N, O> DropoutDistiller<N, O>
+where
+    N: Network,
+    O: Objective<Knowledge, ()>,
+{
+    /// The loss of a batch, term by term, and the figures that metrics are made of.
+    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let features = TapSelection::named([&self.tap]);
+        let wanted = self.objective.wanted().student.union(features);
+        let student = self
+            .student
+            .forward_knowledge(batch.view().clone(), &wanted);
+
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let context = Context::new(&student, &(), targets, ids, clock);
+        let features = student.taps.take(&self.tap).into_vectors();
+        let weight = self.weight.at(&clock);
+        let dropout = Terms::one(
+            DropoutDivergence::TERM,
+            self.between_answers(features, &clock),
+            weight,
+        );
+        let terms = self.objective.forward(&context).and(dropout);
+        DistillationOutput::new(terms, &student.response, None, targets)
+    }
+
+    /// The unweighted loss between the answers to the features with one mask and with another.
+    fn between_answers(&self, features: Tensor<2>, clock: &Clock) -> Tensor<1> {
+        // As burn's dropout tells training from validation.
+        if !features.device().is_autodiff() {
+            return connected_zero(features);
+        }
+        let classifier = classifier(&self.student);
+        let [first, second] = [0, 1].map(|which| {
+            let mask = self.mask(&features, clock, which);
+            classifier.forward(features.clone().mul(mask))
+        });
+        self.divergence.forward(first, second)
+    }
+
+    /// What the features are multiplied by: zero for those that are dropped, so much for the others
+    /// that the mean stays as it is.
+    fn mask(&self, features: &Tensor<2>, clock: &Clock, which: u64) -> Tensor<2> {
+        let shape = features.dims();
+        let mut rng = KeyedRng::new([self.seed, clock.step() as u64, which, 0]);
+        let kept = 1.0 / (1.0 - self.probability);
+        let draw = |_| match rng.chance(self.probability) {
+            true => 0.0,
+            false => kept as f32,
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(draw).collect();
+        let device = features.device().without_autodiff();
+        let values = TensorData::new(values, shape);
+        let mask = Tensor::<2>::from_data(values, (&device, DType::F32));
+        mask.cast(features.dtype())
+    }
+}
+
+impl<N, O> TrainStep for DropoutDistiller<N, O>
+where
+    N: Network,
+    O: Objective<Knowledge, ()>,
+{
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl<N, O> InferenceStep for DropoutDistiller<N, O>
+where
+    N: Network,
+    O: Objective<Knowledge, ()>,
+{
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        self.forward(&batch)
+    }
+}

@@ -1,0 +1,186 @@
+use crate::DistillationOutput;
+use crate::mutual::peers::{accuracy, assert_objectives, class_logits};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill_core::{
+    Batch, Context, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder, TapSelection,
+    Terms, Wanted, WeightSchedule, known_taps,
+};
+
+/// The tap of the logits of an exit, counted from 1.
+fn exit(number: usize) -> String {
+    format!("exit{number}")
+}
+
+/// The tap of the features of an exit, counted from 1.
+fn feature(number: usize) -> String {
+    format!("exit{number}.feature")
+}
+
+/// Be your own teacher: a network that answers at several depths, whose shallower exits learn from
+/// its deepest one.
+///
+/// ```text
+/// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets) + hard(deepest exit, targets)
+/// ```
+///
+/// The sum is over the shallow exits, shallowest first. The deepest exit learns from the last term
+/// alone, and the stages of the network from all that is behind them.
+///
+/// The network is any that offers taps named `exit1`, `exit2`, …, the logits of each exit, of which
+/// the last are its response; `MultiExitNetwork` of burn-distill-architecture makes one. Each shallow
+/// exit has an objective on its response and, if it wants one, a tap named
+/// [`feature`](Self::FEATURE): for either side what the network offers as `exit1.feature`, ….
+///
+/// The terms of two publications, where a distance is a loss between these features:
+///
+/// | Term | Exits | The paper | The authors' later code |
+/// | --- | --- | --- | --- |
+/// | cross-entropy with the targets | deepest | 1 − α | 1 |
+/// | cross-entropy with the targets | shallow | 1 − α | 0.7 |
+/// | soft cross-entropy at temperature 3 | shallow | α, times 3² | 0.3 |
+/// | distance | shallow | 1e-6, squares where active | 0.03, norm behind a linear adapter, for all but the second deepest exit |
+///
+/// with an α of 0.1. `ByotConfig` of burn-distill puts either together.
+///
+/// Besides the terms of each exit, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
+/// of the mean of their logits, as `ensemble accuracy`, in percent of the labelled samples. What
+/// [`Figure::Accuracy`](crate::Figure) shows is that of the deepest exit.
+///
+/// # Reference
+///
+/// L. Zhang, J. Song, A. Gao, J. Chen, C. Bao and K. Ma, [Be Your Own
+/// Teacher](https://arxiv.org/abs/1905.08094), ICCV 2019. Agrees with `train.py` of
+/// pytorch-be-your-own-teacher and of the authors' pytorch-self-distillation-final.
+#[doc(alias = "BYOT")]
+#[derive(Module, Debug)]
+pub struct ExitsDistiller<N, O> {
+    /// The network with its exits.
+    pub network: N,
+    /// What each exit but the deepest is trained on, shallowest first.
+    pub objectives: Vec<O>,
+    /// What the deepest exit is trained on.
+    pub hard: Hard,
+}
+
+impl<N: Network, O: Objective> ExitsDistiller<N, O> {
+    /// The tap by which the objective of an exit asks for features, of the exit and of the deepest
+    /// one.
+    pub const FEATURE: &'static str = "feature";
+
+    /// A network with one exit more than there are objectives. The cross-entropy of the deepest has a
+    /// weight of 1.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no objective, if the network does not offer one exit more, or if an
+    /// objective wants another tap than `feature`, or several views.
+    pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
+        let objectives: Vec<_> = objectives.into_iter().collect();
+        assert!(
+            !objectives.is_empty(),
+            "There should be an exit besides the deepest one."
+        );
+        let features = TapSelection::named([Self::FEATURE]);
+        for objective in &objectives {
+            let Wanted {
+                student,
+                teacher,
+                views,
+            } = objective.wanted();
+            for wanted in [student, teacher] {
+                assert!(
+                    wanted.clone().union(features.clone()) == features && views == 1,
+                    "Exits are compared by the responses and features of one view, but of {views} \
+                     {wanted:?} are wanted."
+                );
+            }
+        }
+        let taps = known_taps(&network);
+        let exits = (1..).take_while(|&number| taps.get(&exit(number)).is_ok());
+        let shallow = exits.count().saturating_sub(1);
+        assert_objectives(objectives.len(), shallow, "shallow exits");
+        Self {
+            network,
+            objectives,
+            hard: Hard::new(1.0),
+        }
+    }
+
+    /// The same with that weight of the cross-entropy of the deepest exit.
+    pub fn with_hard(mut self, weight: impl Into<WeightSchedule>) -> Self {
+        self.hard = Hard::new(weight);
+        self
+    }
+
+    /// The loss of a batch, exit by exit and term by term, and the figures that metrics are made of.
+    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let deepest = self.objectives.len() + 1;
+        let wanted: Vec<_> = self.objectives.iter().map(Objective::wanted).collect();
+        let mut names: Vec<_> = (1..=deepest).map(exit).collect();
+        for (wanted, number) in wanted.iter().zip(1..) {
+            for (wanted, number) in [(&wanted.student, number), (&wanted.teacher, deepest)] {
+                names.extend(wanted.wants(Self::FEATURE).then(|| feature(number)));
+            }
+        }
+        let all = self
+            .network
+            .forward_knowledge(batch.view().clone(), &TapSelection::named(names));
+
+        // What an exit says, and its features under the name that its objective knows.
+        let saying = |number: usize, wanted: &TapSelection| {
+            let mut taps = TapRecorder::new(wanted.clone());
+            taps.offer(Self::FEATURE, || all.taps.take(&feature(number)));
+            Knowledge {
+                response: all.taps.take(&exit(number)).into_vectors().into(),
+                taps: taps.finish().unwrap_or_else(|error| panic!("{error}")),
+            }
+        };
+
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let mut terms = Terms::default();
+        for ((objective, wanted), number) in self.objectives.iter().zip(&wanted).zip(1..) {
+            let student = saying(number, &wanted.student);
+            let teacher = saying(deepest, &wanted.teacher).without_autodiff();
+            let context = Context::new(&student, &teacher, targets, ids, clock);
+            let shown = accuracy("accuracy", &student.response, targets);
+            let own = objective.forward(&context).and(shown);
+            terms = terms.and(own.each(|term| format!("{number} {term}"), 1.0));
+        }
+        let last = saying(deepest, &TapSelection::None);
+        let hard = self
+            .hard
+            .forward(&Context::new(&last, &(), targets, ids, clock));
+        let hard = hard.and(accuracy("accuracy", &last.response, targets));
+        let terms = terms.and(hard.each(|term| format!("{deepest} {term}"), 1.0));
+
+        // Of the class that it predicts, the sum of the logits says what their mean does.
+        let logits = (1..=deepest).map(|number| all.taps.take(&exit(number)));
+        let sum = logits.map(Tap::into_vectors).reduce(Tensor::add);
+        let ensemble = Response::Classes(sum.expect("there are exits").without_autodiff());
+        let terms = terms.and(accuracy("ensemble accuracy", &ensemble, targets));
+
+        let student = Response::Classes(class_logits(&all.response));
+        DistillationOutput::new(terms, &student, None, targets)
+    }
+}
+
+impl<N: Network, O: Objective> TrainStep for ExitsDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl<N: Network, O: Objective> InferenceStep for ExitsDistiller<N, O> {
+    type Input = Batch<N::Input>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        self.forward(&batch)
+    }
+}

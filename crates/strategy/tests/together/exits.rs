@@ -1,0 +1,403 @@
+//! Exits that learn from the deepest one, by hand.
+
+use crate::common::{RATE, at, batch, softmax, step};
+use crate::toys::{cross_entropy, labelled, slope, terms, values};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use burn::train::InferenceStep;
+use burn_distill_architecture::{AdapterKind, AdapterLayer, FeatureAdapter, FeatureAdapterConfig};
+use burn_distill_core::{
+    Hard, Network, Pair, PairObjective, Response, Tap, TapRecorder, initialize, known_taps, tensors,
+};
+use burn_distill_feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
+use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
+use burn_distill_strategy::{ExitsDistiller, Figures, TowardsEnsemble};
+
+/// Two features of an input, twice made to others; at each depth features of an exit, and two logits
+/// of these. The deepest features are their own.
+#[derive(Module, Debug)]
+struct Exits {
+    trunk: Param<Tensor<2>>,
+    stages: Vec<Param<Tensor<2>>>,
+    adapters: Vec<Param<Tensor<2>>>,
+    classifiers: Vec<Param<Tensor<2>>>,
+}
+
+const TRUNK: [f64; 2] = [0.7, -0.4];
+/// Two stages, two adapters and three classifiers.
+const MATRICES: [[f64; 4]; 7] = [
+    [0.3, -0.9, 0.5, 0.6],
+    [-1.0, 0.5, 0.2, 0.9],
+    [0.1, 0.8, -0.6, 0.4],
+    [0.5, -0.3, 0.7, 0.2],
+    [0.9, 0.1, -0.4, -0.7],
+    [-0.2, 0.6, 0.8, 0.3],
+    [0.4, -0.5, -0.1, 1.1],
+];
+const COUNT: usize = 2 + 7 * 4;
+
+impl Exits {
+    fn new(device: &Device) -> Self {
+        let matrices = |of: &[[f64; 4]]| {
+            let matrix = |&values: &[f64; 4]| Tensor::<1>::from_data(values, device);
+            of.iter()
+                .map(|values| Param::from_tensor(matrix(values).reshape([2, 2])))
+                .collect()
+        };
+        Self {
+            trunk: Param::from_tensor(Tensor::from_data([TRUNK], device)),
+            stages: matrices(&MATRICES[..2]),
+            adapters: matrices(&MATRICES[2..4]),
+            classifiers: matrices(&MATRICES[4..]),
+        }
+    }
+
+    /// All parameters in one row, as the module tree has them.
+    fn parameters(&self) -> [f64; COUNT] {
+        let matrices = [&self.stages, &self.adapters, &self.classifiers];
+        let all = [&self.trunk]
+            .into_iter()
+            .chain(matrices.into_iter().flatten());
+        let all: Vec<_> = all.flat_map(|param| values(param.val())).collect();
+        all.try_into().unwrap()
+    }
+}
+
+impl Network for Exits {
+    type Input = Tensor<2>;
+
+    fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+        let mut features = input.matmul(self.trunk.val());
+        let mut logits = None;
+        for (depth, classifier) in self.classifiers.iter().enumerate() {
+            let adapted = match self.adapters.get(depth) {
+                Some(adapter) => features.clone().matmul(adapter.val()),
+                None => features.clone(),
+            };
+            let said = adapted.clone().matmul(classifier.val());
+            let name = format!("exit{}", depth + 1);
+            taps.offer(format!("{name}.feature"), || Tap::Vector(adapted));
+            taps.offer(name, || Tap::Vector(said.clone()));
+            logits = Some(said);
+            if let Some(stage) = self.stages.get(depth) {
+                features = features.matmul(stage.val());
+            }
+        }
+        Response::Classes(logits.unwrap())
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+        Tensor::zeros([samples, 1], device)
+    }
+}
+
+type Objective = (
+    Hard,
+    ResponseObjective<SoftCrossEntropyLoss>,
+    Vec<PairObjective<ExitFeatureLoss, FeatureAdapter>>,
+);
+type Distiller = ExitsDistiller<Exits, Objective>;
+
+const TEMPERATURE: f64 = 3.0;
+
+/// The weights of a variant. Features weigh more than they do in the paper, so that it shows.
+#[derive(Clone, Copy)]
+struct Variant {
+    deepest: f64,
+    hard: f64,
+    soft: f64,
+    scale_t2: bool,
+    feature: f64,
+    distance: ExitDistance,
+}
+
+const PAPER: Variant = Variant {
+    deepest: 0.9,
+    hard: 0.9,
+    soft: 0.1,
+    scale_t2: true,
+    feature: 0.2,
+    distance: ExitDistance::ActiveSquares,
+};
+
+const LATER: Variant = Variant {
+    deepest: 1.0,
+    hard: 0.7,
+    soft: 0.3,
+    scale_t2: false,
+    feature: 0.4,
+    distance: ExitDistance::Norm,
+};
+
+fn distiller(variant: Variant, device: &Device) -> Distiller {
+    let network = Exits::new(device);
+    let taps = known_taps(&network);
+    let objective = |exit: usize| -> Objective {
+        let soft = SoftCrossEntropyLossConfig::new()
+            .with_temperature(TEMPERATURE)
+            .with_scale_t2(variant.scale_t2);
+        // Of the later code, the second deepest exit has no feature term.
+        let kind = match (variant.distance, exit) {
+            (ExitDistance::ActiveSquares, _) => Some(AdapterKind::None),
+            (ExitDistance::Norm, 1) => Some(AdapterKind::Linear),
+            (ExitDistance::Norm, _) => None,
+        };
+        let of_features = kind.map(|kind| {
+            let [from, to] = ["exit1.feature", "exit3.feature"].map(|name| taps.take(name));
+            let adapter = FeatureAdapterConfig::new(kind).init(&from, &to, device);
+            let loss = ExitFeatureLossConfig::new().with_distance(variant.distance);
+            let pair = Pair::new("feature", "feature", loss.init());
+            PairObjective::new([pair.with_adapter(adapter.unwrap())], variant.feature)
+        });
+        let soft = ResponseObjective::new(soft.init(), variant.soft);
+        let of_features = of_features.into_iter().collect();
+        initialize((Hard::new(variant.hard), soft, of_features))
+    };
+    ExitsDistiller::new(network, [objective(1), objective(2)]).with_hard(variant.deepest)
+}
+
+/// What the exits say of a sample, and their features.
+struct Said {
+    logits: [[f64; 2]; 3],
+    features: [[f64; 2]; 3],
+}
+
+fn said(p: &[f64; COUNT], input: f64) -> Said {
+    let times = |row: [f64; 2], matrix: usize| {
+        let m = &p[2 + 4 * matrix..];
+        [0, 1].map(|column| row[0] * m[column] + row[1] * m[2 + column])
+    };
+    let first = [p[0] * input, p[1] * input];
+    let second = times(first, 0);
+    let features = [times(first, 2), times(second, 3), times(second, 1)];
+    Said {
+        logits: [0, 1, 2].map(|exit| times(features[exit], 4 + exit)),
+        features,
+    }
+}
+
+/// The loss of samples of class 0, where the deepest exit teaches what these parameters make it say.
+/// The last six are those of the linear adapter, if there is one.
+fn loss(
+    variant: Variant,
+    p: [f64; COUNT + 6],
+    teaches: &[f64; COUNT],
+    inputs: &[f64],
+    labelled: usize,
+) -> f64 {
+    let (p, adapter): (&[f64; COUNT], _) = (p[..COUNT].try_into().unwrap(), &p[COUNT..]);
+    let soften = |logits: [f64; 2]| logits.map(|logit| logit / TEMPERATURE);
+    let count = inputs.len() as f64;
+    let (mut hard, mut deepest, mut soft, mut squares, mut norm) = (0.0, 0.0, 0.0, 0.0, 0.0_f64);
+    for (index, &input) in inputs.iter().enumerate() {
+        let says = said(p, input);
+        let constant = said(teaches, input);
+        if index < labelled {
+            deepest += cross_entropy(says.logits[2], [1.0, 0.0]) / labelled as f64;
+        }
+        for exit in 0..2 {
+            let logits = says.logits[exit];
+            if index < labelled {
+                hard += cross_entropy(logits, [1.0, 0.0]) / labelled as f64;
+            }
+            let target = softmax(soften(constant.logits[2]));
+            soft += cross_entropy(soften(logits), target) / count;
+            for k in 0..2 {
+                let (f, t) = (says.features[exit], constant.features[2][k]);
+                if f[k] > 0.0 || t > 0.0 {
+                    squares += (f[k] - t).powi(2);
+                }
+                if exit == 0 {
+                    let adapted = f[0] * adapter[k] + f[1] * adapter[2 + k] + adapter[4 + k];
+                    norm += (adapted - t).powi(2);
+                }
+            }
+        }
+    }
+    if variant.scale_t2 {
+        soft *= TEMPERATURE.powi(2);
+    }
+    let distance = match variant.distance {
+        ExitDistance::ActiveSquares => squares,
+        ExitDistance::Norm => norm.sqrt(),
+    };
+    variant.deepest * deepest
+        + variant.hard * hard
+        + variant.soft * soft
+        + variant.feature * distance
+}
+
+/// The parameters of the network, and those of the first adapter or zeros.
+fn all_parameters(model: &Distiller) -> [f64; COUNT + 6] {
+    let mut all = model.network.parameters().to_vec();
+    match &model.objectives[0].2[0].pairs[0].adapter.layer {
+        AdapterLayer::Linear(linear) => {
+            all.extend(values(linear.weight.val()));
+            all.extend(values(linear.bias.as_ref().unwrap().val()));
+        }
+        _ => all.extend([0.0; 6]),
+    }
+    all.try_into().unwrap()
+}
+
+const INPUTS: [f64; 3] = [1.0, -0.5, 0.3];
+
+fn assert_step_by_hand(variant: Variant, inputs: &[f64], count: usize) {
+    let device = Device::default().autodiff();
+    let model = distiller(variant, &device);
+    let single: Vec<f32> = inputs.iter().map(|&input| input as f32).collect();
+    let ids: Vec<_> = (0..inputs.len()).collect();
+    let batch = labelled(batch(&single, &ids, at(1, 0), &device), count);
+    let before = all_parameters(&model);
+
+    let figures = Figures::read(&[model.forward(&batch).figures]).unwrap();
+    let teaches = model.network.parameters();
+    let expected = loss(variant, before, &teaches, inputs, count);
+    let value = figures[0].loss;
+    assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
+
+    let after = all_parameters(&step(model, &batch));
+    let gradient = slope(|p| loss(variant, p, &teaches, inputs, count), before);
+    for (index, after) in after.iter().enumerate() {
+        let expected = before[index] - RATE * gradient[index];
+        assert!(
+            (after - expected).abs() < 1e-4,
+            "parameter {index}: {after} is not {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_step_as_in_the_paper() {
+    assert_step_by_hand(PAPER, &INPUTS, 3);
+}
+
+#[test]
+fn a_step_as_in_the_later_code() {
+    assert_step_by_hand(LATER, &INPUTS, 3);
+}
+
+#[test]
+fn a_step_of_one_sample_and_of_unlabelled_ones() {
+    for variant in [PAPER, LATER] {
+        assert_step_by_hand(variant, &INPUTS[..1], 1);
+        assert_step_by_hand(variant, &INPUTS, 1);
+    }
+}
+
+#[test]
+fn the_deepest_exit_is_not_taught() {
+    let device = Device::default().autodiff();
+    for variant in [PAPER, LATER] {
+        let model = distiller(variant, &device);
+        // Without a label, what remains is distillation.
+        let batch = labelled(batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device), 0);
+        let before = model.network.parameters();
+
+        let after = step(model, &batch).network.parameters();
+
+        let moved: Vec<_> = (0..COUNT).filter(|&i| before[i] != after[i]).collect();
+        // The second stage and the last classifier are the deepest exit's alone.
+        let own: Vec<_> = (6..10).chain(26..30).collect();
+        let expected: Vec<_> = (0..COUNT).filter(|i| !own.contains(i)).collect();
+        assert_eq!(moved, expected);
+    }
+}
+
+#[test]
+fn the_deepest_exit_is_a_constant_for_any_objective() {
+    // This one lets a gradient through to whoever teaches.
+    let device = Device::default().autodiff();
+    let objectives = [(); 2].map(|()| TowardsEnsemble::new(TEMPERATURE, 1.0));
+    let model = ExitsDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
+    let before = model.network.parameters();
+
+    let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
+    let after = step(model, &batch).network.parameters();
+
+    assert_ne!(before, after);
+    assert_eq!(before[6..10], after[6..10]);
+    assert_eq!(before[26..], after[26..]);
+}
+
+#[test]
+fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
+    let device = Device::default().autodiff();
+    let model = distiller(PAPER, &device);
+    let batch = batch(&[1.0, -0.5, 0.3, -0.2], &[0, 1, 2, 3], at(1, 0), &device);
+
+    let shown = terms(&model.forward(&batch).figures);
+
+    let p = model.network.parameters();
+    let right = |of: &dyn Fn(&Said) -> [f64; 2]| {
+        let inputs = [1.0, -0.5, 0.3, -0.2];
+        let logits = inputs.map(|input| of(&said(&p, input)));
+        25.0 * logits.iter().filter(|logits| logits[0] > logits[1]).count() as f64
+    };
+    for exit in 0..3 {
+        let expected = right(&|said| said.logits[exit]);
+        assert_eq!(shown[&format!("{} accuracy", exit + 1)], expected);
+    }
+    let sum = |said: &Said| [0, 1].map(|class| said.logits.iter().map(|l| l[class]).sum());
+    assert_eq!(shown["ensemble accuracy"], right(&sum));
+    let names = [
+        "1 accuracy",
+        "1 exit-feature",
+        "1 hard",
+        "1 soft-cross-entropy",
+        "2 accuracy",
+        "2 exit-feature",
+        "2 hard",
+        "2 soft-cross-entropy",
+        "3 accuracy",
+        "3 hard",
+        "ensemble accuracy",
+    ];
+    assert!(shown.keys().eq(names));
+}
+
+#[test]
+fn validation_sees_the_same_loss_and_changes_nothing() {
+    let device = Device::default().autodiff();
+    let plain = device.clone().without_autodiff();
+    for variant in [PAPER, LATER] {
+        let model = distiller(variant, &device);
+        let before = tensors(&model);
+        let on = |device: &Device| batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), device);
+
+        let valid = InferenceStep::step(&model.valid(), on(&plain));
+
+        let loss = model.forward(&on(&device)).loss.into_scalar::<f64>();
+        assert!((valid.loss.into_scalar::<f64>() - loss).abs() < 1e-6);
+        assert_eq!(tensors(&model), before);
+    }
+}
+
+#[test]
+fn a_step_after_loading_is_the_step() {
+    let device = Device::default().autodiff();
+    let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
+    let model = step(distiller(LATER, &device), &batch);
+
+    let restored = distiller(LATER, &device).load_record(model.clone().into_record());
+    assert_eq!(tensors(&restored), tensors(&model));
+    let [a, b] = [model, restored].map(|model| tensors(&step(model, &batch)));
+    assert_eq!(a, b);
+}
+
+#[test]
+#[should_panic(
+    expected = "There should be an objective for each of 2 shallow exits, but there are 3."
+)]
+fn there_are_as_many_objectives_as_shallow_exits() {
+    let objectives = (0..3).map(|_| Hard::new(1.0));
+    ExitsDistiller::new(Exits::new(&Device::default()), objectives);
+}
+
+#[test]
+#[should_panic(expected = "Exits are compared by the responses and features of one view")]
+fn exits_have_no_other_taps() {
+    let loss = ExitFeatureLossConfig::new().init();
+    let objective = || PairObjective::new([Pair::new("pool", "feature", loss.clone())], 1.0);
+    ExitsDistiller::new(Exits::new(&Device::default()), [objective(), objective()]);
+}
