@@ -2,7 +2,7 @@
 
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
-use crate::recipe::{Ready, Sees, Setting, StrategyRecipe, TrainingRecipe};
+use crate::recipe::{Configured, Ready, Sees, Setting, StrategyRecipe, TrainingRecipe};
 use anyhow::Result;
 use burn::tensor::Tensor;
 use burn_distill::strategy::Distiller;
@@ -32,6 +32,12 @@ impl Experiment<'_> {
             }
             StrategyRecipe::Codistillation(options) => {
                 self.taught_by_itself(seed, setting.codistillation(options)?, renderer)
+            }
+            StrategyRecipe::Byot(options) => {
+                self.taught_by_itself(seed, setting.exits(options)?, renderer)
+            }
+            StrategyRecipe::SdDropout(Configured(config)) => {
+                self.taught_by_itself(seed, setting.dropout(config)?, renderer)
             }
             StrategyRecipe::TfKd(_) => self.distilled(seed, alone, renderer),
             StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),

@@ -121,11 +121,34 @@ fn a_student_learns_from_itself() {
     check("tf-kd", &[], &[]);
     check("cs-kd", &[], &[]);
     check("ps-kd", &[], &[]);
-    check("mean-teacher", &["data.labels_per_class=2"], &["average"]);
+    check("sd-dropout", &[], &[]);
+    let few = "data.labels_per_class=2";
+    check("mean-teacher", &[few], &["average"]);
+    check(
+        "mean-teacher",
+        &[few, "loss=[{ kind = 'hard' }, { kind = 'kd' }]", PLAIN],
+        &["average"],
+    );
     check(
         "born-again",
         &["strategy.generations=2", "strategy.labels=true"],
         &["generation 1", "ensemble"],
+    );
+}
+
+/// Mean teacher without options of its terms.
+const PLAIN: &str = "strategy={ kind = 'ema', decay = 0.9 }";
+
+#[test]
+fn a_network_with_exits_is_reported_exit_by_exit() {
+    let three = "student.model=convnet-4-4-6";
+    let exits = ["exit 1", "exit 2", "ensemble"];
+    check("byot", &[three], &exits);
+    check("byot", &[three, "strategy.variant=later"], &exits);
+    check(
+        "byot",
+        &["loss=[{ kind = 'hard' }, { kind = 'kd' }]"],
+        &["exit 1", "ensemble"],
     );
 }
 

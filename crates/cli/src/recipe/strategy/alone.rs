@@ -1,14 +1,20 @@
 //! Networks that learn from themselves.
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
+use super::together::hard_weight;
 use super::{BornAgainRecipe, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::catch;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use burn_distill::core::DynObjective;
-use burn_distill::strategy::{MeanTeacher, PastPredictions, SameClass, SelfDistiller, SelfTeacher};
+use burn_distill::core::{DynObjective, Hard};
+use burn_distill::strategy::{
+    DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure, MeanTeacher,
+    PastPredictions, SameClass, SelfDistiller, SelfTeacher,
+};
 
+/// A network that drops its features.
+pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
 /// A network that is its own teacher in some way.
 pub type Itself<T> = SelfDistiller<ImageNetwork, T, Vec<DynObjective>>;
 
@@ -64,6 +70,31 @@ impl Setting<'_> {
                 })
             }),
             ..ready
+        })
+    }
+
+    /// What the student says when others of its features are dropped.
+    pub fn dropout(&self, config: &DropoutDistillerConfig) -> Result<Ready<Dropped>> {
+        let student = self.student()?;
+        let why = "that between the two answers is always there";
+        let weight = hard_weight(&self.recipe.losses, why)?;
+        ensure!(
+            self.recipe.losses.len() == 1,
+            "nobody teaches but the student: there is no loss but `{}`, and that between its \
+             answers, whose weight is `strategy.weight`",
+            Hard::TERM
+        );
+        // Every repetition drops others.
+        let seed = config.seed.wrapping_add(self.seed);
+        let config = config.clone().with_seed(seed);
+        let terms = [Hard::TERM, DropoutDivergence::TERM].map(String::from);
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend(terms.map(Figure::Term));
+        Ok(Ready {
+            distiller: catch(|| config.init(student, Hard::new(weight)))?,
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
 

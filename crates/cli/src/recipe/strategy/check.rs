@@ -1,4 +1,4 @@
-use super::{Setting, StrategyRecipe};
+use super::{Configured, Setting, StrategyRecipe};
 use crate::recipe::Recipe;
 use crate::recipe::read::check_losses;
 use anyhow::{Context, Result, ensure};
@@ -27,6 +27,8 @@ fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
         StrategyRecipe::NativeEnsemble(options) => setting.native_ensemble(options).map(drop),
         StrategyRecipe::GroupLeader(options) => setting.group_leader(options).map(drop),
         StrategyRecipe::Codistillation(options) => setting.codistillation(options).map(drop),
+        StrategyRecipe::Byot(options) => setting.exits(options).map(drop),
+        StrategyRecipe::SdDropout(Configured(config)) => setting.dropout(config).map(drop),
         StrategyRecipe::TfKd(_) => setting.check_offline(),
         StrategyRecipe::CsKd(_) => setting.same_class().map(drop),
         StrategyRecipe::PsKd(_) => setting.past_predictions().map(drop),

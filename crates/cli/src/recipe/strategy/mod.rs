@@ -2,6 +2,8 @@
 
 mod alone;
 mod check;
+mod configured;
+mod exits;
 mod options;
 mod peers;
 mod setting;
@@ -9,6 +11,7 @@ mod terms;
 mod together;
 
 pub use check::check;
+pub use configured::Configured;
 pub use options::*;
 pub use peers::Peers;
 pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
@@ -98,6 +101,23 @@ mod tests {
                 "strategy.kind=codistillation",
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
             ),
+            (
+                "strategy={ kind = 'tf-kd', temperature = 6 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy.kind=cs-kd",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'ps-kd', weight = 0.75 }",
+                r#"{ kind = "hard", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
+            ),
+            (
+                "strategy={ kind = 'born-again', labels = true }",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            ("strategy.kind=byot", ""),
             ("strategy.kind=one", ""),
             ("strategy.kind=okddip", ""),
         ] {
@@ -237,6 +257,56 @@ mod tests {
                 "two losses are named `soft-target`",
             ),
             (
+                vec!["strategy={ kind = 'born-again', generations = 0 }"],
+                "`strategy.generations` should be from 1 to 64, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'mean-teacher', decay = 2 }"],
+                "Decay of a mean teacher must be from 0 to 1, got 2",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', ramp_epochs = 2 }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.ramp_epochs` is of the terms",
+            ),
+            (
+                vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
+                "compares features, and what was said before has none",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
+                "Probability of dropping a feature must be from 0, without 1, got 1",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probabilty = 0.1 }"],
+                "unknown key `probabilty`, did you mean `probability`?",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', tap = 'layer1' }"],
+                "The classifier takes 8 features, but the tap `layer1` has",
+            ),
+            (
+                vec![
+                    "strategy.kind=sd-dropout",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+                ],
+                "nobody teaches but the student",
+            ),
+            (
+                vec!["strategy.kind=byot", "student.model=mlp-8"],
+                "A network of several exits has two stages at least",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', variant = 'latr' }"],
+                "did you mean `later`?",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', exits = { exits = ['layer7'] } }"],
+                "layer7",
+            ),
+            (
                 vec![],
                 "`teacher` is missing: give a [teacher], or a [strategy]",
             ),
@@ -268,5 +338,17 @@ mod tests {
             let found = described.contains(entry.name);
             assert!(found, "the book has no snippet for `{}`", entry.name);
         }
+    }
+    #[test]
+    fn the_recipes_of_the_book_are_valid() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/recipes.md");
+        let page = fs::read_to_string(page).unwrap();
+        let snippets = page.split("```toml\n").skip(1);
+        let snippets = snippets.map(|snippet| snippet.split("```").next().unwrap());
+        let recipes: Vec<_> = snippets
+            .filter(|snippet| snippet.starts_with("name ="))
+            .map(|snippet| recipe(snippet, &[]).unwrap().strategy.name())
+            .collect();
+        assert_eq!(recipes, ["offline", "mutual"]);
     }
 }

@@ -1,8 +1,11 @@
 //! What a recipe may say about a strategy.
 
-use super::Peers;
 use super::together::{RAMP_EPOCHS, TEMPERATURE};
-use burn_distill::strategy::{EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder};
+use super::{Configured, Peers};
+use burn_distill::architecture::MultiExitConfig;
+use burn_distill::strategy::{
+    DropoutDistillerConfig, EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
+};
 use serde::{Deserialize, Serialize};
 
 /// Who teaches the student.
@@ -27,15 +30,26 @@ pub enum StrategyRecipe {
     /// Peers, as they were a while ago.
     #[serde(alias = "stale-peers")]
     Codistillation(CodistillationRecipe),
+    /// The deepest exit of one network.
+    #[serde(alias = "exits", alias = "be-your-own-teacher")]
+    Byot(ByotRecipe),
+    /// The student with others of its features dropped.
+    #[serde(alias = "dropout")]
+    SdDropout(Configured<DropoutDistillerConfig>),
     /// The student alone, trained before.
+    #[serde(alias = "teacher-free")]
     TfKd(SoftRecipe),
     /// What the student says about another sample of the class.
+    #[serde(alias = "same-class")]
     CsKd(SoftRecipe),
     /// What the student said about the sample the last time.
+    #[serde(alias = "past-predictions")]
     PsKd(PastPredictionsRecipe),
     /// An average of what the student was.
+    #[serde(alias = "ema")]
     MeanTeacher(MeanTeacherRecipe),
     /// The generation before.
+    #[serde(alias = "ban")]
     BornAgain(BornAgainRecipe),
 }
 
@@ -144,6 +158,27 @@ pub struct CodistillationRecipe {
     /// Its weight, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+}
+
+/// `kind = "byot"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ByotRecipe {
+    /// Whose terms they are, if there is no `[[loss]]`.
+    pub variant: ByotVariant,
+    /// Where the exits are and what they are made of.
+    pub exits: Configured<MultiExitConfig>,
+}
+
+/// The terms of be your own teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByotVariant {
+    /// Those of the paper.
+    #[default]
+    Paper,
+    /// Those of the authors' later code.
+    Later,
 }
 
 /// A strategy with nothing of its own: `kind = "tf-kd"` and `kind = "cs-kd"`.
@@ -267,6 +302,15 @@ impl Default for BornAgainRecipe {
         Self {
             generations: 3,
             labels: None,
+        }
+    }
+}
+
+impl Default for ByotRecipe {
+    fn default() -> Self {
+        Self {
+            variant: ByotVariant::default(),
+            exits: Configured::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::StrategyRecipe;
+use super::{ByotVariant, StrategyRecipe};
 use crate::recipe::Recipe;
 use anyhow::{Result, bail};
 use burn_distill::core::{ChangingWeight, Hard};
@@ -15,6 +15,8 @@ impl StrategyRecipe {
             Self::NativeEnsemble(_) => "native-ensemble",
             Self::GroupLeader(_) => "group-leader",
             Self::Codistillation(_) => "codistillation",
+            Self::Byot(_) => "byot",
+            Self::SdDropout(_) => "sd-dropout",
             Self::TfKd(_) => "tf-kd",
             Self::CsKd(_) => "cs-kd",
             Self::PsKd(_) => "ps-kd",
@@ -33,7 +35,10 @@ impl StrategyRecipe {
             Self::NativeEnsemble(_) => "the branches teach each other",
             Self::GroupLeader(_) => "the peers teach each other and their leader",
             Self::TfKd(_) => "the student alone teaches",
-            Self::CsKd(_) | Self::PsKd(_) | Self::MeanTeacher(_) => "the student teaches itself",
+            Self::Byot(_) => "the deepest exit teaches the others",
+            Self::SdDropout(_) | Self::CsKd(_) | Self::PsKd(_) | Self::MeanTeacher(_) => {
+                "the student teaches itself"
+            }
             Self::BornAgain(_) => "each generation teaches the next",
         }
     }
@@ -42,7 +47,10 @@ impl StrategyRecipe {
     /// catalogue. What options there are of them are taken.
     fn take_terms(&mut self, epochs: usize, classes: usize) -> Vec<Table> {
         match self {
-            Self::Offline {} | Self::NativeEnsemble(_) | Self::GroupLeader(_) => Vec::new(),
+            Self::Offline {} | Self::NativeEnsemble(_) | Self::GroupLeader(_) | Self::Byot(_) => {
+                Vec::new()
+            }
+            Self::SdDropout(_) => vec![hard(1.0)],
             Self::Mutual(options) => {
                 let temperature = options.temperature.take().unwrap_or(1.0);
                 let weight = options.weight.take().unwrap_or(1.0);
@@ -102,6 +110,9 @@ impl StrategyRecipe {
         let ramp = |of: &Option<usize>| of.map(|_| "ramp_epochs");
         match self {
             Self::Offline {} | Self::GroupLeader(_) => None,
+            // Its options are of a term that there always is.
+            Self::SdDropout(_) => None,
+            Self::Byot(o) => (o.variant != ByotVariant::default()).then_some("variant"),
             Self::Mutual(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),

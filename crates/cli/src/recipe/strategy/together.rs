@@ -207,7 +207,7 @@ impl Setting<'_> {
             sees: Sees::Views(1),
             figures,
             outcome: Box::new(move |Led { leader, peers, .. }| {
-                let ensemble = ensemble(copies(&peers), MeanOf::Logits);
+                let ensemble = mean_of_networks(copies(&peers));
                 let mut members = numbered_peers(1, &models, peers);
                 members.push(ensemble);
                 Ok(Outcome {
@@ -292,12 +292,12 @@ fn numbered_peers(
 
 /// The mean of what several networks predict.
 pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
-    ensemble(networks, MeanOf::Probabilities)
-}
-
-fn ensemble(networks: Vec<ImageNetwork>, of: MeanOf) -> Member {
     let model = format!("{} networks", networks.len());
-    Member::new("ensemble", model, MeanEnsemble::new(networks, of))
+    Member::new(
+        "ensemble",
+        model,
+        MeanEnsemble::new(networks, MeanOf::Probabilities),
+    )
 }
 
 /// The student is the first of the peers, whose others are of these models.
