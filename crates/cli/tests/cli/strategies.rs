@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -181,6 +182,48 @@ fn what_is_deployed_teaches_elsewhere() {
         offline["teacher"]["accuracy"],
         ensemble["distilled"]["accuracy"]
     );
+}
+
+/// The values of a metric in each epoch of a training.
+fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
+    let file = out.join("seed-0").join(training).join("history.csv");
+    let text = fs::read_to_string(file).unwrap();
+    let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let values = rows.filter(|row| row[1..3] == [split, metric]);
+    values.map(|row| row[3].parse().unwrap()).collect()
+}
+
+#[test]
+fn each_generation_is_taught_by_the_one_before_it() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = ["strategy.generations=2", "student.training.epochs=3"];
+    assert_success(&run("born-again", out.path(), &changes, &[]));
+
+    for [teacher, student] in [["alone", "generation-1"], ["generation-1", "distilled"]] {
+        let said = history(out.path(), teacher, "valid", "Accuracy");
+        let taught = history(out.path(), student, "valid", "Teacher Accuracy");
+        assert_eq!(taught, vec![said[2]; 3], "{student}");
+    }
+}
+
+#[test]
+fn the_student_alone_teaches_its_like() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("tf-kd", out.path(), &[], &[]));
+
+    let said = history(out.path(), "alone", "valid", "Accuracy");
+    let taught = history(out.path(), "distilled", "valid", "Teacher Accuracy");
+    assert_eq!(taught, vec![said[1]; 2]);
+}
+
+#[test]
+fn another_sample_of_the_class_is_shown_in_training_alone() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("cs-kd", out.path(), &[], &[]));
+
+    let term = |split| history(out.path(), "distilled", split, "Loss @ soft-target");
+    assert!(term("train").iter().all(|&loss| loss > 1e-3));
+    assert!(term("valid").iter().all(|&loss| loss.abs() < 1e-6));
 }
 
 /// Kill a run of a recipe once that training is some epochs old, go on with it, and compare with a

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
     use crate::recipe::Recipe;
     use crate::recipe::read::tests::{error, recipe};
-    use burn_distill::core::CatalogueEntry;
+    use burn_distill::core::{CatalogueEntry, tensors};
     use burn_distill::strategy;
     use std::collections::BTreeSet;
     use std::fs;
@@ -126,6 +126,41 @@ mod tests {
         let own = "loss=[{ kind = 'hard' }, { kind = 'dkd' }]";
         let own = recipe(RECIPE, &["strategy.kind=mutual", own]).unwrap();
         assert_eq!(own.losses[1]["kind"], "dkd".into());
+    }
+
+    #[test]
+    fn every_student_of_an_ensemble_has_a_view_of_its_own() {
+        for (strategy, expected) in [
+            ("strategy={ kind = 'kdcl', peers = 2 }", 3),
+            ("strategy={ kind = 'kdcl', peers = ['mlp-8'] }", 2),
+        ] {
+            let recipe = with(strategy);
+            let StrategyRecipe::Collaborative(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+            let ready = Setting::to_check(&recipe).collaborative(options).unwrap();
+            assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
+            assert_eq!(ready.distiller.peers.len(), expected);
+        }
+    }
+
+    #[test]
+    fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
+        let recipe = with("strategy.kind=one");
+        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+        let setting = Setting::to_check(&recipe);
+
+        let branched = setting.native_ensemble(options).unwrap().distiller.network;
+        let alone = tensors(&setting.student().unwrap());
+        let shared = tensors(&branched).into_iter();
+        let shared: Vec<_> = shared
+            .filter(|(name, _)| !name.starts_with("branches"))
+            .collect();
+        assert_eq!(shared, alone);
+        let other = setting.beside(setting.model(), 1).unwrap();
+        assert_ne!(tensors(&other), alone);
     }
 
     #[test]
