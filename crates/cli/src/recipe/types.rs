@@ -6,7 +6,7 @@ use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A teacher, a student, the data they learn from and what the student is trained on.
+/// A student, who teaches it, the data they learn from and what the student is trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
