@@ -161,7 +161,7 @@ pub struct CodistillationRecipe {
 }
 
 /// `kind = "byot"`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ByotRecipe {
     /// Whose terms they are, if there is no `[[loss]]`.
@@ -302,15 +302,6 @@ impl Default for BornAgainRecipe {
         Self {
             generations: 3,
             labels: None,
-        }
-    }
-}
-
-impl Default for ByotRecipe {
-    fn default() -> Self {
-        Self {
-            variant: ByotVariant::default(),
-            exits: Configured::default(),
         }
     }
 }
