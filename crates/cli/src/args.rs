@@ -31,7 +31,8 @@ impl Args {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run a recipe: train the teacher, the student alone, and the student taught; compare them.
+    /// Run a recipe: train the teacher if there is one, the student alone and the student taught;
+    /// compare them.
     Run(RunArgs),
     /// List what recipes may name.
     List(ListArgs),

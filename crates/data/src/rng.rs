@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     View = 3,
     /// The operations of a strong view.
     Strong = 4,
+    /// Which sample of the same class a sample is shown with.
+    Partner = 5,
 }
 
 /// The generator for that purpose.

@@ -1,8 +1,10 @@
-//! What a recipe says, done: repetitions of teacher, student alone and student taught.
+//! What a recipe says, done: repetitions of teacher, if there is one, student alone and student
+//! taught.
 
 mod clip;
 mod data;
 mod folder;
+mod generations;
 mod measure;
 mod network;
 mod phase;
@@ -12,9 +14,10 @@ mod result;
 mod several;
 mod stage_result;
 mod stages;
+mod strategies;
 
 pub use data::Data;
 pub use folder::RunFolder;
-pub use network::ImageNetwork;
+pub use network::{ImageNetwork, build, seeded};
 pub use repetition::{Experiment, Progress};
 pub use result::{ExperimentResult, RunInfo};

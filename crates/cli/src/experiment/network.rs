@@ -44,7 +44,7 @@ pub fn save<M: Module>(module: &M, path: &Path) -> Result<()> {
 }
 
 /// The network with the weights in a file.
-pub fn load(network: ImageNetwork, model: &NetworkConfig, path: &Path) -> Result<ImageNetwork> {
+pub fn load(network: ImageNetwork, model: &str, path: &Path) -> Result<ImageNetwork> {
     ModuleRecord::load(path)
         .and_then(|record| network.try_load_record(record))
         .with_context(|| format!("{} does not hold the weights of a {model}", path.display()))
@@ -70,7 +70,7 @@ mod tests {
 
         let (_, other) = network("convnet-4", 2);
         assert_ne!(tensors(&other), tensors(&original));
-        let loaded = load(other, &model, &path).unwrap();
+        let loaded = load(other, &model.to_string(), &path).unwrap();
 
         assert_eq!(tensors(&loaded), tensors(&original));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -83,7 +83,10 @@ mod tests {
         save(&network("convnet-4", 1).1, &path).unwrap();
 
         let (model, other) = network("convnet-8", 1);
-        let error = load(other, &model, &path).err().unwrap().to_string();
+        let error = load(other, &model.to_string(), &path)
+            .err()
+            .unwrap()
+            .to_string();
 
         assert!(
             error.contains("does not hold the weights of a convnet-8"),

@@ -1,6 +1,6 @@
-use super::network::{self, ImageNetwork};
-use super::repetition::{Experiment, Progress, Renderer, Trained};
-use crate::recipe::TrainingRecipe;
+use super::network;
+use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use crate::recipe::{Finish, Outcome, TrainingRecipe};
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use burn_distill::architecture::NetworkConfig;
@@ -11,12 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Which of the three networks of a repetition.
+/// Which of the networks of a repetition.
 #[derive(Clone, Copy)]
 pub enum Role {
     /// One of the teachers, counted from 0.
     Teacher(usize),
     Alone,
+    /// One of the generations before the last, counted from 1.
+    Generation(usize),
     Distilled,
 }
 
@@ -27,6 +29,7 @@ impl Role {
             Self::Teacher(0) => "teacher".into(),
             Self::Teacher(index) => format!("teacher-{}", index + 1),
             Self::Alone => "alone".into(),
+            Self::Generation(number) => format!("generation-{number}"),
             Self::Distilled => "distilled".into(),
         }
     }
@@ -44,7 +47,7 @@ pub struct Phase<'a, M> {
     /// The epochs after which the network is kept.
     pub snapshots: Vec<usize>,
     pub distiller: M,
-    pub student: fn(M) -> ImageNetwork,
+    pub outcome: Finish<M>,
     pub renderer: &'a mut Renderer,
 }
 
@@ -68,13 +71,14 @@ impl Experiment<'_> {
         let record_file = folder.join("training.json");
         let mut record = Record::read(&record_file)?;
         if record.finished {
-            let network = (phase.student)(phase.distiller);
-            let network = network::load(network, phase.model, &weights)?;
-            return Ok(Progress::Done(self.evaluate(
-                network,
-                &weights,
-                record.seconds,
-            )?));
+            let mut outcome = (phase.outcome)(phase.distiller)?;
+            let model = phase.model.to_string();
+            outcome.student = network::load(outcome.student, &model, &weights)?;
+            for member in &mut outcome.members {
+                let file = folder.join(member.file());
+                member.network = network::load(member.network.clone(), &member.model, &file)?;
+            }
+            return self.evaluate_all(outcome, &folder, record.seconds);
         }
         if self.stop.is_requested() {
             return Ok(Progress::Stopped);
@@ -101,19 +105,37 @@ impl Experiment<'_> {
         *phase.renderer = Some(trained.renderer);
         record.seconds += start.elapsed().as_secs_f64();
         record.finished = !trained.stopped;
-        let network = (phase.student)(trained.model);
-        if record.finished {
-            network::save(&network, &weights)?;
-        }
-        record.write(&record_file)?;
         if trained.stopped {
+            record.write(&record_file)?;
             return Ok(Progress::Stopped);
         }
-        Ok(Progress::Done(self.evaluate(
-            network,
-            &weights,
-            record.seconds,
-        )?))
+        let outcome = (phase.outcome)(trained.model)?;
+        for member in &outcome.members {
+            network::save(&member.network, &folder.join(member.file()))?;
+        }
+        network::save(&outcome.student, &weights)?;
+        record.write(&record_file)?;
+        self.evaluate_all(outcome, &folder, record.seconds)
+    }
+
+    /// How the networks of a training do, whose weights are in that folder.
+    fn evaluate_all(
+        &self,
+        outcome: Outcome,
+        folder: &Path,
+        seconds: f64,
+    ) -> Result<Progress<Trained>> {
+        let Outcome { student, members } = outcome;
+        let mut trained = self.evaluate(student, &folder.join("model.bpk"), seconds)?;
+        for member in members {
+            let weights = folder.join(member.file());
+            trained.members.push(TrainedMember {
+                trained: self.evaluate(member.network, &weights, seconds)?,
+                name: member.name,
+                model: member.model,
+            });
+        }
+        Ok(Progress::Done(trained))
     }
 
     /// The folder of the training of a network.

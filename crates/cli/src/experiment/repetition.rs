@@ -4,7 +4,7 @@ use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
 use super::phase::{Phase, Role};
-use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, student_of};
+use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -51,15 +51,15 @@ macro_rules! or_stopped {
 }
 pub(super) use or_stopped;
 
-/// One seed's teacher, student alone and student taught.
+/// One seed's teacher, if there is one, student alone and student taught.
 pub struct Repetition {
     /// The network that teaches, or the first of several.
-    pub teacher: Trained,
+    pub teacher: Option<Trained>,
     /// The networks that teach beside it.
     pub others: Vec<Trained>,
     /// The student, trained on what labels it knows.
     pub alone: Trained,
-    /// The student, taught by the teacher.
+    /// The student, taught.
     pub distilled: Trained,
 }
 
@@ -76,6 +76,18 @@ pub struct Trained {
     pub seconds: f64,
     /// The stages of its training, if it had any.
     pub stages: Vec<StageRecord>,
+    /// The networks that learnt with it, and what is made of them.
+    pub members: Vec<TrainedMember>,
+}
+
+/// A network that learnt with the student, or that is made of those that did.
+pub struct TrainedMember {
+    /// What it is, as in `peer 2`.
+    pub name: String,
+    /// What model it is.
+    pub model: String,
+    /// How it does.
+    pub trained: Trained,
 }
 
 /// The display, which one training hands to the next.
@@ -84,20 +96,21 @@ pub type Renderer = Option<Box<dyn MetricsRenderer>>;
 impl Experiment<'_> {
     /// Run one repetition. What an earlier run has finished is loaded, not done again.
     pub fn repeat(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Repetition>> {
-        let teachers = self.recipe.teacher.all();
+        let teachers = self.recipe.teachers();
         let mut trained = Vec::with_capacity(teachers.len());
         for (index, recipe) in teachers.iter().enumerate() {
             trained.push(or_stopped!(self.teacher(seed, index, recipe, renderer)?));
         }
         let alone = or_stopped!(self.alone(seed, renderer)?);
         let distilled = or_stopped!(match trained.as_slice() {
+            [] => self.distilled_by_strategy(seed, &alone, renderer)?,
             [teacher] => self.distilled(seed, teacher, renderer)?,
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
-        let teacher = trained.remove(0);
+        let mut trained = trained.into_iter();
         Ok(Progress::Done(Repetition {
-            teacher,
-            others: trained,
+            teacher: trained.next(),
+            others: trained.collect(),
             alone,
             distilled,
         }))
@@ -115,7 +128,7 @@ impl Experiment<'_> {
         // Away from the seeds of students, so that a teacher of the same model is another network.
         let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
         if let Some(weights) = &recipe.weights {
-            let network = network::load(network, &recipe.model, weights)?;
+            let network = network::load(network, &recipe.model.to_string(), weights)?;
             return Ok(Progress::Done(self.evaluate(network, weights, 0.0)?));
         }
         let figures = [Figure::Loss, Figure::Accuracy];
@@ -133,7 +146,7 @@ impl Experiment<'_> {
                 .flat_map(|route| Snapshots::equally_spaced(route.anchors, epochs))
                 .collect(),
             distiller: OfflineDistiller::alone(network, Hard::new(1.0)),
-            student: |distiller| distiller.student,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
@@ -152,12 +165,13 @@ impl Experiment<'_> {
             figures: figures.into(),
             snapshots: Vec::new(),
             distiller: OfflineDistiller::alone(network, Hard::new(1.0)),
-            student: |distiller| distiller.student,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
 
-    fn distilled(
+    /// The student, taught by one teacher that no longer changes.
+    pub(super) fn distilled(
         &self,
         seed: u64,
         teacher: &Trained,
@@ -194,7 +208,7 @@ impl Experiment<'_> {
             figures,
             snapshots: Vec::new(),
             distiller: clipped(distiller, &losses),
-            student: |distiller| distiller.student,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })?);
         Ok(Progress::Done(Trained {
@@ -243,13 +257,14 @@ impl Experiment<'_> {
 
     /// How a trained network does.
     pub fn evaluate(&self, network: ImageNetwork, weights: &Path, seconds: f64) -> Result<Trained> {
-        let network = network.valid();
+        let network = network.valid().to_device(self.device);
         Ok(Trained {
             predictions: Predictions::of(&network, &self.data.test_loader(self.device))?,
             cost: Cost::of(&network, weights, self.device)?,
             network,
             seconds,
             stages: Vec::new(),
+            members: Vec::new(),
         })
     }
 
@@ -261,7 +276,10 @@ impl Experiment<'_> {
 
     /// The teachers that checkpoints belong to.
     pub fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
-        let teachers = self.recipe.teacher.all();
+        let teachers = self.recipe.teachers();
+        if teachers.is_empty() {
+            return self.identity_of(Role::Alone, seed);
+        }
         let weights = teachers.into_iter().enumerate().map(|(index, teacher)| {
             let folder = self.phase_folder(Role::Teacher(index), seed);
             teacher.weights.unwrap_or_else(|| folder.join("model.bpk"))
@@ -269,16 +287,15 @@ impl Experiment<'_> {
         let weights: Vec<_> = weights.collect();
         TeacherIdentity::of_files(&weights).with_context(|| format!("{}", weights[0].display()))
     }
+
+    /// A network of this run as a teacher that checkpoints belong to.
+    pub(super) fn identity_of(&self, role: Role, seed: u64) -> Result<TeacherIdentity> {
+        let weights = self.phase_folder(role, seed).join("model.bpk");
+        TeacherIdentity::of_file(&weights).with_context(|| format!("{}", weights.display()))
+    }
 }
 
 /// What is shown of a student that is taught with these losses.
 pub fn figures(losses: &[Loss]) -> Vec<Figure> {
-    let mut figures = vec![
-        Figure::Loss,
-        Figure::Accuracy,
-        Figure::TeacherAccuracy,
-        Figure::Agreement,
-    ];
-    figures.extend(losses.iter().map(|loss| Figure::Term(loss.name.clone())));
-    figures
+    figures_of_taught(losses.iter().map(|loss| &loss.name))
 }

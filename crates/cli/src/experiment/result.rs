@@ -9,21 +9,37 @@ use std::collections::BTreeMap;
 /// What an experiment found: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
-    /// The network that teaches, or the first of several.
-    pub teacher: NetworkResult,
+    /// The network that teaches, or the first of several, if one was trained before the student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<NetworkResult>,
     /// The networks that teach beside it, in the order of the recipe.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<NetworkResult>,
     /// The student, trained on what labels it knows.
     pub alone: NetworkResult,
-    /// The student, taught by the teacher.
+    /// The student, taught.
     pub distilled: NetworkResult,
+    /// The networks that learnt with it, and what is made of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberResult>,
     /// The stages that the student was taught in, if it was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageResult>,
     /// Where the numbers come from.
     #[serde(flatten)]
     pub info: RunInfo,
+}
+
+/// A network that learnt with the student, or that is made of those that did.
+#[derive(Serialize)]
+pub struct MemberResult {
+    /// What it is, as in `peer 2`.
+    pub name: String,
+    /// What model it is.
+    pub model: String,
+    /// How it does.
+    #[serde(flatten)]
+    pub network: NetworkResult,
 }
 
 /// Where the numbers of a result come from.
@@ -50,8 +66,10 @@ pub struct RunInfo {
 pub struct NetworkResult {
     /// How often it is right.
     pub accuracy: Statistics,
-    /// How often it predicts what the teacher predicts; the first one, if there are several.
-    pub agreement: f64,
+    /// How often it predicts what the teacher predicts; the first one, if there are several, and
+    /// nothing if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
     /// The accuracy on the class that the student has not seen, if there is one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub class_accuracy: BTreeMap<usize, Statistics>,
@@ -110,8 +128,16 @@ impl ExperimentResult {
         let network =
             |of: &dyn Fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
         let others = 0..repetitions[0].others.len();
+        let teaches = repetitions[0].teacher.is_some();
+        let members = repetitions[0].distilled.members.iter().enumerate();
+        let members = members.map(|(index, member)| MemberResult {
+            name: member.name.clone(),
+            model: member.model.clone(),
+            network: network(&|repetition| &repetition.distilled.members[index].trained),
+        });
         Self {
-            teacher: network(&|repetition| &repetition.teacher),
+            teacher: teaches.then(|| network(&|repetition| teacher_of(repetition))),
+            members: members.collect(),
             others: others
                 .map(|index| network(&|repetition| &repetition.others[index]))
                 .collect(),
@@ -130,26 +156,36 @@ impl ExperimentResult {
         let watched = recipe.data.without_class;
         let mut header = vec!["".to_string(), "model".into(), "accuracy %".into()];
         header.extend(watched.map(|class| format!("on class {class} %")));
-        header.extend(["agreement %", "parameters", "bytes", "latency ms"].map(str::to_string));
+        header.extend(self.teacher.iter().map(|_| "agreement %".to_string()));
+        header.extend(["parameters", "bytes", "latency ms"].map(str::to_string));
         table.set_header(header);
 
-        let (teacher, student) = (&recipe.teacher.model, &recipe.student.model);
-        let others = recipe.teacher.others.iter().zip(&self.others).zip(2..);
-        let others = others
-            .map(|((other, result), number)| (format!("teacher {number}"), &other.model, result));
+        let models = recipe.teachers().into_iter().map(|teacher| teacher.model);
+        let teachers = (1..)
+            .zip(models)
+            .zip(self.teacher.iter().chain(&self.others));
+        let teachers = teachers.map(|((number, model), result)| {
+            let name = match number {
+                1 => "teacher".to_string(),
+                number => format!("teacher {number}"),
+            };
+            (name, model.to_string(), result)
+        });
+        let student = recipe.student.model.to_string();
         let students = [
-            ("student alone".to_string(), student, &self.alone),
+            ("student alone".to_string(), student.clone(), &self.alone),
             ("distilled".to_string(), student, &self.distilled),
         ];
-        let rows = [("teacher".to_string(), teacher, &self.teacher)]
-            .into_iter()
-            .chain(others)
-            .chain(students);
+        let members = self.members.iter();
+        let members =
+            members.map(|member| (member.name.clone(), member.model.clone(), &member.network));
+        let rows = teachers.chain(students).chain(members);
         for (name, model, result) in rows {
-            let mut row = vec![name, model.to_string(), result.accuracy.percent()];
+            let mut row = vec![name, model, result.accuracy.percent()];
             row.extend(result.class_accuracy.values().map(Statistics::percent));
+            let agreement = result.agreement.iter();
+            row.extend(agreement.map(|agreement| format!("{:.2}", 100.0 * agreement)));
             row.extend([
-                format!("{:.2}", 100.0 * result.agreement),
                 grouped(result.parameters),
                 grouped(result.bytes as usize),
                 format!("{:.3}", result.latency_ms),
@@ -181,7 +217,10 @@ impl NetworkResult {
         let over = |value: &dyn Fn(&Repetition) -> f64| -> Vec<f64> {
             repetitions.iter().map(value).collect()
         };
-        let agreement = over(&|r| of(r).predictions.agreement(&r.teacher.predictions));
+        let agreement = repetitions[0]
+            .teacher
+            .is_some()
+            .then(|| over(&|r| of(r).predictions.agreement(&teacher_of(r).predictions)));
         let class_accuracy = watched.into_iter().map(|class| {
             let accuracy = over(&|r| of(r).predictions.class_accuracy(class));
             (class, Statistics::of(accuracy))
@@ -191,7 +230,7 @@ impl NetworkResult {
         let cost = of(&repetitions[0]).cost;
         Self {
             accuracy: Statistics::of(over(&|r| of(r).predictions.accuracy())),
-            agreement: Statistics::of(agreement).mean,
+            agreement: agreement.map(|agreement| Statistics::of(agreement).mean),
             class_accuracy: class_accuracy.collect(),
             parameters: cost.parameters,
             bytes: cost.bytes,
@@ -199,6 +238,12 @@ impl NetworkResult {
             seconds: over(&|r| of(r).seconds),
         }
     }
+}
+
+/// The teacher of a repetition that has one.
+fn teacher_of(repetition: &Repetition) -> &Trained {
+    let teacher = repetition.teacher.as_ref();
+    teacher.expect("Either all repetitions have a teacher or none.")
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Experiment<'_> {
             figures,
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(network, teachers, objective),
-            student: |distiller| distiller.student,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }

@@ -226,7 +226,7 @@ impl<'a> Anchors<'a> {
     }
 
     fn load(&self, place: usize) -> Result<ImageNetwork> {
-        let model = &self.experiment.recipe.teacher.model;
+        let model = &self.experiment.recipe.first_teacher()?.model;
         let network = self.experiment.build(model, self.seed)?;
         // As it was trained.
         let distiller = OfflineDistiller::alone(network, Hard::new(1.0));

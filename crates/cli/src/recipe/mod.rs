@@ -8,6 +8,7 @@ mod overrides;
 mod read;
 mod route;
 mod stages;
+mod strategy;
 mod teachers;
 mod types;
 
@@ -15,5 +16,9 @@ pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, student
 pub use read::read;
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
+pub use strategy::{
+    BornAgainRecipe, Configured, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
+    figures_of_taught, mean_of_networks,
+};
 pub use teachers::OtherTeacherRecipe;
 pub use types::*;

@@ -1,6 +1,6 @@
 use super::{
     JointLoss, Loss, Recipe, Scene, TeacherRecipe, TrainingRecipe, overrides, route, stages,
-    student_of,
+    strategy, student_of,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
@@ -28,9 +28,11 @@ pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
         .try_into()
         .map_err(|error| with_hint(error).context("after the changes of --set"))?;
 
-    check(&recipe).with_context(|| path.display().to_string())?;
-    if let Some(folder) = path.parent() {
-        recipe.teacher.relative_to(folder);
+    strategy::write_out(&mut recipe)
+        .and_then(|()| check(&recipe))
+        .with_context(|| path.display().to_string())?;
+    if let (Some(folder), Some(teacher)) = (path.parent(), &mut recipe.teacher) {
+        teacher.relative_to(folder);
     }
     Ok(recipe)
 }
@@ -57,7 +59,7 @@ fn check(recipe: &Recipe) -> Result<()> {
             "`data.{key}` should be between 0 and 1, but is {part}"
         );
     }
-    let teachers = recipe.teacher.all();
+    let teachers = recipe.teachers();
     let trainings = teachers
         .iter()
         .enumerate()
@@ -74,6 +76,10 @@ fn check(recipe: &Recipe) -> Result<()> {
         );
     }
 
+    if !recipe.strategy.is_offline() {
+        return strategy::check(recipe);
+    }
+    recipe.first_teacher()?;
     let several = teachers.len() > 1;
     match (recipe.losses.is_empty(), recipe.stages.is_empty()) {
         (true, true) => {
@@ -164,7 +170,7 @@ pub fn check_plain(losses: &[Loss]) -> Result<()> {
 
 /// The first teacher and the student, untrained: enough to see whether the losses fit between them.
 pub fn scene(recipe: &Recipe, batch_size: usize) -> Result<Scene> {
-    scene_with(recipe, batch_size, 0, &recipe.teacher.model)
+    scene_with(recipe, batch_size, 0, &recipe.first_teacher()?.model)
 }
 
 /// The student with one of the teachers.
@@ -194,7 +200,7 @@ fn check_joint_losses(recipe: &Recipe) -> Result<()> {
         "there are several teachers, and [[stage]] or [route], which are for one"
     );
     let batch_size = recipe.student.training.batch_size;
-    let scenes = recipe.teacher.all();
+    let scenes = recipe.teachers();
     let scenes = scenes.iter().enumerate();
     let scenes = scenes
         .map(|(index, teacher)| scene_with(recipe, batch_size, index, &teacher.model))
@@ -343,7 +349,7 @@ pub mod tests {
     fn weights_are_relative_to_the_recipe() {
         let recipe = recipe(RECIPE, &["teacher.weights=teacher.bpk"]).unwrap();
 
-        let weights = recipe.teacher.weights.unwrap();
+        let weights = recipe.teacher.unwrap().weights.unwrap();
         assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
     }
 
@@ -352,15 +358,11 @@ pub mod tests {
         let two = "teacher.others=[{ model = 'mlp-4', weights = 'b.bpk' }, { model = 'mlp-5' }]";
         let original = recipe(RECIPE, &[two]).unwrap();
 
-        let teachers = original.teacher.all();
+        let teachers = original.teachers();
         let models: Vec<_> = teachers.iter().map(|t| t.model.to_string()).collect();
         assert_eq!(models, ["mlp-16", "mlp-4", "mlp-5"]);
         assert!(teachers[1].weights.as_ref().unwrap().is_absolute());
-        assert!(
-            teachers
-                .iter()
-                .all(|t| t.training == original.teacher.training)
-        );
+        assert!(teachers.iter().all(|t| t.training == teachers[0].training));
         let text = toml::to_string(&original).unwrap();
         assert_eq!(recipe(&text, &[]).unwrap(), original);
 
@@ -377,7 +379,10 @@ pub mod tests {
         let two = "teacher.others=[{ model = 'mlp-16' }]";
         let error = error(RECIPE, &[two, "loss.0.kind=sim-kd"]);
 
-        assert!(error.contains("there is one teacher"), "{error}");
+        assert!(
+            error.contains("for one teacher that is trained before"),
+            "{error}"
+        );
     }
 
     #[test]

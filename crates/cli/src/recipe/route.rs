@@ -34,7 +34,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(route) = &recipe.route else {
         return Ok(());
     };
-    let (teacher, student) = (&recipe.teacher, &recipe.student.training);
+    let (teacher, student) = (recipe.first_teacher()?, &recipe.student.training);
     ensure!(
         recipe.stages.is_empty(),
         "there are both [route] and [[stage]]: the legs of the route are the stages"

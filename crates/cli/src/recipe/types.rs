@@ -1,11 +1,12 @@
-use super::{OtherTeacherRecipe, RouteRecipe, StageRecipe};
+use super::{OtherTeacherRecipe, RouteRecipe, StageRecipe, StrategyRecipe};
+use anyhow::{Context, Result};
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::data::{Augmentation, DatasetName};
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A teacher, a student, the data they learn from and what the student is trained on.
+/// A student, who teaches it, the data they learn from and what the student is trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -19,10 +20,14 @@ pub struct Recipe {
     pub seeds: Vec<u64>,
     /// The data.
     pub data: DataRecipe,
-    /// The network that teaches.
-    pub teacher: TeacherRecipe,
+    /// The network that teaches, where one is trained before the student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherRecipe>,
     /// The network that learns.
     pub student: StudentRecipe,
+    /// Who teaches it.
+    #[serde(default, skip_serializing_if = "StrategyRecipe::is_offline")]
+    pub strategy: StrategyRecipe,
     /// The terms of the loss that the student is taught with, if it is not in stages.
     #[serde(default, rename = "loss", skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<toml::Table>,
@@ -32,6 +37,26 @@ pub struct Recipe {
     /// The route of anchors that the student is taught along, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteRecipe>,
+}
+
+impl Recipe {
+    /// The network that teaches, or the first of several.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no network is trained to teach.
+    pub fn first_teacher(&self) -> Result<&TeacherRecipe> {
+        self.teacher.as_ref().context(
+            "`teacher` is missing: give a [teacher], or a [strategy] in which the student learns \
+             without one",
+        )
+    }
+
+    /// Every teacher as if it were the only one, the first first; none if nobody teaches who is
+    /// trained before.
+    pub fn teachers(&self) -> Vec<TeacherRecipe> {
+        self.teacher.iter().flat_map(TeacherRecipe::all).collect()
+    }
 }
 
 /// The data of an experiment.

@@ -6,6 +6,7 @@ mod common;
 mod preparation;
 mod run;
 mod stages;
+mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

@@ -1,4 +1,5 @@
 use super::Plan;
+use super::pairs::Partners;
 use super::palette::Palette;
 use crate::ViewKey;
 use crate::rng::{Purpose, rng};
@@ -13,6 +14,7 @@ pub(super) struct Epoch {
     /// The ids in the order in which they are loaded.
     ids: Arc<[usize]>,
     palette: Palette,
+    partners: Option<Partners>,
 }
 
 /// A batch that is not yet on a device.
@@ -40,11 +42,13 @@ impl Epoch {
             None => ids,
         };
         let palette = Palette::of(&plan.dataset);
+        let partners = plan.pairs.map(|seed| Partners::new(&plan, seed, number));
         Self {
             plan,
             number,
             ids,
             palette,
+            partners,
         }
     }
 
@@ -53,33 +57,37 @@ impl Epoch {
         let plan = &self.plan;
         let start = place * plan.batch_size;
         let ids = &self.ids[start..self.ids.len().min(start + plan.batch_size)];
-        let is_labelled = |id: usize| plan.labelled.as_ref().is_none_or(|labelled| labelled[id]);
         HostBatch {
-            views: (0..plan.views).map(|view| self.pixels(ids, view)).collect(),
+            views: (0..plan.views())
+                .map(|view| self.pixels(ids, view))
+                .collect(),
             classes: ids
                 .iter()
                 .map(|&id| {
-                    if is_labelled(id) {
+                    if plan.is_labelled(id) {
                         plan.dataset.label(id) as i64
                     } else {
                         0
                     }
                 })
                 .collect(),
-            labelled: ids.iter().map(|&id| is_labelled(id)).collect(),
+            labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
             ids: ids.to_vec(),
             place,
         }
     }
 
-    /// One view of the samples, augmented and normalised.
+    /// One view of the samples, or in the second of pairs of their partners, augmented and
+    /// normalised.
     fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
         let plan = &self.plan;
         let shape = plan.dataset.shape();
         let [channels, height, width] = shape;
         let mut transformed = vec![0; channels * height * width];
         let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
+        let partners = self.partners.as_ref().filter(|_| view == 1);
         for &id in ids {
+            // By the sample, not by its partner: two that share one see it in two ways.
             let key = ViewKey {
                 seed: plan.augmentation_seed,
                 id,
@@ -87,7 +95,8 @@ impl Epoch {
                 view,
             };
             let transform = plan.augmentation.transform(key);
-            transform.apply(plan.dataset.pixels(id), shape, &mut transformed);
+            let shown = partners.map_or(id, |partners| partners.of(plan, id));
+            transform.apply(plan.dataset.pixels(shown), shape, &mut transformed);
             let operations = plan.augmentation.operations(key, shape);
             let levels = if operations.is_empty() {
                 self.palette.published()

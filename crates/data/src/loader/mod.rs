@@ -1,5 +1,6 @@
 mod epoch;
 mod iterator;
+mod pairs;
 mod palette;
 mod workers;
 
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
 /// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
@@ -66,6 +68,8 @@ struct Plan {
     augmentation: Augmentation,
     augmentation_seed: u64,
     views: usize,
+    /// The seed of the partners.
+    pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
     labelled: Option<Vec<bool>>,
     drop_last: bool,
@@ -88,6 +92,7 @@ impl BatchLoader {
                 augmentation: Augmentation::default(),
                 augmentation_seed: 0,
                 views: 1,
+                pairs: None,
                 labelled: None,
                 drop_last: false,
                 workers: 0,
@@ -126,6 +131,21 @@ impl BatchLoader {
     pub fn views(mut self, views: usize) -> Self {
         assert!(views > 0, "A batch has at least one view.");
         self.plan_mut().views = views;
+        self
+    }
+
+    /// Put into the second view of a batch, for each sample, a sample of the same class: each is
+    /// equally likely, the sample itself too. It is augmented on its own.
+    ///
+    /// Partners depend on the seed, the epoch and the sample, and are drawn from the samples that are
+    /// loaded. Only known labels are used: a sample without one is its own partner, and so is the
+    /// only one of its class. There are two views then, or more if more are [asked
+    /// for](Self::views); the targets and ids of a batch are those of its first.
+    ///
+    /// As `PairBatchSampler` of the authors' cs-kd (S. Yun et al., [Regularizing Class-wise
+    /// Predictions via Self-knowledge Distillation](https://arxiv.org/abs/2003.13964), CVPR 2020).
+    pub fn pairs(mut self, seed: u64) -> Self {
+        self.plan_mut().pairs = Some(seed);
         self
     }
 
@@ -192,7 +212,7 @@ impl BatchLoader {
 
     /// The number of views of each sample.
     pub fn num_views(&self) -> usize {
-        self.plan.views
+        self.plan.views()
     }
 
     /// The number of batches in an epoch.
@@ -206,6 +226,18 @@ impl BatchLoader {
 }
 
 impl Plan {
+    fn views(&self) -> usize {
+        match self.pairs {
+            Some(_) => self.views.max(2),
+            None => self.views,
+        }
+    }
+
+    /// Whether the class of a sample is known.
+    fn is_labelled(&self, id: usize) -> bool {
+        self.labelled.as_ref().is_none_or(|labelled| labelled[id])
+    }
+
     fn batches(&self) -> usize {
         if self.drop_last {
             self.dataset.len() / self.batch_size

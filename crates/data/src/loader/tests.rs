@@ -102,6 +102,7 @@ fn workers_change_nothing() {
         .shuffle(1)
         .augment(STRONG, 2)
         .views(2)
+        .pairs(3)
         .labelled(&[3, 14, 15]);
     for workers in [1, 2, 3, 20] {
         let together = alone.clone().workers(workers);
@@ -151,6 +152,161 @@ fn views_differ_from_each_other_and_between_epochs() {
     assert_eq!(first.views.len(), 2);
     assert_ne!(pixels(&first.views[0]), pixels(&first.views[1]));
     assert_ne!(pixels(&first.views[0]), pixels(&second.views[0]));
+}
+
+/// The ids of the samples that the views of a batch show, by their pixels.
+fn shown(dataset: &ImageDataset, view: &Tensor<4>) -> Vec<usize> {
+    let whole = BatchLoader::new(dataset.clone(), dataset.len()).device(&Device::flex());
+    let batch = batches(&whole).swap_remove(0);
+    let known = pixels(batch.view());
+    let size = dataset.shape().iter().product();
+    let find = |image: &[f32]| {
+        let place = known.chunks(size).position(|known| known == image);
+        batch.ids[place.expect("an image of the data set")]
+    };
+    pixels(view).chunks(size).map(find).collect()
+}
+
+#[test]
+fn the_second_view_of_pairs_is_of_any_sample_of_the_class() {
+    let dataset = digits().take(60);
+    let loader = BatchLoader::new(dataset.clone(), 16).shuffle(3).pairs(7);
+    let alone = BatchLoader::new(dataset.clone(), 16).shuffle(3);
+    let mut seen = BTreeSet::new();
+    for epoch in 1..=60 {
+        for (pairs, alone) in loader.epoch(epoch).zip(alone.epoch(epoch)) {
+            let (pairs, alone) = (pairs.unwrap(), alone.unwrap());
+            assert_eq!(pairs.views.len(), 2);
+            // Anchors are what they are without partners.
+            assert_eq!((&pairs.ids, targets(&pairs)), (&alone.ids, targets(&alone)));
+            assert_eq!(pixels(pairs.view()), pixels(alone.view()));
+            let partners = shown(&dataset, &pairs.views[1]);
+            seen.extend(pairs.ids.into_iter().zip(partners));
+        }
+    }
+
+    let same_class = |&(a, b): &(usize, usize)| dataset.label(a) == dataset.label(b);
+    assert!(seen.iter().all(same_class));
+    // About six of each class, seen 60 times: every pair occurs, a sample with itself too.
+    let counts = dataset.class_counts();
+    let all: usize = counts.iter().map(|count| count * count).sum();
+    assert!(seen.len() > all * 99 / 100, "{} of {all}", seen.len());
+    assert!(seen.iter().filter(|(a, b)| a == b).count() > 50);
+}
+
+#[test]
+fn partners_depend_on_seed_epoch_and_sample_alone() {
+    let dataset = digits().take(103);
+    let partners = |loader: &BatchLoader, epoch| -> Vec<(usize, usize)> {
+        let mut pairs = Vec::new();
+        for batch in loader.epoch(epoch).map(Result::unwrap) {
+            let partners = shown(&dataset, &batch.views[1]);
+            pairs.extend(batch.ids.into_iter().zip(partners));
+        }
+        pairs.sort_unstable();
+        pairs
+    };
+    let expected = partners(&loader().pairs(1), 2);
+
+    let other_batches = BatchLoader::new(dataset.clone(), 7).shuffle(9).pairs(1);
+    for same in [
+        other_batches.clone(),
+        other_batches.clone().workers(3),
+        other_batches.views(3),
+    ] {
+        assert_eq!(partners(&same, 2), expected);
+    }
+    assert_ne!(partners(&loader().pairs(1), 3), expected);
+    assert_ne!(partners(&loader().pairs(2), 2), expected);
+
+    // A run that is resumed in epoch 2.
+    let resumed = batches(&loader().pairs(1).starting_at(2));
+    let resumed = resumed.iter().flat_map(|batch| {
+        let partners = shown(&dataset, &batch.views[1]);
+        batch.ids.clone().into_iter().zip(partners)
+    });
+    assert_eq!(
+        resumed.collect::<BTreeSet<_>>(),
+        BTreeSet::from_iter(expected)
+    );
+}
+
+#[test]
+fn partners_have_an_augmentation_of_their_own() {
+    let shift = Augmentation {
+        crop: Some(1),
+        flip: false,
+        strong: None,
+    };
+    let alike = |labels: Vec<usize>| ImageData {
+        name: "alike".into(),
+        shape: [1, 4, 4],
+        pixels: (0..labels.len()).flat_map(|_| 1..=16).collect(),
+        maximum: 255,
+        classes: labels.iter().map(usize::to_string).collect(),
+        labels,
+        normalization: crate::Normalization {
+            mean: vec![0.0],
+            std: vec![1.0],
+        },
+    };
+    // Every sample is the only one of its class, and all images are equal.
+    let dataset = ImageDataset::new(alike((0..40).collect())).unwrap();
+    let loader = BatchLoader::new(dataset, 40).augment(shift, 0).pairs(0);
+    let batch = batches(&loader).swap_remove(0);
+    let [anchors, partners] = [0, 1].map(|view| pixels(&batch.views[view]));
+
+    let rows = |pixels: &[f32]| {
+        let rows: Vec<Vec<u32>> = pixels
+            .chunks(16)
+            .map(|row| row.iter().map(|pixel| pixel.to_bits()).collect())
+            .collect();
+        rows
+    };
+    let (anchors, partners) = (rows(&anchors), rows(&partners));
+    assert_ne!(anchors, partners);
+    // One partner that is drawn twice is not augmented once: there are nine shifts.
+    let distinct: BTreeSet<_> = partners.into_iter().collect();
+    assert!(distinct.len() > 5, "{}", distinct.len());
+}
+
+#[test]
+fn only_known_labels_make_pairs() {
+    // Samples 3 and 4 are of class 1 and sample 5 is the only one of class 2.
+    let dataset = six();
+    let loader = BatchLoader::new(dataset.clone(), 6)
+        .labelled(&[0, 1, 3, 5])
+        .pairs(0)
+        .device(&Device::flex());
+    let mut seen = BTreeSet::new();
+    for epoch in 1..=40 {
+        let batch = loader.epoch(epoch).next().unwrap().unwrap();
+        let partners = shown(&dataset, &batch.views[1]);
+        seen.extend(batch.ids.into_iter().zip(partners));
+    }
+
+    // Sample 2 is of class 0 and sample 4 of class 1, which nobody may know.
+    let expected = [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+    ];
+    assert_eq!(seen, BTreeSet::from(expected));
+}
+
+#[test]
+fn a_part_of_the_samples_is_paired_within_itself() {
+    let part = loader().shuffle(4).pairs(1).slice(0, 34);
+    let within = BTreeSet::from_iter(ids(&*part));
+    for batch in batches(&*part) {
+        let partners = shown(&digits().take(103), &batch.views[1]);
+        assert!(partners.iter().all(|id| within.contains(id)));
+    }
 }
 
 #[test]

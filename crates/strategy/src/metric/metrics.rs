@@ -25,6 +25,9 @@ pub enum Figure {
     TeacherAccuracy,
     /// How often student and teacher predict the same class, in percent.
     Agreement,
+    /// What a strategy shows beside the terms of its loss, in percent, by its name: `2 accuracy`,
+    /// `ensemble accuracy`.
+    Shown(String),
 }
 
 impl Figure {
@@ -35,7 +38,7 @@ impl Figure {
         };
         match self {
             Self::Loss => Some((reading.loss, reading.samples.max(1))),
-            Self::Term(name) => {
+            Self::Term(name) | Self::Shown(name) => {
                 let term = reading.terms.iter().find(|(term, _)| term == name)?;
                 Some((term.1, reading.samples.max(1)))
             }
@@ -48,7 +51,7 @@ impl Figure {
     fn is_percentage(&self) -> bool {
         matches!(
             self,
-            Self::Accuracy | Self::TeacherAccuracy | Self::Agreement
+            Self::Accuracy | Self::TeacherAccuracy | Self::Agreement | Self::Shown(_)
         )
     }
 }
@@ -61,6 +64,7 @@ impl fmt::Display for Figure {
             Self::Accuracy => f.write_str("Accuracy"),
             Self::TeacherAccuracy => f.write_str("Teacher Accuracy"),
             Self::Agreement => f.write_str("Agreement"),
+            Self::Shown(name) => f.write_str(name),
         }
     }
 }

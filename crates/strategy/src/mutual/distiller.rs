@@ -9,6 +9,7 @@ use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
 /// Mutual learning: several networks learn at once, each also from the others.
@@ -57,7 +58,8 @@ pub struct MutualDistiller<N: Network, O> {
 }
 
 /// Who steps when, among peers that learn from each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PeerOrder {
     /// All at once, each from what the others were before.
     #[default]

@@ -6,6 +6,7 @@ use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, State, TapSelection, Targets, Terms, Wanted,
 };
+use serde::{Deserialize, Serialize};
 
 /// Steps towards the best weights of [`EnsembleTarget::Linear`], and how large they are.
 const STEPS: usize = 20;
@@ -20,7 +21,8 @@ const LEAST: f64 = 1e-12;
 
 /// How one target is made of the logits `z₁ … zₘ` of students that learn together. `y` is the class
 /// of a sample; where a target needs it and it is not known, the target is [`Mean`](Self::Mean).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EnsembleTarget {
     /// The mean of the logits: `1/m · Σᵢ zᵢ`.
     Mean,

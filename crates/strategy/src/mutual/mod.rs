@@ -6,6 +6,7 @@ mod group_leader;
 mod native_ensemble;
 mod parts;
 pub(crate) mod peers;
+mod together;
 mod towards_ensemble;
 
 pub use adversarial::*;
@@ -14,4 +15,5 @@ pub use distiller::*;
 pub use ensemble::*;
 pub use group_leader::*;
 pub use native_ensemble::*;
+pub use together::*;
 pub use towards_ensemble::*;

@@ -1,3 +1,4 @@
+use super::NativeEnsemble;
 use super::peers::{accuracy, assert_objectives, class_logits, pooled, saying};
 use crate::DistillationOutput;
 use burn::module::Module;
@@ -6,8 +7,8 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Context, Hard, Network, Objective, Response, TapSelection, Terms, Wanted, initialize,
-    known_taps,
+    Batch, Context, Hard, Network, Objective, Response, TapSelection, Taps, Terms, Wanted,
+    initialize, known_taps,
 };
 
 /// The tap of a branched network that its branches begin at.
@@ -52,6 +53,26 @@ impl BranchGate {
     pub fn forward(&self, trunk: Tensor<2>) -> Tensor<2> {
         softmax(relu(self.bn.forward(self.fc.forward(trunk))), 1)
     }
+
+    /// The taps of a network with so many branches that the ensemble is made of.
+    pub(super) fn wanted(branches: usize) -> TapSelection {
+        TapSelection::named((0..branches).map(branch).chain([TRUNK.to_string()]))
+    }
+}
+
+/// The logits of each branch, and those of all as the gate weighs them.
+pub(super) fn weigh(
+    gate: &BranchGate,
+    taps: &Taps,
+    branches: usize,
+) -> (Vec<Tensor<2>>, Tensor<2>) {
+    let logits: Vec<_> = (0..branches)
+        .map(|index| taps.take(&branch(index)).into_vectors())
+        .collect();
+    let weights = gate.forward(pooled(taps.take(TRUNK)));
+    let stacked: Tensor<3> = Tensor::stack(logits.clone(), 1);
+    let ensemble = stacked.mul(weights.unsqueeze_dim(2)).sum_dim(1);
+    (logits, ensemble.squeeze_dim(1))
 }
 
 /// On-the-fly native ensemble: a network with several branches over one trunk, which learn from
@@ -141,23 +162,27 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
         }
     }
 
+    /// All branches and their gate as one network, to be deployed or measured. It shares its
+    /// parameters with this.
+    pub fn ensemble(&self) -> NativeEnsemble<N> {
+        NativeEnsemble {
+            network: self.network.clone(),
+            gate: self.gate.clone(),
+            branches: self.objectives.len(),
+        }
+    }
+
     /// The loss of a batch, branch by branch and term by term, and the figures that metrics are made
     /// of.
     pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let branches: Vec<_> = (0..self.objectives.len()).map(branch).collect();
-        let wanted = TapSelection::named(branches.iter().map(String::as_str).chain([TRUNK]));
+        let branches = self.objectives.len();
+        let wanted = BranchGate::wanted(branches);
         let all = self
             .network
             .forward_knowledge(batch.view().clone(), &wanted);
 
-        let logits: Vec<_> = branches
-            .iter()
-            .map(|name| all.taps.take(name).into_vectors())
-            .collect();
-        let weights = self.gate.forward(pooled(all.taps.take(TRUNK)));
-        let stacked: Tensor<3> = Tensor::stack(logits.clone(), 1);
-        let ensemble = stacked.mul(weights.unsqueeze_dim(2)).sum_dim(1);
-        let ensemble = saying(ensemble.squeeze_dim(1));
+        let (logits, ensemble) = weigh(&self.gate, &all.taps, branches);
+        let ensemble = saying(ensemble);
         let constant = ensemble.clone().without_autodiff();
 
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);

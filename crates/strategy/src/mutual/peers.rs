@@ -66,7 +66,7 @@ pub(crate) fn class_logits(response: &Response) -> Tensor<2> {
 }
 
 /// What somebody says who has no taps to offer.
-pub(super) fn saying(logits: Tensor<2>) -> Knowledge {
+pub(crate) fn saying(logits: Tensor<2>) -> Knowledge {
     Knowledge {
         response: Response::Classes(logits),
         taps: Taps::default(),
@@ -74,7 +74,7 @@ pub(super) fn saying(logits: Tensor<2>) -> Knowledge {
 }
 
 /// One vector per sample: a map is averaged over its pixels, a sequence over its tokens.
-pub(super) fn pooled(tap: Tap) -> Tensor<2> {
+pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     match tap {
         Tap::Map(map) => map.mean_dims(&[2, 3]).flatten(1, 3),
         Tap::Sequence(sequence) => sequence.mean_dim(1).flatten(1, 2),
@@ -90,19 +90,38 @@ pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
         let name = format!("{number} accuracy");
         accuracy(name, response, targets)
     });
-    let ensemble = mean_probabilities(responses).map(Response::Classes);
+    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
+    let ensemble = logits.map(|logits| Response::Classes(mean_probabilities(logits)));
     let ensemble = ensemble.map(|mean| accuracy("ensemble accuracy", &mean, targets));
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-fn mean_probabilities(responses: &[&Response]) -> Option<Tensor<2>> {
-    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
-    // Of the classes that they predict, the sum says what the mean does.
-    let probabilities = logits?.into_iter().map(|logits| {
+/// The mean of the probabilities of several classifiers, as a constant.
+///
+/// # Panics
+///
+/// Panics if there is none.
+pub(super) fn mean_probabilities(logits: Vec<Tensor<2>>) -> Tensor<2> {
+    let probabilities = logits.into_iter().map(|logits| {
         let logits = logits.without_autodiff().cast(DType::F32);
         softmax(logits, 1)
     });
-    probabilities.reduce(Tensor::add)
+    mean(probabilities)
+}
+
+/// The mean of the logits of several classifiers.
+///
+/// # Panics
+///
+/// Panics if there is none.
+pub(super) fn mean_logits(logits: Vec<Tensor<2>>) -> Tensor<2> {
+    mean(logits.into_iter())
+}
+
+fn mean(values: impl ExactSizeIterator<Item = Tensor<2>>) -> Tensor<2> {
+    let count = values.len() as f64;
+    let sum = values.reduce(Tensor::add).expect("There is one at least.");
+    sum.div_scalar(count)
 }
 
 /// How often a response is right, in percent of the labelled samples, under that name. Nothing if it

@@ -5,7 +5,8 @@ use burn_distill_core::{Batch, Knowledge, Network, TapSelection};
 /// What the network says about another sample of the same class: the teacher of class-wise
 /// self-distillation (CS-KD).
 ///
-/// The second view of a batch holds that other sample, as a loader of pairs puts it there. It goes
+/// The second view of a batch holds that other sample, as the `pairs` of burn-distill-data's
+/// `BatchLoader` put it there. It goes
 /// through the network on its own, in training mode, so that it is normalized by its own statistics
 /// and moves the running ones; its predictions are constants.
 ///

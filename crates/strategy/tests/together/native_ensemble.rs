@@ -9,7 +9,7 @@ use burn_distill_strategy::{Figures, NativeEnsembleDistiller, TowardsEnsemble};
 
 /// A trunk of two features and branches of two logits each.
 #[derive(Module, Debug)]
-struct Branched {
+pub struct Branched {
     trunk: Param<Tensor<2>>,
     branches: Vec<Param<Tensor<2>>>,
 }
@@ -52,12 +52,12 @@ impl Network for Branched {
     }
 }
 
-type Native = NativeEnsembleDistiller<Branched, (Hard, TowardsEnsemble)>;
+pub type Native = NativeEnsembleDistiller<Branched, (Hard, TowardsEnsemble)>;
 
 const TEMPERATURE: f64 = 3.0;
 const TOWARDS: f64 = 0.6;
 
-fn native(device: &Device) -> Native {
+pub fn native(device: &Device) -> Native {
     let objective = || (Hard::new(1.0), TowardsEnsemble::new(TEMPERATURE, TOWARDS));
     let mut model =
         NativeEnsembleDistiller::new(Branched::new(3, device), (0..3).map(|_| objective()));

@@ -1,7 +1,7 @@
 use super::description::Description;
 use super::{Loss, Scene, graph, take_kind};
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{DynObjective, EachTeacher, Knowledge};
+use burn_distill::core::{DynObjective, EachTeacher, Knowledge, Objective};
 use toml::Table;
 
 /// One term of the loss of a recipe with several teachers.
@@ -36,9 +36,18 @@ impl JointLoss {
             .all(|loss| loss.preparation.is_none() && loss.student.is_none());
         ensure!(
             alone,
-            "the loss `{kind}` changes or trains something before the student learns, which it \
-             can do where there is one teacher, not {}",
-            scenes.len()
+            "the loss `{kind}` trains something before the student learns, or makes the student \
+             another network: it is for one teacher that is trained before, and here {}",
+            match scenes.len() {
+                1 => "a peer teaches".to_string(),
+                count => format!("{count} teach"),
+            }
+        );
+        // An average over teachers is of the first view.
+        ensure!(
+            losses[0].objective.wanted().views == 1,
+            "the loss `{kind}` is of several views, which it can be where one teacher teaches that \
+             is trained before: leave out `views`"
         );
         let name = losses[0].name.clone();
         let objectives = losses.into_iter().map(|loss| loss.objective);
@@ -54,7 +63,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
     use burn_distill::architecture::NetworkConfig;
-    use burn_distill::core::{Objective, TapSelection};
+    use burn_distill::core::TapSelection;
 
     fn scenes() -> Vec<Scene> {
         let network = |name: &str| {
@@ -98,10 +107,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         for (text, message) in [
-            ("kind = 'sim-kd'", "where there is one teacher, not 2"),
+            ("kind = 'sim-kd'", "and here 2 teach"),
+            ("kind = 'factor-transfer'", "and here 2 teach"),
             (
-                "kind = 'factor-transfer'",
-                "where there is one teacher, not 2",
+                "kind = 'kd'\nviews = 2",
+                "of several views, which it can be where one teacher teaches",
             ),
             (
                 "kind = 'kd'\nclip = true",

@@ -26,6 +26,7 @@ use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
 use description::Description;
 use toml::{Table, Value};
 
+pub use catch::catch;
 pub use joint::JointLoss;
 pub use preparation::Preparation;
 pub use scene::Scene;

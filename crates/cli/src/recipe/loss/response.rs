@@ -8,9 +8,10 @@ use burn_distill::response::{
     HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
     LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
     LogitMatchingLossConfig, MultiLevelLossConfig, MultiLevelObjective, NormKdLossConfig,
-    NormalizedLossConfig, ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig,
-    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig,
-    TeacherFreeLoss, TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
+    NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
+    ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig,
+    SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss, TeacherFreeObjective,
+    TotalVariationLossConfig, VirtualTeacherLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
     match kind {
         "soft-target" => loss.distribution(SoftTargetLossConfig::new(), |c| c.init()),
         "logit-matching" => loss.logits(LogitMatchingLossConfig::new(), |c| c.init()),
+        "probability-matching" => loss.logits(ProbabilityMatchingLossConfig::new(), |c| c.init()),
         "soft-cross-entropy" => loss.distribution(SoftCrossEntropyLossConfig::new(), |c| c.init()),
         "reverse-kl" => loss.distribution(ReverseKlLossConfig::new(), |c| c.init()),
         "jensen-shannon" => loss.distribution(JensenShannonLossConfig::new(), |c| c.init()),

@@ -1,0 +1,106 @@
+//! The student, taught by a strategy without a teacher that is trained before.
+
+use super::phase::{Phase, Role};
+use super::repetition::{Experiment, Progress, Renderer, Trained};
+use crate::recipe::{Configured, Ready, Sees, Setting, StrategyRecipe, TrainingRecipe};
+use anyhow::Result;
+use burn::tensor::Tensor;
+use burn_distill::strategy::Distiller;
+
+impl Experiment<'_> {
+    /// The student, taught as the strategy of the recipe says.
+    pub(super) fn distilled_by_strategy(
+        &self,
+        seed: u64,
+        alone: &Trained,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let setting = self.setting(seed)?;
+        match &self.recipe.strategy {
+            StrategyRecipe::Offline {} => unreachable!("it has a teacher"),
+            StrategyRecipe::Mutual(options) => {
+                self.taught_by_itself(seed, setting.mutual(options)?, renderer)
+            }
+            StrategyRecipe::Collaborative(options) => {
+                self.taught_by_itself(seed, setting.collaborative(options)?, renderer)
+            }
+            StrategyRecipe::NativeEnsemble(options) => {
+                self.taught_by_itself(seed, setting.native_ensemble(options)?, renderer)
+            }
+            StrategyRecipe::GroupLeader(options) => {
+                self.taught_by_itself(seed, setting.group_leader(options)?, renderer)
+            }
+            StrategyRecipe::Codistillation(options) => {
+                self.taught_by_itself(seed, setting.codistillation(options)?, renderer)
+            }
+            StrategyRecipe::Byot(options) => {
+                self.taught_by_itself(seed, setting.exits(options)?, renderer)
+            }
+            StrategyRecipe::SdDropout(Configured(config)) => {
+                self.taught_by_itself(seed, setting.dropout(config)?, renderer)
+            }
+            StrategyRecipe::TfKd(_) => self.distilled(seed, alone, renderer),
+            StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),
+            StrategyRecipe::PsKd(_) => {
+                self.taught_by_itself(seed, setting.past_predictions()?, renderer)
+            }
+            StrategyRecipe::MeanTeacher(options) => {
+                self.taught_by_itself(seed, setting.mean_teacher(options)?, renderer)
+            }
+            StrategyRecipe::BornAgain(options) => {
+                self.born_again(&setting, options, alone, renderer)
+            }
+        }
+    }
+
+    fn setting(&self, seed: u64) -> Result<Setting<'_>> {
+        let training = &self.recipe.student.training;
+        Ok(Setting {
+            recipe: self.recipe,
+            shape: self.data.shape(),
+            classes: self.data.num_classes(),
+            seed,
+            samples: self.data.known_classes(seed)?,
+            images: Some(self.data.first_images(training, seed)?),
+        })
+    }
+
+    fn taught_by_itself<M: Distiller<Tensor<4>>>(
+        &self,
+        seed: u64,
+        ready: Ready<M>,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let training = &self.recipe.student.training;
+        self.train_ready(Role::Distilled, seed, training, ready, renderer)
+    }
+
+    /// Train what is set up.
+    pub(super) fn train_ready<M: Distiller<Tensor<4>>>(
+        &self,
+        role: Role,
+        seed: u64,
+        training: &TrainingRecipe,
+        ready: Ready<M>,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let loader = self.data.for_taught(training, seed)?;
+        let loader = match ready.sees {
+            Sees::Views(views) => loader.views(views),
+            Sees::Pairs => loader.pairs(seed),
+        };
+        self.train(Phase {
+            role,
+            seed,
+            model: &self.recipe.student.model,
+            training,
+            loader,
+            teacher: None,
+            figures: ready.figures,
+            snapshots: Vec::new(),
+            distiller: ready.distiller,
+            outcome: ready.outcome,
+            renderer,
+        })
+    }
+}

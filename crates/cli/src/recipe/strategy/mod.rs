@@ -1,0 +1,389 @@
+//! Strategies: who teaches the student, and what comes of it.
+
+mod alone;
+mod check;
+mod configured;
+mod exits;
+mod options;
+mod peers;
+mod setting;
+mod terms;
+mod together;
+
+pub use check::check;
+pub use configured::Configured;
+pub use options::*;
+pub use peers::Peers;
+pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
+pub use terms::write_out;
+pub use together::mean_of_networks;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+    use crate::recipe::read::tests::{error, recipe};
+    use burn_distill::core::{CatalogueEntry, tensors};
+    use burn_distill::strategy;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    const RECIPE: &str = r#"
+        name = "test"
+        [data]
+        name = "digits"
+        [student]
+        model = "convnet-4-8"
+        training = { epochs = 10 }
+    "#;
+
+    /// What has tables of its own in a recipe, not a kind.
+    const TABLES: [&str; 2] = ["curriculum", "route-constrained"];
+
+    fn kinds() -> impl Iterator<Item = &'static CatalogueEntry> {
+        let all = strategy::catalogue().iter();
+        all.filter(|entry| !TABLES.contains(&entry.name))
+    }
+
+    fn with(strategy: &str) -> Recipe {
+        recipe(RECIPE, &[strategy]).unwrap()
+    }
+
+    fn terms(strategy: &str) -> String {
+        let losses = with(strategy).losses.into_iter();
+        let losses = losses.map(|table| toml::Value::Table(table).to_string());
+        losses.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_kind_of_the_catalogue_can_be_named_by_each_of_its_names() {
+        for entry in kinds() {
+            for name in [&[entry.name], entry.aliases].concat() {
+                let strategy: StrategyRecipe = toml::from_str(&format!("kind = '{name}'")).unwrap();
+                assert_eq!(strategy.name(), entry.name, "{name}");
+                if !strategy.is_offline() {
+                    with(&format!("strategy.kind={name}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_strategy_is_written_as_it_is_read() {
+        for kind in kinds().filter(|entry| entry.name != "offline") {
+            let original = with(&format!("strategy.kind={}", kind.name));
+
+            let text = toml::to_string(&original).unwrap();
+            assert_eq!(recipe(&text, &[]).unwrap(), original, "{text}");
+            assert!(
+                text.contains(&format!("kind = \"{}\"", kind.name)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_losses_the_terms_are_those_of_the_authors() {
+        for (strategy, expected) in [
+            (
+                "strategy.kind=mutual",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'dml', temperature = 2, weight = 0.3 }",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 2.0, weight = 0.3 }"#,
+            ),
+            (
+                "strategy={ kind = 'kdcl', weight = 0.75 }",
+                r#"{ kind = "hard", weight = 0.25 } { kind = "soft-target", temperature = 4.0, weight = 0.75 }"#,
+            ),
+            (
+                "strategy.kind=codistillation",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', temperature = 6 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy.kind=cs-kd",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'ps-kd', weight = 0.75 }",
+                r#"{ kind = "hard", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
+            ),
+            (
+                "strategy={ kind = 'born-again', labels = true }",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            ("strategy.kind=byot", ""),
+            ("strategy.kind=one", ""),
+            ("strategy.kind=okddip", ""),
+        ] {
+            assert_eq!(terms(strategy), expected, "{strategy}");
+        }
+        let own = "loss=[{ kind = 'hard' }, { kind = 'dkd' }]";
+        let own = recipe(RECIPE, &["strategy.kind=mutual", own]).unwrap();
+        assert_eq!(own.losses[1]["kind"], "dkd".into());
+    }
+
+    #[test]
+    fn every_student_of_an_ensemble_has_a_view_of_its_own() {
+        for (strategy, expected) in [
+            ("strategy={ kind = 'kdcl', peers = 2 }", 3),
+            ("strategy={ kind = 'kdcl', peers = ['mlp-8'] }", 2),
+        ] {
+            let recipe = with(strategy);
+            let StrategyRecipe::Collaborative(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+            let ready = Setting::to_check(&recipe).collaborative(options).unwrap();
+            assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
+            assert_eq!(ready.distiller.peers.len(), expected);
+        }
+    }
+
+    #[test]
+    fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
+        let recipe = with("strategy.kind=one");
+        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+        let setting = Setting::to_check(&recipe);
+
+        let branched = setting.native_ensemble(options).unwrap().distiller.network;
+        let alone = tensors(&setting.student().unwrap());
+        let shared = tensors(&branched).into_iter();
+        let shared: Vec<_> = shared
+            .filter(|(name, _)| !name.starts_with("branches"))
+            .collect();
+        assert_eq!(shared, alone);
+        let other = setting.beside(setting.model(), 1).unwrap();
+        assert_ne!(tensors(&other), alone);
+    }
+
+    #[test]
+    fn peers_are_a_number_or_a_list_of_models() {
+        let peers = |text: &str| {
+            let strategy = format!("strategy={{ kind = 'mutual', peers = {text} }}");
+            let recipe = with(&strategy);
+            let StrategyRecipe::Mutual(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+            let models = options.peers.models(&recipe.student.model);
+            models.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+
+        assert_eq!(peers("2"), ["convnet-4-8", "convnet-4-8"]);
+        assert_eq!(peers("['mlp-8', 'resnet8']"), ["mlp-8", "resnet8"]);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_is_read() {
+        for (changes, message) in [
+            (vec!["strategy.kind=mutal"], "did you mean `mutual`?"),
+            (vec!["strategy={ peers = 1 }"], "missing field `kind`"),
+            (
+                vec!["strategy={ kind = 'mutual', branches = 3 }"],
+                "unknown field `branches`, expected one of `peers`, `order`",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', temperatur = 3 }"],
+                "did you mean `temperature`?",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = 0 }"],
+                "`strategy.peers` should be 1 or more networks beside the student, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', peers = ['mlp-8'] }"],
+                "`strategy.peers` should be 2 or more networks beside the student, but is 1",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = ['resnt20'] }"],
+                "did you mean `resnet20`?",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = -1 }"],
+                "expected a number of networks or a list of models",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', temperature = 0 }"],
+                "`temperature` should be above 0, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'one', temperature = -1 }"],
+                "strategy.temperature: Temperature towards an ensemble must be positive",
+            ),
+            (
+                vec!["strategy={ kind = 'one', branches = 1 }"],
+                "`strategy.branches` should be from 2 to 64, but is 1",
+            ),
+            (
+                vec!["strategy.kind=one", "student.model=mlp-8"],
+                "student.model: `mlp-8` does not branch",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', tap = 'pol' }"],
+                "no tap named `pol`",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', peers = ['convnet-4-8', 'convnet-4-6'] }"],
+                "Peers attend to features of one size",
+            ),
+            (
+                vec!["strategy={ kind = 'codistillation', period = 0 }"],
+                "`strategy.period` should be 1 step or more, but is 0",
+            ),
+            (
+                vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
+                "one loss of the kind `hard`, since each peer learns from the labels alone at first",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
+                ],
+                "leave out [teacher]: with `mutual` the peers teach each other",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'kd' }] }]",
+                ],
+                "[[stage]] and [route] are for a trained teacher",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'mutual', weight = 2 }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.weight` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
+                "the attention between the peers would learn nothing",
+            ),
+            (
+                vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
+                "it is for one teacher that is trained before, and here a peer teaches",
+            ),
+            (
+                vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
+                "it is for a teacher that is trained before",
+            ),
+            (
+                vec![
+                    "strategy.kind=kdcl",
+                    "loss=[{ kind = 'attention-transfer' }]",
+                ],
+                "compares features, and an ensemble has none",
+            ),
+            (
+                vec!["strategy.kind=kdcl", "loss=[{ kind = 'kd', views = 2 }]"],
+                "leave out `views`",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "loss=[{ kind = 'kd' }, { kind = 'kd' }]",
+                ],
+                "two losses are named `soft-target`",
+            ),
+            (
+                vec!["strategy={ kind = 'born-again', generations = 0 }"],
+                "`strategy.generations` should be from 1 to 64, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'mean-teacher', decay = 2 }"],
+                "Decay of a mean teacher must be from 0 to 1, got 2",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', ramp_epochs = 2 }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.ramp_epochs` is of the terms",
+            ),
+            (
+                vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
+                "compares features, and what was said before has none",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
+                "Probability of dropping a feature must be from 0, without 1, got 1",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probabilty = 0.1 }"],
+                "unknown key `probabilty`, did you mean `probability`?",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', tap = 'layer1' }"],
+                "The classifier takes 8 features, but the tap `layer1` has",
+            ),
+            (
+                vec![
+                    "strategy.kind=sd-dropout",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+                ],
+                "nobody teaches but the student",
+            ),
+            (
+                vec!["strategy.kind=byot", "student.model=mlp-8"],
+                "A network of several exits has two stages at least",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', variant = 'latr' }"],
+                "did you mean `later`?",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', exits = { exits = ['layer7'] } }"],
+                "layer7",
+            ),
+            (
+                vec![],
+                "`teacher` is missing: give a [teacher], or a [strategy]",
+            ),
+        ] {
+            let error = error(RECIPE, &changes);
+            assert!(error.contains(message), "{changes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_snippets_of_the_book_are_valid() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/strategy");
+        let mut described = BTreeSet::from(["offline"]);
+        for page in fs::read_dir(root).unwrap() {
+            let page = page.unwrap().path();
+            let text = fs::read_to_string(&page).unwrap();
+            for snippet in text.split("```toml\n").skip(1) {
+                let snippet = snippet.split("```").next().unwrap();
+                // A loss alone is for a teacher, too.
+                let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
+                let alone = (!snippet.contains("[strategy]")).then_some(teacher);
+                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(alone).collect();
+                let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
+                let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
+                described.insert(recipe.strategy.name());
+            }
+        }
+        for entry in kinds() {
+            let found = described.contains(entry.name);
+            assert!(found, "the book has no snippet for `{}`", entry.name);
+        }
+    }
+    #[test]
+    fn the_recipes_of_the_book_are_valid() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/recipes.md");
+        let page = fs::read_to_string(page).unwrap();
+        let snippets = page.split("```toml\n").skip(1);
+        let snippets = snippets.map(|snippet| snippet.split("```").next().unwrap());
+        let recipes: Vec<_> = snippets
+            .filter(|snippet| snippet.starts_with("name ="))
+            .map(|snippet| recipe(snippet, &[]).unwrap().strategy.name())
+            .collect();
+        assert_eq!(recipes, ["offline", "mutual"]);
+    }
+}

@@ -1,0 +1,307 @@
+//! What a recipe may say about a strategy.
+
+use super::together::{RAMP_EPOCHS, TEMPERATURE};
+use super::{Configured, Peers};
+use burn_distill::architecture::MultiExitConfig;
+use burn_distill::strategy::{
+    DropoutDistillerConfig, EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
+};
+use serde::{Deserialize, Serialize};
+
+/// Who teaches the student.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StrategyRecipe {
+    /// A trained teacher, which no longer changes.
+    #[serde(alias = "kd")]
+    Offline {},
+    /// Peers, each the others.
+    #[serde(alias = "dml")]
+    Mutual(MutualRecipe),
+    /// Peers, by one target that is made of all.
+    #[serde(alias = "kdcl")]
+    Collaborative(CollaborativeRecipe),
+    /// The branches of one network, by their weighted mean.
+    #[serde(alias = "one")]
+    NativeEnsemble(NativeEnsembleRecipe),
+    /// Diverse peers, a leader.
+    #[serde(alias = "okddip")]
+    GroupLeader(GroupLeaderRecipe),
+    /// Peers, as they were a while ago.
+    #[serde(alias = "stale-peers")]
+    Codistillation(CodistillationRecipe),
+    /// The deepest exit of one network.
+    #[serde(alias = "exits", alias = "be-your-own-teacher")]
+    Byot(ByotRecipe),
+    /// The student with others of its features dropped.
+    #[serde(alias = "dropout")]
+    SdDropout(Configured<DropoutDistillerConfig>),
+    /// The student alone, trained before.
+    #[serde(alias = "teacher-free")]
+    TfKd(SoftRecipe),
+    /// What the student says about another sample of the class.
+    #[serde(alias = "same-class")]
+    CsKd(SoftRecipe),
+    /// What the student said about the sample the last time.
+    #[serde(alias = "past-predictions")]
+    PsKd(PastPredictionsRecipe),
+    /// An average of what the student was.
+    #[serde(alias = "ema")]
+    MeanTeacher(MeanTeacherRecipe),
+    /// The generation before.
+    #[serde(alias = "ban")]
+    BornAgain(BornAgainRecipe),
+}
+
+impl Default for StrategyRecipe {
+    fn default() -> Self {
+        Self::Offline {}
+    }
+}
+
+impl StrategyRecipe {
+    /// Whether a trained teacher teaches.
+    pub fn is_offline(&self) -> bool {
+        matches!(self, Self::Offline {})
+    }
+}
+
+/// `kind = "mutual"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MutualRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// Who steps when.
+    pub order: PeerOrder,
+    /// What a peer learns from.
+    pub target: PeerTarget,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// What a peer learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerTarget {
+    /// Each of the others, and the losses are averaged.
+    Each,
+    /// The mean of what the others predict.
+    Others,
+}
+
+/// `kind = "collaborative"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollaborativeRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// How the target is made.
+    pub target: EnsembleTarget,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise; the labels have the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// `kind = "native-ensemble"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NativeEnsembleRecipe {
+    /// How many branches there are.
+    pub branches: usize,
+    /// The temperature towards the ensemble, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The epochs until its weight is 1, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_epochs: Option<usize>,
+}
+
+/// `kind = "group-leader"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupLeaderRecipe {
+    /// The auxiliary peers; the student is the leader.
+    pub peers: Peers,
+    /// The tap of the peers that the attention sees.
+    pub tap: String,
+    /// Whether the targets are no constants, as in the authors' code.
+    pub as_code: bool,
+    /// The temperature towards the ensemble.
+    pub temperature: f64,
+    /// The epochs until its weight is 1.
+    pub ramp_epochs: usize,
+}
+
+/// `kind = "codistillation"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodistillationRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// The steps before peers teach each other.
+    pub burn_in: usize,
+    /// The steps from one copy to the next.
+    pub period: usize,
+    /// What a peer learns from.
+    pub target: PeerTarget,
+    /// The temperature of the soft cross-entropy, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Its weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// `kind = "byot"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ByotRecipe {
+    /// Whose terms they are, if there is no `[[loss]]`.
+    pub variant: ByotVariant,
+    /// Where the exits are and what they are made of.
+    pub exits: Configured<MultiExitConfig>,
+}
+
+/// The terms of be your own teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByotVariant {
+    /// Those of the paper.
+    #[default]
+    Paper,
+    /// Those of the authors' later code.
+    Later,
+}
+
+/// A strategy with nothing of its own: `kind = "tf-kd"` and `kind = "cs-kd"`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SoftRecipe {
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// `kind = "ps-kd"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PastPredictionsRecipe {
+    /// The weight of past predictions in the last epoch, if there is no `[[loss]]`; the labels have
+    /// the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// `kind = "mean-teacher"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeanTeacherRecipe {
+    /// How much of the average stays at each step, in the end.
+    pub decay: f64,
+    /// The weight of the consistency in the end, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// The epochs until then, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_epochs: Option<usize>,
+}
+
+/// `kind = "born-again"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BornAgainRecipe {
+    /// How many students are taught, one after the other.
+    pub generations: usize,
+    /// Whether they also learn from the labels, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<bool>,
+}
+
+impl Default for MutualRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            order: PeerOrder::default(),
+            target: PeerTarget::Each,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+impl Default for CollaborativeRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            target: EnsembleTarget::MinLogit,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+impl Default for NativeEnsembleRecipe {
+    fn default() -> Self {
+        Self {
+            branches: 3,
+            temperature: None,
+            ramp_epochs: None,
+        }
+    }
+}
+
+impl Default for GroupLeaderRecipe {
+    fn default() -> Self {
+        let GroupLeaderDistillerConfig { tap, as_code } = GroupLeaderDistillerConfig::new();
+        Self {
+            peers: Peers::Count(3),
+            tap,
+            as_code,
+            temperature: TEMPERATURE,
+            ramp_epochs: RAMP_EPOCHS,
+        }
+    }
+}
+
+impl Default for CodistillationRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            burn_in: 0,
+            period: 1,
+            target: PeerTarget::Others,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+impl Default for MeanTeacherRecipe {
+    fn default() -> Self {
+        Self {
+            decay: 0.999,
+            weight: None,
+            ramp_epochs: None,
+        }
+    }
+}
+
+impl Default for BornAgainRecipe {
+    fn default() -> Self {
+        Self {
+            generations: 3,
+            labels: None,
+        }
+    }
+}

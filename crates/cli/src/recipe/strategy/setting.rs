@@ -1,0 +1,341 @@
+use crate::experiment::{ImageNetwork, build, seeded};
+use crate::recipe::loss::catch;
+use crate::recipe::{JointLoss, Loss, Recipe, Scene};
+use anyhow::{Context, Result, ensure};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::core::{DynObjective, Knowledge, Network, Objective, TapSelection};
+use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
+use std::collections::HashSet;
+use toml::Table;
+
+/// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
+pub struct Setting<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+    /// Decides the initial weights of whatever has some.
+    pub seed: u64,
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub samples: Vec<(usize, Option<usize>)>,
+    /// A batch of images that the student is taught on; none while a recipe is only checked.
+    pub images: Option<Tensor<4>>,
+}
+
+/// A strategy that is set up: what is trained, and what comes of it.
+pub struct Ready<M> {
+    /// What is trained.
+    pub distiller: M,
+    /// What it sees of a sample.
+    pub sees: Sees,
+    /// What is shown of it.
+    pub figures: Vec<Figure>,
+    /// The networks that it holds in the end.
+    pub outcome: Finish<M>,
+}
+
+/// What a training sees of a sample.
+#[derive(Clone, Copy)]
+pub enum Sees {
+    /// So many views of it.
+    Views(usize),
+    /// Another sample of its class, too.
+    Pairs,
+}
+
+/// Takes the networks from what was trained.
+pub type Finish<M> = Box<dyn FnOnce(M) -> Result<Outcome>>;
+
+/// The networks that a training leaves.
+pub struct Outcome {
+    /// The one that is deployed.
+    pub student: ImageNetwork,
+    /// The others that are reported.
+    pub members: Vec<Member>,
+}
+
+/// A network that learnt with the student, or that is made of those that did.
+pub struct Member {
+    /// What it is, as in `peer 2`; its file is `peer-2.bpk`.
+    pub name: String,
+    /// What model it is.
+    pub model: String,
+    /// The network.
+    pub network: ImageNetwork,
+}
+
+impl Member {
+    /// A network under that name.
+    pub fn new(
+        name: impl Into<String>,
+        model: impl ToString,
+        network: impl Network<Input = Tensor<4>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            model: model.to_string(),
+            network: ImageNetwork::new(network),
+        }
+    }
+}
+
+impl Member {
+    /// The name of the file of its weights.
+    pub fn file(&self) -> String {
+        format!("{}.bpk", self.name.replace(' ', "-"))
+    }
+}
+
+impl From<ImageNetwork> for Outcome {
+    fn from(student: ImageNetwork) -> Self {
+        let members = Vec::new();
+        Self { student, members }
+    }
+}
+
+/// What a peer is trained on: terms against all the others.
+pub type PeerObjective = Vec<DynObjective<Knowledge, Vec<Knowledge>>>;
+
+impl<'a> Setting<'a> {
+    /// Enough to see whether a strategy can be set up.
+    pub fn to_check(recipe: &'a Recipe) -> Self {
+        let data = recipe.data.name.info();
+        let classes = data.classes.len();
+        Self {
+            recipe,
+            shape: data.shape,
+            classes,
+            seed: 0,
+            // Which samples there are is known with the data: until then as many as were published.
+            samples: (0..data.images[0])
+                .map(|id| (id, Some(id % classes)))
+                .collect(),
+            images: None,
+        }
+    }
+
+    /// The student's model.
+    pub fn model(&self) -> &'a NetworkConfig {
+        &self.recipe.student.model
+    }
+
+    /// The student, with the weights that the student alone begins with.
+    pub fn student(&self) -> Result<ImageNetwork> {
+        build(
+            self.model(),
+            self.shape,
+            self.classes,
+            self.seed,
+            &Device::flex(),
+        )
+        .context("student.model")
+    }
+
+    /// Networks beside the student, each from a seed of its own.
+    pub fn peers(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
+        let peers = (1..).zip(models);
+        let build = |(place, model): (u64, _)| {
+            let place_in_recipe = || format!("strategy.peers.{}", place - 1);
+            self.beside(model, place).with_context(place_in_recipe)
+        };
+        peers.map(build).collect()
+    }
+
+    /// The network in that place beside the student, counted from 1.
+    pub fn beside(&self, model: &NetworkConfig, place: u64) -> Result<ImageNetwork> {
+        // Away from the seeds of teachers, losses and stages.
+        let seed = self.seed.wrapping_add(place << 56);
+        build(model, self.shape, self.classes, seed, &Device::flex())
+    }
+
+    /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
+    pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> Result<T> {
+        catch(|| seeded(self.seed.wrapping_add(2 << 32), draw))
+    }
+
+    /// Two networks as the losses between them see them.
+    pub fn scene(&self, student: &ImageNetwork, teacher: &ImageNetwork) -> Scene {
+        let batch_size = self.recipe.student.training.batch_size;
+        // Copies of their own, whose running statistics nobody moves.
+        let scene = Scene::new(
+            student.valid(),
+            teacher.valid(),
+            batch_size,
+            self.samples.clone(),
+        );
+        match &self.images {
+            Some(images) => scene.with_images(images.clone()),
+            None => scene,
+        }
+    }
+
+    /// The terms between a network that learns and whoever teaches it, each in its place of these
+    /// tables.
+    pub fn terms(
+        &self,
+        tables: &[Table],
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<Vec<Loss>> {
+        let scene = self.scene(student, teacher);
+        let losses = numbered(tables, |table| {
+            let loss = Loss::new(table, &scene)?;
+            ensure!(
+                loss.preparation.is_none() && loss.student.is_none(),
+                "the loss `{}` trains something before the student learns, or makes the student \
+                 another network: it is for a teacher that is trained before",
+                loss.name
+            );
+            one_view(&loss.name, loss.objective.wanted().views)?;
+            Ok(loss)
+        });
+        let losses = losses?;
+        distinct(losses.iter().map(|loss| &loss.name))?;
+        Ok(losses)
+    }
+
+    /// What a network is trained on that such a teacher teaches, with the names of its terms.
+    pub fn taught(
+        &self,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<(Vec<String>, Vec<DynObjective>)> {
+        let losses = self.draw(|| self.terms(&self.recipe.losses, student, teacher))??;
+        Ok(unzip(losses))
+    }
+
+    /// Terms that compare responses alone: whoever teaches has no taps.
+    pub fn terms_of_responses(
+        &self,
+        tables: &[Table],
+        student: &ImageNetwork,
+        teacher: &str,
+    ) -> Result<Vec<Loss>> {
+        let losses = self.terms(tables, student, student)?;
+        for loss in &losses {
+            ensure!(
+                loss.objective.wanted().teacher == TapSelection::None,
+                "the loss `{}` compares features, and {teacher} has none: it teaches by its \
+                 predictions alone",
+                loss.name
+            );
+        }
+        Ok(losses)
+    }
+
+    /// What each of several networks is trained on with the others: by a target that is made of all,
+    /// or each of them. The names of the terms come first.
+    pub fn between_peers(
+        &self,
+        tables: &[Table],
+        networks: &[ImageNetwork],
+        target: Option<EnsembleTarget>,
+    ) -> Result<(Vec<String>, Vec<PeerObjective>)> {
+        let mut names = Vec::new();
+        let mut objectives = Vec::with_capacity(networks.len());
+        for (index, network) in networks.iter().enumerate() {
+            let objective: PeerObjective;
+            (names, objective) = match target {
+                None => self.by_each(tables, networks, index)?,
+                Some(target) => {
+                    let losses = self.terms_of_responses(tables, network, "an ensemble")?;
+                    let (names, losses) = unzip(losses);
+                    let ensemble =
+                        EnsembleObjective::new(target, networks.len(), losses, &Device::flex());
+                    (names, vec![DynObjective::new(ensemble)])
+                }
+            };
+            objectives.push(objective);
+        }
+        Ok((names, objectives))
+    }
+
+    fn by_each(
+        &self,
+        tables: &[Table],
+        networks: &[ImageNetwork],
+        index: usize,
+    ) -> Result<(Vec<String>, PeerObjective)> {
+        let others = networks.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let scenes: Vec<_> = others
+            .map(|(_, other)| self.scene(&networks[index], other))
+            .collect();
+        let losses = numbered(tables, |table| JointLoss::new(table, &scenes))?;
+        distinct(losses.iter().map(|loss| &loss.name))?;
+        Ok(losses
+            .into_iter()
+            .map(|loss| (loss.name, loss.objective))
+            .unzip())
+    }
+}
+
+/// What is shown of a student that is taught with these terms.
+pub fn figures_of_taught<'t>(terms: impl IntoIterator<Item = &'t String>) -> Vec<Figure> {
+    let mut figures = vec![
+        Figure::Loss,
+        Figure::Accuracy,
+        Figure::TeacherAccuracy,
+        Figure::Agreement,
+    ];
+    figures.extend(terms.into_iter().cloned().map(Figure::Term));
+    figures
+}
+
+/// The accuracy of one of several networks.
+pub fn accuracy_of(number: usize) -> Figure {
+    Figure::Shown(format!("{number} accuracy"))
+}
+
+/// The accuracy of all of them together.
+pub fn ensemble_accuracy() -> Figure {
+    Figure::Shown("ensemble accuracy".into())
+}
+
+/// The terms of so many networks, one after the other.
+pub fn numbered_terms(count: usize, terms: &[String]) -> Vec<Figure> {
+    let numbers = 1..=count;
+    let of = |number| {
+        let terms = terms.iter();
+        terms.map(move |term| Figure::Term(format!("{number} {term}")))
+    };
+    numbers.flat_map(of).collect()
+}
+
+/// The names and the objectives of losses.
+pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
+    let losses = losses.into_iter();
+    losses.map(|loss| (loss.name, loss.objective)).unzip()
+}
+
+/// One of each table, with the number of the table in its error.
+fn numbered<T>(tables: &[Table], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
+    let tables = tables.iter().zip(1..);
+    let of = |(table, number): (&Table, usize)| {
+        of(table).with_context(|| format!("[[loss]] number {number}"))
+    };
+    tables.map(of).collect()
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut known = HashSet::new();
+    for name in names {
+        ensure!(
+            known.insert(name),
+            "two losses are named `{name}`: give one of them a `name`"
+        );
+    }
+    Ok(())
+}
+
+fn one_view(name: &str, views: usize) -> Result<()> {
+    ensure!(
+        views == 1,
+        "the loss `{name}` is of {views} views, which only a trained teacher sees: leave out `views`"
+    );
+    Ok(())
+}

@@ -1,0 +1,163 @@
+use super::{ByotVariant, StrategyRecipe};
+use crate::recipe::Recipe;
+use anyhow::{Result, bail};
+use burn_distill::core::{ChangingWeight, Hard};
+use serde::Serialize;
+use toml::{Table, Value};
+
+impl StrategyRecipe {
+    /// The name of its kind in the catalogue.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Offline {} => "offline",
+            Self::Mutual(_) => "mutual",
+            Self::Collaborative(_) => "collaborative",
+            Self::NativeEnsemble(_) => "native-ensemble",
+            Self::GroupLeader(_) => "group-leader",
+            Self::Codistillation(_) => "codistillation",
+            Self::Byot(_) => "byot",
+            Self::SdDropout(_) => "sd-dropout",
+            Self::TfKd(_) => "tf-kd",
+            Self::CsKd(_) => "cs-kd",
+            Self::PsKd(_) => "ps-kd",
+            Self::MeanTeacher(_) => "mean-teacher",
+            Self::BornAgain(_) => "born-again",
+        }
+    }
+
+    /// Who teaches, where no teacher is trained before.
+    pub fn who_teaches(&self) -> &'static str {
+        match self {
+            Self::Offline {} => "a trained teacher does",
+            Self::Mutual(_) | Self::Collaborative(_) | Self::Codistillation(_) => {
+                "the peers teach each other"
+            }
+            Self::NativeEnsemble(_) => "the branches teach each other",
+            Self::GroupLeader(_) => "the peers teach each other and their leader",
+            Self::TfKd(_) => "the student alone teaches",
+            Self::Byot(_) => "the deepest exit teaches the others",
+            Self::SdDropout(_) | Self::CsKd(_) | Self::PsKd(_) | Self::MeanTeacher(_) => {
+                "the student teaches itself"
+            }
+            Self::BornAgain(_) => "each generation teaches the next",
+        }
+    }
+
+    /// The terms of the authors, for a recipe that gives none; empty if they are no losses of the
+    /// catalogue. What options there are of them are taken.
+    fn take_terms(&mut self, epochs: usize, classes: usize) -> Vec<Table> {
+        match self {
+            Self::Offline {} | Self::NativeEnsemble(_) | Self::GroupLeader(_) | Self::Byot(_) => {
+                Vec::new()
+            }
+            Self::SdDropout(_) => vec![hard(1.0)],
+            Self::Mutual(options) => {
+                let temperature = options.temperature.take().unwrap_or(1.0);
+                let weight = options.weight.take().unwrap_or(1.0);
+                vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
+            }
+            Self::Collaborative(options) => {
+                let temperature = options.temperature.take().unwrap_or(4.0);
+                let weight = options.weight.take().unwrap_or(0.5);
+                vec![hard(1.0 - weight), soft(SOFT_TARGET, temperature, weight)]
+            }
+            Self::Codistillation(options) => {
+                let temperature = options.temperature.take().unwrap_or(1.0);
+                let weight = options.weight.take().unwrap_or(1.0);
+                vec![hard(1.0), soft(SOFT_CROSS_ENTROPY, temperature, weight)]
+            }
+            Self::TfKd(options) => {
+                let temperature = options.temperature.take().unwrap_or(20.0);
+                let weight = options.weight.take().unwrap_or(0.95);
+                // The authors average the divergence over classes, too.
+                let soft = soft(SOFT_TARGET, temperature, weight / classes as f64);
+                vec![hard(1.0 - weight), soft]
+            }
+            Self::CsKd(options) => {
+                let temperature = options.temperature.take().unwrap_or(4.0);
+                let weight = options.weight.take().unwrap_or(1.0);
+                vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
+            }
+            Self::PsKd(options) => {
+                let weight = options.weight.take().unwrap_or(0.8);
+                let line = |from, to| ChangingWeight::Linear { from, to, epochs };
+                let past = line(0.0, weight);
+                vec![
+                    term(Hard::TERM, line(1.0, 1.0 - weight)),
+                    soft(SOFT_CROSS_ENTROPY, 1.0, past),
+                ]
+            }
+            Self::MeanTeacher(options) => {
+                let ramp = ChangingWeight::SigmoidRampUp {
+                    to: options.weight.take().unwrap_or(1.0),
+                    epochs: options.ramp_epochs.take().unwrap_or(30),
+                };
+                vec![hard(1.0), soft(SOFT_TARGET, 1.0, ramp)]
+            }
+            Self::BornAgain(options) => {
+                let labels = options.labels.take().unwrap_or(false);
+                let hard = labels.then(|| hard(1.0));
+                let soft = soft(SOFT_CROSS_ENTROPY, 1.0, 1.0);
+                hard.into_iter().chain([soft]).collect()
+            }
+        }
+    }
+
+    /// An option that is of the terms of the authors, and is given.
+    fn option_of_terms(&self) -> Option<&'static str> {
+        let temperature = |of: &Option<f64>| of.map(|_| "temperature");
+        let weight = |of: &Option<f64>| of.map(|_| "weight");
+        let ramp = |of: &Option<usize>| of.map(|_| "ramp_epochs");
+        match self {
+            Self::Offline {} | Self::GroupLeader(_) => None,
+            // Its options are of a term that there always is.
+            Self::SdDropout(_) => None,
+            Self::Byot(o) => (o.variant != ByotVariant::default()).then_some("variant"),
+            Self::Mutual(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::NativeEnsemble(o) => temperature(&o.temperature).or(ramp(&o.ramp_epochs)),
+            Self::TfKd(o) | Self::CsKd(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::PsKd(o) => weight(&o.weight),
+            Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs)),
+            Self::BornAgain(o) => o.labels.map(|_| "labels"),
+        }
+    }
+}
+
+const SOFT_TARGET: &str = "soft-target";
+const SOFT_CROSS_ENTROPY: &str = "soft-cross-entropy";
+
+fn hard(weight: f64) -> Table {
+    term(Hard::TERM, weight)
+}
+
+fn soft(kind: &str, temperature: f64, weight: impl Serialize) -> Table {
+    let mut term = term(kind, weight);
+    term.insert("temperature".into(), temperature.into());
+    term
+}
+
+fn term(kind: &str, weight: impl Serialize) -> Table {
+    let weight = Value::try_from(weight).expect("A weight is written as TOML.");
+    let entries = [("kind", kind.into()), ("weight", weight)];
+    entries
+        .map(|(key, value)| (key.into(), value))
+        .into_iter()
+        .collect()
+}
+
+/// Write out the terms of the authors where a recipe leaves them to the strategy.
+pub fn write_out(recipe: &mut Recipe) -> Result<()> {
+    if recipe.losses.is_empty() {
+        let epochs = recipe.student.training.epochs;
+        let classes = recipe.data.name.info().classes.len();
+        recipe.losses = recipe.strategy.take_terms(epochs, classes);
+    } else if let Some(option) = recipe.strategy.option_of_terms() {
+        bail!(
+            "`strategy.{option}` is of the terms that there are without [[loss]]: give it to a \
+             [[loss]], or leave those out"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! Networks that learn together.
+
+use super::setting::{
+    Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, accuracy_of, ensemble_accuracy,
+    numbered_terms, unzip,
+};
+use super::{
+    CodistillationRecipe, CollaborativeRecipe, GroupLeaderRecipe, MutualRecipe,
+    NativeEnsembleRecipe, PeerTarget,
+};
+use crate::experiment::{ImageNetwork, seeded};
+use crate::recipe::loss::catch;
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::core::{ChangingWeight, DynObjective, Hard, Objective, Wanted, WeightSchedule};
+use burn_distill::strategy::{
+    Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig,
+    MeanEnsemble, MeanOf, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
+};
+use toml::{Table, Value};
+
+/// The temperature towards an ensemble and the epochs until its weight is 1, as the authors of ONE
+/// and OKDDip have them.
+pub const TEMPERATURE: f64 = 3.0;
+pub const RAMP_EPOCHS: usize = 80;
+
+/// Peers that learn from each other.
+pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;
+/// Peers that learn from what the others were.
+pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
+/// The branches of a network.
+pub type Native = NativeEnsembleDistiller<ImageNetwork, Vec<DynObjective>>;
+/// Peers and a leader.
+pub type Led = GroupLeaderDistiller<ImageNetwork, (Hard, TowardsEnsemble)>;
+
+impl PeerTarget {
+    fn ensemble(self) -> Option<EnsembleTarget> {
+        match self {
+            Self::Each => None,
+            Self::Others => Some(EnsembleTarget::Others),
+        }
+    }
+}
+
+impl Setting<'_> {
+    /// Mutual learning.
+    pub fn mutual(&self, options: &MutualRecipe) -> Result<Ready<Mutual>> {
+        options.peers.check(1)?;
+        let models = options.peers.models(self.model());
+        let peers = self.with_student(&models)?;
+        let target = options.target.ensemble();
+        let (terms, objectives) =
+            self.draw(|| self.between_peers(&self.recipe.losses, &peers, target))??;
+        let count = peers.len();
+        let distiller = self.draw(|| MutualDistiller::new(peers, objectives))?;
+        Ok(Ready {
+            distiller: distiller.with_order(options.order),
+            sees: Sees::Views(1),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
+        })
+    }
+
+    /// Collaborative learning: each peer has a view of its own.
+    pub fn collaborative(&self, options: &CollaborativeRecipe) -> Result<Ready<Mutual>> {
+        options.peers.check(1)?;
+        let models = options.peers.models(self.model());
+        let peers = self.with_student(&models)?;
+        let target = Some(options.target);
+        let (terms, objectives) =
+            self.draw(|| self.between_peers(&self.recipe.losses, &peers, target))??;
+        let count = peers.len();
+        Ok(Ready {
+            distiller: self.draw(|| MutualDistiller::new(peers, objectives))?,
+            sees: Sees::Views(count),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
+        })
+    }
+
+    /// Codistillation.
+    pub fn codistillation(&self, options: &CodistillationRecipe) -> Result<Ready<Codistilled>> {
+        options.peers.check(1)?;
+        let models = options.peers.models(self.model());
+        let peers = self.with_student(&models)?;
+        ensure!(
+            options.period > 0,
+            "`strategy.period` should be 1 step or more, but is 0"
+        );
+        let why = "each peer learns from the labels alone at first";
+        let (alone, tables) = hard_and_others(&self.recipe.losses, why)?;
+        let target = options.target.ensemble();
+        let (mut terms, together) = self.draw(|| self.between_peers(&tables, &peers, target))??;
+        terms.insert(0, Hard::TERM.into());
+        let count = peers.len();
+        let alone = vec![Hard::new(alone); count];
+        let distiller = self.draw(|| {
+            Codistiller::new(peers, alone, together).with_schedule(options.burn_in, options.period)
+        })?;
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Codistilled| distiller.peers),
+        })
+    }
+
+    /// A native ensemble: the student's last part several times.
+    pub fn native_ensemble(&self, options: &NativeEnsembleRecipe) -> Result<Ready<Native>> {
+        let branches = options.branches;
+        ensure!(
+            (2..=64).contains(&branches),
+            "`strategy.branches` should be from 2 to 64, but is {branches}"
+        );
+        // Its trunk and first branch begin as the student alone.
+        let network = seeded(self.seed, || {
+            let device = Device::flex();
+            self.model()
+                .init_branched(branches, self.shape, self.classes, &device)
+        });
+        let network = network.context("student.model")?;
+        let (terms, objective) = match self.recipe.losses.as_slice() {
+            [] => {
+                let towards = towards_ensemble(
+                    options.temperature.unwrap_or(TEMPERATURE),
+                    options.ramp_epochs.unwrap_or(RAMP_EPOCHS),
+                )?;
+                let objective = vec![
+                    DynObjective::new(Hard::new(1.0)),
+                    DynObjective::new(towards),
+                ];
+                let names = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
+                (names.to_vec(), objective)
+            }
+            tables => {
+                let student = self.student()?;
+                let losses = self.terms_of_responses(tables, &student, "an ensemble")?;
+                for loss in &losses {
+                    ensure!(
+                        loss.objective.wanted() == Wanted::responses(),
+                        "the loss `{}` compares features, and a branch has none but its \
+                         predictions",
+                        loss.name
+                    );
+                }
+                unzip(losses)
+            }
+        };
+        let distiller =
+            self.draw(|| NativeEnsembleDistiller::new(network, vec![objective; branches]))?;
+
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend((2..=branches).map(accuracy_of));
+        figures.push(ensemble_accuracy());
+        figures.extend(numbered_terms(branches, &terms));
+        figures.push(Figure::Term(format!("ensemble {}", Hard::TERM)));
+        let plain = self.student()?;
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(move |distiller| {
+                let ensemble = distiller.ensemble();
+                let record = distiller.network.valid().into_record();
+                let student = plain.try_load_record(record.allow_unused(true))?;
+                let model = format!("{branches} branches");
+                Ok(Outcome {
+                    student,
+                    members: vec![Member::new("ensemble", model, ensemble)],
+                })
+            }),
+        })
+    }
+
+    /// Diverse peers, and the student as their leader.
+    pub fn group_leader(&self, options: &GroupLeaderRecipe) -> Result<Ready<Led>> {
+        options.peers.check(2)?;
+        ensure!(
+            self.recipe.losses.is_empty(),
+            "there is a [[loss]], but losses take their teacher as it is, so that the attention \
+             between the peers would learn nothing: leave it out"
+        );
+        let models = options.peers.models(self.model());
+        let (leader, peers) = (self.student()?, self.peers(&models)?);
+        let towards = towards_ensemble(options.temperature, options.ramp_epochs)?;
+        let objective = || (Hard::new(1.0), towards.clone());
+        let config = GroupLeaderDistillerConfig::new()
+            .with_tap(options.tap.clone())
+            .with_as_code(options.as_code);
+        let count = peers.len();
+        let distiller = self.draw(|| {
+            let objectives = (0..count).map(|_| objective()).collect();
+            config.init((peers, objectives), (leader, objective()))
+        })?;
+
+        let terms = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend((1..=count).map(accuracy_of));
+        figures.push(ensemble_accuracy());
+        figures.extend(numbered_terms(count, &terms));
+        let of_leader = terms.iter().map(|term| format!("leader {term}"));
+        figures.extend(of_leader.map(Figure::Term));
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(move |Led { leader, peers, .. }| {
+                let ensemble = mean_of_networks(copies(&peers));
+                let mut members = numbered_peers(1, &models, peers);
+                members.push(ensemble);
+                Ok(Outcome {
+                    student: leader,
+                    members,
+                })
+            }),
+        })
+    }
+
+    /// The student and its peers, the student first.
+    fn with_student(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
+        let mut all = vec![self.student()?];
+        all.extend(self.peers(models)?);
+        Ok(all)
+    }
+}
+
+/// Towards an ensemble, ever more over so many epochs.
+fn towards_ensemble(temperature: f64, ramp_epochs: usize) -> Result<TowardsEnsemble> {
+    let weight = ChangingWeight::SigmoidRampUp {
+        to: 1.0,
+        epochs: ramp_epochs,
+    };
+    catch(|| TowardsEnsemble::new(temperature, weight)).context("strategy.temperature")
+}
+
+/// The weight of the one loss of labels, which there is for that reason, and the other losses.
+pub fn hard_and_others(tables: &[Table], why: &str) -> Result<(WeightSchedule, Vec<Table>)> {
+    let (_, others): (Vec<_>, Vec<_>) = tables.iter().partition(is_hard);
+    ensure!(
+        !others.is_empty(),
+        "there is no loss but `{}`: give a [[loss]] of another kind",
+        Hard::TERM
+    );
+    let others = others.into_iter().cloned().collect();
+    Ok((hard_weight(tables, why)?, others))
+}
+
+/// The weight of the one loss of labels, which there is for that reason.
+pub fn hard_weight(tables: &[Table], why: &str) -> Result<WeightSchedule> {
+    let hard: Vec<_> = tables.iter().filter(is_hard).collect();
+    let [hard] = hard.as_slice() else {
+        bail!(
+            "there should be one loss of the kind `{}`, since {why}, but there are {}",
+            Hard::TERM,
+            hard.len()
+        );
+    };
+    Ok(match hard.get("weight") {
+        Some(weight) => weight.clone().try_into()?,
+        None => WeightSchedule::Constant(1.0),
+    })
+}
+
+fn is_hard(table: &&Table) -> bool {
+    let kind = table.get("kind").and_then(Value::as_str);
+    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
+}
+
+/// What is shown of peers, of whom the first is the student.
+fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
+    let mut figures = vec![Figure::Loss, Figure::Accuracy];
+    figures.extend((2..=count).map(accuracy_of));
+    figures.push(ensemble_accuracy());
+    figures.extend(numbered_terms(count, terms));
+    figures
+}
+
+/// Peers of these models, numbered from there.
+fn numbered_peers(
+    first: usize,
+    models: &[NetworkConfig],
+    peers: impl IntoIterator<Item = ImageNetwork>,
+) -> Vec<Member> {
+    let peers = (first..).zip(models).zip(peers);
+    let member = |((number, model), peer): ((usize, &NetworkConfig), _)| {
+        Member::new(format!("peer {number}"), model, peer)
+    };
+    peers.map(member).collect()
+}
+
+/// The mean of what several networks predict.
+pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
+    let model = format!("{} networks", networks.len());
+    Member::new(
+        "ensemble",
+        model,
+        MeanEnsemble::new(networks, MeanOf::Probabilities),
+    )
+}
+
+/// The student is the first of the peers, whose others are of these models.
+fn outcome_of_peers<M: 'static>(
+    models: Vec<NetworkConfig>,
+    peers: fn(M) -> Vec<ImageNetwork>,
+) -> Finish<M> {
+    Box::new(move |distiller| {
+        let mut peers = peers(distiller);
+        let ensemble = mean_of_networks(copies(&peers));
+        let student = peers.remove(0);
+        let mut members = numbered_peers(2, &models, peers);
+        members.push(ensemble);
+        Ok(Outcome { student, members })
+    })
+}
+
+/// Copies with running statistics of their own.
+fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
+    networks.iter().map(Module::valid).collect()
+}

@@ -1,0 +1,279 @@
+//! `burn-distill run` of recipes without a trained teacher.
+
+use crate::common::*;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+/// Few samples, a small network and few epochs.
+const SMALL: [&str; 4] = [
+    "data.samples=96",
+    "student.model=convnet-4-6",
+    "student.training.epochs=2",
+    "student.training.batch_size=32",
+];
+
+fn arguments(name: &str, out: &Path, changes: &[&str]) -> Vec<String> {
+    let changes = [&SMALL[..], changes].concat();
+    arguments_of(&recipe(&format!("strategy/{name}")), out, &changes)
+}
+
+fn run(name: &str, out: &Path, changes: &[&str], more: &[&str]) -> Output {
+    let arguments = arguments(name, out, changes);
+    program(&more_than(&arguments, more)).output().unwrap()
+}
+
+fn members(result: &Value) -> Vec<(&str, &Value)> {
+    let members = result["members"].as_array().into_iter().flatten();
+    members
+        .map(|member| (member["name"].as_str().unwrap(), member))
+        .collect()
+}
+
+/// Run a recipe, and check that it leaves these networks beside the student.
+fn check(name: &str, changes: &[&str], expected: &[&str]) {
+    let out = tempfile::tempdir().unwrap();
+
+    let output = run(name, out.path(), changes, &[]);
+
+    assert_success(&output);
+    let result = result(out.path());
+    assert_eq!(result.get("teacher"), None, "{name}");
+    let members = members(&result);
+    let names: Vec<_> = members.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, expected, "{name}");
+    let students = ["alone", "distilled"].map(|network| (network, &result[network]));
+    for (network, figures) in students.into_iter().chain(members) {
+        let accuracy = figures["accuracy"]["mean"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&accuracy), "{name}: {network}");
+        assert_eq!(figures.get("agreement"), None, "{name}: {network}");
+        assert!(figures["bytes"].as_u64().unwrap() > 0, "{name}: {network}");
+    }
+    // What is deployed is a network like the student alone.
+    let [alone, distilled] = ["alone", "distilled"].map(|network| &result[network]["parameters"]);
+    assert_eq!(alone, distilled, "{name}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(!table.contains("agreement"), "{table}");
+    for network in expected {
+        assert!(table.contains(network), "{table}");
+    }
+}
+
+#[test]
+fn peers_teach_each_other() {
+    check("mutual", &[], &["peer 2", "ensemble"]);
+    check(
+        "mutual",
+        &[
+            "strategy.peers=['mlp-8', 'convnet-4']",
+            "strategy.order=sequential",
+        ],
+        &["peer 2", "peer 3", "ensemble"],
+    );
+    check(
+        "mutual",
+        &["strategy.target=others"],
+        &["peer 2", "ensemble"],
+    );
+    check(
+        "mutual-heterogeneous",
+        &[
+            "student.model=convnet-4-6",
+            "strategy.peers=['convnet-5-8']",
+        ],
+        &["peer 2", "ensemble"],
+    );
+    check(
+        "codistillation",
+        &["strategy.burn_in=2", "strategy.period=1"],
+        &["peer 2", "ensemble"],
+    );
+}
+
+#[test]
+fn students_learn_from_an_ensemble() {
+    for target in ["min-logit", "general"] {
+        let target = format!("strategy.target={target}");
+        check(
+            "collaborative",
+            &[&target],
+            &["peer 2", "peer 3", "ensemble"],
+        );
+    }
+    check("native-ensemble", &["strategy.branches=2"], &["ensemble"]);
+    check(
+        "native-ensemble",
+        &[
+            "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+            "strategy={ kind = 'one' }",
+        ],
+        &["ensemble"],
+    );
+    check(
+        "group-leader",
+        &["strategy.peers=2"],
+        &["peer 1", "peer 2", "ensemble"],
+    );
+}
+
+#[test]
+fn a_student_learns_from_itself() {
+    check("tf-kd", &[], &[]);
+    check("cs-kd", &[], &[]);
+    check("ps-kd", &[], &[]);
+    check("sd-dropout", &[], &[]);
+    let few = "data.labels_per_class=2";
+    check("mean-teacher", &[few], &["average"]);
+    check(
+        "mean-teacher",
+        &[few, "loss=[{ kind = 'hard' }, { kind = 'kd' }]", PLAIN],
+        &["average"],
+    );
+    check(
+        "born-again",
+        &["strategy.generations=2", "strategy.labels=true"],
+        &["generation 1", "ensemble"],
+    );
+}
+
+/// Mean teacher without options of its terms.
+const PLAIN: &str = "strategy={ kind = 'ema', decay = 0.9 }";
+
+#[test]
+fn a_network_with_exits_is_reported_exit_by_exit() {
+    let three = "student.model=convnet-4-4-6";
+    let exits = ["exit 1", "exit 2", "ensemble"];
+    check("byot", &[three], &exits);
+    check("byot", &[three, "strategy.variant=later"], &exits);
+    check(
+        "byot",
+        &["loss=[{ kind = 'hard' }, { kind = 'kd' }]"],
+        &["exit 1", "ensemble"],
+    );
+}
+
+#[test]
+fn a_student_that_nobody_teaches_is_the_student_alone() {
+    let out = tempfile::tempdir().unwrap();
+
+    let changes = ["strategy.weight=0", "student.training.epochs=12"];
+    assert_success(&run("mutual", out.path(), &changes, &[]));
+
+    // Same initial weights, same samples, as many steps.
+    let result = result(out.path());
+    assert_eq!(result["distilled"]["accuracy"], result["alone"]["accuracy"]);
+    let peer = &result["members"][0];
+    assert_ne!(peer["accuracy"], result["alone"]["accuracy"]);
+}
+
+#[test]
+fn what_is_deployed_teaches_elsewhere() {
+    let [ensemble, offline] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    assert_success(&run("native-ensemble", ensemble.path(), &[], &[]));
+
+    let weights = ensemble.path().join("seed-0/distilled/model.bpk");
+    let weights = format!("teacher.weights={}", weights.display());
+    let same = ["teacher.model=convnet-4-6", "data.test=0.25"];
+    let changes = [&SHORT[..], &same, &[&weights]].concat();
+    assert_success(&crate::common::run(offline.path(), &changes, &[]));
+
+    let [ensemble, offline] = [ensemble, offline].map(|out| result(out.path()));
+    assert_eq!(
+        offline["teacher"]["accuracy"],
+        ensemble["distilled"]["accuracy"]
+    );
+}
+
+/// The values of a metric in each epoch of a training.
+fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
+    let file = out.join("seed-0").join(training).join("history.csv");
+    let text = fs::read_to_string(file).unwrap();
+    let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let values = rows.filter(|row| row[1..3] == [split, metric]);
+    values.map(|row| row[3].parse().unwrap()).collect()
+}
+
+#[test]
+fn each_generation_is_taught_by_the_one_before_it() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = ["strategy.generations=2", "student.training.epochs=3"];
+    assert_success(&run("born-again", out.path(), &changes, &[]));
+
+    for [teacher, student] in [["alone", "generation-1"], ["generation-1", "distilled"]] {
+        let said = history(out.path(), teacher, "valid", "Accuracy");
+        let taught = history(out.path(), student, "valid", "Teacher Accuracy");
+        assert_eq!(taught, vec![said[2]; 3], "{student}");
+    }
+}
+
+#[test]
+fn the_student_alone_teaches_its_like() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("tf-kd", out.path(), &[], &[]));
+
+    let said = history(out.path(), "alone", "valid", "Accuracy");
+    let taught = history(out.path(), "distilled", "valid", "Teacher Accuracy");
+    assert_eq!(taught, vec![said[1]; 2]);
+}
+
+#[test]
+fn another_sample_of_the_class_is_shown_in_training_alone() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("cs-kd", out.path(), &[], &[]));
+
+    let term = |split| history(out.path(), "distilled", split, "Loss @ soft-target");
+    assert!(term("train").iter().all(|&loss| loss > 1e-3));
+    assert!(term("valid").iter().all(|&loss| loss.abs() < 1e-6));
+}
+
+/// Kill a run of a recipe once that training is some epochs old, go on with it, and compare with a
+/// run that nobody killed. Then load what is there.
+fn check_resume(name: &str, training: &str, changes: &[&str]) {
+    let [whole, killed] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    assert_success(&run(name, whole.path(), changes, &[]));
+
+    let arguments = arguments(name, killed.path(), changes);
+    let mut child = program(&more_than(&arguments, &[]))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let training = killed.path().join("seed-0").join(training);
+    wait_until("a checkpoint", || {
+        checkpointed_epoch(&training).is_some_and(|epoch| epoch > 2)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.path().join("result.json").exists(), "too late");
+
+    // The second time, all of it is done.
+    for _ in 0..2 {
+        assert_success(&run(name, killed.path(), changes, &["--resume"]));
+
+        let [whole, killed] = [&whole, &killed].map(|out| result(out.path()));
+        for network in ["alone", "distilled"] {
+            let [whole, killed] = [&whole, &killed].map(|result| &result[network]["accuracy"]);
+            assert_eq!(whole, killed, "{name}: {network}");
+        }
+        assert_eq!(members(&whole).len(), members(&killed).len(), "{name}");
+        for ((member, whole), (_, killed)) in members(&whole).iter().zip(members(&killed)) {
+            assert_eq!(whole["accuracy"], killed["accuracy"], "{name}: {member}");
+        }
+    }
+}
+
+#[test]
+fn killed_peers_go_on_to_the_same_result() {
+    let changes = [
+        "student.training.epochs=30",
+        "strategy.burn_in=20",
+        "strategy.period=7",
+    ];
+    check_resume("codistillation", "distilled", &changes);
+}
+
+#[test]
+fn killed_generations_go_on_to_the_same_result() {
+    let changes = ["student.training.epochs=20", "strategy.generations=3"];
+    check_resume("born-again", "generation-2", &changes);
+}

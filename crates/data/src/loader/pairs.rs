@@ -1,0 +1,37 @@
+use super::Plan;
+use crate::rng::{Purpose, rng};
+
+/// Which other sample of its class each sample is shown with in an epoch.
+pub(super) struct Partners {
+    seed: u64,
+    epoch: usize,
+    /// The ids whose class is known, class by class.
+    of_class: Vec<Vec<usize>>,
+}
+
+impl Partners {
+    /// Those of the samples that are loaded.
+    pub(super) fn new(plan: &Plan, seed: u64, epoch: usize) -> Self {
+        let mut of_class = vec![Vec::new(); plan.dataset.num_classes()];
+        for &id in plan.dataset.ids() {
+            if plan.is_labelled(id) {
+                of_class[plan.dataset.label(id)].push(id);
+            }
+        }
+        Self {
+            seed,
+            epoch,
+            of_class,
+        }
+    }
+
+    /// The partner of a sample, which may be itself: it is if its class is not known.
+    pub(super) fn of(&self, plan: &Plan, id: usize) -> usize {
+        if !plan.is_labelled(id) {
+            return id;
+        }
+        let alike = &self.of_class[plan.dataset.label(id)];
+        let key = [self.seed, self.epoch as u64, id as u64];
+        alike[rng(Purpose::Partner, key, 0).below(alike.len() as u64) as usize]
+    }
+}
