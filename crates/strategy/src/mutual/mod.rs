@@ -4,7 +4,7 @@ mod ensemble;
 mod group_leader;
 mod native_ensemble;
 mod parts;
-mod peers;
+pub(crate) mod peers;
 mod towards_ensemble;
 
 pub use codistiller::*;
