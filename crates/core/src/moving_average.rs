@@ -1,5 +1,5 @@
 use crate::parameters::is_buffer;
-use crate::{Frozen, Input, Network, Response, TapRecorder};
+use crate::{Frozen, Input, Knowledge, Network, Response, TapRecorder, TapSelection};
 use burn::module::{
     Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
     ModuleVisitor, Param, ParamId,
@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A moving average of a network that is being trained.
 ///
@@ -17,7 +18,8 @@ use std::fmt;
 /// ```
 ///
 /// Running statistics are copied, not averaged: they are averages already. An average computes in
-/// validation mode, off autodiff. It is saved with the tree that it is in, and never trained: its
+/// validation mode, off autodiff, unless it is asked [in training mode](Self::forward_training), where
+/// it gathers statistics of its own. It is saved with the tree that it is in, and never trained: its
 /// parameters have ids of their own, so that no gradient is meant for them.
 ///
 /// # Reference
@@ -26,7 +28,25 @@ use std::fmt;
 /// models](https://arxiv.org/abs/1703.01780), NIPS 2017.
 #[doc(alias = "EMA")]
 #[derive(Clone, Debug)]
-pub struct MovingAverage<N>(N);
+pub struct MovingAverage<N> {
+    network: N,
+    /// The same with the statistics that it has gathered since the last step, if it has.
+    gathered: Arc<Mutex<Option<N>>>,
+}
+
+impl<N> MovingAverage<N> {
+    fn of(network: N) -> Self {
+        Self {
+            network,
+            gathered: Arc::default(),
+        }
+    }
+}
+
+fn lock<N>(gathered: &Mutex<Option<N>>) -> MutexGuard<'_, Option<N>> {
+    // The value is whole between two steps, also if a thread panicked in one.
+    gathered.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl<N: Module> MovingAverage<N> {
     /// The average of a network that has just begun: a copy. The original is not affected.
@@ -39,29 +59,48 @@ impl<N: Module> MovingAverage<N> {
             }
         }
 
-        Self(constant(network).map(&mut NewIds))
+        Self::of(constant(network).map(&mut NewIds))
     }
 
     /// The average after a step that made the network what it is now.
+    ///
+    /// Its running statistics are those that it gathered since the last step, or else those of the
+    /// network.
     ///
     /// # Panics
     ///
     /// Panics if the network is not of the structure of the one that the average began with.
     pub fn follow(self, network: &N, decay: f64) -> Self {
-        let mut state = Tensors::default();
-        // A copy in validation mode: only there running statistics are up to date.
-        constant(network).visit(&mut state);
+        let gathered = lock(&self.gathered).take();
         let mut mapper = Follow {
-            tensors: state.0,
+            tensors: Tensors::of(network),
+            gathered: gathered.as_ref().map(Tensors::of),
             decay,
             path: Vec::new(),
         };
-        Self(self.0.map(&mut mapper))
+        Self::of(self.network.map(&mut mapper))
     }
 
     /// The averaged network, off autodiff and in validation mode.
     pub fn inner(&self) -> &N {
-        &self.0
+        &self.network
+    }
+}
+
+impl<N: Network> MovingAverage<N> {
+    /// What the average says in training mode, as a constant: normalized by the statistics of this
+    /// input, with dropout.
+    ///
+    /// The input has to be on autodiff: burn decides by it. The running statistics that come of it
+    /// become those of the average with the [next step](Self::follow).
+    pub fn forward_training(&self, input: N::Input, wanted: &TapSelection) -> Knowledge {
+        let mut gathered = lock(&self.gathered);
+        let network = gathered.as_ref().unwrap_or(&self.network);
+        // A constant stays frozen through `train` alone; without gradients there is no graph.
+        let network = network.valid().unfreeze().no_grad().train();
+        let knowledge = network.forward_knowledge(input, wanted);
+        *gathered = Some(constant(&network));
+        knowledge.without_autodiff()
     }
 }
 
@@ -74,6 +113,24 @@ fn constant<N: Module>(network: &N) -> N {
 #[derive(Default)]
 struct Tensors(VecDeque<Box<dyn Any>>);
 
+impl Tensors {
+    fn of<N: Module>(network: &N) -> Self {
+        let mut tensors = Self::default();
+        // A copy in validation mode: only there running statistics are up to date.
+        constant(network).visit(&mut tensors);
+        tensors
+    }
+
+    /// The next one.
+    fn next<const D: usize>(&mut self) -> Tensor<D> {
+        let next = self.0.pop_front().and_then(|next| next.downcast().ok());
+        let Some(next) = next.map(|next: Box<Tensor<D>>| *next) else {
+            panic!("A moving average follows a network of its own structure.");
+        };
+        next
+    }
+}
+
 impl ModuleVisitor for Tensors {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.push_back(Box::new(param.val().without_autodiff()));
@@ -81,7 +138,8 @@ impl ModuleVisitor for Tensors {
 }
 
 struct Follow {
-    tensors: VecDeque<Box<dyn Any>>,
+    tensors: Tensors,
+    gathered: Option<Tensors>,
     decay: f64,
     path: Vec<String>,
 }
@@ -96,12 +154,10 @@ impl ModuleMapper for Follow {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let now = self.tensors.pop_front().and_then(|now| now.downcast().ok());
-        let Some(now) = now.map(|now: Box<Tensor<D>>| *now) else {
-            panic!("A moving average follows a network of its own structure.");
-        };
+        let now = self.tensors.next::<D>();
+        let own = self.gathered.as_mut().map(Tensors::next);
         let average = match is_buffer(&self.path) {
-            true => now,
+            true => own.unwrap_or(now),
             false => param
                 .val()
                 .mul_scalar(self.decay)
@@ -113,7 +169,7 @@ impl ModuleMapper for Follow {
 
 impl<M: Module> Module for MovingAverage<M> {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        self.0.collect_devices(devices)
+        self.network.collect_devices(devices)
     }
 
     fn fork(self, device: &Device) -> Self {
@@ -122,7 +178,11 @@ impl<M: Module> Module for MovingAverage<M> {
 
     fn to_device(self, device: &Device) -> Self {
         // A copy first: burn moves running statistics in place, also those of the clones.
-        Self(self.0.valid().to_device(&device.clone().without_autodiff()))
+        Self::of(
+            self.network
+                .valid()
+                .to_device(&device.clone().without_autodiff()),
+        )
     }
 
     fn train(self) -> Self {
@@ -130,19 +190,25 @@ impl<M: Module> Module for MovingAverage<M> {
     }
 
     fn valid(&self) -> Self {
-        Self(self.0.valid())
+        Self::of(self.network.valid())
     }
 
     fn materialize(self) -> Self {
-        Self(self.0.materialize())
+        Self {
+            network: self.network.materialize(),
+            ..self
+        }
     }
 
     fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-        self.0.visit(visitor);
+        self.network.visit(visitor);
     }
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        Self(constant(&self.0.map(mapper)))
+        Self {
+            network: constant(&self.network.map(mapper)),
+            ..self
+        }
     }
 }
 
@@ -150,25 +216,25 @@ impl<N: Network> Network for MovingAverage<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
-        self.0.forward_tapped(input.without_autodiff(), taps)
+        self.network.forward_tapped(input.without_autodiff(), taps)
     }
 
     fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.0.example(samples, device)
+        self.network.example(samples, device)
     }
 
     fn classifier(&self) -> Option<Linear> {
-        self.0.classifier()
+        self.network.classifier()
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.0.normalization(tap)
+        self.network.normalization(tap)
     }
 }
 
 impl<M: ModuleDisplay> ModuleDisplayDefault for MovingAverage<M> {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add("average", &self.0).optional()
+        content.add("average", &self.network).optional()
     }
 }
 
@@ -279,5 +345,51 @@ mod tests {
         let other = other.load_record(both.clone().into_record());
         assert_eq!(tensors(&other.average), before);
         assert_eq!(tensors(&other.net), tensors(&both.net));
+    }
+
+    /// A network for [`MovingAverage::forward_training`].
+    impl Network for Net {
+        type Input = Tensor<2>;
+
+        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
+            Response::Classes(self.norm.forward(self.linear.forward(input)))
+        }
+
+        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+            Tensor::zeros([samples, 3], device)
+        }
+    }
+
+    #[test]
+    fn in_training_mode_it_gathers_statistics_of_its_own() {
+        let device = Device::default().autodiff();
+        let net = Net::new(&device);
+        let average = MovingAverage::new(&net);
+        let (before, parameters) = (tensors(&average), tensors(&net));
+        let input = |seed: f32| {
+            let values: Vec<_> = (0..12).map(|i| (seed + i as f32).sin()).collect();
+            Tensor::<1>::from_data(values.as_slice(), &device).reshape([4, 3])
+        };
+
+        // A network of the same weights that sees the same.
+        let twin = Net::new(&device).load_record(net.clone().into_record());
+        for seed in [0.3, 5.0] {
+            let said = average.forward_training(input(seed), &TapSelection::None);
+            let said = said.response.classes().unwrap().clone();
+            assert!(!said.is_autodiff());
+            let expected = twin.norm.forward(twin.linear.forward(input(seed)));
+            said.into_data()
+                .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+        }
+        assert_eq!(tensors(&average), before, "until the next step");
+        assert_eq!(tensors(&net), parameters);
+
+        let average = average.follow(&net, 0.5);
+        let mean = |net: &Net| net.norm.valid().running_mean.value().into_data();
+        assert_eq!(mean(average.inner()), mean(&twin));
+        assert_ne!(mean(average.inner()), mean(&net));
+        // And with the step after it, unless it is asked again, those of the network.
+        let average = average.follow(&net, 0.5);
+        assert_eq!(mean(average.inner()), mean(&net));
     }
 }

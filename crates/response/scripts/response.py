@@ -48,6 +48,22 @@ def soft_cross_entropy(student, targets, temperature, scale=True):
     return [-factor * fsum(a * b for a, b in zip(q, p)) for p, q in rows]
 
 
+def probability_matching(student, teacher):
+    def row(s, t):
+        p, q = ([exp(value) for value in log_softmax(row)] for row in (s, t))
+        return mean([(a - b) ** 2 for a, b in zip(p, q)])
+
+    return [row(s, t) for s, t in zip(student, teacher)]
+
+
+def confidence_weighted(student, teacher, labels):
+    """Rows whose mean is the loss: the weights add up to one."""
+    confidence = [exp(max(log_softmax(row))) for row in teacher]
+    total = fsum(confidence)
+    rows = zip(student, labels, confidence)
+    return [-len(student) * c / total * log_softmax(s)[y] for s, y, c in rows]
+
+
 def softmax(rows, temperature):
     return [[exp(value) for value in log_softmax(row, temperature)] for row in rows]
 
@@ -74,6 +90,8 @@ if __name__ == "__main__":
         show(f"soft targets, T={temperature}", lambda s: soft_target(s, TEACHER, temperature))
     print("  rows at T=4:", [f"{v:.6f}" for v in soft_target(STUDENT, TEACHER, 4.0)])
     show("limit", lambda s: [v / 2 for v in logit_matching(s, TEACHER, "centered")])
+    show("probabilities", lambda s: probability_matching(s, TEACHER))
+    show("confidence", lambda s: confidence_weighted(s, TEACHER, LABELS))
     for variant in ("mean", "half-sum", "centered"):
         show(f"logits, {variant}", lambda s: logit_matching(s, TEACHER, variant))
         print("  rows:", [f"{v:.6f}" for v in logit_matching(STUDENT, TEACHER, variant)])

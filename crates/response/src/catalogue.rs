@@ -19,6 +19,12 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Ba and Caruana, Do Deep Nets Really Need to be Deep?, NIPS 2014",
         },
         CatalogueEntry {
+            name: "probability-matching",
+            kind: "response",
+            aliases: &["softmax-mse"],
+            reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
+        },
+        CatalogueEntry {
             name: "soft-cross-entropy",
             kind: "response",
             aliases: &["soft-ce"],
@@ -131,8 +137,8 @@ mod tests {
         BatchLogitLoss, DecoupledLossConfig, DistLossConfig, HeatMapObjective,
         JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LogitLoss,
         LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-        ProposalClassificationLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
-        SoftCrossEntropyLossConfig, SoftTargetLossConfig, TeacherFreeLoss,
+        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
+        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, TeacherFreeLoss,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
     use std::collections::HashSet;
@@ -144,6 +150,7 @@ mod tests {
         let expected = [
             LogitLoss::name(&SoftTargetLossConfig::new().init()),
             LogitLoss::name(&LogitMatchingLossConfig::new().init()),
+            LogitLoss::name(&ProbabilityMatchingLossConfig::new().init()),
             LogitLoss::name(&SoftCrossEntropyLossConfig::new().init()),
             LogitLoss::name(&ReverseKlLossConfig::new().init()),
             LogitLoss::name(&JensenShannonLossConfig::new().init()),

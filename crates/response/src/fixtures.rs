@@ -77,3 +77,28 @@ pub const TEACHER_SOFTMAX: [[f64; 5]; 4] = [
     [0.17599323, 0.32782953, 0.28410117, 0.13394182, 0.07813424],
     [0.10050108, 0.21870177, 0.34039910, 0.23367443, 0.10672362],
 ];
+
+/// Logits of four samples of three classes.
+pub fn small_student(device: &Device) -> Tensor<2> {
+    let rows = [
+        [2.0, 0.5, -1.0],
+        [0.0, 1.0, 0.5],
+        [1.0, -1.0, 0.3],
+        [0.2, 0.1, 2.0],
+    ];
+    Tensor::from_data(rows, device)
+}
+
+/// Those of their teacher.
+pub fn small_teacher(device: &Device) -> Tensor<2> {
+    let rows = [
+        [3.0, 0.0, -1.0],
+        [0.5, 2.0, 0.0],
+        [2.0, -2.0, 0.0],
+        [0.0, 0.0, 3.0],
+    ];
+    Tensor::from_data(rows, device)
+}
+
+/// The class of each of them.
+pub const SMALL_LABELS: [i64; 4] = [0, 1, 0, 2];

@@ -5,8 +5,9 @@ use crate::{
     BatchLogitLoss, BatchObjective, ConfidenceMask, DistLoss, DistLossConfig, LearnedTemperature,
     LearnedTemperatureConfig, LogitLoss, LogitMatchingLoss, LogitMatchingLossConfig,
     LogitMatchingVariant, MultiLevelLoss, MultiLevelLossConfig, NormKdLoss, NormKdLossConfig,
-    ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig, SoftTargetLoss,
-    SoftTargetLossConfig, StandardizationConfig, Standardized,
+    ProbabilityMatchingLossConfig, ResponseObjective, SoftCrossEntropyLoss,
+    SoftCrossEntropyLossConfig, SoftTargetLoss, SoftTargetLossConfig, StandardizationConfig,
+    Standardized,
 };
 use burn::module::Module;
 use burn::nn::loss::Reduction;
@@ -36,6 +37,7 @@ macro_rules! for_every_loss {
             $check(LogitMatchingLossConfig::new().with_variant(variant).init(), $($argument),*);
         }
         $check(NormKdLossConfig::new().init(), $($argument),*);
+        $check(ProbabilityMatchingLossConfig::new().init(), $($argument),*);
         for population in [false, true] {
             let standardization = StandardizationConfig::new().with_population(population);
             $check(standardization.init(SoftTargetLossConfig::new().init()), $($argument),*);

@@ -69,5 +69,52 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["dropout"],
             reference: "Lee et al., Self-knowledge Distillation via Dropout, 2022",
         },
+        CatalogueEntry {
+            name: "tf-kd",
+            kind: "a frozen copy of a network of the same architecture",
+            aliases: &["teacher-free"],
+            reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
+                Regularization, CVPR 2020",
+        },
+        CatalogueEntry {
+            name: "born-again",
+            kind: "generations of one architecture, each the one after it",
+            aliases: &["ban"],
+            reference: "Furlanello et al., Born Again Neural Networks, ICML 2018",
+        },
+        CatalogueEntry {
+            name: "cs-kd",
+            kind: "the network itself, on another sample of the class",
+            aliases: &["same-class"],
+            reference: "Yun et al., Regularizing Class-wise Predictions via Self-knowledge \
+                Distillation, CVPR 2020",
+        },
+        CatalogueEntry {
+            name: "ps-kd",
+            kind: "the network itself, as it was an epoch ago",
+            aliases: &["past-predictions"],
+            reference: "Kim et al., Self-Knowledge Distillation with Progressive Refinement of \
+                Targets, ICCV 2021",
+        },
+        CatalogueEntry {
+            name: "dlb",
+            kind: "the network itself, as it was a step ago",
+            aliases: &["last-batch"],
+            reference: "Shen et al., Self-Distillation from the Last Mini-Batch for Consistency \
+                Regularization, CVPR 2022",
+        },
+        CatalogueEntry {
+            name: "mean-teacher",
+            kind: "a moving average of the network, on another view",
+            aliases: &["ema"],
+            reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
+        },
+        CatalogueEntry {
+            name: "dino",
+            kind: "a moving average of the network, on other views and without labels",
+            aliases: &[],
+            reference: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers, \
+                ICCV 2021",
+        },
     ]
 }

@@ -3,8 +3,8 @@
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_distill_core::{
-    Clock, Context, DynObjective, EveryView, Hard, Knowledge, Objective, Response, Taps, Targets,
-    View,
+    Clock, Context, DynObjective, EveryView, Hard, HardOfAll, Knowledge, Objective, Response, Taps,
+    Targets, View,
 };
 use burn_distill_response::*;
 
@@ -17,6 +17,8 @@ fn unlabelled() -> Vec<DynObjective> {
         of_rows(soft_target.clone()),
         of_rows(SoftCrossEntropyLossConfig::new().init()),
         of_rows(LogitMatchingLossConfig::new().init()),
+        of_rows(ProbabilityMatchingLossConfig::new().init()),
+        DynObjective::new(Permuted::new(soft_target.clone(), 1, 1.0)),
         of_rows(ReverseKlLossConfig::new().with_floor(Some(-50.0)).init()),
         of_rows(JensenShannonLossConfig::new().init()),
         of_rows(TotalVariationLossConfig::new().init()),
@@ -38,6 +40,8 @@ fn unlabelled() -> Vec<DynObjective> {
 fn labelled() -> Vec<DynObjective> {
     vec![
         DynObjective::new(Hard::new(1.0)),
+        DynObjective::new(HardOfAll::new(1.0)),
+        DynObjective::new(ConfidenceWeighted::new(1.0)),
         of_labels(DecoupledLossConfig::new().init()),
         of_labels(NormalizedLossConfig::new().init()),
         of_labels(ProposalClassificationLossConfig::new().init()),

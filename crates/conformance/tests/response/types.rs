@@ -16,6 +16,7 @@ fn configurations_are_written_and_read() {
     assert_round_trip(
         &TotalVariationLossConfig::new().with_scale(TotalVariationScale::TemperatureSquared),
     );
+    assert_round_trip(&ProbabilityMatchingLossConfig::new());
     assert_round_trip(&SkewKlLossConfig::new().with_reverse(true));
     assert_round_trip(&DecoupledLossConfig::new().with_beta(2.0));
     assert_round_trip(&NormalizedLossConfig::new().with_gamma(3.5));
@@ -39,6 +40,7 @@ fn types_can_be_shared() {
     assert_shareable::<BoundedRegressionObjective>();
     assert_shareable::<Chunked<SoftTargetLoss>>();
     assert_shareable::<ConfidenceMask>();
+    assert_shareable::<ConfidenceWeighted>();
     assert_shareable::<DecoupledLoss>();
     assert_shareable::<DecoupledLossConfig>();
     assert_shareable::<DecoupledParts>();
@@ -67,6 +69,9 @@ fn types_can_be_shared() {
     assert_shareable::<NormKdLossConfig>();
     assert_shareable::<NormalizedLoss>();
     assert_shareable::<NormalizedLossConfig>();
+    assert_shareable::<Permuted<SoftTargetLoss>>();
+    assert_shareable::<ProbabilityMatchingLoss>();
+    assert_shareable::<ProbabilityMatchingLossConfig>();
     assert_shareable::<ProposalClassificationLoss>();
     assert_shareable::<ProposalClassificationLossConfig>();
     assert_shareable::<ResponseObjective<SoftTargetLoss>>();
@@ -88,6 +93,7 @@ fn types_can_be_shared() {
     assert_shareable::<TotalVariationLoss>();
     assert_shareable::<TotalVariationLossConfig>();
     assert_shareable::<TotalVariationScale>();
+    assert_shareable::<TwoHeaded<SoftTargetLoss>>();
     assert_shareable::<VirtualTeacherLoss>();
     assert_shareable::<VirtualTeacherLossConfig>();
 }

@@ -51,11 +51,30 @@ impl Hard {
     ///
     /// Panics if the targets are not of as many rows.
     pub fn cross_entropy(student: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        match Self::cross_entropy_no_reduction(student.clone(), targets) {
+            Some((rows, labelled)) => reduce_rows(rows, labelled, &Reduction::Mean),
+            // Connected to the graph, so that a step over unlabelled samples alone still works.
+            None => connected_zero(student),
+        }
+    }
+
+    /// The unweighted loss of every row, and which of them are labelled, if not all; nothing if none
+    /// is.
+    ///
+    /// # Shapes
+    ///
+    /// - student: logits `[rows, num_classes]`
+    /// - output: `[rows]`, of which those without a label are anything
+    ///
+    /// # Panics
+    ///
+    /// Panics if the targets are not of as many rows.
+    pub fn cross_entropy_no_reduction(
+        student: Tensor<2>,
+        targets: &Targets,
+    ) -> Option<(Tensor<1>, Option<Tensor<1, Bool>>)> {
         let [rows, num_classes] = student.dims();
         let log_predictions = tempered_log_softmax(student, 1.0);
-        let mean = |loss, labelled: &Option<Tensor<1, Bool>>| {
-            reduce_rows(loss, labelled.clone(), &Reduction::Mean)
-        };
         let of_classes = |classes: &Tensor<1, Int>| {
             assert_shape!(classes, [rows]);
             let classes: Tensor<2, Int> = classes.clone().unsqueeze_dim(1);
@@ -63,18 +82,18 @@ impl Hard {
             log_predictions.gather(1, classes).squeeze_dim(1).neg()
         };
         match targets {
-            Targets::Classes { classes, labelled } => mean(of_classes(classes), labelled),
-            Targets::Boxes { classes, .. } => mean(of_classes(classes), &None),
+            Targets::Classes { classes, labelled } => Some((of_classes(classes), labelled.clone())),
+            Targets::Boxes { classes, .. } => Some((of_classes(classes), None)),
             Targets::Probabilities {
                 probabilities,
                 labelled,
             } => {
                 assert_shape!(probabilities, [rows, num_classes]);
                 let probabilities = probabilities.clone().without_autodiff();
-                mean(cross_entropy_rows(probabilities, log_predictions), labelled)
+                let rows = cross_entropy_rows(probabilities, log_predictions);
+                Some((rows, labelled.clone()))
             }
-            // Connected to the graph, so that a step over unlabelled samples alone still works.
-            Targets::Unlabelled => connected_zero(log_predictions),
+            Targets::Unlabelled => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 mod base;
 mod each;
 mod hard;
+mod hard_of_all;
 mod layers;
 mod pair;
 mod sequence;
@@ -11,6 +12,7 @@ mod views;
 pub use base::*;
 pub use each::*;
 pub use hard::*;
+pub use hard_of_all::*;
 pub use layers::*;
 pub use pair::*;
 pub use sequence::*;

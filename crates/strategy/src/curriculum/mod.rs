@@ -1,5 +1,6 @@
 mod base;
 mod error;
+mod generations;
 mod journal;
 mod parts;
 mod route;
@@ -7,6 +8,7 @@ mod stage;
 
 pub use base::*;
 pub use error::*;
+pub use generations::*;
 pub use journal::*;
 pub use parts::*;
 pub use route::*;

@@ -66,7 +66,7 @@ pub(crate) fn class_logits(response: &Response) -> Tensor<2> {
 }
 
 /// What somebody says who has no taps to offer.
-pub(super) fn saying(logits: Tensor<2>) -> Knowledge {
+pub(crate) fn saying(logits: Tensor<2>) -> Knowledge {
     Knowledge {
         response: Response::Classes(logits),
         taps: Taps::default(),
@@ -74,7 +74,7 @@ pub(super) fn saying(logits: Tensor<2>) -> Knowledge {
 }
 
 /// One vector per sample: a map is averaged over its pixels, a sequence over its tokens.
-pub(super) fn pooled(tap: Tap) -> Tensor<2> {
+pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     match tap {
         Tap::Map(map) => map.mean_dims(&[2, 3]).flatten(1, 3),
         Tap::Sequence(sequence) => sequence.mean_dim(1).flatten(1, 2),

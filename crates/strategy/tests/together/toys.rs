@@ -1,4 +1,5 @@
 //! Networks that tell how they are asked, and what is shown of a step.
+#![allow(dead_code, reason = "every test uses its own part")]
 
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};

@@ -8,7 +8,7 @@ use burn_distill::response::{
     HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
     LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
     LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-    ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
+    ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
     SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
     TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
 };
@@ -21,6 +21,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
     match kind {
         "soft-target" => loss.distribution(SoftTargetLossConfig::new(), |c| c.init()),
         "logit-matching" => loss.logits(LogitMatchingLossConfig::new(), |c| c.init()),
+        "probability-matching" => loss.logits(ProbabilityMatchingLossConfig::new(), |c| c.init()),
         "soft-cross-entropy" => loss.distribution(SoftCrossEntropyLossConfig::new(), |c| c.init()),
         "reverse-kl" => loss.distribution(ReverseKlLossConfig::new(), |c| c.init()),
         "jensen-shannon" => loss.distribution(JensenShannonLossConfig::new(), |c| c.init()),

@@ -1,13 +1,11 @@
 //! Networks that teach themselves, step by step.
 
-mod common;
-
+use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::{Batch, ChangingWeight, Hard, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{MeanTeacher, PastPredictions, SameClass, SelfDistiller};
-use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
 
 const WEIGHTS: [f64; 2] = [0.3, -0.2];
 

@@ -1,0 +1,150 @@
+use crate::{Network, Response, TapRecorder};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// Several networks that answer as one: by the mean of their probabilities.
+///
+/// ```text
+/// response = log(1 / M · Σₘ softmax(zₘ))
+/// ```
+///
+/// so that its softmax is the mean. It is a [`Network`]: it can be evaluated, and
+/// [`Frozen`](crate::Frozen) it teaches. It offers no taps. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use burn_distill_core::{Ensemble, Network};
+///
+/// /// The mean accuracy of several networks is one thing, that of their mean another.
+/// fn probabilities<N: Network>(networks: Vec<N>, input: N::Input) -> Tensor<2> {
+///     let response = Ensemble::new(networks).forward(input);
+///     response.classes().unwrap().clone().exp()
+/// }
+/// ```
+#[derive(Module, Debug)]
+pub struct Ensemble<N> {
+    /// Its members.
+    pub members: Vec<N>,
+}
+
+impl<N: Network> Ensemble<N> {
+    /// These networks, all of which count the same.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none.
+    pub fn new(members: impl IntoIterator<Item = N>) -> Self {
+        let members: Vec<_> = members.into_iter().collect();
+        assert!(!members.is_empty(), "An ensemble has a member at least.");
+        Self { members }
+    }
+}
+
+/// # Panics
+///
+/// `forward` panics if a member responds with anything but classes.
+impl<N: Network> Network for Ensemble<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, _taps: &mut TapRecorder) -> Response {
+        let log_probabilities = self.members.iter().map(|member| {
+            let response = member.forward(input.clone());
+            let logits = response.classes().cloned();
+            let logits =
+                logits.unwrap_or_else(|| panic!("An ensemble is of classes, not of {response:?}."));
+            crate::numeric::tempered_log_softmax(logits, 1.0)
+        });
+        let all: Tensor<3> = Tensor::stack(log_probabilities.collect(), 0);
+        // From the largest on, so that what all think unlikely does not vanish.
+        let largest = all.clone().max_dim(0).detach();
+        let impossible = largest.clone().equal_scalar(f32::NEG_INFINITY);
+        let largest = largest.mask_fill(impossible, 0.0);
+        let mean = all.sub(largest.clone()).exp().mean_dim(0).log();
+        Response::Classes(mean.add(largest).squeeze_dim(0))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.members[0].example(samples, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Clock, Frozen, TapSelection, Targets, Teacher};
+    use burn::module::Param;
+    use burn::tensor::Tolerance;
+
+    #[derive(Module, Debug)]
+    struct Constant {
+        logits: Param<Tensor<2>>,
+    }
+
+    impl Network for Constant {
+        type Input = Tensor<2>;
+
+        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
+            Response::Classes(input.matmul(self.logits.val()))
+        }
+
+        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+            Tensor::zeros([samples, 1], device)
+        }
+    }
+
+    fn says(logits: [f32; 3]) -> Constant {
+        let logits = Tensor::from_data([logits], &Device::default());
+        Constant {
+            logits: Param::from_tensor(logits),
+        }
+    }
+
+    fn response<N: Network<Input = Tensor<2>>>(network: &N) -> Tensor<2> {
+        let input = Tensor::ones([1, 1], &Device::default());
+        network.forward(input).classes().unwrap().clone()
+    }
+
+    #[test]
+    fn what_all_think_unlikely_does_not_vanish() {
+        let unlikely = Ensemble::new([says([0.0, -200.0, -300.0]), says([0.0, -201.0, -300.0])]);
+
+        // ln((e⁻²⁰⁰ + e⁻²⁰¹) / 2) = −200 + ln((1 + e⁻¹) / 2)
+        let expected = Tensor::<2>::from_data([[0.0, -200.379886, -300.0]], &Device::default());
+        response(&unlikely)
+            .into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::relative(1e-6));
+    }
+
+    #[test]
+    fn one_member_is_itself_and_it_teaches() {
+        let member = says([1.0, 2.0, 0.5]);
+        let one = Ensemble::new([member.clone()]);
+        let alone = burn::tensor::activation::log_softmax(response(&member), 1);
+        let tolerance = Tolerance::absolute(1e-6);
+        response(&one)
+            .into_data()
+            .assert_approx_eq::<f32>(&alone.into_data(), tolerance);
+
+        let device = Device::default().autodiff();
+        let batch = Batch {
+            views: vec![Tensor::<2>::ones([1, 1], &device)],
+            targets: Targets::Unlabelled,
+            ids: vec![0],
+            clock: Clock::start(),
+        };
+        let taught = Frozen::new(one.clone()).teach(&batch, &TapSelection::None);
+        let taught = taught.response.classes().unwrap().clone();
+        assert!(!taught.is_autodiff());
+        taught
+            .into_data()
+            .assert_eq(&response(&one).into_data(), true);
+    }
+
+    #[test]
+    #[should_panic(expected = "An ensemble has a member at least.")]
+    fn nobody_is_no_ensemble() {
+        Ensemble::<Constant>::new([]);
+    }
+}

@@ -1,0 +1,237 @@
+use burn::module::Module;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::{connected_zero, tempered_log_softmax};
+use burn_distill_core::{
+    Context, Hard, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule, one_line_display,
+};
+
+/// Cross-entropy with the targets, where a sample counts as much as the teacher is sure of it
+/// (confidence weighted by teacher max, CWTM).
+///
+/// With `y` the targets,
+///
+/// ```text
+/// w = maxₖ softmax(teacher)ₖ, divided by the sum of these over the labelled samples
+/// L = −Σ over labelled samples of w Σₖ yₖ log softmax(student)ₖ
+/// ```
+///
+/// How sure the teacher is counts, not whether it is right; what it says of the other classes does
+/// not. A teacher that is equally sure of all samples is none: the loss is that of
+/// [`Hard`]. Batches without a labelled sample contribute zero. The teacher is a constant: no
+/// gradient flows to it.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_core::Targets;
+/// use burn_distill_response::ConfidenceWeighted;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0], [0.0, 20.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[30.0, 0.0], [0.0, 0.0]], &device);
+/// let targets = Targets::classes(Tensor::from_data([0, 1], &device));
+///
+/// let loss = ConfidenceWeighted::cross_entropy(student, teacher, &targets);
+/// // The teacher is twice as sure of the first: 2/3 ln 2 + 1/3 · 0
+/// assert!((loss.into_scalar::<f32>() - 0.462098).abs() < 1e-5);
+/// ```
+///
+/// # Reference
+///
+/// T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti and A. Anandkumar, [Born Again Neural
+/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors have published no code: this
+/// is our interpretation of the paper.
+#[doc(alias = "CWTM")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ConfidenceWeighted {
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+one_line_display!(ConfidenceWeighted: ?weight);
+
+impl ConfidenceWeighted {
+    /// The name of its term.
+    pub const TERM: &'static str = "confidence-weighted";
+
+    /// That with this weight. Alone with a weight of 1, it is what the authors compare with.
+    pub fn new(weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            weight: weight.into(),
+        }
+    }
+
+    /// The unweighted loss.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[rows, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ, or if the targets are not of as many rows.
+    pub fn cross_entropy(student: Tensor<2>, teacher: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        let [rows, num_classes] = student.dims();
+        assert_shape!(teacher, [rows, num_classes]);
+        let labelled = Hard::cross_entropy_no_reduction(student.clone(), targets);
+        let Some((loss, labelled)) = labelled.filter(|_| rows > 0) else {
+            return connected_zero(student);
+        };
+
+        let log_teacher = tempered_log_softmax(teacher.without_autodiff(), 1.0);
+        let confidence: Tensor<1> = log_teacher.max_dim(1).exp().squeeze_dim(1);
+        let (loss, confidence) = match labelled {
+            None => (loss, confidence),
+            // Both: of what is not labelled, neither has to be a number.
+            Some(labelled) => {
+                let unlabelled = labelled.bool_not();
+                (
+                    loss.mask_fill(unlabelled.clone(), 0.0),
+                    confidence.mask_fill(unlabelled.without_autodiff(), 0.0),
+                )
+            }
+        };
+        let confidence = confidence.cast(loss.dtype());
+        let sum = confidence.clone().sum();
+        // Zero only if nothing is labelled: the likeliest of K classes has 1/K at least.
+        let sum = sum.clone().mask_fill(sum.equal_scalar(0.0), 1.0);
+        loss.mul(confidence).sum().div(sum)
+    }
+}
+
+impl Objective<Knowledge, Knowledge> for ConfidenceWeighted {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let student = context.student.response.rows().logits;
+        let teacher = context.teacher.response.rows().logits;
+        let loss = Self::cross_entropy(student, teacher, context.targets);
+        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{
+        LABELS, SMALL_LABELS, assert_value_and_gradient, assert_value_and_gradient_of,
+        small_student, small_teacher, student,
+    };
+    use burn::tensor::{Bool, Device, TensorData};
+
+    /// With labels, of which these are known.
+    fn of(
+        labels: [i64; 4],
+        labelled: Option<[bool; 4]>,
+    ) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
+        move |student, teacher| {
+            let device = student.device();
+            let targets = Targets::Classes {
+                classes: Tensor::from_data(labels, &device),
+                labelled: labelled.map(|labelled| Tensor::<1, Bool>::from_data(labelled, &device)),
+            };
+            ConfidenceWeighted::cross_entropy(student, teacher, &targets)
+        }
+    }
+
+    // Expected values: scripts/response.py.
+    #[test]
+    fn is_the_formula_of_the_paper() {
+        assert_value_and_gradient(of(LABELS, None), 4.32722349, 0.605297248);
+        let small = of(SMALL_LABELS, None);
+        assert_value_and_gradient_of(
+            small_student,
+            small_teacher,
+            small,
+            0.406007004,
+            0.210923362,
+        );
+    }
+
+    #[test]
+    fn a_teacher_that_is_equally_sure_is_none() {
+        let device = Device::default();
+        let targets = Targets::classes(Tensor::from_data(LABELS, &device));
+        let teacher = Tensor::<2>::zeros([4, 5], &device);
+
+        let weighted = ConfidenceWeighted::cross_entropy(student(&device), teacher, &targets);
+        let hard = Hard::cross_entropy(student(&device), &targets);
+
+        let difference = weighted.sub(hard).abs().into_scalar::<f32>();
+        assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn whether_the_teacher_is_right_does_not_matter() {
+        let device = Device::default();
+        let loss = of(LABELS, None);
+        let teacher = crate::fixtures::teacher(&device);
+
+        let value = loss(student(&device), teacher.clone()).into_scalar::<f32>();
+        let flipped = loss(student(&device), teacher.flip([1])).into_scalar::<f32>();
+
+        assert!((value - flipped).abs() < 1e-5);
+    }
+
+    #[test]
+    fn unlabelled_samples_do_not_count_and_none_is_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let loss_of = |rows: usize, labelled: Option<[bool; 4]>| {
+            let tracked = small_student(&device)
+                .narrow(0, 0, rows)
+                .detach()
+                .require_grad();
+            let teacher = small_teacher(&device).narrow(0, 0, rows);
+            let classes = Tensor::<1, burn::tensor::Int>::from_data(SMALL_LABELS, &device);
+            let targets = Targets::Classes {
+                classes: classes.narrow(0, 0, rows),
+                labelled: labelled.map(|labelled| Tensor::from_data(labelled, &device)),
+            };
+            let loss = ConfidenceWeighted::cross_entropy(tracked.clone(), teacher, &targets);
+            let grads = loss.clone().backward();
+            let gradient = tracked.grad(&grads).unwrap().into_data();
+            (
+                loss.into_scalar::<f32>(),
+                gradient.iter::<f32>().collect::<Vec<_>>(),
+            )
+        };
+
+        let (value, gradient) = loss_of(4, Some([true, true, false, false]));
+        let (expected, first) = loss_of(2, None);
+        assert!((value - expected).abs() < 1e-6);
+        assert!(
+            gradient[..6]
+                .iter()
+                .zip(first)
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
+        assert_eq!(gradient[6..], [0.0; 6]);
+
+        assert_eq!(loss_of(4, Some([false; 4])), (0.0, vec![0.0; 12]));
+        let tracked = small_student(&device).require_grad();
+        let loss = ConfidenceWeighted::cross_entropy(
+            tracked.clone(),
+            small_teacher(&device),
+            &Targets::Unlabelled,
+        );
+        let grads = loss.clone().backward();
+        assert_eq!(loss.into_scalar::<f32>(), 0.0);
+        let gradient = tracked.grad(&grads).unwrap().into_data();
+        assert_eq!(gradient, TensorData::from([[0.0_f32; 3]; 4]));
+    }
+
+    #[test]
+    fn display() {
+        let objective = ConfidenceWeighted::new(0.5);
+        assert_eq!(
+            objective.to_string(),
+            "ConfidenceWeighted {weight: Constant(0.5)}"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+use crate::LogitLoss;
+use crate::rows::PairedRows;
+use burn::module::Module;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_distill_core::{
+    Clock, Context, KeyedRng, Knowledge, Objective, Terms, Wanted, WeightSchedule,
+    one_line_display, reduce_rows,
+};
+
+/// What the permutations of this are drawn for: the same seed elsewhere gives unrelated ones.
+const PURPOSE: u64 = 0x444b_5050; // DKPP
+
+/// A loss towards a teacher whose classes are shuffled, all but the likeliest (dark knowledge with
+/// permuted predictions, DKPP).
+///
+/// ```text
+/// a = argmax(teacher)
+/// permuted[a] = teacher[a],    the other classes in an order of their own in each row and step
+/// L = mean of the loss(student, permuted) over the rows that count
+/// ```
+///
+/// What remains of the teacher is how sure it is of what and how the rest is spread, but not over
+/// which classes: the difference to the loss itself is what similar classes tell. Any
+/// [`LogitLoss`] serves; the authors take soft cross-entropy at temperature 1. Of several likeliest
+/// classes one stays.
+///
+/// The order depends on the seed, the clock and the row alone, so that a run that is resumed sees
+/// the same. Rows and masks are those of a [`ResponseObjective`](crate::ResponseObjective).
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_response::{Permuted, SoftCrossEntropyLossConfig};
+///
+/// let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0).init();
+/// let objective = Permuted::new(loss, 7, 1.0);
+///
+/// assert_eq!(objective.name, "permuted-soft-cross-entropy");
+/// ```
+///
+/// # Reference
+///
+/// T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti and A. Anandkumar, [Born Again Neural
+/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors have published no code: this
+/// is our interpretation of the paper.
+#[doc(alias = "DKPP")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct Permuted<L> {
+    /// What compares the rows.
+    pub loss: L,
+    /// What the permutations are drawn from.
+    pub seed: usize,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+one_line_display!(Permuted<L>: loss, seed, name, ?weight);
+
+impl<L: LogitLoss> Permuted<L> {
+    /// That loss with permutations of that seed and that weight.
+    pub fn new(loss: L, seed: usize, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            name: format!("permuted-{}", loss.name()),
+            loss,
+            seed,
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The teacher's logits, all but the largest of each row in another order.
+    ///
+    /// # Shapes
+    ///
+    /// - teacher, output: `[rows, num_classes]`
+    pub fn permute(&self, teacher: Tensor<2>, clock: Clock) -> Tensor<2> {
+        let [rows, num_classes] = teacher.dims();
+        if rows == 0 || num_classes < 3 {
+            return teacher; // There is nothing to exchange.
+        }
+        let others = num_classes - 1;
+        let mut orders = Vec::with_capacity(rows * others);
+        for row in 0..rows {
+            let key = [self.seed as u64, clock.step() as u64, row as u64, PURPOSE];
+            let order = KeyedRng::new(key).permutation(others);
+            orders.extend(order.into_iter().map(|place| place as i32));
+        }
+        let device = teacher.device();
+        let orders = TensorData::new(orders, [rows, others]);
+        let orders = Tensor::<2, Int>::from_data(orders, &device);
+
+        // Places among the others and classes differ by one from the likeliest class on.
+        let likeliest = teacher.clone().argmax(1).repeat_dim(1, num_classes);
+        let classes = Tensor::<1, Int>::arange(0..num_classes as i64, &device);
+        let classes: Tensor<2, Int> = classes.unsqueeze::<2>().repeat_dim(0, rows);
+        let is_likeliest = classes.clone().equal(likeliest.clone());
+        let after = classes.clone().greater(likeliest.clone()).int();
+        let places = classes.clone().sub(after).clamp_max(others as i64 - 1);
+        let from = orders.gather(1, places);
+        let shift = from.clone().greater_equal(likeliest).int();
+        let from = from.add(shift).mask_where(is_likeliest, classes);
+        teacher.gather(1, from)
+    }
+}
+
+impl<L: LogitLoss> Objective<Knowledge, Knowledge> for Permuted<L> {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let teacher = self.permute(rows.teacher.without_autodiff(), context.clock);
+        let loss = self.loss.forward_rows(rows.student, teacher);
+        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient_of, small_student, small_teacher};
+    use crate::{DistributionLoss, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
+    use burn::tensor::Device;
+    use burn_distill_core::{Response, Taps, Targets};
+    use std::collections::BTreeMap;
+
+    fn permuted(seed: usize) -> Permuted<SoftCrossEntropyLoss> {
+        let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+        Permuted::new(loss.init(), seed, 1.0)
+    }
+
+    fn at(batch: usize) -> Clock {
+        Clock {
+            epoch: 1,
+            batch,
+            batches: 10_000,
+        }
+    }
+
+    fn row(objective: &Permuted<SoftCrossEntropyLoss>, row: [f32; 4], step: usize) -> Vec<f32> {
+        let row = Tensor::from_data([row], &Device::default());
+        objective
+            .permute(row, at(step))
+            .into_data()
+            .iter()
+            .collect()
+    }
+
+    #[test]
+    fn all_but_the_likeliest_class_change_places_and_every_order_occurs() {
+        for largest in 0..4 {
+            let mut logits = [0.1, 0.2, 0.3, 0.4];
+            logits[largest] = 9.0;
+            let mut seen = BTreeMap::new();
+            for step in 0..600 {
+                let row = row(&permuted(1), logits, step);
+                assert_eq!(row[largest], 9.0);
+                let mut sorted = row.clone();
+                sorted.sort_by(f32::total_cmp);
+                let mut expected = logits;
+                expected.sort_by(f32::total_cmp);
+                assert_eq!(sorted, expected);
+                let key: Vec<_> = row.iter().map(|value| value.to_bits()).collect();
+                *seen.entry(key).or_insert(0) += 1;
+            }
+            // 100 of each of six, give or take five standard deviations.
+            assert_eq!(seen.len(), 6);
+            assert!(
+                seen.values().all(|count| (54..147).contains(count)),
+                "{seen:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_order_depends_on_seed_step_and_row() {
+        let rows = |seed: usize, step: usize| -> Vec<f32> {
+            let logits = Tensor::<1, Int>::arange(0..20, &Device::default()).float();
+            let rows = logits.unsqueeze::<2>().repeat_dim(0, 2);
+            permuted(seed)
+                .permute(rows, at(step))
+                .into_data()
+                .iter()
+                .collect()
+        };
+        let expected = rows(1, 2);
+
+        assert_eq!(rows(1, 2), expected);
+        assert_ne!(rows(2, 2), expected);
+        assert_ne!(rows(1, 3), expected);
+        assert_ne!(expected[..20], expected[20..]);
+    }
+
+    // Soft cross-entropy with probabilities that are exchanged by hand: the two smaller of a row, or
+    // not. Its values are those of PS-KD's `soft CE`, .575475141, where nothing is exchanged.
+    #[test]
+    fn the_loss_is_that_of_the_exchanged_teacher() {
+        let objective = permuted(3);
+        let device = Device::default();
+        let (student, teacher) = (small_student(&device), small_teacher(&device));
+        let mut values = Vec::new();
+        for step in 0..20 {
+            let exchanged = objective.permute(teacher.clone(), at(step));
+            let by_hand = objective
+                .loss
+                .forward(student.clone(), exchanged, Reduction::Mean);
+            let said = |logits: &Tensor<2>| Knowledge {
+                response: Response::Classes(logits.clone()),
+                taps: Taps::default(),
+            };
+            let (student, teacher) = (said(&student), said(&teacher));
+            let targets = Targets::Unlabelled;
+            let context = Context::new(&student, &teacher, &targets, &[], at(step));
+            let value = objective.forward(&context).total().into_scalar::<f32>();
+            assert_eq!(value, by_hand.into_scalar::<f32>());
+            values.push(value);
+        }
+        assert!(values.iter().any(|value| (value - 0.575475).abs() > 1e-3));
+
+        let same = |student, teacher| objective.loss.forward(student, teacher, Reduction::Mean);
+        assert_value_and_gradient_of(small_student, small_teacher, same, 0.575475141, 0.130712321);
+    }
+
+    #[test]
+    fn nobody_and_two_classes_have_nothing_to_exchange() {
+        let device = Device::default();
+        for shape in [[0, 5], [2, 1], [2, 2]] {
+            let teacher = Tensor::<2>::random(shape, burn::tensor::Distribution::Default, &device);
+            let same = permuted(0).permute(teacher.clone(), at(0));
+            same.into_data().assert_eq(&teacher.into_data(), true);
+        }
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            permuted(7).with_name("dark").to_string(),
+            "Permuted {loss: SoftCrossEntropyLoss {temperature: 1, scale_t2: true, renormalize: \
+             false}, seed: 7, name: dark, weight: Constant(1.0)}"
+        );
+    }
+}

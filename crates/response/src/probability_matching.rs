@@ -1,0 +1,177 @@
+use crate::LogitLoss;
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::numeric::tempered_log_softmax;
+use burn_distill_core::{one_line_display, reduce_rows};
+
+/// Configuration to create a [probability-matching loss](ProbabilityMatchingLoss) using the
+/// [init function](ProbabilityMatchingLossConfig::init).
+#[derive(Config, Debug)]
+pub struct ProbabilityMatchingLossConfig {}
+
+impl ProbabilityMatchingLossConfig {
+    /// Initialize a [probability-matching loss](ProbabilityMatchingLoss).
+    pub fn init(&self) -> ProbabilityMatchingLoss {
+        ProbabilityMatchingLoss {}
+    }
+}
+
+/// Probability-matching loss: the probabilities of the student should be those of the teacher, by
+/// their squared difference.
+///
+/// For every row of `K` classes,
+///
+/// ```text
+/// d = softmax(student) − softmax(teacher)
+/// L = (1/K) Σₖ dₖ²
+/// ```
+///
+/// It is bounded by `2/K`, however sure the teacher is: the consistency cost of mean teacher, whose
+/// student and teacher both begin undecided. A class that the teacher excludes by a logit of −∞ does
+/// not count in `K`. The teacher is a constant: no gradient flows to it. Half
+/// precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::loss::Reduction;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_response::ProbabilityMatchingLossConfig;
+///
+/// let device = Device::default();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
+/// let teacher = Tensor::<2>::from_data([[100.0, 0.0]], &device); // sure
+///
+/// let loss = ProbabilityMatchingLossConfig::new().init();
+/// let loss = loss.forward(student, teacher, Reduction::Mean);
+/// assert_eq!(loss.into_scalar::<f32>(), 0.25); // (½² + ½²) / 2
+/// ```
+///
+/// # Reference
+///
+/// A. Tarvainen and H. Valpola, [Mean teachers are better role
+/// models](https://arxiv.org/abs/1703.01780), NIPS 2017. Agrees with `softmax_mse_loss` of the
+/// authors' mean-teacher, divided by the samples as they do.
+#[doc(alias = "softmax-mse")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct ProbabilityMatchingLoss {}
+
+one_line_display!(ProbabilityMatchingLoss:);
+
+impl ProbabilityMatchingLoss {
+    /// Compute the loss of every row, then reduce to a single value.
+    ///
+    /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
+    /// rows.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        reduction: Reduction,
+    ) -> Tensor<1> {
+        let loss = self.forward_no_reduction(student, teacher);
+        reduce_rows(loss, None, &reduction)
+    }
+
+    /// Compute the loss of every row, without reducing.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    /// - output: `[batch_size]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_no_reduction(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+
+        let teacher = teacher.without_autodiff();
+        let excluded = teacher.clone().equal_scalar(f64::NEG_INFINITY);
+        let probabilities = |logits| tempered_log_softmax(logits, 1.0).exp();
+        let difference = probabilities(student).sub(probabilities(teacher));
+        let classes = excluded.bool_not().float().cast(difference.dtype());
+        let classes = classes.sum_dim(1).clamp_min(1.0); // A row without a class is no division by zero
+        difference.square().sum_dim(1).div(classes).squeeze_dim(1)
+    }
+}
+
+impl LogitLoss for ProbabilityMatchingLoss {
+    fn name(&self) -> &'static str {
+        "probability-matching"
+    }
+
+    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        self.forward_no_reduction(student, teacher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{
+        assert_value_and_gradient, assert_value_and_gradient_of, small_student, small_teacher,
+    };
+    use burn::tensor::Device;
+
+    // Values: `softmax_mse_loss` of mean-teacher, divided by the samples, and the formula of
+    // scripts/response.py, which also gives the norms of the gradients.
+
+    fn mean(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let loss = ProbabilityMatchingLossConfig::new().init();
+        loss.forward(student, teacher, Reduction::Mean)
+    }
+
+    #[test]
+    fn matches_the_reference_implementation() {
+        let (value, norm) = (0.0227809478, 0.032449756);
+        assert_value_and_gradient_of(small_student, small_teacher, mean, value, norm);
+        assert_value_and_gradient(mean, 0.159334357, 0.0280741214);
+    }
+
+    #[test]
+    fn it_is_bounded_however_sure_the_teacher_is() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::from_data([[0.0, 1e4, 0.0]], &device).require_grad();
+        let teacher = Tensor::from_data([[1e4, 0.0, 0.0]], &device);
+
+        let loss = mean(student.clone(), teacher);
+        let grads = loss.clone().backward();
+
+        assert!((loss.into_scalar::<f32>() - 2.0 / 3.0).abs() < 1e-6);
+        let gradient = student.grad(&grads).unwrap().into_data();
+        assert!(gradient.iter::<f32>().all(|value| value == 0.0));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "assert_shape!(teacher, [batch_size, num_classes]): axis 1 expected 5"
+    )]
+    fn numbers_of_classes_must_match() {
+        let device = Device::default();
+        let loss = ProbabilityMatchingLossConfig::new().init();
+        loss.forward_no_reduction(
+            Tensor::zeros([4, 5], &device),
+            Tensor::zeros([4, 1], &device),
+        );
+    }
+
+    #[test]
+    fn display() {
+        let loss = ProbabilityMatchingLossConfig::new().init();
+        assert_eq!(loss.to_string(), "ProbabilityMatchingLoss");
+    }
+}

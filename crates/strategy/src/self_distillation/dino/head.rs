@@ -1,0 +1,136 @@
+use crate::mutual::peers::pooled;
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Device, Tensor};
+use burn_distill_core::numeric::l2_normalize;
+use burn_distill_core::{
+    Network, Response, Tap, TapRecorder, TapSelection, initialize, known_taps,
+};
+
+/// Configuration to create a [projection head](DinoHead) using the
+/// [init function](DinoHeadConfig::init).
+#[derive(Config, Debug)]
+pub struct DinoHeadConfig {
+    /// The number of prototypes. Default: `65536`.
+    #[config(default = 65536)]
+    pub d_output: usize,
+    /// The size of the hidden layers. Default: `2048`.
+    #[config(default = 2048)]
+    pub d_hidden: usize,
+    /// The size of what is compared with the prototypes. Default: `256`.
+    #[config(default = 256)]
+    pub d_bottleneck: usize,
+}
+
+impl DinoHeadConfig {
+    /// Initialize a [projection head](DinoHead) of features of that size. It is drawn at once.
+    pub fn init(&self, d_input: usize, device: &Device) -> DinoHead {
+        // Truncated by the authors at a hundred deviations, which is not at all.
+        let normal = Initializer::Normal {
+            mean: 0.0,
+            std: 0.02,
+        };
+        let layer = |input: usize, output: usize| {
+            let config = LinearConfig::new(input, output).with_initializer(normal.clone());
+            let mut layer = config.init(device);
+            layer.bias = Some(Param::from_tensor(Tensor::zeros([output], device)));
+            layer
+        };
+        let last = LinearConfig::new(self.d_bottleneck, self.d_output).with_bias(false);
+        initialize(DinoHead {
+            first: layer(d_input, self.d_hidden),
+            second: layer(self.d_hidden, self.d_hidden),
+            bottleneck: layer(self.d_hidden, self.d_bottleneck),
+            last: last.init(device),
+        })
+    }
+
+    /// A network that ends in such a head, from the tap of that name on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network offers no such tap.
+    pub fn init_network<N: Network>(&self, backbone: N, tap: &str) -> DinoNetwork<N> {
+        let [_, d_input] = pooled(known_taps(&backbone).take(tap)).dims();
+        let device = backbone.devices().first().cloned().unwrap_or_default();
+        DinoNetwork {
+            head: self.init(d_input, &device),
+            backbone,
+            tap: tap.to_string(),
+        }
+    }
+}
+
+/// The projection head of DINO: which of many prototypes features are near to.
+///
+/// ```text
+/// h = bottleneck(gelu(second(gelu(first(x)))))
+/// logitsₖ = ⟨h / ‖h‖, wₖ / ‖wₖ‖⟩
+/// ```
+///
+/// The weights of the last layer have unit length whatever they are (weight normalization with a gain
+/// of 1), so that every logit is a cosine.
+///
+/// # Reference
+///
+/// M. Caron, H. Touvron, I. Misra, H. Jégou, J. Mairal, P. Bojanowski and A. Joulin, [Emerging
+/// Properties in Self-Supervised Vision Transformers](https://arxiv.org/abs/2104.14294), ICCV 2021.
+/// Agrees with `DINOHead` of the authors' dino, without batch normalization and with
+/// `norm_last_layer`.
+#[derive(Module, Debug)]
+pub struct DinoHead {
+    /// From features to hidden ones.
+    pub first: Linear,
+    /// From hidden features to others.
+    pub second: Linear,
+    /// To what is compared with the prototypes.
+    pub bottleneck: Linear,
+    /// The prototypes, of any length.
+    pub last: Linear,
+}
+
+impl DinoHead {
+    /// The cosines with the prototypes.
+    ///
+    /// # Shapes
+    ///
+    /// - features: `[batch_size, d_input]`
+    /// - output: `[batch_size, d_output]`
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        let hidden = gelu(self.first.forward(features));
+        let hidden = gelu(self.second.forward(hidden));
+        let unit = l2_normalize(self.bottleneck.forward(hidden), 1);
+        unit.matmul(l2_normalize(self.last.weight.val(), 0))
+    }
+}
+
+/// A network that ends in a [`DinoHead`]. What is of use in the end is its backbone.
+///
+/// It responds with the logits of the head and offers the tap that it begins at.
+#[derive(Module, Debug)]
+pub struct DinoNetwork<N> {
+    /// The network itself.
+    pub backbone: N,
+    /// What comes after it.
+    pub head: DinoHead,
+    /// The tap of the backbone that the head sees: vectors, or else averaged to such.
+    pub tap: String,
+}
+
+impl<N: Network> Network for DinoNetwork<N> {
+    type Input = N::Input;
+
+    fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
+        let wanted = TapSelection::named([&self.tap]);
+        let knowledge = self.backbone.forward_knowledge(input, &wanted);
+        let features = pooled(knowledge.taps.take(&self.tap));
+        taps.offer(self.tap.clone(), || Tap::Vector(features.clone()));
+        Response::Classes(self.head.forward(features))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> N::Input {
+        self.backbone.example(samples, device)
+    }
+}

@@ -1,0 +1,12 @@
+//! Networks that teach themselves, step by step.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dino;
+mod last_batch;
+mod mean_teacher;
+mod steps;
+mod teacher_free;
+#[path = "../together/toys.rs"]
+mod toys;
+mod trained;

@@ -1,0 +1,192 @@
+//! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does, and
+//! their loss goes down.
+
+use burn::data::dataloader::DataLoader;
+use burn::tensor::{Device, Tensor};
+use burn::train::metric::store::Split;
+use burn_distill_architecture::ConvNetConfig;
+use burn_distill_core::{ChangingWeight, DynNetwork, Hard, HardOfAll, Input, initialize, tensors};
+use burn_distill_data::{Augmentation, BatchLoader, digits};
+use burn_distill_response::{
+    ProbabilityMatchingLossConfig, ResponseObjective, SoftTargetLoss, SoftTargetLossConfig,
+};
+use burn_distill_strategy::{
+    ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, Figure, History,
+    LastBatchDistiller, LearningRateConfig, Loaders, MeanTeacher, OptimizerConfig, Parts, Quiet,
+    SameClass, SelfDistiller, Training,
+};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// A network as a recipe has it, whose weights depend on `seed` alone.
+fn network(seed: u64) -> DynNetwork<Tensor<4>> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _alone = GENERATOR.lock().unwrap();
+    let device = Device::default().autodiff();
+    device.seed(seed);
+    let config = ConvNetConfig::new(vec![3, 4], [1, 8, 8], 10);
+    DynNetwork::new(initialize(config.init(&device)))
+}
+
+fn soft(temperature: f64) -> ResponseObjective<SoftTargetLoss> {
+    let soft = SoftTargetLossConfig::new().with_temperature(temperature);
+    ResponseObjective::new(soft.init(), 1.0)
+}
+
+/// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
+/// changes with the epoch.
+fn loaders(views: impl Fn(BatchLoader) -> BatchLoader) -> Loaders<Tensor<4>> {
+    let loader = |count| BatchLoader::new(digits().take(count), 16);
+    let train = views(loader(56).shuffle(0));
+    Loaders {
+        steps_per_epoch: train.num_batches(),
+        train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
+        valid: Arc::new(loader(32)),
+    }
+}
+
+fn train<M: Distiller<I>, I: Input>(
+    folder: &Path,
+    epochs: usize,
+    resume: bool,
+    model: M,
+    loaders: Loaders<I>,
+) -> M {
+    let optimizer = OptimizerConfig::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.01,
+    };
+    let rate = LearningRateConfig {
+        peak: 0.05,
+        ..LearningRateConfig::default()
+    };
+    Training::new(folder, &Device::default(), epochs)
+        .with_resume(resume)
+        .with_figures([Figure::Loss, Figure::Accuracy])
+        .with_renderer(Some(ByEpoch::renderer(Quiet)))
+        .launch(model, &optimizer, &rate, loaders)
+        .unwrap()
+        .model
+}
+
+const EPOCHS: usize = 4;
+
+/// Trains, compares with a training that was interrupted, whose initial values differ, and looks at
+/// the loss.
+fn check<M>(
+    parts: &[&str],
+    build: impl Fn(u64) -> M,
+    views: impl Fn(BatchLoader) -> BatchLoader + Copy,
+) where
+    M: Distiller<Tensor<4>> + Parts,
+{
+    let losses = resumed(parts, build, views);
+    assert!(losses[EPOCHS - 1] < losses[0], "{losses:?}");
+}
+
+/// Trains, compares with a training that was interrupted, whose initial values differ, and tells the
+/// loss of each epoch.
+fn resumed<M>(
+    parts: &[&str],
+    build: impl Fn(u64) -> M,
+    views: impl Fn(BatchLoader) -> BatchLoader + Copy,
+) -> Vec<f64>
+where
+    M: Distiller<Tensor<4>> + Parts,
+{
+    let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let start = build(1);
+    let expected = train(whole.path(), EPOCHS, false, start.valid(), loaders(views));
+
+    train(halves.path(), 2, false, start.valid(), loaders(views));
+    let resumed = train(halves.path(), EPOCHS, true, build(2), loaders(views));
+
+    assert_eq!(tensors(&resumed), tensors(&expected));
+    let left: Vec<_> = expected.parts().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(left, parts);
+    let file = |folder: &Path| folder.join("history.csv");
+    let text = |folder: &Path| std::fs::read_to_string(file(folder)).unwrap();
+    assert_eq!(text(halves.path()), text(whole.path()));
+    let history = History::up_to(&file(whole.path()), EPOCHS).unwrap();
+    let loss = |epoch| history.at(epoch, &Split::Train)["Loss"];
+    (1..=EPOCHS).map(loss).collect()
+}
+
+#[test]
+fn from_the_last_batch() {
+    check(
+        &["student", "objective"],
+        |seed| LastBatchDistiller::new(network(seed), 16, soft(3.0)),
+        |loader| loader.views(2),
+    );
+}
+
+#[test]
+fn from_samples_of_the_same_class() {
+    let objective = || (Hard::new(1.0), soft(4.0));
+    check(
+        &["student", "teacher", "objective"],
+        |seed| SelfDistiller::new(network(seed), SameClass::default(), objective()),
+        |loader| loader.pairs(0),
+    );
+}
+
+#[test]
+fn from_a_mean_teacher() {
+    check(
+        &["student", "teacher", "objective"],
+        |seed| {
+            let student = network(seed);
+            let teacher = MeanTeacher::new(&student, 0.9);
+            SelfDistiller::new(student, teacher, (Hard::new(1.0), soft(1.0)))
+        },
+        |loader| loader.views(2),
+    );
+}
+
+#[test]
+fn from_a_mean_teacher_in_training_mode_with_few_labels() {
+    let consistency = || {
+        let loss = ProbabilityMatchingLossConfig::new().init();
+        ResponseObjective::new(loss, 10.0)
+    };
+    check(
+        &["student", "teacher", "objective"],
+        |seed| {
+            let student = network(seed);
+            let teacher = MeanTeacher::new(&student, 0.9).with_training_mode(true);
+            SelfDistiller::new(student, teacher, (HardOfAll::new(1.0), consistency()))
+        },
+        |loader| loader.views(2).labelled(&(0..40).collect::<Vec<_>>()),
+    );
+}
+
+#[test]
+fn from_other_views_without_labels() {
+    let views = |loader: BatchLoader| {
+        let shift = Augmentation {
+            crop: Some(1),
+            flip: false,
+        };
+        loader.views(4).augment(shift, 0)
+    };
+    let build = |seed, from: f64, momentum| {
+        let head = DinoHeadConfig::new().with_d_output(16).with_d_hidden(12);
+        let head = head.with_d_bottleneck(8);
+        let student = head.init_network(network(seed), "pool");
+        let decay = ChangingWeight::Cosine {
+            from,
+            to: 1.0,
+            epochs: EPOCHS,
+        };
+        let teacher = MeanTeacher::new(&student, decay).with_warm_up(false);
+        let objective = DinoObjectiveConfig::new().with_momentum(momentum);
+        let objective = objective.init(16, 1.0, &Device::default());
+        DinoDistiller::new(student, teacher, objective)
+    };
+    let parts = ["student", "teacher", "objective"];
+    resumed(&parts, |seed| build(seed, 0.9, 0.9), views);
+    // The loss is towards a target that moves away: only one that stays is come nearer to for sure.
+    check(&parts, |seed| build(seed, 1.0, 1.0), views);
+}
