@@ -1,6 +1,4 @@
-use super::{
-    DinoDistiller, DropoutDistiller, ExitsDistiller, LastBatchDistiller, SelfDistiller,
-};
+use super::{DinoDistiller, DropoutDistiller, ExitsDistiller, LastBatchDistiller, SelfDistiller};
 use crate::Parts;
 use burn::module::Module;
 use burn::store::ModuleRecord;
