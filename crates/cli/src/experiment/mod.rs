@@ -9,6 +9,7 @@ mod measure;
 mod network;
 mod phase;
 mod preparation;
+mod pretraining;
 mod repetition;
 mod result;
 mod several;

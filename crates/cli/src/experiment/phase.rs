@@ -19,6 +19,8 @@ pub enum Role {
     Alone,
     /// One of the generations before the last, counted from 1.
     Generation(usize),
+    /// The student before it knows labels.
+    Pretrained,
     Distilled,
 }
 
@@ -30,6 +32,7 @@ impl Role {
             Self::Teacher(index) => format!("teacher-{}", index + 1),
             Self::Alone => "alone".into(),
             Self::Generation(number) => format!("generation-{number}"),
+            Self::Pretrained => "pretrained".into(),
             Self::Distilled => "distilled".into(),
         }
     }

@@ -39,6 +39,10 @@ impl Experiment<'_> {
             StrategyRecipe::SdDropout(Configured(config)) => {
                 self.taught_by_itself(seed, setting.dropout(config)?, renderer)
             }
+            StrategyRecipe::Dlb(_) => self.taught_by_itself(seed, setting.last_batch()?, renderer),
+            StrategyRecipe::Dino(options) => {
+                self.pretrained_and_trained(&setting, options, renderer)
+            }
             StrategyRecipe::TfKd(_) => self.distilled(seed, alone, renderer),
             StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),
             StrategyRecipe::PsKd(_) => {

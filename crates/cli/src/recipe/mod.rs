@@ -17,7 +17,7 @@ pub use read::read;
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
 pub use strategy::{
-    BornAgainRecipe, Configured, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
+    BornAgainRecipe, Configured, DinoRecipe, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
     figures_of_taught, mean_of_networks,
 };
 pub use teachers::OtherTeacherRecipe;

@@ -122,6 +122,7 @@ fn a_student_learns_from_itself() {
     check("tf-kd", &[], &[]);
     check("cs-kd", &[], &[]);
     check("ps-kd", &[], &[]);
+    check("dlb", &[], &[]);
     check("sd-dropout", &[], &[]);
     let few = "data.labels_per_class=2";
     check("mean-teacher", &[few], &["average"]);
@@ -150,6 +151,15 @@ fn a_network_with_exits_is_reported_exit_by_exit() {
         "byot",
         &["loss=[{ kind = 'hard' }, { kind = 'kd' }]"],
         &["exit 1", "ensemble"],
+    );
+}
+
+#[test]
+fn a_student_learns_without_labels_first() {
+    check(
+        "dino",
+        &["data.labels_per_class=2", "strategy.epochs=1"],
+        &[],
     );
 }
 
@@ -270,6 +280,17 @@ fn killed_peers_go_on_to_the_same_result() {
         "strategy.period=7",
     ];
     check_resume("codistillation", "distilled", &changes);
+}
+
+#[test]
+fn a_student_killed_while_it_has_no_labels_goes_on_to_the_same_result() {
+    let changes = ["strategy.epochs=20", "data.labels_per_class=2"];
+    check_resume("dino", "pretrained", &changes);
+}
+
+#[test]
+fn a_killed_memory_goes_on_to_the_same_result() {
+    check_resume("dlb", "distilled", &["student.training.epochs=30"]);
 }
 
 #[test]

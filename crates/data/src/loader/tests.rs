@@ -3,7 +3,7 @@ use crate::dataset::tests::six;
 use crate::{ImageData, Operation, StrongAugmentation, ViewKey, digits};
 use burn::data::dataloader::split::split_dataloader;
 use burn_distill_core::{Clock, Targets};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const SHIFT: Augmentation = Augmentation {
@@ -265,9 +265,26 @@ fn partners_have_an_augmentation_of_their_own() {
     };
     let (anchors, partners) = (rows(&anchors), rows(&partners));
     assert_ne!(anchors, partners);
-    // One partner that is drawn twice is not augmented once: there are nine shifts.
-    let distinct: BTreeSet<_> = partners.into_iter().collect();
-    assert!(distinct.len() > 5, "{}", distinct.len());
+}
+
+#[test]
+fn two_samples_see_the_partner_that_they_share_in_two_ways() {
+    let dataset = digits().take(60);
+    let plain = BatchLoader::new(dataset.clone(), 60).pairs(0);
+    let partners = shown(&dataset, &batches(&plain).swap_remove(0).views[1]);
+    let batch = batches(&plain.clone().starting_at(1).augment(SHIFT, 0)).swap_remove(0);
+    let size = dataset.shape().iter().product();
+    let views = pixels(&batch.views[1]);
+
+    let mut seen: BTreeMap<usize, BTreeSet<Vec<u32>>> = BTreeMap::new();
+    for (partner, view) in partners.iter().zip(views.chunks(size)) {
+        let view = view.iter().map(|pixel| pixel.to_bits()).collect();
+        seen.entry(*partner).or_default().insert(view);
+    }
+    let shared = 60 - seen.len();
+    let ways: usize = seen.values().map(|ways| ways.len() - 1).sum();
+    // There are 50 ways to see each.
+    assert!(shared > 15 && ways > shared * 8 / 10, "{ways} of {shared}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 mod adversarial;
+mod all_branches;
 mod codistiller;
 mod distiller;
 mod ensemble;
@@ -6,14 +7,13 @@ mod group_leader;
 mod native_ensemble;
 mod parts;
 pub(crate) mod peers;
-mod together;
 mod towards_ensemble;
 
 pub use adversarial::*;
+pub use all_branches::*;
 pub use codistiller::*;
 pub use distiller::*;
 pub use ensemble::*;
 pub use group_leader::*;
 pub use native_ensemble::*;
-pub use together::*;
 pub use towards_ensemble::*;

@@ -90,38 +90,19 @@ pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
         let name = format!("{number} accuracy");
         accuracy(name, response, targets)
     });
-    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
-    let ensemble = logits.map(|logits| Response::Classes(mean_probabilities(logits)));
+    let ensemble = mean_probabilities(responses).map(Response::Classes);
     let ensemble = ensemble.map(|mean| accuracy("ensemble accuracy", &mean, targets));
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-/// The mean of the probabilities of several classifiers, as a constant.
-///
-/// # Panics
-///
-/// Panics if there is none.
-pub(super) fn mean_probabilities(logits: Vec<Tensor<2>>) -> Tensor<2> {
-    let probabilities = logits.into_iter().map(|logits| {
+fn mean_probabilities(responses: &[&Response]) -> Option<Tensor<2>> {
+    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
+    // Of the classes that they predict, the sum says what the mean does.
+    let probabilities = logits?.into_iter().map(|logits| {
         let logits = logits.without_autodiff().cast(DType::F32);
         softmax(logits, 1)
     });
-    mean(probabilities)
-}
-
-/// The mean of the logits of several classifiers.
-///
-/// # Panics
-///
-/// Panics if there is none.
-pub(super) fn mean_logits(logits: Vec<Tensor<2>>) -> Tensor<2> {
-    mean(logits.into_iter())
-}
-
-fn mean(values: impl ExactSizeIterator<Item = Tensor<2>>) -> Tensor<2> {
-    let count = values.len() as f64;
-    let sum = values.reduce(Tensor::add).expect("There is one at least.");
-    sum.div_scalar(count)
+    probabilities.reduce(Tensor::add)
 }
 
 /// How often a response is right, in percent of the labelled samples, under that name. Nothing if it

@@ -6,7 +6,6 @@ mod collaborative;
 #[path = "../common/mod.rs"]
 mod common;
 mod dropout;
-mod ensembles;
 mod exits;
 mod group_leader;
 mod native_ensemble;

@@ -9,7 +9,7 @@ use burn_distill_strategy::{Figures, NativeEnsembleDistiller, TowardsEnsemble};
 
 /// A trunk of two features and branches of two logits each.
 #[derive(Module, Debug)]
-pub struct Branched {
+struct Branched {
     trunk: Param<Tensor<2>>,
     branches: Vec<Param<Tensor<2>>>,
 }
@@ -52,12 +52,12 @@ impl Network for Branched {
     }
 }
 
-pub type Native = NativeEnsembleDistiller<Branched, (Hard, TowardsEnsemble)>;
+type Native = NativeEnsembleDistiller<Branched, (Hard, TowardsEnsemble)>;
 
 const TEMPERATURE: f64 = 3.0;
 const TOWARDS: f64 = 0.6;
 
-pub fn native(device: &Device) -> Native {
+fn native(device: &Device) -> Native {
     let objective = || (Hard::new(1.0), TowardsEnsemble::new(TEMPERATURE, TOWARDS));
     let mut model =
         NativeEnsembleDistiller::new(Branched::new(3, device), (0..3).map(|_| objective()));
@@ -225,6 +225,31 @@ fn every_branch_and_the_ensemble_are_shown() {
     let percent = |count: usize| count as f64 / 3.0 * 100.0;
     assert!((percent(reading.correct) - terms["1 accuracy"]).abs() < 1e-3);
     assert!((percent(reading.teacher_correct) - terms["ensemble accuracy"]).abs() < 1e-3);
+}
+
+#[test]
+fn all_branches_say_as_one_network_what_is_shown_of_them() {
+    let device = Device::default().autodiff();
+    let model = native(&device).valid();
+    let device = device.without_autodiff();
+    let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
+
+    let shown = terms(&model.forward(&batch).figures);
+    let ensemble = model.ensemble();
+    let response = ensemble.forward(batch.view().clone());
+    let logits = response.classes().unwrap().clone();
+    let loss = Hard::cross_entropy(logits, &batch.targets).into_scalar::<f64>();
+
+    assert!((loss - shown["ensemble hard"]).abs() < 1e-6, "{loss}");
+    assert!((loss - shown["1 hard"]).abs() > 1e-3, "{shown:?}");
+    let names: Vec<_> = tensors(&ensemble)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert!(
+        names.iter().any(|name| name == "gate.fc.weight"),
+        "{names:?}"
+    );
 }
 
 #[test]

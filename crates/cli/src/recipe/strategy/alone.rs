@@ -1,18 +1,27 @@
 //! Networks that learn from themselves.
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
-use super::together::hard_weight;
+use super::together::{hard_and_others, hard_weight};
 use super::{BornAgainRecipe, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::catch;
 use anyhow::{Result, ensure};
-use burn::tensor::Device;
-use burn_distill::core::{DynObjective, Hard};
+use burn::tensor::{Device, Tensor};
+use burn_distill::core::{ChangingWeight, DynObjective, Hard, HardOfAll, Memorable};
+use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
 use burn_distill::strategy::{
-    DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure, MeanTeacher,
-    PastPredictions, SameClass, SelfDistiller, SelfTeacher,
+    DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure, LastBatchDistiller,
+    MeanTeacher, PastPredictions, SameClass, SelfDistiller, SelfTeacher,
 };
 
+/// The weight of the consistency in the end, and the epochs until then, as the authors of mean
+/// teacher have them for mean squares.
+const CONSISTENCY: f64 = 100.0;
+const RAMP_EPOCHS: usize = 30;
+
+/// A network that learns from the last batch.
+pub type Last =
+    LastBatchDistiller<ImageNetwork, <Tensor<4> as Memorable>::Memory, Vec<DynObjective>>;
 /// A network that drops its features.
 pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
 /// A network that is its own teacher in some way.
@@ -57,8 +66,13 @@ impl Setting<'_> {
         options: &MeanTeacherRecipe,
     ) -> Result<Ready<Itself<MeanTeacher<ImageNetwork>>>> {
         let student = self.student()?;
-        let (terms, objective) = self.taught(&student, &student)?;
-        let average = catch(|| MeanTeacher::new(&student, options.decay))?;
+        let (terms, objective) = match self.recipe.losses.is_empty() {
+            true => consistency(options),
+            false => self.taught(&student, &student)?,
+        };
+        let average = catch(|| MeanTeacher::new(&student, options.decay))?
+            .with_warm_up(options.warm_up)
+            .with_training_mode(options.training_mode);
         let ready = by_itself(student, average, objective, &terms, Sees::Views(2));
         let model = self.model().to_string();
         Ok(Ready {
@@ -70,6 +84,31 @@ impl Setting<'_> {
                 })
             }),
             ..ready
+        })
+    }
+
+    /// What the student said about the last batch.
+    pub fn last_batch(&self) -> Result<Ready<Last>> {
+        let student = self.student()?;
+        let why = "either batch has that of the labels besides";
+        let (hard, tables) = hard_and_others(&self.recipe.losses, why)?;
+        let losses =
+            self.draw(|| self.terms_of_responses(&tables, &student, "what was said before"))??;
+        let (terms, objective) = unzip(losses);
+        let batch_size = self.recipe.student.training.batch_size;
+        let mut distiller = catch(|| LastBatchDistiller::new(student, batch_size, objective))?;
+        distiller.hard = Hard::new(hard);
+        let mut figures = vec![
+            Figure::Loss,
+            Figure::Accuracy,
+            Figure::Term(Hard::TERM.into()),
+        ];
+        figures.extend(terms.into_iter().map(Figure::Term));
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(2),
+            figures,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
 
@@ -108,6 +147,19 @@ impl Setting<'_> {
         let [student, teacher] = [2, 1].map(|place| self.beside(self.model(), place));
         self.taught(&student?, &teacher?).map(drop)
     }
+}
+
+/// The terms of the authors of mean teacher.
+fn consistency(options: &MeanTeacherRecipe) -> (Vec<String>, Vec<DynObjective>) {
+    let ramp = ChangingWeight::SigmoidRampUp {
+        to: options.weight.unwrap_or(CONSISTENCY),
+        epochs: options.ramp_epochs.unwrap_or(RAMP_EPOCHS),
+    };
+    let loss = ProbabilityMatchingLossConfig::new().init();
+    let consistency = ResponseObjective::new(loss, ramp);
+    let names = vec![Hard::TERM.to_string(), consistency.name.clone()];
+    let hard = DynObjective::new(HardOfAll::new(1.0));
+    (names, vec![hard, DynObjective::new(consistency)])
 }
 
 fn by_itself<T: SelfTeacher<ImageNetwork>>(

@@ -29,6 +29,8 @@ fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
         StrategyRecipe::Codistillation(options) => setting.codistillation(options).map(drop),
         StrategyRecipe::Byot(options) => setting.exits(options).map(drop),
         StrategyRecipe::SdDropout(Configured(config)) => setting.dropout(config).map(drop),
+        StrategyRecipe::Dlb(_) => setting.last_batch().map(drop),
+        StrategyRecipe::Dino(options) => setting.dino(options).map(drop),
         StrategyRecipe::TfKd(_) => setting.check_offline(),
         StrategyRecipe::CsKd(_) => setting.same_class().map(drop),
         StrategyRecipe::PsKd(_) => setting.past_predictions().map(drop),

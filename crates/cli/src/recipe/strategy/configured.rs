@@ -1,6 +1,6 @@
 use crate::recipe::configure::configure;
 use burn_distill::architecture::MultiExitConfig;
-use burn_distill::strategy::DropoutDistillerConfig;
+use burn_distill::strategy::{DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
@@ -26,7 +26,12 @@ macro_rules! defaults {
     )*};
 }
 
-defaults!(DropoutDistillerConfig, MultiExitConfig);
+defaults!(
+    DinoHeadConfig,
+    DinoObjectiveConfig,
+    DropoutDistillerConfig,
+    MultiExitConfig
+);
 
 impl<C: Defaults> Default for Configured<C> {
     fn default() -> Self {

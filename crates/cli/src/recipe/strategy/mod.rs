@@ -3,6 +3,7 @@
 mod alone;
 mod check;
 mod configured;
+mod dino;
 mod exits;
 mod options;
 mod peers;
@@ -110,6 +111,10 @@ mod tests {
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
             ),
             (
+                "strategy.kind=dlb",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+            ),
+            (
                 "strategy={ kind = 'ps-kd', weight = 0.75 }",
                 r#"{ kind = "hard", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
             ),
@@ -117,6 +122,7 @@ mod tests {
                 "strategy={ kind = 'born-again', labels = true }",
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
             ),
+            ("strategy.kind=mean-teacher", ""),
             ("strategy.kind=byot", ""),
             ("strategy.kind=one", ""),
             ("strategy.kind=okddip", ""),
@@ -340,6 +346,22 @@ mod tests {
             (
                 vec!["strategy={ kind = 'byot', exits = { exits = ['layer7'] } }"],
                 "layer7",
+            ),
+            (
+                vec!["strategy.kind=dlb", "loss=[{ kind = 'hard' }]"],
+                "there is no loss but `hard`",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', views = 1 }"],
+                "`strategy.views` should be from 2 to 64, but is 1",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', head = { d_outpt = 8 } }"],
+                "unknown key `d_outpt`, did you mean `d_output`?",
+            ),
+            (
+                vec!["strategy.kind=dino", "loss=[{ kind = 'hard' }]"],
+                "views are compared by prototypes",
             ),
             (
                 vec![],

@@ -4,7 +4,8 @@ use super::together::{RAMP_EPOCHS, TEMPERATURE};
 use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
-    DropoutDistillerConfig, EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
+    DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig, EnsembleTarget,
+    GroupLeaderDistillerConfig, PeerOrder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +46,14 @@ pub enum StrategyRecipe {
     /// What the student said about the sample the last time.
     #[serde(alias = "past-predictions")]
     PsKd(PastPredictionsRecipe),
+    /// What the student said about the last batch.
+    #[serde(alias = "last-batch")]
+    Dlb(SoftRecipe),
     /// An average of what the student was.
     #[serde(alias = "ema")]
     MeanTeacher(MeanTeacherRecipe),
+    /// An average of what the student was, on other views and before it knows labels.
+    Dino(DinoRecipe),
     /// The generation before.
     #[serde(alias = "ban")]
     BornAgain(BornAgainRecipe),
@@ -181,7 +187,7 @@ pub enum ByotVariant {
     Later,
 }
 
-/// A strategy with nothing of its own: `kind = "tf-kd"` and `kind = "cs-kd"`.
+/// A strategy with nothing of its own: `kind = "tf-kd"`, `kind = "cs-kd"` and `kind = "dlb"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoftRecipe {
@@ -209,6 +215,10 @@ pub struct PastPredictionsRecipe {
 pub struct MeanTeacherRecipe {
     /// How much of the average stays at each step, in the end.
     pub decay: f64,
+    /// Whether the average begins as a mean.
+    pub warm_up: bool,
+    /// Whether the average teaches in training mode, as that of the authors.
+    pub training_mode: bool,
     /// The weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
@@ -226,6 +236,25 @@ pub struct BornAgainRecipe {
     /// Whether they also learn from the labels, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
+}
+
+/// `kind = "dino"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DinoRecipe {
+    /// How many views of each sample the student sees; the average sees the first two.
+    pub views: usize,
+    /// The epochs without labels: as many as those with labels if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// How much of the average stays at each step at first; in the end, all.
+    pub decay: f64,
+    /// The tap of the student that the head sees.
+    pub tap: String,
+    /// The head.
+    pub head: Configured<DinoHeadConfig>,
+    /// What compares the views.
+    pub objective: Configured<DinoObjectiveConfig>,
 }
 
 impl Default for MutualRecipe {
@@ -291,6 +320,8 @@ impl Default for MeanTeacherRecipe {
     fn default() -> Self {
         Self {
             decay: 0.999,
+            warm_up: true,
+            training_mode: true,
             weight: None,
             ramp_epochs: None,
         }
@@ -302,6 +333,19 @@ impl Default for BornAgainRecipe {
         Self {
             generations: 3,
             labels: None,
+        }
+    }
+}
+
+impl Default for DinoRecipe {
+    fn default() -> Self {
+        Self {
+            views: 4,
+            epochs: None,
+            decay: 0.996,
+            tap: "pool".into(),
+            head: Configured::default(),
+            objective: Configured::default(),
         }
     }
 }

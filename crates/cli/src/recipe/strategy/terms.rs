@@ -20,7 +20,9 @@ impl StrategyRecipe {
             Self::TfKd(_) => "tf-kd",
             Self::CsKd(_) => "cs-kd",
             Self::PsKd(_) => "ps-kd",
+            Self::Dlb(_) => "dlb",
             Self::MeanTeacher(_) => "mean-teacher",
+            Self::Dino(_) => "dino",
             Self::BornAgain(_) => "born-again",
         }
     }
@@ -36,9 +38,12 @@ impl StrategyRecipe {
             Self::GroupLeader(_) => "the peers teach each other and their leader",
             Self::TfKd(_) => "the student alone teaches",
             Self::Byot(_) => "the deepest exit teaches the others",
-            Self::SdDropout(_) | Self::CsKd(_) | Self::PsKd(_) | Self::MeanTeacher(_) => {
-                "the student teaches itself"
-            }
+            Self::SdDropout(_)
+            | Self::CsKd(_)
+            | Self::PsKd(_)
+            | Self::Dlb(_)
+            | Self::MeanTeacher(_)
+            | Self::Dino(_) => "the student teaches itself",
             Self::BornAgain(_) => "each generation teaches the next",
         }
     }
@@ -47,9 +52,12 @@ impl StrategyRecipe {
     /// catalogue. What options there are of them are taken.
     fn take_terms(&mut self, epochs: usize, classes: usize) -> Vec<Table> {
         match self {
-            Self::Offline {} | Self::NativeEnsemble(_) | Self::GroupLeader(_) | Self::Byot(_) => {
-                Vec::new()
-            }
+            Self::Offline {}
+            | Self::NativeEnsemble(_)
+            | Self::GroupLeader(_)
+            | Self::Byot(_)
+            | Self::MeanTeacher(_)
+            | Self::Dino(_) => Vec::new(),
             Self::SdDropout(_) => vec![hard(1.0)],
             Self::Mutual(options) => {
                 let temperature = options.temperature.take().unwrap_or(1.0);
@@ -78,6 +86,11 @@ impl StrategyRecipe {
                 let weight = options.weight.take().unwrap_or(1.0);
                 vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
             }
+            Self::Dlb(options) => {
+                let temperature = options.temperature.take().unwrap_or(3.0);
+                let weight = options.weight.take().unwrap_or(1.0);
+                vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
+            }
             Self::PsKd(options) => {
                 let weight = options.weight.take().unwrap_or(0.8);
                 let line = |from, to| ChangingWeight::Linear { from, to, epochs };
@@ -86,13 +99,6 @@ impl StrategyRecipe {
                     term(Hard::TERM, line(1.0, 1.0 - weight)),
                     soft(SOFT_CROSS_ENTROPY, 1.0, past),
                 ]
-            }
-            Self::MeanTeacher(options) => {
-                let ramp = ChangingWeight::SigmoidRampUp {
-                    to: options.weight.take().unwrap_or(1.0),
-                    epochs: options.ramp_epochs.take().unwrap_or(30),
-                };
-                vec![hard(1.0), soft(SOFT_TARGET, 1.0, ramp)]
             }
             Self::BornAgain(options) => {
                 let labels = options.labels.take().unwrap_or(false);
@@ -109,7 +115,7 @@ impl StrategyRecipe {
         let weight = |of: &Option<f64>| of.map(|_| "weight");
         let ramp = |of: &Option<usize>| of.map(|_| "ramp_epochs");
         match self {
-            Self::Offline {} | Self::GroupLeader(_) => None,
+            Self::Offline {} | Self::GroupLeader(_) | Self::Dino(_) => None,
             // Its options are of a term that there always is.
             Self::SdDropout(_) => None,
             Self::Byot(o) => (o.variant != ByotVariant::default()).then_some("variant"),
@@ -117,7 +123,9 @@ impl StrategyRecipe {
             Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::NativeEnsemble(o) => temperature(&o.temperature).or(ramp(&o.ramp_epochs)),
-            Self::TfKd(o) | Self::CsKd(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::TfKd(o) | Self::CsKd(o) | Self::Dlb(o) => {
+                temperature(&o.temperature).or(weight(&o.weight))
+            }
             Self::PsKd(o) => weight(&o.weight),
             Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs)),
             Self::BornAgain(o) => o.labels.map(|_| "labels"),

@@ -14,10 +14,12 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{ChangingWeight, DynObjective, Hard, Objective, Wanted, WeightSchedule};
+use burn_distill::core::{
+    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Wanted, WeightSchedule,
+};
 use burn_distill::strategy::{
     Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig,
-    MeanEnsemble, MeanOf, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
+    MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
 };
 use toml::{Table, Value};
 
@@ -293,11 +295,7 @@ fn numbered_peers(
 /// The mean of what several networks predict.
 pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
     let model = format!("{} networks", networks.len());
-    Member::new(
-        "ensemble",
-        model,
-        MeanEnsemble::new(networks, MeanOf::Probabilities),
-    )
+    Member::new("ensemble", model, Ensemble::new(networks))
 }
 
 /// The student is the first of the peers, whose others are of these models.
