@@ -32,7 +32,6 @@ fn unlabelled() -> Vec<DynObjective> {
         of_batches(MultiLevelLossConfig::new().init()),
         of_batches(with_confidence(ConfidenceMask::Select)),
         of_batches(with_confidence(ConfidenceMask::ReferenceCompat)),
-        of_two_views(with_confidence(ConfidenceMask::Select)),
         DynObjective::new(LearnedTemperatureConfig::new().init(1.0, &device)),
     ]
 }
@@ -59,7 +58,9 @@ fn of_batches(loss: impl BatchLogitLoss) -> DynObjective {
     DynObjective::new(BatchObjective::new(loss, 1.0))
 }
 
-fn of_two_views(loss: MultiLevelLoss) -> DynObjective {
+/// What looks at two views at once.
+fn of_two_views() -> DynObjective {
+    let loss = with_confidence(ConfidenceMask::Select);
     DynObjective::new(MultiLevelObjective::new(loss, 1.0).with_views(2))
 }
 
@@ -150,7 +151,7 @@ fn sequences_of_tokens_that_do_not_count() {
         let mask = Tensor::full([batch_size, length], false, &logits.device());
         Response::Tokens { logits, mask }
     };
-    for objective in &unlabelled() {
+    for objective in unlabelled().iter().chain(&[of_two_views()]) {
         for shape in [[2, 3, 5], [2, 0, 5], [0, 3, 5], [1, 1, 1]] {
             assert_nothing(objective, shape, tokens, |_| Targets::Unlabelled);
         }
@@ -195,4 +196,5 @@ fn views_of_nothing() {
     for objective in of_views(unlabelled()).iter().chain(&of_views(labelled())) {
         assert_nothing(objective, [0, 5], Response::Classes, classes(0, true));
     }
+    assert_nothing(&of_two_views(), [0, 5], Response::Classes, classes(0, true));
 }

@@ -241,11 +241,10 @@ fn a_square_lies_around_any_pixel_and_ends_with_the_image() {
 fn random_squares_are_of_up_to_half_the_width() {
     let sides: BTreeSet<_> = (0..2000)
         .filter_map(|id| drawn(FIX_MATCH, ViewKey { id, ..KEY }).pop())
-        .map(|operation| match operation {
+        .flat_map(|operation| match operation {
             Operation::Cutout { rows, columns } => [rows[1] - rows[0], columns[1] - columns[0]],
             other => panic!("{other:?} is not a square."),
         })
-        .flatten()
         .collect();
 
     // A side of 15.9 begins with a pixel and touches 16.
