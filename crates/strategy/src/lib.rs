@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod catalogue;
+mod clip;
 mod curriculum;
 mod display;
 mod evaluation;
@@ -15,6 +16,7 @@ mod self_distillation;
 mod training;
 
 pub use catalogue::*;
+pub use clip::ClippedTerms;
 pub use curriculum::*;
 pub use display::*;
 pub use evaluation::*;

@@ -1,8 +1,11 @@
-use crate::DistillationOutput;
+use crate::clip::{add_clipped, others};
+use crate::{ClippedTerms, DistillationOutput};
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, View,
+    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, Terms, View,
+    WeightSchedule,
 };
 
 /// Offline distillation: a teacher that no longer changes, a student that learns.
@@ -30,6 +33,9 @@ pub struct OfflineDistiller<S, T, O> {
     pub teacher: T,
     /// What it is trained on.
     pub objective: O,
+    /// The terms whose gradient is clipped.
+    #[module(skip)]
+    clipped: Vec<ClippedTerms>,
 }
 
 impl<S, T, O> OfflineDistiller<S, T, O>
@@ -45,11 +51,44 @@ where
             student,
             teacher,
             objective,
+            clipped: Vec::new(),
         }
+    }
+
+    /// The same, with the gradient of the terms of these names [clipped](ClippedTerms), parameter by
+    /// parameter, to a share of that of all terms that are not clipped.
+    ///
+    /// Each call clips its terms together, at the price of another pass through student and objective:
+    /// the gradient of the terms needs a graph of its own. That pass sees the same lessons and the
+    /// parameters of before the step, and moves neither running statistics nor what an objective
+    /// remembers: those move once per batch. Where a student draws at random, as in dropout, it draws
+    /// again.
+    ///
+    /// The clipping is of the gradient of one batch on one device, before batches are accumulated.
+    /// What is shown is as without it: the loss is still the sum of all terms.
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`ClippedTerms::new`] does. A step panics if the loss lacks a term of one of these names, or has
+    /// no others.
+    pub fn with_clipped(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        share: impl Into<WeightSchedule>,
+    ) -> Self {
+        self.clipped.push(ClippedTerms::new(names, share));
+        self
     }
 
     /// The loss of a batch, term by term, and the figures that metrics are made of.
     pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+        let seen = self.see(batch);
+        let terms = Self::terms(&self.objective, &seen, batch);
+        Self::output(terms, &seen, batch)
+    }
+
+    /// What both networks say about each view that the objective wants.
+    fn see(&self, batch: &Batch<S::Input>) -> Vec<View<Knowledge, T::Output>> {
         let wanted = self.objective.wanted();
         let see = |batch: &Batch<S::Input>| View {
             teacher: self.teacher.teach(batch, &wanted.teacher),
@@ -57,16 +96,60 @@ where
                 .student
                 .forward_knowledge(batch.view().clone(), &wanted.student),
         };
-        let View { student, teacher } = see(batch);
-        let further: Vec<_> = (1..wanted.views)
-            .map(|view| see(&batch.of_view(view)))
-            .collect();
+        let further = (1..wanted.views).map(|view| see(&batch.of_view(view)));
+        [see(batch)].into_iter().chain(further).collect()
+    }
 
-        let context = Context::new(&student, &teacher, &batch.targets, &batch.ids, batch.clock)
-            .with_further(&further);
-        let terms = self.objective.forward(&context);
+    fn terms(objective: &O, seen: &[View<Knowledge, T::Output>], batch: &Batch<S::Input>) -> Terms {
+        let [View { student, teacher }, further @ ..] = seen else {
+            unreachable!("an objective wants at least one view")
+        };
+        let context = Context::new(student, teacher, &batch.targets, &batch.ids, batch.clock);
+        objective.forward(&context.with_further(further))
+    }
 
+    fn output(
+        terms: Terms,
+        seen: &[View<Knowledge, T::Output>],
+        batch: &Batch<S::Input>,
+    ) -> DistillationOutput {
+        let View { student, teacher } = &seen[0];
         DistillationOutput::new(terms, &student.response, teacher.response(), &batch.targets)
+    }
+
+    /// A step in which the gradient of some terms is clipped.
+    fn clipped_step(&self, batch: &Batch<S::Input>) -> TrainOutput<DistillationOutput> {
+        // Copies of before the step, with running statistics and memories of their own, which are not
+        // to move twice in a batch.
+        let copies = self.clipped.iter().map(|clipped| {
+            let copy = (self.student.valid().train(), self.objective.valid().train());
+            (clipped, copy)
+        });
+        let copies: Vec<_> = copies.collect();
+
+        let mut seen = self.see(batch);
+        let terms = Self::terms(&self.objective, &seen, batch);
+        let output = Self::output(terms.clone(), &seen, batch);
+        let others = others(terms, &self.clipped).total().backward();
+        let others = GradientsParams::from_grads(others, self);
+
+        let clipped = copies.into_iter().map(|(clipped, copy)| {
+            let (student, objective) = &copy;
+            let wanted = objective.wanted().student;
+            for (view, input) in seen.iter_mut().zip(&batch.views) {
+                view.student = student.forward_knowledge(input.clone(), &wanted);
+            }
+            let terms = clipped.of(Self::terms(objective, &seen, batch));
+            // By the ids of the parameters, which a copy has in common with what it is of.
+            let gradients = GradientsParams::from_grads(terms.total().backward(), &copy);
+            (clipped, gradients)
+        });
+        let clipped: Vec<_> = clipped.collect();
+
+        TrainOutput {
+            grads: add_clipped(others, &clipped, &batch.clock, self),
+            item: output,
+        }
     }
 }
 
@@ -92,6 +175,9 @@ where
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        if !self.clipped.is_empty() {
+            return self.clipped_step(&batch);
+        }
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }

@@ -6,11 +6,11 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::Interrupter;
 use burn_distill_core::{
-    Batch, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective, Response, Tap,
-    TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
+    Batch, ChangingWeight, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective,
+    Response, Tap, TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
     ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, Loaders,
@@ -295,6 +295,22 @@ fn checkpoints_hold_the_student_and_not_the_teacher() {
 
 #[test]
 fn a_resumed_training_equals_an_uninterrupted_one() {
+    assert_resumes(distiller);
+}
+
+#[test]
+fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
+    let clipped = |teacher: &Net| {
+        let share = ChangingWeight::Sigmoid { to: 0.2, centre: 2 };
+        distiller(teacher).with_clipped(["response", "hidden"], share)
+    };
+
+    let clipped = assert_resumes(clipped);
+    assert_ne!(clipped, assert_resumes(distiller));
+}
+
+/// The student of a training of that distiller, in one go and in two.
+fn assert_resumes(distiller: impl Fn(&Net) -> Toys) -> Vec<(String, TensorData)> {
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let teacher = teacher();
     let expected = train(training(whole.path(), 4), distiller(&teacher)).unwrap();
@@ -306,12 +322,11 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
     model.student = Net::new(5, 99, &Device::default().autodiff());
     let resumed = train(resumed, model).unwrap();
 
-    assert_eq!(
-        tensors(&resumed.model.student),
-        tensors(&expected.model.student)
-    );
+    let expected = tensors(&expected.model.student);
+    assert_eq!(tensors(&resumed.model.student), expected);
     let history = |folder: &Path| std::fs::read_to_string(folder.join("history.csv")).unwrap();
     assert_eq!(history(halves.path()), history(whole.path()));
+    expected
 }
 
 #[test]

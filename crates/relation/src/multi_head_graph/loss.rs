@@ -108,7 +108,7 @@ impl MultiHeadGraphConfig {
 ///
 /// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::Hard). The authors also
 /// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
-/// times a sigmoid of the epoch, which needs two backward passes per step and is not done here.
+/// times a sigmoid of the epoch, as `OfflineDistiller::with_clipped` of the strategies does.
 ///
 /// # Example
 ///

@@ -1,0 +1,378 @@
+//! Offline distillation in which the gradient of some terms is clipped.
+
+mod common;
+#[path = "together/toys.rs"]
+#[allow(dead_code, reason = "every test file uses its own part")]
+mod toys;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use burn::train::TrainStep;
+use burn_distill_core::{
+    ChangingWeight, Context, EveryView, Frozen, Hard, Network, Objective, State, Terms, Wanted,
+    tensors,
+};
+use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
+use burn_distill_strategy::OfflineDistiller;
+use common::{Pair, RATE, assert_close, at, batch, logits, softmax, step};
+use toys::{Counted, samples, terms};
+
+const STUDENT: [f64; 2] = [0.3, -0.2];
+const TEACHER: [f64; 2] = [-1.0, 0.5];
+
+type Soft = (Hard, ResponseObjective<SoftTargetLoss>);
+
+/// The cross-entropy with the labels, and soft targets at temperature 1 with that weight.
+fn soft(weight: f64) -> Soft {
+    let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
+    (Hard::new(1.0), ResponseObjective::new(loss, weight))
+}
+
+fn distiller<N: Network, O: Objective>(
+    [student, teacher]: [N; 2],
+    objective: O,
+) -> OfflineDistiller<N, Frozen<N>, O> {
+    OfflineDistiller::new(student, Frozen::new(teacher), objective)
+}
+
+fn pairs(device: &Device) -> [Pair; 2] {
+    [STUDENT, TEACHER].map(|weights| Pair::new(weights, device))
+}
+
+fn counted(device: &Device) -> [Counted; 2] {
+    [0.0, 1.0].map(|seed| Counted::new(seed, device))
+}
+
+fn sigmoid(centre: usize) -> ChangingWeight {
+    ChangingWeight::Sigmoid { to: 1.0, centre }
+}
+
+fn length(gradient: [f64; 2]) -> f64 {
+    gradient[0].hypot(gradient[1])
+}
+
+/// The two gradients of the student's weights, for one sample with input 1 and class 0: that of the
+/// labels and that of the teacher.
+fn gradients() -> [[f64; 2]; 2] {
+    let (p, q) = (softmax(STUDENT), softmax(TEACHER));
+    [[p[0] - 1.0, p[1]], [p[0] - q[0], p[1] - q[1]]]
+}
+
+/// The weights after a step of which the teacher's part is as long as that.
+fn stepped(part: f64) -> [f64; 2] {
+    let [labels, teacher] = gradients();
+    let scale = part / length(teacher);
+    [0, 1].map(|class| STUDENT[class] - RATE * (labels[class] + scale * teacher[class]))
+}
+
+#[test]
+fn what_is_too_long_is_made_as_long_as_its_share_of_the_others() {
+    let device = Device::default().autodiff();
+    let [labels, _] = gradients();
+    for (epoch, share) in [(1, 0.5), (2, 0.7310586), (40, 1.0)] {
+        let model = distiller(pairs(&device), soft(100.0));
+        let model = model.with_clipped(["soft-target"], sigmoid(0));
+
+        let after = step(model, &batch(&[1.0], &[0], at(epoch, 0), &device));
+
+        assert_close(after.student.weights(), stepped(share * length(labels)));
+    }
+}
+
+#[test]
+fn the_sigmoid_waits_for_an_earlier_stage_to_end() {
+    let device = Device::default().autodiff();
+    let [labels, _] = gradients();
+    let model = distiller(pairs(&device), soft(100.0)).with_clipped(["soft-target"], sigmoid(2));
+
+    let after = step(model, &batch(&[1.0], &[0], at(3, 0), &device));
+
+    assert_close(after.student.weights(), stepped(0.5 * length(labels)));
+}
+
+#[test]
+fn what_is_short_enough_stays_as_it_is() {
+    let device = Device::default().autodiff();
+    let [labels, teacher] = gradients();
+    let weight = 0.4 * length(labels) / length(teacher);
+    let model = distiller(pairs(&device), soft(weight)).with_clipped(["soft-target"], 0.5);
+
+    let after = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+
+    assert_close(after.student.weights(), stepped(0.4 * length(labels)));
+}
+
+/// The numbers of the gradient of each parameter, in the order of the module.
+fn numbers<M: Module>(gradients: &GradientsParams, module: &M) -> Vec<Option<Vec<f64>>> {
+    struct Numbers<'a>(&'a GradientsParams, Vec<Option<Vec<f64>>>);
+
+    impl ModuleVisitor for Numbers<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = self.0.get::<D>(param.id);
+            self.1
+                .push(gradient.map(|gradient| gradient.into_data().iter().collect()));
+        }
+    }
+
+    let mut numbers = Numbers(gradients, Vec::new());
+    module.visit(&mut numbers);
+    numbers.1
+}
+
+fn norm(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    numbers.into_iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// That two modules are one, up to rounding.
+fn assert_same<M: Module>(one: &M, other: &M) {
+    for ((name, one), (_, other)) in tensors(one).iter().zip(&tensors(other)) {
+        let (one, other) = (one.iter::<f64>(), other.iter::<f64>());
+        for (one, other) in one.zip(other) {
+            assert!((one - other).abs() < 1e-6, "{name}: {one} is not {other}");
+        }
+    }
+}
+
+#[test]
+fn a_bound_that_is_not_reached_changes_nothing() {
+    let device = Device::default().autodiff();
+    let batch = samples(at(1, 0), &device);
+    let plain = distiller(counted(&device), soft(2.0));
+    let clipped = distiller(counted(&device), soft(2.0)).with_clipped(["soft-target"], 1e6);
+
+    let [plain, clipped] = [plain, clipped].map(|model| step(model, &batch));
+
+    assert_same(&plain, &clipped);
+}
+
+#[test]
+fn no_gradient_outgrows_its_bound_tensor_by_tensor() {
+    let device = Device::default().autodiff();
+    let batch = samples(at(1, 0), &device);
+    let gradients = |clipped: bool, weight| {
+        let model = distiller(counted(&device), soft(weight));
+        let model = match clipped {
+            true => model.with_clipped(["soft-target"], 0.25),
+            false => model,
+        };
+        let output = TrainStep::step(&model, batch.clone());
+        let numbers = numbers(&output.grads, &model.student);
+        numbers.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let (labels, together) = (gradients(false, 0.0), gradients(false, 3.0));
+    let clipped = gradients(true, 3.0);
+
+    assert_eq!(
+        labels.len(),
+        3,
+        "the weight, and the scale and shift after it"
+    );
+    for ((labels, together), clipped) in labels.iter().zip(&together).zip(&clipped) {
+        let part = |sum: &[f64]| -> Vec<_> {
+            sum.iter().zip(labels).map(|(sum, own)| sum - own).collect()
+        };
+        let (whole, part) = (part(together), part(clipped));
+        let bound = 0.25 * norm(labels.iter().copied());
+
+        let expected = norm(whole.iter().copied()).min(bound);
+        assert!((norm(part.iter().copied()) - expected).abs() < 1e-5);
+        // Shorter, in the same direction.
+        let along: f64 = whole.iter().zip(&part).map(|(a, b)| a * b).sum();
+        let lengths = norm(whole) * norm(part);
+        assert!((along / lengths - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn a_batch_moves_running_statistics_once_and_costs_a_pass_more_of_the_student() {
+    let device = Device::default().autodiff();
+    let batch = samples(at(1, 0), &device);
+    let plain = step(distiller(counted(&device), soft(2.0)), &batch);
+    let clipped = distiller(counted(&device), soft(2.0)).with_clipped(["soft-target"], 0.5);
+
+    let clipped = step(clipped, &batch);
+
+    assert_eq!(clipped.student.asked(), (2, 0));
+    assert_eq!(clipped.teacher.inner().asked(), (0, 1));
+    assert_eq!(clipped.student.statistics(), plain.student.statistics());
+    let fresh = counted(&device)[0].statistics();
+    assert_ne!(clipped.student.statistics(), fresh);
+}
+
+#[test]
+fn what_is_shown_is_what_is_shown_without_clipping() {
+    let device = Device::default().autodiff();
+    let batch = samples(at(1, 0), &device);
+    let plain = distiller(counted(&device), soft(2.0));
+    let clipped = distiller(counted(&device), soft(2.0)).with_clipped(["soft-target"], 0.5);
+
+    let [plain, clipped] =
+        [plain, clipped].map(|model| TrainStep::step(&model, batch.clone()).item);
+
+    assert_eq!(terms(&plain.figures), terms(&clipped.figures));
+    assert_eq!(
+        plain.loss.into_scalar::<f32>(),
+        clipped.loss.into_scalar::<f32>()
+    );
+}
+
+#[test]
+fn no_gradient_at_all_stays_none() {
+    let device = Device::default().autodiff();
+    let model = distiller(pairs(&device), soft(2.0)).with_clipped(["soft-target"], 0.5);
+
+    // Of an input of zero no weight has a gradient.
+    let after = step(model, &batch(&[0.0], &[0], at(1, 0), &device));
+
+    assert_close(after.student.weights(), STUDENT);
+}
+
+/// Squared difference to the teacher of so much of the student's logits, in every batch more.
+#[derive(Module, Debug)]
+struct Adapted {
+    much: Param<Tensor<1>>,
+    seen: State<Tensor<1>>,
+}
+
+impl Adapted {
+    fn new(device: &Device) -> Self {
+        Self {
+            much: Param::from_tensor(Tensor::from_data([0.5], device)),
+            seen: State::new(Tensor::ones([1], device)),
+        }
+    }
+}
+
+impl Objective for Adapted {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        let [student, teacher] = [context.student, context.teacher].map(logits);
+        let student = student.mul(self.much.val().unsqueeze());
+        let apart = student.sub(teacher).square().sum();
+        let term = apart.mul(self.seen.get());
+        self.seen.set(self.seen.get().add_scalar(1.0));
+        Terms::one("adapted", term, 3.0)
+    }
+}
+
+#[test]
+fn what_only_clipped_terms_reach_learns_as_without_clipping() {
+    let device = Device::default().autodiff();
+    let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
+    let model = || {
+        let objective = (Hard::new(1.0), Adapted::new(&device));
+        distiller(pairs(&device), objective)
+    };
+
+    let plain = step(model(), &batch);
+    let clipped = step(model().with_clipped(["adapted"], 0.1), &batch);
+
+    let much = |objective: &Adapted| objective.much.val().into_scalar::<f32>();
+    assert_eq!(much(&plain.objective.1), much(&clipped.objective.1));
+    assert_ne!(much(&plain.objective.1), 0.5);
+    assert_ne!(plain.student.weights(), clipped.student.weights());
+}
+
+#[test]
+fn an_objective_remembers_a_batch_once_and_clips_by_what_it_remembered_before() {
+    let device = Device::default().autodiff();
+    let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
+    let model = || {
+        let objective = (Hard::new(1.0), Adapted::new(&device));
+        distiller(pairs(&device), objective)
+    };
+
+    let plain = step(model(), &batch);
+    let clipped = step(model().with_clipped(["adapted"], 1e6), &batch);
+
+    assert_eq!(clipped.objective.1.seen.get().into_scalar::<f32>(), 2.0);
+    assert_close(clipped.student.weights(), plain.student.weights());
+}
+
+#[test]
+fn every_view_is_in_both_gradients() {
+    let device = Device::default().autodiff();
+    let mut batch = samples(at(1, 0), &device);
+    batch.views.push(batch.view().clone().mul_scalar(-0.5));
+    let model = || distiller(counted(&device), EveryView::new(soft(2.0), 2));
+
+    let plain = step(model(), &batch);
+    let clipped = step(model().with_clipped(["soft-target"], 1e6), &batch);
+
+    assert_eq!(clipped.student.asked(), (4, 0));
+    assert_eq!(clipped.student.statistics(), plain.student.statistics());
+    assert_same(&plain, &clipped);
+}
+
+#[test]
+fn terms_that_are_clipped_apart_are_bound_by_the_others_alone() {
+    let device = Device::default().autodiff();
+    let loss = || SoftTargetLossConfig::new().with_temperature(1.0).init();
+    let another = ResponseObjective::new(loss(), 100.0).with_name("another");
+    let model = distiller(pairs(&device), (soft(100.0), another))
+        .with_clipped(["soft-target"], 0.5)
+        .with_clipped(["another"], 0.25);
+    let [labels, _] = gradients();
+
+    let after = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+
+    assert_close(after.student.weights(), stepped(0.75 * length(labels)));
+}
+
+#[test]
+fn terms_that_are_clipped_together_share_a_bound() {
+    let device = Device::default().autodiff();
+    let loss = || SoftTargetLossConfig::new().with_temperature(1.0).init();
+    let another = ResponseObjective::new(loss(), 100.0).with_name("another");
+    let model = distiller(pairs(&device), (soft(100.0), another))
+        .with_clipped(["soft-target", "another"], 0.5);
+    let [labels, _] = gradients();
+
+    let after = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+
+    assert_close(after.student.weights(), stepped(0.5 * length(labels)));
+}
+
+#[test]
+fn what_is_frozen_of_the_student_stays_frozen() {
+    let device = Device::default().autodiff();
+    let frozen = || {
+        let [mut student, teacher] = counted(&device);
+        student.norm = student.norm.valid().freeze().train();
+        [student, teacher]
+    };
+    let batch = samples(at(1, 0), &device);
+    let model = distiller(frozen(), soft(2.0)).with_clipped(["soft-target"], 1e6);
+    let before = tensors(&model.student.norm);
+
+    let plain = step(distiller(frozen(), soft(2.0)), &batch);
+    let clipped = step(model, &batch);
+
+    assert_eq!(tensors(&clipped.student.norm), before);
+    assert_same(&plain, &clipped);
+}
+
+#[test]
+#[should_panic(
+    expected = "No term of the loss is named `soft`, which is to be clipped: they are hard, \
+                soft-target."
+)]
+fn terms_that_are_not_there_are_missed() {
+    let device = Device::default().autodiff();
+    let model = distiller(pairs(&device), soft(1.0)).with_clipped(["soft"], 0.5);
+
+    step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+}
+
+#[test]
+#[should_panic(expected = "A loss needs a term that is not clipped.")]
+fn something_has_to_say_how_long_a_gradient_may_be() {
+    let device = Device::default().autodiff();
+    let model = distiller(pairs(&device), soft(1.0)).with_clipped(["soft-target", "hard"], 0.5);
+
+    step(model, &batch(&[1.0], &[0], at(1, 0), &device));
+}
