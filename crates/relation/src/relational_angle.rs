@@ -10,10 +10,12 @@ use std::ops::Range;
 /// [init function](RelationalAngleLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelationalAngleLossConfig {
-    /// How many anchors are looked at together. At least 1. Default: all of them.
+    /// How many anchors are looked at together. At least 1. Default: `4`, on a CPU several times as fast
+    /// as all at once in batches of 128 and more; a GPU may like more.
     ///
     /// The memory of the loss is that many times `batch_size²`; the result is the same.
-    pub chunk: Option<usize>,
+    #[config(default = 4)]
+    pub chunk: usize,
 }
 
 impl RelationalAngleLossConfig {
@@ -24,7 +26,7 @@ impl RelationalAngleLossConfig {
     /// Panics if `chunk` is zero.
     pub fn init(&self) -> RelationalAngleLoss {
         assert!(
-            self.chunk != Some(0),
+            self.chunk > 0,
             "Chunks of relational angles must have at least 1 anchor, got 0."
         );
         RelationalAngleLoss { chunk: self.chunk }
@@ -41,9 +43,9 @@ impl RelationalAngleLossConfig {
 /// ```
 ///
 /// By the law of cosines the distances of pairs tell all angles, so no difference of features is ever
-/// formed; and the derivative by the distances is accumulated with the value, anchor by anchor. Nothing
-/// of the size of the triples is kept for the backward pass, and with [`chunk`](Self::chunk) it never
-/// exists.
+/// formed; and the derivative by the distances is accumulated with the value, some
+/// [anchors](Self::chunk) at a time. Nothing of the size of the triples ever exists, in the backward pass
+/// neither: memory grows with `batch_size²`.
 ///
 /// It does not change when the features of either side are shifted, rotated or scaled. The teacher is
 /// a constant: no gradient flows to it. Half precision is widened to single. First derivatives only.
@@ -77,8 +79,8 @@ impl RelationalAngleLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RelationalAngleLoss {
-    /// How many anchors are looked at together; all of them if none.
-    pub chunk: Option<usize>,
+    /// How many anchors are looked at together.
+    pub chunk: usize,
 }
 
 impl ModuleDisplay for RelationalAngleLoss {
@@ -89,10 +91,7 @@ impl ModuleDisplay for RelationalAngleLoss {
     }
 
     fn custom_content(&self, content: Content) -> Option<Content> {
-        match &self.chunk {
-            Some(chunk) => content.add("chunk", chunk).optional(),
-            None => content.optional(),
-        }
+        content.add("chunk", &self.chunk).optional()
     }
 }
 
@@ -125,13 +124,12 @@ impl RelationalAngleLoss {
     /// The value, and its derivative by the student's squared distances.
     fn compare(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
         let [batch_size, _] = student.dims();
-        let chunk = self.chunk.unwrap_or(batch_size);
         let mut value = Tensor::zeros([1], (&student.device(), student.dtype()));
         // By the two legs of an angle, one row per anchor, and by the side opposite of it.
         let mut by_legs = Vec::new();
         let mut by_opposite = student.zeros_like();
-        for start in (0..batch_size).step_by(chunk) {
-            let anchors = start..batch_size.min(start + chunk);
+        for start in (0..batch_size).step_by(self.chunk) {
+            let anchors = start..batch_size.min(start.saturating_add(self.chunk));
             let Angles { cosines, inverse } = Angles::new(&student, anchors.clone());
             let difference = cosines.clone().sub(Angles::new(&teacher, anchors).cosines);
             value = value.add(smooth_l1(difference.clone()).sum());
@@ -243,7 +241,7 @@ mod tests {
         let student = features(11, 7, 0.7, DType::F64);
         let teacher = features(11, 5, 1.9, DType::F64);
         let expected = outcome(|student| naive(student, teacher.clone()), &student);
-        for chunk in [None, Some(1), Some(4), Some(11), Some(100)] {
+        for chunk in [1, 4, 11, usize::MAX] {
             let loss = RelationalAngleLossConfig::new().with_chunk(chunk).init();
 
             let found = outcome(|student| loss.forward(student, teacher.clone()), &student);
@@ -251,6 +249,25 @@ mod tests {
             let tolerance = Tolerance::<f64>::rel_abs(1e-10, 1e-14);
             found.0.assert_approx_eq(&expected.0, tolerance);
             found.1.assert_approx_eq(&expected.1, tolerance);
+        }
+    }
+
+    #[test]
+    fn chunks_of_any_size_are_the_whole() {
+        let tolerance = Tolerance::<f64>::rel_abs(1e-12, 1e-16);
+        for batch_size in 1..=9 {
+            let student = features(batch_size, 7, 0.7, DType::F64);
+            let teacher = features(batch_size, 5, 1.9, DType::F64);
+            let of_chunk = |chunk| {
+                let loss = RelationalAngleLossConfig::new().with_chunk(chunk).init();
+                outcome(|student| loss.forward(student, teacher.clone()), &student)
+            };
+            let whole = of_chunk(batch_size);
+            for chunk in 1..batch_size {
+                let part = of_chunk(chunk);
+                part.0.assert_approx_eq(&whole.0, tolerance);
+                part.1.assert_approx_eq(&whole.1, tolerance);
+            }
         }
     }
 
