@@ -9,7 +9,7 @@
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::ParaphraserConfig;
 use burn_distill::feature::*;
-use burn_distill_benches::{AllocProfiler, step, waves};
+use burn_distill_benches::{AllocProfiler, naive, step, waves};
 use divan::Bencher;
 
 #[global_allocator]
@@ -48,6 +48,25 @@ of_a_stage! {
         FactorTransferLossConfig::new().init(channels, paraphraser, &device())
     };
     sim_kd: |_channels| SimKdLossConfig::new().init();
+}
+
+/// The stages with 8 images: pixel by pixel, each kernel of 64 takes 1 GB.
+const FEW: [[usize; 4]; 3] = [[8, 64, 32, 32], [8, 128, 16, 16], [8, 256, 8, 8]];
+
+#[divan::bench(args = [1, 2, 3], sample_count = 10)]
+fn neuron_selectivity_of_8(bencher: Bencher<'_, '_>, stage: usize) {
+    let loss = NeuronSelectivityLossConfig::new().init();
+    let shape = FEW[stage - 1];
+    step(bencher, shape, shape, |student, teacher| {
+        loss.forward(student, teacher)
+    });
+}
+
+/// As it is written down: every two channels, pixel by pixel.
+#[divan::bench(args = [1, 2, 3], sample_count = 10)]
+fn neuron_selectivity_of_8_naive(bencher: Bencher<'_, '_>, stage: usize) {
+    let shape = FEW[stage - 1];
+    step(bencher, shape, shape, naive::neuron_selectivity);
 }
 
 fn device() -> Device {

@@ -4,10 +4,10 @@
 //! cargo bench -p burn-distill-benches --bench relations
 //! ```
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill::core::{Clock, LayersLoss, Tap};
 use burn_distill::relation::*;
-use burn_distill_benches::{AllocProfiler, step};
+use burn_distill_benches::{AllocProfiler, naive, step};
 use divan::Bencher;
 
 #[global_allocator]
@@ -57,29 +57,35 @@ of_vectors! {
     adjacent_correlation: AdjacentCorrelationLossConfig::new().init(), [64, 256];
 }
 
-/// RKD's angles as the formula has them: `[batch, batch, features]` differences, normalized.
-#[divan::bench(args = [64, 128])]
-fn relational_angle_naive(bencher: Bencher<'_, '_>, batch: usize) {
-    let cosines = |rows: Tensor<2>| {
-        let to: Tensor<3> = rows.clone().unsqueeze_dim(0);
-        let from: Tensor<3> = rows.unsqueeze_dim(1);
-        let difference = to.sub(from);
-        let size = difference
-            .clone()
-            .square()
-            .sum_dim(2)
-            .add_scalar(1e-12)
-            .sqrt();
-        let unit = difference.div(size);
-        unit.clone().matmul(unit.swap_dims(1, 2))
-    };
+/// All anchors at once, which takes the memory of all triples.
+#[divan::bench(args = [64, 256, 512], sample_count = 10)]
+fn relational_angle_at_once(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = RelationalAngleLossConfig::new().with_chunk(batch).init();
     vectors(bencher, batch, |student, teacher| {
-        let difference = cosines(student).sub(cosines(teacher)).abs();
-        let small = difference.clone().square().mul_scalar(0.5);
-        let large = difference.clone().sub_scalar(0.5);
-        let near = difference.lower_scalar(1.0);
-        large.mask_where(near, small).mean()
+        loss.forward(student, teacher)
     });
+}
+
+/// The same losses as they are written down.
+macro_rules! naive_of_vectors {
+    ($($name:ident: $loss:ident;)*) => {$(
+        #[divan::bench(args = [64, 256], sample_count = 10)]
+        fn $name(bencher: Bencher<'_, '_>, batch: usize) {
+            vectors(bencher, batch, naive::$loss);
+        }
+    )*};
+}
+
+naive_of_vectors! {
+    relational_distance_naive: relational_distance;
+    relational_angle_naive: relational_angle;
+    dark_rank_naive: dark_rank;
+    locality_preserving_naive: locality_preserving;
+    probabilistic_transfer_naive: probabilistic_transfer;
+    similarity_preserving_naive: similarity_preserving;
+    correlation_congruence_naive: correlation_congruence;
+    instance_graph_edges_naive: instance_graph_edges;
+    information_flow_naive: information_flow;
 }
 
 #[divan::bench(args = BATCHES)]
@@ -122,6 +128,52 @@ fn contrast(bencher: Bencher<'_, '_>, batch: usize, shared: bool) {
     });
 }
 
+/// Embedded samples against 4,096 negatives each, of 10,000 that are remembered.
+fn contrast_embedded(
+    bencher: Bencher<'_, '_>,
+    batch: usize,
+    loss: impl Fn(Tensor<2>, Tensor<2>, &ContrastiveLoss, Tensor<2, Int>) -> Tensor<1>,
+) {
+    const NEGATIVES: usize = 4096;
+
+    let device = Device::flex();
+    let population = Population::new((0..10_000).map(|id| (id, Some(id % 100))));
+    let contrastive = ContrastiveLossConfig::new().with_negatives(NEGATIVES).init(
+        [128, 128],
+        population,
+        &device,
+    );
+    // Whom it is, and then every second one.
+    let places = (0..batch).flat_map(|own| {
+        let others = (0..NEGATIVES).map(move |other| (own + 2 * other + 1) % 10_000);
+        [own].into_iter().chain(others).map(|place| place as i32)
+    });
+    let places = TensorData::new(places.collect::<Vec<_>>(), [batch, NEGATIVES + 1]);
+    let places = Tensor::from_data(places, &device);
+    let shape = [batch, 128];
+    step(bencher, shape, shape, |student, teacher| {
+        let [student, teacher] = [student, teacher].map(|rows| rows.div_scalar(8.0));
+        loss(student, teacher, &contrastive, places.clone())
+    });
+}
+
+#[divan::bench(args = [16, 64], sample_count = 10)]
+fn contrastive_embedded(bencher: Bencher<'_, '_>, batch: usize) {
+    let ids: Vec<_> = (0..batch).collect();
+    contrast_embedded(bencher, batch, |student, teacher, loss, contrast| {
+        loss.forward_embedded(student, teacher, &ids, &Contrast::Own(contrast))
+    });
+}
+
+/// With a copy of the memory of every negative for each sample.
+#[divan::bench(args = [16, 64], sample_count = 10)]
+fn contrastive_embedded_naive(bencher: Bencher<'_, '_>, batch: usize) {
+    contrast_embedded(bencher, batch, |student, teacher, loss, contrast| {
+        let banks = [loss.student_bank.get(), loss.teacher_bank.get()];
+        naive::contrastive(student, teacher, banks, contrast)
+    });
+}
+
 #[divan::bench(args = [64, 256])]
 fn relational_representation(bencher: Bencher<'_, '_>, batch: usize) {
     let device = Device::flex();
@@ -153,7 +205,16 @@ fn two(map: Tensor<4>) -> Vec<Tensor<4>> {
     vec![map, other]
 }
 
-#[divan::bench(args = [64, 256])]
+/// Each product of two channels pixel by pixel: a batch of 64 would be 1 GB per network.
+#[divan::bench(args = [8], sample_count = 10)]
+fn flow_of_solution_naive(bencher: Bencher<'_, '_>, batch: usize) {
+    let two = |map: Tensor<4>| [map.clone(), map.flip([1])];
+    maps(bencher, batch, |student, teacher| {
+        naive::flow_of_solution(two(student), two(teacher))
+    });
+}
+
+#[divan::bench(args = [8, 64, 256])]
 fn flow_of_solution(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = FlowOfSolutionLossConfig::new().init();
     maps(bencher, batch, |student, teacher| {

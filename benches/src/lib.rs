@@ -7,6 +7,8 @@
 //! Each bench is one forward and one backward pass of a loss on the CPU, without the networks. The
 //! allocator tells how much was held at most.
 
+pub mod naive;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Counts what is allocated, for the memory that a bench holds at most.
