@@ -1,5 +1,6 @@
 //! What a recipe says, done: repetitions of teacher, student alone and student taught.
 
+mod clip;
 mod data;
 mod folder;
 mod measure;

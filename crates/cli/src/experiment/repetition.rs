@@ -1,3 +1,4 @@
+use super::clip::clipped;
 use super::data::Data;
 use super::folder::RunFolder;
 use super::measure::Cost;
@@ -177,8 +178,11 @@ impl Experiment<'_> {
             None => network,
         };
         let figures = figures(&losses);
-        let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
+        let objective = losses.iter().map(|loss| loss.objective.clone());
+        let objective: Vec<_> = objective.collect();
         let views = objective.wanted().views;
+        let teacher = Frozen::new(teacher.network.clone());
+        let distiller = OfflineDistiller::new(network, teacher, objective);
 
         let trained = or_stopped!(self.train(Phase {
             role: Role::Distilled,
@@ -189,11 +193,7 @@ impl Experiment<'_> {
             teacher: Some(self.teacher_identity(seed)?),
             figures,
             snapshots: Vec::new(),
-            distiller: OfflineDistiller::new(
-                network,
-                Frozen::new(teacher.network.clone()),
-                objective,
-            ),
+            distiller: clipped(distiller, &losses),
             student: |distiller| distiller.student,
             renderer,
         })?);

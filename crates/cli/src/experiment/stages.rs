@@ -1,5 +1,6 @@
 //! The student, taught in stages: those of the recipe, or the legs of a route.
 
+use super::clip::clipped;
 use super::network::{self, ImageNetwork};
 use super::phase::Role;
 use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
@@ -172,11 +173,12 @@ impl Course<'_> {
             Trains::Objective => DynNetwork::new(Frozen::new(student)),
         };
         let (names, objective) = losses
-            .into_iter()
-            .map(|loss| (artifact(&loss.name), loss.objective))
+            .iter()
+            .map(|loss| (artifact(&loss.name), loss.objective.clone()))
             .unzip();
+        let distiller = OfflineDistiller::new(student, Frozen::new(lesson.teacher), objective);
         let distiller = NamedDistiller {
-            distiller: OfflineDistiller::new(student, Frozen::new(lesson.teacher), objective),
+            distiller: clipped(distiller, &losses),
             names,
         };
         let loader = data.for_stage(lesson.training, self.seed, place)?;

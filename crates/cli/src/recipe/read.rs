@@ -142,6 +142,10 @@ pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
         losses.push(loss);
     }
     student_of(&losses)?;
+    ensure!(
+        losses.is_empty() || losses.iter().any(|loss| loss.clip.is_none()),
+        "every loss has a `clip`: it is a share of the gradient of those that have none"
+    );
     Ok(losses)
 }
 
@@ -325,6 +329,14 @@ pub mod tests {
         let twice = format!("{RECIPE}\n[[loss]]\nkind = 'kd'");
 
         assert!(error(&twice, &[]).contains("two losses are named `soft-target`"));
+    }
+
+    #[test]
+    fn one_term_bounds_those_that_are_clipped() {
+        let clipped = RECIPE.replace("[[loss]]", "[[loss]]\nclip = true");
+
+        assert!(error(&clipped, &[]).contains("every loss has a `clip`"));
+        assert!(recipe(&clipped, &["loss.0.clip=false"]).is_ok());
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl Description<'_> {
     pub fn multi_head_graph(mut self) -> Result<Loss> {
         let (student, teacher) = self.paired_layers(Layers::Stages)?;
         let config = self.configure(MultiHeadGraphConfig::new())?;
+        self.clip_centre = config.heads_epochs;
         let projections = self.projections(&student, &teacher);
         let channels = channels(&self.scene.teacher_taps, &teacher);
         let device = self.scene.device.clone();

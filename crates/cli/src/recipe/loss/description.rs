@@ -2,7 +2,10 @@ use super::catch::catch;
 use super::{Loss, Scene};
 use crate::recipe::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize};
+use burn_distill::core::{
+    ChangingWeight, DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize,
+};
+use burn_distill::strategy::ClippedTerms;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -13,11 +16,23 @@ pub struct Description<'a> {
     pub table: Table,
     /// The networks that the loss is between.
     pub scene: &'a Scene,
+    /// The number of finished epochs at which a loss that is clipped as its authors do may have half
+    /// the gradient of the others.
+    pub clip_centre: usize,
+    clip: Option<Clip>,
     name: Option<String>,
     weight: Option<WeightSchedule>,
     views: usize,
     /// The keys that a loss of this kind may have besides those of the configuration.
     known: Vec<&'static str>,
+}
+
+/// What `clip` says.
+enum Clip {
+    /// `true`: as those do who clip.
+    Authors,
+    /// A share of the gradient of the other terms.
+    Share(WeightSchedule),
 }
 
 impl<'a> Description<'a> {
@@ -29,6 +44,14 @@ impl<'a> Description<'a> {
                  such as { kind = \"linear\", from = 0.0, to = 1.0, epochs = 20 }",
             )?),
             None => None,
+        };
+        let clip = match table.remove("clip") {
+            None | Some(Value::Boolean(false)) => None,
+            Some(Value::Boolean(true)) => Some(Clip::Authors),
+            Some(share) => Some(Clip::Share(share.try_into().context(
+                "`clip` is true, a number or a schedule, \
+                 such as { kind = \"sigmoid\", to = 1.0, centre = 0 }",
+            )?)),
         };
         let name = match table.remove("name") {
             Some(Value::String(name)) => Some(name),
@@ -47,10 +70,12 @@ impl<'a> Description<'a> {
         let mut loss = Self {
             table,
             scene,
+            clip_centre: 0,
+            clip,
             name,
             weight,
             views: 1,
-            known: vec!["kind", "name", "weight", "views"],
+            known: vec!["kind", "name", "weight", "views", "clip"],
         };
         loss.views = loss.at_least_one("views")?.unwrap_or(1);
         Ok(loss)
@@ -80,7 +105,10 @@ impl<'a> Description<'a> {
             "the term of the targets has no other name"
         );
         if let Some(key) = self.table.keys().next() {
-            return Err(unknown(key, ["kind", "weight", "views"].into_iter()));
+            return Err(unknown(
+                key,
+                ["kind", "weight", "views", "clip"].into_iter(),
+            ));
         }
         self.named(Hard::TERM, 1.0, |_, weight| Hard::new(weight))
     }
@@ -97,6 +125,19 @@ impl<'a> Description<'a> {
     {
         let config = self.configure(default)?;
         catch(|| init(&config))
+    }
+
+    /// The share of the gradient of the other terms that its own is clipped to, if it is.
+    pub fn clip(&self) -> Result<Option<WeightSchedule>> {
+        let share = match &self.clip {
+            None => return Ok(None),
+            Some(Clip::Share(share)) => share.clone(),
+            Some(Clip::Authors) => WeightSchedule::Changing(ChangingWeight::Sigmoid {
+                to: 1.0,
+                centre: self.clip_centre,
+            }),
+        };
+        catch(|| Some(ClippedTerms::new(["any"], share).share))
     }
 
     /// The name and the weight that the table gives, or else these.
@@ -116,7 +157,7 @@ impl<'a> Description<'a> {
         weight: impl Into<WeightSchedule>,
         objective: impl FnOnce(String, WeightSchedule) -> O,
     ) -> Result<Loss> {
-        let views = self.views;
+        let (views, clip) = (self.views, self.clip()?);
         let (name, weight) = self.name_and_weight(name, weight);
         let objective = catch(|| initialize(objective(name.clone(), weight)))?;
         let objective = match views {
@@ -126,6 +167,7 @@ impl<'a> Description<'a> {
         Ok(Loss {
             name,
             objective,
+            clip,
             preparation: None,
             student: None,
         })

@@ -25,10 +25,12 @@ pub fn is_joint(kind: &str) -> bool {
 /// A loss that takes all teachers at once, here the one there is.
 pub fn single(kind: &str, description: Description<'_>) -> Result<Loss> {
     let scene = slice::from_ref(description.scene);
+    let clip = description.clip()?;
     let JointLoss { name, objective } = build(kind, description, scene)?;
     Ok(Loss {
         name,
         objective: DynObjective::new(SingleTeacher::new(objective)),
+        clip,
         preparation: None,
         student: None,
     })

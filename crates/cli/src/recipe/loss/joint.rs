@@ -19,6 +19,11 @@ impl JointLoss {
     /// them, and averaged.
     pub fn new(table: &Table, scenes: &[Scene]) -> Result<Self> {
         let (entry, kind, rest) = take_kind(table)?;
+        ensure!(
+            !table.contains_key("clip"),
+            "the loss `{kind}` is clipped, which it can be where there is one teacher, not {}",
+            scenes.len()
+        );
         if graph::is_joint(entry.name) {
             return Description::new(rest, &scenes[0])
                 .and_then(|description| graph::build(entry.name, description, scenes))
@@ -97,6 +102,10 @@ mod tests {
             (
                 "kind = 'factor-transfer'",
                 "where there is one teacher, not 2",
+            ),
+            (
+                "kind = 'kd'\nclip = true",
+                "is clipped, which it can be where there is one teacher, not 2",
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool']",

@@ -22,7 +22,7 @@ mod tokens;
 use super::configure::unknown;
 use crate::experiment::ImageNetwork;
 use anyhow::{Context, Result, bail};
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
 use description::Description;
 use toml::{Table, Value};
 
@@ -38,6 +38,8 @@ pub struct Loss {
     pub name: String,
     /// What computes it, on the CPU.
     pub objective: DynObjective,
+    /// The share of the gradient of the other terms that its own is clipped to, if it is.
+    pub clip: Option<WeightSchedule>,
     /// What has to be trained before the student is, if anything.
     pub preparation: Option<Preparation>,
     /// The student as this loss needs it, if not as it is, on the CPU.
@@ -96,7 +98,7 @@ fn not_built<T>(name: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_distill::core::Objective;
+    use burn_distill::core::{Clock, Objective};
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -193,6 +195,40 @@ mod tests {
             assert_eq!(two.objective.wanted().views, 2);
         }
         assert!(error("kind = 'hard'\nviews = 0").contains("`views` is a whole number from 1"));
+    }
+
+    #[test]
+    fn the_gradient_of_any_loss_may_be_clipped() {
+        let share = |text: &str| {
+            let clip = loss(text).unwrap().clip?;
+            Some([1, 4].map(|epoch| {
+                clip.at(&Clock {
+                    epoch,
+                    ..Clock::start()
+                })
+            }))
+        };
+        // As the authors do: 1 / (1 + exp(−3)) after three epochs.
+        let sigmoid = Some([0.5, 0.9525741268224334]);
+
+        assert_eq!(share("kind = 'singular-vectors'"), None);
+        assert_eq!(share("kind = 'singular-vectors'\nclip = false"), None);
+        assert_eq!(share("kind = 'singular-vectors'\nclip = true"), sigmoid);
+        assert_eq!(share("kind = 'logits-graph'\nclip = true"), sigmoid);
+        assert_eq!(share("kind = 'kd'\nclip = 0.25"), Some([0.25, 0.25]));
+        assert_eq!(
+            share("kind = 'kd'\nclip = { kind = 'sigmoid', to = 2.0, centre = 0 }"),
+            sigmoid.map(|shares| shares.map(|share| 2.0 * share))
+        );
+        // Once the heads have learned.
+        let heads = share("kind = 'multi-head-graph'\nheads_epochs = 3\nclip = true").unwrap();
+        assert_eq!(heads[1], 0.5);
+
+        for wrong in ["'much'", "{ kind = 'sigmoid' }"] {
+            let error = error(&format!("kind = 'kd'\nclip = {wrong}"));
+            assert!(error.contains("`clip` is true, a number or"), "{error}");
+        }
+        assert!(error("kind = 'kd'\nclip = -1").contains("must be finite and not negative"));
     }
 
     #[test]
@@ -323,8 +359,8 @@ mod tests {
         assert_eq!(
             error("kind = 'hint'\nadaptor = 'linear'"),
             "in the loss `hint`: unknown key `adaptor`, did you mean `adapter`?; \
-             known are normalize, reduction, kind, name, weight, views, pairing, pairs, student, teacher, \
-             adapter, norm, activation, resize"
+             known are normalize, reduction, kind, name, weight, views, clip, pairing, pairs, \
+             student, teacher, adapter, norm, activation, resize"
         );
         let error = error("kind = 'at'\nteachr = 'layer1'");
         assert!(error.contains("did you mean `teacher`?"), "{error}");
