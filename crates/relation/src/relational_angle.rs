@@ -10,8 +10,8 @@ use std::ops::Range;
 /// [init function](RelationalAngleLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelationalAngleLossConfig {
-    /// How many anchors are looked at together. At least 1. Default: `4`, the fastest on a CPU in
-    /// batches of 64 to 512; a GPU may like more.
+    /// How many anchors are looked at together. At least 1. Default: `4`, on a CPU several times as fast
+    /// as all at once in batches of 128 and more; a GPU may like more.
     ///
     /// The memory of the loss is that many times `batch_size²`; the result is the same.
     #[config(default = 4)]

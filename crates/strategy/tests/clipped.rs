@@ -10,8 +10,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
-    ChangingWeight, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective, State, Terms,
-    Wanted, tensors,
+    ChangingWeight, Context, EveryView, Frozen, Hard, Network, Objective, State, Terms, Wanted,
+    tensors,
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;

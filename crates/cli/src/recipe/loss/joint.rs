@@ -118,6 +118,10 @@ mod tests {
                 "is clipped, which it can be where there is one teacher, not 2",
             ),
             (
+                "kind = 'kd'\nclip = true",
+                "is clipped, which it can be where there is one teacher, not 2",
+            ),
+            (
                 "kind = 'modality-graph'\nteachers = ['pool']",
                 "names 1 taps for 2 teachers",
             ),
