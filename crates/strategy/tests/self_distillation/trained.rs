@@ -168,6 +168,7 @@ fn from_other_views_without_labels() {
         let shift = Augmentation {
             crop: Some(1),
             flip: false,
+            strong: None,
         };
         loader.views(4).augment(shift, 0)
     };
