@@ -8,9 +8,10 @@ use burn_distill::response::{
     HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
     LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
     LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-    ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
-    SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
-    TeacherFreeObjective, TotalVariationLossConfig, VirtualTeacherLossConfig,
+    ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ResponseObjective,
+    ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+    StandardizationConfig, TeacherFreeLoss, TeacherFreeObjective, TotalVariationLossConfig,
+    VirtualTeacherLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
