@@ -21,6 +21,9 @@ impl Experiment<'_> {
             StrategyRecipe::Mutual(options) => {
                 self.taught_by_itself(seed, setting.mutual(options)?, renderer)
             }
+            StrategyRecipe::AdversarialFeatures(options) => {
+                self.taught_by_itself(seed, setting.adversarial_features(options)?, renderer)
+            }
             StrategyRecipe::Collaborative(options) => {
                 self.taught_by_itself(seed, setting.collaborative(options)?, renderer)
             }

@@ -220,11 +220,14 @@ fn samples_without_a_label_learn_from_the_past_alone() {
     }
 }
 
+/// The ids and classes of samples, and the step.
+type Seen = (Vec<usize>, Vec<i64>, usize);
+
 /// Remembers which samples it was asked about, and how they were labelled.
 #[derive(Module, Debug)]
 struct Spy {
     #[module(skip)]
-    seen: Arc<Mutex<Vec<(Vec<usize>, Vec<i64>, usize)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Objective for Spy {

@@ -108,7 +108,7 @@ where
     let file = |folder: &Path| folder.join("history.csv");
     let text = |folder: &Path| std::fs::read_to_string(file(folder)).unwrap();
     assert_eq!(text(halves.path()), text(whole.path()));
-    let history = History::up_to(&file(whole.path()), EPOCHS).unwrap();
+    let history = History::up_to(file(whole.path()), EPOCHS).unwrap();
     let loss = |epoch| history.at(epoch, &Split::Train)["Loss"];
     (1..=EPOCHS).map(loss).collect()
 }

@@ -21,8 +21,7 @@ impl JointLoss {
         let (entry, kind, rest) = take_kind(table)?;
         ensure!(
             !table.contains_key("clip"),
-            "the loss `{kind}` is clipped, which it can be where there is one teacher, not {}",
-            scenes.len()
+            "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
         if graph::is_joint(entry.name) {
             return Description::new(rest, &scenes[0])
@@ -115,11 +114,7 @@ mod tests {
             ),
             (
                 "kind = 'kd'\nclip = true",
-                "is clipped, which it can be where there is one teacher, not 2",
-            ),
-            (
-                "kind = 'kd'\nclip = true",
-                "is clipped, which it can be where there is one teacher, not 2",
+                "is clipped, which it can be where one trained teacher teaches",
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool']",

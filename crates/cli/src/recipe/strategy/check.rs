@@ -23,6 +23,9 @@ fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
     match strategy {
         StrategyRecipe::Offline {} => Ok(()),
         StrategyRecipe::Mutual(options) => setting.mutual(options).map(drop),
+        StrategyRecipe::AdversarialFeatures(options) => {
+            setting.adversarial_features(options).map(drop)
+        }
         StrategyRecipe::Collaborative(options) => setting.collaborative(options).map(drop),
         StrategyRecipe::NativeEnsemble(options) => setting.native_ensemble(options).map(drop),
         StrategyRecipe::GroupLeader(options) => setting.group_leader(options).map(drop),

@@ -1,6 +1,8 @@
 use crate::recipe::configure::configure;
 use burn_distill::architecture::MultiExitConfig;
-use burn_distill::strategy::{DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig};
+use burn_distill::strategy::{
+    AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
@@ -27,6 +29,7 @@ macro_rules! defaults {
 }
 
 defaults!(
+    AdversarialDistillerConfig,
     DinoHeadConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,

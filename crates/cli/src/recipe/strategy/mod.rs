@@ -95,6 +95,10 @@ mod tests {
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 2.0, weight = 0.3 }"#,
             ),
             (
+                "strategy.kind=afd-chung",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+            ),
+            (
                 "strategy={ kind = 'kdcl', weight = 0.75 }",
                 r#"{ kind = "hard", weight = 0.25 } { kind = "soft-target", temperature = 4.0, weight = 0.75 }"#,
             ),
@@ -270,6 +274,36 @@ mod tests {
             (
                 vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
                 "the attention between the peers would learn nothing",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
+                ],
+                "is clipped, which it can be where one trained teacher teaches",
+            ),
+            (
+                vec![
+                    "strategy.kind=dlb",
+                    "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
+                ],
+                "is clipped, which it can be where one trained teacher teaches",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
+                "one of each of 2 networks, the student's first, but there are 1",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', taps = ['layer1', 'layr1'] }"],
+                "layr1",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', game = { learning_rate = 0.0 } }"],
+                "The learning rate of a game must be positive and finite, got 0",
+            ),
+            (
+                vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
+                "a network offers no maps",
             ),
             (
                 vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],

@@ -4,8 +4,8 @@ use super::together::{RAMP_EPOCHS, TEMPERATURE};
 use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
-    DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig, EnsembleTarget,
-    GroupLeaderDistillerConfig, PeerOrder,
+    AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub enum StrategyRecipe {
     /// Peers, each the others.
     #[serde(alias = "dml")]
     Mutual(MutualRecipe),
+    /// Peers, each the others, and in a ring by their maps.
+    #[serde(alias = "afd-chung")]
+    AdversarialFeatures(AdversarialFeaturesRecipe),
     /// Peers, by one target that is made of all.
     #[serde(alias = "kdcl")]
     Collaborative(CollaborativeRecipe),
@@ -82,6 +85,27 @@ pub struct MutualRecipe {
     pub order: PeerOrder,
     /// What a peer learns from.
     pub target: PeerTarget,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// `kind = "adversarial-features"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdversarialFeaturesRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// Who steps when.
+    pub order: PeerOrder,
+    /// The tap of each network that is judged, the student's first; their last maps if not given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taps: Vec<String>,
+    /// How the critics and what leads to the maps learn.
+    pub game: Configured<AdversarialDistillerConfig>,
     /// The temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -263,6 +287,19 @@ impl Default for MutualRecipe {
             peers: Peers::Count(1),
             order: PeerOrder::default(),
             target: PeerTarget::Each,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+impl Default for AdversarialFeaturesRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            order: PeerOrder::default(),
+            taps: Vec::new(),
+            game: Configured::default(),
             temperature: None,
             weight: None,
         }

@@ -190,6 +190,11 @@ impl<'a> Setting<'a> {
                  another network: it is for a teacher that is trained before",
                 loss.name
             );
+            ensure!(
+                loss.clip.is_none(),
+                "the loss `{}` is clipped, which it can be where one trained teacher teaches",
+                loss.name
+            );
             one_view(&loss.name, loss.objective.wanted().views)?;
             Ok(loss)
         });

@@ -11,6 +11,7 @@ impl StrategyRecipe {
         match self {
             Self::Offline {} => "offline",
             Self::Mutual(_) => "mutual",
+            Self::AdversarialFeatures(_) => "adversarial-features",
             Self::Collaborative(_) => "collaborative",
             Self::NativeEnsemble(_) => "native-ensemble",
             Self::GroupLeader(_) => "group-leader",
@@ -31,9 +32,10 @@ impl StrategyRecipe {
     pub fn who_teaches(&self) -> &'static str {
         match self {
             Self::Offline {} => "a trained teacher does",
-            Self::Mutual(_) | Self::Collaborative(_) | Self::Codistillation(_) => {
-                "the peers teach each other"
-            }
+            Self::Mutual(_)
+            | Self::AdversarialFeatures(_)
+            | Self::Collaborative(_)
+            | Self::Codistillation(_) => "the peers teach each other",
             Self::NativeEnsemble(_) => "the branches teach each other",
             Self::GroupLeader(_) => "the peers teach each other and their leader",
             Self::TfKd(_) => "the student alone teaches",
@@ -61,6 +63,11 @@ impl StrategyRecipe {
             Self::SdDropout(_) => vec![hard(1.0)],
             Self::Mutual(options) => {
                 let temperature = options.temperature.take().unwrap_or(1.0);
+                let weight = options.weight.take().unwrap_or(1.0);
+                vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
+            }
+            Self::AdversarialFeatures(options) => {
+                let temperature = options.temperature.take().unwrap_or(3.0);
                 let weight = options.weight.take().unwrap_or(1.0);
                 vec![hard(1.0), soft(SOFT_TARGET, temperature, weight)]
             }
@@ -120,6 +127,7 @@ impl StrategyRecipe {
             Self::SdDropout(_) => None,
             Self::Byot(o) => (o.variant != ByotVariant::default()).then_some("variant"),
             Self::Mutual(o) => temperature(&o.temperature).or(weight(&o.weight)),
+            Self::AdversarialFeatures(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::NativeEnsemble(o) => temperature(&o.temperature).or(ramp(&o.ramp_epochs)),

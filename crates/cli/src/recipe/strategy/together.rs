@@ -5,8 +5,8 @@ use super::setting::{
     numbered_terms, unzip,
 };
 use super::{
-    CodistillationRecipe, CollaborativeRecipe, GroupLeaderRecipe, MutualRecipe,
-    NativeEnsembleRecipe, PeerTarget,
+    AdversarialFeaturesRecipe, CodistillationRecipe, CollaborativeRecipe, Configured,
+    GroupLeaderRecipe, MutualRecipe, NativeEnsembleRecipe, PeerTarget,
 };
 use crate::experiment::{ImageNetwork, seeded};
 use crate::recipe::loss::catch;
@@ -15,11 +15,12 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Wanted, WeightSchedule,
+    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, WeightSchedule,
+    known_taps,
 };
 use burn_distill::strategy::{
-    Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig,
-    MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
+    AdversarialDistiller, Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller,
+    GroupLeaderDistillerConfig, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
 };
 use toml::{Table, Value};
 
@@ -30,6 +31,8 @@ pub const RAMP_EPOCHS: usize = 80;
 
 /// Peers that learn from each other.
 pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;
+/// Peers that learn from each other, and their critics.
+pub type Adversarial = AdversarialDistiller<ImageNetwork, PeerObjective>;
 /// Peers that learn from what the others were.
 pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
 /// The branches of a network.
@@ -62,6 +65,45 @@ impl Setting<'_> {
             sees: Sees::Views(1),
             figures: figures_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
+        })
+    }
+
+    /// Adversarial learning of features.
+    pub fn adversarial_features(
+        &self,
+        options: &AdversarialFeaturesRecipe,
+    ) -> Result<Ready<Adversarial>> {
+        options.peers.check(1)?;
+        let models = options.peers.models(self.model());
+        let peers = self.with_student(&models)?;
+        let taps = match options.taps.as_slice() {
+            [] => peers.iter().map(last_map).collect::<Result<Vec<_>>>()?,
+            taps => {
+                ensure!(
+                    taps.len() == peers.len(),
+                    "`strategy.taps` should name one of each of {} networks, the student's first, \
+                     but there are {}",
+                    peers.len(),
+                    taps.len()
+                );
+                for (peer, tap) in peers.iter().zip(taps) {
+                    known_taps(peer).get(tap).context("strategy.taps")?;
+                }
+                taps.to_vec()
+            }
+        };
+        let (mut terms, objectives) =
+            self.draw(|| self.between_peers(&self.recipe.losses, &peers, None))??;
+        terms.extend(["generator", "discriminator"].map(String::from));
+        let count = peers.len();
+        let Configured(game) = &options.game;
+        let mut distiller = self.draw(|| game.init(peers, objectives, taps))?;
+        distiller.mutual = distiller.mutual.with_order(options.order);
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Adversarial| distiller.mutual.peers),
         })
     }
 
@@ -226,6 +268,14 @@ impl Setting<'_> {
         all.extend(self.peers(models)?);
         Ok(all)
     }
+}
+
+/// The name of the last map that a network offers.
+fn last_map(network: &ImageNetwork) -> Result<String> {
+    let taps = known_taps(network);
+    let maps = taps.iter().filter(|(_, tap)| matches!(tap, Tap::Map(_)));
+    let last = maps.last().map(|(name, _)| name.to_string());
+    last.context("a network offers no maps, which are what the critics judge")
 }
 
 /// Towards an ensemble, ever more over so many epochs.
