@@ -77,6 +77,11 @@ fn peers_teach_each_other() {
         &["peer 2", "ensemble"],
     );
     check(
+        "adversarial-features",
+        &["strategy.peers=['convnet-4-6', 'convnet-6-4']"],
+        &["peer 2", "peer 3", "ensemble"],
+    );
+    check(
         "mutual-heterogeneous",
         &[
             "student.model=convnet-4-6",
