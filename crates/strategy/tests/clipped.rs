@@ -2,7 +2,6 @@
 
 mod common;
 #[path = "together/toys.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
 mod toys;
 
 use burn::module::{Module, ModuleVisitor, Param};

@@ -218,7 +218,7 @@ where
     let loaders = Loaders {
         train: Box::new(Toy::loader),
         steps_per_epoch: 3,
-        valid: Toy::loader(1),
+        valid: Box::new(Toy::loader),
     };
     let training = training
         .with_figures(figures())
@@ -299,6 +299,20 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 }
 
 #[test]
+fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
+    assert_resumes(|teacher| {
+        let ramp = ChangingWeight::Linear {
+            from: 0.0,
+            to: 1.0,
+            epochs: 4,
+        };
+        let objective = (Hard::new(ramp), Imitate {});
+        let plain = distiller(teacher);
+        OfflineDistiller::new(plain.student, plain.teacher, objective)
+    });
+}
+
+#[test]
 fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
     let clipped = |teacher: &Net| {
         let share = ChangingWeight::Sigmoid { to: 0.2, centre: 2 };
@@ -340,7 +354,7 @@ fn a_stopped_training_leaves_its_last_finished_epoch() {
     let loaders = Loaders {
         train: Box::new(Toy::loader),
         steps_per_epoch: 3,
-        valid: Toy::loader(1),
+        valid: Box::new(Toy::loader),
     };
 
     let trained = training(folder.path(), 50)

@@ -2,9 +2,8 @@ use crate::recipe::{DataRecipe, TrainingRecipe};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
-use burn_distill::core::Batch;
 use burn_distill::data::{BatchLoader, DataSource, ImageDataset};
-use burn_distill::strategy::Loaders;
+use burn_distill::strategy::{LoaderFrom, Loaders};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -153,16 +152,16 @@ impl Data {
 
     /// The loaders of a training on `train`.
     pub fn loaders(&self, train: BatchLoader) -> Loaders<Tensor<4>> {
-        let views = train.num_views();
+        // The same objective is computed of them, so of as many views, which are all alike.
+        let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
+        let valid = valid.views(train.num_views());
+        let from = |loader: BatchLoader| -> LoaderFrom<Tensor<4>> {
+            Box::new(move |epoch| Arc::new(loader.starting_at(epoch)))
+        };
         Loaders {
             steps_per_epoch: train.num_batches(),
-            train: Box::new(move |epoch| {
-                Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<Batch<Tensor<4>>>>
-            }),
-            // The same objective is computed of them, so of as many views, which are all alike.
-            valid: Arc::new(
-                BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).views(views),
-            ),
+            train: from(train),
+            valid: from(valid),
         }
     }
 
@@ -200,6 +199,7 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_distill::core::Batch;
 
     #[test]
     fn stages_see_the_same_samples_in_another_order() {

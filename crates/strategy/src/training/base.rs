@@ -35,13 +35,17 @@ pub struct Training {
 
 /// The data of a training.
 pub struct Loaders<I> {
-    /// Makes the loader of the training data, given the epoch that it starts with, from 1.
-    pub train: Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<Batch<I>>>>,
+    /// The training data.
+    pub train: LoaderFrom<I>,
     /// The number of batches in an epoch of training.
     pub steps_per_epoch: usize,
     /// The data that metrics are also shown on, and early stopping looks at.
-    pub valid: Arc<dyn DataLoader<Batch<I>>>,
+    pub valid: LoaderFrom<I>,
 }
+
+/// Makes a loader, given the epoch that it starts with, from 1: a training that is resumed goes on
+/// with the samples, and with the weights of terms, of the epoch it was stopped in.
+pub type LoaderFrom<I> = Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<Batch<I>>>>;
 
 /// What a training leaves.
 pub struct Trained<M> {
@@ -179,7 +183,8 @@ impl Training {
         let execution = ExecutionStrategy::single(self.device.clone());
 
         let train = (loaders.train)(finished + 1);
-        let mut training = SupervisedTraining::new(&self.folder, train, loaders.valid)
+        let valid = (loaders.valid)(finished + 1);
+        let mut training = SupervisedTraining::new(&self.folder, train, valid)
             .num_epochs(self.epochs)
             .with_training_strategy(execution.into())
             .with_metric_logger(history)

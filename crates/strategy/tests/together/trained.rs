@@ -51,7 +51,7 @@ fn loaders() -> Loaders<Tensor<4>> {
     Loaders {
         steps_per_epoch: train.num_batches(),
         train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
-        valid: Arc::new(loader(32)),
+        valid: Box::new(move |epoch| Arc::new(loader(32).starting_at(epoch))),
     }
 }
 
