@@ -76,6 +76,11 @@ fn check(recipe: &Recipe) -> Result<()> {
         );
     }
 
+    let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
+    for table in recipe.losses.iter().chain(of_stages) {
+        Loss::check_response(table)?;
+    }
+
     if !recipe.strategy.is_offline() {
         return strategy::check(recipe);
     }
@@ -335,6 +340,18 @@ pub mod tests {
         let twice = format!("{RECIPE}\n[[loss]]\nkind = 'kd'");
 
         assert!(error(&twice, &[]).contains("two losses are named `soft-target`"));
+    }
+
+    #[test]
+    fn losses_on_boxes_and_joints_are_not_for_images_of_classes() {
+        for (kind, what) in [
+            ("bounded-regression", "boxes"),
+            ("heat-map", "maps of joints"),
+        ] {
+            let error = error(&RECIPE.replace("soft-target", kind), &[]);
+            let expected = format!("the loss `{kind}` compares {what}, and the data sets");
+            assert!(error.contains(&expected), "{error}");
+        }
     }
 
     #[test]

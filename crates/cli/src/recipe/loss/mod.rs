@@ -23,6 +23,7 @@ use super::configure::unknown;
 use crate::experiment::ImageNetwork;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
+use burn_distill::response::{BoundedRegressionObjective, HeatMapObjective};
 use description::Description;
 use toml::{Table, Value};
 
@@ -31,6 +32,12 @@ pub use joint::JointLoss;
 pub use preparation::Preparation;
 pub use scene::Scene;
 pub use student::student_of;
+
+/// The losses whose networks say something else than classes, and what that is.
+const OF_OTHER_RESPONSES: [(&str, &str); 2] = [
+    (BoundedRegressionObjective::TERM, "boxes"),
+    (HeatMapObjective::TERM, "maps of joints"),
+];
 
 /// One term of the loss of a recipe.
 #[derive(Clone)]
@@ -64,6 +71,24 @@ impl Loss {
         Description::new(table, scene)
             .and_then(|description| Self::of_kind(entry, description))
             .with_context(|| format!("in the loss `{kind}`"))
+    }
+
+    /// Check that the loss of a table compares what images of classes have.
+    pub fn check_response(table: &Table) -> Result<()> {
+        // What is wrong with a kind is said where the loss is built, with its place.
+        let Ok((entry, kind, _)) = take_kind(table) else {
+            return Ok(());
+        };
+        match OF_OTHER_RESPONSES
+            .iter()
+            .find(|(name, _)| *name == entry.name)
+        {
+            Some((_, what)) => bail!(
+                "the loss `{kind}` compares {what}, and the data sets of recipes are images of \
+                 classes: it is for a network of your own, as a part of the library"
+            ),
+            None => Ok(()),
+        }
     }
 
     fn of_kind(entry: &CatalogueEntry, loss: Description<'_>) -> Result<Self> {
