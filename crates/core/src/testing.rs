@@ -51,6 +51,7 @@ pub struct Trial<const D: usize> {
     invariances: Vec<Invariance<D>>,
     skipped: BTreeMap<&'static str, &'static str>,
     half_tolerance: f64,
+    kinks: bool,
 }
 
 type Loss<const D: usize> = Box<dyn Fn(Tensor<D>, Tensor<D>, Reduction) -> Tensor<1>>;
@@ -140,6 +141,7 @@ impl<const D: usize> Trial<D> {
             invariances: Vec::new(),
             skipped: BTreeMap::new(),
             half_tolerance: 0.03,
+            kinks: false,
         }
     }
 
@@ -170,6 +172,14 @@ impl<const D: usize> Trial<D> {
     /// Default: 1e-5.
     pub fn minimum_tolerance(mut self, tolerance: f64) -> Self {
         self.minimum_tolerance = tolerance;
+        self
+    }
+
+    /// Of a loss whose gradient jumps, as that of an absolute value does. On a device of single precision
+    /// alone, rounding decides on which side of the minimum a perfect student is, and the differences are
+    /// so wide that they cross jumps: the gradient is not checked there by these two.
+    pub fn kinks(mut self) -> Self {
+        self.kinks = true;
         self
     }
 
@@ -274,7 +284,8 @@ impl<const D: usize> Trial<D> {
             perfect.value
         );
         let size = norm(&perfect.gradient);
-        assert!(size < 1e-3, "the gradient has a norm of {size}");
+        let jumps = self.kinks && !computes_in_double_precision();
+        assert!(jumps || size < 1e-3, "the gradient has a norm of {size}");
 
         let other = self.outcome(tensor(self.shape, &plain_student(), DType::F32), teacher);
         assert!(other.value > perfect.value, "another student is not worse");
@@ -299,6 +310,7 @@ impl<const D: usize> Trial<D> {
     fn differences(&self) {
         let (dtype, step, tolerance) = match computes_in_double_precision() {
             true => (DType::F64, 1e-4, 1e-5),
+            false if self.kinks => return,
             false => (DType::F32, 3e-2, 3e-2),
         };
         let student = tensor(self.shape, &plain_student(), dtype);

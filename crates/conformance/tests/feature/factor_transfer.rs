@@ -12,6 +12,7 @@ fn trial(distance: FactorDistance) -> Trial<4> {
         (student.mul_scalar(3.0), teacher.mul_scalar(2.0))
     })
     .minimum(0.0)
+    .kinks()
     .skip(
         "impossible classes",
         "features are finite: there is nothing to exclude",
