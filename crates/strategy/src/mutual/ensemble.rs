@@ -50,7 +50,7 @@ pub enum EnsembleTarget {
     ///
     /// over the labelled samples of the epoch before; in the first epoch the weights are equal. The
     /// weights and the sums are part of the record. A validation has the weights that the epoch was
-    /// trained with.
+    /// trained with. For a training on one device: what is measured on others is not remembered.
     General,
     /// The mean of what the others say, without the student itself: `log(1/(m−1) · Σ pⱼ)` at
     /// temperature 1. The target of codistillation, and of mutual learning from an ensemble (DML_e).
