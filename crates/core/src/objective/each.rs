@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 /// L = 1 / M · Σₘ objectiveₘ(student, teacherₘ, targets)
 /// ```
 ///
-/// Terms of one name are one term. A term that looks at no teacher, such as the cross-entropy with
-/// the labels, is what it is with one.
+/// Terms of one name are one term, and have one weight. A term that looks at no teacher, such as the
+/// cross-entropy with the labels, is what it is with one. One view of each sample is compared.
 #[derive(Module, Debug)]
 pub struct EachTeacher<O> {
     /// One objective for each teacher: its adapters are sized for it.
@@ -21,10 +21,17 @@ impl<O: Objective> EachTeacher<O> {
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if there is none, or if one wants several views.
     pub fn new(objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
         assert!(!objectives.is_empty(), "There should be a teacher.");
+        for objective in &objectives {
+            let views = objective.wanted().views;
+            assert_eq!(
+                views, 1,
+                "Each teacher is compared with by one view, but {views} are wanted."
+            );
+        }
         Self { objectives }
     }
 }
@@ -66,6 +73,12 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
                     }
                     Some(&place) => {
                         let sum = &mut sums[place];
+                        assert_eq!(
+                            sum.weight, term.weight,
+                            "Terms of one name have one weight, but for different teachers that \
+                             of `{}` differs.",
+                            term.name
+                        );
                         sum.value = sum.value.clone().add(value);
                     }
                 }
@@ -81,8 +94,8 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
 mod tests {
     use super::*;
     use crate::{
-        Clock, Hard, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder,
-        TapSelection, Targets,
+        Clock, EveryView, Hard, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
+        TapRecorder, TapSelection, Targets,
     };
     use burn::tensor::{Device, Tensor};
 
@@ -136,5 +149,33 @@ mod tests {
         assert_eq!(terms[1], ("squares".to_string(), 2.0, (1.0 + 9.0) / 2.0));
         let wanted = objective.wanted().teacher;
         assert_eq!(wanted.for_network(1), TapSelection::named(["hidden.1"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "Terms of one name have one weight, but for different teachers")]
+    fn a_weight_that_differs_is_not_lost() {
+        let device = Device::default();
+        let objective = EachTeacher::new([Hard::new(0.5), Hard::new(1.0)]);
+        let student = knowledge("pool", 1.0, &device);
+        let teachers = vec![student.clone(), student.clone()];
+        let targets = Targets::classes(Tensor::zeros([2], &device));
+        objective.forward(&Context::new(
+            &student,
+            &teachers,
+            &targets,
+            &[0, 1],
+            Clock::start(),
+        ));
+    }
+
+    #[test]
+    #[should_panic(expected = "Each teacher is compared with by one view, but 2 are wanted.")]
+    fn one_view_is_compared() {
+        let of_views = |views| EveryView::new(PairObjective::new([pair()], 1.0), views);
+        EachTeacher::new([of_views(1), of_views(2)]);
+    }
+
+    fn pair() -> Pair<Squares, NoAdapter> {
+        Pair::new("pool", "pool", Squares {})
     }
 }

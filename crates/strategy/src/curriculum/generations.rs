@@ -78,9 +78,10 @@ impl Generations {
         self.count
     }
 
-    /// The seed of the initial weights of a generation, counted from 0: no two have the same.
+    /// The seed of the initial weights of a generation, counted from 0: no two of 256 have the same,
+    /// nor do generations of neighbouring seeds.
     pub fn seed(&self, generation: usize) -> u64 {
-        self.seed.wrapping_add(generation as u64)
+        self.seed.wrapping_add((generation as u64) << 56)
     }
 
     /// The name of the stage of a generation, counted from 0.
@@ -152,6 +153,16 @@ mod tests {
         let names: BTreeSet<_> = (0..5).map(|g| generations.name(g)).collect();
         assert_eq!((seeds.len(), names.len(), generations.count()), (5, 5, 5));
         assert!(seeds.contains(&(u64::MAX - 1)) && names.contains("generation-0"));
+    }
+
+    #[test]
+    fn generations_of_repetitions_do_not_share_seeds() {
+        let repetitions = (0..3).map(|seed| Generations::new(4, seed));
+        let seeds: BTreeSet<_> = repetitions
+            .flat_map(|generations| (0..4).map(move |g| generations.seed(g)))
+            .collect();
+
+        assert_eq!(seeds.len(), 3 * 4);
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub enum Figure {
     TeacherAccuracy,
     /// How often student and teacher predict the same class, in percent.
     Agreement,
-    /// What a strategy shows beside the terms of its loss, in percent, by its name: `2 accuracy`,
-    /// `ensemble accuracy`.
+    /// An accuracy on the labelled samples that a strategy shows beside the terms of its loss, in
+    /// percent, by its name: `2 accuracy`, `ensemble accuracy`. What it shows besides, such as
+    /// `1 generator`, is a [`Term`](Self::Term).
     Shown(String),
 }
 
@@ -36,12 +37,15 @@ impl Figure {
         let percent = |part: usize, whole: usize| {
             (whole > 0).then(|| (100.0 * part as f64 / whole as f64, whole))
         };
+        let named = |name: &str| {
+            let term = reading.terms.iter().find(|(term, _)| term == name)?;
+            Some(term.1)
+        };
         match self {
             Self::Loss => Some((reading.loss, reading.samples.max(1))),
-            Self::Term(name) | Self::Shown(name) => {
-                let term = reading.terms.iter().find(|(term, _)| term == name)?;
-                Some((term.1, reading.samples.max(1)))
-            }
+            Self::Term(name) => Some((named(name)?, reading.samples.max(1))),
+            Self::Shown(name) if reading.labelled > 0 => Some((named(name)?, reading.labelled)),
+            Self::Shown(_) => None,
             Self::Accuracy => percent(reading.correct, reading.labelled),
             Self::TeacherAccuracy => percent(reading.teacher_correct, reading.labelled),
             Self::Agreement => percent(reading.agreed, reading.samples),
@@ -185,5 +189,30 @@ impl Numeric for FigureMetric {
 impl Adaptor<Figures> for DistillationOutput {
     fn adapt(&self) -> Figures {
         self.figures.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accuracy_that_is_shown_is_a_mean_over_labelled_samples() {
+        let name = "2 accuracy".to_string();
+        let of = |labelled, share| {
+            let reading = Reading {
+                loss: 1.0,
+                samples: 8,
+                labelled,
+                correct: 0,
+                teacher_correct: 0,
+                agreed: 0,
+                terms: vec![(name.clone(), share)],
+            };
+            Figure::Shown(name.clone()).of(&reading)
+        };
+
+        assert_eq!(of(2, 50.0), Some((50.0, 2)));
+        assert_eq!(of(0, 0.0), None, "a batch without labels does not count");
     }
 }

@@ -23,7 +23,9 @@ use std::sync::{Arc, Mutex};
 /// from step `burn_in` on, counted from 0: before, no copy is asked. Copies are taken after step
 /// `burn_in` and every `period` steps from there, running statistics included, and compute in
 /// validation mode. They are part of the record, and when they are taken depends on the clock alone:
-/// a resumed training takes them when an uninterrupted one does.
+/// a resumed training takes them when an uninterrupted one does. They are taken in a step of the
+/// optimizer, of which there should be one per batch: where gradients accumulate over several,
+/// `burn_in` and `period` should be multiples of that, or copies are taken rarely or never.
 ///
 /// The paper compares with the mean of what the others predict, which is
 /// [`EnsembleTarget::Others`](crate::EnsembleTarget); soft cross-entropy at temperature 1 with a

@@ -50,7 +50,7 @@ pub enum EnsembleTarget {
     ///
     /// over the labelled samples of the epoch before; in the first epoch the weights are equal. The
     /// weights and the sums are part of the record. A validation has the weights that the epoch was
-    /// trained with.
+    /// trained with. For a training on one device: what is measured on others is not remembered.
     General,
     /// The mean of what the others say, without the student itself: `log(1/(m−1) · Σ pⱼ)` at
     /// temperature 1. The target of codistillation, and of mutual learning from an ensemble (DML_e).
@@ -116,17 +116,21 @@ impl<O: Objective> EnsembleObjective<O> {
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two students, or if the objective wants taps of the teacher,
-    /// which an ensemble does not have.
+    /// Panics if there are fewer than two students, or if the objective wants several views, or taps
+    /// of the teacher, which an ensemble does not have.
     pub fn new(target: EnsembleTarget, students: usize, objective: O, device: &Device) -> Self {
         assert!(
             students >= 2,
             "An ensemble is of two students at least, but there are {students}."
         );
-        let wanted = objective.wanted().teacher;
+        let Wanted { teacher, views, .. } = objective.wanted();
         assert!(
-            wanted == TapSelection::None,
-            "An ensemble has no taps, but {wanted:?} are wanted."
+            teacher == TapSelection::None,
+            "An ensemble has no taps, but {teacher:?} are wanted."
+        );
+        assert_eq!(
+            views, 1,
+            "An ensemble is compared with by one view, but {views} are wanted."
         );
         let errors = (target == EnsembleTarget::General).then(|| PeerErrors {
             weights: State::new(Tensor::full([students], 1.0 / students as f64, device)),

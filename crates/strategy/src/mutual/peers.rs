@@ -106,7 +106,8 @@ fn mean_probabilities(responses: &[&Response]) -> Option<Tensor<2>> {
 }
 
 /// How often a response is right, in percent of the labelled samples, under that name. Nothing if it
-/// is none of classes.
+/// is none of classes. Where no sample is labelled it is zero, which no metric counts: it weighs by
+/// the labelled samples.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
     let (Some(logits), Some((classes, labelled))) = (response.classes(), targets.hard()) else {
         return Terms::default();

@@ -1,7 +1,7 @@
 use crate::DistillationOutput;
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
@@ -26,7 +26,8 @@ pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
 /// Self-distillation: a network that learns from itself.
 ///
 /// It is what [`OfflineDistiller`](crate::OfflineDistiller) is, with a teacher that is made of the
-/// student: any objective serves. What the teacher has to remember is part of the record.
+/// student: any objective serves. What the teacher has to remember is part of the record. It learns
+/// on one device: others would not hear what is said there.
 ///
 /// ```text
 /// loss = Σ weight · term(student(x), taught(student, x), targets)
@@ -121,6 +122,15 @@ where
         let clock = *lock(&stepped.clock);
         stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
         stepped
+    }
+
+    fn optimize_multi(
+        self,
+        _optimizer: &mut ModuleOptimizer,
+        _rate: ModuleLearningRate,
+        _gradients: MultiGradientsParams,
+    ) -> Self {
+        panic!("A network that teaches itself learns on one device.")
     }
 }
 

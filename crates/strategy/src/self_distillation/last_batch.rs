@@ -1,6 +1,8 @@
 use crate::DistillationOutput;
 use crate::mutual::peers::saying;
 use burn::module::{Module, ModuleDisplay};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
@@ -29,7 +31,7 @@ const NOBODY: i64 = -1;
 ///
 /// The last batch is part of the record, inputs included, for which the input has to be
 /// [`Memorable`]: a training that is resumed goes on as if it had not been stopped. Figures are of
-/// the batch of the step; it has no teacher.
+/// the batch of the step; it has no teacher. It learns on one device.
 ///
 /// The authors add the soft targets at temperature 3, with a weight of 1.
 ///
@@ -291,6 +293,15 @@ where
         self.last.remember(&batch, &response);
         let output = DistillationOutput::new(terms, &response, None, &batch.targets);
         TrainOutput::new(self, output.loss.backward(), output)
+    }
+
+    fn optimize_multi(
+        self,
+        _optimizer: &mut ModuleOptimizer,
+        _rate: ModuleLearningRate,
+        _gradients: MultiGradientsParams,
+    ) -> Self {
+        panic!("A network that remembers its last batch learns on one device.")
     }
 }
 

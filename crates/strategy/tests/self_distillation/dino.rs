@@ -1,6 +1,6 @@
 //! What the average of a network says of one view, about another.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, softmax, step};
+use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
 use crate::toys::{Counted, samples, slope};
 use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
@@ -316,4 +316,12 @@ fn logits_of_the_head_are_cosines() {
 fn temperatures_are_positive() {
     let config = DinoObjectiveConfig::new().with_teacher_temperature(0.0);
     config.init(2, 1.0, &Device::default());
+}
+
+#[test]
+#[should_panic(expected = "A network that its own mean teaches learns on one device.")]
+fn several_devices_are_refused() {
+    let device = Device::default().autodiff();
+    let model = of(Pair::new([0.3, -0.2], &device), 2);
+    model.optimize_multi(&mut descent(), RATE.into(), Default::default());
 }

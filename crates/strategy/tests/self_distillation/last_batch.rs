@@ -1,6 +1,6 @@
 //! What was said in the step before, about another view.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, softmax, step};
+use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
 use crate::toys::{Counted, labelled, samples, terms};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -306,4 +306,11 @@ fn taps_of_the_last_batch_are_not_remembered() {
     }
 
     LastBatchDistiller::new(Pair::new(WEIGHTS, &Device::default()), 3, Taps {});
+}
+
+#[test]
+#[should_panic(expected = "A network that remembers its last batch learns on one device.")]
+fn several_devices_are_refused() {
+    let device = Device::default().autodiff();
+    model(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());
 }

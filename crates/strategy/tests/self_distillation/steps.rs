@@ -1,8 +1,9 @@
 //! Networks that teach themselves, step by step.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
+use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
+use burn::train::TrainStep;
 use burn_distill_core::{Batch, ChangingWeight, Hard, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{MeanTeacher, PastPredictions, SameClass, SelfDistiller};
@@ -193,4 +194,11 @@ fn the_average_outlives_a_checkpoint() {
 
     assert_eq!(a, b);
     assert_eq!(build().student.example(3, &device).dims(), [3, 1]);
+}
+
+#[test]
+#[should_panic(expected = "A network that teaches itself learns on one device.")]
+fn several_devices_are_refused() {
+    let device = Device::default().autodiff();
+    progressive(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());
 }

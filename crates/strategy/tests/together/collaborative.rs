@@ -182,3 +182,10 @@ fn taps_of_the_target_are_refused() {
 
     EnsembleObjective::new(EnsembleTarget::Mean, 2, Taps {}, &Device::default());
 }
+
+#[test]
+#[should_panic(expected = "An ensemble is compared with by one view, but 2 are wanted.")]
+fn several_views_of_the_target_are_refused() {
+    let objective = burn_distill_core::EveryView::new(Hard::new(1.0), 2);
+    EnsembleObjective::new(EnsembleTarget::Mean, 2, objective, &Device::default());
+}

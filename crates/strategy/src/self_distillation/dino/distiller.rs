@@ -2,7 +2,7 @@ use crate::DistillationOutput;
 use crate::self_distillation::SelfTeacher;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{Batch, Clock, Context, Knowledge, Network, Objective, Targets, Wanted};
@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// objective is a [`DinoObjective`](crate::DinoObjective).
 ///
 /// Labels are not looked at. Figures are of the first view; there is no accuracy.
+/// It learns on one device.
 ///
 /// # Example
 ///
@@ -214,6 +215,15 @@ where
         let mut stepped: Self = optimizer.step(rate, self, gradients);
         stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
         stepped
+    }
+
+    fn optimize_multi(
+        self,
+        _optimizer: &mut ModuleOptimizer,
+        _rate: ModuleLearningRate,
+        _gradients: MultiGradientsParams,
+    ) -> Self {
+        panic!("A network that its own mean teaches learns on one device.")
     }
 }
 
