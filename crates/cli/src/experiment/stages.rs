@@ -10,7 +10,9 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use burn_distill::core::{Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count};
+use burn_distill::core::{
+    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count,
+};
 use burn_distill::strategy::{
     Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
     Snapshots, Stage, TeacherIdentity, hardness,

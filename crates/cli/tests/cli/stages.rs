@@ -221,12 +221,10 @@ fn a_stage_or_a_route_shows_as_many_views_as_its_losses_want() {
         "teacher.training.epochs=1",
         "student.training.epochs=1",
     ];
-    let staged = [
-        "stage=[\
+    let staged = ["stage=[\
             { name = 'one', epochs = 1, loss = [{ kind = 'kd' }] },\
             { name = 'two', epochs = 1, loss = [\
-              { kind = 'hard' }, { kind = 'kd', views = 2 }] }]",
-    ];
+              { kind = 'hard' }, { kind = 'kd', views = 2 }] }]"];
     let staged = [&SMALL[..], &changes, &staged].concat();
     assert_success(&run("two-stage-hints", stages.path(), &staged, &[]));
 

@@ -20,7 +20,7 @@ pub use terms::write_out;
 pub use together::mean_of_networks;
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::recipe::Recipe;
     use crate::recipe::read::tests::{error, recipe};
@@ -47,7 +47,12 @@ mod tests {
     }
 
     fn with(strategy: &str) -> Recipe {
-        recipe(RECIPE, &[strategy]).unwrap()
+        changed(&[strategy])
+    }
+
+    /// A short recipe with these changes.
+    pub fn changed(changes: &[&str]) -> Recipe {
+        recipe(RECIPE, changes).unwrap()
     }
 
     fn terms(strategy: &str) -> String {

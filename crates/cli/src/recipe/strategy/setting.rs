@@ -232,6 +232,25 @@ impl<'a> Setting<'a> {
         Ok(losses)
     }
 
+    /// The names of such terms, and the objectives of each of so many learners: what they have to
+    /// learn is their own.
+    pub fn terms_of_each(
+        &self,
+        learners: usize,
+        tables: &[Table],
+        student: &ImageNetwork,
+        teacher: &str,
+    ) -> Result<(Vec<String>, Vec<Vec<DynObjective>>)> {
+        let mut names = Vec::new();
+        let mut objectives = Vec::with_capacity(learners);
+        for _ in 0..learners {
+            let objective;
+            (names, objective) = unzip(self.terms_of_responses(tables, student, teacher)?);
+            objectives.push(objective);
+        }
+        Ok((names, objectives))
+    }
+
     /// What each of several networks is trained on with the others: by a target that is made of all,
     /// or each of them. The names of the terms come first.
     pub fn between_peers(

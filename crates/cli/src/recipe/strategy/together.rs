@@ -2,7 +2,7 @@
 
 use super::setting::{
     Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, accuracy_of, ensemble_accuracy,
-    numbered_terms, unzip,
+    numbered_terms,
 };
 use super::{
     AdversarialFeaturesRecipe, CodistillationRecipe, CollaborativeRecipe, Configured,
@@ -165,7 +165,7 @@ impl Setting<'_> {
                 .init_branched(branches, self.shape, self.classes, &device)
         });
         let network = network.context("student.model")?;
-        let (terms, objective) = match self.recipe.losses.as_slice() {
+        let (terms, objectives) = match self.recipe.losses.as_slice() {
             [] => {
                 let towards = towards_ensemble(
                     options.temperature.unwrap_or(TEMPERATURE),
@@ -176,24 +176,23 @@ impl Setting<'_> {
                     DynObjective::new(towards),
                 ];
                 let names = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
-                (names.to_vec(), objective)
+                (names.to_vec(), vec![objective; branches])
             }
             tables => {
                 let student = self.student()?;
-                let losses = self.terms_of_responses(tables, &student, "an ensemble")?;
-                for loss in &losses {
+                let each =
+                    self.draw(|| self.terms_of_each(branches, tables, &student, "an ensemble"))??;
+                for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
-                        loss.objective.wanted() == Wanted::responses(),
-                        "the loss `{}` compares features, and a branch has none but its \
-                         predictions",
-                        loss.name
+                        objective.wanted() == Wanted::responses(),
+                        "the loss `{name}` compares features, and a branch has none but its \
+                         predictions"
                     );
                 }
-                unzip(losses)
+                each
             }
         };
-        let distiller =
-            self.draw(|| NativeEnsembleDistiller::new(network, vec![objective; branches]))?;
+        let distiller = self.draw(|| NativeEnsembleDistiller::new(network, objectives))?;
 
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend((2..=branches).map(accuracy_of));
@@ -366,4 +365,29 @@ fn outcome_of_peers<M: 'static>(
 /// Copies with running statistics of their own.
 fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
     networks.iter().map(Module::valid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::StrategyRecipe;
+    use crate::recipe::strategy::tests::changed;
+    use burn::module::list_param_ids;
+
+    #[test]
+    fn what_the_losses_of_a_branch_learn_is_its_own() {
+        let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
+        let recipe = changed(&["strategy={ kind = 'one', branches = 2 }", losses]);
+        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+
+        let ready = Setting::to_check(&recipe).native_ensemble(options).unwrap();
+        let [first, second] = ready.distiller.objectives.as_slice() else {
+            panic!("{} branches", ready.distiller.objectives.len());
+        };
+        let [first, second] = [first, second].map(list_param_ids);
+        assert_eq!(first.len(), 1);
+        assert_ne!(first, second);
+    }
 }
