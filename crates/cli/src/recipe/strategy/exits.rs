@@ -4,7 +4,6 @@ use super::options::{ByotRecipe, ByotVariant};
 use super::setting::{
     Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
-use super::together::hard_weight;
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::catch;
 use anyhow::Result;
@@ -41,8 +40,9 @@ impl Setting<'_> {
                 )
             }
             tables => {
-                let weight = hard_weight(tables, "the deepest exit learns from the labels alone")?;
                 let plain = self.student()?;
+                let why = "the deepest exit learns from the labels alone";
+                let weight = self.hard_weight(&plain, why)?;
                 let network = self.draw(|| options.exits.0.init(student))?;
                 let shallow = network.exit_count() - 1;
                 let (terms, objectives) =

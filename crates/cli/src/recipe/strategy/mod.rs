@@ -413,6 +413,29 @@ pub mod tests {
     }
 
     #[test]
+    fn the_loss_of_labels_is_read_as_any_other() {
+        for strategy in ["dlb", "codistillation", "sd-dropout", "byot"] {
+            let strategy_of = format!("strategy.kind={strategy}");
+            for (key, message) in [
+                ("weigth = 0.3", "did you mean `weight`?"),
+                ("weight = 'much'", "`weight` is a number or a schedule"),
+                ("views = 2", "leave out `views`"),
+                ("clip = true", "the loss `hard` is clipped"),
+            ] {
+                let losses = match strategy {
+                    "sd-dropout" => format!("loss=[{{ kind = 'hard', {key} }}]"),
+                    _ => format!("loss=[{{ kind = 'kd' }}, {{ kind = 'hard', {key} }}]"),
+                };
+                let error = error(RECIPE, &[&strategy_of, &losses]);
+                assert!(error.contains(message), "{strategy}, {key}: {error}");
+                let number = losses.matches("kind").count();
+                let place = format!("[[loss]] number {number}");
+                assert!(error.contains(&place), "{strategy}, {key}: {error}");
+            }
+        }
+    }
+
+    #[test]
     fn the_snippets_of_the_book_are_valid() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/strategy");
         let mut described = BTreeSet::from(["offline"]);

@@ -10,19 +10,17 @@ use super::{
 };
 use crate::experiment::{ImageNetwork, seeded};
 use crate::recipe::loss::catch;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, WeightSchedule,
-    known_taps,
+    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, known_taps,
 };
 use burn_distill::strategy::{
     AdversarialDistiller, Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller,
     GroupLeaderDistillerConfig, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
 };
-use toml::{Table, Value};
 
 /// The temperature towards an ensemble and the epochs until its weight is 1, as the authors of ONE
 /// and OKDDip have them.
@@ -134,7 +132,7 @@ impl Setting<'_> {
             "`strategy.period` should be 1 step or more, but is 0"
         );
         let why = "each peer learns from the labels alone at first";
-        let (alone, tables) = hard_and_others(&self.recipe.losses, why)?;
+        let (alone, tables) = self.hard_and_others(&peers[0], why)?;
         let target = options.target.ensemble();
         let (mut terms, together) = self.draw(|| self.between_peers(&tables, &peers, target))??;
         terms.insert(0, Hard::TERM.into());
@@ -284,39 +282,6 @@ fn towards_ensemble(temperature: f64, ramp_epochs: usize) -> Result<TowardsEnsem
         epochs: ramp_epochs,
     };
     catch(|| TowardsEnsemble::new(temperature, weight)).context("strategy.temperature")
-}
-
-/// The weight of the one loss of labels, which there is for that reason, and the other losses.
-pub fn hard_and_others(tables: &[Table], why: &str) -> Result<(WeightSchedule, Vec<Table>)> {
-    let (_, others): (Vec<_>, Vec<_>) = tables.iter().partition(is_hard);
-    ensure!(
-        !others.is_empty(),
-        "there is no loss but `{}`: give a [[loss]] of another kind",
-        Hard::TERM
-    );
-    let others = others.into_iter().cloned().collect();
-    Ok((hard_weight(tables, why)?, others))
-}
-
-/// The weight of the one loss of labels, which there is for that reason.
-pub fn hard_weight(tables: &[Table], why: &str) -> Result<WeightSchedule> {
-    let hard: Vec<_> = tables.iter().filter(is_hard).collect();
-    let [hard] = hard.as_slice() else {
-        bail!(
-            "there should be one loss of the kind `{}`, since {why}, but there are {}",
-            Hard::TERM,
-            hard.len()
-        );
-    };
-    Ok(match hard.get("weight") {
-        Some(weight) => weight.clone().try_into()?,
-        None => WeightSchedule::Constant(1.0),
-    })
-}
-
-fn is_hard(table: &&Table) -> bool {
-    let kind = table.get("kind").and_then(Value::as_str);
-    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
 }
 
 /// What is shown of peers, of whom the first is the student.
