@@ -116,6 +116,10 @@ pub mod tests {
                 r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
             ),
             (
+                "strategy={ kind = 'tf-kd', temperature = 6, multiplier = 50 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
+            ),
+            (
                 "strategy.kind=cs-kd",
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
             ),
@@ -275,6 +279,13 @@ pub mod tests {
                     "loss=[{ kind = 'kd' }]",
                 ],
                 "`strategy.weight` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', multiplier = 50 }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.multiplier` is of the terms that there are without [[loss]]",
             ),
             (
                 vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
