@@ -303,7 +303,7 @@ pub mod tests {
                     "strategy.kind=dlb",
                     "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
                 ],
-                "is clipped, which it can be where one trained teacher teaches",
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
@@ -327,7 +327,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
-                "it is for a teacher that is trained before",
+                "another network, which is for one [teacher]",
             ),
             (
                 vec![
@@ -346,6 +346,20 @@ pub mod tests {
                     "loss=[{ kind = 'kd' }, { kind = 'kd' }]",
                 ],
                 "two losses are named `soft-target`",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'kd', views = 2 }]",
+                ],
+                "is of 2 views, which is for one [teacher], or the strategy `tf-kd`",
             ),
             (
                 vec!["strategy={ kind = 'born-again', generations = 0 }"],
@@ -420,6 +434,16 @@ pub mod tests {
         ] {
             let error = error(RECIPE, &changes);
             assert!(error.contains(message), "{changes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_student_alone_teaches_as_a_teacher_does() {
+        for losses in [
+            "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true, views = 2 }]",
+            "loss=[{ kind = 'factor-transfer' }]",
+        ] {
+            changed(&["strategy.kind=tf-kd", losses]);
         }
     }
 

@@ -374,18 +374,21 @@ fn numbered<T>(tables: &[Table], of: impl Fn(&Table) -> Result<T>) -> Result<Vec
     tables.map(of).collect()
 }
 
-/// A term without what only a teacher that is trained before has.
+/// Where what a term here cannot have is possible: generations, too, go without.
+const FOR_ONE_TEACHER: &str = "which is for one [teacher], or the strategy `tf-kd`";
+
+/// A term of a strategy in which no [teacher] teaches.
 fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
     let loss = Loss::new(table, scene)?;
     ensure!(
         loss.preparation.is_none() && loss.student.is_none(),
         "the loss `{}` trains something before the student learns, or makes the student \
-         another network: it is for a teacher that is trained before",
+         another network, {FOR_ONE_TEACHER}",
         loss.name
     );
     ensure!(
         loss.clip.is_none(),
-        "the loss `{}` is clipped, which it can be where one trained teacher teaches",
+        "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
         loss.name
     );
     one_view(&loss.name, loss.objective.wanted().views)?;
@@ -406,7 +409,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
 fn one_view(name: &str, views: usize) -> Result<()> {
     ensure!(
         views == 1,
-        "the loss `{name}` is of {views} views, which only a trained teacher sees: leave out `views`"
+        "the loss `{name}` is of {views} views, {FOR_ONE_TEACHER}: leave out `views`"
     );
     Ok(())
 }
