@@ -271,6 +271,7 @@ fn with_hint(error: toml::de::Error) -> anyhow::Error {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     const RECIPE: &str = r#"
         name = "test"
@@ -466,22 +467,27 @@ pub mod tests {
         );
     }
 
-    #[test]
-    fn the_recipes_of_the_examples_are_valid() {
+    /// The recipes of the examples, with their files.
+    pub fn examples() -> Vec<(PathBuf, Recipe)> {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes")];
-        let mut found = 0;
+        let mut found = Vec::new();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    read(&path, &[]).unwrap();
-                    found += 1;
+                    let recipe = read(&path, &[]).unwrap();
+                    found.push((path, recipe));
                 }
             }
         }
-        assert!(found >= 5);
+        found
+    }
+
+    #[test]
+    fn the_recipes_of_the_examples_are_valid() {
+        assert!(examples().len() >= 5);
     }
 }

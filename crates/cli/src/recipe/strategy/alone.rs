@@ -16,7 +16,7 @@ use burn_distill::strategy::{
 /// The weight of the consistency in the end, and the epochs until then, as the authors of mean
 /// teacher have them for mean squares.
 const CONSISTENCY: f64 = 100.0;
-const RAMP_EPOCHS: usize = 30;
+pub const RAMP_EPOCHS: usize = 30;
 
 /// A network that learns from the last batch.
 pub type Last =

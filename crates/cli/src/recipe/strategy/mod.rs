@@ -10,6 +10,7 @@ mod peers;
 mod setting;
 mod terms;
 mod together;
+mod warnings;
 
 pub use check::check;
 pub use configured::Configured;
@@ -18,6 +19,7 @@ pub use peers::Peers;
 pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
 pub use terms::write_out;
 pub use together::mean_of_networks;
+pub use warnings::warnings;
 
 #[cfg(test)]
 pub mod tests {
