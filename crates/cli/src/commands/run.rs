@@ -15,6 +15,9 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     let mut overrides = args.overrides.clone();
     overrides.extend(args.seed.map(|seed| format!("seeds=[{seed}]")));
     let recipe = recipe::read(&args.recipe, &overrides)?;
+    for warning in recipe::warnings(&recipe) {
+        eprintln!("warning: {warning}");
+    }
     let device = device::select(&args.device)?;
     let data = load_data(&recipe, args)?;
     let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;

@@ -10,7 +10,9 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use burn_distill::core::{Batch, DynNetwork, DynObjective, Frozen, Hard, parameter_count};
+use burn_distill::core::{
+    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count,
+};
 use burn_distill::strategy::{
     Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
     Snapshots, Stage, TeacherIdentity, hardness,
@@ -172,16 +174,19 @@ impl Course<'_> {
             Trains::All => student,
             Trains::Objective => DynNetwork::new(Frozen::new(student)),
         };
-        let (names, objective) = losses
+        let (names, objective): (_, Vec<_>) = losses
             .iter()
             .map(|loss| (artifact(&loss.name), loss.objective.clone()))
             .unzip();
+        let views = objective.wanted().views;
         let distiller = OfflineDistiller::new(student, Frozen::new(lesson.teacher), objective);
         let distiller = NamedDistiller {
             distiller: clipped(distiller, &losses),
             names,
         };
-        let loader = data.for_stage(lesson.training, self.seed, place)?;
+        let loader = data
+            .for_stage(lesson.training, self.seed, place)?
+            .views(views);
         match self.curriculum.run(stage, distiller, data.loaders(loader)) {
             Ok(_) => Ok(Progress::Done(())),
             Err(CurriculumError::Stopped { .. }) => Ok(Progress::Stopped),

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::nearest;
+use burn_distill::strategy::OptimizerConfig;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -134,6 +135,35 @@ pub fn check_training(training: &TrainingRecipe, prefix: &str) -> Result<()> {
         peak > 0.0 && peak.is_finite(),
         "`{prefix}learning_rate.peak` should be above 0, but is {peak}"
     );
+    check_optimizer(&training.optimizer, &format!("{prefix}optimizer."))
+}
+
+/// What an optimizer would take for none, or leave unused.
+fn check_optimizer(optimizer: &OptimizerConfig, prefix: &str) -> Result<()> {
+    let weight_decay = match *optimizer {
+        OptimizerConfig::Sgd {
+            momentum,
+            nesterov,
+            weight_decay,
+        } => {
+            ensure!(
+                (0.0..1.0).contains(&momentum), // This also rejects NaN
+                "`{prefix}momentum` should be from 0, without 1, but is {momentum}"
+            );
+            ensure!(
+                !nesterov || momentum > 0.0,
+                "`{prefix}nesterov` is of a momentum, but `{prefix}momentum` is 0"
+            );
+            weight_decay
+        }
+        OptimizerConfig::Adam { weight_decay } | OptimizerConfig::AdamW { weight_decay } => {
+            weight_decay
+        }
+    };
+    ensure!(
+        weight_decay >= 0.0 && weight_decay.is_finite(),
+        "`{prefix}weight_decay` should be finite and not negative, but is {weight_decay}"
+    );
     Ok(())
 }
 
@@ -241,6 +271,7 @@ fn with_hint(error: toml::de::Error) -> anyhow::Error {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     const RECIPE: &str = r#"
         name = "test"
@@ -326,6 +357,34 @@ pub mod tests {
                 "teacher.training.learning_rate.peak=-1",
                 "should be above 0, but is -1",
             ),
+            (
+                "student.training.optimizer={ kind = 'sgd', momentum = -0.9 }",
+                "`student.training.optimizer.momentum` should be from 0, without 1, but is -0.9",
+            ),
+            (
+                "student.training.optimizer={ kind = 'sgd', momentum = nan }",
+                "`student.training.optimizer.momentum` should be from 0, without 1, but is NaN",
+            ),
+            (
+                "teacher.training.optimizer={ kind = 'sgd', momentum = 1 }",
+                "`teacher.training.optimizer.momentum` should be from 0, without 1, but is 1",
+            ),
+            (
+                "student.training.optimizer={ kind = 'sgd', momentum = 0, nesterov = true }",
+                "`student.training.optimizer.nesterov` is of a momentum, but",
+            ),
+            (
+                "student.training.optimizer={ kind = 'sgd', weight_decay = -1e-4 }",
+                "`student.training.optimizer.weight_decay` should be finite and not negative",
+            ),
+            (
+                "student.training.optimizer={ kind = 'adam', weight_decay = nan }",
+                "`student.training.optimizer.weight_decay` should be finite and not negative",
+            ),
+            (
+                "student.training.optimizer={ kind = 'adam-w', weight_decay = inf }",
+                "`student.training.optimizer.weight_decay` should be finite and not negative",
+            ),
             ("student.model=resnt20", "did you mean `resnet20`?"),
             ("data.name=digit", "did you mean `digits`?"),
             ("loss.0.kind=sft-target", "did you mean `soft-target`?"),
@@ -333,6 +392,12 @@ pub mod tests {
             let error = error(RECIPE, &[change]);
             assert!(error.contains(message), "{change}: {error}");
         }
+    }
+
+    #[test]
+    fn an_optimizer_may_go_without_momentum_and_decay() {
+        let plain = "{ kind = 'sgd', momentum = 0, weight_decay = 0 }";
+        recipe(RECIPE, &[&format!("student.training.optimizer={plain}")]).unwrap();
     }
 
     #[test]
@@ -402,22 +467,27 @@ pub mod tests {
         );
     }
 
-    #[test]
-    fn the_recipes_of_the_examples_are_valid() {
+    /// The recipes of the examples, with their files.
+    pub fn examples() -> Vec<(PathBuf, Recipe)> {
         let mut folders =
             vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes")];
-        let mut found = 0;
+        let mut found = Vec::new();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    read(&path, &[]).unwrap();
-                    found += 1;
+                    let recipe = read(&path, &[]).unwrap();
+                    found.push((path, recipe));
                 }
             }
         }
-        assert!(found >= 5);
+        found
+    }
+
+    #[test]
+    fn the_recipes_of_the_examples_are_valid() {
+        assert!(examples().len() >= 5);
     }
 }

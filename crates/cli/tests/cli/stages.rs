@@ -214,6 +214,26 @@ fn what_a_loss_has_learnt_goes_on_in_a_loss_of_its_name() {
 }
 
 #[test]
+fn a_stage_or_a_route_shows_as_many_views_as_its_losses_want() {
+    let [stages, route] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let changes = [
+        "data.augmentation={ crop = 1 }",
+        "teacher.training.epochs=1",
+        "student.training.epochs=1",
+    ];
+    let staged = ["stage=[\
+            { name = 'one', epochs = 1, loss = [{ kind = 'kd' }] },\
+            { name = 'two', epochs = 1, loss = [\
+              { kind = 'hard' }, { kind = 'kd', views = 2 }] }]"];
+    let staged = [&SMALL[..], &changes, &staged].concat();
+    assert_success(&run("two-stage-hints", stages.path(), &staged, &[]));
+
+    let routed = ["route.anchors=1", "loss=[{ kind = 'kd', views = 2 }]"];
+    let routed = [&SMALL[..], &changes, &routed].concat();
+    assert_success(&run("route-constrained", route.path(), &routed, &[]));
+}
+
+#[test]
 fn a_route_leads_from_early_anchors_to_the_converged_teacher() {
     let [interval, hardness] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     assert_success(&run("route-constrained", interval.path(), &SMALL, &[]));

@@ -169,6 +169,19 @@ fn a_student_learns_without_labels_first() {
 }
 
 #[test]
+fn a_run_warns_of_a_ramp_that_is_longer_than_it_is() {
+    let out = tempfile::tempdir().unwrap();
+
+    let strategy = "strategy={ kind = 'one', branches = 2 }";
+    let output = run("native-ensemble", out.path(), &[strategy], &[]);
+
+    assert_success(&output);
+    let message = String::from_utf8(output.stderr).unwrap();
+    let warning = "warning: in 2 epochs the weight towards the ensemble only rises to 0.01 of";
+    assert!(message.contains(warning), "{message}");
+}
+
+#[test]
 fn a_student_that_nobody_teaches_is_the_student_alone() {
     let out = tempfile::tempdir().unwrap();
 

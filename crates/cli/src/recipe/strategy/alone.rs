@@ -1,7 +1,6 @@
 //! Networks that learn from themselves.
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
-use super::together::{hard_and_others, hard_weight};
 use super::{BornAgainRecipe, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::catch;
@@ -17,7 +16,7 @@ use burn_distill::strategy::{
 /// The weight of the consistency in the end, and the epochs until then, as the authors of mean
 /// teacher have them for mean squares.
 const CONSISTENCY: f64 = 100.0;
-const RAMP_EPOCHS: usize = 30;
+pub const RAMP_EPOCHS: usize = 30;
 
 /// A network that learns from the last batch.
 pub type Last =
@@ -91,7 +90,7 @@ impl Setting<'_> {
     pub fn last_batch(&self) -> Result<Ready<Last>> {
         let student = self.student()?;
         let why = "either batch has that of the labels besides";
-        let (hard, tables) = hard_and_others(&self.recipe.losses, why)?;
+        let (hard, tables) = self.hard_and_others(&student, why)?;
         let losses =
             self.draw(|| self.terms_of_responses(&tables, &student, "what was said before"))??;
         let (terms, objective) = unzip(losses);
@@ -116,7 +115,7 @@ impl Setting<'_> {
     pub fn dropout(&self, config: &DropoutDistillerConfig) -> Result<Ready<Dropped>> {
         let student = self.student()?;
         let why = "that between the two answers is always there";
-        let weight = hard_weight(&self.recipe.losses, why)?;
+        let weight = self.hard_weight(&student, why)?;
         ensure!(
             self.recipe.losses.len() == 1,
             "nobody teaches but the student: there is no loss but `{}`, and that between its \

@@ -2,10 +2,10 @@
 
 use super::options::{ByotRecipe, ByotVariant};
 use super::setting::{
-    Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms, unzip,
+    Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
-use super::together::hard_weight;
 use crate::experiment::ImageNetwork;
+use crate::recipe::loss::catch;
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::ByotConfig;
@@ -40,15 +40,15 @@ impl Setting<'_> {
                 )
             }
             tables => {
-                let weight = hard_weight(tables, "the deepest exit learns from the labels alone")?;
-                let losses =
-                    self.draw(|| self.terms_of_responses(tables, &student, "the deepest exit"))??;
-                let (terms, objective) = unzip(losses);
-                let distiller = self.draw(|| {
-                    let network = options.exits.0.init(student);
-                    let shallow = network.exit_count() - 1;
-                    ExitsDistiller::new(network, vec![objective; shallow]).with_hard(weight)
-                })?;
+                let plain = self.student()?;
+                let why = "the deepest exit learns from the labels alone";
+                let weight = self.hard_weight(&plain, why)?;
+                let network = self.draw(|| options.exits.0.init(student))?;
+                let shallow = network.exit_count() - 1;
+                let (terms, objectives) =
+                    self.draw(|| self.terms_of_each(shallow, tables, &plain, "the deepest exit"))??;
+                let distiller = catch(|| ExitsDistiller::new(network, objectives))?;
+                let distiller = distiller.with_hard(weight);
                 (terms, distiller)
             }
         };
@@ -81,5 +81,31 @@ impl Setting<'_> {
                 })
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::StrategyRecipe;
+    use crate::recipe::strategy::tests::changed;
+    use burn::module::list_param_ids;
+
+    #[test]
+    fn what_the_losses_of_an_exit_learn_is_its_own() {
+        let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
+        let changes = ["student.model=convnet-4-4-6", "strategy.kind=byot", losses];
+        let recipe = changed(&changes);
+        let StrategyRecipe::Byot(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+
+        let distiller = Setting::to_check(&recipe).exits(options).unwrap().distiller;
+        let [first, second] = distiller.objectives.as_slice() else {
+            panic!("{} exits", distiller.objectives.len());
+        };
+        let [first, second] = [first, second].map(list_param_ids);
+        assert_eq!(first.len(), 1);
+        assert_ne!(first, second);
     }
 }

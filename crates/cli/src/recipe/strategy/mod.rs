@@ -10,6 +10,7 @@ mod peers;
 mod setting;
 mod terms;
 mod together;
+mod warnings;
 
 pub use check::check;
 pub use configured::Configured;
@@ -18,9 +19,10 @@ pub use peers::Peers;
 pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
 pub use terms::write_out;
 pub use together::mean_of_networks;
+pub use warnings::warnings;
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::recipe::Recipe;
     use crate::recipe::read::tests::{error, recipe};
@@ -47,7 +49,12 @@ mod tests {
     }
 
     fn with(strategy: &str) -> Recipe {
-        recipe(RECIPE, &[strategy]).unwrap()
+        changed(&[strategy])
+    }
+
+    /// A short recipe with these changes.
+    pub fn changed(changes: &[&str]) -> Recipe {
+        recipe(RECIPE, changes).unwrap()
     }
 
     fn terms(strategy: &str) -> String {
@@ -109,6 +116,10 @@ mod tests {
             (
                 "strategy={ kind = 'tf-kd', temperature = 6 }",
                 r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', temperature = 6, multiplier = 50 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
             ),
             (
                 "strategy.kind=cs-kd",
@@ -272,6 +283,13 @@ mod tests {
                 "`strategy.weight` is of the terms that there are without [[loss]]",
             ),
             (
+                vec![
+                    "strategy={ kind = 'tf-kd', multiplier = 50 }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.multiplier` is of the terms that there are without [[loss]]",
+            ),
+            (
                 vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
                 "the attention between the peers would learn nothing",
             ),
@@ -287,7 +305,7 @@ mod tests {
                     "strategy.kind=dlb",
                     "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
                 ],
-                "is clipped, which it can be where one trained teacher teaches",
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
@@ -311,7 +329,7 @@ mod tests {
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
-                "it is for a teacher that is trained before",
+                "another network, which is for one [teacher]",
             ),
             (
                 vec![
@@ -330,6 +348,20 @@ mod tests {
                     "loss=[{ kind = 'kd' }, { kind = 'kd' }]",
                 ],
                 "two losses are named `soft-target`",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'kd', views = 2 }]",
+                ],
+                "is of 2 views, which is for one [teacher], or the strategy `tf-kd`",
             ),
             (
                 vec!["strategy={ kind = 'born-again', generations = 0 }"],
@@ -404,6 +436,39 @@ mod tests {
         ] {
             let error = error(RECIPE, &changes);
             assert!(error.contains(message), "{changes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_student_alone_teaches_as_a_teacher_does() {
+        for losses in [
+            "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true, views = 2 }]",
+            "loss=[{ kind = 'factor-transfer' }]",
+        ] {
+            changed(&["strategy.kind=tf-kd", losses]);
+        }
+    }
+
+    #[test]
+    fn the_loss_of_labels_is_read_as_any_other() {
+        for strategy in ["dlb", "codistillation", "sd-dropout", "byot"] {
+            let strategy_of = format!("strategy.kind={strategy}");
+            for (key, message) in [
+                ("weigth = 0.3", "did you mean `weight`?"),
+                ("weight = 'much'", "`weight` is a number or a schedule"),
+                ("views = 2", "leave out `views`"),
+                ("clip = true", "the loss `hard` is clipped"),
+            ] {
+                let losses = match strategy {
+                    "sd-dropout" => format!("loss=[{{ kind = 'hard', {key} }}]"),
+                    _ => format!("loss=[{{ kind = 'kd' }}, {{ kind = 'hard', {key} }}]"),
+                };
+                let error = error(RECIPE, &[&strategy_of, &losses]);
+                assert!(error.contains(message), "{strategy}, {key}: {error}");
+                let number = losses.matches("kind").count();
+                let place = format!("[[loss]] number {number}");
+                assert!(error.contains(&place), "{strategy}, {key}: {error}");
+            }
         }
     }
 

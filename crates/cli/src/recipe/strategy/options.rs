@@ -42,7 +42,7 @@ pub enum StrategyRecipe {
     SdDropout(Configured<DropoutDistillerConfig>),
     /// The student alone, trained before.
     #[serde(alias = "teacher-free")]
-    TfKd(SoftRecipe),
+    TfKd(TfKdRecipe),
     /// What the student says about another sample of the class.
     #[serde(alias = "same-class")]
     CsKd(SoftRecipe),
@@ -211,7 +211,22 @@ pub enum ByotVariant {
     Later,
 }
 
-/// A strategy with nothing of its own: `kind = "tf-kd"`, `kind = "cs-kd"` and `kind = "dlb"`.
+/// `kind = "tf-kd"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TfKdRecipe {
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise; the labels have the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// What that weight is multiplied by, likewise; that of the labels is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multiplier: Option<f64>,
+}
+
+/// A strategy with nothing of its own: `kind = "cs-kd"` and `kind = "dlb"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoftRecipe {

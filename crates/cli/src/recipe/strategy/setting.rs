@@ -1,14 +1,16 @@
 use crate::experiment::{ImageNetwork, build, seeded};
 use crate::recipe::loss::catch;
 use crate::recipe::{JointLoss, Loss, Recipe, Scene};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{DynObjective, Knowledge, Network, Objective, TapSelection};
+use burn_distill::core::{
+    DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
+};
 use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
 use std::collections::HashSet;
-use toml::Table;
+use toml::{Table, Value};
 
 /// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
 pub struct Setting<'a> {
@@ -182,22 +184,7 @@ impl<'a> Setting<'a> {
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
         let scene = self.scene(student, teacher);
-        let losses = numbered(tables, |table| {
-            let loss = Loss::new(table, &scene)?;
-            ensure!(
-                loss.preparation.is_none() && loss.student.is_none(),
-                "the loss `{}` trains something before the student learns, or makes the student \
-                 another network: it is for a teacher that is trained before",
-                loss.name
-            );
-            ensure!(
-                loss.clip.is_none(),
-                "the loss `{}` is clipped, which it can be where one trained teacher teaches",
-                loss.name
-            );
-            one_view(&loss.name, loss.objective.wanted().views)?;
-            Ok(loss)
-        });
+        let losses = numbered(tables, |table| plain_term(table, &scene));
         let losses = losses?;
         distinct(losses.iter().map(|loss| &loss.name))?;
         Ok(losses)
@@ -211,6 +198,42 @@ impl<'a> Setting<'a> {
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let losses = self.draw(|| self.terms(&self.recipe.losses, student, teacher))??;
         Ok(unzip(losses))
+    }
+
+    /// The weight of the one loss of labels, which there is for that reason.
+    pub fn hard_weight(&self, student: &ImageNetwork, why: &str) -> Result<WeightSchedule> {
+        let tables = self.recipe.losses.iter().zip(1..);
+        let hard: Vec<_> = tables.filter(|(table, _)| is_hard(table)).collect();
+        let [(table, number)] = hard.as_slice() else {
+            bail!(
+                "there should be one loss of the kind `{}`, since {why}, but there are {}",
+                Hard::TERM,
+                hard.len()
+            );
+        };
+        // Built for what it refuses, as any other loss.
+        plain_term(table, &self.scene(student, student))
+            .with_context(|| format!("[[loss]] number {number}"))?;
+        Ok(match table.get("weight") {
+            Some(weight) => weight.clone().try_into()?,
+            None => WeightSchedule::Constant(1.0),
+        })
+    }
+
+    /// That weight, and the other losses, of which there is one at least.
+    pub fn hard_and_others(
+        &self,
+        student: &ImageNetwork,
+        why: &str,
+    ) -> Result<(WeightSchedule, Vec<Table>)> {
+        let others = self.recipe.losses.iter().filter(|table| !is_hard(table));
+        let others: Vec<_> = others.cloned().collect();
+        ensure!(
+            !others.is_empty(),
+            "there is no loss but `{}`: give a [[loss]] of another kind",
+            Hard::TERM
+        );
+        Ok((self.hard_weight(student, why)?, others))
     }
 
     /// Terms that compare responses alone: whoever teaches has no taps.
@@ -230,6 +253,25 @@ impl<'a> Setting<'a> {
             );
         }
         Ok(losses)
+    }
+
+    /// The names of such terms, and the objectives of each of so many learners: what they have to
+    /// learn is their own.
+    pub fn terms_of_each(
+        &self,
+        learners: usize,
+        tables: &[Table],
+        student: &ImageNetwork,
+        teacher: &str,
+    ) -> Result<(Vec<String>, Vec<Vec<DynObjective>>)> {
+        let mut names = Vec::new();
+        let mut objectives = Vec::with_capacity(learners);
+        for _ in 0..learners {
+            let objective;
+            (names, objective) = unzip(self.terms_of_responses(tables, student, teacher)?);
+            objectives.push(objective);
+        }
+        Ok((names, objectives))
     }
 
     /// What each of several networks is trained on with the others: by a target that is made of all,
@@ -311,6 +353,12 @@ pub fn numbered_terms(count: usize, terms: &[String]) -> Vec<Figure> {
     numbers.flat_map(of).collect()
 }
 
+/// Whether a table is that of the loss of labels.
+fn is_hard(table: &Table) -> bool {
+    let kind = table.get("kind").and_then(Value::as_str);
+    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
+}
+
 /// The names and the objectives of losses.
 pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
     let losses = losses.into_iter();
@@ -324,6 +372,27 @@ fn numbered<T>(tables: &[Table], of: impl Fn(&Table) -> Result<T>) -> Result<Vec
         of(table).with_context(|| format!("[[loss]] number {number}"))
     };
     tables.map(of).collect()
+}
+
+/// Where what a term here cannot have is possible: generations, too, go without.
+const FOR_ONE_TEACHER: &str = "which is for one [teacher], or the strategy `tf-kd`";
+
+/// A term of a strategy in which no [teacher] teaches.
+fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
+    let loss = Loss::new(table, scene)?;
+    ensure!(
+        loss.preparation.is_none() && loss.student.is_none(),
+        "the loss `{}` trains something before the student learns, or makes the student \
+         another network, {FOR_ONE_TEACHER}",
+        loss.name
+    );
+    ensure!(
+        loss.clip.is_none(),
+        "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
+        loss.name
+    );
+    one_view(&loss.name, loss.objective.wanted().views)?;
+    Ok(loss)
 }
 
 fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
@@ -340,7 +409,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
 fn one_view(name: &str, views: usize) -> Result<()> {
     ensure!(
         views == 1,
-        "the loss `{name}` is of {views} views, which only a trained teacher sees: leave out `views`"
+        "the loss `{name}` is of {views} views, {FOR_ONE_TEACHER}: leave out `views`"
     );
     Ok(())
 }

@@ -84,8 +84,10 @@ impl StrategyRecipe {
             Self::TfKd(options) => {
                 let temperature = options.temperature.take().unwrap_or(20.0);
                 let weight = options.weight.take().unwrap_or(0.95);
+                let multiplier = options.multiplier.take().unwrap_or(1.0);
                 // The authors average the divergence over classes, too.
-                let soft = soft(SOFT_TARGET, temperature, weight / classes as f64);
+                let of_soft = weight * multiplier / classes as f64;
+                let soft = soft(SOFT_TARGET, temperature, of_soft);
                 vec![hard(1.0 - weight), soft]
             }
             Self::CsKd(options) => {
@@ -131,9 +133,10 @@ impl StrategyRecipe {
             Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::NativeEnsemble(o) => temperature(&o.temperature).or(ramp(&o.ramp_epochs)),
-            Self::TfKd(o) | Self::CsKd(o) | Self::Dlb(o) => {
-                temperature(&o.temperature).or(weight(&o.weight))
-            }
+            Self::TfKd(o) => temperature(&o.temperature)
+                .or(weight(&o.weight))
+                .or(o.multiplier.map(|_| "multiplier")),
+            Self::CsKd(o) | Self::Dlb(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::PsKd(o) => weight(&o.weight),
             Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs)),
             Self::BornAgain(o) => o.labels.map(|_| "labels"),

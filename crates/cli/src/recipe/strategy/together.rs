@@ -2,7 +2,7 @@
 
 use super::setting::{
     Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, accuracy_of, ensemble_accuracy,
-    numbered_terms, unzip,
+    numbered_terms,
 };
 use super::{
     AdversarialFeaturesRecipe, CodistillationRecipe, CollaborativeRecipe, Configured,
@@ -10,19 +10,17 @@ use super::{
 };
 use crate::experiment::{ImageNetwork, seeded};
 use crate::recipe::loss::catch;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, WeightSchedule,
-    known_taps,
+    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, known_taps,
 };
 use burn_distill::strategy::{
     AdversarialDistiller, Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller,
     GroupLeaderDistillerConfig, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
 };
-use toml::{Table, Value};
 
 /// The temperature towards an ensemble and the epochs until its weight is 1, as the authors of ONE
 /// and OKDDip have them.
@@ -134,7 +132,7 @@ impl Setting<'_> {
             "`strategy.period` should be 1 step or more, but is 0"
         );
         let why = "each peer learns from the labels alone at first";
-        let (alone, tables) = hard_and_others(&self.recipe.losses, why)?;
+        let (alone, tables) = self.hard_and_others(&peers[0], why)?;
         let target = options.target.ensemble();
         let (mut terms, together) = self.draw(|| self.between_peers(&tables, &peers, target))??;
         terms.insert(0, Hard::TERM.into());
@@ -165,7 +163,7 @@ impl Setting<'_> {
                 .init_branched(branches, self.shape, self.classes, &device)
         });
         let network = network.context("student.model")?;
-        let (terms, objective) = match self.recipe.losses.as_slice() {
+        let (terms, objectives) = match self.recipe.losses.as_slice() {
             [] => {
                 let towards = towards_ensemble(
                     options.temperature.unwrap_or(TEMPERATURE),
@@ -176,24 +174,23 @@ impl Setting<'_> {
                     DynObjective::new(towards),
                 ];
                 let names = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
-                (names.to_vec(), objective)
+                (names.to_vec(), vec![objective; branches])
             }
             tables => {
                 let student = self.student()?;
-                let losses = self.terms_of_responses(tables, &student, "an ensemble")?;
-                for loss in &losses {
+                let each =
+                    self.draw(|| self.terms_of_each(branches, tables, &student, "an ensemble"))??;
+                for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
-                        loss.objective.wanted() == Wanted::responses(),
-                        "the loss `{}` compares features, and a branch has none but its \
-                         predictions",
-                        loss.name
+                        objective.wanted() == Wanted::responses(),
+                        "the loss `{name}` compares features, and a branch has none but its \
+                         predictions"
                     );
                 }
-                unzip(losses)
+                each
             }
         };
-        let distiller =
-            self.draw(|| NativeEnsembleDistiller::new(network, vec![objective; branches]))?;
+        let distiller = self.draw(|| NativeEnsembleDistiller::new(network, objectives))?;
 
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend((2..=branches).map(accuracy_of));
@@ -287,39 +284,6 @@ fn towards_ensemble(temperature: f64, ramp_epochs: usize) -> Result<TowardsEnsem
     catch(|| TowardsEnsemble::new(temperature, weight)).context("strategy.temperature")
 }
 
-/// The weight of the one loss of labels, which there is for that reason, and the other losses.
-pub fn hard_and_others(tables: &[Table], why: &str) -> Result<(WeightSchedule, Vec<Table>)> {
-    let (_, others): (Vec<_>, Vec<_>) = tables.iter().partition(is_hard);
-    ensure!(
-        !others.is_empty(),
-        "there is no loss but `{}`: give a [[loss]] of another kind",
-        Hard::TERM
-    );
-    let others = others.into_iter().cloned().collect();
-    Ok((hard_weight(tables, why)?, others))
-}
-
-/// The weight of the one loss of labels, which there is for that reason.
-pub fn hard_weight(tables: &[Table], why: &str) -> Result<WeightSchedule> {
-    let hard: Vec<_> = tables.iter().filter(is_hard).collect();
-    let [hard] = hard.as_slice() else {
-        bail!(
-            "there should be one loss of the kind `{}`, since {why}, but there are {}",
-            Hard::TERM,
-            hard.len()
-        );
-    };
-    Ok(match hard.get("weight") {
-        Some(weight) => weight.clone().try_into()?,
-        None => WeightSchedule::Constant(1.0),
-    })
-}
-
-fn is_hard(table: &&Table) -> bool {
-    let kind = table.get("kind").and_then(Value::as_str);
-    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
-}
-
 /// What is shown of peers, of whom the first is the student.
 fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
     let mut figures = vec![Figure::Loss, Figure::Accuracy];
@@ -366,4 +330,29 @@ fn outcome_of_peers<M: 'static>(
 /// Copies with running statistics of their own.
 fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
     networks.iter().map(Module::valid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::StrategyRecipe;
+    use crate::recipe::strategy::tests::changed;
+    use burn::module::list_param_ids;
+
+    #[test]
+    fn what_the_losses_of_a_branch_learn_is_its_own() {
+        let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
+        let recipe = changed(&["strategy={ kind = 'one', branches = 2 }", losses]);
+        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+
+        let ready = Setting::to_check(&recipe).native_ensemble(options).unwrap();
+        let [first, second] = ready.distiller.objectives.as_slice() else {
+            panic!("{} branches", ready.distiller.objectives.len());
+        };
+        let [first, second] = [first, second].map(list_param_ids);
+        assert_eq!(first.len(), 1);
+        assert_ne!(first, second);
+    }
 }

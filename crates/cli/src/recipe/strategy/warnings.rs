@@ -1,0 +1,158 @@
+//! What a recipe may say, but hardly means.
+
+use super::{StrategyRecipe, alone, together};
+use crate::recipe::Recipe;
+use burn_distill::core::{ChangingWeight, Clock};
+use toml::Value;
+
+/// What a reader of the recipe should know before it is run.
+pub fn warnings(recipe: &Recipe) -> Vec<String> {
+    let strong = recipe.data.augmentation.strong.is_some();
+    let unseen = (strong && !sees_a_second_view(recipe)).then(|| {
+        "`data.augmentation.strong` changes nothing: the first view stays weak, and nothing sees \
+         a second one, as a [[loss]] of `views = 2` does"
+            .to_string()
+    });
+    short_of_ramp(recipe).into_iter().chain(unseen).collect()
+}
+
+/// A ramp that is longer than the training, so that its end is never reached.
+fn short_of_ramp(recipe: &Recipe) -> Option<String> {
+    let trained = recipe.student.training.epochs;
+    let no_losses = recipe.losses.is_empty();
+    let (what, ramp_epochs) = match &recipe.strategy {
+        StrategyRecipe::NativeEnsemble(options) if no_losses => (
+            "the weight towards the ensemble",
+            options.ramp_epochs.unwrap_or(together::RAMP_EPOCHS),
+        ),
+        StrategyRecipe::GroupLeader(options) => {
+            ("the weight towards the ensemble", options.ramp_epochs)
+        }
+        StrategyRecipe::MeanTeacher(options) if no_losses => (
+            "the weight of the consistency",
+            options.ramp_epochs.unwrap_or(alone::RAMP_EPOCHS),
+        ),
+        StrategyRecipe::Dino(options) => {
+            let epochs = options.epochs.unwrap_or(trained);
+            let warm_up = options.objective.0.warm_up;
+            return (warm_up > epochs).then(|| {
+                format!(
+                    "in {epochs} epochs the temperature of the average does not rise to its end: \
+                     lower `strategy.objective.warm_up`, which is {warm_up}"
+                )
+            });
+        }
+        _ => return None,
+    };
+    (ramp_epochs > trained).then(|| {
+        let ramp = ChangingWeight::SigmoidRampUp {
+            to: 1.0,
+            epochs: ramp_epochs,
+        };
+        let share = ramp.at(&Clock {
+            epoch: trained + 1,
+            ..Clock::start()
+        });
+        format!(
+            "in {trained} epochs {what} only rises to {share:.2} of its end: lower \
+             `strategy.ramp_epochs`, which is {ramp_epochs}"
+        )
+    })
+}
+
+/// Whether anything is shown more than one view of a sample.
+fn sees_a_second_view(recipe: &Recipe) -> bool {
+    match recipe.strategy {
+        StrategyRecipe::Collaborative(_)
+        | StrategyRecipe::CsKd(_)
+        | StrategyRecipe::Dlb(_)
+        | StrategyRecipe::MeanTeacher(_)
+        | StrategyRecipe::Dino(_) => true,
+        _ => {
+            let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
+            let mut losses = recipe.losses.iter().chain(of_stages);
+            losses.any(|table| {
+                let views = table.get("views").and_then(Value::as_integer);
+                views.is_some_and(|views| views > 1)
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::read::tests::examples;
+    use crate::recipe::strategy::tests::changed;
+
+    #[test]
+    fn a_ramp_that_is_longer_than_the_training_is_warned_of() {
+        for (strategy, expected) in [
+            (
+                "strategy.kind=one",
+                "in 10 epochs the weight towards the ensemble only rises to 0.02 of its end: \
+                 lower `strategy.ramp_epochs`, which is 80",
+            ),
+            (
+                "strategy={ kind = 'okddip', ramp_epochs = 20 }",
+                "in 10 epochs the weight towards the ensemble only rises to 0.29 of its end: \
+                 lower `strategy.ramp_epochs`, which is 20",
+            ),
+            (
+                "strategy.kind=ema",
+                "in 10 epochs the weight of the consistency only rises to 0.11 of its end: \
+                 lower `strategy.ramp_epochs`, which is 30",
+            ),
+            (
+                "strategy={ kind = 'dino', epochs = 20 }",
+                "in 20 epochs the temperature of the average does not rise to its end: \
+                 lower `strategy.objective.warm_up`, which is 30",
+            ),
+        ] {
+            assert_eq!(warnings(&changed(&[strategy])), [expected], "{strategy}");
+        }
+        for strategy in [
+            "strategy={ kind = 'one', ramp_epochs = 10 }",
+            "strategy={ kind = 'okddip', ramp_epochs = 10 }",
+            "strategy={ kind = 'ema', ramp_epochs = 10 }",
+            "strategy={ kind = 'dino', objective = { warm_up = 10 } }",
+            "strategy={ kind = 'dino', epochs = 30 }",
+            "strategy.kind=mutual",
+        ] {
+            assert!(warnings(&changed(&[strategy])).is_empty(), "{strategy}");
+        }
+        // The weights of losses are their own.
+        let losses = "loss=[{ kind = 'hard' }, { kind = 'kd' }]";
+        for strategy in ["strategy.kind=one", "strategy.kind=ema"] {
+            assert!(warnings(&changed(&[strategy, losses])).is_empty());
+        }
+    }
+
+    #[test]
+    fn strong_views_that_nobody_sees_are_warned_of() {
+        let strong = "data.augmentation={ strong = { kind = 'rand-augment' } }";
+        for (strategy, views, seen) in [
+            ("strategy.kind=mutual", 1, false),
+            ("strategy.kind=tf-kd", 1, false),
+            ("strategy.kind=tf-kd", 2, true),
+            ("strategy.kind=kdcl", 1, true),
+            ("strategy.kind=cs-kd", 1, true),
+            ("strategy.kind=dlb", 1, true),
+        ] {
+            let losses = format!("loss=[{{ kind = 'hard' }}, {{ kind = 'kd', views = {views} }}]");
+            let warnings = warnings(&changed(&[strong, strategy, &losses]));
+            let warned = warnings
+                .iter()
+                .any(|warning| warning.starts_with("`data.augmentation.strong` changes nothing"));
+            assert_eq!(warned, !seen, "{strategy}: {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn the_recipes_of_the_examples_warn_of_nothing() {
+        for (path, recipe) in examples() {
+            let warnings = warnings(&recipe);
+            assert!(warnings.is_empty(), "{}: {warnings:?}", path.display());
+        }
+    }
+}
