@@ -1,0 +1,93 @@
+//! Two networks that have nothing in common but their task teach each other.
+
+#![recursion_limit = "256"]
+
+use burn::prelude::*;
+use burn_distill::architecture::{ConvNetConfig, MlpConfig};
+use burn_distill::core::{EachTeacher, Ensemble, initialize};
+use burn_distill::data::{BatchLoader, ImageDataset, digits};
+use burn_distill::prelude::*;
+use burn_distill::strategy::{MutualDistiller, PeerOrder};
+use std::error::Error;
+use std::sync::Arc;
+
+const NAMES: [&str; 2] = ["convolutional", "fully connected"];
+const EPOCHS: usize = 100;
+
+/// The networks. Behind `DynNetwork` they are of one type, whatever they are made of.
+///
+/// Whoever calls it again gets the same initial weights.
+fn networks(device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
+    device.seed(0);
+    let convolutional = ConvNetConfig::new(vec![8, 16], [1, 8, 8], 10).init(device);
+    let fully_connected = MlpConfig::new(vec![64, 64], [1, 8, 8], 10).init(device);
+    vec![
+        DynNetwork::new(initialize(convolutional)),
+        DynNetwork::new(initialize(fully_connected)),
+    ]
+}
+
+/// What a network is trained on: the labels, and what each of the others says.
+fn objective() -> impl Objective<Knowledge, Vec<Knowledge>> {
+    let soft_targets = SoftTargetLossConfig::new().with_temperature(1.0).init();
+    let soft_targets = ResponseObjective::new(soft_targets, 1.0);
+    EachTeacher::new([(Hard::new(1.0), soft_targets)]) // One for each of the others.
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let order = match std::env::args().nth(1).as_deref() {
+        None => PeerOrder::Simultaneous,
+        Some("sequential") => PeerOrder::Sequential,
+        Some(other) => return Err(format!("`sequential` is an order, `{other}` is none").into()),
+    };
+    let device = Device::default();
+    let (train, test) = digits().split(0.3, 0)?;
+    let few = train.few_per_class(10, 0)?; // The labels that there are.
+
+    let mut alone = Vec::new();
+    for (name, network) in NAMES.iter().zip(networks(&device)) {
+        let network = OfflineDistiller::alone(network, Hard::new(1.0));
+        alone.push(fit(&format!("{name} alone"), network, &few, &test)?.student);
+    }
+
+    let peers =
+        MutualDistiller::new(networks(&device), vec![objective(), objective()]).with_order(order);
+    let taught = fit("taught by each other", peers, &few, &test)?.peers;
+
+    let test = BatchLoader::new(test, 256).device(&device);
+    let accuracy = |network: &_| Predictions::of(network, &test).map(|p| 100.0 * p.accuracy());
+    println!("{:<18} {:>7} {:>7}", "", "alone", "taught");
+    for (name, (alone, taught)) in NAMES.iter().zip(alone.iter().zip(&taught)) {
+        let (alone, taught) = (accuracy(alone)?, accuracy(taught)?);
+        println!("{name:<18} {alone:>5.1} % {taught:>5.1} %");
+    }
+    // An ensemble is a network like any other.
+    let together = |members| accuracy(&DynNetwork::new(Ensemble::new(members)));
+    let (alone, taught) = (together(alone)?, together(taught)?);
+    println!("{:<18} {alone:>5.1} % {taught:>5.1} %", "both together");
+    Ok(())
+}
+
+/// Train whatever can be trained: one network or several.
+fn fit<M: Distiller<Tensor<4>>>(
+    name: &str,
+    model: M,
+    train: &ImageDataset,
+    test: &ImageDataset,
+) -> Result<M, Box<dyn Error>> {
+    let train = BatchLoader::new(train.clone(), 20).shuffle(0);
+    let loaders = Loaders {
+        steps_per_epoch: train.num_batches(),
+        train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
+        valid: Arc::new(BatchLoader::new(test.clone(), 256)),
+    };
+    let optimizer = OptimizerConfig::AdamW { weight_decay: 0.01 };
+    let rate = LearningRateConfig {
+        peak: 0.003,
+        shape: RateShape::Cosine,
+        ..Default::default()
+    };
+    let folder = format!("runs/mutual-learning/{name}");
+    let training = Training::new(folder, &Device::default(), EPOCHS).with_label(name);
+    Ok(training.launch(model, &optimizer, &rate, loaders)?.model)
+}

@@ -1,0 +1,143 @@
+//! One network without a teacher, taught by itself in two ways: by its deepest exit, and by what it
+//! said in the past.
+
+#![recursion_limit = "256"]
+
+use burn::prelude::*;
+use burn_distill::architecture::{
+    ChosenExits, ConvNet, ConvNetConfig, ExitChoice, MultiExitConfig, MultiExitNetwork,
+};
+use burn_distill::core::{ChangingWeight, initialize};
+use burn_distill::data::{BatchLoader, ImageDataset, digits};
+use burn_distill::prelude::*;
+use burn_distill::strategy::{ExitsDistiller, PastPredictions, SelfDistiller};
+use burn_distill::{ByotConfig, ByotObjective};
+use std::error::Error;
+use std::sync::Arc;
+
+const EPOCHS: usize = 60;
+
+/// The network, with the same initial weights each time.
+fn network(device: &Device) -> ConvNet {
+    device.seed(0);
+    initialize(ConvNetConfig::new(vec![8, 16, 32], [1, 8, 8], 10).init(device))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let device = Device::default();
+    let (train, test) = digits().split(0.3, 0)?;
+    let few = train.few_per_class(20, 0)?; // The labels that there are.
+    let loader = BatchLoader::new(test.clone(), 256).device(&device);
+
+    let alone = OfflineDistiller::alone(network(&device), Hard::new(1.0));
+    let alone = fit("alone", alone, &few, &test)?.student;
+    let past = from_its_past(network(&device), digits().len());
+    let past = fit("past", past, &few, &test)?.student;
+    let exits = from_its_deepest_exit(network(&device));
+    let exits = fit("exits", exits, &few, &test)?.network;
+
+    show("alone", &alone, &loader)?;
+    show("past predictions", &past, &loader)?;
+    for number in 1..=exits.exit_count() {
+        let exit = exits.clone().deploy(ExitChoice::One(number));
+        show(&format!("exit {number}"), &exit, &loader)?;
+    }
+    show(
+        "mean of the exits",
+        &exits.clone().deploy(ExitChoice::Mean),
+        &loader,
+    )?;
+    println!("\nleaving by the first exit that is sure");
+    for threshold in [0.5, 0.7, 0.9, 0.99] {
+        let sure = exits.clone().deploy(ExitChoice::FirstSure(threshold));
+        let accuracy = 100.0 * Predictions::of(&sure, &loader)?.accuracy();
+        let exit = mean_exit(&exits, threshold, &loader)?;
+        println!(
+            "{:<18} {accuracy:.1} %  exit {exit:.2}",
+            format!("of {threshold}")
+        );
+    }
+    Ok(())
+}
+
+/// Be your own teacher: the network answers after each stage, and its last answer teaches those
+/// before it.
+fn from_its_deepest_exit(
+    network: ConvNet,
+) -> ExitsDistiller<MultiExitNetwork<ConvNet>, ByotObjective> {
+    let config = ByotConfig {
+        feature: 1e-4, // A sum over features, of which there are fewer than in the paper.
+        ..ByotConfig::paper()
+    };
+    config.init(MultiExitConfig::new().init(network))
+}
+
+/// Progressive self-distillation: the label gives way to what the network said about the same sample
+/// one epoch earlier.
+fn from_its_past(
+    network: ConvNet,
+    samples: usize,
+) -> SelfDistiller<ConvNet, PastPredictions, impl Objective> {
+    let ramp = |from, to| ChangingWeight::Linear {
+        from,
+        to,
+        epochs: EPOCHS,
+    };
+    let past = SoftCrossEntropyLossConfig::new()
+        .with_temperature(1.0)
+        .init();
+    let past = ResponseObjective::new(past, ramp(0.0, 0.8));
+    let memory = PastPredictions::new(samples, 10, &Device::default());
+    SelfDistiller::new(network, memory, (Hard::new(ramp(1.0, 0.2)), past))
+}
+
+/// Print the accuracy of a network.
+fn show<N: Network<Input = Tensor<4>>>(
+    name: &str,
+    network: &N,
+    test: &BatchLoader,
+) -> Result<(), Box<dyn Error>> {
+    let accuracy = Predictions::of(network, test)?.accuracy();
+    println!("{name:<18} {:.1} %", 100.0 * accuracy);
+    Ok(())
+}
+
+/// How deep samples go until an exit is sure, in the mean.
+fn mean_exit(
+    network: &MultiExitNetwork<ConvNet>,
+    threshold: f64,
+    test: &BatchLoader,
+) -> Result<f64, Box<dyn Error>> {
+    let mut sum = 0.0;
+    for batch in test.epoch(1) {
+        let batch = batch?;
+        let exits = network.forward_exits(batch.view().clone());
+        let exits = ChosenExits::first_sure(&exits, threshold).exits;
+        sum += exits.sum().into_scalar::<f64>();
+    }
+    Ok(sum / test.dataset().len() as f64)
+}
+
+/// Train whatever can be trained.
+fn fit<M: Distiller<Tensor<4>>>(
+    name: &str,
+    model: M,
+    train: &ImageDataset,
+    test: &ImageDataset,
+) -> Result<M, Box<dyn Error>> {
+    let train = BatchLoader::new(train.clone(), 20).shuffle(0);
+    let loaders = Loaders {
+        steps_per_epoch: train.num_batches(),
+        train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
+        valid: Arc::new(BatchLoader::new(test.clone(), 256)),
+    };
+    let optimizer = OptimizerConfig::AdamW { weight_decay: 0.01 };
+    let rate = LearningRateConfig {
+        peak: 0.003,
+        shape: RateShape::Cosine,
+        ..Default::default()
+    };
+    let folder = format!("runs/self-distillation/{name}");
+    let training = Training::new(folder, &Device::default(), EPOCHS).with_label(name);
+    Ok(training.launch(model, &optimizer, &rate, loaders)?.model)
+}
