@@ -126,10 +126,11 @@ fn fit<M: Distiller<Tensor<4>>>(
     test: &ImageDataset,
 ) -> Result<M, Box<dyn Error>> {
     let train = BatchLoader::new(train.clone(), 20).shuffle(0);
+    let valid = BatchLoader::new(test.clone(), 256);
     let loaders = Loaders {
         steps_per_epoch: train.num_batches(),
         train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
-        valid: Arc::new(BatchLoader::new(test.clone(), 256)),
+        valid: Box::new(|epoch| Arc::new(valid.starting_at(epoch))),
     };
     let optimizer = OptimizerConfig::AdamW { weight_decay: 0.01 };
     let rate = LearningRateConfig {
