@@ -4,7 +4,8 @@ use burn::module::{
 };
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a module remembers from one training step to the next: a memory bank, a queue, a constant
 /// that the first batch decides.
@@ -53,7 +54,7 @@ impl<T: Remembered> State<T> {
 
     /// Remember that from now on.
     pub fn set(&self, value: T) {
-        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = value.constant();
+        *self.lock() = value.constant();
     }
 
     fn with_id(id: ParamId, value: T) -> Self {
@@ -65,9 +66,12 @@ impl<T: Remembered> State<T> {
 
     /// What is remembered.
     pub fn get(&self) -> T {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, T> {
         // The value is whole between two calls, also if a thread panicked in one.
-        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        value.clone()
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,14 +96,17 @@ impl State<Tensor<2>> {
         if to.is_empty() {
             return;
         }
-        let remembered = self.get();
-        let device = remembered.device();
+        let mut value = self.lock();
+        let device = value.device();
+        let to = indices(&to, &device);
+        // Rows or places that do not fit are refused here, while the memory is whole.
         let change = rows
             .without_autodiff()
             .select(0, indices(&from, &device))
-            .sub(self.rows(&to));
-        let to = indices(&to, &device);
-        self.set(remembered.select_assign(0, to, change, IndexingUpdateOp::Add));
+            .sub(value.clone().select(0, to.clone()));
+        // Of a tensor that somebody else holds, too, all would be copied.
+        let remembered = mem::replace(&mut *value, Tensor::empty([0, 0], &device));
+        *value = remembered.select_assign(0, to, change, IndexingUpdateOp::Add);
     }
 }
 
@@ -189,6 +196,7 @@ mod tests {
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::Distribution;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[derive(Module, Debug)]
     struct Memory {
@@ -232,6 +240,37 @@ mod tests {
 
         let rows: Vec<f32> = bank.rows(&[0, 1, 2]).into_data().iter().collect();
         assert_eq!(rows, [8.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn rows_are_remembered_in_place() {
+        let device = Device::flex();
+        let values = TensorData::zeros::<f32, _>([64, 2]);
+        let address = |values: &TensorData| values.bytes().as_ptr();
+        let before = address(&values);
+        let bank = State::new(Tensor::<2>::from_data(values, &device));
+
+        bank.set_rows(&[3], Tensor::ones([1, 2], &device));
+
+        let value = Arc::into_inner(bank.value).unwrap().into_inner().unwrap();
+        let after = value.into_data();
+        assert_eq!(address(&after), before);
+        assert_eq!(after.iter::<f32>().sum::<f32>(), 2.0);
+    }
+
+    #[test]
+    fn rows_that_are_refused_leave_the_memory_whole() {
+        let device = Device::flex();
+        let bank = State::new(Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &device));
+
+        for (place, features) in [(2, 2), (0, 3)] {
+            let rows = Tensor::ones([1, features], &device);
+            let refused = catch_unwind(AssertUnwindSafe(|| bank.set_rows(&[place], rows)));
+            assert!(refused.is_err());
+        }
+
+        let left: Vec<f32> = bank.get().into_data().iter().collect();
+        assert_eq!(left, [1.0, 2.0, 3.0, 4.0]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use burn_distill_core::{
     WeightSchedule, known_taps,
 };
 
+/// What the masks are drawn for: others with the same seed draw other numbers.
+const PURPOSE: u64 = 0x5344_4452; // SDDR
+
 /// Configuration to create a [`DropoutDistiller`] using the [init
 /// function](DropoutDistillerConfig::init).
 #[derive(Config, Debug)]
@@ -178,7 +181,7 @@ where
     /// that the mean stays as it is.
     fn mask(&self, features: &Tensor<2>, clock: &Clock, which: u64) -> Tensor<2> {
         let shape = features.dims();
-        let mut rng = KeyedRng::new([self.seed, clock.step() as u64, which, 0]);
+        let mut rng = KeyedRng::new([self.seed, clock.step() as u64, which, PURPOSE]);
         let kept = 1.0 / (1.0 - self.probability);
         let draw = |_| match rng.chance(self.probability) {
             true => 0.0,

@@ -8,12 +8,13 @@ use burn_distill_architecture::ConvNetConfig;
 use burn_distill_core::{ChangingWeight, DynNetwork, Hard, HardOfAll, Input, initialize, tensors};
 use burn_distill_data::{Augmentation, BatchLoader, digits};
 use burn_distill_response::{
-    ProbabilityMatchingLossConfig, ResponseObjective, SoftTargetLoss, SoftTargetLossConfig,
+    ProbabilityMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig, SoftTargetLoss,
+    SoftTargetLossConfig,
 };
 use burn_distill_strategy::{
     ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, Figure, History,
-    LastBatchDistiller, LearningRateConfig, Loaders, MeanTeacher, OptimizerConfig, Parts, Quiet,
-    SameClass, SelfDistiller, Training,
+    LastBatchDistiller, LearningRateConfig, Loaders, MeanTeacher, OptimizerConfig, Parts,
+    PastPredictions, Quiet, SameClass, SelfDistiller, Training,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -129,6 +130,26 @@ fn from_samples_of_the_same_class() {
         &["student", "teacher", "objective"],
         |seed| SelfDistiller::new(network(seed), SameClass::default(), objective()),
         |loader| loader.pairs(0),
+    );
+}
+
+#[test]
+fn from_past_predictions() {
+    let ramp = |from, to| ChangingWeight::Linear {
+        from,
+        to,
+        epochs: EPOCHS,
+    };
+    check(
+        &["student", "teacher", "objective"],
+        |seed| {
+            let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+            let to_past = ResponseObjective::new(soft.init(), ramp(0.0, 0.8));
+            let past = PastPredictions::new(56, 10, &Device::default());
+            let objective = (Hard::new(ramp(1.0, 0.2)), to_past);
+            SelfDistiller::new(network(seed), past, objective)
+        },
+        |loader| loader,
     );
 }
 

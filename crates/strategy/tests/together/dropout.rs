@@ -81,7 +81,8 @@ fn model(config: &DropoutDistillerConfig, device: &Device) -> DropoutDistiller<S
 /// What the features of each sample are multiplied by, in the first answer and in the second.
 fn masks(clock: Clock, probability: f64) -> [[[f64; FEATURES]; 3]; 2] {
     [0, 1].map(|which| {
-        let mut rng = KeyedRng::new([SEED, clock.step() as u64, which, 0]);
+        // The last word tells masks from what else is drawn with that seed, as in contrastive losses.
+        let mut rng = KeyedRng::new([SEED, clock.step() as u64, which, 0x5344_4452]);
         let mut draw = || match rng.chance(probability) {
             true => 0.0,
             false => 1.0 / (1.0 - probability),
