@@ -25,8 +25,13 @@ impl Experiment<'_> {
                 true => Role::Distilled,
                 false => Role::Generation(number),
             };
-            let generation =
-                or_stopped!(self.generation(setting, number, role, &teacher, renderer)?);
+            let generation = or_stopped!(self.generation(
+                (setting, options),
+                number,
+                role,
+                &teacher,
+                renderer
+            )?);
             teacher = (role, generation.network.clone());
             generations.push(generation);
         }
@@ -69,7 +74,7 @@ impl Experiment<'_> {
 
     fn generation(
         &self,
-        setting: &Setting,
+        (setting, options): (&Setting, &BornAgainRecipe),
         number: usize,
         role: Role,
         (teacher_role, teacher): &(Role, network::ImageNetwork),
@@ -79,7 +84,7 @@ impl Experiment<'_> {
         // Each begins from weights of its own: it is born again.
         let student = setting.beside(&recipe.model, number as u64)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = setting.taught(&student, &on_cpu)?;
+        let (terms, objective) = setting.generation(options, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,

@@ -143,6 +143,15 @@ fn a_student_learns_from_itself() {
     );
 }
 
+#[test]
+fn generations_learn_what_the_paper_asks_of_the_one_before() {
+    for variant in ["cwtm", "dkpp"] {
+        let variant =
+            format!("strategy={{ kind = 'ban', generations = 2, variant = '{variant}' }}");
+        check("born-again", &[&variant], &["generation 1", "ensemble"]);
+    }
+}
+
 /// Mean teacher without options of its terms.
 const PLAIN: &str = "strategy={ kind = 'ema', decay = 0.9 }";
 

@@ -1,13 +1,16 @@
 //! Networks that learn from themselves.
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
-use super::{BornAgainRecipe, MeanTeacherRecipe, Member, Outcome};
+use super::{BornAgainRecipe, BornAgainVariant, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::catch;
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::{ChangingWeight, DynObjective, Hard, HardOfAll, Memorable};
-use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
+use burn_distill::response::{
+    ConfidenceWeighted, Permuted, ProbabilityMatchingLossConfig, ResponseObjective,
+    SoftCrossEntropyLossConfig,
+};
 use burn_distill::strategy::{
     DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure, LastBatchDistiller,
     MeanTeacher, PastPredictions, SameClass, SelfDistiller, SelfTeacher,
@@ -144,7 +147,33 @@ impl Setting<'_> {
             options.generations
         );
         let [student, teacher] = [2, 1].map(|place| self.beside(self.model(), place));
-        self.taught(&student?, &teacher?).map(drop)
+        self.generation(options, &student?, &teacher?).map(drop)
+    }
+
+    /// What a generation is trained on that the one before it teaches, with the names of its terms.
+    pub fn generation(
+        &self,
+        options: &BornAgainRecipe,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<(Vec<String>, Vec<DynObjective>)> {
+        let (name, towards) = match options.variant {
+            // Its terms are written out.
+            BornAgainVariant::Ban => return self.taught(student, teacher),
+            BornAgainVariant::Cwtm => {
+                let weighted = ConfidenceWeighted::new(1.0);
+                let name = ConfidenceWeighted::TERM.to_string();
+                (name, DynObjective::new(weighted))
+            }
+            BornAgainVariant::Dkpp => {
+                let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+                let permuted = Permuted::new(soft.init(), self.seed as usize, 1.0);
+                (permuted.name.clone(), DynObjective::new(permuted))
+            }
+        };
+        let hard = || (Hard::TERM.to_string(), DynObjective::new(Hard::new(1.0)));
+        let hard = options.labels.unwrap_or(false).then(hard);
+        Ok(hard.into_iter().chain([(name, towards)]).unzip())
     }
 }
 

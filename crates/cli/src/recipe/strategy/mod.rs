@@ -137,6 +137,8 @@ pub mod tests {
                 "strategy={ kind = 'born-again', labels = true }",
                 r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
             ),
+            ("strategy={ kind = 'born-again', variant = 'cwtm' }", ""),
+            ("strategy={ kind = 'born-again', variant = 'dkpp' }", ""),
             ("strategy.kind=mean-teacher", ""),
             ("strategy.kind=byot", ""),
             ("strategy.kind=one", ""),
@@ -358,6 +360,17 @@ pub mod tests {
             ),
             (
                 vec![
+                    "strategy={ kind = 'born-again', variant = 'dkpp' }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.variant` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec!["strategy={ kind = 'born-again', variant = 'dkp' }"],
+                "did you mean `dkpp`?",
+            ),
+            (
+                vec![
                     "strategy.kind=born-again",
                     "loss=[{ kind = 'kd', views = 2 }]",
                 ],
@@ -436,6 +449,36 @@ pub mod tests {
         ] {
             let error = error(RECIPE, &changes);
             assert!(error.contains(message), "{changes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn generations_learn_from_what_the_variant_says() {
+        for (options, expected) in [
+            ("variant = 'ban'", vec!["soft-cross-entropy"]),
+            ("variant = 'cwtm'", vec!["confidence-weighted"]),
+            (
+                "variant = 'cwtm', labels = true",
+                vec!["hard", "confidence-weighted"],
+            ),
+            (
+                "variant = 'dkpp', labels = true",
+                vec!["hard", "permuted-soft-cross-entropy"],
+            ),
+        ] {
+            let original = changed(&[&format!("strategy={{ kind = 'ban', {options} }}")]);
+            // Also as the folder of a run has it.
+            let written = recipe(&toml::to_string(&original).unwrap(), &[]).unwrap();
+            for recipe in [original, written] {
+                let StrategyRecipe::BornAgain(options) = &recipe.strategy else {
+                    panic!("{:?}", recipe.strategy);
+                };
+                let setting = Setting::to_check(&recipe);
+                let network = setting.student().unwrap();
+                let (terms, objectives) = setting.generation(options, &network, &network).unwrap();
+                assert_eq!(terms, expected);
+                assert_eq!(objectives.len(), expected.len());
+            }
         }
     }
 

@@ -272,9 +272,24 @@ pub struct MeanTeacherRecipe {
 pub struct BornAgainRecipe {
     /// How many students are taught, one after the other.
     pub generations: usize,
-    /// Whether they also learn from the labels, if there is no `[[loss]]`.
+    /// What they learn from the one before, if there is no `[[loss]]`.
+    pub variant: BornAgainVariant,
+    /// Whether they also learn from the labels, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
+}
+
+/// What a generation learns from the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BornAgainVariant {
+    /// What it says of each class.
+    #[default]
+    Ban,
+    /// How sure it is: samples of the labels count as much.
+    Cwtm,
+    /// What it says, of shuffled classes but the likeliest.
+    Dkpp,
 }
 
 /// `kind = "dino"`
@@ -384,6 +399,7 @@ impl Default for BornAgainRecipe {
     fn default() -> Self {
         Self {
             generations: 3,
+            variant: BornAgainVariant::default(),
             labels: None,
         }
     }

@@ -1,4 +1,4 @@
-use super::{ByotVariant, StrategyRecipe};
+use super::{BornAgainVariant, ByotVariant, StrategyRecipe};
 use crate::recipe::Recipe;
 use anyhow::{Result, bail};
 use burn_distill::core::{ChangingWeight, Hard};
@@ -109,6 +109,8 @@ impl StrategyRecipe {
                     soft(SOFT_CROSS_ENTROPY, 1.0, past),
                 ]
             }
+            // Its term is no loss of the catalogue.
+            Self::BornAgain(options) if options.variant != BornAgainVariant::Ban => Vec::new(),
             Self::BornAgain(options) => {
                 let labels = options.labels.take().unwrap_or(false);
                 let hard = labels.then(|| hard(1.0));
@@ -139,7 +141,10 @@ impl StrategyRecipe {
             Self::CsKd(o) | Self::Dlb(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::PsKd(o) => weight(&o.weight),
             Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs)),
-            Self::BornAgain(o) => o.labels.map(|_| "labels"),
+            Self::BornAgain(o) => {
+                let variant = o.variant != BornAgainVariant::default();
+                variant.then_some("variant").or(o.labels.map(|_| "labels"))
+            }
         }
     }
 }
