@@ -12,14 +12,14 @@ use std::error::Error;
 use std::sync::Arc;
 
 const NAMES: [&str; 2] = ["convolutional", "fully connected"];
-const EPOCHS: usize = 100;
+const EPOCHS: usize = 200;
 
 /// The networks. Behind `DynNetwork` they are of one type, whatever they are made of.
 ///
 /// Whoever calls it again gets the same initial weights.
 fn networks(device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
     device.seed(0);
-    let convolutional = ConvNetConfig::new(vec![8, 16], [1, 8, 8], 10).init(device);
+    let convolutional = ConvNetConfig::new(vec![16, 32], [1, 8, 8], 10).init(device);
     let fully_connected = MlpConfig::new(vec![64, 64], [1, 8, 8], 10).init(device);
     vec![
         DynNetwork::new(initialize(convolutional)),
