@@ -3,6 +3,7 @@
 use super::{StrategyRecipe, alone, together};
 use crate::recipe::Recipe;
 use burn_distill::core::{ChangingWeight, Clock};
+use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use toml::Value;
 
 /// What a reader of the recipe should know before it is run.
@@ -13,7 +14,26 @@ pub fn warnings(recipe: &Recipe) -> Vec<String> {
          a second one, as a [[loss]] of `views = 2` does"
             .to_string()
     });
-    short_of_ramp(recipe).into_iter().chain(unseen).collect()
+    let of_ramp = short_of_ramp(recipe).into_iter();
+    of_ramp.chain(unseen).chain(busy_heads(recipe)).collect()
+}
+
+/// Heads that learn for so long that they never teach.
+fn busy_heads(recipe: &Recipe) -> Option<String> {
+    let trained = recipe.student.training.epochs;
+    let mut kinds = relation::catalogue().iter();
+    let graph = kinds.find(|entry| entry.name == MultiHeadGraphLoss::TERM)?;
+    recipe.losses.iter().find_map(|table| {
+        let kind = table.get("kind").and_then(Value::as_str)?;
+        let heads = table.get("heads_epochs").and_then(Value::as_integer);
+        let heads = heads.unwrap_or(MultiHeadGraphConfig::new().heads_epochs as i64);
+        (graph.is_called(kind) && heads >= trained as i64).then(|| {
+            format!(
+                "in {trained} epochs the loss `{kind}` never reaches the student: lower its \
+                 `heads_epochs`, which is {heads}"
+            )
+        })
+    })
 }
 
 /// A ramp that is longer than the training, so that its end is never reached.
@@ -126,6 +146,23 @@ mod tests {
         for strategy in ["strategy.kind=one", "strategy.kind=ema"] {
             assert!(warnings(&changed(&[strategy, losses])).is_empty());
         }
+    }
+
+    #[test]
+    fn heads_that_never_teach_are_warned_of() {
+        let offline = |loss: &str| {
+            let teacher = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
+            warnings(&changed(&[
+                teacher,
+                &format!("loss=[{{ kind = 'hard' }}, {loss}]"),
+            ]))
+        };
+
+        let expected = "in 10 epochs the loss `mhgd` never reaches the student: lower its \
+                        `heads_epochs`, which is 40";
+        assert_eq!(offline("{ kind = 'mhgd' }"), [expected]);
+        assert_eq!(offline("{ kind = 'mhgd', heads_epochs = 10 }").len(), 1);
+        assert!(offline("{ kind = 'mhgd', heads_epochs = 9 }").is_empty());
     }
 
     #[test]
