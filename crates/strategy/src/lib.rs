@@ -6,6 +6,7 @@ mod clip;
 mod curriculum;
 mod display;
 mod evaluation;
+mod last_clock;
 mod metric;
 mod mutual;
 mod offline;

@@ -1,15 +1,13 @@
-use super::peers::{
-    accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
-};
+use super::peers::{accuracies, asked_by_others, assert_objectives, assert_peers_differ, others};
 use crate::DistillationOutput;
+use crate::last_clock::LastClock;
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Clock, Context, Knowledge, MovingAverage, Network, Objective, Terms, Wanted,
+    Batch, Context, Knowledge, MovingAverage, Network, Objective, Terms, Wanted,
 };
-use std::sync::{Arc, Mutex};
 
 /// Codistillation: several networks learn at once, each also from what the others were a while ago.
 ///
@@ -59,7 +57,7 @@ pub struct Codistiller<N, A, O> {
     pub period: usize,
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
-    clock: Arc<Mutex<Clock>>,
+    clock: LastClock,
 }
 
 impl<N, A, O> Codistiller<N, A, O>
@@ -87,7 +85,7 @@ where
             together,
             burn_in: 0,
             period: 1,
-            clock: Arc::new(Mutex::new(Clock::start())),
+            clock: LastClock::default(),
         }
     }
 
@@ -146,7 +144,7 @@ where
 
     /// Copy the peers if it is time, after a step.
     fn copied(mut self) -> Self {
-        let steps = lock(&self.clock).step() + 1;
+        let steps = self.clock.get().step() + 1;
         let due = steps
             .checked_sub(self.burn_in)
             .is_some_and(|since| since % self.period == 0);
@@ -168,7 +166,7 @@ where
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        *lock(&self.clock) = batch.clock;
+        self.clock.set(batch.clock);
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
@@ -205,7 +203,7 @@ where
 
     fn step(&self, mut batch: Self::Input) -> Self::Output {
         // As after the last step: a loader for validation has a time of its own.
-        batch.clock = *lock(&self.clock);
+        batch.clock = self.clock.get();
         self.forward(&batch)
     }
 }

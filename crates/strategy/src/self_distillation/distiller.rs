@@ -1,4 +1,5 @@
 use crate::DistillationOutput;
+use crate::last_clock::LastClock;
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
@@ -6,7 +7,6 @@ use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a network that teaches itself has its lessons from: what it said in the past, what it says
 /// about other samples, an average of what it has been.
@@ -42,7 +42,7 @@ pub struct SelfDistiller<S, T, O> {
     pub objective: O,
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
-    clock: Arc<Mutex<Clock>>,
+    clock: LastClock,
 }
 
 impl<S, T, O> SelfDistiller<S, T, O>
@@ -57,7 +57,7 @@ where
             student,
             teacher,
             objective,
-            clock: Arc::new(Mutex::new(Clock::start())),
+            clock: LastClock::default(),
         }
     }
 
@@ -89,11 +89,6 @@ where
     }
 }
 
-fn lock(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
-    // The value is whole between two steps, also if a thread panicked in one.
-    clock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<S, T, O> TrainStep for SelfDistiller<S, T, O>
 where
     S: Network,
@@ -106,7 +101,7 @@ where
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
         let (student, taught, terms) = self.terms(&batch);
         self.teacher.hear(&student, &batch);
-        *lock(&self.clock) = batch.clock;
+        self.clock.set(batch.clock);
         let taught = Some(&taught.response);
         let output = DistillationOutput::new(terms, &student.response, taught, &batch.targets);
         TrainOutput::new(self, output.loss.backward(), output)
@@ -119,7 +114,7 @@ where
         gradients: GradientsParams,
     ) -> Self {
         let mut stepped: Self = optimizer.step(rate, self, gradients);
-        let clock = *lock(&stepped.clock);
+        let clock = stepped.clock.get();
         stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
         stepped
     }

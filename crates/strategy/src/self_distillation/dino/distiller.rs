@@ -1,12 +1,12 @@
 use crate::DistillationOutput;
+use crate::last_clock::LastClock;
 use crate::self_distillation::SelfTeacher;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use burn_distill_core::{Batch, Clock, Context, Knowledge, Network, Objective, Targets, Wanted};
-use std::sync::{Arc, Mutex, PoisonError};
+use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, Wanted};
 
 /// Self-distillation between views, without labels (DINO): a network learns to say of every view of
 /// a sample what a moving average of itself says of its other views.
@@ -74,7 +74,7 @@ pub struct DinoDistiller<S, T, O> {
     held: Option<(ParamGroup, usize)>,
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
-    clock: Arc<Mutex<Clock>>,
+    clock: LastClock,
 }
 
 impl<S, T, O> DinoDistiller<S, T, O>
@@ -93,7 +93,7 @@ where
             objective,
             globals: 2,
             held: Some((last, 1)),
-            clock: Arc::new(Mutex::new(Clock::start())),
+            clock: LastClock::default(),
         }
     }
 
@@ -182,11 +182,6 @@ where
         }
         gradients
     }
-
-    fn clock(&self) -> Clock {
-        // The value is whole between two steps, also if a thread panicked in one.
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<S, T, O> TrainStep for DinoDistiller<S, T, O>
@@ -200,7 +195,7 @@ where
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
         let output = self.forward(&batch);
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = batch.clock;
+        self.clock.set(batch.clock);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
@@ -210,7 +205,7 @@ where
         rate: ModuleLearningRate,
         gradients: GradientsParams,
     ) -> Self {
-        let clock = self.clock();
+        let clock = self.clock.get();
         let gradients = self.released(gradients, clock.epoch);
         let mut stepped: Self = optimizer.step(rate, self, gradients);
         stepped.teacher = stepped.teacher.follow(&stepped.student, clock);

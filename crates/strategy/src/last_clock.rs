@@ -1,0 +1,27 @@
+use burn_distill_core::Clock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// When the last step of a training was: an optimizer is not told. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct LastClock(Arc<Mutex<Clock>>);
+
+impl Default for LastClock {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Clock::start())))
+    }
+}
+
+impl LastClock {
+    pub(crate) fn get(&self) -> Clock {
+        *self.lock()
+    }
+
+    pub(crate) fn set(&self, clock: Clock) {
+        *self.lock() = clock;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clock> {
+        // The value is whole between two steps, also if a thread panicked in one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
