@@ -308,10 +308,12 @@ impl<const D: usize> Trial<D> {
     }
 
     fn differences(&self) {
-        let (dtype, step, tolerance) = match computes_in_double_precision() {
-            true => (DType::F64, 1e-4, 1e-5),
+        // In single precision a wide step shows how the loss bends, a narrow one how it is rounded: one of
+        // the two has to agree.
+        let (dtype, steps, tolerance) = match computes_in_double_precision() {
+            true => (DType::F64, &[1e-4][..], 1e-5),
             false if self.kinks => return,
-            false => (DType::F32, 3e-2, 3e-2),
+            false => (DType::F32, &[3e-2, 1e-2][..], 3e-2),
         };
         let student = tensor(self.shape, &plain_student(), dtype);
         let teacher = tensor(self.teacher_shape, &plain_teacher(), dtype);
@@ -326,11 +328,12 @@ impl<const D: usize> Trial<D> {
                 let student = from_values(self.shape, moved, dtype);
                 scalar(self.mean(student, teacher.clone()))
             };
-            let difference = (value(step) - value(-step)) / (2.0 * step);
-            let error = (difference - expected).abs() / size;
+            let difference = |step: &f64| (value(*step) - value(-step)) / (2.0 * step);
+            let error = |difference: f64| (difference - expected).abs() / size;
             assert!(
-                error < tolerance,
-                "element {index}: the gradient is {expected}, differences give {difference}"
+                steps.iter().any(|step| error(difference(step)) < tolerance),
+                "element {index}: the gradient is {expected}, differences give {:?}",
+                steps.iter().map(difference).collect::<Vec<_>>()
             );
         }
     }
@@ -484,7 +487,9 @@ impl<const D: usize> Trial<D> {
         let student = tensor(changed(self.shape), student, DType::F32);
         let teacher = tensor(changed(self.teacher_shape), teacher, DType::F32);
         let place = format!("{name}, shape {:?}", student.dims());
-        let outcome = self.outcome(student, teacher);
+        // A GPU says what is wrong when it is asked for the result.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.outcome(student, teacher)));
+        let outcome = outcome.unwrap_or_else(|panic| panic!("{place}: {}", message(&*panic)));
         assert!(
             outcome.value.is_finite(),
             "{place}: the value is {}",

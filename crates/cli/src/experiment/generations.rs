@@ -82,9 +82,10 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);
         // Each begins from weights of its own: it is born again.
-        let student = setting.beside(&recipe.model, number as u64)?;
+        let place = number as u64;
+        let student = setting.beside(&recipe.model, place)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = setting.generation(options, &student, &on_cpu)?;
+        let (terms, objective) = setting.generation(place, options, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,

@@ -32,11 +32,21 @@ pub fn l2_normalize<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
 
 /// The norm with zeros replaced by one, and where they were.
 fn safe_norm<const D: usize>(input: Tensor<D>, dim: usize) -> (Tensor<D>, Tensor<D, Bool>) {
-    let square = input.square().sum_dim(dim);
+    let square = sum_along(input.square(), dim);
     let zero = square.clone().lower_equal_scalar(EPS * EPS);
     // Before the root: a masked value gets no gradient, and the root never sees a zero.
     let norm = square.mask_fill(zero.clone(), 1.0).sqrt();
     (norm, zero)
+}
+
+/// The sum along an axis, which has nothing to add along one of length 1.
+///
+/// burn 0.22.1 fuses a sum of one element with a neighbour on a GPU to a kernel that does not compile.
+fn sum_along<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
+    match input.dims()[dim] {
+        1 => input,
+        _ => input.sum_dim(dim),
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +69,16 @@ mod tests {
 
         assert_eq!(sum.into_scalar::<f32>(), 0.0);
         assert_eq!(input.grad(&grads).unwrap().dims(), [0, 3]);
+    }
+
+    #[test]
+    fn a_vector_of_one_element_is_as_long_as_that() {
+        let input = Tensor::<2>::from_data([[-3.0], [0.0]], &Device::default());
+
+        let norm = l2_norm(input.clone(), 1).into_data();
+        norm.assert_eq(&[[3.0_f32], [0.0]].into(), true);
+        let unit = l2_normalize(input, 1).into_data();
+        unit.assert_eq(&[[-1.0_f32], [0.0]].into(), true);
     }
 
     #[test]

@@ -147,12 +147,14 @@ impl Setting<'_> {
             options.generations
         );
         let [student, teacher] = [2, 1].map(|place| self.beside(self.model(), place));
-        self.generation(options, &student?, &teacher?).map(drop)
+        self.generation(2, options, &student?, &teacher?).map(drop)
     }
 
-    /// What a generation is trained on that the one before it teaches, with the names of its terms.
+    /// What the generation of that number is trained on, which the one before it teaches, with the
+    /// names of its terms.
     pub fn generation(
         &self,
+        number: u64,
         options: &BornAgainRecipe,
         student: &ImageNetwork,
         teacher: &ImageNetwork,
@@ -167,7 +169,7 @@ impl Setting<'_> {
             }
             BornAgainVariant::Dkpp => {
                 let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
-                let permuted = Permuted::new(soft.init(), self.seed as usize, 1.0);
+                let permuted = Permuted::new(soft.init(), self.seed_of(number) as usize, 1.0);
                 (permuted.name.clone(), DynObjective::new(permuted))
             }
         };

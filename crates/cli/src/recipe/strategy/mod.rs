@@ -475,9 +475,22 @@ pub mod tests {
                 };
                 let setting = Setting::to_check(&recipe);
                 let network = setting.student().unwrap();
-                let (terms, objectives) = setting.generation(options, &network, &network).unwrap();
+                let generation = |number| {
+                    setting
+                        .generation(number, options, &network, &network)
+                        .unwrap()
+                };
+                let (terms, objectives) = generation(1);
                 assert_eq!(terms, expected);
                 assert_eq!(objectives.len(), expected.len());
+                // Each permutes in another order, and is alike otherwise.
+                let permutes = terms.iter().any(|term| term.starts_with("permuted"));
+                let (_, next) = generation(2);
+                assert_eq!(
+                    format!("{objectives:?}") != format!("{next:?}"),
+                    permutes,
+                    "{terms:?}"
+                );
             }
         }
     }

@@ -149,9 +149,13 @@ impl<'a> Setting<'a> {
 
     /// The network in that place beside the student, counted from 1.
     pub fn beside(&self, model: &NetworkConfig, place: u64) -> Result<ImageNetwork> {
-        // Away from the seeds of teachers, losses and stages.
-        let seed = self.seed.wrapping_add(place << 56);
+        let seed = self.seed_of(place);
         build(model, self.shape, self.classes, seed, &Device::flex())
+    }
+
+    /// The seed of that place beside the student, away from those of teachers, losses and stages.
+    pub fn seed_of(&self, place: u64) -> u64 {
+        self.seed.wrapping_add(place << 56)
     }
 
     /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
