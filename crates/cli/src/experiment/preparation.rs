@@ -1,7 +1,7 @@
 use super::network::{self, ImageNetwork};
 use super::phase::Record;
-use super::repetition::{Experiment, Progress, Renderer};
-use crate::recipe::{Loss, Preparation};
+use super::repetition::{Experiment, Progress, Renderer, or_stopped};
+use crate::recipe::{Loss, Preparation, TrainingRecipe};
 use anyhow::{Context, Result};
 use burn::store::ModuleRecord;
 use burn_distill::core::Frozen;
@@ -21,29 +21,30 @@ pub struct Prepared {
 impl Experiment<'_> {
     /// Train what losses have to know before the student learns, or load it if that is done.
     ///
-    /// Both networks stay as they are. What is trained lies in `prepared` beside the networks, in a
-    /// folder with the number of the loss.
+    /// Both networks, student and teacher, stay as they are. What is trained lies in `prepared` beside
+    /// them, in a folder with the name of the loss.
     pub(super) fn prepare(
         &self,
         seed: u64,
+        training: &TrainingRecipe,
         mut losses: Vec<Loss>,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        networks: (&ImageNetwork, &ImageNetwork),
         renderer: &mut Renderer,
     ) -> Result<Progress<Prepared>> {
         let mut seconds = 0.0;
-        for (loss, number) in losses.iter_mut().zip(1..) {
+        for loss in &mut losses {
             let Some(preparation) = &loss.preparation else {
                 continue;
             };
-            let name = format!("{number}-{}", preparation.name);
-            let folder = self.folder.join(format!("seed-{seed}/prepared/{name}"));
-            let networks = (student, teacher);
-            let record =
-                match self.train_preparation(seed, preparation, networks, &folder, renderer)? {
-                    Progress::Done(record) => record,
-                    Progress::Stopped => return Ok(Progress::Stopped),
-                };
+            let of_seed = self.folder.join(format!("seed-{seed}/prepared"));
+            let folder = of_seed.join(&loss.name);
+            let record = or_stopped!(self.train_preparation(
+                (seed, training),
+                preparation,
+                networks,
+                &folder,
+                renderer
+            )?);
             seconds += record.seconds;
             let weights = folder.join("model.bpk");
             loss.objective = ModuleRecord::load(&weights)
@@ -58,7 +59,7 @@ impl Experiment<'_> {
 
     fn train_preparation(
         &self,
-        seed: u64,
+        (seed, training): (u64, &TrainingRecipe),
         preparation: &Preparation,
         (student, teacher): (&ImageNetwork, &ImageNetwork),
         folder: &Path,
@@ -74,7 +75,6 @@ impl Experiment<'_> {
         }
         fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
 
-        let training = &self.recipe.student.training;
         let start = Instant::now();
         let trained = Training::new(folder, self.device, preparation.epochs)
             .with_label(format!("seed {seed} {}", preparation.name))

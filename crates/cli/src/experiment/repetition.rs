@@ -184,8 +184,9 @@ impl Experiment<'_> {
         let network = self.build(&recipe.model, seed)?;
         let tables = (&self.recipe.losses[..], recipe.training.batch_size);
         let losses = self.losses(seed, tables, &network, &teacher.network)?;
+        let networks = (&network, &teacher.network);
         let prepared =
-            or_stopped!(self.prepare(seed, losses, &network, &teacher.network, renderer)?);
+            or_stopped!(self.prepare(seed, &recipe.training, losses, networks, renderer)?);
         let losses = prepared.losses;
         let network = match student_of(&losses)? {
             Some(student) => student.to_device(self.device),

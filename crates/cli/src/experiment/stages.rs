@@ -4,7 +4,7 @@ use super::clip::clipped;
 use super::network::{self, ImageNetwork};
 use super::phase::Role;
 use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
-use crate::recipe::{RouteBy, RouteRecipe, TrainingRecipe, Trains};
+use crate::recipe::{RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::store::ModuleRecord;
@@ -36,6 +36,8 @@ impl Experiment<'_> {
             experiment: self,
             seed,
             curriculum,
+            changed: None,
+            prepared: 0.0,
         };
         let progress = match &self.recipe.route {
             Some(route) => course.along(route),
@@ -45,15 +47,15 @@ impl Experiment<'_> {
             Progress::Done(()) => Some((course.student()?, course.curriculum.stages().to_vec())),
             Progress::Stopped => None,
         };
-        *renderer = course.curriculum.into_renderer();
+        *renderer = course.curriculum.renderer().take();
         let Some((student, stages)) = finished else {
             return Ok(Progress::Stopped);
         };
 
         let weights = folder.join("model.bpk");
         network::save(&student, &weights)?;
-        let seconds = stages.iter().map(|stage| stage.seconds).sum();
-        let trained = self.evaluate(student, &weights, seconds)?;
+        let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
+        let trained = self.evaluate(student, &weights, course.prepared + seconds)?;
         Ok(Progress::Done(Trained { stages, ..trained }))
     }
 }
@@ -63,6 +65,10 @@ struct Course<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
     curriculum: Curriculum,
+    /// The student as the losses of a stage have made it, if they have.
+    changed: Option<ImageNetwork>,
+    /// How long the preparations of losses took, in seconds, over all runs.
+    prepared: f64,
 }
 
 /// One stage of them.
@@ -156,7 +162,16 @@ impl Course<'_> {
         let losses = self
             .experiment
             .losses(seed, tables, &student, &lesson.teacher);
-        let mut losses = losses?;
+        let networks = (&student, &lesson.teacher);
+        let prepared = or_stopped!(self.experiment.prepare(
+            self.seed,
+            lesson.training,
+            losses?,
+            networks,
+            self.curriculum.renderer()
+        )?);
+        self.prepared += prepared.seconds;
+        let mut losses = prepared.losses;
         for loss in &mut losses {
             let learnt = artifact(&loss.name);
             if parameter_count(&loss.objective) > 0 && self.curriculum.has(&learnt) {
@@ -170,6 +185,13 @@ impl Course<'_> {
             .with_patience(lesson.training.patience)
             .with_teacher(Some(lesson.identity))
             .with_figures(figures(&losses));
+        let student = match student_of(&losses)? {
+            Some(changed) => {
+                let changed = changed.to_device(self.experiment.device);
+                self.changed.insert(changed).clone()
+            }
+            None => student,
+        };
         let student = match lesson.trains {
             Trains::All => student,
             Trains::Objective => DynNetwork::new(Frozen::new(student)),
@@ -197,7 +219,10 @@ impl Course<'_> {
     /// The student as the stages so far have left it.
     fn student(&self) -> Result<ImageNetwork> {
         let model = &self.experiment.recipe.student.model;
-        let student = self.experiment.build(model, self.seed)?;
+        let student = match &self.changed {
+            Some(changed) => changed.clone(),
+            None => self.experiment.build(model, self.seed)?,
+        };
         Ok(match self.curriculum.has("student") {
             true => self.curriculum.load("student", &student)?,
             false => student,

@@ -100,7 +100,7 @@ fn check(recipe: &Recipe) -> Result<()> {
             let scene = scene(recipe, recipe.student.training.batch_size)?;
             let losses = check_losses(&recipe.losses, &scene)?;
             if recipe.route.is_some() {
-                check_plain(&losses).context("[route]")?;
+                check_legs(&losses).context("[route]")?;
                 stages::check_files(&losses)?;
             }
         }
@@ -180,6 +180,10 @@ pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
                 loss.name
             );
         }
+        if let Some(preparation) = &loss.preparation {
+            let what = || format!("the {} of `{}` is kept", preparation.name, loss.name);
+            check_name(&loss.name).with_context(what)?;
+        }
         losses.push(loss);
     }
     student_of(&losses)?;
@@ -190,13 +194,13 @@ pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
     Ok(losses)
 }
 
-/// Check that losses can be those of one stage among others.
-pub fn check_plain(losses: &[Loss]) -> Result<()> {
+/// Check that losses can be those of every leg of a route.
+fn check_legs(losses: &[Loss]) -> Result<()> {
     for loss in losses {
         ensure!(
             loss.preparation.is_none() && loss.student.is_none(),
-            "the loss `{}` trains something of its own first, or makes the student another \
-             network: it cannot be that of a stage, but of a whole training",
+            "the loss `{}` trains something of its own for one teacher first, or makes the student \
+             another network: it cannot be that of a route, along which the teacher changes",
             loss.name
         );
     }

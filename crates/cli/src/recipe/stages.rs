@@ -1,4 +1,4 @@
-use super::read::{check_losses, check_name, check_plain, check_training, scene};
+use super::read::{check_losses, check_name, check_training, scene};
 use super::{Loss, Recipe, TrainingRecipe};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
@@ -62,7 +62,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             "two stages are named `{}`",
             stage.name
         );
-        check_stage(recipe, stage, &mut earlier)
+        let is_last = index + 1 == recipe.stages.len();
+        check_stage(recipe, stage, is_last, &mut earlier)
             .with_context(|| format!("[[stage]] number {}", index + 1))?;
     }
     ensure!(
@@ -81,6 +82,7 @@ type Learnt<'a> = HashMap<String, (&'a str, Loss)>;
 fn check_stage<'a>(
     recipe: &Recipe,
     stage: &'a StageRecipe,
+    is_last: bool,
     earlier: &mut Learnt<'a>,
 ) -> Result<()> {
     check_name(&stage.name)?;
@@ -98,7 +100,14 @@ fn check_stage<'a>(
 
     let training = stage.training(&recipe.student.training);
     let losses = check_losses(&stage.losses, &scene(recipe, training.batch_size)?)?;
-    check_plain(&losses)?;
+    if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
+        ensure!(
+            is_last && stage.trains == Trains::All,
+            "the loss `{}` makes the student another network: it can only be that of the last stage, \
+             in which the student trains",
+            loss.name
+        );
+    }
     ensure!(
         stage.trains == Trains::All || losses.iter().any(learns),
         "`trains` is \"objective\", but none of the losses has anything to learn"
@@ -128,6 +137,20 @@ pub fn check_files(losses: &[Loss]) -> Result<()> {
 
 /// Check that a loss can go on with what the one of its name in an earlier stage has learnt.
 fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
+    let prepared = |loss: &Loss| {
+        let preparation = loss.preparation.as_ref();
+        preparation.map(|it| (it.epochs, it.objective.to_string()))
+    };
+    ensure!(
+        prepared(earlier) == prepared(loss),
+        "the loss `{}` goes on with the {} of the one of that name in the stage `{stage}`, which is \
+         prepared otherwise: give both the same options, or one of them another `name`",
+        loss.name,
+        earlier
+            .preparation
+            .as_ref()
+            .map_or("knowledge", |it| it.name)
+    );
     let record = earlier.objective.valid().into_record();
     let fits = loss.objective.valid().try_load_record(record);
     fits.map(|_| ()).with_context(|| {
@@ -242,6 +265,10 @@ mod tests {
                 ["unknown field `epoch`", "did you mean `epochs`?"],
             ),
             (
+                "stage.0.loss.0.kind=sim-kd",
+                ["[[stage]] number 1", "can only be that of the last stage"],
+            ),
+            (
                 "loss=[{ kind = 'hard' }]",
                 ["both [[loss]] and [[stage]]", "[[stage.loss]]"],
             ),
@@ -263,6 +290,24 @@ mod tests {
             neither.contains("`epochs` is missing, or a whole `training`"),
             "{neither}"
         );
+    }
+
+    #[test]
+    fn what_a_loss_prepares_serves_later_stages_too() {
+        let prepared = |epochs: usize| {
+            let second = format!(
+                "stage.1.loss=[{{ kind = 'factor-transfer', paraphraser_epochs = {epochs} }}]"
+            );
+            recipe(RECIPE, &["stage.0.loss.0.kind=factor-transfer", &second])
+        };
+
+        prepared(5).unwrap();
+        let error = format!("{:#}", prepared(6).unwrap_err());
+        assert!(
+            error.contains("goes on with the paraphraser") && error.contains("`hints`"),
+            "{error}"
+        );
+        recipe(RECIPE, &["stage.1.loss.1.kind=sim-kd"]).unwrap();
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn a_killed_preparation_goes_on_to_the_same_result() {
     let arguments = run_arguments(killed.path(), &changes);
     let arguments = more_than(&arguments, &[]);
     let mut child = program(&arguments).stderr(Stdio::null()).spawn().unwrap();
-    let preparation = killed.path().join("seed-0/prepared/2-paraphraser");
+    let preparation = killed.path().join("seed-0/prepared/factor-transfer");
     wait_until("a checkpoint", || {
         checkpointed_epoch(&preparation).is_some_and(|epoch| epoch > 2)
     });

@@ -280,3 +280,39 @@ fn a_route_of_one_anchor_is_plain_distillation() {
         }
     }
 }
+
+#[test]
+fn a_stage_prepares_its_losses_and_the_last_may_change_the_student() {
+    let out = tempfile::tempdir().unwrap();
+    let stages = "stage=[\
+        { name = 'factors', epochs = 1, loss = [{ kind = 'factor-transfer', paraphraser_epochs = 1 }] }, \
+        { name = 'both', epochs = 1, \
+          loss = [{ kind = 'hard' }, { kind = 'factor-transfer', paraphraser_epochs = 1 }] }, \
+        { name = 'classifier', epochs = 1, loss = [{ kind = 'sim-kd' }] }]";
+    let changes = [&SMALL[..], &[stages]].concat();
+    assert_success(&run("two-stage-hints", out.path(), &changes, &[]));
+    let first = result(out.path());
+
+    let stages = journal(out.path());
+    assert_eq!(names(&stages), ["factors", "both", "classifier"]);
+    let prepared = out.path().join("seed-0/prepared/factor-transfer/model.bpk");
+    let trained = fs::metadata(&prepared).unwrap().modified().unwrap();
+    // The student has its projector and the classifier of its teacher.
+    let parameters = |who: &str| first[who]["parameters"].as_u64().unwrap();
+    assert!(parameters("distilled") > parameters("alone"));
+
+    // The last stage once more, from what the others have left.
+    let last = out.path().join("seed-0/distilled/curriculum.json");
+    let text = fs::read_to_string(&last).unwrap();
+    let mut kept: Value = serde_json::from_str(&text).unwrap();
+    kept["stages"].as_array_mut().unwrap().pop();
+    fs::write(&last, kept.to_string()).unwrap();
+    assert_success(&run("two-stage-hints", out.path(), &changes, &["--resume"]));
+    let second = result(out.path());
+    assert_eq!(
+        first["distilled"]["accuracy"],
+        second["distilled"]["accuracy"]
+    );
+    let again = fs::metadata(&prepared).unwrap().modified().unwrap();
+    assert_eq!(again, trained);
+}

@@ -97,9 +97,9 @@ impl Curriculum {
         self
     }
 
-    /// The display, for what the same program shows next.
-    pub fn into_renderer(self) -> Option<Box<dyn MetricsRenderer>> {
-        self.renderer
+    /// The display, for what the same program shows next; a stage takes the one that is given back.
+    pub fn renderer(&mut self) -> &mut Option<Box<dyn MetricsRenderer>> {
+        &mut self.renderer
     }
 
     /// Run the next stage, unless an earlier run has finished it: train the model and save its
