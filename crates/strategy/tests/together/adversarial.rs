@@ -463,7 +463,10 @@ fn gradients_do_not_accumulate() {
 }
 
 #[test]
-#[should_panic(expected = "Peers 1 and 2 have the same parameters")]
+#[should_panic(
+    expected = "Peers 1 and 2 have the same parameters, so they would learn nothing from each other: \
+                initialize them from different seeds."
+)]
 fn identical_peers_are_refused() {
     let device = Device::default();
     let peers = vec![
