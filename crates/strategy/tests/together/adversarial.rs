@@ -262,7 +262,13 @@ fn the_optimizer_of_the_training_knows_no_critic() {
         (tensors(&model.critics), tensors(&model.mutual))
     };
 
-    let (critics, peers) = after(OptimizerConfig::Adam { weight_decay: 0.3 }, 0.9);
+    let (critics, peers) = after(
+        OptimizerConfig::Adam {
+            weight_decay: 0.3,
+            clip_norm: None,
+        },
+        0.9,
+    );
     let (same, others) = after(OptimizerConfig::default(), 0.0);
 
     assert_eq!(critics, same);
