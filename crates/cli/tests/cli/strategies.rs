@@ -255,6 +255,44 @@ fn the_student_alone_teaches_its_like() {
 }
 
 #[test]
+fn a_training_without_a_batch_is_refused_before_any() {
+    let own = "stage=[{ name = 'a', loss = [{ kind = 'hard' }], training = { epochs = 1, \
+               batch_size = 97, drop_last = true } }]";
+    for (name, key, changes) in [
+        (
+            "tf-kd",
+            "student.training",
+            [
+                "student.training.drop_last=true",
+                "student.training.batch_size=97",
+            ],
+        ),
+        (
+            "two-stage-hints",
+            "teacher.training",
+            [
+                "teacher.training.drop_last=true",
+                "teacher.training.batch_size=97",
+            ],
+        ),
+        ("two-stage-hints", "stage.0.training", [own, "seeds=[0]"]),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let out = out.path().join("run");
+        let output = run(name, &out, &changes, &[]);
+
+        assert!(!output.status.success());
+        let message = String::from_utf8(output.stderr).unwrap();
+        let expected = format!(
+            "`{key}.drop_last` leaves no batch: there are 96 training samples, and \
+             `{key}.batch_size` is 97"
+        );
+        assert!(message.contains(&expected), "{message}");
+        assert!(!out.exists(), "nothing has begun");
+    }
+}
+
+#[test]
 fn another_sample_of_the_class_is_shown_in_training_alone() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("cs-kd", out.path(), &[], &[]));
