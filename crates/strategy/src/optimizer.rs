@@ -1,9 +1,17 @@
+use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
 /// The optimizer of a training, with the conventions of the literature where burn's defaults differ.
+///
+/// With a `clip_norm`, the gradient `g` of each parameter is made shorter by itself, before anything
+/// else is done with it, an L2 penalty included:
+///
+/// ```text
+/// g ← g · min(1, clip_norm / ‖g‖₂)
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OptimizerConfig {
@@ -18,18 +26,30 @@ pub enum OptimizerConfig {
         /// L2 penalty, on every parameter. Default: 5e-4.
         #[serde(default = "weight_decay")]
         weight_decay: f64,
+        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
+        /// is. Must be positive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clip_norm: Option<f64>,
     },
     /// Adam, with its L2 penalty in the gradient.
     Adam {
         /// L2 penalty, on every parameter. Default: 0.
         #[serde(default)]
         weight_decay: f64,
+        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
+        /// is. Must be positive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clip_norm: Option<f64>,
     },
     /// Adam with decoupled weight decay.
     AdamW {
         /// Decoupled weight decay. Default: 0.01.
         #[serde(default = "decoupled_decay")]
         weight_decay: f64,
+        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
+        /// is. Must be positive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clip_norm: Option<f64>,
     },
 }
 
@@ -51,6 +71,7 @@ impl Default for OptimizerConfig {
             momentum: momentum(),
             nesterov: false,
             weight_decay: weight_decay(),
+            clip_norm: None,
         }
     }
 }
@@ -60,11 +81,12 @@ impl OptimizerConfig {
     pub fn init(&self) -> ModuleOptimizer {
         // The epsilon of the papers and of PyTorch; burn's default is 1e-5.
         const EPSILON: f32 = 1e-8;
-        match *self {
+        let optimizer = match *self {
             Self::Sgd {
                 momentum,
                 nesterov,
                 weight_decay,
+                ..
             } => SgdConfig::new()
                 .with_momentum((momentum > 0.0).then(|| {
                     MomentumConfig::new()
@@ -75,14 +97,29 @@ impl OptimizerConfig {
                 }))
                 .with_weight_decay(penalty(weight_decay))
                 .init(),
-            Self::Adam { weight_decay } => AdamConfig::new()
+            Self::Adam { weight_decay, .. } => AdamConfig::new()
                 .with_epsilon(EPSILON)
                 .with_weight_decay(penalty(weight_decay))
                 .init(),
-            Self::AdamW { weight_decay } => AdamWConfig::new()
+            Self::AdamW { weight_decay, .. } => AdamWConfig::new()
                 .with_epsilon(EPSILON)
                 .with_weight_decay(weight_decay as f32)
                 .init(),
+        };
+        match self.clip_norm() {
+            Some(norm) => {
+                optimizer.with_grad_clipping(GradientClippingConfig::Norm(norm as f32).init())
+            }
+            None => optimizer,
+        }
+    }
+
+    /// The norm above which the gradient of a parameter is made shorter, if there is one.
+    pub fn clip_norm(&self) -> Option<f64> {
+        match *self {
+            Self::Sgd { clip_norm, .. }
+            | Self::Adam { clip_norm, .. }
+            | Self::AdamW { clip_norm, .. } => clip_norm,
         }
     }
 }

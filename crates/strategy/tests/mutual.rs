@@ -257,7 +257,10 @@ fn a_peer_does_not_move_for_the_sake_of_another() {
 }
 
 #[test]
-#[should_panic(expected = "Peers 1 and 3 have the same parameters")]
+#[should_panic(
+    expected = "Peers 1 and 3 have the same parameters, so they would learn nothing from each other: \
+                initialize them from different seeds."
+)]
 fn identical_peers_are_refused() {
     deep(&[PEERS[0], PEERS[1], PEERS[0]], &Device::default());
 }

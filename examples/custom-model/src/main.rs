@@ -105,7 +105,10 @@ fn fit<M: Distiller<Tensor<4>>>(
         train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
         valid: Box::new(|epoch| Arc::new(valid.starting_at(epoch))),
     };
-    let optimizer = OptimizerConfig::AdamW { weight_decay: 0.01 };
+    let optimizer = OptimizerConfig::AdamW {
+        weight_decay: 0.01,
+        clip_norm: None,
+    };
     let rate = LearningRateConfig {
         peak: 0.003,
         ..Default::default()

@@ -4,7 +4,7 @@ use burn::module::{
 };
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, tensors};
 use std::fmt;
 
 /// A network whose last part can be there several times, each with parameters of its own.
@@ -74,11 +74,12 @@ const BRANCH: &str = "branch";
 
 impl<N: Branching> BranchedNetwork<N> {
     /// The trunk of the first of these networks, and the last parts of all. They should be of one
-    /// configuration and have parameters that differ.
+    /// configuration, and their last parts have parameters that differ.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two networks, or if they have no trunk.
+    /// Panics if there are fewer than two networks, if they have no trunk, or if two last parts have the
+    /// same parameters.
     pub fn new(networks: impl IntoIterator<Item = N>) -> Self {
         let mut networks = networks.into_iter();
         let network = networks.next();
@@ -86,6 +87,7 @@ impl<N: Branching> BranchedNetwork<N> {
         let network = network.filter(|_| !branches.is_empty());
         let network = network.expect("A network branches into two at least.");
         network.trunk();
+        assert_branches_differ::<N>(&network.branch(), &branches);
         Self { network, branches }
     }
 
@@ -97,6 +99,23 @@ impl<N: Branching> BranchedNetwork<N> {
     /// The trunk and the first branch: what is deployed.
     pub fn into_network(self) -> N {
         self.network
+    }
+}
+
+/// # Panics
+///
+/// Panics if two branches have the same parameters.
+fn assert_branches_differ<N: Branching>(first: &N::Branch, others: &[N::Branch]) {
+    let states: Vec<_> = [first].into_iter().chain(others).map(tensors).collect();
+    for (index, state) in states.iter().enumerate() {
+        if let Some(twin) = states[..index].iter().position(|other| other == state) {
+            panic!(
+                "Branches {} and {} have the same parameters, so they would learn nothing from \
+                 each other: initialize them from different seeds.",
+                twin + 1,
+                index + 1
+            );
+        }
     }
 }
 
@@ -214,7 +233,7 @@ mod tests {
     use crate::{ConvNetConfig, ResNetConfig};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::Distribution;
-    use burn_distill_core::{Knowledge, TapSelection, known_taps, parameter_count, tensors};
+    use burn_distill_core::{Knowledge, TapSelection, initialize, known_taps, parameter_count};
 
     fn all_taps(knowledge: &Knowledge) -> Vec<String> {
         knowledge.taps.iter().map(|(name, _)| name.into()).collect()
@@ -321,6 +340,32 @@ mod tests {
     fn one_branch_is_none() {
         let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
         BranchedNetwork::new([config.init(&Device::default())]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Branches 1 and 3 have the same parameters, so they would learn nothing from \
+                    each other: initialize them from different seeds."
+    )]
+    fn identical_branches_are_refused() {
+        let device = Device::default();
+        let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
+        let [first, second] = [(), ()].map(|()| initialize(config.init(&device)));
+        let twin = first.clone();
+        BranchedNetwork::new([first, second, twin]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "Branches 2 and 3 have the same parameters, so they would learn nothing from \
+                    each other: initialize them from different seeds."
+    )]
+    fn identical_branches_besides_the_first_are_refused() {
+        let device = Device::default();
+        let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
+        let [first, second] = [(), ()].map(|()| initialize(config.init(&device)));
+        let twin = second.clone();
+        BranchedNetwork::new([first, second, twin]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     }
     let device = device::select(&args.device)?;
     let data = load_data(&recipe, args)?;
+    data.check_batches(&recipe)?;
     let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;
     eprintln!("{}: {}", recipe.name, folder.path().display());
 

@@ -1,4 +1,4 @@
-use crate::recipe::{DataRecipe, TrainingRecipe};
+use crate::recipe::{DataRecipe, Recipe, TeacherRecipe, TrainingRecipe};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
@@ -57,6 +57,34 @@ impl Data {
             validation,
             test,
         })
+    }
+
+    /// Check that each training of a recipe has a batch.
+    pub fn check_batches(&self, recipe: &Recipe) -> Result<()> {
+        let check = |place: &str, training: &TrainingRecipe, samples: usize| {
+            ensure!(
+                !training.drop_last || training.batch_size <= samples,
+                "`{place}.drop_last` leaves no batch: there are {samples} training samples, and \
+                 `{place}.batch_size` is {}",
+                training.batch_size
+            );
+            Ok(())
+        };
+        for (index, teacher) in recipe.teachers().iter().enumerate() {
+            // One that is loaded is not trained.
+            if teacher.weights.is_none() {
+                let place = format!("{}.training", TeacherRecipe::place(index));
+                check(&place, &teacher.training, self.train.len())?;
+            }
+        }
+        let seen = self.seen().len();
+        check("student.training", &recipe.student.training, seen)?;
+        for (index, stage) in recipe.stages.iter().enumerate() {
+            if let Some(training) = &stage.training {
+                check(&format!("stage.{index}.training"), training, seen)?;
+            }
+        }
+        Ok(())
     }
 
     /// Channels, height and width of an image.
@@ -191,6 +219,7 @@ impl Data {
     ) -> BatchLoader {
         BatchLoader::new(dataset, training.batch_size)
             .shuffle(seed)
+            .drop_last(training.drop_last)
             .augment(self.recipe.augmentation, seed)
             .workers(self.recipe.workers)
     }
@@ -228,5 +257,32 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(labelled(&second), labelled(&plain));
+    }
+
+    #[test]
+    fn a_last_batch_that_is_not_full_may_be_skipped() {
+        let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
+        let recipe = recipe.parse::<toml::Table>().unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        for (keys, expected) in [
+            ("", [32, 32, 6].as_slice()),
+            ("drop_last = true", &[32, 32]),
+        ] {
+            let training = format!("epochs = 1\nbatch_size = 32\n{keys}");
+            let training = training.parse::<toml::Table>().unwrap();
+            let training: TrainingRecipe = training.try_into().unwrap();
+
+            let loaders = [
+                data.for_teacher(&training, 7),
+                data.for_taught(&training, 7).unwrap(),
+                data.for_stage(&training, 7, 1).unwrap(),
+                data.for_alone(&training, 7).unwrap(),
+            ];
+            for loader in loaders {
+                assert_eq!(data.loaders(loader.clone()).steps_per_epoch, expected.len());
+                let sizes = loader.iter().map(|batch| batch.unwrap().len());
+                assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
+            }
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
-use crate::recipe::{Configured, Ready, Sees, Setting, StrategyRecipe, TrainingRecipe};
+use crate::recipe::{
+    Configured, Ready, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
+};
 use anyhow::Result;
 use burn::tensor::Tensor;
 use burn_distill::strategy::Distiller;
@@ -46,7 +48,12 @@ impl Experiment<'_> {
             StrategyRecipe::Dino(options) => {
                 self.pretrained_and_trained(&setting, options, renderer)
             }
-            StrategyRecipe::TfKd(_) => self.distilled(seed, alone, renderer),
+            StrategyRecipe::TfKd(options) => match options.variant {
+                TfKdVariant::Copy => self.distilled(seed, alone, renderer),
+                TfKdVariant::Virtual => {
+                    self.taught_by_itself(seed, setting.teacher_free()?, renderer)
+                }
+            },
             StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),
             StrategyRecipe::PsKd(_) => {
                 self.taught_by_itself(seed, setting.past_predictions()?, renderer)

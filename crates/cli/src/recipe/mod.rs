@@ -18,7 +18,7 @@ pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
 pub use strategy::{
     BornAgainRecipe, Configured, DinoRecipe, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
-    figures_of_taught, mean_of_networks, warnings,
+    TfKdVariant, figures_of_taught, mean_of_networks, warnings,
 };
 pub use teachers::OtherTeacherRecipe;
 pub use types::*;

@@ -145,6 +145,7 @@ fn check_optimizer(optimizer: &OptimizerConfig, prefix: &str) -> Result<()> {
             momentum,
             nesterov,
             weight_decay,
+            ..
         } => {
             ensure!(
                 (0.0..1.0).contains(&momentum), // This also rejects NaN
@@ -156,10 +157,15 @@ fn check_optimizer(optimizer: &OptimizerConfig, prefix: &str) -> Result<()> {
             );
             weight_decay
         }
-        OptimizerConfig::Adam { weight_decay } | OptimizerConfig::AdamW { weight_decay } => {
-            weight_decay
-        }
+        OptimizerConfig::Adam { weight_decay, .. }
+        | OptimizerConfig::AdamW { weight_decay, .. } => weight_decay,
     };
+    if let Some(norm) = optimizer.clip_norm() {
+        ensure!(
+            norm > 0.0 && norm.is_finite(),
+            "`{prefix}clip_norm` should be above 0 and finite, but is {norm}"
+        );
+    }
     ensure!(
         weight_decay >= 0.0 && weight_decay.is_finite(),
         "`{prefix}weight_decay` should be finite and not negative, but is {weight_decay}"
@@ -388,6 +394,18 @@ pub mod tests {
             (
                 "student.training.optimizer={ kind = 'adam-w', weight_decay = inf }",
                 "`student.training.optimizer.weight_decay` should be finite and not negative",
+            ),
+            (
+                "student.training.optimizer={ kind = 'adam-w', clip_norm = 0 }",
+                "`student.training.optimizer.clip_norm` should be above 0 and finite, but is 0",
+            ),
+            (
+                "teacher.training.optimizer={ kind = 'sgd', clip_norm = nan }",
+                "`teacher.training.optimizer.clip_norm` should be above 0 and finite, but is NaN",
+            ),
+            (
+                "student.training.optimizer={ kind = 'adam', clipnorm = 3 }",
+                "did you mean `clip_norm`?",
             ),
             ("student.model=resnt20", "did you mean `resnet20`?"),
             ("data.name=digit", "did you mean `digits`?"),

@@ -127,6 +127,9 @@ pub struct TrainingRecipe {
     /// Samples per step.
     #[serde(default = "batch_size")]
     pub batch_size: usize,
+    /// Whether a last batch that is not full is skipped.
+    #[serde(default)]
+    pub drop_last: bool,
     /// Stop when the validation accuracy has not improved for this many epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,

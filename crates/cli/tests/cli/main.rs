@@ -3,6 +3,7 @@
 mod book;
 mod catalogue;
 mod common;
+mod examples;
 mod preparation;
 mod run;
 mod stages;

@@ -125,6 +125,7 @@ fn students_learn_from_an_ensemble() {
 #[test]
 fn a_student_learns_from_itself() {
     check("tf-kd", &[], &[]);
+    check("tf-kd-virtual", &[], &[]);
     check("cs-kd", &[], &[]);
     check("ps-kd", &[], &[]);
     check("dlb", &[], &[]);
@@ -252,6 +253,62 @@ fn the_student_alone_teaches_its_like() {
     let said = history(out.path(), "alone", "valid", "Accuracy");
     let taught = history(out.path(), "distilled", "valid", "Teacher Accuracy");
     assert_eq!(taught, vec![said[1]; 2]);
+}
+
+#[test]
+fn nobody_is_asked_where_the_teacher_is_virtual() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("tf-kd-virtual", out.path(), &[], &[]));
+
+    let file = out.path().join("seed-0/distilled/history.csv");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(!text.contains("Teacher"), "{text}");
+    let term = |name: &str| history(out.path(), "distilled", "train", &format!("Loss @ {name}"));
+    let (hard, taught) = (term("hard"), term("virtual-teacher"));
+    let loss = history(out.path(), "distilled", "train", "Loss");
+    for epoch in 0..2 {
+        assert!(taught[epoch] > 1e-4);
+        let sum = 0.9 * hard[epoch] + 0.1 * taught[epoch];
+        assert!((loss[epoch] - sum).abs() < 1e-4, "{loss:?}");
+    }
+}
+
+#[test]
+fn a_training_without_a_batch_is_refused_before_any() {
+    let own = "stage=[{ name = 'a', loss = [{ kind = 'hard' }], training = { epochs = 1, \
+               batch_size = 97, drop_last = true } }]";
+    for (name, key, changes) in [
+        (
+            "tf-kd",
+            "student.training",
+            [
+                "student.training.drop_last=true",
+                "student.training.batch_size=97",
+            ],
+        ),
+        (
+            "two-stage-hints",
+            "teacher.training",
+            [
+                "teacher.training.drop_last=true",
+                "teacher.training.batch_size=97",
+            ],
+        ),
+        ("two-stage-hints", "stage.0.training", [own, "seeds=[0]"]),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let out = out.path().join("run");
+        let output = run(name, &out, &changes, &[]);
+
+        assert!(!output.status.success());
+        let message = String::from_utf8(output.stderr).unwrap();
+        let expected = format!(
+            "`{key}.drop_last` leaves no batch: there are 96 training samples, and \
+             `{key}.batch_size` is 97"
+        );
+        assert!(message.contains(&expected), "{message}");
+        assert!(!out.exists(), "nothing has begun");
+    }
 }
 
 #[test]

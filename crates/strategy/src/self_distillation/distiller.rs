@@ -11,7 +11,8 @@ use burn_distill_core::{
 /// Where a network that teaches itself has its lessons from: what it said in the past, what it says
 /// about other samples, an average of what it has been.
 pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
-    /// What the network is taught about a batch: constants.
+    /// What the network is taught about a batch: constants. It is asked after the network has
+    /// answered to the batch.
     fn teach(&self, student: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge;
 
     /// Hear what the network says about a batch that it is being trained on, before the step.
@@ -76,13 +77,15 @@ where
         let Wanted {
             student, teacher, ..
         } = self.objective.wanted();
+        // First, as the authors of those methods do: running statistics remember best whoever is
+        // asked last, which is a teacher that is the student itself.
+        let student = self
+            .student
+            .forward_knowledge(batch.view().clone(), &student);
         let taught = self
             .teacher
             .teach(&self.student, batch, &teacher)
             .without_autodiff();
-        let student = self
-            .student
-            .forward_knowledge(batch.view().clone(), &student);
         let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
         let terms = self.objective.forward(&context);
         (student, taught, terms)

@@ -7,8 +7,8 @@ use burn_distill_core::{Batch, Knowledge, Network, TapSelection};
 ///
 /// The second view of a batch holds that other sample, as the `pairs` of burn-distill-data's
 /// `BatchLoader` put it there. It goes
-/// through the network on its own, in training mode, so that it is normalized by its own statistics
-/// and moves the running ones; its predictions are constants.
+/// through the network on its own, after the first and in training mode, so that it is normalized by
+/// its own statistics and moves the running ones; its predictions are constants.
 ///
 /// The authors add once the soft targets at temperature 4 to the cross-entropy with the labels.
 ///

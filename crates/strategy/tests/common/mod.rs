@@ -87,6 +87,7 @@ pub fn descent() -> ModuleOptimizer {
         momentum: 0.0,
         nesterov: false,
         weight_decay: 0.0,
+        clip_norm: None,
     }
     .init()
 }

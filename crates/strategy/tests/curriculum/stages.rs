@@ -179,6 +179,7 @@ fn weight_decay_moves_what_has_a_gradient_of_zero() {
         momentum: 0.0,
         nesterov: false,
         weight_decay: 0.5,
+        clip_norm: None,
     };
     let model = distiller(new_student(), &teacher(), (hints(), Hard::new(0.0)));
     let before = tensors(&model.student.classifier);

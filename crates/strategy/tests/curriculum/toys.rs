@@ -118,6 +118,7 @@ pub fn optimizer() -> OptimizerConfig {
         momentum: 0.9,
         nesterov: false,
         weight_decay: 0.01,
+        clip_norm: None,
     }
 }
 

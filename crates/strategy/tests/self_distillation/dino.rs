@@ -188,6 +188,7 @@ fn decaying() -> ModuleOptimizer {
         momentum: 0.9,
         nesterov: false,
         weight_decay: 0.1,
+        clip_norm: None,
     }
     .init()
 }

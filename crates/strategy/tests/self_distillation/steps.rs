@@ -1,12 +1,15 @@
 //! Networks that teach themselves, step by step.
 
 use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
+use crate::toys::{Counted, samples};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
-use burn_distill_core::{Batch, ChangingWeight, Hard, Network, Targets, tensors};
+use burn_distill_core::{Batch, ChangingWeight, Frozen, Hard, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use burn_distill_strategy::{MeanTeacher, PastPredictions, SameClass, SelfDistiller};
+use burn_distill_strategy::{
+    MeanTeacher, OfflineDistiller, PastPredictions, SameClass, SelfDistiller,
+};
 
 const WEIGHTS: [f64; 2] = [0.3, -0.2];
 
@@ -144,6 +147,71 @@ fn another_sample_of_the_class_teaches_and_is_a_constant() {
 }
 
 #[test]
+fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
+    let device = Device::default().autodiff();
+    let one = samples(at(1, 0), &device);
+    let partners = one.view().clone().mul_scalar(3.0).add_scalar(1.0);
+    let pairs = Batch {
+        views: vec![one.view().clone(), partners],
+        ..one
+    };
+    let student = Counted::new(0.4, &device);
+    student.asked();
+    let model = SelfDistiller::new(student, SameClass::default(), hard_and_soft());
+
+    let stepped = step(model, &pairs);
+
+    assert_eq!(stepped.student.asked(), (2, 0));
+    // The running statistics move twice, each time by those of one view alone.
+    let moved = |views: &[usize]| {
+        let twin = Counted::new(0.4, &device);
+        for &view in views {
+            twin.forward(pairs.views[view].clone());
+        }
+        twin.statistics()
+    };
+    assert_eq!(stepped.student.statistics(), moved(&[0, 1]));
+    for other in [&[1, 0][..], &[0], &[1]] {
+        assert_ne!(moved(&[0, 1]), moved(other), "{other:?}");
+    }
+
+    let plain = device.without_autodiff();
+    let pairs = samples(at(1, 0), &plain);
+    let valid = stepped.valid();
+    let before = tensors(&valid.valid());
+    burn::train::InferenceStep::step(&valid, pairs);
+    assert_eq!(stepped.student.asked(), (0, 2), "a validation is one");
+    assert_eq!(tensors(&valid.valid()), before);
+}
+
+#[test]
+fn a_generation_learns_what_the_one_before_says_and_no_label() {
+    let device = Device::default().autodiff();
+    let labelled = batch(&[1.0], &[0], at(1, 0), &device);
+    let first = OfflineDistiller::alone(Pair::new(WEIGHTS, &device), Hard::new(1.0));
+    let first = step(first, &labelled).student;
+    let said = towards(WEIGHTS, [1.0, 0.0], 1.0);
+    assert_close(first.weights(), said);
+
+    // From other weights, on another sample, and the label is not what it was.
+    let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+    let born_again = ResponseObjective::new(soft.init(), 1.0);
+    let other = [-0.4, 0.9];
+    let student = Pair::new(other, &device);
+    let model = OfflineDistiller::new(student, Frozen::new(first), born_again);
+    let next = batch(&[2.0], &[1], at(1, 0), &device);
+    let next = Batch {
+        targets: Targets::classes(Tensor::from_data([1], &device)),
+        ..next
+    };
+    let stepped = step(model, &next);
+
+    let target = softmax(said.map(|weight| 2.0 * weight));
+    assert_close(stepped.student.weights(), towards(other, target, 2.0));
+    assert_close(stepped.teacher.inner().weights(), said);
+}
+
+#[test]
 fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
     let device = Device::default().autodiff();
     let student = Pair::new(WEIGHTS, &device);
@@ -193,7 +261,6 @@ fn the_average_outlives_a_checkpoint() {
     let [a, b] = [model, restored].map(|model| tensors(&step(model, &next)));
 
     assert_eq!(a, b);
-    assert_eq!(build().student.example(3, &device).dims(), [3, 1]);
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn train<M: Distiller<I>, I: Input>(
         momentum: 0.9,
         nesterov: false,
         weight_decay: 0.01,
+        clip_norm: None,
     };
     let rate = LearningRateConfig {
         peak: 0.05,

@@ -262,7 +262,13 @@ fn the_optimizer_of_the_training_knows_no_critic() {
         (tensors(&model.critics), tensors(&model.mutual))
     };
 
-    let (critics, peers) = after(OptimizerConfig::Adam { weight_decay: 0.3 }, 0.9);
+    let (critics, peers) = after(
+        OptimizerConfig::Adam {
+            weight_decay: 0.3,
+            clip_norm: None,
+        },
+        0.9,
+    );
     let (same, others) = after(OptimizerConfig::default(), 0.0);
 
     assert_eq!(critics, same);
@@ -463,7 +469,10 @@ fn gradients_do_not_accumulate() {
 }
 
 #[test]
-#[should_panic(expected = "Peers 1 and 2 have the same parameters")]
+#[should_panic(
+    expected = "Peers 1 and 2 have the same parameters, so they would learn nothing from each other: \
+                initialize them from different seeds."
+)]
 fn identical_peers_are_refused() {
     let device = Device::default();
     let peers = vec![

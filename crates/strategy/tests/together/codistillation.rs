@@ -171,3 +171,14 @@ fn a_validation_changes_nothing() {
 fn there_is_a_period() {
     counted(0.0, &Device::default()).with_schedule(1, 0);
 }
+
+#[test]
+#[should_panic(
+    expected = "Peers 1 and 2 have the same parameters, so they would learn nothing from each other: \
+                initialize them from different seeds."
+)]
+fn identical_peers_are_refused() {
+    let device = Device::default();
+    let peers = [PEERS[0], PEERS[0], PEERS[1]].map(|weights| Pair::new(weights, &device));
+    stale(peers.into(), 0, 1, &device);
+}

@@ -1,10 +1,10 @@
 //! Collaborative learning: peers that learn from one target that is made of all.
 
 use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
-use crate::toys::{Counted, labelled, samples};
+use crate::toys::{Counted, cross_entropy, labelled, samples};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Hard, Network, tensors};
+use burn_distill_core::{Batch, Hard, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss};
 use burn_distill_strategy::{EnsembleObjective, EnsembleTarget, MutualDistiller};
 
@@ -51,14 +51,140 @@ fn a_step_is_what_it_is_by_hand() {
         let model = collaborative(peers, target, &device);
         let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 
-        let q = softmax(logits);
-        for (peer, before) in stepped.peers.iter().zip(PEERS) {
-            let p = softmax(before);
-            let gradient = [(p[0] - 1.0) + (p[0] - q[0]), p[1] + (p[1] - q[1])];
-            let expected = [0, 1].map(|class| before[class] - RATE * gradient[class]);
+        for (peer, expected) in stepped
+            .peers
+            .iter()
+            .zip(taught(PEERS, 1.0, CLASS_0, logits))
+        {
             assert_close(peer.weights(), expected);
         }
     }
+}
+
+/// One step of all peers on a sample with that input and label, by a target of such logits.
+fn taught(peers: [[f64; 2]; 3], input: f64, label: [f64; 2], logits: [f64; 2]) -> [[f64; 2]; 3] {
+    let q = softmax(logits);
+    peers.map(|before| {
+        let p = softmax(before.map(|weight| weight * input));
+        [0, 1].map(|class| {
+            let gradient = (p[class] - label[class]) + (p[class] - q[class]);
+            before[class] - RATE * gradient * input
+        })
+    })
+}
+
+const CLASS_0: [f64; 2] = [1.0, 0.0];
+
+fn mean_of(weights: [f64; 3], peers: [[f64; 2]; 3]) -> [f64; 2] {
+    [0, 1].map(|class| (0..3).map(|peer| weights[peer] * peers[peer][class]).sum())
+}
+
+#[test]
+fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
+    // So unsure a label is between what the peers say: the best of them alone is not the best mean.
+    let label = [0.55, 0.45];
+    let mean = mean_of([1.0 / 3.0; 3], PEERS);
+    let range = PEERS.map(|peer| (peer[0] - mean[0] - peer[1] + mean[1]).abs());
+    let range = range.into_iter().fold(0.0, f64::max);
+    let mut log_weights = [0.0_f64; 3];
+    let (mut least, mut best) = (f64::INFINITY, mean);
+    for number in 1..=20 {
+        let logits = mean_of(softmax_of(log_weights), PEERS);
+        let loss = cross_entropy(logits, label);
+        if loss < least {
+            (least, best) = (loss, logits);
+        }
+        let p = softmax(logits);
+        for (log_weight, peer) in log_weights.iter_mut().zip(PEERS) {
+            let slope = (p[0] - label[0]) * peer[0] + (p[1] - label[1]) * peer[1];
+            // Of logits about their mean the slope is another, by as much for all peers, which no
+            // softmax hears of.
+            *log_weight -= 4.0 / (range * f64::from(number).sqrt()) * slope;
+        }
+    }
+    // On the way to the mean that says what the label does.
+    let perfect = (label[0] / label[1]).ln();
+    assert!((best[0] - best[1] - perfect).abs() < 0.02);
+
+    let device = Device::default().autodiff();
+    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let model = collaborative(peers, EnsembleTarget::Linear, &device);
+    let unsure = Batch {
+        targets: Targets::Probabilities {
+            probabilities: Tensor::from_data([label], &device),
+            labelled: None,
+        },
+        ..batch(&[1.0], &[0], at(1, 0), &device)
+    };
+    let stepped = step(model, &unsure);
+
+    let expected = taught(PEERS, 1.0, label, best);
+    for (peer, expected) in stepped.peers.iter().zip(expected) {
+        assert_close(peer.weights(), expected);
+    }
+}
+
+fn softmax_of(exponents: [f64; 3]) -> [f64; 3] {
+    let sum: f64 = exponents.iter().map(|exponent| exponent.exp()).sum();
+    exponents.map(|exponent| exponent.exp() / sum)
+}
+
+#[test]
+fn steps_towards_the_mean_of_the_least_error_are_what_they_are_by_hand() {
+    let device = Device::default().autodiff();
+    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let mut model = collaborative(peers, EnsembleTarget::General, &device);
+
+    // In the first epoch all weights are equal, and how much all err is measured before each step.
+    let mut now = PEERS;
+    let mut products = [[0.0; 3]; 3];
+    for (index, input) in [1.0, -2.0].into_iter().enumerate() {
+        model = step(model, &batch(&[input as f32], &[0], at(1, index), &device));
+
+        let said = now.map(|peer| peer.map(|weight| weight * input));
+        // p − y is (−w, w), with w the probability of the other class.
+        let wrong = said.map(|logits| softmax(logits)[1]);
+        for (row, a) in products.iter_mut().zip(wrong) {
+            for (product, b) in row.iter_mut().zip(wrong) {
+                *product += 2.0 * a * b;
+            }
+        }
+        now = taught(now, input, CLASS_0, mean_of([1.0 / 3.0; 3], said));
+        for (peer, expected) in model.peers.iter().zip(now) {
+            assert_close(peer.weights(), expected);
+        }
+    }
+
+    // A thousandth of the mean diagonal on the diagonal, and one peer that had a negative weight.
+    let ridge = 1e-3 * (0..3).map(|i| products[i][i]).sum::<f64>() / 3.0;
+    for (i, row) in products.iter_mut().enumerate() {
+        row[i] += ridge;
+    }
+    let weights = solved(products, [1.0; 3]);
+    assert!(weights[0] > 0.0 && weights[1] > 0.0 && weights[2] < 0.0);
+    let sum = weights[0] + weights[1];
+    let weights = [weights[0] / sum, weights[1] / sum, 0.0];
+
+    model = step(model, &batch(&[1.0], &[0], at(2, 0), &device));
+    let expected = taught(now, 1.0, CLASS_0, mean_of(weights, now));
+    for (peer, expected) in model.peers.iter().zip(expected) {
+        assert_close(peer.weights(), expected);
+    }
+}
+
+/// `x` of `matrix · x = right`, by Cramer's rule.
+fn solved(matrix: [[f64; 3]; 3], right: [f64; 3]) -> [f64; 3] {
+    let determinant = |m: [[f64; 3]; 3]| {
+        let minor = |a: usize, b: usize| m[1][a] * m[2][b] - m[1][b] * m[2][a];
+        m[0][0] * minor(1, 2) - m[0][1] * minor(0, 2) + m[0][2] * minor(0, 1)
+    };
+    [0, 1, 2].map(|column| {
+        let mut other = matrix;
+        for (row, right) in other.iter_mut().zip(right) {
+            row[column] = right;
+        }
+        determinant(other) / determinant(matrix)
+    })
 }
 
 #[test]

@@ -217,7 +217,10 @@ fn batches_of_one_without_a_label_are_no_obstacle() {
 }
 
 #[test]
-#[should_panic(expected = "Peers 1 and 3 have the same parameters")]
+#[should_panic(
+    expected = "Peers 1 and 3 have the same parameters, so they would learn nothing from each other: \
+                initialize them from different seeds."
+)]
 fn a_leader_that_is_a_peer_is_refused() {
     let device = Device::default();
     let network = |seed: f32| Counted::new(seed, &device);

@@ -2,7 +2,7 @@ use super::description::Description;
 use super::{Loss, Scene, graph, take_kind};
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{DynObjective, EachTeacher, Knowledge, Objective};
-use toml::Table;
+use toml::{Table, Value};
 
 /// One term of the loss of a recipe with several teachers.
 pub struct JointLoss {
@@ -20,7 +20,7 @@ impl JointLoss {
     pub fn new(table: &Table, scenes: &[Scene]) -> Result<Self> {
         let (entry, kind, rest) = take_kind(table)?;
         ensure!(
-            !table.contains_key("clip"),
+            matches!(table.get("clip"), None | Some(Value::Boolean(false))),
             "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
         if graph::is_joint(entry.name) {
@@ -104,6 +104,15 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_may_say_that_it_is_not_clipped() {
+        for kind in ["kd", "modality-graph"] {
+            let [plain, said] = ["", "clip = false"]
+                .map(|clip| loss(&format!("kind = '{kind}'\n{clip}")).unwrap().name);
+            assert_eq!(said, plain);
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         for (text, message) in [
             ("kind = 'sim-kd'", "and here 2 teach"),
@@ -114,6 +123,10 @@ mod tests {
             ),
             (
                 "kind = 'kd'\nclip = true",
+                "is clipped, which it can be where one trained teacher teaches",
+            ),
+            (
+                "kind = 'modality-graph'\nclip = 0.5",
                 "is clipped, which it can be where one trained teacher teaches",
             ),
             (

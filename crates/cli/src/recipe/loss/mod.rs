@@ -101,6 +101,11 @@ impl Loss {
     }
 }
 
+/// Whether the loss of a table compares with targets alone, whoever teaches.
+pub fn is_of_targets(table: &Table) -> bool {
+    take_kind(table).is_ok_and(|(entry, _, _)| entry.kind == Hard::CATALOGUE.kind)
+}
+
 /// The kind that a table names, its name there, and the rest of the table.
 fn take_kind(table: &Table) -> Result<(&'static CatalogueEntry, String, Table)> {
     let mut table = table.clone();

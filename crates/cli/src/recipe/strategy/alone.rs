@@ -3,17 +3,21 @@
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
 use super::{BornAgainRecipe, BornAgainVariant, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
-use crate::recipe::loss::catch;
+use crate::recipe::loss::{catch, is_of_targets};
 use anyhow::{Result, ensure};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_distill::core::{ChangingWeight, DynObjective, Hard, HardOfAll, Memorable};
+use burn_distill::core::{
+    ChangingWeight, Context, DynObjective, Hard, HardOfAll, Knowledge, Memorable, NoTeacher,
+    Objective, Terms, Wanted,
+};
 use burn_distill::response::{
     ConfidenceWeighted, Permuted, ProbabilityMatchingLossConfig, ResponseObjective,
     SoftCrossEntropyLossConfig,
 };
 use burn_distill::strategy::{
     DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure, LastBatchDistiller,
-    MeanTeacher, PastPredictions, SameClass, SelfDistiller, SelfTeacher,
+    MeanTeacher, OfflineDistiller, PastPredictions, SameClass, SelfDistiller, SelfTeacher,
 };
 
 /// The weight of the consistency in the end, and the epochs until then, as the authors of mean
@@ -21,6 +25,8 @@ use burn_distill::strategy::{
 const CONSISTENCY: f64 = 100.0;
 pub const RAMP_EPOCHS: usize = 30;
 
+/// A network that learns from the targets and from nobody.
+pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
 /// A network that learns from the last batch.
 pub type Last =
     LastBatchDistiller<ImageNetwork, <Tensor<4> as Memorable>::Memory, Vec<DynObjective>>;
@@ -29,13 +35,51 @@ pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
 /// A network that is its own teacher in some way.
 pub type Itself<T> = SelfDistiller<ImageNetwork, T, Vec<DynObjective>>;
 
+/// Terms that do not look at a teacher, where there is none.
+#[derive(Module, Debug)]
+pub struct OfTargets {
+    terms: Vec<DynObjective>,
+}
+
+impl Objective<Knowledge, ()> for OfTargets {
+    fn wanted(&self) -> Wanted {
+        self.terms.wanted()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, ()>) -> Terms {
+        // Whoever is there: they do not look.
+        self.terms.forward(&context.taught_by(context.student))
+    }
+}
+
 impl Setting<'_> {
+    /// No teacher: the terms are of the student and of the targets alone.
+    pub fn teacher_free(&self) -> Result<Ready<Untaught>> {
+        let student = self.student()?;
+        let (names, terms) = self.taught(&student, &student)?;
+        for (number, table) in self.losses() {
+            ensure!(
+                is_of_targets(table),
+                "[[loss]] number {number} compares the student with a teacher, and a virtual one is \
+                 no network: `hard`, `virtual-teacher` and `label-smoothing` need none"
+            );
+        }
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend(names.into_iter().map(Figure::Term));
+        Ok(Ready {
+            distiller: OfflineDistiller::alone(student, OfTargets { terms }),
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+        })
+    }
+
     /// What the student said about each sample the last time.
     pub fn past_predictions(&self) -> Result<Ready<Itself<PastPredictions>>> {
         let student = self.student()?;
-        let tables = &self.recipe.losses;
+        let tables = self.losses();
         let losses =
-            self.draw(|| self.terms_of_responses(tables, &student, "what was said before"))??;
+            self.draw(|| self.terms_of_responses(&tables, &student, "what was said before"))??;
         let samples = self.samples.iter().map(|(id, _)| id + 1).max();
         let memory =
             PastPredictions::new(samples.unwrap_or_default(), self.classes, &Device::flex());

@@ -1,4 +1,4 @@
-use super::{Configured, Setting, StrategyRecipe};
+use super::{Configured, Setting, StrategyRecipe, TfKdVariant};
 use crate::recipe::Recipe;
 use crate::recipe::read::check_losses;
 use anyhow::{Context, Result, ensure};
@@ -34,7 +34,10 @@ fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
         StrategyRecipe::SdDropout(Configured(config)) => setting.dropout(config).map(drop),
         StrategyRecipe::Dlb(_) => setting.last_batch().map(drop),
         StrategyRecipe::Dino(options) => setting.dino(options).map(drop),
-        StrategyRecipe::TfKd(_) => setting.check_offline(),
+        StrategyRecipe::TfKd(options) => match options.variant {
+            TfKdVariant::Copy => setting.check_offline(),
+            TfKdVariant::Virtual => setting.teacher_free().map(drop),
+        },
         StrategyRecipe::CsKd(_) => setting.same_class().map(drop),
         StrategyRecipe::PsKd(_) => setting.past_predictions().map(drop),
         StrategyRecipe::MeanTeacher(options) => setting.mean_teacher(options).map(drop),

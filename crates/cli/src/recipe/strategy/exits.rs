@@ -20,7 +20,7 @@ impl Setting<'_> {
     /// Be your own teacher: exits at the stages of the student.
     pub fn exits(&self, options: &ByotRecipe) -> Result<Ready<Exits>> {
         let student = self.student()?;
-        let (terms, distiller) = match self.recipe.losses.as_slice() {
+        let (terms, distiller) = match self.losses().as_slice() {
             [] => {
                 let config = match options.variant {
                     ByotVariant::Paper => ByotConfig::paper(),

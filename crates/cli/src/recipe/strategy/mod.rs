@@ -30,6 +30,7 @@ pub mod tests {
     use burn_distill::strategy;
     use std::collections::BTreeSet;
     use std::fs;
+    use std::path::Path;
 
     const RECIPE: &str = r#"
         name = "test"
@@ -120,6 +121,19 @@ pub mod tests {
             (
                 "strategy={ kind = 'tf-kd', temperature = 6, multiplier = 50 }",
                 r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', variant = 'self', temperature = 6 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                r#"{ kind = "hard", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
+            ),
+            // MobileNetV2: 1 of theirs, on ten classes.
+            (
+                "strategy={ kind = 'tf-kd', variant = 'virtual', temperature = 40, weight = 0.75, multiplier = 1 }",
+                r#"{ kind = "hard", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,
             ),
             (
                 "strategy.kind=cs-kd",
@@ -290,6 +304,38 @@ pub mod tests {
                     "loss=[{ kind = 'kd' }]",
                 ],
                 "`strategy.multiplier` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec!["strategy={ kind = 'tf-kd', variant = 'vitual' }"],
+                "did you mean `virtual`?",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+                ],
+                "[[loss]] number 2 compares the student with a teacher, and a virtual one is no",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual', weight = 0.5 }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.weight` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "loss=[{ kind = 'hard' }, { kind = 'virtual-teacher', clip = true }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd` with a trained copy",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
+                ],
+                "leave out [teacher]: with `tf-kd` a virtual teacher does",
             ),
             (
                 vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
@@ -506,6 +552,27 @@ pub mod tests {
     }
 
     #[test]
+    fn a_virtual_teacher_is_a_part_of_the_loss() {
+        let losses = "loss=[{ kind = 'lsr' }, { kind = 'virtual-teacher', correct = 0.9 }]";
+        let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
+        let recipe = changed(&[virtual_teacher, losses]);
+
+        let ready = Setting::to_check(&recipe).teacher_free().unwrap();
+
+        let names = ["label-smoothing", "virtual-teacher"];
+        let shown: Vec<_> = ready.figures.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 4, "{shown:?}");
+        for name in names {
+            assert!(
+                shown.iter().any(|figure| figure.contains(name)),
+                "{shown:?}"
+            );
+        }
+        let objective = ready.distiller.objective.to_string();
+        assert!(objective.contains("correct: 0.9"), "{objective}");
+    }
+
+    #[test]
     fn the_loss_of_labels_is_read_as_any_other() {
         for strategy in ["dlb", "codistillation", "sd-dropout", "byot"] {
             let strategy_of = format!("strategy.kind={strategy}");
@@ -529,11 +596,31 @@ pub mod tests {
     }
 
     #[test]
+    fn a_loss_is_counted_with_that_of_the_labels() {
+        let hard = "{ kind = 'hard' }";
+        let wrong = "{ kind = 'dkd', bet = 1 }";
+        for strategy in ["dlb", "codistillation"] {
+            for (losses, number) in [
+                (format!("{hard}, {wrong}"), 2),
+                (format!("{wrong}, {hard}"), 1),
+                (format!("{{ kind = 'kd' }}, {hard}, {wrong}"), 3),
+            ] {
+                let strategy = format!("strategy.kind={strategy}");
+                let error = error(RECIPE, &[&strategy, &format!("loss=[{losses}]")]);
+                let place = format!("[[loss]] number {number}: in the loss `dkd`");
+                assert!(error.contains(&place), "{strategy}, {losses}: {error}");
+            }
+        }
+    }
+
+    #[test]
     fn the_snippets_of_the_book_are_valid() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/strategy");
         let mut described = BTreeSet::from(["offline"]);
-        for page in fs::read_dir(root).unwrap() {
-            let page = page.unwrap().path();
+        let pages = fs::read_dir(root).unwrap();
+        let pages = pages.map(|page| page.unwrap().path());
+        let of_loss = Path::new(root).join("../response/virtual-teacher.md");
+        for page in pages.chain([of_loss]) {
             let text = fs::read_to_string(&page).unwrap();
             for snippet in text.split("```toml\n").skip(1) {
                 let snippet = snippet.split("```").next().unwrap();

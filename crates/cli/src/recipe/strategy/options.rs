@@ -40,7 +40,7 @@ pub enum StrategyRecipe {
     /// The student with others of its features dropped.
     #[serde(alias = "dropout")]
     SdDropout(Configured<DropoutDistillerConfig>),
-    /// The student alone, trained before.
+    /// The student alone, trained before, or nobody but the labels.
     #[serde(alias = "teacher-free")]
     TfKd(TfKdRecipe),
     /// What the student says about another sample of the class.
@@ -215,6 +215,8 @@ pub enum ByotVariant {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TfKdRecipe {
+    /// Who takes the place of a teacher.
+    pub variant: TfKdVariant,
     /// The temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -224,6 +226,18 @@ pub struct TfKdRecipe {
     /// What that weight is multiplied by, likewise; that of the labels is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<f64>,
+}
+
+/// Who takes the place of a teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TfKdVariant {
+    /// The student alone, trained before and frozen.
+    #[default]
+    #[serde(rename = "self")]
+    Copy,
+    /// Nobody: the terms know the labels, and no more.
+    Virtual,
 }
 
 /// A strategy with nothing of its own: `kind = "cs-kd"` and `kind = "dlb"`.

@@ -99,6 +99,9 @@ impl From<ImageNetwork> for Outcome {
     }
 }
 
+/// A `[[loss]]` with its number in the recipe, which its errors name.
+pub type NumberedTable<'a> = (usize, &'a Table);
+
 /// What a peer is trained on: terms against all the others.
 pub type PeerObjective = Vec<DynObjective<Knowledge, Vec<Knowledge>>>;
 
@@ -118,6 +121,11 @@ impl<'a> Setting<'a> {
                 .collect(),
             images: None,
         }
+    }
+
+    /// All `[[loss]]` of the recipe.
+    pub fn losses(&self) -> Vec<NumberedTable<'a>> {
+        (1..).zip(&self.recipe.losses).collect()
     }
 
     /// The student's model.
@@ -183,7 +191,7 @@ impl<'a> Setting<'a> {
     /// tables.
     pub fn terms(
         &self,
-        tables: &[Table],
+        tables: &[NumberedTable],
         student: &ImageNetwork,
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
@@ -200,15 +208,15 @@ impl<'a> Setting<'a> {
         student: &ImageNetwork,
         teacher: &ImageNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
-        let losses = self.draw(|| self.terms(&self.recipe.losses, student, teacher))??;
+        let losses = self.draw(|| self.terms(&self.losses(), student, teacher))??;
         Ok(unzip(losses))
     }
 
     /// The weight of the one loss of labels, which there is for that reason.
     pub fn hard_weight(&self, student: &ImageNetwork, why: &str) -> Result<WeightSchedule> {
-        let tables = self.recipe.losses.iter().zip(1..);
-        let hard: Vec<_> = tables.filter(|(table, _)| is_hard(table)).collect();
-        let [(table, number)] = hard.as_slice() else {
+        let hard = self.losses().into_iter();
+        let hard: Vec<_> = hard.filter(|(_, table)| is_hard(table)).collect();
+        let [(number, table)] = hard.as_slice() else {
             bail!(
                 "there should be one loss of the kind `{}`, since {why}, but there are {}",
                 Hard::TERM,
@@ -229,9 +237,9 @@ impl<'a> Setting<'a> {
         &self,
         student: &ImageNetwork,
         why: &str,
-    ) -> Result<(WeightSchedule, Vec<Table>)> {
-        let others = self.recipe.losses.iter().filter(|table| !is_hard(table));
-        let others: Vec<_> = others.cloned().collect();
+    ) -> Result<(WeightSchedule, Vec<NumberedTable<'a>>)> {
+        let others = self.losses().into_iter();
+        let others: Vec<_> = others.filter(|(_, table)| !is_hard(table)).collect();
         ensure!(
             !others.is_empty(),
             "there is no loss but `{}`: give a [[loss]] of another kind",
@@ -243,7 +251,7 @@ impl<'a> Setting<'a> {
     /// Terms that compare responses alone: whoever teaches has no taps.
     pub fn terms_of_responses(
         &self,
-        tables: &[Table],
+        tables: &[NumberedTable],
         student: &ImageNetwork,
         teacher: &str,
     ) -> Result<Vec<Loss>> {
@@ -264,7 +272,7 @@ impl<'a> Setting<'a> {
     pub fn terms_of_each(
         &self,
         learners: usize,
-        tables: &[Table],
+        tables: &[NumberedTable],
         student: &ImageNetwork,
         teacher: &str,
     ) -> Result<(Vec<String>, Vec<Vec<DynObjective>>)> {
@@ -282,7 +290,7 @@ impl<'a> Setting<'a> {
     /// or each of them. The names of the terms come first.
     pub fn between_peers(
         &self,
-        tables: &[Table],
+        tables: &[NumberedTable],
         networks: &[ImageNetwork],
         target: Option<EnsembleTarget>,
     ) -> Result<(Vec<String>, Vec<PeerObjective>)> {
@@ -307,7 +315,7 @@ impl<'a> Setting<'a> {
 
     fn by_each(
         &self,
-        tables: &[Table],
+        tables: &[NumberedTable],
         networks: &[ImageNetwork],
         index: usize,
     ) -> Result<(Vec<String>, PeerObjective)> {
@@ -370,16 +378,16 @@ pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
 }
 
 /// One of each table, with the number of the table in its error.
-fn numbered<T>(tables: &[Table], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
-    let tables = tables.iter().zip(1..);
-    let of = |(table, number): (&Table, usize)| {
+fn numbered<T>(tables: &[NumberedTable], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
+    let of = |&(number, table): &NumberedTable| {
         of(table).with_context(|| format!("[[loss]] number {number}"))
     };
-    tables.map(of).collect()
+    tables.iter().map(of).collect()
 }
 
 /// Where what a term here cannot have is possible: generations, too, go without.
-const FOR_ONE_TEACHER: &str = "which is for one [teacher], or the strategy `tf-kd`";
+const FOR_ONE_TEACHER: &str =
+    "which is for one [teacher], or the strategy `tf-kd` with a trained copy";
 
 /// A term of a strategy in which no [teacher] teaches.
 fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {

@@ -1,4 +1,4 @@
-use super::{BornAgainVariant, ByotVariant, StrategyRecipe};
+use super::{BornAgainVariant, ByotVariant, StrategyRecipe, TfKdVariant};
 use crate::recipe::Recipe;
 use anyhow::{Result, bail};
 use burn_distill::core::{ChangingWeight, Hard};
@@ -38,7 +38,10 @@ impl StrategyRecipe {
             | Self::Codistillation(_) => "the peers teach each other",
             Self::NativeEnsemble(_) => "the branches teach each other",
             Self::GroupLeader(_) => "the peers teach each other and their leader",
-            Self::TfKd(_) => "the student alone teaches",
+            Self::TfKd(options) => match options.variant {
+                TfKdVariant::Copy => "the student alone teaches",
+                TfKdVariant::Virtual => "a virtual teacher does, which is a part of the loss",
+            },
             Self::Byot(_) => "the deepest exit teaches the others",
             Self::SdDropout(_)
             | Self::CsKd(_)
@@ -80,6 +83,17 @@ impl StrategyRecipe {
                 let temperature = options.temperature.take().unwrap_or(1.0);
                 let weight = options.weight.take().unwrap_or(1.0);
                 vec![hard(1.0), soft(SOFT_CROSS_ENTROPY, temperature, weight)]
+            }
+            Self::TfKd(options) if options.variant == TfKdVariant::Virtual => {
+                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of classes,
+                // which the authors divide by.
+                let temperature = options.temperature.take().unwrap_or(20.0);
+                let weight = options.weight.take().unwrap_or(0.1);
+                let multiplier = options.multiplier.take();
+                let multiplier = multiplier.map_or(1.0, |multiplier| multiplier / classes as f64);
+                let mut virtual_teacher = soft(VIRTUAL_TEACHER, temperature, weight);
+                virtual_teacher.insert("multiplier".into(), multiplier.into());
+                vec![hard(1.0 - weight), virtual_teacher]
             }
             Self::TfKd(options) => {
                 let temperature = options.temperature.take().unwrap_or(20.0);
@@ -151,6 +165,7 @@ impl StrategyRecipe {
 
 const SOFT_TARGET: &str = "soft-target";
 const SOFT_CROSS_ENTROPY: &str = "soft-cross-entropy";
+const VIRTUAL_TEACHER: &str = "virtual-teacher";
 
 fn hard(weight: f64) -> Table {
     term(Hard::TERM, weight)

@@ -55,7 +55,7 @@ impl Setting<'_> {
         let peers = self.with_student(&models)?;
         let target = options.target.ensemble();
         let (terms, objectives) =
-            self.draw(|| self.between_peers(&self.recipe.losses, &peers, target))??;
+            self.draw(|| self.between_peers(&self.losses(), &peers, target))??;
         let count = peers.len();
         let distiller = self.draw(|| MutualDistiller::new(peers, objectives))?;
         Ok(Ready {
@@ -91,7 +91,7 @@ impl Setting<'_> {
             }
         };
         let (mut terms, objectives) =
-            self.draw(|| self.between_peers(&self.recipe.losses, &peers, None))??;
+            self.draw(|| self.between_peers(&self.losses(), &peers, None))??;
         terms.extend(["generator", "discriminator"].map(String::from));
         let count = peers.len();
         let Configured(game) = &options.game;
@@ -112,7 +112,7 @@ impl Setting<'_> {
         let peers = self.with_student(&models)?;
         let target = Some(options.target);
         let (terms, objectives) =
-            self.draw(|| self.between_peers(&self.recipe.losses, &peers, target))??;
+            self.draw(|| self.between_peers(&self.losses(), &peers, target))??;
         let count = peers.len();
         Ok(Ready {
             distiller: self.draw(|| MutualDistiller::new(peers, objectives))?,
@@ -163,7 +163,7 @@ impl Setting<'_> {
                 .init_branched(branches, self.shape, self.classes, &device)
         });
         let network = network.context("student.model")?;
-        let (terms, objectives) = match self.recipe.losses.as_slice() {
+        let (terms, objectives) = match self.losses().as_slice() {
             [] => {
                 let towards = towards_ensemble(
                     options.temperature.unwrap_or(TEMPERATURE),

@@ -1,0 +1,139 @@
+//! Steps of optimizers whose gradients are clipped.
+
+use burn::module::{Module, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use burn_distill_strategy::OptimizerConfig;
+
+const RATE: f64 = 0.1;
+const START: [f64; 2] = [0.5, -0.25];
+
+/// Two parameters.
+#[derive(Module, Debug)]
+struct Two {
+    long: Param<Tensor<1>>,
+    short: Param<Tensor<1>>,
+}
+
+impl Two {
+    fn new(device: &Device) -> Self {
+        let param = || Param::from_tensor(Tensor::from_data(START, device));
+        Self {
+            long: param(),
+            short: param(),
+        }
+    }
+
+    fn values(&self) -> [[f64; 2]; 2] {
+        [&self.long, &self.short].map(|param| {
+            let values: Vec<f64> = param.val().into_data().iter().collect();
+            [values[0], values[1]]
+        })
+    }
+
+    /// The same after a step with these gradients for each.
+    fn steps(config: &OptimizerConfig, gradients: &[[[f64; 2]; 2]]) -> [[f64; 2]; 2] {
+        let device = Device::default().autodiff();
+        let mut optimizer = config.init();
+        let mut two = Self::new(&device);
+        for [long, short] in gradients {
+            let slope = |param: &Param<Tensor<1>>, gradient: &[f64; 2]| {
+                let gradient = Tensor::<1>::from_data(*gradient, &device);
+                param.val().mul(gradient).sum()
+            };
+            let loss = slope(&two.long, long).add(slope(&two.short, short));
+            let gradients = GradientsParams::from_grads(loss.backward(), &two);
+            two = optimizer.step(RATE, two, gradients);
+        }
+        two.values()
+    }
+}
+
+/// Of norms 5 and 0.5, then of 0.5 and 2.5.
+const GRADIENTS: [[[f64; 2]; 2]; 2] = [[[3.0, -4.0], [0.3, 0.4]], [[0.3, 0.4], [-1.5, 2.0]]];
+/// The same with norms of 1 at most.
+const CLIPPED: [[[f64; 2]; 2]; 2] = [[[0.6, -0.8], [0.3, 0.4]], [[0.3, 0.4], [-0.6, 0.8]]];
+
+fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {
+    for (actual, expected) in actual.as_flattened().iter().zip(expected.as_flattened()) {
+        assert!(
+            (actual - expected).abs() < 1e-6,
+            "{actual} is not {expected}"
+        );
+    }
+}
+
+/// Each number of both parameters, by a rule that is given its place.
+fn by_hand(step: impl Fn(f64, [f64; 2]) -> f64) -> [[f64; 2]; 2] {
+    [0, 1].map(|param| {
+        [0, 1].map(|place| step(START[place], CLIPPED.map(|gradient| gradient[param][place])))
+    })
+}
+
+#[test]
+fn momentum_and_penalty_are_of_gradients_that_are_clipped_parameter_by_parameter() {
+    let config = OptimizerConfig::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.2,
+        clip_norm: Some(1.0),
+    };
+
+    let expected = by_hand(|start, [first, second]| {
+        // The penalty is not clipped.
+        let mut velocity = first + 0.2 * start;
+        let next = start - RATE * velocity;
+        velocity = 0.9 * velocity + second + 0.2 * next;
+        next - RATE * velocity
+    });
+
+    assert_close(Two::steps(&config, &GRADIENTS), expected);
+}
+
+/// Two steps of Adam, with an L2 penalty or a decoupled one.
+fn adam(start: f64, gradients: [f64; 2], penalty: f64, decoupled: f64) -> f64 {
+    let (mut value, mut mean, mut square) = (start, 0.0, 0.0);
+    for (step, gradient) in (1..).zip(gradients) {
+        let gradient = gradient + penalty * value;
+        mean = 0.9 * mean + 0.1 * gradient;
+        square = 0.999 * square + 0.001 * gradient * gradient;
+        let unbiased = |sum: f64, decay: f64| sum / (1.0 - decay.powi(step));
+        let towards = unbiased(mean, 0.9) / (unbiased(square, 0.999).sqrt() + 1e-8);
+        value -= RATE * (decoupled * value + towards);
+    }
+    value
+}
+
+#[test]
+fn so_are_the_moments_of_adam() {
+    let config = OptimizerConfig::Adam {
+        weight_decay: 0.2,
+        clip_norm: Some(1.0),
+    };
+    let expected = by_hand(|start, gradients| adam(start, gradients, 0.2, 0.0));
+    assert_close(Two::steps(&config, &GRADIENTS), expected);
+
+    let config = OptimizerConfig::AdamW {
+        weight_decay: 0.2,
+        clip_norm: Some(1.0),
+    };
+    let expected = by_hand(|start, gradients| adam(start, gradients, 0.0, 0.2));
+    assert_close(Two::steps(&config, &GRADIENTS), expected);
+}
+
+#[test]
+fn a_gradient_that_is_not_longer_stays_as_it_is() {
+    let sgd = |clip_norm| OptimizerConfig::Sgd {
+        momentum: 0.0,
+        nesterov: false,
+        weight_decay: 0.0,
+        clip_norm,
+    };
+    let run = |clip_norm| Two::steps(&sgd(clip_norm), &GRADIENTS);
+
+    assert_eq!(run(Some(6.0)), run(None));
+    assert_ne!(run(Some(4.0)), run(None));
+    // One that vanishes does so without a division by zero.
+    let none = [[[0.0; 2]; 2]];
+    assert_eq!(Two::steps(&sgd(Some(1.0)), &none), [START; 2]);
+}
