@@ -15,6 +15,7 @@ fn trial(config: HintLossConfig) -> Trial<4> {
     Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
         loss.forward(student, teacher)
     })
+    .in_any_order()
     .minimum(0.0)
     .skip("impossible classes", EXCLUDED)
 }
@@ -121,6 +122,7 @@ fn of_vectors() {
         0.944103879,
         0.396674484,
     )
+    .in_any_order()
     .minimum(0.0)
     .skip("impossible classes", EXCLUDED)
     .run();
@@ -139,6 +141,7 @@ fn of_sequences() {
         0.645920743,
         0.267897315,
     )
+    .in_any_order()
     .minimum(0.0)
     .skip("impossible classes", EXCLUDED)
     .run();
