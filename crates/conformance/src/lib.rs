@@ -7,5 +7,7 @@
 //! ```
 
 mod tokens;
+mod types;
 
 pub use tokens::*;
+pub use types::*;

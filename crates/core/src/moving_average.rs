@@ -1,3 +1,4 @@
+use crate::numeric::at_least_f32;
 use crate::parameters::is_buffer;
 use crate::{Frozen, Input, Knowledge, Network, Response, TapRecorder, TapSelection};
 use burn::module::{
@@ -5,7 +6,7 @@ use burn::module::{
     ModuleVisitor, Param, ParamId,
 };
 use burn::nn::{BatchNorm, Linear};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,6 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```text
 /// average ← decay · average + (1 − decay) · network       after each step
 /// ```
+///
+/// The average is kept, and saved, in at least single precision: in half precision `(1 − decay) · network`
+/// is less than the last digit of what it is added to, and would never move it. The network that computes
+/// has the precision of the one that is followed.
 ///
 /// Running statistics are copied, not averaged: they are averages already. An average computes in
 /// validation mode, off autodiff, unless it is asked [in training mode](Self::forward_training), where
@@ -29,16 +34,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[doc(alias = "EMA")]
 #[derive(Clone, Debug)]
 pub struct MovingAverage<N> {
+    /// What computes, in the precision of the network that is followed.
     network: N,
-    /// The same with the statistics that it has gathered since the last step, if it has.
+    /// The same in at least single precision: what is averaged, saved and restored. Without half precision
+    /// the two share their tensors.
+    precise: N,
+    /// The same as `network` with the statistics that it has gathered since the last step, if it has.
     gathered: Arc<Mutex<Option<N>>>,
 }
 
-impl<N> MovingAverage<N> {
-    fn of(network: N) -> Self {
+impl<N: Module> MovingAverage<N> {
+    fn of(network: N, precise: N) -> Self {
         Self {
             network,
+            precise,
             gathered: Arc::default(),
+        }
+    }
+
+    /// An average whose networks are both what comes of a change of the precise one.
+    ///
+    /// Where the change is one of precision too, to half of it or back, what computes follows it.
+    fn changed(&self, precise: N) -> Self {
+        let precise = constant(&precise);
+        let mut casts = Casts {
+            before: DTypes::of(&self.precise),
+            now: DTypes::of(&self.network),
+        };
+        Self {
+            network: constant(&precise).map(&mut casts),
+            precise: precise.map(&mut Widen),
+            gathered: self.gathered.clone(),
         }
     }
 }
@@ -59,7 +85,9 @@ impl<N: Module> MovingAverage<N> {
             }
         }
 
-        Self::of(constant(network).map(&mut NewIds))
+        let network = constant(network).map(&mut NewIds);
+        let precise = constant(&network).map(&mut Widen);
+        Self::of(network, precise)
     }
 
     /// The average after a step that made the network what it is now.
@@ -78,7 +106,12 @@ impl<N: Module> MovingAverage<N> {
             decay,
             path: Vec::new(),
         };
-        Self::of(self.network.map(&mut mapper))
+        let precise = self.precise.map(&mut mapper);
+        let mut casts = Casts {
+            before: DTypes::of(&precise),
+            now: DTypes::of(network),
+        };
+        Self::of(constant(&precise).map(&mut casts), precise)
     }
 
     /// The averaged network, off autodiff and in validation mode.
@@ -137,6 +170,51 @@ impl ModuleVisitor for Tensors {
     }
 }
 
+/// The precision of each tensor of a network in the order of its tree.
+#[derive(Default)]
+struct DTypes(VecDeque<DType>);
+
+impl DTypes {
+    fn of<N: Module>(network: &N) -> Self {
+        let mut dtypes = Self::default();
+        network.visit(&mut dtypes);
+        dtypes
+    }
+}
+
+impl ModuleVisitor for DTypes {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push_back(param.val().dtype());
+    }
+}
+
+/// Brings every tensor to at least single precision.
+struct Widen;
+
+impl ModuleMapper for Widen {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::initialized(param.id, at_least_f32(param.val()))
+    }
+}
+
+/// Brings every tensor to the precision that it is to compute in, unless it has got another since `before`.
+struct Casts {
+    before: DTypes,
+    now: DTypes,
+}
+
+impl ModuleMapper for Casts {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let next = |dtypes: &mut DTypes| dtypes.0.pop_front().expect("a tensor of the same tree");
+        let (before, now) = (next(&mut self.before), next(&mut self.now));
+        let tensor = param.val();
+        match tensor.dtype() == before {
+            true => Param::initialized(param.id, tensor.cast(now)),
+            false => Param::initialized(param.id, tensor),
+        }
+    }
+}
+
 struct Follow {
     tensors: Tensors,
     gathered: Option<Tensors>,
@@ -157,11 +235,10 @@ impl ModuleMapper for Follow {
         let now = self.tensors.next::<D>();
         let own = self.gathered.as_mut().map(Tensors::next);
         let average = match is_buffer(&self.path) {
-            true => own.unwrap_or(now),
-            false => param
-                .val()
+            true => at_least_f32(own.unwrap_or(now)),
+            false => at_least_f32(param.val())
                 .mul_scalar(self.decay)
-                .add(now.mul_scalar(1.0 - self.decay)),
+                .add(at_least_f32(now).mul_scalar(1.0 - self.decay)),
         };
         Param::initialized(param.id, average)
     }
@@ -178,11 +255,10 @@ impl<M: Module> Module for MovingAverage<M> {
 
     fn to_device(self, device: &Device) -> Self {
         // A copy first: burn moves running statistics in place, also those of the clones.
-        Self::of(
-            self.network
-                .valid()
-                .to_device(&device.clone().without_autodiff()),
-        )
+        let device = device.clone().without_autodiff();
+        let [network, precise] =
+            [self.network, self.precise].map(|network| network.valid().to_device(&device));
+        Self::of(network, precise)
     }
 
     fn train(self) -> Self {
@@ -190,25 +266,24 @@ impl<M: Module> Module for MovingAverage<M> {
     }
 
     fn valid(&self) -> Self {
-        Self::of(self.network.valid())
+        Self::of(self.network.valid(), self.precise.valid())
     }
 
     fn materialize(self) -> Self {
         Self {
             network: self.network.materialize(),
-            ..self
+            precise: self.precise.materialize(),
+            gathered: self.gathered,
         }
     }
 
     fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-        self.network.visit(visitor);
+        self.precise.visit(visitor);
     }
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        Self {
-            network: constant(&self.network.map(mapper)),
-            ..self
-        }
+        let changed = self.precise.clone().map(mapper);
+        self.changed(changed)
     }
 }
 
@@ -305,6 +380,66 @@ mod tests {
             .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::default());
         let mean = |net: &Net| net.norm.running_mean.value_sync().into_data();
         assert_eq!(mean(average.inner()), mean(&net));
+    }
+
+    /// Casts every parameter, as for a training in half precision.
+    struct To(DType);
+
+    impl ModuleMapper for To {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.detach().cast(self.0))
+        }
+    }
+
+    fn weight(average: &MovingAverage<Net>) -> Tensor<2> {
+        average.inner().linear.weight.val()
+    }
+
+    #[test]
+    fn steps_below_the_last_digit_of_half_precision_add_up() {
+        for dtype in [DType::BF16, DType::F16] {
+            if !Device::default().supports_dtype(dtype) {
+                println!("{dtype:?}: skipped, the device does not have it");
+                continue;
+            }
+            let device = Device::default();
+            let net = |value: f64| {
+                let mut net = Net::new(&device);
+                let ones = Tensor::<2>::full([3, 2], value, &device);
+                net.linear.weight = Param::from_tensor(ones);
+                net.map(&mut To(dtype))
+            };
+            let mut average = MovingAverage::new(&net(1.0));
+            for _ in 0..1000 {
+                average = average.follow(&net(1.5), 0.999);
+            }
+
+            // Every step is at most 0.0005; two neighbours near 1 are 0.001 apart in f16, 0.008 in bf16.
+            let expected = 1.5 - 0.5 * 0.999_f64.powi(1000);
+            assert_eq!(weight(&average).dtype(), dtype);
+            let value = weight(&average).max().into_scalar::<f64>();
+            assert!(
+                (value - expected).abs() < 0.006,
+                "{dtype:?}: {value} is not {expected}"
+            );
+
+            // What is saved goes on where it was, and a network of half precision computes again.
+            let fresh = MovingAverage::new(&net(0.0));
+            let restored = fresh.load_record(average.clone().into_record());
+            assert_eq!(tensors(&restored), tensors(&average));
+            assert_eq!(weight(&restored).dtype(), dtype);
+            let precise = restored.precise.linear.weight.val();
+            assert_eq!(precise.dtype(), DType::F32);
+            let value = precise.max().into_scalar::<f64>();
+            assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
+
+            // Also what an average of half precision has saved, as was once so, and a change of precision.
+            let restored = restored.load_record(net(0.25).into_record());
+            let value = weight(&restored).max().into_scalar::<f64>();
+            assert_eq!((value, weight(&restored).dtype()), (0.25, dtype));
+            let single = restored.map(&mut To(DType::F64));
+            assert_eq!(weight(&single).dtype(), DType::F64);
+        }
     }
 
     #[test]

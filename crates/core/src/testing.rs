@@ -15,7 +15,8 @@
 //! | mismatches | a teacher of another batch is refused by name |
 //! | half precision | the value is that of single precision, where the device has it |
 //!
-//! What cannot hold for a loss is [skipped](Trial::skip), with a reason that stands in the table.
+//! What cannot hold for a loss is [skipped](Trial::skip), with a reason that stands in the table. So
+//! does what a device cannot tell: it has no half precision, or no double precision to see past a jump.
 //! Only a loss [of rows](Trial::of_rows) has reductions.
 //!
 //! ```
@@ -28,6 +29,7 @@
 //! Trial::new("mean squared error", [4, 5], squares)
 //!     .golden(wave(3.0, 0.7, 0.3), wave(3.0, 1.1, 1.67), 9.256481, 1.360623)
 //!     .minimum(0.0)
+//!     .in_any_order()
 //!     .skip("impossible classes", "the difference of two infinities has no value")
 //!     .skip("mismatches", "burn names the shapes, not the argument")
 //!     .run();
@@ -86,6 +88,21 @@ pub const QUARTER: f64 = std::f64::consts::FRAC_PI_2;
 struct Outcome {
     value: f64,
     gradient: Vec<f64>,
+}
+
+/// What a trial says: a line for all that it leaves out, and one for each check that fails.
+#[derive(Default)]
+struct Report {
+    left_out: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// A check that leaves nothing out.
+fn whole(check: impl Fn()) -> impl Fn() -> Vec<String> {
+    move || {
+        check();
+        Vec::new()
+    }
 }
 
 const CHECKS: [&str; 10] = [
@@ -196,6 +213,14 @@ impl<const D: usize> Trial<D> {
         self
     }
 
+    /// The value is the same in whatever order the samples come: of a loss whose rows are alike, without
+    /// labels or masks that belong to their places.
+    pub fn in_any_order(self) -> Self {
+        self.invariant("the order of the samples", |student, teacher| {
+            (student.flip([0]), teacher.flip([0]))
+        })
+    }
+
     /// The relative error that is allowed in half precision. Default: 0.03.
     pub fn half_tolerance(mut self, tolerance: f64) -> Self {
         self.half_tolerance = tolerance;
@@ -222,30 +247,9 @@ impl<const D: usize> Trial<D> {
     ///
     /// Panics if one fails, after all of them: the message lists each.
     pub fn run(&self) {
-        let checks: [(&'static str, &dyn Fn()); 10] = [
-            (CHECKS[0], &|| self.golden_values()),
-            (CHECKS[1], &|| self.perfect_student()),
-            (CHECKS[2], &|| self.constant_teacher()),
-            (CHECKS[3], &|| self.differences()),
-            (CHECKS[4], &|| self.extreme_inputs()),
-            (CHECKS[5], &|| self.impossible_classes()),
-            (CHECKS[6], &|| self.invariant_values()),
-            (CHECKS[7], &|| self.reductions()),
-            (CHECKS[8], &|| self.mismatches()),
-            (CHECKS[9], &|| self.half_precision()),
-        ];
-        let whole_batches = (!self.of_rows).then_some("it is of whole batches, not of rows");
-        let mut failures = Vec::new();
-        for (name, check) in checks {
-            let skipped = self.skipped.get(name).copied();
-            match skipped.or(whole_batches.filter(|_| name == "reductions")) {
-                Some(reason) => println!("{}: {name}: skipped, {reason}", self.name),
-                None => {
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
-                        failures.push(format!("{name}: {}", message(&*panic)));
-                    }
-                }
-            }
+        let Report { left_out, failures } = self.report();
+        for line in left_out {
+            println!("{}: {line}", self.name);
         }
         assert!(
             failures.is_empty(),
@@ -253,6 +257,40 @@ impl<const D: usize> Trial<D> {
             self.name,
             failures.join("\n  ")
         );
+    }
+
+    fn report(&self) -> Report {
+        let checks: [(&'static str, &dyn Fn() -> Vec<String>); 10] = [
+            (CHECKS[0], &whole(|| self.golden_values())),
+            (CHECKS[1], &|| self.perfect_student()),
+            (CHECKS[2], &whole(|| self.constant_teacher())),
+            (CHECKS[3], &|| self.differences()),
+            (CHECKS[4], &whole(|| self.extreme_inputs())),
+            (CHECKS[5], &whole(|| self.impossible_classes())),
+            (CHECKS[6], &whole(|| self.invariant_values())),
+            (CHECKS[7], &whole(|| self.reductions())),
+            (CHECKS[8], &whole(|| self.mismatches())),
+            (CHECKS[9], &|| self.half_precision()),
+        ];
+        let whole_batches = (!self.of_rows).then_some("it is of whole batches, not of rows");
+        let mut report = Report::default();
+        for (name, check) in checks {
+            let skipped = self.skipped.get(name).copied();
+            let reasons = match skipped.or(whole_batches.filter(|_| name == "reductions")) {
+                Some(reason) => vec![format!("skipped, {reason}")],
+                None => match catch_unwind(AssertUnwindSafe(check)) {
+                    Ok(left_out) => left_out,
+                    Err(panic) => {
+                        let failure = format!("{name}: {}", message(&*panic));
+                        report.failures.push(failure);
+                        continue;
+                    }
+                },
+            };
+            let lines = reasons.iter().map(|reason| format!("{name}: {reason}"));
+            report.left_out.extend(lines);
+        }
+        report
     }
 
     fn golden_values(&self) {
@@ -272,7 +310,7 @@ impl<const D: usize> Trial<D> {
         }
     }
 
-    fn perfect_student(&self) {
+    fn perfect_student(&self) -> Vec<String> {
         let Some(minimum) = self.minimum else {
             panic!("no minimum is given");
         };
@@ -289,6 +327,8 @@ impl<const D: usize> Trial<D> {
 
         let other = self.outcome(tensor(self.shape, &plain_student(), DType::F32), teacher);
         assert!(other.value > perfect.value, "another student is not worse");
+        let reason = || "the gradient skipped, in single precision rounding decides about jumps";
+        jumps.then(reason).map(String::from).into_iter().collect()
     }
 
     fn constant_teacher(&self) {
@@ -307,12 +347,14 @@ impl<const D: usize> Trial<D> {
         assert_close("value off autodiff", off_autodiff.value, scalar(loss), 1e-6);
     }
 
-    fn differences(&self) {
+    fn differences(&self) -> Vec<String> {
         // In single precision a wide step shows how the loss bends, a narrow one how it is rounded: one of
         // the two has to agree.
         let (dtype, steps, tolerance) = match computes_in_double_precision() {
             true => (DType::F64, &[1e-4][..], 1e-5),
-            false if self.kinks => return,
+            false if self.kinks => {
+                return vec!["skipped, in single precision they cross jumps".into()];
+            }
             false => (DType::F32, &[3e-2, 1e-2][..], 3e-2),
         };
         let student = tensor(self.shape, &plain_student(), dtype);
@@ -336,6 +378,7 @@ impl<const D: usize> Trial<D> {
                 steps.iter().map(difference).collect::<Vec<_>>()
             );
         }
+        Vec::new()
     }
 
     fn extreme_inputs(&self) {
@@ -392,6 +435,10 @@ impl<const D: usize> Trial<D> {
     }
 
     fn invariant_values(&self) {
+        assert!(
+            !self.invariances.is_empty(),
+            "nothing that does not matter is given"
+        );
         let before = self.outcome(self.student(), self.teacher()).value;
         for Invariance { name, change } in &self.invariances {
             let (student, teacher) = change(self.student(), self.teacher());
@@ -452,10 +499,12 @@ impl<const D: usize> Trial<D> {
         }
     }
 
-    fn half_precision(&self) {
+    fn half_precision(&self) -> Vec<String> {
         let expected = self.outcome(self.student(), self.teacher()).value;
+        let mut left_out = Vec::new();
         for dtype in [DType::F16, DType::BF16] {
             if !Device::default().supports_dtype(dtype) {
+                left_out.push(format!("{dtype:?} skipped, the device does not have it"));
                 continue;
             }
             let outcome = self.outcome(
@@ -470,6 +519,7 @@ impl<const D: usize> Trial<D> {
             );
             assert!(outcome.gradient.iter().all(|value| value.is_finite()));
         }
+        left_out
     }
 
     /// Assert that value and gradient are finite in tensors of a changed shape.
@@ -528,7 +578,7 @@ impl<const D: usize> Trial<D> {
 }
 
 /// Whether the device has double precision that works: some accept it and compute nonsense.
-fn computes_in_double_precision() -> bool {
+pub fn computes_in_double_precision() -> bool {
     let device = Device::default();
     device.supports_dtype(DType::F64) && {
         let one = Tensor::<1>::from_data([1.0_f64], (&device, DType::F64));
@@ -590,4 +640,79 @@ pub fn assert_round_trip<C: burn::config::Config + std::fmt::Display>(config: &C
     let text = config.to_string();
     let read = C::load_binary(text.as_bytes()).expect("the configuration is read back");
     assert_eq!(read.to_string(), text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn squares(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        let [batch_size, features] = student.dims();
+        assert_eq!(teacher.dims(), [batch_size, features], "of the teacher");
+        student.sub(teacher.without_autodiff()).square().mean()
+    }
+
+    fn trial(loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> + 'static) -> Trial<2> {
+        Trial::new("squares", [4, 5], loss)
+            .minimum(0.0)
+            .skip("golden values", "above")
+            .skip("impossible classes", "infinities have no difference")
+    }
+
+    #[test]
+    fn what_is_left_out_stands_in_the_table() {
+        let report = trial(squares).in_any_order().report();
+
+        assert_eq!(report.failures, [""; 0]);
+        let device = Device::default();
+        let halves = [DType::F16, DType::BF16];
+        let missing = halves.iter().filter(|half| !device.supports_dtype(**half));
+        let mut expected = vec![
+            "golden values: skipped, above".to_string(),
+            "impossible classes: skipped, infinities have no difference".into(),
+            "reductions: skipped, it is of whole batches, not of rows".into(),
+        ];
+        expected.extend(
+            missing.map(|half| {
+                format!("half precision: {half:?} skipped, the device does not have it")
+            }),
+        );
+        assert_eq!(report.left_out, expected);
+    }
+
+    #[test]
+    fn what_jumps_is_left_out_of_single_precision_alone() {
+        let absolute = |student: Tensor<2>, teacher: Tensor<2>| {
+            let [batch_size, features] = student.dims();
+            assert_eq!(teacher.dims(), [batch_size, features], "of the teacher");
+            student.sub(teacher.without_autodiff()).abs().mean()
+        };
+        let report = trial(absolute).in_any_order().kinks().report();
+
+        assert_eq!(report.failures, [""; 0]);
+        let jumps = |line: &&String| line.contains("jumps");
+        let expected = if computes_in_double_precision() { 0 } else { 2 };
+        assert_eq!(report.left_out.iter().filter(jumps).count(), expected);
+    }
+
+    #[test]
+    fn a_trial_says_what_does_not_matter_or_why_all_does() {
+        let silent = trial(squares).report();
+        assert_eq!(
+            silent.failures,
+            ["invariances: nothing that does not matter is given"]
+        );
+
+        let excused = trial(squares).skip("invariances", "all matters").report();
+        assert_eq!(excused.failures, [""; 0]);
+
+        // What matters is found out.
+        let shifted = trial(squares).invariant("a shift", |student, teacher| {
+            (student.add_scalar(1.0), teacher)
+        });
+        let [failure] = &shifted.report().failures[..] else {
+            panic!("one check fails");
+        };
+        assert!(failure.starts_with("invariances: a shift: "), "{failure}");
+    }
 }

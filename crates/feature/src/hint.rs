@@ -1,10 +1,10 @@
-use crate::HintNormalization;
+use crate::{HintNormalization, pair_layers};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
+use burn_distill_core::{SequenceLoss, Tap, TapLoss};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,12 @@ impl HintLossConfig {
 /// The larger map is pooled to the size of the smaller. Where the features differ in number, the
 /// student goes through a [`FeatureAdapter`](burn_distill_architecture::FeatureAdapter) first. The
 /// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+///
+/// Padding does not count where the mask of the tokens is known: in a
+/// [`PairObjective`](burn_distill_core::PairObjective) from the student's response, in a
+/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from a tap.
+/// An adapter comes before: one with batch normalization gathers its statistics on padding too, one that
+/// is linear does not mind.
 ///
 /// # Weights
 ///
@@ -137,6 +143,48 @@ impl HintLoss {
             }
         }
     }
+
+    /// The loss of a batch of sequences, the student's adapted, over the tokens that count.
+    ///
+    /// Where no token counts it is zero, still connected to the graph.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: `[batch_size, length, features]`
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_masked(
+        &self,
+        student: Tensor<3>,
+        teacher: Tensor<3>,
+        mask: Tensor<2, Bool>,
+    ) -> Tensor<1> {
+        let [batch_size, length, features] = student.dims();
+        assert_shape!(teacher, [batch_size, length, features]);
+        if student.shape().num_elements() == 0 {
+            return connected_zero(student);
+        }
+        let normal = |sequence| {
+            let sequence = zero_padding(at_least_f32(sequence), Some(&mask));
+            self.normalize.forward_masked(sequence, mask.clone())
+        };
+        let difference = normal(student)
+            .sub(normal(teacher.without_autodiff()))
+            .square();
+        match self.reduction {
+            HintReduction::Mean => {
+                masked_mean(difference.mean_dim(2).squeeze_dim::<2>(2), Some(mask))
+            }
+            HintReduction::HalfSum => {
+                let difference = zero_padding(difference, Some(&mask));
+                difference.sum().div_scalar(2.0 * batch_size as f64)
+            }
+        }
+    }
 }
 
 impl TapLoss for HintLoss {
@@ -146,5 +194,30 @@ impl TapLoss for HintLoss {
 
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
+    }
+
+    fn forward_tokens(&self, student: Tap, teacher: Tap, mask: Tensor<2, Bool>) -> Tensor<1> {
+        self.forward_masked(student.into_sequence(), teacher.into_sequence(), mask)
+    }
+}
+
+impl SequenceLoss for HintLoss {
+    fn name(&self) -> &'static str {
+        "hint"
+    }
+
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        pair_layers(student, teacher)
+            .map(|(student, teacher)| match &mask {
+                Some(mask) => self.forward_tokens(student, teacher, mask.clone()),
+                None => self.forward_taps(student, teacher),
+            })
+            .reduce(Tensor::add)
+            .expect("There is a layer.")
     }
 }

@@ -1,5 +1,5 @@
 use burn::config::Config;
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{l2_norm, l2_normalize};
 
 /// What features are brought to before they are compared.
@@ -42,21 +42,59 @@ impl HintNormalization {
                 let variance = centred.clone().square().mean_dim(1);
                 centred.div(variance.add_scalar(EPS).sqrt())
             }
-            Self::BatchPearson => standardize_channels(map),
+            Self::BatchPearson => standardize_channels(map, None),
         }
+    }
+
+    /// Normalize sequences whose padding is zero: what is over several tokens is over those that count.
+    ///
+    /// # Shapes
+    ///
+    /// - sequence, output: `[batch_size, length, features]`, of padding anything that is finite
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    pub(crate) fn forward_masked(self, sequence: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<3> {
+        let map = sequence.swap_dims(1, 2).unsqueeze_dim::<4>(3);
+        let map = match self {
+            Self::BatchPearson => standardize_channels(map, Some(mask)),
+            // Of a token each, or of a sum that zeros do not change.
+            _ => self.forward(map),
+        };
+        map.squeeze_dim::<3>(3).swap_dims(1, 2)
     }
 }
 
-/// Every channel with mean zero and variance one over the batch and its pixels.
-fn standardize_channels(map: Tensor<4>) -> Tensor<4> {
+/// Every channel with mean zero and variance one over the batch and its pixels. With a mask, which is one
+/// of the pixels `[batch_size, height · width]`, over those that count; the others have to be zero.
+fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
     const EPS: f64 = 1e-6;
     let [batch_size, channels, height, width] = map.dims();
     let count = batch_size * height * width;
     let rows = map.swap_dims(0, 1).reshape([channels, count]);
-    let mean = rows.clone().mean_dim(1);
-    let centred = rows.sub(mean.clone());
-    let unbiased = (count.max(2) - 1) as f64;
-    let deviation = l2_norm(centred.clone(), 1).div_scalar(unbiased.sqrt());
+    let (mean, deviation, centred);
+    match mask {
+        None => {
+            mean = rows.clone().mean_dim(1);
+            centred = rows.sub(mean.clone());
+            let unbiased = (count.max(2) - 1) as f64;
+            deviation = l2_norm(centred.clone(), 1).div_scalar(unbiased.sqrt());
+        }
+        Some(mask) => {
+            let valid = mask
+                .clone()
+                .float()
+                .cast(rows.dtype())
+                .sum()
+                .unsqueeze::<2>();
+            mean = rows.clone().sum_dim(1).div(valid.clone().clamp_min(1.0));
+            let padding = mask
+                .bool_not()
+                .reshape([1, count])
+                .expand([channels, count]);
+            centred = rows.sub(mean.clone()).mask_fill(padding, 0.0);
+            let unbiased = valid.sub_scalar(1.0).clamp_min(1.0);
+            deviation = l2_norm(centred.clone(), 1).div(unbiased.sqrt());
+        }
+    }
 
     // What is left of a constant after subtracting its mean is rounding, and would be blown up.
     let constant = deviation

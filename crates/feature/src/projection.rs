@@ -12,7 +12,8 @@ pub struct ProjectionConfig {
     pub student_features: usize,
     /// The number of features of the teacher's tokens.
     pub teacher_features: usize,
-    /// The number of projections: one for all layers, or as many as there are layers. Default: `1`.
+    /// The number of projections: one for all layers, two for the first layer, which is the embedding,
+    /// and for the others, or as many as there are layers. Default: `1`.
     #[config(default = 1)]
     pub projections: usize,
 }
@@ -48,16 +49,16 @@ impl ProjectionConfig {
 /// L = loss(student W + b, teacher)
 /// ```
 ///
-/// One projection serves all layers, or each has its own. They train with the student.
+/// One projection serves all layers, or there is one for the embedding, which is the first layer, and one
+/// for the others, or each layer has its own. They train with the student.
 ///
 /// # Reference
 ///
 /// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. One for all
-/// layers is `fit_dense` of the authors' code; the paper has one for the embedding and one for the
-/// hidden states.
+/// layers is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
 #[derive(Module, Debug)]
 pub struct Projected<L> {
-    /// The projections, one for all layers or one for each.
+    /// The projections: one for all layers, one for the first and one for the others, or one for each.
     pub projections: Vec<Linear>,
     /// What compares the projected layers.
     pub loss: L,
@@ -76,13 +77,15 @@ impl<L: SequenceLoss> SequenceLoss for Projected<L> {
     ) -> Tensor<1> {
         let (layers, projections) = (student.len(), self.projections.len());
         assert!(
-            projections == 1 || projections == layers,
+            projections <= 2.min(layers) || projections == layers,
             "{projections} projections are not for {layers} layers."
         );
+        // The last one serves all the layers that are left.
+        let projection = |layer: usize| &self.projections[layer.min(projections - 1)];
         let student = student
             .into_iter()
-            .zip(self.projections.iter().cycle())
-            .map(|(tap, projection)| Tap::Sequence(projection.forward(tap.into_sequence())))
+            .enumerate()
+            .map(|(layer, tap)| Tap::Sequence(projection(layer).forward(tap.into_sequence())))
             .collect();
         self.loss.forward_sequences(student, teacher, mask)
     }

@@ -17,6 +17,9 @@ pub struct VidLossConfig {
     /// The least variance that a channel can come to. Above 0. Default: `1e-5`.
     #[config(default = 1e-5)]
     pub epsilon: f64,
+    /// Whether the variances learn. If not they stay as they are at first. Default: `true`.
+    #[config(default = true)]
+    pub learn_variance: bool,
 }
 
 impl VidLossConfig {
@@ -31,7 +34,11 @@ impl VidLossConfig {
         teacher_channels: usize,
         device: &Device,
     ) -> VidLoss {
-        let Self { variance, epsilon } = *self;
+        let Self {
+            variance,
+            epsilon,
+            learn_variance,
+        } = *self;
         assert!(
             epsilon > 0.0 && variance > epsilon && variance.is_finite(), // This also rejects NaN
             "The variance must be above epsilon and epsilon above 0, got {variance} and {epsilon}."
@@ -48,6 +55,7 @@ impl VidLossConfig {
             regressor: [student_channels, teacher_channels, teacher_channels].map(conv),
             alpha: Param::from_tensor(Tensor::full([teacher_channels], alpha, device)),
             epsilon,
+            learn_variance,
         }
     }
 }
@@ -65,6 +73,9 @@ impl VidLossConfig {
 /// be negative, down to `½ log epsilon`. The regressor and the variances train with the student. The
 /// larger map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it.
 /// Half precision is widened to single.
+///
+/// With variances that do not learn it is half the mean squared error divided by the variance, and a
+/// constant: what mdistiller computes.
 ///
 /// # Weights
 ///
@@ -90,8 +101,8 @@ impl VidLossConfig {
 /// # Reference
 ///
 /// S. Ahn et al., [Variational Information Distillation for Knowledge Transfer](
-/// https://arxiv.org/abs/1904.05835), CVPR 2019. Agrees with `VIDLoss` of RepDistiller. That of
-/// mdistiller never trains its variances.
+/// https://arxiv.org/abs/1904.05835), CVPR 2019. Agrees with `VIDLoss` of RepDistiller, and
+/// without `learn_variance` with that of mdistiller, which never trains its variances.
 #[doc(alias = "VID")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -102,6 +113,8 @@ pub struct VidLoss {
     pub alpha: Param<Tensor<1>>,
     /// The least variance.
     pub epsilon: f64,
+    /// Whether the variances learn.
+    pub learn_variance: bool,
 }
 
 impl ModuleDisplay for VidLoss {
@@ -119,6 +132,7 @@ impl ModuleDisplay for VidLoss {
             )
             .add("teacher_channels", &self.alpha.lazy_shape()[0])
             .add("epsilon", &self.epsilon)
+            .add("learn_variance", &self.learn_variance)
             .optional()
     }
 }
@@ -185,7 +199,12 @@ impl VidLoss {
 
     /// The variance of every channel. Shape: `[teacher_channels]`.
     pub fn variance(&self) -> Tensor<1> {
-        softplus(self.alpha.val(), 1.0).add_scalar(self.epsilon)
+        let alpha = match self.learn_variance {
+            true => self.alpha.val(),
+            // A parameter without a gradient is moved by no optimizer, nor by its weight decay.
+            false => self.alpha.val().without_autodiff(),
+        };
+        softplus(alpha, 1.0).add_scalar(self.epsilon)
     }
 }
 

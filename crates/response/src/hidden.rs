@@ -84,6 +84,11 @@ pub struct HiddenStates {
 impl HiddenStates {
     /// These hidden states with that head.
     ///
+    /// # Shapes
+    ///
+    /// - hidden: `[rows, features]`
+    /// - head: a weight of `[features, vocabulary]` and a bias of `[vocabulary]`, if it has one
+    ///
     /// # Panics
     ///
     /// Panics if the head is for hidden states of other features, or its bias for another

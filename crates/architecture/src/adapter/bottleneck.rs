@@ -99,6 +99,15 @@ pub struct ProjectorLayer {
 
 impl BottleneckProjector {
     /// The map, projected.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, inputs, height, width]`
+    /// - output: `[batch_size, outputs, height, width]`, or that many times smaller as it shrinks
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the projector was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         let last = self.layer.len() - 1;
         self.layer

@@ -39,6 +39,15 @@ pub struct ChannelAdapter {
 
 impl ChannelAdapter {
     /// Adapt a map.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, inputs, height, width]`
+    /// - output: `[batch_size, outputs, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is a convolution and the map has other channels than it was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         match &self.conv {
             Some(conv) => conv.forward(map),

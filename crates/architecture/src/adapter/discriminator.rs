@@ -76,6 +76,11 @@ pub struct MapDiscriminator {
 impl MapDiscriminator {
     /// How real each map is, in at least single precision.
     ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size]`
+    ///
     /// # Panics
     ///
     /// Panics if the maps have other channels.

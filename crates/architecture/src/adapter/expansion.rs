@@ -72,6 +72,15 @@ pub struct ExpansionAdapter {
 
 impl ExpansionAdapter {
     /// Adapt a map.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, inputs, height, width]`
+    /// - output: `[batch_size, outputs, output_height, output_width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the adapter was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         let map = relu(self.bn1.forward(self.conv1.forward(map)));
         let map = relu(self.bn2.forward(self.conv2.forward(map)));

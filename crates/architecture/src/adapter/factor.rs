@@ -82,6 +82,15 @@ pub struct TranslatorLayer {
 
 impl Translator {
     /// The factors of a map.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, factors, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the translator was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         self.layer.iter().fold(map, |map, layer| {
             activate(layer.conv.forward(map), &layer.bn)
@@ -182,16 +191,42 @@ pub struct ParaphraserLayer {
 
 impl Paraphraser {
     /// The map, reconstructed from its factors.
+    ///
+    /// # Shapes
+    ///
+    /// - map, output: `[batch_size, channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the paraphraser was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         self.decode(self.encode(map))
     }
 
     /// The factors of a map.
+    ///
+    /// # Shapes
+    ///
+    /// - map: `[batch_size, channels, height, width]`
+    /// - output: `[batch_size, factors, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the map has other channels than the paraphraser was made for.
     pub fn encode(&self, map: Tensor<4>) -> Tensor<4> {
         self.encoder.forward(map)
     }
 
     /// The map that factors stand for.
+    ///
+    /// # Shapes
+    ///
+    /// - factors: `[batch_size, factors, height, width]`
+    /// - output: `[batch_size, channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are other factors than the paraphraser was made for.
     pub fn decode(&self, factors: Tensor<4>) -> Tensor<4> {
         self.decoder.iter().fold(factors, |map, layer| {
             activate(layer.conv.forward(map), &layer.bn)

@@ -82,22 +82,45 @@ fn trial() {
         [[4, 3, 4, 6], [4, 4, 2, 3]],
         [[4, 4, 8, 4], [4, 6, 4, 3], [4, 5, 1, 1]],
     )
+    .skip(
+        "perfect student",
+        "of several layers the attention mixes those that differ: below",
+    )
     .run();
 }
 
 #[test]
-fn a_perfect_layer_and_nothing_else_is_no_loss() {
+fn trial_of_one_and_two_channels() {
     let device = Device::default().autodiff();
-    let loss = AttentionFeatureLossConfig::new().init(&[5], &[5], &device);
-    let teacher: Vec<_> = teacher().into_iter().take(1).collect();
-    let student: Vec<_> = teacher
-        .iter()
-        .map(|map| map.clone().mul_scalar(-2.0))
-        .collect();
+    let config = AttentionFeatureLossConfig::new().with_features(2);
+    LayersTrial::new(
+        config.init(&[1, 2], &[2, 1], &device),
+        [[3, 1, 4, 4], [3, 2, 2, 2]],
+        [[3, 2, 4, 4], [3, 1, 2, 2]],
+    )
+    .skip(
+        "perfect student",
+        "of several layers the attention mixes those that differ: below",
+    )
+    .run();
+}
 
-    let value = loss.forward(student, teacher);
-
-    assert!(value.into_scalar::<f32>() < 1e-10);
+/// What is compared of a map is where its squares are large: neither its sign nor its size.
+#[test]
+fn trial_of_one_layer_that_is_perfect() {
+    let device = Device::default().autodiff();
+    LayersTrial::new(
+        AttentionFeatureLossConfig::new()
+            .with_features(4)
+            .init(&[5], &[5], &device),
+        [[3, 5, 4, 4]],
+        [[3, 5, 4, 4]],
+    )
+    .perfect(|teacher| {
+        let student = teacher.into_iter().map(|map| map.mul_scalar(-2.0));
+        student.collect()
+    })
+    .run();
 }
 
 #[test]

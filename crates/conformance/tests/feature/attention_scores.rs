@@ -22,6 +22,9 @@ fn trial(padding: Padding, masked: bool) -> Trial<4> {
         let mask = (masked && queries == keys).then(|| ragged(batch_size, keys));
         loss.forward(student, teacher, mask)
     })
+    .invariant("the order of the heads", |student, teacher| {
+        (student.flip([1]), teacher.flip([1]))
+    })
     .minimum(0.0)
 }
 

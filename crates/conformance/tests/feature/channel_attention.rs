@@ -43,6 +43,7 @@ fn larger_maps_are_pooled_and_need_not_be_square() {
         move |student, teacher| loss.forward(student, teacher),
     )
     .teacher_shape([2, 3, 4, 3])
+    .in_any_order()
     .minimum(0.0)
     .skip("golden values", "the attention is random")
     .skip("perfect student", "the shapes differ")

@@ -114,6 +114,10 @@ fn with_the_labels_as_in_the_authors_setting() {
         17.8573649,
         1.44829811,
     )
+    .invariant(
+        "a constant added to the teacher's logits",
+        |student, teacher| (student, teacher.add_scalar(2.0)),
+    )
     .run();
 }
 

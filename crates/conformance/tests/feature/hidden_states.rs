@@ -17,6 +17,9 @@ fn trial(padding: Padding, masked: bool) -> Trial<3> {
         let mask = masked.then(|| ragged(batch_size, length));
         loss.forward(student, teacher, mask)
     })
+    .invariant("the order of the features", |student, teacher| {
+        (student.flip([2]), teacher.flip([2]))
+    })
     .minimum(0.0)
     .skip(
         "impossible classes",
@@ -91,6 +94,32 @@ fn layers_add_up_behind_an_identity() {
         let outcome = projected(&loss, Some(ragged(2, 3)));
         assert_golden(&outcome, 2.0 * 0.606542503, 2.0 * 0.284380614);
     }
+}
+
+#[test]
+fn two_projections_are_one_of_the_embedding_and_one_of_the_rest() {
+    let device = Device::default();
+    let loss = HiddenStatesLossConfig::new().init();
+    let config = ProjectionConfig::new(6, 6).with_projections(2);
+    let mut loss = config.init(loss, &device);
+    // The embedding becomes zero, the rest is as it is.
+    for (projection, factor) in loss.projections.iter_mut().zip([0.0, 1.0]) {
+        let weight = projection.weight.clone();
+        projection.weight =
+            weight.map(|weight| Tensor::eye(6, &weight.device()).mul_scalar(factor));
+    }
+    let teacher = || Tap::Sequence(waves(SHAPE, TEACHER));
+    let outcome = outcome(waves(SHAPE, STUDENT), |student| {
+        let student = Tap::Sequence(student);
+        loss.forward_sequences(vec![student; 3], vec![teacher(); 3], Some(ragged(2, 3)))
+    });
+
+    let counts = ragged(2, 3).unsqueeze_dim::<3>(2).expand(SHAPE);
+    let zero = waves(SHAPE, TEACHER)
+        .square()
+        .mask_fill(counts.bool_not(), 0.0);
+    let zero = zero.sum().into_scalar::<f64>() / 30.0;
+    assert_golden(&outcome, zero + 2.0 * 0.606542503, 2.0 * 0.284380614);
 }
 
 #[test]

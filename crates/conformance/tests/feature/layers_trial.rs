@@ -2,7 +2,7 @@
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
-use burn_distill_core::testing::{Fill, QUARTER, wave};
+use burn_distill_core::testing::{Fill, QUARTER, computes_in_double_precision, wave};
 use burn_distill_core::{LayersLoss, Tap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,11 +31,18 @@ pub fn assert_close(what: &str, actual: f64, expected: f64) {
     );
 }
 
+const CHECKS: [&str; 2] = ["perfect student", "invariances"];
+
 /// A loss over several layers on trial.
 pub struct LayersTrial<L> {
+    name: &'static str,
     loss: L,
     student: Vec<[usize; 4]>,
     teacher: Vec<[usize; 4]>,
+    dtype: DType,
+    /// The maps of a perfect student, of those of its teacher.
+    perfect: Option<fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>>,
+    skipped: Vec<(&'static str, &'static str)>,
 }
 
 impl<L: LayersLoss> LayersTrial<L> {
@@ -47,34 +54,62 @@ impl<L: LayersLoss> LayersTrial<L> {
         teacher: impl Into<Vec<[usize; 4]>>,
     ) -> Self {
         Self {
+            name: loss.name(),
             loss: loss.map(&mut Settle(0)),
             student: student.into(),
             teacher: teacher.into(),
+            dtype: DType::F32,
+            perfect: None,
+            skipped: Vec::new(),
         }
     }
 
-    /// Check everything.
-    pub fn run(&self) {
-        self.constant_teacher();
-        self.differences();
-        self.extreme_inputs();
-        self.mismatches();
-        self.half_precision();
+    /// What the student is that has learnt everything: it has no loss, and no gradient.
+    pub fn perfect(mut self, student: fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>) -> Self {
+        self.perfect = Some(student);
+        self
     }
 
-    fn maps(shapes: &[[usize; 4]], batch_size: usize, fill: &Fill) -> Vec<Tensor<4>> {
+    /// Leave out a check that cannot hold.
+    pub fn skip(mut self, check: &'static str, reason: &'static str) -> Self {
+        assert!(CHECKS.contains(&check), "There is no check `{check}`.");
+        self.skipped.push((check, reason));
+        self
+    }
+
+    /// Check everything.
+    pub fn run(self) {
+        self.unless_skipped(CHECKS[0], Self::perfect_student);
+        self.constant_teacher();
+        self.extreme_inputs();
+        self.unless_skipped(CHECKS[1], Self::any_order);
+        self.mismatches();
+        self.half_precision();
+        self.differences();
+    }
+
+    fn unless_skipped(&self, check: &str, run: impl FnOnce(&Self)) {
+        match self.skipped.iter().find(|(skipped, _)| *skipped == check) {
+            Some((_, reason)) => println!("{}: {check}: skipped, {reason}", self.name),
+            None => run(self),
+        }
+    }
+
+    fn maps(&self, shapes: &[[usize; 4]], batch_size: usize, fill: &Fill) -> Vec<Tensor<4>> {
         let shapes = shapes.iter().map(|&[_, c, h, w]| [batch_size, c, h, w]);
-        shapes.map(|shape| filled(shape, fill)).collect()
+        shapes
+            .map(|shape| filled(shape, fill).cast(self.dtype))
+            .collect()
     }
 
     fn student(&self) -> Vec<Tensor<4>> {
         let batch_size = self.student[0][0];
-        Self::maps(&self.student, batch_size, &wave(1.5, 0.7, 0.3))
+        self.maps(&self.student, batch_size, &wave(1.5, 0.7, 0.3))
     }
 
     fn teacher(&self) -> Vec<Tensor<4>> {
         let batch_size = self.teacher[0][0];
-        Self::maps(&self.teacher, batch_size, &wave(1.5, 1.1, 0.1 + QUARTER))
+        self.maps(&self.teacher, batch_size, &wave(1.5, 1.1, 0.1 + QUARTER))
     }
 
     fn value(&self, student: &[Tensor<4>], teacher: &[Tensor<4>]) -> Tensor<1> {
@@ -102,6 +137,17 @@ impl<L: LayersLoss> LayersTrial<L> {
         (value.into_scalar::<f64>(), gradients, grads)
     }
 
+    fn perfect_student(&self) {
+        let perfect = self.perfect.expect("a perfect student is given");
+        let (value, gradients, _) = self.outcome(perfect(self.teacher()), &self.teacher());
+        assert!(value.abs() < 1e-5, "the value is {value}");
+        let size = size(&gradients);
+        assert!(size < 1e-3, "the gradient has a norm of {size}");
+
+        let (other, ..) = self.outcome(self.student(), &self.teacher());
+        assert!(other > value, "another student is not worse");
+    }
+
     fn constant_teacher(&self) {
         let teacher: Vec<_> = self
             .teacher()
@@ -115,27 +161,68 @@ impl<L: LayersLoss> LayersTrial<L> {
         assert_close("value off autodiff", off_autodiff, value);
     }
 
-    /// Along the gradient, the loss changes by its norm.
-    fn differences(&self) {
+    /// Every element of the gradient is that of central differences where the device computes in
+    /// double precision. Where it does not, the loss changes by the norm of its gradient along it.
+    fn differences(self) {
+        if !computes_in_double_precision() {
+            println!(
+                "{}: differences: only along the gradient, in single precision",
+                self.name
+            );
+            return self.along_the_gradient(0.002, 0.02);
+        }
+        // `valid` first: running statistics that wait for their update would stay in single precision.
+        let double = Self {
+            loss: self.loss.valid().train().map(&mut InDouble),
+            dtype: DType::F64,
+            ..self
+        };
+        double.along_the_gradient(1e-5, 1e-6);
+
+        const STEP: f64 = 1e-5;
+        let (_, gradients, _) = double.outcome(double.student(), &double.teacher());
+        let size = size(&gradients);
+        for (layer, gradient) in gradients.into_iter().enumerate() {
+            let gradient: Vec<f64> = gradient.into_data().iter::<f64>().collect();
+            for (index, expected) in gradient.into_iter().enumerate() {
+                let value = |step: f64| {
+                    let mut moved = double.student();
+                    moved[layer] = step_at(moved[layer].clone(), index, step);
+                    double.plain_value(moved)
+                };
+                let difference = (value(STEP) - value(-STEP)) / (2.0 * STEP);
+                assert!(
+                    (difference - expected).abs() < 1e-5 * size,
+                    "layer {layer}, element {index}: the gradient is {expected}, differences give \
+                     {difference}"
+                );
+            }
+        }
+    }
+
+    fn along_the_gradient(&self, step: f64, tolerance: f64) {
         let (_, gradients, _) = self.outcome(self.student(), &self.teacher());
-        let square = |map: &Tensor<4>| map.clone().square().sum().into_scalar::<f64>();
-        let size = gradients.iter().map(square).sum::<f64>().sqrt();
+        let size = size(&gradients);
         assert!(size > 1e-6, "the student has no gradient");
 
         let value = |step: f64| {
             let student = self.student().into_iter().zip(&gradients);
-            let moved: Vec<_> = student
+            let moved = student
                 .map(|(map, gradient)| map.add(gradient.clone().mul_scalar(step / size)))
-                .map(Tensor::autodiff)
                 .collect();
-            self.value(&moved, &self.teacher()).into_scalar::<f64>()
+            self.plain_value(moved)
         };
-        const STEP: f64 = 0.002;
-        let difference = (value(STEP) - value(-STEP)) / (2.0 * STEP);
+        let difference = (value(step) - value(-step)) / (2.0 * step);
         assert!(
-            (difference - size).abs() < 0.02 * size,
+            (difference - size).abs() < tolerance * size,
             "the gradient is {size}, differences give {difference}"
         );
+    }
+
+    /// The value of a student, as in training but without its gradient.
+    fn plain_value(&self, student: Vec<Tensor<4>>) -> f64 {
+        let student: Vec<_> = student.into_iter().map(Tensor::autodiff).collect();
+        self.value(&student, &self.teacher()).into_scalar::<f64>()
     }
 
     fn extreme_inputs(&self) {
@@ -153,28 +240,55 @@ impl<L: LayersLoss> LayersTrial<L> {
             ("huge values", wave(1e4, 0.7, 0.0), wave(-1e4, 1.1, 0.0)),
             ("tiny values", wave(1e-4, 0.7, 0.0), wave(-1e-4, 1.1, 0.0)),
         ];
-        for (name, student, teacher) in inputs {
-            for batch_size in [self.student[0][0], 1, 2] {
-                let teacher = Self::maps(&self.teacher, batch_size, &teacher);
-                let student = Self::maps(&self.student, batch_size, &student);
-                let (value, gradients, grads) = self.outcome(student, &teacher);
-                let place = format!("{name}, {batch_size} samples");
-                assert!(value.is_finite(), "{place}: the value is {value}");
-                for gradient in gradients {
-                    assert_finite(gradient, &place);
-                }
-                self.loss.visit(&mut Finite {
-                    grads: &grads,
-                    place: &place,
-                });
+        for batch_size in [self.student[0][0], 1, 2] {
+            for (name, student, teacher) in &inputs {
+                let teacher = self.maps(&self.teacher, batch_size, teacher);
+                let student = self.maps(&self.student, batch_size, student);
+                self.assert_finite(&format!("{name}, {batch_size} samples"), student, &teacher);
             }
+            let equal = |maps: Vec<Tensor<4>>| -> Vec<_> {
+                let rows = maps.into_iter().map(|map| map.narrow(0, 0, 1));
+                rows.map(|row| row.repeat_dim(0, batch_size)).collect()
+            };
+            self.assert_finite(
+                &format!("equal rows, {batch_size} samples"),
+                equal(self.student()),
+                &equal(self.teacher()),
+            );
         }
+    }
+
+    /// Assert that the value and all gradients are finite.
+    fn assert_finite(&self, place: &str, student: Vec<Tensor<4>>, teacher: &[Tensor<4>]) {
+        let (value, gradients, grads) = self.outcome(student, teacher);
+        assert!(value.is_finite(), "{place}: the value is {value}");
+        for gradient in gradients {
+            assert_finite(gradient, place);
+        }
+        self.loss.visit(&mut Finite {
+            grads: &grads,
+            place,
+        });
+    }
+
+    /// The order of the samples does not matter, and each takes its gradient with it.
+    fn any_order(&self) {
+        let flip = |maps: Vec<Tensor<4>>| -> Vec<_> {
+            maps.into_iter().map(|map| map.flip([0])).collect()
+        };
+        let (expected, gradients, _) = self.outcome(self.student(), &self.teacher());
+        let (value, turned, _) = self.outcome(flip(self.student()), &flip(self.teacher()));
+        assert_close("the order of the samples", value, expected);
+        let allowed = 1e-4 * size(&gradients);
+        let apart = flip(turned).into_iter().zip(gradients);
+        let apart: Vec<_> = apart.map(|(a, b)| a.sub(b)).collect();
+        assert!(size(&apart) < allowed, "gradients in another order");
     }
 
     fn mismatches(&self) {
         let batch_size = self.student[0][0];
         let fill = wave(1.0, 0.7, 0.3);
-        let larger = Self::maps(&self.teacher, batch_size + 1, &fill);
+        let larger = self.maps(&self.teacher, batch_size + 1, &fill);
         let mut fewer = self.teacher();
         fewer.pop();
         for teacher in [larger, fewer] {
@@ -189,16 +303,41 @@ impl<L: LayersLoss> LayersTrial<L> {
         let (expected, ..) = self.outcome(self.student(), &self.teacher());
         for dtype in [DType::F16, DType::BF16] {
             if !Device::default().supports_dtype(dtype) {
+                println!(
+                    "{}: half precision: {dtype:?} skipped, the device does not have it",
+                    self.name
+                );
                 continue;
             }
             let half = |maps: Vec<Tensor<4>>| -> Vec<_> {
                 maps.into_iter().map(|map| map.cast(dtype)).collect()
             };
-            let (value, ..) = self.outcome(half(self.student()), &half(self.teacher()));
+            let (student, teacher) = (half(self.student()), half(self.teacher()));
+            self.assert_finite(&format!("{dtype:?}"), student.clone(), &teacher);
+            let (value, gradients, _) = self.outcome(student, &teacher);
             let error = (value - expected).abs();
             assert!(error < 0.05 * expected, "{value} is not {expected}");
+            assert!(size(&gradients) > 0.0, "{dtype:?}: there is no gradient");
         }
     }
+}
+
+/// The norm of several maps together.
+fn size(maps: &[Tensor<4>]) -> f64 {
+    let square = |map: &Tensor<4>| {
+        let values = map.clone().into_data().convert::<f64>();
+        values.iter::<f64>().map(|value| value * value).sum::<f64>()
+    };
+    maps.iter().map(square).sum::<f64>().sqrt()
+}
+
+/// A map with a step added to one element.
+fn step_at(map: Tensor<4>, index: usize, step: f64) -> Tensor<4> {
+    let options = (&map.device(), map.dtype());
+    let shape = map.dims();
+    let mut values: Vec<f64> = map.into_data().iter::<f64>().collect();
+    values[index] += step;
+    Tensor::from_data(TensorData::new(values, shape), options)
 }
 
 fn assert_finite<const D: usize>(gradient: Tensor<D>, place: &str) {
@@ -231,6 +370,21 @@ impl ModuleMapper for Settle {
             let centre = if D == 1 { 1.0 } else { 0.0 };
             let values = filled(tensor.dims(), &fill).add_scalar(centre);
             Tensor::from_data(values.into_data(), &tensor.device()).require_grad()
+        })
+    }
+}
+
+/// Brings what a module has learnt to double precision.
+struct InDouble;
+
+impl ModuleMapper for InDouble {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| {
+            tensor
+                .without_autodiff()
+                .cast(DType::F64)
+                .autodiff()
+                .require_grad()
         })
     }
 }

@@ -20,4 +20,5 @@ mod pearson;
 mod review;
 mod semantic_calibration;
 mod sim_kd;
+mod types;
 mod variational;

@@ -16,6 +16,7 @@ fn trial(loss: OverhaulLoss, value: f64, gradient: f64) -> Trial<4> {
         value,
         gradient,
     )
+    .in_any_order()
     .minimum(0.0)
     .skip(
         "impossible classes",

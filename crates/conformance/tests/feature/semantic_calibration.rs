@@ -5,6 +5,8 @@ use burn_distill_core::testing::{QUARTER, assert_round_trip, assert_shareable, w
 use burn_distill_feature::*;
 
 const SHAPE: [usize; 4] = [2, 3, 4, 4];
+const CONVOLVED: &str = "the student goes through convolutions that no map passes as it is";
+const IN_ORDER: &str = "the embeddings take the samples of a batch in their order";
 
 #[test]
 fn as_in_the_authors_code() {
@@ -45,6 +47,8 @@ fn trial() {
         [[8, 3, 4, 6], [8, 4, 2, 3]],
         [[8, 4, 8, 4], [8, 6, 4, 3], [8, 5, 1, 1]],
     )
+    .skip("perfect student", CONVOLVED)
+    .skip("invariances", IN_ORDER)
     .run();
 }
 
@@ -56,6 +60,21 @@ fn trial_of_batches_of_one() {
         [[1, 3, 4, 6], [1, 4, 2, 3]],
         [[1, 4, 8, 4], [1, 5, 1, 1]],
     )
+    .skip("perfect student", CONVOLVED)
+    .skip("invariances", "there is one order of one sample")
+    .run();
+}
+
+#[test]
+fn trial_of_one_and_two_channels() {
+    let device = Device::default().autodiff();
+    LayersTrial::new(
+        SemanticCalibrationLossConfig::new().init(&[1, 2], &[2, 1], 2, &device),
+        [[2, 1, 4, 4], [2, 2, 2, 2]],
+        [[2, 2, 4, 4], [2, 1, 2, 2]],
+    )
+    .skip("perfect student", CONVOLVED)
+    .skip("invariances", IN_ORDER)
     .run();
 }
 

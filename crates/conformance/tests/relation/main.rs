@@ -20,3 +20,4 @@ mod relational_representation;
 mod self_attention_relations;
 mod similarity_preserving;
 mod singular_vectors;
+mod types;

@@ -21,7 +21,7 @@ fn relational(trial: Trial<2>) -> Trial<2> {
 }
 
 #[test]
-fn distances() {
+fn relational_distances() {
     let loss = distance();
     relational(trial(format!("{loss}"), move |s, t| loss.forward(s, t)))
         .golden(student(), teacher(), 0.087497395, 0.136739782)
@@ -29,7 +29,7 @@ fn distances() {
 }
 
 #[test]
-fn angles() {
+fn relational_angles() {
     for chunk in [1, 3, 4, 100] {
         let loss = RelationalAngleLossConfig::new().with_chunk(chunk).init();
         relational(trial(format!("{loss}"), move |s, t| loss.forward(s, t)))

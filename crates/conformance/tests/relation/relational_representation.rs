@@ -1,5 +1,7 @@
+use crate::common::scaled;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::testing::{assert_round_trip, assert_shareable};
+use burn_distill_core::numeric::{at_least_f32, l2_normalize};
+use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_relation::*;
 
 fn unit(rows: Tensor<2>) -> Tensor<2> {
@@ -29,6 +31,38 @@ fn as_in_the_authors_code() {
         let value = value.into_scalar::<f64>();
         assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
     }
+}
+
+#[test]
+fn trial() {
+    // With the queue of the reference, for embeddings of any size.
+    let of_embedded = |student: Tensor<2>, teacher: Tensor<2>| {
+        let (student, teacher) = (at_least_f32(student), at_least_f32(teacher));
+        let [_, embedding] = student.dims();
+        let options = (&Device::default(), student.dtype());
+        let cosines: Vec<f64> = (0..6 * embedding).map(|n| (0.8 * n as f64).cos()).collect();
+        let queue = Tensor::from_data(TensorData::new(cosines, [6, embedding]), options);
+        let loss = RelationalRepresentationLossConfig::new()
+            .with_embedding(embedding)
+            .with_queue(6)
+            .init([1, 1], &Device::default());
+        loss.queue.set(unit(queue));
+        loss.forward_embedded(l2_normalize(student, 1), l2_normalize(teacher, 1))
+    };
+    Trial::new("RelationalRepresentationLoss", [4, 3], of_embedded)
+        .in_any_order()
+        .invariant("the size of the features", scaled)
+        .skip("golden values", "above")
+        .skip(
+            "perfect student",
+            "the entropy of its teacher is left to it",
+        )
+        .skip("mismatches", "what is not embedded yet is compared")
+        .skip(
+            "impossible classes",
+            "features are finite: there is nothing to exclude",
+        )
+        .run();
 }
 
 #[test]

@@ -5,9 +5,16 @@ use burn_distill_core::reduce_rows;
 use burn_distill_core::testing::{QUARTER, Trial, wave};
 use burn_distill_response::{BoundedRegressionLossConfig, HeatMapLossConfig};
 
+/// The annotation: sin(0.5 n + 0.9), as many boxes as there are.
+fn annotation(boxes: &Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = boxes.dims();
+    let target: Vec<f64> = (0..rows * columns).map(wave(1.0, 0.5, 0.9)).collect();
+    let target = TensorData::new(target, [rows, columns]);
+    Tensor::from_data(target, (&boxes.device(), boxes.dtype()))
+}
+
 #[test]
 fn bounded_regression() {
-    // The annotation: sin(0.5 n + 0.9), as many boxes as there are.
     for (margin, value, norm) in [
         (0.0, 0.951705627, 0.97555401),
         (1.0, 2.64608256, 1.62667838),
@@ -20,11 +27,7 @@ fn bounded_regression() {
             name,
             [4, 4],
             move |student: Tensor<2>, teacher: Tensor<2>, reduction| {
-                let [rows, columns] = student.dims();
-                let fill = wave(1.0, 0.5, 0.9);
-                let target: Vec<f64> = (0..rows * columns).map(fill).collect();
-                let target = TensorData::new(target, [rows, columns]);
-                let target = Tensor::from_data(target, (&student.device(), student.dtype()));
+                let target = annotation(&student);
                 let bounded = loss.forward_bounded(student, teacher, target);
                 reduce_rows(bounded, None, &reduction)
             },
@@ -34,6 +37,13 @@ fn bounded_regression() {
             wave(1.0, 1.1, 0.1 + QUARTER),
             value,
             norm,
+        )
+        .invariant(
+            "on which side of the annotation the teacher is",
+            |student, teacher| {
+                let mirrored = annotation(&teacher).mul_scalar(2.0).sub(teacher);
+                (student, mirrored)
+            },
         )
         .skip(
             "perfect student",
@@ -72,6 +82,9 @@ fn heat_map() {
                 norm,
             )
             .minimum(0.0)
+            .invariant("the order of the rows of pixels", |student, teacher| {
+                (student.flip([2]), teacher.flip([2]))
+            })
             .skip("impossible classes", "maps have no classes")
             .run();
     };

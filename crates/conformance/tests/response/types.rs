@@ -1,9 +1,8 @@
 //! What holds for every public type: configurations survive JSON, and all may cross threads.
 
+use burn_distill_conformance::{assert_all_losses_are_tested, assert_all_types_are_tested};
 use burn_distill_core::testing::{assert_round_trip, assert_shareable};
 use burn_distill_response::*;
-use std::fs;
-use std::path::Path;
 
 #[test]
 fn configurations_are_written_and_read() {
@@ -101,30 +100,10 @@ fn types_can_be_shared() {
 
 #[test]
 fn no_public_type_is_missing() {
-    let lists = include_str!("types.rs");
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../response/src");
-    let mut found = 0;
-    for file in fs::read_dir(sources).unwrap() {
-        for line in fs::read_to_string(file.unwrap().path()).unwrap().lines() {
-            let kind = ["pub struct ", "pub enum "];
-            let Some(rest) = kind.iter().find_map(|kind| line.strip_prefix(kind)) else {
-                continue;
-            };
-            let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap();
-            let name = &rest[..end];
-            let shared = [format!("<{name}>()"), format!("<{name}<")];
-            assert!(
-                shared.iter().any(|text| lists.contains(text)),
-                "{name} is not shared"
-            );
-            if name.ends_with("Config") {
-                assert!(
-                    lists.contains(&format!("{name}::new()")),
-                    "{name} is not written"
-                );
-            }
-            found += 1;
-        }
-    }
-    assert!(found > 50, "only {found} types are found");
+    assert_all_types_are_tested("response", 50);
+}
+
+#[test]
+fn no_loss_is_missing() {
+    assert_all_losses_are_tested("response", catalogue().iter().map(|entry| entry.name));
 }

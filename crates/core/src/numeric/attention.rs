@@ -8,6 +8,10 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 ///
 /// - sequence, output: `[batch_size, length, features]`
 /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+///
+/// # Panics
+///
+/// Panics if the mask is not one of these tokens.
 pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
     let Some(mask) = mask else {
         return sequence;
@@ -86,6 +90,10 @@ pub fn relation_scores(
 /// - student, teacher: scores before the softmax `[batch_size, heads, queries, keys]`
 /// - mask: `[batch_size, length]`, true for the tokens that count, which are queries and keys
 /// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ, or if there is a mask and the queries are not as many as the keys.
 pub fn attention_divergence(
     student: Tensor<4>,
     teacher: Tensor<4>,

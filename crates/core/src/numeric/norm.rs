@@ -24,6 +24,14 @@ pub fn l2_norm<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
 ///
 /// Agrees with PyTorch's `F.normalize`, except for norms between 0 and 1e-12, which become zero
 /// instead of passing gradients of up to 1e12.
+///
+/// # Shapes
+///
+/// - input, output: `[..]`
+///
+/// # Panics
+///
+/// Panics if there is no axis `dim`.
 pub fn l2_normalize<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     let (norm, zero) = safe_norm(input.clone(), dim);
     let zero = zero.expand(input.shape());

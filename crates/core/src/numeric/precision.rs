@@ -4,6 +4,10 @@ use burn::tensor::{DType, Tensor};
 ///
 /// Products of probabilities and sums of squares leave the range of half precision, so losses
 /// compute on the result of this.
+///
+/// # Shapes
+///
+/// - tensor, output: `[..]`
 pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.dtype() {
         DType::F16 | DType::BF16 => tensor.cast(DType::F32),

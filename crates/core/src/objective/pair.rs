@@ -1,6 +1,8 @@
-use crate::{Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule};
+use crate::{
+    Context, Knowledge, Objective, Response, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+};
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares one tap of the student with one of the teacher.
 ///
@@ -19,6 +21,21 @@ pub trait TapLoss: Module + ModuleDisplay + 'static {
     ///
     /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1>;
+
+    /// The loss of two sequences of which some tokens are padding. A loss that sees no tokens in them,
+    /// as most do, takes all that there is.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`forward_taps`](Self::forward_taps) does, or if the mask is of another shape.
+    fn forward_tokens(&self, student: Tap, teacher: Tap, _mask: Tensor<2, Bool>) -> Tensor<1> {
+        self.forward_taps(student, teacher)
+    }
 }
 
 /// What brings a tap of the student to the shape of the teacher's. It trains with the student and is
@@ -91,7 +108,9 @@ impl<L, A> Pair<L, A> {
 /// L = Σ over pairs of weight · loss(adapter(student tap), teacher tap)
 /// ```
 ///
-/// The adapters, and what the losses themselves have to learn, train with the student.
+/// The adapters, and what the losses themselves have to learn, train with the student. Where the taps
+/// are sequences and the student's [response](Response::Tokens) tells which tokens count, the loss is
+/// told too.
 #[derive(Module, Debug)]
 pub struct PairObjective<L, A = NoAdapter> {
     /// What is compared.
@@ -145,7 +164,12 @@ impl<L: TapLoss, A: TapAdapter> Objective for PairObjective<L, A> {
             .map(|pair| {
                 let student = pair.adapter.adapt(context.student.taps.take(&pair.student));
                 let teacher = context.teacher.taps.take(&pair.teacher).without_autodiff();
-                let loss = pair.loss.forward_taps(student, teacher);
+                let loss = match (&student, &context.student.response) {
+                    (Tap::Sequence(_), Response::Tokens { mask, .. }) => {
+                        pair.loss.forward_tokens(student, teacher, mask.clone())
+                    }
+                    _ => pair.loss.forward_taps(student, teacher),
+                };
                 loss.mul_scalar(pair.weight)
             })
             .reduce(Tensor::add)

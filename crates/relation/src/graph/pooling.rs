@@ -14,7 +14,7 @@ use std::f64::consts::TAU;
 /// product of their Fourier transforms. Places `h` and signs `s` are drawn once, so sketch and
 /// transform are one matrix: nothing but matrix products is left.
 #[derive(Module, Debug)]
-pub struct BilinearPooling {
+pub(crate) struct BilinearPooling {
     sketches: Vec<Sketch>,
     /// Shape: `[2 · size, size]`, for real parts beside imaginary ones.
     inverse: Tensor<2>,

@@ -1,0 +1,86 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Assert that every public type of a crate is in its part of this suite: that it may cross threads, and
+/// of a configuration that it survives JSON.
+///
+/// `part` is the name of the crate's folder and of that of its rows.
+///
+/// # Panics
+///
+/// Panics if one is not, or if there are fewer types than that: then they were looked for in vain.
+pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
+    let rows = without_space(&texts(&rows_of(part)).concat());
+    let sources = root().join(format!("../{part}/src"));
+    let mut found = 0;
+    for text in texts(&sources) {
+        for line in text.lines() {
+            let kinds = ["pub struct ", "pub enum "];
+            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else {
+                continue;
+            };
+            let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap();
+            let name = &rest[..end];
+            let shared = [">()", "<"].map(|end| format!("assert_shareable::<{name}{end}"));
+            assert!(
+                shared.iter().any(|text| rows.contains(text)),
+                "{name} is not shared"
+            );
+            if name.ends_with("Config") {
+                assert!(
+                    rows.contains(&format!("assert_round_trip(&{name}::new(")),
+                    "{name} is not written"
+                );
+            }
+            found += 1;
+        }
+    }
+    assert!(found >= at_least, "only {found} types are found");
+}
+
+/// Assert that every loss of a catalogue has a place in a part of this suite: a file of its name, or a
+/// test whose name begins with it.
+///
+/// # Panics
+///
+/// Panics if one has none, or if the catalogue is empty.
+pub fn assert_all_losses_are_tested<'a>(part: &str, names: impl IntoIterator<Item = &'a str>) {
+    let folder = rows_of(part);
+    let rows = texts(&folder).concat();
+    let mut count = 0;
+    for name in names {
+        let name = name.replace('-', "_");
+        let file = folder.join(format!("{name}.rs"));
+        assert!(
+            file.exists() || rows.contains(&format!("#[test]\nfn {name}")),
+            "{name} has no row"
+        );
+        count += 1;
+    }
+    assert!(count > 0, "the catalogue is empty");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rows_of(part: &str) -> PathBuf {
+    root().join("tests").join(part)
+}
+
+/// The sources in a folder and in those below it.
+fn texts(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => texts(&path),
+            false => vec![fs::read_to_string(&path).unwrap()],
+        })
+        .collect()
+}
+
+/// The text as it is in however many lines.
+fn without_space(text: &str) -> String {
+    text.split_whitespace().collect()
+}

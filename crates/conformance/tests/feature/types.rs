@@ -1,0 +1,56 @@
+//! What holds for every public type: all may cross threads. Those that are not here are beside their rows.
+
+use burn_distill_conformance::{assert_all_losses_are_tested, assert_all_types_are_tested};
+use burn_distill_core::testing::{assert_round_trip, assert_shareable};
+use burn_distill_feature::*;
+
+#[test]
+fn types_can_be_shared() {
+    assert_shareable::<ActivationBoundaryLossConfig>();
+    assert_shareable::<AttentionDistance>();
+    assert_shareable::<AttentionFeatureLossConfig>();
+    assert_shareable::<AttentionLayer>();
+    assert_shareable::<AttentionRelationLossConfig>();
+    assert_shareable::<AttentionScoresLossConfig>();
+    assert_shareable::<AttentionTransferLossConfig>();
+    assert_shareable::<BoundaryReduction>();
+    assert_shareable::<ChannelAttentionLossConfig>();
+    assert_shareable::<ExitDistance>();
+    assert_shareable::<ExitFeatureLossConfig>();
+    assert_shareable::<FactorDistance>();
+    assert_shareable::<FactorTransferLossConfig>();
+    assert_shareable::<HiddenCosineLossConfig>();
+    assert_shareable::<HiddenStatesLoss>();
+    assert_shareable::<HiddenStatesLossConfig>();
+    assert_shareable::<HintLossConfig>();
+    assert_shareable::<HintNormalization>();
+    assert_shareable::<HintReduction>();
+    assert_shareable::<NeuronSelectivityLossConfig>();
+    assert_shareable::<OverhaulLossConfig>();
+    assert_shareable::<Padding>();
+    assert_shareable::<PatientLossConfig>();
+    assert_shareable::<PatientReduction>();
+    assert_shareable::<PearsonLossConfig>();
+    assert_shareable::<ProjectionConfig>();
+    assert_shareable::<ReconstructionDistance>();
+    assert_shareable::<ReviewLossConfig>();
+    assert_shareable::<SelectivityKernel>();
+    assert_shareable::<SemanticCalibrationLossConfig>();
+    assert_shareable::<SimKdLossConfig>();
+    assert_shareable::<VidLossConfig>();
+}
+
+#[test]
+fn configurations_are_written_and_read() {
+    assert_round_trip(&ExitFeatureLossConfig::new());
+}
+
+#[test]
+fn no_public_type_is_missing() {
+    assert_all_types_are_tested("feature", 40);
+}
+
+#[test]
+fn no_loss_is_missing() {
+    assert_all_losses_are_tested("feature", catalogue().iter().map(|entry| entry.name));
+}
