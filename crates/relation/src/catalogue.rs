@@ -133,5 +133,30 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             aliases: &["minilmv2"],
             reference: "Wang et al., MiniLMv2, Findings of ACL 2021",
         },
+        CatalogueEntry {
+            name: "token-flow",
+            kind: "relation",
+            aliases: &["sequence-fsp"],
+            reference: "Yang et al., TextBrewer, ACL 2020: fsp_loss",
+        },
+        CatalogueEntry {
+            name: "token-similarity",
+            kind: "relation",
+            aliases: &["sequence-mmd"],
+            reference: "Yang et al., TextBrewer, ACL 2020: mmd_loss",
+        },
+        CatalogueEntry {
+            name: "relative-dissimilarity",
+            kind: "relation",
+            aliases: &["triplet-vote"],
+            reference: "You et al., Learning from Multiple Teacher Networks, KDD 2017 (our interpretation)",
+        },
+        CatalogueEntry {
+            name: "label-similarity",
+            kind: "relation",
+            aliases: &["supervised-pkt"],
+            reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
+                        Knowledge Transfer, ECCV 2018: the supervised variant",
+        },
     ]
 }

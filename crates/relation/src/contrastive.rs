@@ -139,6 +139,9 @@ impl ContrastiveLossConfig {
 /// too few; a sample whose class is not known has all others as negatives. Scores are computed for a
 /// whole bank and then picked, so that no `[batch_size, negatives, embedding]` is ever held.
 ///
+/// Of `shared` negatives, a sample leaves out those of its own class, so that fewer than `N` count
+/// for it; `c` stays `N / n`, and `Z` is of all scores. That is our choice: the authors share none.
+///
 /// No gradient flows to the teacher's features or the memories; both embeddings train. Banks and
 /// constants are part of the record. Samples that are not of the training set, such as those of a
 /// validation, have no memory and do not count: without any other the loss is a connected zero. Half
@@ -365,7 +368,10 @@ impl ContrastiveLoss {
         let found = log_sigmoid(odds(positives)).sum();
         let told_apart = log_sigmoid(odds(negatives).neg()).sub_scalar(shift - c.ln());
         let told_apart = match counts {
-            Some(counts) => told_apart.mul(counts),
+            Some(counts) => {
+                let counts = counts.cast(told_apart.dtype());
+                told_apart.mul(counts)
+            }
             None => told_apart,
         };
         found.add(told_apart.sum()).div_scalar(-(batch_size as f64))

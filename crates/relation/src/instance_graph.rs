@@ -27,7 +27,9 @@ pub enum GraphTransformation {
     /// How far each sample moves, divided by the farthest, as in the Knowledge-Distillation-Zoo.
     /// Between maps: the larger is pooled, and twice as many channels are averaged in pairs.
     Vertices,
-    /// The mean squared difference of the edges of the two layers, one number, as in SemCKD.
+    /// The mean squared difference of the edges of the two layers, one number, between layers of any
+    /// kind. SemCKD has the same number; it takes the layers in disjoint pairs and sums over them,
+    /// where all consecutive ones are averaged here.
     Edges,
 }
 
@@ -91,8 +93,11 @@ impl InstanceGraphLossConfig {
 /// moves(F, F')ᵢ = ‖Fᵢ − F'ᵢ‖² / max
 /// L = vertex_weight · mean (logits − teacher's)²
 ///   + edge_weight · mean over layers of mean (edges(student) − edges(teacher))²
-///   + transformation_weight · mean over consecutive maps of mean (moves(student) − moves(teacher))²
+///   + transformation_weight · mean over consecutive layers of mean (steps(student) − steps(teacher))²
 /// ```
+///
+/// The steps are the `moves` between consecutive maps, or, as the option says, the mean squared
+/// difference of the `edges` of consecutive layers, the last step to pooled features among them.
 ///
 /// The features of a layer are flattened; those of student and teacher may have any sizes. The
 /// gradient goes through the maximum unless `detach_max`. A batch whose samples are all alike has no

@@ -1,5 +1,6 @@
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::Tap;
+use burn_distill_core::numeric::{at_least_f32, zero_padding};
 
 /// The taps as maps.
 pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
@@ -22,4 +23,26 @@ pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
     }
+}
+
+/// The two taps as layers of tokens; one alone is there twice.
+pub(crate) fn two_layers(taps: Vec<Tap>) -> [Tensor<3>; 2] {
+    let mut layers: Vec<_> = taps.into_iter().map(Tap::into_sequence).collect();
+    if let [one] = layers.as_slice() {
+        layers.push(one.clone());
+    }
+    layers.try_into().unwrap_or_else(|layers: Vec<_>| {
+        panic!(
+            "There should be one layer of tokens or two, got {}.",
+            layers.len()
+        )
+    })
+}
+
+/// The layers in at least single precision, with zeros in place of padding.
+pub(crate) fn prepared<const N: usize>(
+    layers: [Tensor<3>; N],
+    mask: Option<&Tensor<2, Bool>>,
+) -> [Tensor<3>; N] {
+    layers.map(|layer| zero_padding(at_least_f32(layer), mask))
 }

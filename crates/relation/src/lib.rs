@@ -29,6 +29,8 @@ mod self_attention_relations;
 mod similarity_preserving;
 mod singular_vectors;
 mod smooth_l1;
+mod token_flow;
+mod token_similarity;
 
 pub use adjacent_correlation::*;
 pub use catalogue::*;
@@ -54,3 +56,5 @@ pub use relational_representation::*;
 pub use self_attention_relations::*;
 pub use similarity_preserving::*;
 pub use singular_vectors::*;
+pub use token_flow::*;
+pub use token_similarity::*;

@@ -1,8 +1,10 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn::tensor::{Bool, Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
+use burn_distill_core::{
+    Context, Knowledge, Objective, Tap, TapLoss, TapSelection, Terms, Wanted, WeightSchedule,
+};
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
 /// [init function](ProbabilisticTransferLossConfig::init).
@@ -47,6 +49,9 @@ impl ProbabilisticTransferLossConfig {
 /// RepDistiller takes 30000, Knowledge-Distillation-Zoo 10000 with an `eps` of `1e-6`, beside the
 /// [cross-entropy with the labels](burn_distill_core::Hard). These are so large because the mean is over
 /// all pairs: twice the batch size needs twice the weight.
+///
+/// The authors also have the labels in place of the teacher: a [supervised
+/// variant](LabelSimilarityObjective), alone or beside it.
 ///
 /// # Example
 ///
@@ -107,15 +112,62 @@ impl ProbabilisticTransferLoss {
         if batch_size == 0 {
             return connected_zero(student);
         }
-        let teacher = probabilities(at_least_f32(teacher.without_autodiff()));
-        let student = probabilities(at_least_f32(student)).add_scalar(self.eps);
-        let ratio = teacher.clone().add_scalar(self.eps).div(student);
-        teacher.mul(ratio.log()).mean()
+        let teacher = probabilities(at_least_f32(teacher.without_autodiff()), None);
+        let student = probabilities(at_least_f32(student), None);
+        self.divergence(teacher, student).mean()
+    }
+
+    /// The supervised variant: a sample should choose those of its class, each with the same
+    /// probability. See [`LabelSimilarityObjective`].
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - classes: `[batch_size]`
+    /// - labelled: `[batch_size]`, true for the samples whose class is known; all without it
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch sizes differ.
+    pub fn forward_supervised(
+        &self,
+        student: Tensor<2>,
+        classes: Tensor<1, Int>,
+        labelled: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_shape!(classes, [batch_size]);
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let known = labelled.map(|labelled| {
+            assert_shape!(labelled, [batch_size]);
+            let rows = labelled.clone().unsqueeze_dim::<2>(1);
+            let known = rows.expand([batch_size, batch_size]);
+            known.clone().bool_and(known.transpose())
+        });
+        let student = probabilities(at_least_f32(student), known.as_ref());
+        let rows = classes.clone().unsqueeze_dim::<2>(1);
+        let rows = rows.expand([batch_size, batch_size]);
+        let alike = rows.clone().equal(rows.transpose());
+        let alike = alike.float().cast(student.dtype());
+        let target = choices(alike, known.as_ref());
+        masked_mean(self.divergence(target, student), known)
+    }
+
+    /// The divergence of every choice. Shape: `[batch_size, batch_size]`.
+    fn divergence(&self, target: Tensor<2>, student: Tensor<2>) -> Tensor<2> {
+        let ratio = target
+            .clone()
+            .add_scalar(self.eps)
+            .div(student.add_scalar(self.eps));
+        target.mul(ratio.log())
     }
 }
 
 /// With which probability each sample chooses each. Shape: `[batch_size, batch_size]`.
-fn probabilities(features: Tensor<2>) -> Tensor<2> {
+fn probabilities(features: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> {
     let unit = l2_normalize(features, 1);
     // Rounding takes the cosine of opposite samples below −1.
     let similarity = unit
@@ -124,7 +176,18 @@ fn probabilities(features: Tensor<2>) -> Tensor<2> {
         .add_scalar(1.0)
         .mul_scalar(0.5)
         .clamp_min(0.0);
-    similarity.clone().div(similarity.sum_dim(1))
+    choices(similarity, known)
+}
+
+/// Similarities, of known pairs alone, as parts of the sum of their row.
+fn choices(similarity: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> {
+    let similarity = match known {
+        Some(known) => similarity.mask_fill(known.clone().bool_not(), 0.0),
+        None => similarity,
+    };
+    // A sample is like itself, at least by a half where it is zero. The rows of others are not used.
+    let sum = similarity.clone().sum_dim(1).clamp_min(0.25);
+    similarity.div(sum)
 }
 
 impl TapLoss for ProbabilisticTransferLoss {
@@ -134,5 +197,74 @@ impl TapLoss for ProbabilisticTransferLoss {
 
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
+    }
+}
+
+/// The supervised variant of [probabilistic transfer](ProbabilisticTransferLoss), as one weighted term:
+/// a sample of the student should choose those of its class, whatever the teacher says.
+///
+/// ```text
+/// tᵢⱼ = 1 / number of samples of i's class if j is of that class, itself included, else 0
+/// L   = mean over labelled i, j of t log((t + eps) / (p(student) + eps))
+/// ```
+///
+/// Samples without a label are neither chosen nor choose; of a mixed target the likeliest class counts.
+/// Without any label the term is a connected zero.
+///
+/// The mean is over all pairs: with the batch size as its weight, it is the mean over samples of the
+/// divergence. The authors' code has it as `supervised_loss`.
+#[derive(Module, Debug)]
+pub struct LabelSimilarityObjective {
+    /// What compares the choices.
+    pub loss: ProbabilisticTransferLoss,
+    /// The name of the student's tap.
+    pub student: String,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+impl LabelSimilarityObjective {
+    /// The name of its term, and its name in a recipe.
+    pub const TERM: &'static str = "label-similarity";
+
+    /// That loss of this tap with that weight.
+    pub fn new(
+        loss: ProbabilisticTransferLoss,
+        student: impl Into<String>,
+        weight: impl Into<WeightSchedule>,
+    ) -> Self {
+        Self {
+            loss,
+            student: student.into(),
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<T> Objective<Knowledge, T> for LabelSimilarityObjective {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            student: TapSelection::named([&self.student]),
+            ..Wanted::default()
+        }
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+        let student = context.student.taps.take(&self.student).into_vectors();
+        let loss = match context.targets.hard() {
+            Some((classes, labelled)) => self.loss.forward_supervised(student, classes, labelled),
+            None => connected_zero(student),
+        };
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
     }
 }

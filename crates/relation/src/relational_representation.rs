@@ -57,7 +57,9 @@ impl RelationalRepresentationLossConfig {
         // What PyTorch draws a linear layer from: it is never trained.
         let bound = (1.0 / teacher as f64).sqrt();
         let layer = Distribution::Uniform(-bound, bound);
-        let queue = Tensor::random([self.queue, self.embedding], Distribution::Default, device);
+        // As unit rows of a normal distribution, they point in every direction.
+        let normal = Distribution::Normal(0.0, 1.0);
+        let queue = Tensor::random([self.queue, self.embedding], normal, device);
         RelationalRepresentationLoss {
             student_embedding: LinearConfig::new(student, self.embedding).init(device),
             teacher_weight: State::new(Tensor::random([teacher, self.embedding], layer, device)),
@@ -109,8 +111,9 @@ impl RelationalRepresentationLossConfig {
 ///
 /// N. Giakoumoglou and T. Stathaki, [Relational Representation
 /// Distillation](https://arxiv.org/abs/2407.12073), 2024. Agrees with `RRD` of the authors'
-/// distillers, but for two things that have no effect there by design: the rows of the first queue
-/// are of unit length, and the teacher's projection, which never has a gradient, does not decay.
+/// distillers, but for two things. The rows of the first queue, normally distributed as theirs, are
+/// of unit length, where theirs are normalized column by column: it matters until the queue has been
+/// filled once. And the teacher's projection, which never has a gradient, does not decay.
 #[doc(alias = "RRD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -257,6 +260,20 @@ mod tests {
 
         assert_eq!(a, b);
         assert_eq!(tensors(&restored), tensors(&original));
+    }
+
+    #[test]
+    fn the_first_queue_points_in_every_direction() {
+        let config = RelationalRepresentationLossConfig::new().with_queue(512);
+        let queue = config.init([3, 5], &Device::default()).queue.get();
+
+        let number = |tensor: Tensor<1>| tensor.into_scalar::<f64>();
+        let negative = number(queue.clone().lower_elem(0.0).float().mean());
+        assert!((0.45..0.55).contains(&negative), "{negative} are negative");
+        // With the diagonal, whose cosines are 1, and without it.
+        let cosines = number(queue.clone().matmul(queue.transpose()).mean());
+        let cosine = (cosines - 1.0 / 512.0) * 512.0 / 511.0;
+        assert!(cosine.abs() < 0.01, "the mean cosine is {cosine}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What the rows of this suite share: the features of the golden values, and what relations do not
 //! change with.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::testing::{Fill, Trial};
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_distill_core::testing::{Fill, Trial, wave};
 
 /// Four samples of the student.
 pub const STUDENT: [[f64; 2]; 4] = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.5]];
@@ -130,4 +132,34 @@ pub fn features(samples: usize, size: usize, frequency: f64) -> Tensor<2> {
         TensorData::new(values.collect::<Vec<_>>(), [samples, size]).convert::<f32>(),
         &Device::default(),
     )
+}
+
+/// The weights and the biases of a layer that embeds features.
+pub fn embedding_weights(
+    shape: [usize; 2],
+    [frequency, phase, bias]: [f64; 3],
+    (device, dtype): (&Device, DType),
+) -> (Tensor<2>, Tensor<1>) {
+    let fill = wave(0.6, frequency, phase);
+    let values: Vec<_> = (0..shape[0] * shape[1]).map(fill).collect();
+    let options = (device, dtype);
+    let weights = Tensor::from_data(TensorData::new(values, shape), options);
+    (weights, Tensor::full([shape[1]], bias, options))
+}
+
+/// A layer with these weights.
+pub fn embedding(shape: [usize; 2], values: [f64; 3], options: (&Device, DType)) -> Linear {
+    let (weight, bias) = embedding_weights(shape, values, options);
+    Linear {
+        weight: Param::from_tensor(weight),
+        bias: Some(Param::from_tensor(bias)),
+    }
+}
+
+/// What a loss computes with for features of this precision: it widens half to single.
+pub fn precision(features: &Tensor<2>) -> DType {
+    match features.dtype() {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
+    }
 }

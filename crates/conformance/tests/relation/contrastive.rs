@@ -1,5 +1,7 @@
-use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
-use burn_distill_core::testing::{QUARTER, assert_round_trip, assert_shareable, wave};
+use crate::common::{embedding, precision, scaled_each};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, Tolerance};
+use burn_distill_core::Clock;
+use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_relation::*;
 
 fn rows(count: usize, features: usize, fill: impl Fn(usize) -> f64, device: &Device) -> Tensor<2> {
@@ -173,6 +175,115 @@ fn shared_negatives_are_the_same_contrast_for_all() {
     });
 
     assert_close(values[0], values[1]);
+}
+
+/// Six samples, two of each class, of which those of a batch are the first of these.
+const IDS: [usize; 4] = [0, 3, 4, 1];
+
+/// A loss that has seen no batch yet, for features of these sizes.
+fn fresh(
+    config: &ContrastiveLossConfig,
+    features: [usize; 2],
+    bias: f64,
+    (device, dtype): (&Device, DType),
+) -> ContrastiveLoss {
+    let population = Population::new((0..6).map(|id| (id, Some(id / 2))));
+    let config = config.clone().with_embedding(4).with_temperature(0.7);
+    let mut loss = config.init(features, population, device);
+    let options = (device, dtype);
+    loss.student_embedding = embedding([features[0], 4], [1.3, 0.2, bias], options);
+    loss.teacher_embedding = embedding([features[1], 4], [0.9, 0.5, bias], options);
+    let bank = |frequency, phase| unit(rows(6, 4, wave(1.0, frequency, phase), device)).cast(dtype);
+    loss.student_bank.set(bank(0.77, 0.2));
+    loss.teacher_bank.set(bank(0.53, 0.9));
+    // Else these would be of the first batch, and no constants.
+    for constant in [&loss.student_constant, &loss.teacher_constant] {
+        constant.set(Tensor::full([1], 8.0, options));
+    }
+    loss
+}
+
+fn trial(config: ContrastiveLossConfig, bias: f64) -> Trial<2> {
+    let name = format!("ContrastiveLoss, shared: {}", config.shared);
+    Trial::new(
+        name,
+        [4, 3],
+        move |student: Tensor<2>, teacher: Tensor<2>| {
+            let ([batch_size, features], [_, teacher_features]) = (student.dims(), teacher.dims());
+            let features = [features, teacher_features];
+            let loss = fresh(
+                &config,
+                features,
+                bias,
+                (&student.device(), precision(&student)),
+            );
+            loss.forward(student, teacher, &IDS[..batch_size], Clock::start())
+        },
+    )
+    .teacher_shape([4, 5])
+    .skip(
+        "perfect student",
+        "it is contrasted with memories: none is perfect",
+    )
+    .skip(
+        "impossible classes",
+        "features are finite: there is nothing to exclude",
+    )
+}
+
+// From crates/relation/scripts/memory.py. All that may be drawn are, so that the draw is known.
+#[test]
+fn the_negatives_of_a_sample_are_of_other_classes() {
+    let all = ContrastiveLossConfig::new().with_negatives(4);
+    trial(all, 0.0)
+        .golden(
+            wave(1.0, 0.7, 0.3),
+            wave(1.0, 0.4, 0.3),
+            6.267738585,
+            0.272575301,
+        )
+        .invariant("the size of each sample", scaled_each)
+        .run();
+}
+
+#[test]
+fn shared_negatives_of_the_same_class_do_not_count() {
+    let all = ContrastiveLossConfig::new()
+        .with_negatives(6)
+        .with_shared(true);
+    trial(all, 0.1)
+        .golden(
+            wave(1.0, 0.7, 0.3),
+            wave(1.0, 0.4, 0.3),
+            5.902467427,
+            0.252401782,
+        )
+        .run();
+}
+
+#[test]
+fn a_negative_that_does_not_count_has_no_loss() {
+    let device = Device::default();
+    let value = |counts: [f32; 3], memory: f64| {
+        let mut student_bank = unit(rows(10, 4, wave(1.0, 0.77, 0.2), &device));
+        // What sample 7 is remembered as.
+        let other = unit(rows(1, 4, wave(1.0, memory, 0.4), &device));
+        student_bank = student_bank.slice_assign([7..8, 0..4], other);
+        let loss = loss(student_bank.clone(), student_bank, 3);
+        for constant in [&loss.student_constant, &loss.teacher_constant] {
+            constant.set(Tensor::full([1], 2000.0, &device));
+        }
+        let contrast = Contrast::Shared {
+            positives: Tensor::from_data([1], &device),
+            negatives: Tensor::from_data([4, 7, 9], &device),
+            counts: Tensor::from_data([counts], &device),
+        };
+        let embedded = unit(rows(1, 4, wave(1.0, 1.3, 0.4), &device));
+        scalar(loss.forward_embedded(embedded.clone(), embedded, &[1], &contrast))
+    };
+
+    assert_eq!(value([1.0, 0.0, 1.0], 0.5), value([1.0, 0.0, 1.0], 1.1));
+    assert!((value([1.0, 1.0, 1.0], 0.5) - value([1.0, 1.0, 1.0], 1.1)).abs() > 1e-3);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 use crate::common::*;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
+use burn_distill_core::{
+    Clock, Context, Knowledge, Objective, Response, Tap, TapRecorder, TapSelection, Targets,
+};
 use burn_distill_relation::*;
 
 fn probabilistic() -> Trial<2> {
@@ -73,6 +76,92 @@ fn opposite_samples_have_a_value() {
         assert!(value.is_finite(), "{size}: {value}");
         assert!(!gradient.contains_nan().into_scalar::<bool>(), "{size}");
     }
+}
+
+const CLASSES: [i32; 5] = [1, 0, 1, 2, 0];
+
+/// The supervised variant, of which the samples with these places have a label.
+fn supervised(labelled: Option<[bool; 5]>) -> Trial<2> {
+    let loss = ProbabilisticTransferLossConfig::new().init();
+    let name = format!("supervised {loss}");
+    Trial::new(name, [5, 3], move |student: Tensor<2>, _| {
+        let [batch_size, _] = student.dims();
+        let device = student.device().without_autodiff();
+        let classes = Tensor::<1, Int>::from_data(&CLASSES[..batch_size], &device);
+        let labelled =
+            labelled.map(|labelled| Tensor::<1, Bool>::from_data(&labelled[..batch_size], &device));
+        loss.forward_supervised(student, classes, labelled)
+    })
+    .skip(
+        "perfect student",
+        "classes are compared with, not a teacher",
+    )
+    .skip("mismatches", "there is no teacher")
+    .skip(
+        "impossible classes",
+        "features are finite: there is nothing to exclude",
+    )
+}
+
+// From crates/relation/scripts/tokens_and_votes.py.
+#[test]
+fn samples_of_a_class_choose_each_other() {
+    supervised(None)
+        .golden(
+            wave(1.0, 0.7, 0.3),
+            wave(1.0, 0.4, 0.3),
+            0.170685982,
+            0.129957150,
+        )
+        .invariant("a rotation", rotated)
+        .run();
+}
+
+#[test]
+fn samples_without_a_label_do_not_choose_and_are_not_chosen() {
+    let labelled = [true, false, true, false, true];
+    supervised(Some(labelled))
+        .golden(
+            wave(1.0, 0.7, 0.3),
+            wave(1.0, 0.4, 0.3),
+            0.223546752,
+            0.340321740,
+        )
+        .run();
+    supervised(Some([false; 5]))
+        .skip("golden values", "it is zero")
+        .run();
+}
+
+#[test]
+fn the_supervised_variant_is_a_term_of_the_student_and_the_labels() {
+    let device = Device::default();
+    let features = features(5, 3, 0.7);
+    let knowledge = |features: Tensor<2>| {
+        let mut taps = TapRecorder::new(TapSelection::All);
+        taps.offer("pool", || Tap::Vector(features));
+        Knowledge {
+            response: Response::Classes(Tensor::zeros([5, 3], &device)),
+            taps: taps.finish().unwrap(),
+        }
+    };
+    let (student, teacher) = (knowledge(features.clone()), knowledge(features.neg()));
+    let loss = ProbabilisticTransferLossConfig::new().init();
+    let objective = LabelSimilarityObjective::new(loss, "pool", 2.0).with_name("classes");
+    let term = |targets: &Targets| {
+        let context = Context::new(&student, &teacher, targets, &[], Clock::start());
+        let terms = objective.forward(&context);
+        let term = terms.iter().next().unwrap();
+        assert_eq!((term.name.as_str(), term.weight), ("classes", 2.0));
+        term.value.clone().into_scalar::<f64>()
+    };
+
+    let labelled = Targets::classes(Tensor::from_data(CLASSES, &device));
+    assert!((term(&labelled) - 0.170685982).abs() < 1e-6);
+    assert_eq!(term(&Targets::Unlabelled), 0.0);
+    let wanted = Objective::<Knowledge, Knowledge>::wanted(&objective);
+    assert_eq!(wanted.student, TapSelection::named(["pool"]));
+    assert_eq!(wanted.teacher, TapSelection::None);
 }
 
 #[test]

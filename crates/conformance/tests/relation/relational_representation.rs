@@ -1,7 +1,6 @@
-use crate::common::scaled;
+use crate::common::{embedding, embedding_weights, precision, reordered};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::numeric::{at_least_f32, l2_normalize};
-use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
+use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_relation::*;
 
 fn unit(rows: Tensor<2>) -> Tensor<2> {
@@ -33,36 +32,77 @@ fn as_in_the_authors_code() {
     }
 }
 
+/// A loss that has seen no batch yet, for features of these sizes.
+fn fresh(student: &Tensor<2>, teacher: &Tensor<2>) -> RelationalRepresentationLoss {
+    let ([_, student_features], [_, teacher_features]) = (student.dims(), teacher.dims());
+    let device = student.device();
+    let options = (&device, precision(student));
+    let mut loss = RelationalRepresentationLossConfig::new()
+        .with_embedding(4)
+        .with_queue(6)
+        .init([student_features, teacher_features], &device);
+    loss.student_embedding = embedding([student_features, 4], [1.3, 0.2, 0.1], options);
+    let (weight, bias) = embedding_weights([teacher_features, 4], [0.9, 0.5, 0.1], options);
+    loss.teacher_weight.set(weight);
+    loss.teacher_bias.set(bias.unsqueeze());
+    let queue: Vec<_> = (0..24).map(wave(1.0, 0.8, 0.6)).collect();
+    let queue = Tensor::<2>::from_data(TensorData::new(queue, [6, 4]), options);
+    loss.queue.set(unit(queue));
+    loss
+}
+
+// From crates/relation/scripts/memory.py.
 #[test]
-fn trial() {
-    // With the queue of the reference, for embeddings of any size.
-    let of_embedded = |student: Tensor<2>, teacher: Tensor<2>| {
-        let (student, teacher) = (at_least_f32(student), at_least_f32(teacher));
-        let [_, embedding] = student.dims();
-        let options = (&Device::default(), student.dtype());
-        let cosines: Vec<f64> = (0..6 * embedding).map(|n| (0.8 * n as f64).cos()).collect();
-        let queue = Tensor::from_data(TensorData::new(cosines, [6, embedding]), options);
-        let loss = RelationalRepresentationLossConfig::new()
-            .with_embedding(embedding)
-            .with_queue(6)
-            .init([1, 1], &Device::default());
-        loss.queue.set(unit(queue));
-        loss.forward_embedded(l2_normalize(student, 1), l2_normalize(teacher, 1))
+fn what_is_remembered_is_compared_with() {
+    Trial::new(
+        "RelationalRepresentationLoss",
+        [4, 3],
+        |student, teacher| fresh(&student, &teacher).forward(student, teacher),
+    )
+    .teacher_shape([4, 5])
+    .golden(
+        wave(1.0, 0.7, 0.3),
+        wave(1.0, 0.4, 0.3),
+        10.006175786,
+        1.747589411,
+    )
+    .invariant("the order of the batch", reordered)
+    .skip(
+        "perfect student",
+        "the least is the entropy of the teacher's similarities: see the next test",
+    )
+    .skip(
+        "impossible classes",
+        "features are finite: there is nothing to exclude",
+    )
+    .run();
+}
+
+#[test]
+fn the_least_is_the_entropy_of_the_teachers_similarities() {
+    let device = Device::default();
+    let rows = |phase: f64| {
+        let values: Vec<_> = (0..8).map(wave(1.0, 0.9, phase)).collect();
+        unit(Tensor::<2>::from_data(
+            TensorData::new(values, [4, 2]),
+            &device,
+        ))
     };
-    Trial::new("RelationalRepresentationLoss", [4, 3], of_embedded)
-        .in_any_order()
-        .invariant("the size of the features", scaled)
-        .skip("golden values", "above")
-        .skip(
-            "perfect student",
-            "the entropy of its teacher is left to it",
-        )
-        .skip("mismatches", "what is not embedded yet is compared")
-        .skip(
-            "impossible classes",
-            "features are finite: there is nothing to exclude",
-        )
-        .run();
+    let value = |student: Tensor<2>, teacher: Tensor<2>| {
+        let loss = RelationalRepresentationLossConfig::new()
+            .with_embedding(2)
+            .with_queue(6)
+            .with_teacher_temperature(0.1)
+            .init([2, 2], &device);
+        loss.queue
+            .set(Tensor::cat(vec![rows(0.7), rows(2.0)], 0).slice([0..6, 0..2]));
+        loss.forward_embedded(student, teacher).into_scalar::<f64>()
+    };
+    let perfect = value(rows(0.3), rows(0.3));
+
+    assert!(perfect > 0.0, "{perfect}");
+    assert!(value(rows(0.4), rows(0.3)) > perfect);
+    assert!(value(rows(0.2), rows(0.3)) > perfect);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A student and its teachers as a graph.
 
 mod discrepancy;
+mod dissimilarity;
 mod distance;
 mod logits;
 mod modality;
@@ -9,6 +10,7 @@ mod representation;
 mod transport;
 mod vertex;
 
+pub use dissimilarity::*;
 pub use distance::*;
 pub use logits::*;
 pub use modality::*;

@@ -9,17 +9,24 @@ use burn_distill::core::{
 };
 use burn_distill::relation::{
     GraphLoss, GraphObjective, LogitsGraphLossConfig, LogitsGraphObjective,
-    ModalityGraphLossConfig, RepresentationGraphLossConfig,
+    ModalityGraphLossConfig, RelativeDissimilarityLossConfig, RepresentationGraphLossConfig,
 };
 use std::slice;
 use toml::Value;
 
 const MODALITY: &str = "modality-graph";
 const REPRESENTATION: &str = "representation-graph";
+const DISSIMILARITY: &str = "relative-dissimilarity";
 
 /// Whether a loss takes all teachers at once.
 pub fn is_joint(kind: &str) -> bool {
-    [MODALITY, LogitsGraphObjective::TERM, REPRESENTATION].contains(&kind)
+    [
+        MODALITY,
+        LogitsGraphObjective::TERM,
+        REPRESENTATION,
+        DISSIMILARITY,
+    ]
+    .contains(&kind)
 }
 
 /// A loss that takes all teachers at once, here the one there is.
@@ -42,6 +49,7 @@ pub fn build(kind: &str, loss: Description<'_>, scenes: &[Scene]) -> Result<Join
         MODALITY => modality(loss, scenes),
         LogitsGraphObjective::TERM => logits(loss, scenes),
         REPRESENTATION => representation(loss, scenes),
+        DISSIMILARITY => dissimilarity(loss, scenes),
         _ => not_built(kind),
     }
 }
@@ -60,6 +68,14 @@ fn representation(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLo
     let device = loss.scene.device.clone();
     let graph = loss.init(RepresentationGraphLossConfig::new(), |config| {
         config.init(taps.student_features, &taps.features, &device)
+    })?;
+    taps.objective(loss, graph)
+}
+
+fn dissimilarity(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
+    let taps = GraphTaps::take(&mut loss, scenes)?;
+    let graph = loss.init(RelativeDissimilarityLossConfig::new(), |config| {
+        config.init(scenes.len())
     })?;
     taps.objective(loss, graph)
 }

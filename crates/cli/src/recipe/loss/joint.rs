@@ -84,6 +84,7 @@ mod tests {
             "kind = 'relational-representation'",
             "kind = 'modality-graph'",
             "kind = 'representation-graph'",
+            "kind = 'relative-dissimilarity'",
         ] {
             let wanted = loss(text).unwrap().objective.wanted().teacher;
 

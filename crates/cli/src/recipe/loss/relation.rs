@@ -6,8 +6,9 @@ use anyhow::Result;
 use burn_distill::relation::{
     AdjacentCorrelationLoss, AdjacentCorrelationLossConfig, ClassAttentionLossConfig,
     ContrastiveObjective, CorrelationCongruenceLoss, CorrelationCongruenceLossConfig,
-    DarkRankLossConfig, LocalityPreservingLossConfig, ProbabilisticTransferLossConfig,
-    RelationalAngleLossConfig, RelationalDistanceLossConfig, SimilarityPreservingLossConfig,
+    DarkRankLossConfig, LabelSimilarityObjective, LocalityPreservingLossConfig,
+    ProbabilisticTransferLossConfig, RelationalAngleLossConfig, RelationalDistanceLossConfig,
+    SimilarityPreservingLossConfig,
 };
 
 /// A loss on relations.
@@ -76,7 +77,20 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "information-flow" => loss.information_flow(),
         "instance-graph" => loss.instance_graph(),
         "self-attention-relations" => loss.self_attention_relations(),
+        "token-flow" => loss.token_flow(),
+        "token-similarity" => loss.token_similarity(),
+        LabelSimilarityObjective::TERM => label_similarity(loss),
         _ if graph::is_joint(kind) => graph::single(kind, loss),
         _ => not_built(kind),
     }
+}
+
+/// The classes in place of the teacher.
+fn label_similarity(mut loss: Description<'_>) -> Result<Loss> {
+    let student = loss.one("student", &loss.scene.student_taps, Layers::Pooled)?;
+    let choices = loss.init(ProbabilisticTransferLossConfig::new(), |c| c.init())?;
+    // In batches of 64, the mean over samples of the divergence.
+    loss.named(LabelSimilarityObjective::TERM, 64.0, |name, weight| {
+        LabelSimilarityObjective::new(choices, student, weight).with_name(name)
+    })
 }

@@ -13,7 +13,9 @@ use burn_distill::feature::{
     HiddenStatesLossConfig, PatientLossConfig, PatientReduction, ProjectionConfig,
     uniform_layer_map,
 };
-use burn_distill::relation::SelfAttentionRelationsLossConfig;
+use burn_distill::relation::{
+    SelfAttentionRelationsLossConfig, TokenFlowLossConfig, TokenSimilarityLossConfig,
+};
 use toml::Value;
 
 /// The names of the student's taps and of the teacher's that it learns from.
@@ -58,6 +60,30 @@ impl Description<'_> {
         self.sequences(names, 1.0, loss)
     }
 
+    pub fn token_flow(mut self) -> Result<Loss> {
+        let names = match self.names_layers() {
+            true => self.pairs(Layers::EveryOf("hidden"))?.into_iter().unzip(),
+            false => {
+                let student = first_and_last(&self.scene.student_taps).context("`student`")?;
+                let teacher = first_and_last(&self.scene.teacher_taps).context("`teacher`")?;
+                (student, teacher)
+            }
+        };
+        let [inputs, outputs] = self.token_features(&names)?;
+        let separate = self.separate()?;
+        let loss = self.init(TokenFlowLossConfig::new(), |c| c.init())?;
+        match inputs == outputs && separate.is_none() {
+            true => self.sequences(names, 1.0, loss),
+            false => self.projected(names, loss, separate),
+        }
+    }
+
+    pub fn token_similarity(mut self) -> Result<Loss> {
+        let names = self.pairs(Layers::LastOf(&["hidden"]))?.into_iter().unzip();
+        let loss = self.init(TokenSimilarityLossConfig::new(), |c| c.init())?;
+        self.sequences(names, 1.0, loss)
+    }
+
     pub fn patient(mut self) -> Result<Loss> {
         let names = self.spread("hidden", |depth| (1, depth - 1))?;
         let loss = self.init(PatientLossConfig::new(), |c| c.init())?;
@@ -79,10 +105,7 @@ impl Description<'_> {
     /// Layers `first..=last` of the student with those of the teacher that it spreads over, unless
     /// the recipe names some.
     fn spread(&mut self, kind: &'static str, range: fn(usize) -> (usize, usize)) -> Result<Names> {
-        if ["student", "teacher"]
-            .iter()
-            .any(|side| self.table.contains_key(*side))
-        {
+        if self.names_layers() {
             let pairs = self.pairs(Layers::EveryOf(kind))?;
             return Ok(pairs.into_iter().unzip());
         }
@@ -98,6 +121,13 @@ impl Description<'_> {
         Ok((first..=last)
             .map(|layer| (name(layer), name(map[layer])))
             .unzip())
+    }
+
+    /// Whether the recipe names layers.
+    fn names_layers(&self) -> bool {
+        ["student", "teacher"]
+            .iter()
+            .any(|key| self.table.contains_key(*key))
     }
 
     /// Whether the recipe asks for one projection per layer.
@@ -155,6 +185,12 @@ impl Description<'_> {
     }
 }
 
+/// The names of the first layer of tokens, which is before all others, and of the last.
+fn first_and_last(taps: &Taps) -> Result<Vec<String>> {
+    let depth = depth_of(taps, "hidden")?;
+    Ok([0, depth].map(|layer| format!("hidden.{layer}")).into())
+}
+
 /// The number of layers whose taps are `kind.1`, `kind.2`, ….
 fn depth_of(taps: &Taps, kind: &'static str) -> Result<usize> {
     let layers = Layers::EveryOf(kind).of(taps);
@@ -204,6 +240,12 @@ mod tests {
                 &["query.4", "key.4", "value.4"],
             ),
             ("patient", &["hidden.1"], &["hidden.2"]),
+            (
+                "token-flow",
+                &["hidden.0", "hidden.2"],
+                &["hidden.0", "hidden.4"],
+            ),
+            ("token-similarity", &["hidden.2"], &["hidden.4"]),
         ] {
             let text = loss(&format!("kind = '{kind}'")).unwrap();
             let named = format!("student:{student:?}teacher:{teacher:?}").replace(' ', "");

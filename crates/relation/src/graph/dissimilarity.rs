@@ -1,0 +1,156 @@
+use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
+};
+
+/// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
+/// function](RelativeDissimilarityLossConfig::init).
+#[derive(Config, Debug)]
+pub struct RelativeDissimilarityLossConfig {
+    /// How much farther the farther sample should be. Finite and at least 0. Default: `0.1`.
+    #[config(default = 0.1)]
+    pub margin: f64,
+}
+
+impl RelativeDissimilarityLossConfig {
+    /// Initialize a [relative dissimilarity loss](RelativeDissimilarityLoss) for that many teachers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no teacher, or if `margin` is not finite or below zero.
+    pub fn init(&self, teachers: usize) -> RelativeDissimilarityLoss {
+        assert!(teachers > 0, "There should be a teacher.");
+        assert!(
+            self.margin >= 0.0 && self.margin.is_finite(), // This also rejects NaN
+            "Margin of the relative dissimilarity loss must be finite and at least 0, got {}.",
+            self.margin
+        );
+        RelativeDissimilarityLoss {
+            margin: self.margin,
+            teachers,
+        }
+    }
+}
+
+/// Relative dissimilarity: the teachers vote which of two samples is farther from a third, and it
+/// should be farther for the student.
+///
+/// ```text
+/// dᵢⱼ  = ‖xᵢ / ‖xᵢ‖ − xⱼ / ‖xⱼ‖‖²
+/// vᵢⱼₖ = sign(Σ over teachers of sign(dᵢⱼ − dᵢₖ))              1 if j is farther, −1 if k is
+/// L    = mean over triplets with v ≠ 0 of max(0, margin − v (dᵢⱼ − dᵢₖ) of the student)
+/// ```
+///
+/// Each teacher has one vote for each three different samples. Where as many say the one as the
+/// other, the triplet does not count; without any that does, as in a batch of two, the loss is a
+/// connected zero. Only the order of the teachers' distances matters, so their features may be of any
+/// size and scale. No gradient flows to the teachers. Half precision is widened to single. It takes
+/// the memory of all triplets: the cube of the batch size.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::RelativeDissimilarityLossConfig;
+///
+/// let device = Device::default();
+/// let loss = RelativeDissimilarityLossConfig::new().init(2);
+///
+/// let features = Tensor::<2>::from_data([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], &device);
+/// let value = loss.forward(features.clone(), vec![features.clone(), features]);
+///
+/// assert_eq!(value.into_scalar::<f32>(), 0.0); // all are farther by more than the margin
+/// ```
+///
+/// # Reference
+///
+/// S. You, C. Xu, C. Xu and D. Tao, [Learning from Multiple Teacher
+/// Networks](https://doi.org/10.1145/3097983.3098135), KDD 2017. There is no public code: this is our
+/// interpretation. The paper has the teachers vote on the relative dissimilarity of triplets of
+/// samples, which an intermediate layer of the student is to follow; the distance, the margin, that
+/// all triplets count and that ties do not are our choices.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct RelativeDissimilarityLoss {
+    /// How much farther the farther sample should be.
+    pub margin: f64,
+    teachers: usize,
+}
+
+impl ModuleDisplay for RelativeDissimilarityLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("teachers", &self.teachers)
+            .add("margin", &self.margin)
+            .optional()
+    }
+}
+
+impl RelativeDissimilarityLoss {
+    /// The loss of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, features]`
+    /// - each teacher: `[batch_size, features]`, of a size of its own
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the number of teachers is another one, or if a batch size differs.
+    pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
+        let [batch_size, _] = student.dims();
+        assert_teachers(batch_size, self.teachers, teachers.iter().cloned());
+        if batch_size == 0 {
+            return connected_zero(student);
+        }
+        let votes = teachers
+            .into_iter()
+            .map(|teacher| differences(teacher.without_autodiff()).sign())
+            .reduce(Tensor::add)
+            .expect("There is a teacher.")
+            .sign();
+        // No sample is compared with how far it is from itself.
+        let itself = Tensor::<2>::eye(batch_size, &votes.device()).bool();
+        let shape = [batch_size; 3];
+        let first = itself.clone().unsqueeze_dim::<3>(2).expand(shape);
+        let second = itself.unsqueeze_dim::<3>(1).expand(shape);
+        let counts = votes.clone().not_equal_scalar(0.0);
+        let counts = counts.bool_and(first.bool_or(second).bool_not());
+
+        let farther = differences(student);
+        let votes = votes.cast(farther.dtype());
+        let short = farther.mul(votes).neg().add_scalar(self.margin);
+        masked_mean(relu(short), Some(counts))
+    }
+}
+
+/// How much farther from the first sample the second is than the third. Shape:
+/// `[batch_size, batch_size, batch_size]`.
+fn differences(features: Tensor<2>) -> Tensor<3> {
+    let distances = pairwise_squared_distances(l2_normalize(at_least_f32(features), 1));
+    let second = distances.clone().unsqueeze_dim::<3>(2);
+    second.sub(distances.unsqueeze_dim(1))
+}
+
+impl GraphLoss for RelativeDissimilarityLoss {
+    fn name(&self) -> &'static str {
+        "relative-dissimilarity"
+    }
+
+    fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
+        let teachers = teachers.into_iter();
+        let teachers = teachers.map(|teacher| teacher.representation);
+        self.forward(student.representation, teachers.collect())
+    }
+}

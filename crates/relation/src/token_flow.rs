@@ -1,0 +1,133 @@
+use crate::layers::{prepared, two_layers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{connected_zero, masked_mean};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
+/// function](TokenFlowLossConfig::init).
+#[derive(Config, Debug)]
+pub struct TokenFlowLossConfig {}
+
+impl TokenFlowLossConfig {
+    /// Initialize a [token flow loss](TokenFlowLoss).
+    pub fn init(&self) -> TokenFlowLoss {
+        TokenFlowLoss {}
+    }
+}
+
+/// The [flow of solution](crate::FlowOfSolutionLoss) of tokens: the products of the features of two
+/// layers should be the teacher's.
+///
+/// ```text
+/// flow(H, H') = Hᵀ H' / number of tokens that count
+/// L = mean over sequences, features and features' of (flow(student) − flow(teacher))²
+/// ```
+///
+/// Both networks need as many features in each layer; a projection, as
+/// [`burn_distill_feature`'s](https://docs.rs/burn-distill-feature), gives them to a student that has
+/// others. Padding does not count: each sequence is divided by its own length, and one without a
+/// token is left out. Without any the loss is a connected zero. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::TokenFlowLossConfig;
+///
+/// let device = Device::default();
+/// let layer = |value| Tensor::<3>::full([1, 5, 4], value, &device);
+/// let loss = TokenFlowLossConfig::new().init();
+///
+/// let value = loss.forward([layer(1.0), layer(2.0)], [layer(2.0), layer(1.0)], None);
+///
+/// assert_eq!(value.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// `fsp_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, after J. Yim
+/// et al., CVPR 2017. Agrees with its formula; its code was not run. There a sequence without a token
+/// is divided by zero.
+#[doc(alias = "fsp_loss")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct TokenFlowLoss {}
+
+impl ModuleDisplay for TokenFlowLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl TokenFlowLoss {
+    /// The loss of two layers of tokens.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, length, features]` and `[batch_size, length, features']`
+    /// - teacher: the same
+    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ, or the batch sizes or lengths of two layers.
+    pub fn forward(
+        &self,
+        student: [Tensor<3>; 2],
+        teacher: [Tensor<3>; 2],
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [first, second] = [student[0].dims(), student[1].dims()];
+        for (teacher, [batch_size, length, features]) in teacher.iter().zip([first, second]) {
+            assert_shape!(teacher, [batch_size, length, features]);
+        }
+        let [batch_size, length, _] = first;
+        if batch_size * length == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let teacher = teacher.map(Tensor::without_autodiff);
+        let [student, teacher] = [student, teacher].map(|layers| prepared(layers, mask.as_ref()));
+        let flow = |[layer, next]: [Tensor<3>; 2]| layer.swap_dims(1, 2).matmul(next);
+        let difference = flow(student).sub(flow(teacher));
+        let (difference, counts) = match mask {
+            None => (difference.div_scalar(length as f64), None),
+            Some(mask) => {
+                let lengths = mask.clone().float().sum_dim(1).clamp_min(1.0);
+                let lengths = lengths.cast(difference.dtype()).unsqueeze_dim(2);
+                (
+                    difference.div(lengths),
+                    Some(mask.any_dim(1).squeeze_dim(1)),
+                )
+            }
+        };
+        let squares: Tensor<2> = difference.square().flatten(1, 2);
+        masked_mean(squares.mean_dim(1).squeeze_dim::<1>(1), counts)
+    }
+}
+
+impl SequenceLoss for TokenFlowLoss {
+    fn name(&self) -> &'static str {
+        "token-flow"
+    }
+
+    /// Takes two layers, or one that flows into itself.
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(two_layers);
+        self.forward(student, teacher, mask)
+    }
+}

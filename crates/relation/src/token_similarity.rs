@@ -1,0 +1,129 @@
+use crate::layers::{prepared, two_layers};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
+use burn_distill_core::{SequenceLoss, Tap};
+
+/// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
+/// function](TokenSimilarityLossConfig::init).
+#[derive(Config, Debug)]
+pub struct TokenSimilarityLossConfig {}
+
+impl TokenSimilarityLossConfig {
+    /// Initialize a [token similarity loss](TokenSimilarityLoss).
+    pub fn init(&self) -> TokenSimilarityLoss {
+        TokenSimilarityLoss {}
+    }
+}
+
+/// How similar the tokens of two layers, or of one, are to each other: it should be as in the teacher.
+///
+/// ```text
+/// similarity(H, H') = H H'ᵀ / features
+/// L = mean over pairs of tokens of (similarity(student) − similarity(teacher))²
+/// ```
+///
+/// The features of student and teacher may be of any number, and are divided by it. Pairs of which
+/// one is padding do not count, and every other pair of the batch counts the same; without any the
+/// loss is a connected zero. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn_distill_relation::TokenSimilarityLossConfig;
+///
+/// let device = Device::default();
+/// let layer = |features| Tensor::<3>::ones([1, 5, features], &device);
+/// let loss = TokenSimilarityLossConfig::new().init();
+///
+/// let value = loss.forward([layer(4), layer(4)], [layer(16), layer(16)], None);
+///
+/// assert_eq!(value.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Reference
+///
+/// `mmd_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, where it is a
+/// variant of N. Wang and Z. Huang's [neuron selectivity transfer](https://arxiv.org/abs/1707.01219).
+/// Agrees with its formula without a mask; its code was not run. With one it divides by the padded
+/// length where it divides by the features without, so that padding changes the loss: here features
+/// divide always.
+#[doc(alias = "mmd_loss")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct TokenSimilarityLoss {}
+
+impl ModuleDisplay for TokenSimilarityLoss {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl TokenSimilarityLoss {
+    /// The loss of two layers of tokens.
+    ///
+    /// # Shapes
+    ///
+    /// - student: `[batch_size, length, features]` twice
+    /// - teacher: `[batch_size, length, teacher_features]` twice
+    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if batch sizes or lengths differ, or the features of two layers of one network.
+    pub fn forward(
+        &self,
+        student: [Tensor<3>; 2],
+        teacher: [Tensor<3>; 2],
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [batch_size, length, features] = student[0].dims();
+        let [_, _, teacher_features] = teacher[0].dims();
+        for (student, teacher) in student.iter().zip(&teacher) {
+            assert_shape!(student, [batch_size, length, features]);
+            assert_shape!(teacher, [batch_size, length, teacher_features]);
+        }
+        if batch_size * length == 0 {
+            return connected_zero(student[0].clone());
+        }
+        let teacher = teacher.map(Tensor::without_autodiff);
+        let [student, teacher] = [student, teacher].map(|layers| prepared(layers, mask.as_ref()));
+        let similarity = |[layer, other]: [Tensor<3>; 2]| {
+            let [.., features] = layer.dims();
+            // Each before the product, which might overflow on the way.
+            let root = (features as f64).sqrt();
+            let other = other.div_scalar(root).swap_dims(1, 2);
+            layer.div_scalar(root).matmul(other)
+        };
+        let difference = similarity(student).sub(similarity(teacher));
+        let pairs = mask.map(|mask| token_pairs(mask, 1).squeeze_dim(1));
+        masked_mean(difference.square(), pairs)
+    }
+}
+
+impl SequenceLoss for TokenSimilarityLoss {
+    fn name(&self) -> &'static str {
+        "token-similarity"
+    }
+
+    /// Takes two layers, or one that is compared with itself.
+    fn forward_sequences(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(two_layers);
+        self.forward(student, teacher, mask)
+    }
+}
