@@ -83,6 +83,14 @@ pub enum Targets {
         /// the background. Shape: `[proposals, 4]`.
         deltas: Tensor<2>,
     },
+    /// One map per joint of every sample, as responses of maps have them.
+    Maps {
+        /// Shape: `[batch_size, joints, height, width]`.
+        maps: Tensor<4>,
+        /// How much each joint counts, 0 for what is not visible; `None` when all are visible.
+        /// Shape: `[batch_size, joints]`.
+        visibility: Option<Tensor<2>>,
+    },
     /// Nothing: no sample is labelled.
     Unlabelled,
 }
@@ -97,6 +105,7 @@ impl Targets {
     }
 
     /// One class per sample, or proposal, and which of them are known, if there are labels at all.
+    /// Annotated maps are no classes.
     pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
             Self::Classes { classes, labelled } => Some((classes.clone(), labelled.clone())),
@@ -108,7 +117,7 @@ impl Targets {
                 Some((classes, labelled.clone()))
             }
             Self::Boxes { classes, .. } => Some((classes.clone(), None)),
-            Self::Unlabelled => None,
+            Self::Maps { .. } | Self::Unlabelled => None,
         }
     }
 }

@@ -58,11 +58,11 @@ def cross_entropy(student):
     return [-log_softmax(s)[y] for s, y in zip(student, LABELS)]
 
 
-def virtual_teacher(student, correct=0.99, temperature=20.0):
+def virtual_teacher(student, correct=0.99, temperature=20.0, student_temperature=1.0):
     def row(s, y):
         wrong = (1 - correct) / (len(s) - 1)
         v = [correct if k == y else wrong for k in range(len(s))]
-        return divergence(log_softmax(v, temperature), log_softmax(s))
+        return divergence(log_softmax(v, temperature), log_softmax(s, student_temperature))
 
     return [row(s, y) for s, y in zip(student, LABELS)]
 
@@ -147,6 +147,7 @@ if __name__ == "__main__":
     show("normalized, 3, 3.5", lambda s: normalized(s, 3.0, 3.5))
     print("  rows:", [f"{v:.6f}" for v in normalized(STUDENT, 1.0, 1.5)])
     show("virtual teacher", virtual_teacher)
+    show("  softened student, T=2", lambda s: virtual_teacher(s, 0.99, 2.0, 2.0))
     print("  rows:", [f"{v:.6f}" for v in virtual_teacher(STUDENT)])
     show("teacher-free, .1, 20, 100", lambda s: teacher_free(s, 0.1, 20.0, 100.0))
     show("label smoothing, all", lambda s: label_smoothing(s, 0.1, "all"))

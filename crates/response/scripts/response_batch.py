@@ -5,9 +5,9 @@ differences. The logits are those of response.py.
 Run: python3 scripts/response_batch.py
 """
 
-from math import cos, exp, fsum, pi, sqrt
+from math import cos, exp, fsum, log, pi, sqrt
 
-from response import STUDENT, TEACHER, log_softmax, mean, softmax
+from response import LABELS, STUDENT, TEACHER, log_softmax, mean, softmax
 
 RELATION_STUDENT = [[2, 0.5, -1], [0, 1, 0.5], [1, -1, 0.3], [0.2, 0.1, 2]]
 RELATION_TEACHER = [[3, 0, -1], [0.5, 2, 0], [2, -2, 0], [0, 0, 3]]
@@ -122,6 +122,43 @@ def learned(student, teacher, theta):
     return instance(student, teacher, 1 + 20 / (1 + exp(-theta)))
 
 
+def learned_standardized(student, teacher, theta):
+    return learned(standardized(student), standardized(teacher), theta)
+
+
+def multi_level_standardized(student, teacher, temperatures=(2, 3, 4, 5, 6)):
+    """Of standardized logits only the instance level."""
+    s, t = standardized(student), standardized(teacher)
+    return fsum(
+        instance(s, t, d) + batch(student, teacher, d) + classes(student, teacher, d)
+        for d in temperatures
+    )
+
+
+def decoupled_standardized(student, alpha, beta, temperature):
+    def row(s, t, y):
+        log_q, log_p = log_softmax(s, temperature), log_softmax(t, temperature)
+        rest = lambda row: [value for k, value in enumerate(row) if k != y]
+        binary = lambda row: [row[y], log(fsum(exp(value) for value in rest(row)))]
+        among = lambda row: log_softmax(rest(row), temperature)
+        target, others = divergence(binary(log_p), binary(log_q)), divergence(among(t), among(s))
+        return temperature**2 * (alpha * target + beta * others)
+
+    pairs = zip(standardized(student), standardized(TEACHER), LABELS)
+    return mean([row(*pair) for pair in pairs])
+
+
+def normalized_standardized(student, gamma, temperature):
+    def row(s, t, y):
+        rest = lambda row: log_softmax([v for k, v in enumerate(row) if k != y], temperature)
+        others = fsum(exp(a) * b for a, b in zip(rest(t), rest(s)))
+        target = exp(log_softmax(t)[y]) * log_softmax(s)[y]
+        return -target - gamma * temperature**2 * others
+
+    pairs = zip(standardized(student), standardized(TEACHER), LABELS)
+    return mean([row(*pair) for pair in pairs])
+
+
 def show(name, loss, student=STUDENT, step=1e-5):
     square = []
     for i, row in enumerate(student):
@@ -161,6 +198,11 @@ if __name__ == "__main__":
     target = standardized(TEACHER)
     square = lambda a, b: mean([(v - w) ** 2 for x, y in zip(a, b) for v, w in zip(x, y)])
     show("standardized logit matching", lambda s: square(standardized(s), target))
+    show("standardized decoupled, 9, 72, T=2", lambda s: decoupled_standardized(s, 9, 72, 2.0))
+    show("standardized normalized", lambda s: normalized_standardized(s, 1.5, 1.0))
+    show("standardized dist", lambda s: dist(standardized(s), target, 4.0))
+    show("standardized multi-level", lambda s: multi_level_standardized(s, TEACHER))
+    show("standardized learned temperature, theta=-3", lambda s: learned_standardized(s, TEACHER, -3.0))
     for coefficient in (1.0, 1.5):
         show(f"norm-kd, c={coefficient}", lambda s: norm_kd(s, TEACHER, coefficient))
 

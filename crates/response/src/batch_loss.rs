@@ -234,8 +234,8 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", dist()),
-            "BatchObjective {loss: DistLoss {temperature: 4, beta: 1, gamma: 1}, name: dist, \
-             weight: Constant(2.0)}"
+            "BatchObjective {loss: DistLoss {temperature: 4, beta: 1, gamma: 1, scale_t2: true}, \
+             name: dist, weight: Constant(2.0)}"
         );
     }
 }

@@ -26,6 +26,10 @@ pub struct DistLossConfig {
     /// How much the relations between samples count. Default: `1.0`.
     #[config(default = 1.0)]
     pub gamma: f64,
+    /// Whether to multiply by `temperature²`. Default: `true`, as the code of the authors does; the
+    /// paper does not.
+    #[config(default = true)]
+    pub scale_t2: bool,
 }
 
 impl DistLossConfig {
@@ -41,6 +45,7 @@ impl DistLossConfig {
             temperature: self.temperature,
             beta: self.beta,
             gamma: self.gamma,
+            scale_t2: self.scale_t2,
         }
     }
 
@@ -66,7 +71,7 @@ impl DistLossConfig {
 /// ρ(x, y) = Σ(x − mean(x))(y − mean(y)) / (‖x − mean(x)‖₂ ‖y − mean(y)‖₂ + 1e-8)
 /// inter = 1 − mean over rows of ρ(Q row, P row)
 /// intra = 1 − mean over columns of ρ(Q column, P column)
-/// L = T² (beta inter + gamma intra)
+/// L = T² (beta inter + gamma intra)          without T² if not scale_t2
 /// ```
 ///
 /// Pearson's correlation ignores scale and shift, so a small student need not reach the confidence
@@ -100,7 +105,8 @@ impl DistLossConfig {
 ///
 /// T. Huang, S. You, F. Wang, C. Qian and C. Xu, [Knowledge Distillation from A Stronger
 /// Teacher](https://arxiv.org/abs/2205.10536), NeurIPS 2022. Agrees with `DIST` of the authors'
-/// image_classification_sota; the paper does not write the `T²` that it multiplies by.
+/// image_classification_sota; the paper does not write the `T²` that it multiplies by, and
+/// `scale_t2 = false` leaves out.
 /// Torchdistill's `DISTLoss` bounds the product of norms from below instead of adding to it.
 #[doc(alias = "DIST")]
 #[derive(Module, Debug)]
@@ -112,9 +118,11 @@ pub struct DistLoss {
     pub beta: f64,
     /// How much the relations between samples count.
     pub gamma: f64,
+    /// Whether the loss is multiplied by `temperature²`.
+    pub scale_t2: bool,
 }
 
-one_line_display!(DistLoss: temperature, beta, gamma);
+one_line_display!(DistLoss: temperature, beta, gamma, scale_t2);
 
 impl BatchLogitLoss for DistLoss {
     fn name(&self) -> &'static str {
@@ -151,10 +159,14 @@ impl BatchLogitLoss for DistLoss {
             }
             None => intra,
         };
+        let scale = match self.scale_t2 {
+            true => self.temperature.powi(2),
+            false => 1.0,
+        };
         inter
             .mul_scalar(self.beta)
             .add(intra.mul_scalar(self.gamma))
-            .mul_scalar(self.temperature.powi(2))
+            .mul_scalar(scale)
     }
 }
 
@@ -215,6 +227,16 @@ mod tests {
             let criterion = at_temperature(temperature);
             assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
         }
+    }
+
+    #[test]
+    fn unscaled_it_is_the_formula_of_the_paper() {
+        let criterion = DistLossConfig::new().with_scale_t2(false).init();
+        assert_value_and_gradient(
+            |s, t| criterion.forward(s, t),
+            33.0105964 / 16.0,
+            4.00528645 / 16.0,
+        );
     }
 
     #[test]
@@ -339,7 +361,10 @@ mod tests {
     #[test]
     fn config_survives_json() {
         let json = serde_json::to_string(&DistLossConfig::new().with_beta(2.0)).unwrap();
-        assert_eq!(json, r#"{"temperature":4.0,"beta":2.0,"gamma":1.0}"#);
+        assert_eq!(
+            json,
+            r#"{"temperature":4.0,"beta":2.0,"gamma":1.0,"scale_t2":true}"#
+        );
 
         let config = DistLossConfig::load_binary(json.as_bytes()).unwrap();
         assert_eq!((config.beta, config.gamma), (2.0, 1.0));
@@ -349,7 +374,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", DistLossConfig::new().init()),
-            "DistLoss {temperature: 4, beta: 1, gamma: 1}"
+            "DistLoss {temperature: 4, beta: 1, gamma: 1, scale_t2: true}"
         );
     }
 }

@@ -2,10 +2,10 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, one_line_display,
-    reduce_rows,
+    Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
+    one_line_display, reduce_rows,
 };
 
 /// Configuration to create a [heat-map loss](HeatMapLoss) using the
@@ -38,7 +38,7 @@ impl HeatMapLossConfig {
 /// # Weights
 ///
 /// The authors give half of the weight to this and half to the same loss with the maps of the
-/// annotation, which is `forward` with those as the teacher.
+/// annotation, which is [`AnnotatedMaps`].
 ///
 /// # Example
 ///
@@ -144,11 +144,12 @@ impl HeatMapLoss {
 /// A [heat-map loss](HeatMapLoss) between the responses of student and teacher, as one weighted
 /// term.
 ///
-/// All joints of all samples count. Where the visibility is known, use the loss itself.
+/// The visibility of the joints is that of the [targets](Targets::Maps); with targets of another kind
+/// all joints of all samples count.
 ///
 /// # Panics
 ///
-/// `forward` panics if a response is not one of maps.
+/// `forward` panics if a response is not one of maps, or if the visibility is of other joints.
 ///
 /// # Example
 ///
@@ -201,7 +202,89 @@ impl Objective<Knowledge, Knowledge> for HeatMapObjective {
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let student = maps(&context.student.response, "student");
         let teacher = maps(&context.teacher.response, "teacher");
-        let loss = self.loss.forward(student, teacher, None, Reduction::Mean);
+        let visibility = match context.targets {
+            Targets::Maps { visibility, .. } => visibility.clone(),
+            _ => None,
+        };
+        let loss = self
+            .loss
+            .forward(student, teacher, visibility, Reduction::Mean);
+        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+/// A [heat-map loss](HeatMapLoss) between the response of the student and the maps of the annotation,
+/// as one weighted term: what [`Hard`](burn_distill_core::Hard) is for classes.
+///
+/// The [targets](Targets::Maps) hold the maps and the visibility of the joints. Without targets the
+/// term is zero.
+///
+/// # Panics
+///
+/// `forward` panics if the response or the targets are not of maps, or if these are of other joints.
+///
+/// # Example
+///
+/// This is the objective of Zhang, Zhu and Ye, half of the annotation and half of the teacher:
+///
+/// ```
+/// use burn_distill_response::{AnnotatedMaps, HeatMapLossConfig, HeatMapObjective};
+///
+/// let loss = HeatMapLossConfig::new().init();
+/// let objective = (AnnotatedMaps::new(loss.clone(), 0.5), HeatMapObjective::new(loss, 0.5));
+///
+/// assert_eq!(objective.0.name, "annotated-maps");
+/// ```
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct AnnotatedMaps {
+    /// What compares the maps.
+    pub loss: HeatMapLoss,
+    /// The name of the term.
+    pub name: String,
+    /// The weight of the term.
+    #[module(skip)]
+    pub weight: WeightSchedule,
+}
+
+one_line_display!(AnnotatedMaps: loss, name, ?weight);
+
+impl AnnotatedMaps {
+    /// The name of its term.
+    pub const TERM: &'static str = "annotated-maps";
+
+    /// That loss with that weight.
+    pub fn new(loss: HeatMapLoss, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            loss,
+            name: Self::TERM.to_string(),
+            weight: weight.into(),
+        }
+    }
+
+    /// The same under another name: two terms of a loss may not share one.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<T> Objective<Knowledge, T> for AnnotatedMaps {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+        let student = maps(&context.student.response, "student");
+        let loss = match context.targets {
+            Targets::Maps { maps, visibility } => {
+                let (maps, visibility) = (maps.clone(), visibility.clone());
+                self.loss
+                    .forward(student, maps, visibility, Reduction::Mean)
+            }
+            Targets::Unlabelled => connected_zero(student),
+            _ => panic!("The heat-map loss of the annotation needs targets of maps."),
+        };
         Terms::one(&self.name, loss, self.weight.at(&context.clock))
     }
 }
@@ -219,7 +302,7 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
 mod tests {
     use super::*;
     use burn::tensor::{DType, Device, TensorData};
-    use burn_distill_core::{Clock, Taps, Targets};
+    use burn_distill_core::{Clock, Taps};
 
     fn student(device: &Device) -> Tensor<4> {
         series(|n| (0.37 * n + 0.2).sin(), device)
@@ -408,6 +491,67 @@ mod tests {
         assert!((total - 0.244131).abs() < 1e-6, "{total}");
     }
 
+    /// The annotation of the tests: what the teacher of the golden values says, or nothing of it.
+    fn annotation(maps: Tensor<4>, visibility: Option<Tensor<2>>) -> Targets {
+        Targets::Maps { maps, visibility }
+    }
+
+    fn total(
+        objective: &impl Objective<Knowledge, Knowledge>,
+        targets: &Targets,
+    ) -> (f64, TensorData) {
+        let device = Device::default().autodiff();
+        let maps = student(&device).require_grad();
+        let student = knowledge(Response::Maps(maps.clone()));
+        let teacher = knowledge(Response::Maps(teacher(&device)));
+        let context = Context::new(&student, &teacher, targets, &[], Clock::start());
+        let total = objective.forward(&context).total();
+        let grads = total.clone().backward();
+        let gradient = maps.grad(&grads).unwrap().into_data();
+        (total.into_scalar::<f64>(), gradient)
+    }
+
+    #[test]
+    fn the_objective_knows_which_joints_are_visible() {
+        let device = Device::default().autodiff();
+        // What the maps of the annotation are does not matter to the half with the teacher.
+        let zeros = Tensor::zeros([2, 3, 4, 4], &device);
+        let targets = annotation(zeros, Some(visibility(&device)));
+
+        let (value, gradient) = total(&HeatMapObjective::new(criterion(), 0.5), &targets);
+
+        assert!((value - 0.5 * 0.274896191).abs() < 1e-6, "{value}");
+        let norm = norm(&gradient);
+        assert!((norm - 0.5 * 0.0756769713).abs() < 1e-6, "{norm}");
+    }
+
+    #[test]
+    fn the_annotation_is_a_term_of_its_own() {
+        let device = Device::default().autodiff();
+        let objective = AnnotatedMaps::new(criterion(), 0.5);
+        for (visibility, expected, expected_norm) in [
+            (Some(visibility(&device)), 0.274896191, 0.0756769713),
+            (None, 0.488262324, 0.100856987),
+        ] {
+            let targets = annotation(teacher(&device), visibility);
+            let (value, gradient) = total(&objective, &targets);
+
+            assert!((value - 0.5 * expected).abs() < 1e-6, "{value}");
+            let norm = norm(&gradient);
+            assert!((norm - 0.5 * expected_norm).abs() < 1e-6, "{norm}");
+        }
+        let (value, gradient) = total(&objective, &Targets::Unlabelled);
+        assert_eq!((value, norm(&gradient)), (0.0, 0.0));
+        assert_eq!(objective.with_name("truth").name, "truth");
+    }
+
+    #[test]
+    #[should_panic(expected = "needs targets of maps")]
+    fn classes_are_no_annotation_of_maps() {
+        let targets = Targets::classes(Tensor::from_data([0, 1], &Device::default()));
+        total(&AnnotatedMaps::new(criterion(), 0.5), &targets);
+    }
+
     #[test]
     #[should_panic(expected = "compares maps, but the teacher responds with something else")]
     fn responses_must_be_maps() {
@@ -451,6 +595,10 @@ mod tests {
         assert_eq!(
             format!("{}", HeatMapObjective::new(criterion(), 0.5)),
             "HeatMapObjective {loss: HeatMapLoss, name: heat-map, weight: Constant(0.5)}"
+        );
+        assert_eq!(
+            format!("{}", AnnotatedMaps::new(criterion(), 0.5)),
+            "AnnotatedMaps {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
         );
     }
 }

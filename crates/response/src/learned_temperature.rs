@@ -1,4 +1,6 @@
+use crate::StandardizationConfig;
 use crate::rows::PairedRows;
+use crate::standardized::standardized;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::loss::Reduction;
@@ -29,6 +31,9 @@ pub struct LearnedTemperatureConfig {
     /// The epoch from which on the temperature opposes the student in full. Default: `10`.
     #[config(default = 10)]
     pub ramp: usize,
+    /// Whether the logits are [standardized](crate::Standardized) first. Default: `false`.
+    #[config(default = false)]
+    pub standardize: bool,
 }
 
 impl LearnedTemperatureConfig {
@@ -45,6 +50,7 @@ impl LearnedTemperatureConfig {
             start: self.start,
             range: self.range,
             ramp: self.ramp,
+            standardize: self.standardize,
             name: LearnedTemperature::TERM.to_string(),
             weight: weight.into(),
         }
@@ -91,7 +97,8 @@ impl LearnedTemperatureConfig {
 /// let the temperature collapse to where there is nothing to learn. `T` is at least 0.1. Rows and
 /// masks are those of a [`ResponseObjective`](crate::ResponseObjective). A class that both exclude
 /// by a logit of −∞ contributes nothing. The teacher is a constant: no gradient flows to it. Half
-/// precision is widened to single.
+/// precision is widened to single. With `standardize` both logits are
+/// [standardized](crate::Standardized) row by row before the temperature divides them.
 ///
 /// `theta` is a parameter like those of an adapter: it is on a device, trains with the student
 /// under the same optimizer, weight decay included, and is saved in the checkpoints, not with the
@@ -134,6 +141,8 @@ pub struct LearnedTemperature {
     pub range: f64,
     /// The epoch from which on the temperature opposes the student in full.
     pub ramp: usize,
+    /// Whether the logits are standardized first.
+    pub standardize: bool,
     /// The name of the term.
     pub name: String,
     /// The weight of the term.
@@ -141,7 +150,7 @@ pub struct LearnedTemperature {
     pub weight: WeightSchedule,
 }
 
-one_line_display!(LearnedTemperature: start, range, ramp, name, ?weight);
+one_line_display!(LearnedTemperature: start, range, ramp, standardize, name, ?weight);
 
 impl LearnedTemperature {
     /// The name of its term, and its name in a recipe.
@@ -186,13 +195,20 @@ impl Objective<Knowledge, Knowledge> for LearnedTemperature {
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
-        let student = at_least_f32(rows.student);
+        let [student, teacher] = match self.standardize {
+            true => {
+                let StandardizationConfig { population, floor } = StandardizationConfig::new();
+                standardized([rows.student, rows.teacher], population, floor)
+            }
+            false => [rows.student, rows.teacher],
+        };
+        let student = at_least_f32(student);
         let temperature = self.opposed(self.reversal(context.clock.epoch));
         let temperature = temperature.cast(student.dtype());
 
         let log_q = tempered(student, temperature.clone());
         let log_p = tempered(
-            at_least_f32(rows.teacher.without_autodiff()),
+            at_least_f32(teacher.without_autodiff()),
             temperature.clone(),
         );
         let loss = kl_divergence_rows(log_p, log_q);
@@ -293,6 +309,27 @@ mod tests {
             let error = (theta - expected).abs();
             assert!(error < 2e-5, "epoch {epoch}: {theta} is not {expected}");
         }
+    }
+
+    #[test]
+    fn it_may_be_of_standardized_logits() {
+        let device = Device::default().autodiff();
+        // At 1.9 degrees: the higher the temperature, the more rounding there is in so small a loss.
+        let objective = LearnedTemperatureConfig::new()
+            .with_theta(-3.0)
+            .with_standardize(true);
+        let objective = objective.init(1.0, &device);
+        let student = student(&device).require_grad();
+
+        let loss = terms(&objective, student.clone(), teacher(&device), 1).total();
+        let grads = loss.clone().backward();
+
+        let gradient = student.grad(&grads).unwrap();
+        let norm = gradient.square().sum().into_scalar::<f64>().sqrt();
+        let value = loss.into_scalar::<f64>();
+        // scripts/response_batch.py
+        assert!((value / 0.83918172 - 1.0).abs() < 1e-4, "{value}");
+        assert!((norm / 0.108959272 - 1.0).abs() < 1e-4, "{norm}");
     }
 
     #[test]
@@ -487,7 +524,10 @@ mod tests {
     #[test]
     fn config_survives_json() {
         let json = serde_json::to_string(&LearnedTemperatureConfig::new()).unwrap();
-        assert_eq!(json, r#"{"start":1.0,"range":20.0,"theta":1.0,"ramp":10}"#);
+        assert_eq!(
+            json,
+            r#"{"start":1.0,"range":20.0,"theta":1.0,"ramp":10,"standardize":false}"#
+        );
 
         let config = LearnedTemperatureConfig::load_binary(json.as_bytes()).unwrap();
         assert_eq!(config.ramp, 10);
@@ -497,7 +537,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", objective(&Device::default()).with_name("curriculum")),
-            "LearnedTemperature {start: 1, range: 20, ramp: 10, name: curriculum, \
+            "LearnedTemperature {start: 1, range: 20, ramp: 10, standardize: false, name: curriculum, \
              weight: Constant(1.0), params: 1}"
         );
     }

@@ -1,6 +1,7 @@
-use crate::BatchLogitLoss;
 use crate::rows::PairedRows;
+use crate::standardized::standardized;
 use crate::temperature::assert_temperature;
+use crate::{BatchLogitLoss, StandardizationConfig};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
@@ -30,6 +31,10 @@ pub struct MultiLevelLossConfig {
     /// What is left out because the teacher is sure of it. Default: nothing.
     #[config(default = "ConfidenceMask::None")]
     pub confidence: ConfidenceMask,
+    /// Whether the instance level is of [standardized](crate::Standardized) logits, as by the code of
+    /// its authors. Default: `false`.
+    #[config(default = false)]
+    pub standardize: bool,
 }
 
 /// What a [multi-level loss](MultiLevelLoss) leaves out because the teacher is sure of it.
@@ -62,6 +67,7 @@ impl MultiLevelLossConfig {
             batch: self.batch,
             class: self.class,
             confidence: self.confidence,
+            standardize: self.standardize,
         }
     }
 
@@ -125,6 +131,12 @@ impl MultiLevelLossConfig {
 /// instead. The code of the authors intends this, but multiplies means by masks, which is
 /// [`ConfidenceMask::ReferenceCompat`].
 ///
+/// # Standardized logits
+///
+/// With `standardize` the instance level, and only it, is of logits [standardized](crate::Standardized)
+/// row by row, at the same temperatures and times the same `T²`. So is the code of the authors of
+/// that method; samples, classes and the confidence are of the logits themselves.
+///
 /// # Views
 ///
 /// The paper trains on a weak and a strong augmentation of every sample:
@@ -177,9 +189,13 @@ pub struct MultiLevelLoss {
     /// What is left out because the teacher is sure of it.
     #[module(skip)]
     pub confidence: ConfidenceMask,
+    /// Whether the instance level is of standardized logits.
+    pub standardize: bool,
 }
 
-one_line_display!(MultiLevelLoss: ?temperatures, instance, batch, class, ?confidence);
+one_line_display!(
+    MultiLevelLoss: ?temperatures, instance, batch, class, ?confidence, standardize
+);
 
 /// The instance level of a [multi-level loss](MultiLevelLoss): the mean divergence of the samples,
 /// times `temperature²`.
@@ -288,9 +304,17 @@ impl MultiLevelLoss {
             Some(confidence) => (Some(confidence.rows), Some(confidence.classes)),
             None => (None, None),
         };
+        let instance_logits = self.standardize.then(|| {
+            let StandardizationConfig { population, floor } = StandardizationConfig::new();
+            standardized([student.clone(), teacher.clone()], population, floor)
+        });
         let at_temperature = |temperature: &f64| {
             let level = Level::new(student.clone(), teacher.clone(), *temperature, mask.clone());
-            let instance = level.instance(rows.clone()).mul_scalar(self.instance);
+            let instance = match instance_logits.clone() {
+                Some([s, t]) => Level::new(s, t, *temperature, mask.clone()).instance(rows.clone()),
+                None => level.instance(rows.clone()),
+            };
+            let instance = instance.mul_scalar(self.instance);
             let batch = level.batch(rows.clone()).mul_scalar(self.batch);
             let class = level.class(classes.clone()).mul_scalar(self.class);
             instance.add(batch).add(class)
@@ -550,6 +574,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_instance_level_is_of_standardized_logits() {
+        // scripts/response_batch.py; the instance level alone is that of `Standardized`.
+        let config = MultiLevelLossConfig::new().with_standardize(true);
+        let criterion = config.init();
+        assert_value_and_gradient(|s, t| criterion.forward(s, t), 4.76378004, 0.579508286);
+
+        let config = config.with_batch(0.0).with_class(0.0);
+        let criterion = config.with_temperatures(vec![2.0]).init();
+        assert_value_and_gradient(|s, t| criterion.forward(s, t), 0.840799317, 0.108832562);
+    }
+
+    #[test]
     fn the_instance_level_under_a_mask_matches_the_reference_implementation() {
         for (confidence, value, norm) in [
             (ConfidenceMask::Select, 6.95075458, 1.91673517),
@@ -727,7 +763,7 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(
             json,
-            r#"{"temperatures":[2.0,4.0],"instance":1.0,"batch":1.0,"class":1.0,"confidence":"reference-compat"}"#
+            r#"{"temperatures":[2.0,4.0],"instance":1.0,"batch":1.0,"class":1.0,"confidence":"reference-compat","standardize":false}"#
         );
 
         let config = MultiLevelLossConfig::load_binary(json.as_bytes()).unwrap();
@@ -740,7 +776,7 @@ mod tests {
         assert_eq!(
             format!("{}", with_confidence(ConfidenceMask::Select)),
             "MultiLevelLoss {temperatures: [2.0, 3.0, 4.0, 5.0, 6.0], instance: 1, batch: 1, \
-             class: 1, confidence: Select}"
+             class: 1, confidence: Select, standardize: false}"
         );
     }
 }

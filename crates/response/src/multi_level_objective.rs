@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(
             objective.with_name("levels").to_string(),
             "MultiLevelObjective {loss: MultiLevelLoss {temperatures: [4.0], instance: 1, batch: 1, \
-             class: 1, confidence: None}, views: 2, name: levels, weight: Constant(0.9)}"
+             class: 1, confidence: None, standardize: false}, views: 2, name: levels, weight: Constant(0.9)}"
         );
     }
 }

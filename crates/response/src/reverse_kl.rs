@@ -64,6 +64,14 @@ impl ReverseKlLossConfig {
 /// contributes nothing; one that the teacher alone excludes makes the loss infinite unless there is
 /// a `floor`. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
+/// # Sparse teachers
+///
+/// With [`Rest::Zero`](crate::Rest::Zero), which [sampled](crate::SparseSignal::sampled) signals
+/// have and [`Rest::Auto`](crate::Rest::Auto) is away from the temperature of the signal, the
+/// teacher excludes every class that it does not name: without a `floor` the loss of any student of
+/// finite logits is infinite. Set one, such as −50, or take [`Rest::Tail`](crate::Rest::Tail) or
+/// [`Rest::Uniform`](crate::Rest::Uniform).
+///
 /// # Example
 ///
 /// ```

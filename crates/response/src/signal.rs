@@ -39,9 +39,11 @@ impl From<SparseSignal> for TeacherSignal {
 /// al., Sparse Logit Sampling, ACL 2025.
 #[derive(Clone, Debug)]
 pub struct SparseSignal {
-    /// The classes, none twice in a row. Shape: `[rows, k]`.
+    /// The classes, none twice in a row. Where a row has fewer, any class; but of as many ids as there
+    /// are classes, each is named. Shape: `[rows, k]`.
     pub ids: Tensor<2, Int>,
-    /// Their log-probabilities among all classes; −∞ where a row has fewer. Shape: `[rows, k]`.
+    /// Their log-probabilities among all classes; −∞ where a row has fewer, or where the teacher
+    /// excludes the class. Shape: `[rows, k]`.
     pub log_probabilities: Tensor<2>,
     /// The temperature at which the teacher computed them.
     pub temperature: f64,
@@ -50,13 +52,21 @@ pub struct SparseSignal {
 }
 
 /// What is assumed of the classes that a [`SparseSignal`] does not name.
+///
+/// A signal of as many ids as there are classes leaves no rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rest {
+    /// `Tail` at the temperature of the signal, where it is exact, and `Zero` at any other.
+    #[default]
+    Auto,
     /// The teacher gives them nothing: the probabilities of the named ones are rescaled to sum to 1.
+    ///
+    /// A divergence whose first part is the student, such as the [reverse
+    /// KL](crate::ReverseKlLoss), is then infinite for any student that gives them anything, which is
+    /// every one of finite logits: it takes a `floor`, or one of the assumptions below.
     Zero,
     /// They are one event, of the probability that is left. Away from the temperature of the signal
     /// that event is tempered as a whole, as DistillKit does.
-    #[default]
     Tail,
     /// They share the probability that is left equally, also when it is tempered; together they
     /// are one event. At the temperature of the signal this is `Tail`.
@@ -98,12 +108,18 @@ impl SparseSignal {
     /// Classes that were drawn from the teacher, with how often each was.
     ///
     /// The shares of the draws are an unbiased estimate of the teacher's probabilities, which the
-    /// probabilities of the most likely classes are not.
+    /// probabilities of the most likely classes are not. The rest is [`Rest::Zero`], with which the
+    /// [reverse KL](crate::ReverseKlLoss) is infinite unless it has a `floor`. A row without any draw
+    /// has a loss of zero, and no gradient.
     ///
     /// # Shapes
     ///
     /// - ids: `[rows, k]`, none twice in a row
     /// - counts: `[rows, k]`, zero where a row has fewer
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
     pub fn sampled(ids: Tensor<2, Int>, counts: Tensor<2>) -> Self {
         let [rows, k] = ids.dims();
         assert_shape!(counts, [rows, k]);
@@ -130,33 +146,50 @@ impl SparseSignal {
 
         let teacher = at_least_f32(teacher.without_autodiff());
         let absent = teacher.clone().equal_scalar(f32::NEG_INFINITY);
-        // Over all classes, not over the named ones: the student pays for what it gives to others.
-        let log_q = tempered_log_softmax(student, temperature)
-            .gather(1, teacher_ids)
-            .mask_fill(absent, f32::NEG_INFINITY);
+        let named = absent.clone().bool_not().float().cast(teacher.dtype());
+        let named = named.sum_dim(1);
+        // A row that names nothing is one of a rest alone, about which the two agree.
+        let silent = named.clone().equal_scalar(0.0);
         let power = self.temperature / temperature;
-        if k == num_classes {
-            // There is no rest, and tempering would blow up what rounding leaves of it.
-            let log_p = log_softmax(teacher.mul_scalar(power), 1);
-            return Events { log_p, log_q };
-        }
-        let log_q_rest = log_of_rest(log_q.clone());
-        let log_p_rest = log_of_rest(teacher.clone());
-        let log_p_rest = match self.rest {
-            Rest::Zero => log_p_rest.full_like(f32::NEG_INFINITY),
-            Rest::Tail => log_p_rest.mul_scalar(power),
-            Rest::Uniform => {
-                let others = ((num_classes - k) as f64).ln();
-                log_p_rest
-                    .sub_scalar(others)
-                    .mul_scalar(power)
-                    .add_scalar(others)
-            }
+        // Over all classes, not over the named ones: the student pays for what it gives to others.
+        let log_q = tempered_log_softmax(student, temperature).gather(1, teacher_ids);
+        let (log_p_rest, log_q_rest, log_q) = if k == num_classes {
+            // There is no rest, and tempering would blow up what rounding leaves of it. What the
+            // student gives to a class that the teacher excludes stays in its column.
+            let none = named.full_like(f32::NEG_INFINITY);
+            let rest = none.mask_fill(silent.clone(), 0.0);
+            // Not `expand`, which refuses a batch of no rows.
+            let silent = silent.repeat_dim(1, k);
+            let log_q = log_q.mask_fill(silent, f32::NEG_INFINITY);
+            (rest.clone(), rest.cast(log_q.dtype()), log_q)
+        } else {
+            let log_q = log_q.mask_fill(absent, f32::NEG_INFINITY);
+            let left = log_of_rest(teacher.clone());
+            let log_p_rest = match self.rest.at(power) {
+                Rest::Uniform => {
+                    let others = named.neg().add_scalar(num_classes as f64).log();
+                    left.sub(others.clone()).mul_scalar(power).add(others)
+                }
+                Rest::Zero => left.mask_fill(silent.bool_not(), f32::NEG_INFINITY),
+                Rest::Auto | Rest::Tail => left.mul_scalar(power),
+            };
+            (log_p_rest, log_of_rest(log_q.clone()), log_q)
         };
         let log_p = beside(teacher.mul_scalar(power), log_p_rest);
         Events {
             log_p: log_softmax(log_p, 1),
             log_q: beside(log_q, log_q_rest),
+        }
+    }
+}
+
+impl Rest {
+    /// What it is for a signal that is raised to a power.
+    fn at(self, power: f64) -> Self {
+        match self {
+            Self::Auto if power == 1.0 => Self::Tail,
+            Self::Auto => Self::Zero,
+            chosen => chosen,
         }
     }
 }
@@ -178,7 +211,8 @@ impl TeacherSignal {
     ///
     /// # Panics
     ///
-    /// Panics if the signal is of other rows, or if a dense one is of other classes.
+    /// Panics if the signal is of other rows, if a dense one is of other classes, or if a sparse one
+    /// names more classes than there are.
     pub fn events(self, student: Tensor<2>, temperature: f64) -> Events {
         match self {
             Self::Dense(teacher) => {
@@ -275,6 +309,191 @@ mod tests {
             let sparse = losses(|| SparseSignal::top_k(teacher(&device), 5, rest).into());
             assert_same(sparse, losses(|| teacher(&device).into()));
         }
+    }
+
+    /// The value and the gradient of every loss between distributions, row by row.
+    fn rows_and_gradients(
+        logits: &Tensor<2>,
+        signal: impl Fn() -> TeacherSignal,
+    ) -> Vec<(String, TensorData, TensorData)> {
+        fn of<L: DistributionLoss>(
+            loss: L,
+            student: &Tensor<2>,
+            signal: TeacherSignal,
+        ) -> (String, TensorData, TensorData) {
+            let student = student.clone().require_grad();
+            let rows = loss.forward_no_reduction(student.clone(), signal);
+            let grads = rows.clone().sum().backward();
+            let gradient = student.grad(&grads).unwrap().into_data();
+            (format!("{loss:?}"), rows.into_data(), gradient)
+        }
+        let reverse = ReverseKlLossConfig::new();
+        let floored = reverse.clone().with_floor(Some(-50.0)).init();
+        vec![
+            of(SoftTargetLossConfig::new().init(), logits, signal()),
+            of(SoftCrossEntropyLossConfig::new().init(), logits, signal()),
+            of(reverse.init(), logits, signal()),
+            of(floored, logits, signal()),
+            of(JensenShannonLossConfig::new().init(), logits, signal()),
+            of(TotalVariationLossConfig::new().init(), logits, signal()),
+            of(SkewKlLossConfig::new().init(), logits, signal()),
+            of(
+                SkewKlLossConfig::new().with_reverse(true).init(),
+                logits,
+                signal(),
+            ),
+        ]
+    }
+
+    const NONE: f32 = f32::NEG_INFINITY;
+
+    #[test]
+    fn a_signal_of_all_classes_keeps_what_the_student_gives_to_excluded_ones() {
+        let device = Device::default().autodiff();
+        let teacher =
+            Tensor::<2>::from_data([[1.0, NONE, 0.0, 2.0], [0.5, 0.2, NONE, NONE]], &device);
+        let finite =
+            Tensor::<2>::from_data([[0.3, 1.5, -1.0, 0.2], [2.0, 0.0, 1.0, -0.5]], &device);
+        // Both exclude some of the same.
+        let excluding =
+            Tensor::<2>::from_data([[0.3, NONE, -1.0, 0.2], [2.0, 0.0, NONE, -0.5]], &device);
+        for (student, reverse_is_infinite) in [(finite, true), (excluding, false)] {
+            for rest in [Rest::Auto, Rest::Zero, Rest::Tail, Rest::Uniform] {
+                let sparse = rows_and_gradients(&student, || {
+                    SparseSignal::top_k(teacher.clone(), 4, rest).into()
+                });
+                let dense = rows_and_gradients(&student, || teacher.clone().into());
+                let reverse = sparse[2].1.iter::<f32>().next().unwrap();
+                assert_eq!(reverse.is_infinite(), reverse_is_infinite, "{rest:?}");
+                for ((name, value, gradient), (_, other, expected)) in sparse.iter().zip(&dense) {
+                    println!("{name}, {rest:?}");
+                    let tolerance = Tolerance::rel_abs(1e-4, 1e-5);
+                    for (ours, theirs) in value.iter::<f32>().zip(other.iter::<f32>()) {
+                        let same = ours == theirs || (ours - theirs).abs() < 1e-4;
+                        assert!(same, "{name}: {ours} is not {theirs}");
+                    }
+                    if other.iter::<f32>().all(f32::is_finite) {
+                        gradient.assert_approx_eq::<f32>(expected, tolerance);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn draws_of_all_classes_are_a_dense_teacher() {
+        let device = Device::default().autodiff();
+        let student = Tensor::<2>::from_data([[0.3, 1.5, -1.0]], &device);
+        let sparse = rows_and_gradients(&student, || {
+            let ids = Tensor::from_data([[2, 0, 1]], &device);
+            let counts = Tensor::from_data([[3.0, 1.0, 0.0]], &device);
+            SparseSignal::sampled(ids, counts).into()
+        });
+        let dense = rows_and_gradients(&student, || {
+            Tensor::<2>::from_data([[0.25, 0.0, 0.75]], &device)
+                .log()
+                .into()
+        });
+
+        for ((name, value, _), (_, expected, _)) in sparse.iter().zip(&dense) {
+            println!("{name}");
+            if name.contains("floor: None") {
+                let infinite = |data: &TensorData| data.iter::<f32>().all(f32::is_infinite);
+                assert!(infinite(value) && infinite(expected));
+            } else {
+                value.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(1e-5, 1e-6));
+            }
+        }
+        // |½ − …| written out: the student gives 0.727 to the class that was never drawn.
+        let difference: f64 = [(0.25, 0.3), (0.0, 1.5), (0.75, -1.0)]
+            .map(|(p, logit): (f64, f64)| {
+                let sum = 0.3_f64.exp() + 1.5_f64.exp() + (-1.0_f64).exp();
+                (p - logit.exp() / sum).abs() / 2.0
+            })
+            .iter()
+            .sum();
+        let total_variation = sparse[5].1.iter::<f64>().next().unwrap();
+        assert!((total_variation - difference).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_row_without_draws_is_a_connected_zero() {
+        let device = Device::default().autodiff();
+        let ids = [[2, 0, 1], [0, 1, 2]];
+        let student = Tensor::<2>::from_data([[0.3, 1.5, -1.0], [0.0, 2.0, 1.0]], &device);
+        for k in [2, 3] {
+            let rows = rows_and_gradients(&student, || {
+                let ids = Tensor::<2, Int>::from_data(ids, &device).narrow(1, 0, k);
+                let counts = Tensor::<2>::from_data([[0.0; 3], [3.0, 1.0, 2.0]], &device);
+                SparseSignal::sampled(ids, counts.narrow(1, 0, k)).into()
+            });
+            for (name, value, gradient) in rows {
+                let value: Vec<f32> = value.iter().collect();
+                let gradient: Vec<f32> = gradient.iter().collect();
+                assert!(value[0].abs() < 1e-6, "{name}: {value:?}");
+                assert_eq!(gradient[..3], [0.0; 3], "{name}");
+                assert!(value[1] > 0.0, "{name}: {value:?}");
+                let infinite = k == 2 && name.contains("floor: None");
+                assert_eq!(value[1].is_infinite(), infinite, "{name}: {value:?}");
+                assert!(infinite || gradient.iter().all(|v| v.is_finite()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn reverse_kl_of_a_rest_of_zero_needs_a_floor() {
+        let device = Device::default();
+        let loss = |floor, rest| {
+            let signal = SparseSignal::top_k(teacher(&device), 2, rest);
+            let loss = ReverseKlLossConfig::new().with_floor(floor).init();
+            let loss = loss.forward(student(&device), signal, Reduction::Mean);
+            loss.into_scalar::<f32>()
+        };
+
+        assert_eq!(loss(None, Rest::Zero), f32::INFINITY);
+        assert!(loss(Some(-50.0), Rest::Zero).is_finite());
+        assert!(loss(None, Rest::Tail).is_finite());
+        assert!(loss(None, Rest::Uniform).is_finite());
+    }
+
+    #[test]
+    fn an_automatic_rest_is_a_tail_where_that_is_exact() {
+        let loss = |temperature, rest| {
+            let device = Device::default();
+            let signal = SparseSignal::top_k(teacher(&device), 2, rest);
+            let loss = SoftTargetLossConfig::new().with_temperature(temperature);
+            let loss = loss
+                .init()
+                .forward(student(&device), signal, Reduction::Mean);
+            loss.into_scalar::<f32>()
+        };
+
+        assert_eq!(loss(1.0, Rest::default()), loss(1.0, Rest::Tail));
+        assert_eq!(loss(2.0, Rest::default()), loss(2.0, Rest::Zero));
+        assert_ne!(loss(2.0, Rest::Tail), loss(2.0, Rest::Zero));
+    }
+
+    #[test]
+    fn a_uniform_rest_is_shared_by_the_classes_that_a_row_does_not_name() {
+        let device = Device::default();
+        // The second id is padding: two classes of a quarter each share the rest, and one of a half
+        // is named.
+        let signal = SparseSignal {
+            ids: Tensor::from_data([[0, 0]], &device),
+            log_probabilities: Tensor::from_data([[0.5_f32.ln(), NONE]], &device),
+            temperature: 1.0,
+            rest: Rest::Uniform,
+        };
+        let teacher = Tensor::<2>::from_data([[0.5, 0.25, 0.25]], &device).log();
+        // Equal within the rest, so that one event is as good as two.
+        let student = Tensor::<2>::from_data([[0.3, 1.0, 1.0]], &device);
+        let loss = SoftTargetLossConfig::new().with_temperature(3.0).init();
+
+        let sparse = loss.forward(student.clone(), signal, Reduction::Mean);
+        let dense = loss.forward(student, teacher, Reduction::Mean);
+
+        let difference = sparse.sub(dense).abs().into_scalar::<f32>();
+        assert!(difference < 1e-5, "{difference}");
     }
 
     #[test]

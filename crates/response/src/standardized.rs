@@ -1,9 +1,9 @@
-use crate::LogitLoss;
 use crate::spread::Spread;
+use crate::{BatchLogitLoss, LabelledLoss, LogitLoss};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::{one_line_display, reduce_rows};
 
 /// Added to the standard deviation.
@@ -28,7 +28,7 @@ impl StandardizationConfig {
     /// # Panics
     ///
     /// Panics if `floor` is negative or not finite.
-    pub fn init<L: LogitLoss>(&self, loss: L) -> Standardized<L> {
+    pub fn init<L>(&self, loss: L) -> Standardized<L> {
         assert_floor(self.floor, "standardization");
         Standardized {
             loss,
@@ -36,6 +36,21 @@ impl StandardizationConfig {
             floor: self.floor,
         }
     }
+}
+
+/// The logits of student and constant teacher, both standardized.
+pub(crate) fn standardized(
+    [student, teacher]: [Tensor<2>; 2],
+    population: bool,
+    floor: f64,
+) -> [Tensor<2>; 2] {
+    let [batch_size, num_classes] = student.dims();
+    assert_shape!(teacher, [batch_size, num_classes]);
+    [student, teacher.without_autodiff()].map(|logits| {
+        let spread = Spread::of(logits, population, floor);
+        let unit = spread.deviation.clone().add_scalar(EPS);
+        spread.in_units_of(unit)
+    })
 }
 
 fn assert_floor(floor: f64, of: &str) {
@@ -62,6 +77,12 @@ fn assert_floor(floor: f64, of: &str) {
 /// counts in neither statistic. The teacher is a constant: no gradient flows to it. Half precision
 /// is widened to single.
 ///
+/// The loss may be one of rows, [of labels](LabelledLoss) or [of batches](BatchLogitLoss). Its own
+/// temperature divides the standardized logits, and a factor of `T²` stays: the authors only replace
+/// the logits. The [learned temperature](crate::LearnedTemperature) and the [multi-level
+/// loss](crate::MultiLevelLoss) standardize by a field of their own, the latter only for its instance
+/// level, as the authors do.
+///
 /// All logits of the teacher are needed, so there is no loss of a
 /// [sparse signal](crate::SparseSignal):
 ///
@@ -84,7 +105,8 @@ fn assert_floor(floor: f64, of: &str) {
 /// # Weights
 ///
 /// On CIFAR-100 the authors take soft targets at `T = 2`, 9 of them and 0.1 of the cross-entropy
-/// with the labels.
+/// with the labels. Of the [decoupled loss](crate::DecoupledLoss) they multiply `alpha` and `beta` by
+/// 9.
 ///
 /// # Example
 ///
@@ -125,6 +147,12 @@ pub struct Standardized<L> {
 
 one_line_display!(Standardized<L>: loss, population, floor);
 
+impl<L> Standardized<L> {
+    fn standardize(&self, student: Tensor<2>, teacher: Tensor<2>) -> [Tensor<2>; 2] {
+        standardized([student, teacher], self.population, self.floor)
+    }
+}
+
 impl<L: LogitLoss> Standardized<L> {
     /// Compute the loss of every row, then reduce to a single value.
     ///
@@ -156,23 +184,53 @@ impl<L: LogitLoss> LogitLoss for Standardized<L> {
     }
 
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-        let [batch_size, num_classes] = student.dims();
-        assert_shape!(teacher, [batch_size, num_classes]);
-        let standardize = |logits| {
-            let spread = Spread::of(logits, self.population, self.floor);
-            let unit = spread.deviation.clone().add_scalar(EPS);
-            spread.in_units_of(unit)
-        };
-        let teacher = standardize(teacher.without_autodiff());
-        self.loss.forward_rows(standardize(student), teacher)
+        let [student, teacher] = self.standardize(student, teacher);
+        self.loss.forward_rows(student, teacher)
+    }
+}
+
+impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
+    /// The name of the loss inside: it is that term, of other logits.
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_rows(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        classes: Tensor<1, Int>,
+    ) -> Tensor<1> {
+        let [student, teacher] = self.standardize(student, teacher);
+        self.loss.forward_rows(student, teacher, classes)
+    }
+}
+
+impl<L: BatchLogitLoss> BatchLogitLoss for Standardized<L> {
+    /// The name of the loss inside: it is that term, of other logits.
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn forward_masked(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] = self.standardize(student, teacher);
+        self.loss.forward_masked(student, teacher, mask)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{assert_value_and_gradient, student, teacher};
-    use crate::{LogitMatchingLossConfig, SoftTargetLoss, SoftTargetLossConfig};
+    use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
+    use crate::{
+        DecoupledLossConfig, DistLossConfig, LogitMatchingLossConfig, NormalizedLossConfig,
+        SoftTargetLoss, SoftTargetLossConfig,
+    };
     use burn::tensor::{Device, TensorData};
 
     fn soft_target() -> SoftTargetLoss {
@@ -211,6 +269,39 @@ mod tests {
             |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
             1.72912152,
             0.201963294,
+        );
+    }
+
+    #[test]
+    fn any_loss_of_labels_may_be_standardized() {
+        fn check<L: LabelledLoss>(loss: L, value: f64, norm: f64) {
+            let criterion = StandardizationConfig::new().init(loss);
+            let device = Device::default();
+            assert_value_and_gradient(
+                |student, teacher| {
+                    criterion.forward(student, teacher, labels(&device), Reduction::Mean)
+                },
+                value,
+                norm,
+            );
+        }
+        let decoupled = DecoupledLossConfig::new().with_alpha(9.0).with_beta(72.0);
+        check(
+            decoupled.with_temperature(2.0).init(),
+            58.9123277,
+            8.52093693,
+        );
+        check(NormalizedLossConfig::new().init(), 3.33956998, 0.175962878);
+    }
+
+    #[test]
+    fn any_loss_of_batches_may_be_standardized() {
+        let criterion = StandardizationConfig::new().init(DistLossConfig::new().init());
+        assert_eq!(BatchLogitLoss::name(&criterion), "dist");
+        assert_value_and_gradient(
+            |student, teacher| BatchLogitLoss::forward(&criterion, student, teacher),
+            33.921955,
+            4.17756154,
         );
     }
 

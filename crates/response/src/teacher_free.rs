@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(
             format!("{}", objective().with_name("virtual")),
             "TeacherFreeObjective {loss: VirtualTeacherLoss {correct: 0.99, temperature: 20, \
-             multiplier: 1}, name: virtual, weight: Constant(0.1)}"
+             multiplier: 1, soften_student: false}, name: virtual, weight: Constant(0.1)}"
         );
     }
 }

@@ -15,13 +15,17 @@ pub struct VirtualTeacherLossConfig {
     /// Default: `0.99`.
     #[config(default = 0.99)]
     pub correct: f64,
-    /// What that vector is divided by; the student is not. Must be positive and finite.
-    /// Default: `20.0`.
+    /// What that vector is divided by, and the student only if softened too. Must be positive and
+    /// finite. Default: `20.0`.
     #[config(default = 20.0)]
     pub temperature: f64,
     /// What the divergence is multiplied by. Not negative. Default: `1.0`.
     #[config(default = 1.0)]
     pub multiplier: f64,
+    /// Whether the logits of the student are divided by the temperature, too. Default: `false`, as by
+    /// the code of the authors; the paper writes it.
+    #[config(default = false)]
+    pub soften_student: bool,
 }
 
 impl VirtualTeacherLossConfig {
@@ -37,6 +41,7 @@ impl VirtualTeacherLossConfig {
             correct: self.correct,
             temperature: self.temperature,
             multiplier: self.multiplier,
+            soften_student: self.soften_student,
         }
     }
 
@@ -62,14 +67,14 @@ impl VirtualTeacherLossConfig {
 /// ```text
 /// v_y = correct,    vₖ = (1 − correct) / (K − 1)
 /// p = softmax(v / T)
-/// q = softmax(student)
+/// q = softmax(student)                        of student / T if soften_student
 /// L = multiplier · KL(p ‖ q)
 /// ```
 ///
 /// `v` sums to one and yet goes through another softmax, as in the code of the authors: at the
 /// defaults and five classes `p` is 0.2080 for the label and 0.1980 for each other, little more
 /// than uniform. The paper also divides the student by the temperature; the authors' code for CIFAR
-/// does not, and neither does this. Where the student excludes a class by a logit of −∞ the loss is
+/// does not, and neither does this unless told to by `soften_student`. Where the student excludes a class by a logit of −∞ the loss is
 /// infinite, since this teacher excludes none. Half precision is widened to single.
 ///
 /// # Weights
@@ -111,9 +116,11 @@ pub struct VirtualTeacherLoss {
     pub temperature: f64,
     /// What the divergence is multiplied by.
     pub multiplier: f64,
+    /// Whether the logits of the student are divided by the temperature, too.
+    pub soften_student: bool,
 }
 
-one_line_display!(VirtualTeacherLoss: correct, temperature, multiplier);
+one_line_display!(VirtualTeacherLoss: correct, temperature, multiplier, soften_student);
 
 impl VirtualTeacherLoss {
     /// The logarithm of what the virtual teacher says about rows of these classes.
@@ -143,7 +150,11 @@ impl TeacherFreeLoss for VirtualTeacherLoss {
         let [rows, num_classes] = student.dims();
         assert_shape!(classes, [rows]);
 
-        let log_q = tempered_log_softmax(student, 1.0);
+        let temperature = match self.soften_student {
+            true => self.temperature,
+            false => 1.0,
+        };
+        let log_q = tempered_log_softmax(student, temperature);
         let log_p = self
             .log_probabilities(classes, num_classes)
             .cast(log_q.dtype());
@@ -176,6 +187,23 @@ mod tests {
             },
             1.0844227,
             0.27854513,
+        );
+    }
+
+    #[test]
+    fn the_student_may_be_softened_too() {
+        // scripts/labelled.py
+        let criterion = VirtualTeacherLossConfig::new()
+            .with_temperature(2.0)
+            .with_soften_student(true)
+            .init();
+        assert_value_and_gradient(
+            |student, _| {
+                let classes = labels(&student.device());
+                criterion.forward(student, classes, Reduction::Mean)
+            },
+            0.436882648,
+            0.0985191001,
         );
     }
 
@@ -258,7 +286,7 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(
             json,
-            r#"{"correct":0.99,"temperature":40.0,"multiplier":1.0}"#
+            r#"{"correct":0.99,"temperature":40.0,"multiplier":1.0,"soften_student":false}"#
         );
 
         let config = VirtualTeacherLossConfig::load_binary(json.as_bytes()).unwrap();
@@ -269,7 +297,8 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", criterion()),
-            "VirtualTeacherLoss {correct: 0.99, temperature: 20, multiplier: 1}"
+            "VirtualTeacherLoss {correct: 0.99, temperature: 20, multiplier: 1, \
+             soften_student: false}"
         );
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::{SHAPE, shifted, student, teacher};
 use burn_distill_core::testing::Trial;
-use burn_distill_response::{BatchLogitLoss, DistLossConfig, MultiLevelLossConfig};
+use burn_distill_response::{
+    BatchLogitLoss, ConfidenceMask, DistLossConfig, MultiLevelLossConfig, StandardizationConfig,
+};
 use std::fmt::Display;
 
 fn batch<L: BatchLogitLoss + Display>(loss: L) -> Trial<2> {
@@ -28,6 +30,15 @@ fn dist() {
 }
 
 #[test]
+fn dist_of_the_paper() {
+    batch(DistLossConfig::new().with_scale_t2(false).init())
+        .golden(student(), teacher(), 33.0105964 / 16.0, 4.00528645 / 16.0)
+        .minimum(0.0)
+        .minimum_tolerance(1e-4)
+        .run();
+}
+
+#[test]
 fn multi_level() {
     // Of one temperature, its instance part is the soft-target loss.
     for (instance, batch_weight, class_weight, value, norm) in [
@@ -48,5 +59,37 @@ fn multi_level() {
     batch(MultiLevelLossConfig::new().init())
         .skip("golden values", "given for its parts, above")
         .minimum(0.0)
+        .run();
+}
+
+#[test]
+fn multi_level_of_what_the_teacher_is_unsure_of() {
+    // By scripts/response_batch.py: the authors' code of the whole could not be run.
+    for (confidence, value, norm) in [
+        (ConfidenceMask::Select, 7.23056716, 1.97808957),
+        (ConfidenceMask::ReferenceCompat, 8.62301602, 1.55470106),
+    ] {
+        let config = MultiLevelLossConfig::new().with_confidence(confidence);
+        batch(config.init())
+            .golden(student(), teacher(), value, norm)
+            .minimum(0.0)
+            .run();
+    }
+}
+
+#[test]
+fn multi_level_of_standardized_logits() {
+    batch(MultiLevelLossConfig::new().with_standardize(true).init())
+        .golden(student(), teacher(), 4.76378004, 0.579508286)
+        .minimum(0.0)
+        .run();
+}
+
+#[test]
+fn standardized() {
+    batch(StandardizationConfig::new().init(DistLossConfig::new().init()))
+        .golden(student(), teacher(), 33.921955, 4.17756154)
+        .minimum(0.0)
+        .minimum_tolerance(1e-4)
         .run();
 }

@@ -29,10 +29,17 @@ fn unlabelled() -> Vec<DynObjective> {
         of_rows(Chunked::new(soft_target.clone())),
         of_rows(standardization.init(Chunked::new(soft_target))),
         of_batches(DistLossConfig::new().init()),
+        of_batches(standardization.init(DistLossConfig::new().init())),
         of_batches(MultiLevelLossConfig::new().init()),
+        of_batches(MultiLevelLossConfig::new().with_standardize(true).init()),
         of_batches(with_confidence(ConfidenceMask::Select)),
         of_batches(with_confidence(ConfidenceMask::ReferenceCompat)),
         DynObjective::new(LearnedTemperatureConfig::new().init(1.0, &device)),
+        DynObjective::new(
+            LearnedTemperatureConfig::new()
+                .with_standardize(true)
+                .init(1.0, &device),
+        ),
     ]
 }
 
@@ -43,6 +50,7 @@ fn labelled() -> Vec<DynObjective> {
         DynObjective::new(HardOfAll::new(1.0)),
         DynObjective::new(ConfidenceWeighted::new(1.0)),
         of_labels(DecoupledLossConfig::new().init()),
+        of_labels(StandardizationConfig::new().init(DecoupledLossConfig::new().init())),
         of_labels(NormalizedLossConfig::new().init()),
         of_labels(ProposalClassificationLossConfig::new().init()),
         without_teacher(VirtualTeacherLossConfig::new().init()),
@@ -162,8 +170,21 @@ fn sequences_of_tokens_that_do_not_count() {
 fn a_batch_of_no_maps() {
     let objective = HeatMapObjective::new(HeatMapLossConfig::new().init(), 1.0);
     let objective = DynObjective::new(objective);
+    let annotated = AnnotatedMaps::new(HeatMapLossConfig::new().init(), 1.0);
+    let annotated = DynObjective::new(annotated);
+    let annotation = |device: &Device| Targets::Maps {
+        maps: Tensor::zeros([0, 3, 4, 5], device),
+        visibility: Some(Tensor::zeros([0, 3], device)),
+    };
 
     assert_nothing(&objective, [0, 3, 4, 5], Response::Maps, |_| {
+        Targets::Unlabelled
+    });
+    for objective in [&objective, &annotated] {
+        assert_nothing(objective, [0, 3, 4, 5], Response::Maps, annotation);
+    }
+    // Maps of joints without an annotation teach nothing.
+    assert_nothing(&annotated, [2, 3, 4, 5], Response::Maps, |_| {
         Targets::Unlabelled
     });
 }

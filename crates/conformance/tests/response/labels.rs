@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use burn_distill_core::testing::Trial;
 use burn_distill_response::{
     DecoupledLossConfig, LabelSmoothingLossConfig, LabelSmoothingVariant, LabelledLoss,
-    NormalizedLossConfig, ProposalClassificationLossConfig, TeacherFreeLoss,
+    NormalizedLossConfig, ProposalClassificationLossConfig, StandardizationConfig, TeacherFreeLoss,
     VirtualTeacherLossConfig,
 };
 use std::fmt::Display;
@@ -46,6 +46,16 @@ fn teacher_free<L: TeacherFreeLoss + Display>(loss: L) -> Trial<2> {
 fn decoupled() {
     labelled(DecoupledLossConfig::new().init())
         .golden(student(), teacher(), 26.9512647, 5.22445216)
+        .minimum(0.0)
+        .run();
+}
+
+#[test]
+fn standardized() {
+    let config = DecoupledLossConfig::new().with_alpha(9.0).with_beta(72.0);
+    let loss = config.with_temperature(2.0).init();
+    labelled(StandardizationConfig::new().init(loss))
+        .golden(student(), teacher(), 58.9123277, 8.52093693)
         .minimum(0.0)
         .run();
 }
@@ -93,9 +103,19 @@ fn proposal_classification() {
 #[test]
 fn virtual_teacher() {
     // By scripts/labelled.py; its sum with the cross-entropy agrees with the authors' code.
-    teacher_free(VirtualTeacherLossConfig::new().init())
-        .golden(student(), teacher(), 1.0844227, 0.27854513)
+    for (soften, temperature, value, norm) in [
+        (false, 20.0, 1.0844227, 0.27854513),
+        (true, 2.0, 0.436882648, 0.0985191001),
+    ] {
+        teacher_free(
+            VirtualTeacherLossConfig::new()
+                .with_temperature(temperature)
+                .with_soften_student(soften)
+                .init(),
+        )
+        .golden(student(), teacher(), value, norm)
         .run();
+    }
 }
 
 #[test]

@@ -126,24 +126,30 @@ fn norm_kd() {
 
 #[test]
 fn learned_temperature() {
-    Trial::new(
-        "LearnedTemperature",
-        SHAPE,
-        |student: Tensor<2>, teacher: Tensor<2>| {
-            let device = student.device().without_autodiff().autodiff();
-            let objective = LearnedTemperatureConfig::new().init(1.0, &device);
-            let knowledge = |logits| Knowledge {
-                response: Response::Classes(logits),
-                taps: Taps::default(),
-            };
-            let (student, teacher) = (knowledge(student), knowledge(teacher));
-            let targets = Targets::Unlabelled;
-            let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-            objective.forward(&context).total()
-        },
-    )
-    .golden(student(), teacher(), 3.61311205, 0.608897767)
-    .minimum(0.0)
-    .invariant("a constant added to each row", shifted)
-    .run();
+    for (standardize, theta, value, norm) in [
+        (false, 1.0, 3.61311205, 0.608897767),
+        (true, -3.0, 0.83918172, 0.108959272),
+    ] {
+        Trial::new(
+            format!("LearnedTemperature, standardize {standardize}"),
+            SHAPE,
+            move |student: Tensor<2>, teacher: Tensor<2>| {
+                let device = student.device().without_autodiff().autodiff();
+                let config = LearnedTemperatureConfig::new().with_standardize(standardize);
+                let objective = config.with_theta(theta).init(1.0, &device);
+                let knowledge = |logits| Knowledge {
+                    response: Response::Classes(logits),
+                    taps: Taps::default(),
+                };
+                let (student, teacher) = (knowledge(student), knowledge(teacher));
+                let targets = Targets::Unlabelled;
+                let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+                objective.forward(&context).total()
+            },
+        )
+        .golden(student(), teacher(), value, norm)
+        .minimum(0.0)
+        .invariant("a constant added to each row", shifted)
+        .run();
+    }
 }

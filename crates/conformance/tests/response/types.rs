@@ -19,12 +19,12 @@ fn configurations_are_written_and_read() {
     assert_round_trip(&SkewKlLossConfig::new().with_reverse(true));
     assert_round_trip(&DecoupledLossConfig::new().with_beta(2.0));
     assert_round_trip(&NormalizedLossConfig::new().with_gamma(3.5));
-    assert_round_trip(&DistLossConfig::new().with_temperature(1.0));
+    assert_round_trip(&DistLossConfig::new().with_scale_t2(false));
     assert_round_trip(&MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select));
     assert_round_trip(&StandardizationConfig::new().with_population(true));
     assert_round_trip(&NormKdLossConfig::new().with_coefficient(2.0));
-    assert_round_trip(&LearnedTemperatureConfig::new().with_ramp(3));
-    assert_round_trip(&VirtualTeacherLossConfig::new().with_correct(0.9));
+    assert_round_trip(&LearnedTemperatureConfig::new().with_standardize(true));
+    assert_round_trip(&VirtualTeacherLossConfig::new().with_soften_student(true));
     assert_round_trip(&LabelSmoothingLossConfig::new().with_variant(LabelSmoothingVariant::Others));
     assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
     assert_round_trip(&BoundedRegressionLossConfig::new().with_margin(1.0));
@@ -33,6 +33,7 @@ fn configurations_are_written_and_read() {
 
 #[test]
 fn types_can_be_shared() {
+    assert_shareable::<AnnotatedMaps>();
     assert_shareable::<BatchObjective<DistLoss>>();
     assert_shareable::<BoundedRegressionLoss>();
     assert_shareable::<BoundedRegressionLossConfig>();

@@ -20,6 +20,10 @@ pub fn tempered_log_softmax(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
 /// - probabilities: `[rows, num_classes]`, the constant target
 /// - log_predictions: `[rows, num_classes]`
 /// - output: `[rows]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ.
 pub fn cross_entropy_rows(probabilities: Tensor<2>, log_predictions: Tensor<2>) -> Tensor<1> {
     let [rows, num_classes] = log_predictions.dims();
     assert_shape!(probabilities, [rows, num_classes]);
@@ -44,6 +48,10 @@ pub fn cross_entropy_rows(probabilities: Tensor<2>, log_predictions: Tensor<2>) 
 /// - log_target: `[rows, num_classes]`, `log p`
 /// - log_prediction: `[rows, num_classes]`, `log q`
 /// - output: `[rows]`
+///
+/// # Panics
+///
+/// Panics if the shapes differ.
 pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> Tensor<1> {
     let [rows, num_classes] = log_prediction.dims();
     assert_shape!(log_target, [rows, num_classes]);

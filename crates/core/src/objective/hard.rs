@@ -93,7 +93,7 @@ impl Hard {
                 let rows = cross_entropy_rows(probabilities, log_predictions);
                 Some((rows, labelled.clone()))
             }
-            Targets::Unlabelled => None,
+            Targets::Maps { .. } | Targets::Unlabelled => None,
         }
     }
 }

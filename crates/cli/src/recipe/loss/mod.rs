@@ -182,7 +182,20 @@ mod tests {
             "{objective}"
         );
         assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
-        assert!(error("kind = 'dist'\nstandardize = true").contains("unknown key `standardize`"));
+        for kind in ["logits", "norm-kd", "dist", "decoupled", "normalized"] {
+            let standardized = self::loss(&format!("kind = '{kind}'\nstandardize = true"));
+            let objective = standardized.unwrap().objective.to_string();
+            assert!(objective.contains("Standardized {loss: "), "{objective}");
+        }
+        // These standardize themselves.
+        for kind in ["multi-level", "learned-temperature"] {
+            let standardized = self::loss(&format!("kind = '{kind}'\nstandardize = true"));
+            let objective = standardized.unwrap().objective.to_string();
+            assert!(objective.contains("standardize: true"), "{objective}");
+        }
+        // There is no teacher whose logits could be.
+        let error = error("kind = 'virtual-teacher'\nstandardize = true");
+        assert!(error.contains("unknown key `standardize`"), "{error}");
     }
 
     #[test]

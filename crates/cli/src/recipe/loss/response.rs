@@ -63,15 +63,20 @@ impl Description<'_> {
         C: Serialize + DeserializeOwned,
         L: LogitLoss,
     {
-        let standardize = match self.table.remove("standardize") {
-            Some(Value::Boolean(standardize)) => standardize,
-            Some(other) => bail!("`standardize` is true or false, not {other}"),
-            None => false,
-        };
+        let standardize = self.standardize()?;
         let loss = self.init(default, init)?;
         match standardize {
             true => self.rows(StandardizationConfig::new().init(loss)),
             false => self.rows(loss),
+        }
+    }
+
+    /// Whether the loss is of standardized logits, for those that do not say so themselves.
+    fn standardize(&mut self) -> Result<bool> {
+        match self.take("standardize") {
+            Some(Value::Boolean(standardize)) => Ok(standardize),
+            Some(other) => bail!("`standardize` is true or false, not {other}"),
+            None => Ok(false),
         }
     }
 
@@ -81,12 +86,20 @@ impl Description<'_> {
         })
     }
 
-    fn batch<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned,
         L: BatchLogitLoss,
     {
+        let standardize = self.standardize()?;
         let loss = self.init(default, init)?;
+        match standardize {
+            true => self.batches(StandardizationConfig::new().init(loss)),
+            false => self.batches(loss),
+        }
+    }
+
+    fn batches(self, loss: impl BatchLogitLoss) -> Result<Loss> {
         self.named(loss.name(), 1.0, |name, weight| {
             BatchObjective::new(loss, weight).with_name(name)
         })
@@ -110,12 +123,20 @@ impl Description<'_> {
         })
     }
 
-    fn labelled<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned,
         L: LabelledLoss,
     {
+        let standardize = self.standardize()?;
         let loss = self.init(default, init)?;
+        match standardize {
+            true => self.labels(StandardizationConfig::new().init(loss)),
+            false => self.labels(loss),
+        }
+    }
+
+    fn labels(self, loss: impl LabelledLoss) -> Result<Loss> {
         self.named(loss.name(), 1.0, |name, weight| {
             LabelledObjective::new(loss, weight).with_name(name)
         })
