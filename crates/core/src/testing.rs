@@ -36,6 +36,7 @@
 //! ```
 
 use burn::nn::loss::Reduction;
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -577,13 +578,17 @@ impl<const D: usize> Trial<D> {
     }
 }
 
-/// Whether the device has double precision that works: some accept it and compute nonsense.
+/// Whether the device has double precision that works: some accept it and compute nonsense, some go
+/// through single precision for a sigmoid.
 pub fn computes_in_double_precision() -> bool {
     let device = Device::default();
     device.supports_dtype(DType::F64) && {
         let one = Tensor::<1>::from_data([1.0_f64], (&device, DType::F64));
         let root = one.exp().add_scalar(1.0).log().into_scalar::<f64>();
+        let half = Tensor::<1>::from_data([0.5_f64], (&device, DType::F64));
+        let logistic = sigmoid(half).into_scalar::<f64>();
         (root - (1.0_f64.exp() + 1.0).ln()).abs() < 1e-12
+            && (logistic - 1.0 / (1.0 + (-0.5_f64).exp())).abs() < 1e-12
     }
 }
 

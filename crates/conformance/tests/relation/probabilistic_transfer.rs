@@ -105,7 +105,7 @@ fn supervised(labelled: Option<[bool; 5]>) -> Trial<2> {
 
 // From crates/relation/scripts/tokens_and_votes.py.
 #[test]
-fn samples_of_a_class_choose_each_other() {
+fn label_similarity_lets_samples_of_a_class_choose_each_other() {
     supervised(None)
         .golden(
             wave(1.0, 0.7, 0.3),
@@ -127,8 +127,10 @@ fn samples_without_a_label_do_not_choose_and_are_not_chosen() {
             0.223546752,
             0.340321740,
         )
+        .skip("invariances", "the labels belong to their places")
         .run();
     supervised(Some([false; 5]))
+        .in_any_order()
         .skip("golden values", "it is zero")
         .run();
 }

@@ -34,6 +34,7 @@ fn types_can_be_shared() {
     assert_shareable::<InstanceGraphLossConfig>();
     assert_shareable::<InstanceGraphObjective>();
     assert_shareable::<InterChannelCorrelationLossConfig>();
+    assert_shareable::<LabelSimilarityObjective>();
     assert_shareable::<LayerAttention>();
     assert_shareable::<LayerPairing>();
     assert_shareable::<LocalityPreservingLossConfig>();
@@ -49,11 +50,14 @@ fn types_can_be_shared() {
     assert_shareable::<RelationalAngleLossConfig>();
     assert_shareable::<RelationalDistanceLossConfig>();
     assert_shareable::<RelationalRepresentationLossConfig>();
+    assert_shareable::<RelativeDissimilarityLossConfig>();
     assert_shareable::<RepresentationGraphLossConfig>();
     assert_shareable::<RepresentationSpace>();
     assert_shareable::<SelfAttentionRelationsLossConfig>();
     assert_shareable::<SimilarityPreservingLossConfig>();
     assert_shareable::<SingularVectorLossConfig>();
+    assert_shareable::<TokenFlowLossConfig>();
+    assert_shareable::<TokenSimilarityLossConfig>();
     assert_shareable::<TransportCost>();
     assert_shareable::<Vertex>();
 }
