@@ -5,7 +5,7 @@
 //!
 //! | Check | What must hold |
 //! | --- | --- |
-//! | golden values | value and gradient are those of the authors' code |
+//! | golden values | value and gradient are those of the authors' code, or else of the formula |
 //! | perfect student | the minimum is reached, with no gradient, where student and teacher agree |
 //! | constant teacher | no gradient flows to the teacher, on or off autodiff |
 //! | differences | the gradient is that of central differences |
@@ -169,7 +169,7 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// What the authors' code gives: the value, and the L2 norm of the gradient.
+    /// What the authors' code gives, or else the formula: the value, and the L2 norm of the gradient.
     pub fn golden(mut self, student: Fill, teacher: Fill, value: f64, gradient_norm: f64) -> Self {
         self.golden.push(Golden {
             student,

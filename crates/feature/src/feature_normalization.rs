@@ -51,7 +51,8 @@ use burn_distill_core::{
 ///
 /// K. Xu, L. Rui, Y. Li and L. Gu, Feature Normalized Knowledge Distillation for Image
 /// Classification, ECCV 2020. After the authors' FNKD, where the norm is clipped and the teacher's
-/// softmax has no temperature.
+/// softmax has no temperature: it was read and not run, and the values that the tests compare with are of the
+/// formula.
 #[doc(alias = "FN")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -94,7 +94,7 @@ impl SemanticCalibrationLossConfig {
 ///
 /// D. Chen, J.-P. Mei, Y. Zhang, C. Wang, Z. Wang, Y. Feng and C. Chen, [Cross-Layer Distillation
 /// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with `SemCKDLoss`
-/// and `SelfA` of the authors' SemCKD.
+/// of the authors' SemCKD, given the attention; that is after their `SelfA`, which was read and not run.
 #[doc(alias = "SemCKD")]
 #[derive(Module, Debug)]
 pub struct SemanticCalibrationLoss {

@@ -68,8 +68,8 @@ impl SemanticAttentionConfig {
 ///
 /// # Reference
 ///
-/// `SelfA` of the authors' code of D. Chen et al., [Cross-Layer Distillation with Semantic
-/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
+/// After `SelfA` of the authors' code, which was read and not run, of D. Chen et al., [Cross-Layer
+/// Distillation with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
 #[derive(Module, Debug)]
 pub struct SemanticAttention {
     /// What asks, one for each layer of the student.

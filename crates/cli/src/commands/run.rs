@@ -34,11 +34,16 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     };
     let mut renderer = Some(progress::renderer(args.progress, &stop.interrupter()));
     let mut repetitions = Vec::with_capacity(recipe.seeds.len());
+    let mut notices = Vec::new();
     for &seed in &recipe.seeds {
-        match experiment.repeat(seed, &mut renderer)? {
+        let progress = experiment.repeat(seed, &mut renderer)?;
+        let said = progress::take_notices().into_iter();
+        notices.extend(said.map(|text| format!("seed {seed}: {text}")));
+        match progress {
             Progress::Done(repetition) => repetitions.push(repetition),
             Progress::Stopped => {
                 drop(renderer);
+                say(&notices);
                 eprintln!(
                     "stopped; go on with: burn-distill run {} --resume --out {}",
                     args.recipe.display(),
@@ -50,6 +55,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     }
     // Before the table: the dashboard would take it along when it closes.
     drop(renderer);
+    say(&notices);
 
     let info = RunInfo {
         seeds: recipe.seeds.clone(),
@@ -67,6 +73,12 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     println!("{}", result.table());
     eprintln!("written to {}", file.display());
     Ok(true)
+}
+
+fn say(notices: &[String]) {
+    for notice in notices {
+        eprintln!("{notice}");
+    }
 }
 
 fn load_data(recipe: &Recipe, args: &RunArgs) -> Result<Data> {

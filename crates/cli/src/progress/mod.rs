@@ -1,12 +1,15 @@
 mod bar;
 #[cfg(feature = "tui")]
 mod dashboard;
+mod notices;
 
 use crate::args::ProgressMode;
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::{ByEpoch, Lines, Quiet};
 use std::io::{IsTerminal, stderr, stdout};
+
+pub use notices::{notice, take_notices};
 
 /// The display that the command line asks for. One serves all trainings of a command.
 pub fn renderer(mode: ProgressMode, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {

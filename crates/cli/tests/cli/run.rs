@@ -193,7 +193,7 @@ fn layers_are_paired_by_their_similarity_on_a_real_batch() {
     let out = tempfile::tempdir().unwrap();
     let recipe = recipe("feature/pearson");
 
-    let output = program(&["-v", "run", &recipe.display().to_string()])
+    let output = program(&["run", &recipe.display().to_string()])
         .args(["--out", &out.path().display().to_string()])
         .args(["--set", "teacher.training.epochs=1"])
         .args(["--set", "student.training.epochs=1"])
@@ -202,7 +202,12 @@ fn layers_are_paired_by_their_similarity_on_a_real_batch() {
 
     assert_success(&output);
     let said = String::from_utf8(output.stderr).unwrap();
-    let (_, table) = said.split_once("where they are paired:").unwrap();
+    let (before, table) = said.split_once(", * where they are paired:").unwrap();
+    assert!(
+        before.ends_with("seed 0: similarity of the layers"),
+        "{said}"
+    );
+    assert!(!table.contains("where they are paired"), "{said}");
     let rows = table.lines().filter(|line| line.contains('*')).count();
     assert_eq!(rows, 2, "{said}");
     assert!(!said.contains("Iteration"), "{said}");

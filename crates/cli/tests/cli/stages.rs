@@ -41,6 +41,21 @@ fn names(stages: &[Value]) -> Vec<&str> {
 }
 
 #[test]
+fn a_student_is_initialized_by_its_features_and_taught_by_the_labels() {
+    for (name, first) in [
+        ("two-stage-flow", "flow"),
+        ("two-stage-boundaries", "boundaries"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let changes = two_stages("stage.0.epochs=1", "stage.1.epochs=3");
+
+        assert_success(&run(name, out.path(), &changes, &[]));
+
+        assert_eq!(names(&journal(out.path())), [first, "labels"]);
+    }
+}
+
+#[test]
 fn stages_are_reported_one_by_one() {
     let out = tempfile::tempdir().unwrap();
     let changes = two_stages("stage.0.epochs=1", "stage.1.epochs=3");

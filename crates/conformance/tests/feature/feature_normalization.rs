@@ -104,6 +104,7 @@ fn trial<O: Objective>(name: &str, objective: O) -> Trial<2> {
 
 #[test]
 fn with_the_labels_as_in_the_authors_setting() {
+    // From the formula: the authors' code is for MXNet.
     trial(
         "feature normalization with labels",
         (Hard::new(1.0), FeatureNormalization::new(9.0)),

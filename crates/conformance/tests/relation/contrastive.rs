@@ -258,7 +258,10 @@ fn shared_negatives_of_the_same_class_do_not_count() {
             5.902467427,
             0.252401782,
         )
-        .invariant("the size of each sample", scaled_each)
+        .skip(
+            "invariances",
+            "the embedding has a bias, and each place a sample with negatives of its own",
+        )
         .run();
 }
 

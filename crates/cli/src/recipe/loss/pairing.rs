@@ -1,5 +1,6 @@
 use super::description::Description;
 use super::layers::Layers;
+use crate::progress::notice;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{CkaPairing, Pairing};
@@ -52,7 +53,9 @@ impl Description<'_> {
                 let student = seen(&scene.student, images, &student);
                 let teacher = seen(&scene.teacher, images, &teacher);
                 let chosen = CkaPairing::new(&student, &teacher, pairs)?;
-                log::info!("similarity of the layers, * where they are paired:\n{chosen}");
+                notice(format!(
+                    "similarity of the layers, * where they are paired:\n{chosen}"
+                ));
                 return Ok(Some(chosen.pairs));
             }
             // Without images there is nothing to be similar in; any pairs do to check the rest.

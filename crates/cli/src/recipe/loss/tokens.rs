@@ -21,6 +21,16 @@ use toml::Value;
 /// The names of the student's taps and of the teacher's that it learns from.
 type Names = (Vec<String>, Vec<String>);
 
+/// The layers that have a projection of their own.
+enum Separate {
+    /// None: one serves all.
+    None,
+    /// The embedding, which is the first: another one serves the rest.
+    Embedding,
+    /// Each.
+    Each,
+}
+
 impl Description<'_> {
     pub fn hidden_cosine(mut self) -> Result<Loss> {
         let names = self.pairs(Layers::LastOf(&["hidden"]))?.into_iter().unzip();
@@ -130,11 +140,13 @@ impl Description<'_> {
             .any(|key| self.table.contains_key(*key))
     }
 
-    /// Whether the recipe asks for one projection per layer.
-    fn separate(&mut self) -> Result<Option<bool>> {
+    /// Which layers the recipe asks for projections of their own for.
+    fn separate(&mut self) -> Result<Option<Separate>> {
         match self.table.remove("separate") {
-            Some(Value::Boolean(separate)) => Ok(Some(separate)),
-            Some(other) => bail!("`separate` is true or false, not {other}"),
+            Some(Value::Boolean(true)) => Ok(Some(Separate::Each)),
+            Some(Value::Boolean(false)) => Ok(Some(Separate::None)),
+            Some(Value::String(text)) if text == "embedding" => Ok(Some(Separate::Embedding)),
+            Some(other) => bail!("`separate` is true or false or \"embedding\", not {other}"),
             None => Ok(None),
         }
     }
@@ -143,12 +155,13 @@ impl Description<'_> {
         self,
         names: Names,
         loss: L,
-        separate: Option<bool>,
+        separate: Option<Separate>,
     ) -> Result<Loss> {
         let [inputs, outputs] = self.token_features(&names)?;
         let projections = match separate {
-            Some(true) => names.0.len(),
-            Some(false) | None => 1,
+            Some(Separate::Each) => names.0.len(),
+            Some(Separate::Embedding) => 2,
+            Some(Separate::None) | None => 1,
         };
         let loss = ProjectionConfig::new(inputs, outputs)
             .with_projections(projections)
@@ -259,6 +272,7 @@ mod tests {
 
         assert_eq!(count("kind = 'hidden-states'"), 1);
         assert_eq!(count("kind = 'hidden-states'\nseparate = true"), 3);
+        assert_eq!(count("kind = 'hidden-states'\nseparate = 'embedding'"), 2);
         assert_eq!(count("kind = 'hidden-cosine'"), 0);
         assert_eq!(count("kind = 'hidden-cosine'\nseparate = false"), 1);
     }
@@ -294,6 +308,10 @@ mod tests {
                 "it compares sequences of tokens",
             ),
             ("kind = 'tinybert-hidden'\nseparate = 1", "true or false"),
+            (
+                "kind = 'distilbert'\nseparate = 'embedding'",
+                "2 projections are not for 1 layers",
+            ),
         ] {
             let error = error(text);
             assert!(error.contains(message), "{text}: {error}");
