@@ -5,7 +5,7 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_distill::core::{Clock, LayersLoss, Tap};
+use burn_distill::core::{Clock, LayersLoss, Response, Tap};
 use burn_distill::relation::*;
 use burn_distill_benches::{AllocProfiler, naive, step};
 use divan::Bencher;
@@ -48,7 +48,7 @@ macro_rules! of_vectors {
 
 of_vectors! {
     relational_distance: RelationalDistanceLossConfig::new().init(), BATCHES;
-    relational_angle: RelationalAngleLossConfig::new().init(), [64, 256, 512];
+    relational_angle: RelationalAngleLossConfig::new().init(), BATCHES;
     dark_rank: DarkRankLossConfig::new().init(), [64, 256];
     locality_preserving: LocalityPreservingLossConfig::new().init(), [64, 256];
     probabilistic_transfer: ProbabilisticTransferLossConfig::new().init(), BATCHES;
@@ -93,6 +93,29 @@ fn instance_graph_edges(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = InstanceGraphLossConfig::new().init();
     vectors(bencher, batch, |student, teacher| {
         loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)])
+    });
+}
+
+/// The logits and the edges of one layer.
+#[divan::bench(args = [64, 256])]
+fn instance_graph_vertices(bencher: Bencher<'_, '_>, batch: usize) {
+    let config = InstanceGraphLossConfig::new().with_edge_weight(0.0);
+    let loss = config.with_transformation_weight(0.0).init();
+    let layer = Tensor::<2>::ones([batch, 1], &Device::flex());
+    let layer = || vec![Tap::Vector(layer.clone())];
+    vectors(bencher, batch, |student, teacher| {
+        let [student, teacher] = [student, teacher].map(Response::Classes);
+        loss.forward(&student, &teacher, layer(), layer())
+    });
+}
+
+/// How the samples move between two maps, and the edges of both.
+#[divan::bench(args = [64, 256])]
+fn instance_graph_transformation(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = InstanceGraphLossConfig::new().init();
+    let layers = |map| two(map).into_iter().map(Tap::Map).collect();
+    maps(bencher, batch, |student, teacher| {
+        loss.forward_layers(layers(student), layers(teacher))
     });
 }
 
@@ -222,7 +245,7 @@ fn flow_of_solution(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-#[divan::bench(args = [64])]
+#[divan::bench(args = [64, 256])]
 fn singular_vectors(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = SingularVectorLossConfig::new().init();
     maps(bencher, batch, |student, teacher| {
@@ -230,12 +253,131 @@ fn singular_vectors(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-#[divan::bench(args = [64])]
+#[divan::bench(args = [64, 256])]
 fn multi_head_graph(bencher: Bencher<'_, '_>, batch: usize) {
     let config = MultiHeadGraphConfig::new();
     let heads = config.init_heads(&[FEATURES, FEATURES], &Device::flex());
     let loss = config.init(heads);
     maps(bencher, batch, |student, teacher| {
         loss.forward(two(student), two(teacher))
+    });
+}
+
+/// How many classes the networks of a graph know.
+const CLASSES: usize = 100;
+
+/// The first features as logits, the others as a representation.
+fn vertex(features: Tensor<2>) -> Vertex {
+    let [batch, count] = features.dims();
+    Vertex {
+        logits: features.clone().slice([0..batch, 0..CLASSES]),
+        representation: features.slice([0..batch, CLASSES..count]),
+    }
+}
+
+/// Two teachers: this one, and the same turned around.
+fn teachers(features: Tensor<2>) -> Vec<Tensor<2>> {
+    vec![features.clone(), features.flip([1])]
+}
+
+#[divan::bench(args = [64, 256])]
+fn modality_graph(bencher: Bencher<'_, '_>, batch: usize) {
+    let config = ModalityGraphLossConfig::new();
+    let sizes = [FEATURES, FEATURES];
+    let loss = config.init(CLASSES, FEATURES, &sizes, &Device::flex());
+    let shape = [batch, CLASSES + FEATURES];
+    step(bencher, shape, shape, |student, teacher| {
+        let teachers = teachers(teacher).into_iter().map(vertex).collect();
+        loss.forward_graph(vertex(student), teachers)
+    });
+}
+
+#[divan::bench(args = [64, 256])]
+fn logits_graph(bencher: Bencher<'_, '_>, batch: usize) {
+    graph_of_logits(bencher, batch, Vec::new());
+}
+
+/// Where some classes are nearer than others: fifty steps of Sinkhorn's iteration.
+#[divan::bench(args = [64, 256], sample_count = 10)]
+fn logits_graph_with_cost(bencher: Bencher<'_, '_>, batch: usize) {
+    let row = |from: usize| (0..CLASSES).map(move |to| from.abs_diff(to) as f64);
+    graph_of_logits(
+        bencher,
+        batch,
+        (0..CLASSES).map(|from| row(from).collect()).collect(),
+    );
+}
+
+fn graph_of_logits(bencher: Bencher<'_, '_>, batch: usize, cost: Vec<Vec<f64>>) {
+    let config = LogitsGraphLossConfig::new().with_cost(cost);
+    let loss = config.init(2, &Device::flex());
+    let shape = [batch, CLASSES];
+    step(bencher, shape, shape, |student, teacher| {
+        loss.forward(student, teachers(teacher))
+    });
+}
+
+#[divan::bench(args = [64, 256])]
+fn representation_graph(bencher: Bencher<'_, '_>, batch: usize) {
+    let config = RepresentationGraphLossConfig::new();
+    let loss = config.init(FEATURES, &[FEATURES, FEATURES], &Device::flex());
+    vectors(bencher, batch, |student, teacher| {
+        loss.forward(student, teachers(teacher))
+    });
+}
+
+/// All triplets of a batch.
+#[divan::bench(args = [64, 256], sample_count = 10)]
+fn relative_dissimilarity(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = RelativeDissimilarityLossConfig::new().init(2);
+    vectors(bencher, batch, |student, teacher| {
+        loss.forward(student, teachers(teacher))
+    });
+}
+
+#[divan::bench(args = BATCHES)]
+fn label_similarity(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = ProbabilisticTransferLossConfig::new().init();
+    let classes = Tensor::arange(0..batch as i64, &Device::flex());
+    let classes = classes.remainder_scalar(CLASSES as i64);
+    vectors(bencher, batch, |student, _| {
+        loss.forward_supervised(student, classes.clone(), None)
+    });
+}
+
+/// Sequences of 128 tokens of a network of base size.
+fn sequences(
+    bencher: Bencher<'_, '_>,
+    batch: usize,
+    loss: impl Fn(Tensor<3>, Tensor<3>) -> Tensor<1>,
+) {
+    let shape = [batch, 128, 768];
+    step(bencher, shape, shape, loss);
+}
+
+/// Queries, keys and values in 48 relation heads.
+#[divan::bench(args = [1, 8], sample_count = 10)]
+fn self_attention_relations(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = SelfAttentionRelationsLossConfig::new().init();
+    sequences(bencher, batch, |student, teacher| {
+        loss.forward(vec![student; 3], vec![teacher; 3], None)
+    });
+}
+
+#[divan::bench(args = [1, 8, 64])]
+fn token_flow(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = TokenFlowLossConfig::new().init();
+    sequences(bencher, batch, |student, teacher| {
+        let [student, teacher] = [student, teacher].map(|layer| [layer.clone(), layer]);
+        loss.forward(student, teacher, None)
+    });
+}
+
+#[divan::bench(args = [1, 8, 64])]
+fn token_similarity(bencher: Bencher<'_, '_>, batch: usize) {
+    let loss = TokenSimilarityLossConfig::new().init();
+    sequences(bencher, batch, |student, teacher| {
+        let [student, teacher] = [student, teacher].map(|layer| [layer.clone(), layer]);
+        loss.forward(student, teacher, None)
     });
 }

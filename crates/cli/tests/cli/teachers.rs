@@ -36,3 +36,26 @@ fn every_teacher_is_trained_once_and_teaches() {
         "{table}"
     );
 }
+
+#[test]
+fn what_was_distilled_teaches_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let distil = |name: &str, teacher: &str| {
+        let out = folder.path().join(name);
+        let changes = [teacher, "student.training.epochs=1", "seeds=[0]"];
+        let arguments = arguments_of(&recipe(name), &out, &changes);
+        let output = program(more_than(&arguments, &[]).as_slice()).output();
+        assert_success(&output.expect("the program starts"));
+        (result(&out), out.join("seed-0/distilled/model.bpk"))
+    };
+
+    let teacher = "teacher.training.epochs=1";
+    let (auxiliary, weights) = distil("relation/information-flow-auxiliary", teacher);
+    let teacher = format!("teacher.weights={}", weights.display());
+    let (student, _) = distil("relation/information-flow", &teacher);
+
+    assert_eq!(
+        student["teacher"]["accuracy"],
+        auxiliary["distilled"]["accuracy"]
+    );
+}
