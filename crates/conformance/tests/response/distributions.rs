@@ -71,6 +71,96 @@ fn soft_target_of_a_sparse_teacher() {
     }
 }
 
+/// A loss of the two likeliest classes of the teacher at two degrees, whose value and gradient with a
+/// rest of zero, a tail and a uniform one are these.
+fn of_two_classes<L: DistributionLoss + Display + Clone>(loss: L, golden: [(f64, f64); 3]) {
+    let rests = [Rest::Zero, Rest::Tail, Rest::Uniform];
+    for (rest, (value, norm)) in rests.into_iter().zip(golden) {
+        let loss = loss.clone();
+        Trial::of_rows(
+            format!("{loss} of two classes, rest {rest:?}"),
+            SHAPE,
+            move |student, teacher, reduction| {
+                let classes = teacher.dims()[1];
+                let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
+                loss.forward(student, signal, reduction)
+            },
+        )
+        .golden(student(), teacher(), value, norm)
+        .invariant("a constant added to each row", shifted)
+        .skip(
+            "perfect student",
+            "the rest of the teacher is not known, or taken as zero",
+        )
+        .run();
+    }
+}
+
+#[test]
+fn sparse_teachers() {
+    // By scripts/sparse.py, which merges the other three classes by hand.
+    let reverse = ReverseKlLossConfig::new().with_temperature(2.0);
+    let skew = SkewKlLossConfig::new().with_temperature(2.0);
+    of_two_classes(
+        SoftTargetLossConfig::new().with_temperature(2.0).init(),
+        [
+            (4.94513715, 0.71175112),
+            (2.72294134, 0.548508236),
+            (2.00345285, 0.465950117),
+        ],
+    );
+    of_two_classes(
+        SoftCrossEntropyLossConfig::new()
+            .with_temperature(2.0)
+            .init(),
+        [
+            (7.53508858, 0.71175112),
+            (6.6434505, 0.548508236),
+            (6.16361818, 0.465950117),
+        ],
+    );
+    of_two_classes(
+        reverse.with_floor(Some(-50.0)).init(),
+        [
+            (30.3977505, 2.92621875),
+            (0.66231609, 0.107486075),
+            (0.434225805, 0.0799122536),
+        ],
+    );
+    of_two_classes(
+        JensenShannonLossConfig::new().with_temperature(2.0).init(),
+        [
+            (0.320992523, 0.0340983829),
+            (0.15197267, 0.024541603),
+            (0.108149633, 0.0203602537),
+        ],
+    );
+    of_two_classes(
+        TotalVariationLossConfig::new().with_temperature(2.0).init(),
+        [
+            (0.619019188, 0.0584754795),
+            (0.464128744, 0.0425235944),
+            (0.390423905, 0.0425235944),
+        ],
+    );
+    of_two_classes(
+        skew.clone().init(),
+        [
+            (0.965579312, 0.11375653),
+            (0.507831508, 0.0878154373),
+            (0.370450544, 0.0749576723),
+        ],
+    );
+    of_two_classes(
+        skew.with_reverse(true).init(),
+        [
+            (1.16990657, 0.117483413),
+            (0.501750427, 0.0792317434),
+            (0.3447211, 0.0628756),
+        ],
+    );
+}
+
 #[test]
 fn soft_cross_entropy() {
     let config = SoftCrossEntropyLossConfig::new().with_scale_t2(false);
