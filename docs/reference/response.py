@@ -110,15 +110,31 @@ def logit_matching(teacher, labels, variant, temperature=1.0):
     return rows
 
 
+def probability_matching(teacher, labels):
+    p = np.exp(log_softmax(teacher))
+    return lambda z: ((np.exp(log_softmax(z)) - p) ** 2).mean(axis=1)
+
+
 def soft_cross_entropy(teacher, labels, temperature, scale_t2):
     p = np.exp(log_softmax(teacher, temperature))
     scale = temperature**2 if scale_t2 else 1.0
     return lambda z: -scale * (p * log_softmax(z, temperature)).sum(axis=1)
 
 
-def reverse_kl(teacher, labels, temperature):
+def soft_cross_entropy_of_probabilities(teacher, labels, temperature, renormalize):
+    """Of targets that sum to two, at a temperature of 1 times the share that is asked for."""
+    p = 2 * np.exp(log_softmax(teacher))
+    if renormalize:
+        p = p / p.sum(axis=1, keepdims=True)
+    return lambda z: -temperature**2 * (p * log_softmax(z, temperature)).sum(axis=1)
+
+
+def reverse_kl(teacher, labels, temperature, floor=None, scale_t2=False):
     log_p = log_softmax(teacher, temperature)
-    return lambda z: kl(log_softmax(z, temperature), log_p)
+    if floor is not None:
+        log_p = np.maximum(log_p, floor)
+    scale = temperature**2 if scale_t2 else 1.0
+    return lambda z: scale * kl(log_softmax(z, temperature), log_p)
 
 
 def jensen_shannon(teacher, labels, beta, temperature=1.0):
@@ -132,9 +148,10 @@ def jensen_shannon(teacher, labels, beta, temperature=1.0):
     return rows
 
 
-def total_variation(teacher, labels, temperature):
+def total_variation(teacher, labels, temperature, scale="one"):
     p = np.exp(log_softmax(teacher, temperature))
-    return lambda z: absolute(p - np.exp(log_softmax(z, temperature))).sum(axis=1) / 2
+    factor = {"one": 1, "temperature": temperature, "temperature-squared": temperature**2}[scale]
+    return lambda z: factor * absolute(p - np.exp(log_softmax(z, temperature))).sum(axis=1) / 2
 
 
 def skew_kl(teacher, labels, alpha, reverse):
@@ -148,8 +165,9 @@ def skew_kl(teacher, labels, alpha, reverse):
     return rows
 
 
-def sparse_soft_target(teacher, labels, k, rest, temperature, scale_t2=True):
-    """Soft targets from the k likeliest classes, whose probabilities were taken at T = 1."""
+def sparse_events(teacher, k, rest, temperature):
+    """Of the k likeliest classes, whose probabilities were taken at T = 1, and of all others as one:
+    the teacher's, and the function that gives the student's."""
     rows, classes = teacher.shape
     order = np.argsort(-teacher, axis=1, kind="stable")
     ids = order[:, :k]
@@ -167,14 +185,40 @@ def sparse_soft_target(teacher, labels, k, rest, temperature, scale_t2=True):
         tail = np.log(left / count) / temperature + np.log(count)
     log_p = np.concatenate([known / temperature, tail], axis=1)
     log_p = log_p - log_sum_exp(log_p)
-    scale = temperature**2 if scale_t2 else 1.0
 
-    def values(z):
+    def student(z):
         log_q = np.take_along_axis(log_softmax(z, temperature), ids, axis=1)
         q_rest = 1 - np.exp(log_q).sum(axis=1, keepdims=True)
-        return scale * kl(log_p, np.concatenate([log_q, np.log(q_rest)], axis=1))
+        return np.concatenate([log_q, np.log(q_rest)], axis=1)
 
-    return values
+    return log_p, student
+
+
+def sparse_soft_target(teacher, labels, k, rest, temperature, scale_t2=True):
+    log_p, student = sparse_events(teacher, k, rest, temperature)
+    scale = temperature**2 if scale_t2 else 1.0
+    return lambda z: scale * kl(log_p, student(z))
+
+
+def sparse_reverse_kl(teacher, labels, k, rest, temperature, floor):
+    log_p, student = sparse_events(teacher, k, rest, temperature)
+    return lambda z: kl(student(z), np.maximum(log_p, floor))
+
+
+def sparse_jensen_shannon(teacher, labels, k, rest, temperature, beta):
+    log_p, student = sparse_events(teacher, k, rest, temperature)
+
+    def rows(z):
+        log_q = student(z)
+        log_m = log_mixture(log_p, log_q, beta)
+        return beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)
+
+    return rows
+
+
+def sparse_total_variation(teacher, labels, k, rest, temperature):
+    log_p, student = sparse_events(teacher, k, rest, temperature)
+    return lambda z: absolute(np.exp(log_p) - np.exp(student(z))).sum(axis=1) / 2
 
 
 def decoupled(teacher, labels, alpha, beta, temperature):
@@ -226,6 +270,31 @@ def dist(teacher, labels, temperature, beta=1.0, gamma=1.0):
         return temperature**2 * (beta * inter + gamma * intra)
 
     return value
+
+
+def learned_temperature(teacher, labels, theta):
+    """Before a step: soft targets at the temperature that the parameter stands for."""
+    return soft_target(teacher, labels, 1 + 20 / (1 + np.exp(-theta)))
+
+
+def proposal_classification(
+    teacher, labels, hard_weight, background_weight, foreground_weight
+):
+    """The background is the first class."""
+    p = np.exp(log_softmax(teacher))
+    weights = np.where(np.arange(p.shape[1]) == 0, background_weight, foreground_weight)
+
+    def rows(z):
+        log_q = log_softmax(z)
+        soft = -(weights * p * log_q).sum(axis=1)
+        return -hard_weight * pick(log_q, labels) + (1 - hard_weight) * soft
+
+    return rows
+
+
+def heat_map(teacher, labels):
+    """Every column is a joint of one pixel, all visible."""
+    return lambda z: ((z - teacher) ** 2).mean(axis=1) / 2
 
 
 def deviation(x):
@@ -282,8 +351,11 @@ def square_difference_of_grams(a, b):
     return (aa * aa).sum() + (bb * bb).sum() - 2 * (ab * ab).sum()
 
 
-def multi_level(teacher, labels, temperatures, instance, batch, class_):
+def multi_level(teacher, labels, temperatures, instance, batch, class_, confidence="none"):
     """Sums over the temperatures. The last two terms compare rows, so this is one value."""
+    if confidence != "none":
+        assert not class_, "the mask of classes is not written out here"
+        return unsure_levels(teacher, labels, temperatures, instance, batch, confidence)
     softened = [(t, np.exp(log_softmax(teacher, t))) for t in temperatures]
 
     def value(z):
@@ -293,6 +365,26 @@ def multi_level(teacher, labels, temperatures, instance, batch, class_):
             total += instance * soft_target(teacher, labels, t)(z).mean() if instance else 0.0
             total += batch * square_difference_of_grams(p.T, q.T) / z.shape[0] if batch else 0.0
             total += class_ * square_difference_of_grams(p, q) / z.shape[1] if class_ else 0.0
+        return total
+
+    return value
+
+
+def unsure_levels(teacher, labels, temperatures, instance, batch, confidence):
+    """Instance and batch level of the rows of which the teacher is at most as sure as of the median
+    one, or both times the share of such rows."""
+    surest = np.exp(log_softmax(teacher)).max(axis=1)
+    mask = (surest <= np.median(surest)).astype(float)
+    if confidence == "reference-compat":
+        mask[:] = mask.mean()
+
+    def value(z):
+        total = 0.0
+        for t in temperatures:
+            p, q = np.exp(log_softmax(teacher, t)), np.exp(log_softmax(z, t))
+            d = p @ p.T - q @ q.T
+            total += instance * (mask * soft_target(teacher, labels, t)(z)).mean()
+            total += batch * (mask * (d * d).sum(axis=1)).sum() / len(z)
         return total
 
     return value
@@ -389,6 +481,11 @@ def four_by_five():
         (sparse, dict(rest="tail", temperature=1.0), 1.80149803, 0.426096738),
         (sparse, dict(rest="tail", temperature=2.0), 0.680735334, 0.137127059),
         (sparse, dict(rest="uniform", temperature=2.0), 0.500863, None),
+        # Another derivation: crates/response/scripts/sparse.py
+        (sparse_reverse_kl, two("zero") | dict(floor=-50.0), 30.3977505, 2.92621875),
+        (sparse_reverse_kl, two("tail") | dict(floor=-50.0), 0.66231609, 0.107486075),
+        (sparse_jensen_shannon, two("uniform") | dict(beta=0.5), 0.108149633, 0.0203602537),
+        (sparse_total_variation, two("tail"), 0.464128744, 0.0425235944),
         # mdistiller
         (decoupled, dict(alpha=1.0, beta=8.0, temperature=4.0), 26.9512647, 5.22445216),
         (decoupled, dict(alpha=1.0, beta=0.0, temperature=4.0), 0.88086216, 0.298063003),
@@ -411,6 +508,11 @@ def four_by_five():
         (multi_level, only("batch"), 0.00779972349, 0.00191953254),
         (multi_level, only("class_"), 0.047646382, 0.012140619),
         (multi_level, only("instance"), 3.43276022, 0.609944507),
+        # its `kd_loss`, masked by hand
+        (multi_level, unsure("select"), 6.95075458, 1.91673517),
+        (multi_level, unsure("reference-compat"), 8.35031592, 1.50070057),
+        # Another derivation: crates/response/scripts
+        (probability_matching, {}, 0.159334357, 0.0280741214),
     ]
     for make, parameters, value, norm in known:
         assert_known(f"{make.__name__} {parameters}", make(t, y, **parameters), z, value, norm)
@@ -446,6 +548,18 @@ def four_by_five():
 def sparse(teacher, labels, rest, temperature):
     """Two classes, without the square of the temperature."""
     return sparse_soft_target(teacher, labels, 2, rest, temperature, scale_t2=False)
+
+
+def two(rest):
+    """Two classes at two degrees."""
+    return dict(k=2, rest=rest, temperature=2.0)
+
+
+def unsure(confidence):
+    """The instance level of rows that count by the teacher's confidence."""
+    return dict(
+        temperatures=[2.0, 3.0, 4.0, 5.0, 6.0], instance=1.0, batch=0.0, class_=0.0
+    ) | dict(confidence=confidence)
 
 
 def only(term):
@@ -487,18 +601,30 @@ def losses():
     yield "soft-target", dict(temperature=1e4), soft_target_limit
     for variant in ("mean", "half-sum", "centered"):
         yield "logit-matching", dict(variant=variant), logit_matching
+    yield "probability-matching", {}, probability_matching
     yield "soft-cross-entropy", dict(temperature=4.0, scale_t2=True), soft_cross_entropy
+    for renormalize in (False, True):
+        parameters = dict(temperature=4.0, renormalize=renormalize)
+        yield "soft-cross-entropy-of-probabilities", parameters, soft_cross_entropy_of_probabilities
     for temperature in (1.0, 4.0):
         yield "reverse-kl", dict(temperature=temperature), reverse_kl
+    # Low enough for some classes, not for all.
+    yield "reverse-kl", dict(temperature=1.0, floor=-6.0), reverse_kl
+    yield "reverse-kl", dict(temperature=4.0, scale_t2=True), reverse_kl
     for beta in (0.1, 0.5, 0.9):
         yield "jensen-shannon", dict(beta=beta), jensen_shannon
     for temperature in (1.0, 4.0):
         yield "total-variation", dict(temperature=temperature), total_variation
+    for scale in ("temperature", "temperature-squared"):
+        yield "total-variation", dict(temperature=4.0, scale=scale), total_variation
     for reverse in (False, True):
         yield "skew-kl", dict(alpha=0.1, reverse=reverse), skew_kl
     for rest, temperature in [("zero", 1.0), ("tail", 1.0), ("uniform", 2.0)]:
         parameters = dict(k=8, rest=rest, temperature=temperature)
         yield "sparse-soft-target", parameters, sparse_soft_target
+        yield "sparse-reverse-kl", parameters | dict(floor=-50.0), sparse_reverse_kl
+        yield "sparse-jensen-shannon", parameters | dict(beta=0.5), sparse_jensen_shannon
+        yield "sparse-total-variation", parameters, sparse_total_variation
     yield "decoupled", dict(alpha=1.0, beta=8.0, temperature=4.0), decoupled
     yield "normalized", dict(gamma=1.5, temperature=1.0), normalized
     for temperature in (1.0, 4.0):
@@ -510,6 +636,13 @@ def losses():
     yield "virtual-teacher", dict(correct=0.99, temperature=20.0), virtual_teacher
     for term in ("batch", "class_"):
         yield "multi-level", only(term), multi_level
+    for confidence in ("select", "reference-compat"):
+        yield "multi-level", unsure(confidence) | dict(batch=1.0), multi_level
+    for theta in (-2.0, 1.0):
+        yield "learned-temperature", dict(theta=theta), learned_temperature
+    parameters = dict(hard_weight=0.5, background_weight=1.5, foreground_weight=1.0)
+    yield "proposal-classification", parameters, proposal_classification
+    yield "heat-map", {}, heat_map
 
 
 def fixtures():

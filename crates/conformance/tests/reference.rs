@@ -3,15 +3,20 @@
 
 use burn::config::Config;
 use burn::nn::loss::Reduction;
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_distill_core::reduce_rows;
 use burn_distill_core::testing::{Fill, QUARTER, wave};
+use burn_distill_core::{
+    Clock, Context, Knowledge, Objective, Response, Taps, Targets, reduce_rows,
+};
 use burn_distill_response::{
-    BatchLogitLoss, DecoupledLossConfig, DistLossConfig, DistributionLoss, JensenShannonLossConfig,
-    LabelSmoothingLossConfig, LabelledLoss, LogitLoss, LogitMatchingLossConfig,
-    MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig, Rest, ReverseKlLossConfig,
-    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, SparseSignal,
-    StandardizationConfig, TeacherFreeLoss, TotalVariationLossConfig, VirtualTeacherLossConfig,
+    BatchLogitLoss, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
+    JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LearnedTemperatureConfig,
+    LogitLoss, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
+    NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, Rest,
+    ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+    SparseSignal, StandardizationConfig, TeacherFreeLoss, TotalVariationLossConfig,
+    VirtualTeacherLossConfig,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +42,30 @@ fn loss(name: &str, parameters: &Value) -> Loss {
             let loss = configured(LogitMatchingLossConfig::new(), p).init();
             of_logits(move |student, teacher| loss.forward(student, teacher, Reduction::Mean))
         }
-        "sparse-soft-target" => sparse_soft_target(p),
+        "probability-matching" => {
+            let loss = configured(ProbabilityMatchingLossConfig::new(), p).init();
+            of_logits(move |student, teacher| mean(loss.forward_rows(student, teacher)))
+        }
+        "soft-cross-entropy-of-probabilities" => {
+            let loss = configured(SoftCrossEntropyLossConfig::new(), p).init();
+            of_logits(move |student, teacher| {
+                let doubled = softmax(teacher, 1).mul_scalar(2.0);
+                loss.forward_probabilities(student, doubled, Reduction::Mean)
+            })
+        }
+        "sparse-soft-target" => sparse(SoftTargetLossConfig::new(), p, |c| c.init()),
+        "sparse-reverse-kl" => sparse(ReverseKlLossConfig::new(), p, |c| c.init()),
+        "sparse-jensen-shannon" => sparse(JensenShannonLossConfig::new(), p, |c| c.init()),
+        "sparse-total-variation" => sparse(TotalVariationLossConfig::new(), p, |c| c.init()),
+        "learned-temperature" => learned_temperature(p),
+        "proposal-classification" => {
+            labelled(configured(ProposalClassificationLossConfig::new(), p).init())
+        }
+        "heat-map" => of_logits(|student, teacher| {
+            let maps = |values: Tensor<2>| values.unsqueeze_dims::<4>(&[-1, -1]);
+            let loss = HeatMapLossConfig::new().init();
+            loss.forward(maps(student), maps(teacher), None, Reduction::Mean)
+        }),
         "standardized-soft-target" => {
             let loss = configured(SoftTargetLossConfig::new(), p).init();
             let loss = StandardizationConfig::new().init(loss);
@@ -83,21 +111,40 @@ fn mean(rows: Tensor<1>) -> Tensor<1> {
     reduce_rows(rows, None, &Reduction::Mean)
 }
 
-fn sparse_soft_target(parameters: &Value) -> Loss {
-    let temperature = parameters["temperature"].as_f64().unwrap();
-    let k = parameters["k"].as_u64().unwrap() as usize;
-    let rest = match parameters["rest"].as_str().unwrap() {
+/// A loss of the teacher's `k` likeliest classes, with what is assumed of the rest.
+fn sparse<C: Config, L: DistributionLoss>(
+    default: C,
+    parameters: &Value,
+    init: impl Fn(&C) -> L,
+) -> Loss {
+    let mut fields = parameters.as_object().unwrap().clone();
+    let k = fields.remove("k").unwrap().as_u64().unwrap() as usize;
+    let rest = match fields.remove("rest").unwrap().as_str().unwrap() {
         "zero" => Rest::Zero,
         "tail" => Rest::Tail,
         "uniform" => Rest::Uniform,
         other => panic!("there is no rest `{other}`"),
     };
-    let loss = SoftTargetLossConfig::new()
-        .with_temperature(temperature)
-        .init();
+    let loss = init(&configured(default, &Value::Object(fields)));
     of_logits(move |student, teacher| {
         let signal = SparseSignal::top_k(teacher, k, rest);
         loss.forward(student, signal, Reduction::Mean)
+    })
+}
+
+fn learned_temperature(parameters: &Value) -> Loss {
+    let config = configured(LearnedTemperatureConfig::new(), parameters);
+    of_logits(move |student, teacher| {
+        let knowledge = |logits| Knowledge {
+            response: Response::Classes(logits),
+            taps: Taps::default(),
+        };
+        let device = student.device().without_autodiff().autodiff();
+        let objective = config.init(1.0, &device);
+        let (student, teacher) = (knowledge(student), knowledge(teacher));
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+        objective.forward(&context).total()
     })
 }
 

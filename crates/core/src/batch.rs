@@ -157,6 +157,16 @@ mod tests {
     }
 
     #[test]
+    fn maps_have_no_classes() {
+        let targets = Targets::Maps {
+            maps: Tensor::zeros([2, 3, 4, 4], &Device::default()),
+            visibility: None,
+        };
+
+        assert!(targets.hard().is_none());
+    }
+
+    #[test]
     fn proposals_have_classes() {
         let device = Device::default();
         let targets = Targets::Boxes {

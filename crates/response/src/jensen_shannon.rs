@@ -10,7 +10,8 @@ use burn_distill_core::one_line_display;
 /// [init function](JensenShannonLossConfig::init).
 #[derive(Config, Debug)]
 pub struct JensenShannonLossConfig {
-    /// The share of the teacher in the mixture. Between 0 and 1, both excluded. Default: `0.5`.
+    /// The share of the teacher in the mixture. Between 0 and 1, both excluded; below 0.01 the loss is
+    /// next to nothing. Default: `0.5`.
     #[config(default = 0.5)]
     pub beta: f64,
     /// What both logits are divided by. Must be positive and finite. Default: `1.0`.

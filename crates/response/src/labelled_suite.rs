@@ -2,10 +2,10 @@
 
 use crate::fixtures::{labels, student, teacher};
 use crate::{
-    BoundedRegressionLoss, BoundedRegressionLossConfig, DecoupledLoss, DecoupledLossConfig,
-    DecoupledParts, HeatMapLoss, HeatMapLossConfig, HeatMapObjective, LabelSmoothingLoss,
-    LabelSmoothingLossConfig, LabelSmoothingVariant, LabelledLoss, LabelledObjective,
-    NormalizedLoss, NormalizedLossConfig, ProposalClassificationLoss,
+    AnnotatedMaps, BoundedRegressionLoss, BoundedRegressionLossConfig, DecoupledLoss,
+    DecoupledLossConfig, DecoupledParts, HeatMapLoss, HeatMapLossConfig, HeatMapObjective,
+    LabelSmoothingLoss, LabelSmoothingLossConfig, LabelSmoothingVariant, LabelledLoss,
+    LabelledObjective, NormalizedLoss, NormalizedLossConfig, ProposalClassificationLoss,
     ProposalClassificationLossConfig, TeacherFreeLoss, TeacherFreeObjective, VirtualTeacherLoss,
     VirtualTeacherLossConfig,
 };
@@ -291,6 +291,7 @@ fn public_types_cross_threads() {
     check::<BoundedRegressionLossConfig>();
     check::<HeatMapLoss>();
     check::<HeatMapLossConfig>();
+    check::<AnnotatedMaps>();
     check::<HeatMapObjective>();
     check::<LabelledObjective<DecoupledLoss>>();
     check::<TeacherFreeObjective<VirtualTeacherLoss>>();

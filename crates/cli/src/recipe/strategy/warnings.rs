@@ -4,6 +4,7 @@ use super::{StrategyRecipe, alone, together};
 use crate::recipe::Recipe;
 use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
+use burn_distill::response;
 use toml::Value;
 
 /// What a reader of the recipe should know before it is run.
@@ -15,7 +16,34 @@ pub fn warnings(recipe: &Recipe) -> Vec<String> {
             .to_string()
     });
     let of_ramp = short_of_ramp(recipe).into_iter();
-    of_ramp.chain(unseen).chain(busy_heads(recipe)).collect()
+    let of_mixtures = slight_mixtures(recipe);
+    of_ramp
+        .chain(unseen)
+        .chain(busy_heads(recipe))
+        .chain(of_mixtures)
+        .collect()
+}
+
+/// Mixtures with so little of the teacher that a loss of them is next to nothing.
+fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
+    const LEAST: f64 = 0.01;
+    let mut kinds = response::catalogue().iter();
+    let Some(mixture) = kinds.find(|entry| entry.name == "jensen-shannon") else {
+        return Vec::new();
+    };
+    let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
+    let losses = recipe.losses.iter().chain(of_stages);
+    let slight = losses.filter_map(|table| {
+        let kind = table.get("kind").and_then(Value::as_str)?;
+        let beta = table.get("beta").and_then(Value::as_float)?;
+        (mixture.is_called(kind) && beta > 0.0 && beta < LEAST).then(|| {
+            format!(
+                "the loss `{kind}` goes to zero with its `beta`, which is {beta}: take the loss \
+                 `soft-target` at a temperature of 1, which it is near to once divided by `beta`"
+            )
+        })
+    });
+    slight.collect()
 }
 
 /// Heads that learn for so long that they never teach.
@@ -163,6 +191,24 @@ mod tests {
         assert_eq!(offline("{ kind = 'mhgd' }"), [expected]);
         assert_eq!(offline("{ kind = 'mhgd', heads_epochs = 10 }").len(), 1);
         assert!(offline("{ kind = 'mhgd', heads_epochs = 9 }").is_empty());
+    }
+
+    #[test]
+    fn mixtures_that_are_next_to_nothing_are_warned_of() {
+        let teacher = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
+        let of_beta = |beta: f64| {
+            let losses = format!(
+                "loss=[{{ kind = 'hard' }}, {{ kind = 'jensen-shannon', beta = {beta:?} }}]"
+            );
+            warnings(&changed(&[teacher, &losses]))
+        };
+
+        let expected = "the loss `jensen-shannon` goes to zero with its `beta`, which is 0.005: \
+                        take the loss `soft-target` at a temperature of 1, which it is near to \
+                        once divided by `beta`";
+        assert_eq!(of_beta(0.005), [expected]);
+        assert!(of_beta(0.01).is_empty());
+        assert!(of_beta(0.5).is_empty());
     }
 
     #[test]
