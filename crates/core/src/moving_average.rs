@@ -51,22 +51,6 @@ impl<N: Module> MovingAverage<N> {
             gathered: Arc::default(),
         }
     }
-
-    /// An average whose networks are both what comes of a change of the precise one.
-    ///
-    /// Where the change is one of precision too, to half of it or back, what computes follows it.
-    fn changed(&self, precise: N) -> Self {
-        let precise = constant(&precise);
-        let mut casts = Casts {
-            before: DTypes::of(&self.precise),
-            now: DTypes::of(&self.network),
-        };
-        Self {
-            network: constant(&precise).map(&mut casts),
-            precise: precise.map(&mut Widen),
-            gathered: self.gathered.clone(),
-        }
-    }
 }
 
 fn lock<N>(gathered: &Mutex<Option<N>>) -> MutexGuard<'_, Option<N>> {
@@ -282,8 +266,17 @@ impl<M: Module> Module for MovingAverage<M> {
     }
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        let changed = self.precise.clone().map(mapper);
-        self.changed(changed)
+        // Before the change: where it is one of precision too, what computes follows it.
+        let mut casts = Casts {
+            before: DTypes::of(&self.precise),
+            now: DTypes::of(&self.network),
+        };
+        let precise = constant(&self.precise.map(mapper));
+        Self {
+            network: constant(&precise).map(&mut casts),
+            precise: precise.map(&mut Widen),
+            gathered: self.gathered,
+        }
     }
 }
 
@@ -437,8 +430,12 @@ mod tests {
             let restored = restored.load_record(net(0.25).into_record());
             let value = weight(&restored).max().into_scalar::<f64>();
             assert_eq!((value, weight(&restored).dtype()), (0.25, dtype));
-            let single = restored.map(&mut To(DType::F64));
-            assert_eq!(weight(&single).dtype(), DType::F64);
+            if device.supports_dtype(DType::F64) {
+                let double = restored.map(&mut To(DType::F64));
+                assert_eq!(weight(&double).dtype(), DType::F64);
+                let mean = double.inner().norm.running_mean.value();
+                assert_eq!(mean.dtype(), DType::F64);
+            }
         }
     }
 

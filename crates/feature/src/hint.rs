@@ -51,8 +51,8 @@ impl HintLossConfig {
 /// Padding does not count where the mask of the tokens is known: in a
 /// [`PairObjective`](burn_distill_core::PairObjective) from the student's response, in a
 /// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from a tap.
-/// An adapter comes before: one with batch normalization gathers its statistics on padding too, one that
-/// is linear does not mind.
+/// An adapter comes before: one with batch normalization gathers its statistics on padding too; one that
+/// is linear does not mind padding that is finite.
 ///
 /// # Weights
 ///
