@@ -261,6 +261,8 @@ mod tests {
         assert_eq!(count("kind = 'hidden-states'\nseparate = true"), 3);
         assert_eq!(count("kind = 'hidden-cosine'"), 0);
         assert_eq!(count("kind = 'hidden-cosine'\nseparate = false"), 1);
+        assert_eq!(count("kind = 'token-flow'"), 0);
+        assert_eq!(count("kind = 'token-flow'\nseparate = true"), 2);
     }
 
     #[test]
@@ -294,6 +296,11 @@ mod tests {
                 "it compares sequences of tokens",
             ),
             ("kind = 'tinybert-hidden'\nseparate = 1", "true or false"),
+            (
+                "kind = 'token-similarity'\nstudent = ['hidden.0', 'hidden.1', 'hidden.2']\n\
+                 teacher = ['hidden.0', 'hidden.1', 'hidden.2']",
+                "one layer of tokens or two, got 3",
+            ),
         ] {
             let error = error(text);
             assert!(error.contains(message), "{text}: {error}");
