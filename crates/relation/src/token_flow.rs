@@ -25,11 +25,10 @@ impl TokenFlowLossConfig {
 /// L = mean over sequences, features and features' of (flow(student) − flow(teacher))²
 /// ```
 ///
-/// Both networks need as many features in each layer; a projection, as
-/// [`burn_distill_feature`'s](https://docs.rs/burn-distill-feature), gives them to a student that has
-/// others. Padding does not count: each sequence is divided by its own length, and one without a
-/// token is left out. Without any the loss is a connected zero. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// Both networks need as many features in each layer; `ProjectionConfig` of burn-distill-feature
+/// gives them to a student that has others. Padding does not count: each sequence is divided by its own
+/// length, and one without a token is left out. Without any the loss is a connected zero. The teacher
+/// is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Example
 ///

@@ -275,6 +275,8 @@ mod tests {
         assert_eq!(count("kind = 'hidden-states'\nseparate = 'embedding'"), 2);
         assert_eq!(count("kind = 'hidden-cosine'"), 0);
         assert_eq!(count("kind = 'hidden-cosine'\nseparate = false"), 1);
+        assert_eq!(count("kind = 'token-flow'"), 0);
+        assert_eq!(count("kind = 'token-flow'\nseparate = true"), 2);
     }
 
     #[test]
@@ -311,6 +313,11 @@ mod tests {
             (
                 "kind = 'distilbert'\nseparate = 'embedding'",
                 "2 projections are not for 1 layers",
+            ),
+            (
+                "kind = 'token-similarity'\nstudent = ['hidden.0', 'hidden.1', 'hidden.2']\n\
+                 teacher = ['hidden.0', 'hidden.1', 'hidden.2']",
+                "one layer of tokens or two, got 3",
             ),
         ] {
             let error = error(text);
