@@ -160,8 +160,11 @@ impl SemanticCalibrationLoss {
             let [_, channels, height, width] = student.dims();
             assert_shape!(student, [batch_size, channels, height, width]);
             assert_shape!(teacher, [batch_size, channels, height, width]);
+            // Flat first: of a convolution to one channel, burn 0.22.1 fuses the difference with a mean over
+            // the flattened map to a kernel that reads other pixels on a GPU.
+            let [student, teacher] = [student, teacher].map(|map| map.flatten::<2>(1, 3));
             let difference = student.sub(teacher.without_autodiff());
-            difference.square().flatten::<2>(1, 3).mean_dim(1)
+            difference.square().mean_dim(1)
         });
         let distances = Tensor::cat(distances.collect(), 1);
         assert_shape!(distances, [batch_size, student_layers * teacher_layers]);

@@ -2,7 +2,9 @@ use crate::layers_trial::{LayersTrial, assert_close, filled, parameter};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_architecture::AttentionFusionConfig;
-use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
+use burn_distill_core::testing::{
+    QUARTER, Trial, assert_round_trip, assert_shareable, computes_in_double_precision, wave,
+};
 use burn_distill_feature::*;
 
 const CONVOLVED: &str = "the student goes through convolutions that no map passes as it is";
@@ -107,12 +109,33 @@ fn trial() {
 fn trial_of_one_and_two_channels() {
     let device = Device::default().autodiff();
     LayersTrial::new(
+        ReviewLossConfig::new().init(&[1, 2], &[2, 2], &device),
+        [[3, 1, 4, 4], [3, 2, 2, 2]],
+        [[3, 2, 4, 4], [3, 2, 2, 2]],
+    )
+    .skip("perfect student", CONVOLVED)
+    .run();
+
+    let to_one = LayersTrial::new(
         ReviewLossConfig::new().init(&[1, 2], &[2, 1], &device),
         [[3, 1, 4, 4], [3, 2, 2, 2]],
         [[3, 2, 4, 4], [3, 1, 2, 2]],
     )
-    .skip("perfect student", CONVOLVED)
-    .run();
+    .skip("perfect student", CONVOLVED);
+    match computes_in_double_precision() {
+        true => to_one.run(),
+        // On a GPU, burn 0.22.1 gives samples each other's gradients in a convolution to one channel.
+        false => to_one
+            .skip(
+                "invariances",
+                "a convolution to one channel mixes the samples",
+            )
+            .skip(
+                "differences",
+                "a convolution to one channel mixes the samples",
+            )
+            .run(),
+    }
 }
 
 /// One value per channel and batch normalizes to zero: finite, and nothing to learn from.
