@@ -1,9 +1,9 @@
 use crate::layers::{prepared, two_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -55,17 +55,7 @@ impl TokenFlowLossConfig {
 #[module(custom_display)]
 pub struct TokenFlowLoss {}
 
-impl ModuleDisplay for TokenFlowLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(TokenFlowLoss);
 
 impl TokenFlowLoss {
     /// The loss of two layers of tokens.

@@ -1,9 +1,9 @@
 use crate::layers::{prepared, two_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
 /// function](TokenSimilarityLossConfig::init).
@@ -56,17 +56,7 @@ impl TokenSimilarityLossConfig {
 #[module(custom_display)]
 pub struct TokenSimilarityLoss {}
 
-impl ModuleDisplay for TokenSimilarityLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(TokenSimilarityLoss);
 
 impl TokenSimilarityLoss {
     /// The loss of two layers of tokens.

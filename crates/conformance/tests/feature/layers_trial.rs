@@ -89,10 +89,19 @@ impl<L: LayersLoss> LayersTrial<L> {
     }
 
     fn unless_skipped(&self, check: &str, run: impl FnOnce(&Self)) {
-        match self.skipped.iter().find(|(skipped, _)| *skipped == check) {
-            Some((_, reason)) => println!("{}: {check}: skipped, {reason}", self.name),
-            None => run(self),
+        if !self.skips(check) {
+            run(self);
         }
+    }
+
+    /// Whether a check is left out; says why if it is.
+    fn skips(&self, check: &str) -> bool {
+        let mut skipped = self.skipped.iter();
+        let reason = skipped.find_map(|(skipped, reason)| (*skipped == check).then_some(reason));
+        if let Some(reason) = reason {
+            println!("{}: {check}: skipped, {reason}", self.name);
+        }
+        reason.is_some()
     }
 
     fn maps(&self, shapes: &[[usize; 4]], batch_size: usize, fill: &Fill) -> Vec<Tensor<4>> {
@@ -164,9 +173,7 @@ impl<L: LayersLoss> LayersTrial<L> {
     /// Every element of the gradient is that of central differences where the device computes in
     /// double precision. Where it does not, the loss changes by the norm of its gradient along it.
     fn differences(self) {
-        let mut checked = false;
-        self.unless_skipped(CHECKS[2], |_| checked = true);
-        if !checked {
+        if self.skips(CHECKS[2]) {
             return;
         }
         if !computes_in_double_precision() {

@@ -44,55 +44,43 @@ fn soft_target_at_its_limit() {
         .run();
 }
 
+/// A loss of the two likeliest classes of the teacher at two degrees, whose value and gradient with that
+/// rest are these.
+fn of_two_classes<L>(loss: &L, rest: Rest, (value, norm): (f64, f64))
+where
+    L: DistributionLoss + Display + Clone,
+{
+    let loss = loss.clone();
+    Trial::of_rows(
+        format!("{loss} of two classes, rest {rest:?}"),
+        SHAPE,
+        move |student, teacher, reduction| {
+            let classes = teacher.dims()[1];
+            let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
+            loss.forward(student, signal, reduction)
+        },
+    )
+    .golden(student(), teacher(), value, norm)
+    .invariant("a constant added to each row", shifted)
+    .skip(
+        "perfect student",
+        "the rest of the teacher is not known, or taken as zero",
+    )
+    .run();
+}
+
 #[test]
 fn soft_target_of_a_sparse_teacher() {
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    for (rest, value, norm) in [
-        (Rest::Tail, 1.80149803, 0.426096738),
-        (Rest::Zero, 2.17788895, 0.467485012),
-    ] {
-        let loss = loss.clone();
-        Trial::of_rows(
-            format!("{loss} of two classes, rest {rest:?}"),
-            SHAPE,
-            move |student, teacher, reduction| {
-                let classes = teacher.dims()[1];
-                let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
-                loss.forward(student, signal, reduction)
-            },
-        )
-        .golden(student(), teacher(), value, norm)
-        .invariant("a constant added to each row", shifted)
-        .skip(
-            "perfect student",
-            "the rest of the teacher is not known, or taken as zero",
-        )
-        .run();
-    }
+    of_two_classes(&loss, Rest::Tail, (1.80149803, 0.426096738));
+    of_two_classes(&loss, Rest::Zero, (2.17788895, 0.467485012));
 }
 
-/// A loss of the two likeliest classes of the teacher at two degrees, whose value and gradient with a
-/// rest of zero, a tail and a uniform one are these.
-fn of_two_classes<L: DistributionLoss + Display + Clone>(loss: L, golden: [(f64, f64); 3]) {
+/// The same with a rest of zero, a tail and a uniform one.
+fn of_each_rest<L: DistributionLoss + Display + Clone>(loss: L, golden: [(f64, f64); 3]) {
     let rests = [Rest::Zero, Rest::Tail, Rest::Uniform];
-    for (rest, (value, norm)) in rests.into_iter().zip(golden) {
-        let loss = loss.clone();
-        Trial::of_rows(
-            format!("{loss} of two classes, rest {rest:?}"),
-            SHAPE,
-            move |student, teacher, reduction| {
-                let classes = teacher.dims()[1];
-                let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
-                loss.forward(student, signal, reduction)
-            },
-        )
-        .golden(student(), teacher(), value, norm)
-        .invariant("a constant added to each row", shifted)
-        .skip(
-            "perfect student",
-            "the rest of the teacher is not known, or taken as zero",
-        )
-        .run();
+    for (rest, golden) in rests.into_iter().zip(golden) {
+        of_two_classes(&loss, rest, golden);
     }
 }
 
@@ -101,7 +89,7 @@ fn sparse_teachers() {
     // By scripts/sparse.py, which merges the other three classes by hand.
     let reverse = ReverseKlLossConfig::new().with_temperature(2.0);
     let skew = SkewKlLossConfig::new().with_temperature(2.0);
-    of_two_classes(
+    of_each_rest(
         SoftTargetLossConfig::new().with_temperature(2.0).init(),
         [
             (4.94513715, 0.71175112),
@@ -109,7 +97,7 @@ fn sparse_teachers() {
             (2.00345285, 0.465950117),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         SoftCrossEntropyLossConfig::new()
             .with_temperature(2.0)
             .init(),
@@ -119,7 +107,7 @@ fn sparse_teachers() {
             (6.16361818, 0.465950117),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         reverse.with_floor(Some(-50.0)).init(),
         [
             (30.3977505, 2.92621875),
@@ -127,7 +115,7 @@ fn sparse_teachers() {
             (0.434225805, 0.0799122536),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         JensenShannonLossConfig::new().with_temperature(2.0).init(),
         [
             (0.320992523, 0.0340983829),
@@ -135,7 +123,7 @@ fn sparse_teachers() {
             (0.108149633, 0.0203602537),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         TotalVariationLossConfig::new().with_temperature(2.0).init(),
         [
             (0.619019188, 0.0584754795),
@@ -143,7 +131,7 @@ fn sparse_teachers() {
             (0.390423905, 0.0425235944),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         skew.clone().init(),
         [
             (0.965579312, 0.11375653),
@@ -151,7 +139,7 @@ fn sparse_teachers() {
             (0.370450544, 0.0749576723),
         ],
     );
-    of_two_classes(
+    of_each_rest(
         skew.with_reverse(true).init(),
         [
             (1.16990657, 0.117483413),

@@ -1,11 +1,12 @@
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
 };
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
 /// function](RelativeDissimilarityLossConfig::init).
@@ -81,20 +82,7 @@ pub struct RelativeDissimilarityLoss {
     teachers: usize,
 }
 
-impl ModuleDisplay for RelativeDissimilarityLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("teachers", &self.teachers)
-            .add("margin", &self.margin)
-            .optional()
-    }
-}
+one_line_display!(RelativeDissimilarityLoss: teachers, margin);
 
 impl RelativeDissimilarityLoss {
     /// The loss of a batch.

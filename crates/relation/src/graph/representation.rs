@@ -2,10 +2,11 @@ use super::discrepancy::squared_discrepancy;
 use super::pooling::BilinearPooling;
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::one_line_display;
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
 /// function](RepresentationGraphLossConfig::init).
@@ -99,20 +100,7 @@ pub struct RepresentationGraphLoss {
     teachers: usize,
 }
 
-impl ModuleDisplay for RepresentationGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("teachers", &self.teachers)
-            .add("projection", &self.projection)
-            .optional()
-    }
-}
+one_line_display!(RepresentationGraphLoss: teachers, projection);
 
 impl RepresentationGraphLoss {
     /// The loss of a batch.
