@@ -116,6 +116,30 @@ pub fn tensors<M: Module>(module: &M) -> Vec<(String, TensorData)> {
     reader.tensors
 }
 
+/// Assert that no two of these modules, which are to learn from each other, are alike in every tensor.
+///
+/// `kind` is what they are called in the message, as in `Peers`; they are counted from 1.
+///
+/// # Panics
+///
+/// Panics if two have the same parameters.
+pub fn assert_parameters_differ<'a, M: Module + 'a>(
+    kind: &str,
+    modules: impl IntoIterator<Item = &'a M>,
+) {
+    let states: Vec<_> = modules.into_iter().map(tensors).collect();
+    for (index, state) in states.iter().enumerate() {
+        if let Some(twin) = states[..index].iter().position(|other| other == state) {
+            panic!(
+                "{kind} {} and {} have the same parameters, so they would learn nothing from each \
+                 other: initialize them from different seeds.",
+                twin + 1,
+                index + 1
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use burn::module::{
 };
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Network, Response, Tap, TapRecorder, tensors};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, assert_parameters_differ};
 use std::fmt;
 
 /// A network whose last part can be there several times, each with parameters of its own.
@@ -87,7 +87,8 @@ impl<N: Branching> BranchedNetwork<N> {
         let network = network.filter(|_| !branches.is_empty());
         let network = network.expect("A network branches into two at least.");
         network.trunk();
-        assert_branches_differ::<N>(&network.branch(), &branches);
+        let first = network.branch();
+        assert_parameters_differ("Branches", [&first].into_iter().chain(&branches));
         Self { network, branches }
     }
 
@@ -99,23 +100,6 @@ impl<N: Branching> BranchedNetwork<N> {
     /// The trunk and the first branch: what is deployed.
     pub fn into_network(self) -> N {
         self.network
-    }
-}
-
-/// # Panics
-///
-/// Panics if two branches have the same parameters.
-fn assert_branches_differ<N: Branching>(first: &N::Branch, others: &[N::Branch]) {
-    let states: Vec<_> = [first].into_iter().chain(others).map(tensors).collect();
-    for (index, state) in states.iter().enumerate() {
-        if let Some(twin) = states[..index].iter().position(|other| other == state) {
-            panic!(
-                "Branches {} and {} have the same parameters, so they would learn nothing from \
-                 each other: initialize them from different seeds.",
-                twin + 1,
-                index + 1
-            );
-        }
     }
 }
 
@@ -233,7 +217,9 @@ mod tests {
     use crate::{ConvNetConfig, ResNetConfig};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::Distribution;
-    use burn_distill_core::{Knowledge, TapSelection, initialize, known_taps, parameter_count};
+    use burn_distill_core::{
+        Knowledge, TapSelection, initialize, known_taps, parameter_count, tensors,
+    };
 
     fn all_taps(knowledge: &Knowledge) -> Vec<String> {
         knowledge.taps.iter().map(|(name, _)| name.into()).collect()

@@ -2,7 +2,8 @@ use crate::output::predictions;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, DType, Tensor};
 use burn_distill_core::{
-    Knowledge, Network, Response, Tap, TapSelection, Taps, Targets, Terms, Wanted, tensors,
+    Knowledge, Network, Response, Tap, TapSelection, Taps, Targets, Terms, Wanted,
+    assert_parameters_differ,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,17 +33,7 @@ pub(super) fn assert_peers_differ<N: Network>(peers: &[N]) {
         "Mutual learning needs two peers, but there are {}.",
         peers.len()
     );
-    let states: Vec<_> = peers.iter().map(tensors).collect();
-    for (index, state) in states.iter().enumerate() {
-        if let Some(twin) = states[..index].iter().position(|other| other == state) {
-            panic!(
-                "Peers {} and {} have the same parameters, so they would learn nothing from each \
-                 other: initialize them from different seeds.",
-                twin + 1,
-                index + 1
-            );
-        }
-    }
+    assert_parameters_differ("Peers", peers);
 }
 
 /// # Panics
