@@ -251,10 +251,6 @@ impl ImageDataset {
         Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
     }
 
-    pub(crate) fn shared_ids(&self) -> Arc<[usize]> {
-        self.ids.clone()
-    }
-
     fn at(&self, positions: &[usize]) -> Self {
         self.subset(
             positions
