@@ -240,11 +240,12 @@ impl BatchLoader {
 /// Returns the number of earlier places of the same id, for each place in a data set.
 fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
     let mut counts = vec![0; dataset.published_len()];
-    let mut count = |id: &usize| {
-        counts[*id] += 1;
-        counts[*id] - 1
-    };
-    dataset.ids().iter().map(&mut count).collect()
+    let ids = dataset.ids().iter();
+    ids.map(|&id| {
+        counts[id] += 1;
+        counts[id] - 1
+    })
+    .collect()
 }
 
 impl Plan {
