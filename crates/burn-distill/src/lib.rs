@@ -2,8 +2,10 @@
 #![doc = include_str!("../README.md")]
 
 mod byot;
+mod soft_targets;
 
 pub use byot::*;
+pub use soft_targets::*;
 
 #[doc(inline)]
 pub use burn_distill_architecture as architecture;
@@ -22,11 +24,13 @@ pub use burn_distill_strategy as strategy;
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::SoftTargets;
     pub use crate::core::{
         Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
         LayersObjective, Network, NoTeacher, Objective, Pair, PairObjective, Response, Tap,
         TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
     };
+    pub use crate::data::{BatchLoader, ClockedLoader};
     pub use crate::response::{
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig,

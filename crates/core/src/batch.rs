@@ -1,18 +1,70 @@
 use crate::{Clock, Input};
 use burn::tensor::{Bool, Int, Tensor};
 
-/// One step's worth of samples.
+/// The samples of one training step.
+///
+/// A batch type of your own becomes one by `From`; a `ClockedLoader` of the data crate then turns any
+/// data loader of burn into one of these batches.
+///
+/// ```
+/// use burn::tensor::{Int, Tensor};
+/// use burn_distill_core::Batch;
+///
+/// struct DigitBatch {
+///     images: Tensor<3>,
+///     classes: Tensor<1, Int>,
+/// }
+///
+/// impl From<DigitBatch> for Batch<Tensor<3>> {
+///     fn from(batch: DigitBatch) -> Self {
+///         Batch::new(batch.images, batch.classes)
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
     /// The samples, once per view: augmentations of the same samples. At least one.
     pub views: Vec<I>,
-    /// What is known about the samples.
+    /// Labels of the samples.
     pub targets: Targets,
-    /// The place of each sample in its data set, which stays the same over epochs and runs: what
-    /// caches, memories and self-distillation index by.
+    /// Position of each sample in its data set, which stays the same over epochs and runs: the key of
+    /// caches, memories and past predictions. Empty if the loader does not know it.
     pub ids: Vec<usize>,
-    /// When this batch is trained on.
+    /// Position of this batch in the training.
     pub clock: Clock,
+}
+
+impl<I> Batch<I> {
+    /// Creates a batch of one view from an input and its targets: class indices, or any [`Targets`].
+    ///
+    /// The batch has no ids and no [clock](Clock::unstamped). Objectives with a memory need
+    /// [ids](Self::with_ids), and weight schedules a clock, which the loaders of the data crate stamp.
+    pub fn new(input: I, targets: impl Into<Targets>) -> Self {
+        Self {
+            views: vec![input],
+            targets: targets.into(),
+            ids: Vec::new(),
+            clock: Clock::unstamped(),
+        }
+    }
+
+    /// Adds another view of the same samples.
+    pub fn with_view(mut self, input: I) -> Self {
+        self.views.push(input);
+        self
+    }
+
+    /// Sets the position of each sample in its data set.
+    pub fn with_ids(mut self, ids: impl Into<Vec<usize>>) -> Self {
+        self.ids = ids.into();
+        self
+    }
+
+    /// Sets the position of the batch in the training.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
 }
 
 impl<I: Input> Batch<I> {
@@ -95,6 +147,13 @@ pub enum Targets {
     Unlabelled,
 }
 
+/// One class per sample, all of them labeled. Shape: `[batch_size]`.
+impl From<Tensor<1, Int>> for Targets {
+    fn from(classes: Tensor<1, Int>) -> Self {
+        Self::classes(classes)
+    }
+}
+
 impl Targets {
     /// Every sample has one of these classes. Shape: `[batch_size]`.
     pub fn classes(classes: Tensor<1, Int>) -> Self {
@@ -154,6 +213,23 @@ mod tests {
     #[should_panic(expected = "View 2 is wanted, but the batch has 2")]
     fn there_are_no_more_views_than_were_loaded() {
         batch(2).of_view(2);
+    }
+
+    #[test]
+    fn an_input_and_its_classes_are_a_batch() {
+        let device = Device::default();
+        let input = Tensor::<2>::zeros([2, 3], &device);
+        let classes = Tensor::<1, Int>::from_data([1, 0], &device);
+
+        let batch = Batch::new(input.clone(), classes)
+            .with_view(input)
+            .with_ids([7, 8]);
+
+        assert_eq!((batch.len(), batch.views.len()), (2, 2));
+        assert_eq!((batch.ids, batch.clock), (vec![7, 8], Clock::unstamped()));
+        let (classes, labeled) = batch.targets.hard().unwrap();
+        classes.into_data().assert_eq(&[1_i64, 0].into(), false);
+        assert!(labeled.is_none());
     }
 
     #[test]

@@ -1,18 +1,32 @@
 use serde::{Deserialize, Serialize};
 
-/// Where the training stands. Kept on the host, stamped into every [`Batch`](crate::Batch) by the
-/// loader: it is known from the epoch and the batch alone, so it survives a resume.
+/// Position of a batch in the training. Kept on the host, stamped into every [`Batch`](crate::Batch) by
+/// the loader: it is known from the epoch and the batch alone, so it survives a resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// The current epoch, counted from 1.
     pub epoch: usize,
     /// The batch within the epoch, counted from 0.
     pub batch: usize,
-    /// The number of batches in an epoch, at least 1.
+    /// The number of batches in an epoch; 0 if no loader has [stamped](Self::is_stamped) the batch.
     pub batches: usize,
 }
 
 impl Clock {
+    /// Creates the clock of a batch that no loader has stamped. It does not move: schedules stay at
+    /// their start.
+    pub fn unstamped() -> Self {
+        Self {
+            batches: 0,
+            ..Self::start()
+        }
+    }
+
+    /// Returns whether a loader has set the position of the batch.
+    pub fn is_stamped(&self) -> bool {
+        self.batches > 0
+    }
+
     /// The first batch of the first epoch.
     pub fn start() -> Self {
         Self {
@@ -29,7 +43,7 @@ impl Clock {
 
     /// Epochs that have passed, fractions included: 0 at the first batch.
     pub fn elapsed(&self) -> f64 {
-        (self.epoch - 1) as f64 + self.batch as f64 / self.batches as f64
+        (self.epoch - 1) as f64 + self.batch as f64 / self.batches.max(1) as f64
     }
 }
 
@@ -49,5 +63,6 @@ mod tests {
         assert_eq!(clock.elapsed(), 2.5);
         assert_eq!(Clock::start().step(), 0);
         assert_eq!(Clock::start().elapsed(), 0.0);
+        assert_eq!(Clock::unstamped().elapsed(), 0.0);
     }
 }

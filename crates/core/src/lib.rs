@@ -8,6 +8,7 @@ mod display;
 mod dynamic;
 mod ensemble;
 mod frozen;
+mod input;
 mod knowledge;
 mod memorable;
 mod moving_average;
@@ -32,6 +33,7 @@ pub use clock::*;
 pub use dynamic::*;
 pub use ensemble::*;
 pub use frozen::*;
+pub use input::*;
 pub use knowledge::*;
 pub use memorable::*;
 pub use moving_average::*;
@@ -46,3 +48,9 @@ pub use state::*;
 pub use tap::*;
 pub use teacher::*;
 pub use terms::*;
+
+/// Types that the macros of this crate name in the crates that use them.
+#[doc(hidden)]
+pub mod __tensor {
+    pub use burn::tensor::{Device, Int, Tensor};
+}

@@ -1,63 +1,7 @@
-use crate::{Knowledge, Response, Tap, TapRecorder, TapSelection, Taps};
+use crate::{Input, Knowledge, Response, Tap, TapRecorder, TapSelection, Taps};
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::{BatchNorm, Linear};
-use burn::tensor::{Device, Int, Tensor};
-use std::fmt::Debug;
-
-/// What a network eats: a batch of samples along the first axis of each of its tensors.
-pub trait Input: Clone + Debug + Send + 'static {
-    /// The number of samples.
-    fn len(&self) -> usize;
-
-    /// Whether there is no sample.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The samples at `indices`, in that order. Shape of the indices: `[samples]`.
-    fn select(self, indices: Tensor<1, Int>) -> Self;
-
-    /// The samples of several inputs, one after the other.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there are none, or if their samples differ in shape.
-    fn concat(inputs: Vec<Self>) -> Self;
-
-    /// The same values as constants, off the autodiff graph.
-    fn without_autodiff(self) -> Self;
-
-    /// The same values on another device.
-    fn to_device(self, device: &Device) -> Self;
-}
-
-macro_rules! input_of_tensor {
-    ($($kind:ty),*) => {$(
-        impl<const D: usize> Input for Tensor<D, $kind> {
-            fn len(&self) -> usize {
-                self.dims()[0]
-            }
-
-            fn select(self, indices: Tensor<1, Int>) -> Self {
-                Tensor::select(self, 0, indices)
-            }
-
-            fn concat(inputs: Vec<Self>) -> Self {
-                Tensor::cat(inputs, 0)
-            }
-
-            fn without_autodiff(self) -> Self {
-                Tensor::without_autodiff(self)
-            }
-
-            fn to_device(self, device: &Device) -> Self {
-                Tensor::to_device(self, device)
-            }
-        }
-    )*};
-}
-
-input_of_tensor!(burn::tensor::Float, Int);
+use burn::tensor::Device;
 
 /// A network that exposes its knowledge.
 ///
@@ -100,7 +44,7 @@ input_of_tensor!(burn::tensor::Float, Int);
 /// assert_eq!(knowledge.taps.get("hidden").unwrap().shape().as_slice(), [2, 8]);
 /// ```
 pub trait Network: Module + ModuleDisplay + 'static {
-    /// What the network eats.
+    /// The input of the network.
     type Input: Input;
 
     /// The forward pass, which offers each tap to the recorder.

@@ -1,6 +1,7 @@
 use crate::Clock;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
+use std::sync::Once;
 
 /// The weight of a term of the loss over time.
 ///
@@ -117,8 +118,20 @@ impl ChangingWeight {
         }
     }
 
-    /// The weight at that time.
+    /// Returns the weight at the position of `clock`.
+    ///
+    /// The first time that a clock is not [stamped](Clock::is_stamped), a warning is logged: the weight
+    /// would stay at its start.
     pub fn at(&self, clock: &Clock) -> f64 {
+        if !clock.is_stamped() {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| {
+                log::warn!(
+                    "the weight of a loss changes over time, but batches carry no clock, so it stays \
+                     at its start: wrap the data loader in a `ClockedLoader`, or set `Batch::clock`"
+                );
+            });
+        }
         match self {
             Self::Linear { from, to, epochs } => {
                 from + (to - from) * fraction(clock.epoch as f64, *epochs)

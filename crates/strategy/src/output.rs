@@ -1,15 +1,20 @@
-use crate::Figures;
+use crate::{Figures, LabeledRows};
 use burn::tensor::{Bool, ExecutionError, Int, Tensor};
 use burn::train::{InferenceStep, ItemLazy, LearnerModel, TrainStep};
 use burn_distill_core::{Batch, Input, Response, Targets, Terms};
 
-/// What one step of a distillation yields.
+/// The output of one training or validation step.
+///
+/// Metrics of burn that take a `ClassificationOutput` take it as well: accuracy, top-k accuracy,
+/// perplexity, precision, recall and F-score of the labeled samples, and the loss.
 #[derive(Clone, Debug)]
 pub struct DistillationOutput {
     /// The loss. Shape: `[1]`.
     pub loss: Tensor<1>,
-    /// Everything that the metrics show, in one tensor: read from the device once, not per metric.
+    /// Values of our own metrics, in one tensor: read from the device once, not per metric.
     pub figures: Figures,
+    /// Logits and classes, for metrics of burn; `None` where there are no classes.
+    pub labeled: Option<LabeledRows>,
 }
 
 impl DistillationOutput {
@@ -24,6 +29,7 @@ impl DistillationOutput {
         let counts = Counts::new(student, teacher, targets, &loss);
         Self {
             figures: Figures::new(loss.clone(), terms, counts),
+            labeled: LabeledRows::new(student, targets),
             loss,
         }
     }
@@ -63,7 +69,7 @@ impl ItemLazy for DistillationOutput {
         self.loss.device().flush()?;
         Ok(Self {
             loss: self.loss.without_autodiff(),
-            figures: self.figures,
+            ..self
         })
     }
 }

@@ -1,8 +1,10 @@
+use super::iterator::EpochBatches;
 use super::pairs::Partners;
 use super::palette::Palette;
 use super::{Plan, two_streams};
-use crate::ViewKey;
+use crate::{DataError, ViewKey};
 use crate::rng::{Purpose, rng};
+use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill_core::{Batch, Clock, Targets};
 use std::sync::Arc;
@@ -40,7 +42,6 @@ pub(super) struct HostBatch {
     classes: Vec<i64>,
     labelled: Vec<bool>,
     ids: Vec<usize>,
-    place: usize,
 }
 
 /// The order of so many samples in an epoch.
@@ -68,33 +69,6 @@ impl Epoch {
             order,
             palette,
             partners,
-        }
-    }
-
-    /// Prepare the batch at this place of the epoch. Host memory only: the workers' part.
-    pub(super) fn prepare(&self, place: usize) -> HostBatch {
-        let plan = &self.plan;
-        let start = place * plan.batch_size;
-        let shown = &self.order[start..self.order.len().min(start + plan.batch_size)];
-        let ids = shown.iter().map(|shown| plan.dataset.ids()[shown.place]);
-        let ids: Vec<_> = ids.collect();
-        HostBatch {
-            views: (0..plan.views())
-                .map(|view| self.pixels(shown, view))
-                .collect(),
-            classes: ids
-                .iter()
-                .map(|&id| {
-                    if plan.is_labelled(id) {
-                        plan.dataset.label(id) as i64
-                    } else {
-                        0
-                    }
-                })
-                .collect(),
-            labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
-            ids,
-            place,
         }
     }
 
@@ -136,9 +110,59 @@ impl Epoch {
         }
         pixels
     }
+}
 
-    /// Put a batch on the device. On the thread that will use it: burn's queues go by thread.
-    pub(super) fn upload(&self, batch: HostBatch, device: &Device) -> Batch<Tensor<4>> {
+impl EpochBatches for Epoch {
+    type Input = Tensor<4>;
+    type Prepared = HostBatch;
+
+    fn batches(&self) -> usize {
+        self.plan.batches()
+    }
+
+    fn samples(&self) -> usize {
+        self.plan.samples()
+    }
+
+    fn batch_size(&self) -> usize {
+        self.plan.batch_size
+    }
+
+    fn workers(&self) -> usize {
+        self.plan.workers
+    }
+
+    fn no_batch(&self) -> Option<DataError> {
+        let refused = self.batches() == 0 && !self.plan.dataset.is_empty();
+        refused.then(|| self.plan.no_batch())
+    }
+
+    fn prepare(&self, place: usize) -> Result<HostBatch, DatasetError> {
+        let plan = &self.plan;
+        let start = place * plan.batch_size;
+        let shown = &self.order[start..self.order.len().min(start + plan.batch_size)];
+        let ids = shown.iter().map(|shown| plan.dataset.ids()[shown.place]);
+        let ids: Vec<_> = ids.collect();
+        Ok(HostBatch {
+            views: (0..plan.views())
+                .map(|view| self.pixels(shown, view))
+                .collect(),
+            classes: ids
+                .iter()
+                .map(|&id| {
+                    if plan.is_labelled(id) {
+                        plan.dataset.label(id) as i64
+                    } else {
+                        0
+                    }
+                })
+                .collect(),
+            labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
+            ids,
+        })
+    }
+
+    fn upload(&self, batch: HostBatch, place: usize, device: &Device) -> Batch<Tensor<4>> {
         let [channels, height, width] = self.plan.dataset.shape();
         let size = batch.ids.len();
         let views = batch.views.into_iter().map(|pixels| {
@@ -157,7 +181,7 @@ impl Epoch {
             ids: batch.ids,
             clock: Clock {
                 epoch: self.number,
-                batch: batch.place,
+                batch: place,
                 batches: self.plan.batches(),
             },
         }

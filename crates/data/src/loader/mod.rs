@@ -1,9 +1,14 @@
+mod clocked;
+mod dataset;
 mod epoch;
 mod iterator;
 mod pairs;
 mod palette;
 mod two_streams;
 mod workers;
+
+pub use clocked::*;
+pub use dataset::*;
 
 use crate::{Augmentation, DataError, ImageDataset};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};

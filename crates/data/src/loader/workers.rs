@@ -1,4 +1,5 @@
-use super::epoch::{Epoch, HostBatch};
+use super::iterator::EpochBatches;
+use burn::data::dataset::DatasetError;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,16 +10,18 @@ const READY: usize = 2;
 
 /// Threads that prepare batches ahead of time: of `n` threads, each prepares every `n`-th batch, so
 /// taking them in turn gives the batches in order.
-pub(super) struct Workers {
-    queues: Vec<Receiver<HostBatch>>,
+pub(super) struct Workers<P> {
+    queues: Vec<Receiver<Result<P, DatasetError>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Workers {
-    /// As many threads as there are workers, but no more than batches.
-    pub(super) fn start(epoch: &Arc<Epoch>) -> std::io::Result<Self> {
-        let batches = epoch.plan.batches();
-        let count = epoch.plan.workers.min(batches);
+impl<P: Send + 'static> Workers<P> {
+    /// Starts the workers of an epoch, but no more than it has batches.
+    pub(super) fn start(
+        epoch: &Arc<impl EpochBatches<Prepared = P>>,
+    ) -> std::io::Result<Self> {
+        let batches = epoch.batches();
+        let count = epoch.workers().min(batches);
         let mut workers = Self {
             queues: Vec::with_capacity(count),
             threads: Vec::with_capacity(count),
@@ -42,12 +45,12 @@ impl Workers {
         Ok(workers)
     }
 
-    /// The batch at this place of the epoch; if there are no workers, none.
+    /// Returns the batch at this place of the epoch, or nothing if there are no workers.
     ///
     /// # Panics
     ///
     /// Panics if its worker did, with the same message.
-    pub(super) fn take(&mut self, place: usize) -> Option<HostBatch> {
+    pub(super) fn take(&mut self, place: usize) -> Option<Result<P, DatasetError>> {
         let worker = place.checked_rem(self.queues.len())?;
         match self.queues[worker].recv() {
             Ok(batch) => Some(batch),
@@ -59,7 +62,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl<P> Drop for Workers<P> {
     fn drop(&mut self) {
         // A worker that waits to send fails now, and ends.
         self.queues.clear();

@@ -1,0 +1,165 @@
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::tensor::Device;
+use burn_distill_core::{Batch, Clock, Input};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Turns any data loader of burn into one that distillers train on.
+///
+/// Each batch of the loader becomes a [`Batch`], by the `From` of its type, and is stamped with the
+/// [`Clock`] that schedules of weights depend on. Every [`iter`](DataLoader::iter) is one epoch, counted
+/// from [`starting_at`](Self::starting_at). The order of the samples is the loader's: burn's own shuffle
+/// begins anew when a training is resumed, while that of a [`BatchLoader`](crate::BatchLoader) does not.
+///
+/// ```
+/// use burn::data::dataloader::{DataLoaderBuilder, batcher::Batcher};
+/// use burn::data::dataset::InMemDataset;
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_distill_core::Batch;
+/// use burn_distill_data::ClockedLoader;
+///
+/// #[derive(Clone, Debug)]
+/// struct Numbers {
+///     inputs: Tensor<2>,
+///     classes: Tensor<1, Int>,
+/// }
+///
+/// impl From<Numbers> for Batch<Tensor<2>> {
+///     fn from(numbers: Numbers) -> Self {
+///         Batch::new(numbers.inputs, numbers.classes)
+///     }
+/// }
+///
+/// struct NumbersBatcher;
+///
+/// impl Batcher<i32, Numbers> for NumbersBatcher {
+///     fn batch(&self, items: Vec<i32>, device: &Device) -> Numbers {
+///         let classes = Tensor::<1, Int>::from_data(items.as_slice(), device);
+///         Numbers { inputs: classes.clone().float().unsqueeze_dim(1), classes }
+///     }
+/// }
+///
+/// let numbers = InMemDataset::new((0..10).collect());
+/// let loader = DataLoaderBuilder::new(NumbersBatcher).batch_size(4).build(numbers);
+/// let loader = ClockedLoader::wrap(loader);
+///
+/// let last = loader.iter().last().unwrap()?;
+/// assert_eq!((last.clock.epoch, last.clock.batch, last.clock.batches), (1, 2, 3));
+/// assert_eq!(loader.iter().next().unwrap()?.clock.epoch, 2);
+/// # Ok::<(), burn::data::dataset::DatasetError>(())
+/// ```
+pub struct ClockedLoader<B, I> {
+    loader: Arc<dyn DataLoader<B>>,
+    next_epoch: AtomicUsize,
+    input: PhantomData<fn() -> I>,
+}
+
+impl<B, I> ClockedLoader<B, I>
+where
+    B: Into<Batch<I>> + 'static,
+    I: Input,
+{
+    /// Creates a loader of distillation batches from any data loader.
+    pub fn new(loader: Arc<dyn DataLoader<B>>) -> Self {
+        Self {
+            loader,
+            next_epoch: AtomicUsize::new(1),
+            input: PhantomData,
+        }
+    }
+
+    /// Creates a loader of distillation batches in the form that burn's `SupervisedTraining` takes.
+    pub fn wrap(loader: Arc<dyn DataLoader<B>>) -> Arc<dyn DataLoader<Batch<I>>> {
+        Arc::new(Self::new(loader))
+    }
+
+    /// Sets the number of the first epoch, counted from 1, to resume a training.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the epoch is 0.
+    pub fn starting_at(self, epoch: usize) -> Self {
+        assert!(
+            epoch > 0,
+            "Epochs are counted from 1, but the first is to be 0."
+        );
+        self.next_epoch.store(epoch, Ordering::Relaxed);
+        self
+    }
+
+    fn of(&self, loader: Arc<dyn DataLoader<B>>) -> Arc<dyn DataLoader<Batch<I>>> {
+        Arc::new(Self::new(loader).starting_at(self.next_epoch.load(Ordering::Relaxed)))
+    }
+}
+
+impl<B, I> DataLoader<Batch<I>> for ClockedLoader<B, I>
+where
+    B: Into<Batch<I>> + 'static,
+    I: Input,
+{
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<I>> + 'a> {
+        Box::new(ClockedIterator {
+            batches: self.loader.iter(),
+            samples: self.loader.num_items(),
+            clock: Clock {
+                epoch: self.next_epoch.fetch_add(1, Ordering::Relaxed),
+                ..Clock::start()
+            },
+            input: PhantomData,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        self.loader.num_items()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<I>>> {
+        self.of(self.loader.to_device(device))
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<I>>> {
+        self.of(self.loader.slice(start, end))
+    }
+}
+
+struct ClockedIterator<'a, B, I> {
+    batches: Box<dyn DataLoaderIterator<B> + 'a>,
+    samples: usize,
+    /// Of the next batch.
+    clock: Clock,
+    input: PhantomData<fn() -> I>,
+}
+
+impl<B, I> Iterator for ClockedIterator<'_, B, I>
+where
+    B: Into<Batch<I>>,
+    I: Input,
+{
+    type Item = Result<Batch<I>, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch: Batch<I> = match self.batches.next()? {
+            Ok(batch) => batch.into(),
+            Err(error) => return Some(Err(error)),
+        };
+        if self.clock.batch == 0 {
+            // A loader does not say how many batches it has, but its first one is full.
+            self.clock.batches = self.samples.div_ceil(batch.len().max(1)).max(1);
+        }
+        let clock = self.clock;
+        self.clock.batch += 1;
+        Some(Ok(batch.with_clock(clock)))
+    }
+}
+
+impl<B, I> DataLoaderIterator<Batch<I>> for ClockedIterator<'_, B, I>
+where
+    B: Into<Batch<I>>,
+    I: Input,
+{
+    fn progress(&self) -> Progress {
+        self.batches.progress()
+    }
+}
