@@ -77,7 +77,8 @@ impl Predictions {
         }
         if !predicted.is_empty() {
             let read = |tensors| Tensor::<1, Int>::cat(tensors, 0).try_into_data();
-            let broken = read(broken)?.iter::<i64>().filter(|&broken| broken != 0);
+            let broken = read(broken)?;
+            let broken = broken.iter::<i64>().filter(|&broken| broken != 0);
             let (samples, all) = (broken.count(), result.ids.len());
             if samples > 0 {
                 return Err(EvaluationError::NotFinite { samples, all });
