@@ -15,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Which checkpoint of a folder is whole, and what it belongs to.
 ///
@@ -167,6 +168,9 @@ pub enum CheckpointError {
     },
 }
 
+/// The least time between two checkpoints that wait for the disk.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
 /// The name of the history among the files that a manifest answers for.
 const HISTORY: &str = "history";
 
@@ -183,6 +187,8 @@ pub struct CheckpointFolder {
     divergence: Divergence,
     /// Parts of epochs that are written while others are not, with their SHA-256.
     parts: Arc<Mutex<BTreeMap<usize, BTreeMap<Part, String>>>>,
+    /// When the disk was last waited for.
+    synced: Arc<Mutex<Instant>>,
 }
 
 /// One of the files that make up a checkpoint.
@@ -227,6 +233,7 @@ impl CheckpointFolder {
             history: None,
             divergence: Divergence::default(),
             parts: Arc::default(),
+            synced: Arc::new(Mutex::new(Instant::now())),
         })
     }
 
@@ -424,7 +431,7 @@ impl CheckpointFolder {
 
     /// Note that a part is in place; when it is the last one, the epoch becomes the checkpoint.
     fn finish(&self, part: Part, epoch: usize, sha256: String) -> io::Result<()> {
-        let mut parts = self.lock();
+        let mut parts = lock(&self.parts);
         let finished = parts.entry(epoch).or_default();
         finished.insert(part, sha256);
         if finished.len() < Part::ALL.len() {
@@ -447,8 +454,29 @@ impl CheckpointFolder {
             sha256,
         };
         let text = serde_json::to_string_pretty(&manifest)?;
-        write_atomically(self.manifest_path(), text.as_bytes())?;
+        let path = self.manifest_path();
+        fs::write(partial(&path), text)?;
+        self.sync(epoch)?;
+        publish(&path)?;
         self.remove_records(|other| other < epoch)
+    }
+
+    /// Waits until the files of an epoch are on the disk, so that a power cut leaves a checkpoint that
+    /// is whole. That takes longer than an epoch of a small training, which is why it is done once in a
+    /// while: after every epoch that takes longer than that.
+    fn sync(&self, epoch: usize) -> io::Result<()> {
+        let mut synced = lock(&self.synced);
+        if synced.elapsed() < SYNC_EVERY {
+            return Ok(());
+        }
+        let parts = Part::ALL.map(|part| self.path(part, epoch));
+        let manifest = partial(&self.manifest_path());
+        for path in parts.iter().chain([&manifest]).chain(&self.history) {
+            file::sync(path)?;
+        }
+        file::sync_folder(&self.folder)?;
+        *synced = Instant::now();
+        Ok(())
     }
 
     /// Remove the records of some epochs. Other files of the folder stay.
@@ -461,11 +489,11 @@ impl CheckpointFolder {
         }
         Ok(())
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, BTreeMap<Part, String>>> {
-        // The map is whole between two calls, also if a thread panicked in one.
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // It is whole between two calls, also if a thread panicked in one.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The epoch of a record, from its name.

@@ -31,6 +31,23 @@ pub(crate) fn publish(path: &Path) -> io::Result<()> {
     fs::rename(partial(path), path)
 }
 
+/// Waits until the contents of a file are on the disk.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.sync_all()
+}
+
+/// Waits until the names of the files in a folder are on the disk.
+#[cfg(unix)]
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Elsewhere, a folder cannot be waited for.
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Returns the SHA-256 of a file, in hexadecimal.
 pub(crate) fn sha256(path: &Path) -> io::Result<String> {
     let mut digest = Sha256::new();
