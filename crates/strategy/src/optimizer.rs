@@ -76,6 +76,12 @@ impl Default for OptimizerConfig {
     }
 }
 
+impl From<&OptimizerConfig> for ModuleOptimizer {
+    fn from(config: &OptimizerConfig) -> Self {
+        config.init()
+    }
+}
+
 impl OptimizerConfig {
     /// Initialize the optimizer.
     pub fn init(&self) -> ModuleOptimizer {

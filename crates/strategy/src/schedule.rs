@@ -1,3 +1,4 @@
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
 use burn::optim::LearningRate;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,26 @@ impl LearningRateConfig {
             steps_per_epoch: steps_per_epoch.max(1),
             step: 0,
         }
+    }
+}
+
+/// A learning rate over the steps of a training: a number, a scheduler of burn or a
+/// [`LearningRateConfig`].
+pub trait IntoScheduler {
+    /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps.
+    fn into_scheduler(self, epochs: usize, steps_per_epoch: usize) -> ModuleLrScheduler;
+}
+
+/// Schedulers of burn count steps by themselves.
+impl<S: Into<ModuleLrScheduler>> IntoScheduler for S {
+    fn into_scheduler(self, _epochs: usize, _steps_per_epoch: usize) -> ModuleLrScheduler {
+        self.into()
+    }
+}
+
+impl IntoScheduler for &LearningRateConfig {
+    fn into_scheduler(self, epochs: usize, steps_per_epoch: usize) -> ModuleLrScheduler {
+        self.init(epochs, steps_per_epoch).into()
     }
 }
 

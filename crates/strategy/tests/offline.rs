@@ -7,15 +7,15 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn::train::Interrupter;
+use burn::train::{Interrupter, LearnerModel};
 use burn_distill_core::{
     Batch, ChangingWeight, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective,
     Response, Tap, TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, Loaders,
-    OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained,
-    Training, TrainingTitle,
+    ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, OfflineDistiller,
+    OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained, Training,
+    TrainingTitle,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -211,23 +211,19 @@ fn figures() -> [Figure; 6] {
     ]
 }
 
-fn train<M>(training: Training, model: M) -> Result<Trained<M>, TrainError>
+fn train<M>(training: Training<M>, model: M) -> Result<Trained<M>, TrainError>
 where
     M: Distiller<Tensor<2>>,
 {
-    let loaders = Loaders {
-        train: Box::new(Toy::loader),
-        steps_per_epoch: 3,
-        valid: Box::new(Toy::loader),
-    };
     let training = training
         .with_figures(figures())
         .with_renderer(Some(ByEpoch::renderer(Quiet)));
     let optimizer = OptimizerConfig::default();
-    training.launch(model, &optimizer, &LearningRateConfig::default(), loaders)
+    let rate = LearningRateConfig::default();
+    training.launch(model, &optimizer, &rate, (Toy::loader(1), Toy::loader(1)))
 }
 
-fn training(folder: &Path, epochs: usize) -> Training {
+fn training<M: LearnerModel>(folder: &Path, epochs: usize) -> Training<M> {
     Training::new(folder, &Device::default(), epochs)
 }
 
@@ -351,11 +347,6 @@ fn a_stopped_training_leaves_its_last_finished_epoch() {
         epoch: 3,
         interrupter: interrupter.clone(),
     };
-    let loaders = Loaders {
-        train: Box::new(Toy::loader),
-        steps_per_epoch: 3,
-        valid: Box::new(Toy::loader),
-    };
 
     let trained = training(folder.path(), 50)
         .with_interrupter(interrupter)
@@ -364,7 +355,7 @@ fn a_stopped_training_leaves_its_last_finished_epoch() {
             distiller(&teacher()),
             &OptimizerConfig::default(),
             &LearningRateConfig::default(),
-            loaders,
+            (Toy::loader(1), Toy::loader(1)),
         )
         .unwrap();
 

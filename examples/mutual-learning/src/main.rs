@@ -9,7 +9,6 @@ use burn_distill::data::{BatchLoader, ImageDataset, digits};
 use burn_distill::prelude::*;
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
 use std::error::Error;
-use std::sync::Arc;
 
 const NAMES: [&str; 2] = ["convolutional", "fully connected"];
 const EPOCHS: usize = 200;
@@ -77,11 +76,6 @@ fn fit<M: Distiller<Tensor<4>>>(
 ) -> Result<M, Box<dyn Error>> {
     let train = BatchLoader::new(train.clone(), 20).shuffle(0);
     let valid = BatchLoader::new(test.clone(), 256);
-    let loaders = Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
-        valid: Box::new(|epoch| Arc::new(valid.starting_at(epoch))),
-    };
     let optimizer = OptimizerConfig::AdamW {
         weight_decay: 0.01,
         clip_norm: None,
@@ -93,5 +87,7 @@ fn fit<M: Distiller<Tensor<4>>>(
     };
     let folder = format!("runs/mutual-learning/{name}");
     let training = Training::new(folder, &Device::default(), EPOCHS).with_label(name);
-    Ok(training.launch(model, &optimizer, &rate, loaders)?.model)
+    Ok(training
+        .launch(model, &optimizer, &rate, (train, valid))?
+        .model)
 }

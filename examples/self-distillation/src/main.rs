@@ -13,7 +13,6 @@ use burn_distill::prelude::*;
 use burn_distill::strategy::{ExitsDistiller, PastPredictions, SelfDistiller};
 use burn_distill::{ByotConfig, ByotObjective};
 use std::error::Error;
-use std::sync::Arc;
 
 const EPOCHS: usize = 100;
 
@@ -141,11 +140,6 @@ fn fit<M: Distiller<Tensor<4>>>(
         .shuffle(0)
         .augment(shift, 0);
     let valid = BatchLoader::new(test.clone(), 256);
-    let loaders = Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(|epoch| Arc::new(train.starting_at(epoch))),
-        valid: Box::new(|epoch| Arc::new(valid.starting_at(epoch))),
-    };
     let optimizer = OptimizerConfig::AdamW {
         weight_decay: 0.01,
         clip_norm: None,
@@ -157,5 +151,7 @@ fn fit<M: Distiller<Tensor<4>>>(
     };
     let folder = format!("runs/self-distillation/{name}");
     let training = Training::new(folder, &Device::default(), EPOCHS).with_label(name);
-    Ok(training.launch(model, &optimizer, &rate, loaders)?.model)
+    Ok(training
+        .launch(model, &optimizer, &rate, (train, valid))?
+        .model)
 }

@@ -3,9 +3,7 @@ use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
 use burn_distill::data::{BatchLoader, DataSource, ImageDataset};
-use burn_distill::strategy::{LoaderFrom, Loaders};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Samples per batch where nothing is trained.
 const EVALUATION_BATCH: usize = 256;
@@ -224,19 +222,12 @@ impl Data {
         BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
     }
 
-    /// The loaders of a training on `train`.
-    pub fn loaders(&self, train: BatchLoader) -> Loaders<Tensor<4>> {
+    /// Returns the training and validation data of a training on `train`.
+    pub fn loaders(&self, train: BatchLoader) -> (BatchLoader, BatchLoader) {
         // The same objective is computed of them, so of as many views, which are all alike.
         let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
         let valid = valid.views(train.num_views());
-        let from = |loader: BatchLoader| -> LoaderFrom<Tensor<4>> {
-            Box::new(move |epoch| Arc::new(loader.starting_at(epoch)))
-        };
-        Loaders {
-            steps_per_epoch: train.num_batches(),
-            train: from(train),
-            valid: from(valid),
-        }
+        (train, valid)
     }
 
     /// The samples that the student may see.
@@ -325,7 +316,7 @@ mod tests {
                 data.for_alone(&training, 7).unwrap(),
             ];
             for loader in loaders {
-                assert_eq!(data.loaders(loader.clone()).steps_per_epoch, expected.len());
+                assert_eq!(loader.num_batches(), expected.len());
                 let sizes = loader.iter().map(|batch| batch.unwrap().len());
                 assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
             }
@@ -349,7 +340,7 @@ mod tests {
 
             for loader in [taught, alone] {
                 assert_eq!(loader.num_batches(), expected, "{keys}");
-                assert_eq!(data.loaders(loader).steps_per_epoch, expected);
+                assert_eq!(loader.num_batches(), expected);
             }
         }
     }

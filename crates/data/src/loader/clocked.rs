@@ -89,6 +89,15 @@ where
         self
     }
 
+    /// Returns the number of batches in an epoch, which takes loading the first one: a data loader of burn
+    /// tells the number of its samples alone.
+    ///
+    /// 0 if there is no batch, or if the first cannot be loaded.
+    pub fn num_batches(&self) -> usize {
+        let first = self.loader.iter().next().and_then(Result::ok);
+        first.map_or(0, |batch| batches(self.loader.num_items(), &batch.into()))
+    }
+
     fn of(&self, loader: Arc<dyn DataLoader<B>>) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(Self::new(loader).starting_at(self.next_epoch.load(Ordering::Relaxed)))
     }
@@ -124,6 +133,11 @@ where
     }
 }
 
+/// Returns the number of batches in an epoch, whose first one is full.
+fn batches<I: Input>(samples: usize, first: &Batch<I>) -> usize {
+    samples.div_ceil(first.len().max(1)).max(1)
+}
+
 struct ClockedIterator<'a, B, I> {
     batches: Box<dyn DataLoaderIterator<B> + 'a>,
     samples: usize,
@@ -145,8 +159,7 @@ where
             Err(error) => return Some(Err(error)),
         };
         if self.clock.batch == 0 {
-            // A loader does not say how many batches it has, but its first one is full.
-            self.clock.batches = self.samples.div_ceil(batch.len().max(1)).max(1);
+            self.clock.batches = batches(self.samples, &batch);
         }
         let clock = self.clock;
         self.clock.batch += 1;

@@ -91,7 +91,10 @@ where
         batcher: impl Batcher<T, B> + 'static,
         batch_size: usize,
     ) -> Self {
-        assert!(batch_size > 0, "The batch size should be at least 1, but is 0.");
+        assert!(
+            batch_size > 0,
+            "The batch size should be at least 1, but is 0."
+        );
         Self {
             plan: Plan {
                 indices: (0..dataset.len()).collect(),
@@ -128,7 +131,10 @@ where
     ///
     /// Panics if the epoch is 0.
     pub fn starting_at(self, epoch: usize) -> Self {
-        assert!(epoch > 0, "Epochs are counted from 1, but the first is to be 0.");
+        assert!(
+            epoch > 0,
+            "Epochs are counted from 1, but the first is to be 0."
+        );
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self
     }
@@ -198,7 +204,10 @@ where
             order,
             input: PhantomData,
         };
-        Box::new(BatchIterator::new(epoch, self.device.clone().unwrap_or_default()))
+        Box::new(BatchIterator::new(
+            epoch,
+            self.device.clone().unwrap_or_default(),
+        ))
     }
 
     /// Returns the number of samples that an epoch delivers: without those of a dropped last batch.
@@ -270,7 +279,10 @@ where
 
     fn prepare(&self, place: usize) -> Result<Vec<T>, DatasetError> {
         let dataset = &self.source.dataset;
-        self.indices(place).iter().map(|&index| dataset.get(index)).collect()
+        self.indices(place)
+            .iter()
+            .map(|&index| dataset.get(index))
+            .collect()
     }
 
     fn upload(&self, items: Vec<T>, place: usize, device: &Device) -> Batch<I> {

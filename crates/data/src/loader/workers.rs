@@ -17,9 +17,7 @@ pub(super) struct Workers<P> {
 
 impl<P: Send + 'static> Workers<P> {
     /// Starts the workers of an epoch, but no more than it has batches.
-    pub(super) fn start(
-        epoch: &Arc<impl EpochBatches<Prepared = P>>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(epoch: &Arc<impl EpochBatches<Prepared = P>>) -> std::io::Result<Self> {
         let batches = epoch.batches();
         let count = epoch.workers().min(batches);
         let mut workers = Self {

@@ -1,7 +1,7 @@
 use super::journal::Journal;
 use super::{CurriculumError, Parts, Stage, StageRecord};
 use crate::training::file::{load_module, partial, publish};
-use crate::{Distiller, History, Loaders, Trained};
+use crate::{Distiller, EpochLoader, History, Trained};
 use burn::module::{Module, ParamGroup};
 use burn::tensor::Device;
 use burn::train::Interrupter;
@@ -23,27 +23,28 @@ use std::time::Instant;
 /// epoch, and the result is that of a program that was never stopped.
 ///
 /// ```
-/// use burn::tensor::Device;
+/// use burn::tensor::{Device, Tensor};
 /// use burn_distill_core::{Frozen, Hard, Network, Objective};
-/// use burn_distill_strategy::{Curriculum, CurriculumError, Loaders, OfflineDistiller, Stage};
+/// use burn_distill_data::BatchLoader;
+/// use burn_distill_strategy::{Curriculum, CurriculumError, OfflineDistiller, Stage};
 ///
 /// /// Hints first, then distillation, with a fresh optimizer and schedule.
-/// fn two_stages<N: Network>(
+/// fn two_stages<N: Network<Input = Tensor<4>>>(
 ///     new_student: impl Fn() -> N,
 ///     teacher: Frozen<N>,
 ///     hints: impl Objective,
 ///     soft_targets: impl Objective,
-///     loaders: impl Fn() -> Loaders<N::Input>,
+///     loaders: (BatchLoader, BatchLoader),
 /// ) -> Result<N, CurriculumError> {
 ///     let mut curriculum = Curriculum::open("runs/hints", &Device::default())?;
 ///
 ///     let distiller = OfflineDistiller::new(new_student(), teacher.clone(), hints);
-///     curriculum.run(Stage::new("hints", 30), distiller, loaders())?;
+///     curriculum.run(Stage::new("hints", 30), distiller, loaders.clone())?;
 ///
 ///     let student = curriculum.load("student", &new_student())?;
 ///     let objective = (Hard::new(0.1), soft_targets);
 ///     let distiller = OfflineDistiller::new(student, teacher, objective);
-///     curriculum.run(Stage::new("distillation", 60), distiller, loaders())?;
+///     curriculum.run(Stage::new("distillation", 60), distiller, loaders)?;
 ///
 ///     curriculum.load("student", &new_student())
 /// }
@@ -113,7 +114,7 @@ impl Curriculum {
         &mut self,
         stage: Stage,
         model: M,
-        loaders: Loaders<I>,
+        loaders: (impl EpochLoader<I>, impl EpochLoader<I>),
     ) -> Result<StageRecord, CurriculumError>
     where
         I: Input,
@@ -194,7 +195,7 @@ impl Curriculum {
         place: usize,
         stage: &Stage,
         model: M,
-        loaders: Loaders<I>,
+        loaders: (impl EpochLoader<I>, impl EpochLoader<I>),
         resume: bool,
     ) -> Result<(), CurriculumError>
     where

@@ -1,5 +1,5 @@
 use super::{Curriculum, CurriculumError, Stage};
-use crate::{Loaders, OfflineDistiller};
+use crate::{EpochLoader, OfflineDistiller};
 use burn_distill_core::{Frozen, Knowledge, Network, Objective};
 
 /// The generations of born-again networks: networks of one architecture, each of which learns from
@@ -29,14 +29,16 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective};
 /// # Example
 ///
 /// ```
+/// use burn::tensor::Tensor;
 /// use burn_distill_core::{Ensemble, Frozen, Hard, Network, Objective};
-/// use burn_distill_strategy::{Curriculum, CurriculumError, Generations, Loaders, Stage};
+/// use burn_distill_data::BatchLoader;
+/// use burn_distill_strategy::{Curriculum, CurriculumError, Generations, Stage};
 ///
-/// fn born_again<N: Network, O: Objective>(
+/// fn born_again<N: Network<Input = Tensor<4>>, O: Objective>(
 ///     curriculum: &mut Curriculum,
 ///     network: impl Fn(u64) -> N,
 ///     soft_targets: impl Fn() -> O,
-///     loaders: impl Fn() -> Loaders<N::Input>,
+///     loaders: (BatchLoader, BatchLoader),
 /// ) -> Result<Ensemble<Frozen<N>>, CurriculumError> {
 ///     let generations = Generations::new(3, 0).run(
 ///         curriculum,
@@ -44,7 +46,7 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective};
 ///         network,
 ///         || Hard::new(1.0),
 ///         |_| soft_targets(),
-///         loaders,
+///         || loaders.clone(),
 ///     )?;
 ///     Ok(Ensemble::new(generations))
 /// }
@@ -98,24 +100,26 @@ impl Generations {
     /// - `network`: a network with initial weights of that seed
     /// - `alone`: what generation 0 is trained on
     /// - `taught`: what generation 1, 2, … is trained on
-    /// - `loaders`: the data of one stage
+    /// - `loaders`: the training and validation data of one stage
     ///
     /// # Errors
     ///
     /// Returns an error as [`Curriculum::run`] and [`Curriculum::load`] do.
-    pub fn run<N, A, O>(
+    pub fn run<N, A, O, L, V>(
         &self,
         curriculum: &mut Curriculum,
         stage: impl Fn(String) -> Stage,
         network: impl Fn(u64) -> N,
         alone: impl Fn() -> A,
         taught: impl Fn(usize) -> O,
-        loaders: impl Fn() -> Loaders<N::Input>,
+        loaders: impl Fn() -> (L, V),
     ) -> Result<Vec<Frozen<N>>, CurriculumError>
     where
         N: Network,
         A: Objective<Knowledge, ()>,
         O: Objective,
+        L: EpochLoader<N::Input>,
+        V: EpochLoader<N::Input>,
     {
         let mut generations: Vec<Frozen<N>> = Vec::with_capacity(self.count);
         for generation in 0..self.count {

@@ -1,6 +1,7 @@
 use crate::{Figure, LearningRateConfig, OptimizerConfig, TeacherIdentity, Training};
 use burn::module::ParamGroup;
 use burn::tensor::Device;
+use burn::train::LearnerModel;
 use std::path::Path;
 
 /// One stage of a [`Curriculum`](crate::Curriculum): a training with a name, an optimizer and a
@@ -77,7 +78,7 @@ impl Stage {
     }
 
     /// Its training, in a folder.
-    pub(super) fn training(&self, folder: &Path, device: &Device) -> Training {
+    pub(super) fn training<M: LearnerModel>(&self, folder: &Path, device: &Device) -> Training<M> {
         let training = Training::new(folder, device, self.epochs)
             .with_patience(self.patience)
             .with_teacher(self.teacher.clone());

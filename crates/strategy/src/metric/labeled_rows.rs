@@ -121,9 +121,7 @@ mod tests {
         let terms = Terms::one("loss", loss, 1.0);
         let output = DistillationOutput::new(terms, &response, None, &targets);
         let mut metric = AccuracyMetric::new();
-        metric
-            .update(&output.adapt(), &metadata())
-            .unwrap();
+        metric.update(&output.adapt(), &metadata()).unwrap();
         match metric.final_value() {
             NumericEntry::Value(value) | NumericEntry::Final(value) => value,
             NumericEntry::Aggregated {

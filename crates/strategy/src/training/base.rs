@@ -4,27 +4,53 @@ use super::{
     CheckpointError, CheckpointFolder, Divergence, History, NonFinite, Patience, Snapshots,
     TeacherIdentity,
 };
-use crate::{ByEpoch, Distiller, Figure, FigureMetric, LearningRateConfig, Lines, OptimizerConfig};
-use burn::data::dataloader::DataLoader;
+use crate::{ByEpoch, Distiller, EpochLoader, Figure, FigureMetric, IntoScheduler, Lines};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use burn::train::metric::store::EventStoreClient;
+use burn::train::metric::{Adaptor, Metric, Numeric};
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{
-    EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, LearnerModel,
-    SupervisedTraining, TrainingError,
+    EarlyStoppingStrategy, ExecutionStrategy, InferenceModelOutput, Interrupter, Learner,
+    LearnerModel, SupervisedTraining, TrainingError, TrainingModelOutput,
 };
-use burn_distill_core::{Batch, Input};
+use burn_distill_core::Input;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One training, from its first epoch or its last checkpoint to its last epoch.
 ///
-/// This is burn's `SupervisedTraining` with what a distillation needs around it: metrics of each
-/// figure, checkpoints that are whole or not there, a history that survives a resume, and a stop
-/// that can be resumed. Whoever needs more uses `SupervisedTraining` itself: a distiller is a
-/// `LearnerModel`.
-pub struct Training {
+/// This is burn's `SupervisedTraining` with what a distillation needs around it: metrics of the loss, its
+/// terms and the agreement with the teacher, checkpoints that are whole or not there, a history that
+/// survives a resume, and a stop that can be resumed. Optimizers, learning rate schedulers, metrics and
+/// data loaders of burn serve as they are. A distiller is a `LearnerModel`: where this is not enough, use
+/// `SupervisedTraining` itself.
+///
+/// ```no_run
+/// use burn::optim::AdamConfig;
+/// use burn::tensor::{Device, Tensor};
+/// use burn::train::metric::AccuracyMetric;
+/// use burn_distill_core::{Frozen, Network, Objective};
+/// use burn_distill_data::{BatchLoader, digits};
+/// use burn_distill_strategy::{OfflineDistiller, TrainError, Training};
+///
+/// fn distill<N: Network<Input = Tensor<4>>>(
+///     student: N,
+///     teacher: N,
+///     objective: impl Objective,
+/// ) -> Result<N, TrainError> {
+///     let train = BatchLoader::new(digits(), 64).shuffle(0);
+///     let valid = BatchLoader::new(digits(), 256);
+///     let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
+///     let trained = Training::new("runs/mine", &Device::default(), 20)
+///         .with_metric(AccuracyMetric::new())
+///         .with_resume(true)
+///         .launch(distiller, AdamConfig::new().init(), 1e-3, (train, valid))?;
+///     Ok(trained.model.student)
+/// }
+/// ```
+pub struct Training<M: LearnerModel> {
     folder: PathBuf,
     device: Device,
     epochs: usize,
@@ -36,21 +62,11 @@ pub struct Training {
     snapshots: BTreeSet<usize>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
+    metrics: Vec<AddMetric<M>>,
 }
 
-/// The data of a training.
-pub struct Loaders<I> {
-    /// The training data.
-    pub train: LoaderFrom<I>,
-    /// The number of batches in an epoch of training.
-    pub steps_per_epoch: usize,
-    /// The data that metrics are also shown on, and early stopping looks at.
-    pub valid: LoaderFrom<I>,
-}
-
-/// Makes a loader, given the epoch that it starts with, from 1: a training that is resumed goes on
-/// with the samples, and with the weights of terms, of the epoch it was stopped in.
-pub type LoaderFrom<I> = Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<Batch<I>>>>;
+/// Adds a metric to a training and a validation.
+type AddMetric<M> = Box<dyn FnOnce(SupervisedTraining<M>) -> SupervisedTraining<M>>;
 
 /// What a training leaves.
 pub struct Trained<M> {
@@ -86,7 +102,7 @@ pub enum TrainError {
     },
 }
 
-impl Training {
+impl<M: LearnerModel> Training<M> {
     /// A training that keeps its files in `folder` and runs on `device`.
     pub fn new(folder: impl Into<PathBuf>, device: &Device, epochs: usize) -> Self {
         Self {
@@ -101,6 +117,7 @@ impl Training {
             snapshots: BTreeSet::new(),
             interrupter: Interrupter::new(),
             renderer: None,
+            metrics: Vec::new(),
         }
     }
 
@@ -153,7 +170,24 @@ impl Training {
         self
     }
 
-    /// Trains the model.
+    /// Adds a metric of burn, of training and validation, to the [figures](Self::with_figures).
+    pub fn with_metric<Me>(mut self, metric: Me) -> Self
+    where
+        Me: Metric + Numeric + Clone + 'static,
+        TrainingModelOutput<M>: Adaptor<Me::Input>,
+        InferenceModelOutput<M>: Adaptor<Me::Input>,
+    {
+        self.metrics.push(Box::new(|training| {
+            let training = training.metric_train_numeric(metric.clone());
+            training.metric_valid_numeric(metric)
+        }));
+        self
+    }
+
+    /// Trains the model on the first of two data loaders, and validates it on the second.
+    ///
+    /// Optimizers are those of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning rate
+    /// is a number, a scheduler of burn or a [`LearningRateConfig`](crate::LearningRateConfig).
     ///
     /// A training whose loss or weights become NaN or infinite ends with the epoch, and keeps the
     /// checkpoint of the epoch before. Resumed, it says so again; without its file
@@ -164,12 +198,12 @@ impl Training {
     /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if the
     /// data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became NaN or
     /// infinite.
-    pub fn launch<M, I>(
+    pub fn launch<I>(
         self,
         model: M,
-        optimizer: &OptimizerConfig,
-        rate: &LearningRateConfig,
-        loaders: Loaders<I>,
+        optimizer: impl Into<ModuleOptimizer>,
+        learning_rate: impl IntoScheduler,
+        (train, valid): (impl EpochLoader<I>, impl EpochLoader<I>),
     ) -> Result<Trained<M>, TrainError>
     where
         I: Input,
@@ -209,13 +243,15 @@ impl Training {
             // A model that was built without autodiff, or that a training has left in validation
             // mode, has no gradients until this.
             model.train(),
-            optimizer.init(),
-            rate.init(self.epochs, loaders.steps_per_epoch),
+            optimizer.into(),
+            learning_rate.into_scheduler(self.epochs, train.num_batches()),
         );
         let execution = ExecutionStrategy::single(self.device.clone());
 
-        let train = (loaders.train)(finished + 1);
-        let valid = (loaders.valid)(finished + 1);
+        let (train, valid) = (
+            train.from_epoch(finished + 1),
+            valid.from_epoch(finished + 1),
+        );
         let mut training = SupervisedTraining::new(&self.folder, train, valid)
             .num_epochs(epochs)
             .with_training_strategy(execution.into())
@@ -235,6 +271,9 @@ impl Training {
             training = training
                 .metric_train_numeric(metric.clone().reporting_to(divergence.clone()))
                 .metric_valid_numeric(metric);
+        }
+        for add in self.metrics {
+            training = add(training);
         }
         if finished > 0 {
             training = training.checkpoint(finished);

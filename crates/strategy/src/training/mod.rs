@@ -4,6 +4,7 @@ mod divergence;
 pub(crate) mod file;
 mod finite;
 mod history;
+mod loader;
 mod patience;
 mod snapshots;
 
@@ -14,5 +15,6 @@ pub use divergence::NonFinite;
 pub use file::write_atomically;
 pub use finite::non_finite_weights;
 pub use history::*;
+pub use loader::*;
 pub use patience::*;
 pub use snapshots::*;

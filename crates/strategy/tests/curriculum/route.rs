@@ -1,6 +1,7 @@
 use crate::toys::*;
 use burn::module::Module;
 use burn::tensor::Device;
+use burn::train::LearnerModel;
 use burn_distill_core::{Frozen, Hard, NoTeacher, tensors};
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_strategy::{
@@ -17,7 +18,7 @@ fn alone() -> Alone {
     OfflineDistiller::alone(teacher(), Hard::new(1.0))
 }
 
-fn training(folder: &Path, epochs: usize) -> Training {
+fn training<M: LearnerModel>(folder: &Path, epochs: usize) -> Training<M> {
     Training::new(folder, &Device::default(), epochs).with_renderer(Some(ByEpoch::renderer(Quiet)))
 }
 

@@ -1,6 +1,5 @@
 //! Small networks, a few digits, and a display that stops a training.
 
-use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -15,7 +14,7 @@ use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{AttentionTransferLoss, AttentionTransferLossConfig};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
-    ByEpoch, Curriculum, EpochDisplay, EpochFigures, LearningRateConfig, Loaders, OfflineDistiller,
+    ByEpoch, Curriculum, EpochDisplay, EpochFigures, LearningRateConfig, OfflineDistiller,
     OptimizerConfig, Quiet, RateShape, Stage, TrainingTitle,
 };
 use std::path::Path;
@@ -102,14 +101,10 @@ where
 }
 
 /// 48 digits in 3 steps an epoch, in an order that changes with the epoch.
-pub fn loaders() -> Loaders<Tensor<4>> {
+pub fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = loader(48).shuffle(0);
-    Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
-        valid: Box::new(move |epoch| Arc::new(loader(32).starting_at(epoch))),
-    }
+    (train, loader(32))
 }
 
 /// Momentum and weight decay, and a schedule that falls: all that must begin anew in a stage.

@@ -8,10 +8,9 @@ use burn_distill_data::{Augmentation, BatchLoader, digits};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
     ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, DropoutDistillerConfig,
-    Figure, History, LastBatchDistiller, Loaders, MeanTeacher, OfflineDistiller, PastPredictions,
-    Quiet, SameClass, SelfDistiller, Training,
+    Figure, History, LastBatchDistiller, MeanTeacher, OfflineDistiller, PastPredictions, Quiet,
+    SameClass, SelfDistiller, Training,
 };
-use std::sync::Arc;
 
 fn soft() -> ResponseObjective<SoftTargetLoss> {
     ResponseObjective::new(SoftTargetLossConfig::new().init(), 1.0)
@@ -34,15 +33,10 @@ fn shown<M: Distiller<Tensor<4>>>(model: M, terms: &[&str]) -> [[Vec<String>; 2]
     ];
     let loader = |count| BatchLoader::new(digits().take(count), 16).views(2);
     let train = loader(48).shuffle(0).augment(Augmentation::default(), 0);
-    let loaders = Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(move |epoch| Arc::new(train.starting_at(epoch))),
-        valid: Box::new(move |epoch| Arc::new(loader(32).starting_at(epoch))),
-    };
     Training::new(folder.path(), &Device::default(), 2)
         .with_figures(figures.into_iter().chain(terms))
         .with_renderer(Some(ByEpoch::renderer(Quiet)))
-        .launch(model, &optimizer(), &rate(), loaders)
+        .launch(model, &optimizer(), &rate(), (train, loader(32)))
         .unwrap();
 
     let path = folder.path().join("history.csv");

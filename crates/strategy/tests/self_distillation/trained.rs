@@ -1,7 +1,6 @@
 //! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does, and
 //! their loss goes down.
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
 use burn_distill_architecture::ConvNetConfig;
@@ -12,8 +11,8 @@ use burn_distill_response::{
     SoftTargetLossConfig,
 };
 use burn_distill_strategy::{
-    ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, Figure, History,
-    LastBatchDistiller, LearningRateConfig, Loaders, MeanTeacher, OptimizerConfig, Parts,
+    ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, EpochLoader, Figure,
+    History, LastBatchDistiller, LearningRateConfig, MeanTeacher, OptimizerConfig, Parts,
     PastPredictions, Quiet, SameClass, SelfDistiller, Training,
 };
 use std::path::Path;
@@ -36,14 +35,10 @@ fn soft(temperature: f64) -> ResponseObjective<SoftTargetLoss> {
 
 /// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
 /// changes with the epoch.
-fn loaders(views: impl Fn(BatchLoader) -> BatchLoader) -> Loaders<Tensor<4>> {
+fn loaders(views: impl Fn(BatchLoader) -> BatchLoader) -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = views(loader(56).shuffle(0));
-    Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
-        valid: Box::new(move |epoch| Arc::new(loader(32).starting_at(epoch))),
-    }
+    (train, loader(32))
 }
 
 fn train<M: Distiller<I>, I: Input>(
@@ -51,7 +46,7 @@ fn train<M: Distiller<I>, I: Input>(
     epochs: usize,
     resume: bool,
     model: M,
-    loaders: Loaders<I>,
+    loaders: (impl EpochLoader<I>, impl EpochLoader<I>),
 ) -> M {
     let optimizer = OptimizerConfig::Sgd {
         momentum: 0.9,

@@ -1,6 +1,5 @@
 //! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does.
 
-use burn::data::dataloader::DataLoader;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Int, Tensor};
@@ -20,11 +19,10 @@ use burn_distill_response::{
 use burn_distill_strategy::{
     AdversarialDistillerConfig, ByEpoch, Codistiller, Distiller, DropoutDistiller,
     DropoutDistillerConfig, EnsembleObjective, EnsembleTarget, ExitsDistiller, Figure,
-    GroupLeaderDistillerConfig, LearningRateConfig, Loaders, MutualDistiller,
-    NativeEnsembleDistiller, OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
+    GroupLeaderDistillerConfig, LearningRateConfig, MutualDistiller, NativeEnsembleDistiller,
+    OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
 };
 use std::path::Path;
-use std::sync::Arc;
 
 fn network() -> ConvNet {
     let device = Device::default().autodiff();
@@ -46,14 +44,10 @@ fn towards() -> (Hard, TowardsEnsemble) {
 
 /// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
 /// changes with the epoch.
-fn loaders() -> Loaders<Tensor<4>> {
+fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = loader(56).shuffle(0);
-    Loaders {
-        steps_per_epoch: train.num_batches(),
-        train: Box::new(|epoch| Arc::new(train.starting_at(epoch)) as Arc<dyn DataLoader<_>>),
-        valid: Box::new(move |epoch| Arc::new(loader(32).starting_at(epoch))),
-    }
+    (train, loader(32))
 }
 
 fn train<M: Distiller<Tensor<4>>>(
