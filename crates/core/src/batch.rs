@@ -120,6 +120,39 @@ impl Targets {
             Self::Maps { .. } | Self::Unlabelled => None,
         }
     }
+
+    /// Returns the targets with labels only where the mask is true, such as for the tokens that count.
+    /// Targets that are not of rows of classes stay as they are.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[rows]`; all rows without a mask
+    pub fn labelled_where(self, mask: Option<&Tensor<1, Bool>>) -> Self {
+        let Some(mask) = mask else {
+            return self;
+        };
+        let both = |labelled: Option<Tensor<1, Bool>>| {
+            let mask = mask.clone().without_autodiff();
+            Some(match labelled {
+                Some(labelled) => labelled.without_autodiff().bool_and(mask),
+                None => mask,
+            })
+        };
+        match self {
+            Self::Classes { classes, labelled } => Self::Classes {
+                classes,
+                labelled: both(labelled),
+            },
+            Self::Probabilities {
+                probabilities,
+                labelled,
+            } => Self::Probabilities {
+                probabilities,
+                labelled: both(labelled),
+            },
+            other => other,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,14 @@ impl Response {
         }
     }
 
+    /// Returns the tokens that count, if it is a response of tokens. Shape: `[batch_size, length]`.
+    pub fn token_mask(&self) -> Option<Tensor<2, Bool>> {
+        match self {
+            Self::Tokens { mask, .. } => Some(mask.clone()),
+            _ => None,
+        }
+    }
+
     /// The class logits, if that is what the response is. Shape: `[batch_size, num_classes]`.
     pub fn classes(&self) -> Option<&Tensor<2>> {
         match self {

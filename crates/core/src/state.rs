@@ -1,3 +1,4 @@
+use crate::numeric::widest;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param, ParamId,
@@ -84,7 +85,8 @@ impl State<Tensor<2>> {
         rows.select(0, places)
     }
 
-    /// Remember these rows at these places: of several at one place, the last.
+    /// Remembers these rows at these places: of several at one place, the last. The memory becomes as
+    /// precise as the rows, if it is not yet.
     ///
     /// # Shapes
     ///
@@ -98,6 +100,11 @@ impl State<Tensor<2>> {
         }
         let mut value = self.lock();
         let device = value.device();
+        let dtype = widest(value.dtype(), rows.dtype());
+        let rows = rows.cast(dtype);
+        if value.dtype() != dtype {
+            *value = value.clone().cast(dtype);
+        }
         let to = indices(&to, &device);
         // Rows or places that do not fit are refused here, while the memory is whole.
         let change = rows
@@ -105,7 +112,8 @@ impl State<Tensor<2>> {
             .select(0, indices(&from, &device))
             .sub(value.clone().select(0, to.clone()));
         // Of a tensor that somebody else holds, too, all would be copied.
-        let remembered = mem::replace(&mut *value, Tensor::empty([0, 0], &device));
+        let nothing = Tensor::empty([0, 0], (&device, dtype));
+        let remembered = mem::replace(&mut *value, nothing);
         *value = remembered.select_assign(0, to, change, IndexingUpdateOp::Add);
     }
 }

@@ -1,3 +1,4 @@
+use crate::numeric::zero_padding;
 use burn::tensor::{Bool, Shape, Tensor};
 use std::collections::BTreeSet;
 
@@ -109,6 +110,21 @@ impl Tap {
         match self {
             Self::Mask(mask) => mask,
             other => other.is_no("a mask"),
+        }
+    }
+
+    /// Returns the tap with zeros in place of the tokens that do not count. A tap of another kind, or a
+    /// sequence of other tokens than the mask's, stays as it is.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    pub fn zero_padding(self, mask: &Tensor<2, Bool>) -> Self {
+        match self {
+            Self::Sequence(sequence) if sequence.dims()[..2] == mask.dims() => {
+                Self::Sequence(zero_padding(sequence, Some(mask)))
+            }
+            other => other,
         }
     }
 

@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
 use burn_distill_core::{Tap, TapLoss};
 use std::f64::consts::{PI, SQRT_2};
 
@@ -200,7 +200,7 @@ impl OverhaulLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
         let margins = match &self.margins {
             Some(margins) => {
-                let margins = margins.clone().without_autodiff();
+                let margins = as_precise_as(margins.clone().without_autodiff(), &teacher);
                 assert_shape!(margins, [channels]);
                 margins
                     .to_device(&teacher.device())

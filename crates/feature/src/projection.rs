@@ -2,6 +2,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
+use burn_distill_core::numeric::zero_padding;
 use burn_distill_core::{SequenceLoss, Tap};
 
 /// Configuration to create a [loss behind a projection](Projected) using the
@@ -85,7 +86,11 @@ impl<L: SequenceLoss> SequenceLoss for Projected<L> {
         let student = student
             .into_iter()
             .enumerate()
-            .map(|(layer, tap)| Tap::Sequence(projection(layer).forward(tap.into_sequence())))
+            .map(|(layer, tap)| {
+                // Padding of NaN would give the weights gradients of NaN.
+                let sequence = zero_padding(tap.into_sequence(), mask.as_ref());
+                Tap::Sequence(projection(layer).forward(sequence))
+            })
             .collect();
         self.loss.forward_sequences(student, teacher, mask)
     }

@@ -204,7 +204,7 @@ impl VidLoss {
             // A parameter without a gradient is moved by no optimizer, nor by its weight decay.
             false => self.alpha.val().without_autodiff(),
         };
-        softplus(alpha, 1.0).add_scalar(self.epsilon)
+        softplus(at_least_f32(alpha), 1.0).add_scalar(self.epsilon)
     }
 }
 

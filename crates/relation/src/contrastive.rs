@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
     Clock, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms, Wanted,
     WeightSchedule, indices,
@@ -296,7 +296,10 @@ impl ContrastiveLoss {
         places: &[usize],
         contrast: &Contrast,
     ) -> Tensor<1> {
-        let (student_bank, teacher_bank) = (self.student_bank.get(), self.teacher_bank.get());
+        let (student_bank, teacher_bank) = (
+            as_precise_as(self.student_bank.get(), &teacher),
+            as_precise_as(self.teacher_bank.get(), &student),
+        );
         let loss = self
             .side(
                 student.clone(),
@@ -355,7 +358,7 @@ impl ContrastiveLoss {
             let scores = vec![positives.clone(), negatives.clone()];
             let scores = Tensor::cat(scores, 1).without_autodiff();
             let first = scores.exp().mean().mul_scalar(samples);
-            let stored = constant.get();
+            let stored = as_precise_as(constant.get(), &first);
             let unset = stored.clone().lower_equal_scalar(0.0);
             let now = stored.mask_where(unset, first);
             constant.set(now.clone());
@@ -379,7 +382,7 @@ impl ContrastiveLoss {
 
     /// Move the memories at these places towards these embeddings.
     fn remember(&self, bank: &State<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
-        let old = bank.rows(places).mul_scalar(self.momentum);
+        let old = as_precise_as(bank.rows(places), &embedded).mul_scalar(self.momentum);
         let new = embedded.without_autodiff().mul_scalar(1.0 - self.momentum);
         bank.set_rows(places, l2_normalize(old.add(new), 1));
     }

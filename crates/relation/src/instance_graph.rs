@@ -6,8 +6,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, LayersLoss, Objective, Response, Tap, TapSelection, Terms, Wanted,
-    WeightSchedule,
+    Context, Knowledge, LayersLoss, Objective, PairedRows, Response, Tap, TapSelection, Terms,
+    Wanted, WeightSchedule,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -337,15 +337,10 @@ fn mean_over<T>(parts: Vec<T>, loss: impl FnMut(T) -> Tensor<1>) -> Tensor<1> {
 }
 
 fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
-    let (student, teacher) = (student.rows(), teacher.rows());
-    let [rows, classes] = student.logits.dims();
-    let (logits, teacher) = (
-        at_least_f32(student.logits),
-        teacher.logits.without_autodiff(),
-    );
-    assert_shape!(teacher, [rows, classes]);
-    let square = logits.sub(at_least_f32(teacher)).square();
-    match student.mask {
+    let rows = PairedRows::of(student, teacher);
+    let teacher = at_least_f32(rows.teacher.without_autodiff());
+    let square = at_least_f32(rows.student).sub(teacher).square();
+    match rows.mask {
         Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
         None => masked_mean(square, None),
     }

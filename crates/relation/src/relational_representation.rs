@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, cross_entropy_rows, l2_normalize, tempered_log_softmax,
+    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize, tempered_log_softmax,
 };
 use burn_distill_core::{State, Tap, TapLoss};
 
@@ -167,9 +167,12 @@ impl RelationalRepresentationLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
 
         let student = l2_normalize(self.student_embedding.forward(student), 1);
-        let teacher = teacher
-            .matmul(self.teacher_weight.get())
-            .add(self.teacher_bias.get());
+        let constant = |of: &State<Tensor<2>>| as_precise_as(of.get(), &teacher);
+        let (weight, bias) = (
+            constant(&self.teacher_weight),
+            constant(&self.teacher_bias),
+        );
+        let teacher = teacher.matmul(weight).add(bias);
         self.forward_embedded(student, l2_normalize(teacher, 1))
     }
 
@@ -185,7 +188,7 @@ impl RelationalRepresentationLoss {
             return connected_zero(student);
         }
         let teacher = teacher.without_autodiff();
-        let queue = self.queue.get();
+        let queue = as_precise_as(self.queue.get(), &teacher);
         let length = queue.dims()[0];
         // The oldest first: they make room for the batch.
         let queue = Tensor::cat(vec![queue, teacher.clone()], 0)

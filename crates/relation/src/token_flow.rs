@@ -91,8 +91,8 @@ impl TokenFlowLoss {
         let (difference, counts) = match mask {
             None => (difference.div_scalar(length as f64), None),
             Some(mask) => {
-                let lengths = mask.clone().float().sum_dim(1).clamp_min(1.0);
-                let lengths = lengths.cast(difference.dtype()).unsqueeze_dim(2);
+                let lengths = mask.clone().float().cast(difference.dtype()).sum_dim(1);
+                let lengths = lengths.clamp_min(1.0).unsqueeze_dim(2);
                 (
                     difference.div(lengths),
                     Some(mask.any_dim(1).squeeze_dim(1)),

@@ -1,8 +1,7 @@
 use crate::named_term::named_term;
-use crate::rows::PairedRows;
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
-use burn_distill_core::{Context, Knowledge, Objective, Terms, Wanted, WeightSchedule};
+use burn_distill_core::{Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule};
 
 /// A loss that compares the logits of whole batches: what it says about a row depends on the
 /// others.
@@ -48,8 +47,8 @@ pub trait BatchLogitLoss: Module + ModuleDisplay + 'static {
 ///
 /// What [`ResponseObjective`](crate::ResponseObjective) is for losses of single rows. The rows are
 /// the samples of a classifier, the tokens of sequences, the proposals of a detector. All samples
-/// count, labelled or not. Of sequences, the tokens of the student's mask make up the batch;
-/// without any, the term is zero.
+/// count, labelled or not. Of sequences, the tokens that student and teacher both count make up the
+/// batch; without any, the term is zero.
 ///
 /// # Example
 ///

@@ -1,5 +1,4 @@
 use crate::StandardizationConfig;
-use crate::rows::PairedRows;
 use crate::standardized::standardized;
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -8,7 +7,8 @@ use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, one_line_display, reduce_rows,
+    Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule, one_line_display,
+    reduce_rows,
 };
 use std::f64::consts::PI;
 

@@ -28,7 +28,6 @@ mod permuted;
 mod probability_matching;
 mod proposal_classification;
 mod reverse_kl;
-mod rows;
 mod signal;
 mod skew_kl;
 mod soft_cross_entropy;

@@ -1,4 +1,3 @@
-use crate::rows::PairedRows;
 use crate::standardized::standardized;
 use crate::temperature::assert_temperature;
 use crate::{BatchLogitLoss, StandardizationConfig};
@@ -8,7 +7,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
 };
-use burn_distill_core::one_line_display;
+use burn_distill_core::{PairedRows, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [multi-level loss](MultiLevelLoss) using the

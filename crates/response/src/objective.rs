@@ -1,11 +1,10 @@
 use crate::named_term::named_term;
-use crate::rows::PairedRows;
 use crate::{DistributionLoss, LogitMatchingLoss};
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule, reduce_rows,
 };
 
 /// A loss that compares the logits of a student with those of a teacher, row by row.
@@ -51,8 +50,8 @@ impl LogitLoss for LogitMatchingLoss {
 /// ```
 ///
 /// A row is a sample of a classifier, a token of a sequence, a proposal of a detector. All samples
-/// count, labelled or not: the teacher needs no labels. Of a sequence, the tokens of the student's
-/// mask count; without any, the term is zero.
+/// count, labelled or not: the teacher needs no labels. Of a sequence, the tokens that student and
+/// teacher both count do; without any, the term is zero.
 ///
 /// # Example
 ///

@@ -1,9 +1,9 @@
-use crate::labelled::{rows_of_samples, zero_unless};
+use crate::labelled::rows_of_samples;
 use crate::named_term::named_term;
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
     Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
 };
@@ -107,7 +107,7 @@ impl<L: TeacherFreeLoss, T> Objective<Knowledge, T> for TeacherFreeObjective<L> 
         let loss = match context.targets.hard() {
             None => connected_zero(student),
             Some((classes, labelled)) => {
-                let student = zero_unless(&labelled, student);
+                let student = zero_rows(student, labelled.as_ref());
                 let loss = self.loss.forward_rows(student, classes);
                 reduce_rows(loss, labelled, &Reduction::Mean)
             }

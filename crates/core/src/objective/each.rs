@@ -85,7 +85,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
             }
         }
         sums.into_iter()
-            .map(|term| Terms::one(term.name, term.value, term.weight))
+            .map(Terms::from)
             .fold(Terms::default(), Terms::and)
     }
 }

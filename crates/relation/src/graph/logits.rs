@@ -90,7 +90,7 @@ impl LogitsGraphLossConfig {
             largest > 0.0,
             "Cost of the logits graph loss should not be zero everywhere."
         );
-        let relative = rows.iter().flatten().map(|cost| (cost / largest) as f32);
+        let relative = rows.iter().flatten().map(|cost| cost / largest);
         let relative = TensorData::new(relative.collect::<Vec<_>>(), [classes, classes]);
         Some(TransportCost {
             relative: Tensor::from_data(relative, device),
@@ -208,7 +208,10 @@ impl LogitsGraphLoss {
         let distances = Tensor::cat(distances.collect(), 1);
         match &self.scores {
             None => distances.mean(),
-            Some(scores) => distances.mul(softmax(scores.val(), 1)).sum(),
+            Some(scores) => {
+                let scores = as_precise_as(scores.val(), &distances);
+                distances.mul(softmax(scores, 1)).sum()
+            }
         }
     }
 
@@ -218,7 +221,7 @@ impl LogitsGraphLoss {
             return p.sub(q).abs().sum_dim(1).div_scalar(2.0);
         };
         let [_, num_classes] = p.dims();
-        let relative = cost.relative.clone();
+        let relative = as_precise_as(cost.relative.clone(), &p);
         assert_shape!(relative, [num_classes, num_classes]);
         sinkhorn_divergence(p, q, relative, self.regularization).mul_scalar(cost.largest)
     }

@@ -99,7 +99,7 @@ fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
         .map(|score| ((score - largest) / PRIOR_TEMPERATURE).exp());
     let shares: Vec<_> = shares.collect();
     let sum: f64 = shares.iter().sum();
-    let shares: Vec<_> = shares.iter().map(|share| (share / sum) as f32).collect();
+    let shares: Vec<_> = shares.iter().map(|share| share / sum).collect();
     Tensor::from_data(TensorData::new(shares, [1, scores.len()]), device)
 }
 
@@ -228,7 +228,8 @@ impl ModalityGraphLoss {
         let teachers = self.constants(batch_size, teachers);
 
         let edges = self.edges(&teachers);
-        let share = edges.clone().add(self.prior.clone());
+        let prior = as_precise_as(self.prior.clone(), &edges);
+        let share = edges.clone().add(prior.clone());
         let mean = |distances: Vec<Tensor<2>>| {
             let distances = Tensor::cat(distances, 1);
             distances.mul(share.clone()).sum_dim(1).mean()
@@ -247,7 +248,7 @@ impl ModalityGraphLoss {
             };
             self.distance.rows(own, target)
         });
-        let from_prior = edges.mean_dim(0).sub(self.prior.clone()).square().sum();
+        let from_prior = edges.mean_dim(0).sub(prior).square().sum();
         mean(logits.collect())
             .mul_scalar(self.logits_weight)
             .add(mean(representations.collect()).mul_scalar(self.representation_weight))

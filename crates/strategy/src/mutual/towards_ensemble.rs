@@ -2,7 +2,9 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Context, Objective, Terms, Wanted, WeightSchedule, reduce_rows};
+use burn_distill_core::{
+    Context, Objective, PairedRows, Terms, Wanted, WeightSchedule, reduce_rows,
+};
 
 /// What is added to each probability of an ensemble.
 const OFFSET: f64 = 1e-7;
@@ -68,14 +70,18 @@ impl TowardsEnsemble {
     ///
     /// Panics if the shapes differ.
     pub fn divergence(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
+        reduce_rows(self.rows(student, ensemble), None, &Reduction::Mean)
+    }
+
+    /// The divergence of every row. Shape: `[batch_size]`.
+    fn rows(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(ensemble, [batch_size, num_classes]);
 
         let probabilities = tempered_log_softmax(ensemble, self.temperature).exp();
         let log_q = probabilities.add_scalar(OFFSET).log();
         let log_p = tempered_log_softmax(student, self.temperature);
-        let rows = kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2));
-        reduce_rows(rows, None, &Reduction::Mean)
+        kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2))
     }
 }
 
@@ -85,9 +91,9 @@ impl Objective for TowardsEnsemble {
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
-        let [student, ensemble] =
-            [context.student, context.teacher].map(|side| side.response.rows().logits);
-        let loss = self.divergence(student, ensemble);
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let loss = self.rows(rows.student, rows.teacher);
+        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
     }
 }

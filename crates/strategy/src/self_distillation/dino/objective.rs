@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, cross_entropy_rows, tempered_log_softmax,
+    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, tempered_log_softmax,
 };
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, State, Terms, Wanted, WeightSchedule,
@@ -188,8 +188,8 @@ impl DinoObjective {
 
     /// Move the centre by what the teacher said of all its views.
     fn follow(&self, centre: Tensor<2>, said: Tensor<2>) {
-        let now = said.mean_dim(0).cast(centre.dtype());
-        let centre = centre
+        let now = as_precise_as(said.mean_dim(0), &centre);
+        let centre = as_precise_as(centre, &now)
             .mul_scalar(self.momentum)
             .add(now.mul_scalar(1.0 - self.momentum));
         self.centre.set(centre);
