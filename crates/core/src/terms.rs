@@ -176,7 +176,8 @@ mod tests {
         assert_eq!(total.dtype(), DType::F64);
         assert_eq!(total.into_scalar::<f64>(), 2.0 + 1e-12);
 
-        let mixed = Terms::one("soft", single(1.0), 1.0).and(Terms::one("hard", double(1e-12), 1.0));
+        let mixed =
+            Terms::one("soft", single(1.0), 1.0).and(Terms::one("hard", double(1e-12), 1.0));
         assert_eq!(mixed.total().into_scalar::<f64>(), 1.0 + 1e-12);
         let single = Terms::one("soft", single(1.0), 1.0).and(accuracy());
         assert_eq!(single.total().dtype(), DType::F32);

@@ -4,7 +4,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// How the violations of activation boundaries are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -159,11 +159,13 @@ impl ActivationBoundaryLoss {
     }
 }
 
-impl TapLoss for ActivationBoundaryLoss {
+impl NamedLoss for ActivationBoundaryLoss {
     fn name(&self) -> &'static str {
         "activation-boundaries"
     }
+}
 
+impl TapLoss for ActivationBoundaryLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
 /// [init function](AttentionFeatureLossConfig::init).
@@ -157,11 +157,13 @@ fn active(energy: Tensor<4>) -> Tensor<2> {
     l2_normalize(energy.flatten(1, 3), 1)
 }
 
-impl LayersLoss for AttentionFeatureLoss {
+impl NamedLoss for AttentionFeatureLoss {
     fn name(&self) -> &'static str {
         "attention-feature"
     }
+}
 
+impl LayersLoss for AttentionFeatureLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Tap, TapLoss, one_line_display};
+use burn_distill_core::{NamedLoss, Tap, TapLoss, one_line_display};
 
 /// How the attention of student and teacher is compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -134,11 +134,13 @@ impl AttentionTransferLoss {
     }
 }
 
-impl TapLoss for AttentionTransferLoss {
+impl NamedLoss for AttentionTransferLoss {
     fn name(&self) -> &'static str {
         "attention-transfer"
     }
+}
 
+impl TapLoss for AttentionTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -5,7 +5,7 @@ use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 use std::f64::consts::SQRT_2;
 
 /// Configuration to create a [channel attention loss](ChannelAttentionLoss) using the
@@ -158,11 +158,13 @@ fn unit(map: Tensor<4>) -> Tensor<3> {
     channels.div(norm.add_scalar(EPS)).mask_fill(dead, 0.0)
 }
 
-impl TapLoss for ChannelAttentionLoss {
+impl NamedLoss for ChannelAttentionLoss {
     fn name(&self) -> &'static str {
         "channel-attention"
     }
+}
 
+impl TapLoss for ChannelAttentionLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

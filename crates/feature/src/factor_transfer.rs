@@ -5,7 +5,7 @@ use burn_distill_architecture::{
     Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
 };
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Frozen, Tap, TapLoss};
+use burn_distill_core::{Frozen, NamedLoss, Tap, TapLoss};
 
 /// How the factors of student and teacher are compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -207,11 +207,13 @@ impl FactorTransferLoss {
     }
 }
 
-impl TapLoss for FactorTransferLoss {
+impl NamedLoss for FactorTransferLoss {
     fn name(&self) -> &'static str {
         "factor-transfer"
     }
+}
 
+impl TapLoss for FactorTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

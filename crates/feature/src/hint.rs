@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{SequenceLoss, Tap, TapLoss};
+use burn_distill_core::{NamedLoss, SequenceLoss, Tap, TapLoss};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -187,11 +187,13 @@ impl HintLoss {
     }
 }
 
-impl TapLoss for HintLoss {
+impl NamedLoss for HintLoss {
     fn name(&self) -> &'static str {
         "hint"
     }
+}
 
+impl TapLoss for HintLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -202,10 +204,6 @@ impl TapLoss for HintLoss {
 }
 
 impl SequenceLoss for HintLoss {
-    fn name(&self) -> &'static str {
-        "hint"
-    }
-
     fn forward_sequences(
         &self,
         student: Vec<Tap>,

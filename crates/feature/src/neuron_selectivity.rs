@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// How alike two neurons `x` and `y` are, of unit length each.
 #[derive(Config, Copy, Debug, PartialEq)]
@@ -243,11 +243,13 @@ fn discrepancy(
         .sub(mean(&student, &teacher).mul_scalar(2.0))
 }
 
-impl TapLoss for NeuronSelectivityLoss {
+impl NamedLoss for NeuronSelectivityLoss {
     fn name(&self) -> &'static str {
         "neuron-selectivity"
     }
+}
 
+impl TapLoss for NeuronSelectivityLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -4,7 +4,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 use std::f64::consts::{PI, SQRT_2};
 
 /// Configuration to create an [overhaul loss](OverhaulLoss) using one of the init functions, which
@@ -227,11 +227,13 @@ impl OverhaulLoss {
     }
 }
 
-impl TapLoss for OverhaulLoss {
+impl NamedLoss for OverhaulLoss {
     fn name(&self) -> &'static str {
         "overhaul"
     }
+}
 
+impl TapLoss for OverhaulLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

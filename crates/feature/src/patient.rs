@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
 };
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -159,23 +159,28 @@ impl PatientLoss {
     }
 }
 
-/// The first token of a sequence, and a vector as it is.
-fn first_tokens(taps: Vec<Tap>) -> Vec<Tensor<2>> {
+/// The first tokens of paired layers: of a sequence the first, and a vector as it is.
+fn first_tokens(student: Vec<Tap>, teacher: Vec<Tap>) -> (Vec<Tensor<2>>, Vec<Tensor<2>>) {
     let first_token = |tap| match tap {
         Tap::Sequence(sequence) => sequence.narrow(1, 0, 1).squeeze_dim(1),
         other => other.into_vectors(),
     };
-    taps.into_iter().map(first_token).collect()
+    pair_layers(student, teacher)
+        .map(|(student, teacher)| (first_token(student), first_token(teacher)))
+        .unzip()
 }
 
-impl LayersLoss for PatientLoss {
+impl NamedLoss for PatientLoss {
     fn name(&self) -> &'static str {
         "patient"
     }
+}
 
+impl LayersLoss for PatientLoss {
     /// Takes the first token of sequences, and vectors as they are.
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(first_tokens(student), first_tokens(teacher))
+        let (student, teacher) = first_tokens(student, teacher);
+        self.forward(student, teacher)
     }
 
     /// Leaves out the samples whose first token does not count.
@@ -186,6 +191,7 @@ impl LayersLoss for PatientLoss {
         mask: Tensor<2, Bool>,
     ) -> Tensor<1> {
         let mask = mask.narrow(1, 0, 1).squeeze_dim(1);
-        self.forward_masked(first_tokens(student), first_tokens(teacher), Some(mask))
+        let (student, teacher) = first_tokens(student, teacher);
+        self.forward_masked(student, teacher, Some(mask))
     }
 }

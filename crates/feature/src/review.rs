@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [review loss](ReviewLoss) using the
 /// [init function](ReviewLossConfig::init).
@@ -115,11 +115,13 @@ fn size(map: &Tensor<4>) -> [usize; 2] {
     [height, width]
 }
 
-impl LayersLoss for ReviewLoss {
+impl NamedLoss for ReviewLoss {
     fn name(&self) -> &'static str {
         "review"
     }
+}
 
+impl LayersLoss for ReviewLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -7,7 +7,7 @@ use burn_distill_architecture::{
     match_size,
 };
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
 /// [init function](SemanticCalibrationLossConfig::init).
@@ -93,8 +93,8 @@ impl SemanticCalibrationLossConfig {
 /// # Reference
 ///
 /// D. Chen, J.-P. Mei, Y. Zhang, C. Wang, Z. Wang, Y. Feng and C. Chen, [Cross-Layer Distillation
-/// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with `SemCKDLoss`
-/// of the authors' SemCKD, given the attention; that is after their `SelfA`, which was read and not run.
+/// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings
+/// of `SemCKDLoss` and `SelfA` of the authors' SemCKD, gradients of all parameters included.
 #[doc(alias = "SemCKD")]
 #[derive(Module, Debug)]
 pub struct SemanticCalibrationLoss {
@@ -176,11 +176,13 @@ impl SemanticCalibrationLoss {
     }
 }
 
-impl LayersLoss for SemanticCalibrationLoss {
+impl NamedLoss for SemanticCalibrationLoss {
     fn name(&self) -> &'static str {
         "semantic-calibration"
     }
+}
 
+impl LayersLoss for SemanticCalibrationLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

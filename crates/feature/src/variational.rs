@@ -5,7 +5,7 @@ use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [variational loss](VidLoss) using the
 /// [init function](VidLossConfig::init).
@@ -208,11 +208,13 @@ impl VidLoss {
     }
 }
 
-impl TapLoss for VidLoss {
+impl NamedLoss for VidLoss {
     fn name(&self) -> &'static str {
         "variational"
     }
+}
 
+impl TapLoss for VidLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

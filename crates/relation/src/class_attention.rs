@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [class attention loss](ClassAttentionLoss) using the
 /// [init function](ClassAttentionLossConfig::init).
@@ -133,11 +133,13 @@ impl ClassAttentionLoss {
     }
 }
 
-impl TapLoss for ClassAttentionLoss {
+impl NamedLoss for ClassAttentionLoss {
     fn name(&self) -> &'static str {
         "class-attention"
     }
+}
 
+impl TapLoss for ClassAttentionLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, l2_normalize, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// What the correlation of two samples is.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -236,11 +236,13 @@ impl CorrelationCongruenceLoss {
     }
 }
 
-impl TapLoss for CorrelationCongruenceLoss {
+impl NamedLoss for CorrelationCongruenceLoss {
     fn name(&self) -> &'static str {
         "correlation-congruence"
     }
+}
 
+impl TapLoss for CorrelationCongruenceLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [dark rank loss](DarkRankLoss) using the
 /// [init function](DarkRankLossConfig::init).
@@ -167,11 +167,13 @@ impl DarkRankLoss {
     }
 }
 
-impl TapLoss for DarkRankLoss {
+impl NamedLoss for DarkRankLoss {
     fn name(&self) -> &'static str {
         "dark-rank"
     }
+}
 
+impl TapLoss for DarkRankLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -1,13 +1,13 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::Tensor;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, LayersLoss, Objective, PairedRows, Response, Tap, TapSelection, Terms,
-    Wanted, WeightSchedule,
+    Context, Knowledge, LayersLoss, NamedLoss, Objective, PairedRows, Response, Tap, TapSelection,
+    Terms, Wanted, WeightSchedule,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -243,11 +243,13 @@ impl InstanceGraphLoss {
     }
 }
 
-impl LayersLoss for InstanceGraphLoss {
+impl NamedLoss for InstanceGraphLoss {
     fn name(&self) -> &'static str {
         Self::TERM
     }
+}
 
+impl LayersLoss for InstanceGraphLoss {
     /// Edges and transformations, without the vertices.
     ///
     /// # Panics

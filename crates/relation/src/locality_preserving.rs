@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
 /// [init function](LocalityPreservingLossConfig::init).
@@ -175,11 +175,13 @@ impl LocalityPreservingLoss {
 /// What is divided by is at least this.
 const EPS: f64 = 1e-12;
 
-impl TapLoss for LocalityPreservingLoss {
+impl NamedLoss for LocalityPreservingLoss {
     fn name(&self) -> &'static str {
         "locality-preserving"
     }
+}
 
+impl TapLoss for LocalityPreservingLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -3,7 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Tap, TapLoss, TapSelection, Terms, Wanted, WeightSchedule,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapLoss, TapSelection, Terms, Wanted,
+    WeightSchedule,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -190,11 +191,13 @@ fn choices(similarity: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> 
     similarity.div(sum)
 }
 
-impl TapLoss for ProbabilisticTransferLoss {
+impl NamedLoss for ProbabilisticTransferLoss {
     fn name(&self) -> &'static str {
         "probabilistic-transfer"
     }
+}
 
+impl TapLoss for ProbabilisticTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -3,9 +3,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::{
-    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize, tempered_log_softmax,
+    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize,
+    tempered_log_softmax,
 };
-use burn_distill_core::{State, Tap, TapLoss};
+use burn_distill_core::{NamedLoss, State, Tap, TapLoss};
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
 /// the [init function](RelationalRepresentationLossConfig::init).
@@ -168,10 +169,7 @@ impl RelationalRepresentationLoss {
 
         let student = l2_normalize(self.student_embedding.forward(student), 1);
         let constant = |of: &State<Tensor<2>>| as_precise_as(of.get(), &teacher);
-        let (weight, bias) = (
-            constant(&self.teacher_weight),
-            constant(&self.teacher_bias),
-        );
+        let (weight, bias) = (constant(&self.teacher_weight), constant(&self.teacher_bias));
         let teacher = teacher.matmul(weight).add(bias);
         self.forward_embedded(student, l2_normalize(teacher, 1))
     }
@@ -202,11 +200,13 @@ impl RelationalRepresentationLoss {
     }
 }
 
-impl TapLoss for RelationalRepresentationLoss {
+impl NamedLoss for RelationalRepresentationLoss {
     fn name(&self) -> &'static str {
         "relational-representation"
     }
+}
 
+impl TapLoss for RelationalRepresentationLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

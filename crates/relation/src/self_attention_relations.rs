@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
 /// [init function](SelfAttentionRelationsLossConfig::init).
@@ -134,11 +134,13 @@ impl SelfAttentionRelationsLoss {
     }
 }
 
-impl SequenceLoss for SelfAttentionRelationsLoss {
+impl NamedLoss for SelfAttentionRelationsLoss {
     fn name(&self) -> &'static str {
         "self-attention-relations"
     }
+}
 
+impl SequenceLoss for SelfAttentionRelationsLoss {
     /// Takes queries, keys and values, or some of them.
     fn forward_sequences(
         &self,

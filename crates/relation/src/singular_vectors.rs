@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
 /// [init function](SingularVectorLossConfig::init).
@@ -179,11 +179,13 @@ fn relation(pair: &[Tensor<3>]) -> Tensor<4> {
     after.sub(before).square().div_scalar(-8.0).exp()
 }
 
-impl LayersLoss for SingularVectorLoss {
+impl NamedLoss for SingularVectorLoss {
     fn name(&self) -> &'static str {
         "singular-vectors"
     }
+}
 
+impl LayersLoss for SingularVectorLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{NamedLoss, SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -48,8 +48,8 @@ impl TokenFlowLossConfig {
 /// # Reference
 ///
 /// `fsp_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, after J. Yim
-/// et al., CVPR 2017. Agrees with its formula; its code was not run. There a sequence without a token
-/// is divided by zero.
+/// et al., CVPR 2017. Agrees with recordings of its code, gradients included. There a sequence without
+/// a token is divided by zero.
 #[doc(alias = "fsp_loss")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -104,11 +104,13 @@ impl TokenFlowLoss {
     }
 }
 
-impl SequenceLoss for TokenFlowLoss {
+impl NamedLoss for TokenFlowLoss {
     fn name(&self) -> &'static str {
         "token-flow"
     }
+}
 
+impl SequenceLoss for TokenFlowLoss {
     /// Takes two layers, or one that flows into itself.
     fn forward_sequences(
         &self,

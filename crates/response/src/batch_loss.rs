@@ -1,16 +1,15 @@
 use crate::named_term::named_term;
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_core::{Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule};
+use burn_distill_core::{
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+};
 
 /// A loss that compares the logits of whole batches: what it says about a row depends on the
 /// others.
 ///
 /// A loss that looks at one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
-pub trait BatchLogitLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait BatchLogitLoss: NamedLoss {
     /// The loss of the rows that count, as if there were no others. No gradient flows to the
     /// teacher.
     ///

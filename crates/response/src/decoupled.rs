@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [decoupled loss](DecoupledLoss) using the
 /// [init function](DecoupledLossConfig::init).
@@ -179,11 +179,13 @@ impl DecoupledLoss {
     }
 }
 
-impl LabelledLoss for DecoupledLoss {
+impl NamedLoss for DecoupledLoss {
     fn name(&self) -> &'static str {
         "decoupled"
     }
+}
 
+impl LabelledLoss for DecoupledLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Added to the product of two norms.
 const EPS: f64 = 1e-8;
@@ -124,11 +124,13 @@ pub struct DistLoss {
 
 one_line_display!(DistLoss: temperature, beta, gamma, scale_t2);
 
-impl BatchLogitLoss for DistLoss {
+impl NamedLoss for DistLoss {
     fn name(&self) -> &'static str {
         "dist"
     }
+}
 
+impl BatchLogitLoss for DistLoss {
     fn forward_masked(
         &self,
         student: Tensor<2>,

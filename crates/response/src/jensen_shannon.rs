@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
 /// [init function](JensenShannonLossConfig::init).
@@ -95,11 +95,13 @@ pub struct JensenShannonLoss {
 
 one_line_display!(JensenShannonLoss: beta, temperature);
 
-impl DistributionLoss for JensenShannonLoss {
+impl NamedLoss for JensenShannonLoss {
     fn name(&self) -> &'static str {
         "jensen-shannon"
     }
+}
 
+impl DistributionLoss for JensenShannonLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

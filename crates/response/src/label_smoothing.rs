@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [label-smoothing loss](LabelSmoothingLoss) using the
@@ -105,11 +105,13 @@ pub struct LabelSmoothingLoss {
 
 one_line_display!(LabelSmoothingLoss: smoothing, ?variant);
 
-impl TeacherFreeLoss for LabelSmoothingLoss {
+impl NamedLoss for LabelSmoothingLoss {
     fn name(&self) -> &'static str {
         "label-smoothing"
     }
+}
 
+impl TeacherFreeLoss for LabelSmoothingLoss {
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
         let [rows, num_classes] = student.dims();
         assert_shape!(classes, [rows]);

@@ -1,18 +1,15 @@
 use crate::named_term::named_term;
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, NamedLoss, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
 };
 
 /// A loss that compares the logits of a student with those of a teacher, row by row, and treats the
 /// class of the row unlike the others.
-pub trait LabelledLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LabelledLoss: NamedLoss {
     /// The loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
@@ -225,11 +222,13 @@ mod tests {
         scale: Param<Tensor<1>>,
     }
 
-    impl LabelledLoss for Learned {
+    impl NamedLoss for Learned {
         fn name(&self) -> &'static str {
             "learned"
         }
+    }
 
+    impl LabelledLoss for Learned {
         fn forward_rows(
             &self,
             student: Tensor<2>,

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
 };
-use burn_distill_core::{PairedRows, one_line_display};
+use burn_distill_core::{NamedLoss, PairedRows, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [multi-level loss](MultiLevelLoss) using the
@@ -343,11 +343,13 @@ impl MultiLevelLoss {
     }
 }
 
-impl BatchLogitLoss for MultiLevelLoss {
+impl NamedLoss for MultiLevelLoss {
     fn name(&self) -> &'static str {
         "multi-level"
     }
+}
 
+impl BatchLogitLoss for MultiLevelLoss {
     fn forward_masked(
         &self,
         student: Tensor<2>,

@@ -1,7 +1,8 @@
-use crate::{BatchLogitLoss, MultiLevelLoss};
+use crate::MultiLevelLoss;
 use burn::module::Module;
 use burn_distill_core::{
-    Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule, one_line_display,
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+    one_line_display,
 };
 
 /// A [multi-level loss](MultiLevelLoss) of every view of the samples, as one weighted term.

@@ -6,7 +6,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
 /// [init function](NormKdLossConfig::init).
@@ -124,11 +124,13 @@ impl NormKdLoss {
     }
 }
 
-impl LogitLoss for NormKdLoss {
+impl NamedLoss for NormKdLoss {
     fn name(&self) -> &'static str {
         "norm-kd"
     }
+}
 
+impl LogitLoss for NormKdLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(teacher, [batch_size, num_classes]);

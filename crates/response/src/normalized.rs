@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [normalized loss](NormalizedLoss) using the
 /// [init function](NormalizedLossConfig::init).
@@ -103,11 +103,13 @@ pub struct NormalizedLoss {
 
 one_line_display!(NormalizedLoss: temperature, gamma);
 
-impl LabelledLoss for NormalizedLoss {
+impl NamedLoss for NormalizedLoss {
     fn name(&self) -> &'static str {
         "normalized"
     }
+}
 
+impl LabelledLoss for NormalizedLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,

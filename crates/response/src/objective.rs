@@ -1,17 +1,15 @@
 use crate::named_term::named_term;
 use crate::{DistributionLoss, LogitMatchingLoss};
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+    reduce_rows,
 };
 
 /// A loss that compares the logits of a student with those of a teacher, row by row.
-pub trait LogitLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LogitLoss: NamedLoss {
     /// The loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
@@ -23,20 +21,18 @@ pub trait LogitLoss: Module + ModuleDisplay + 'static {
 
 /// Every loss between distributions is one.
 impl<L: DistributionLoss> LogitLoss for L {
-    fn name(&self) -> &'static str {
-        DistributionLoss::name(self)
-    }
-
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }
 }
 
-impl LogitLoss for LogitMatchingLoss {
+impl NamedLoss for LogitMatchingLoss {
     fn name(&self) -> &'static str {
         "logit-matching"
     }
+}
 
+impl LogitLoss for LogitMatchingLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }

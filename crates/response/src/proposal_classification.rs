@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
 /// [init function](ProposalClassificationLossConfig::init).
@@ -118,11 +118,13 @@ one_line_display!(
     ProposalClassificationLoss: hard_weight, background, background_weight, foreground_weight
 );
 
-impl LabelledLoss for ProposalClassificationLoss {
+impl NamedLoss for ProposalClassificationLoss {
     fn name(&self) -> &'static str {
         "proposal-classification"
     }
+}
 
+impl LabelledLoss for ProposalClassificationLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
 /// [init function](ReverseKlLossConfig::init).
@@ -108,11 +108,13 @@ pub struct ReverseKlLoss {
 
 one_line_display!(ReverseKlLoss: temperature, scale_t2, floor);
 
-impl DistributionLoss for ReverseKlLoss {
+impl NamedLoss for ReverseKlLoss {
     fn name(&self) -> &'static str {
         "reverse-kl"
     }
+}
 
+impl DistributionLoss for ReverseKlLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [skew KL loss](SkewKlLoss) using the
 /// [init function](SkewKlLossConfig::init).
@@ -98,11 +98,13 @@ pub struct SkewKlLoss {
 
 one_line_display!(SkewKlLoss: alpha, reverse, temperature);
 
-impl DistributionLoss for SkewKlLoss {
+impl NamedLoss for SkewKlLoss {
     fn name(&self) -> &'static str {
         "skew-kl"
     }
+}
 
+impl DistributionLoss for SkewKlLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Configuration to create a [soft cross-entropy loss](SoftCrossEntropyLoss) using the
 /// [init function](SoftCrossEntropyLossConfig::init).
@@ -101,11 +101,13 @@ pub struct SoftCrossEntropyLoss {
 
 one_line_display!(SoftCrossEntropyLoss: temperature, scale_t2, renormalize);
 
-impl DistributionLoss for SoftCrossEntropyLoss {
+impl NamedLoss for SoftCrossEntropyLoss {
     fn name(&self) -> &'static str {
         "soft-cross-entropy"
     }
+}
 
+impl DistributionLoss for SoftCrossEntropyLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

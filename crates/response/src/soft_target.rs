@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Above this temperature the loss is its limit.
 const LIMIT: f64 = 50.0;
@@ -104,11 +104,13 @@ pub struct SoftTargetLoss {
 
 one_line_display!(SoftTargetLoss: temperature);
 
-impl DistributionLoss for SoftTargetLoss {
+impl NamedLoss for SoftTargetLoss {
     fn name(&self) -> &'static str {
         "soft-target"
     }
+}
 
+impl DistributionLoss for SoftTargetLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

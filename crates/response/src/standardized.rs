@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Added to the standard deviation.
 const EPS: f64 = 1e-7;
@@ -177,12 +177,14 @@ impl<L: LogitLoss> Standardized<L> {
     }
 }
 
-impl<L: LogitLoss> LogitLoss for Standardized<L> {
+impl<L: NamedLoss> NamedLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: LogitLoss> LogitLoss for Standardized<L> {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [student, teacher] = self.standardize(student, teacher);
         self.loss.forward_rows(student, teacher)
@@ -191,10 +193,6 @@ impl<L: LogitLoss> LogitLoss for Standardized<L> {
 
 impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
-    fn name(&self) -> &'static str {
-        self.loss.name()
-    }
-
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -208,10 +206,6 @@ impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
 
 impl<L: BatchLogitLoss> BatchLogitLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
-    fn name(&self) -> &'static str {
-        self.loss.name()
-    }
-
     fn forward_masked(
         &self,
         student: Tensor<2>,
@@ -297,7 +291,7 @@ mod tests {
     #[test]
     fn any_loss_of_batches_may_be_standardized() {
         let criterion = StandardizationConfig::new().init(DistLossConfig::new().init());
-        assert_eq!(BatchLogitLoss::name(&criterion), "dist");
+        assert_eq!(NamedLoss::name(&criterion), "dist");
         assert_value_and_gradient(
             |student, teacher| BatchLogitLoss::forward(&criterion, student, teacher),
             33.921955,

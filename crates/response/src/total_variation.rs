@@ -3,7 +3,7 @@ use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [total variation loss](TotalVariationLoss) using the
@@ -94,11 +94,13 @@ pub struct TotalVariationLoss {
 
 one_line_display!(TotalVariationLoss: temperature, ?scale);
 
-impl DistributionLoss for TotalVariationLoss {
+impl NamedLoss for TotalVariationLoss {
     fn name(&self) -> &'static str {
         "total-variation"
     }
+}
 
+impl DistributionLoss for TotalVariationLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

@@ -5,7 +5,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
 /// [init function](VirtualTeacherLossConfig::init).
@@ -141,11 +141,13 @@ impl VirtualTeacherLoss {
     }
 }
 
-impl TeacherFreeLoss for VirtualTeacherLoss {
+impl NamedLoss for VirtualTeacherLoss {
     fn name(&self) -> &'static str {
         "virtual-teacher"
     }
+}
 
+impl TeacherFreeLoss for VirtualTeacherLoss {
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
         let [rows, num_classes] = student.dims();
         assert_shape!(classes, [rows]);

@@ -21,7 +21,10 @@ pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 ///
 /// - tensor, output: `[..]`
-pub fn as_precise_as<const D: usize, const E: usize>(tensor: Tensor<D>, like: &Tensor<E>) -> Tensor<D> {
+pub fn as_precise_as<const D: usize, const E: usize>(
+    tensor: Tensor<D>,
+    like: &Tensor<E>,
+) -> Tensor<D> {
     tensor.cast(widest(like.dtype(), DType::F32))
 }
 

@@ -102,11 +102,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct Squares {}
 
-    impl TapLoss for Squares {
+    impl NamedLoss for Squares {
         fn name(&self) -> &'static str {
             "squares"
         }
+    }
 
+    impl TapLoss for Squares {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             let difference = student.into_vectors().sub(teacher.into_vectors());
             difference.square().mean()

@@ -1,4 +1,6 @@
-use crate::numeric::{as_precise_as, connected_zero, cross_entropy_rows, tempered_log_softmax, zero_rows};
+use crate::numeric::{
+    as_precise_as, connected_zero, cross_entropy_rows, tempered_log_softmax, zero_rows,
+};
 use crate::{
     CatalogueEntry, Context, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule,
     reduce_rows,

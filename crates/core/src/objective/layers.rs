@@ -1,16 +1,14 @@
 use crate::{
-    Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule, shared_mask,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    shared_mask,
 };
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares several layers of the student with several of the teacher at once.
 ///
 /// A loss between one and one is a [`TapLoss`](crate::TapLoss) instead.
-pub trait LayersLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LayersLoss: NamedLoss {
     /// The loss, reduced to one value. No gradient flows to the teacher's taps.
     ///
     /// # Shapes

@@ -1,5 +1,6 @@
 use crate::{
-    Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule, shared_mask,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    shared_mask,
 };
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
@@ -7,10 +8,7 @@ use burn::tensor::{Bool, Tensor};
 /// A loss that compares one tap of the student with one of the teacher.
 ///
 /// A loss that looks at several layers at once is a [`LayersLoss`](crate::LayersLoss) instead.
-pub trait TapLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait TapLoss: NamedLoss {
     /// The loss, reduced to one value. No gradient flows to the teacher's tap.
     ///
     /// # Shapes
@@ -195,11 +193,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct Squares {}
 
-    impl TapLoss for Squares {
+    impl NamedLoss for Squares {
         fn name(&self) -> &'static str {
             "squares"
         }
+    }
 
+    impl TapLoss for Squares {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             student
                 .into_vectors()

@@ -1,17 +1,15 @@
 use crate::{
-    Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule, both_masks,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    both_masks,
 };
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares layers of tokens, some of which may be padding.
 ///
 /// Taps without tokens are for a [`TapLoss`](crate::TapLoss) or a
 /// [`LayersLoss`](crate::LayersLoss).
-pub trait SequenceLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait SequenceLoss: NamedLoss {
     /// The loss, reduced to one value: a connected zero where no token counts. No gradient flows to
     /// the teacher's taps.
     ///
@@ -140,11 +138,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct MeanToken {}
 
-    impl SequenceLoss for MeanToken {
+    impl NamedLoss for MeanToken {
         fn name(&self) -> &'static str {
             "mean-token"
         }
+    }
 
+    impl SequenceLoss for MeanToken {
         fn forward_sequences(
             &self,
             mut student: Vec<Tap>,

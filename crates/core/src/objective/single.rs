@@ -45,11 +45,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct Difference {}
 
-    impl TapLoss for Difference {
+    impl NamedLoss for Difference {
         fn name(&self) -> &'static str {
             "difference"
         }
+    }
 
+    impl TapLoss for Difference {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             student.into_vectors().sub(teacher.into_vectors()).mean()
         }

@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
 };
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
 /// function](RelativeDissimilarityLossConfig::init).
@@ -131,11 +131,13 @@ fn differences(features: Tensor<2>) -> Tensor<3> {
     second.sub(distances.unsqueeze_dim(1))
 }
 
-impl GraphLoss for RelativeDissimilarityLoss {
+impl NamedLoss for RelativeDissimilarityLoss {
     fn name(&self) -> &'static str {
         "relative-dissimilarity"
     }
+}
 
+impl GraphLoss for RelativeDissimilarityLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         let teachers = teachers.into_iter();
         let teachers = teachers.map(|teacher| teacher.representation);

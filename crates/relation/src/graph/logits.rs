@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
-use burn_distill_core::numeric::{connected_zero, tempered_log_softmax};
+use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
 use burn_distill_core::{Context, Knowledge, Objective, Terms, Wanted, WeightSchedule};
 
 /// Below it Sinkhorn's iteration is far from its end after the steps that it takes.

@@ -5,7 +5,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::NamedLoss;
+use burn_distill_core::numeric::{as_precise_as, connected_zero};
 
 /// What the scores of the prior are divided by: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -306,11 +307,13 @@ impl ModalityGraphLoss {
     }
 }
 
-impl GraphLoss for ModalityGraphLoss {
+impl NamedLoss for ModalityGraphLoss {
     fn name(&self) -> &'static str {
         "modality-graph"
     }
+}
 
+impl GraphLoss for ModalityGraphLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         self.forward(student, teachers)
     }

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::KeyedRng;
+use burn_distill_core::numeric::as_precise_as;
 use std::f64::consts::TAU;
 
 /// Compact bilinear pooling: every product of a feature of one vector with a feature of another, with

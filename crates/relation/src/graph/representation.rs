@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{NamedLoss, one_line_display};
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
 /// function](RepresentationGraphLossConfig::init).
@@ -133,11 +133,13 @@ impl RepresentationGraphLoss {
     }
 }
 
-impl GraphLoss for RepresentationGraphLoss {
+impl NamedLoss for RepresentationGraphLoss {
     fn name(&self) -> &'static str {
         "representation-graph"
     }
+}
 
+impl GraphLoss for RepresentationGraphLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         let teachers = teachers.into_iter();
         let teachers = teachers.map(|teacher| teacher.representation);

@@ -6,7 +6,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
-use burn_distill_core::{Frozen, LayersLoss, Tap};
+use burn_distill_core::{Frozen, LayersLoss, NamedLoss, Tap};
 
 /// Which of the two graphs the divergence is an expectation over.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -247,11 +247,13 @@ pub(super) fn vectors(directions: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
     vectors.collect()
 }
 
-impl LayersLoss for MultiHeadGraphLoss {
+impl NamedLoss for MultiHeadGraphLoss {
     fn name(&self) -> &'static str {
         Self::TERM
     }
+}
 
+impl LayersLoss for MultiHeadGraphLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

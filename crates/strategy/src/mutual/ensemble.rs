@@ -2,7 +2,9 @@ use super::peers::{class_logits, saying};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_distill_core::numeric::{as_precise_as, at_least_f32, cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::numeric::{
+    as_precise_as, at_least_f32, cross_entropy_rows, tempered_log_softmax,
+};
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, State, TapSelection, Targets, Terms, Wanted,
 };
@@ -227,7 +229,9 @@ impl Labels {
         let (classes, known) = targets.hard()?;
         let classes = classes.without_autodiff();
         let probabilities = match targets {
-            Targets::Probabilities { probabilities, .. } => probabilities.clone().without_autodiff(),
+            Targets::Probabilities { probabilities, .. } => {
+                probabilities.clone().without_autodiff()
+            }
             _ => classes.clone().one_hot(num_classes).float(),
         };
         let probabilities = as_precise_as(probabilities, logits);
@@ -343,7 +347,10 @@ fn least_error(products: Tensor<2>) -> Tensor<1> {
     let matrix = products.add(eye.mul(ridge));
 
     // Gauss–Jordan: a matrix that is positive definite needs no pivots, and a few students no more.
-    let mut rows = Tensor::cat(vec![matrix, Tensor::ones([students, 1], (&device, dtype))], 1);
+    let mut rows = Tensor::cat(
+        vec![matrix, Tensor::ones([students, 1], (&device, dtype))],
+        1,
+    );
     for pivot in 0..students {
         let row = rows.clone().narrow(0, pivot, 1);
         let row = row.clone().div(row.narrow(1, pivot, 1));

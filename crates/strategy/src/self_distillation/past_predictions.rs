@@ -73,11 +73,7 @@ impl PastPredictions {
         let recalled = memory.select(0, indices(&rows, &device));
 
         // A row of zeros was not seen, and one of another sample is not meant.
-        let known: Vec<_> = batch
-            .ids
-            .iter()
-            .map(|&id| id < samples)
-            .collect();
+        let known: Vec<_> = batch.ids.iter().map(|&id| id < samples).collect();
         let known = TensorData::new(known, [rows.len(), 1]);
         let known = Tensor::<2, Bool>::from_data(known, &device);
         let seen = recalled.clone().sum_dim(1).greater_scalar(0.0);
