@@ -24,8 +24,8 @@ pub use burn_distill_strategy as strategy;
 pub mod prelude {
     pub use crate::core::{
         Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
-        LayersObjective, Network, NoTeacher, Objective, Pair, PairObjective, Response, Tap,
-        TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
+        LayersObjective, NamedLoss, Network, NoTeacher, Objective, Pair, PairObjective, Response,
+        Tap, TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
     };
     pub use crate::response::{
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,

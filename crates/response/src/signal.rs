@@ -330,7 +330,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{assert_value_and_gradient, student, teacher};
     use crate::{
-        DistributionLoss, JensenShannonLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
+        Chunked, DistributionLoss, JensenShannonLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig, TotalVariationLossConfig,
     };
     use burn::nn::loss::Reduction;
@@ -678,6 +678,111 @@ mod tests {
                     signal.clone(),
                 );
             }
+        }
+    }
+
+    /// The signal of two rows with these ids, of which every second entry is absent.
+    fn padded(ids: [[i64; 3]; 2]) -> SparseSignal {
+        let device = Device::default();
+        SparseSignal {
+            ids: Tensor::from_data(ids, &device),
+            log_probabilities: Tensor::from_data([[-0.9, NONE, -1.4], [NONE, -0.9, NONE]], &device),
+            temperature: 1.0,
+            rest: Rest::Tail,
+        }
+    }
+
+    #[test]
+    fn the_ids_of_absent_entries_do_not_matter() {
+        let device = Device::default().autodiff();
+        for classes in [3, 6] {
+            let student = Tensor::<1>::arange(0..2 * classes as i64, &device).float();
+            let student = student.mul_scalar(0.7).sin().reshape([2, classes]);
+            for rest in [Rest::Auto, Rest::Zero, Rest::Tail, Rest::Uniform] {
+                let rows = |id: i64| {
+                    rows_and_gradients(&student, || {
+                        let signal = padded([[0, id, 2], [id, 1, id]]);
+                        SparseSignal { rest, ..signal }.into()
+                    })
+                };
+                let expected = rows(0);
+                for id in [-1, -100, 1, classes as i64, 32_000] {
+                    for (row, expected) in rows(id).iter().zip(&expected) {
+                        let what = format!("{}, {rest:?}, {classes} classes, id {id}", row.0);
+                        assert!(row.1.iter::<f32>().eq(expected.1.iter()), "{what}");
+                        let bits = |of: &TensorData| {
+                            of.iter::<f32>().map(f32::to_bits).collect::<Vec<_>>()
+                        };
+                        assert_eq!(bits(&row.2), bits(&expected.2), "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ids_of_classes_that_were_never_drawn_do_not_matter() {
+        let device = Device::default();
+        let loss = |id: i64| {
+            let ids = Tensor::from_data([[2, id, 0]], &device);
+            let counts = Tensor::from_data([[3.0, 0.0, 1.0]], &device);
+            let signal = SparseSignal::sampled(ids, counts);
+            let student = Tensor::<2>::from_data([[0.3, 1.5, -1.0, 0.2]], &device);
+            let loss = Chunked::new(SoftTargetLossConfig::new().init()).with_chunk_rows(1);
+            let loss = loss.forward(student, signal, Reduction::Mean);
+            loss.into_scalar::<f32>()
+        };
+
+        for id in [-1, -100, 4] {
+            assert_eq!(loss(id), loss(1));
+        }
+    }
+
+    #[test]
+    fn an_id_that_counts_and_is_no_class_is_named() {
+        for (signal, class) in [
+            (padded([[0, 0, -1], [0, 1, 0]]), -1),
+            (padded([[0, -1, 2], [-1, 7, -1]]), 7),
+        ] {
+            let error = signal.check(6).unwrap_err();
+            assert_eq!(
+                error,
+                UnknownClass {
+                    class,
+                    num_classes: 6
+                }
+            );
+
+            let text = error.to_string();
+            assert!(text.contains(&format!("class {class}")), "{text}");
+            assert!(
+                text.contains("sparse signal") && text.contains("6 classes"),
+                "{text}"
+            );
+        }
+        assert_eq!(padded([[0, -1, 5], [-100, 3, 9]]).check(6), Ok(()));
+    }
+
+    #[test]
+    fn on_a_cpu_a_loss_refuses_an_id_that_is_no_class() {
+        let device = Device::flex();
+        let student = Tensor::<2>::zeros([2, 6], &device);
+        for chunked in [false, true] {
+            let signal = padded([[0, -1, 6], [-1, 3, -1]]);
+            let student = student.clone();
+            let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let loss = JensenShannonLossConfig::new().init();
+                match chunked {
+                    true => Chunked::new(loss).forward_no_reduction(student, signal),
+                    false => loss.forward_no_reduction(student, signal),
+                }
+            }));
+            let panic = refused.expect_err("class 6 is none of six");
+            let text = panic.downcast_ref::<String>().unwrap();
+            assert!(
+                text.contains("class 6, but the student has 6 classes"),
+                "{text}"
+            );
         }
     }
 }

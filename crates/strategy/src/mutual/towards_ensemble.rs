@@ -102,6 +102,7 @@ impl Objective for TowardsEnsemble {
 mod tests {
     use super::*;
     use burn::tensor::Device;
+    use burn_distill_core::{Clock, Knowledge, Response, Taps, Targets};
 
     const STUDENT: [[f32; 3]; 4] = [
         [2.0, 0.5, -1.0],
@@ -178,5 +179,39 @@ mod tests {
     #[should_panic(expected = "Temperature towards an ensemble must be positive and finite, got 0")]
     fn temperature_must_be_positive() {
         TowardsEnsemble::new(0.0, 1.0);
+    }
+
+    #[test]
+    fn tokens_that_one_side_does_not_count_do_not_matter() {
+        let device = Device::default().autodiff();
+        let tokens = |rows: Tensor<2>, mask: [bool; 4]| Knowledge {
+            response: Response::Tokens {
+                logits: rows.reshape([2, 2, 3]),
+                mask: Tensor::<1, _>::from_data(mask, &device).reshape([2, 2]),
+            },
+            taps: Taps::default(),
+        };
+        let outcome = |anything: f32| {
+            let student = Tensor::<2>::from_data(STUDENT, &device).require_grad();
+            let ensemble = Tensor::<2>::from_data(ENSEMBLE, &device);
+            let ensemble = ensemble.slice_fill([3..4, 0..3], anything);
+            let (of_student, of_ensemble) = (
+                tokens(student.clone(), [true, false, true, true]),
+                tokens(ensemble, [true, true, true, false]),
+            );
+            let (targets, clock) = (Targets::Unlabelled, Clock::start());
+            let context = Context::new(&of_student, &of_ensemble, &targets, &[], clock);
+            let loss = TowardsEnsemble::new(3.0, 1.0).forward(&context).total();
+            let grads = loss.clone().backward();
+            let gradient = student.grad(&grads).unwrap().into_data();
+            (
+                loss.into_scalar::<f64>(),
+                gradient.iter::<f64>().collect::<Vec<_>>(),
+            )
+        };
+
+        let (value, gradient) = outcome(f32::NAN);
+        assert!(value > 0.0);
+        assert_eq!((value, gradient), outcome(0.5));
     }
 }
