@@ -83,6 +83,7 @@ fn every_name_of_the_prelude_means_one_thing() {
         ),
         _: (CurriculumError, Route, Figure, LearningRateConfig),
         _: (OptimizerConfig, Predictions, RateShape, O, T, D),
+        _: (Tensor<1>, Device, Interrupter),
     ) {
     }
 }

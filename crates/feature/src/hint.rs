@@ -49,10 +49,10 @@ impl HintLossConfig {
 /// teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// Padding does not count where the mask of the tokens is known: in a
-/// [`PairObjective`](burn_distill_core::PairObjective) from the student's response, in a
-/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from a tap.
-/// An adapter comes before: one with batch normalization gathers its statistics on padding too; one that
-/// is linear does not mind padding that is finite.
+/// [`PairObjective`](burn_distill_core::PairObjective) from the responses of student and teacher, in a
+/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from taps.
+/// An adapter comes before and sees zeros in place of padding: one with batch normalization gathers its
+/// statistics on these zeros too.
 ///
 /// # Weights
 ///

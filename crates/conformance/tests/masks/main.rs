@@ -5,14 +5,15 @@ mod rows;
 mod tables;
 
 use rows::{Fill, MASKS};
-use tables::{of_rows, of_tokens};
+use tables::{of_labels, of_rows, of_tokens};
 
 /// The fillings of what does not count: what a truncated context, a diverged or a padded network holds.
 const ANYTHING: [f32; 5] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 1e4, -1e4];
 
 #[test]
 fn whatever_a_side_holds_where_a_row_does_not_count_does_not_matter() {
-    for case in of_rows().into_iter().chain(of_tokens()) {
+    let cases = of_rows().into_iter().chain(of_tokens());
+    for case in cases.chain(of_labels()) {
         for masks in MASKS {
             let expected = case.outcome(masks, Fill::Value(0.0));
             assert!(expected.value > 1e-4, "{}: nothing is compared", case.name);
@@ -67,5 +68,29 @@ fn where_no_row_counts_the_loss_is_zero_with_a_gradient_of_zero() {
             assert_eq!(outcome.value, 0.0, "{what}");
             assert!(outcome.gradient.iter().all(|g| *g == 0.0), "{what}");
         }
+    }
+}
+
+#[test]
+fn labels_of_tokens_that_the_student_does_not_count_do_not_count() {
+    let (some, none, all) = (MASKS[3][0], [false; 6], [true; 6]);
+    for case in of_labels() {
+        let rows = case.outcome_of_counted_rows([some, all]);
+        let tokens = case.outcome([some, all], Fill::Value(f32::NAN));
+        // The labels of the rows alone are others: as many rows count, with finite gradients.
+        assert!(
+            tokens.value.is_finite() && rows.value.is_finite(),
+            "{}",
+            case.name
+        );
+        assert!(
+            tokens.gradient.iter().all(|g| g.is_finite()),
+            "{}",
+            case.name
+        );
+
+        let nothing = case.outcome([none, all], Fill::Value(f32::NAN));
+        assert_eq!(nothing.value, 0.0, "{}", case.name);
+        assert!(nothing.gradient.iter().all(|g| *g == 0.0), "{}", case.name);
     }
 }

@@ -71,6 +71,14 @@ pub fn of_rows() -> Vec<Case> {
     ]
 }
 
+/// Objectives that look at no teacher: the mask of the student counts alone.
+pub fn of_labels() -> Vec<Case> {
+    vec![
+        Case::new("the labels", Hard::new(1.0)),
+        Case::new("the labels of all", HardOfAll::new(1.0)),
+    ]
+}
+
 fn sequence<L: SequenceLoss>(loss: L, taps: &[&str]) -> Case {
     let name = format!("{loss:?}, {taps:?}");
     let taps = || taps.iter().copied();
@@ -97,8 +105,6 @@ pub fn of_tokens() -> Vec<Case> {
     let adapted = Pair::new("first", "first", hint(HintNormalization::None)).with_adapter(adapter);
     let layers = ["first", "second"];
     let mut cases = vec![
-        Case::new("the labels", Hard::new(1.0)),
-        Case::new("the labels of all", HardOfAll::new(1.0)),
         Case::new("confidence of the teacher", ConfidenceWeighted::new(1.0)),
         Case::new(
             "permuted",

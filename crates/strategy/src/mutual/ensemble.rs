@@ -341,7 +341,7 @@ impl PeerErrors {
 fn least_error(products: Tensor<2>) -> Tensor<1> {
     let [students, _] = products.dims();
     let (device, dtype) = (products.device(), products.dtype());
-    let eye = Tensor::<2>::eye(students, (&device, dtype));
+    let eye = Tensor::<2>::eye(students, &device).cast(dtype);
     let trace: Tensor<2> = products.clone().mul(eye.clone()).sum().reshape([1, 1]);
     let ridge = trace.mul_scalar(RIDGE / students as f64).add_scalar(LEAST);
     let matrix = products.add(eye.mul(ridge));

@@ -3,7 +3,7 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use anyhow::Result;
-use burn_distill::core::{LayersLoss, LayersObjective, Tap, Taps};
+use burn_distill::core::{LayersLoss, LayersObjective, NamedLoss, Tap, Taps};
 use burn_distill::relation::{
     AttentionHeadsObjective, ChannelProjections, FlowOfSolutionLossConfig, InformationFlowLoss,
     InformationFlowLossConfig, InformationFlowObjective, InstanceGraphLoss,

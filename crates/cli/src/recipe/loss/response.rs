@@ -2,6 +2,7 @@ use super::description::Description;
 use super::{Loss, not_built};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
+use burn_distill::core::NamedLoss;
 use burn_distill::response::{
     BatchLogitLoss, BatchObjective, BoundedRegressionLossConfig, BoundedRegressionObjective,
     Chunked, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,

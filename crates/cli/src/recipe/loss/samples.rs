@@ -3,7 +3,7 @@ use super::description::Description;
 use super::layers::Layers;
 use super::sizes::{channels, vector_size};
 use anyhow::{Result, bail, ensure};
-use burn_distill::core::{Pair, PairObjective, TapLoss};
+use burn_distill::core::{NamedLoss, Pair, PairObjective, TapLoss};
 use burn_distill::relation::{
     ChannelEmbeddingConfig, Embeddings, EmbeddingsConfig, InterChannelCorrelationLossConfig,
 };

@@ -6,7 +6,7 @@ use super::description::Description;
 use super::layers::Layers;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
-    LayersLoss, LayersObjective, SequenceLoss, SequenceObjective, Tap, Taps, initialize,
+    LayersLoss, LayersObjective, NamedLoss, SequenceLoss, SequenceObjective, Tap, Taps, initialize,
 };
 use burn_distill::feature::{
     AttentionRelationLossConfig, AttentionScoresLossConfig, HiddenCosineLossConfig,
