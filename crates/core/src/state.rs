@@ -203,7 +203,7 @@ mod tests {
     use crate::{parameter_count, tensors};
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
-    use burn::tensor::Distribution;
+    use burn::tensor::{DType, Distribution};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[derive(Module, Debug)]
@@ -248,6 +248,25 @@ mod tests {
 
         let rows: Vec<f32> = bank.rows(&[0, 1, 2]).into_data().iter().collect();
         assert_eq!(rows, [8.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn a_memory_becomes_as_precise_as_its_rows() {
+        let device = Device::default();
+        if !device.supports_dtype(DType::F64) {
+            return;
+        }
+        let value = 1.0 + 1e-12;
+        let bank = State::new(Tensor::<2>::zeros([2, 1], (&device, DType::F32)));
+
+        let rows = Tensor::<2>::from_data([[value]], (&device, DType::F64));
+        bank.set_rows(&[1], rows);
+        let single = Tensor::<2>::from_data([[0.5]], (&device, DType::F32));
+        bank.set_rows(&[0], single);
+
+        assert_eq!(bank.get().dtype(), DType::F64);
+        let rows: Vec<f64> = bank.rows(&[0, 1]).into_data().iter().collect();
+        assert_eq!(rows, [0.5, value]);
     }
 
     #[test]

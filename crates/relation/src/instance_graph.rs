@@ -339,10 +339,14 @@ fn mean_over<T>(parts: Vec<T>, loss: impl FnMut(T) -> Tensor<1>) -> Tensor<1> {
 }
 
 fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
-    let rows = PairedRows::of(student, teacher);
-    let teacher = at_least_f32(rows.teacher.without_autodiff());
-    let square = at_least_f32(rows.student).sub(teacher).square();
-    match rows.mask {
+    let PairedRows {
+        student,
+        teacher,
+        mask,
+    } = PairedRows::of(student, teacher);
+    let teacher = at_least_f32(teacher.without_autodiff());
+    let square = at_least_f32(student).sub(teacher).square();
+    match mask {
         Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
         None => masked_mean(square, None),
     }

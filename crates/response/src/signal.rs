@@ -1,7 +1,7 @@
 use crate::columns::beside;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Int, Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, tempered_log_softmax};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, tempered_log_softmax};
 
 /// What a teacher says about the classes of each row: everything, or the most of it.
 ///
@@ -155,16 +155,17 @@ impl SparseSignal {
         }
     }
 
-    /// The signal with ids that all are classes: 0 where the id does not matter, and a log-probability of
-    /// NaN where it counts and is no class.
-    fn among(self, num_classes: usize) -> Self {
+    /// The signal for these logits of a student, in their precision, with ids that all are classes: 0
+    /// where the id does not matter, and a log-probability of NaN where it counts and is no class.
+    fn among_classes_of(self, student: &Tensor<2>) -> Self {
+        let [_, num_classes] = student.dims();
         // Nothing is waited for: a CPU has computed the ids already.
         if is_on_host(&self.ids.device())
             && let Err(error) = self.check(num_classes)
         {
             panic!("{error}");
         }
-        let log_probabilities = at_least_f32(self.log_probabilities.without_autodiff());
+        let log_probabilities = as_precise_as(self.log_probabilities.without_autodiff(), student);
         let ids = self.ids.without_autodiff();
         let ids = ids.mask_fill(absent(&log_probabilities), 0);
         let negative = ids.clone().lower_scalar(0);
@@ -188,7 +189,7 @@ impl SparseSignal {
         assert_shape!(teacher_ids, [rows, k]);
         assert_shape!(teacher, [rows, k]);
 
-        let signal = self.among(num_classes);
+        let signal = self.among_classes_of(&student);
         let (ids, teacher) = (signal.ids, signal.log_probabilities);
         let absent = absent(&teacher);
         let named = absent.clone().bool_not().float().cast(teacher.dtype());
@@ -316,7 +317,10 @@ impl TeacherSignal {
                 let [batch_size, num_classes] = student.dims();
                 assert_shape!(teacher, [batch_size, num_classes]);
                 Events {
-                    log_p: tempered_log_softmax(teacher.without_autodiff(), temperature),
+                    log_p: tempered_log_softmax(
+                        as_precise_as(teacher.without_autodiff(), &student),
+                        temperature,
+                    ),
                     log_q: tempered_log_softmax(student, temperature),
                 }
             }

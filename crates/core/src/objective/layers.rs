@@ -21,8 +21,8 @@ pub trait LayersLoss: NamedLoss {
     /// their kinds or shapes.
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1>;
 
-    /// The loss of layers of tokens of which some are padding. A loss that sees no tokens in them, as
-    /// most do, takes padding as zeros.
+    /// Computes the loss of layers of tokens of which some are padding. A loss that sees no tokens in
+    /// them, as most do, takes padding as zeros.
     ///
     /// # Shapes
     ///

@@ -5,6 +5,6 @@ use burn::module::{Module, ModuleDisplay};
 /// A loss may compare single taps as well as sequences, or be a distribution's as well as one of
 /// logits: it has one name all the same.
 pub trait NamedLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
+    /// Returns the name of its term, which is also its name in a recipe.
     fn name(&self) -> &'static str;
 }

@@ -20,8 +20,8 @@ pub trait TapLoss: NamedLoss {
     /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1>;
 
-    /// The loss of two sequences of which some tokens are padding. A loss that sees no tokens in them,
-    /// as most do, takes padding as zeros.
+    /// Computes the loss of two sequences of which some tokens are padding. A loss that sees no tokens in
+    /// them, as most do, takes padding as zeros.
     ///
     /// # Shapes
     ///

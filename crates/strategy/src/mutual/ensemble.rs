@@ -465,7 +465,7 @@ mod tests {
             let logits =
                 Tensor::<1>::from_data(values.as_slice(), &device).reshape([8, 3, CLASSES]);
             let classes = Tensor::from_data([0, 1, 2, 0, 1, 2, 0, 1], &device);
-            let labels = Labels::of(&Targets::classes(classes), CLASSES).unwrap();
+            let labels = Labels::of(&Targets::classes(classes), &logits).unwrap();
             let loss = |target: Tensor<2>| -> Vec<f32> {
                 let log = tempered_log_softmax(target, 1.0);
                 let loss = cross_entropy_rows(labels.probabilities.clone(), log);
