@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub(super) struct Epoch {
     pub(super) plan: Arc<Plan>,
     number: usize,
-    /// The ids in the order in which they are loaded.
-    ids: Arc<[usize]>,
+    /// The places in the data set in the order in which they are loaded.
+    order: Vec<usize>,
     palette: Palette,
     partners: Option<Partners>,
 }
@@ -33,20 +33,17 @@ pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
 
 impl Epoch {
     pub(super) fn new(plan: Arc<Plan>, number: usize) -> Self {
-        let ids = plan.dataset.shared_ids();
-        let ids = match plan.shuffle {
-            Some(seed) => permutation(seed, number, ids.len())
-                .into_iter()
-                .map(|at| ids[at])
-                .collect(),
-            None => ids,
+        let samples = plan.dataset.len();
+        let order = match plan.shuffle {
+            Some(seed) => permutation(seed, number, samples),
+            None => (0..samples).collect(),
         };
         let palette = Palette::of(&plan.dataset);
         let partners = plan.pairs.map(|seed| Partners::new(&plan, seed, number));
         Self {
             plan,
             number,
-            ids,
+            order,
             palette,
             partners,
         }
@@ -56,10 +53,11 @@ impl Epoch {
     pub(super) fn prepare(&self, place: usize) -> HostBatch {
         let plan = &self.plan;
         let start = place * plan.batch_size;
-        let ids = &self.ids[start..self.ids.len().min(start + plan.batch_size)];
+        let places = &self.order[start..self.order.len().min(start + plan.batch_size)];
+        let ids: Vec<_> = places.iter().map(|&at| plan.dataset.ids()[at]).collect();
         HostBatch {
             views: (0..plan.views())
-                .map(|view| self.pixels(ids, view))
+                .map(|view| self.pixels(places, view))
                 .collect(),
             classes: ids
                 .iter()
@@ -72,30 +70,33 @@ impl Epoch {
                 })
                 .collect(),
             labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
-            ids: ids.to_vec(),
+            ids,
             place,
         }
     }
 
     /// One view of the samples, or in the second of pairs of their partners, augmented and
     /// normalised.
-    fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
+    fn pixels(&self, places: &[usize], view: usize) -> Vec<f32> {
         let plan = &self.plan;
         let shape = plan.dataset.shape();
         let [channels, height, width] = shape;
         let mut transformed = vec![0; channels * height * width];
-        let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
+        let mut pixels = Vec::with_capacity(places.len() * transformed.len());
         let partners = self.partners.as_ref().filter(|_| view == 1);
-        for &id in ids {
+        for &at in places {
+            let id = plan.dataset.ids()[at];
+            let repetition = plan.repetitions[at];
             // By the sample, not by its partner: two that share one see it in two ways.
             let key = ViewKey {
                 seed: plan.augmentation_seed,
                 id,
                 epoch: self.number,
                 view,
+                repetition,
             };
             let transform = plan.augmentation.transform(key);
-            let shown = partners.map_or(id, |partners| partners.of(plan, id));
+            let shown = partners.map_or(id, |partners| partners.of(plan, id, repetition));
             transform.apply(plan.dataset.pixels(shown), shape, &mut transformed);
             let operations = plan.augmentation.operations(key, shape);
             let levels = if operations.is_empty() {

@@ -32,6 +32,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A batch depends on the data set, the seeds, the epoch and its place in the epoch, and on nothing
 /// else: neither on the workers nor on what was loaded before.
 ///
+/// Where an id occurs in the data set more than once, each of its places is augmented, and paired, on
+/// its own.
+///
 /// Every [`iter`](DataLoader::iter) is one epoch: the first call is the first epoch, the next call
 /// the next one. A loader moved [to a device](DataLoader::to_device) or cloned counts on by itself
 /// from where the original stands.
@@ -59,10 +62,12 @@ pub struct BatchLoader {
     next_epoch: AtomicUsize,
 }
 
-/// What a batch depends on, but for the epoch.
+/// Everything that a batch depends on, but for the epoch.
 #[derive(Clone)]
 struct Plan {
     dataset: ImageDataset,
+    /// The number of earlier places of the same id, for each place in the data set.
+    repetitions: Arc<[usize]>,
     batch_size: usize,
     shuffle: Option<u64>,
     augmentation: Augmentation,
@@ -86,6 +91,7 @@ impl BatchLoader {
         assert!(batch_size > 0, "The batch size should be at least 1.");
         Self {
             plan: Arc::new(Plan {
+                repetitions: repetitions(&dataset),
                 dataset,
                 batch_size,
                 shuffle: None,
@@ -137,7 +143,8 @@ impl BatchLoader {
     /// Put into the second view of a batch, for each sample, a sample of the same class: each is
     /// equally likely, the sample itself too. It is augmented on its own.
     ///
-    /// Partners depend on the seed, the epoch and the sample, and are drawn from the samples that are
+    /// Partners depend on the seed, the epoch, the sample and, where its id occurs more than once, which
+    /// of its places it is; they are drawn from the samples that are
     /// loaded. Only known labels are used: a sample without one is its own partner, and so is the
     /// only one of its class. There are two views then, or more if more are [asked
     /// for](Self::views); the targets and ids of a batch are those of its first.
@@ -225,6 +232,16 @@ impl BatchLoader {
     }
 }
 
+/// Returns the number of earlier places of the same id, for each place in a data set.
+fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
+    let mut counts = vec![0; dataset.published_len()];
+    let mut count = |id: &usize| {
+        counts[*id] += 1;
+        counts[*id] - 1
+    };
+    dataset.ids().iter().map(&mut count).collect()
+}
+
 impl Plan {
     fn views(&self) -> usize {
         match self.pairs {
@@ -295,15 +312,14 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
         let mut slice = self.clone();
         let plan = slice.plan_mut();
-        let ids = plan.dataset.ids();
-        let ids: Vec<_> = match plan.shuffle {
+        let places = match plan.shuffle {
             // Epoch 0 is never trained on.
-            Some(seed) => permutation(seed, 0, ids.len())[start..end]
-                .iter()
-                .map(|&at| ids[at])
-                .collect(),
-            None => ids[start..end].to_vec(),
+            Some(seed) => permutation(seed, 0, plan.dataset.len())[start..end].to_vec(),
+            None => (start..end).collect(),
         };
+        // Counted over the whole, so that an id in two slices is not augmented alike in both.
+        plan.repetitions = places.iter().map(|&at| plan.repetitions[at]).collect();
+        let ids: Vec<_> = places.iter().map(|&at| plan.dataset.ids()[at]).collect();
         plan.dataset = plan.dataset.subset(ids);
         Arc::new(slice)
     }
