@@ -2,9 +2,10 @@ mod epoch;
 mod iterator;
 mod pairs;
 mod palette;
+mod two_streams;
 mod workers;
 
-use crate::{Augmentation, ImageDataset};
+use crate::{Augmentation, DataError, ImageDataset};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
+/// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
 /// | [`workers`](Self::workers) | 0 | threads that prepare batches ahead of time |
@@ -77,6 +79,8 @@ struct Plan {
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
     labelled: Option<Vec<bool>>,
+    /// The labeled samples in every batch; `None` to draw batches from all samples alike.
+    labeled_per_batch: Option<usize>,
     drop_last: bool,
     workers: usize,
 }
@@ -100,6 +104,7 @@ impl BatchLoader {
                 views: 1,
                 pairs: None,
                 labelled: None,
+                labeled_per_batch: None,
                 drop_last: false,
                 workers: 0,
             }),
@@ -256,16 +261,35 @@ impl Plan {
     }
 
     fn batches(&self) -> usize {
-        if self.drop_last {
-            self.dataset.len() / self.batch_size
-        } else {
-            self.dataset.len().div_ceil(self.batch_size)
-        }
+        self.samples_and_batches().1
     }
 
     /// The number of samples that an epoch delivers.
     fn samples(&self) -> usize {
-        self.dataset.len().min(self.batches() * self.batch_size)
+        self.samples_and_batches().0
+    }
+
+    fn samples_and_batches(&self) -> (usize, usize) {
+        if let Some(labeled) = self.labeled_per_batch {
+            return two_streams::samples_and_batches(self, labeled);
+        }
+        let samples = self.dataset.len();
+        let batches = match self.drop_last {
+            true => samples / self.batch_size,
+            false => samples.div_ceil(self.batch_size),
+        };
+        (samples.min(batches * self.batch_size), batches)
+    }
+
+    /// Returns why an epoch has no batch.
+    fn no_batch(&self) -> DataError {
+        match self.labeled_per_batch {
+            Some(labeled) => two_streams::no_batch(self, labeled),
+            None => DataError::NoBatch {
+                samples: self.dataset.len(),
+                batch_size: self.batch_size,
+            },
+        }
     }
 }
 
