@@ -35,12 +35,22 @@ pub enum ChangingWeight {
         epochs: usize,
     },
     /// The sigmoid-shaped ramp-up of mean teacher, ONE and OKDDip:
-    /// `to · exp(−5 (1 − min(elapsed / epochs, 1))²)`.
+    /// `to · exp(−5 (1 − min(e / epochs, 1))²)`.
+    ///
+    /// With an `interval` of [`Epoch`](RampInterval::Epoch), `e` is the number of finished epochs, so
+    /// that the first epoch has a weight of `to · exp(−5)`, and the first with the weight `to` is epoch
+    /// `epochs + 1`. The authors of ONE and of OKDDip do so, and those of mean teacher in PyTorch. With
+    /// [`Step`](RampInterval::Step), `e` counts fractions of an epoch too, as in mean teacher's code
+    /// for TensorFlow. The shorter the ramp, the further the two are apart: at the end of the first epoch
+    /// of a ramp of two, the weight by steps is 42 times the one by epochs.
     SigmoidRampUp {
-        /// The value from epoch `epochs` on.
+        /// Value once `epochs` epochs are finished.
         to: f64,
-        /// The length of the ramp. Zero is no ramp.
+        /// Length of the ramp in epochs. Zero means no ramp.
         epochs: usize,
+        /// How often the weight moves. Default: once per epoch.
+        #[serde(default, skip_serializing_if = "RampInterval::is_epoch")]
+        interval: RampInterval,
     },
     /// A sigmoid of the number of finished epochs: `to / (1 + exp(centre − finished))`, as the authors
     /// of distillation by singular vectors and by multi-head graphs have it.
@@ -70,6 +80,23 @@ pub enum ChangingWeight {
     },
 }
 
+/// Interval at which a [ramp](ChangingWeight::SigmoidRampUp) moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RampInterval {
+    /// Once per epoch: the weight is constant within an epoch.
+    #[default]
+    Epoch,
+    /// With every step.
+    Step,
+}
+
+impl RampInterval {
+    fn is_epoch(&self) -> bool {
+        *self == Self::Epoch
+    }
+}
+
 impl WeightSchedule {
     /// The weight at that time.
     pub fn at(&self, clock: &Clock) -> f64 {
@@ -81,20 +108,34 @@ impl WeightSchedule {
 }
 
 impl ChangingWeight {
+    /// Creates a [sigmoid-shaped ramp-up](Self::SigmoidRampUp) that moves once per epoch.
+    pub fn sigmoid_ramp_up(to: f64, epochs: usize) -> Self {
+        Self::SigmoidRampUp {
+            to,
+            epochs,
+            interval: RampInterval::Epoch,
+        }
+    }
+
     /// The weight at that time.
     pub fn at(&self, clock: &Clock) -> f64 {
         match self {
             Self::Linear { from, to, epochs } => {
                 from + (to - from) * fraction(clock.epoch as f64, *epochs)
             }
-            Self::SigmoidRampUp { to, epochs } => {
-                let rest = 1.0 - fraction(clock.elapsed(), *epochs);
+            Self::SigmoidRampUp {
+                to,
+                epochs,
+                interval,
+            } => {
+                let passed = match interval {
+                    RampInterval::Epoch => finished(clock),
+                    RampInterval::Step => clock.elapsed(),
+                };
+                let rest = 1.0 - fraction(passed, *epochs);
                 to * (-5.0 * rest * rest).exp()
             }
-            Self::Sigmoid { to, centre } => {
-                let finished = (clock.epoch - 1) as f64;
-                to / (1.0 + (*centre as f64 - finished).exp())
-            }
+            Self::Sigmoid { to, centre } => to / (1.0 + (*centre as f64 - finished(clock)).exp()),
             Self::Cosine { from, to, epochs } => {
                 let angle = PI * fraction(clock.elapsed(), *epochs);
                 to + (from - to) * (1.0 + angle.cos()) / 2.0
@@ -109,6 +150,11 @@ impl ChangingWeight {
             }
         }
     }
+}
+
+/// Returns the number of epochs that are finished.
+fn finished(clock: &Clock) -> f64 {
+    (clock.epoch - 1) as f64
 }
 
 /// How much of `length` has passed, at most 1. Nothing is left of an empty length.
@@ -170,24 +216,43 @@ mod tests {
 
     #[test]
     fn sigmoid_ramp_up_starts_near_zero() {
-        let ramp = |epochs| ChangingWeight::SigmoidRampUp { to: 1.0, epochs };
+        let ramp = |epochs| ChangingWeight::sigmoid_ramp_up(1.0, epochs);
 
         assert_close(at(&ramp(10), 1), 0.0067); // exp(-5)
         assert_close(at(&ramp(10), 6), (-1.25_f64).exp());
         assert_close(at(&ramp(10), 11), 1.0);
+        assert_close(at(&ramp(10), 50), 1.0);
         assert_close(at(&ramp(0), 1), 1.0);
     }
 
     #[test]
-    fn sigmoid_ramp_up_moves_within_an_epoch() {
-        let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 1 };
-        let clock = Clock {
-            epoch: 1,
-            batch: 2,
+    fn sigmoid_ramp_up_moves_once_per_epoch_unless_told_to_move_with_every_step() {
+        let last_step = |epoch| Clock {
+            epoch,
+            batch: 3,
             batches: 4,
         };
+        let by_epoch = ChangingWeight::sigmoid_ramp_up(2.0, 2);
+        let by_step = ChangingWeight::SigmoidRampUp {
+            to: 2.0,
+            epochs: 2,
+            interval: RampInterval::Step,
+        };
 
-        assert_close(ramp.at(&clock), (-1.25_f64).exp());
+        // `sigmoid_rampup(epoch, 2)` of the authors' code, with epochs from 0.
+        for (epoch, expected) in [(1, -5.0), (2, -1.25), (3, 0.0), (9, 0.0)] {
+            let expected = 2.0 * f64::exp(expected);
+            assert_close(at(&by_epoch, epoch), expected);
+            assert_close(by_epoch.at(&last_step(epoch)), expected);
+            assert_close(at(&by_step, epoch), expected);
+        }
+        // Three quarters of an epoch of two: exp(−5 · (5 / 8)²).
+        let passed = 2.0 * (-5.0 * 0.625_f64.powi(2)).exp();
+        assert_close(by_step.at(&last_step(1)), passed);
+        assert_close(
+            by_step.at(&last_step(2)),
+            2.0 * (-5.0 * 0.125_f64.powi(2)).exp(),
+        );
     }
 
     #[test]
@@ -242,5 +307,10 @@ mod tests {
         let table = r#"{"kind":"sigmoid-ramp-up","to":1.0,"epochs":80}"#;
         let schedule: WeightSchedule = serde_json::from_str(table).unwrap();
         assert_eq!(serde_json::to_string(&schedule).unwrap(), table);
+
+        let table = r#"{"kind":"sigmoid-ramp-up","to":1.0,"epochs":80,"interval":"step"}"#;
+        let by_step: WeightSchedule = serde_json::from_str(table).unwrap();
+        assert_ne!(by_step, schedule);
+        assert_eq!(serde_json::to_string(&by_step).unwrap(), table);
     }
 }

@@ -98,6 +98,17 @@ pub enum DataError {
         /// The samples in a batch.
         batch_size: usize,
     },
+    /// Batches of labeled and unlabeled samples are asked for where all samples are of one kind.
+    #[error(
+        "no batch: one of labeled and unlabeled samples needs both, but {labeled} samples are labeled \
+         and {unlabeled} are not: load batches of all samples alike"
+    )]
+    OneStream {
+        /// Number of samples with a label.
+        labeled: usize,
+        /// Number of samples without one.
+        unlabeled: usize,
+    },
 }
 
 impl DataError {

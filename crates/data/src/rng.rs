@@ -20,6 +20,12 @@ pub(crate) fn rng(purpose: Purpose, [a, b, c]: [u64; 3], view: u32) -> KeyedRng 
     KeyedRng::new([a, b, c, ((purpose as u64) << 32) | u64::from(view)])
 }
 
+/// Returns the word of a key for an epoch and the number of earlier places of the same id in the data
+/// set, each below 2³². It is the epoch itself where an id has no earlier place.
+pub(crate) fn repeated_word(epoch: usize, repetition: usize) -> u64 {
+    epoch as u64 | (repetition as u64) << 32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

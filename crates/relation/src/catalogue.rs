@@ -38,7 +38,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             name: "locality-preserving",
             kind: "relation",
             aliases: &["lsn"],
-            reference: "Chen et al., Learning Student Networks via Feature Embedding, TNNLS 2021",
+            reference: "Chen et al., Learning Student Networks via Feature Embedding, TNNLS 2021 (our interpretation)",
         },
         CatalogueEntry {
             name: "probabilistic-transfer",

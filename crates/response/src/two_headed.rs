@@ -29,7 +29,7 @@ use burn_distill_core::{
 /// use burn_distill_core::ChangingWeight;
 /// use burn_distill_response::{ProbabilityMatchingLossConfig, TwoHeaded};
 ///
-/// let ramp = ChangingWeight::SigmoidRampUp { to: 100.0, epochs: 30 };
+/// let ramp = ChangingWeight::sigmoid_ramp_up(100.0, 5);
 /// let consistency = ProbabilityMatchingLossConfig::new().init();
 /// let objective = TwoHeaded::new("consistency", consistency, ramp, 0.01);
 ///

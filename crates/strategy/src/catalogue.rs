@@ -21,7 +21,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             kind: "the teacher as it was along its training, from early on to its end",
             aliases: &["rco"],
             reference: "Jin et al., Knowledge Distillation via Route Constrained Optimization, \
-                ICCV 2019",
+                ICCV 2019 (by hardness our interpretation)",
         },
         CatalogueEntry {
             name: "mutual",
@@ -34,7 +34,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             kind: "peers, by one target that is made of all",
             aliases: &["kdcl"],
             reference: "Guo et al., Online Knowledge Distillation via Collaborative Learning, \
-                CVPR 2020",
+                CVPR 2020 (all targets but the mean our interpretation)",
         },
         CatalogueEntry {
             name: "native-ensemble",
@@ -54,14 +54,14 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             kind: "peers, as they were a while ago",
             aliases: &["stale-peers"],
             reference: "Anil et al., Large scale distributed neural network training through \
-                online distillation, ICLR 2018",
+                online distillation, ICLR 2018 (our interpretation)",
         },
         CatalogueEntry {
             name: "adversarial-features",
             kind: "peers in a ring, by maps that a discriminator cannot tell apart",
             aliases: &["afd-chung"],
             reference: "Chung et al., Feature-map-level Online Adversarial Knowledge Distillation, \
-                ICML 2020",
+                ICML 2020 (our interpretation)",
         },
         CatalogueEntry {
             name: "byot",
@@ -87,7 +87,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             name: "born-again",
             kind: "generations of one architecture, each the one after it",
             aliases: &["ban"],
-            reference: "Furlanello et al., Born Again Neural Networks, ICML 2018",
+            reference: "Furlanello et al., Born Again Neural Networks, ICML 2018 (our interpretation)",
         },
         CatalogueEntry {
             name: "cs-kd",

@@ -1,4 +1,4 @@
-use crate::recipe::{DataRecipe, Recipe, TeacherRecipe, TrainingRecipe};
+use crate::recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
@@ -79,11 +79,36 @@ impl Data {
         }
         let seen = self.seen().len();
         check("student.training", &recipe.student.training, seen)?;
+        self.check_two_streams(recipe)?;
         for (index, stage) in recipe.stages.iter().enumerate() {
             if let Some(training) = &stage.training {
                 check(&format!("stage.{index}.training"), training, seen)?;
             }
         }
+        Ok(())
+    }
+
+    /// Check that there are unlabeled samples for batches with a number of labeled ones, and enough
+    /// of them for one batch.
+    fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
+        let training = &recipe.student.training;
+        let seed = recipe.seeds.first().copied().unwrap_or_default();
+        let labeled = self.labeled_per_batch(&recipe.strategy, training, seed)?;
+        if labeled == 0 {
+            return Ok(());
+        }
+        let [samples, ..] = self.sizes();
+        let unlabeled = samples - self.labels(seed)?;
+        let needed = match training.drop_last {
+            true => training.batch_size - labeled,
+            false => 1,
+        };
+        ensure!(
+            unlabeled >= needed,
+            "`strategy.labeled_per_batch` is {labeled}, so that a batch needs {needed} unlabeled \
+             samples or more, but there are {unlabeled}: give a smaller `data.labels_per_class`, \
+             or 0 for batches of all samples alike"
+        );
         Ok(())
     }
 
@@ -138,16 +163,37 @@ impl Data {
     /// What the student alone learns from: the samples whose labels it knows, repeated until they
     /// are as many as the taught student sees, so that both take the same number of steps.
     pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
-        let seen = self.seen();
-        let labelled = self.labelled(&seen, seed)?;
+        self.for_alone_repeated(training, seed, self.seen().len())
+    }
+
+    /// Returns the samples whose labels the student knows, repeated until they are so many.
+    pub fn for_alone_repeated(
+        &self,
+        training: &TrainingRecipe,
+        seed: u64,
+        samples: usize,
+    ) -> Result<BatchLoader> {
+        let labelled = self.labelled(&self.seen(), seed)?;
         let repeated: Vec<_> = labelled
             .ids()
             .iter()
             .copied()
             .cycle()
-            .take(seen.len())
+            .take(samples)
             .collect();
         Ok(self.training_loader(labelled.subset(repeated), training, seed))
+    }
+
+    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0, its
+    /// batches are drawn from all samples alike.
+    pub fn labeled_per_batch(
+        &self,
+        strategy: &StrategyRecipe,
+        training: &TrainingRecipe,
+        seed: u64,
+    ) -> Result<usize> {
+        let [samples, ..] = self.sizes();
+        Ok(strategy.labeled_per_batch(training.batch_size, self.labels(seed)?, samples))
     }
 
     /// The number of samples with a label that the student knows.
@@ -284,5 +330,52 @@ mod tests {
                 assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
             }
         }
+    }
+
+    #[test]
+    fn the_student_alone_takes_as_many_steps_as_one_taught_in_two_streams() {
+        let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
+        let recipe = recipe.parse::<toml::Table>().unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        for (keys, expected) in [("", 7), ("drop_last = true", 6)] {
+            let training = format!("epochs = 1\nbatch_size = 16\n{keys}");
+            let training = training.parse::<toml::Table>().unwrap();
+            let training: TrainingRecipe = training.try_into().unwrap();
+
+            // 50 unlabeled samples, eight in a batch.
+            let taught = data.for_taught(&training, 7).unwrap().labeled_per_batch(8);
+            let alone = data.for_alone_repeated(&training, 7, taught.num_items());
+            let alone = alone.unwrap();
+
+            for loader in [taught, alone] {
+                assert_eq!(loader.num_batches(), expected, "{keys}");
+                assert_eq!(data.loaders(loader).steps_per_epoch, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_two_streams_are_checked_before_anything_is_trained() {
+        let check = |strategy: &str, training: &str| {
+            let recipe = format!(
+                "name = 'test'\n\
+                 data = {{ name = 'digits', samples = 70, labels_per_class = 2 }}\n\
+                 strategy = {{ kind = 'ema', {strategy} }}\n\
+                 student = {{ model = 'mlp-8', training = {{ epochs = 1, {training} }} }}"
+            );
+            let recipe: Recipe = toml::from_str(&recipe).unwrap();
+            let data = Data::load(&recipe.data, &DataSource::default()).unwrap();
+            data.check_batches(&recipe)
+                .map_err(|error| format!("{error:#}"))
+        };
+
+        assert_eq!(check("labeled_per_batch = 8", "batch_size = 16"), Ok(()));
+        assert_eq!(check("decay = 0.9", "drop_last = true"), Ok(()));
+        let error = check("labeled_per_batch = 8", "batch_size = 64, drop_last = true");
+        assert!(
+            error
+                .unwrap_err()
+                .contains("a batch needs 56 unlabeled samples or more, but there are 50")
+        );
     }
 }

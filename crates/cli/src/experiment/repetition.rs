@@ -7,11 +7,13 @@ use super::phase::{Phase, Role};
 use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
+use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{Frozen, Hard, Objective};
+use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
 };
@@ -160,7 +162,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_alone(&recipe.training, seed)?,
+            loader: self.for_alone(seed)?,
             teacher: None,
             figures: figures.into(),
             snapshots: Vec::new(),
@@ -168,6 +170,19 @@ impl Experiment<'_> {
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
+    }
+
+    /// Returns what the student alone learns from, for as many steps as the distilled student takes.
+    fn for_alone(&self, seed: u64) -> Result<BatchLoader> {
+        let training = &self.recipe.student.training;
+        let strategy = &self.recipe.strategy;
+        match self.data.labeled_per_batch(strategy, training, seed)? {
+            0 => self.data.for_alone(training, seed),
+            _ => {
+                let samples = self.for_taught(training, seed)?.num_items();
+                self.data.for_alone_repeated(training, seed, samples)
+            }
+        }
     }
 
     /// The student, taught by one teacher that no longer changes.

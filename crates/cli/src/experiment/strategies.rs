@@ -7,6 +7,7 @@ use crate::recipe::{
 };
 use anyhow::Result;
 use burn::tensor::Tensor;
+use burn_distill::data::BatchLoader;
 use burn_distill::strategy::Distiller;
 
 impl Experiment<'_> {
@@ -67,6 +68,18 @@ impl Experiment<'_> {
         }
     }
 
+    /// Returns what the student learns from by its strategy.
+    pub(super) fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+        let loader = self.data.for_taught(training, seed)?;
+        let strategy = &self.recipe.strategy;
+        Ok(
+            match self.data.labeled_per_batch(strategy, training, seed)? {
+                0 => loader,
+                labeled => loader.labeled_per_batch(labeled),
+            },
+        )
+    }
+
     fn setting(&self, seed: u64) -> Result<Setting<'_>> {
         let training = &self.recipe.student.training;
         Ok(Setting {
@@ -98,7 +111,7 @@ impl Experiment<'_> {
         ready: Ready<M>,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let loader = self.data.for_taught(training, seed)?;
+        let loader = self.for_taught(training, seed)?;
         let loader = match ready.sees {
             Sees::Views(views) => loader.views(views),
             Sees::Pairs => loader.pairs(seed),

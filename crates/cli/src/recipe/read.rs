@@ -194,7 +194,7 @@ pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
     }
     student_of(&losses)?;
     ensure!(
-        losses.is_empty() || losses.iter().any(|loss| loss.clip.is_none()),
+        losses.is_empty() || losses.iter().any(|loss| !loss.is_to_be_clipped()),
         "every loss has a `clip`: it is a share of the gradient of those that have none"
     );
     Ok(losses)
@@ -447,6 +447,12 @@ pub mod tests {
 
         assert!(error(&clipped, &[]).contains("every loss has a `clip`"));
         assert!(recipe(&clipped, &["loss.0.clip=false"]).is_ok());
+        // What is clipped by default goes without where nothing bounds it.
+        let changes = ["teacher.model=convnet-4-8", "student.model=convnet-4-8"];
+        let alone = [&changes[..], &["loss=[{ kind = 'mhgd' }]"]].concat();
+        assert!(recipe(RECIPE, &alone).is_ok());
+        let asked = [&changes[..], &["loss=[{ kind = 'mhgd', clip = true }]"]].concat();
+        assert!(error(RECIPE, &asked).contains("every loss has a `clip`"));
     }
 
     #[test]

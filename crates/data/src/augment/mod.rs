@@ -8,7 +8,7 @@ pub use operation::*;
 pub use strong::*;
 
 use crate::DataError;
-use crate::rng::{Purpose, rng};
+use crate::rng::{Purpose, repeated_word, rng};
 use serde::{Deserialize, Serialize};
 
 /// What is done to an image at random before it is normalised.
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// use burn_distill_data::{Augmentation, ViewKey};
 ///
 /// let cifar = Augmentation { crop: Some(4), flip: true, ..Augmentation::default() };
-/// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0 };
+/// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0, repetition: 0 };
 ///
 /// // Whoever asks for this view, in whatever order, gets the same.
 /// assert_eq!(cifar.transform(key), cifar.transform(key));
@@ -42,7 +42,7 @@ pub struct Augmentation {
     pub strong: Option<StrongAugmentation>,
 }
 
-/// What the random choices of an augmentation depend on, and nothing else.
+/// Key of the random choices of an augmentation, which depend on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ViewKey {
     /// The seed of the run.
@@ -53,6 +53,22 @@ pub struct ViewKey {
     pub epoch: usize,
     /// The view, counted from 0.
     pub view: usize,
+    /// The number of earlier places of the same id in the data set: 0 where every id occurs once.
+    pub repetition: usize,
+}
+
+impl ViewKey {
+    /// Returns the words of a key for random numbers, beside the purpose and the view.
+    ///
+    /// The repetition is in the upper half of the epoch's word, so that it changes nothing where every
+    /// id occurs once.
+    fn words(self) -> [u64; 3] {
+        [
+            self.seed,
+            self.id as u64,
+            repeated_word(self.epoch, self.repetition),
+        ]
+    }
 }
 
 /// The random choices of a crop and a flip.
@@ -83,8 +99,7 @@ impl Augmentation {
 
     /// The crop and the flip of this view.
     pub fn transform(&self, key: ViewKey) -> Transform {
-        let words = [key.seed, key.id as u64, key.epoch as u64];
-        let mut rng = rng(Purpose::View, words, key.view as u32);
+        let mut rng = rng(Purpose::View, key.words(), key.view as u32);
         // Drawn in any case, so that neither choice depends on whether the other is made.
         let flip = rng.coin();
         let padding = self.crop.unwrap_or(0) as isize;
@@ -102,8 +117,7 @@ impl Augmentation {
     pub fn operations(&self, key: ViewKey, [_, height, width]: [usize; 3]) -> Vec<Operation> {
         match self.strong {
             Some(strong) if key.view > 0 => {
-                let words = [key.seed, key.id as u64, key.epoch as u64];
-                let mut rng = rng(Purpose::Strong, words, key.view as u32);
+                let mut rng = rng(Purpose::Strong, key.words(), key.view as u32);
                 strong.draw(&mut rng, [height, width])
             }
             _ => Vec::new(),
@@ -165,6 +179,7 @@ mod tests {
         id: 14,
         epoch: 15,
         view: 0,
+        repetition: 0,
     };
     const CIFAR: Augmentation = Augmentation {
         crop: Some(4),
@@ -238,6 +253,14 @@ mod tests {
         assert!(views(|n| ViewKey { id: n, ..KEY }).len() > 10);
         assert!(views(|n| ViewKey { epoch: n, ..KEY }).len() > 10);
         assert!(views(|n| ViewKey { view: n, ..KEY }).len() > 10);
+        assert!(
+            views(|n| ViewKey {
+                repetition: n,
+                ..KEY
+            })
+            .len()
+                > 10
+        );
     }
 
     #[test]

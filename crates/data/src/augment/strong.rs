@@ -26,7 +26,7 @@ const HIGHEST: usize = 30;
 ///
 /// let strong = StrongAugmentation::RandAugment { operations: 2, magnitude: 9, cutout: None };
 /// let augmentation = Augmentation { strong: Some(strong), ..Augmentation::default() };
-/// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0 };
+/// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0, repetition: 0 };
 ///
 /// // The first view is weak, the others are strong.
 /// assert!(augmentation.operations(key, [3, 32, 32]).is_empty());

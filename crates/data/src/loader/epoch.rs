@@ -1,6 +1,6 @@
-use super::Plan;
 use super::pairs::Partners;
 use super::palette::Palette;
+use super::{Plan, two_streams};
 use crate::ViewKey;
 use crate::rng::{Purpose, rng};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -11,10 +11,27 @@ use std::sync::Arc;
 pub(super) struct Epoch {
     pub(super) plan: Arc<Plan>,
     number: usize,
-    /// The ids in the order in which they are loaded.
-    ids: Arc<[usize]>,
+    /// The samples in the order in which they are loaded.
+    order: Vec<Showing>,
     palette: Palette,
     partners: Option<Partners>,
+}
+
+/// One showing of a sample in an epoch.
+#[derive(Clone, Copy)]
+pub(super) struct Showing {
+    /// The place of the sample in the data set.
+    pub(super) place: usize,
+    /// The number of earlier places and showings of the same sample.
+    pub(super) repetition: usize,
+}
+
+impl Showing {
+    /// The showing of a place that an epoch shows once.
+    pub(super) fn once(plan: &Plan, place: usize) -> Self {
+        let repetition = plan.repetitions[place];
+        Self { place, repetition }
+    }
 }
 
 /// A batch that is not yet on a device.
@@ -33,20 +50,22 @@ pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
 
 impl Epoch {
     pub(super) fn new(plan: Arc<Plan>, number: usize) -> Self {
-        let ids = plan.dataset.shared_ids();
-        let ids = match plan.shuffle {
-            Some(seed) => permutation(seed, number, ids.len())
-                .into_iter()
-                .map(|at| ids[at])
-                .collect(),
-            None => ids,
+        let samples = plan.dataset.len();
+        let once = |place| Showing::once(&plan, place);
+        let order = match (plan.labeled_per_batch, plan.shuffle) {
+            (Some(labeled), _) => two_streams::order(&plan, labeled, number),
+            (None, Some(seed)) => {
+                let places = permutation(seed, number, samples).into_iter();
+                places.map(once).collect()
+            }
+            (None, None) => (0..samples).map(once).collect(),
         };
         let palette = Palette::of(&plan.dataset);
         let partners = plan.pairs.map(|seed| Partners::new(&plan, seed, number));
         Self {
             plan,
             number,
-            ids,
+            order,
             palette,
             partners,
         }
@@ -56,10 +75,12 @@ impl Epoch {
     pub(super) fn prepare(&self, place: usize) -> HostBatch {
         let plan = &self.plan;
         let start = place * plan.batch_size;
-        let ids = &self.ids[start..self.ids.len().min(start + plan.batch_size)];
+        let shown = &self.order[start..self.order.len().min(start + plan.batch_size)];
+        let ids = shown.iter().map(|shown| plan.dataset.ids()[shown.place]);
+        let ids: Vec<_> = ids.collect();
         HostBatch {
             views: (0..plan.views())
-                .map(|view| self.pixels(ids, view))
+                .map(|view| self.pixels(shown, view))
                 .collect(),
             classes: ids
                 .iter()
@@ -72,30 +93,32 @@ impl Epoch {
                 })
                 .collect(),
             labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
-            ids: ids.to_vec(),
+            ids,
             place,
         }
     }
 
     /// One view of the samples, or in the second of pairs of their partners, augmented and
     /// normalised.
-    fn pixels(&self, ids: &[usize], view: usize) -> Vec<f32> {
+    fn pixels(&self, shown: &[Showing], view: usize) -> Vec<f32> {
         let plan = &self.plan;
         let shape = plan.dataset.shape();
         let [channels, height, width] = shape;
         let mut transformed = vec![0; channels * height * width];
-        let mut pixels = Vec::with_capacity(ids.len() * transformed.len());
+        let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
         let partners = self.partners.as_ref().filter(|_| view == 1);
-        for &id in ids {
+        for &Showing { place, repetition } in shown {
+            let id = plan.dataset.ids()[place];
             // By the sample, not by its partner: two that share one see it in two ways.
             let key = ViewKey {
                 seed: plan.augmentation_seed,
                 id,
                 epoch: self.number,
                 view,
+                repetition,
             };
             let transform = plan.augmentation.transform(key);
-            let shown = partners.map_or(id, |partners| partners.of(plan, id));
+            let shown = partners.map_or(id, |partners| partners.of(plan, id, repetition));
             transform.apply(plan.dataset.pixels(shown), shape, &mut transformed);
             let operations = plan.augmentation.operations(key, shape);
             let levels = if operations.is_empty() {

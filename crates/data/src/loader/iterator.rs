@@ -1,6 +1,5 @@
 use super::epoch::Epoch;
 use super::workers::Workers;
-use crate::DataError;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Tensor};
@@ -42,10 +41,7 @@ impl Iterator for BatchIterator {
         let plan = &self.epoch.plan;
         if std::mem::take(&mut self.refused) {
             // Rather than training on nothing without a word.
-            return Some(Err(DatasetError::new(DataError::NoBatch {
-                samples: plan.dataset.len(),
-                batch_size: plan.batch_size,
-            })));
+            return Some(Err(DatasetError::new(plan.no_batch())));
         }
         if self.next == plan.batches() {
             return None;

@@ -2,9 +2,10 @@ mod epoch;
 mod iterator;
 mod pairs;
 mod palette;
+mod two_streams;
 mod workers;
 
-use crate::{Augmentation, ImageDataset};
+use crate::{Augmentation, DataError, ImageDataset};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
+/// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
 /// | [`workers`](Self::workers) | 0 | threads that prepare batches ahead of time |
@@ -31,6 +33,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// A batch depends on the data set, the seeds, the epoch and its place in the epoch, and on nothing
 /// else: neither on the workers nor on what was loaded before.
+///
+/// Where an id occurs in the data set more than once, each of its places is augmented, and paired, on
+/// its own.
 ///
 /// Every [`iter`](DataLoader::iter) is one epoch: the first call is the first epoch, the next call
 /// the next one. A loader moved [to a device](DataLoader::to_device) or cloned counts on by itself
@@ -59,10 +64,12 @@ pub struct BatchLoader {
     next_epoch: AtomicUsize,
 }
 
-/// What a batch depends on, but for the epoch.
+/// Everything that a batch depends on, but for the epoch.
 #[derive(Clone)]
 struct Plan {
     dataset: ImageDataset,
+    /// The number of earlier places of the same id, for each place in the data set.
+    repetitions: Arc<[usize]>,
     batch_size: usize,
     shuffle: Option<u64>,
     augmentation: Augmentation,
@@ -72,6 +79,8 @@ struct Plan {
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
     labelled: Option<Vec<bool>>,
+    /// The labeled samples in every batch; `None` to draw batches from all samples alike.
+    labeled_per_batch: Option<usize>,
     drop_last: bool,
     workers: usize,
 }
@@ -86,6 +95,7 @@ impl BatchLoader {
         assert!(batch_size > 0, "The batch size should be at least 1.");
         Self {
             plan: Arc::new(Plan {
+                repetitions: repetitions(&dataset),
                 dataset,
                 batch_size,
                 shuffle: None,
@@ -94,6 +104,7 @@ impl BatchLoader {
                 views: 1,
                 pairs: None,
                 labelled: None,
+                labeled_per_batch: None,
                 drop_last: false,
                 workers: 0,
             }),
@@ -137,7 +148,8 @@ impl BatchLoader {
     /// Put into the second view of a batch, for each sample, a sample of the same class: each is
     /// equally likely, the sample itself too. It is augmented on its own.
     ///
-    /// Partners depend on the seed, the epoch and the sample, and are drawn from the samples that are
+    /// Partners depend on the seed, the epoch, the sample and, where its id occurs more than once, which
+    /// of its places it is; they are drawn from the samples that are
     /// loaded. Only known labels are used: a sample without one is its own partner, and so is the
     /// only one of its class. There are two views then, or more if more are [asked
     /// for](Self::views); the targets and ids of a batch are those of its first.
@@ -225,6 +237,16 @@ impl BatchLoader {
     }
 }
 
+/// Returns the number of earlier places of the same id, for each place in a data set.
+fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
+    let mut counts = vec![0; dataset.published_len()];
+    let mut count = |id: &usize| {
+        counts[*id] += 1;
+        counts[*id] - 1
+    };
+    dataset.ids().iter().map(&mut count).collect()
+}
+
 impl Plan {
     fn views(&self) -> usize {
         match self.pairs {
@@ -239,16 +261,35 @@ impl Plan {
     }
 
     fn batches(&self) -> usize {
-        if self.drop_last {
-            self.dataset.len() / self.batch_size
-        } else {
-            self.dataset.len().div_ceil(self.batch_size)
-        }
+        self.samples_and_batches().1
     }
 
     /// The number of samples that an epoch delivers.
     fn samples(&self) -> usize {
-        self.dataset.len().min(self.batches() * self.batch_size)
+        self.samples_and_batches().0
+    }
+
+    fn samples_and_batches(&self) -> (usize, usize) {
+        if let Some(labeled) = self.labeled_per_batch {
+            return two_streams::samples_and_batches(self, labeled);
+        }
+        let samples = self.dataset.len();
+        let batches = match self.drop_last {
+            true => samples / self.batch_size,
+            false => samples.div_ceil(self.batch_size),
+        };
+        (samples.min(batches * self.batch_size), batches)
+    }
+
+    /// Returns why an epoch has no batch.
+    fn no_batch(&self) -> DataError {
+        match self.labeled_per_batch {
+            Some(labeled) => two_streams::no_batch(self, labeled),
+            None => DataError::NoBatch {
+                samples: self.dataset.len(),
+                batch_size: self.batch_size,
+            },
+        }
     }
 }
 
@@ -295,15 +336,14 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
         let mut slice = self.clone();
         let plan = slice.plan_mut();
-        let ids = plan.dataset.ids();
-        let ids: Vec<_> = match plan.shuffle {
+        let places = match plan.shuffle {
             // Epoch 0 is never trained on.
-            Some(seed) => permutation(seed, 0, ids.len())[start..end]
-                .iter()
-                .map(|&at| ids[at])
-                .collect(),
-            None => ids[start..end].to_vec(),
+            Some(seed) => permutation(seed, 0, plan.dataset.len())[start..end].to_vec(),
+            None => (start..end).collect(),
         };
+        // Counted over the whole, so that an id in two slices is not augmented alike in both.
+        plan.repetitions = places.iter().map(|&at| plan.repetitions[at]).collect();
+        let ids: Vec<_> = places.iter().map(|&at| plan.dataset.ids()[at]).collect();
         plan.dataset = plan.dataset.subset(ids);
         Arc::new(slice)
     }

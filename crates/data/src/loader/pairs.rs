@@ -1,5 +1,5 @@
 use super::Plan;
-use crate::rng::{Purpose, rng};
+use crate::rng::{Purpose, repeated_word, rng};
 
 /// Which other sample of its class each sample is shown with in an epoch.
 pub(super) struct Partners {
@@ -25,13 +25,14 @@ impl Partners {
         }
     }
 
-    /// The partner of a sample, which may be itself: it is if its class is not known.
-    pub(super) fn of(&self, plan: &Plan, id: usize) -> usize {
+    /// Returns the partner of a sample at one of its places in the data set. It may be the sample
+    /// itself, and is if its class is not known.
+    pub(super) fn of(&self, plan: &Plan, id: usize, repetition: usize) -> usize {
         if !plan.is_labelled(id) {
             return id;
         }
         let alike = &self.of_class[plan.dataset.label(id)];
-        let key = [self.seed, self.epoch as u64, id as u64];
+        let key = [self.seed, repeated_word(self.epoch, repetition), id as u64];
         alike[rng(Purpose::Partner, key, 0).below(alike.len() as u64) as usize]
     }
 }

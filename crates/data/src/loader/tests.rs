@@ -326,6 +326,108 @@ fn a_part_of_the_samples_is_paired_within_itself() {
     }
 }
 
+/// Three samples of each digit, each of them 20 times.
+fn repeated() -> (ImageDataset, BatchLoader) {
+    let few = digits().few_per_class(3, 0).unwrap();
+    let ids: Vec<_> = few.ids().iter().copied().cycle().take(600).collect();
+    let loader = BatchLoader::new(few.subset(ids), 64).shuffle(1);
+    (few, loader.device(&Device::flex()))
+}
+
+/// The different images of every id in one view of these batches.
+fn images(
+    batches: impl IntoIterator<Item = Batch<Tensor<4>>>,
+    view: usize,
+) -> BTreeMap<usize, BTreeSet<Vec<u32>>> {
+    let mut images: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for batch in batches {
+        let pixels = pixels(&batch.views[view]);
+        for (id, image) in batch.ids.iter().zip(pixels.chunks(64)) {
+            let image = image.iter().map(|pixel| pixel.to_bits()).collect();
+            images.entry(*id).or_default().insert(image);
+        }
+    }
+    images
+}
+
+#[test]
+fn each_showing_of_a_repeated_sample_has_a_view_of_its_own() {
+    let (_, loader) = repeated();
+    let loader = loader.augment(STRONG, 5).views(2);
+    let batches: Vec<_> = loader.epoch(1).map(Result::unwrap).collect();
+
+    // Of 20 draws among the 50 pairs of a shift and a flip, 16.6 differ on average.
+    let weak = images(batches.clone(), 0);
+    assert_eq!(weak.len(), 30);
+    let counts: Vec<_> = weak.values().map(BTreeSet::len).collect();
+    assert!(counts.iter().all(|&count| count >= 12), "{counts:?}");
+    let strong = images(batches, 1);
+    let counts: Vec<_> = strong.values().map(BTreeSet::len).collect();
+    assert!(counts.iter().all(|&count| count >= 18), "{counts:?}");
+}
+
+#[test]
+fn the_first_place_of_a_repeated_sample_is_augmented_as_if_it_were_the_only_one() {
+    let (few, loader) = repeated();
+    let once = BatchLoader::new(few, 64).augment(STRONG, 5).views(2);
+    let repeated = loader.augment(STRONG, 5).views(2);
+    for view in 0..2 {
+        let once = images(once.epoch(3).map(Result::unwrap), view);
+        let repeated = images(repeated.epoch(3).map(Result::unwrap), view);
+        for (id, image) in once {
+            assert_eq!(image.len(), 1);
+            assert!(image.is_subset(&repeated[&id]), "sample {id}");
+        }
+    }
+}
+
+#[test]
+fn repeated_samples_are_the_same_after_a_resume_and_with_workers() {
+    let (_, loader) = repeated();
+    let loader = loader.augment(STRONG, 5).views(2).pairs(6);
+    let whole: Vec<_> = loader.epoch(2).map(Result::unwrap).collect();
+    for same in [loader.clone().workers(3), loader.starting_at(2)] {
+        for (expected, batch) in whole.iter().zip(same.epoch(2)) {
+            let batch = batch.unwrap();
+            assert_eq!(batch.ids, expected.ids);
+            for (view, expected) in batch.views.iter().zip(&expected.views) {
+                assert_eq!(pixels(view), pixels(expected));
+            }
+        }
+    }
+}
+
+#[test]
+fn each_showing_of_a_repeated_sample_has_a_partner_of_its_own() {
+    let (few, loader) = repeated();
+    let mut partners: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for batch in loader.pairs(6).epoch(1).map(Result::unwrap) {
+        let seen = shown(&few, &batch.views[1]);
+        for (id, partner) in batch.ids.into_iter().zip(seen) {
+            partners.entry(id).or_default().insert(partner);
+        }
+    }
+
+    // Each of the three samples of a class, the sample itself too.
+    assert!(partners.values().all(|partners| partners.len() == 3));
+}
+
+#[test]
+fn two_slices_with_the_same_sample_do_not_augment_it_alike() {
+    let (_, loader) = repeated();
+    let loader = loader.augment(STRONG, 5).views(2);
+    for loader in [loader.clone(), loader.shuffle(2)] {
+        let [first, second] = [(0, 300), (300, 600)]
+            .map(|(start, end)| images(batches(&*loader.slice(start, end)), 1));
+        for (id, seen) in first {
+            let shared = second
+                .get(&id)
+                .map_or(0, |other| seen.intersection(other).count());
+            assert!(shared <= 1, "sample {id}: {shared} equal images");
+        }
+    }
+}
+
 #[test]
 fn the_first_view_is_weak_and_the_others_are_strong() {
     let views = |augmentation| {
@@ -351,6 +453,7 @@ fn a_strong_view_is_of_levels_up_to_255_whatever_the_pixels_go_to() {
         id: 5,
         epoch: 1,
         view: 1,
+        repetition: 0,
     };
     let mut image = vec![0; 64];
     STRONG

@@ -30,7 +30,8 @@ use burn_distill_core::{
 /// weight of 1 does that.
 ///
 /// All peers see the same samples, or views of their own if the batch has several, as in
-/// [`MutualDistiller`](crate::MutualDistiller); they train in one process, one after the other.
+/// [`MutualDistiller`](crate::MutualDistiller); a copy computes on the view of the peer that it
+/// teaches. They train in one process, one after the other.
 ///
 /// Besides the terms of each peer, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
 /// of the mean of their probabilities, as `ensemble accuracy`, in percent of the labelled samples.
@@ -108,20 +109,15 @@ where
     pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let wanted: Vec<Wanted> = self.together.iter().map(Objective::wanted).collect();
-        let views = || batch.views.iter().cloned().cycle();
 
         let together = clock.step() >= self.burn_in;
-        let stale: Vec<_> = (self.copies.iter().zip(views()).enumerate())
-            .filter(|_| together)
-            .map(|(index, (copy, view))| {
-                let knowledge = copy.forward_knowledge(view, &asked_by_others(&wanted, index));
-                knowledge.without_autodiff()
-            })
-            .collect();
-
+        // Peers that see one view share what the copies predict for it.
+        let mut stale = vec![None; batch.views.len()];
         let mut terms = Terms::default();
         let mut responses = Vec::new();
-        for (index, (peer, view)) in self.peers.iter().zip(views()).enumerate() {
+        for (index, peer) in self.peers.iter().enumerate() {
+            let place = index % batch.views.len();
+            let view = batch.views[place].clone();
             let (alone, with_others) = (&self.alone[index], &self.together[index]);
             let mut asked = alone.wanted().student;
             if together {
@@ -130,7 +126,8 @@ where
             let student = peer.forward_knowledge(view, &asked);
             let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
             if together {
-                let others: Vec<_> = others(&stale, index).cloned().collect();
+                let stale = stale[place].get_or_insert_with(|| self.stale(batch, place, &wanted));
+                let others: Vec<_> = others(stale, index).flatten().cloned().collect();
                 let context = Context::new(&student, &others, targets, ids, clock);
                 own = own.and(with_others.forward(&context));
             }
@@ -140,6 +137,26 @@ where
         let responses: Vec<_> = responses.iter().collect();
         let terms = terms.and(accuracies(&responses, targets));
         DistillationOutput::new(terms, responses[0], None, targets)
+    }
+
+    /// Returns the constant knowledge of each copy about one view of a batch; none of a copy that
+    /// teaches no peer of that view.
+    fn stale(
+        &self,
+        batch: &Batch<N::Input>,
+        view: usize,
+        wanted: &[Wanted],
+    ) -> Vec<Option<Knowledge>> {
+        let learners = (view..self.peers.len()).step_by(batch.views.len());
+        let copies = self.copies.iter().enumerate().map(|(index, copy)| {
+            let teaches = learners.clone().any(|learner| learner != index);
+            teaches.then(|| {
+                let wanted = asked_by_others(wanted, index);
+                let knowledge = copy.forward_knowledge(batch.views[view].clone(), &wanted);
+                knowledge.without_autodiff()
+            })
+        });
+        copies.collect()
     }
 
     /// Copy the peers if it is time, after a step.

@@ -144,7 +144,7 @@ impl GroupLeaderDistillerConfig {
 /// use burn_distill_core::{ChangingWeight, Hard};
 /// use burn_distill_strategy::TowardsEnsemble;
 ///
-/// let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 80 };
+/// let ramp = ChangingWeight::sigmoid_ramp_up(1.0, 80);
 /// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
 /// // GroupLeaderDistillerConfig::new().init((peers, objectives), (leader, objective()))
 /// ```

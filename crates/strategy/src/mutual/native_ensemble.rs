@@ -104,7 +104,7 @@ pub(super) fn weigh(
 /// use burn_distill_core::{ChangingWeight, Hard};
 /// use burn_distill_strategy::TowardsEnsemble;
 ///
-/// let ramp = ChangingWeight::SigmoidRampUp { to: 1.0, epochs: 80 };
+/// let ramp = ChangingWeight::sigmoid_ramp_up(1.0, 80);
 /// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
 /// // NativeEnsembleDistiller::new(network, (0..3).map(|_| objective()))
 /// ```

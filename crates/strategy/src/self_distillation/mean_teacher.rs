@@ -15,8 +15,13 @@ use burn_distill_core::{
 /// otherwise](Self::with_warm_up). It sees the second view of a batch if there is one, else the
 /// first. Samples without a label take part in every term but that of the labels.
 ///
+/// The authors draw the first average at random, like the network but from another seed, so that its
+/// beginning keeps a share of `1 / (n + 1)` while the average is a mean. Hand [`new`](Self::new)
+/// another network of the same structure for that.
+///
 /// | Method | Default | The authors' mean-teacher |
 /// | --- | --- | --- |
+/// | [`new`](Self::new) of a network | | another one than the student |
 /// | [`new`](Self::new) with a number or a schedule | | 0.999 |
 /// | [`with_warm_up`](Self::with_warm_up) | true | true |
 /// | [`with_training_mode`](Self::with_training_mode) | false | true |
@@ -26,8 +31,8 @@ use burn_distill_core::{
 /// batch, with dropout, and gathers running statistics of its own. A validation asks it in validation
 /// mode in any case.
 ///
-/// The authors weigh the consistency of both with a ramp over the first epochs,
-/// [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the cross-entropy with the labels
+/// The authors weigh the consistency of both with a ramp over the first epochs, five in their
+/// experiments, [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the cross-entropy with the labels
 /// by all samples, which is [`HardOfAll`](burn_distill_core::HardOfAll).
 ///
 /// # Reference
@@ -49,7 +54,8 @@ pub struct MeanTeacher<N> {
 }
 
 impl<N: Network> MeanTeacher<N> {
-    /// The average of a network that has just begun. The authors take a decay of 0.999.
+    /// Creates an average that begins as a copy of `network`: the student that has just begun, or
+    /// another network of the same structure. The authors take a decay of 0.999.
     ///
     /// # Panics
     ///

@@ -110,6 +110,25 @@ fn a_label_counts_as_one_of_all_samples() {
 }
 
 #[test]
+fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
+    let device = Device::default().autodiff();
+    let student = Pair::new([0.3, -0.2], &device);
+    let own = [5.0, -7.0];
+    let teacher = MeanTeacher::new(&Pair::new(own, &device), 0.8);
+    let mut model = SelfDistiller::new(student, teacher, Hard::new(1.0));
+    let mut average = own;
+    for (batch_of, decay) in [(0, 1.0 / 2.0), (1, 2.0 / 3.0), (2, 3.0 / 4.0), (3, 0.8)] {
+        let clock = at(1 + batch_of / 2, batch_of % 2);
+        model = step(model, &batch(&[1.0], &[0], clock, &device));
+
+        // Steps are counted from 1: min(1 − 1 / (n + 1), 0.8).
+        let now = model.student.weights();
+        average = [0, 1].map(|k| decay * average[k] + (1.0 - decay) * now[k]);
+        assert_close(model.teacher.average.inner().weights(), average);
+    }
+}
+
+#[test]
 fn the_decay_may_change_and_begin_at_once() {
     let device = Device::default().autodiff();
     let student = Pair::new([0.3, -0.2], &device);

@@ -4,7 +4,7 @@ use crate::common::{Pair, RATE, assert_close, batch, softmax, step};
 use crate::toys::{Counted, labelled, samples, terms};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill_core::{Clock, Hard, Network, tensors};
+use burn_distill_core::{Batch, Clock, Hard, Network, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{Codistiller, EnsembleObjective, EnsembleTarget};
 
@@ -71,6 +71,55 @@ fn steps_are_what_they_are_by_hand() {
                 assert_close(copy.inner().weights(), expected);
             }
         }
+    }
+}
+
+#[test]
+fn a_copy_predicts_the_view_of_the_peer_that_it_teaches() {
+    let device = Device::default().autodiff();
+    // Views are taken in turns: of two, the third peer has the first.
+    for views in [vec![1.0], vec![1.0, 3.0], vec![1.0, 3.0, -2.0]] {
+        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let inputs = views
+            .iter()
+            .map(|&input| batch(&[input], &[0], at(0), &device));
+        let inputs: Vec<_> = inputs.flat_map(|batch| batch.views).collect();
+        let seen = Batch {
+            views: inputs,
+            ..batch(&[1.0], &[0], at(0), &device)
+        };
+
+        let stepped = step(stale(peers, 0, 1, &device), &seen);
+
+        for (peer, own) in PEERS.into_iter().enumerate() {
+            let input = f64::from(views[peer % views.len()]);
+            let says = |weights: [f64; 2]| softmax(weights.map(|weight| weight * input));
+            let p = says(own);
+            let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
+            let expected = [0, 1].map(|class| {
+                let label = if class == 0 { 1.0 } else { 0.0 };
+                let said = others.iter().map(|&other| says(PEERS[other])[class]);
+                let said = said.sum::<f64>() / 2.0;
+                own[class] - RATE * (2.0 * p[class] - label - said) * input
+            });
+            assert_close(stepped.peers[peer].weights(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_copy_is_asked_once_for_each_view_that_it_teaches() {
+    let device = Device::default().autodiff();
+    let model = counted(0.0, &device);
+    let one = samples(at(4), &device);
+    for (views, expected) in [(1, 1), (2, 1), (3, 1)] {
+        let seen = Batch {
+            views: vec![one.view().clone(); views],
+            ..samples(at(4), &device)
+        };
+        asked(&model);
+        model.forward(&seen);
+        assert_eq!(asked(&model), [(1, expected); 2], "{views}");
     }
 }
 

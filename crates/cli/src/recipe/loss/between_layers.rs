@@ -30,6 +30,7 @@ impl Description<'_> {
         let (student, teacher) = self.paired_layers(Layers::Stages)?;
         let config = self.configure(MultiHeadGraphConfig::new())?;
         self.clip_centre = config.heads_epochs;
+        self.clip_by_default = true;
         let projections = self.projections(&student, &teacher);
         let channels = channels(&self.scene.teacher_taps, &teacher);
         let device = self.scene.device.clone();

@@ -1,5 +1,5 @@
 use super::catch::catch;
-use super::{Loss, Scene};
+use super::{Loss, LossClip, Scene};
 use crate::recipe::configure::{configure, unknown};
 use anyhow::{Context, Result, bail, ensure};
 use burn_distill::core::{
@@ -19,6 +19,8 @@ pub struct Description<'a> {
     /// The number of finished epochs at which a loss that is clipped as its authors do may have half
     /// the gradient of the others.
     pub clip_centre: usize,
+    /// Whether a loss of this kind is clipped as its authors do where `clip` is not given.
+    pub clip_by_default: bool,
     clip: Option<Clip>,
     name: Option<String>,
     weight: Option<WeightSchedule>,
@@ -27,9 +29,11 @@ pub struct Description<'a> {
     known: Vec<&'static str>,
 }
 
-/// What `clip` says.
+/// Value of the key `clip`.
 enum Clip {
-    /// `true`: as those do who clip.
+    /// `false`: not at all.
+    Never,
+    /// `true`: as the authors do who clip.
     Authors,
     /// A share of the gradient of the other terms.
     Share(WeightSchedule),
@@ -46,7 +50,8 @@ impl<'a> Description<'a> {
             None => None,
         };
         let clip = match table.remove("clip") {
-            None | Some(Value::Boolean(false)) => None,
+            None => None,
+            Some(Value::Boolean(false)) => Some(Clip::Never),
             Some(Value::Boolean(true)) => Some(Clip::Authors),
             Some(share) => Some(Clip::Share(share.try_into().context(
                 "`clip` is true, a number or a schedule, \
@@ -71,6 +76,7 @@ impl<'a> Description<'a> {
             table,
             scene,
             clip_centre: 0,
+            clip_by_default: false,
             clip,
             name,
             weight,
@@ -132,17 +138,26 @@ impl<'a> Description<'a> {
         catch(|| init(&config))
     }
 
-    /// The share of the gradient of the other terms that its own is clipped to, if it is.
-    pub fn clip(&self) -> Result<Option<WeightSchedule>> {
-        let share = match &self.clip {
-            None => return Ok(None),
-            Some(Clip::Share(share)) => share.clone(),
-            Some(Clip::Authors) => WeightSchedule::Changing(ChangingWeight::Sigmoid {
+    /// Returns how the gradient of the loss is clipped, if it is.
+    pub fn clip(&self) -> Result<Option<LossClip>> {
+        let authors = || {
+            WeightSchedule::Changing(ChangingWeight::Sigmoid {
                 to: 1.0,
                 centre: self.clip_centre,
-            }),
+            })
         };
-        catch(|| Some(ClippedTerms::new(["any"], share).share))
+        let share = match &self.clip {
+            None if self.clip_by_default => authors(),
+            None | Some(Clip::Never) => return Ok(None),
+            Some(Clip::Share(share)) => share.clone(),
+            Some(Clip::Authors) => authors(),
+        };
+        let share = catch(|| ClippedTerms::new(["any"], share).share)?;
+        let is_asked_for = self.clip.is_some();
+        Ok(Some(LossClip {
+            share,
+            is_asked_for,
+        }))
     }
 
     /// The name and the weight that the table gives, or else these.

@@ -29,6 +29,7 @@ use toml::{Table, Value};
 
 pub use catch::catch;
 pub use joint::JointLoss;
+pub use layers::Layers;
 pub use preparation::Preparation;
 pub use scene::Scene;
 pub use student::student_of;
@@ -46,12 +47,29 @@ pub struct Loss {
     pub name: String,
     /// What computes it, on the CPU.
     pub objective: DynObjective,
-    /// The share of the gradient of the other terms that its own is clipped to, if it is.
-    pub clip: Option<WeightSchedule>,
+    /// How its gradient is clipped, if it is.
+    pub clip: Option<LossClip>,
     /// What has to be trained before the student is, if anything.
     pub preparation: Option<Preparation>,
     /// The student as this loss needs it, if not as it is, on the CPU.
     pub student: Option<ImageNetwork>,
+}
+
+/// Clipping of the gradient of a loss.
+#[derive(Clone)]
+pub struct LossClip {
+    /// Share of the gradient of the losses that are not clipped.
+    pub share: WeightSchedule,
+    /// Whether the recipe asks for it. Otherwise it is the default of the kind, which applies where
+    /// clipping is possible.
+    pub is_asked_for: bool,
+}
+
+impl Loss {
+    /// Whether the recipe asks for its gradient to be clipped.
+    pub fn is_to_be_clipped(&self) -> bool {
+        self.clip.as_ref().is_some_and(|clip| clip.is_asked_for)
+    }
 }
 
 /// Every loss that a recipe may name.
@@ -250,7 +268,7 @@ mod tests {
     #[test]
     fn the_gradient_of_any_loss_may_be_clipped() {
         let share = |text: &str| {
-            let clip = loss(text).unwrap().clip?;
+            let clip = loss(text).unwrap().clip?.share;
             Some([1, 4].map(|epoch| {
                 clip.at(&Clock {
                     epoch,
@@ -270,9 +288,13 @@ mod tests {
             share("kind = 'kd'\nclip = { kind = 'sigmoid', to = 2.0, centre = 0 }"),
             sigmoid.map(|shares| shares.map(|share| 2.0 * share))
         );
-        // Once the heads have learned.
-        let heads = share("kind = 'multi-head-graph'\nheads_epochs = 3\nclip = true").unwrap();
-        assert_eq!(heads[1], 0.5);
+        // Once the heads have learned, and by default, as its authors do.
+        let heads = "kind = 'multi-head-graph'\nheads_epochs = 3\n";
+        let by_default = share(heads).unwrap();
+        assert_eq!(by_default[1], 0.5);
+        assert_eq!(share(&format!("{heads}clip = true")), Some(by_default));
+        assert_eq!(share(&format!("{heads}clip = false")), None);
+        assert_eq!(share(&format!("{heads}clip = 0.25")), Some([0.25, 0.25]));
 
         for wrong in ["'much'", "{ kind = 'sigmoid' }"] {
             let error = error(&format!("kind = 'kd'\nclip = {wrong}"));

@@ -20,10 +20,10 @@ use burn_distill::strategy::{
     MeanTeacher, OfflineDistiller, PastPredictions, SameClass, SelfDistiller, SelfTeacher,
 };
 
-/// The weight of the consistency in the end, and the epochs until then, as the authors of mean
-/// teacher have them for mean squares.
+/// Weight of the consistency in the end, and the epochs until then, as in the experiments of the
+/// authors of mean teacher with mean squares.
 const CONSISTENCY: f64 = 100.0;
-pub const RAMP_EPOCHS: usize = 30;
+pub const RAMP_EPOCHS: usize = 5;
 
 /// A network that learns from the targets and from nobody.
 pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
@@ -116,7 +116,12 @@ impl Setting<'_> {
             true => consistency(options),
             false => self.taught(&student, &student)?,
         };
-        let average = catch(|| MeanTeacher::new(&student, options.decay))?
+        self.check_labeled_per_batch(options)?;
+        let start = match options.random_start {
+            true => self.beside(self.model(), 1)?,
+            false => student.clone(),
+        };
+        let average = catch(|| MeanTeacher::new(&start, options.decay))?
             .with_warm_up(options.warm_up)
             .with_training_mode(options.training_mode);
         let ready = by_itself(student, average, objective, &terms, Sees::Views(2));
@@ -131,6 +136,24 @@ impl Setting<'_> {
             }),
             ..ready
         })
+    }
+
+    /// Check that batches can have the number of labeled samples that a recipe asks for.
+    fn check_labeled_per_batch(&self, options: &MeanTeacherRecipe) -> Result<()> {
+        const KEY: &str = "`strategy.labeled_per_batch`";
+        let labeled = options.labeled_per_batch.unwrap_or(0);
+        let batch_size = self.recipe.student.training.batch_size;
+        ensure!(
+            labeled < batch_size,
+            "{KEY} should be below `student.training.batch_size`, which is {batch_size}, but is \
+             {labeled}: the rest of a batch is unlabeled"
+        );
+        ensure!(
+            labeled == 0 || self.recipe.data.labels_per_class.is_some(),
+            "{KEY} is {labeled}, but all samples are labeled: give `data.labels_per_class`, or \
+             leave it out"
+        );
+        Ok(())
     }
 
     /// What the student said about the last batch.
@@ -228,6 +251,7 @@ fn consistency(options: &MeanTeacherRecipe) -> (Vec<String>, Vec<DynObjective>) 
     let ramp = ChangingWeight::SigmoidRampUp {
         to: options.weight.unwrap_or(CONSISTENCY),
         epochs: options.ramp_epochs.unwrap_or(RAMP_EPOCHS),
+        interval: options.ramp_interval.unwrap_or_default(),
     };
     let loss = ProbabilityMatchingLossConfig::new().init();
     let consistency = ResponseObjective::new(loss, ramp);

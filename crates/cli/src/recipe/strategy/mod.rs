@@ -166,6 +166,92 @@ pub mod tests {
     }
 
     #[test]
+    fn critics_judge_the_map_of_the_last_stage() {
+        for (model, expected) in [
+            ("convnet-4-8", "layer2"),
+            ("convnet-4-4-8", "layer3"),
+            ("resnet8", "layer3"),
+            ("wrn-16-1", "layer3"),
+        ] {
+            let peers = format!("strategy={{ kind = 'afd-chung', peers = ['{model}'] }}");
+            let recipe = with(&peers);
+            let StrategyRecipe::AdversarialFeatures(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+
+            let ready = Setting::to_check(&recipe).adversarial_features(options);
+
+            let critics = ready.unwrap().distiller.critics;
+            let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
+            assert_eq!(taps, ["layer2", expected]);
+        }
+    }
+
+    #[test]
+    fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
+        let shown = |strategy: &str| {
+            let recipe = with(&format!("strategy={{ {strategy} }}"));
+            let setting = Setting::to_check(&recipe);
+            match &recipe.strategy {
+                StrategyRecipe::NativeEnsemble(options) => {
+                    let ready = setting.native_ensemble(options).unwrap();
+                    format!("{:?}", ready.distiller.objectives)
+                }
+                StrategyRecipe::GroupLeader(options) => {
+                    let ready = setting.group_leader(options).unwrap();
+                    format!("{:?}", ready.distiller.leader_objective)
+                }
+                StrategyRecipe::MeanTeacher(options) => {
+                    let ready = setting.mean_teacher(options).unwrap();
+                    format!("{:?}", ready.distiller.objective)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for (kind, to, epochs) in [("one", 1, 80), ("okddip", 1, 80), ("ema", 100, 5)] {
+            for (options, interval) in [("", "Epoch"), (", ramp_interval = 'step'", "Step")] {
+                let shown = shown(&format!("kind = '{kind}'{options}"));
+                let expected = format!(
+                    "SigmoidRampUp {{ to: {to}.0, epochs: {epochs}, interval: {interval} }}"
+                );
+                assert!(shown.contains(&expected), "{kind}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_average_begins_as_the_student_unless_it_is_to_begin_at_random() {
+        for (options, alike) in [("", true), (", random_start = true", false)] {
+            let recipe = with(&format!("strategy={{ kind = 'ema'{options} }}"));
+            let StrategyRecipe::MeanTeacher(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+
+            let ready = Setting::to_check(&recipe).mean_teacher(options).unwrap();
+
+            let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
+            assert_eq!(tensors(average.inner()) == tensors(&student), alike);
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_a_batch_is_labeled_where_labels_are_few() {
+        let labeled = |options: &str, labels: usize| {
+            let strategy = format!("kind = 'ema'\n{options}");
+            let strategy: StrategyRecipe = toml::from_str(&strategy).unwrap();
+            strategy.labeled_per_batch(64, labels, 1000)
+        };
+
+        assert_eq!(labeled("", 100), 16);
+        assert_eq!(labeled("", 10), 10, "no more than there are");
+        assert_eq!(labeled("", 1000), 0, "all samples are labeled");
+        assert_eq!(labeled("labeled_per_batch = 0", 100), 0);
+        assert_eq!(labeled("labeled_per_batch = 20", 10), 20);
+        let other: StrategyRecipe = toml::from_str("kind = 'cs-kd'").unwrap();
+        assert_eq!(other.labeled_per_batch(64, 100, 1000), 0);
+    }
+
+    #[test]
     fn every_student_of_an_ensemble_has_a_view_of_its_own() {
         for (strategy, expected) in [
             ("strategy={ kind = 'kdcl', peers = 2 }", 3),
@@ -369,7 +455,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
-                "a network offers no maps",
+                "student.model: `mlp-8` has no feature maps, which the critics judge",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', peers = ['vit-16-1-2'] }"],
+                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics judge",
             ),
             (
                 vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
@@ -436,6 +526,28 @@ pub mod tests {
                     "loss=[{ kind = 'hard' }]",
                 ],
                 "`strategy.ramp_epochs` is of the terms",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', ramp_interval = 'step' }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.ramp_interval` is of the terms",
+            ),
+            (
+                vec!["strategy={ kind = 'one', ramp_interval = 'batch' }"],
+                "unknown variant `batch`, expected `epoch` or `step`",
+            ),
+            (
+                vec!["strategy={ kind = 'ema', labeled_per_batch = 8 }"],
+                "`strategy.labeled_per_batch` is 8, but all samples are labeled",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', labelled_per_batch = 64 }",
+                    "data.labels_per_class=2",
+                ],
+                "below `student.training.batch_size`, which is 64, but is 64",
             ),
             (
                 vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],

@@ -3,6 +3,7 @@
 use super::together::{RAMP_EPOCHS, TEMPERATURE};
 use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
+use burn_distill::core::RampInterval;
 use burn_distill::strategy::{
     AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
     EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
@@ -73,6 +74,20 @@ impl StrategyRecipe {
     pub fn is_offline(&self) -> bool {
         matches!(self, Self::Offline {})
     }
+
+    /// Returns the number of labeled samples in every batch of the student, of whose `samples` so many
+    /// have `labels`. With 0, batches are drawn from all samples alike.
+    pub fn labeled_per_batch(&self, batch_size: usize, labels: usize, samples: usize) -> usize {
+        match self {
+            Self::MeanTeacher(options) => match options.labeled_per_batch {
+                Some(labeled) => labeled,
+                // The authors' experiments have 31 of 128 samples, at most as many as there are labels.
+                None if labels < samples => labels.min(batch_size / 4),
+                None => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 /// `kind = "mutual"`
@@ -101,7 +116,7 @@ pub struct AdversarialFeaturesRecipe {
     pub peers: Peers,
     /// Who steps when.
     pub order: PeerOrder,
-    /// The tap of each network that is judged, the student's first; their last maps if not given.
+    /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
     /// How the critics and what leads to the maps learn.
@@ -152,6 +167,9 @@ pub struct NativeEnsembleRecipe {
     /// The epochs until its weight is 1, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
+    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_interval: Option<RampInterval>,
 }
 
 /// `kind = "group-leader"`
@@ -168,6 +186,8 @@ pub struct GroupLeaderRecipe {
     pub temperature: f64,
     /// The epochs until its weight is 1.
     pub ramp_epochs: usize,
+    /// Interval at which that weight moves. Default: once per epoch.
+    pub ramp_interval: RampInterval,
 }
 
 /// `kind = "codistillation"`
@@ -272,12 +292,22 @@ pub struct MeanTeacherRecipe {
     pub warm_up: bool,
     /// Whether the average teaches in training mode, as that of the authors.
     pub training_mode: bool,
+    /// Whether the average begins with random weights of its own, as that of the authors, instead of
+    /// those of the student.
+    pub random_start: bool,
+    /// Number of labeled samples in every batch; 0 draws batches from all samples alike. Default: a
+    /// quarter of the batch where `data.labels_per_class` is given, else 0.
+    #[serde(alias = "labelled_per_batch", skip_serializing_if = "Option::is_none")]
+    pub labeled_per_batch: Option<usize>,
     /// The weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
     /// The epochs until then, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
+    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_interval: Option<RampInterval>,
 }
 
 /// `kind = "born-again"`
@@ -367,6 +397,7 @@ impl Default for NativeEnsembleRecipe {
             branches: 3,
             temperature: None,
             ramp_epochs: None,
+            ramp_interval: None,
         }
     }
 }
@@ -380,6 +411,7 @@ impl Default for GroupLeaderRecipe {
             as_code,
             temperature: TEMPERATURE,
             ramp_epochs: RAMP_EPOCHS,
+            ramp_interval: RampInterval::default(),
         }
     }
 }
@@ -403,8 +435,11 @@ impl Default for MeanTeacherRecipe {
             decay: 0.999,
             warm_up: true,
             training_mode: true,
+            random_start: false,
+            labeled_per_batch: None,
             weight: None,
             ramp_epochs: None,
+            ramp_interval: None,
         }
     }
 }

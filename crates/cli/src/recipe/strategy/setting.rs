@@ -391,7 +391,7 @@ const FOR_ONE_TEACHER: &str =
 
 /// A term of a strategy in which no [teacher] teaches.
 fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
-    let loss = Loss::new(table, scene)?;
+    let mut loss = Loss::new(table, scene)?;
     ensure!(
         loss.preparation.is_none() && loss.student.is_none(),
         "the loss `{}` trains something before the student learns, or makes the student \
@@ -399,10 +399,11 @@ fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
         loss.name
     );
     ensure!(
-        loss.clip.is_none(),
+        !loss.is_to_be_clipped(),
         "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
         loss.name
     );
+    loss.clip = None;
     one_view(&loss.name, loss.objective.wanted().views)?;
     Ok(loss)
 }

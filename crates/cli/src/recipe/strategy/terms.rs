@@ -1,7 +1,7 @@
 use super::{BornAgainVariant, ByotVariant, StrategyRecipe, TfKdVariant};
 use crate::recipe::Recipe;
 use anyhow::{Result, bail};
-use burn_distill::core::{ChangingWeight, Hard};
+use burn_distill::core::{ChangingWeight, Hard, RampInterval};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -138,7 +138,10 @@ impl StrategyRecipe {
     fn option_of_terms(&self) -> Option<&'static str> {
         let temperature = |of: &Option<f64>| of.map(|_| "temperature");
         let weight = |of: &Option<f64>| of.map(|_| "weight");
-        let ramp = |of: &Option<usize>| of.map(|_| "ramp_epochs");
+        let ramp = |epochs: &Option<usize>, interval: &Option<RampInterval>| {
+            let epochs = epochs.map(|_| "ramp_epochs");
+            epochs.or(interval.map(|_| "ramp_interval"))
+        };
         match self {
             Self::Offline {} | Self::GroupLeader(_) | Self::Dino(_) => None,
             // Its options are of a term that there always is.
@@ -148,13 +151,15 @@ impl StrategyRecipe {
             Self::AdversarialFeatures(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Collaborative(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::Codistillation(o) => temperature(&o.temperature).or(weight(&o.weight)),
-            Self::NativeEnsemble(o) => temperature(&o.temperature).or(ramp(&o.ramp_epochs)),
+            Self::NativeEnsemble(o) => {
+                temperature(&o.temperature).or(ramp(&o.ramp_epochs, &o.ramp_interval))
+            }
             Self::TfKd(o) => temperature(&o.temperature)
                 .or(weight(&o.weight))
                 .or(o.multiplier.map(|_| "multiplier")),
             Self::CsKd(o) | Self::Dlb(o) => temperature(&o.temperature).or(weight(&o.weight)),
             Self::PsKd(o) => weight(&o.weight),
-            Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs)),
+            Self::MeanTeacher(o) => weight(&o.weight).or(ramp(&o.ramp_epochs, &o.ramp_interval)),
             Self::BornAgain(o) => {
                 let variant = o.variant != BornAgainVariant::default();
                 variant.then_some("variant").or(o.labels.map(|_| "labels"))

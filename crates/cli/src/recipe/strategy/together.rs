@@ -9,13 +9,13 @@ use super::{
     GroupLeaderRecipe, MutualRecipe, NativeEnsembleRecipe, PeerTarget,
 };
 use crate::experiment::{ImageNetwork, seeded};
-use crate::recipe::loss::catch;
+use crate::recipe::loss::{Layers, catch};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    ChangingWeight, DynObjective, Ensemble, Hard, Objective, Tap, Wanted, known_taps,
+    ChangingWeight, DynObjective, Ensemble, Hard, Objective, RampInterval, Tap, Wanted, known_taps,
 };
 use burn_distill::strategy::{
     AdversarialDistiller, Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller,
@@ -75,7 +75,9 @@ impl Setting<'_> {
         let models = options.peers.models(self.model());
         let peers = self.with_student(&models)?;
         let taps = match options.taps.as_slice() {
-            [] => peers.iter().map(last_map).collect::<Result<Vec<_>>>()?,
+            [] => (0..peers.len())
+                .map(|index| self.last_stage(&peers[index], index, &models))
+                .collect::<Result<Vec<_>>>()?,
             taps => {
                 ensure!(
                     taps.len() == peers.len(),
@@ -168,6 +170,7 @@ impl Setting<'_> {
                 let towards = towards_ensemble(
                     options.temperature.unwrap_or(TEMPERATURE),
                     options.ramp_epochs.unwrap_or(RAMP_EPOCHS),
+                    options.ramp_interval.unwrap_or_default(),
                 )?;
                 let objective = vec![
                     DynObjective::new(Hard::new(1.0)),
@@ -225,7 +228,11 @@ impl Setting<'_> {
         );
         let models = options.peers.models(self.model());
         let (leader, peers) = (self.student()?, self.peers(&models)?);
-        let towards = towards_ensemble(options.temperature, options.ramp_epochs)?;
+        let towards = towards_ensemble(
+            options.temperature,
+            options.ramp_epochs,
+            options.ramp_interval,
+        )?;
         let objective = || (Hard::new(1.0), towards.clone());
         let config = GroupLeaderDistillerConfig::new()
             .with_tap(options.tap.clone())
@@ -259,6 +266,29 @@ impl Setting<'_> {
         })
     }
 
+    /// Returns the name of the map that the last stage of a network ends in, by the network's index
+    /// among the student and its peers.
+    fn last_stage(
+        &self,
+        network: &ImageNetwork,
+        index: usize,
+        peers: &[NetworkConfig],
+    ) -> Result<String> {
+        let taps = known_taps(network);
+        let last = Layers::LastStage.of(&taps).pop();
+        let map = last.filter(|name| matches!(taps.get(name), Ok(Tap::Map(_))));
+        map.with_context(|| {
+            let (place, model) = match index.checked_sub(1) {
+                None => ("student.model".to_string(), self.model()),
+                Some(peer) => (format!("strategy.peers.{peer}"), &peers[peer]),
+            };
+            format!(
+                "{place}: `{model}` has no feature maps, which the critics judge: take a \
+                 convolutional network, such as `convnet-8-16`"
+            )
+        })
+    }
+
     /// The student and its peers, the student first.
     fn with_student(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
         let mut all = vec![self.student()?];
@@ -267,19 +297,16 @@ impl Setting<'_> {
     }
 }
 
-/// The name of the last map that a network offers.
-fn last_map(network: &ImageNetwork) -> Result<String> {
-    let taps = known_taps(network);
-    let maps = taps.iter().filter(|(_, tap)| matches!(tap, Tap::Map(_)));
-    let last = maps.last().map(|(name, _)| name.to_string());
-    last.context("a network offers no maps, which are what the critics judge")
-}
-
-/// Towards an ensemble, ever more over so many epochs.
-fn towards_ensemble(temperature: f64, ramp_epochs: usize) -> Result<TowardsEnsemble> {
+/// Creates the term of a student and its ensemble, whose weight rises to 1 over `epochs` epochs.
+fn towards_ensemble(
+    temperature: f64,
+    epochs: usize,
+    interval: RampInterval,
+) -> Result<TowardsEnsemble> {
     let weight = ChangingWeight::SigmoidRampUp {
         to: 1.0,
-        epochs: ramp_epochs,
+        epochs,
+        interval,
     };
     catch(|| TowardsEnsemble::new(temperature, weight)).context("strategy.temperature")
 }

@@ -68,17 +68,21 @@ fn busy_heads(recipe: &Recipe) -> Option<String> {
 fn short_of_ramp(recipe: &Recipe) -> Option<String> {
     let trained = recipe.student.training.epochs;
     let no_losses = recipe.losses.is_empty();
-    let (what, ramp_epochs) = match &recipe.strategy {
+    let (what, ramp_epochs, interval) = match &recipe.strategy {
         StrategyRecipe::NativeEnsemble(options) if no_losses => (
             "the weight towards the ensemble",
             options.ramp_epochs.unwrap_or(together::RAMP_EPOCHS),
+            options.ramp_interval.unwrap_or_default(),
         ),
-        StrategyRecipe::GroupLeader(options) => {
-            ("the weight towards the ensemble", options.ramp_epochs)
-        }
+        StrategyRecipe::GroupLeader(options) => (
+            "the weight towards the ensemble",
+            options.ramp_epochs,
+            options.ramp_interval,
+        ),
         StrategyRecipe::MeanTeacher(options) if no_losses => (
             "the weight of the consistency",
             options.ramp_epochs.unwrap_or(alone::RAMP_EPOCHS),
+            options.ramp_interval.unwrap_or_default(),
         ),
         StrategyRecipe::Dino(options) => {
             let epochs = options.epochs.unwrap_or(trained);
@@ -96,10 +100,13 @@ fn short_of_ramp(recipe: &Recipe) -> Option<String> {
         let ramp = ChangingWeight::SigmoidRampUp {
             to: 1.0,
             epochs: ramp_epochs,
+            interval,
         };
+        // The end of the last epoch.
         let share = ramp.at(&Clock {
-            epoch: trained + 1,
-            ..Clock::start()
+            epoch: trained,
+            batch: 1,
+            batches: 1,
         });
         format!(
             "in {trained} epochs {what} only rises to {share:.2} of its end: lower \
@@ -143,12 +150,17 @@ mod tests {
             ),
             (
                 "strategy={ kind = 'okddip', ramp_epochs = 20 }",
+                "in 10 epochs the weight towards the ensemble only rises to 0.22 of its end: \
+                 lower `strategy.ramp_epochs`, which is 20",
+            ),
+            (
+                "strategy={ kind = 'okddip', ramp_epochs = 20, ramp_interval = 'step' }",
                 "in 10 epochs the weight towards the ensemble only rises to 0.29 of its end: \
                  lower `strategy.ramp_epochs`, which is 20",
             ),
             (
-                "strategy.kind=ema",
-                "in 10 epochs the weight of the consistency only rises to 0.11 of its end: \
+                "strategy={ kind = 'ema', ramp_epochs = 30 }",
+                "in 10 epochs the weight of the consistency only rises to 0.09 of its end: \
                  lower `strategy.ramp_epochs`, which is 30",
             ),
             (
@@ -163,6 +175,7 @@ mod tests {
             "strategy={ kind = 'one', ramp_epochs = 10 }",
             "strategy={ kind = 'okddip', ramp_epochs = 10 }",
             "strategy={ kind = 'ema', ramp_epochs = 10 }",
+            "strategy.kind=ema",
             "strategy={ kind = 'dino', objective = { warm_up = 10 } }",
             "strategy={ kind = 'dino', epochs = 30 }",
             "strategy.kind=mutual",
@@ -171,7 +184,10 @@ mod tests {
         }
         // The weights of losses are their own.
         let losses = "loss=[{ kind = 'hard' }, { kind = 'kd' }]";
-        for strategy in ["strategy.kind=one", "strategy.kind=ema"] {
+        for strategy in [
+            "strategy.kind=one",
+            "strategy={ kind = 'ema', decay = 0.9 }",
+        ] {
             assert!(warnings(&changed(&[strategy, losses])).is_empty());
         }
     }

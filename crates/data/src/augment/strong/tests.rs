@@ -8,6 +8,7 @@ const KEY: ViewKey = ViewKey {
     id: 14,
     epoch: 15,
     view: 1,
+    repetition: 0,
 };
 const SHAPE: [usize; 3] = [3, 32, 32];
 
@@ -109,6 +110,13 @@ fn every_part_of_the_key_changes_the_operations() {
     assert_eq!(views(|n| ViewKey { id: n, ..KEY }), 20);
     assert_eq!(views(|n| ViewKey { epoch: n, ..KEY }), 20);
     assert_eq!(views(|n| ViewKey { view: n, ..KEY }), 20);
+    assert_eq!(
+        views(|n| ViewKey {
+            repetition: n,
+            ..KEY
+        }),
+        20
+    );
 }
 
 #[test]

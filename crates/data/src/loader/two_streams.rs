@@ -1,0 +1,320 @@
+//! Batches of two streams: unlabeled samples once per epoch, labeled ones as often as they are needed.
+
+use super::epoch::Showing;
+use super::{BatchLoader, Plan};
+use crate::DataError;
+use crate::rng::{Purpose, rng};
+
+impl BatchLoader {
+    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled ones.
+    ///
+    /// An epoch is one pass over the unlabeled samples. The labeled ones are passed over as often as
+    /// the epoch needs, in a new order each time, and every showing of a sample is augmented on its
+    /// own. A batch begins with its unlabeled samples. The last batch of an epoch may have fewer of
+    /// those, unless such a batch is [dropped](Self::drop_last), but has the same number of labeled
+    /// ones.
+    ///
+    /// Which labels are known is what [`labelled`](Self::labelled) says. Where all are known, or none
+    /// is, loading is an error.
+    ///
+    /// As `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola, [Mean
+    /// teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which drops the
+    /// last batch and asks for as many labeled samples as a batch has.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `labeled` is 0, or not below the batch size.
+    pub fn labeled_per_batch(mut self, labeled: usize) -> Self {
+        let batch_size = self.plan.batch_size;
+        assert!(
+            (1..batch_size).contains(&labeled),
+            "A batch of {batch_size} should have from 1 to {} labeled samples beside unlabeled ones, \
+             but {labeled} are asked for.",
+            batch_size - 1
+        );
+        self.plan_mut().labeled_per_batch = Some(labeled);
+        self
+    }
+}
+
+/// The places of the samples of each stream in the data set.
+struct Streams {
+    labeled: Vec<usize>,
+    unlabeled: Vec<usize>,
+}
+
+impl Streams {
+    fn of(plan: &Plan) -> Self {
+        let ids = plan.dataset.ids();
+        let (labeled, unlabeled) = (0..ids.len()).partition(|&at| plan.is_labelled(ids[at]));
+        Self { labeled, unlabeled }
+    }
+}
+
+/// Returns the samples that an epoch delivers and the batches that it has, with so many labeled samples
+/// in each batch.
+pub(super) fn samples_and_batches(plan: &Plan, labeled: usize) -> (usize, usize) {
+    let streams = Streams::of(plan);
+    if streams.labeled.is_empty() {
+        return (0, 0);
+    }
+    let (unlabeled, rest) = (streams.unlabeled.len(), plan.batch_size - labeled);
+    let batches = match plan.drop_last {
+        true => unlabeled / rest,
+        false => unlabeled.div_ceil(rest),
+    };
+    (unlabeled.min(batches * rest) + batches * labeled, batches)
+}
+
+/// Returns why there is no batch with so many labeled samples.
+pub(super) fn no_batch(plan: &Plan, labeled: usize) -> DataError {
+    let streams = Streams::of(plan);
+    let [known, unknown] = [&streams.labeled, &streams.unlabeled].map(Vec::len);
+    match known == 0 || unknown == 0 {
+        true => DataError::OneStream {
+            labeled: known,
+            unlabeled: unknown,
+        },
+        false => DataError::NoBatch {
+            samples: unknown,
+            batch_size: plan.batch_size - labeled,
+        },
+    }
+}
+
+/// Returns the order of an epoch, batch by batch, with so many labeled samples in each.
+pub(super) fn order(plan: &Plan, labeled: usize, epoch: usize) -> Vec<Showing> {
+    let streams = Streams::of(plan);
+    let (samples, batches) = samples_and_batches(plan, labeled);
+    // Pass 0 is the one over the unlabeled samples, so that no two passes share an order.
+    let pass = |places: &[usize], pass: usize| match plan.shuffle {
+        Some(seed) => {
+            let key = [seed, epoch as u64, pass as u64];
+            let order = rng(Purpose::Order, key, 0).permutation(places.len());
+            order.into_iter().map(|at| places[at]).collect()
+        }
+        None => places.to_vec(),
+    };
+    // A place that is shown again is another repetition of its sample, beyond those of the data set.
+    let stride = 1 + plan.repetitions.iter().max().copied().unwrap_or(0);
+    let mut again = (0..).flat_map(|number| {
+        let places: Vec<usize> = pass(&streams.labeled, number + 1);
+        let shown = move |place| Showing {
+            place,
+            repetition: plan.repetitions[place] + number * stride,
+        };
+        places.into_iter().map(shown)
+    });
+    let mut order = Vec::with_capacity(samples);
+    let once: Vec<usize> = pass(&streams.unlabeled, 0);
+    for unlabeled in once.chunks(plan.batch_size - labeled).take(batches) {
+        order.extend(unlabeled.iter().map(|&place| Showing::once(plan, place)));
+        order.extend(again.by_ref().take(labeled));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Augmentation, ImageDataset, digits};
+    use burn::data::dataloader::DataLoader;
+    use burn::tensor::{Device, Tensor};
+    use burn_distill_core::Batch;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Two labels of each of the ten digits.
+    const LABELS: usize = 20;
+
+    fn dataset() -> ImageDataset {
+        digits().take(103)
+    }
+
+    fn few(dataset: &ImageDataset) -> Vec<usize> {
+        dataset.few_per_class(2, 0).unwrap().ids().to_vec()
+    }
+
+    /// Batches of 16, six of whose samples are labeled.
+    fn loader() -> BatchLoader {
+        let dataset = dataset();
+        let few = few(&dataset);
+        let loader = BatchLoader::new(dataset, 16).labelled(&few).shuffle(3);
+        loader.labeled_per_batch(6).device(&Device::flex())
+    }
+
+    fn batches(loader: &BatchLoader, epoch: usize) -> Vec<Batch<Tensor<4>>> {
+        loader.epoch(epoch).map(Result::unwrap).collect()
+    }
+
+    fn ids(batches: &[Batch<Tensor<4>>]) -> Vec<Vec<usize>> {
+        batches.iter().map(|batch| batch.ids.clone()).collect()
+    }
+
+    fn known(batch: &Batch<Tensor<4>>) -> Vec<bool> {
+        let (_, known) = batch.targets.hard().unwrap();
+        known.unwrap().into_data().iter().collect()
+    }
+
+    #[test]
+    fn every_batch_has_its_labeled_samples_after_its_unlabeled_ones() {
+        let batches = batches(&loader(), 1);
+
+        // 83 unlabeled samples, ten in a batch.
+        let sizes: Vec<_> = batches.iter().map(Batch::len).collect();
+        assert_eq!(sizes, [16, 16, 16, 16, 16, 16, 16, 16, 9]);
+        for batch in &batches {
+            let expected = (0..batch.len()).map(|at| at >= batch.len() - 6);
+            assert_eq!(known(batch), expected.collect::<Vec<_>>());
+            assert_eq!(batch.clock.batches, 9);
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_one_pass_over_the_unlabeled_and_whole_passes_over_the_labeled() {
+        let few = BTreeSet::from_iter(few(&dataset()));
+        for epoch in 1..4 {
+            let ids = ids(&batches(&loader(), epoch)).concat();
+            let (labeled, unlabeled): (Vec<_>, Vec<_>) =
+                ids.into_iter().partition(|id| few.contains(id));
+
+            let once = BTreeSet::from_iter(unlabeled.iter().copied());
+            assert_eq!((unlabeled.len(), once.len()), (83, 83));
+            // 54 showings: two passes of 20 and a part of the third, each in an order of its own.
+            assert_eq!(labeled.len(), 54);
+            let passes: Vec<_> = labeled.chunks(LABELS).collect();
+            for pass in &passes {
+                let once = BTreeSet::from_iter(pass.iter().copied());
+                assert_eq!(once.len(), pass.len());
+            }
+            assert_ne!(passes[0], passes[1]);
+        }
+    }
+
+    #[test]
+    fn the_order_depends_on_the_seed_and_the_epoch_alone() {
+        let first = ids(&batches(&loader(), 2));
+
+        for other in [
+            loader().workers(1),
+            loader().workers(3),
+            loader().starting_at(2),
+        ] {
+            assert_eq!(ids(&batches(&other, 2)), first);
+        }
+        let resumed = loader().starting_at(2);
+        let resumed: Vec<_> = resumed.iter().map(|batch| batch.unwrap().ids).collect();
+        assert_eq!(resumed, first);
+        assert_ne!(ids(&batches(&loader(), 1)), first);
+        assert_ne!(ids(&batches(&loader().shuffle(4), 2)), first);
+    }
+
+    #[test]
+    fn every_showing_of_a_labeled_sample_is_augmented_on_its_own() {
+        let shift = Augmentation {
+            crop: Some(2),
+            ..Augmentation::default()
+        };
+        let few = BTreeSet::from_iter(few(&dataset()));
+        let loader = loader().augment(shift, 0).views(2);
+        for view in [0, 1] {
+            let mut images: BTreeMap<_, Vec<Vec<u32>>> = BTreeMap::new();
+            for batch in batches(&loader, 1) {
+                let pixels: Vec<f32> = batch.views[view].to_data().iter().collect();
+                for (id, image) in batch.ids.iter().zip(pixels.chunks(64)) {
+                    let image = image.iter().map(|pixel| pixel.to_bits()).collect();
+                    images.entry(*id).or_default().push(image);
+                }
+            }
+            images.retain(|id, _| few.contains(id));
+            let shown: usize = images.values().map(Vec::len).sum();
+            let different = images
+                .values()
+                .map(|images| BTreeSet::from_iter(images).len());
+            let different: usize = different.sum();
+            assert_eq!(shown, 54);
+            // There are 25 ways to see each, some of which coincide by chance.
+            assert!(different > 48, "{different} of {shown}");
+        }
+    }
+
+    #[test]
+    fn without_shuffling_both_streams_keep_their_order() {
+        let dataset = dataset();
+        let few = few(&dataset);
+        let loader = BatchLoader::new(dataset.clone(), 16).labelled(&few);
+        let loader = loader.labeled_per_batch(6).device(&Device::flex());
+
+        let ids = ids(&batches(&loader, 1));
+
+        let is_few = |id: &usize| few.contains(id);
+        let (labeled, unlabeled): (Vec<usize>, Vec<usize>) =
+            dataset.ids().iter().copied().partition(is_few);
+        assert_eq!(ids[0], [&unlabeled[..10], &labeled[..6]].concat());
+        let second = [&unlabeled[10..20], &labeled[6..12]].concat();
+        assert_eq!(ids[1], second);
+        let fourth = [&unlabeled[30..40], &labeled[18..], &labeled[..4]].concat();
+        assert_eq!(ids[3], fourth);
+    }
+
+    #[test]
+    fn the_numbers_of_samples_and_batches_are_those_delivered() {
+        for loader in [loader(), loader().drop_last(true)] {
+            let batches = batches(&loader, 1);
+            let samples: usize = batches.iter().map(Batch::len).sum();
+            assert_eq!(loader.num_batches(), batches.len());
+            assert_eq!(loader.num_items(), samples);
+
+            let mut iterator = loader.epoch(1);
+            while iterator.next().is_some() {}
+            use burn::data::dataloader::DataLoaderIterator;
+            assert!(iterator.progress().is_completed());
+        }
+        let dropped = loader().drop_last(true);
+        assert_eq!((dropped.num_batches(), dropped.num_items()), (8, 128));
+    }
+
+    #[test]
+    fn there_may_be_more_labeled_samples_in_a_batch_than_labels() {
+        let dataset = dataset();
+        let loader = BatchLoader::new(dataset, 16).labelled(&[1, 2]).shuffle(0);
+        let loader = loader.labeled_per_batch(8).device(&Device::flex());
+
+        let batch = batches(&loader, 1).swap_remove(0);
+
+        let labeled = &batch.ids[8..];
+        assert_eq!(labeled.iter().filter(|&&id| id == 1).count(), 4);
+    }
+
+    #[test]
+    fn two_streams_need_samples_of_both_kinds() {
+        let all: Vec<_> = (0..103).collect();
+        for (labels, expected) in [
+            (&all[..], "103 samples are labeled and 0 are not"),
+            (&[], "0 samples are labeled and 103 are not"),
+        ] {
+            for workers in [0, 2] {
+                let loader = BatchLoader::new(dataset(), 16).workers(workers);
+                let loader = loader.labelled(labels).labeled_per_batch(6);
+                let mut epoch = loader.device(&Device::flex()).epoch(1);
+
+                let error = epoch.next().unwrap().unwrap_err().to_string();
+                assert!(error.contains(expected), "{error}");
+                assert!(epoch.next().is_none());
+            }
+        }
+        let few = few(&dataset());
+        let loader = BatchLoader::new(dataset(), 100).labelled(&few);
+        let loader = loader.labeled_per_batch(6).drop_last(true);
+        let error = loader.epoch(1).next().unwrap().unwrap_err().to_string();
+        assert!(
+            error.contains("83 samples do not fill one of 94"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "should have from 1 to 15 labeled samples beside unlabeled ones")]
+    fn a_batch_has_room_for_unlabeled_samples() {
+        let _ = BatchLoader::new(dataset(), 16).labeled_per_batch(16);
+    }
+}
