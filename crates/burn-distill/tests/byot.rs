@@ -76,7 +76,7 @@ fn the_losses_are_those_of_the_formulas() {
 
         let mut expected = config.deepest * hard(&logits[3]);
         for exit in 0..3 {
-            let name = |term: &str| format!("{} {term}", exit + 1);
+            let name = |term: &str| format!("exit {} {term}", exit + 1);
             let soft = scale * soft(&logits[exit], &logits[3], 3.0);
             assert!((terms[&name("hard")] - hard(&logits[exit])).abs() < 1e-5);
             assert!((terms[&name("soft-cross-entropy")] - soft).abs() < 1e-4);

@@ -1,7 +1,7 @@
 use crate::output::predictions;
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::DatasetError;
-use burn::tensor::Tensor;
+use burn::tensor::{ExecutionError, Int, Tensor};
 use burn_distill_core::{Batch, Network};
 
 /// What a classifier predicts for every sample of a data set.
@@ -15,15 +15,37 @@ pub struct Predictions {
     pub expected: Vec<Option<usize>>,
 }
 
+/// The reason why a classifier could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// A batch could not be loaded.
+    #[error(transparent)]
+    Data(#[from] DatasetError),
+    /// The predictions could not be read from the device.
+    #[error(transparent)]
+    Device(#[from] ExecutionError),
+    /// The network has computed logits that are NaN or infinite: they predict no class.
+    #[error(
+        "{samples} of {all} samples have logits that are NaN or infinite, which predict no class"
+    )]
+    NotFinite {
+        /// The number of samples with such logits.
+        samples: usize,
+        /// The number of samples.
+        all: usize,
+    },
+}
+
 impl Predictions {
-    /// Run a classifier over one epoch of a loader.
+    /// Runs a classifier over one epoch of a loader.
     ///
     /// The network should be in validation mode, on the loader's device. Predictions are read from
     /// the device once, at the end.
     ///
     /// # Errors
     ///
-    /// Returns an error if a batch cannot be loaded.
+    /// Returns an error if a batch cannot be loaded, or if a logit is NaN or plus infinity. Minus
+    /// infinity excludes a class.
     ///
     /// # Panics
     ///
@@ -31,9 +53,9 @@ impl Predictions {
     pub fn of<N: Network>(
         network: &N,
         loader: &dyn DataLoader<Batch<N::Input>>,
-    ) -> Result<Self, DatasetError> {
+    ) -> Result<Self, EvaluationError> {
         let mut result = Self::default();
-        let (mut predicted, mut expected) = (Vec::new(), Vec::new());
+        let (mut predicted, mut expected, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for batch in loader.iter() {
             let batch = batch?;
             let response = network.forward(batch.view().clone());
@@ -41,6 +63,10 @@ impl Predictions {
                 .classes()
                 .expect("Only a response of classes has predictions.");
             predicted.push(self::predictions(logits));
+            let infinite = logits.clone().is_inf();
+            let infinite = infinite.bool_and(logits.clone().greater_scalar(0.0));
+            let is_broken = logits.clone().is_nan().bool_or(infinite).any_dim(1);
+            broken.push(is_broken.int().squeeze_dim(1));
             // −1 stands for an unknown class.
             expected.push(match batch.targets.hard() {
                 Some((classes, Some(labelled))) => classes.mask_fill(labelled.bool_not(), -1),
@@ -50,12 +76,18 @@ impl Predictions {
             result.ids.extend(batch.ids);
         }
         if !predicted.is_empty() {
-            let read = |tensors| Tensor::<1, burn::tensor::Int>::cat(tensors, 0).into_data();
-            result.predicted = read(predicted)
+            let read = |tensors| Tensor::<1, Int>::cat(tensors, 0).try_into_data();
+            let broken = read(broken)?;
+            let broken = broken.iter::<i64>().filter(|&broken| broken != 0);
+            let (samples, all) = (broken.count(), result.ids.len());
+            if samples > 0 {
+                return Err(EvaluationError::NotFinite { samples, all });
+            }
+            result.predicted = read(predicted)?
                 .iter::<i64>()
                 .map(|class| class as usize)
                 .collect();
-            result.expected = read(expected)
+            result.expected = read(expected)?
                 .iter::<i64>()
                 .map(|class| usize::try_from(class).ok())
                 .collect();

@@ -1,4 +1,4 @@
-use crate::Figures;
+use crate::{Figure, Figures};
 use burn::tensor::{Bool, ExecutionError, Int, Tensor};
 use burn::train::{InferenceStep, ItemLazy, LearnerModel, TrainStep};
 use burn_distill_core::{Batch, Input, Response, Targets, Terms};
@@ -13,7 +13,10 @@ pub struct DistillationOutput {
 }
 
 impl DistillationOutput {
-    /// The loss of the terms, and the figures that metrics are made of.
+    /// Creates the output from the terms of the loss, and counts the figures that metrics are made of.
+    ///
+    /// Without a teacher there is neither an accuracy of it nor an agreement with it, and without
+    /// classes of the student there is no accuracy.
     pub fn new(
         terms: Terms,
         student: &Response,
@@ -22,8 +25,17 @@ impl DistillationOutput {
     ) -> Self {
         let loss = terms.total();
         let counts = Counts::new(student, teacher, targets, &loss);
+        let classes = logits(student).is_some();
+        let taught = teacher.and_then(logits).is_some();
+        let absent = [
+            (classes, Figure::Accuracy),
+            (taught, Figure::TeacherAccuracy),
+            (classes && taught, Figure::Agreement),
+        ];
+        let absent = absent.into_iter().filter(|(is_there, _)| !is_there);
+        let figures = Figures::new(loss.clone(), terms, counts);
         Self {
-            figures: Figures::new(loss.clone(), terms, counts),
+            figures: figures.hiding(absent.map(|(_, figure)| figure)),
             loss,
         }
     }
@@ -36,6 +48,23 @@ impl DistillationOutput {
     pub fn showing(self, terms: Terms) -> Self {
         Self {
             figures: self.figures.and(terms),
+            ..self
+        }
+    }
+
+    /// Hides figures that would not be what their name says in this step: those of a teacher that has
+    /// nothing to say of validation samples, or a loss that lacks one of its terms.
+    pub fn hiding(self, figures: impl IntoIterator<Item = Figure>) -> Self {
+        Self {
+            figures: self.figures.hiding(figures),
+            ..self
+        }
+    }
+
+    /// Hides the loss, its terms and what is shown beside them.
+    pub fn hiding_terms(self) -> Self {
+        Self {
+            figures: self.figures.hiding_terms(),
             ..self
         }
     }

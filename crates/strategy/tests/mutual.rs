@@ -92,7 +92,7 @@ fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
 
     let terms = terms(&output.figures);
     for (peer, view) in [(0, &first), (1, &second), (2, &first)] {
-        let hard = terms[&format!("{} hard", peer + 1)];
+        let hard = terms[&format!("peer {} hard", peer + 1)];
         assert!((hard + alone(peer, view).ln()).abs() < 1e-5);
     }
 }
@@ -117,19 +117,19 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
     let terms = terms(&output.figures);
     // The first is right about the first sample only, the second about the second only. Their mean
     // is with the first on the first, and on the second as well: it is the surer.
-    assert_eq!(terms["1 accuracy"], 50.0);
-    assert_eq!(terms["2 accuracy"], 50.0);
+    assert_eq!(terms["peer 1 accuracy"], 50.0);
+    assert_eq!(terms["peer 2 accuracy"], 50.0);
     assert_eq!(terms["ensemble accuracy"], 50.0);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     assert_eq!(
         names,
         [
-            "1 accuracy",
-            "1 hard",
-            "1 soft-target",
-            "2 accuracy",
-            "2 hard",
-            "2 soft-target",
+            "peer 1 accuracy",
+            "peer 1 hard",
+            "peer 1 soft-target",
+            "peer 2 accuracy",
+            "peer 2 hard",
+            "peer 2 soft-target",
             "ensemble accuracy"
         ]
     );

@@ -1,5 +1,6 @@
 //! Generations of students, each taught by the one before it.
 
+use super::diverged::Subject;
 use super::network;
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
@@ -63,8 +64,9 @@ impl Experiment<'_> {
             let folder = self.phase_folder(Role::Distilled, setting.seed);
             let weights = folder.join(ensemble.file());
             network::save(&ensemble.network, &weights)?;
+            let subject = Subject::named(&ensemble.name, setting.seed);
             distilled.members.push(TrainedMember {
-                trained: self.evaluate(ensemble.network, &weights, seconds)?,
+                trained: self.evaluate(&subject, ensemble.network, &weights, seconds)?,
                 name: ensemble.name,
                 model: ensemble.model,
             });

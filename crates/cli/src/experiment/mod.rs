@@ -3,6 +3,7 @@
 
 mod clip;
 mod data;
+mod diverged;
 mod folder;
 mod generations;
 mod measure;

@@ -1,7 +1,8 @@
+use super::diverged::Subject;
 use super::network;
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use crate::recipe::{Finish, Outcome, TrainingRecipe};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::tensor::Tensor;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::data::BatchLoader;
@@ -34,6 +35,18 @@ impl Role {
             Self::Generation(number) => format!("generation-{number}"),
             Self::Pretrained => "pretrained".into(),
             Self::Distilled => "distilled".into(),
+        }
+    }
+
+    /// Returns its name in a sentence.
+    pub fn title(self) -> String {
+        match self {
+            Self::Teacher(0) => "the teacher".into(),
+            Self::Teacher(index) => format!("teacher {}", index + 1),
+            Self::Alone => "the student alone".into(),
+            Self::Generation(number) => format!("generation {number}"),
+            Self::Pretrained => "the pretrained student".into(),
+            Self::Distilled => "the distilled student".into(),
         }
     }
 }
@@ -69,6 +82,7 @@ impl Experiment<'_> {
     where
         M: Distiller<Tensor<4>>,
     {
+        let subject = Subject::new(phase.role, phase.seed);
         let folder = self.phase_folder(phase.role, phase.seed);
         let weights = folder.join("model.bpk");
         let record_file = folder.join("training.json");
@@ -81,7 +95,7 @@ impl Experiment<'_> {
                 let file = folder.join(member.file());
                 member.network = network::load(member.network.clone(), &member.model, &file)?;
             }
-            return self.evaluate_all(outcome, &folder, record.seconds);
+            return self.evaluate_all(&subject, outcome, &folder, record.seconds);
         }
         if self.stop.is_requested() {
             return Ok(Progress::Stopped);
@@ -104,7 +118,8 @@ impl Experiment<'_> {
                 &phase.training.optimizer,
                 &phase.training.learning_rate,
                 self.data.loaders(phase.loader),
-            )?;
+            )
+            .map_err(|error| subject.training_error(error))?;
         *phase.renderer = Some(trained.renderer);
         record.seconds += start.elapsed().as_secs_f64();
         record.finished = !trained.stopped;
@@ -118,22 +133,24 @@ impl Experiment<'_> {
         }
         network::save(&outcome.student, &weights)?;
         record.write(&record_file)?;
-        self.evaluate_all(outcome, &folder, record.seconds)
+        self.evaluate_all(&subject, outcome, &folder, record.seconds)
     }
 
     /// How the networks of a training do, whose weights are in that folder.
     fn evaluate_all(
         &self,
+        subject: &Subject,
         outcome: Outcome,
         folder: &Path,
         seconds: f64,
     ) -> Result<Progress<Trained>> {
         let Outcome { student, members } = outcome;
-        let mut trained = self.evaluate(student, &folder.join("model.bpk"), seconds)?;
+        let mut trained = self.evaluate(subject, student, &folder.join("model.bpk"), seconds)?;
         for member in members {
             let weights = folder.join(member.file());
+            let subject = Subject::named(&member.name, subject.seed);
             trained.members.push(TrainedMember {
-                trained: self.evaluate(member.network, &weights, seconds)?,
+                trained: self.evaluate(&subject, member.network, &weights, seconds)?,
                 name: member.name,
                 model: member.model,
             });
@@ -151,7 +168,13 @@ impl Record {
     /// The record in a file; that of a training not begun if there is none.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
-            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display())),
+            Ok(text) => serde_json::from_str(&text).map_err(|error| {
+                anyhow!(
+                    "{}: not the record of a training ({error}); remove the file, and the training \
+                     goes on from its last checkpoint",
+                    path.display()
+                )
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("{}", path.display())),
         }

@@ -1,3 +1,4 @@
+use super::diverged::Subject;
 use super::network::{self, ImageNetwork};
 use super::phase::Record;
 use super::repetition::{Experiment, Progress, Renderer, or_stopped};
@@ -5,7 +6,7 @@ use crate::recipe::{Loss, Preparation, TrainingRecipe};
 use anyhow::{Context, Result};
 use burn::store::ModuleRecord;
 use burn_distill::core::Frozen;
-use burn_distill::strategy::{Figure, OfflineDistiller, Training};
+use burn_distill::strategy::{Figure, OfflineDistiller, Training, non_finite_weights};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -53,6 +54,10 @@ impl Experiment<'_> {
                 .with_context(|| {
                     format!("{} does not hold a {}", weights.display(), preparation.name)
                 })?;
+            if let Some(tensor) = non_finite_weights(&loss.objective) {
+                let subject = Subject::named(preparation.name, seed);
+                return Err(subject.weights_error(&tensor, &weights));
+            }
         }
         Ok(Progress::Done(Prepared { losses, seconds }))
     }
@@ -92,7 +97,8 @@ impl Experiment<'_> {
                 &training.optimizer,
                 &training.learning_rate,
                 self.data.loaders(self.data.for_taught(training, seed)?),
-            )?;
+            )
+            .map_err(|error| Subject::named(preparation.name, seed).training_error(error))?;
         *renderer = Some(trained.renderer);
         record.seconds += start.elapsed().as_secs_f64();
         record.finished = !trained.stopped;

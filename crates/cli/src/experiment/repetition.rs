@@ -1,5 +1,6 @@
 use super::clip::clipped;
 use super::data::Data;
+use super::diverged::{Subject, noted};
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
@@ -16,6 +17,7 @@ use burn_distill::core::{Frozen, Hard, Objective};
 use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
+    non_finite_weights,
 };
 use std::path::Path;
 use toml::Table;
@@ -96,8 +98,18 @@ pub struct TrainedMember {
 pub type Renderer = Option<Box<dyn MetricsRenderer>>;
 
 impl Experiment<'_> {
-    /// Run one repetition. What an earlier run has finished is loaded, not done again.
+    /// Runs one repetition. What an earlier run has finished is loaded, not done again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a training or an evaluation fails. If a network has become NaN or infinite,
+    /// `result.json` says so.
     pub fn repeat(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Repetition>> {
+        self.train_all(seed, renderer)
+            .map_err(|error| noted(error, self.folder))
+    }
+
+    fn train_all(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Repetition>> {
         let teachers = self.recipe.teachers();
         let mut trained = Vec::with_capacity(teachers.len());
         for (index, recipe) in teachers.iter().enumerate() {
@@ -131,7 +143,9 @@ impl Experiment<'_> {
         let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
         if let Some(weights) = &recipe.weights {
             let network = network::load(network, &recipe.model.to_string(), weights)?;
-            return Ok(Progress::Done(self.evaluate(network, weights, 0.0)?));
+            let subject = Subject::new(Role::Teacher(index), seed);
+            let teacher = self.evaluate(&subject, network, weights, 0.0)?;
+            return Ok(Progress::Done(teacher));
         }
         let figures = [Figure::Loss, Figure::Accuracy];
         let epochs = recipe.training.epochs;
@@ -271,11 +285,25 @@ impl Experiment<'_> {
         ))
     }
 
-    /// How a trained network does.
-    pub fn evaluate(&self, network: ImageNetwork, weights: &Path, seconds: f64) -> Result<Trained> {
+    /// Evaluates a trained network, whose weights are in that file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if its weights or its predictions are NaN or infinite.
+    pub(super) fn evaluate(
+        &self,
+        subject: &Subject,
+        network: ImageNetwork,
+        weights: &Path,
+        seconds: f64,
+    ) -> Result<Trained> {
         let network = network.valid().to_device(self.device);
+        if let Some(tensor) = non_finite_weights(&network) {
+            return Err(subject.weights_error(&tensor, weights));
+        }
+        let predictions = Predictions::of(&network, &self.data.test_loader(self.device));
         Ok(Trained {
-            predictions: Predictions::of(&network, &self.data.test_loader(self.device))?,
+            predictions: predictions.map_err(|error| subject.evaluation_error(error, weights))?,
             cost: Cost::of(&network, weights, self.device)?,
             network,
             seconds,

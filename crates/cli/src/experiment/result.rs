@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// What an experiment found: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
+    /// `complete`: every network was trained to its end. Where one has diverged, there is no result, and
+    /// `diverged` in its place.
+    pub status: &'static str,
     /// The network that teaches, or the first of several, if one was trained before the student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<NetworkResult>,
@@ -111,8 +114,11 @@ impl Statistics {
         }
     }
 
-    /// In percent.
+    /// Returns the mean and the deviation in percent; a dash where there was nothing to measure.
     pub fn percent(&self) -> String {
+        if self.mean.is_nan() {
+            return "–".into();
+        }
         format!("{:.2} ± {:.2}", 100.0 * self.mean, 100.0 * self.std)
     }
 }
@@ -136,6 +142,7 @@ impl ExperimentResult {
             network: network(&|repetition| &repetition.distilled.members[index].trained),
         });
         Self {
+            status: "complete",
             teacher: teaches.then(|| network(&|repetition| teacher_of(repetition))),
             members: members.collect(),
             others: others
@@ -258,5 +265,10 @@ mod tests {
         assert!((statistics.std - 0.1).abs() < 1e-12);
         assert_eq!(statistics.percent(), "80.00 ± 10.00");
         assert_eq!(Statistics::of(vec![0.5]).std, 0.0);
+    }
+
+    #[test]
+    fn a_table_shows_a_dash_where_nothing_was_measured() {
+        assert_eq!(Statistics::of(vec![0.5, f64::NAN]).percent(), "–");
     }
 }

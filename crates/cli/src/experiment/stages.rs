@@ -1,6 +1,7 @@
 //! The student, taught in stages: those of the recipe, or the legs of a route.
 
 use super::clip::clipped;
+use super::diverged::Subject;
 use super::network::{self, ImageNetwork};
 use super::phase::Role;
 use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
@@ -55,7 +56,8 @@ impl Experiment<'_> {
         let weights = folder.join("model.bpk");
         network::save(&student, &weights)?;
         let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
-        let trained = self.evaluate(student, &weights, course.prepared + seconds)?;
+        let subject = Subject::new(Role::Distilled, seed);
+        let trained = self.evaluate(&subject, student, &weights, course.prepared + seconds)?;
         Ok(Progress::Done(Trained { stages, ..trained }))
     }
 }
@@ -212,7 +214,7 @@ impl Course<'_> {
         match self.curriculum.run(stage, distiller, data.loaders(loader)) {
             Ok(_) => Ok(Progress::Done(())),
             Err(CurriculumError::Stopped { .. }) => Ok(Progress::Stopped),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Subject::new(Role::Distilled, self.seed).stage_error(error)),
         }
     }
 

@@ -3,8 +3,10 @@
 mod book;
 mod catalogue;
 mod common;
+mod diverged;
 mod examples;
 mod preparation;
+mod resume;
 mod run;
 mod stages;
 mod strategies;

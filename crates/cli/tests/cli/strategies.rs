@@ -317,8 +317,27 @@ fn another_sample_of_the_class_is_shown_in_training_alone() {
     assert_success(&run("cs-kd", out.path(), &[], &[]));
 
     let term = |split| history(out.path(), "distilled", split, "Loss @ soft-target");
+    assert_eq!(term("train").len(), 2);
     assert!(term("train").iter().all(|&loss| loss > 1e-3));
-    assert!(term("valid").iter().all(|&loss| loss.abs() < 1e-6));
+    assert!(term("valid").is_empty(), "a validation has no pairs");
+}
+
+#[test]
+fn figures_of_a_memory_are_those_of_what_it_has_seen() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run("ps-kd", out.path(), &[], &[]));
+
+    for figure in ["Teacher Accuracy", "Agreement"] {
+        let values = |split| history(out.path(), "distilled", split, figure);
+        assert_eq!(
+            values("train").len(),
+            1,
+            "{figure}: from the second epoch on"
+        );
+        assert!(values("valid").is_empty(), "{figure}");
+    }
+    let accuracy = history(out.path(), "distilled", "valid", "Accuracy");
+    assert_eq!(accuracy.len(), 2);
 }
 
 /// Kill a run of a recipe once that training is some epochs old, go on with it, and compare with a

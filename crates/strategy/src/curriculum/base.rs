@@ -152,11 +152,11 @@ impl Curriculum {
         if !path.exists() {
             return Err(CurriculumError::MissingArtifact { path, stage, name });
         }
-        load_module(&path, module).map_err(|error| CurriculumError::Artifact {
+        load_module(&path, module).map_err(|message| CurriculumError::Artifact {
             path,
             stage,
             name,
-            message: error.to_string(),
+            message,
         })
     }
 

@@ -46,16 +46,26 @@ impl fmt::Display for EpochFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let loss = Figure::Loss.to_string();
         let is_loss = |name: &MetricName| **name == loss;
-        for (name, value) in self.train.iter().filter(|(name, _)| is_loss(name)) {
-            write!(f, "{} {value:.4}  ", name.to_lowercase())?;
+        let of = |figures: &[(MetricName, f64)]| {
+            let mut figures = figures.iter().filter(|(name, _)| is_loss(name));
+            figures.next().map(|(_, value)| *value)
+        };
+        let is_broken = |loss: Option<f64>| loss.is_some_and(|loss| !loss.is_finite());
+        let (train, valid) = (of(&self.train), of(&self.valid));
+        if is_broken(train) {
+            // A network that has diverged has no accuracy.
+            return write!(f, "{} is not finite", loss.to_lowercase());
+        }
+        if let Some(train) = train {
+            write!(f, "{} {train:.4}  ", loss.to_lowercase())?;
         }
         write!(f, "validation:")?;
+        if is_broken(valid) {
+            return write!(f, " {} is not finite", loss.to_lowercase());
+        }
         let terms = Figure::Term(String::new()).to_string();
-        for (name, value) in &self.valid {
-            // NaN: there was nothing to measure, as the accuracy of samples without labels.
-            if value.is_nan() || name.starts_with(&terms) {
-                continue;
-            }
+        let shown = |name: &MetricName| !name.starts_with(&terms);
+        for (name, value) in self.valid.iter().filter(|(name, _)| shown(name)) {
             let decimals = if is_loss(name) { 4 } else { 1 };
             write!(f, " {} {value:.decimals$}", name.to_lowercase())?;
         }
@@ -155,6 +165,8 @@ impl<D: EpochDisplay> EvaluationProgressLogger for ByEpoch<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FigureMetric;
+    use burn::train::metric::{MetricEntry, Numeric, SerializedEntry};
     use std::sync::Arc;
 
     #[test]
@@ -166,13 +178,53 @@ mod tests {
                 metric(Figure::Loss, 0.25),
                 metric(Figure::Term("hard".into()), 0.1),
                 metric(Figure::Accuracy, 98.765),
-                metric(Figure::Agreement, f64::NAN),
+                metric(Figure::Shown("peer 2 accuracy".into()), 97.0),
             ],
         };
 
         assert_eq!(
             figures.to_string(),
-            "loss 0.5000  validation: loss 0.2500 accuracy 98.8"
+            "loss 0.5000  validation: loss 0.2500 accuracy 98.8 peer 2 accuracy 97.0"
         );
+    }
+
+    #[test]
+    fn a_network_whose_loss_is_not_finite_has_no_accuracy() {
+        let shown = |train, valid| {
+            let metric = |figure: Figure, value| (Arc::new(figure.to_string()), value);
+            let figures = EpochFigures {
+                train: vec![metric(Figure::Loss, train)],
+                valid: vec![metric(Figure::Loss, valid), metric(Figure::Accuracy, 9.8)],
+            };
+            figures.to_string()
+        };
+
+        assert_eq!(shown(f64::NAN, 1.0), "loss is not finite");
+        assert_eq!(shown(f64::INFINITY, f64::NAN), "loss is not finite");
+        assert_eq!(
+            shown(0.5, f64::NAN),
+            "loss 0.5000  validation: loss is not finite"
+        );
+    }
+
+    #[test]
+    fn a_metric_with_nothing_to_measure_is_not_shown() {
+        let mut display = ByEpoch {
+            display: super::super::Quiet,
+            names: HashMap::new(),
+            figures: EpochFigures::default(),
+        };
+        let name = Arc::new(Figure::Agreement.to_string());
+        let id = MetricId::new(name.clone());
+        display.names.insert(id.clone(), name);
+        let entry = SerializedEntry::new(String::new(), String::new());
+        let value = Numeric::final_value(&FigureMetric::new(Figure::Agreement));
+
+        display.update_valid(MetricState::Numeric(
+            MetricEntry::new(id, entry),
+            Some(value),
+        ));
+
+        assert!(display.figures.valid.is_empty());
     }
 }

@@ -1,3 +1,4 @@
+use super::Figure;
 use crate::output::Counts;
 use burn::tensor::{DType, Tensor, TensorReadError};
 use burn_distill_core::Terms;
@@ -10,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Debug)]
 pub struct Figures {
     names: Arc<[String]>,
+    hidden: Arc<[Figure]>,
     stacked: Tensor<1>,
     reading: Arc<OnceLock<Reading>>,
 }
@@ -31,6 +33,8 @@ pub struct Reading {
     pub agreed: usize,
     /// The unweighted value of each term of the loss, by name.
     pub terms: Vec<(String, f64)>,
+    /// Figures that the step does not have, whatever the numbers above are.
+    pub hidden: Arc<[Figure]>,
 }
 
 /// Figures before the terms in the stacked tensor.
@@ -48,16 +52,33 @@ impl Figures {
         ];
         let fixed = Self {
             names: Arc::default(),
+            hidden: Arc::default(),
             stacked: Tensor::cat(values, 0),
             reading: Arc::default(),
         };
         fixed.and(terms)
     }
 
+    /// Hides more figures: no metric counts them in this step.
+    pub(crate) fn hiding(self, figures: impl IntoIterator<Item = Figure>) -> Self {
+        Self {
+            hidden: self.hidden.iter().cloned().chain(figures).collect(),
+            reading: Arc::default(),
+            ..self
+        }
+    }
+
+    /// Hides the loss and all terms.
+    pub(crate) fn hiding_terms(self) -> Self {
+        let names = self.names.clone();
+        let terms = names.iter().cloned().map(Figure::Term);
+        self.hiding(terms.chain([Figure::Loss]))
+    }
+
     /// These figures and more terms.
     pub(crate) fn and(self, terms: Terms) -> Self {
         let mut names = self.names.to_vec();
-        let mut values = vec![self.stacked];
+        let mut values = vec![self.stacked.clone()];
         for term in terms {
             assert!(
                 !names.contains(&term.name),
@@ -71,6 +92,7 @@ impl Figures {
             names: names.into(),
             stacked: Tensor::cat(values, 0),
             reading: Arc::default(),
+            ..self
         }
     }
 
@@ -94,7 +116,7 @@ impl Figures {
             for step in unread {
                 let (head, tail) = rest.split_at(FIXED + step.names.len());
                 // Another metric may have been faster: it has read the same numbers.
-                let _ = step.reading.set(Reading::new(head, &step.names));
+                let _ = step.reading.set(Reading::new(head, step));
                 rest = tail;
             }
         }
@@ -110,7 +132,7 @@ fn single(value: Tensor<1>) -> Tensor<1> {
 }
 
 impl Reading {
-    fn new(values: &[f64], names: &[String]) -> Self {
+    fn new(values: &[f64], step: &Figures) -> Self {
         let count = |value: f64| value.round() as usize;
         Self {
             loss: values[0],
@@ -119,11 +141,22 @@ impl Reading {
             correct: count(values[3]),
             teacher_correct: count(values[4]),
             agreed: count(values[5]),
-            terms: names
+            terms: step
+                .names
                 .iter()
                 .cloned()
                 .zip(values[FIXED..].iter().copied())
                 .collect(),
+            hidden: step.hidden.clone(),
+        }
+    }
+
+    /// The first term of the loss that is NaN or infinite, or else the loss if it is.
+    pub fn non_finite(&self) -> Option<Figure> {
+        let term = self.terms.iter().find(|(_, value)| !value.is_finite());
+        match term {
+            Some((name, _)) => Some(Figure::Term(name.clone())),
+            None => (!self.loss.is_finite()).then_some(Figure::Loss),
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::{Figures, Reading};
 use crate::DistillationOutput;
+use crate::training::Divergence;
 use burn::tensor::TensorReadError;
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
 use burn::train::metric::{
@@ -26,14 +27,18 @@ pub enum Figure {
     /// How often student and teacher predict the same class, in percent.
     Agreement,
     /// An accuracy on the labelled samples that a strategy shows beside the terms of its loss, in
-    /// percent, by its name: `2 accuracy`, `ensemble accuracy`. What it shows besides, such as
-    /// `1 generator`, is a [`Term`](Self::Term).
+    /// percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Other values that it shows, such
+    /// as `peer 1 generator`, are [terms](Self::Term).
     Shown(String),
 }
 
 impl Figure {
-    /// The value of one step and the number of samples that it is a mean over.
+    /// The value of one step and the number of samples that it is a mean over; nothing where the
+    /// step has no such figure.
     fn of(&self, reading: &Reading) -> Option<(f64, usize)> {
+        if reading.hidden.contains(self) {
+            return None;
+        }
         let percent = |part: usize, whole: usize| {
             (whole > 0).then(|| (100.0 * part as f64 / whole as f64, whole))
         };
@@ -84,6 +89,9 @@ pub struct FigureMetric {
     state: NumericMetricState,
     pending: Vec<Figures>,
     fresh: bool,
+    /// Whether there was anything to measure since the start of the epoch.
+    measured: bool,
+    watched: Option<Divergence>,
 }
 
 impl FigureMetric {
@@ -95,12 +103,24 @@ impl FigureMetric {
             state: NumericMetricState::new(),
             pending: Vec::with_capacity(READ_EVERY),
             fresh: false,
+            measured: false,
+            watched: None,
         }
+    }
+
+    /// Returns the same metric, which also reports terms of the loss that are NaN or infinite,
+    /// whatever it shows: it reads all numbers of a step anyway.
+    pub(crate) fn reporting_to(mut self, divergence: Divergence) -> Self {
+        self.watched = Some(divergence);
+        self
     }
 
     fn read_pending(&mut self) -> Result<(), TensorReadError> {
         let (mut sum, mut count) = (0.0, 0);
         for reading in Figures::read(&self.pending)? {
+            if let Some(divergence) = &self.watched {
+                divergence.look_at(&reading);
+            }
             if let Some((value, samples)) = self.figure.of(&reading) {
                 sum += value * samples as f64;
                 count += samples;
@@ -110,6 +130,7 @@ impl FigureMetric {
         if count > 0 {
             self.state.update(sum / count as f64, count);
             self.fresh = true;
+            self.measured = true;
         }
         Ok(())
     }
@@ -162,13 +183,17 @@ impl Metric for FigureMetric {
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
         self.read_pending()?;
-        Ok(self.state.compute_final(self.format()))
+        Ok(match self.measured {
+            true => self.state.compute_final(self.format()),
+            false => SerializedEntry::not_available(self.unit()),
+        })
     }
 
     fn clear(&mut self) {
         self.state.reset();
         self.pending.clear();
         self.fresh = false;
+        self.measured = false;
     }
 }
 
@@ -182,7 +207,12 @@ impl Numeric for FigureMetric {
     }
 
     fn final_value(&self) -> NumericEntry {
-        self.state.final_value()
+        match self.measured {
+            true => self.state.final_value(),
+            // burn asks for a value in any case. This is none of an epoch, so that neither the history
+            // nor a display takes it for one: there was nothing to measure.
+            false => self.state.current_value(),
+        }
     }
 }
 
@@ -196,23 +226,66 @@ impl Adaptor<Figures> for DistillationOutput {
 mod tests {
     use super::*;
 
+    fn reading(labelled: usize, terms: Vec<(String, f64)>) -> Reading {
+        Reading {
+            loss: 1.0,
+            samples: 8,
+            labelled,
+            correct: 0,
+            teacher_correct: 0,
+            agreed: 0,
+            terms,
+            hidden: Arc::default(),
+        }
+    }
+
     #[test]
     fn an_accuracy_that_is_shown_is_a_mean_over_labelled_samples() {
-        let name = "2 accuracy".to_string();
+        let name = "peer 2 accuracy".to_string();
         let of = |labelled, share| {
-            let reading = Reading {
-                loss: 1.0,
-                samples: 8,
-                labelled,
-                correct: 0,
-                teacher_correct: 0,
-                agreed: 0,
-                terms: vec![(name.clone(), share)],
-            };
+            let reading = reading(labelled, vec![(name.clone(), share)]);
             Figure::Shown(name.clone()).of(&reading)
         };
 
         assert_eq!(of(2, 50.0), Some((50.0, 2)));
         assert_eq!(of(0, 0.0), None, "a batch without labels does not count");
+    }
+
+    #[test]
+    fn a_hidden_figure_is_not_counted() {
+        let term = Figure::Term("soft-target".into());
+        let shown = reading(8, vec![("soft-target".into(), 0.5)]);
+        let hidden = Reading {
+            hidden: [term.clone(), Figure::Agreement].into(),
+            ..shown.clone()
+        };
+
+        assert_eq!(term.of(&shown), Some((0.5, 8)));
+        assert_eq!(term.of(&hidden), None);
+        assert_eq!(Figure::Agreement.of(&hidden), None);
+        assert_eq!(Figure::Loss.of(&hidden), Some((1.0, 8)));
+    }
+
+    #[test]
+    fn the_term_that_is_not_finite_is_named_before_the_loss() {
+        let terms = |value| vec![("hard".to_string(), 1.0), ("soft".to_string(), value)];
+        let of = |loss, value| {
+            let reading = reading(8, terms(value));
+            Reading { loss, ..reading }.non_finite()
+        };
+
+        assert_eq!(of(1.0, 2.0), None);
+        assert_eq!(
+            of(f64::NAN, f64::INFINITY),
+            Some(Figure::Term("soft".into()))
+        );
+        assert_eq!(of(f64::INFINITY, 2.0), Some(Figure::Loss));
+    }
+
+    #[test]
+    fn an_epoch_without_anything_to_measure_has_no_value() {
+        let metric = FigureMetric::new(Figure::TeacherAccuracy);
+
+        assert!(!matches!(metric.final_value(), NumericEntry::Final(_)));
     }
 }

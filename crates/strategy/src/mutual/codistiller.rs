@@ -33,8 +33,9 @@ use burn_distill_core::{
 /// [`MutualDistiller`](crate::MutualDistiller); a copy computes on the view of the peer that it
 /// teaches. They train in one process, one after the other.
 ///
-/// Besides the terms of each peer, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
-/// of the mean of their probabilities, as `ensemble accuracy`, in percent of the labelled samples.
+/// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
+/// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
+/// labelled samples.
 /// What [`Figure::Accuracy`](crate::Figure) shows is that of the first.
 ///
 /// # Reference
@@ -131,7 +132,7 @@ where
                 let context = Context::new(&student, &others, targets, ids, clock);
                 own = own.and(with_others.forward(&context));
             }
-            terms = terms.and(own.each(|term| format!("{} {term}", index + 1), 1.0));
+            terms = terms.and(own.each(|term| format!("peer {} {term}", index + 1), 1.0));
             responses.push(student.response);
         }
         let responses: Vec<_> = responses.iter().collect();

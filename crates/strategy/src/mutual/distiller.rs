@@ -32,8 +32,9 @@ use std::sync::{Arc, Mutex};
 /// the others: this is collaborative learning. Objectives on features or relations do as well, sized
 /// for each pair.
 ///
-/// Besides the terms of each peer, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
-/// of the mean of their probabilities, as `ensemble accuracy`, in percent of the labelled samples.
+/// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
+/// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
+/// labelled samples.
 /// What [`Figure::Accuracy`](crate::Figure) shows is that of the first.
 ///
 /// # Reference
@@ -173,7 +174,8 @@ where
         knowledge: &[Knowledge],
         batch: &Batch<N::Input>,
     ) -> DistillationOutput {
-        let numbered = |peer: usize| terms(peer).each(|term| format!("{} {term}", peer + 1), 1.0);
+        let numbered =
+            |peer: usize| terms(peer).each(|term| format!("peer {} {term}", peer + 1), 1.0);
         let terms = (0..self.peers.len()).map(numbered);
         let responses: Vec<_> = knowledge.iter().map(|peer| &peer.response).collect();
         let shown = accuracies(&responses, &batch.targets);

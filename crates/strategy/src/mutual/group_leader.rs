@@ -133,8 +133,8 @@ impl GroupLeaderDistillerConfig {
 /// Peers are whole networks, that of the paper which share nothing. With several views in a batch,
 /// peer `k` sees view `k`, and the leader the one that follows.
 ///
-/// Besides the terms of each, as `1 hard` and `leader hard`, it shows the accuracy of each, as `1
-/// accuracy` and `leader accuracy`, and of the mean of the peers, as `ensemble accuracy`, in percent
+/// Besides the terms of each, as `peer 1 hard` and `leader hard`, it shows the accuracy of each, as
+/// `peer 1 accuracy` and `leader accuracy`, and of the mean of the peers, as `ensemble accuracy`, in percent
 /// of the labelled samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the leader, and
 /// its teacher is the mean.
 ///
@@ -209,7 +209,12 @@ impl<N: Network, O: Objective> GroupLeaderDistiller<N, O> {
         let mut all = Terms::default();
         for (index, (peer, objective)) in peers.iter().zip(&self.objectives).enumerate() {
             let target = saying(targets.clone().narrow(1, index, 1).squeeze_dim(1));
-            all = all.and(terms(objective, peer, &target, &format!("{}", index + 1)));
+            all = all.and(terms(
+                objective,
+                peer,
+                &target,
+                &format!("peer {}", index + 1),
+            ));
         }
         let all = all
             .and(terms(&self.leader_objective, &leader, &mean, "leader"))

@@ -93,8 +93,8 @@ pub(super) fn weigh(
 /// plus [`TowardsEnsemble`](crate::TowardsEnsemble) at temperature 3 that ramps up to 1 over 80
 /// epochs.
 ///
-/// Besides the terms of each branch, as `1 hard`, and that of the ensemble, as `ensemble hard`, it
-/// shows the accuracy of each, as `1 accuracy` and `ensemble accuracy`, in percent of the labelled
+/// Besides the terms of each branch, as `branch 1 hard`, and that of the ensemble, as `ensemble hard`, it
+/// shows the accuracy of each, as `branch 1 accuracy` and `ensemble accuracy`, in percent of the labelled
 /// samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the first branch, and its
 /// teacher is the ensemble.
 ///
@@ -192,7 +192,7 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
             let context = Context::new(&student, &constant, targets, ids, clock);
             let accuracy = accuracy("accuracy", &student.response, targets);
             let branch = objective.forward(&context).and(accuracy);
-            terms = terms.and(branch.each(|term| format!("{number} {term}"), 1.0));
+            terms = terms.and(branch.each(|term| format!("branch {number} {term}"), 1.0));
         }
         let hard = self
             .hard

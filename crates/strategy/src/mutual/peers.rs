@@ -73,12 +73,12 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     }
 }
 
-/// The accuracy of each response, as `1 accuracy`, and of the mean of their probabilities, as
+/// The accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
 /// `ensemble accuracy`, in percent of the labelled samples. Nothing is shown of responses that are
 /// no classes.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
-        let name = format!("{number} accuracy");
+        let name = format!("peer {number} accuracy");
         accuracy(name, response, targets)
     });
     let ensemble = mean_probabilities(responses).map(Response::Classes);

@@ -1,5 +1,5 @@
-use crate::DistillationOutput;
 use crate::last_clock::LastClock;
+use crate::{DistillationOutput, Figure};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
@@ -8,12 +8,23 @@ use burn_distill_core::{
     Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
 
+/// The figures of a teacher.
+const OF_TEACHER: [Figure; 2] = [Figure::TeacherAccuracy, Figure::Agreement];
+
 /// Where a network that teaches itself has its lessons from: what it said in the past, what it says
 /// about other samples, an average of what it has been.
 pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     /// What the network is taught about a batch: constants. It is asked after the network has
     /// answered to the batch.
     fn teach(&self, student: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge;
+
+    /// Returns whether what it teaches about a batch is its own, and not a stand-in for a lack of it.
+    ///
+    /// If it is not, its accuracy and the agreement with it are not shown, and in a validation neither
+    /// are the loss and its terms: they would say something else than their names.
+    fn knows(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
+        true
+    }
 
     /// Hear what the network says about a batch that it is being trained on, before the step.
     fn hear(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
@@ -22,6 +33,15 @@ pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     fn follow(self, _student: &S, _clock: Clock) -> Self {
         self
     }
+}
+
+/// The part of a training in which a [`SelfTeacher`] teaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeachingPhase {
+    /// The samples are those that the network is trained on.
+    Training,
+    /// The samples are those of a validation.
+    Validation,
 }
 
 /// Self-distillation: a network that learns from itself.
@@ -107,6 +127,10 @@ where
         self.clock.set(batch.clock);
         let taught = Some(&taught.response);
         let output = DistillationOutput::new(terms, &student.response, taught, &batch.targets);
+        let output = match self.teacher.knows(&batch, TeachingPhase::Training) {
+            true => output,
+            false => output.hiding(OF_TEACHER),
+        };
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
@@ -142,6 +166,10 @@ where
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
+        let output = self.forward(&batch);
+        match self.teacher.knows(&batch, TeachingPhase::Validation) {
+            true => output,
+            false => output.hiding_terms().hiding(OF_TEACHER),
+        }
     }
 }

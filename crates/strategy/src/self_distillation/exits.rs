@@ -44,7 +44,7 @@ fn feature(number: usize) -> String {
 ///
 /// with an α of 0.1. `ByotConfig` of burn-distill puts either together.
 ///
-/// Besides the terms of each exit, as `1 hard`, it shows the accuracy of each, as `1 accuracy`, and
+/// Besides the terms of each exit, as `exit 1 hard`, it shows the accuracy of each, as `exit 1 accuracy`, and
 /// of the mean of their logits, as `ensemble accuracy`, in percent of the labelled samples. What
 /// [`Figure::Accuracy`](crate::Figure) shows is that of the deepest exit.
 ///
@@ -146,14 +146,14 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
             let context = Context::new(&student, &teacher, targets, ids, clock);
             let shown = accuracy("accuracy", &student.response, targets);
             let own = objective.forward(&context).and(shown);
-            terms = terms.and(own.each(|term| format!("{number} {term}"), 1.0));
+            terms = terms.and(own.each(|term| format!("exit {number} {term}"), 1.0));
         }
         let last = saying(deepest, &TapSelection::None);
         let hard = self
             .hard
             .forward(&Context::new(&last, &(), targets, ids, clock));
         let hard = hard.and(accuracy("accuracy", &last.response, targets));
-        let terms = terms.and(hard.each(|term| format!("{deepest} {term}"), 1.0));
+        let terms = terms.and(hard.each(|term| format!("exit {deepest} {term}"), 1.0));
 
         // Of the class that it predicts, the sum of the logits says what their mean does.
         let logits = (1..=deepest).map(|number| all.taps.take(&exit(number)));

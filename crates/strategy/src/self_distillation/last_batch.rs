@@ -1,5 +1,5 @@
-use crate::DistillationOutput;
 use crate::mutual::peers::saying;
+use crate::{DistillationOutput, Figure};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{ModuleOptimizer, MultiGradientsParams};
@@ -318,6 +318,7 @@ where
     fn step(&self, batch: Self::Input) -> Self::Output {
         let response = self.student.forward(batch.view().clone());
         let terms = self.hard_terms(classes(&response), &batch.targets, &batch);
-        DistillationOutput::new(terms, &response, None, &batch.targets)
+        // The sum of all terms is the loss, and this is but one of them.
+        DistillationOutput::new(terms, &response, None, &batch.targets).hiding([Figure::Loss])
     }
 }

@@ -1,4 +1,4 @@
-use super::SelfTeacher;
+use super::{SelfTeacher, TeachingPhase};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -22,6 +22,9 @@ const LEAST: f64 = 1e-30;
 /// t = (1 − α) y + α P,    α = 0.8 · e / E
 /// crossentropy(t) = (1 − α) · crossentropy(y) + α · crossentropy(P)
 /// ```
+///
+/// Its accuracy and the agreement with it are those of the memory: there are none in the first epoch and
+/// none in a validation, where only the accuracy of the network is shown.
 ///
 /// The memory is part of the record. Samples with an id beyond its length are not remembered.
 ///
@@ -108,6 +111,11 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
             response: Response::Classes(self.recall(batch).clamp_min(LEAST).log()),
             taps: Taps::default(),
         }
+    }
+
+    fn knows(&self, batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
+        // In the first epoch, and of samples that are not trained on, it knows the labels alone.
+        phase == TeachingPhase::Training && batch.clock.epoch > 1
     }
 
     fn hear(&self, student: &Knowledge, batch: &Batch<S::Input>) {

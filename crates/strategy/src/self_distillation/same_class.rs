@@ -1,4 +1,4 @@
-use super::SelfTeacher;
+use super::{SelfTeacher, TeachingPhase};
 use burn::module::Module;
 use burn_distill_core::{Batch, Knowledge, Network, TapSelection};
 
@@ -26,5 +26,9 @@ impl<S: Network> SelfTeacher<S> for SameClass {
         let partner = batch.views.get(1).unwrap_or_else(|| batch.view());
         // With the graph, and let go of: off autodiff, burn normalizes by the running statistics.
         student.forward_knowledge(partner.clone(), wanted)
+    }
+
+    fn knows(&self, _batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
+        phase == TeachingPhase::Training
     }
 }

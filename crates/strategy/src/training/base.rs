@@ -1,12 +1,17 @@
-use super::checkpoint::{EveryEpoch, Part};
+use super::checkpoint::{Diverged, EveryEpoch, Part};
 use super::file::load_module;
-use super::{CheckpointError, CheckpointFolder, History, Patience, Snapshots, TeacherIdentity};
+use super::{
+    CheckpointError, CheckpointFolder, Divergence, History, NonFinite, Patience, Snapshots,
+    TeacherIdentity,
+};
 use crate::{ByEpoch, Distiller, Figure, FigureMetric, LearningRateConfig, Lines, OptimizerConfig};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
+use burn::train::metric::store::EventStoreClient;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{
-    ExecutionStrategy, Interrupter, Learner, LearnerModel, SupervisedTraining, TrainingError,
+    EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, LearnerModel,
+    SupervisedTraining, TrainingError,
 };
 use burn_distill_core::{Batch, Input};
 use std::collections::BTreeSet;
@@ -68,6 +73,17 @@ pub enum TrainError {
     /// It broke off.
     #[error("the training broke off: {0}")]
     Training(Arc<TrainingError>),
+    /// A term of its loss or its weights became NaN or infinite.
+    #[error(
+        "the training diverged in epoch {epoch}: {term} became NaN or infinite; train anew with a \
+         lower learning rate or clipped gradients"
+    )]
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// What became NaN or infinite first.
+        term: NonFinite,
+    },
 }
 
 impl Training {
@@ -137,12 +153,17 @@ impl Training {
         self
     }
 
-    /// Train.
+    /// Trains the model.
+    ///
+    /// A training whose loss or weights become NaN or infinite ends with the epoch, and keeps the
+    /// checkpoint of the epoch before. Resumed, it says so again; without its file
+    /// `checkpoint/diverged.json` it goes on from that checkpoint.
     ///
     /// # Errors
     ///
     /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if the
-    /// data cannot be loaded.
+    /// data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became NaN or
+    /// infinite.
     pub fn launch<M, I>(
         self,
         model: M,
@@ -155,24 +176,35 @@ impl Training {
         M: Distiller<I>,
     {
         let snapshots = Snapshots::folder(&self.folder);
-        let checkpoints = CheckpointFolder::new(self.folder.join("checkpoint"), self.teacher)?;
+        let history = self.folder.join("history.csv");
+        let divergence = Divergence::default();
+        let checkpoints = CheckpointFolder::new(self.folder.join("checkpoint"), self.teacher)?
+            .with_history(history.clone())
+            .reporting_to(divergence.clone());
         let finished = if self.resume {
-            checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch)
+            finished(&model, &checkpoints)?
         } else {
             checkpoints.clear()?;
             Snapshots::clear(&snapshots)?;
             0
         };
         let checkpoints = checkpoints.with_snapshots(snapshots, self.snapshots);
-        if finished > 0 {
-            check_fit(&model, &checkpoints, finished)?;
-        }
 
-        let history = self.folder.join("history.csv");
         let history = History::up_to(&history, finished).map_err(|source| CheckpointError::Io {
             path: history,
             source,
         })?;
+        let patience = self.patience.map(Patience::new);
+        if let Some(patience) = &patience {
+            patience.recall(&history, finished);
+        }
+        let has_ended = |epoch| epoch >= self.epochs || is_exhausted(&patience);
+        // What has ended is loaded, and trains no further epoch.
+        let epochs = if has_ended(finished) {
+            finished
+        } else {
+            self.epochs
+        };
         let learner = Learner::new(
             // A model that was built without autodiff, or that a training has left in validation
             // mode, has no gradients until this.
@@ -185,12 +217,14 @@ impl Training {
         let train = (loaders.train)(finished + 1);
         let valid = (loaders.valid)(finished + 1);
         let mut training = SupervisedTraining::new(&self.folder, train, valid)
-            .num_epochs(self.epochs)
+            .num_epochs(epochs)
             .with_training_strategy(execution.into())
             .with_metric_logger(history)
             .with_application_logger(None)
             .with_interrupter(self.interrupter)
-            .with_checkpointing_strategy(EveryEpoch)
+            .with_checkpointing_strategy(EveryEpoch {
+                divergence: divergence.clone(),
+            })
             .with_custom_checkpointers(
                 checkpoints.part(Part::Model),
                 checkpoints.part(Part::Optimizer),
@@ -199,16 +233,16 @@ impl Training {
         for figure in self.figures {
             let metric = FigureMetric::new(figure);
             training = training
-                .metric_train_numeric(metric.clone())
+                .metric_train_numeric(metric.clone().reporting_to(divergence.clone()))
                 .metric_valid_numeric(metric);
         }
         if finished > 0 {
             training = training.checkpoint(finished);
         }
-        let patience = self.patience.map(Patience::new);
-        if let Some(patience) = &patience {
-            training = training.early_stopping(patience.clone());
-        }
+        training = training.early_stopping(End {
+            divergence: divergence.clone(),
+            patience: patience.clone(),
+        });
         if let Some(label) = &self.label {
             training = training.label(label);
         }
@@ -217,19 +251,66 @@ impl Training {
             .unwrap_or_else(|| ByEpoch::renderer(Lines::default()));
 
         let result = training.renderer(renderer).launch(learner);
+        // Not from the result: burn's dashboard forgets that it was told to stop.
+        let epoch = checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch);
+        if let Some(term) = divergence.get().cloned() {
+            let diverged = Diverged {
+                epoch: epoch + 1,
+                term,
+            };
+            checkpoints.end_diverged(&diverged)?;
+            return Err(diverged.into());
+        }
         if let Some(error) = result.error {
             return Err(TrainError::Training(error));
         }
-        // Not from the result: burn's dashboard forgets that it was told to stop.
-        let epoch = checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch);
-        let ended = epoch >= self.epochs || patience.is_some_and(|p| p.is_exhausted());
         Ok(Trained {
             model: result.model,
             epoch,
-            stopped: !ended,
+            stopped: !has_ended(epoch),
             renderer: result.renderer,
         })
     }
+}
+
+impl From<Diverged> for TrainError {
+    fn from(Diverged { epoch, term }: Diverged) -> Self {
+        Self::Diverged { epoch, term }
+    }
+}
+
+/// Ends a training that has diverged, or that no longer improves.
+#[derive(Clone)]
+struct End {
+    divergence: Divergence,
+    patience: Option<Patience>,
+}
+
+impl EarlyStoppingStrategy for End {
+    fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
+        let patience = self.patience.as_mut();
+        self.divergence.get().is_some() || patience.is_some_and(|p| p.should_stop(epoch, store))
+    }
+}
+
+fn is_exhausted(patience: &Option<Patience>) -> bool {
+    patience.as_ref().is_some_and(Patience::is_exhausted)
+}
+
+/// The last finished epoch of a training that goes on, whose checkpoint is whole and fits the model.
+fn finished<M: LearnerModel>(
+    model: &M,
+    checkpoints: &CheckpointFolder,
+) -> Result<usize, TrainError> {
+    if let Some(diverged) = checkpoints.diverged()? {
+        return Err(diverged.into());
+    }
+    let Some(manifest) = checkpoints.manifest()? else {
+        return Ok(0);
+    };
+    checkpoints.verify(&manifest)?;
+    check_fit(model, checkpoints, manifest.epoch)?;
+    Ok(manifest.epoch)
 }
 
 /// Check that the model's record fits before burn loads it, which panics if it does not.
@@ -241,8 +322,5 @@ fn check_fit<M: LearnerModel>(
     let path = checkpoints.path(Part::Model, epoch);
     load_module(&path, model)
         .map(|_| ())
-        .map_err(|error| CheckpointError::Record {
-            path,
-            message: error.to_string(),
-        })
+        .map_err(|message| CheckpointError::Record { path, message })
 }

@@ -1,9 +1,13 @@
-use super::Snapshots;
-use super::file::{partial, publish, write_atomically};
+use super::file::{self, partial, publish, write_atomically};
+use super::finite::non_finite_in_file;
+use super::{Divergence, History, NonFinite, Snapshots};
+use crate::Figure;
+use burn::lr_scheduler::LrSchedulerRecord;
+use burn::optim::OptimizerRecord;
 use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
 };
-use burn::train::metric::store::EventStoreClient;
+use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Which checkpoint of a folder is whole, and what it belongs to.
 ///
@@ -22,6 +27,19 @@ pub struct Manifest {
     pub epoch: usize,
     /// The teacher of the training, if it has one.
     pub teacher: Option<TeacherIdentity>,
+    /// The SHA-256 of each file of the checkpoint by its name, and of the history up to this epoch, in
+    /// hexadecimal. None is known of a checkpoint that an earlier version wrote.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// What ended a training that diverged: a file beside its last good checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Diverged {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// What became NaN or infinite.
+    pub term: NonFinite,
 }
 
 /// A teacher as a checkpoint remembers it: a student resumes with the teacher it began with.
@@ -41,8 +59,7 @@ impl TeacherIdentity {
     /// Returns an error if the file cannot be read.
     pub fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let digest = Sha256::digest(fs::read(&path)?);
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = file::sha256(&path)?;
         Ok(Self { path, sha256 })
     }
 
@@ -64,10 +81,9 @@ impl TeacherIdentity {
             return Ok(each.remove(0));
         }
         let hashes: Vec<_> = each.iter().map(|teacher| teacher.sha256.as_str()).collect();
-        let digest = Sha256::digest(hashes.join("\n"));
         Ok(Self {
             path: first.path.clone(),
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: file::hexadecimal(Sha256::digest(hashes.join("\n"))),
         })
     }
 }
@@ -84,9 +100,25 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The manifest is not one.
-    #[error("{}: not a checkpoint manifest: {message}", path.display())]
+    #[error(
+        "{}: not a checkpoint manifest: {message}; restore it, or remove it to train anew from the \
+         first epoch",
+        path.display()
+    )]
     Manifest {
         /// The file of the manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The note of a training that diverged is not one.
+    #[error(
+        "{}: not a note of a training that diverged: {message}; remove the file to go on from the \
+         last checkpoint",
+        path.display()
+    )]
+    Diverged {
+        /// The file of the note.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
@@ -108,6 +140,24 @@ pub enum CheckpointError {
         /// The teacher of this run.
         found: Option<TeacherIdentity>,
     },
+    /// A file of the checkpoint is not the one that the manifest was written for.
+    #[error(
+        "{}: does not fit this run: the file is damaged or belongs to another training, as its \
+         SHA-256 is {found}, but {expected} was expected; restore it, or remove the folder {} to train \
+         anew",
+        path.display(),
+        folder.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the training.
+        folder: PathBuf,
+        /// The SHA-256 that the manifest has.
+        expected: String,
+        /// The SHA-256 of the file.
+        found: String,
+    },
     /// A record cannot be loaded into the model.
     #[error("{}: does not fit this run: {message}", path.display())]
     Record {
@@ -118,6 +168,12 @@ pub enum CheckpointError {
     },
 }
 
+/// The least time between two checkpoints that wait for the disk.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// The name of the history among the files that a manifest answers for.
+const HISTORY: &str = "history";
+
 /// The folder of a training's checkpoints.
 #[derive(Clone, Debug)]
 pub struct CheckpointFolder {
@@ -125,8 +181,14 @@ pub struct CheckpointFolder {
     teacher: Option<TeacherIdentity>,
     /// Where to keep the model of which epochs for good.
     snapshots: (PathBuf, BTreeSet<usize>),
-    /// Parts of epochs that are written while others are not.
-    parts: Arc<Mutex<BTreeMap<usize, BTreeSet<Part>>>>,
+    /// The table of metrics that belongs to the checkpoints.
+    history: Option<PathBuf>,
+    /// Where weights that are not finite are reported to.
+    divergence: Divergence,
+    /// Parts of epochs that are written while others are not, with their SHA-256.
+    parts: Arc<Mutex<BTreeMap<usize, BTreeMap<Part, String>>>>,
+    /// When the disk was last waited for.
+    synced: Arc<Mutex<Instant>>,
 }
 
 /// One of the files that make up a checkpoint.
@@ -168,13 +230,28 @@ impl CheckpointFolder {
             folder,
             teacher,
             snapshots: Default::default(),
+            history: None,
+            divergence: Divergence::default(),
             parts: Arc::default(),
+            synced: Arc::new(Mutex::new(Instant::now())),
         })
     }
 
     /// The same, with a copy of the models of these epochs in a folder of their own.
     pub(super) fn with_snapshots(mut self, folder: PathBuf, epochs: BTreeSet<usize>) -> Self {
         self.snapshots = (folder, epochs);
+        self
+    }
+
+    /// Returns the same folder, whose checkpoints also answer for the table of metrics in that file.
+    pub(super) fn with_history(mut self, history: PathBuf) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// Returns the same folder, which reports weights that are NaN or infinite, and saves none.
+    pub(super) fn reporting_to(mut self, divergence: Divergence) -> Self {
+        self.divergence = divergence;
         self
     }
 
@@ -209,6 +286,96 @@ impl CheckpointFolder {
         Ok(Some(manifest))
     }
 
+    /// Checks that the files of a checkpoint are those that it was written with, and can be read: burn
+    /// panics over one that cannot.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the first file that is missing, damaged or of another training.
+    pub(super) fn verify(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
+        let Manifest { epoch, sha256, .. } = manifest;
+        for part in Part::ALL {
+            let path = self.path(part, *epoch);
+            self.compare(sha256.get(part.name()), file::sha256(&path), path.clone())?;
+            // Of an older checkpoint nothing else is known.
+            let read = match part {
+                Part::Model => Ok(()), // It is loaded into the model, which says more.
+                Part::Optimizer => OptimizerRecord::load(&path).map(drop),
+                Part::Scheduler => LrSchedulerRecord::load(&path).map(drop),
+            };
+            read.map_err(|error| CheckpointError::Record {
+                path,
+                message: error.to_string(),
+            })?;
+        }
+        match &self.history {
+            None => Ok(()),
+            Some(path) => {
+                let found = History::up_to(path, *epoch).map(|history| history.sha256());
+                self.compare(sha256.get(HISTORY), found, path.clone())
+            }
+        }
+    }
+
+    fn compare(
+        &self,
+        expected: Option<&String>,
+        found: io::Result<String>,
+        path: PathBuf,
+    ) -> Result<(), CheckpointError> {
+        let found = match found {
+            Ok(found) => found,
+            Err(source) => return Err(CheckpointError::Io { path, source }),
+        };
+        match expected {
+            Some(expected) if *expected != found => Err(CheckpointError::Damaged {
+                path,
+                folder: self.folder.parent().unwrap_or(&self.folder).to_path_buf(),
+                expected: expected.clone(),
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what ended the training, if it diverged.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file that says so cannot be read.
+    pub(super) fn diverged(&self) -> Result<Option<Diverged>, CheckpointError> {
+        let path = self.divergence_path();
+        match fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(diverged) => Ok(Some(diverged)),
+                Err(error) => {
+                    let message = error.to_string();
+                    Err(CheckpointError::Diverged { path, message })
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CheckpointError::Io { path, source }),
+        }
+    }
+
+    /// Notes that the training diverged. Its last checkpoint stays, and so does the history up to it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be written.
+    pub(super) fn end_diverged(&self, diverged: &Diverged) -> Result<(), CheckpointError> {
+        let path = self.divergence_path();
+        let finished = diverged.epoch - 1;
+        self.remove_records(|epoch| epoch > finished)
+            .and_then(|()| match &self.history {
+                Some(history) => History::up_to(history, finished)?.save(),
+                None => Ok(()),
+            })
+            .and_then(|()| Ok(serde_json::to_vec_pretty(diverged)?))
+            .and_then(|json| write_atomically(&path, &json))
+            .map_err(|source| CheckpointError::Io { path, source })
+    }
+
     /// Forget all checkpoints of the folder.
     ///
     /// # Errors
@@ -216,14 +383,19 @@ impl CheckpointFolder {
     /// Returns an error if a file cannot be removed.
     pub fn clear(&self) -> Result<(), CheckpointError> {
         // The manifest first: without it the other files are nothing.
-        let manifest = self.manifest_path();
-        let removed = match fs::remove_file(&manifest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err((manifest, error)),
-            _ => self
-                .remove_records(|_| true)
-                .map_err(|e| (self.folder.clone(), e)),
-        };
-        removed.map_err(|(path, source)| CheckpointError::Io { path, source })
+        for path in [self.manifest_path(), self.divergence_path()] {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(CheckpointError::Io { path, source });
+                }
+                _ => {}
+            }
+        }
+        self.remove_records(|_| true)
+            .map_err(|source| CheckpointError::Io {
+                path: self.folder.clone(),
+                source,
+            })
     }
 
     pub(super) fn path(&self, part: Part, epoch: usize) -> PathBuf {
@@ -241,6 +413,10 @@ impl CheckpointFolder {
         self.folder.join("checkpoint.json")
     }
 
+    fn divergence_path(&self) -> PathBuf {
+        self.folder.join("diverged.json")
+    }
+
     /// Copy the model of an epoch that is to be kept.
     fn keep(&self, epoch: usize) -> io::Result<()> {
         let (folder, epochs) = &self.snapshots;
@@ -254,22 +430,53 @@ impl CheckpointFolder {
     }
 
     /// Note that a part is in place; when it is the last one, the epoch becomes the checkpoint.
-    fn finish(&self, part: Part, epoch: usize) -> io::Result<()> {
-        let mut parts = self.lock();
+    fn finish(&self, part: Part, epoch: usize, sha256: String) -> io::Result<()> {
+        let mut parts = lock(&self.parts);
         let finished = parts.entry(epoch).or_default();
-        finished.insert(part);
+        finished.insert(part, sha256);
         if finished.len() < Part::ALL.len() {
             return Ok(());
         }
+        let finished = parts.remove(&epoch).unwrap_or_default();
         parts.retain(|&other, _| other > epoch);
 
+        let mut sha256: BTreeMap<_, _> = finished
+            .into_iter()
+            .map(|(part, sha256)| (part.name().to_string(), sha256))
+            .collect();
+        if let Some(history) = &self.history {
+            let history = History::up_to(history, epoch)?.sha256();
+            sha256.insert(HISTORY.into(), history);
+        }
         let manifest = Manifest {
             epoch,
             teacher: self.teacher.clone(),
+            sha256,
         };
         let text = serde_json::to_string_pretty(&manifest)?;
-        write_atomically(self.manifest_path(), text.as_bytes())?;
+        let path = self.manifest_path();
+        fs::write(partial(&path), text)?;
+        self.sync(epoch)?;
+        publish(&path)?;
         self.remove_records(|other| other < epoch)
+    }
+
+    /// Waits until the files of an epoch are on the disk, so that a power cut leaves a checkpoint that
+    /// is whole. That takes longer than an epoch of a small training, which is why it is done once in a
+    /// while: after every epoch that takes longer than that.
+    fn sync(&self, epoch: usize) -> io::Result<()> {
+        let mut synced = lock(&self.synced);
+        if synced.elapsed() < SYNC_EVERY {
+            return Ok(());
+        }
+        let parts = Part::ALL.map(|part| self.path(part, epoch));
+        let manifest = partial(&self.manifest_path());
+        for path in parts.iter().chain([&manifest]).chain(&self.history) {
+            file::sync(path)?;
+        }
+        file::sync_folder(&self.folder)?;
+        *synced = Instant::now();
+        Ok(())
     }
 
     /// Remove the records of some epochs. Other files of the folder stay.
@@ -282,11 +489,11 @@ impl CheckpointFolder {
         }
         Ok(())
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, BTreeSet<Part>>> {
-        // The map is whole between two calls, also if a thread panicked in one.
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // It is whole between two calls, also if a thread panicked in one.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The epoch of a record, from its name.
@@ -304,18 +511,36 @@ pub(super) struct PartCheckpointer {
     part: Part,
 }
 
+impl PartCheckpointer {
+    /// Puts the file of an epoch in its place, unless it is a model that has diverged: without it the
+    /// epoch never becomes the checkpoint, and the one before it stays.
+    fn publish(&self, epoch: usize) -> Result<(), CheckpointerError> {
+        let path = self.folder.path(self.part, epoch);
+        let partial = partial(&path);
+        if self.part == Part::Model {
+            let broken = non_finite_in_file(&partial).map_err(CheckpointerError::Record)?;
+            if let Some(tensor) = broken {
+                self.folder.divergence.report(NonFinite::Weights(tensor));
+                return fs::remove_file(partial).map_err(CheckpointerError::IOError);
+            }
+        }
+        file::sha256(&partial)
+            .and_then(|sha256| {
+                publish(&path)?;
+                // Before the manifest: once an epoch counts, it is not trained again.
+                if self.part == Part::Model {
+                    self.folder.keep(epoch)?;
+                }
+                self.folder.finish(self.part, epoch, sha256)
+            })
+            .map_err(CheckpointerError::IOError)
+    }
+}
+
 impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
     fn save(&self, epoch: usize, record: R) -> Result<(), CheckpointerError> {
-        let path = self.folder.path(self.part, epoch);
-        record.save(partial(&path))?;
-        publish(&path)
-            // Before the manifest: once an epoch counts, it is not trained again.
-            .and_then(|()| match self.part {
-                Part::Model => self.folder.keep(epoch),
-                Part::Optimizer | Part::Scheduler => Ok(()),
-            })
-            .and_then(|()| self.folder.finish(self.part, epoch))
-            .map_err(CheckpointerError::IOError)
+        record.save(partial(&self.folder.path(self.part, epoch)))?;
+        self.publish(epoch)
     }
 
     fn delete(&self, _epoch: usize) -> Result<(), CheckpointerError> {
@@ -328,12 +553,30 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
     }
 }
 
-/// Saves after every epoch: what is older than the last whole checkpoint is removed with it.
-pub(super) struct EveryEpoch;
+/// Saves after every epoch, until the training diverges: what is older than the last whole checkpoint
+/// is removed with it.
+pub(super) struct EveryEpoch {
+    pub divergence: Divergence,
+}
 
 impl CheckpointingStrategy for EveryEpoch {
-    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
-        vec![CheckpointingAction::Save]
+    fn checkpointing(
+        &mut self,
+        epoch: usize,
+        store: &EventStoreClient,
+    ) -> Vec<CheckpointingAction> {
+        // The answer does not matter, but that there is one: the history of the epoch is on the disk
+        // then, and the checkpoint answers for it.
+        let _ = store.find_metric(
+            &Figure::Loss.to_string(),
+            epoch,
+            Aggregate::Mean,
+            &Split::Train,
+        );
+        match self.divergence.get() {
+            Some(_) => Vec::new(),
+            None => vec![CheckpointingAction::Save],
+        }
     }
 }
 

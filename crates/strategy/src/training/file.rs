@@ -1,6 +1,8 @@
+use super::non_finite_weights;
 use burn::module::Module;
-use burn::store::{ModuleRecord, RecordError};
-use std::fs;
+use burn::store::ModuleRecord;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,12 +31,54 @@ pub(crate) fn publish(path: &Path) -> io::Result<()> {
     fs::rename(partial(path), path)
 }
 
+/// Waits until the contents of a file are on the disk.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.sync_all()
+}
+
+/// Waits until the names of the files in a folder are on the disk.
+#[cfg(unix)]
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Elsewhere, a folder cannot be waited for.
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Returns the SHA-256 of a file, in hexadecimal.
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut digest)?;
+    Ok(hexadecimal(digest.finalize()))
+}
+
+pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
+    let bytes = digest.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A module with the weights and statistics in a file, in validation mode.
 ///
 /// The module that is given stays as it is, also where it shares running statistics with others:
 /// burn loads these in place, so they are loaded into a copy.
-pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, RecordError> {
-    ModuleRecord::load(path).and_then(|record| module.valid().try_load_record(record))
+///
+/// # Errors
+///
+/// Returns the reason if the file cannot be read, if it is of another module or if it holds values
+/// that are NaN or infinite.
+pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, String> {
+    let loaded = ModuleRecord::load(path)
+        .and_then(|record| module.valid().try_load_record(record))
+        .map_err(|error| error.to_string())?;
+    match non_finite_weights(&loaded) {
+        Some(tensor) => Err(format!(
+            "its tensor `{tensor}` holds NaN or infinite values"
+        )),
+        None => Ok(loaded),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
+use super::file::hexadecimal;
 use super::write_atomically;
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, MetricName, NumericEntry};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// The value of every metric at the end of every epoch, as a table in a file.
 ///
 /// The file has the columns `epoch,split,metric,value`. It is rewritten after each epoch, beside
-/// itself and renamed; a resumed training goes on with it.
+/// itself and renamed; a resumed training goes on with it. A metric with nothing to measure in an
+/// epoch, such as an accuracy without labels, has no row there: no value is NaN.
 pub struct History {
     path: PathBuf,
     names: HashMap<MetricId, MetricName>,
@@ -51,8 +54,7 @@ impl History {
         })
     }
 
-    /// The metrics of one split at the end of an epoch, by name. Those that are no number, such as an
-    /// accuracy without labels, are left out.
+    /// Returns the finite metrics of one split at the end of an epoch, by name.
     pub fn at(&self, epoch: usize, split: &Split) -> BTreeMap<String, f64> {
         let split = split.to_string();
         let values = self
@@ -69,7 +71,16 @@ impl History {
         &self.path
     }
 
-    fn save(&self) -> io::Result<()> {
+    pub(super) fn save(&self) -> io::Result<()> {
+        write_atomically(&self.path, self.text().as_bytes())
+    }
+
+    /// Returns the SHA-256 of the table, in hexadecimal.
+    pub(super) fn sha256(&self) -> String {
+        hexadecimal(Sha256::digest(self.text()))
+    }
+
+    fn text(&self) -> String {
         let mut text = format!("{HEADER}\n");
         for (key, value) in &self.values {
             let Key {
@@ -80,7 +91,7 @@ impl History {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{epoch},{split},{metric},{value}");
         }
-        write_atomically(&self.path, text.as_bytes())
+        text
     }
 }
 
@@ -107,6 +118,9 @@ impl MetricLogger for History {
             else {
                 continue;
             };
+            if value.is_nan() {
+                continue;
+            }
             let key = Key {
                 epoch,
                 split: split.to_string(),

@@ -58,10 +58,7 @@ impl Snapshots {
     /// Returns an error if there is no snapshot of that epoch, or if it is one of another model.
     pub fn load<M: Module>(&self, epoch: usize, model: &M) -> Result<M, CheckpointError> {
         let path = self.path(epoch);
-        load_module(&path, model).map_err(|error| CheckpointError::Record {
-            path,
-            message: error.to_string(),
-        })
+        load_module(&path, model).map_err(|message| CheckpointError::Record { path, message })
     }
 
     /// Every so many epochs, and the last one.

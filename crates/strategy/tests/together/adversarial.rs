@@ -202,13 +202,13 @@ fn steps_are_what_they_are_by_hand() {
             for index in 0..count {
                 let number = index + 1;
                 for (name, value) in [
-                    (format!("{number} hard"), hard(before.0[index])),
+                    (format!("peer {number} hard"), hard(before.0[index])),
                     (
-                        format!("{number} generator"),
+                        format!("peer {number} generator"),
                         generator(index, &before.0[index]),
                     ),
                     (
-                        format!("{number} discriminator"),
+                        format!("peer {number} discriminator"),
                         discriminator(index, &before.1[index]),
                     ),
                 ] {
@@ -332,14 +332,14 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
     assert_eq!(
         names,
         [
-            "1 accuracy",
-            "1 discriminator",
-            "1 generator",
-            "1 hard",
-            "2 accuracy",
-            "2 discriminator",
-            "2 generator",
-            "2 hard",
+            "peer 1 accuracy",
+            "peer 1 discriminator",
+            "peer 1 generator",
+            "peer 1 hard",
+            "peer 2 accuracy",
+            "peer 2 discriminator",
+            "peer 2 generator",
+            "peer 2 hard",
             "ensemble accuracy"
         ]
     );

@@ -144,7 +144,7 @@ fn nobody_asks_a_copy_before_its_time() {
         let shown = model.forward(&samples(at(index), &device));
         assert_eq!(asked(&model), [(1, usize::from(index >= 2)); 2], "{index}");
         let names: Vec<_> = terms(&shown.figures).into_keys().collect();
-        let taught = names.iter().any(|name| name == "1 soft-cross-entropy");
+        let taught = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
         assert_eq!(taught, index >= 2);
         assert_eq!(names.len(), if taught { 7 } else { 5 });
         model = step(model, &samples(at(index), &device));

@@ -341,25 +341,25 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     };
     for exit in 0..3 {
         let expected = right(&|said| said.logits[exit]);
-        assert_eq!(shown[&format!("{} accuracy", exit + 1)], expected);
+        assert_eq!(shown[&format!("exit {} accuracy", exit + 1)], expected);
     }
     let sum = |said: &Said| [0, 1].map(|class| said.logits.iter().map(|l| l[class]).sum());
     assert_eq!(shown["ensemble accuracy"], right(&sum));
     assert_eq!(
-        [shown["1 accuracy"], shown["ensemble accuracy"]],
+        [shown["exit 1 accuracy"], shown["ensemble accuracy"]],
         [75.0, 25.0]
     );
     let names = [
-        "1 accuracy",
-        "1 exit-feature",
-        "1 hard",
-        "1 soft-cross-entropy",
-        "2 accuracy",
-        "2 exit-feature",
-        "2 hard",
-        "2 soft-cross-entropy",
-        "3 accuracy",
-        "3 hard",
+        "exit 1 accuracy",
+        "exit 1 exit-feature",
+        "exit 1 hard",
+        "exit 1 soft-cross-entropy",
+        "exit 2 accuracy",
+        "exit 2 exit-feature",
+        "exit 2 hard",
+        "exit 2 soft-cross-entropy",
+        "exit 3 accuracy",
+        "exit 3 hard",
         "ensemble accuracy",
     ];
     assert!(shown.keys().eq(names));

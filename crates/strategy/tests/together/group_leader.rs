@@ -154,7 +154,7 @@ fn every_network_is_shown() {
     let terms = terms(&output.figures);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = Vec::new();
-    for network in ["1", "2", "3"] {
+    for network in ["peer 1", "peer 2", "peer 3"] {
         for term in ["accuracy", "ensemble", "hard"] {
             expected.push(format!("{network} {term}"));
         }

@@ -215,7 +215,7 @@ fn every_branch_and_the_ensemble_are_shown() {
     let terms = terms(&output.figures);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = Vec::new();
-    for branch in ["1", "2", "3"] {
+    for branch in ["branch 1", "branch 2", "branch 3"] {
         for term in ["accuracy", "ensemble", "hard"] {
             expected.push(format!("{branch} {term}"));
         }
@@ -223,7 +223,7 @@ fn every_branch_and_the_ensemble_are_shown() {
     expected.extend(["ensemble accuracy", "ensemble hard"].map(String::from));
     assert_eq!(names, expected);
     let percent = |count: usize| count as f64 / 3.0 * 100.0;
-    assert!((percent(reading.correct) - terms["1 accuracy"]).abs() < 1e-3);
+    assert!((percent(reading.correct) - terms["branch 1 accuracy"]).abs() < 1e-3);
     assert!((percent(reading.teacher_correct) - terms["ensemble accuracy"]).abs() < 1e-3);
 }
 
@@ -241,7 +241,7 @@ fn all_branches_say_as_one_network_what_is_shown_of_them() {
     let loss = Hard::cross_entropy(logits, &batch.targets).into_scalar::<f64>();
 
     assert!((loss - shown["ensemble hard"]).abs() < 1e-6, "{loss}");
-    assert!((loss - shown["1 hard"]).abs() > 1e-3, "{shown:?}");
+    assert!((loss - shown["branch 1 hard"]).abs() > 1e-3, "{shown:?}");
     let names: Vec<_> = tensors(&ensemble)
         .into_iter()
         .map(|(name, _)| name)

@@ -114,7 +114,7 @@ where
 #[test]
 fn peers_in_turns() {
     check(
-        &["2 soft-target", "ensemble accuracy"],
+        &["peer 2 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
         || {
             let objective = || EachTeacher::new([soft_target()]);
@@ -127,7 +127,7 @@ fn peers_in_turns() {
 #[test]
 fn peers_with_general_weights() {
     check(
-        &["1 soft-target", "ensemble accuracy"],
+        &["peer 1 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
         || {
             let device = Device::default();
@@ -141,7 +141,7 @@ fn peers_with_general_weights() {
 #[test]
 fn peers_with_critics() {
     check(
-        &["1 generator", "2 discriminator"],
+        &["peer 1 generator", "peer 2 discriminator"],
         &["peer-1", "peer-2"],
         || {
             let objective = || EachTeacher::new([soft_target()]);
@@ -167,7 +167,7 @@ fn peers_with_a_leader() {
 #[test]
 fn branches() {
     let trained = check(
-        &["2 ensemble", "ensemble accuracy"],
+        &["branch 2 ensemble", "ensemble accuracy"],
         &["student", "gate"],
         || {
             let network = BranchedNetwork::new(networks(3));
@@ -192,7 +192,7 @@ fn branches() {
 fn peers_with_stale_copies() {
     // Nobody is taught in the first epoch.
     check(
-        &["1 soft-target", "ensemble accuracy"],
+        &["peer 1 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
         || {
             let device = Device::default();
@@ -273,7 +273,11 @@ fn exits() -> ExitsDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
 #[test]
 fn exits_of_one_network() {
     let trained = check(
-        &["1 soft-cross-entropy", "2 accuracy", "ensemble accuracy"],
+        &[
+            "peer 1 soft-cross-entropy",
+            "peer 2 accuracy",
+            "ensemble accuracy",
+        ],
         &["student", "objective"],
         exits,
     );

@@ -55,10 +55,10 @@ impl Setting<'_> {
 
         let count = distiller.objectives.len() + 1;
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((1..count).map(accuracy_of));
+        figures.extend((1..count).map(|exit| accuracy_of("exit", exit)));
         figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms(count - 1, &terms));
-        figures.push(Figure::Term(format!("{count} {}", Hard::TERM)));
+        figures.extend(numbered_terms("exit", count - 1, &terms));
+        figures.push(Figure::Term(format!("exit {count} {}", Hard::TERM)));
         let model = self.model().to_string();
         Ok(Ready {
             distiller,

@@ -345,9 +345,9 @@ pub fn figures_of_taught<'t>(terms: impl IntoIterator<Item = &'t String>) -> Vec
     figures
 }
 
-/// The accuracy of one of several networks.
-pub fn accuracy_of(number: usize) -> Figure {
-    Figure::Shown(format!("{number} accuracy"))
+/// Returns the accuracy of one of several networks of that kind: peers, branches or exits.
+pub fn accuracy_of(kind: &str, number: usize) -> Figure {
+    Figure::Shown(format!("{kind} {number} accuracy"))
 }
 
 /// The accuracy of all of them together.
@@ -355,12 +355,12 @@ pub fn ensemble_accuracy() -> Figure {
     Figure::Shown("ensemble accuracy".into())
 }
 
-/// The terms of so many networks, one after the other.
-pub fn numbered_terms(count: usize, terms: &[String]) -> Vec<Figure> {
+/// Returns the terms of `count` networks of that kind, one after the other.
+pub fn numbered_terms(kind: &str, count: usize, terms: &[String]) -> Vec<Figure> {
     let numbers = 1..=count;
     let of = |number| {
         let terms = terms.iter();
-        terms.map(move |term| Figure::Term(format!("{number} {term}")))
+        terms.map(move |term| Figure::Term(format!("{kind} {number} {term}")))
     };
     numbers.flat_map(of).collect()
 }

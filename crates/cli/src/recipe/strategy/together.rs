@@ -196,9 +196,9 @@ impl Setting<'_> {
         let distiller = self.draw(|| NativeEnsembleDistiller::new(network, objectives))?;
 
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((2..=branches).map(accuracy_of));
+        figures.extend((2..=branches).map(|branch| accuracy_of("branch", branch)));
         figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms(branches, &terms));
+        figures.extend(numbered_terms("branch", branches, &terms));
         figures.push(Figure::Term(format!("ensemble {}", Hard::TERM)));
         let plain = self.student()?;
         Ok(Ready {
@@ -245,9 +245,9 @@ impl Setting<'_> {
 
         let terms = [Hard::TERM, TowardsEnsemble::TERM].map(String::from);
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((1..=count).map(accuracy_of));
+        figures.extend((1..=count).map(|peer| accuracy_of("peer", peer)));
         figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms(count, &terms));
+        figures.extend(numbered_terms("peer", count, &terms));
         let of_leader = terms.iter().map(|term| format!("leader {term}"));
         figures.extend(of_leader.map(Figure::Term));
         Ok(Ready {
@@ -314,9 +314,9 @@ fn towards_ensemble(
 /// What is shown of peers, of whom the first is the student.
 fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
     let mut figures = vec![Figure::Loss, Figure::Accuracy];
-    figures.extend((2..=count).map(accuracy_of));
+    figures.extend((2..=count).map(|peer| accuracy_of("peer", peer)));
     figures.push(ensemble_accuracy());
-    figures.extend(numbered_terms(count, terms));
+    figures.extend(numbered_terms("peer", count, terms));
     figures
 }
 

@@ -142,8 +142,8 @@ fn before(index: usize, peers: usize) -> usize {
 /// devices. The rate of the game does not follow the schedule of the training.
 ///
 /// The authors take the cross-entropy and soft targets at temperature 3, as in the example. Besides
-/// what [`MutualDistiller`] shows, what either side loses is shown, as `1 generator` and
-/// `1 discriminator`; these are no part of the loss, which is that of the objectives.
+/// what [`MutualDistiller`] shows, what either side loses is shown, as `peer 1 generator`
+/// and `peer 1 discriminator`; these are no part of the loss, which is that of the objectives.
 ///
 /// # Example
 ///
@@ -248,8 +248,9 @@ fn losses(critics: &[FeatureCritic], said: impl Iterator<Item = Knowledge>) -> V
 /// The losses of the games, to be shown.
 fn shown(losses: &[GameLosses]) -> Terms {
     let each = (1..).zip(losses).map(|(number, game)| {
-        let term =
-            |side: &str, loss: &Tensor<1>| Terms::shown(format!("{number} {side}"), loss.clone());
+        let term = |side: &str, loss: &Tensor<1>| {
+            Terms::shown(format!("peer {number} {side}"), loss.clone())
+        };
         term("generator", &game.generator).and(term("discriminator", &game.discriminator))
     });
     each.fold(Terms::default(), Terms::and)

@@ -24,8 +24,8 @@ use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, 
 /// training. They hold the prototypes still in the first epoch: no gradient reaches them then. Their
 /// objective is a [`DinoObjective`](crate::DinoObjective).
 ///
-/// Labels are not looked at. Figures are of the first view; there is no accuracy.
-/// It learns on one device.
+/// Labels are not looked at. Figures are of the first view; there is no accuracy. In a validation there
+/// is the agreement alone: views there are alike. It learns on one device.
 ///
 /// # Example
 ///
@@ -232,6 +232,8 @@ where
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
+        // Views of a validation are not augmented: a loss between views that are alike, or of one view
+        // alone, is not that of the training.
+        self.forward(&batch).hiding_terms()
     }
 }

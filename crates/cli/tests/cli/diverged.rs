@@ -1,0 +1,242 @@
+//! `burn-distill run` where a network becomes NaN or infinite.
+
+use crate::common::*;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::store::ModuleRecord;
+use burn::tensor::{Device, Tensor};
+use burn_distill::architecture::NetworkConfig;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+/// Checks that a run failed because that network diverged, that nothing looks like a result, and
+/// returns the error.
+fn assert_diverged(out: &Path, output: &Output, network: &str, title: &str) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let error = stderr.lines().find(|line| line.starts_with("error: "));
+    let error = error.unwrap_or_default().to_string();
+    assert!(error.contains(&format!("seed 0, {title}")), "{stderr}");
+    assert!(output.stdout.is_empty(), "there is no table");
+
+    let result = result(out);
+    assert_eq!(result["status"], "diverged", "{result}");
+    assert_eq!(result["diverged"]["network"], network, "{result}");
+    assert_eq!(result["diverged"]["seed"], 0);
+    let text = fs::read_to_string(out.join("result.json")).unwrap();
+    assert!(!text.contains("accuracy"), "{text}");
+    assert_no_nan(out);
+    error
+}
+
+/// Checks that no history below a folder has a value that is NaN.
+fn assert_no_nan(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_no_nan(&path);
+        } else if path.ends_with("history.csv") {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("NaN"), "{}: {text}", path.display());
+        }
+    }
+}
+
+const HIGH: &str = "learning_rate={ peak = 1e30 }";
+
+#[test]
+fn the_network_that_diverged_is_named_and_there_is_no_result() {
+    let teacher = format!("teacher.training.{HIGH}");
+    let student = format!("student.training.{HIGH}");
+    for (change, network, title) in [
+        (
+            teacher.as_str(),
+            "teacher",
+            "the teacher diverged in epoch ",
+        ),
+        (&student, "alone", "the student alone diverged in epoch "),
+        (
+            "loss.1.weight=1e39",
+            "distilled",
+            "the distilled student diverged in epoch 1: ",
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let changes = [&SHORT[..], &[change]].concat();
+
+        let output = run(out.path(), &changes, &["--progress", "none"]);
+
+        let error = assert_diverged(out.path(), &output, network, title);
+        let only = String::from_utf8_lossy(&output.stderr);
+        assert!(only.lines().count() <= 3, "{only}");
+        assert!(
+            result(out.path())["diverged"]["epoch"].as_u64() >= Some(1),
+            "{error}"
+        );
+
+        // The students of a teacher that diverged were not begun.
+        let distilled = out.path().join("seed-0/distilled");
+        assert_eq!(distilled.exists(), network == "distilled");
+        assert!(!distilled.join("model.bpk").exists());
+    }
+}
+
+#[test]
+fn a_diverged_run_says_the_same_when_it_is_resumed() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&SHORT[..], &["loss.1.weight=1e39"]].concat();
+    let title = "the distilled student diverged in epoch 1: ";
+    let first = run(out.path(), &changes, &[]);
+    let first = assert_diverged(out.path(), &first, "distilled", title);
+
+    for _ in 0..2 {
+        let resumed = run(out.path(), &changes, &["--resume"]);
+
+        let resumed = assert_diverged(out.path(), &resumed, "distilled", title);
+        assert_eq!(resumed, first);
+    }
+}
+
+#[test]
+fn no_line_shows_an_accuracy_of_a_network_that_diverged() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&SHORT[..], &["loss.1.weight=1e39"]].concat();
+
+    let output = run(out.path(), &changes, &["--progress", "lines"]);
+
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let mut lines = stderr.lines();
+    let line = lines.find(|line| line.contains("distilled  epoch 1/3"));
+    let line = line.unwrap_or_else(|| panic!("{stderr}"));
+    assert!(line.contains("loss is not finite"), "{line}");
+    assert!(
+        !line.contains("accuracy") && !line.contains("NaN"),
+        "{line}"
+    );
+}
+
+/// Changes of a recipe of a strategy after which the student alone trains as before, but no other.
+const STRATEGIES: [(&str, &[&str]); 13] = [
+    ("mutual", &[BOTH]),
+    ("mutual", &[BOTH, "strategy.order=sequential"]),
+    (
+        "adversarial-features",
+        &["strategy.game={ learning_rate = 1e38 }"],
+    ),
+    ("collaborative", &[BOTH]),
+    ("codistillation", &[BOTH]),
+    ("native-ensemble", &[BOTH, "strategy={ kind = 'one' }"]),
+    ("byot", &[BOTH]),
+    ("sd-dropout", &["loss=[{ kind = 'hard', weight = 1e39 }]"]),
+    ("dlb", &[BOTH]),
+    ("tf-kd", &[BOTH]),
+    ("ps-kd", &[BOTH]),
+    (
+        "mean-teacher",
+        &[
+            BOTH,
+            "strategy={ kind = 'ema', decay = 0.9 }",
+            "data.labels_per_class=2",
+        ],
+    ),
+    ("cs-kd", &[BOTH]),
+];
+
+const BOTH: &str = "loss=[{ kind = 'hard', weight = 1e39 }, { kind = 'kd' }]";
+
+const SMALL: [&str; 4] = [
+    "data.samples=96",
+    "student.model=convnet-4-6",
+    "student.training.epochs=2",
+    "student.training.batch_size=32",
+];
+
+#[test]
+fn every_strategy_that_diverges_says_so() {
+    for (name, changes) in STRATEGIES {
+        let out = tempfile::tempdir().unwrap();
+        let changes = [&SMALL[..], changes].concat();
+        let arguments = arguments_of(&recipe(&format!("strategy/{name}")), out.path(), &changes);
+
+        let output = program(&more_than(&arguments, &[])).output().unwrap();
+
+        assert_diverged(out.path(), &output, "distilled", "the distilled student");
+    }
+}
+
+#[test]
+fn a_generation_that_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&SMALL[..], &["strategy.generations=2", BOTH]].concat();
+    let arguments = arguments_of(&recipe("strategy/born-again"), out.path(), &changes);
+
+    let output = program(&more_than(&arguments, &[])).output().unwrap();
+
+    assert_diverged(out.path(), &output, "generation-1", "generation 1 diverged");
+}
+
+#[test]
+fn a_stage_that_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let stages = "stage=[{ name = 'first', epochs = 1, loss = [{ kind = 'hard' }] }, \
+                  { name = 'second', epochs = 1, loss = [{ kind = 'hard', weight = 1e39 }] }]";
+    let changes = [
+        &SHORT[..3],
+        &["student.model=mlp-8", "student.training.epochs=1", stages],
+    ];
+    let changes = changes.concat();
+    let changes: Vec<_> = ["loss=[]"].into_iter().chain(changes).collect();
+
+    let output = run(out.path(), &changes, &[]);
+
+    let title = "the distilled student, stage `second` diverged in epoch 1";
+    assert_diverged(out.path(), &output, "distilled", title);
+    assert_eq!(result(out.path())["diverged"]["stage"], "second");
+}
+
+/// Every parameter is that value.
+struct Fill(f32);
+
+impl ModuleMapper for Fill {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.full_like(self.0))
+    }
+}
+
+#[test]
+fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
+    let model = NetworkConfig::by_name("mlp-32").unwrap();
+    for (value, expected) in [
+        (f32::NAN, "holds values that are NaN or infinite"),
+        (f32::INFINITY, "holds values that are NaN or infinite"),
+        (3e38, "have logits that are NaN or infinite"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let file = out.path().join("broken.bpk");
+        let network = model.init([1, 8, 8], 10, &Device::flex()).unwrap();
+        let record: ModuleRecord = network.map(&mut Fill(value)).into_record();
+        record.save(&file).unwrap();
+        let weights = format!("teacher.weights={}", file.display());
+        let run_folder = out.path().join("run");
+
+        let output = run(&run_folder, &[&SHORT[..], &[&weights]].concat(), &[]);
+
+        let error = assert_diverged(&run_folder, &output, "teacher", "the teacher: ");
+        assert!(
+            error.contains("broken.bpk") && error.contains(expected),
+            "{error}"
+        );
+        assert!(!run_folder.join("seed-0").exists(), "no student has begun");
+    }
+}
+
+#[test]
+fn a_complete_result_says_so() {
+    let out = tempfile::tempdir().unwrap();
+
+    assert_success(&run(out.path(), &SHORT, &[]));
+
+    assert_eq!(result(out.path())["status"], Value::from("complete"));
+}

@@ -1,0 +1,160 @@
+//! Files of a training that are damaged, missing or of another training.
+
+use crate::toys::*;
+use burn::tensor::Device;
+use burn_distill_core::{Hard, NoTeacher};
+use burn_distill_strategy::{
+    ByEpoch, Curriculum, OfflineDistiller, Quiet, Snapshots, TrainError, Trained, Training,
+};
+use std::fs;
+use std::path::Path;
+
+type Alone = OfflineDistiller<Net, NoTeacher, Hard>;
+
+fn alone(seed: u64) -> Alone {
+    OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0))
+}
+
+fn train(folder: &Path, epochs: usize, seed: u64) -> Result<Trained<Alone>, TrainError> {
+    Training::new(folder, &Device::default(), epochs)
+        .with_resume(epochs > 2)
+        .with_snapshots([1])
+        .with_renderer(Some(ByEpoch::renderer(Quiet)))
+        .launch(alone(seed), &optimizer(), &rate(), loaders())
+}
+
+/// Damages of a file: what it holds then, if it is there at all.
+fn damages(contents: &[u8], other: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
+    let mut flipped = contents.to_vec();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    vec![
+        ("empty", Some(Vec::new())),
+        ("half", Some(contents[..contents.len() / 2].to_vec())),
+        (
+            "noise",
+            Some((0..=255).cycle().take(contents.len()).collect()),
+        ),
+        ("one bit", Some(flipped)),
+        ("of another training", Some(other.to_vec())),
+        ("removed", None),
+    ]
+}
+
+fn put(path: &Path, contents: &Option<Vec<u8>>) {
+    match contents {
+        Some(contents) => fs::write(path, contents).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+}
+
+#[test]
+fn every_damaged_file_of_a_checkpoint_is_named_when_a_training_is_resumed() {
+    let [folder, other] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    train(folder.path(), 2, 1).unwrap();
+    train(other.path(), 2, 7).unwrap();
+    for name in [
+        "checkpoint/model-2.bpk",
+        "checkpoint/optimizer-2.bpk",
+        "checkpoint/scheduler-2.bpk",
+        "history.csv",
+    ] {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        let foreign = fs::read(other.path().join(name)).unwrap();
+        for (damage, contents) in damages(&whole, &foreign) {
+            // Schedules of equal length leave equal files.
+            if contents.as_ref() == Some(&whole) {
+                continue;
+            }
+            put(&path, &contents);
+
+            let error = train(folder.path(), 4, 1).err();
+
+            let message = error.map(|error| error.to_string()).unwrap_or_default();
+            let file = path.display().to_string();
+            assert!(message.contains(&file), "{name}, {damage}: {message}");
+            assert!(!message.contains('\n'), "{name}, {damage}: {message}");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    train(folder.path(), 4, 1).unwrap();
+}
+
+#[test]
+fn files_of_a_checkpoint_without_hashes_are_read_before_burn_does() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, 1).unwrap();
+    let manifest = folder.path().join("checkpoint/checkpoint.json");
+    fs::write(manifest, r#"{ "epoch": 2, "teacher": null }"#).unwrap();
+    for part in ["model", "optimizer", "scheduler"] {
+        let path = folder.path().join(format!("checkpoint/{part}-2.bpk"));
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, "").unwrap();
+
+        let error = train(folder.path(), 4, 1).err().unwrap().to_string();
+
+        assert!(error.contains(&format!("{part}-2.bpk")), "{error}");
+        fs::write(&path, &whole).unwrap();
+    }
+    train(folder.path(), 4, 1).unwrap();
+}
+
+#[test]
+fn damaged_notes_of_a_training_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, 1).unwrap();
+    for name in ["checkpoint.json", "diverged.json"] {
+        let path = folder.path().join("checkpoint").join(name);
+        let whole = fs::read(&path).ok();
+        for contents in ["", "{", "\u{0}\u{1}", "[]"] {
+            fs::write(&path, contents).unwrap();
+            let error = train(folder.path(), 4, 1).err().unwrap().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        put(&path, &whole);
+    }
+}
+
+#[test]
+fn damaged_snapshots_and_artifacts_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, 1).unwrap();
+    let snapshots = Snapshots::of(folder.path()).unwrap();
+    let open = || Curriculum::open(folder.path().join("stages"), &Device::default());
+    let mut curriculum = open()
+        .unwrap()
+        .with_renderer(Some(ByEpoch::renderer(Quiet)));
+    curriculum
+        .run(stage("first", 1), alone(1), loaders())
+        .unwrap();
+    let artifact = folder.path().join("stages/first/student.bpk");
+
+    for path in [snapshots.path(1), artifact] {
+        let whole = fs::read(&path).unwrap();
+        for (damage, contents) in damages(&whole, b"{}") {
+            if damage == "one bit" {
+                continue; // Another weight is as good as this one.
+            }
+            put(&path, &contents);
+            let errors = [
+                snapshots.load(1, &alone(1)).err().map(|e| e.to_string()),
+                curriculum
+                    .load("student", &Net::new(3, 1))
+                    .err()
+                    .map(|e| e.to_string()),
+            ];
+            let file = path.display().to_string();
+            let mut errors = errors.iter().flatten();
+            assert!(errors.any(|error| error.contains(&file)), "{damage} {file}");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+
+    let journal = folder.path().join("stages/curriculum.json");
+    for contents in ["", "{", "\u{0}", "[]"] {
+        fs::write(&journal, contents).unwrap();
+        let error = open().err().unwrap().to_string();
+        assert!(error.contains("curriculum.json"), "{error}");
+    }
+}

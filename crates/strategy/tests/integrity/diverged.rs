@@ -1,0 +1,288 @@
+//! Trainings whose loss or weights become NaN or infinite.
+
+use crate::toys::*;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn::train::metric::store::Split;
+use burn_distill_core::{Context, Frozen, Hard, Knowledge, Objective, Terms, Wanted, tensors};
+use burn_distill_strategy::{
+    ByEpoch, CurriculumError, EpochDisplay, EpochFigures, EvaluationError, Figure, History,
+    NonFinite, OfflineDistiller, Parts, Predictions, TrainError, Trained, Training, TrainingTitle,
+    non_finite_weights,
+};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A term that is the mean of the logits, until it breaks.
+#[derive(Module, Debug)]
+struct Spoilt {
+    /// The epoch in which it breaks; never: 0.
+    epoch: usize,
+    /// Whether its gradient breaks alone, and that in the last batch.
+    gradient: bool,
+}
+
+impl Objective for Spoilt {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let logits = context.student.response.classes().unwrap();
+        let mean = logits.clone().mean().square();
+        let breaks = context.clock.epoch == self.epoch;
+        let last = context.clock.batch + 1 == context.clock.batches;
+        let value = match (breaks, self.gradient) {
+            (false, _) => mean,
+            (true, false) => mean.mul_scalar(f64::NAN),
+            // Zero, of which the root has an infinite slope.
+            (true, true) if last => {
+                let zero: Tensor<1> = mean.clone().sub(mean.clone().without_autodiff());
+                mean.add(zero.square().sqrt())
+            }
+            (true, true) => mean,
+        };
+        Terms::one("spoilt", value, 0.1)
+    }
+}
+
+type Distiller = OfflineDistiller<Net, Frozen<Net>, (Hard, Spoilt)>;
+
+fn spoilt(epoch: usize, gradient: bool) -> Distiller {
+    let objective = (Hard::new(1.0), Spoilt { epoch, gradient });
+    distiller(new_student(), &teacher(), objective)
+}
+
+/// Counts the epochs, and shows them nowhere.
+struct Count(Arc<AtomicUsize>);
+
+impl EpochDisplay for Count {
+    fn start(&mut self, _training: &TrainingTitle) {}
+
+    fn epoch(&mut self, _epoch: usize, _figures: &EpochFigures) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Trains and returns the number of epochs that ended.
+fn train(
+    folder: &Path,
+    epochs: usize,
+    resume: bool,
+    model: Distiller,
+) -> (Result<Trained<Distiller>, TrainError>, usize) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let trained = Training::new(folder, &Device::default(), epochs)
+        .with_resume(resume)
+        .with_figures([Figure::Loss, Figure::Accuracy])
+        .with_renderer(Some(ByEpoch::renderer(Count(count.clone()))))
+        .launch(model, &optimizer(), &rate(), loaders());
+    (trained, count.load(Ordering::SeqCst))
+}
+
+fn error<T>(result: Result<T, TrainError>) -> (usize, NonFinite) {
+    match result.err() {
+        Some(TrainError::Diverged { epoch, term }) => (epoch, term),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder.join("checkpoint")).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+const LEFT: [&str; 5] = [
+    "checkpoint.json",
+    "diverged.json",
+    "model-2.bpk",
+    "optimizer-2.bpk",
+    "scheduler-2.bpk",
+];
+
+#[test]
+fn a_term_that_is_not_finite_ends_the_training_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let (trained, epochs) = train(folder.path(), 6, false, spoilt(3, false));
+
+    let message = trained.as_ref().err().unwrap().to_string();
+    let expected = "diverged in epoch 3: the term `spoilt` of the loss became NaN or infinite";
+    assert!(message.contains(expected), "{message}");
+    assert_eq!(error(trained), (3, NonFinite::Term("spoilt".into())));
+    assert_eq!(epochs, 3, "the epoch is the last one");
+}
+
+#[test]
+fn a_diverged_training_keeps_its_last_good_checkpoint_and_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+
+    train(folder.path(), 6, false, spoilt(3, false))
+        .0
+        .err()
+        .unwrap();
+
+    assert_eq!(files(folder.path()), LEFT);
+    let text = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert!(text.contains("\n2,valid,Accuracy,"), "{text}");
+    assert!(!text.contains("\n3,") && !text.contains("NaN"), "{text}");
+}
+
+#[test]
+fn weights_that_are_not_finite_after_the_last_step_of_an_epoch_are_not_saved() {
+    for epochs in [3, 6] {
+        let folder = tempfile::tempdir().unwrap();
+
+        let (trained, _) = train(folder.path(), epochs, false, spoilt(3, true));
+
+        let (epoch, term) = error(trained);
+        assert_eq!(epoch, 3);
+        let NonFinite::Weights(path) = term else {
+            panic!("{term:?}");
+        };
+        assert!(path.starts_with("student."), "{path}");
+        assert_eq!(files(folder.path()), LEFT);
+    }
+}
+
+#[test]
+fn a_diverged_training_says_so_again_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 6, false, spoilt(3, false))
+        .0
+        .err()
+        .unwrap();
+
+    for _ in 0..2 {
+        let (trained, epochs) = train(folder.path(), 6, true, spoilt(3, false));
+        assert_eq!(error(trained), (3, NonFinite::Term("spoilt".into())));
+        assert_eq!(epochs, 0);
+    }
+    assert_eq!(files(folder.path()), LEFT);
+}
+
+#[test]
+fn without_its_note_a_diverged_training_goes_on_from_its_last_good_checkpoint() {
+    let [whole, broken] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let expected = train(whole.path(), 4, false, spoilt(0, false)).0.unwrap();
+    train(broken.path(), 4, false, spoilt(3, false))
+        .0
+        .err()
+        .unwrap();
+
+    fs::remove_file(broken.path().join("checkpoint/diverged.json")).unwrap();
+    let resumed = train(broken.path(), 4, true, spoilt(0, false)).0.unwrap();
+
+    assert_eq!(tensors(&resumed.model), tensors(&expected.model));
+}
+
+#[test]
+fn a_training_that_starts_anew_forgets_that_another_one_diverged() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, false, spoilt(1, false))
+        .0
+        .err()
+        .unwrap();
+
+    train(folder.path(), 2, false, spoilt(0, false)).0.unwrap();
+
+    train(folder.path(), 2, true, spoilt(0, false)).0.unwrap();
+}
+
+#[test]
+fn a_diverged_stage_is_named_and_not_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let mut curriculum = quiet(folder.path());
+        curriculum
+            .run(stage("first", 2), spoilt(0, false), loaders())
+            .unwrap();
+
+        let result = curriculum.run(stage("second", 4), spoilt(2, false), loaders());
+
+        let error = result.unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("stage `second`: the training diverged in epoch 2"),
+            "{message}"
+        );
+        let CurriculumError::Training { source, .. } = error else {
+            panic!("{message}");
+        };
+        assert!(matches!(*source, TrainError::Diverged { epoch: 2, .. }));
+        assert!(!folder.path().join("second/student.bpk").exists());
+    }
+}
+
+/// A network of which one weight is that.
+fn with_bias(value: f32) -> Net {
+    let mut net = new_student().valid();
+    let bias = net.classifier.bias.take().unwrap();
+    net.classifier.bias = Some(bias.map(|bias| bias.full_like(value)));
+    net
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut curriculum = quiet(folder.path());
+    let model = spoilt(0, false);
+    curriculum.run(stage("first", 1), model, loaders()).unwrap();
+    let path = folder.path().join("first/student.bpk");
+    let broken = distiller(with_bias(f32::NAN), &teacher(), Hard::new(1.0));
+    let (_, record) = broken.parts().into_iter().next().unwrap();
+    record.save(&path).unwrap();
+
+    let error = curriculum.load("student", &new_student()).unwrap_err();
+
+    let message = error.to_string();
+    let expected = "its tensor `classifier.bias` holds NaN or infinite values";
+    assert!(
+        message.contains("student.bpk") && message.contains(expected),
+        "{message}"
+    );
+}
+
+#[test]
+fn predictions_that_are_not_finite_are_none() {
+    let device = Device::default();
+    let loader = (loaders().valid)(1).to_device(&device);
+    let of = |bias| Predictions::of(&with_bias(bias), &*loader);
+
+    assert!(of(f32::NEG_INFINITY).is_ok(), "a class may be excluded");
+    for bias in [f32::NAN, f32::INFINITY] {
+        assert_eq!(
+            non_finite_weights(&with_bias(bias)).as_deref(),
+            Some("classifier.bias")
+        );
+        let error = of(bias).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EvaluationError::NotFinite {
+                    samples: 32,
+                    all: 32
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_has_not_diverged_has_a_history_of_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, false, spoilt(0, false)).0.unwrap();
+
+    let history = History::up_to(folder.path().join("history.csv"), 2).unwrap();
+
+    for split in [Split::Train, Split::Valid] {
+        assert_eq!(history.at(2, &split).len(), 2);
+    }
+}

@@ -1,0 +1,72 @@
+//! Trainings that have ended are not trained further.
+
+use crate::toys::*;
+use burn::tensor::Device;
+use burn_distill_core::{Hard, NoTeacher, tensors};
+use burn_distill_strategy::{
+    ByEpoch, LearningRateConfig, OfflineDistiller, Quiet, Trained, Training,
+};
+use std::fs;
+use std::path::Path;
+
+type Alone = OfflineDistiller<Net, NoTeacher, Hard>;
+
+/// Trains with a patience of 2 epochs, at a rate that moves weights but no accuracy.
+fn train(folder: &Path, resume: bool, seed: u64) -> Trained<Alone> {
+    let rate = LearningRateConfig {
+        peak: 1e-6,
+        ..LearningRateConfig::default()
+    };
+    Training::new(folder, &Device::default(), 50)
+        .with_resume(resume)
+        .with_patience(Some(2))
+        .with_renderer(Some(ByEpoch::renderer(Quiet)))
+        .launch(
+            OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0)),
+            &optimizer(),
+            &rate,
+            loaders(),
+        )
+        .unwrap()
+}
+
+#[test]
+fn a_training_that_patience_has_ended_trains_no_further_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = train(folder.path(), false, 1);
+    assert!(!ended.stopped && ended.epoch < 50, "{}", ended.epoch);
+    let history = || fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    let before = history();
+
+    for _ in 0..2 {
+        let resumed = train(folder.path(), true, 2);
+
+        assert!(!resumed.stopped);
+        assert_eq!(resumed.epoch, ended.epoch);
+        assert_eq!(tensors(&resumed.model), tensors(&ended.model));
+        assert_eq!(history(), before);
+    }
+}
+
+#[test]
+fn a_training_that_has_all_its_epochs_trains_no_further_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |resume, seed| {
+        Training::new(folder.path(), &Device::default(), 2)
+            .with_resume(resume)
+            .with_renderer(Some(ByEpoch::renderer(Quiet)))
+            .launch(
+                OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0)),
+                &optimizer(),
+                &rate(),
+                loaders(),
+            )
+            .unwrap()
+    };
+    let ended = train(false, 1);
+
+    let resumed = train(true, 2);
+
+    assert_eq!((resumed.epoch, resumed.stopped), (2, false));
+    assert_eq!(tensors(&resumed.model), tensors(&ended.model));
+}
