@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, Tap};
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ impl PatientLossConfig {
         }
     }
 }
+
+impl Check for PatientLossConfig {}
 
 /// Patient distillation: the first token, that of the class, should point where the teacher's does,
 /// in every layer but the last.

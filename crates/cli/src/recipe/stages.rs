@@ -1,8 +1,10 @@
-use super::read::{check_losses, check_name, check_training, scene};
+use super::fault::Place;
+use super::numbers::{MOST_EPOCHS, check_training};
+use super::read::{check_losses, check_name, scene};
 use super::{Loss, Recipe, TrainingRecipe};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
-use burn_distill::core::parameter_count;
+use burn_distill::core::{check, parameter_count};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -63,8 +65,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             stage.name
         );
         let is_last = index + 1 == recipe.stages.len();
-        check_stage(recipe, stage, is_last, &mut earlier)
-            .with_context(|| format!("[[stage]] number {}", index + 1))?;
+        check_stage(recipe, stage, is_last, &mut earlier).at(&format!("stage.{index}"))?;
     }
     ensure!(
         recipe
@@ -87,11 +88,10 @@ fn check_stage<'a>(
 ) -> Result<()> {
     check_name(&stage.name)?;
     match (stage.epochs, &stage.training) {
-        (Some(0), _) => bail!("`epochs` should be at least 1, but is 0"),
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
         (None, None) => bail!("`epochs` is missing, or a whole `training`"),
-        (None, Some(training)) => check_training(training, "training.")?,
-        (Some(_), None) => {}
+        (None, Some(training)) => check_training(training, "training")?,
+        (Some(epochs), None) => check::count_in("epochs", epochs, 1..=MOST_EPOCHS)?,
     }
     ensure!(
         !stage.losses.is_empty(),

@@ -2,12 +2,13 @@ use super::description::Description;
 use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
-use burn_distill::core::{Pair, PairObjective, TapLoss};
+use burn_distill::core::{Check, Pair, PairObjective, TapLoss};
 use burn_distill::feature::{
     AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::slice;
 
 /// A loss on features.
 pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
@@ -55,11 +56,17 @@ impl Description<'_> {
         init: impl FnOnce(&C) -> L,
     ) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: TapLoss,
     {
         let pairs = self.pairs(layers)?;
         let loss = self.init(default, init)?;
+        for (student, teacher) in &pairs {
+            let names = (slice::from_ref(student), slice::from_ref(teacher));
+            self.try_out(names, |mut student, mut teacher| {
+                loss.forward_taps(student.remove(0), teacher.remove(0))
+            })?;
+        }
         self.named(loss.name(), weight, |name, weight| {
             let pairs = pairs
                 .into_iter()

@@ -18,11 +18,12 @@ mod several_layers;
 mod sizes;
 mod student;
 mod tokens;
+mod trial;
 
-use super::configure::unknown;
+use super::fault::Fault;
 use crate::experiment::ImageNetwork;
 use anyhow::{Context, Result, bail};
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule, nearest};
 use burn_distill::response::{BoundedRegressionObjective, HeatMapObjective};
 use description::Description;
 use toml::{Table, Value};
@@ -109,14 +110,26 @@ pub fn is_of_targets(table: &Table) -> bool {
 /// The kind that a table names, its name there, and the rest of the table.
 fn take_kind(table: &Table) -> Result<(&'static CatalogueEntry, String, Table)> {
     let mut table = table.clone();
-    let Some(Value::String(kind)) = table.remove("kind") else {
+    let one_of = || {
         let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
-        bail!("`kind` is missing; it is one of {}", kinds.join(", "));
+        format!("one of {}", kinds.join(", "))
+    };
+    let kind = match table.remove("kind") {
+        Some(Value::String(kind)) => kind,
+        Some(other) => return Err(Fault::value("kind", one_of(), &other).into()),
+        None => return Err(Fault::missing("kind", Some(one_of())).into()),
     };
     match catalogue().find(|loss| loss.is_called(&kind)) {
         Some(entry) => Ok((entry, kind, table)),
         None => {
-            Err(unknown(&kind, catalogue().map(|loss| loss.name))).context("no loss of this kind")
+            let names = catalogue().flat_map(|loss| [&[loss.name], loss.aliases].concat());
+            let hint = nearest(&kind, names).map(|name| format!(", did you mean `{name}`?"));
+            let text = format!(
+                "there is no loss `{kind}`{}; known are {}",
+                hint.unwrap_or_default(),
+                one_of().trim_start_matches("one of ")
+            );
+            Err(Fault::other("kind", text).into())
         }
     }
 }

@@ -1,12 +1,16 @@
 use super::description::Description;
 use super::layers::Layers;
 use crate::progress::notice;
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::fault::Fault;
+use crate::recipe::typed::typed_value;
+use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{CkaPairing, Pairing};
 use burn_distill::core::{Network, TapRecorder, TapSelection, Taps};
 use serde::Deserialize;
-use toml::Value;
+
+/// More pairs than any network has layers.
+const MOST_PAIRS: usize = 1_000_000;
 
 /// How a recipe has layers paired.
 #[derive(Deserialize)]
@@ -21,24 +25,24 @@ impl Description<'_> {
     /// The pairs of taps that a `pairing` chooses, if the table has one: so many `pairs` among those
     /// that `student` and `teacher` name, or all that there are of their kind.
     pub fn paired(&mut self, default: Layers) -> Result<Option<Vec<(String, String)>>> {
-        let (choice, pairs) = (self.take("pairing"), self.take("pairs"));
+        let choice = self.take("pairing");
+        let pairs = self.count("pairs", MOST_PAIRS)?;
         let Some(choice) = choice else {
             ensure!(
                 pairs.is_none(),
-                "`pairs` says how many a `pairing` chooses, and there is none"
+                Fault::other(
+                    "pairs",
+                    "it is the number of pairs of a `pairing`, which is missing"
+                )
             );
             return Ok(None);
         };
-        let choice = choice.try_into().context("`pairing`")?;
+        let choice = typed_value("pairing", choice)?;
         let (student, teacher) = self.layers(match default {
             Layers::MiddleStage | Layers::LastStage => Layers::Stages,
             other => other,
         })?;
-        let pairs = match pairs {
-            None => student.len().min(teacher.len()),
-            Some(Value::Integer(pairs)) if pairs > 0 => pairs as usize,
-            Some(other) => bail!("`pairs` is a number of at least 1, not {other}"),
-        };
+        let pairs = pairs.unwrap_or(student.len().min(teacher.len()));
 
         let scene = self.scene;
         let known = || {

@@ -5,6 +5,7 @@ mod check;
 mod configured;
 mod dino;
 mod exits;
+mod numbers;
 mod options;
 mod peers;
 mod setting;
@@ -14,6 +15,7 @@ mod warnings;
 
 pub use check::check;
 pub use configured::Configured;
+pub use numbers::check_numbers;
 pub use options::*;
 pub use peers::Peers;
 pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
