@@ -2,6 +2,8 @@
 //!
 //! Nothing here trains: a recipe is checked and written out before the data is touched.
 
+#[cfg(test)]
+mod abuse;
 mod configure;
 mod fault;
 mod loss;

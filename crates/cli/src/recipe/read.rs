@@ -361,7 +361,10 @@ pub mod tests {
         let error = error(&RECIPE.replace("epochs = 3", "epoch = 3"), &[]);
 
         assert!(error.contains("line 10"), "{error}");
-        assert!(error.contains("unknown field `epoch`"), "{error}");
+        assert!(
+            error.contains("unknown key `student.training.epoch`"),
+            "{error}"
+        );
         assert!(error.contains("did you mean `epochs`?"), "{error}");
     }
 
@@ -378,58 +381,58 @@ pub mod tests {
         for (change, message) in [
             (
                 "student.training.epochs=0",
-                "`student.training.epochs` should be at least 1",
+                "`student.training.epochs` should be from 1 to 1000000, but is 0",
             ),
             (
                 "data.validation=1.5",
-                "`data.validation` should be between 0 and 1, but is 1.5",
+                "`data.validation` should be above 0 and below 1, but is 1.5",
             ),
             (
                 "data.without_class=10",
-                "`data.without_class` should be below 10, but is 10",
+                "`data.without_class` should be from 0 to 9, but is 10",
             ),
             ("seeds=[]", "`seeds` is empty"),
             ("seeds=[1, 1]", "`seeds` holds a seed twice"),
             ("name='../x'", "`name` names a folder"),
             (
                 "teacher.training.learning_rate.peak=-1",
-                "should be above 0, but is -1",
+                "`teacher.training.learning_rate.peak` should be above 0 and at most 1000, but is -1",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = -0.9 }",
-                "`student.training.optimizer.momentum` should be from 0, without 1, but is -0.9",
+                "`student.training.optimizer.momentum` should be from 0 and below 1, but is -0.9",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = nan }",
-                "`student.training.optimizer.momentum` should be from 0, without 1, but is NaN",
+                "`student.training.optimizer.momentum` should be a finite number, but is nan",
             ),
             (
                 "teacher.training.optimizer={ kind = 'sgd', momentum = 1 }",
-                "`teacher.training.optimizer.momentum` should be from 0, without 1, but is 1",
+                "`teacher.training.optimizer.momentum` should be from 0 and below 1, but is 1",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = 0, nesterov = true }",
-                "`student.training.optimizer.nesterov` is of a momentum, but",
+                "`student.training.optimizer.nesterov` should be false where `momentum` is 0",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', weight_decay = -1e-4 }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be from 0 to 1000, but is -0.0001",
             ),
             (
                 "student.training.optimizer={ kind = 'adam', weight_decay = nan }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be a finite number, but is nan",
             ),
             (
                 "student.training.optimizer={ kind = 'adam-w', weight_decay = inf }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be a finite number, but is inf",
             ),
             (
                 "student.training.optimizer={ kind = 'adam-w', clip_norm = 0 }",
-                "`student.training.optimizer.clip_norm` should be above 0 and finite, but is 0",
+                "`student.training.optimizer.clip_norm` should be finite and above 0, but is 0",
             ),
             (
                 "teacher.training.optimizer={ kind = 'sgd', clip_norm = nan }",
-                "`teacher.training.optimizer.clip_norm` should be above 0 and finite, but is NaN",
+                "`teacher.training.optimizer.clip_norm` should be a finite number, but is nan",
             ),
             (
                 "student.training.optimizer={ kind = 'adam', clipnorm = 3 }",
@@ -454,7 +457,14 @@ pub mod tests {
     fn two_terms_of_one_name_are_refused() {
         let twice = format!("{RECIPE}\n[[loss]]\nkind = 'kd'");
 
-        assert!(error(&twice, &[]).contains("two losses are named `soft-target`"));
+        assert!(error(&twice, &[]).contains(
+            "the losses `loss.0` and `loss.1` are both named `soft-target`: give one of them a `name`"
+        ));
+        let hard = "loss=[{ kind = 'hard' }, { kind = 'kd' }, { kind = 'ce', weight = 2 }]";
+        assert!(error(RECIPE, &[hard]).contains(
+            "the losses `loss.0` and `loss.2` are both named `hard`: leave one out, and give the other \
+             the sum of their weights"
+        ));
     }
 
     #[test]

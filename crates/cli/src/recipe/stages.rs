@@ -216,57 +216,51 @@ mod tests {
         for (change, messages) in [
             (
                 "stage.1.loss.0.kind=hrd",
-                [
-                    "[[stage]] number 2: [[loss]] number 1",
-                    "did you mean `hard`?",
-                ],
+                ["`stage.1.loss.0.kind`", "did you mean `hard`?"],
             ),
             (
                 "stage.0.loss.0.student=layer9",
-                ["[[stage]] number 1: [[loss]] number 1", "layer9"],
+                ["`stage.0.loss.0.student`", "layer9"],
             ),
             (
                 "stage.0.epochs=0",
-                ["[[stage]] number 1", "`epochs` should be at least 1"],
+                ["`stage.0.epochs` should be from 1", "but is 0"],
             ),
             (
                 "stage.1.training.learning_rate.peak=0",
                 [
-                    "[[stage]] number 2",
-                    "`training.learning_rate.peak` should be above 0",
+                    "`stage.1.training.learning_rate.peak` should be above 0",
+                    "but is 0",
                 ],
             ),
             (
                 "stage.1.epochs=1",
-                ["[[stage]] number 2", "both `epochs` and a `training`"],
+                ["stage.1: ", "both `epochs` and a `training`"],
             ),
             (
                 "stage.1.loss=[]",
-                ["[[stage]] number 2", "give at least one [[stage.loss]]"],
+                ["stage.1: ", "give at least one [[stage.loss]]"],
             ),
-            (
-                "stage.0.name=a/b",
-                ["[[stage]] number 1", "`name` names a folder"],
-            ),
+            ("stage.0.name=a/b", ["stage.0: ", "`name` names a folder"]),
             (
                 "stage.0.name=distillation",
                 ["two stages", "named `distillation`"],
             ),
             (
                 "stage.0.trains=objective",
-                ["[[stage]] number 1", "has anything to learn"],
+                ["stage.0: ", "has anything to learn"],
             ),
             (
                 "stage.0.trains=objectve",
-                ["`objectve`", "did you mean `objective`?"],
+                ["`stage.0.trains`", "did you mean `objective`?"],
             ),
             (
                 "stage.0.epoch=1",
-                ["unknown field `epoch`", "did you mean `epochs`?"],
+                ["unknown key `stage.0.epoch`", "did you mean `epochs`?"],
             ),
             (
                 "stage.0.loss.0.kind=sim-kd",
-                ["[[stage]] number 1", "can only be that of the last stage"],
+                ["stage.0: ", "can only be that of the last stage"],
             ),
             (
                 "loss=[{ kind = 'hard' }]",

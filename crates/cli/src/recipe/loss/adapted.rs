@@ -282,7 +282,7 @@ mod tests {
         );
         let misspelt = error("kind = 'hint'\nadapter = 'conv'");
         assert!(
-            misspelt.contains("unknown variant `conv`, expected one of"),
+            misspelt.contains("`adapter` should be one of none, linear, conv1x1"),
             "{misspelt}"
         );
         let kinds = error("kind = 'hint'\nstudent = 'pool'");
@@ -291,6 +291,9 @@ mod tests {
             "{kinds}"
         );
         let margin = error("kind = 'ab'\nmargin = 0.0");
-        assert!(margin.contains("must be above 0, got 0"), "{margin}");
+        assert!(
+            margin.contains("`margin` should be finite and above 0, but is 0"),
+            "{margin}"
+        );
     }
 }

@@ -109,10 +109,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         for (text, message) in [
-            ("paraphraser_epochs = 0", "should be at least 1, but is 0"),
+            (
+                "paraphraser_epochs = 0",
+                "should be a whole number from 1 to 1000000, but is 0",
+            ),
             ("paraphraser_epochs = 'few'", "`paraphraser_epochs`"),
             ("reconstruction = 'Sum'", "`reconstruction`"),
-            ("rate = 0", "must be positive and finite, got 0"),
+            ("rate = 0", "`rate` should be from 0.001 to 16, but is 0"),
             (
                 "student = ['layer1', 'layer2']\nteacher = ['layer1', 'layer2']",
                 "one tap with one, not 2",

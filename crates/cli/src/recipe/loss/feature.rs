@@ -2,13 +2,13 @@ use super::description::Description;
 use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
+use burn::tensor::Tensor;
 use burn_distill::core::{Check, Pair, PairObjective, TapLoss};
 use burn_distill::feature::{
     AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::slice;
 
 /// A loss on features.
 pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
@@ -61,12 +61,12 @@ impl Description<'_> {
     {
         let pairs = self.pairs(layers)?;
         let loss = self.init(default, init)?;
-        for (student, teacher) in &pairs {
-            let names = (slice::from_ref(student), slice::from_ref(teacher));
-            self.try_out(names, |mut student, mut teacher| {
-                loss.forward_taps(student.remove(0), teacher.remove(0))
-            })?;
-        }
+        let (students, teachers): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+        self.try_out((&students, &teachers), |student, teacher| {
+            let each = student.into_iter().zip(teacher);
+            let each = each.map(|(student, teacher)| loss.forward_taps(student, teacher));
+            each.reduce(Tensor::add).expect("there is a pair of taps")
+        })?;
         self.named(loss.name(), weight, |name, weight| {
             let pairs = pairs
                 .into_iter()

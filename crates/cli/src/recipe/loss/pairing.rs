@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn pairs(keys: &str, scene: &Scene) -> Result<String, String> {
-        let table = format!("kind = 'at'\n{keys}").parse().unwrap();
+        let table = format!("kind = 'pearson'\n{keys}").parse().unwrap();
         let loss = Loss::new(&table, scene).map_err(|error| format!("{error:#}"))?;
         let wanted = loss.objective.wanted();
         Ok(format!("{:?} {:?}", wanted.student, wanted.teacher))
@@ -171,9 +171,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert!(refused("pairing = 'even'").contains("unknown variant `even`, expected one of"));
-        assert!(refused("pairs = 2").contains("and there is none"));
-        assert!(refused("pairing = 'last'\npairs = 0").contains("at least 1, not 0"));
+        assert!(
+            refused("pairing = 'even'").contains("`pairing` should be one of uniform, last, cka")
+        );
+        assert!(refused("pairs = 2").contains("of a `pairing`, which is missing"));
+        assert!(
+            refused("pairing = 'last'\npairs = 0")
+                .contains("a whole number from 1 to 1000000, but is 0")
+        );
         assert!(refused("pairing = 'last'\npairs = 3").contains("the student has 2"));
         assert!(refused("weight = 1").contains("or give a `pairing`"));
     }

@@ -157,7 +157,10 @@ mod tests {
         let error = loss("kind = 'review'\nstudent = 'layer1'").err().unwrap();
 
         let error = format!("{error:#}");
-        assert!(error.contains("a map of the teacher for each"), "{error}");
+        assert!(
+            error.contains("the student has 1 (layer1) and the teacher 3"),
+            "{error}"
+        );
     }
 
     #[test]

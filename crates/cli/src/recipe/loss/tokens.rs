@@ -334,7 +334,7 @@ mod tests {
         for (text, message) in [
             (
                 "kind = 'minilmv2'\nrelation_heads = 5",
-                "48 features do not split into 5 heads",
+                "`relation_heads` should be a divisor of both numbers of features",
             ),
             (
                 "kind = 'minilm'\nstudent = ['value.2', 'attention.2']\n\
@@ -349,7 +349,10 @@ mod tests {
                 "kind = 'distilbert'\nstudent = 'attention.2'\nteacher = 'attention.4'",
                 "it compares sequences of tokens",
             ),
-            ("kind = 'tinybert-hidden'\nseparate = 1", "true or false"),
+            (
+                "kind = 'tinybert-hidden'\nseparate = 1",
+                "`separate` should be true, false or",
+            ),
             (
                 "kind = 'distilbert'\nseparate = 'embedding'",
                 "2 projections are not for 1 layers",
