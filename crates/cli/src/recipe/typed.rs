@@ -1,7 +1,9 @@
 //! Tables of a recipe as values of Rust, with errors that name the key.
 
 use super::fault::{Fault, joined};
-use super::words::expected;
+use super::words::{expected, too_large};
+use burn_distill::core::ConfigError;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -10,13 +12,40 @@ use toml::{Table, Value};
 /// # Errors
 ///
 /// Returns an error that names the key that does not fit.
-pub fn typed<T: DeserializeOwned>(table: &Table) -> Result<T, Fault> {
-    typed_by(table, |table| {
+pub fn typed<T: DeserializeOwned + Serialize>(table: &Table) -> Result<T, Fault> {
+    let typed: T = typed_by(table, |table| {
         table
             .clone()
             .try_into()
             .map_err(|error: toml::de::Error| error.message().to_string())
-    })
+    })?;
+    if let Ok(written) = Value::try_from(&typed) {
+        check_no_list_for_a_table(&Value::Table(table.clone()), &written, "")?;
+    }
+    Ok(typed)
+}
+
+/// Serde reads a list as the fields of a table in their order, which nobody means in a recipe.
+fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
+    match (value, written) {
+        (Value::Array(_), Value::Table(_)) => Err(Fault::value(place, "a table", value)),
+        (Value::Table(table), Value::Table(written)) => {
+            table.iter().try_for_each(|(key, value)| {
+                let Some(written) = written.get(key) else {
+                    return Ok(());
+                };
+                check_no_list_for_a_table(value, written, &joined(place, key))
+            })
+        }
+        (Value::Array(list), Value::Array(written)) => {
+            let pairs = list.iter().zip(written).enumerate();
+            pairs.into_iter().try_for_each(|(index, (value, written))| {
+                let place = joined(place, &index.to_string());
+                check_no_list_for_a_table(value, written, &place)
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The value of a key, which the error names.
@@ -152,6 +181,10 @@ fn fault(root: &Value, path: &[String], message: &str) -> Fault {
             expected + &hint.unwrap_or_default(),
             &Value::String(name.clone()),
         );
+    }
+    if let Some(number) = found.and_then(too_large) {
+        let most = format!("a whole number of at most {}", i64::MAX);
+        return ConfigError::new(key, most, number).into();
     }
     let by_serde = message
         .strip_prefix("invalid ")

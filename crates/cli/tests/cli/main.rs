@@ -6,6 +6,7 @@ mod common;
 mod examples;
 mod preparation;
 mod run;
+mod sizes;
 mod stages;
 mod strategies;
 mod teachers;

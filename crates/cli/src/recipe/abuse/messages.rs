@@ -240,7 +240,7 @@ fn errors_say_what_was_found_and_what_was_expected() {
         (
             "seeds",
             "'[18446744073709551615]'",
-            "but is 18446744073709551615, and whole numbers end at 9223372036854775807",
+            "`seeds` should be a whole number of at most 9223372036854775807, but is 18446744073709551615",
         ),
         (
             "data",

@@ -95,7 +95,10 @@ fn a_loss_that_is_zero_whatever_the_networks_do_is_refused() {
             error.contains("it is zero whatever the networks do"),
             "{kind}: {error}"
         );
-        assert!(error.contains("`hidden.0`"), "{kind}: {error}");
+        assert!(
+            error.contains("`hidden.1` (8) of the student"),
+            "{kind}: {error}"
+        );
     }
     let maps = scene("convnet-4-8", "convnet-8-16");
     for kind in [

@@ -184,7 +184,6 @@ fn no_size_of_a_strategy_is_allocated_before_it_is_checked() {
     for kind in strategies() {
         for key in keys_of_strategy(kind) {
             for value in SIZES {
-                // A quarter of a billion steps or a seed are no sizes.
                 let of = format!("{kind}: strategy.{key} = {value}");
                 if let Err(error) = of_strategy(kind, &key, value) {
                     assert!(error.contains(&format!("`strategy.{key}")), "{of}: {error}");

@@ -58,8 +58,8 @@ impl<'a> Description<'a> {
             }
         };
         let name = match table.remove("name") {
-            Some(Value::String(name)) => Some(name),
-            Some(other) => return Err(Fault::value("name", "text", &other).into()),
+            Some(Value::String(name)) if is_name(&name) => Some(name),
+            Some(other) => return Err(Fault::value("name", NAME, &other).into()),
             None => None,
         };
         let mut loss = Self {
@@ -192,6 +192,13 @@ impl<'a> Description<'a> {
             student: None,
         })
     }
+}
+
+/// The names of terms, which stand in tables and names of files.
+const NAME: &str = "text of 1 to 60 characters, none of them a control character";
+
+fn is_name(text: &str) -> bool {
+    (1..=60).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// The schedule of a weight.
