@@ -3,6 +3,7 @@
 
 mod batch;
 mod catalogue;
+pub mod check;
 mod clock;
 mod display;
 mod dynamic;
@@ -29,6 +30,7 @@ pub mod testing;
 
 pub use batch::*;
 pub use catalogue::*;
+pub use check::{Check, ConfigError};
 pub use clock::*;
 pub use dynamic::*;
 pub use ensemble::*;

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
 /// [init function](AttentionFeatureLossConfig::init).
@@ -28,10 +28,17 @@ impl AttentionFeatureLossConfig {
         teacher: &[usize],
         device: &Device,
     ) -> AttentionFeatureLoss {
+        self.assert_valid();
         let attention = LinkAttentionConfig::new(student.to_vec(), teacher.to_vec());
         AttentionFeatureLoss {
             attention: attention.with_features(self.features).init(device),
         }
+    }
+}
+
+impl Check for AttentionFeatureLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("features", self.features, 1..=65_536)
     }
 }
 

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create an [attention relation loss](AttentionRelationLoss) using the
 /// [init function](AttentionRelationLossConfig::init).
@@ -15,6 +15,8 @@ impl AttentionRelationLossConfig {
         AttentionRelationLoss {}
     }
 }
+
+impl Check for AttentionRelationLossConfig {}
 
 /// What one layer of attention computes with.
 #[derive(Clone, Debug)]

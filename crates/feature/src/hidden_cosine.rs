@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
 };
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
 /// [init function](HiddenCosineLossConfig::init).
@@ -18,6 +18,8 @@ impl HiddenCosineLossConfig {
         HiddenCosineLoss {}
     }
 }
+
+impl Check for HiddenCosineLossConfig {}
 
 /// The hidden state of each token of the student should point where the teacher's does.
 ///

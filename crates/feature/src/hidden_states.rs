@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
 /// [init function](HiddenStatesLossConfig::init).
@@ -22,6 +22,8 @@ impl HiddenStatesLossConfig {
         }
     }
 }
+
+impl Check for HiddenStatesLossConfig {}
 
 /// The hidden states of the student should be the teacher's.
 ///

@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, TapLoss};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ impl HintLossConfig {
         }
     }
 }
+
+impl Check for HintLossConfig {}
 
 /// Hints: the student, adapted, should compute the features of the teacher.
 ///

@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
 };
-use burn_distill_core::{LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ impl PatientLossConfig {
         }
     }
 }
+
+impl Check for PatientLossConfig {}
 
 /// Patient distillation: the first token, that of the class, should point where the teacher's does,
 /// in every layer but the last.

@@ -7,7 +7,7 @@ use burn_distill_architecture::{
     match_size,
 };
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
 /// [init function](SemanticCalibrationLossConfig::init).
@@ -34,6 +34,7 @@ impl SemanticCalibrationLossConfig {
         batch_size: usize,
         device: &Device,
     ) -> SemanticCalibrationLoss {
+        self.assert_valid();
         let attention = SemanticAttentionConfig::new(student.len(), teacher.len(), batch_size)
             .with_temperature(self.temperature)
             .init(device);
@@ -48,6 +49,12 @@ impl SemanticCalibrationLossConfig {
             attention,
             adapters: adapters.collect(),
         }
+    }
+}
+
+impl Check for SemanticCalibrationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 

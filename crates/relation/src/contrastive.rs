@@ -6,8 +6,8 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    Clock, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms, Wanted,
-    WeightSchedule, indices,
+    Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms,
+    Wanted, WeightSchedule, check, indices,
 };
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl ContrastiveLossConfig {
         population: Population,
         device: &Device,
     ) -> ContrastiveLoss {
-        self.assertions();
+        self.assert_valid();
         assert!(
             !population.is_empty(),
             "A contrastive loss needs the samples of the training set."
@@ -98,24 +98,14 @@ impl ContrastiveLossConfig {
             population: Arc::new(population),
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
-            self.temperature > 0.0 && self.temperature.is_finite(), // This also rejects NaN
-            "Temperature of the contrastive loss must be positive and finite, got {}.",
-            self.temperature
-        );
-        assert!(
-            (0.0..=1.0).contains(&self.momentum),
-            "Momentum of the contrastive loss must be from 0 to 1, got {}.",
-            self.momentum
-        );
-        assert!(
-            self.negatives > 0 && self.embedding > 0,
-            "Negatives and embedding of the contrastive loss must be at least 1, got {} and {}.",
-            self.negatives,
-            self.embedding
-        );
+impl Check for ContrastiveLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::in_range("momentum", self.momentum, 0.0..=1.0)?;
+        check::at_least("negatives", self.negatives, 1)?;
+        check::count_in("embedding", self.embedding, 1..=65_536)
     }
 }
 

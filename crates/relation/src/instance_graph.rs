@@ -6,8 +6,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, LayersLoss, NamedLoss, Objective, PairedRows, Response, Tap, TapSelection,
-    Terms, Wanted, WeightSchedule,
+    Check, ConfigError, Context, Knowledge, LayersLoss, NamedLoss, Objective, PairedRows, Response,
+    Tap, TapSelection, Terms, Wanted, WeightSchedule, check,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -65,15 +65,7 @@ impl InstanceGraphLossConfig {
     ///
     /// Panics if a weight is below 0.
     pub fn init(&self) -> InstanceGraphLoss {
-        let weights = [
-            self.vertex_weight,
-            self.edge_weight,
-            self.transformation_weight,
-        ];
-        assert!(
-            weights.iter().all(|weight| *weight >= 0.0), // This also rejects NaN
-            "Weights of an instance graph must be at least 0, got {weights:?}."
-        );
+        self.assert_valid();
         InstanceGraphLoss {
             vertex_weight: self.vertex_weight,
             edge_weight: self.edge_weight,
@@ -82,6 +74,14 @@ impl InstanceGraphLossConfig {
             transformation: self.transformation,
             detach_max: self.detach_max,
         }
+    }
+}
+
+impl Check for InstanceGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::weight("vertex_weight", self.vertex_weight)?;
+        check::weight("edge_weight", self.edge_weight)?;
+        check::weight("transformation_weight", self.transformation_weight)
     }
 }
 

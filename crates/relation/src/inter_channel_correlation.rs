@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{NamedLoss, Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
 /// [init function](InterChannelCorrelationLossConfig::init).
@@ -15,6 +15,8 @@ impl InterChannelCorrelationLossConfig {
         InterChannelCorrelationLoss {}
     }
 }
+
+impl Check for InterChannelCorrelationLossConfig {}
 
 /// Inter-channel correlation: channels that are active together in the teacher should be active together
 /// in the student.

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
-use burn_distill_core::{NamedLoss, Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [loss of relational distances](RelationalDistanceLoss) using the
 /// [init function](RelationalDistanceLossConfig::init).
@@ -16,6 +16,8 @@ impl RelationalDistanceLossConfig {
         RelationalDistanceLoss {}
     }
 }
+
+impl Check for RelationalDistanceLossConfig {}
 
 /// Relational knowledge distillation of pairs: samples that are far apart for the teacher should be
 /// far apart for the student.

@@ -6,7 +6,7 @@ use burn_distill_core::numeric::{
     as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize,
     tempered_log_softmax,
 };
-use burn_distill_core::{NamedLoss, State, Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, State, Tap, TapLoss, check};
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
 /// the [init function](RelationalRepresentationLossConfig::init).
@@ -38,23 +38,7 @@ impl RelationalRepresentationLossConfig {
         [student, teacher]: [usize; 2],
         device: &Device,
     ) -> RelationalRepresentationLoss {
-        for (name, temperature) in [
-            ("Student", self.student_temperature),
-            ("Teacher", self.teacher_temperature),
-        ] {
-            assert!(
-                temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-                "{name} temperature of the relational representation loss must be positive and \
-                 finite, got {temperature}."
-            );
-        }
-        assert!(
-            self.queue > 0 && self.embedding > 0,
-            "Queue and embedding of the relational representation loss must be at least 1, \
-             got {} and {}.",
-            self.queue,
-            self.embedding
-        );
+        self.assert_valid();
         // What PyTorch draws a linear layer from: it is never trained.
         let bound = (1.0 / teacher as f64).sqrt();
         let layer = Distribution::Uniform(-bound, bound);
@@ -69,6 +53,15 @@ impl RelationalRepresentationLossConfig {
             student_temperature: self.student_temperature,
             teacher_temperature: self.teacher_temperature,
         }
+    }
+}
+
+impl Check for RelationalRepresentationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("student_temperature", self.student_temperature)?;
+        check::temperature("teacher_temperature", self.teacher_temperature)?;
+        check::at_least("queue", self.queue, 1)?;
+        check::count_in("embedding", self.embedding, 1..=65_536)
     }
 }
 

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{NamedLoss, Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [similarity preserving loss](SimilarityPreservingLoss) using the
 /// [init function](SimilarityPreservingLossConfig::init).
@@ -15,6 +15,8 @@ impl SimilarityPreservingLossConfig {
         SimilarityPreservingLoss {}
     }
 }
+
+impl Check for SimilarityPreservingLossConfig {}
 
 /// Similarity preserving: samples that activate the teacher alike should activate the student alike.
 ///

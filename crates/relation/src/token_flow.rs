@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -16,6 +16,8 @@ impl TokenFlowLossConfig {
         TokenFlowLoss {}
     }
 }
+
+impl Check for TokenFlowLossConfig {}
 
 /// The [flow of solution](crate::FlowOfSolutionLoss) of tokens: the products of the features of two
 /// layers should be the teacher's.

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
 /// function](TokenSimilarityLossConfig::init).
@@ -16,6 +16,8 @@ impl TokenSimilarityLossConfig {
         TokenSimilarityLoss {}
     }
 }
+
+impl Check for TokenSimilarityLossConfig {}
 
 /// How similar the tokens of two layers, or of one, are to each other: it should be as in the teacher.
 ///

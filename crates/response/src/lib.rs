@@ -36,7 +36,6 @@ mod spread;
 mod standardized;
 mod target;
 mod teacher_free;
-mod temperature;
 mod total_variation;
 mod two_headed;
 mod virtual_teacher;

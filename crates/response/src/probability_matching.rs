@@ -3,6 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::Check;
 use burn_distill_core::numeric::tempered_log_softmax;
 use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
@@ -17,6 +18,8 @@ impl ProbabilityMatchingLossConfig {
         ProbabilityMatchingLoss {}
     }
 }
+
+impl Check for ProbabilityMatchingLossConfig {}
 
 /// Probability-matching loss: the probabilities of the student should be those of the teacher, by
 /// their squared difference.

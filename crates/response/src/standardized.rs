@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
-use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
 
 /// Added to the standard deviation.
 const EPS: f64 = 1e-7;
@@ -29,12 +29,18 @@ impl StandardizationConfig {
     ///
     /// Panics if `floor` is negative or not finite.
     pub fn init<L>(&self, loss: L) -> Standardized<L> {
-        assert_floor(self.floor, "standardization");
+        self.assert_valid();
         Standardized {
             loss,
             population: self.population,
             floor: self.floor,
         }
+    }
+}
+
+impl Check for StandardizationConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::not_negative("floor", self.floor)
     }
 }
 
@@ -51,13 +57,6 @@ pub(crate) fn standardized(
         let unit = spread.deviation.clone().add_scalar(EPS);
         spread.in_units_of(unit)
     })
-}
-
-fn assert_floor(floor: f64, of: &str) {
-    assert!(
-        floor >= 0.0 && floor.is_finite(), // This also rejects NaN
-        "Floor of the {of} must be finite and not negative, got {floor}."
-    );
 }
 
 /// Any loss of logits, on standardized ones: the student should have the shape of the teacher's
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Floor of the standardization must be finite and not negative")]
+    #[should_panic(expected = "`floor` should be finite and not negative")]
     fn floor_must_not_be_negative() {
         StandardizationConfig::new()
             .with_floor(-1.0)

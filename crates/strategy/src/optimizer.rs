@@ -2,6 +2,7 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 
 /// The optimizer of a training, with the conventions of the literature where burn's defaults differ.
@@ -77,8 +78,13 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Initialize the optimizer.
+    /// Initializes the optimizer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a value is out of its range.
     pub fn init(&self) -> ModuleOptimizer {
+        self.assert_valid();
         // The epsilon of the papers and of PyTorch; burn's default is 1e-5.
         const EPSILON: f32 = 1e-8;
         let optimizer = match *self {
@@ -123,6 +129,42 @@ impl OptimizerConfig {
         }
     }
 }
+
+impl Check for OptimizerConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let weight_decay = match *self {
+            Self::Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+                ..
+            } => {
+                check::ensure(
+                    (0.0..1.0).contains(&momentum), // This also rejects NaN
+                    "momentum",
+                    "from 0 and below 1",
+                    momentum,
+                )?;
+                check::ensure(
+                    !nesterov || momentum > 0.0,
+                    "nesterov",
+                    "false where `momentum` is 0",
+                    nesterov,
+                )?;
+                weight_decay
+            }
+            Self::Adam { weight_decay, .. } | Self::AdamW { weight_decay, .. } => weight_decay,
+        };
+        check::in_range("weight_decay", weight_decay, 0.0..=LARGEST_DECAY)?;
+        match self.clip_norm() {
+            Some(norm) => check::positive("clip_norm", norm),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A larger penalty would undo more than the whole weight in a step.
+const LARGEST_DECAY: f64 = 1e3;
 
 fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
     (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))

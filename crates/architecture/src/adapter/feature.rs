@@ -7,6 +7,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::{BatchNorm, BatchNormConfig, Identity, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::Check;
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{Tap, TapAdapter};
 use serde::{Deserialize, Serialize};
@@ -216,6 +217,8 @@ impl FeatureAdapterConfig {
         })
     }
 }
+
+impl Check for FeatureAdapterConfig {}
 
 /// A convolution with bias and PyTorch's initial weights.
 fn conv(

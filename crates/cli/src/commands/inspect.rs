@@ -1,4 +1,5 @@
 use crate::args::InspectArgs;
+use crate::recipe::memory;
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
@@ -27,6 +28,8 @@ struct TapShape {
 /// Print the taps, parameters and cost of a model.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let config = NetworkConfig::by_name(&args.model)?;
+    // The taps are those of two samples.
+    memory::check_network(&config, args.input, args.classes, 2)?;
     let network = config.init(args.input, args.classes, &Device::flex())?;
     let taps = known_taps(&network)
         .iter()

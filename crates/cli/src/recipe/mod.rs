@@ -2,15 +2,22 @@
 //!
 //! Nothing here trains: a recipe is checked and written out before the data is touched.
 
+#[cfg(test)]
+mod abuse;
 mod configure;
+mod fault;
 mod loss;
+pub mod memory;
+mod numbers;
 mod overrides;
 mod read;
 mod route;
 mod stages;
 mod strategy;
 mod teachers;
+mod typed;
 mod types;
+mod words;
 
 pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, student_of};
 pub use read::read;

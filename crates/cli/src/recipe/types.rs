@@ -52,6 +52,15 @@ impl Recipe {
         )
     }
 
+    /// The losses of stages, each with the index of its stage and its own.
+    pub fn losses_of_stages(&self) -> impl Iterator<Item = (usize, usize, &toml::Table)> {
+        let stages = self.stages.iter().enumerate();
+        stages.flat_map(|(stage, of_stage)| {
+            let losses = of_stage.losses.iter().enumerate();
+            losses.map(move |(index, table)| (stage, index, table))
+        })
+    }
+
     /// Every teacher as if it were the only one, the first first; none if nobody teaches who is
     /// trained before.
     pub fn teachers(&self) -> Vec<TeacherRecipe> {

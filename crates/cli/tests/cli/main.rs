@@ -8,6 +8,7 @@ mod examples;
 mod preparation;
 mod resume;
 mod run;
+mod sizes;
 mod stages;
 mod strategies;
 mod teachers;

@@ -175,7 +175,7 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
 }
 
 #[test]
-#[should_panic(expected = "Bandwidth of an information flow must be above 0, got 0")]
+#[should_panic(expected = "`bandwidth` should be finite and above 0, but is 0")]
 fn a_kernel_has_a_bandwidth() {
     InformationFlowLossConfig::new().with_bandwidth(0.0).init();
 }

@@ -5,8 +5,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::NamedLoss;
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check};
 
 /// What the scores of the prior are divided by: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -54,6 +54,7 @@ impl ModalityGraphLossConfig {
         teachers: &[usize],
         device: &Device,
     ) -> ModalityGraphLoss {
+        self.assert_valid();
         let count = teachers.len();
         assert!(count > 0, "There should be a teacher.");
         let scores = match self.prior_scores.len() {
@@ -89,6 +90,19 @@ impl ModalityGraphLossConfig {
             representation_weight: self.representation_weight,
             prior_weight: self.prior_weight,
         }
+    }
+}
+
+impl Check for ModalityGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("edge_features", self.edge_features, 1..=65_536)?;
+        check::positive("sharpness", self.sharpness)?;
+        for (index, &score) in self.prior_scores.iter().enumerate() {
+            check::in_range(format_args!("prior_scores.{index}"), score, -1e6..=1e6)?;
+        }
+        check::weight("logits_weight", self.logits_weight)?;
+        check::weight("representation_weight", self.representation_weight)?;
+        check::weight("prior_weight", self.prior_weight)
     }
 }
 

@@ -5,10 +5,11 @@ use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::core::RampInterval;
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
-    EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
+    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig, EnsembleTarget,
+    GroupLeaderDistillerConfig, PeerOrder,
 };
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// Who teaches the student.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -349,8 +350,9 @@ pub struct DinoRecipe {
     pub decay: f64,
     /// The tap of the student that the head sees.
     pub tap: String,
-    /// The head.
-    pub head: Configured<DinoHeadConfig>,
+    /// The head: what is not given is sized for the student.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub head: Table,
     /// What compares the views.
     pub objective: Configured<DinoObjectiveConfig>,
 }
@@ -461,7 +463,7 @@ impl Default for DinoRecipe {
             epochs: None,
             decay: 0.996,
             tap: "pool".into(),
-            head: Configured::default(),
+            head: Table::new(),
             objective: Configured::default(),
         }
     }
