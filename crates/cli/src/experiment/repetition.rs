@@ -4,6 +4,7 @@ use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
 use super::phase::{Phase, Role};
+use super::weights;
 use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
@@ -127,9 +128,9 @@ impl Experiment<'_> {
         let own = seed.wrapping_add((index as u64) << 48);
         // Away from the seeds of students, so that a teacher of the same model is another network.
         let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
-        if let Some(weights) = &recipe.weights {
-            let network = network::load(network, &recipe.model.to_string(), weights)?;
-            return Ok(Progress::Done(self.evaluate(network, weights, 0.0)?));
+        if let Some(file) = &recipe.weights {
+            let network = weights::load(network, &recipe.model.to_string(), file)?;
+            return Ok(Progress::Done(self.evaluate(network, file, 0.0)?));
         }
         let figures = [Figure::Loss, Figure::Accuracy];
         let epochs = recipe.training.epochs;

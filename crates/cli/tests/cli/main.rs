@@ -11,3 +11,4 @@ mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod weights;
