@@ -1,5 +1,6 @@
 use crate::{DataError, Holdout, few_per_class, stratified_split};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -251,8 +252,14 @@ impl ImageDataset {
         Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
     }
 
-    pub(crate) fn shared_ids(&self) -> Arc<[usize]> {
-        self.ids.clone()
+    /// Feeds the shape, labels and pixels of the samples to a hash.
+    pub(crate) fn hash_into(&self, hasher: &mut Sha256) {
+        let header = format!("{:?} {} {}\n", self.shape(), self.maximum(), self.len());
+        hasher.update(header);
+        for &id in &*self.ids {
+            hasher.update((self.label(id) as u64).to_le_bytes());
+            hasher.update(self.pixels(id));
+        }
     }
 
     fn at(&self, positions: &[usize]) -> Self {

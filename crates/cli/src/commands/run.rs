@@ -1,5 +1,7 @@
 use crate::args::RunArgs;
-use crate::experiment::{Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo};
+use crate::experiment::{
+    Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, check_given_weights,
+};
 use crate::recipe::{self, Recipe};
 use crate::stop::Stop;
 use crate::{device, progress};
@@ -21,6 +23,9 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     let device = device::select(&args.device)?;
     let data = load_data(&recipe, args)?;
     data.check_batches(&recipe)?;
+    for warning in check_given_weights(&recipe, &data)? {
+        eprintln!("warning: {warning}");
+    }
     let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;
     eprintln!("{}: {}", recipe.name, folder.path().display());
 

@@ -14,3 +14,4 @@ mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod weights;

@@ -1,13 +1,14 @@
 use super::journal::Journal;
 use super::{CurriculumError, Parts, Stage, StageRecord};
-use crate::training::file::{load_module, partial, publish};
-use crate::{Distiller, History, Loaders, Trained};
+use crate::training::file::load_module;
+use crate::{Distiller, History, Loaders, Trained, WeightsFile};
 use burn::module::{Module, ParamGroup};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::metric::store::Split;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill_core::{Input, initialize, nearest};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,7 @@ pub struct Curriculum {
     /// How many stages this program has come past.
     passed: usize,
     label: Option<String>,
+    metadata: Box<dyn Fn(&str) -> BTreeMap<String, String>>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
 }
@@ -74,6 +76,7 @@ impl Curriculum {
             device: device.clone(),
             passed: 0,
             label: None,
+            metadata: Box::new(|_| BTreeMap::new()),
             interrupter: Interrupter::new(),
             renderer: None,
         })
@@ -82,6 +85,16 @@ impl Curriculum {
     /// What stands before the name of a stage when it is displayed.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, by its name.
+    /// Default: none.
+    pub fn with_metadata(
+        mut self,
+        metadata: impl Fn(&str) -> BTreeMap<String, String> + 'static,
+    ) -> Self {
+        self.metadata = Box::new(metadata);
         self
     }
 
@@ -245,7 +258,7 @@ impl Curriculum {
         record.valid = history.at(epoch, &Split::Valid);
         if !was_stopped {
             // Before the journal says so: what it calls finished is all there.
-            record.artifacts = save_parts(&folder, &model)?;
+            record.artifacts = save_parts(&folder, &model, &self.metadata)?;
             record.finished = true;
         }
         self.journal.write()?;
@@ -273,19 +286,25 @@ fn artifact(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.bpk"))
 }
 
-/// Save what has weights, and say what that is.
-fn save_parts<M: Parts>(folder: &Path, model: &M) -> Result<Vec<String>, CurriculumError> {
+/// Saves the parts that have weights, and returns their names.
+fn save_parts<M: Parts>(
+    folder: &Path,
+    model: &M,
+    metadata: &dyn Fn(&str) -> BTreeMap<String, String>,
+) -> Result<Vec<String>, CurriculumError> {
     let mut saved = Vec::new();
     for (name, record) in model.parts() {
         if record.is_empty() {
             continue;
         }
         let path = artifact(folder, &name);
-        record
-            .save(partial(&path))
-            .map_err(io::Error::other)
-            .and_then(|()| publish(&path))
-            .map_err(|source| CurriculumError::Io { path, source })?;
+        let file = WeightsFile::new(record).map_err(|error| CurriculumError::Io {
+            path: path.clone(),
+            source: io::Error::other(error),
+        })?;
+        let metadata = metadata(&name).into_iter();
+        let file = metadata.fold(file, |file, (key, text)| file.with_metadata(key, text));
+        file.write(&path)?;
         saved.push(name);
     }
     Ok(saved)
