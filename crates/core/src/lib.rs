@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod batch_norm;
 mod catalogue;
 mod clock;
 mod display;
@@ -27,6 +28,7 @@ mod terms;
 pub mod testing;
 
 pub use batch::*;
+pub use batch_norm::*;
 pub use catalogue::*;
 pub use clock::*;
 pub use dynamic::*;

@@ -4,7 +4,7 @@ mod pairs;
 mod palette;
 mod workers;
 
-use crate::{Augmentation, ImageDataset};
+use crate::{Augmentation, ImageDataset, MultiCrop};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
 /// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`multi_crop`](Self::multi_crop) | none | large and small random crops, resized, as views |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
@@ -68,6 +69,7 @@ struct Plan {
     augmentation: Augmentation,
     augmentation_seed: u64,
     views: usize,
+    multi_crop: Option<MultiCrop>,
     /// The seed of the partners.
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
@@ -92,6 +94,7 @@ impl BatchLoader {
                 augmentation: Augmentation::default(),
                 augmentation_seed: 0,
                 views: 1,
+                multi_crop: None,
                 pairs: None,
                 labelled: None,
                 drop_last: false,
@@ -116,6 +119,7 @@ impl BatchLoader {
     pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
         let checked = augmentation.check(self.plan.dataset.shape());
         checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(self.plan.multi_crop, augmentation);
         let plan = self.plan_mut();
         plan.augmentation = augmentation;
         plan.augmentation_seed = seed;
@@ -131,6 +135,21 @@ impl BatchLoader {
     pub fn views(mut self, views: usize) -> Self {
         assert!(views > 0, "A batch has at least one view.");
         self.plan_mut().views = views;
+        self
+    }
+
+    /// Makes the views of each sample from random crops of it, resized: the large ones first. They are
+    /// then flipped and changed as the [augmentation](Self::augment) says.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images cannot be cropped so, as [`MultiCrop::check`] tells beforehand, or if the
+    /// augmentation crops at random itself.
+    pub fn multi_crop(mut self, crop: MultiCrop) -> Self {
+        let checked = crop.check(self.plan.dataset.shape());
+        checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(Some(crop), self.plan.augmentation);
+        self.plan_mut().multi_crop = Some(crop);
         self
     }
 
@@ -225,12 +244,31 @@ impl BatchLoader {
     }
 }
 
+/// # Panics
+///
+/// Panics if images are cropped in two ways.
+fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
+    if crop.is_some() {
+        let checked = augmentation.check_multi_crop();
+        checked.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
 impl Plan {
     fn views(&self) -> usize {
+        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
         match self.pairs {
-            Some(_) => self.views.max(2),
-            None => self.views,
+            Some(_) => views.max(2),
+            None => views,
         }
+    }
+
+    /// The shape of a view of an image, `[channels, height, width]`.
+    fn view_shape(&self, view: usize) -> [usize; 3] {
+        let [channels, height, width] = self.dataset.shape();
+        let size = [height, width];
+        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
+        [channels, height, width]
     }
 
     /// Whether the class of a sample is known.
