@@ -17,7 +17,7 @@ fn samples_of_a_class_train_as_in_the_code_of_the_authors() {
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(false, 1e-4),
-        terms: &[("hard", "step_cls_loss")],
+        terms: &[("soft-target", "step_cls_loss")],
     };
     replay.run(
         SelfDistiller::new(student, SameClass::default(), objective),

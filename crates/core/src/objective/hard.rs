@@ -90,6 +90,7 @@ impl Hard {
             } => {
                 assert_shape!(probabilities, [rows, num_classes]);
                 let probabilities = probabilities.clone().without_autodiff();
+                let probabilities = probabilities.cast(log_predictions.dtype());
                 let rows = cross_entropy_rows(probabilities, log_predictions);
                 Some((rows, labelled.clone()))
             }
