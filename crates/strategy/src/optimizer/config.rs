@@ -125,6 +125,15 @@ impl OptimizerConfig {
         }
     }
 
+    /// Returns the same optimizer without weight decay, for a strategy that applies its own.
+    pub fn without_weight_decay(mut self) -> Self {
+        let (Self::Sgd { weight_decay, .. }
+        | Self::Adam { weight_decay, .. }
+        | Self::AdamW { weight_decay, .. }) = &mut self;
+        *weight_decay = 0.0;
+        self
+    }
+
     /// The norm above which the gradient of a parameter is made shorter, if there is one.
     pub fn clip_norm(&self) -> Option<f64> {
         match *self {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::ChangingWeight;
+use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{DinoDistiller, DinoNetwork, DinoObjective, Figure, MeanTeacher};
 
@@ -30,6 +30,20 @@ impl Setting<'_> {
              without a strategy: leave it out"
         );
         let epochs = self.dino_epochs(options);
+        if let Some(schedule) = &options.weight_decay {
+            for epoch in [1, epochs + 1] {
+                let clock = Clock {
+                    epoch,
+                    ..Clock::start()
+                };
+                let decay = schedule.at(&clock);
+                ensure!(
+                    decay >= 0.0 && decay.is_finite(), // This also rejects NaN
+                    "`strategy.weight_decay` should be finite and not negative, but comes to {decay} \
+                     at epoch {epoch}"
+                );
+            }
+        }
         let student = self.student()?;
         let (head, objective) = (&options.head.0, &options.objective.0);
         let distiller = self.draw(|| {
@@ -139,5 +153,123 @@ fn takes_several_sizes(model: &NetworkConfig) -> bool {
         | NetworkConfig::ResNet { .. }
         | NetworkConfig::WideResNet { .. } => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::StrategyRecipe;
+    use crate::recipe::read::tests::error;
+    use crate::recipe::strategy::tests::{RECIPE, changed};
+
+    fn ready(changes: &[&str]) -> Ready<Dino> {
+        let recipe = changed(changes);
+        let StrategyRecipe::Dino(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+        Setting::to_check(&recipe).dino(options).unwrap()
+    }
+
+    #[test]
+    fn local_crops_come_beside_two_large_views() {
+        let sees = ready(&["strategy={ kind = 'dino', local_crops = 6 }"]).sees;
+        let Sees::Crops(crop) = sees else {
+            panic!("there are crops");
+        };
+        let expected = MultiCrop {
+            locals: 6,
+            ..MultiCrop::new([1, 8, 8])
+        };
+        assert_eq!(crop, expected);
+        assert_eq!((crop.globals, crop.local_size), (2, [3, 3]));
+
+        let given = "strategy={ kind = 'dino', local_crops = 1, local_size = 5, views = 3, \
+                     local_scale = [0.1, 0.5], global_scale = [0.5, 1.0] }";
+        let Sees::Crops(crop) = ready(&[given]).sees else {
+            panic!("there are crops");
+        };
+        let expected = MultiCrop {
+            globals: 3,
+            locals: 1,
+            local_size: [5, 5],
+            global_scale: [0.5, 1.0],
+            local_scale: [0.1, 0.5],
+        };
+        assert_eq!(crop, expected);
+        assert!(matches!(
+            ready(&["strategy.kind=dino"]).sees,
+            Sees::Views(4)
+        ));
+    }
+
+    #[test]
+    fn the_average_teaches_in_training_mode_unless_told_otherwise() {
+        assert!(
+            ready(&["strategy.kind=dino"])
+                .distiller
+                .teacher
+                .training_mode
+        );
+        let told = "strategy={ kind = 'dino', training_mode = false }";
+        assert!(!ready(&[told]).distiller.teacher.training_mode);
+    }
+
+    #[test]
+    fn crops_that_cannot_be_are_refused() {
+        for (changes, expected) in [
+            (
+                vec!["strategy={ kind = 'dino', local_crops = 65 }"],
+                "`strategy.local_crops` should be at most 64, but is 65",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', local_crops = 2, local_size = 8 }"],
+                "a local crop of 8 by 8 pixels is not smaller than the image of 8 by 8",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', local_crops = 2, local_size = 0 }"],
+                "a local crop of 0 by 0 pixels is not smaller",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', local_crops = 2, local_scale = [0.4, 0.05] }"],
+                "the local scale goes from 0.4 to 0.05",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', local_size = 4 }"],
+                "`strategy.local_size` is of local crops, and there are none",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', local_crops = 2, views = 0 }"],
+                "`strategy.views` should be from 1 to 64, but is 0",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'dino', local_crops = 2 }",
+                    "student.model=mlp-8",
+                ],
+                "`strategy.local_crops` is 2, but mlp-8 takes images of one size",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'dino', local_crops = 2 }",
+                    "data.augmentation={ crop = 1 }",
+                ],
+                "leave out `crop`",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', weight_decay = -0.1 }"],
+                "`strategy.weight_decay` should be finite and not negative, but comes to -0.1",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'dino', weight_decay = { kind = 'cosine', from = 0.04, \
+                     to = -0.4, epochs = 10 } }",
+                ],
+                "but comes to -0.4 at epoch 11",
+            ),
+        ] {
+            let error = error(RECIPE, &changes);
+            assert!(error.contains(expected), "{changes:?}: {error}");
+        }
     }
 }
