@@ -1,14 +1,14 @@
 //! Mutual learning in both orders.
 
 use crate::networks::Mlp;
-use crate::recording::{Recording, device};
+use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use burn::train::TrainStep;
 use burn_distill::core::{Context, EachTeacher, Hard, Objective, Terms, Wanted};
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
-use burn_distill::strategy::{MutualDistiller, OptimizerConfig, PeerOrder};
+use burn_distill::strategy::{Figures, MutualDistiller, OptimizerConfig, PeerOrder};
 
 #[test]
 fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
@@ -65,10 +65,8 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
     let peers = [("init_peer1", 16), ("init_peer2", 20)]
         .map(|(prefix, hidden)| recording.load(Mlp::plain(hidden), prefix));
     let objective = || EachTeacher::new([(Hard::new(1.0), OffsetDivergence {})]);
-    let model = MutualDistiller::new(peers.into(), vec![objective(), objective()])
+    let mut model = MutualDistiller::new(peers.into(), vec![objective(), objective()])
         .with_order(PeerOrder::Sequential);
-
-    let mut model = model;
     let optimizer = OptimizerConfig::Sgd {
         momentum: 0.0,
         nesterov: false,
@@ -78,16 +76,16 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
     let mut optimizer = optimizer.init();
     for step in 0..recording.steps() {
         let batch = recording.batch(step, &["data"]);
-        let output = burn::train::TrainStep::step(&model, batch);
+        let output = TrainStep::step(&model, batch);
         // What is shown is of before the first turn: that of the first peer is what it is there.
-        let values = burn_distill::strategy::Figures::read(&[output.item.figures]).unwrap();
+        let values = Figures::read(&[output.item.figures]).unwrap();
         let first = |name: &str| name.starts_with("1 hard") || name.starts_with("1 divergence");
         let terms = values[0].terms.iter().filter(|(name, _)| first(name));
         let loss: f64 = terms.map(|(_, value)| value).sum();
         let expected = recording.row("step_backward", step)[0];
         recording.assert_values(&[loss], &[expected], &format!("loss of step {step}"), 1e-5);
 
-        model = burn::train::TrainStep::optimize(model, &mut optimizer, 0.1.into(), output.grads);
+        model = model.optimize(&mut optimizer, 0.1.into(), output.grads);
         let prefix = match step + 1 {
             12 => "final".to_string(),
             steps => format!("step{steps}"),
@@ -98,5 +96,4 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
             }
         }
     }
-    let _: Tensor<1> = Tensor::zeros([1], &device());
 }

@@ -4,7 +4,10 @@ use super::sgd::Sgd;
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
-/// The optimizer of a training, with the conventions and to the last digit the numbers of PyTorch's.
+/// Configuration of the optimizer of a training, with the conventions and the numbers of PyTorch.
+///
+/// In double precision it agrees with PyTorch to the last digits: burn's own optimizers keep their
+/// decays and penalties in single precision.
 ///
 /// With a `clip_norm`, the gradient `g` of each parameter is shortened by itself, before anything
 /// else is done with it, an L2 penalty included:
