@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod batch_norm;
 mod catalogue;
 pub mod check;
 mod clock;
@@ -29,6 +30,7 @@ mod terms;
 pub mod testing;
 
 pub use batch::*;
+pub use batch_norm::*;
 pub use catalogue::*;
 pub use check::{Check, ConfigError};
 pub use clock::*;

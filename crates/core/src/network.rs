@@ -24,6 +24,18 @@ pub trait Input: Clone + Debug + Send + 'static {
     /// Panics if there are none, or if their samples differ in shape.
     fn concat(inputs: Vec<Self>) -> Self;
 
+    /// The shape of one sample, if all samples of the input have one: inputs whose samples have the
+    /// same shape can be [concatenated](Self::concat). `None` if there is no such shape.
+    fn sample_shape(&self) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// Whether the input is on a device with autodiff, as in a training: layers that differ in
+    /// training decide by it. An input that does not tell is taken for one of a validation.
+    fn is_autodiff(&self) -> bool {
+        false
+    }
+
     /// The same values as constants, off the autodiff graph.
     fn without_autodiff(self) -> Self;
 
@@ -44,6 +56,14 @@ macro_rules! input_of_tensor {
 
             fn concat(inputs: Vec<Self>) -> Self {
                 Tensor::cat(inputs, 0)
+            }
+
+            fn sample_shape(&self) -> Option<Vec<usize>> {
+                Some(self.dims()[1..].to_vec())
+            }
+
+            fn is_autodiff(&self) -> bool {
+                self.device().is_autodiff()
             }
 
             fn without_autodiff(self) -> Self {

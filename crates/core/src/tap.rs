@@ -1,6 +1,7 @@
 use crate::numeric::zero_padding;
 use burn::tensor::{Bool, Shape, Tensor};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// A named intermediate result of a network.
 #[derive(Clone, Debug)]
@@ -146,6 +147,18 @@ impl Tap {
             Self::Mask(mask) => Self::Mask(mask),
         }
     }
+
+    /// Returns the tap of these samples alone.
+    pub fn of_samples(&self, samples: Range<usize>) -> Self {
+        let (start, count) = (samples.start, samples.len());
+        match self.clone() {
+            Self::Vector(vector) => Self::Vector(vector.narrow(0, start, count)),
+            Self::Sequence(sequence) => Self::Sequence(sequence.narrow(0, start, count)),
+            Self::Map(map) => Self::Map(map.narrow(0, start, count)),
+            Self::Attention(weights) => Self::Attention(weights.narrow(0, start, count)),
+            Self::Mask(mask) => Self::Mask(mask.narrow(0, start, count)),
+        }
+    }
 }
 
 /// Which taps of a network are wanted.
@@ -286,6 +299,15 @@ impl Taps {
             *tap = tap.clone().without_autodiff();
         }
         self
+    }
+
+    /// Returns the taps of these samples alone.
+    pub fn of_samples(&self, samples: Range<usize>) -> Self {
+        let mut taps = self.clone();
+        for (_, tap) in &mut taps.kept {
+            *tap = tap.of_samples(samples.clone());
+        }
+        taps
     }
 }
 

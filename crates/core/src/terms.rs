@@ -149,6 +149,18 @@ mod tests {
     use super::*;
     use burn::tensor::{DType, Device};
 
+    #[test]
+    fn a_loss_in_double_precision_stays_so_beside_what_is_shown() {
+        let device = Device::flex();
+        let precise = Tensor::<1>::from_data([0.1_f64], (&device, DType::F64));
+        let shown = Tensor::<1>::from_data([50.0_f32], (&device, DType::F32));
+
+        let terms = Terms::one("hard", precise, 0.5).and(Terms::shown("accuracy", shown));
+
+        assert_eq!(terms.total().dtype(), DType::F64);
+        assert_eq!(terms.total().into_scalar::<f64>(), 0.05);
+    }
+
     fn term(name: &str, value: f64, weight: f64) -> Terms {
         Terms::one(name, Tensor::from_data([value], &Device::default()), weight)
     }

@@ -342,8 +342,9 @@ impl ContrastiveLoss {
                 )
             }
         };
-        let positives = positives.div_scalar(self.temperature);
-        let negatives = negatives.div_scalar(self.temperature);
+        // Not divided: burn's gradient of a quotient by a number is in single precision throughout.
+        let positives = positives.mul_scalar(self.temperature.recip());
+        let negatives = negatives.mul_scalar(self.temperature.recip());
         let constant = {
             let scores = vec![positives.clone(), negatives.clone()];
             let scores = Tensor::cat(scores, 1).without_autodiff();
@@ -367,7 +368,8 @@ impl ContrastiveLoss {
             }
             None => told_apart,
         };
-        found.add(told_apart.sum()).div_scalar(-(batch_size as f64))
+        let sum = found.add(told_apart.sum());
+        sum.mul_scalar(-(batch_size as f64).recip())
     }
 
     /// Move the memories at these places towards these embeddings.

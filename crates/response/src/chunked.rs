@@ -241,7 +241,8 @@ impl<L: DistributionLoss> Chunked<L> {
             Some(zero) => {
                 let zero = match mask {
                     Some(mask) => zero.div(mask.float().cast(loss.dtype()).sum().clamp_min(1.0)),
-                    None => zero.div_scalar(rows.max(1) as f64),
+                    // As a mean has its gradient, to the last digit.
+                    None => zero.mul_scalar((rows.max(1) as f64).recip()),
                 };
                 loss.add(zero)
             }

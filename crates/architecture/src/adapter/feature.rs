@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Check;
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Tap, TapAdapter};
+use burn_distill_core::{Tap, TapAdapter, batch_norm};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
@@ -374,7 +374,7 @@ impl FeatureAdapter {
             AdapterLayer::Transposed(conv) => conv.forward(student),
         };
         let features = match &self.norm {
-            Some(norm) => norm.forward(features),
+            Some(norm) => batch_norm(norm, features),
             None => features,
         };
         if self.activation {

@@ -1,6 +1,6 @@
-use crate::recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
 use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
+use crate::recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};

@@ -101,7 +101,11 @@ impl Experiment<'_> {
             teacher: Some(self.identity_of(*teacher_role, seed)?),
             figures: figures_of_taught(&terms),
             snapshots: Vec::new(),
-            distiller: OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective),
+            distiller: OfflineDistiller::new(
+                student,
+                Frozen::new(teacher.clone()).with_training_mode(options.training_mode),
+                objective,
+            ),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })

@@ -6,7 +6,7 @@ use super::weights::save;
 use crate::recipe::{Loss, Preparation, TrainingRecipe};
 use anyhow::{Context, Result};
 use burn_distill::core::Frozen;
-use burn_distill::strategy::{Figure, OfflineDistiller, Training, non_finite_weights, WeightsFile};
+use burn_distill::strategy::{Figure, OfflineDistiller, Training, WeightsFile, non_finite_weights};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;

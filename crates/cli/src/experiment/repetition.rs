@@ -226,7 +226,8 @@ impl Experiment<'_> {
         let objective = losses.iter().map(|loss| loss.objective.clone());
         let objective: Vec<_> = objective.collect();
         let views = objective.wanted().views;
-        let teacher = Frozen::new(teacher.network.clone());
+        let teacher = Frozen::new(teacher.network.clone())
+            .with_training_mode(self.recipe.teaches_in_training_mode(0));
         let distiller = OfflineDistiller::new(network, teacher, objective);
 
         let trained = or_stopped!(self.train(Phase {

@@ -209,7 +209,9 @@ impl Course<'_> {
             .map(|loss| (artifact(&loss.name), loss.objective.clone()))
             .unzip();
         let views = objective.wanted().views;
-        let distiller = OfflineDistiller::new(student, Frozen::new(lesson.teacher), objective);
+        let teacher = Frozen::new(lesson.teacher)
+            .with_training_mode(self.experiment.recipe.teaches_in_training_mode(0));
+        let distiller = OfflineDistiller::new(student, teacher, objective);
         let distiller = NamedDistiller {
             distiller: clipped(distiller, &losses),
             names,

@@ -115,6 +115,7 @@ impl Experiment<'_> {
         let loader = match ready.sees {
             Sees::Views(views) => loader.views(views),
             Sees::Pairs => loader.pairs(seed),
+            Sees::Crops(crop) => loader.multi_crop(crop),
         };
         self.train(Phase {
             role,

@@ -5,7 +5,7 @@ mod palette;
 mod two_streams;
 mod workers;
 
-use crate::{Augmentation, DataError, ImageDataset};
+use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
 /// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`multi_crop`](Self::multi_crop) | none | large and small random crops, resized, as views |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
 /// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
@@ -75,6 +76,7 @@ struct Plan {
     augmentation: Augmentation,
     augmentation_seed: u64,
     views: usize,
+    multi_crop: Option<MultiCrop>,
     /// The seed of the partners.
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
@@ -102,6 +104,7 @@ impl BatchLoader {
                 augmentation: Augmentation::default(),
                 augmentation_seed: 0,
                 views: 1,
+                multi_crop: None,
                 pairs: None,
                 labelled: None,
                 labeled_per_batch: None,
@@ -127,6 +130,7 @@ impl BatchLoader {
     pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
         let checked = augmentation.check(self.plan.dataset.shape());
         checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(self.plan.multi_crop, augmentation);
         let plan = self.plan_mut();
         plan.augmentation = augmentation;
         plan.augmentation_seed = seed;
@@ -142,6 +146,21 @@ impl BatchLoader {
     pub fn views(mut self, views: usize) -> Self {
         assert!(views > 0, "A batch has at least one view.");
         self.plan_mut().views = views;
+        self
+    }
+
+    /// Makes the views of each sample from random crops of it, resized: the large ones first. They are
+    /// then flipped and changed as the [augmentation](Self::augment) says.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images cannot be cropped so, as [`MultiCrop::check`] tells beforehand, or if the
+    /// augmentation crops at random itself.
+    pub fn multi_crop(mut self, crop: MultiCrop) -> Self {
+        let checked = crop.check(self.plan.dataset.shape());
+        checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(Some(crop), self.plan.augmentation);
+        self.plan_mut().multi_crop = Some(crop);
         self
     }
 
@@ -247,12 +266,31 @@ fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
     dataset.ids().iter().map(&mut count).collect()
 }
 
+/// # Panics
+///
+/// Panics if images are cropped in two ways.
+fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
+    if crop.is_some() {
+        let checked = augmentation.check_multi_crop();
+        checked.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
 impl Plan {
     fn views(&self) -> usize {
+        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
         match self.pairs {
-            Some(_) => self.views.max(2),
-            None => self.views,
+            Some(_) => views.max(2),
+            None => views,
         }
+    }
+
+    /// The shape of a view of an image, `[channels, height, width]`.
+    fn view_shape(&self, view: usize) -> [usize; 3] {
+        let [channels, height, width] = self.dataset.shape();
+        let size = [height, width];
+        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
+        [channels, height, width]
     }
 
     /// Whether the class of a sample is known.

@@ -34,7 +34,7 @@ pub mod tests {
     use std::fs;
     use std::path::Path;
 
-    const RECIPE: &str = r#"
+    pub const RECIPE: &str = r#"
         name = "test"
         [data]
         name = "digits"

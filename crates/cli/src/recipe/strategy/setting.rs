@@ -10,6 +10,7 @@ use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
     DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
 };
+use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
 use toml::{Table, Value};
 
@@ -48,6 +49,8 @@ pub enum Sees {
     Views(usize),
     /// Another sample of its class, too.
     Pairs,
+    /// Large and small crops of it.
+    Crops(MultiCrop),
 }
 
 /// Takes the networks from what was trained.

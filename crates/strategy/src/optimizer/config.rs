@@ -1,18 +1,23 @@
-use burn::grad_clipping::GradientClippingConfig;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
+use super::adam::Adam;
+use super::regularization::Regularization;
+use super::sgd::Sgd;
+use burn::optim::ModuleOptimizer;
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 
-/// The optimizer of a training, with the conventions of the literature where burn's defaults differ.
+/// Configuration of the optimizer of a training, with the conventions and the numbers of PyTorch.
 ///
-/// With a `clip_norm`, the gradient `g` of each parameter is made shorter by itself, before anything
+/// In double precision it agrees with PyTorch to the last digits: burn's own optimizers keep their
+/// decays and penalties in single precision.
+///
+/// With a `clip_norm`, the gradient `g` of each parameter is shortened by itself, before anything
 /// else is done with it, an L2 penalty included:
 ///
 /// ```text
-/// g ← g · min(1, clip_norm / ‖g‖₂)
+/// g ← g · min(1, clip_norm / (‖g‖₂ + 1e-6))
 /// ```
+///
+/// A parameter without a gradient stays as it is: neither weight decay nor momentum moves it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OptimizerConfig {
@@ -44,9 +49,14 @@ pub enum OptimizerConfig {
     },
     /// Adam with decoupled weight decay.
     AdamW {
-        /// Decoupled weight decay. Default: 0.01.
+        /// Decoupled weight decay: `parameter ← (1 − rate · weight_decay) · parameter` before the step.
+        /// Default: 0.01.
         #[serde(default = "decoupled_decay")]
         weight_decay: f64,
+        /// Whether one-dimensional parameters decay as well: biases, and the scales of
+        /// normalizations. The literature of transformers leaves them out. Default: true.
+        #[serde(default = "decay_vectors", skip_serializing_if = "is_true")]
+        decay_vectors: bool,
         /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
         /// is. Must be positive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +74,14 @@ fn weight_decay() -> f64 {
 
 fn decoupled_decay() -> f64 {
     0.01
+}
+
+fn decay_vectors() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Default for OptimizerConfig {
@@ -85,39 +103,44 @@ impl OptimizerConfig {
     /// Panics if a value is out of its range.
     pub fn init(&self) -> ModuleOptimizer {
         self.assert_valid();
-        // The epsilon of the papers and of PyTorch; burn's default is 1e-5.
-        const EPSILON: f32 = 1e-8;
-        let optimizer = match *self {
+        let regularization = |weight_decay, decay_vectors| Regularization {
+            clip_norm: self.clip_norm(),
+            weight_decay,
+            decay_vectors,
+        };
+        match *self {
             Self::Sgd {
                 momentum,
                 nesterov,
                 weight_decay,
                 ..
-            } => SgdConfig::new()
-                .with_momentum((momentum > 0.0).then(|| {
-                    MomentumConfig::new()
-                        .with_momentum(momentum)
-                        .with_nesterov(nesterov)
-                        // burn's default of 0.1 scales every gradient but the first.
-                        .with_dampening(0.0)
-                }))
-                .with_weight_decay(penalty(weight_decay))
-                .init(),
-            Self::Adam { weight_decay, .. } => AdamConfig::new()
-                .with_epsilon(EPSILON)
-                .with_weight_decay(penalty(weight_decay))
-                .init(),
-            Self::AdamW { weight_decay, .. } => AdamWConfig::new()
-                .with_epsilon(EPSILON)
-                .with_weight_decay(weight_decay as f32)
-                .init(),
-        };
-        match self.clip_norm() {
-            Some(norm) => {
-                optimizer.with_grad_clipping(GradientClippingConfig::Norm(norm as f32).init())
-            }
-            None => optimizer,
+            } => ModuleOptimizer::from(Sgd {
+                momentum,
+                nesterov,
+                regularization: regularization(weight_decay, true),
+            }),
+            Self::Adam { weight_decay, .. } => ModuleOptimizer::from(Adam {
+                decoupled: false,
+                regularization: regularization(weight_decay, true),
+            }),
+            Self::AdamW {
+                weight_decay,
+                decay_vectors,
+                ..
+            } => ModuleOptimizer::from(Adam {
+                decoupled: true,
+                regularization: regularization(weight_decay, decay_vectors),
+            }),
         }
+    }
+
+    /// Returns the same optimizer without weight decay, for a strategy that applies its own.
+    pub fn without_weight_decay(mut self) -> Self {
+        let (Self::Sgd { weight_decay, .. }
+        | Self::Adam { weight_decay, .. }
+        | Self::AdamW { weight_decay, .. }) = &mut self;
+        *weight_decay = 0.0;
+        self
     }
 
     /// The norm above which the gradient of a parameter is made shorter, if there is one.
@@ -165,7 +188,3 @@ impl Check for OptimizerConfig {
 
 /// A larger penalty would undo more than the whole weight in a step.
 const LARGEST_DECAY: f64 = 1e3;
-
-fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
-    (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
-}
