@@ -7,9 +7,7 @@ use crate::recipe::numbers::MOST_EPOCHS;
 use crate::recipe::typed::typed_value;
 use anyhow::{Result, bail};
 use burn::module::Module;
-use burn_distill::core::{
-    DynObjective, Frozen, NamedLoss, Pair, PairObjective, TapLoss, Taps, initialize,
-};
+use burn_distill::core::{DynObjective, Frozen, NamedLoss, Pair, PairObjective, Taps, initialize};
 use burn_distill::feature::{
     FactorTransferLossConfig, ReconstructionDistance, ReconstructionObjective,
 };

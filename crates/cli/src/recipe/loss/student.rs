@@ -7,8 +7,7 @@ use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
 use burn_distill::core::{
-    NamedLoss, Network, Objective, Pair, PairObjective, TapLoss, Taps, WeightSchedule, check,
-    initialize,
+    NamedLoss, Network, Objective, Pair, PairObjective, Taps, WeightSchedule, check, initialize,
 };
 use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
 use toml::Value;

@@ -55,7 +55,10 @@ impl Check for StrategyRecipe {
                 ramp(options.ramp_epochs)
             }
             Self::Dino(options) => {
-                check::count_in("views", options.views, 2..=MOST_VIEWS)?;
+                optional(options.views, |views| {
+                    check::count_in("views", views, 1..=MOST_VIEWS)
+                })?;
+                check::count_in("local_crops", options.local_crops, 0..=MOST_VIEWS)?;
                 optional(options.epochs, |epochs| {
                     check::count_in("epochs", epochs, 1..=MOST_EPOCHS)
                 })?;
