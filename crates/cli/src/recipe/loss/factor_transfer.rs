@@ -4,9 +4,7 @@ use super::layers::Layers;
 use super::{Loss, Preparation};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
-use burn_distill::core::{
-    DynObjective, Frozen, NamedLoss, Pair, PairObjective, TapLoss, Taps, initialize,
-};
+use burn_distill::core::{DynObjective, Frozen, NamedLoss, Pair, PairObjective, Taps, initialize};
 use burn_distill::feature::{
     FactorTransferLossConfig, ReconstructionDistance, ReconstructionObjective,
 };

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
 use burn_distill::core::{
-    NamedLoss, Network, Objective, Pair, PairObjective, TapLoss, Taps, WeightSchedule, initialize,
+    NamedLoss, Network, Objective, Pair, PairObjective, Taps, WeightSchedule, initialize,
 };
 use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
 use toml::Value;
