@@ -700,7 +700,7 @@ mod tests {
     fn the_ids_of_absent_entries_do_not_matter() {
         let device = Device::default().autodiff();
         for classes in [3, 6] {
-            let student = Tensor::<1>::arange(0..2 * classes as i64, &device).float();
+            let student = Tensor::<1, Int>::arange(0..2 * classes as i64, &device).float();
             let student = student.mul_scalar(0.7).sin().reshape([2, classes]);
             for rest in [Rest::Auto, Rest::Zero, Rest::Tail, Rest::Uniform] {
                 let rows = |id: i64| {
