@@ -713,7 +713,7 @@ mod tests {
                 for id in [-1, -100, 1, classes as i64, 32_000] {
                     for (row, expected) in rows(id).iter().zip(&expected) {
                         let what = format!("{}, {rest:?}, {classes} classes, id {id}", row.0);
-                        assert!(row.1.iter::<f32>().eq(expected.1.iter()), "{what}");
+                        assert!(row.1.iter::<f32>().eq(expected.1.iter::<f32>()), "{what}");
                         let bits = |of: &TensorData| {
                             of.iter::<f32>().map(f32::to_bits).collect::<Vec<_>>()
                         };
