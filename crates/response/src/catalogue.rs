@@ -134,13 +134,13 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        BatchLogitLoss, DecoupledLossConfig, DistLossConfig, HeatMapObjective,
-        JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LogitLoss,
-        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, TeacherFreeLoss,
+        DecoupledLossConfig, DistLossConfig, HeatMapObjective, JensenShannonLossConfig,
+        LabelSmoothingLossConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
+        NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
+        ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
+    use burn_distill_core::NamedLoss;
     use std::collections::HashSet;
 
     #[test]

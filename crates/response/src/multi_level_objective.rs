@@ -109,7 +109,7 @@ impl Objective<Knowledge, Knowledge> for MultiLevelObjective {
 mod tests {
     use super::*;
     use crate::fixtures::{student, teacher};
-    use crate::{BatchObjective, ConfidenceMask, MultiLevelLossConfig};
+    use crate::{BatchLogitLoss, BatchObjective, ConfidenceMask, MultiLevelLossConfig};
     use burn::tensor::{Device, Tensor, TensorData, Tolerance};
     use burn_distill_core::{Clock, Response, Taps, Targets, View};
 

@@ -94,7 +94,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
 mod tests {
     use super::*;
     use crate::{
-        Clock, EveryView, Hard, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
+        Clock, EveryView, Hard, NamedLoss, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
         TapRecorder, TapSelection, Targets,
     };
     use burn::tensor::{Device, Tensor};

@@ -132,7 +132,7 @@ fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
 mod tests {
     use super::*;
     use crate::numeric::masked_mean;
-    use crate::{Clock, TapRecorder, Targets};
+    use crate::{Clock, Response, TapRecorder, Targets};
     use burn::tensor::Device;
 
     #[derive(Module, Debug)]

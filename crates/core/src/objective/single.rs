@@ -39,7 +39,7 @@ impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
 mod tests {
     use super::*;
     use crate::{Clock, EachTeacher, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder};
-    use crate::{TapSelection, Targets};
+    use crate::{NamedLoss, TapSelection, Targets};
     use burn::tensor::{Device, Tensor};
 
     #[derive(Module, Debug)]
