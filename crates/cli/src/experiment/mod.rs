@@ -1,10 +1,12 @@
 //! What a recipe says, done: repetitions of teacher, if there is one, student alone and student
 //! taught.
 
+mod check;
 mod clip;
 mod data;
 mod folder;
 mod generations;
+mod lock;
 mod measure;
 mod network;
 mod phase;
@@ -17,6 +19,7 @@ mod stage_result;
 mod stages;
 mod strategies;
 
+pub use check::check;
 pub use data::Data;
 pub use folder::RunFolder;
 pub use network::{ImageNetwork, build, seeded};

@@ -1,5 +1,5 @@
 use super::{
-    JointLoss, Loss, Recipe, Scene, TeacherRecipe, TrainingRecipe, overrides, route, stages,
+    JointLoss, Loss, Recipe, Scene, TeacherRecipe, TrainingRecipe, overrides, paths, route, stages,
     strategy, student_of,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -14,17 +14,22 @@ use toml::Table;
 
 /// Read a recipe, change it as the command line says, and check it.
 ///
-/// Paths in a recipe are relative to its file.
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current one.
 pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
     let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
     let in_file = |error: toml::de::Error| with_hint(error).context(path.display().to_string());
 
+    let mut table: Table = toml::from_str(&text).map_err(in_file)?;
+    strategy::refuse_tables(&table).with_context(|| path.display().to_string())?;
     // Typed before anything is changed: its errors then name line and column of the file.
     toml::from_str::<Recipe>(&text).map_err(in_file)?;
-    let mut table: Table = toml::from_str(&text).map_err(in_file)?;
+    paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
     for assignment in overridden {
         overrides::apply(&mut table, assignment)?;
     }
+    // Those that are still relative are of the changes.
+    paths::make_absolute(&mut table, Path::new(""));
+    strategy::refuse_tables(&table).context("after the changes of --set")?;
     let mut recipe: Recipe = table
         .try_into()
         .map_err(|error| with_hint(error).context("after the changes of --set"))?;
@@ -32,9 +37,6 @@ pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
     strategy::write_out(&mut recipe)
         .and_then(|()| check(&recipe))
         .with_context(|| path.display().to_string())?;
-    if let (Some(folder), Some(teacher)) = (path.parent(), &mut recipe.teacher) {
-        teacher.relative_to(folder);
-    }
     Ok(recipe)
 }
 
@@ -450,11 +452,32 @@ pub mod tests {
     }
 
     #[test]
-    fn weights_are_relative_to_the_recipe() {
-        let recipe = recipe(RECIPE, &["teacher.weights=teacher.bpk"]).unwrap();
+    fn paths_of_a_file_are_relative_to_it_and_those_of_changes_to_the_current_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let text =
+            "[teacher]\nweights = 'own.bpk'\nothers = [{ model = 'mlp-4', weights = 'b.bpk' }]";
+        fs::write(&path, RECIPE.replace("[teacher]", text)).unwrap();
+        let weights = |changes: &[&str]| -> Vec<PathBuf> {
+            let changes: Vec<_> = changes.iter().map(|text| text.to_string()).collect();
+            let teachers = read(&path, &changes).unwrap().teachers().into_iter();
+            teachers.filter_map(|teacher| teacher.weights).collect()
+        };
+        let of_file = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let current = |name: &str| std::env::current_dir().unwrap().join(name);
 
-        let weights = recipe.teacher.unwrap().weights.unwrap();
-        assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
+        assert_eq!(weights(&[]), [of_file("own.bpk"), of_file("b.bpk")]);
+        assert_eq!(
+            weights(&["teacher.weights=a.bpk"]),
+            [current("a.bpk"), of_file("b.bpk")]
+        );
+        for others in [
+            "teacher.others=[{ model = 'mlp-5', weights = 'src/c.bpk' }]",
+            "teacher.others.0={ model = 'mlp-5', weights = './src/c.bpk' }",
+            "teacher.others.0.weights=src/../src/c.bpk",
+        ] {
+            assert_eq!(weights(&[others])[1], current("src/c.bpk"), "{others}");
+        }
     }
 
     #[test]

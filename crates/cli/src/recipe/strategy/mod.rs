@@ -12,7 +12,7 @@ mod terms;
 mod together;
 mod warnings;
 
-pub use check::check;
+pub use check::{check, check_setting, refuse_tables};
 pub use configured::Configured;
 pub use options::*;
 pub use peers::Peers;
