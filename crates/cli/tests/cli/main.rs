@@ -3,11 +3,24 @@
 mod book;
 mod catalogue;
 mod common;
+mod early;
 mod examples;
+mod folders;
+#[cfg(all(unix, feature = "tui"))]
+mod keys;
+#[cfg(target_os = "linux")]
+mod pipes;
 mod preparation;
+#[cfg(unix)]
+mod pty;
+#[cfg(unix)]
+mod resume;
 mod run;
 mod stages;
 mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod verbose;
+#[cfg(unix)]
+mod width;
