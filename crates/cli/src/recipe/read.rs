@@ -3,8 +3,8 @@ use super::numbers::{check_finite, check_training};
 use super::typed::typed;
 use super::words::tidy;
 use super::{
-    JointLoss, Loss, Recipe, Scene, TeacherRecipe, memory, overrides, route, stages, strategy,
-    student_of,
+    JointLoss, Loss, Recipe, Scene, TeacherRecipe, memory, overrides, paths, route, stages,
+    strategy, student_of,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
@@ -20,21 +20,26 @@ const LARGEST: u64 = 1 << 20;
 
 /// Read a recipe, change it as the command line says, and check it.
 ///
-/// Paths in a recipe are relative to its file.
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current one.
 pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
     let file = path.display();
     let text = text_of(path).with_context(|| file.to_string())?;
     let tidied = |error: anyhow::Error| anyhow!(tidy(&format!("{error:#}")));
     // Before anything is changed, so that an error in the file is not taken for one of a change.
     let original = table_of(&text).and_then(|table| {
+        strategy::refuse_tables(&table)?;
         let understood = understood(&table);
         understood.map_err(|fault| in_line(fault, &text))?;
         Ok(table)
     });
     let mut table = original.map_err(tidied).with_context(|| file.to_string())?;
+    paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
     for assignment in overridden {
         overrides::apply(&mut table, assignment).map_err(tidied)?;
     }
+    // Those that are still relative are of the changes.
+    paths::make_absolute(&mut table, Path::new(""));
+    strategy::refuse_tables(&table).context("after the changes of --set")?;
     let recipe = understood(&table).map_err(anyhow::Error::from);
     let mut recipe = recipe
         .map_err(tidied)
@@ -45,9 +50,6 @@ pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
         .and_then(|()| check(&recipe))
         .map_err(tidied)
         .with_context(|| file.to_string())?;
-    if let (Some(folder), Some(teacher)) = (path.parent(), &mut recipe.teacher) {
-        teacher.relative_to(folder);
-    }
     Ok(recipe)
 }
 
@@ -494,11 +496,32 @@ pub mod tests {
     }
 
     #[test]
-    fn weights_are_relative_to_the_recipe() {
-        let recipe = recipe(RECIPE, &["teacher.weights=teacher.bpk"]).unwrap();
+    fn paths_of_a_file_are_relative_to_it_and_those_of_changes_to_the_current_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let text =
+            "[teacher]\nweights = 'own.bpk'\nothers = [{ model = 'mlp-4', weights = 'b.bpk' }]";
+        fs::write(&path, RECIPE.replace("[teacher]", text)).unwrap();
+        let weights = |changes: &[&str]| -> Vec<PathBuf> {
+            let changes: Vec<_> = changes.iter().map(|text| text.to_string()).collect();
+            let teachers = read(&path, &changes).unwrap().teachers().into_iter();
+            teachers.filter_map(|teacher| teacher.weights).collect()
+        };
+        let of_file = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let current = |name: &str| std::env::current_dir().unwrap().join(name);
 
-        let weights = recipe.teacher.unwrap().weights.unwrap();
-        assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
+        assert_eq!(weights(&[]), [of_file("own.bpk"), of_file("b.bpk")]);
+        assert_eq!(
+            weights(&["teacher.weights=a.bpk"]),
+            [current("a.bpk"), of_file("b.bpk")]
+        );
+        for others in [
+            "teacher.others=[{ model = 'mlp-5', weights = 'src/c.bpk' }]",
+            "teacher.others.0={ model = 'mlp-5', weights = './src/c.bpk' }",
+            "teacher.others.0.weights=src/../src/c.bpk",
+        ] {
+            assert_eq!(weights(&[others])[1], current("src/c.bpk"), "{others}");
+        }
     }
 
     #[test]

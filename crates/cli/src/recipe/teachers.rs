@@ -1,7 +1,7 @@
 use super::{TeacherRecipe, TrainingRecipe};
 use burn_distill::architecture::NetworkConfig;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A network that teaches beside the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,14 +42,6 @@ impl TeacherRecipe {
         match index {
             0 => "teacher".into(),
             index => format!("teacher.others.{}", index - 1),
-        }
-    }
-
-    /// Take paths to be relative to a folder.
-    pub fn relative_to(&mut self, folder: &Path) {
-        let others = self.others.iter_mut().map(|other| &mut other.weights);
-        for weights in [&mut self.weights].into_iter().chain(others).flatten() {
-            *weights = folder.join(&weights);
         }
     }
 }

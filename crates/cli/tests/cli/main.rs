@@ -4,8 +4,18 @@ mod book;
 mod catalogue;
 mod common;
 mod diverged;
+mod early;
+mod ended;
 mod examples;
+mod folders;
+#[cfg(all(unix, feature = "tui"))]
+mod keys;
+#[cfg(target_os = "linux")]
+mod pipes;
 mod preparation;
+#[cfg(unix)]
+mod pty;
+#[cfg(unix)]
 mod resume;
 mod run;
 mod sizes;
@@ -14,4 +24,7 @@ mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod verbose;
 mod weights;
+#[cfg(unix)]
+mod width;

@@ -13,7 +13,7 @@ mod terms;
 mod together;
 mod warnings;
 
-pub use check::check;
+pub use check::{check, check_setting, refuse_tables};
 pub use configured::Configured;
 pub use numbers::check_numbers;
 pub use options::*;
