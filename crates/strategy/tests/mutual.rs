@@ -124,13 +124,13 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
     assert_eq!(
         names,
         [
+            "ensemble accuracy",
             "peer 1 accuracy",
             "peer 1 hard",
             "peer 1 soft-target",
             "peer 2 accuracy",
             "peer 2 hard",
-            "peer 2 soft-target",
-            "ensemble accuracy"
+            "peer 2 soft-target"
         ]
     );
 }

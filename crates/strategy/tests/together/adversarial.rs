@@ -332,6 +332,7 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
     assert_eq!(
         names,
         [
+            "ensemble accuracy",
             "peer 1 accuracy",
             "peer 1 discriminator",
             "peer 1 generator",
@@ -339,8 +340,7 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
             "peer 2 accuracy",
             "peer 2 discriminator",
             "peer 2 generator",
-            "peer 2 hard",
-            "ensemble accuracy"
+            "peer 2 hard"
         ]
     );
     assert!(shown_in_training.keys().eq(shown.keys()));
