@@ -148,7 +148,7 @@ fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn equal_runs_leave_equal_files_of_weights() {
     let small = [
-        "data.samples=96",
+        "data.samples=200",
         "student.model=convnet-4-6",
         "student.training.epochs=1",
     ];
