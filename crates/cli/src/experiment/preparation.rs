@@ -104,7 +104,7 @@ impl Experiment<'_> {
         record.seconds += start.elapsed().as_secs_f64();
         record.finished = !trained.stopped;
         if record.finished {
-            let origin = self.data.provenance(&preparation.name, "prepared", seed);
+            let origin = self.data.provenance(preparation.name, "prepared", seed);
             save(&trained.model.objective, &origin, &folder.join("model.bpk"))?;
         }
         record.write(&record_file)?;

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use burn::store::ModuleRecord;
+use burn_distill::strategy::WeightsFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,8 @@ fn a_file_that_is_no_teacher_is_refused_in_a_sentence() {
     assert!(damaged.contains("the file is damaged"), "{damaged}");
 }
 
-/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run.
+/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run. Each has
+/// to say where its weights come from.
 fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -138,6 +140,9 @@ fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "bpk") {
                 let place = path.strip_prefix(folder).unwrap().to_path_buf();
+                let file = WeightsFile::read(&path).unwrap();
+                let origin = file.metadata("provenance");
+                assert!(origin.is_some(), "{} has no origin", place.display());
                 found.insert(place, fs::read(path).unwrap());
             }
         }
@@ -148,7 +153,7 @@ fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn equal_runs_leave_equal_files_of_weights() {
     let small = [
-        "data.samples=96",
+        "data.samples=200",
         "student.model=convnet-4-6",
         "student.training.epochs=1",
     ];

@@ -108,8 +108,11 @@ impl DatasetName {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Missing`] if its files are not where they should be, other variants if
-    /// they cannot be downloaded or do not hold what they should.
+    /// Returns [`DataError::Missing`] if its files are not where they should be,
+    /// [`DataError::OtherDataset`] if they are those of another known data set, and other variants if
+    /// they cannot be downloaded or are damaged.
+    ///
+    /// Images that are not those that were published, as of a part of the data set, are warned of.
     pub fn load(self, source: &DataSource) -> Result<Published, DataError> {
         let info = self.info();
         let load: &dyn Fn(&[PathBuf]) -> _ = match self {

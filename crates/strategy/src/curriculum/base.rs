@@ -14,6 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// The metadata of the file of an artifact, by the name of the artifact.
+type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
+
 /// Several trainings, one after the other, of which each goes on with what earlier ones have left:
 /// hints before distillation, a teacher's side before the student, assistants, routes, generations.
 ///
@@ -56,7 +59,7 @@ pub struct Curriculum {
     /// How many stages this program has come past.
     passed: usize,
     label: Option<String>,
-    metadata: Box<dyn Fn(&str) -> BTreeMap<String, String>>,
+    metadata: Box<Metadata>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
 }
@@ -290,7 +293,7 @@ fn artifact(folder: &Path, name: &str) -> PathBuf {
 fn save_parts<M: Parts>(
     folder: &Path,
     model: &M,
-    metadata: &dyn Fn(&str) -> BTreeMap<String, String>,
+    metadata: &Metadata,
 ) -> Result<Vec<String>, CurriculumError> {
     let mut saved = Vec::new();
     for (name, record) in model.parts() {
