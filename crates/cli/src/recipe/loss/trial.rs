@@ -64,7 +64,7 @@ impl Description<'_> {
     }
 }
 
-/// Taps of these names with random values, as many samples as asked for.
+/// Returns taps of these names with random values, of that many samples.
 fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec<Tap> {
     let tap = |tap: Tap| {
         let mut shape: Vec<usize> = tap.shape().as_slice().to_vec();
@@ -83,7 +83,7 @@ fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec
     taps.take_all(names).into_iter().map(tap).collect()
 }
 
-/// Taps with the shapes of one sample.
+/// Returns the names of taps with the shapes of one sample.
 fn in_words(taps: &Taps, names: &[String]) -> String {
     let words = names.iter().map(|name| {
         let shape = taps.take(name).shape();
