@@ -55,9 +55,9 @@ impl Description<'_> {
         ];
         ensure!(
             values.iter().any(|value| *value > ZERO || value.is_nan()),
-            "{} it is zero whatever the networks do: maps of one position, or of one channel, have \
-             nothing that it compares. Name other taps as `student` and `teacher`, or take another \
-             loss",
+            "{} it is zero whatever the networks do, with these keys: a map of one position, for \
+             example, has nothing that a loss of positions compares. Name other taps as `student` \
+             and `teacher`, or take another loss",
             between()
         );
         Ok(())
