@@ -62,7 +62,7 @@ impl ConfigError {
 /// The largest weight of a term: its products with a loss stay far from the end of `f32`.
 const LARGEST_WEIGHT: f64 = 1e9;
 /// The ends of the range of temperatures, whose squares are used as factors.
-const TEMPERATURES: RangeInclusive<f64> = 1e-6..=1e6;
+const TEMPERATURES: RangeInclusive<f64> = 1e-6..=1e9;
 
 /// Checks a condition on a value.
 ///
@@ -120,7 +120,7 @@ pub fn weight(key: impl Display, value: f64) -> Result<(), ConfigError> {
     in_range(key, value, 0.0..=LARGEST_WEIGHT)
 }
 
-/// Checks that a value is a softmax temperature: from 1e-6 to 1e6.
+/// Checks that a value is a softmax temperature: from 1e-6 to 1e9.
 ///
 /// # Errors
 ///

@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`range` should be above 0, from 1e-6 to 1e6, but is 0")]
+    #[should_panic(expected = "`range` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn range_must_be_positive() {
         LearnedTemperatureConfig::new()
             .with_range(0.0)

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e6, but is NaN")]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is NaN")]
     fn temperature_must_be_positive() {
         LogitMatchingLossConfig::new()
             .with_temperature(f64::NAN)

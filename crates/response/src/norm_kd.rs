@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`coefficient` should be above 0, from 1e-6 to 1e6")]
+    #[should_panic(expected = "`coefficient` should be above 0, from 1e-6 to 1e9")]
     fn coefficient_must_be_positive() {
         NormKdLossConfig::new().with_coefficient(0.0).init();
     }

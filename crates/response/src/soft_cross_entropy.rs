@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e6, but is -1")]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is -1")]
     fn temperature_must_be_positive() {
         SoftCrossEntropyLossConfig::new()
             .with_temperature(-1.0)

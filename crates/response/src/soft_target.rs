@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e6, but is 0")]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn temperature_must_be_positive() {
         SoftTargetLossConfig::new().with_temperature(0.0).init();
     }

@@ -6,7 +6,7 @@ use burn_distill::core::{ConfigError, nearest};
 use std::fmt::{self, Display, Formatter};
 use toml::Value;
 
-/// What is wrong in a recipe, and the path of the key where it is, such as `loss.0.temperature`.
+/// A fault of a recipe with the path of its key, such as `loss.0.temperature`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The path of the key; empty for the recipe as a whole.
@@ -109,7 +109,7 @@ impl Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A path and the key of a table there.
+/// Returns the path of a key in a table.
 pub fn joined(place: &str, key: &str) -> String {
     match (place, key) {
         ("", key) => key.to_string(),

@@ -13,7 +13,7 @@ pub const NUMBER: f64 = 4.0;
 /// The numbers per parameter of a training: its value, its gradient and two of the optimizer.
 const PER_PARAMETER: f64 = 4.0;
 
-/// The bytes that the parameters of a layer take while they are trained.
+/// Returns the bytes that the parameters of a layer take while they are trained.
 pub fn trained(parameters: f64) -> f64 {
     PER_PARAMETER * NUMBER * parameters
 }
@@ -98,7 +98,7 @@ fn check_trained(
     fits("training.batch_size", batch_size, batch)
 }
 
-/// The networks of the student's size that a strategy trains or keeps.
+/// Returns the number of networks of the student's size that a strategy trains or keeps.
 fn copies(strategy: &StrategyRecipe) -> usize {
     let beside = |peers: &super::strategy::Peers| 1 + peers.count();
     match strategy {
@@ -113,7 +113,7 @@ fn copies(strategy: &StrategyRecipe) -> usize {
     }
 }
 
-/// The numbers that the layers return for one sample.
+/// Returns the numbers that the layers return for one sample.
 fn activations(plan: &Plan) -> f64 {
     let sizes = plan.layers.iter().map(|layer| {
         let sizes = layer.output.iter();
@@ -122,7 +122,7 @@ fn activations(plan: &Plan) -> f64 {
     sizes.sum()
 }
 
-/// The memory of this machine in bytes, or of the part of it that this process may use. Systems other
+/// Returns the memory of this machine in bytes, or of the part of it that this process may use. Systems other
 /// than Linux do not tell it without a library: theirs is taken to be large.
 fn limit() -> f64 {
     const UNKNOWN: f64 = 64e9;
@@ -140,7 +140,7 @@ fn limit() -> f64 {
     })
 }
 
-/// The total memory in bytes by the file of Linux: `MemTotal:  16314144 kB`.
+/// Returns the total memory in bytes by the file of Linux: `MemTotal:  16314144 kB`.
 fn total_of(text: &str) -> Option<f64> {
     let line = text
         .lines()
@@ -149,7 +149,7 @@ fn total_of(text: &str) -> Option<f64> {
     Some(1024.0 * kibibytes)
 }
 
-/// A number of bytes in words.
+/// Returns a number of bytes in words.
 fn size(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["MB", "GB", "TB", "PB", "EB"];
     let mut size = bytes / 1e6;

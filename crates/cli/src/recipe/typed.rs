@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// The value that a table describes.
+/// Returns the value that a table describes.
 ///
 /// # Errors
 ///
@@ -25,7 +25,8 @@ pub fn typed<T: DeserializeOwned + Serialize>(table: &Table) -> Result<T, Fault>
     Ok(typed)
 }
 
-/// Serde reads a list as the fields of a table in their order, which nobody means in a recipe.
+/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
+/// which is a typing error in a recipe.
 fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
     match (value, written) {
         (Value::Array(_), Value::Table(_)) => Err(Fault::value(place, "a table", value)),
@@ -48,7 +49,7 @@ fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Res
     }
 }
 
-/// The value of a key, which the error names.
+/// Returns the value of a key, which the error names.
 pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fault> {
     let table = Table::from_iter([(key.to_string(), value)]);
     typed_by(&table, |table| {
@@ -58,7 +59,7 @@ pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fa
     })
 }
 
-/// The value that `read` makes of a table; its error is that of a deserializer of serde.
+/// Returns the value that `read` makes of a table; its error is that of a deserializer of serde.
 pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) -> Result<T, Fault> {
     read(table).map_err(|message| {
         let root = Value::Table(table.clone());
@@ -71,7 +72,7 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
     })
 }
 
-/// The path of the value that an error is about: a deserializer says what it is about, but often not
+/// Returns the path of the value that an error is about: a deserializer says what it is about, but often not
 /// where.
 ///
 /// Without the value the error is another one, or there is none. A deserializer reads the keys of a
@@ -132,7 +133,7 @@ fn next_key(
     }
 }
 
-/// Whether a message is not about a key that is missing.
+/// Returns whether a message is about a value, not about a key that is missing.
 fn is_about_a_value(message: &str) -> bool {
     !message.starts_with("missing field")
 }
@@ -145,7 +146,7 @@ fn at<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// A copy of the root with a change at a path.
+/// Returns a copy of the root with a change at a path.
 fn changed(root: &Value, path: &[String], change: impl FnOnce(&mut Value)) -> Value {
     let mut copy = root.clone();
     let place = path.iter().try_fold(&mut copy, |value, key| match value {
@@ -159,7 +160,7 @@ fn changed(root: &Value, path: &[String], change: impl FnOnce(&mut Value)) -> Va
     copy
 }
 
-/// What serde says, about the value at a path.
+/// Creates the fault that a message of serde describes, of the value at a path.
 fn fault(root: &Value, path: &[String], message: &str) -> Fault {
     let key = path.join(".");
     let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();

@@ -9,7 +9,7 @@ const LONGEST_WORD: usize = 160;
 /// The longest error, in characters.
 const LONGEST_ERROR: usize = 4000;
 
-/// A value as an error shows it.
+/// Returns a value as an error shows it.
 pub fn described(value: &Value) -> String {
     match value {
         Value::String(text) => format!("the text \"{}\"", shortened(text, LONGEST_PIECE)),
@@ -23,7 +23,7 @@ pub fn described(value: &Value) -> String {
     }
 }
 
-/// A float as TOML writes it: a whole one is no integer.
+/// Returns a float as TOML writes it: a whole one is no integer.
 fn float(number: f64) -> String {
     match number.is_nan() {
         true => "nan".into(),
@@ -31,8 +31,8 @@ fn float(number: f64) -> String {
     }
 }
 
-/// The first number of a text that is a whole number, or a list of some, of which one is too large
-/// for TOML, so that the command line took it for text.
+/// Returns the whole number of a text, or of a list of some, that is too large for TOML, so that the
+/// command line took it for text.
 pub fn too_large(value: &Value) -> Option<&str> {
     let text = value.as_str()?;
     let inner = text
@@ -46,7 +46,7 @@ pub fn too_large(value: &Value) -> Option<&str> {
     numbers.find(beyond)
 }
 
-/// What serde expected, in words for somebody who does not know Rust.
+/// Returns the type that serde expected, in words for somebody who does not know Rust.
 pub fn expected(by_serde: &str) -> String {
     let by_serde = by_serde.trim();
     let words = match by_serde {
@@ -69,7 +69,7 @@ pub fn expected(by_serde: &str) -> String {
     words.to_string()
 }
 
-/// An error for a terminal: control characters are escaped, and long pieces are shortened.
+/// Returns an error for a terminal: control characters are escaped, and long pieces are shortened.
 pub fn tidy(text: &str) -> String {
     let mut quoted = text.split('`');
     let mut tidied = String::new();
@@ -90,7 +90,7 @@ pub fn tidy(text: &str) -> String {
     }
 }
 
-/// Text with its lines as they are, and each long word shortened.
+/// Returns a text with its lines as they are, and each long word shortened.
 fn plain(text: &str) -> String {
     let lines = text.split('\n').map(|line| {
         let words = line.split(' ').map(|word| shortened(word, LONGEST_WORD));
@@ -99,7 +99,7 @@ fn plain(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The beginning of a text, with control characters escaped.
+/// Returns the beginning of a text, with control characters escaped.
 fn shortened(text: &str, longest: usize) -> String {
     let escaped = |text: &str| -> String {
         let escape = |c: char| match c.is_control() {

@@ -181,7 +181,7 @@ fn a_kernel_has_a_bandwidth() {
 }
 
 #[test]
-#[should_panic(expected = "got 100 and 1.5")]
+#[should_panic(expected = "`critical_decay` should be from 0 to 1, but is 1.5")]
 fn the_critical_period_ends() {
     InformationFlowLossConfig::new()
         .with_critical_decay(1.5)

@@ -354,7 +354,7 @@ fn logits_of_the_head_are_cosines() {
 }
 
 #[test]
-#[should_panic(expected = "Teacher temperature of DINO must be positive and finite, got 0")]
+#[should_panic(expected = "`teacher_temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
 fn temperatures_are_positive() {
     let config = DinoObjectiveConfig::new().with_teacher_temperature(0.0);
     config.init(2, 1.0, &Device::default());

@@ -509,7 +509,7 @@ fn an_unknown_tap_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "The learning rate of a game must be positive and finite, got NaN.")]
+#[should_panic(expected = "`learning_rate` should be above 0 and at most 1000, but is NaN")]
 fn a_rate_is_a_number() {
     AdversarialDistillerConfig::new()
         .with_learning_rate(f64::NAN)

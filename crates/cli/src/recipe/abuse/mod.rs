@@ -1,4 +1,4 @@
-//! Every key of a recipe with every kind of wrong value: what is said of it.
+//! Tests of the errors about every key of a recipe with every kind of wrong value.
 
 mod messages;
 mod networks;
@@ -42,14 +42,14 @@ fn assert_readable(error: &str, of: &str) {
     assert!(error.chars().count() < 4200, "{of}: {error}");
 }
 
-/// What a loss of these keys says as the first of a recipe.
+/// Builds a loss of these keys as the first of a recipe.
 fn first_loss(keys: &str, scene: &Scene) -> Result<Loss> {
     let table: Table = keys.parse()?;
     check_finite(&Value::Table(table.clone()), "loss.0")?;
     Loss::new(&table, scene).at("loss.0")
 }
 
-/// The keys that an error about an unknown one lists.
+/// Returns the keys that an error about an unknown one lists.
 fn known_keys(error: &str) -> Vec<String> {
     let (_, known) = error.split_once("known are ").unwrap_or(("", ""));
     let known = known.split(", ").filter(|key| !key.is_empty());

@@ -32,10 +32,10 @@ pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// What is said of values that are refused without a word for their reader.
+/// The error for values that are refused without a sentence for their reader.
 const NO_WORDS: &str = "the shapes of the student and of the teacher do not go together here";
 
-/// The part of the message of a panic that is no code.
+/// Returns the part of the message of a panic that is no code.
 fn in_words(text: &str) -> Option<&str> {
     const ASSERTION: &str = "assertion ";
     let text = match text.strip_prefix(ASSERTION) {

@@ -357,7 +357,7 @@ mod tests {
             ),
             (
                 "kind = 'multi-level'\ntemperatures = [4.0, 0.0]",
-                "`temperatures.1` should be above 0, from 1e-6 to 1e6, but is 0",
+                "`temperatures.1` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 "kind = 'skew-kl'\nalpha = 0",
@@ -373,7 +373,7 @@ mod tests {
             ),
             (
                 "kind = 'learned-temperature'\nrange = 0",
-                "`range` should be above 0, from 1e-6 to 1e6, but is 0",
+                "`range` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 "kind = 'bounded-regression'\nmargin = -1",
@@ -409,7 +409,7 @@ mod tests {
         assert!(error("kind = 'kd'\ntemperatur = 2").contains("did you mean `temperature`?"));
         assert!(
             error("kind = 'kd'\ntemperature = 0")
-                .contains("`temperature` should be above 0, from 1e-6 to 1e6, but is 0")
+                .contains("`temperature` should be above 0, from 1e-6 to 1e9, but is 0")
         );
         assert!(
             error("kind = 'kd'\nweight = 'much'")

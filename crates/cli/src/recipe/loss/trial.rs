@@ -55,16 +55,16 @@ impl Description<'_> {
         ];
         ensure!(
             values.iter().any(|value| *value > ZERO || value.is_nan()),
-            "{} it is zero whatever the networks do: maps of one position, or of one channel, have \
-             nothing that it compares. Name other taps as `student` and `teacher`, or take another \
-             loss",
+            "{} it is zero whatever the networks do, with these keys: a map of one position, for \
+             example, has nothing that a loss of positions compares. Name other taps as `student` \
+             and `teacher`, or take another loss",
             between()
         );
         Ok(())
     }
 }
 
-/// Taps of these names with random values, as many samples as asked for.
+/// Returns taps of these names with random values, of that many samples.
 fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec<Tap> {
     let tap = |tap: Tap| {
         let mut shape: Vec<usize> = tap.shape().as_slice().to_vec();
@@ -83,7 +83,7 @@ fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec
     taps.take_all(names).into_iter().map(tap).collect()
 }
 
-/// Taps with the shapes of one sample.
+/// Returns the names of taps with the shapes of one sample.
 fn in_words(taps: &Taps, names: &[String]) -> String {
     let words = names.iter().map(|name| {
         let shape = taps.take(name).shape();

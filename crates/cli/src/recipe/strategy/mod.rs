@@ -335,11 +335,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mutual', temperature = 0 }"],
-                "`strategy.temperature` should be above 0, from 1e-6 to 1e6, but is 0",
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 vec!["strategy={ kind = 'one', temperature = -1 }"],
-                "`strategy.temperature` should be above 0, from 1e-6 to 1e6, but is -1",
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is -1",
             ),
             (
                 vec!["strategy={ kind = 'one', branches = 1 }"],

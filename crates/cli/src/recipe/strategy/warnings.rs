@@ -44,7 +44,7 @@ fn idle_losses(recipe: &Recipe) -> Vec<String> {
     idle.map(warning).collect()
 }
 
-/// What begins in a training after its last epoch.
+/// Warnings of what begins in a training after its last epoch.
 fn unreached(recipe: &Recipe) -> Vec<String> {
     let mut trainings = vec![("student.training".to_string(), &recipe.student.training)];
     let teachers = recipe.teachers();
