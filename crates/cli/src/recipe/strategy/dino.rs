@@ -201,12 +201,12 @@ impl Setting<'_> {
 /// Whether a network sees images of other sizes than it was made for: a perceptron has a weight for
 /// each pixel, and a transformer a position for each patch.
 fn takes_several_sizes(model: &NetworkConfig) -> bool {
-    match model {
+    matches!(
+        model,
         NetworkConfig::ConvNet { .. }
-        | NetworkConfig::ResNet { .. }
-        | NetworkConfig::WideResNet { .. } => true,
-        _ => false,
-    }
+            | NetworkConfig::ResNet { .. }
+            | NetworkConfig::WideResNet { .. }
+    )
 }
 
 #[cfg(test)]
