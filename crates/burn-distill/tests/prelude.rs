@@ -58,7 +58,7 @@ fn generic_code_tells_names_too() {
 /// Names every item of the prelude: with both preludes in scope, one that both have would not compile.
 #[test]
 fn every_name_of_the_prelude_means_one_thing() {
-    #[allow(dead_code)]
+    #[allow(clippy::too_many_arguments, dead_code)]
     fn names<I: Input, N: Network, D: Distiller<I>, T: Teacher<I>, O: Objective, L: NamedLoss>(
         _: (
             Batch<I>,

@@ -3,8 +3,7 @@ use burn::module::Module;
 use burn::nn::loss::{Reduction, SmoothL1LossConfig};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Check, ConfigError, check};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
 
 /// Configuration to create a [bounded regression loss](BoundedRegressionLoss) using the
 /// [init function](BoundedRegressionLossConfig::init).

@@ -7,10 +7,9 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Batch, Clock, Context, KeyedRng, Knowledge, Network, Objective, TapSelection, Terms,
-    WeightSchedule, known_taps,
+    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Network, Objective,
+    TapSelection, Terms, WeightSchedule, check, known_taps,
 };
-use burn_distill_core::{Check, ConfigError, check};
 
 /// What the masks are drawn for: others with the same seed draw other numbers.
 const PURPOSE: u64 = 0x5344_4452; // SDDR

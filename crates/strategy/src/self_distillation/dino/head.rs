@@ -5,9 +5,9 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::l2_normalize;
-use burn_distill_core::{Check, ConfigError, check};
 use burn_distill_core::{
-    Network, Response, Tap, TapRecorder, TapSelection, initialize, known_taps,
+    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, check, initialize,
+    known_taps,
 };
 
 /// Configuration to create a [projection head](DinoHead) using the
