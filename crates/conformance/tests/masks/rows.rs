@@ -39,12 +39,17 @@ pub enum Fill {
     Value(f32),
 }
 
+/// Computes the value of a term.
+type Term = Box<dyn Fn(&Knowledge, &Knowledge, &Targets) -> Tensor<1>>;
+
+/// Reads the gradients of the parameters of an objective.
+type ParameterGradients = Box<dyn Fn(&Gradients) -> Vec<f64>>;
+
 /// An objective on trial.
 pub struct Case {
     pub name: String,
-    term: Box<dyn Fn(&Knowledge, &Knowledge, &Targets) -> Tensor<1>>,
-    /// The gradients of the parameters of the objective.
-    parameters: Box<dyn Fn(&Gradients) -> Vec<f64>>,
+    term: Term,
+    parameters: ParameterGradients,
 }
 
 /// The value of a term, and the gradients of all that the student gives, then of the parameters of the

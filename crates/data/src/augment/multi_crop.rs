@@ -114,8 +114,7 @@ impl MultiCrop {
 
     /// The part of an image of that height and width that this view shows.
     pub fn draw(&self, key: ViewKey, image: [usize; 2]) -> CropBox {
-        let words = [key.seed, key.id as u64, key.epoch as u64];
-        let mut rng = rng(Purpose::Crop, words, key.view as u32);
+        let mut rng = rng(Purpose::Crop, key.words(), key.view as u32);
         let scale = match key.view < self.globals {
             true => self.global_scale,
             false => self.local_scale,
@@ -206,7 +205,17 @@ mod tests {
         id: 14,
         epoch: 15,
         view: 0,
+        repetition: 0,
     };
+
+    #[test]
+    fn each_showing_of_a_repeated_sample_has_a_crop_of_its_own() {
+        let crop = MultiCrop::new([3, 32, 32]);
+        let drawn = [0, 1, 2].map(|repetition| crop.draw(ViewKey { repetition, ..KEY }, [32, 32]));
+
+        assert_ne!(drawn[0], drawn[1]);
+        assert_ne!(drawn[1], drawn[2]);
+    }
 
     #[test]
     fn crops_show_as_much_as_their_scale_says() {
