@@ -1,6 +1,6 @@
 /// What a list of networks says about one of them, or about a family of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CatalogueEntry {
+pub struct ArchitectureEntry {
     /// The name, or a pattern with the numbers to fill in between angle brackets.
     pub name: &'static str,
     /// A name to try: the name itself, unless that is a pattern.
@@ -18,8 +18,8 @@ const TIAN: &str = "Tian et al., Contrastive Representation Distillation, ICLR 2
                     He et al., Deep Residual Learning for Image Recognition, CVPR 2016";
 const ZAGORUYKO: &str = "Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016";
 
-const fn resnet(name: &'static str, reference: &'static str) -> CatalogueEntry {
-    CatalogueEntry {
+const fn resnet(name: &'static str, reference: &'static str) -> ArchitectureEntry {
+    ArchitectureEntry {
         name,
         example: name,
         kind: "residual network",
@@ -28,8 +28,8 @@ const fn resnet(name: &'static str, reference: &'static str) -> CatalogueEntry {
     }
 }
 
-const fn wide(name: &'static str, aliases: &'static [&'static str]) -> CatalogueEntry {
-    CatalogueEntry {
+const fn wide(name: &'static str, aliases: &'static [&'static str]) -> ArchitectureEntry {
+    ArchitectureEntry {
         name,
         example: name,
         kind: "wide residual network",
@@ -38,8 +38,8 @@ const fn wide(name: &'static str, aliases: &'static [&'static str]) -> Catalogue
     }
 }
 
-const CATALOGUE: &[CatalogueEntry] = &[
-    CatalogueEntry {
+const CATALOGUE: &[ArchitectureEntry] = &[
+    ArchitectureEntry {
         name: "mlp-<width>-<width>-…",
         example: "mlp-64-32",
         kind: "multilayer perceptron",
@@ -47,7 +47,7 @@ const CATALOGUE: &[CatalogueEntry] = &[
         reference: "Rumelhart et al., Learning Representations by Back-Propagating Errors, \
                     Nature 1986",
     },
-    CatalogueEntry {
+    ArchitectureEntry {
         name: "convnet-<width>-<width>-…",
         example: "convnet-16-32",
         kind: "convolutional network",
@@ -68,7 +68,7 @@ const CATALOGUE: &[CatalogueEntry] = &[
     wide("wrn-16-2", &["wrn_16_2"]),
     wide("wrn-40-1", &["wrn_40_1"]),
     wide("wrn-40-2", &["wrn_40_2"]),
-    CatalogueEntry {
+    ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",
         kind: "patch transformer",
@@ -78,7 +78,7 @@ const CATALOGUE: &[CatalogueEntry] = &[
 ];
 
 /// Every network that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.
-pub fn catalogue() -> &'static [CatalogueEntry] {
+pub fn catalogue() -> &'static [ArchitectureEntry] {
     CATALOGUE
 }
 

@@ -253,7 +253,7 @@ enum Typed {
 }
 
 fn names(
-    name: impl Fn(&'static crate::CatalogueEntry) -> &'static str,
+    name: impl Fn(&'static crate::ArchitectureEntry) -> &'static str,
 ) -> impl Iterator<Item = &'static str> {
     catalogue().iter().map(name)
 }

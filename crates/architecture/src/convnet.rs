@@ -8,7 +8,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 
 /// Configuration to create a [`ConvNet`] using the [init function](ConvNetConfig::init).
 #[derive(Config, Debug)]
@@ -190,7 +190,7 @@ impl Staged for ConvNet {
             if number > 1 {
                 map = self.shrink.forward(map);
             }
-            let pre = stage.bn.forward(stage.conv.forward(map));
+            let pre = batch_norm(&stage.bn, stage.conv.forward(map));
             taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
             map = relu(pre);
             taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));

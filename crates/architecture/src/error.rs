@@ -68,6 +68,17 @@ pub enum NetworkError {
         /// The smallest shape that fits.
         least: [usize; 3],
     },
+    /// The image is enormous.
+    #[error(
+        "an input {input:?} of [channels, height, width] is too large: a {kind} takes sizes up to \
+         {WIDEST}"
+    )]
+    LargeInput {
+        /// The kind of network.
+        kind: &'static str,
+        /// The shape of one sample: channels, height, width.
+        input: [usize; 3],
+    },
 }
 
 /// The number of blocks per stage of a network with three stages.
@@ -113,6 +124,9 @@ pub(crate) fn check_ends(
 ) -> Result<(), NetworkError> {
     if input.iter().zip(least).any(|(size, least)| *size < least) {
         return Err(NetworkError::Input { kind, input, least });
+    }
+    if input.iter().any(|size| *size > WIDEST) {
+        return Err(NetworkError::LargeInput { kind, input });
     }
     if !(1..=WIDEST).contains(&classes) {
         return Err(NetworkError::Classes(classes));

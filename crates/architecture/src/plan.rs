@@ -60,14 +60,14 @@ impl Layer {
             LayerKind::Convolution {
                 channels: [inputs, outputs],
                 kernel,
-            } => inputs * outputs * kernel * kernel,
-            LayerKind::Norm { channels } => 2 * channels,
+            } => product([inputs, outputs, kernel, kernel]),
+            LayerKind::Norm { channels } => product([2, channels]),
             LayerKind::Linear {
                 features: [inputs, outputs],
-            } => inputs * outputs + outputs,
+            } => product([inputs.saturating_add(1), outputs]),
             LayerKind::Embeddings { vectors } => {
                 let features = self.output.last().copied().unwrap_or_default();
-                vectors * features
+                product([vectors, features])
             }
             LayerKind::Attention { .. } => 0,
         }
@@ -82,25 +82,39 @@ impl Layer {
             LayerKind::Convolution {
                 channels: [inputs, _],
                 kernel,
-            } => self.output.iter().product::<usize>() * inputs * kernel * kernel,
+            } => product([self.size(), inputs, kernel, kernel]),
             LayerKind::Norm { .. } | LayerKind::Embeddings { .. } => 0,
             LayerKind::Linear {
                 features: [inputs, _],
-            } => self.output.iter().product::<usize>() * inputs,
-            LayerKind::Attention { length } => 2 * self.output.iter().product::<usize>() * length,
+            } => product([self.size(), inputs]),
+            LayerKind::Attention { length } => product([2, self.size(), length]),
         }
     }
+}
+
+impl Layer {
+    /// The numbers that it returns for one sample.
+    fn size(&self) -> usize {
+        product(self.output.iter().copied())
+    }
+}
+
+/// The product, or the largest number where it is beyond that.
+fn product(factors: impl IntoIterator<Item = usize>) -> usize {
+    factors.into_iter().fold(1, usize::saturating_mul)
 }
 
 impl Plan {
     /// The number of parameters that training can change.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(Layer::parameters).sum()
+        let counts = self.layers.iter().map(Layer::parameters);
+        counts.fold(0, usize::saturating_add)
     }
 
     /// The multiplications, each with its addition, for one sample: see [`Layer::multiply_adds`].
     pub fn multiply_adds(&self) -> usize {
-        self.layers.iter().map(Layer::multiply_adds).sum()
+        let counts = self.layers.iter().map(Layer::multiply_adds);
+        counts.fold(0, usize::saturating_add)
     }
 
     /// Add a convolution with a padding of half its kernel, and return the shape after it.

@@ -7,7 +7,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 
 /// Configuration to create a [`ResNet`] using the [init function](ResNetConfig::init).
 ///
@@ -194,7 +194,7 @@ impl Staged for ResNet {
         let [channels, ..] = self.input;
         assert_shape!(input, [_, channels, _, _]);
 
-        let mut map = relu(self.bn1.forward(self.conv1.forward(input)));
+        let mut map = relu(batch_norm(&self.bn1, self.conv1.forward(input)));
         taps.offer("stem", || Tap::Map(map.clone()));
         let stages = [&self.layer1, &self.layer2, &self.layer3];
         for (stage, number) in stages.into_iter().take(last).zip(1..) {
@@ -262,10 +262,10 @@ impl BasicBlock {
     /// - input: `[batch_size, inputs, height, width]`
     /// - output: `[batch_size, outputs, height / stride, width / stride]`
     pub fn forward_pre(&self, input: Tensor<4>) -> Tensor<4> {
-        let residual = relu(self.bn1.forward(self.conv1.forward(input.clone())));
-        let residual = self.bn2.forward(self.conv2.forward(residual));
+        let residual = relu(batch_norm(&self.bn1, self.conv1.forward(input.clone())));
+        let residual = batch_norm(&self.bn2, self.conv2.forward(residual));
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(input)),
+            Some((conv, norm)) => batch_norm(norm, conv.forward(input)),
             None => input,
         };
         shortcut.add(residual)

@@ -7,7 +7,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 
 /// Configuration to create a [`WideResNet`] using the [init function](WideResNetConfig::init).
 #[derive(Config, Debug)]
@@ -156,7 +156,7 @@ impl Network for WideResNet {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, 3, taps);
-        let normalized = self.bn1.forward(map);
+        let normalized = batch_norm(&self.bn1, map);
         taps.offer("layer3.pre", || Tap::Map(normalized.clone()));
         let map = relu(normalized);
         taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
@@ -230,7 +230,7 @@ impl WideStage {
     fn forward(&self, input: Tensor<4>, show: impl FnOnce(&Tensor<4>)) -> Tensor<4> {
         let mut show = Some(show);
         self.layer.iter().fold(input, |map, block| {
-            let normalized = block.bn1.forward(map.clone());
+            let normalized = batch_norm(&block.bn1, map.clone());
             if let Some(show) = show.take() {
                 show(&normalized);
             }
@@ -290,7 +290,7 @@ impl WideBlock {
     /// - output: `[batch_size, outputs, height / stride, width / stride]`
     pub fn forward_normalized(&self, input: Tensor<4>, normalized: Tensor<4>) -> Tensor<4> {
         let active = relu(normalized);
-        let residual = self.bn2.forward(self.conv1.forward(active.clone()));
+        let residual = batch_norm(&self.bn2, self.conv1.forward(active.clone()));
         let residual = self.conv2.forward(relu(residual));
         let shortcut = match &self.shortcut {
             Some(conv) => conv.forward(active),

@@ -27,10 +27,10 @@ pub mod prelude {
     pub use crate::SoftTargets;
     pub use crate::core::{
         Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
-        LayersObjective, Network, NoTeacher, Objective, Pair, PairObjective, Response, Tap,
-        TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
+        LayersObjective, NamedLoss, Network, NoTeacher, Objective, Pair, PairObjective, Response,
+        Tap, TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
     };
-    pub use crate::data::{BatchLoader, ClockedLoader};
+    pub use crate::data::{BatchLoader, ClockedLoader, DatasetLoader};
     pub use crate::response::{
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig,

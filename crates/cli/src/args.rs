@@ -7,25 +7,28 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Say more; twice for everything.
+    /// Show more: -v the data, networks, losses and files of a run, and when each training starts
+    /// and ends; -vv all metrics of every epoch; -vvv every iteration.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
-impl Args {
-    pub fn log_level(&self) -> log::LevelFilter {
-        match self.verbose {
-            0 => log::LevelFilter::Warn,
-            1 => log::LevelFilter::Info,
-            _ => log::LevelFilter::Debug,
-        }
+/// Returns the level of our own log messages.
+pub fn log_level(verbose: u8) -> log::LevelFilter {
+    match verbose {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Info,
+        2 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
     }
+}
 
-    pub fn log_level_of_burn(&self) -> log::LevelFilter {
-        match self.verbose {
-            0 | 1 => log::LevelFilter::Warn,
-            _ => log::LevelFilter::Debug,
-        }
+/// Returns the level of the log messages of dependencies, burn among them, which have a line for
+/// every iteration below a warning.
+pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
+    match verbose {
+        0..=2 => log::LevelFilter::Warn,
+        _ => log::LevelFilter::Debug,
     }
 }
 
@@ -59,21 +62,26 @@ pub struct RunArgs {
     /// Go on with a run that was stopped: the one in --out, or the latest of the recipe.
     #[arg(long)]
     pub resume: bool,
-    /// Change a value of the recipe: --set student.training.epochs=5
+    /// Change a value of the recipe: --set student.training.epochs=5, --set loss.0.weight=0.5,
+    /// --set 'loss.0={kind="dkd"}'. The value is written as in TOML; text needs no quotes. A path
+    /// is relative to the current folder.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// How to show progress.
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     pub progress: ProgressMode,
+    /// Print the whole table, also where it is wider than the terminal.
+    #[arg(long)]
+    pub wide: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressMode {
-    /// The dashboard on a terminal, lines elsewhere.
+    /// The dashboard on a terminal, lines elsewhere and with -v.
     Auto,
-    /// Burn's dashboard.
+    /// Burn's dashboard; lines without a terminal.
     Dashboard,
-    /// A bar per training.
+    /// A bar per training; lines without a terminal.
     Bar,
     /// A few lines per training.
     Lines,
@@ -89,6 +97,9 @@ pub struct ListArgs {
     /// As JSON: an array of objects with name, kind, aliases and reference.
     #[arg(long)]
     pub json: bool,
+    /// A line per entry, also where that is wider than the terminal.
+    #[arg(long)]
+    pub wide: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -128,6 +139,15 @@ fn shape(text: &str) -> Result<[usize; 3], String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_v_shows_more_and_iterations_come_last() {
+        let own = [0, 1, 2, 3].map(log_level);
+        assert!(own.is_sorted() && own[1] == log::LevelFilter::Info);
+        let others = [0, 1, 2, 3].map(log_level_of_others);
+        assert_eq!(others[..3], [log::LevelFilter::Warn; 3]);
+        assert_eq!(others[3], log::LevelFilter::Debug);
+    }
 
     #[test]
     fn shapes_have_three_parts() {

@@ -1,14 +1,18 @@
-use anyhow::{Result, bail};
-use burn::tensor::Device;
+use crate::recipe::catch;
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::{Device, Tensor};
 use burn_distill::core::nearest;
 
 /// Every name of a device that a build may know.
 const NAMES: [&str; 7] = ["flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm"];
 
-/// The device of that name, if it is built in.
+/// Returns the device of that name, if it is built in and there is one.
 pub fn select(name: &str) -> Result<Device> {
     let name = name.to_lowercase();
     if let Some(device) = built_in(&name) {
+        try_out(&device).with_context(|| {
+            format!("the device `{name}` cannot be used here; `--device flex` is the CPU")
+        })?;
         return Ok(device);
     }
     if !NAMES.contains(&name.as_str()) {
@@ -22,6 +26,16 @@ pub fn select(name: &str) -> Result<Device> {
          Build it with `cargo build --release --features {name}`",
         available.join(", ")
     )
+}
+
+/// Computes something: a driver that finds no device says so by a panic, at its first use.
+fn try_out(device: &Device) -> Result<()> {
+    let read = catch(|| {
+        Tensor::<1>::ones([1], device)
+            .add_scalar(1.0)
+            .try_into_data()
+    })?;
+    read.map(drop).map_err(|error| anyhow!("{error:?}"))
 }
 
 fn is_built_in(name: &str) -> bool {
@@ -61,6 +75,12 @@ fn built_in(name: &str) -> Option<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn a_device_that_is_there_can_be_used() {
+        select("FLEX").unwrap();
+    }
 
     #[test]
     fn an_unknown_device_lists_the_known_ones() {

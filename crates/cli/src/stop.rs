@@ -1,8 +1,9 @@
+use crate::progress;
 use burn::train::Interrupter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The request to stop, from Ctrl-C or from the dashboard.
+/// The request to stop, from Ctrl-C, from the system or from the dashboard.
 ///
 /// It stands outside of burn's interrupter, which the dashboard resets after each training.
 #[derive(Clone, Default)]
@@ -12,25 +13,33 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listen to Ctrl-C and to the request to terminate. A second one ends the program at once.
+    /// Listens to Ctrl-C, to the request to terminate and to the end of the terminal. A second one
+    /// ends the program at once.
     pub fn listen() -> anyhow::Result<Self> {
         let stop = Self::default();
         let handler = stop.clone();
         ctrlc::set_handler(move || {
-            if handler.requested.swap(true, Ordering::SeqCst) {
+            if handler.is_requested() {
+                progress::give_back_terminal();
                 std::process::exit(i32::from(crate::STOPPED));
             }
-            handler.interrupter.stop(Some("stopped on request"));
+            handler.request();
         })?;
         Ok(stop)
     }
 
-    /// Whether to stop.
+    /// Requests to stop.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        self.interrupter.stop(Some("stopped on request"));
+    }
+
+    /// Returns whether to stop.
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
 
-    /// What stops a training.
+    /// Returns the handle that stops a training.
     pub fn interrupter(&self) -> Interrupter {
         self.interrupter.clone()
     }

@@ -1,5 +1,5 @@
 use crate::{Clock, Input};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
 /// The samples of one training step.
 ///
@@ -155,6 +155,20 @@ impl From<Tensor<1, Int>> for Targets {
 }
 
 impl Targets {
+    /// Creates the targets of samples of which some have a label.
+    pub fn labels(labels: &[Option<usize>], device: &Device) -> Self {
+        let classes: Vec<_> = labels
+            .iter()
+            .map(|label| label.unwrap_or(0) as i64)
+            .collect();
+        let known: Vec<_> = labels.iter().map(Option::is_some).collect();
+        Self::Classes {
+            classes: Tensor::from_data(classes.as_slice(), device),
+            labelled: (!known.iter().all(|&known| known))
+                .then(|| Tensor::from_data(known.as_slice(), device)),
+        }
+    }
+
     /// Every sample has one of these classes. Shape: `[batch_size]`.
     pub fn classes(classes: Tensor<1, Int>) -> Self {
         Self::Classes {
@@ -177,6 +191,39 @@ impl Targets {
             }
             Self::Boxes { classes, .. } => Some((classes.clone(), None)),
             Self::Maps { .. } | Self::Unlabelled => None,
+        }
+    }
+
+    /// Returns the targets with labels only where the mask is true, such as for the tokens that count.
+    /// Targets that are not of rows of classes stay as they are.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[rows]`; all rows without a mask
+    pub fn labelled_where(self, mask: Option<&Tensor<1, Bool>>) -> Self {
+        let Some(mask) = mask else {
+            return self;
+        };
+        let both = |labelled: Option<Tensor<1, Bool>>| {
+            let mask = mask.clone().without_autodiff();
+            Some(match labelled {
+                Some(labelled) => labelled.without_autodiff().bool_and(mask),
+                None => mask,
+            })
+        };
+        match self {
+            Self::Classes { classes, labelled } => Self::Classes {
+                classes,
+                labelled: both(labelled),
+            },
+            Self::Probabilities {
+                probabilities,
+                labelled,
+            } => Self::Probabilities {
+                probabilities,
+                labelled: both(labelled),
+            },
+            other => other,
         }
     }
 }
@@ -229,6 +276,21 @@ mod tests {
         assert_eq!((batch.ids, batch.clock), (vec![7, 8], Clock::unstamped()));
         let (classes, labeled) = batch.targets.hard().unwrap();
         classes.into_data().assert_eq(&[1_i64, 0].into(), false);
+        assert!(labeled.is_none());
+    }
+
+    #[test]
+    fn samples_may_have_no_label() {
+        let device = Device::default();
+
+        let (classes, labeled) = Targets::labels(&[Some(2), None], &device).hard().unwrap();
+        assert_eq!(classes.into_data().iter::<i64>().next(), Some(2));
+        let labeled = labeled.unwrap().into_data();
+        labeled.assert_eq(&[true, false].into(), false);
+
+        let (_, labeled) = Targets::labels(&[Some(2), Some(1)], &device)
+            .hard()
+            .unwrap();
         assert!(labeled.is_none());
     }
 

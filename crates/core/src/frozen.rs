@@ -12,31 +12,63 @@ use std::fmt;
 /// A frozen module has no autodiff: it computes on plain tensors, in validation mode, so neither
 /// its weights nor its running statistics can change. To the module tree it looks empty: visitors
 /// and mappers (optimizers, records, parameter counts) find nothing in it.
+///
+/// As a teacher it may compute [in training mode](Self::with_training_mode) instead, and even then it
+/// stays as it is, bit by bit.
 #[derive(Clone, Debug)]
-pub struct Frozen<M>(M);
+pub struct Frozen<M> {
+    module: M,
+    training_mode: bool,
+}
 
 impl<M: Module> Frozen<M> {
     /// Freeze a module. The original is not affected.
     pub fn new(module: M) -> Self {
         // In this order: `freeze` on a lazy module that shares its state with a clone freezes the
         // clone too, while `valid` first makes the parameters its own.
-        Self(module.valid().freeze())
+        Self {
+            module: module.valid().freeze(),
+            training_mode: false,
+        }
+    }
+
+    /// Sets whether a network [teaches](crate::Teacher) in training mode: normalized by the statistics
+    /// of the batch, with dropout. Default: false.
+    ///
+    /// So do the teachers of some published code, in which nobody has put them in evaluation mode.
+    /// There their running statistics move, which no output in training mode depends on; here they
+    /// stay. A batch that is not on autodiff, as in a validation, is answered in validation mode.
+    pub fn with_training_mode(mut self, training_mode: bool) -> Self {
+        self.training_mode = training_mode;
+        self
+    }
+
+    /// Whether it teaches in training mode.
+    pub fn training_mode(&self) -> bool {
+        self.training_mode
     }
 
     /// The module inside.
     pub fn inner(&self) -> &M {
-        &self.0
+        &self.module
     }
 
     /// The module inside, still off autodiff and in validation mode.
     pub fn into_inner(self) -> M {
-        self.0
+        self.module
     }
+}
+
+/// Returns a copy in training mode, whose parameters have no gradient and whose running statistics
+/// are its own.
+pub(crate) fn in_training_mode<M: Module>(constant: &M) -> M {
+    // A constant stays frozen through `train` alone; without gradients there is no graph.
+    constant.valid().unfreeze().no_grad().train()
 }
 
 impl<M: Module> Module for Frozen<M> {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        self.0.collect_devices(devices)
+        self.module.collect_devices(devices)
     }
 
     fn fork(self, device: &Device) -> Self {
@@ -45,7 +77,11 @@ impl<M: Module> Module for Frozen<M> {
 
     fn to_device(self, device: &Device) -> Self {
         // A copy first: burn moves running statistics in place, also those of the clones.
-        Self(self.0.valid().to_device(&device.clone().without_autodiff()))
+        let device = device.clone().without_autodiff();
+        Self {
+            module: self.module.valid().to_device(&device),
+            ..self
+        }
     }
 
     fn train(self) -> Self {
@@ -57,7 +93,10 @@ impl<M: Module> Module for Frozen<M> {
     }
 
     fn materialize(self) -> Self {
-        Self(self.0.materialize())
+        Self {
+            module: self.module.materialize(),
+            ..self
+        }
     }
 
     fn visit<Visitor: ModuleVisitor>(&self, _visitor: &mut Visitor) {}
@@ -72,25 +111,25 @@ impl<N: Network> Network for Frozen<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
-        self.0.forward_tapped(input.without_autodiff(), taps)
+        self.module.forward_tapped(input.without_autodiff(), taps)
     }
 
     fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.0.example(samples, device)
+        self.module.example(samples, device)
     }
 
     fn classifier(&self) -> Option<Linear> {
-        self.0.classifier()
+        self.module.classifier()
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.0.normalization(tap)
+        self.module.normalization(tap)
     }
 }
 
 impl<M: ModuleDisplay> ModuleDisplayDefault for Frozen<M> {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add("frozen", &self.0).optional()
+        content.add("frozen", &self.module).optional()
     }
 }
 
@@ -105,7 +144,7 @@ impl<M: ModuleDisplay> fmt::Display for Frozen<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{parameter_count, tensors};
+    use crate::{Batch, Clock, TapSelection, Targets, Teacher, parameter_count, tensors};
     use burn::nn::{BatchNormConfig, LinearConfig};
     use burn::tensor::{Distribution, Tensor};
 
@@ -137,7 +176,7 @@ mod tests {
         let _frozen = Frozen::new(net.clone());
 
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let grads = net.forward(input).sum().backward();
+        let grads = Net::forward(&net, input).sum().backward();
         assert!(net.linear.weight.grad(&grads).is_some());
     }
 
@@ -159,10 +198,56 @@ mod tests {
 
         let frozen = frozen.train().fork(&device).to_device(&device);
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let output = frozen.inner().forward(input.without_autodiff());
+        let output = Net::forward(frozen.inner(), input.without_autodiff());
 
         assert!(!output.is_autodiff());
         assert_eq!(tensors(frozen.inner()), before);
+    }
+
+    impl Network for Net {
+        type Input = Tensor<2>;
+
+        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
+            Response::Classes(Net::forward(self, input))
+        }
+
+        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+            Tensor::zeros([samples, 3], device)
+        }
+    }
+
+    #[test]
+    fn a_teacher_in_training_mode_is_normalized_by_the_batch_and_stays_as_it_is() {
+        let device = Device::default().autodiff();
+        let net = Net::new(&device);
+        let frozen = Frozen::new(net.clone()).with_training_mode(true);
+        let before = tensors(frozen.inner());
+        let input = Tensor::<2>::random([5, 3], Distribution::Default, &device);
+        let teach = |frozen: &Frozen<Net>, input: Tensor<2>| {
+            let batch = Batch {
+                views: vec![input],
+                targets: Targets::Unlabelled,
+                ids: (0..5).collect(),
+                clock: Clock::start(),
+            };
+            let knowledge = frozen.teach(&batch, &TapSelection::None);
+            knowledge.response.classes().unwrap().clone()
+        };
+
+        for frozen in [frozen.clone(), frozen.to_device(&device).train()] {
+            for _ in 0..2 {
+                let taught = teach(&frozen, input.clone());
+                assert!(!taught.is_autodiff());
+                let expected = Net::forward(&net.valid().train(), input.clone());
+                taught.into_data().assert_eq(&expected.into_data(), true);
+                assert_eq!(tensors(frozen.inner()), before);
+            }
+            // Of a validation, by its running statistics.
+            let plain = input.clone().without_autodiff();
+            let taught = teach(&frozen, plain.clone()).into_data();
+            let expected = Net::forward(&net.valid(), plain).into_data();
+            taught.assert_eq(&expected, true);
+        }
     }
 
     #[test]

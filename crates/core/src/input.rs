@@ -24,6 +24,18 @@ pub trait Input: Clone + Debug + Send + 'static {
     /// Panics if there are no inputs, or if their samples differ in shape.
     fn concat(inputs: Vec<Self>) -> Self;
 
+    /// Returns the shape of one sample, if all samples of the input have one: inputs whose samples have
+    /// the same shape can be [concatenated](Self::concat). `None` if there is no such shape.
+    fn sample_shape(&self) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// Returns whether the input is on a device with autodiff, as in a training: layers that differ in
+    /// training decide by it. An input that does not tell is taken for one of a validation.
+    fn is_autodiff(&self) -> bool {
+        false
+    }
+
     /// Returns the same values as constants, off the autodiff graph.
     fn without_autodiff(self) -> Self;
 
@@ -44,6 +56,14 @@ macro_rules! input_of_tensor {
 
             fn concat(inputs: Vec<Self>) -> Self {
                 Tensor::cat(inputs, 0)
+            }
+
+            fn sample_shape(&self) -> Option<Vec<usize>> {
+                Some(self.dims()[1..].to_vec())
+            }
+
+            fn is_autodiff(&self) -> bool {
+                self.device().is_autodiff()
             }
 
             fn without_autodiff(self) -> Self {
@@ -123,6 +143,18 @@ macro_rules! __input_by_fields {
             }
         }
 
+        fn sample_shape(&self) -> Option<Vec<usize>> {
+            $crate::__shape_of_parts([
+                $crate::Input::sample_shape(&self.$first),
+                $($crate::Input::sample_shape(&self.$field),)*
+            ])
+        }
+
+        fn is_autodiff(&self) -> bool {
+            $crate::Input::is_autodiff(&self.$first)
+                $(|| $crate::Input::is_autodiff(&self.$field))*
+        }
+
         fn without_autodiff(self) -> Self {
             Self {
                 $first: $crate::Input::without_autodiff(self.$first),
@@ -137,6 +169,17 @@ macro_rules! __input_by_fields {
             }
         }
     };
+}
+
+/// Returns the shapes of the parts of an input, each after its rank, so that no two inputs of other parts
+/// have the same.
+#[doc(hidden)]
+pub fn __shape_of_parts<const N: usize>(parts: [Option<Vec<usize>>; N]) -> Option<Vec<usize>> {
+    let ranked = parts.into_iter().map(|part| {
+        let shape = part?;
+        Some([vec![shape.len()], shape].concat())
+    });
+    Some(ranked.collect::<Option<Vec<_>>>()?.concat())
 }
 
 macro_rules! input_of_tuple {
@@ -156,6 +199,14 @@ macro_rules! input_of_tuple {
                     $($value.push(input.$place);)*
                 }
                 ($($kind::concat($value),)*)
+            }
+
+            fn sample_shape(&self) -> Option<Vec<usize>> {
+                __shape_of_parts([$(self.$place.sample_shape()),*])
+            }
+
+            fn is_autodiff(&self) -> bool {
+                [$(self.$place.is_autodiff()),*].contains(&true)
             }
 
             fn without_autodiff(self) -> Self {
@@ -201,6 +252,8 @@ mod tests {
         let joined = Text::concat(vec![selected.clone(), text(&device)]);
 
         assert_eq!((selected.len(), joined.len()), (2, 5));
+        assert_eq!(joined.sample_shape(), Some(vec![1, 2, 1, 2]));
+        assert!(!joined.is_autodiff());
         let tokens = selected.tokens.into_data();
         tokens.assert_eq(&[[5_i64, 6], [1, 2]].into(), false);
         let mask = joined.mask.slice([0..3]).into_data();

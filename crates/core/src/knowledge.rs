@@ -1,5 +1,6 @@
 use crate::Taps;
 use burn::tensor::{Bool, Tensor};
+use std::ops::Range;
 
 /// What one forward pass exposes: the response, and the taps that were asked for.
 #[derive(Clone, Debug)]
@@ -16,6 +17,18 @@ impl Knowledge {
         Self {
             response: self.response.without_autodiff(),
             taps: self.taps.without_autodiff(),
+        }
+    }
+
+    /// Returns what the network says about these samples of the batch alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer samples, or if the response is of boxes, which belong to no sample.
+    pub fn of_samples(&self, samples: Range<usize>) -> Self {
+        Self {
+            response: self.response.of_samples(samples.clone()),
+            taps: self.taps.of_samples(samples),
         }
     }
 }
@@ -77,6 +90,31 @@ impl Response {
         }
     }
 
+    /// Returns the tokens that count, if it is a response of tokens. Shape: `[batch_size, length]`.
+    pub fn token_mask(&self) -> Option<Tensor<2, Bool>> {
+        match self {
+            Self::Tokens { mask, .. } => Some(mask.clone()),
+            _ => None,
+        }
+    }
+
+    fn of_samples(&self, samples: Range<usize>) -> Self {
+        let (start, count) = (samples.start, samples.len());
+        match self.clone() {
+            Self::Classes(logits) => Self::Classes(logits.narrow(0, start, count)),
+            Self::Tokens { logits, mask } => Self::Tokens {
+                logits: logits.narrow(0, start, count),
+                mask: mask.narrow(0, start, count),
+            },
+            Self::Maps(maps) => Self::Maps(maps.narrow(0, start, count)),
+            Self::Boxes { logits, .. } => panic!(
+                "The {} boxes of a response belong to no sample: the samples of a batch cannot be \
+                 told apart.",
+                logits.dims()[0]
+            ),
+        }
+    }
+
     /// The class logits, if that is what the response is. Shape: `[batch_size, num_classes]`.
     pub fn classes(&self) -> Option<&Tensor<2>> {
         match self {
@@ -117,6 +155,7 @@ impl From<Tensor<2>> for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Tap, TapRecorder, TapSelection};
     use burn::tensor::Device;
 
     #[test]
@@ -133,6 +172,36 @@ mod tests {
         let mask = rows.mask.unwrap().into_data();
         let expected = [true, true, false, true, false, false];
         mask.assert_eq(&expected.into(), false);
+    }
+
+    #[test]
+    fn samples_of_a_batch_are_told_apart() {
+        let device = Device::default();
+        let mut taps = TapRecorder::new(TapSelection::All);
+        let pool = Tensor::<2>::from_data([[1.0], [2.0], [3.0]], &device);
+        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let knowledge = Knowledge {
+            response: Response::Classes(pool.mul_scalar(10.0)),
+            taps: taps.finish().unwrap(),
+        };
+
+        let last = knowledge.of_samples(1..3);
+
+        let logits = last.response.classes().unwrap().clone().into_data();
+        logits.assert_eq(&[[20.0_f32], [30.0]].into(), false);
+        let pool = last.taps.take("pool").into_vectors().into_data();
+        pool.assert_eq(&[[2.0_f32], [3.0]].into(), false);
+    }
+
+    #[test]
+    #[should_panic(expected = "The 4 boxes of a response belong to no sample")]
+    fn boxes_are_of_no_sample() {
+        let device = Device::default();
+        let response = Response::Boxes {
+            logits: Tensor::zeros([4, 3], &device),
+            deltas: Tensor::zeros([4, 4], &device),
+        };
+        response.of_samples(0..1);
     }
 
     #[test]

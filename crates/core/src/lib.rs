@@ -2,7 +2,9 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod batch_norm;
 mod catalogue;
+pub mod check;
 mod clock;
 mod display;
 mod dynamic;
@@ -16,6 +18,7 @@ mod network;
 mod numbers;
 pub mod numeric;
 mod objective;
+mod paired;
 mod parameters;
 mod random;
 mod reduction;
@@ -28,7 +31,9 @@ mod terms;
 pub mod testing;
 
 pub use batch::*;
+pub use batch_norm::*;
 pub use catalogue::*;
+pub use check::{Check, ConfigError};
 pub use clock::*;
 pub use dynamic::*;
 pub use ensemble::*;
@@ -40,6 +45,7 @@ pub use moving_average::*;
 pub use network::*;
 pub use numbers::*;
 pub use objective::*;
+pub use paired::*;
 pub use parameters::*;
 pub use random::*;
 pub use reduction::*;

@@ -1,3 +1,4 @@
+use crate::frozen::in_training_mode;
 use crate::numeric::at_least_f32;
 use crate::parameters::is_buffer;
 use crate::{Frozen, Input, Knowledge, Network, Response, TapRecorder, TapSelection};
@@ -113,8 +114,7 @@ impl<N: Network> MovingAverage<N> {
     pub fn forward_training(&self, input: N::Input, wanted: &TapSelection) -> Knowledge {
         let mut gathered = lock(&self.gathered);
         let network = gathered.as_ref().unwrap_or(&self.network);
-        // A constant stays frozen through `train` alone; without gradients there is no graph.
-        let network = network.valid().unfreeze().no_grad().train();
+        let network = in_training_mode(network);
         let knowledge = network.forward_knowledge(input, wanted);
         *gathered = Some(constant(&network));
         knowledge.without_autodiff()

@@ -1,6 +1,9 @@
-use crate::Clock;
-use serde::{Deserialize, Serialize};
+use crate::{Check, Clock, ConfigError, check};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::f64::consts::PI;
+use std::fmt;
 use std::sync::Once;
 
 /// The weight of a term of the loss over time.
@@ -11,7 +14,7 @@ use std::sync::Once;
 /// weight = 0.9
 /// weight = { kind = "linear", from = 0.0, to = 1.0, epochs = 20 }
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum WeightSchedule {
     /// The same at all times.
@@ -168,6 +171,76 @@ impl ChangingWeight {
 /// Returns the number of epochs that are finished.
 fn finished(clock: &Clock) -> f64 {
     (clock.epoch - 1) as f64
+}
+
+impl Check for WeightSchedule {
+    fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Constant(value) => {
+                // The key is that of the weight itself.
+                check::weight("", *value)
+            }
+            Self::Changing(changing) => changing.check(),
+        }
+    }
+}
+
+impl Check for ChangingWeight {
+    fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Linear { from, to, .. } | Self::Cosine { from, to, .. } => {
+                check::weight("from", *from)?;
+                check::weight("to", *to)
+            }
+            Self::SigmoidRampUp { to, .. } | Self::Sigmoid { to, .. } => check::weight("to", *to),
+            Self::Step {
+                value,
+                factor,
+                milestones,
+            } => {
+                check::weight("value", *value)?;
+                check::in_range("factor", *factor, 0.0..=100.0)?;
+                check::ascending("milestones", milestones)
+            }
+        }
+    }
+}
+
+/// By hand, so that the error about a table is that of the table.
+impl<'de> Deserialize<'de> for WeightSchedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrTable;
+
+        impl<'de> Visitor<'de> for NumberOrTable {
+            type Value = WeightSchedule;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a number or a table such as \
+                     { kind = \"linear\", from = 0.0, to = 1.0, epochs = 20 }",
+                )
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<WeightSchedule, E> {
+                Ok(WeightSchedule::Constant(value))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<WeightSchedule, E> {
+                Ok(WeightSchedule::Constant(value as f64))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<WeightSchedule, E> {
+                Ok(WeightSchedule::Constant(value as f64))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<WeightSchedule, A::Error> {
+                ChangingWeight::deserialize(MapAccessDeserializer::new(table))
+                    .map(WeightSchedule::Changing)
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrTable)
+    }
 }
 
 /// How much of `length` has passed, at most 1. Nothing is left of an empty length.

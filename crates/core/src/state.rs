@@ -1,3 +1,4 @@
+use crate::numeric::widest;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param, ParamId,
@@ -84,7 +85,8 @@ impl State<Tensor<2>> {
         rows.select(0, places)
     }
 
-    /// Remember these rows at these places: of several at one place, the last.
+    /// Remembers these rows at these places: of several at one place, the last. The memory becomes as
+    /// precise as the rows, if it is not yet.
     ///
     /// # Shapes
     ///
@@ -98,6 +100,11 @@ impl State<Tensor<2>> {
         }
         let mut value = self.lock();
         let device = value.device();
+        let dtype = widest(value.dtype(), rows.dtype());
+        let rows = rows.cast(dtype);
+        if value.dtype() != dtype {
+            *value = value.clone().cast(dtype);
+        }
         let to = indices(&to, &device);
         // Rows or places that do not fit are refused here, while the memory is whole.
         let change = rows
@@ -105,7 +112,8 @@ impl State<Tensor<2>> {
             .select(0, indices(&from, &device))
             .sub(value.clone().select(0, to.clone()));
         // Of a tensor that somebody else holds, too, all would be copied.
-        let remembered = mem::replace(&mut *value, Tensor::empty([0, 0], &device));
+        let nothing = Tensor::empty([0, 0], (&device, dtype));
+        let remembered = mem::replace(&mut *value, nothing);
         *value = remembered.select_assign(0, to, change, IndexingUpdateOp::Add);
     }
 }
@@ -195,7 +203,7 @@ mod tests {
     use crate::{parameter_count, tensors};
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
-    use burn::tensor::Distribution;
+    use burn::tensor::{DType, Distribution};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[derive(Module, Debug)]
@@ -240,6 +248,25 @@ mod tests {
 
         let rows: Vec<f32> = bank.rows(&[0, 1, 2]).into_data().iter().collect();
         assert_eq!(rows, [8.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn a_memory_becomes_as_precise_as_its_rows() {
+        let device = Device::default();
+        if !device.supports_dtype(DType::F64) {
+            return;
+        }
+        let value = 1.0 + 1e-12;
+        let bank = State::new(Tensor::<2>::zeros([2, 1], (&device, DType::F32)));
+
+        let rows = Tensor::<2>::from_data([[value]], (&device, DType::F64));
+        bank.set_rows(&[1], rows);
+        let single = Tensor::<2>::from_data([[0.5]], (&device, DType::F32));
+        bank.set_rows(&[0], single);
+
+        assert_eq!(bank.get().dtype(), DType::F64);
+        let rows: Vec<f64> = bank.rows(&[0, 1]).into_data().iter().collect();
+        assert_eq!(rows, [0.5, value]);
     }
 
     #[test]

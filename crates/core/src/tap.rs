@@ -1,5 +1,7 @@
+use crate::numeric::zero_padding;
 use burn::tensor::{Bool, Shape, Tensor};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// A named intermediate result of a network.
 #[derive(Clone, Debug)]
@@ -112,6 +114,21 @@ impl Tap {
         }
     }
 
+    /// Returns the tap with zeros in place of the tokens that do not count. A tap of another kind, or a
+    /// sequence of other tokens than the mask's, stays as it is.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    pub fn zero_padding(self, mask: &Tensor<2, Bool>) -> Self {
+        match self {
+            Self::Sequence(sequence) if sequence.dims()[..2] == mask.dims() => {
+                Self::Sequence(zero_padding(sequence, Some(mask)))
+            }
+            other => other,
+        }
+    }
+
     fn is_no(&self, wanted: &str) -> ! {
         panic!(
             "A tap of kind {} with shape {:?} is not {wanted}.",
@@ -128,6 +145,18 @@ impl Tap {
             Self::Map(map) => Self::Map(map.without_autodiff()),
             Self::Attention(weights) => Self::Attention(weights.without_autodiff()),
             Self::Mask(mask) => Self::Mask(mask),
+        }
+    }
+
+    /// Returns the tap of these samples alone.
+    pub fn of_samples(&self, samples: Range<usize>) -> Self {
+        let (start, count) = (samples.start, samples.len());
+        match self.clone() {
+            Self::Vector(vector) => Self::Vector(vector.narrow(0, start, count)),
+            Self::Sequence(sequence) => Self::Sequence(sequence.narrow(0, start, count)),
+            Self::Map(map) => Self::Map(map.narrow(0, start, count)),
+            Self::Attention(weights) => Self::Attention(weights.narrow(0, start, count)),
+            Self::Mask(mask) => Self::Mask(mask.narrow(0, start, count)),
         }
     }
 }
@@ -270,6 +299,15 @@ impl Taps {
             *tap = tap.clone().without_autodiff();
         }
         self
+    }
+
+    /// Returns the taps of these samples alone.
+    pub fn of_samples(&self, samples: Range<usize>) -> Self {
+        let mut taps = self.clone();
+        for (_, tap) in &mut taps.kept {
+            *tap = tap.of_samples(samples.clone());
+        }
+        taps
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::frozen::in_training_mode;
 use crate::{Batch, Frozen, Input, Knowledge, Network, Response, TapSelection};
 use burn::module::{Module, ModuleDisplay};
 
@@ -38,13 +39,19 @@ impl Lesson for () {
     }
 }
 
-/// A frozen network teaches its knowledge of the first view.
+/// A frozen network teaches its knowledge of the first view, if [asked
+/// to](Frozen::with_training_mode) in training mode.
 impl<N: Network> Teacher<N::Input> for Frozen<N> {
     type Output = Knowledge;
 
     fn teach(&self, batch: &Batch<N::Input>, wanted: &TapSelection) -> Knowledge {
-        let input = batch.view().clone().without_autodiff();
-        self.inner().forward_knowledge(input, wanted)
+        let view = batch.view().clone();
+        if self.training_mode() && view.is_autodiff() {
+            let network = in_training_mode(self.inner());
+            return network.forward_knowledge(view, wanted).without_autodiff();
+        }
+        self.inner()
+            .forward_knowledge(view.without_autodiff(), wanted)
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::numeric::widest;
 use burn::tensor::Tensor;
 
 /// A named part of the loss.
@@ -9,6 +10,8 @@ pub struct Term {
     pub value: Tensor<1>,
     /// What it is multiplied by in the sum.
     pub weight: f64,
+    /// Whether it is a part of the loss. A value that is only [shown](Terms::shown) is not.
+    pub in_loss: bool,
 }
 
 /// The parts of a loss. Each is logged under its own name; their weighted sum is the loss.
@@ -26,6 +29,7 @@ impl Terms {
             name: name.into(),
             value,
             weight,
+            in_loss: true,
         }])
     }
 
@@ -46,9 +50,15 @@ impl Terms {
         self
     }
 
-    /// A value that is only shown: a term of weight zero, off the autodiff graph. Shape: `[1]`.
+    /// Creates a value that is only shown: a term that is no part of the loss, off the autodiff graph.
+    /// Shape: `[1]`.
     pub fn shown(name: impl Into<String>, value: Tensor<1>) -> Self {
-        Self::one(name, value.without_autodiff(), 0.0)
+        Self(vec![Term {
+            name: name.into(),
+            value: value.without_autodiff(),
+            weight: 0.0,
+            in_loss: false,
+        }])
     }
 
     /// The same terms, each under the name that `rename` gives it and that much of it.
@@ -100,16 +110,28 @@ impl Terms {
         self.0.is_empty()
     }
 
-    /// The loss: the weighted sum. Shape: `[1]`.
+    /// Returns the loss: the weighted sum of its terms. Shape: `[1]`.
+    ///
+    /// It is as precise as the most precise of them. Values that are only shown are no part of it.
     ///
     /// # Panics
     ///
-    /// Panics if there is no term.
+    /// Panics if no term is a part of the loss.
     pub fn total(&self) -> Tensor<1> {
         self.iter()
+            .filter(|term| term.in_loss)
             .map(|term| term.value.clone().mul_scalar(term.weight))
-            .reduce(Tensor::add)
+            .reduce(|sum, term| {
+                let dtype = widest(sum.dtype(), term.dtype());
+                sum.cast(dtype).add(term.cast(dtype))
+            })
             .expect("A loss needs at least one term.")
+    }
+}
+
+impl From<Term> for Terms {
+    fn from(term: Term) -> Self {
+        Self(vec![term])
     }
 }
 
@@ -125,7 +147,19 @@ impl IntoIterator for Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
+
+    #[test]
+    fn a_loss_in_double_precision_stays_so_beside_what_is_shown() {
+        let device = Device::flex();
+        let precise = Tensor::<1>::from_data([0.1_f64], (&device, DType::F64));
+        let shown = Tensor::<1>::from_data([50.0_f32], (&device, DType::F32));
+
+        let terms = Terms::one("hard", precise, 0.5).and(Terms::shown("accuracy", shown));
+
+        assert_eq!(terms.total().dtype(), DType::F64);
+        assert_eq!(terms.total().into_scalar::<f64>(), 0.05);
+    }
 
     fn term(name: &str, value: f64, weight: f64) -> Terms {
         Terms::one(name, Tensor::from_data([value], &Device::default()), weight)
@@ -137,6 +171,28 @@ mod tests {
 
         assert_eq!(terms.total().into_scalar::<f32>(), 13.0);
         assert_eq!(terms.len(), 2);
+    }
+
+    #[test]
+    fn a_loss_is_as_precise_as_its_terms_whatever_is_shown_beside_them() {
+        let device = Device::default();
+        if !device.supports_dtype(DType::F64) {
+            return;
+        }
+        let double = |value: f64| Tensor::<1>::from_data([value], (&device, DType::F64));
+        let single = |value: f64| Tensor::<1>::from_data([value], (&device, DType::F32));
+        let accuracy = || Terms::shown("accuracy", single(f64::NAN));
+
+        let terms = accuracy().and(Terms::one("hard", double(2.0 + 1e-12), 1.0));
+        let total = terms.and(accuracy().each(|_| "other".into(), 1.0)).total();
+        assert_eq!(total.dtype(), DType::F64);
+        assert_eq!(total.into_scalar::<f64>(), 2.0 + 1e-12);
+
+        let mixed =
+            Terms::one("soft", single(1.0), 1.0).and(Terms::one("hard", double(1e-12), 1.0));
+        assert_eq!(mixed.total().into_scalar::<f64>(), 1.0 + 1e-12);
+        let single = Terms::one("soft", single(1.0), 1.0).and(accuracy());
+        assert_eq!(single.total().dtype(), DType::F32);
     }
 
     #[test]

@@ -362,6 +362,11 @@ impl<const D: usize> Trial<D> {
         let teacher = tensor(self.teacher_shape, &plain_teacher(), dtype);
         let gradient = self.outcome(student.clone(), teacher.clone()).gradient;
         let size = norm(&gradient).max(1e-6);
+        let precision = self.mean(student.clone(), teacher.clone()).dtype();
+        assert_eq!(
+            precision, dtype,
+            "the precision of the loss is not the student's"
+        );
 
         let values: Vec<f64> = student.into_data().iter::<f64>().collect();
         for (index, expected) in gradient.iter().enumerate() {

@@ -56,6 +56,9 @@ pub struct DatasetInfo {
     pub files: &'static [RemoteFile],
     /// The folder that the published archive unpacks to, if it is one.
     pub folder: Option<&'static str>,
+    /// The first labels for training and for testing, by which data sets with equal file names are told
+    /// apart; empty if none has the same.
+    pub first_labels: [&'static [usize]; 2],
 }
 
 /// A file as published.
@@ -173,6 +176,7 @@ const DIGITS: DatasetInfo = DatasetInfo {
     std: &[0.3760],
     files: &[],
     folder: None,
+    first_labels: [&[], &[]],
 };
 
 const MNIST: DatasetInfo = DatasetInfo {
@@ -196,6 +200,10 @@ const MNIST: DatasetInfo = DatasetInfo {
         ],
     ),
     folder: None,
+    first_labels: [
+        &[5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
+        &[7, 2, 1, 0, 4, 1, 4, 9, 5, 9],
+    ],
 };
 
 const FASHION_MNIST: DatasetInfo = DatasetInfo {
@@ -229,6 +237,10 @@ const FASHION_MNIST: DatasetInfo = DatasetInfo {
         ],
     ),
     folder: None,
+    first_labels: [
+        &[9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
+        &[9, 2, 1, 1, 6, 1, 4, 6, 5, 7],
+    ],
 };
 
 const KRIZHEVSKY: &str = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, \
@@ -261,6 +273,7 @@ const CIFAR10: DatasetInfo = DatasetInfo {
         md5: "c32a1d4ab5d03f1284b67883e8d87530",
     }],
     folder: Some("cifar-10-batches-bin"),
+    first_labels: [&[], &[]],
 };
 
 const CIFAR100: DatasetInfo = DatasetInfo {
@@ -293,6 +306,7 @@ const CIFAR100: DatasetInfo = DatasetInfo {
         md5: "03b5dce01913d631647c71ecec9e9cb8",
     }],
     folder: Some("cifar-100-binary"),
+    first_labels: [&[], &[]],
 };
 
 /// The four files of MNIST and its kin.

@@ -1,5 +1,6 @@
 use crate::{DataError, Holdout, few_per_class, stratified_split};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -249,6 +250,16 @@ impl ImageDataset {
     /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
     pub fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
         Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
+    }
+
+    /// Feeds the shape, labels and pixels of the samples to a hash.
+    pub(crate) fn hash_into(&self, hasher: &mut Sha256) {
+        let header = format!("{:?} {} {}\n", self.shape(), self.maximum(), self.len());
+        hasher.update(header);
+        for &id in &*self.ids {
+            hasher.update((self.label(id) as u64).to_le_bytes());
+            hasher.update(self.pixels(id));
+        }
     }
 
     fn at(&self, positions: &[usize]) -> Self {

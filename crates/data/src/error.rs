@@ -42,6 +42,20 @@ pub enum DataError {
         /// Where the files are published.
         from: String,
     },
+    /// The files that were found are those of another data set.
+    #[error(
+        "{}: these are the files of {found}, not of {dataset}, whose files have the same names; name \
+         the folder of {dataset} with --data-dir, or set `data.name = \"{found}\"`",
+        folder.display()
+    )]
+    OtherDataset {
+        /// The name of the data set that was asked for.
+        dataset: String,
+        /// The name of the data set that was found.
+        found: String,
+        /// The folder of the files.
+        folder: PathBuf,
+    },
     /// A file could not be downloaded. What came is kept, and the next attempt goes on from there.
     #[error(
         "cannot download {url}: {reason}. Try again, or put {file} into {}, or name a folder that \

@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Strong = 4,
     /// Which sample of the same class a sample is shown with.
     Partner = 5,
+    /// The random crop of a view, resized.
+    Crop = 6,
 }
 
 /// The generator for that purpose.

@@ -4,7 +4,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// How the violations of activation boundaries are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -37,20 +37,20 @@ impl ActivationBoundaryLossConfig {
     ///
     /// Panics if the margin or the scale is not above 0.
     pub fn init(&self) -> ActivationBoundaryLoss {
+        self.assert_valid();
         let Self { margin, scale, .. } = *self;
-        assert!(
-            margin > 0.0 && margin.is_finite(), // This also rejects NaN
-            "The margin of activation boundaries must be above 0, got {margin}."
-        );
-        assert!(
-            scale > 0.0 && scale.is_finite(),
-            "The scale of activation boundaries must be above 0, got {scale}."
-        );
         ActivationBoundaryLoss {
             margin,
             reduction: self.reduction,
             scale,
         }
+    }
+}
+
+impl Check for ActivationBoundaryLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("margin", self.margin)?;
+        check::positive("scale", self.scale)
     }
 }
 
@@ -159,11 +159,13 @@ impl ActivationBoundaryLoss {
     }
 }
 
-impl TapLoss for ActivationBoundaryLoss {
+impl NamedLoss for ActivationBoundaryLoss {
     fn name(&self) -> &'static str {
         "activation-boundaries"
     }
+}
 
+impl TapLoss for ActivationBoundaryLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "The margin of activation boundaries must be above 0, got 0.")]
+    #[should_panic(expected = "`margin` should be finite and above 0, but is 0")]
     fn a_margin_is_positive() {
         ActivationBoundaryLossConfig::new().with_margin(0.0).init();
     }

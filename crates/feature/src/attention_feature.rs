@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
 /// [init function](AttentionFeatureLossConfig::init).
@@ -28,10 +28,17 @@ impl AttentionFeatureLossConfig {
         teacher: &[usize],
         device: &Device,
     ) -> AttentionFeatureLoss {
+        self.assert_valid();
         let attention = LinkAttentionConfig::new(student.to_vec(), teacher.to_vec());
         AttentionFeatureLoss {
             attention: attention.with_features(self.features).init(device),
         }
+    }
+}
+
+impl Check for AttentionFeatureLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("features", self.features, 1..=65_536)
     }
 }
 
@@ -157,11 +164,13 @@ fn active(energy: Tensor<4>) -> Tensor<2> {
     l2_normalize(energy.flatten(1, 3), 1)
 }
 
-impl LayersLoss for AttentionFeatureLoss {
+impl NamedLoss for AttentionFeatureLoss {
     fn name(&self) -> &'static str {
         "attention-feature"
     }
+}
 
+impl LayersLoss for AttentionFeatureLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create an [attention relation loss](AttentionRelationLoss) using the
 /// [init function](AttentionRelationLossConfig::init).
@@ -15,6 +15,8 @@ impl AttentionRelationLossConfig {
         AttentionRelationLoss {}
     }
 }
+
+impl Check for AttentionRelationLossConfig {}
 
 /// What one layer of attention computes with.
 #[derive(Clone, Debug)]
@@ -118,11 +120,13 @@ impl AttentionRelationLoss {
     }
 }
 
-impl SequenceLoss for AttentionRelationLoss {
+impl NamedLoss for AttentionRelationLoss {
     fn name(&self) -> &'static str {
         "attention-relation"
     }
+}
 
+impl SequenceLoss for AttentionRelationLoss {
     /// Takes two taps of each: attention, then values.
     fn forward_sequences(
         &self,

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
 /// [init function](AttentionScoresLossConfig::init).
@@ -22,6 +22,8 @@ impl AttentionScoresLossConfig {
         }
     }
 }
+
+impl Check for AttentionScoresLossConfig {}
 
 /// The student's attention scores, before the softmax, should be the teacher's, head by head.
 ///
@@ -167,11 +169,13 @@ fn included(student: Tensor<4>, teacher: Tensor<4>, mask: Option<Tensor<2, Bool>
     unmasked(student).sub(unmasked(teacher)).square().mean()
 }
 
-impl SequenceLoss for AttentionScoresLoss {
+impl NamedLoss for AttentionScoresLoss {
     fn name(&self) -> &'static str {
         "attention-scores"
     }
+}
 
+impl SequenceLoss for AttentionScoresLoss {
     fn forward_sequences(
         &self,
         student: Vec<Tap>,

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Tap, TapLoss, one_line_display};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check, one_line_display};
 
 /// How the attention of student and teacher is compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +33,18 @@ impl AttentionTransferLossConfig {
     ///
     /// Panics if `power` is zero.
     pub fn init(&self) -> AttentionTransferLoss {
-        assert!(
-            self.power > 0,
-            "Power of attention transfer must be at least 1, got 0."
-        );
+        self.assert_valid();
         AttentionTransferLoss {
             power: self.power,
             distance: self.distance,
         }
+    }
+}
+
+impl Check for AttentionTransferLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        // Above that, all but the largest activations vanish in `f32`.
+        check::count_in("power", self.power as usize, 1..=64)
     }
 }
 
@@ -134,11 +138,13 @@ impl AttentionTransferLoss {
     }
 }
 
-impl TapLoss for AttentionTransferLoss {
+impl NamedLoss for AttentionTransferLoss {
     fn name(&self) -> &'static str {
         "attention-transfer"
     }
+}
 
+impl TapLoss for AttentionTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -5,7 +5,7 @@ use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 use std::f64::consts::SQRT_2;
 
 /// Configuration to create a [channel attention loss](ChannelAttentionLoss) using the
@@ -25,17 +25,19 @@ impl ChannelAttentionLossConfig {
     ///
     /// Panics if `factor` is not positive and finite, or if `channels` is zero.
     pub fn init(&self, channels: usize, device: &Device) -> ChannelAttentionLoss {
-        let factor = self.factor;
-        assert!(
-            factor > 0.0 && factor.is_finite(), // This also rejects NaN
-            "Factor of channel attention must be positive and finite, got {factor}."
-        );
+        self.assert_valid();
         assert!(channels > 0, "A map has channels.");
-        let middle = ((channels as f64 * factor) as usize).max(1);
+        let middle = ((channels as f64 * self.factor) as usize).max(1);
         ChannelAttentionLoss {
             squeeze: linear([channels, middle], device),
             excite: linear([middle, channels], device),
         }
+    }
+}
+
+impl Check for ChannelAttentionLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::in_range("factor", self.factor, 1e-3..=16.0)
     }
 }
 
@@ -158,11 +160,13 @@ fn unit(map: Tensor<4>) -> Tensor<3> {
     channels.div(norm.add_scalar(EPS)).mask_fill(dead, 0.0)
 }
 
-impl TapLoss for ChannelAttentionLoss {
+impl NamedLoss for ChannelAttentionLoss {
     fn name(&self) -> &'static str {
         "channel-attention"
     }
+}
 
+impl TapLoss for ChannelAttentionLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Factor of channel attention must be positive and finite, got 0.")]
+    #[should_panic(expected = "`factor` should be from 0.001 to 16, but is 0")]
     fn the_attention_has_a_middle() {
         let config = ChannelAttentionLossConfig::new().with_factor(0.0);
         config.init(2, &Device::default());

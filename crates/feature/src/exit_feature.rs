@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Tap, TapLoss, one_line_display};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss, one_line_display};
 
 /// How far the features of an exit are from those of the deepest one, in an [exit feature
 /// loss](ExitFeatureLoss).
@@ -32,6 +32,8 @@ impl ExitFeatureLossConfig {
         }
     }
 }
+
+impl Check for ExitFeatureLossConfig {}
 
 /// The features of a shallow exit of a network should be those of its deepest one: the feature term
 /// of be your own teacher (BYOT).
@@ -114,11 +116,13 @@ impl ExitFeatureLoss {
     }
 }
 
-impl TapLoss for ExitFeatureLoss {
+impl NamedLoss for ExitFeatureLoss {
     fn name(&self) -> &'static str {
         "exit-feature"
     }
+}
 
+impl TapLoss for ExitFeatureLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -5,7 +5,7 @@ use burn_distill_architecture::{
     Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
 };
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Frozen, Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, Frozen, NamedLoss, Tap, TapLoss, check};
 
 /// How the factors of student and teacher are compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,7 @@ impl FactorTransferLossConfig {
     ///
     /// Panics if there are no channels, or if `rate` is not positive.
     pub fn paraphraser(&self, teacher_channels: usize, device: &Device) -> Paraphraser {
+        self.assert_valid();
         ParaphraserConfig::new(teacher_channels)
             .with_rate(self.rate)
             .with_batch_norm(self.paraphraser_norm)
@@ -106,6 +107,12 @@ impl FactorTransferLossConfig {
             paraphraser: Frozen::new(paraphraser),
             distance: self.distance,
         }
+    }
+}
+
+impl Check for FactorTransferLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::in_range("rate", self.rate, 1e-3..=16.0)
     }
 }
 
@@ -207,11 +214,13 @@ impl FactorTransferLoss {
     }
 }
 
-impl TapLoss for FactorTransferLoss {
+impl NamedLoss for FactorTransferLoss {
     fn name(&self) -> &'static str {
         "factor-transfer"
     }
+}
 
+impl TapLoss for FactorTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
 };
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
 /// [init function](HiddenCosineLossConfig::init).
@@ -19,6 +19,8 @@ impl HiddenCosineLossConfig {
     }
 }
 
+impl Check for HiddenCosineLossConfig {}
+
 /// The hidden state of each token of the student should point where the teacher's does.
 ///
 /// ```text
@@ -28,7 +30,7 @@ impl HiddenCosineLossConfig {
 /// Of several layers it is the mean. A token of zeros points nowhere: its cosine is zero, with a
 /// zero gradient. Where no token counts the loss is zero, still connected to the graph. The teacher
 /// is a constant: no gradient flows to it. Half precision is widened to single. Tokens of another
-/// size go through a [projection](crate::Projected) first.
+/// size go through a [projection](crate::ProjectedSequences) first.
 ///
 /// # Weights
 ///
@@ -105,11 +107,13 @@ impl HiddenCosineLoss {
     }
 }
 
-impl SequenceLoss for HiddenCosineLoss {
+impl NamedLoss for HiddenCosineLoss {
     fn name(&self) -> &'static str {
         "hidden-cosine"
     }
+}
 
+impl SequenceLoss for HiddenCosineLoss {
     fn forward_sequences(
         &self,
         student: Vec<Tap>,

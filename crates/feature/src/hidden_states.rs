@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
 /// [init function](HiddenStatesLossConfig::init).
@@ -23,6 +23,8 @@ impl HiddenStatesLossConfig {
     }
 }
 
+impl Check for HiddenStatesLossConfig {}
+
 /// The hidden states of the student should be the teacher's.
 ///
 /// ```text
@@ -34,7 +36,7 @@ impl HiddenStatesLossConfig {
 ///
 /// The authors compare the embedding and every layer of the student with the
 /// [layers of the teacher](crate::uniform_layer_map) that it spreads over, always behind a
-/// [projection](crate::Projected), one for all layers.
+/// [projection](crate::ProjectedSequences), one for all layers.
 ///
 /// # Weights
 ///
@@ -118,11 +120,13 @@ impl HiddenStatesLoss {
     }
 }
 
-impl SequenceLoss for HiddenStatesLoss {
+impl NamedLoss for HiddenStatesLoss {
     fn name(&self) -> &'static str {
         "hidden-states"
     }
+}
 
+impl SequenceLoss for HiddenStatesLoss {
     fn forward_sequences(
         &self,
         student: Vec<Tap>,

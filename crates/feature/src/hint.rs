@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{SequenceLoss, Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, TapLoss};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ impl HintLossConfig {
     }
 }
 
+impl Check for HintLossConfig {}
+
 /// Hints: the student, adapted, should compute the features of the teacher.
 ///
 /// ```text
@@ -49,10 +51,10 @@ impl HintLossConfig {
 /// teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// Padding does not count where the mask of the tokens is known: in a
-/// [`PairObjective`](burn_distill_core::PairObjective) from the student's response, in a
-/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from a tap.
-/// An adapter comes before: one with batch normalization gathers its statistics on padding too; one that
-/// is linear does not mind padding that is finite.
+/// [`PairObjective`](burn_distill_core::PairObjective) from the responses of student and teacher, in a
+/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from taps.
+/// An adapter comes before and sees zeros in place of padding: one with batch normalization gathers its
+/// statistics on these zeros too.
 ///
 /// # Weights
 ///
@@ -187,11 +189,13 @@ impl HintLoss {
     }
 }
 
-impl TapLoss for HintLoss {
+impl NamedLoss for HintLoss {
     fn name(&self) -> &'static str {
         "hint"
     }
+}
 
+impl TapLoss for HintLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -202,10 +206,6 @@ impl TapLoss for HintLoss {
 }
 
 impl SequenceLoss for HintLoss {
-    fn name(&self) -> &'static str {
-        "hint"
-    }
-
     fn forward_sequences(
         &self,
         student: Vec<Tap>,

@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// How alike two neurons `x` and `y` are, of unit length each.
 #[derive(Config, Copy, Debug, PartialEq)]
@@ -40,21 +40,23 @@ impl NeuronSelectivityLossConfig {
     /// Panics if the offset of the kernel is negative or its variance not positive, or if one of
     /// them is not finite.
     pub fn init(&self) -> NeuronSelectivityLoss {
-        match self.kernel {
-            SelectivityKernel::Polynomial { offset } => assert!(
-                offset >= 0.0 && offset.is_finite(), // This also rejects NaN
-                "Offset of the polynomial kernel must be finite and not negative, got {offset}."
-            ),
-            SelectivityKernel::Gaussian {
-                variance: Some(variance),
-            } => assert!(
-                variance > 0.0 && variance.is_finite(),
-                "Variance of the Gaussian kernel must be positive and finite, got {variance}."
-            ),
-            _ => {}
-        }
+        self.assert_valid();
         NeuronSelectivityLoss {
             kernel: self.kernel,
+        }
+    }
+}
+
+impl Check for NeuronSelectivityLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.kernel {
+            SelectivityKernel::Polynomial { offset } => {
+                check::not_negative("kernel.Polynomial.offset", offset)
+            }
+            SelectivityKernel::Gaussian {
+                variance: Some(variance),
+            } => check::positive("kernel.Gaussian.variance", variance),
+            SelectivityKernel::Gaussian { variance: None } | SelectivityKernel::Linear => Ok(()),
         }
     }
 }
@@ -243,11 +245,13 @@ fn discrepancy(
         .sub(mean(&student, &teacher).mul_scalar(2.0))
 }
 
-impl TapLoss for NeuronSelectivityLoss {
+impl NamedLoss for NeuronSelectivityLoss {
     fn name(&self) -> &'static str {
         "neuron-selectivity"
     }
+}
 
+impl TapLoss for NeuronSelectivityLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -320,9 +324,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "Variance of the Gaussian kernel must be positive and finite, got 0."
-    )]
+    #[should_panic(expected = "`kernel.Gaussian.variance` should be finite and above 0, but is 0")]
     fn a_variance_is_positive() {
         let kernel = SelectivityKernel::Gaussian {
             variance: Some(0.0),
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Offset of the polynomial kernel must be finite and not negative")]
+    #[should_panic(expected = "`kernel.Polynomial.offset` should be finite and not negative")]
     fn an_offset_is_not_negative() {
         let kernel = SelectivityKernel::Polynomial { offset: -1.0 };
         NeuronSelectivityLossConfig::new()

@@ -3,8 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 use std::f64::consts::{PI, SQRT_2};
 
 /// Configuration to create an [overhaul loss](OverhaulLoss) using one of the init functions, which
@@ -25,11 +25,7 @@ impl OverhaulLossConfig {
     ///
     /// Panics if the scale is not above 0.
     pub fn init(&self) -> OverhaulLoss {
-        assert!(
-            self.scale > 0.0 && self.scale.is_finite(), // This also rejects NaN
-            "The scale of the overhaul must be above 0, got {}.",
-            self.scale
-        );
+        self.assert_valid();
         OverhaulLoss {
             scale: self.scale,
             margins: None,
@@ -72,6 +68,12 @@ impl OverhaulLossConfig {
             .map(|(gamma, beta)| margin(gamma, beta))
             .collect();
         self.init_with_margins(&margins, device)
+    }
+}
+
+impl Check for OverhaulLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("scale", self.scale)
     }
 }
 
@@ -200,7 +202,7 @@ impl OverhaulLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
         let margins = match &self.margins {
             Some(margins) => {
-                let margins = margins.clone().without_autodiff();
+                let margins = as_precise_as(margins.clone().without_autodiff(), &teacher);
                 assert_shape!(margins, [channels]);
                 margins
                     .to_device(&teacher.device())
@@ -227,11 +229,13 @@ impl OverhaulLoss {
     }
 }
 
-impl TapLoss for OverhaulLoss {
+impl NamedLoss for OverhaulLoss {
     fn name(&self) -> &'static str {
         "overhaul"
     }
+}
 
+impl TapLoss for OverhaulLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

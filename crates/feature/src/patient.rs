@@ -1,9 +1,11 @@
 use crate::pair_layers;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
+};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ impl PatientLossConfig {
         }
     }
 }
+
+impl Check for PatientLossConfig {}
 
 /// Patient distillation: the first token, that of the class, should point where the teacher's does,
 /// in every layer but the last.
@@ -109,12 +113,39 @@ impl PatientLoss {
     ///
     /// Panics if there is no layer, if there are not as many of either, or if the shapes differ.
     pub fn forward(&self, student: Vec<Tensor<2>>, teacher: Vec<Tensor<2>>) -> Tensor<1> {
+        self.forward_masked(student, teacher, None)
+    }
+
+    /// Computes the loss of the samples whose first token counts.
+    ///
+    /// Where none does it is zero, still connected to the graph.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: for each layer `[batch_size, features]`
+    /// - mask: `[batch_size]`, true for the samples that count; all of them without a mask
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`forward`](Self::forward) does, or if the mask is of another shape.
+    pub fn forward_masked(
+        &self,
+        student: Vec<Tensor<2>>,
+        teacher: Vec<Tensor<2>>,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
         assert_eq!(
             student.len(),
             teacher.len(),
             "Each layer of the student is compared with one of the teacher."
         );
-        let [student, teacher] = [student, teacher].map(|layers| Tensor::stack::<3>(layers, 1));
+        let [student, teacher] = [student, teacher].map(|layers| {
+            let layers = layers
+                .into_iter()
+                .map(|layer| zero_rows(layer, mask.as_ref()));
+            Tensor::stack::<3>(layers.collect(), 1)
+        });
         let [batch_size, layers, features] = student.dims();
         assert_shape!(teacher, [batch_size, layers, features]);
         if student.shape().num_elements() == 0 {
@@ -122,27 +153,47 @@ impl PatientLoss {
         }
         let teacher = l2_normalize(at_least_f32(teacher.without_autodiff()), 2);
         let difference = l2_normalize(at_least_f32(student), 2).sub(teacher).square();
-        match self.reduction {
-            PatientReduction::Sum => difference.sum().div_scalar(batch_size as f64),
-            PatientReduction::MeanAll => difference.mean(),
-        }
+        let samples = match self.reduction {
+            PatientReduction::Sum => difference.sum_dims(&[1, 2]),
+            PatientReduction::MeanAll => difference.mean_dims(&[1, 2]),
+        };
+        masked_mean(samples.reshape([batch_size]), mask)
+    }
+}
+
+/// The first tokens of paired layers: of a sequence the first, and a vector as it is.
+fn first_tokens(student: Vec<Tap>, teacher: Vec<Tap>) -> (Vec<Tensor<2>>, Vec<Tensor<2>>) {
+    let first_token = |tap| match tap {
+        Tap::Sequence(sequence) => sequence.narrow(1, 0, 1).squeeze_dim(1),
+        other => other.into_vectors(),
+    };
+    pair_layers(student, teacher)
+        .map(|(student, teacher)| (first_token(student), first_token(teacher)))
+        .unzip()
+}
+
+impl NamedLoss for PatientLoss {
+    fn name(&self) -> &'static str {
+        "patient"
     }
 }
 
 impl LayersLoss for PatientLoss {
-    fn name(&self) -> &'static str {
-        "patient"
-    }
-
     /// Takes the first token of sequences, and vectors as they are.
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        let first_token = |tap| match tap {
-            Tap::Sequence(sequence) => sequence.narrow(1, 0, 1).squeeze_dim(1),
-            other => other.into_vectors(),
-        };
-        let (student, teacher) = pair_layers(student, teacher)
-            .map(|(student, teacher)| (first_token(student), first_token(teacher)))
-            .unzip();
+        let (student, teacher) = first_tokens(student, teacher);
         self.forward(student, teacher)
+    }
+
+    /// Leaves out the samples whose first token does not count.
+    fn forward_tokens(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Tensor<2, Bool>,
+    ) -> Tensor<1> {
+        let mask = mask.narrow(1, 0, 1).squeeze_dim(1);
+        let (student, teacher) = first_tokens(student, teacher);
+        self.forward_masked(student, teacher, Some(mask))
     }
 }

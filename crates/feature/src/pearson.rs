@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::{Interpolation, resize_to};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [Pearson loss](PearsonLoss) using the
 /// [init function](PearsonLossConfig::init).
@@ -17,6 +17,8 @@ impl PearsonLossConfig {
         PearsonLoss {}
     }
 }
+
+impl Check for PearsonLossConfig {}
 
 /// Pearson correlation of features: every channel of the student should rise and fall with that of
 /// the teacher, whatever its scale and offset.
@@ -93,11 +95,13 @@ impl PearsonLoss {
     }
 }
 
-impl TapLoss for PearsonLoss {
+impl NamedLoss for PearsonLoss {
     fn name(&self) -> &'static str {
         "pearson"
     }
+}
 
+impl TapLoss for PearsonLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

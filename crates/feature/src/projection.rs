@@ -2,9 +2,10 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::numeric::zero_padding;
+use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
 
-/// Configuration to create a [loss behind a projection](Projected) using the
+/// Configuration to create a [loss behind a projection](ProjectedSequences) using the
 /// [init function](ProjectionConfig::init).
 #[derive(Config, Debug)]
 pub struct ProjectionConfig {
@@ -19,14 +20,14 @@ pub struct ProjectionConfig {
 }
 
 impl ProjectionConfig {
-    /// Initialize a [loss behind a projection](Projected).
+    /// Initialize a [loss behind a projection](ProjectedSequences).
     ///
     /// Weights are drawn from N(0, 0.02²) and biases are zero, as in the authors' code.
     ///
     /// # Panics
     ///
     /// Panics if there is no projection.
-    pub fn init<L: SequenceLoss>(&self, loss: L, device: &Device) -> Projected<L> {
+    pub fn init<L: SequenceLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
         assert!(self.projections > 0, "There should be a projection.");
         let weights = Initializer::Normal {
             mean: 0.0,
@@ -39,7 +40,7 @@ impl ProjectionConfig {
                 bias: Some(Initializer::Zeros.init([outputs], device)),
             })
             .collect();
-        Projected { projections, loss }
+        ProjectedSequences { projections, loss }
     }
 }
 
@@ -57,18 +58,20 @@ impl ProjectionConfig {
 /// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. One for all
 /// layers is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
 #[derive(Module, Debug)]
-pub struct Projected<L> {
+pub struct ProjectedSequences<L> {
     /// The projections: one for all layers, one for the first and one for the others, or one for each.
     pub projections: Vec<Linear>,
     /// What compares the projected layers.
     pub loss: L,
 }
 
-impl<L: SequenceLoss> SequenceLoss for Projected<L> {
+impl<L: NamedLoss> NamedLoss for ProjectedSequences<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: SequenceLoss> SequenceLoss for ProjectedSequences<L> {
     fn forward_sequences(
         &self,
         student: Vec<Tap>,
@@ -85,7 +88,11 @@ impl<L: SequenceLoss> SequenceLoss for Projected<L> {
         let student = student
             .into_iter()
             .enumerate()
-            .map(|(layer, tap)| Tap::Sequence(projection(layer).forward(tap.into_sequence())))
+            .map(|(layer, tap)| {
+                // Padding of NaN would give the weights gradients of NaN.
+                let sequence = zero_padding(tap.into_sequence(), mask.as_ref());
+                Tap::Sequence(projection(layer).forward(sequence))
+            })
             .collect();
         self.loss.forward_sequences(student, teacher, mask)
     }

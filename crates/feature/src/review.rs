@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [review loss](ReviewLoss) using the
 /// [init function](ReviewLossConfig::init).
@@ -25,10 +25,17 @@ impl ReviewLossConfig {
     /// Panics if there is no map, if the teacher has more or fewer than the student, or if a number
     /// of channels is zero.
     pub fn init(&self, student: &[usize], teacher: &[usize], device: &Device) -> ReviewLoss {
+        self.assert_valid();
         let path = ReviewPathConfig::new(student.to_vec(), teacher.to_vec());
         ReviewLoss {
             path: path.with_channels(self.channels).init(device),
         }
+    }
+}
+
+impl Check for ReviewLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("channels", self.channels, 1..=65_536)
     }
 }
 
@@ -115,11 +122,13 @@ fn size(map: &Tensor<4>) -> [usize; 2] {
     [height, width]
 }
 
-impl LayersLoss for ReviewLoss {
+impl NamedLoss for ReviewLoss {
     fn name(&self) -> &'static str {
         "review"
     }
+}
 
+impl LayersLoss for ReviewLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -7,7 +7,7 @@ use burn_distill_architecture::{
     match_size,
 };
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
 /// [init function](SemanticCalibrationLossConfig::init).
@@ -34,6 +34,7 @@ impl SemanticCalibrationLossConfig {
         batch_size: usize,
         device: &Device,
     ) -> SemanticCalibrationLoss {
+        self.assert_valid();
         let attention = SemanticAttentionConfig::new(student.len(), teacher.len(), batch_size)
             .with_temperature(self.temperature)
             .init(device);
@@ -48,6 +49,12 @@ impl SemanticCalibrationLossConfig {
             attention,
             adapters: adapters.collect(),
         }
+    }
+}
+
+impl Check for SemanticCalibrationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -93,8 +100,8 @@ impl SemanticCalibrationLossConfig {
 /// # Reference
 ///
 /// D. Chen, J.-P. Mei, Y. Zhang, C. Wang, Z. Wang, Y. Feng and C. Chen, [Cross-Layer Distillation
-/// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with `SemCKDLoss`
-/// of the authors' SemCKD, given the attention; that is after their `SelfA`, which was read and not run.
+/// with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings
+/// of `SemCKDLoss` and `SelfA` of the authors' SemCKD, gradients of all parameters included.
 #[doc(alias = "SemCKD")]
 #[derive(Module, Debug)]
 pub struct SemanticCalibrationLoss {
@@ -176,11 +183,13 @@ impl SemanticCalibrationLoss {
     }
 }
 
-impl LayersLoss for SemanticCalibrationLoss {
+impl NamedLoss for SemanticCalibrationLoss {
     fn name(&self) -> &'static str {
         "semantic-calibration"
     }
+}
 
+impl LayersLoss for SemanticCalibrationLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -4,7 +4,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
 #[derive(Config, Debug)]
@@ -20,6 +20,8 @@ impl SimKdLossConfig {
         SimKdLoss { relu: self.relu }
     }
 }
+
+impl Check for SimKdLossConfig {}
 
 /// The loss of SimKD: the student's projected features should be those that the teacher's classifier
 /// sees.
@@ -108,11 +110,13 @@ impl SimKdLoss {
     }
 }
 
-impl TapLoss for SimKdLoss {
+impl NamedLoss for SimKdLoss {
     fn name(&self) -> &'static str {
         "sim-kd"
     }
+}
 
+impl TapLoss for SimKdLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

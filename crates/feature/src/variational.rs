@@ -5,7 +5,7 @@ use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// Configuration to create a [variational loss](VidLoss) using the
 /// [init function](VidLossConfig::init).
@@ -34,15 +34,12 @@ impl VidLossConfig {
         teacher_channels: usize,
         device: &Device,
     ) -> VidLoss {
+        self.assert_valid();
         let Self {
             variance,
             epsilon,
             learn_variance,
         } = *self;
-        assert!(
-            epsilon > 0.0 && variance > epsilon && variance.is_finite(), // This also rejects NaN
-            "The variance must be above epsilon and epsilon above 0, got {variance} and {epsilon}."
-        );
         let conv = |inputs| {
             Conv2dConfig::new([inputs, teacher_channels], [1, 1])
                 .with_bias(false)
@@ -57,6 +54,18 @@ impl VidLossConfig {
             epsilon,
             learn_variance,
         }
+    }
+}
+
+impl Check for VidLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("epsilon", self.epsilon)?;
+        check::ensure(
+            self.variance > self.epsilon && (self.variance as f32).is_finite(), // Also rejects NaN
+            "variance",
+            format_args!("finite and above `epsilon`, {}", self.epsilon),
+            self.variance,
+        )
     }
 }
 
@@ -204,15 +213,17 @@ impl VidLoss {
             // A parameter without a gradient is moved by no optimizer, nor by its weight decay.
             false => self.alpha.val().without_autodiff(),
         };
-        softplus(alpha, 1.0).add_scalar(self.epsilon)
+        softplus(at_least_f32(alpha), 1.0).add_scalar(self.epsilon)
+    }
+}
+
+impl NamedLoss for VidLoss {
+    fn name(&self) -> &'static str {
+        "variational"
     }
 }
 
 impl TapLoss for VidLoss {
-    fn name(&self) -> &'static str {
-        "variational"
-    }
-
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }
@@ -266,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The variance must be above epsilon")]
+    #[should_panic(expected = "`variance` should be finite and above `epsilon`")]
     fn a_variance_is_above_its_least() {
         VidLossConfig::new()
             .with_variance(1e-5)

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [loss of adjacent correlations](AdjacentCorrelationLoss) using the
 /// [init function](AdjacentCorrelationLossConfig::init).
@@ -17,6 +17,8 @@ impl AdjacentCorrelationLossConfig {
         AdjacentCorrelationLoss { embeddings: None }
     }
 }
+
+impl Check for AdjacentCorrelationLossConfig {}
 
 /// Adjacent correlations: the student should not be wrong about the same feature of two samples in a
 /// row.
@@ -124,11 +126,13 @@ impl AdjacentCorrelationLoss {
     }
 }
 
-impl TapLoss for AdjacentCorrelationLoss {
+impl NamedLoss for AdjacentCorrelationLoss {
     fn name(&self) -> &'static str {
         "adjacent-correlation"
     }
+}
 
+impl TapLoss for AdjacentCorrelationLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

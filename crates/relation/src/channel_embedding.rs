@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Tap, TapAdapter};
+use burn_distill_core::{Tap, TapAdapter, batch_norm};
 
 /// Configuration to create a [channel embedding](ChannelEmbedding) using the
 /// [init function](ChannelEmbeddingConfig::init).
@@ -64,7 +64,7 @@ impl ModuleDisplay for ChannelEmbedding {
 impl ChannelEmbedding {
     /// The embedding of a batch of maps.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(map))
+        batch_norm(&self.norm, self.conv.forward(map))
     }
 }
 

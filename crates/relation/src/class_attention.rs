@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// Configuration to create a [class attention loss](ClassAttentionLoss) using the
 /// [init function](ClassAttentionLossConfig::init).
@@ -25,14 +25,17 @@ impl ClassAttentionLossConfig {
     ///
     /// Panics if `size` is zero.
     pub fn init(&self) -> ClassAttentionLoss {
-        assert!(
-            self.size > 0,
-            "Size of class attention must be at least 1, got 0."
-        );
+        self.assert_valid();
         ClassAttentionLoss {
             size: self.size,
             normalize: self.normalize,
         }
+    }
+}
+
+impl Check for ClassAttentionLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("size", self.size, 1..=1024)
     }
 }
 
@@ -133,11 +136,13 @@ impl ClassAttentionLoss {
     }
 }
 
-impl TapLoss for ClassAttentionLoss {
+impl NamedLoss for ClassAttentionLoss {
     fn name(&self) -> &'static str {
         "class-attention"
     }
+}
 
+impl TapLoss for ClassAttentionLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

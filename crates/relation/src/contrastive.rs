@@ -4,10 +4,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    Clock, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms, Wanted,
-    WeightSchedule, indices,
+    Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms,
+    Wanted, WeightSchedule, check, indices,
 };
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl ContrastiveLossConfig {
         population: Population,
         device: &Device,
     ) -> ContrastiveLoss {
-        self.assertions();
+        self.assert_valid();
         assert!(
             !population.is_empty(),
             "A contrastive loss needs the samples of the training set."
@@ -98,24 +98,14 @@ impl ContrastiveLossConfig {
             population: Arc::new(population),
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
-            self.temperature > 0.0 && self.temperature.is_finite(), // This also rejects NaN
-            "Temperature of the contrastive loss must be positive and finite, got {}.",
-            self.temperature
-        );
-        assert!(
-            (0.0..=1.0).contains(&self.momentum),
-            "Momentum of the contrastive loss must be from 0 to 1, got {}.",
-            self.momentum
-        );
-        assert!(
-            self.negatives > 0 && self.embedding > 0,
-            "Negatives and embedding of the contrastive loss must be at least 1, got {} and {}.",
-            self.negatives,
-            self.embedding
-        );
+impl Check for ContrastiveLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::in_range("momentum", self.momentum, 0.0..=1.0)?;
+        check::at_least("negatives", self.negatives, 1)?;
+        check::count_in("embedding", self.embedding, 1..=65_536)
     }
 }
 
@@ -296,7 +286,10 @@ impl ContrastiveLoss {
         places: &[usize],
         contrast: &Contrast,
     ) -> Tensor<1> {
-        let (student_bank, teacher_bank) = (self.student_bank.get(), self.teacher_bank.get());
+        let (student_bank, teacher_bank) = (
+            as_precise_as(self.student_bank.get(), &teacher),
+            as_precise_as(self.teacher_bank.get(), &student),
+        );
         let loss = self
             .side(
                 student.clone(),
@@ -349,13 +342,14 @@ impl ContrastiveLoss {
                 )
             }
         };
-        let positives = positives.div_scalar(self.temperature);
-        let negatives = negatives.div_scalar(self.temperature);
+        // Not divided: burn's gradient of a quotient by a number is in single precision throughout.
+        let positives = positives.mul_scalar(self.temperature.recip());
+        let negatives = negatives.mul_scalar(self.temperature.recip());
         let constant = {
             let scores = vec![positives.clone(), negatives.clone()];
             let scores = Tensor::cat(scores, 1).without_autodiff();
             let first = scores.exp().mean().mul_scalar(samples);
-            let stored = constant.get();
+            let stored = as_precise_as(constant.get(), &first);
             let unset = stored.clone().lower_equal_scalar(0.0);
             let now = stored.mask_where(unset, first);
             constant.set(now.clone());
@@ -374,12 +368,13 @@ impl ContrastiveLoss {
             }
             None => told_apart,
         };
-        found.add(told_apart.sum()).div_scalar(-(batch_size as f64))
+        let sum = found.add(told_apart.sum());
+        sum.mul_scalar(-(batch_size as f64).recip())
     }
 
     /// Move the memories at these places towards these embeddings.
     fn remember(&self, bank: &State<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
-        let old = bank.rows(places).mul_scalar(self.momentum);
+        let old = as_precise_as(bank.rows(places), &embedded).mul_scalar(self.momentum);
         let new = embedded.without_autodiff().mul_scalar(1.0 - self.momentum);
         bank.set_rows(places, l2_normalize(old.add(new), 1));
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, l2_normalize, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// What the correlation of two samples is.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl CorrelationCongruenceLossConfig {
     ///
     /// Panics if `gamma` or `order` is zero.
     pub fn init(&self) -> CorrelationCongruenceLoss {
-        self.assertions();
+        self.assert_valid();
         CorrelationCongruenceLoss {
             kernel: self.kernel,
             gamma: self.gamma,
@@ -65,17 +65,12 @@ impl CorrelationCongruenceLossConfig {
             embeddings: None,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
-            self.gamma > 0.0 && self.gamma.is_finite(),
-            "Gamma of correlation congruence must be above 0, got {}.",
-            self.gamma
-        );
-        assert!(
-            self.order > 0,
-            "Order of correlation congruence must be at least 1, got 0."
-        );
+impl Check for CorrelationCongruenceLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("gamma", self.gamma)?;
+        check::count_in("order", self.order, 1..=64)
     }
 }
 
@@ -236,11 +231,13 @@ impl CorrelationCongruenceLoss {
     }
 }
 
-impl TapLoss for CorrelationCongruenceLoss {
+impl NamedLoss for CorrelationCongruenceLoss {
     fn name(&self) -> &'static str {
         "correlation-congruence"
     }
+}
 
+impl TapLoss for CorrelationCongruenceLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

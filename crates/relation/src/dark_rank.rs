@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// Configuration to create a [dark rank loss](DarkRankLoss) using the
 /// [init function](DarkRankLossConfig::init).
@@ -31,30 +31,21 @@ impl DarkRankLossConfig {
     ///
     /// Panics if a value is out of its range.
     pub fn init(&self) -> DarkRankLoss {
-        self.assertions();
+        self.assert_valid();
         DarkRankLoss {
             length: self.length,
             scale: self.scale,
             power: self.power,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
-            self.length > 0,
-            "Length of a dark rank must be at least 1, got 0."
-        );
-        assert!(
-            self.scale > 0.0 && self.scale.is_finite(),
-            "Scale of a dark rank must be above 0, got {}.",
-            self.scale
-        );
-        // Below one the derivative is infinite between equal samples.
-        assert!(
-            self.power >= 1.0 && self.power.is_finite(),
-            "Power of a dark rank must be at least 1, got {}.",
-            self.power
-        );
+impl Check for DarkRankLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("length", self.length, 1..=1024)?;
+        check::positive("scale", self.scale)?;
+        // Below one the derivative is infinite between equal samples; far above, distances overflow.
+        check::in_range("power", self.power, 1.0..=64.0)
     }
 }
 
@@ -167,11 +158,13 @@ impl DarkRankLoss {
     }
 }
 
-impl TapLoss for DarkRankLoss {
+impl NamedLoss for DarkRankLoss {
     fn name(&self) -> &'static str {
         "dark-rank"
     }
+}
 
+impl TapLoss for DarkRankLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

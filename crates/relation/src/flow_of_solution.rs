@@ -5,7 +5,7 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::Tensor;
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// How two flows are compared, per pair of layers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ impl FlowOfSolutionLossConfig {
         }
     }
 }
+
+impl Check for FlowOfSolutionLossConfig {}
 
 /// Flow of solution procedure: the student goes from layer to layer in the direction in which the
 /// teacher does.
@@ -213,11 +215,13 @@ impl FlowPooling {
     }
 }
 
-impl LayersLoss for FlowOfSolutionLoss {
+impl NamedLoss for FlowOfSolutionLoss {
     fn name(&self) -> &'static str {
         "flow-of-solution"
     }
+}
 
+impl LayersLoss for FlowOfSolutionLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

@@ -5,7 +5,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+    Check, ConfigError, Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted,
+    WeightSchedule, check,
 };
 
 /// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
@@ -77,18 +78,7 @@ impl InformationFlowLossConfig {
     ///
     /// Panics if a value is out of its range.
     pub fn init(&self) -> InformationFlowLoss {
-        assert!(
-            self.bandwidth > 0.0 && self.bandwidth.is_finite(), // This also rejects NaN
-            "Bandwidth of an information flow must be above 0, got {}.",
-            self.bandwidth
-        );
-        assert!(
-            self.critical_weight >= 0.0 && (0.0..=1.0).contains(&self.critical_decay),
-            "Critical weight and decay of an information flow must be at least 0 and from 0 to 1, \
-             got {} and {}.",
-            self.critical_weight,
-            self.critical_decay
-        );
+        self.assert_valid();
         InformationFlowLoss {
             kernel: self.kernel,
             divergence: self.divergence,
@@ -96,6 +86,14 @@ impl InformationFlowLossConfig {
             critical_weight: self.critical_weight,
             critical_decay: self.critical_decay,
         }
+    }
+}
+
+impl Check for InformationFlowLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("bandwidth", self.bandwidth)?;
+        check::weight("critical_weight", self.critical_weight)?;
+        check::in_range("critical_decay", self.critical_decay, 0.0..=1.0)
     }
 }
 

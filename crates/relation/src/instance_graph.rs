@@ -1,13 +1,13 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::Tensor;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Context, Knowledge, LayersLoss, Objective, Response, Tap, TapSelection, Terms, Wanted,
-    WeightSchedule,
+    Check, ConfigError, Context, Knowledge, LayersLoss, NamedLoss, Objective, PairedRows, Response,
+    Tap, TapSelection, Terms, Wanted, WeightSchedule, check,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -65,15 +65,7 @@ impl InstanceGraphLossConfig {
     ///
     /// Panics if a weight is below 0.
     pub fn init(&self) -> InstanceGraphLoss {
-        let weights = [
-            self.vertex_weight,
-            self.edge_weight,
-            self.transformation_weight,
-        ];
-        assert!(
-            weights.iter().all(|weight| *weight >= 0.0), // This also rejects NaN
-            "Weights of an instance graph must be at least 0, got {weights:?}."
-        );
+        self.assert_valid();
         InstanceGraphLoss {
             vertex_weight: self.vertex_weight,
             edge_weight: self.edge_weight,
@@ -82,6 +74,14 @@ impl InstanceGraphLossConfig {
             transformation: self.transformation,
             detach_max: self.detach_max,
         }
+    }
+}
+
+impl Check for InstanceGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::weight("vertex_weight", self.vertex_weight)?;
+        check::weight("edge_weight", self.edge_weight)?;
+        check::weight("transformation_weight", self.transformation_weight)
     }
 }
 
@@ -243,11 +243,13 @@ impl InstanceGraphLoss {
     }
 }
 
-impl LayersLoss for InstanceGraphLoss {
+impl NamedLoss for InstanceGraphLoss {
     fn name(&self) -> &'static str {
         Self::TERM
     }
+}
 
+impl LayersLoss for InstanceGraphLoss {
     /// Edges and transformations, without the vertices.
     ///
     /// # Panics
@@ -337,15 +339,14 @@ fn mean_over<T>(parts: Vec<T>, loss: impl FnMut(T) -> Tensor<1>) -> Tensor<1> {
 }
 
 fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
-    let (student, teacher) = (student.rows(), teacher.rows());
-    let [rows, classes] = student.logits.dims();
-    let (logits, teacher) = (
-        at_least_f32(student.logits),
-        teacher.logits.without_autodiff(),
-    );
-    assert_shape!(teacher, [rows, classes]);
-    let square = logits.sub(at_least_f32(teacher)).square();
-    match student.mask {
+    let PairedRows {
+        student,
+        teacher,
+        mask,
+    } = PairedRows::of(student, teacher);
+    let teacher = at_least_f32(teacher.without_autodiff());
+    let square = at_least_f32(student).sub(teacher).square();
+    match mask {
         Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
         None => masked_mean(square, None),
     }

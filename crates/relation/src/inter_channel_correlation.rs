@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
 /// [init function](InterChannelCorrelationLossConfig::init).
@@ -15,6 +15,8 @@ impl InterChannelCorrelationLossConfig {
         InterChannelCorrelationLoss {}
     }
 }
+
+impl Check for InterChannelCorrelationLossConfig {}
 
 /// Inter-channel correlation: channels that are active together in the teacher should be active together
 /// in the student.
@@ -103,11 +105,13 @@ fn correlations(map: Tensor<4>) -> Tensor<3> {
     l2_normalize(gram, 2)
 }
 
-impl TapLoss for InterChannelCorrelationLoss {
+impl NamedLoss for InterChannelCorrelationLoss {
     fn name(&self) -> &'static str {
         "inter-channel-correlation"
     }
+}
 
+impl TapLoss for InterChannelCorrelationLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_map(), teacher.into_map())
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
 };
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 
 /// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
 /// [init function](LocalityPreservingLossConfig::init).
@@ -31,24 +31,22 @@ impl LocalityPreservingLossConfig {
     ///
     /// Panics if a value is out of its range.
     pub fn init(&self) -> LocalityPreservingLoss {
-        self.assertions();
+        self.assert_valid();
         LocalityPreservingLoss {
             neighbors: self.neighbors,
             variance: self.variance,
             normalize: self.normalize,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
-            self.neighbors > 0,
-            "Neighbors of the locality preserving loss must be at least 1, got 0."
-        );
-        let variance = self.variance.unwrap_or(1.0);
-        assert!(
-            variance > 0.0 && variance.is_finite(),
-            "Variance of the locality preserving loss must be above 0, got {variance}."
-        );
+impl Check for LocalityPreservingLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("neighbors", self.neighbors, 1)?;
+        match self.variance {
+            Some(variance) => check::positive("variance", variance),
+            None => Ok(()),
+        }
     }
 }
 
@@ -175,11 +173,13 @@ impl LocalityPreservingLoss {
 /// What is divided by is at least this.
 const EPS: f64 = 1e-12;
 
-impl TapLoss for LocalityPreservingLoss {
+impl NamedLoss for LocalityPreservingLoss {
     fn name(&self) -> &'static str {
         "locality-preserving"
     }
+}
 
+impl TapLoss for LocalityPreservingLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

@@ -3,7 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Tap, TapLoss, TapSelection, Terms, Wanted, WeightSchedule,
+    Check, ConfigError, Context, Knowledge, NamedLoss, Objective, Tap, TapLoss, TapSelection,
+    Terms, Wanted, WeightSchedule, check,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -22,12 +23,14 @@ impl ProbabilisticTransferLossConfig {
     ///
     /// Panics if `eps` is not above zero.
     pub fn init(&self) -> ProbabilisticTransferLoss {
-        assert!(
-            self.eps > 0.0 && self.eps.is_finite(), // This also rejects NaN
-            "Eps of probabilistic transfer must be above 0, got {}.",
-            self.eps
-        );
+        self.assert_valid();
         ProbabilisticTransferLoss { eps: self.eps }
+    }
+}
+
+impl Check for ProbabilisticTransferLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("eps", self.eps)
     }
 }
 
@@ -190,11 +193,13 @@ fn choices(similarity: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> 
     similarity.div(sum)
 }
 
-impl TapLoss for ProbabilisticTransferLoss {
+impl NamedLoss for ProbabilisticTransferLoss {
     fn name(&self) -> &'static str {
         "probabilistic-transfer"
     }
+}
 
+impl TapLoss for ProbabilisticTransferLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

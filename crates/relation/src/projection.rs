@@ -2,7 +2,7 @@ use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
 ///
@@ -68,11 +68,13 @@ impl<L: LayersLoss> Projected<L> {
     }
 }
 
-impl<L: LayersLoss> LayersLoss for Projected<L> {
+impl<L: NamedLoss> NamedLoss for Projected<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: LayersLoss> LayersLoss for Projected<L> {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         let student = self.projections.forward(maps(student));
         let student = student.into_iter().map(Tap::Map).collect();

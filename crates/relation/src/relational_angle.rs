@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 use std::ops::Range;
 
 /// Configuration to create a [loss of relational angles](RelationalAngleLoss) using the
@@ -25,11 +25,14 @@ impl RelationalAngleLossConfig {
     ///
     /// Panics if `chunk` is zero.
     pub fn init(&self) -> RelationalAngleLoss {
-        assert!(
-            self.chunk > 0,
-            "Chunks of relational angles must have at least 1 anchor, got 0."
-        );
+        self.assert_valid();
         RelationalAngleLoss { chunk: self.chunk }
+    }
+}
+
+impl Check for RelationalAngleLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("chunk", self.chunk, 1)
     }
 }
 
@@ -189,11 +192,13 @@ fn products(x: Tensor<2>) -> Tensor<3> {
     x.clone().unsqueeze_dim::<3>(2).mul(x.unsqueeze_dim(1))
 }
 
-impl TapLoss for RelationalAngleLoss {
+impl NamedLoss for RelationalAngleLoss {
     fn name(&self) -> &'static str {
         "relational-angle"
     }
+}
 
+impl TapLoss for RelationalAngleLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

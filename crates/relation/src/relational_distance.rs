@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [loss of relational distances](RelationalDistanceLoss) using the
 /// [init function](RelationalDistanceLossConfig::init).
@@ -16,6 +16,8 @@ impl RelationalDistanceLossConfig {
         RelationalDistanceLoss {}
     }
 }
+
+impl Check for RelationalDistanceLossConfig {}
 
 /// Relational knowledge distillation of pairs: samples that are far apart for the teacher should be
 /// far apart for the student.
@@ -109,11 +111,13 @@ fn relative_distances(features: Tensor<2>) -> Tensor<2> {
     distances.div(mean.unsqueeze())
 }
 
-impl TapLoss for RelationalDistanceLoss {
+impl NamedLoss for RelationalDistanceLoss {
     fn name(&self) -> &'static str {
         "relational-distance"
     }
+}
 
+impl TapLoss for RelationalDistanceLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

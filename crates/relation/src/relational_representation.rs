@@ -3,9 +3,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, cross_entropy_rows, l2_normalize, tempered_log_softmax,
+    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize,
+    tempered_log_softmax,
 };
-use burn_distill_core::{State, Tap, TapLoss};
+use burn_distill_core::{Check, ConfigError, NamedLoss, State, Tap, TapLoss, check};
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
 /// the [init function](RelationalRepresentationLossConfig::init).
@@ -37,23 +38,7 @@ impl RelationalRepresentationLossConfig {
         [student, teacher]: [usize; 2],
         device: &Device,
     ) -> RelationalRepresentationLoss {
-        for (name, temperature) in [
-            ("Student", self.student_temperature),
-            ("Teacher", self.teacher_temperature),
-        ] {
-            assert!(
-                temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-                "{name} temperature of the relational representation loss must be positive and \
-                 finite, got {temperature}."
-            );
-        }
-        assert!(
-            self.queue > 0 && self.embedding > 0,
-            "Queue and embedding of the relational representation loss must be at least 1, \
-             got {} and {}.",
-            self.queue,
-            self.embedding
-        );
+        self.assert_valid();
         // What PyTorch draws a linear layer from: it is never trained.
         let bound = (1.0 / teacher as f64).sqrt();
         let layer = Distribution::Uniform(-bound, bound);
@@ -68,6 +53,15 @@ impl RelationalRepresentationLossConfig {
             student_temperature: self.student_temperature,
             teacher_temperature: self.teacher_temperature,
         }
+    }
+}
+
+impl Check for RelationalRepresentationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("student_temperature", self.student_temperature)?;
+        check::temperature("teacher_temperature", self.teacher_temperature)?;
+        check::at_least("queue", self.queue, 1)?;
+        check::count_in("embedding", self.embedding, 1..=65_536)
     }
 }
 
@@ -167,9 +161,9 @@ impl RelationalRepresentationLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
 
         let student = l2_normalize(self.student_embedding.forward(student), 1);
-        let teacher = teacher
-            .matmul(self.teacher_weight.get())
-            .add(self.teacher_bias.get());
+        let constant = |of: &State<Tensor<2>>| as_precise_as(of.get(), &teacher);
+        let (weight, bias) = (constant(&self.teacher_weight), constant(&self.teacher_bias));
+        let teacher = teacher.matmul(weight).add(bias);
         self.forward_embedded(student, l2_normalize(teacher, 1))
     }
 
@@ -185,7 +179,7 @@ impl RelationalRepresentationLoss {
             return connected_zero(student);
         }
         let teacher = teacher.without_autodiff();
-        let queue = self.queue.get();
+        let queue = as_precise_as(self.queue.get(), &teacher);
         let length = queue.dims()[0];
         // The oldest first: they make room for the batch.
         let queue = Tensor::cat(vec![queue, teacher.clone()], 0)
@@ -199,11 +193,13 @@ impl RelationalRepresentationLoss {
     }
 }
 
-impl TapLoss for RelationalRepresentationLoss {
+impl NamedLoss for RelationalRepresentationLoss {
     fn name(&self) -> &'static str {
         "relational-representation"
     }
+}
 
+impl TapLoss for RelationalRepresentationLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

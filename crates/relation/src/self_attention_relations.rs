@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{Check, ConfigError, NamedLoss, SequenceLoss, Tap, check};
 
 /// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
 /// [init function](SelfAttentionRelationsLossConfig::init).
@@ -21,13 +21,16 @@ impl SelfAttentionRelationsLossConfig {
     ///
     /// Panics if there is no relation head.
     pub fn init(&self) -> SelfAttentionRelationsLoss {
-        assert!(
-            self.relation_heads > 0,
-            "There should be a relation head, got 0."
-        );
+        self.assert_valid();
         SelfAttentionRelationsLoss {
             relation_heads: self.relation_heads,
         }
+    }
+}
+
+impl Check for SelfAttentionRelationsLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("relation_heads", self.relation_heads, 1)
     }
 }
 
@@ -134,11 +137,13 @@ impl SelfAttentionRelationsLoss {
     }
 }
 
-impl SequenceLoss for SelfAttentionRelationsLoss {
+impl NamedLoss for SelfAttentionRelationsLoss {
     fn name(&self) -> &'static str {
         "self-attention-relations"
     }
+}
 
+impl SequenceLoss for SelfAttentionRelationsLoss {
     /// Takes queries, keys and values, or some of them.
     fn forward_sequences(
         &self,

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Tap, TapLoss};
+use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [similarity preserving loss](SimilarityPreservingLoss) using the
 /// [init function](SimilarityPreservingLossConfig::init).
@@ -15,6 +15,8 @@ impl SimilarityPreservingLossConfig {
         SimilarityPreservingLoss {}
     }
 }
+
+impl Check for SimilarityPreservingLossConfig {}
 
 /// Similarity preserving: samples that activate the teacher alike should activate the student alike.
 ///
@@ -99,11 +101,13 @@ fn similarities(features: Tensor<2>) -> Tensor<2> {
     l2_normalize(gram, 1)
 }
 
-impl TapLoss for SimilarityPreservingLoss {
+impl NamedLoss for SimilarityPreservingLoss {
     fn name(&self) -> &'static str {
         "similarity-preserving"
     }
+}
 
+impl TapLoss for SimilarityPreservingLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
         self.forward(student.into_vectors(), teacher.into_vectors())
     }

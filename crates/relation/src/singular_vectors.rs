@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
 /// [init function](SingularVectorLossConfig::init).
@@ -28,18 +28,20 @@ impl SingularVectorLossConfig {
     ///
     /// Panics if a number is zero.
     pub fn init(&self) -> SingularVectorLoss {
-        assert!(
-            self.rank > 0 && self.iterations > 0 && self.series > 0,
-            "Rank, iterations and series of singular vectors must be at least 1, got {}, {} and {}.",
-            self.rank,
-            self.iterations,
-            self.series
-        );
+        self.assert_valid();
         SingularVectorLoss {
             rank: self.rank,
             iterations: self.iterations,
             series: self.series,
         }
+    }
+}
+
+impl Check for SingularVectorLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("rank", self.rank, 1..=65_536)?;
+        check::count_in("iterations", self.iterations, 1..=1000)?;
+        check::count_in("series", self.series, 1..=1000)
     }
 }
 
@@ -179,11 +181,13 @@ fn relation(pair: &[Tensor<3>]) -> Tensor<4> {
     after.sub(before).square().div_scalar(-8.0).exp()
 }
 
-impl LayersLoss for SingularVectorLoss {
+impl NamedLoss for SingularVectorLoss {
     fn name(&self) -> &'static str {
         "singular-vectors"
     }
+}
 
+impl LayersLoss for SingularVectorLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

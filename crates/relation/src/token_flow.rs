@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -16,6 +16,8 @@ impl TokenFlowLossConfig {
         TokenFlowLoss {}
     }
 }
+
+impl Check for TokenFlowLossConfig {}
 
 /// The [flow of solution](crate::FlowOfSolutionLoss) of tokens: the products of the features of two
 /// layers should be the teacher's.
@@ -48,8 +50,8 @@ impl TokenFlowLossConfig {
 /// # Reference
 ///
 /// `fsp_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, after J. Yim
-/// et al., CVPR 2017. Agrees with its formula; its code was not run. There a sequence without a token
-/// is divided by zero.
+/// et al., CVPR 2017. Agrees with recordings of its code, gradients included. There a sequence without
+/// a token is divided by zero.
 #[doc(alias = "fsp_loss")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -91,8 +93,8 @@ impl TokenFlowLoss {
         let (difference, counts) = match mask {
             None => (difference.div_scalar(length as f64), None),
             Some(mask) => {
-                let lengths = mask.clone().float().sum_dim(1).clamp_min(1.0);
-                let lengths = lengths.cast(difference.dtype()).unsqueeze_dim(2);
+                let lengths = mask.clone().float().cast(difference.dtype()).sum_dim(1);
+                let lengths = lengths.clamp_min(1.0).unsqueeze_dim(2);
                 (
                     difference.div(lengths),
                     Some(mask.any_dim(1).squeeze_dim(1)),
@@ -104,11 +106,13 @@ impl TokenFlowLoss {
     }
 }
 
-impl SequenceLoss for TokenFlowLoss {
+impl NamedLoss for TokenFlowLoss {
     fn name(&self) -> &'static str {
         "token-flow"
     }
+}
 
+impl SequenceLoss for TokenFlowLoss {
     /// Takes two layers, or one that flows into itself.
     fn forward_sequences(
         &self,

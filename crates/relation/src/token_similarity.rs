@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
 
 /// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
 /// function](TokenSimilarityLossConfig::init).
@@ -16,6 +16,8 @@ impl TokenSimilarityLossConfig {
         TokenSimilarityLoss {}
     }
 }
+
+impl Check for TokenSimilarityLossConfig {}
 
 /// How similar the tokens of two layers, or of one, are to each other: it should be as in the teacher.
 ///
@@ -48,9 +50,8 @@ impl TokenSimilarityLossConfig {
 ///
 /// `mmd_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, where it is a
 /// variant of N. Wang and Z. Huang's [neuron selectivity transfer](https://arxiv.org/abs/1707.01219).
-/// Agrees with its formula without a mask; its code was not run. With one it divides by the padded
-/// length where it divides by the features without, so that padding changes the loss: here features
-/// divide always.
+/// Agrees with recordings of its code, gradients included. Before its commit `3496f3e` that code divided
+/// by the padded length where there was a mask; since then it divides by the features, as here.
 #[doc(alias = "mmd_loss")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -101,11 +102,13 @@ impl TokenSimilarityLoss {
     }
 }
 
-impl SequenceLoss for TokenSimilarityLoss {
+impl NamedLoss for TokenSimilarityLoss {
     fn name(&self) -> &'static str {
         "token-similarity"
     }
+}
 
+impl SequenceLoss for TokenSimilarityLoss {
     /// Takes two layers, or one that is compared with itself.
     fn forward_sequences(
         &self,

@@ -1,17 +1,15 @@
 use crate::named_term::named_term;
-use crate::rows::PairedRows;
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_core::{Context, Knowledge, Objective, Terms, Wanted, WeightSchedule};
+use burn_distill_core::{
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+};
 
 /// A loss that compares the logits of whole batches: what it says about a row depends on the
 /// others.
 ///
 /// A loss that looks at one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
-pub trait BatchLogitLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait BatchLogitLoss: NamedLoss {
     /// The loss of the rows that count, as if there were no others. No gradient flows to the
     /// teacher.
     ///
@@ -48,8 +46,8 @@ pub trait BatchLogitLoss: Module + ModuleDisplay + 'static {
 ///
 /// What [`ResponseObjective`](crate::ResponseObjective) is for losses of single rows. The rows are
 /// the samples of a classifier, the tokens of sequences, the proposals of a detector. All samples
-/// count, labelled or not. Of sequences, the tokens of the student's mask make up the batch;
-/// without any, the term is zero.
+/// count, labelled or not. Of sequences, the tokens that student and teacher both count make up the
+/// batch; without any, the term is zero.
 ///
 /// # Example
 ///

@@ -1,9 +1,8 @@
 use crate::BoundedRegressionLoss;
-use crate::labelled::zero_unless;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
     Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
     one_line_display, reduce_rows,
@@ -99,7 +98,7 @@ impl BoundedRegressionObjective {
 
         let matched = Some(classes.not_equal_scalar(self.background as i64));
         let [student, teacher, target] =
-            [student, teacher, target].map(|boxes| zero_unless(&matched, boxes));
+            [student, teacher, target].map(|boxes| zero_rows(boxes, matched.as_ref()));
         let loss = self.loss.forward_no_reduction(student, teacher, target);
         reduce_rows(loss, matched, &Reduction::Mean)
     }

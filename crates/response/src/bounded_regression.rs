@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::loss::{Reduction, SmoothL1LossConfig};
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
 
 /// Configuration to create a [bounded regression loss](BoundedRegressionLoss) using the
 /// [init function](BoundedRegressionLossConfig::init).
@@ -25,24 +25,18 @@ impl BoundedRegressionLossConfig {
     ///
     /// Panics if `margin` or `bounded_weight` is negative or not finite.
     pub fn init(&self) -> BoundedRegressionLoss {
-        self.assertions();
+        self.assert_valid();
         BoundedRegressionLoss {
             margin: self.margin,
             bounded_weight: self.bounded_weight,
         }
     }
+}
 
-    fn assertions(&self) {
-        for (name, value) in [
-            ("Margin", self.margin),
-            ("Bounded weight", self.bounded_weight),
-        ] {
-            assert!(
-                value >= 0.0 && value.is_finite(), // This also rejects NaN
-                "{name} of the bounded regression loss must be finite and not negative, \
-                 got {value}."
-            );
-        }
+impl Check for BoundedRegressionLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::not_negative("margin", self.margin)?;
+        check::weight("bounded_weight", self.bounded_weight)
     }
 }
 
@@ -420,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Margin of the bounded regression loss must be finite")]
+    #[should_panic(expected = "`margin` should be finite and not negative")]
     fn margin_must_not_be_negative() {
         criterion(-0.1);
     }

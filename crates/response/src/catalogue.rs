@@ -134,13 +134,13 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        BatchLogitLoss, DecoupledLossConfig, DistLossConfig, HeatMapObjective,
-        JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LogitLoss,
-        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, TeacherFreeLoss,
+        DecoupledLossConfig, DistLossConfig, HeatMapObjective, JensenShannonLossConfig,
+        LabelSmoothingLossConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
+        NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
+        ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
+    use burn_distill_core::NamedLoss;
     use std::collections::HashSet;
 
     #[test]
@@ -148,23 +148,23 @@ mod tests {
         let names: Vec<_> = catalogue().iter().map(|loss| loss.name).collect();
 
         let expected = [
-            LogitLoss::name(&SoftTargetLossConfig::new().init()),
-            LogitLoss::name(&LogitMatchingLossConfig::new().init()),
-            LogitLoss::name(&ProbabilityMatchingLossConfig::new().init()),
-            LogitLoss::name(&SoftCrossEntropyLossConfig::new().init()),
-            LogitLoss::name(&ReverseKlLossConfig::new().init()),
-            LogitLoss::name(&JensenShannonLossConfig::new().init()),
-            LogitLoss::name(&TotalVariationLossConfig::new().init()),
-            LogitLoss::name(&SkewKlLossConfig::new().init()),
+            NamedLoss::name(&SoftTargetLossConfig::new().init()),
+            NamedLoss::name(&LogitMatchingLossConfig::new().init()),
+            NamedLoss::name(&ProbabilityMatchingLossConfig::new().init()),
+            NamedLoss::name(&SoftCrossEntropyLossConfig::new().init()),
+            NamedLoss::name(&ReverseKlLossConfig::new().init()),
+            NamedLoss::name(&JensenShannonLossConfig::new().init()),
+            NamedLoss::name(&TotalVariationLossConfig::new().init()),
+            NamedLoss::name(&SkewKlLossConfig::new().init()),
             DistLossConfig::new().init().name(),
             MultiLevelLossConfig::new().init().name(),
             NormKdLossConfig::new().init().name(),
             LearnedTemperature::TERM,
-            LabelledLoss::name(&DecoupledLossConfig::new().init()),
-            LabelledLoss::name(&NormalizedLossConfig::new().init()),
-            LabelledLoss::name(&ProposalClassificationLossConfig::new().init()),
-            TeacherFreeLoss::name(&VirtualTeacherLossConfig::new().init()),
-            TeacherFreeLoss::name(&LabelSmoothingLossConfig::new().init()),
+            NamedLoss::name(&DecoupledLossConfig::new().init()),
+            NamedLoss::name(&NormalizedLossConfig::new().init()),
+            NamedLoss::name(&ProposalClassificationLossConfig::new().init()),
+            NamedLoss::name(&VirtualTeacherLossConfig::new().init()),
+            NamedLoss::name(&LabelSmoothingLossConfig::new().init()),
             HeatMapObjective::TERM,
             BoundedRegressionObjective::TERM,
         ];

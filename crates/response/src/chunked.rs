@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, DType, Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 use std::ops::Range;
 
 /// What the logits of a chunk take in single precision, if the number of its rows is not given.
@@ -83,11 +83,13 @@ pub struct Chunked<L> {
 
 one_line_display!(Chunked<L>: loss, ?chunk_rows);
 
-impl<L: DistributionLoss> DistributionLoss for Chunked<L> {
+impl<L: NamedLoss> NamedLoss for Chunked<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: DistributionLoss> DistributionLoss for Chunked<L> {
     fn temperature(&self) -> f64 {
         self.loss.temperature()
     }
@@ -239,7 +241,8 @@ impl<L: DistributionLoss> Chunked<L> {
             Some(zero) => {
                 let zero = match mask {
                     Some(mask) => zero.div(mask.float().cast(loss.dtype()).sum().clamp_min(1.0)),
-                    None => zero.div_scalar(rows.max(1) as f64),
+                    // As a mean has its gradient, to the last digit.
+                    None => zero.mul_scalar((rows.max(1) as f64).recip()),
                 };
                 loss.add(zero)
             }

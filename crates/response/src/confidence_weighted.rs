@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, tempered_log_softmax};
 use burn_distill_core::{
-    Context, Hard, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule, one_line_display,
+    Context, Hard, Knowledge, Objective, PairedRows, Targets, Terms, Wanted, WeightSchedule,
+    one_line_display,
 };
 
 /// Cross-entropy with the targets, where a sample counts as much as the teacher is sure of it
@@ -109,9 +110,9 @@ impl Objective<Knowledge, Knowledge> for ConfidenceWeighted {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let student = context.student.response.rows().logits;
-        let teacher = context.teacher.response.rows().logits;
-        let loss = Self::cross_entropy(student, teacher, context.targets);
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let targets = context.targets.clone().labelled_where(rows.mask.as_ref());
+        let loss = Self::cross_entropy(rows.student, rows.teacher, &targets);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
     }
 }

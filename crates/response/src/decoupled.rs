@@ -1,13 +1,12 @@
 use crate::LabelledLoss;
 use crate::columns::beside;
 use crate::target::{at_target, is_target, log_sum_exp, of_others};
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [decoupled loss](DecoupledLoss) using the
 /// [init function](DecoupledLossConfig::init).
@@ -32,22 +31,20 @@ impl DecoupledLossConfig {
     /// Panics if `temperature` is not positive and finite, or if `alpha` or `beta` is negative or
     /// not finite.
     pub fn init(&self) -> DecoupledLoss {
-        self.assertions();
+        self.assert_valid();
         DecoupledLoss {
             alpha: self.alpha,
             beta: self.beta,
             temperature: self.temperature,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "decoupled loss");
-        for (name, value) in [("Alpha", self.alpha), ("Beta", self.beta)] {
-            assert!(
-                value >= 0.0 && value.is_finite(), // This also rejects NaN
-                "{name} of the decoupled loss must be finite and not negative, got {value}."
-            );
-        }
+impl Check for DecoupledLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::weight("alpha", self.alpha)?;
+        check::weight("beta", self.beta)
     }
 }
 
@@ -179,11 +176,13 @@ impl DecoupledLoss {
     }
 }
 
-impl LabelledLoss for DecoupledLoss {
+impl NamedLoss for DecoupledLoss {
     fn name(&self) -> &'static str {
         "decoupled"
     }
+}
 
+impl LabelledLoss for DecoupledLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -392,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Beta of the decoupled loss must be finite and not negative, got -1")]
+    #[should_panic(expected = "`beta` should be from 0 to 1e9, but is -1")]
     fn beta_must_not_be_negative() {
         criterion(1.0, -1.0);
     }

@@ -1,10 +1,9 @@
 use crate::BatchLogitLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Added to the product of two norms.
 const EPS: f64 = 1e-8;
@@ -40,7 +39,7 @@ impl DistLossConfig {
     /// Panics if `temperature` is not positive and finite, or if `beta` or `gamma` is negative or
     /// not finite.
     pub fn init(&self) -> DistLoss {
-        self.assertions();
+        self.assert_valid();
         DistLoss {
             temperature: self.temperature,
             beta: self.beta,
@@ -48,15 +47,13 @@ impl DistLossConfig {
             scale_t2: self.scale_t2,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "correlation loss");
-        for (name, share) in [("Beta", self.beta), ("Gamma", self.gamma)] {
-            assert!(
-                share >= 0.0 && share.is_finite(), // This also rejects NaN
-                "{name} of the correlation loss must be finite and not negative, got {share}."
-            );
-        }
+impl Check for DistLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::weight("beta", self.beta)?;
+        check::weight("gamma", self.gamma)
     }
 }
 
@@ -124,11 +121,13 @@ pub struct DistLoss {
 
 one_line_display!(DistLoss: temperature, beta, gamma, scale_t2);
 
-impl BatchLogitLoss for DistLoss {
+impl NamedLoss for DistLoss {
     fn name(&self) -> &'static str {
         "dist"
     }
+}
 
+impl BatchLogitLoss for DistLoss {
     fn forward_masked(
         &self,
         student: Tensor<2>,
@@ -353,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Gamma of the correlation loss must be finite and not negative")]
+    #[should_panic(expected = "`gamma` should be from 0 to 1e9")]
     fn shares_must_not_be_negative() {
         DistLossConfig::new().with_gamma(-1.0).init();
     }

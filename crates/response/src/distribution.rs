@@ -1,8 +1,7 @@
 use crate::TeacherSignal;
-use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{NamedLoss, reduce_rows};
 
 /// A loss between the distribution of the teacher and that of the student, row by row.
 ///
@@ -14,10 +13,7 @@ use burn_distill_core::reduce_rows;
 ///
 /// An implementation writes one formula, [`divergence`](Self::divergence). It then serves a teacher
 /// that says everything and one that says only [the most of it](crate::SparseSignal).
-pub trait DistributionLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait DistributionLoss: NamedLoss {
     /// What both logits are divided by.
     fn temperature(&self) -> f64;
 

@@ -4,7 +4,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
+    Check, Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
     one_line_display, reduce_rows,
 };
 
@@ -19,6 +19,8 @@ impl HeatMapLossConfig {
         HeatMapLoss {}
     }
 }
+
+impl Check for HeatMapLossConfig {}
 
 /// Heat-map loss: the maps of the student, one per joint, should be those of the teacher.
 ///

@@ -1,10 +1,9 @@
 use crate::DistributionLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
 /// [init function](JensenShannonLossConfig::init).
@@ -26,21 +25,24 @@ impl JensenShannonLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite, or if `beta` is not between 0 and 1.
     pub fn init(&self) -> JensenShannonLoss {
-        self.assertions();
+        self.assert_valid();
         JensenShannonLoss {
             beta: self.beta,
             temperature: self.temperature,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "Jensen–Shannon loss");
-        let beta = self.beta;
-        assert!(
-            beta > 0.0 && beta < 1.0, // This also rejects NaN
-            "Beta of the Jensen–Shannon loss must be between 0 and 1, got {beta}: its ends are the \
-             soft-target loss and the reverse KL loss, each a loss of its own."
-        );
+impl Check for JensenShannonLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::ensure(
+            self.beta > 0.0 && self.beta < 1.0, // This also rejects NaN
+            "beta",
+            "above 0 and below 1 (at the ends it is the soft-target loss and the reverse KL loss, \
+             each a loss of its own)",
+            self.beta,
+        )
     }
 }
 
@@ -95,11 +97,13 @@ pub struct JensenShannonLoss {
 
 one_line_display!(JensenShannonLoss: beta, temperature);
 
-impl DistributionLoss for JensenShannonLoss {
+impl NamedLoss for JensenShannonLoss {
     fn name(&self) -> &'static str {
         "jensen-shannon"
     }
+}
 
+impl DistributionLoss for JensenShannonLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }
@@ -145,7 +149,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 1: its ends are the soft-target loss")]
+    #[should_panic(
+        expected = "`beta` should be above 0 and below 1 (at the ends it is the soft-target loss"
+    )]
     fn the_ends_are_losses_of_their_own() {
         JensenShannonLossConfig::new().with_beta(1.0).init();
     }

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [label-smoothing loss](LabelSmoothingLoss) using the
@@ -26,19 +26,17 @@ impl LabelSmoothingLossConfig {
     ///
     /// Panics if `smoothing` is not between 0 and 1.
     pub fn init(&self) -> LabelSmoothingLoss {
-        self.assertions();
+        self.assert_valid();
         LabelSmoothingLoss {
             smoothing: self.smoothing,
             variant: self.variant,
         }
     }
+}
 
-    fn assertions(&self) {
-        let smoothing = self.smoothing;
-        assert!(
-            (0.0..=1.0).contains(&smoothing),
-            "Smoothing of the label-smoothing loss must be between 0 and 1, got {smoothing}."
-        );
+impl Check for LabelSmoothingLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::in_range("smoothing", self.smoothing, 0.0..=1.0)
     }
 }
 
@@ -105,11 +103,13 @@ pub struct LabelSmoothingLoss {
 
 one_line_display!(LabelSmoothingLoss: smoothing, ?variant);
 
-impl TeacherFreeLoss for LabelSmoothingLoss {
+impl NamedLoss for LabelSmoothingLoss {
     fn name(&self) -> &'static str {
         "label-smoothing"
     }
+}
 
+impl TeacherFreeLoss for LabelSmoothingLoss {
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
         let [rows, num_classes] = student.dims();
         assert_shape!(classes, [rows]);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 1.5")]
+    #[should_panic(expected = "`smoothing` should be from 0 to 1, but is 1.5")]
     fn smoothing_is_a_probability() {
         criterion(1.5, LabelSmoothingVariant::All);
     }

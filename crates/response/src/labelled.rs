@@ -1,18 +1,15 @@
 use crate::named_term::named_term;
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
-use burn::tensor::{Bool, Int, Tensor, assert_shape};
-use burn_distill_core::numeric::connected_zero;
+use burn::tensor::{Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, NamedLoss, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
 };
 
 /// A loss that compares the logits of a student with those of a teacher, row by row, and treats the
 /// class of the row unlike the others.
-pub trait LabelledLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LabelledLoss: NamedLoss {
     /// The loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
@@ -113,8 +110,8 @@ impl<L: LabelledLoss> Objective<Knowledge, Knowledge> for LabelledObjective<L> {
         let loss = match context.targets.hard() {
             None => connected_zero(student),
             Some((classes, labelled)) => {
-                let student = zero_unless(&labelled, student);
-                let teacher = zero_unless(&labelled, teacher);
+                let student = zero_rows(student, labelled.as_ref());
+                let teacher = zero_rows(teacher, labelled.as_ref());
                 let loss = self.loss.forward_rows(student, teacher, classes);
                 reduce_rows(loss, labelled, &Reduction::Mean)
             }
@@ -131,20 +128,6 @@ pub(crate) fn rows_of_samples(response: &Response) -> Tensor<2> {
         "A response of tokens has no class per sample: use a loss that needs no labels."
     );
     rows.logits
-}
-
-/// The rows that are labelled; the others become zeros.
-///
-/// Masking the loss of the others would not do: zero times a NaN is a NaN in the backward pass.
-pub(crate) fn zero_unless(labelled: &Option<Tensor<1, Bool>>, rows: Tensor<2>) -> Tensor<2> {
-    let Some(labelled) = labelled else {
-        return rows;
-    };
-    let [num_rows, num_classes] = rows.dims();
-    assert_shape!(labelled, [num_rows]);
-    let others: Tensor<2, Bool> = labelled.clone().bool_not().unsqueeze_dim(1);
-    // Not `expand`, which refuses a batch of no rows.
-    rows.mask_fill(others.repeat_dim(1, num_classes), 0.0)
 }
 
 #[cfg(test)]
@@ -239,11 +222,13 @@ mod tests {
         scale: Param<Tensor<1>>,
     }
 
-    impl LabelledLoss for Learned {
+    impl NamedLoss for Learned {
         fn name(&self) -> &'static str {
             "learned"
         }
+    }
 
+    impl LabelledLoss for Learned {
         fn forward_rows(
             &self,
             student: Tensor<2>,

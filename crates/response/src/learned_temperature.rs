@@ -1,5 +1,4 @@
 use crate::StandardizationConfig;
-use crate::rows::PairedRows;
 use crate::standardized::standardized;
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -8,7 +7,8 @@ use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, one_line_display, reduce_rows,
+    Check, ConfigError, Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+    check, one_line_display, reduce_rows,
 };
 use std::f64::consts::PI;
 
@@ -44,7 +44,7 @@ impl LearnedTemperatureConfig {
     /// Panics if `start` is negative, if `range` is not positive, or if one of them or `theta` is
     /// not finite.
     pub fn init(&self, weight: impl Into<WeightSchedule>, device: &Device) -> LearnedTemperature {
-        self.assertions();
+        self.assert_valid();
         LearnedTemperature {
             theta: Param::from_tensor(Tensor::from_data([self.theta], device)),
             start: self.start,
@@ -55,26 +55,14 @@ impl LearnedTemperatureConfig {
             weight: weight.into(),
         }
     }
+}
 
-    fn assertions(&self) {
-        let Self {
-            start,
-            range,
-            theta,
-            ..
-        } = self;
-        assert!(
-            *start >= 0.0 && start.is_finite(), // This also rejects NaN
-            "Start of the learned temperature must be finite and not negative, got {start}."
-        );
-        assert!(
-            *range > 0.0 && range.is_finite(),
-            "Range of the learned temperature must be positive and finite, got {range}."
-        );
-        assert!(
-            theta.is_finite(),
-            "Theta of the learned temperature must be finite, got {theta}."
-        );
+impl Check for LearnedTemperatureConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        // The temperature lies between the start and the start plus the range.
+        check::in_range("start", self.start, 0.0..=1e6)?;
+        check::temperature("range", self.range)?;
+        check::in_range("theta", self.theta, -100.0..=100.0)
     }
 }
 
@@ -512,9 +500,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "Range of the learned temperature must be positive and finite, got 0"
-    )]
+    #[should_panic(expected = "`range` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn range_must_be_positive() {
         LearnedTemperatureConfig::new()
             .with_range(0.0)

@@ -1,10 +1,9 @@
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [logit-matching loss](LogitMatchingLoss) using the
@@ -27,15 +26,17 @@ impl LogitMatchingLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite.
     pub fn init(&self) -> LogitMatchingLoss {
-        self.assertions();
+        self.assert_valid();
         LogitMatchingLoss {
             variant: self.variant,
             temperature: self.temperature,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "logit-matching loss");
+impl Check for LogitMatchingLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -331,9 +332,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "Temperature of the logit-matching loss must be positive and finite, got NaN"
-    )]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is NaN")]
     fn temperature_must_be_positive() {
         LogitMatchingLossConfig::new()
             .with_temperature(f64::NAN)

@@ -1,6 +1,4 @@
-use crate::rows::PairedRows;
 use crate::standardized::standardized;
-use crate::temperature::assert_temperature;
 use crate::{BatchLogitLoss, StandardizationConfig};
 use burn::config::Config;
 use burn::module::Module;
@@ -8,7 +6,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
 };
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, PairedRows, check, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [multi-level loss](MultiLevelLoss) using the
@@ -60,7 +58,7 @@ impl MultiLevelLossConfig {
     /// Panics if there is no temperature or one that is not positive and finite, or if `instance`,
     /// `batch` or `class` is negative or not finite.
     pub fn init(&self) -> MultiLevelLoss {
-        self.assertions();
+        self.assert_valid();
         MultiLevelLoss {
             temperatures: self.temperatures.clone(),
             instance: self.instance,
@@ -70,26 +68,22 @@ impl MultiLevelLossConfig {
             standardize: self.standardize,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert!(
+impl Check for MultiLevelLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::ensure(
             !self.temperatures.is_empty(),
-            "The multi-level loss needs at least one temperature."
-        );
-        for temperature in &self.temperatures {
-            assert_temperature(*temperature, "multi-level loss");
+            "temperatures",
+            "a list of at least one temperature",
+            "empty",
+        )?;
+        for (index, &temperature) in self.temperatures.iter().enumerate() {
+            check::temperature(format_args!("temperatures.{index}"), temperature)?;
         }
-        let shares = [
-            ("Instance", self.instance),
-            ("Batch", self.batch),
-            ("Class", self.class),
-        ];
-        for (name, share) in shares {
-            assert!(
-                share >= 0.0 && share.is_finite(), // This also rejects NaN
-                "{name} of the multi-level loss must be finite and not negative, got {share}."
-            );
-        }
+        check::weight("instance", self.instance)?;
+        check::weight("batch", self.batch)?;
+        check::weight("class", self.class)
     }
 }
 
@@ -344,11 +338,13 @@ impl MultiLevelLoss {
     }
 }
 
-impl BatchLogitLoss for MultiLevelLoss {
+impl NamedLoss for MultiLevelLoss {
     fn name(&self) -> &'static str {
         "multi-level"
     }
+}
 
+impl BatchLogitLoss for MultiLevelLoss {
     fn forward_masked(
         &self,
         student: Tensor<2>,
@@ -743,13 +739,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "needs at least one temperature")]
+    #[should_panic(expected = "`temperatures` should be a list of at least one temperature")]
     fn there_is_a_temperature() {
         MultiLevelLossConfig::new().with_temperatures(vec![]).init();
     }
 
     #[test]
-    #[should_panic(expected = "Class of the multi-level loss must be finite and not negative")]
+    #[should_panic(expected = "`class` should be from 0 to 1e9")]
     fn shares_must_not_be_negative() {
         MultiLevelLossConfig::new().with_class(-1.0).init();
     }

@@ -1,8 +1,8 @@
-use crate::rows::PairedRows;
-use crate::{BatchLogitLoss, MultiLevelLoss};
+use crate::MultiLevelLoss;
 use burn::module::Module;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, one_line_display,
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+    one_line_display,
 };
 
 /// A [multi-level loss](MultiLevelLoss) of every view of the samples, as one weighted term.
@@ -13,8 +13,8 @@ use burn_distill_core::{
 ///
 /// The first view is the weak one of the paper, by which it tells what the teacher is sure of; the
 /// second is the strong one. Of one view it is a [`BatchObjective`](crate::BatchObjective). All
-/// samples count, labelled or not. Of sequences, the tokens of the student's mask do, in each view
-/// of its own.
+/// samples count, labelled or not. Of sequences, the tokens that student and teacher both count do, in
+/// each view by its own masks.
 ///
 /// # Panics
 ///
@@ -109,7 +109,7 @@ impl Objective<Knowledge, Knowledge> for MultiLevelObjective {
 mod tests {
     use super::*;
     use crate::fixtures::{student, teacher};
-    use crate::{BatchObjective, ConfidenceMask, MultiLevelLossConfig};
+    use crate::{BatchLogitLoss, BatchObjective, ConfidenceMask, MultiLevelLossConfig};
     use burn::tensor::{Device, Tensor, TensorData, Tolerance};
     use burn_distill_core::{Clock, Response, Taps, Targets, View};
 

@@ -6,7 +6,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
 
 /// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
 /// [init function](NormKdLossConfig::init).
@@ -29,20 +29,18 @@ impl NormKdLossConfig {
     ///
     /// Panics if `coefficient` or `floor` is not positive and finite.
     pub fn init(&self) -> NormKdLoss {
-        self.assertions();
+        self.assert_valid();
         NormKdLoss {
             coefficient: self.coefficient,
             floor: self.floor,
         }
     }
+}
 
-    fn assertions(&self) {
-        for (name, value) in [("Coefficient", self.coefficient), ("Floor", self.floor)] {
-            assert!(
-                value > 0.0 && value.is_finite(), // This also rejects NaN
-                "{name} of the normalized KD loss must be positive and finite, got {value}."
-            );
-        }
+impl Check for NormKdLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("coefficient", self.coefficient)?;
+        check::positive("floor", self.floor)
     }
 }
 
@@ -124,11 +122,13 @@ impl NormKdLoss {
     }
 }
 
-impl LogitLoss for NormKdLoss {
+impl NamedLoss for NormKdLoss {
     fn name(&self) -> &'static str {
         "norm-kd"
     }
+}
 
+impl LogitLoss for NormKdLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(teacher, [batch_size, num_classes]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Coefficient of the normalized KD loss must be positive and finite")]
+    #[should_panic(expected = "`coefficient` should be above 0, from 1e-6 to 1e9")]
     fn coefficient_must_be_positive() {
         NormKdLossConfig::new().with_coefficient(0.0).init();
     }

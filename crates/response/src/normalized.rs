@@ -1,12 +1,11 @@
 use crate::LabelledLoss;
 use crate::target::{at_target, is_target, of_others};
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [normalized loss](NormalizedLoss) using the
 /// [init function](NormalizedLossConfig::init).
@@ -28,20 +27,18 @@ impl NormalizedLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite, or if `gamma` is negative or not finite.
     pub fn init(&self) -> NormalizedLoss {
-        self.assertions();
+        self.assert_valid();
         NormalizedLoss {
             temperature: self.temperature,
             gamma: self.gamma,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "normalized loss");
-        let gamma = self.gamma;
-        assert!(
-            gamma >= 0.0 && gamma.is_finite(), // This also rejects NaN
-            "Gamma of the normalized loss must be finite and not negative, got {gamma}."
-        );
+impl Check for NormalizedLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::weight("gamma", self.gamma)
     }
 }
 
@@ -103,11 +100,13 @@ pub struct NormalizedLoss {
 
 one_line_display!(NormalizedLoss: temperature, gamma);
 
-impl LabelledLoss for NormalizedLoss {
+impl NamedLoss for NormalizedLoss {
     fn name(&self) -> &'static str {
         "normalized"
     }
+}
 
+impl LabelledLoss for NormalizedLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Gamma of the normalized loss must be finite and not negative")]
+    #[should_panic(expected = "`gamma` should be from 0 to 1e9")]
     fn gamma_must_be_a_number() {
         criterion(1.0, f64::NAN);
     }

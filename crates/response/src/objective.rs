@@ -1,18 +1,15 @@
 use crate::named_term::named_term;
-use crate::rows::PairedRows;
 use crate::{DistributionLoss, LogitMatchingLoss};
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
+    reduce_rows,
 };
 
 /// A loss that compares the logits of a student with those of a teacher, row by row.
-pub trait LogitLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LogitLoss: NamedLoss {
     /// The loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
@@ -24,20 +21,18 @@ pub trait LogitLoss: Module + ModuleDisplay + 'static {
 
 /// Every loss between distributions is one.
 impl<L: DistributionLoss> LogitLoss for L {
-    fn name(&self) -> &'static str {
-        DistributionLoss::name(self)
-    }
-
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }
 }
 
-impl LogitLoss for LogitMatchingLoss {
+impl NamedLoss for LogitMatchingLoss {
     fn name(&self) -> &'static str {
         "logit-matching"
     }
+}
 
+impl LogitLoss for LogitMatchingLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }
@@ -51,8 +46,8 @@ impl LogitLoss for LogitMatchingLoss {
 /// ```
 ///
 /// A row is a sample of a classifier, a token of a sequence, a proposal of a detector. All samples
-/// count, labelled or not: the teacher needs no labels. Of a sequence, the tokens of the student's
-/// mask count; without any, the term is zero.
+/// count, labelled or not: the teacher needs no labels. Of a sequence, the tokens that student and
+/// teacher both count do; without any, the term is zero.
 ///
 /// # Example
 ///

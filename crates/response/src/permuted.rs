@@ -1,10 +1,9 @@
 use crate::LogitLoss;
-use crate::rows::PairedRows;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_distill_core::{
-    Clock, Context, KeyedRng, Knowledge, Objective, Terms, Wanted, WeightSchedule,
+    Clock, Context, KeyedRng, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule,
     one_line_display, reduce_rows,
 };
 

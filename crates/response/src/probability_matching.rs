@@ -3,8 +3,9 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
+use burn_distill_core::Check;
 use burn_distill_core::numeric::tempered_log_softmax;
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Configuration to create a [probability-matching loss](ProbabilityMatchingLoss) using the
 /// [init function](ProbabilityMatchingLossConfig::init).
@@ -17,6 +18,8 @@ impl ProbabilityMatchingLossConfig {
         ProbabilityMatchingLoss {}
     }
 }
+
+impl Check for ProbabilityMatchingLossConfig {}
 
 /// Probability-matching loss: the probabilities of the student should be those of the teacher, by
 /// their squared difference.
@@ -109,11 +112,13 @@ impl ProbabilityMatchingLoss {
     }
 }
 
-impl LogitLoss for ProbabilityMatchingLoss {
+impl NamedLoss for ProbabilityMatchingLoss {
     fn name(&self) -> &'static str {
         "probability-matching"
     }
+}
 
+impl LogitLoss for ProbabilityMatchingLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
 /// [init function](ProposalClassificationLossConfig::init).
@@ -32,7 +32,7 @@ impl ProposalClassificationLossConfig {
     ///
     /// Panics if `hard_weight` is not between 0 and 1, or if a weight is negative or not finite.
     pub fn init(&self) -> ProposalClassificationLoss {
-        self.assertions();
+        self.assert_valid();
         ProposalClassificationLoss {
             hard_weight: self.hard_weight,
             background: self.background,
@@ -40,23 +40,13 @@ impl ProposalClassificationLossConfig {
             foreground_weight: self.foreground_weight,
         }
     }
+}
 
-    fn assertions(&self) {
-        let hard = self.hard_weight;
-        assert!(
-            (0.0..=1.0).contains(&hard),
-            "Hard weight of the proposal-classification loss must be between 0 and 1, got {hard}."
-        );
-        for (name, value) in [
-            ("Background", self.background_weight),
-            ("Foreground", self.foreground_weight),
-        ] {
-            assert!(
-                value >= 0.0 && value.is_finite(), // This also rejects NaN
-                "{name} weight of the proposal-classification loss must be finite and not \
-                 negative, got {value}."
-            );
-        }
+impl Check for ProposalClassificationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::in_range("hard_weight", self.hard_weight, 0.0..=1.0)?;
+        check::weight("background_weight", self.background_weight)?;
+        check::weight("foreground_weight", self.foreground_weight)
     }
 }
 
@@ -118,11 +108,13 @@ one_line_display!(
     ProposalClassificationLoss: hard_weight, background, background_weight, foreground_weight
 );
 
-impl LabelledLoss for ProposalClassificationLoss {
+impl NamedLoss for ProposalClassificationLoss {
     fn name(&self) -> &'static str {
         "proposal-classification"
     }
+}
 
+impl LabelledLoss for ProposalClassificationLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -228,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 2")]
+    #[should_panic(expected = "`hard_weight` should be from 0 to 1, but is 2")]
     fn hard_weight_is_a_share() {
         ProposalClassificationLossConfig::new()
             .with_hard_weight(2.0)

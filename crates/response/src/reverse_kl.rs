@@ -1,10 +1,9 @@
 use crate::DistributionLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
 /// [init function](ReverseKlLossConfig::init).
@@ -29,21 +28,26 @@ impl ReverseKlLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite, or if `floor` is not negative.
     pub fn init(&self) -> ReverseKlLoss {
-        self.assertions();
+        self.assert_valid();
         ReverseKlLoss {
             temperature: self.temperature,
             scale_t2: self.scale_t2,
             floor: self.floor,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "reverse KL loss");
-        if let Some(floor) = self.floor {
-            assert!(
-                floor < 0.0, // This also rejects NaN
-                "Floor of the reverse KL loss must be negative, got {floor}."
-            );
+impl Check for ReverseKlLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        match self.floor {
+            Some(floor) => check::ensure(
+                floor < 0.0 && (floor as f32).is_finite(), // This also rejects NaN
+                "floor",
+                "finite and below 0, as a log-probability is",
+                floor,
+            ),
+            None => Ok(()),
         }
     }
 }
@@ -108,11 +112,13 @@ pub struct ReverseKlLoss {
 
 one_line_display!(ReverseKlLoss: temperature, scale_t2, floor);
 
-impl DistributionLoss for ReverseKlLoss {
+impl NamedLoss for ReverseKlLoss {
     fn name(&self) -> &'static str {
         "reverse-kl"
     }
+}
 
+impl DistributionLoss for ReverseKlLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }
@@ -194,7 +200,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be negative, got 1")]
+    #[should_panic(
+        expected = "`floor` should be finite and below 0, as a log-probability is, but is 1"
+    )]
     fn floor_must_be_negative() {
         ReverseKlLossConfig::new().with_floor(Some(1.0)).init();
     }

@@ -1,7 +1,7 @@
 use crate::columns::beside;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, tempered_log_softmax};
+use burn::tensor::{Bool, Device, IndexingUpdateOp, Int, Tensor, assert_shape};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, tempered_log_softmax};
 
 /// What a teacher says about the classes of each row: everything, or the most of it.
 ///
@@ -39,8 +39,8 @@ impl From<SparseSignal> for TeacherSignal {
 /// al., Sparse Logit Sampling, ACL 2025.
 #[derive(Clone, Debug)]
 pub struct SparseSignal {
-    /// The classes, none twice in a row. Where a row has fewer, any class; but of as many ids as there
-    /// are classes, each is named. Shape: `[rows, k]`.
+    /// The classes, none twice in a row. Where the log-probability is −∞ the id does not matter: it may
+    /// be −1, −100 or any other number that a cache pads with. Shape: `[rows, k]`.
     pub ids: Tensor<2, Int>,
     /// Their log-probabilities among all classes; −∞ where a row has fewer, or where the teacher
     /// excludes the class. Shape: `[rows, k]`.
@@ -133,6 +133,51 @@ impl SparseSignal {
         }
     }
 
+    /// Checks that every id that counts is a class of the student.
+    ///
+    /// It reads the ids from the device, so it is for a signal that is made once and used often, such as
+    /// one from a cache: a step on a GPU does not check the ids by itself, see
+    /// [`TeacherSignal::events`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the first id that is no class.
+    pub fn check(&self, num_classes: usize) -> Result<(), UnknownClass> {
+        let absent = absent(&self.log_probabilities.clone().without_autodiff());
+        let ids = self.ids.clone().without_autodiff().mask_fill(absent, 0);
+        let ids = ids.into_data();
+        let unknown = ids
+            .iter::<i64>()
+            .find(|&id| usize::try_from(id).map_or(true, |id| id >= num_classes));
+        match unknown {
+            Some(class) => Err(UnknownClass { class, num_classes }),
+            None => Ok(()),
+        }
+    }
+
+    /// The signal for these logits of a student, in their precision, with ids that all are classes: 0
+    /// where the id does not matter, and a log-probability of NaN where it counts and is no class.
+    fn among_classes_of(self, student: &Tensor<2>) -> Self {
+        let [_, num_classes] = student.dims();
+        // Nothing is waited for: a CPU has computed the ids already.
+        if is_on_host(&self.ids.device())
+            && let Err(error) = self.check(num_classes)
+        {
+            panic!("{error}");
+        }
+        let log_probabilities = as_precise_as(self.log_probabilities.without_autodiff(), student);
+        let ids = self.ids.without_autodiff();
+        let ids = ids.mask_fill(absent(&log_probabilities), 0);
+        let negative = ids.clone().lower_scalar(0);
+        let unknown = ids.clone().greater_equal_scalar(num_classes as i64);
+        let unknown = unknown.bool_or(negative);
+        Self {
+            ids: ids.mask_fill(unknown.clone(), 0),
+            log_probabilities: log_probabilities.mask_fill(unknown, f32::NAN),
+            ..self
+        }
+    }
+
     fn events(self, student: Tensor<2>, temperature: f64) -> Events {
         let [rows, num_classes] = student.dims();
         let [_, k] = self.ids.dims();
@@ -140,32 +185,35 @@ impl SparseSignal {
             k <= num_classes,
             "The signal names {k} classes of a row, but the student has {num_classes}."
         );
-        let (teacher_ids, teacher) = (self.ids, self.log_probabilities);
+        let (teacher_ids, teacher) = (&self.ids, &self.log_probabilities);
         assert_shape!(teacher_ids, [rows, k]);
         assert_shape!(teacher, [rows, k]);
 
-        let teacher = at_least_f32(teacher.without_autodiff());
-        let absent = teacher.clone().equal_scalar(f32::NEG_INFINITY);
+        let signal = self.among_classes_of(&student);
+        let (ids, teacher) = (signal.ids, signal.log_probabilities);
+        let absent = absent(&teacher);
         let named = absent.clone().bool_not().float().cast(teacher.dtype());
         let named = named.sum_dim(1);
         // A row that names nothing is one of a rest alone, about which the two agree.
         let silent = named.clone().equal_scalar(0.0);
-        let power = self.temperature / temperature;
+        let power = signal.temperature / temperature;
         // Over all classes, not over the named ones: the student pays for what it gives to others.
-        let log_q = tempered_log_softmax(student, temperature).gather(1, teacher_ids);
-        let (log_p_rest, log_q_rest, log_q) = if k == num_classes {
+        let log_q = tempered_log_softmax(student, temperature);
+        let (teacher, log_p_rest, log_q_rest, log_q) = if k == num_classes {
             // There is no rest, and tempering would blow up what rounding leaves of it. What the
-            // student gives to a class that the teacher excludes stays in its column.
+            // student gives to a class that the teacher excludes stays in its column: the columns are
+            // the classes, whatever ids the excluded ones have.
+            let teacher = in_order(teacher, ids, absent);
             let none = named.full_like(f32::NEG_INFINITY);
             let rest = none.mask_fill(silent.clone(), 0.0);
             // Not `expand`, which refuses a batch of no rows.
             let silent = silent.repeat_dim(1, k);
             let log_q = log_q.mask_fill(silent, f32::NEG_INFINITY);
-            (rest.clone(), rest.cast(log_q.dtype()), log_q)
+            (teacher, rest.clone(), rest.cast(log_q.dtype()), log_q)
         } else {
-            let log_q = log_q.mask_fill(absent, f32::NEG_INFINITY);
+            let log_q = log_q.gather(1, ids).mask_fill(absent, f32::NEG_INFINITY);
             let left = log_of_rest(teacher.clone());
-            let log_p_rest = match self.rest.at(power) {
+            let log_p_rest = match signal.rest.at(power) {
                 Rest::Uniform => {
                     let others = named.neg().add_scalar(num_classes as f64).log();
                     left.sub(others.clone()).mul_scalar(power).add(others)
@@ -173,7 +221,7 @@ impl SparseSignal {
                 Rest::Zero => left.mask_fill(silent.bool_not(), f32::NEG_INFINITY),
                 Rest::Auto | Rest::Tail => left.mul_scalar(power),
             };
-            (log_p_rest, log_of_rest(log_q.clone()), log_q)
+            (teacher, log_p_rest, log_of_rest(log_q.clone()), log_q)
         };
         let log_p = beside(teacher.mul_scalar(power), log_p_rest);
         Events {
@@ -181,6 +229,52 @@ impl SparseSignal {
             log_q: beside(log_q, log_q_rest),
         }
     }
+}
+
+/// A class of a sparse signal that the student does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the sparse signal of a teacher gives a probability to class {class}, but the student has \
+     {num_classes} classes, from 0 on: give the two one vocabulary, or map the ids of the signal to the \
+     classes of the student"
+)]
+pub struct UnknownClass {
+    /// The id of the class.
+    pub class: i64,
+    /// The number of classes of the student.
+    pub num_classes: usize,
+}
+
+/// Returns where a class is not named. Shape: `[rows, k]`.
+fn absent(log_probabilities: &Tensor<2>) -> Tensor<2, Bool> {
+    log_probabilities.clone().equal_scalar(f32::NEG_INFINITY)
+}
+
+/// Returns the log-probabilities with the classes as columns, −∞ where a class is not named.
+///
+/// # Shapes
+///
+/// - all, output: `[rows, num_classes]`
+fn in_order(teacher: Tensor<2>, ids: Tensor<2, Int>, absent: Tensor<2, Bool>) -> Tensor<2> {
+    if teacher.shape().num_elements() == 0 {
+        return teacher;
+    }
+    let zeros = teacher.zeros_like();
+    let place = |values: Tensor<2>| {
+        let zeros = zeros.clone();
+        zeros.scatter(1, ids.clone(), values, IndexingUpdateOp::Add)
+    };
+    let named = place(absent.clone().bool_not().float().cast(teacher.dtype()));
+    let missing = named.equal_scalar(0.0);
+    place(teacher.mask_fill(absent, 0.0)).mask_fill(missing, f32::NEG_INFINITY)
+}
+
+/// Whether tensors of the device are in memory that the host reads without waiting.
+fn is_on_host(device: &Device) -> bool {
+    // burn 0.22.1 tells which backend a device is of by its debug name alone, unless the backend is a
+    // feature of this crate.
+    let name = format!("{:?}", device.clone().without_autodiff());
+    ["Flex", "NdArray"].iter().any(|host| name.contains(host))
 }
 
 impl Rest {
@@ -203,7 +297,11 @@ fn log_of_rest(log_probabilities: Tensor<2>) -> Tensor<2> {
 }
 
 impl TeacherSignal {
-    /// The events over which teacher and student are compared, at a temperature.
+    /// Returns the events over which teacher and student are compared, at a temperature.
+    ///
+    /// The ids of a sparse signal whose log-probability is −∞ do not matter. An id that counts and is no
+    /// class of the student panics on a CPU. On another device nothing is read back in a step: there the
+    /// loss of its row is NaN, and [`SparseSignal::check`] tells why.
     ///
     /// # Shapes
     ///
@@ -211,15 +309,18 @@ impl TeacherSignal {
     ///
     /// # Panics
     ///
-    /// Panics if the signal is of other rows, if a dense one is of other classes, or if a sparse one
-    /// names more classes than there are.
+    /// Panics if the signal is of other rows, if a dense one is of other classes, if a sparse one names
+    /// more classes than there are, or, on a CPU, if an id that counts is no class.
     pub fn events(self, student: Tensor<2>, temperature: f64) -> Events {
         match self {
             Self::Dense(teacher) => {
                 let [batch_size, num_classes] = student.dims();
                 assert_shape!(teacher, [batch_size, num_classes]);
                 Events {
-                    log_p: tempered_log_softmax(teacher.without_autodiff(), temperature),
+                    log_p: tempered_log_softmax(
+                        as_precise_as(teacher.without_autodiff(), &student),
+                        temperature,
+                    ),
                     log_q: tempered_log_softmax(student, temperature),
                 }
             }
@@ -233,7 +334,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{assert_value_and_gradient, student, teacher};
     use crate::{
-        DistributionLoss, JensenShannonLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
+        Chunked, DistributionLoss, JensenShannonLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig, TotalVariationLossConfig,
     };
     use burn::nn::loss::Reduction;
@@ -581,6 +682,111 @@ mod tests {
                     signal.clone(),
                 );
             }
+        }
+    }
+
+    /// The signal of two rows with these ids, of which every second entry is absent.
+    fn padded(ids: [[i64; 3]; 2]) -> SparseSignal {
+        let device = Device::default();
+        SparseSignal {
+            ids: Tensor::from_data(ids, &device),
+            log_probabilities: Tensor::from_data([[-0.9, NONE, -1.4], [NONE, -0.9, NONE]], &device),
+            temperature: 1.0,
+            rest: Rest::Tail,
+        }
+    }
+
+    #[test]
+    fn the_ids_of_absent_entries_do_not_matter() {
+        let device = Device::default().autodiff();
+        for classes in [3, 6] {
+            let student = Tensor::<1, Int>::arange(0..2 * classes as i64, &device).float();
+            let student = student.mul_scalar(0.7).sin().reshape([2, classes]);
+            for rest in [Rest::Auto, Rest::Zero, Rest::Tail, Rest::Uniform] {
+                let rows = |id: i64| {
+                    rows_and_gradients(&student, || {
+                        let signal = padded([[0, id, 2], [id, 1, id]]);
+                        SparseSignal { rest, ..signal }.into()
+                    })
+                };
+                let expected = rows(0);
+                for id in [-1, -100, 1, classes as i64, 32_000] {
+                    for (row, expected) in rows(id).iter().zip(&expected) {
+                        let what = format!("{}, {rest:?}, {classes} classes, id {id}", row.0);
+                        assert!(row.1.iter::<f32>().eq(expected.1.iter::<f32>()), "{what}");
+                        let bits = |of: &TensorData| {
+                            of.iter::<f32>().map(f32::to_bits).collect::<Vec<_>>()
+                        };
+                        assert_eq!(bits(&row.2), bits(&expected.2), "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ids_of_classes_that_were_never_drawn_do_not_matter() {
+        let device = Device::default();
+        let loss = |id: i64| {
+            let ids = Tensor::from_data([[2, id, 0]], &device);
+            let counts = Tensor::from_data([[3.0, 0.0, 1.0]], &device);
+            let signal = SparseSignal::sampled(ids, counts);
+            let student = Tensor::<2>::from_data([[0.3, 1.5, -1.0, 0.2]], &device);
+            let loss = Chunked::new(SoftTargetLossConfig::new().init()).with_chunk_rows(1);
+            let loss = loss.forward(student, signal, Reduction::Mean);
+            loss.into_scalar::<f32>()
+        };
+
+        for id in [-1, -100, 4] {
+            assert_eq!(loss(id), loss(1));
+        }
+    }
+
+    #[test]
+    fn an_id_that_counts_and_is_no_class_is_named() {
+        for (signal, class) in [
+            (padded([[0, 0, -1], [0, 1, 0]]), -1),
+            (padded([[0, -1, 2], [-1, 7, -1]]), 7),
+        ] {
+            let error = signal.check(6).unwrap_err();
+            assert_eq!(
+                error,
+                UnknownClass {
+                    class,
+                    num_classes: 6
+                }
+            );
+
+            let text = error.to_string();
+            assert!(text.contains(&format!("class {class}")), "{text}");
+            assert!(
+                text.contains("sparse signal") && text.contains("6 classes"),
+                "{text}"
+            );
+        }
+        assert_eq!(padded([[0, -1, 5], [-100, 3, 9]]).check(6), Ok(()));
+    }
+
+    #[test]
+    fn on_a_cpu_a_loss_refuses_an_id_that_is_no_class() {
+        let device = Device::flex();
+        let student = Tensor::<2>::zeros([2, 6], &device);
+        for chunked in [false, true] {
+            let signal = padded([[0, -1, 6], [-1, 3, -1]]);
+            let student = student.clone();
+            let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let loss = JensenShannonLossConfig::new().init();
+                match chunked {
+                    true => Chunked::new(loss).forward_no_reduction(student, signal),
+                    false => loss.forward_no_reduction(student, signal),
+                }
+            }));
+            let panic = refused.expect_err("class 6 is none of six");
+            let text = panic.downcast_ref::<String>().unwrap();
+            assert!(
+                text.contains("class 6, but the student has 6 classes"),
+                "{text}"
+            );
         }
     }
 }

@@ -1,10 +1,9 @@
 use crate::DistributionLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [skew KL loss](SkewKlLoss) using the
 /// [init function](SkewKlLossConfig::init).
@@ -29,21 +28,19 @@ impl SkewKlLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite, or if `alpha` is not between 0 and 1.
     pub fn init(&self) -> SkewKlLoss {
-        self.assertions();
+        self.assert_valid();
         SkewKlLoss {
             alpha: self.alpha,
             reverse: self.reverse,
             temperature: self.temperature,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "skew KL loss");
-        let alpha = self.alpha;
-        assert!(
-            alpha > 0.0 && alpha < 1.0, // This also rejects NaN
-            "Alpha of the skew KL loss must be between 0 and 1, got {alpha}."
-        );
+impl Check for SkewKlLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::strictly_between("alpha", self.alpha, 0.0, 1.0)
     }
 }
 
@@ -98,11 +95,13 @@ pub struct SkewKlLoss {
 
 one_line_display!(SkewKlLoss: alpha, reverse, temperature);
 
-impl DistributionLoss for SkewKlLoss {
+impl NamedLoss for SkewKlLoss {
     fn name(&self) -> &'static str {
         "skew-kl"
     }
+}
 
+impl DistributionLoss for SkewKlLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 0")]
+    #[should_panic(expected = "`alpha` should be above 0 and below 1, but is 0")]
     fn alpha_must_leave_room_for_both() {
         SkewKlLossConfig::new().with_alpha(0.0).init();
     }

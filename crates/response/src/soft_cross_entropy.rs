@@ -1,11 +1,10 @@
 use crate::DistributionLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
 
 /// Configuration to create a [soft cross-entropy loss](SoftCrossEntropyLoss) using the
 /// [init function](SoftCrossEntropyLossConfig::init).
@@ -31,16 +30,18 @@ impl SoftCrossEntropyLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite.
     pub fn init(&self) -> SoftCrossEntropyLoss {
-        self.assertions();
+        self.assert_valid();
         SoftCrossEntropyLoss {
             temperature: self.temperature,
             scale_t2: self.scale_t2,
             renormalize: self.renormalize,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "soft cross-entropy loss");
+impl Check for SoftCrossEntropyLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -101,11 +102,13 @@ pub struct SoftCrossEntropyLoss {
 
 one_line_display!(SoftCrossEntropyLoss: temperature, scale_t2, renormalize);
 
-impl DistributionLoss for SoftCrossEntropyLoss {
+impl NamedLoss for SoftCrossEntropyLoss {
     fn name(&self) -> &'static str {
         "soft-cross-entropy"
     }
+}
 
+impl DistributionLoss for SoftCrossEntropyLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }
@@ -397,9 +400,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "Temperature of the soft cross-entropy loss must be positive and finite, got -1"
-    )]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is -1")]
     fn temperature_must_be_positive() {
         SoftCrossEntropyLossConfig::new()
             .with_temperature(-1.0)

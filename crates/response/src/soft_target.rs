@@ -1,10 +1,9 @@
-use crate::temperature::assert_temperature;
 use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherSignal};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Above this temperature the loss is its limit.
 const LIMIT: f64 = 50.0;
@@ -25,14 +24,16 @@ impl SoftTargetLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite.
     pub fn init(&self) -> SoftTargetLoss {
-        self.assertions();
+        self.assert_valid();
         SoftTargetLoss {
             temperature: self.temperature,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "soft-target loss");
+impl Check for SoftTargetLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -104,11 +105,13 @@ pub struct SoftTargetLoss {
 
 one_line_display!(SoftTargetLoss: temperature);
 
-impl DistributionLoss for SoftTargetLoss {
+impl NamedLoss for SoftTargetLoss {
     fn name(&self) -> &'static str {
         "soft-target"
     }
+}
 
+impl DistributionLoss for SoftTargetLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }
@@ -305,9 +308,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "Temperature of the soft-target loss must be positive and finite, got 0"
-    )]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn temperature_must_be_positive() {
         SoftTargetLossConfig::new().with_temperature(0.0).init();
     }

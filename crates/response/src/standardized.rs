@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
 
 /// Added to the standard deviation.
 const EPS: f64 = 1e-7;
@@ -29,12 +29,18 @@ impl StandardizationConfig {
     ///
     /// Panics if `floor` is negative or not finite.
     pub fn init<L>(&self, loss: L) -> Standardized<L> {
-        assert_floor(self.floor, "standardization");
+        self.assert_valid();
         Standardized {
             loss,
             population: self.population,
             floor: self.floor,
         }
+    }
+}
+
+impl Check for StandardizationConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::not_negative("floor", self.floor)
     }
 }
 
@@ -51,13 +57,6 @@ pub(crate) fn standardized(
         let unit = spread.deviation.clone().add_scalar(EPS);
         spread.in_units_of(unit)
     })
-}
-
-fn assert_floor(floor: f64, of: &str) {
-    assert!(
-        floor >= 0.0 && floor.is_finite(), // This also rejects NaN
-        "Floor of the {of} must be finite and not negative, got {floor}."
-    );
 }
 
 /// Any loss of logits, on standardized ones: the student should have the shape of the teacher's
@@ -177,12 +176,14 @@ impl<L: LogitLoss> Standardized<L> {
     }
 }
 
-impl<L: LogitLoss> LogitLoss for Standardized<L> {
+impl<L: NamedLoss> NamedLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: LogitLoss> LogitLoss for Standardized<L> {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [student, teacher] = self.standardize(student, teacher);
         self.loss.forward_rows(student, teacher)
@@ -191,10 +192,6 @@ impl<L: LogitLoss> LogitLoss for Standardized<L> {
 
 impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
-    fn name(&self) -> &'static str {
-        self.loss.name()
-    }
-
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -208,10 +205,6 @@ impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
 
 impl<L: BatchLogitLoss> BatchLogitLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
-    fn name(&self) -> &'static str {
-        self.loss.name()
-    }
-
     fn forward_masked(
         &self,
         student: Tensor<2>,
@@ -297,7 +290,7 @@ mod tests {
     #[test]
     fn any_loss_of_batches_may_be_standardized() {
         let criterion = StandardizationConfig::new().init(DistLossConfig::new().init());
-        assert_eq!(BatchLogitLoss::name(&criterion), "dist");
+        assert_eq!(NamedLoss::name(&criterion), "dist");
         assert_value_and_gradient(
             |student, teacher| BatchLogitLoss::forward(&criterion, student, teacher),
             33.921955,
@@ -385,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Floor of the standardization must be finite and not negative")]
+    #[should_panic(expected = "`floor` should be finite and not negative")]
     fn floor_must_not_be_negative() {
         StandardizationConfig::new()
             .with_floor(-1.0)

@@ -12,7 +12,7 @@ use crate::{
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
-use burn_distill_core::reduce_rows;
+use burn_distill_core::{NamedLoss, reduce_rows};
 
 type FT = f32;
 
@@ -72,11 +72,13 @@ struct InRows<L> {
     loss: L,
 }
 
-impl<L: BatchLogitLoss> LogitLoss for InRows<L> {
+impl<L: NamedLoss> NamedLoss for InRows<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
     }
+}
 
+impl<L: BatchLogitLoss> LogitLoss for InRows<L> {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [rows, _] = student.dims();
         self.loss.forward(student, teacher).expand([rows.max(1)])

@@ -1,19 +1,16 @@
-use crate::labelled::{rows_of_samples, zero_unless};
+use crate::labelled::rows_of_samples;
 use crate::named_term::named_term;
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
+    Context, Knowledge, NamedLoss, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
 };
 
 /// A loss that compares the logits of a student with what a teacher would say who knows nothing but
 /// the label.
-pub trait TeacherFreeLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait TeacherFreeLoss: NamedLoss {
     /// The loss of every row.
     ///
     /// # Shapes
@@ -107,7 +104,7 @@ impl<L: TeacherFreeLoss, T> Objective<Knowledge, T> for TeacherFreeObjective<L> 
         let loss = match context.targets.hard() {
             None => connected_zero(student),
             Some((classes, labelled)) => {
-                let student = zero_unless(&labelled, student);
+                let student = zero_rows(student, labelled.as_ref());
                 let loss = self.loss.forward_rows(student, classes);
                 reduce_rows(loss, labelled, &Reduction::Mean)
             }

@@ -1,9 +1,8 @@
 use crate::DistributionLoss;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [total variation loss](TotalVariationLoss) using the
@@ -38,11 +37,17 @@ impl TotalVariationLossConfig {
     ///
     /// Panics if `temperature` is not positive and finite.
     pub fn init(&self) -> TotalVariationLoss {
-        assert_temperature(self.temperature, "total variation loss");
+        self.assert_valid();
         TotalVariationLoss {
             temperature: self.temperature,
             scale: self.scale,
         }
+    }
+}
+
+impl Check for TotalVariationLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -94,11 +99,13 @@ pub struct TotalVariationLoss {
 
 one_line_display!(TotalVariationLoss: temperature, ?scale);
 
-impl DistributionLoss for TotalVariationLoss {
+impl NamedLoss for TotalVariationLoss {
     fn name(&self) -> &'static str {
         "total-variation"
     }
+}
 
+impl DistributionLoss for TotalVariationLoss {
     fn temperature(&self) -> f64 {
         self.temperature
     }

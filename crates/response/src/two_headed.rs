@@ -1,11 +1,10 @@
 use crate::LogitLoss;
-use crate::rows::PairedRows;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn_distill_core::numeric::{at_least_f32, masked_mean};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, TapSelection, Terms, Wanted, WeightSchedule,
-    one_line_display, reduce_rows,
+    Context, Knowledge, Objective, PairedRows, Response, TapSelection, Terms, Wanted,
+    WeightSchedule, one_line_display, reduce_rows,
 };
 
 /// A loss between the response of the teacher and a second head of the student, which is held near
@@ -99,7 +98,11 @@ impl<L: LogitLoss> Objective<Knowledge, Knowledge> for TwoHeaded<L> {
 
         let heads = PairedRows::of(&context.student.response, &second);
         let difference = at_least_f32(heads.student).sub(at_least_f32(heads.teacher));
-        let distance = masked_mean(difference.square(), None);
+        let square = difference.square();
+        let distance = match heads.mask {
+            Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
+            None => masked_mean(square, None),
+        };
         Terms::one(&self.name, loss, self.weight.at(&context.clock)).and(Terms::one(
             Self::DISTANCE,
             distance,

@@ -1,11 +1,10 @@
 use crate::TeacherFreeLoss;
 use crate::target::is_target;
-use crate::temperature::assert_temperature;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
 /// [init function](VirtualTeacherLossConfig::init).
@@ -36,7 +35,7 @@ impl VirtualTeacherLossConfig {
     /// Panics if `temperature` is not positive and finite, if `correct` is not between 0 and 1, or
     /// if `multiplier` is negative or not finite.
     pub fn init(&self) -> VirtualTeacherLoss {
-        self.assertions();
+        self.assert_valid();
         VirtualTeacherLoss {
             correct: self.correct,
             temperature: self.temperature,
@@ -44,19 +43,13 @@ impl VirtualTeacherLossConfig {
             soften_student: self.soften_student,
         }
     }
+}
 
-    fn assertions(&self) {
-        assert_temperature(self.temperature, "virtual-teacher loss");
-        let (correct, multiplier) = (self.correct, self.multiplier);
-        assert!(
-            (0.0..=1.0).contains(&correct),
-            "Correct of the virtual-teacher loss must be between 0 and 1, got {correct}."
-        );
-        assert!(
-            multiplier >= 0.0 && multiplier.is_finite(), // This also rejects NaN
-            "Multiplier of the virtual-teacher loss must be finite and not negative, \
-             got {multiplier}."
-        );
+impl Check for VirtualTeacherLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::in_range("correct", self.correct, 0.0..=1.0)?;
+        check::weight("multiplier", self.multiplier)
     }
 }
 
@@ -141,11 +134,13 @@ impl VirtualTeacherLoss {
     }
 }
 
-impl TeacherFreeLoss for VirtualTeacherLoss {
+impl NamedLoss for VirtualTeacherLoss {
     fn name(&self) -> &'static str {
         "virtual-teacher"
     }
+}
 
+impl TeacherFreeLoss for VirtualTeacherLoss {
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
         let [rows, num_classes] = student.dims();
         assert_shape!(classes, [rows]);
@@ -274,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 99")]
+    #[should_panic(expected = "`correct` should be from 0 to 1, but is 99")]
     fn correct_is_a_probability() {
         VirtualTeacherLossConfig::new().with_correct(99.0).init();
     }

@@ -15,6 +15,7 @@ mod output;
 mod schedule;
 mod self_distillation;
 mod training;
+mod weights;
 
 pub use catalogue::*;
 pub use clip::ClippedTerms;
@@ -29,3 +30,4 @@ pub use output::*;
 pub use schedule::*;
 pub use self_distillation::*;
 pub use training::*;
+pub use weights::*;

@@ -1,6 +1,7 @@
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
 use burn::optim::LearningRate;
+use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -50,7 +51,12 @@ impl Default for LearningRateConfig {
 
 impl LearningRateConfig {
     /// The scheduler of a training of that many epochs, of that many optimizer steps each.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a value is out of its range.
     pub fn init(&self, epochs: usize, steps_per_epoch: usize) -> EpochScheduler {
+        self.assert_valid();
         EpochScheduler {
             config: self.clone(),
             epochs,
@@ -77,6 +83,30 @@ impl<S: Into<ModuleLrScheduler>> IntoScheduler for S {
 impl IntoScheduler for &LearningRateConfig {
     fn into_scheduler(self, epochs: usize, steps_per_epoch: usize) -> ModuleLrScheduler {
         self.init(epochs, steps_per_epoch).into()
+    }
+}
+
+/// The highest learning rate that is not surely a typing error.
+const HIGHEST_RATE: f64 = 1e3;
+/// The longest training, in epochs, for the same reason: products with steps stay far from overflow.
+const LONGEST: usize = 1_000_000_000;
+
+impl Check for LearningRateConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::ensure(
+            self.peak > 0.0 && self.peak <= HIGHEST_RATE, // This also rejects NaN
+            "peak",
+            format_args!("above 0 and at most {HIGHEST_RATE}"),
+            self.peak,
+        )?;
+        check::count_in("warm_up", self.warm_up, 0..=LONGEST)?;
+        match &self.shape {
+            RateShape::Constant | RateShape::Cosine => Ok(()),
+            RateShape::MultiStep { milestones, factor } => {
+                check::in_range("shape.factor", *factor, 0.0..=100.0)?;
+                check::ascending("shape.milestones", milestones)
+            }
+        }
     }
 }
 

@@ -124,13 +124,13 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
     assert_eq!(
         names,
         [
+            "ensemble accuracy",
             "peer 1 accuracy",
             "peer 1 hard",
             "peer 1 soft-target",
             "peer 2 accuracy",
             "peer 2 hard",
-            "peer 2 soft-target",
-            "ensemble accuracy"
+            "peer 2 soft-target"
         ]
     );
 }
@@ -139,11 +139,13 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
 #[derive(burn::module::Module, Debug)]
 struct Closer {}
 
-impl burn_distill_core::TapLoss for Closer {
+impl burn_distill_core::NamedLoss for Closer {
     fn name(&self) -> &'static str {
         "closer"
     }
+}
 
+impl burn_distill_core::TapLoss for Closer {
     fn forward_taps(
         &self,
         student: burn_distill_core::Tap,

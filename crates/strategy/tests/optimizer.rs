@@ -115,6 +115,7 @@ fn so_are_the_moments_of_adam() {
 
     let config = OptimizerConfig::AdamW {
         weight_decay: 0.2,
+        decay_vectors: true,
         clip_norm: Some(1.0),
     };
     let expected = by_hand(|start, gradients| adam(start, gradients, 0.0, 0.2));

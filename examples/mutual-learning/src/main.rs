@@ -78,6 +78,7 @@ fn fit<M: Distiller<Tensor<4>>>(
     let valid = BatchLoader::new(test.clone(), 256);
     let optimizer = OptimizerConfig::AdamW {
         weight_decay: 0.01,
+        decay_vectors: true,
         clip_norm: None,
     };
     let rate = LearningRateConfig {

@@ -7,6 +7,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::batch_norm;
 
 /// Configuration to create an [attention fusion](AttentionFusion) using the
 /// [init function](AttentionFusionConfig::init).
@@ -114,7 +115,7 @@ impl AttentionFusion {
     ///
     /// Panics if there is something deeper and no attention to fuse it with, or the reverse.
     pub fn forward(&self, map: Tensor<4>, deeper: Option<Tensor<4>>, size: [usize; 2]) -> Fused {
-        let map = self.bn1.forward(self.conv1.forward(map));
+        let map = batch_norm(&self.bn1, self.conv1.forward(map));
         let fused = match (&self.attention, deeper) {
             (Some(attention), Some(deeper)) => {
                 let [.., height, width] = map.dims();
@@ -136,7 +137,7 @@ impl AttentionFusion {
         };
         let residual = resize(fused, size);
         Fused {
-            output: self.bn2.forward(self.conv2.forward(residual.clone())),
+            output: batch_norm(&self.bn2, self.conv2.forward(residual.clone())),
             residual,
         }
     }

@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::batch_norm;
 
 /// Configuration to create a [`BottleneckProjector`] using the [init
 /// function](BottleneckProjectorConfig::init).
@@ -114,7 +115,7 @@ impl BottleneckProjector {
             .iter()
             .enumerate()
             .fold(map, |map, (index, layer)| {
-                let map = layer.bn.forward(layer.conv.forward(map));
+                let map = batch_norm(&layer.bn, layer.conv.forward(map));
                 match index < last || self.relu {
                     true => relu(map),
                     false => map,

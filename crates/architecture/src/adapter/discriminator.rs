@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::{leaky_relu, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::batch_norm;
 use burn_distill_core::numeric::at_least_f32;
 
 /// What of a value below zero is left by the activation of a [`MapDiscriminator`].
@@ -87,7 +88,7 @@ impl MapDiscriminator {
     pub fn forward(&self, map: Tensor<4>) -> Tensor<1> {
         let [_, channels, ..] = self.conv1.weight.dims();
         assert_shape!(map, [_, channels, _, _]);
-        let hidden = leaky_relu(self.bn.forward(self.conv1.forward(map)), SLOPE);
+        let hidden = leaky_relu(batch_norm(&self.bn, self.conv1.forward(map)), SLOPE);
         let score = global_average(self.conv2.forward(hidden));
         sigmoid(at_least_f32(score)).squeeze_dim(1)
     }

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Tap, TapAdapter};
+use burn_distill_core::{Tap, TapAdapter, batch_norm};
 
 /// Configuration to create an [expansion adapter](ExpansionAdapter) using the
 /// [init function](ExpansionAdapterConfig::init).
@@ -82,8 +82,8 @@ impl ExpansionAdapter {
     ///
     /// Panics if the map has other channels than the adapter was made for.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
-        let map = relu(self.bn1.forward(self.conv1.forward(map)));
-        let map = relu(self.bn2.forward(self.conv2.forward(map)));
+        let map = relu(batch_norm(&self.bn1, self.conv1.forward(map)));
+        let map = relu(batch_norm(&self.bn2, self.conv2.forward(map)));
         self.conv3.forward(map)
     }
 }

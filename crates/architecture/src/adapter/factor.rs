@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::batch_norm;
 
 /// The slope of every activation below zero.
 const SLOPE: f64 = 0.1;
@@ -241,7 +242,7 @@ impl Paraphraser {
 
 fn activate(map: Tensor<4>, bn: &Option<BatchNorm>) -> Tensor<4> {
     let map = match bn {
-        Some(bn) => bn.forward(map),
+        Some(bn) => batch_norm(bn, map),
         None => map,
     };
     leaky_relu(map, SLOPE)

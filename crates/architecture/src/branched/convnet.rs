@@ -6,6 +6,7 @@ use burn::nn::Linear;
 use burn::nn::pool::MaxPool2d;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn_distill_core::batch_norm;
 
 /// The last part of a [`ConvNet`]: its last stage, the pooling in front of it and the classifier.
 #[derive(Module, Debug)]
@@ -40,7 +41,10 @@ impl Branching for ConvNet {
 
     fn forward_branch(branch: &ConvBranch, trunk: Tensor<4>) -> Tensor<2> {
         let ConvBranch { shrink, layer, fc } = branch;
-        let map = relu(layer.bn.forward(layer.conv.forward(shrink.forward(trunk))));
+        let map = relu(batch_norm(
+            &layer.bn,
+            layer.conv.forward(shrink.forward(trunk)),
+        ));
         fc.forward(global_average(map))
     }
 }

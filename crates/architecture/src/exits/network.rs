@@ -7,7 +7,9 @@ use burn::module::{
 };
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Network, Response, Tap, TapRecorder, TapSelection, Taps, initialize};
+use burn_distill_core::{
+    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, Taps, check, initialize,
+};
 use std::cell::LazyCell;
 use std::fmt;
 
@@ -40,6 +42,7 @@ impl MultiExitConfig {
     /// Panics if the network offers no such tap, if there is no exit but its own, if the response is
     /// none of classes, or if the factor is zero.
     pub fn init<N: Network>(&self, network: N) -> MultiExitNetwork<N> {
+        self.assert_valid();
         let valid = network.valid();
         let device = network.devices().first().cloned().unwrap_or_default();
         let example = valid.example(2, &device.clone().without_autodiff());
@@ -79,6 +82,12 @@ impl MultiExitConfig {
             taps,
             feature: self.feature.clone(),
         }
+    }
+}
+
+impl Check for MultiExitConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("factor", self.factor, 1..=65_536)
     }
 }
 

@@ -6,7 +6,9 @@ use burn::module::{
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, l2_norm};
-use burn_distill_core::{Network, Response, Tap, TapRecorder, known_taps};
+use burn_distill_core::{
+    Check, ConfigError, Network, Response, Tap, TapRecorder, check, known_taps,
+};
 use std::fmt;
 
 /// Configuration to create [`NormalizedFeatures`] using the [init
@@ -29,11 +31,8 @@ impl NormalizedFeaturesConfig {
     /// Panics if the limit is not positive, if the network names no classifier, or if it offers no
     /// tap of that name with the features that the classifier takes.
     pub fn init<N: Network>(&self, network: N, tap: &str) -> NormalizedFeatures<N> {
+        self.assert_valid();
         let limit = self.limit;
-        assert!(
-            limit > 0.0 && limit.is_finite(), // This also rejects NaN
-            "Limit of normalized features must be positive and finite, got {limit}."
-        );
         let Some(classifier) = network.classifier() else {
             panic!("The network names no classifier that could see normalized features.");
         };
@@ -48,6 +47,12 @@ impl NormalizedFeaturesConfig {
             tap: tap.to_string(),
             limit,
         }
+    }
+}
+
+impl Check for NormalizedFeaturesConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::positive("limit", self.limit)
     }
 }
 
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Limit of normalized features must be positive and finite, got 0")]
+    #[should_panic(expected = "`limit` should be finite and above 0, but is 0")]
     fn the_limit_is_positive() {
         let config = NormalizedFeaturesConfig::new().with_limit(0.0);
         config.init(network("mlp-4"), "hidden.1");

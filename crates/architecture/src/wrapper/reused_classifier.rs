@@ -4,7 +4,9 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
-use burn_distill_core::{Network, Response, Tap, TapRecorder, known_taps};
+use burn_distill_core::{
+    Check, ConfigError, Network, Response, Tap, TapRecorder, check, known_taps,
+};
 
 /// Configuration to create a [`ReusedClassifier`] using the [init
 /// function](ReusedClassifierConfig::init).
@@ -39,6 +41,7 @@ impl ReusedClassifierConfig {
         (student, tap): (S, &str),
         (teacher, teacher_tap): (&T, &str),
     ) -> ReusedClassifier<S> {
+        self.assert_valid();
         let shape = |tap: Tap| {
             let [_, channels, height, width] = tap.into_map().dims();
             (channels, [height, width])
@@ -66,6 +69,12 @@ impl ReusedClassifierConfig {
             projector: projector.init(&device),
             classifier: classifier.valid().freeze().to_device(&device),
         }
+    }
+}
+
+impl Check for ReusedClassifierConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("factor", self.factor, 1..=65_536)
     }
 }
 

@@ -1,4 +1,6 @@
 use crate::args::InspectArgs;
+use crate::output;
+use crate::recipe::memory;
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
@@ -27,6 +29,8 @@ struct TapShape {
 /// Print the taps, parameters and cost of a model.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let config = NetworkConfig::by_name(&args.model)?;
+    // The taps are those of two samples.
+    memory::check_network(&config, args.input, args.classes, 2)?;
     let network = config.init(args.input, args.classes, &Device::flex())?;
     let taps = known_taps(&network)
         .iter()
@@ -45,30 +49,16 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         taps,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
-    } else {
-        print(&inspection);
+        return output::print(serde_json::to_string_pretty(&inspection)?);
     }
-    Ok(())
+    output::print(text(&inspection))
 }
 
-fn print(inspection: &Inspection) {
+fn text(inspection: &Inspection) -> String {
     let by = |shape: &[usize]| {
         let sizes: Vec<_> = shape.iter().map(usize::to_string).collect();
         sizes.join("x")
     };
-    println!(
-        "{} for images of {} and {} classes",
-        inspection.model,
-        by(&inspection.input),
-        inspection.classes
-    );
-    println!("parameters     {:>14}", grouped(inspection.parameters));
-    println!(
-        "multiply-adds  {:>14} per sample\n",
-        grouped(inspection.multiply_adds)
-    );
-
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["tap", "kind", "shape"]);
@@ -78,7 +68,17 @@ fn print(inspection: &Inspection) {
     if let Some(shapes) = table.column_mut(2) {
         shapes.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    format!(
+        "{} for images of {} and {} classes\n\
+         parameters     {:>14}\n\
+         multiply-adds  {:>14} per sample\n\n\
+         {table}",
+        inspection.model,
+        by(&inspection.input),
+        inspection.classes,
+        grouped(inspection.parameters),
+        grouped(inspection.multiply_adds)
+    )
 }
 
 /// A number with its digits in groups of three.

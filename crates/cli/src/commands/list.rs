@@ -1,10 +1,9 @@
 use crate::args::{Catalogue, ListArgs};
-use crate::recipe;
+use crate::{output, recipe, table};
 use anyhow::Result;
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::DatasetName;
 use burn_distill::{architecture, strategy};
-use comfy_table::{Table, presets};
 
 /// Print a catalogue.
 pub fn list(args: &ListArgs) -> Result<()> {
@@ -15,18 +14,23 @@ pub fn list(args: &ListArgs) -> Result<()> {
         Catalogue::Datasets => datasets(),
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&entries)?);
-    } else {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header(["name", "kind", "also", "reference"]);
-        for entry in entries {
-            let aliases = entry.aliases.join(", ");
-            table.add_row([entry.name, entry.kind, &aliases, entry.reference]);
-        }
-        println!("{table}");
+        return output::print(serde_json::to_string_pretty(&entries)?);
     }
-    Ok(())
+    let rows = entries.iter().map(|entry| {
+        let aliases = entry.aliases.join(", ");
+        [
+            entry.name.to_string(),
+            entry.kind.to_string(),
+            aliases,
+            entry.reference.to_string(),
+        ]
+    });
+    let header = ["name", "kind", "also", "reference"];
+    output::print(table::of_text(
+        header,
+        rows,
+        table::width_of_output(args.wide),
+    ))
 }
 
 fn models() -> Vec<CatalogueEntry> {

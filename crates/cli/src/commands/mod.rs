@@ -1,5 +1,6 @@
 mod inspect;
 mod list;
+mod resume;
 mod run;
 
 pub use inspect::{grouped, inspect};

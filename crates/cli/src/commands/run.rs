@@ -1,38 +1,83 @@
+use super::resume::resume_command;
 use crate::args::RunArgs;
-use crate::experiment::{Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo};
+use crate::experiment::{
+    self, Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, check_given_weights,
+};
+use crate::output::{self, note};
 use crate::recipe::{self, Recipe};
 use crate::stop::Stop;
-use crate::{device, progress};
+use crate::{device, progress, table};
 use anyhow::{Context, Result};
+use burn::tensor::Device;
 use burn_distill::data::DataSource;
 use burn_distill::strategy::write_atomically;
 
 /// The version of burn that this program is built with: the workspace pins it.
 const BURN: &str = "0.22.1";
 
-/// Run a recipe. False if it was stopped on request.
-pub fn run(args: &RunArgs) -> Result<bool> {
+/// Runs a recipe. False if it was stopped on request.
+pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
     let mut overrides = args.overrides.clone();
     overrides.extend(args.seed.map(|seed| format!("seeds=[{seed}]")));
     let recipe = recipe::read(&args.recipe, &overrides)?;
     for warning in recipe::warnings(&recipe) {
-        eprintln!("warning: {warning}");
+        note(format_args!("warning: {warning}"));
     }
+    RunFolder::check(&recipe, args.out.as_deref(), args.resume)?;
     let device = device::select(&args.device)?;
     let data = load_data(&recipe, args)?;
-    data.check_batches(&recipe)?;
-    let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;
-    eprintln!("{}: {}", recipe.name, folder.path().display());
+    experiment::check(&recipe, &data)?;
+    // About losses between networks that are not trained yet.
+    drop(progress::take_notices());
+    for warning in check_given_weights(&recipe, &data)? {
+        note(format_args!("warning: {warning}"));
+    }
 
     let stop = Stop::listen()?;
+    let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;
+    note(format_args!("{}: {}", recipe.name, folder.path().display()));
+    log::info!(
+        "weights, checkpoints and history.csv of each training: {}",
+        folder.join("seed-N").display()
+    );
+    match run_in(&folder, (args, verbose), recipe, &data, &device, &stop) {
+        Ok(Some(result)) => {
+            let printed = output::print(result.table(table::width_of_output(args.wide)));
+            note(format_args!(
+                "written to {}",
+                folder.join("result.json").display()
+            ));
+            printed.map(|()| true)
+        }
+        Ok(None) => {
+            let command = resume_command(args, verbose, folder.path());
+            note(format_args!("stopped; go on with: {command}"));
+            Ok(false)
+        }
+        Err(error) => {
+            folder.discard_if_unused();
+            Err(error)
+        }
+    }
+}
+
+/// Runs all repetitions and writes their result to a file; returns nothing if they were stopped on request.
+fn run_in(
+    folder: &RunFolder,
+    (args, verbose): (&RunArgs, u8),
+    recipe: Recipe,
+    data: &Data,
+    device: &Device,
+    stop: &Stop,
+) -> Result<Option<ExperimentResult>> {
     let experiment = Experiment {
         recipe: &recipe,
-        data: &data,
-        device: &device,
-        folder: &folder,
-        stop: &stop,
+        data,
+        device,
+        folder,
+        stop,
     };
-    let mut renderer = Some(progress::renderer(args.progress, &stop.interrupter()));
+    let mut renderer = Some(progress::renderer(args.progress, verbose, stop));
     let mut repetitions = Vec::with_capacity(recipe.seeds.len());
     let mut notices = Vec::new();
     for &seed in &recipe.seeds {
@@ -41,21 +86,15 @@ pub fn run(args: &RunArgs) -> Result<bool> {
         notices.extend(said.map(|text| format!("seed {seed}: {text}")));
         match progress {
             Progress::Done(repetition) => repetitions.push(repetition),
-            Progress::Stopped => {
-                drop(renderer);
-                say(&notices);
-                eprintln!(
-                    "stopped; go on with: burn-distill run {} --resume --out {}",
-                    args.recipe.display(),
-                    folder.path().display()
-                );
-                return Ok(false);
-            }
+            Progress::Stopped => break,
         }
     }
-    // Before the table: the dashboard would take it along when it closes.
+    // Before anything is said: the dashboard would take it along when it closes.
     drop(renderer);
-    say(&notices);
+    notices.iter().for_each(note);
+    if repetitions.len() < recipe.seeds.len() {
+        return Ok(None);
+    }
 
     let info = RunInfo {
         seeds: recipe.seeds.clone(),
@@ -70,15 +109,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     let file = folder.join("result.json");
     write_atomically(&file, serde_json::to_string_pretty(&result)?.as_bytes())
         .with_context(|| format!("{}", file.display()))?;
-    println!("{}", result.table());
-    eprintln!("written to {}", file.display());
-    Ok(true)
-}
-
-fn say(notices: &[String]) {
-    for notice in notices {
-        eprintln!("{notice}");
-    }
+    Ok(Some(result))
 }
 
 fn load_data(recipe: &Recipe, args: &RunArgs) -> Result<Data> {

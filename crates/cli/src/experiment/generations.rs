@@ -4,6 +4,7 @@ use super::diverged::Subject;
 use super::network;
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::weights;
 use crate::recipe::{BornAgainRecipe, Setting, figures_of_taught, mean_of_networks};
 use anyhow::Result;
 use burn::module::Module;
@@ -62,11 +63,14 @@ impl Experiment<'_> {
         distilled.members.extend(earlier);
         if let Some(ensemble) = ensemble {
             let folder = self.phase_folder(Role::Distilled, setting.seed);
-            let weights = folder.join(ensemble.file());
-            network::save(&ensemble.network, &weights)?;
+            let file = folder.join(ensemble.file());
+            let origin = self
+                .data
+                .provenance(&ensemble.model, &ensemble.name, setting.seed);
+            weights::save(&ensemble.network, &origin, &file)?;
             let subject = Subject::named(&ensemble.name, setting.seed);
             distilled.members.push(TrainedMember {
-                trained: self.evaluate(&subject, ensemble.network, &weights, seconds)?,
+                trained: self.evaluate(&subject, ensemble.network, &file, seconds)?,
                 name: ensemble.name,
                 model: ensemble.model,
             });
@@ -97,7 +101,11 @@ impl Experiment<'_> {
             teacher: Some(self.identity_of(*teacher_role, seed)?),
             figures: figures_of_taught(&terms),
             snapshots: Vec::new(),
-            distiller: OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective),
+            distiller: OfflineDistiller::new(
+                student,
+                Frozen::new(teacher.clone()).with_training_mode(options.training_mode),
+                objective,
+            ),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })

@@ -1,6 +1,6 @@
 use super::diverged::Subject;
-use super::network;
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use super::weights::{load, save};
 use crate::recipe::{Finish, Outcome, TrainingRecipe};
 use anyhow::{Context, Result, anyhow};
 use burn::tensor::Tensor;
@@ -90,10 +90,10 @@ impl Experiment<'_> {
         if record.finished {
             let mut outcome = (phase.outcome)(phase.distiller)?;
             let model = phase.model.to_string();
-            outcome.student = network::load(outcome.student, &model, &weights)?;
+            outcome.student = load(outcome.student, &model, &weights)?;
             for member in &mut outcome.members {
                 let file = folder.join(member.file());
-                member.network = network::load(member.network.clone(), &member.model, &file)?;
+                member.network = load(member.network.clone(), &member.model, &file)?;
             }
             return self.evaluate_all(&subject, outcome, &folder, record.seconds);
         }
@@ -129,9 +129,15 @@ impl Experiment<'_> {
         }
         let outcome = (phase.outcome)(trained.model)?;
         for member in &outcome.members {
-            network::save(&member.network, &folder.join(member.file()))?;
+            let origin = self
+                .data
+                .provenance(&member.model, &member.name, phase.seed);
+            save(&member.network, &origin, &folder.join(member.file()))?;
         }
-        network::save(&outcome.student, &weights)?;
+        let origin = self
+            .data
+            .provenance(phase.model, phase.role.name(), phase.seed);
+        save(&outcome.student, &origin, &weights)?;
         record.write(&record_file)?;
         self.evaluate_all(&subject, outcome, &folder, record.seconds)
     }

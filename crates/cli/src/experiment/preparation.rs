@@ -1,12 +1,12 @@
 use super::diverged::Subject;
-use super::network::{self, ImageNetwork};
+use super::network::ImageNetwork;
 use super::phase::Record;
 use super::repetition::{Experiment, Progress, Renderer, or_stopped};
+use super::weights::save;
 use crate::recipe::{Loss, Preparation, TrainingRecipe};
 use anyhow::{Context, Result};
-use burn::store::ModuleRecord;
 use burn_distill::core::Frozen;
-use burn_distill::strategy::{Figure, OfflineDistiller, Training, non_finite_weights};
+use burn_distill::strategy::{Figure, OfflineDistiller, Training, WeightsFile, non_finite_weights};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -48,7 +48,8 @@ impl Experiment<'_> {
             )?);
             seconds += record.seconds;
             let weights = folder.join("model.bpk");
-            loss.objective = ModuleRecord::load(&weights)
+            let record = WeightsFile::read(&weights)?.into_record();
+            loss.objective = record
                 .map_err(Into::into)
                 .and_then(|record| (preparation.finish)(record))
                 .with_context(|| {
@@ -103,7 +104,8 @@ impl Experiment<'_> {
         record.seconds += start.elapsed().as_secs_f64();
         record.finished = !trained.stopped;
         if record.finished {
-            network::save(&trained.model.objective, &folder.join("model.bpk"))?;
+            let origin = self.data.provenance(preparation.name, "prepared", seed);
+            save(&trained.model.objective, &origin, &folder.join("model.bpk"))?;
         }
         record.write(&record_file)?;
         Ok(match trained.stopped {

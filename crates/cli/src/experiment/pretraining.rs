@@ -16,8 +16,14 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);
+        let optimizer = recipe.training.optimizer.clone();
         let training = TrainingRecipe {
             epochs: setting.dino_epochs(options),
+            optimizer: match options.weight_decay {
+                // The strategy decays by its own schedule.
+                Some(_) => optimizer.without_weight_decay(),
+                None => optimizer,
+            },
             // Of what is not predicted there is no accuracy.
             patience: None,
             ..recipe.training.clone()

@@ -5,6 +5,7 @@ use super::folder::RunFolder;
 use super::measure::Cost;
 use super::network::{self, ImageNetwork};
 use super::phase::{Phase, Role};
+use super::weights;
 use crate::recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
 use crate::stop::Stop;
 use anyhow::{Context, Result};
@@ -141,10 +142,10 @@ impl Experiment<'_> {
         let own = seed.wrapping_add((index as u64) << 48);
         // Away from the seeds of students, so that a teacher of the same model is another network.
         let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
-        if let Some(weights) = &recipe.weights {
-            let network = network::load(network, &recipe.model.to_string(), weights)?;
+        if let Some(file) = &recipe.weights {
+            let network = weights::load(network, &recipe.model.to_string(), file)?;
             let subject = Subject::new(Role::Teacher(index), seed);
-            let teacher = self.evaluate(&subject, network, weights, 0.0)?;
+            let teacher = self.evaluate(&subject, network, file, 0.0)?;
             return Ok(Progress::Done(teacher));
         }
         let figures = [Figure::Loss, Figure::Accuracy];
@@ -225,7 +226,8 @@ impl Experiment<'_> {
         let objective = losses.iter().map(|loss| loss.objective.clone());
         let objective: Vec<_> = objective.collect();
         let views = objective.wanted().views;
-        let teacher = Frozen::new(teacher.network.clone());
+        let teacher = Frozen::new(teacher.network.clone())
+            .with_training_mode(self.recipe.teaches_in_training_mode(0));
         let distiller = OfflineDistiller::new(network, teacher, objective);
 
         let trained = or_stopped!(self.train(Phase {

@@ -2,7 +2,7 @@ use super::repetition::{Repetition, Trained};
 use super::stage_result::{self, StageResult};
 use crate::commands::grouped;
 use crate::recipe::Recipe;
-use comfy_table::{CellAlignment, Table, presets};
+use crate::table::{self, Column};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -155,17 +155,22 @@ impl ExperimentResult {
         }
     }
 
-    /// The table to print.
-    pub fn table(&self) -> String {
+    /// Returns the table to print, in that width if there is one.
+    pub fn table(&self, width: Option<usize>) -> String {
         let recipe = &self.info.recipe;
-        let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
         let watched = recipe.data.without_class;
-        let mut header = vec!["".to_string(), "model".into(), "accuracy %".into()];
-        header.extend(watched.map(|class| format!("on class {class} %")));
-        header.extend(self.teacher.iter().map(|_| "agreement %".to_string()));
-        header.extend(["parameters", "bytes", "latency ms"].map(str::to_string));
-        table.set_header(header);
+        let mut columns = ["", "model", "accuracy %"].map(Column::new).to_vec();
+        columns.extend(watched.map(|class| Column::new(format!("on class {class} %"))));
+        columns.extend(
+            self.teacher
+                .iter()
+                .map(|_| Column::left_out("agreement %", 1)),
+        );
+        columns.extend([
+            Column::left_out("parameters", 2),
+            Column::left_out("bytes", 4),
+            Column::left_out("latency ms", 3),
+        ]);
 
         let models = recipe.teachers().into_iter().map(|teacher| teacher.model);
         let teachers = (1..)
@@ -187,7 +192,7 @@ impl ExperimentResult {
         let members =
             members.map(|member| (member.name.clone(), member.model.clone(), &member.network));
         let rows = teachers.chain(students).chain(members);
-        for (name, model, result) in rows {
+        let rows = rows.map(|(name, model, result)| {
             let mut row = vec![name, model, result.accuracy.percent()];
             row.extend(result.class_accuracy.values().map(Statistics::percent));
             let agreement = result.agreement.iter();
@@ -197,18 +202,16 @@ impl ExperimentResult {
                 grouped(result.bytes as usize),
                 format!("{:.3}", result.latency_ms),
             ]);
-            table.add_row(row);
-        }
-        for column in table.column_iter_mut().skip(2) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+            row
+        });
+        let table = table::of_numbers(&columns, &rows.collect::<Vec<_>>(), width);
 
         let [train, _, test] = self.info.samples;
         let gain = 100.0 * (self.distilled.accuracy.mean - self.alone.accuracy.mean);
         let stages = stage_result::table(&self.stages);
         format!(
-            "{table}\n{stages}{test} test samples, last epoch, seeds {:?}; the student sees {train} \
-             training samples and {} labels.\nDistillation changes the student's accuracy by \
+            "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
+             The student sees {train} training samples and {} labels.\nDistillation changes the student's accuracy by \
              {gain:+.2} points.",
             self.info.seeds, self.info.labels
         )

@@ -25,10 +25,11 @@ impl Experiment<'_> {
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend(losses.iter().map(|loss| Figure::Term(loss.name.clone())));
         let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
-        let teachers = teachers.iter();
-        let teachers: Vec<_> = teachers
-            .map(|teacher| Frozen::new(teacher.network.clone()))
-            .collect();
+        let teachers = teachers.iter().enumerate().map(|(index, teacher)| {
+            Frozen::new(teacher.network.clone())
+                .with_training_mode(self.recipe.teaches_in_training_mode(index))
+        });
+        let teachers: Vec<_> = teachers.collect();
 
         self.train(Phase {
             role: Role::Distilled,

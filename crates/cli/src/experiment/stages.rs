@@ -2,9 +2,11 @@
 
 use super::clip::clipped;
 use super::diverged::Subject;
-use super::network::{self, ImageNetwork};
+use super::network::ImageNetwork;
 use super::phase::Role;
+use super::provenance::Provenance;
 use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::weights::save;
 use crate::recipe::{RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -16,8 +18,9 @@ use burn_distill::core::{
 };
 use burn_distill::strategy::{
     Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
-    Snapshots, Stage, TeacherIdentity, hardness,
+    Snapshots, Stage, TeacherIdentity, WeightsFile, hardness,
 };
+use std::collections::BTreeMap;
 use toml::Table;
 
 impl Experiment<'_> {
@@ -29,8 +32,11 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let folder = self.phase_folder(Role::Distilled, seed);
+        let model = &self.recipe.student.model;
+        let origin = self.data.provenance(model, Role::Distilled.name(), seed);
         let curriculum = Curriculum::open(&folder, self.device)?
             .with_label(format!("seed {seed} {},", Role::Distilled.name()))
+            .with_metadata(of_artifact(origin.clone()))
             .with_interrupter(self.stop.interrupter())
             .with_renderer(renderer.take());
         let mut course = Course {
@@ -54,7 +60,7 @@ impl Experiment<'_> {
         };
 
         let weights = folder.join("model.bpk");
-        network::save(&student, &weights)?;
+        save(&student, &origin, &weights)?;
         let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
         let subject = Subject::new(Role::Distilled, seed);
         let trained = self.evaluate(&subject, student, &weights, course.prepared + seconds)?;
@@ -203,7 +209,9 @@ impl Course<'_> {
             .map(|loss| (artifact(&loss.name), loss.objective.clone()))
             .unzip();
         let views = objective.wanted().views;
-        let distiller = OfflineDistiller::new(student, Frozen::new(lesson.teacher), objective);
+        let teacher = Frozen::new(lesson.teacher)
+            .with_training_mode(self.experiment.recipe.teaches_in_training_mode(0));
+        let distiller = OfflineDistiller::new(student, teacher, objective);
         let distiller = NamedDistiller {
             distiller: clipped(distiller, &losses),
             names,
@@ -229,6 +237,19 @@ impl Course<'_> {
             true => self.curriculum.load("student", &student)?,
             false => student,
         })
+    }
+}
+
+/// Returns the metadata of what a stage leaves, given the origin of its student.
+fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String> {
+    move |name| match name {
+        "student" => student.metadata(),
+        // No network: it cannot be taken for one.
+        part => Provenance {
+            model: part.to_string(),
+            ..student.clone()
+        }
+        .metadata(),
     }
 }
 
@@ -267,8 +288,10 @@ impl<'a> Anchors<'a> {
     }
 
     fn identity(&self, place: usize) -> Result<TeacherIdentity> {
-        let file = self.snapshots.path(self.snapshots.epochs()[place]);
-        TeacherIdentity::of_file(&file).with_context(|| format!("{}", file.display()))
+        let path = self.snapshots.path(self.snapshots.epochs()[place]);
+        // Not of the file, which holds parameter ids too: those of a teacher trained again are others.
+        let sha256 = WeightsFile::read(&path)?.checksum();
+        Ok(TeacherIdentity { path, sha256 })
     }
 }
 

@@ -1,14 +1,28 @@
 //! The student, taught by a strategy without a teacher that is trained before.
 
+use super::data::Data;
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
 use crate::recipe::{
-    Configured, Ready, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
+    Configured, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
 };
 use anyhow::Result;
 use burn::tensor::Tensor;
 use burn_distill::data::BatchLoader;
 use burn_distill::strategy::Distiller;
+
+/// Where the strategy of a recipe is set up, with the data.
+pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<Setting<'a>> {
+    let training = &recipe.student.training;
+    Ok(Setting {
+        recipe,
+        shape: data.shape(),
+        classes: data.num_classes(),
+        seed,
+        samples: data.known_classes(seed)?,
+        images: Some(data.first_images(training, seed)?),
+    })
+}
 
 impl Experiment<'_> {
     /// The student, taught as the strategy of the recipe says.
@@ -81,15 +95,7 @@ impl Experiment<'_> {
     }
 
     fn setting(&self, seed: u64) -> Result<Setting<'_>> {
-        let training = &self.recipe.student.training;
-        Ok(Setting {
-            recipe: self.recipe,
-            shape: self.data.shape(),
-            classes: self.data.num_classes(),
-            seed,
-            samples: self.data.known_classes(seed)?,
-            images: Some(self.data.first_images(training, seed)?),
-        })
+        setting(self.recipe, self.data, seed)
     }
 
     fn taught_by_itself<M: Distiller<Tensor<4>>>(
@@ -115,6 +121,7 @@ impl Experiment<'_> {
         let loader = match ready.sees {
             Sees::Views(views) => loader.views(views),
             Sees::Pairs => loader.pairs(seed),
+            Sees::Crops(crop) => loader.multi_crop(crop),
         };
         self.train(Phase {
             role,

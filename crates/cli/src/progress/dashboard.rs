@@ -1,39 +1,233 @@
-use burn::train::Interrupter;
-use burn::train::renderer::MetricsRenderer;
+use crate::output::{self, Held};
+use crate::stop::Stop;
+use burn::train::LearnerSummary;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::MetricDefinition;
 use burn::train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
+};
+use std::error::Error;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 
-/// Open burn's dashboard.
-pub fn open(interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
-    let dashboard = Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None));
-    #[cfg(unix)]
-    keep_ctrl_c();
-    dashboard
+/// burn's dashboard, whose keys stop a run as Ctrl-C does.
+///
+/// It has two: one that asks the training to stop, and one that ends the dashboard's own thread, and
+/// then every thread that shows something, by a panic. Either becomes a request to stop here, so
+/// that the run can be resumed and says how.
+pub struct Dashboard {
+    /// None after it was ended.
+    inner: Option<TuiMetricsRendererWrapper>,
+    stop: Stop,
+    /// After the dashboard: it gives the screen back first.
+    _held: Held,
 }
 
-/// Let Ctrl-C reach the program again.
-///
-/// The dashboard puts the terminal into raw mode, where Ctrl-C is a key like any other, and it has
-/// no use for that key.
+impl Dashboard {
+    /// Opens it. Messages wait until it is dropped.
+    pub fn open(stop: &Stop) -> Self {
+        let held = output::hold();
+        #[cfg(unix)]
+        terminal::remember();
+        let inner = TuiMetricsRendererWrapper::new(stop.interrupter(), None);
+        #[cfg(unix)]
+        terminal::keep_ctrl_c();
+        Self {
+            inner: Some(inner),
+            stop: stop.clone(),
+            _held: held,
+        }
+    }
+
+    fn show(&mut self, show: impl FnOnce(&mut TuiMetricsRendererWrapper)) {
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        if panic::catch_unwind(AssertUnwindSafe(|| show(inner))).is_err() {
+            self.ended();
+        }
+    }
+
+    /// The dashboard was ended, and the training should be.
+    fn ended(&mut self) {
+        // Its screen is given back already, and to drop it would be another panic.
+        mem::forget(self.inner.take());
+        // Burn's hook keeps every panic to itself from here on.
+        let _ = panic::take_hook();
+        self.stop.request();
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        // Closing it shows something, which finds out whether it was ended in the meantime.
+        if let Some(inner) = self.inner.take()
+            && panic::catch_unwind(AssertUnwindSafe(|| drop(inner))).is_err()
+        {
+            self.ended();
+        }
+        #[cfg(unix)]
+        terminal::forget();
+    }
+}
+
+impl MetricsRendererTraining for Dashboard {
+    fn update_train(&mut self, state: MetricState) {
+        self.show(|dashboard| dashboard.update_train(state));
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.show(|dashboard| dashboard.update_valid(state));
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
+        // The dashboard forgets here that it was told to stop.
+        if self.stop.interrupter().interruption().is_some() {
+            self.stop.request();
+        }
+        let mut ended = Ok(());
+        self.show(|dashboard| ended = dashboard.on_train_end(summary));
+        ended
+    }
+}
+
+impl TrainingProgressLogger for Dashboard {
+    fn start(&mut self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
+        self.show(|dashboard| {
+            TrainingProgressLogger::start(dashboard, epochs, first, items, label);
+        });
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.show(|dashboard| dashboard.update_epoch(epoch));
+    }
+
+    fn start_split(&mut self, split: &str, total_items: usize) {
+        self.show(|dashboard| dashboard.start_split(split, total_items));
+    }
+
+    fn update_split(&mut self, items_processed: usize) {
+        self.show(|dashboard| dashboard.update_split(items_processed));
+    }
+
+    fn end_split(&mut self) {
+        self.show(|dashboard| dashboard.end_split());
+    }
+
+    fn end(&mut self) {
+        self.show(|dashboard| dashboard.end());
+    }
+
+    fn log_event_training(&mut self, event: String) {
+        self.show(|dashboard| dashboard.log_event_training(event));
+    }
+}
+
+impl MetricsRenderer for Dashboard {
+    fn manual_close(&mut self) {
+        self.show(|dashboard| dashboard.manual_close());
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.show(|dashboard| dashboard.register_metric(definition));
+    }
+}
+
+impl MetricsRendererEvaluation for Dashboard {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.show(|dashboard| dashboard.update_test(name, state));
+    }
+}
+
+impl EvaluationProgressLogger for Dashboard {
+    fn start_global_progress(&mut self, total_tests: usize) {
+        self.show(|dashboard| dashboard.start_global_progress(total_tests));
+    }
+
+    fn start_test(&mut self, name: &str, total_items: usize) {
+        self.show(|dashboard| dashboard.start_test(name, total_items));
+    }
+
+    fn update_test_progress(&mut self, items_processed: usize) {
+        self.show(|dashboard| dashboard.update_test_progress(items_processed));
+    }
+
+    fn end_test(&mut self) {
+        self.show(|dashboard| dashboard.end_test());
+    }
+
+    fn end_global_progress(&mut self) {
+        self.show(|dashboard| dashboard.end_global_progress());
+    }
+
+    fn log_event_evaluation(&mut self, event: String) {
+        self.show(|dashboard| dashboard.log_event_evaluation(event));
+    }
+}
+
 #[cfg(unix)]
-fn keep_ctrl_c() {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+pub use terminal::give_back as give_back_terminal;
+
+#[cfg(unix)]
+mod terminal {
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use std::io::{Write, stdin, stdout};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::thread::sleep;
     use std::time::Duration;
 
-    let terminal = std::io::stdin();
-    // The dashboard opens on a thread of its own: wait for its raw mode, else it would undo this.
-    for _ in 0..100 {
-        let Ok(mut modes) = tcgetattr(&terminal) else {
-            return; // No terminal, no keys.
-        };
-        if modes.local_modes.contains(LocalModes::ICANON) {
-            sleep(Duration::from_millis(10));
-            continue;
+    /// The modes of the terminal before the dashboard, while it is open.
+    static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+    fn before() -> MutexGuard<'static, Option<Termios>> {
+        BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the modes that the terminal has.
+    pub fn remember() {
+        *before() = tcgetattr(stdin()).ok();
+    }
+
+    /// The dashboard is closed.
+    pub fn forget() {
+        *before() = None;
+    }
+
+    /// Does at once what closing the dashboard does: no mouse, the first screen, the cursor and the
+    /// modes that were kept.
+    pub fn give_back() {
+        if let Some(modes) = before().take() {
+            let codes =
+                "\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
+            // The program ends whether or not anybody sees it.
+            let _ = stdout().write_all(codes.as_bytes());
+            let _ = stdout().flush();
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &modes);
         }
-        modes.local_modes.insert(LocalModes::ISIG);
-        if let Err(error) = tcsetattr(&terminal, OptionalActions::Now, &modes) {
-            log::warn!("Ctrl-C will not stop the dashboard, `q` does: {error}");
+    }
+
+    /// Lets Ctrl-C reach the program again.
+    ///
+    /// The dashboard puts the terminal into raw mode, where Ctrl-C is a key like any other, and it
+    /// has no use for that key.
+    pub fn keep_ctrl_c() {
+        let terminal = stdin();
+        // The dashboard opens on a thread of its own: wait for its raw mode, else it would undo this.
+        for _ in 0..100 {
+            let Ok(mut modes) = tcgetattr(&terminal) else {
+                return; // No terminal, no keys.
+            };
+            if modes.local_modes.contains(LocalModes::ICANON) {
+                sleep(Duration::from_millis(10));
+                continue;
+            }
+            modes.local_modes.insert(LocalModes::ISIG);
+            if let Err(error) = tcsetattr(&terminal, OptionalActions::Now, &modes) {
+                log::warn!("Ctrl-C will not stop the dashboard, `q` does: {error}");
+            }
+            return;
         }
-        return;
     }
 }

@@ -1,37 +1,150 @@
 mod bar;
+mod both;
 #[cfg(feature = "tui")]
 mod dashboard;
+mod logged;
 mod notices;
 
 use crate::args::ProgressMode;
-use burn::train::Interrupter;
+use crate::output;
+use crate::stop::Stop;
+use both::Both;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::{ByEpoch, Lines, Quiet};
-use std::io::{IsTerminal, stderr, stdout};
+use logged::Logged;
+use std::env;
+use std::io::{IsTerminal, stderr, stdin, stdout};
 
 pub use notices::{notice, take_notices};
 
-/// The display that the command line asks for. One serves all trainings of a command.
-pub fn renderer(mode: ProgressMode, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
-    match mode {
-        ProgressMode::Auto if stdout().is_terminal() && cfg!(feature = "tui") => {
-            dashboard(interrupter)
+/// The terminal, as far as it decides how progress is shown.
+#[derive(Clone, Copy, Debug)]
+struct Terminal {
+    /// Whether the dashboard can draw on it and hear its keys.
+    dashboard: bool,
+    /// Whether a bar can be redrawn on it.
+    bar: bool,
+}
+
+impl Terminal {
+    fn of_this_program() -> Self {
+        // One that only knows text, such as the shell of an editor.
+        let dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        Self {
+            dashboard: !dumb && stdout().is_terminal() && stdin().is_terminal(),
+            bar: !dumb && stderr().is_terminal(),
         }
-        ProgressMode::Auto if stderr().is_terminal() => ByEpoch::renderer(bar::Bar::default()),
-        ProgressMode::Auto | ProgressMode::Lines => ByEpoch::renderer(Lines::default()),
-        ProgressMode::Dashboard => dashboard(interrupter),
+    }
+}
+
+/// Returns the display that the command line asks for, or else the nearest one that the terminal can
+/// show. One serves all trainings of a command.
+pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn MetricsRenderer> {
+    let (mode, warning) = shown(mode, verbose, Terminal::of_this_program());
+    if let Some(warning) = warning {
+        output::note(format_args!("warning: {warning}"));
+    }
+    let display = match mode {
+        ProgressMode::Dashboard => dashboard(stop),
         ProgressMode::Bar => ByEpoch::renderer(bar::Bar::default()),
+        ProgressMode::Auto | ProgressMode::Lines => lines(verbose),
         ProgressMode::None => ByEpoch::renderer(Quiet),
+    };
+    match verbose {
+        0 => display,
+        _ => Box::new(Both::new(ByEpoch::renderer(Logged::default()), display)),
+    }
+}
+
+/// Returns the display to show instead of the one that is asked for, and why, if the latter cannot be.
+fn shown(
+    mode: ProgressMode,
+    verbose: u8,
+    terminal: Terminal,
+) -> (ProgressMode, Option<&'static str>) {
+    const NO_DASHBOARD: &str =
+        "the dashboard needs a terminal that can move its cursor: lines are shown instead";
+    const NOT_BUILT: &str =
+        "the dashboard is not built in: lines are shown instead. Build with `--features tui`";
+    const NO_BAR: &str = "a bar needs a terminal that can move its cursor: lines are shown instead";
+    match mode {
+        // Messages are to be read while the run goes on, which the dashboard would cover.
+        ProgressMode::Auto if verbose > 0 => (ProgressMode::Lines, None),
+        ProgressMode::Auto if terminal.dashboard && cfg!(feature = "tui") => {
+            (ProgressMode::Dashboard, None)
+        }
+        ProgressMode::Auto if terminal.bar => (ProgressMode::Bar, None),
+        ProgressMode::Auto => (ProgressMode::Lines, None),
+        ProgressMode::Dashboard if cfg!(not(feature = "tui")) => {
+            (ProgressMode::Lines, Some(NOT_BUILT))
+        }
+        ProgressMode::Dashboard if !terminal.dashboard => (ProgressMode::Lines, Some(NO_DASHBOARD)),
+        ProgressMode::Bar if !terminal.bar => (ProgressMode::Lines, Some(NO_BAR)),
+        mode => (mode, None),
+    }
+}
+
+/// Returns the display of a few lines per training, or of none beside those of every epoch.
+fn lines(verbose: u8) -> Box<dyn MetricsRenderer> {
+    match verbose {
+        0 | 1 => ByEpoch::renderer(Lines::default()),
+        _ => ByEpoch::renderer(Quiet),
     }
 }
 
 #[cfg(feature = "tui")]
-fn dashboard(interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
-    dashboard::open(interrupter)
+fn dashboard(stop: &Stop) -> Box<dyn MetricsRenderer> {
+    Box::new(dashboard::Dashboard::open(stop))
 }
 
 #[cfg(not(feature = "tui"))]
-fn dashboard(_interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
-    log::warn!("the dashboard is not built in: build with `--features tui`");
-    ByEpoch::renderer(Lines::default())
+fn dashboard(_: &Stop) -> Box<dyn MetricsRenderer> {
+    lines(0)
+}
+
+/// Leaves the terminal as it was found, if the dashboard is open: before a program ends at once.
+pub fn give_back_terminal() {
+    #[cfg(all(unix, feature = "tui"))]
+    dashboard::give_back_terminal();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_terminal_cannot_show_becomes_lines_with_a_warning() {
+        let pipe = Terminal {
+            dashboard: false,
+            bar: false,
+        };
+        let full = Terminal {
+            dashboard: true,
+            bar: true,
+        };
+        for mode in [ProgressMode::Dashboard, ProgressMode::Bar] {
+            let (lines, warning) = shown(mode, 0, pipe);
+            assert_eq!(lines, ProgressMode::Lines);
+            assert!(warning.unwrap().contains("lines are shown instead"));
+        }
+        for mode in [ProgressMode::Lines, ProgressMode::Bar, ProgressMode::None] {
+            assert_eq!(shown(mode, 0, full), (mode, None));
+        }
+        assert_eq!(
+            shown(ProgressMode::Auto, 0, pipe),
+            (ProgressMode::Lines, None)
+        );
+        assert_eq!(
+            shown(ProgressMode::Auto, 1, full),
+            (ProgressMode::Lines, None)
+        );
+        let no_keys = Terminal {
+            dashboard: false,
+            bar: true,
+        };
+        assert_eq!(
+            shown(ProgressMode::Auto, 0, no_keys),
+            (ProgressMode::Bar, None)
+        );
+    }
 }

@@ -1,42 +1,51 @@
-use anyhow::{Result, anyhow, bail};
-use burn_distill::core::nearest;
+use super::fault::Fault;
+use super::typed::typed_by;
+use burn_distill::core::Check;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use toml::Table;
 
-/// The configuration `default` with the values of a table of the recipe in it.
+/// The configuration `default` with the values of a table of the recipe in it, checked.
 ///
 /// The fields of the configuration are what the table may name: there is no second list of them. What
 /// else may stand beside them is for the error about a key that is none of these.
-pub fn configure<C: Serialize + DeserializeOwned>(
+pub fn configure<C: Serialize + DeserializeOwned + Check>(
     default: &C,
-    table: &toml::Table,
+    table: &Table,
     beside: &[&str],
-) -> Result<C> {
-    let Value::Object(mut fields) = serde_json::to_value(default)? else {
-        bail!("a configuration is a table");
+) -> Result<C, Fault> {
+    let config = typed_by(table, |table| overlaid(default, table, beside))?;
+    config.check()?;
+    Ok(config)
+}
+
+/// The configuration `default` with the values of a table in it; errors are in the words of serde.
+pub fn overlaid<C: Serialize + DeserializeOwned>(
+    default: &C,
+    table: &Table,
+    beside: &[&str],
+) -> Result<C, String> {
+    let in_words = |error: serde_json::Error| error.to_string();
+    let Value::Object(mut fields) = serde_json::to_value(default).map_err(in_words)? else {
+        return Err("a configuration is a table".into());
     };
     for (key, value) in table {
         let Some(field) = fields.get_mut(key) else {
-            let fields = fields.keys().map(String::as_str);
-            return Err(unknown(key, fields.chain(beside.iter().copied())));
+            let known = fields.keys().map(String::as_str);
+            let known = known.chain(beside.iter().copied());
+            let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+            return Err(match known.as_slice() {
+                [] => format!("unknown field `{key}`, there are no fields"),
+                known => format!(
+                    "unknown field `{key}`, expected one of {}",
+                    known.join(", ")
+                ),
+            });
         };
-        *field = serde_json::to_value(value)?;
+        *field = serde_json::to_value(value).map_err(in_words)?;
     }
-    serde_json::from_value(Value::Object(fields)).map_err(|error| anyhow!("{error}"))
-}
-
-/// The error about a key that is not one of the known ones.
-pub fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
-    let known: Vec<_> = known.collect();
-    let hint = nearest(key, known.iter().copied());
-    let hint = hint
-        .map(|name| format!(", did you mean `{name}`?"))
-        .unwrap_or_default();
-    match known.as_slice() {
-        [] => anyhow!("unknown key `{key}`: there are none here"),
-        known => anyhow!("unknown key `{key}`{hint}; known are {}", known.join(", ")),
-    }
+    serde_json::from_value(Value::Object(fields)).map_err(in_words)
 }
 
 #[cfg(test)]
@@ -44,7 +53,7 @@ mod tests {
     use super::*;
     use burn_distill::response::SoftTargetLossConfig;
 
-    fn configured(text: &str) -> Result<SoftTargetLossConfig> {
+    fn configured(text: &str) -> Result<SoftTargetLossConfig, Fault> {
         configure(&SoftTargetLossConfig::new(), &text.parse().unwrap(), &[])
     }
 
@@ -65,9 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_refused() {
+    fn a_value_of_the_wrong_type_or_range_is_refused() {
         let error = configured("temperature = 'hot'").unwrap_err().to_string();
 
-        assert!(error.contains("invalid type: string \"hot\""), "{error}");
+        assert_eq!(
+            error,
+            "`temperature` should be a number, but is the text \"hot\""
+        );
+        let error = configured("temperature = -1").unwrap_err().to_string();
+        assert!(error.ends_with("but is -1"), "{error}");
     }
 }

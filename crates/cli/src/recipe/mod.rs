@@ -2,23 +2,33 @@
 //!
 //! Nothing here trains: a recipe is checked and written out before the data is touched.
 
+#[cfg(test)]
+mod abuse;
 mod configure;
+mod differences;
+mod fault;
 mod loss;
+pub mod memory;
+mod numbers;
 mod overrides;
+mod paths;
 mod read;
 mod route;
 mod stages;
 mod strategy;
 mod teachers;
+mod typed;
 mod types;
+mod words;
 
-pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, student_of};
-pub use read::read;
+pub use differences::differences;
+pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, catch, student_of};
+pub use read::{check_losses, read};
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
 pub use strategy::{
     BornAgainRecipe, Configured, DinoRecipe, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
-    TfKdVariant, figures_of_taught, mean_of_networks, warnings,
+    TfKdVariant, check_setting, figures_of_taught, mean_of_networks, warnings,
 };
 pub use teachers::OtherTeacherRecipe;
 pub use types::*;

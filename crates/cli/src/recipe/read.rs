@@ -1,41 +1,108 @@
+use super::fault::{Fault, Place};
+use super::numbers::{check_finite, check_training};
+use super::typed::typed;
+use super::words::tidy;
 use super::{
-    JointLoss, Loss, Recipe, Scene, TeacherRecipe, TrainingRecipe, overrides, route, stages,
+    JointLoss, Loss, Recipe, Scene, TeacherRecipe, memory, overrides, paths, route, stages,
     strategy, student_of,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::nearest;
-use burn_distill::strategy::OptimizerConfig;
-use std::collections::HashSet;
+use burn_distill::core::{Hard, check};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
-use toml::Table;
+use toml::{Table, Value};
+
+/// The size of the largest recipe, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// Read a recipe, change it as the command line says, and check it.
 ///
-/// Paths in a recipe are relative to its file.
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current one.
 pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
-    let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-    let in_file = |error: toml::de::Error| with_hint(error).context(path.display().to_string());
-
-    // Typed before anything is changed: its errors then name line and column of the file.
-    toml::from_str::<Recipe>(&text).map_err(in_file)?;
-    let mut table: Table = toml::from_str(&text).map_err(in_file)?;
+    let file = path.display();
+    let text = text_of(path).with_context(|| file.to_string())?;
+    let tidied = |error: anyhow::Error| anyhow!(tidy(&format!("{error:#}")));
+    // Before anything is changed, so that an error in the file is not taken for one of a change.
+    let original = table_of(&text).and_then(|table| {
+        strategy::refuse_tables(&table)?;
+        let understood = understood(&table);
+        understood.map_err(|fault| in_line(fault, &text))?;
+        Ok(table)
+    });
+    let mut table = original.map_err(tidied).with_context(|| file.to_string())?;
+    paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
     for assignment in overridden {
-        overrides::apply(&mut table, assignment)?;
+        overrides::apply(&mut table, assignment).map_err(tidied)?;
     }
-    let mut recipe: Recipe = table
-        .try_into()
-        .map_err(|error| with_hint(error).context("after the changes of --set"))?;
+    // Those that are still relative are of the changes.
+    paths::make_absolute(&mut table, Path::new(""));
+    strategy::refuse_tables(&table).context("after the changes of --set")?;
+    let recipe = understood(&table).map_err(anyhow::Error::from);
+    let mut recipe = recipe
+        .map_err(tidied)
+        .context("after the changes of --set")?;
 
-    strategy::write_out(&mut recipe)
+    strategy::check_numbers(&recipe)
+        .and_then(|()| strategy::write_out(&mut recipe))
         .and_then(|()| check(&recipe))
-        .with_context(|| path.display().to_string())?;
-    if let (Some(folder), Some(teacher)) = (path.parent(), &mut recipe.teacher) {
-        teacher.relative_to(folder);
-    }
+        .map_err(tidied)
+        .with_context(|| file.to_string())?;
     Ok(recipe)
+}
+
+/// The text of a file that is no larger than a recipe.
+fn text_of(path: &Path) -> Result<String> {
+    let size = fs::metadata(path)?.len();
+    ensure!(
+        size <= LARGEST,
+        "the file has {size} bytes, but a recipe has at most {LARGEST}: is it one?"
+    );
+    Ok(fs::read_to_string(path)?)
+}
+
+/// The table of a text, or where it is no TOML.
+fn table_of(text: &str) -> Result<Table> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let message = error.message().trim_end();
+        match error.span() {
+            Some(span) => {
+                let (line, column) = position(text, span.start);
+                anyhow!("line {line}, column {column}: {message}")
+            }
+            None => anyhow!("{message}"),
+        }
+    })
+}
+
+/// The line and the column of a place in a text, both counted from 1.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    (line, column)
+}
+
+/// The recipe that a table describes.
+fn understood(table: &Table) -> Result<Recipe, Fault> {
+    check_finite(&Value::Table(table.clone()), "")?;
+    typed(table)
+}
+
+/// The fault with the line of the file where the parser sees it, if it does.
+fn in_line(fault: Fault, text: &str) -> anyhow::Error {
+    let span = toml::from_str::<Recipe>(text)
+        .err()
+        .and_then(|error| error.span());
+    match span {
+        Some(span) if span.start > 0 => {
+            let (line, _) = position(text, span.start);
+            anyhow::Error::from(fault).context(format!("line {line}"))
+        }
+        _ => fault.into(),
+    }
 }
 
 /// What the types do not say.
@@ -51,35 +118,20 @@ fn check(recipe: &Recipe) -> Result<()> {
     );
 
     check_name(&recipe.name)?;
-    for (key, part) in [
-        ("test", recipe.data.test),
-        ("validation", recipe.data.validation),
-    ] {
-        ensure!(
-            part > 0.0 && part < 1.0,
-            "`data.{key}` should be between 0 and 1, but is {part}"
-        );
-    }
+    check_data(recipe)?;
     let teachers = recipe.teachers();
-    let trainings = teachers
-        .iter()
-        .enumerate()
-        .map(|(index, teacher)| (TeacherRecipe::place(index), &teacher.training))
-        .chain([("student".to_string(), &recipe.student.training)]);
-    for (role, training) in trainings {
-        check_training(training, &format!("{role}.training."))?;
+    for (index, teacher) in teachers.iter().enumerate() {
+        let place = TeacherRecipe::place(index);
+        check_training(&teacher.training, &format!("{place}.training"))?;
     }
-    let classes = recipe.data.name.info().classes.len();
-    if let Some(class) = recipe.data.without_class {
-        ensure!(
-            class < classes,
-            "`data.without_class` should be below {classes}, but is {class}"
-        );
-    }
+    check_training(&recipe.student.training, "student.training")?;
+    memory::check(recipe)?;
 
-    let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
-    for table in recipe.losses.iter().chain(of_stages) {
-        Loss::check_response(table)?;
+    for (index, table) in recipe.losses.iter().enumerate() {
+        Loss::check_response(table).at(&loss_place(index))?;
+    }
+    for (stage, index, table) in recipe.losses_of_stages() {
+        Loss::check_response(table).at(&format!("stage.{stage}.{}", loss_place(index)))?;
     }
 
     if !recipe.strategy.is_offline() {
@@ -109,89 +161,67 @@ fn check(recipe: &Recipe) -> Result<()> {
     route::check(recipe)
 }
 
+/// The longest name of a folder, in bytes: file systems go to 255, and numbers follow the name.
+const LONGEST_NAME: usize = 200;
+
 /// Check what names a folder.
 pub fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     ensure!(
-        name.chars().all(plain) && name.starts_with(char::is_alphanumeric),
-        "`name` names a folder, so it should be of letters, digits, `-`, `_` and `.`, \
+        name.chars().all(plain)
+            && name.starts_with(char::is_alphanumeric)
+            && name.len() <= LONGEST_NAME,
+        "`name` names a folder, so it should be of up to {LONGEST_NAME} letters, digits, `-`, `_` and `.`, \
          but is `{name}`"
     );
     Ok(())
 }
 
-/// Check a training, whose keys stand behind that prefix.
-pub fn check_training(training: &TrainingRecipe, prefix: &str) -> Result<()> {
-    ensure!(
-        training.epochs > 0,
-        "`{prefix}epochs` should be at least 1, but is 0"
-    );
-    ensure!(
-        training.batch_size > 0,
-        "`{prefix}batch_size` should be at least 1, but is 0"
-    );
-    let peak = training.learning_rate.peak;
-    ensure!(
-        peak > 0.0 && peak.is_finite(),
-        "`{prefix}learning_rate.peak` should be above 0, but is {peak}"
-    );
-    check_optimizer(&training.optimizer, &format!("{prefix}optimizer."))
+/// Where a loss stands in its table.
+pub fn loss_place(index: usize) -> String {
+    format!("loss.{index}")
 }
 
-/// What an optimizer would take for none, or leave unused.
-fn check_optimizer(optimizer: &OptimizerConfig, prefix: &str) -> Result<()> {
-    let weight_decay = match *optimizer {
-        OptimizerConfig::Sgd {
-            momentum,
-            nesterov,
-            weight_decay,
-            ..
-        } => {
-            ensure!(
-                (0.0..1.0).contains(&momentum), // This also rejects NaN
-                "`{prefix}momentum` should be from 0, without 1, but is {momentum}"
-            );
-            ensure!(
-                !nesterov || momentum > 0.0,
-                "`{prefix}nesterov` is of a momentum, but `{prefix}momentum` is 0"
-            );
-            weight_decay
-        }
-        OptimizerConfig::Adam { weight_decay, .. }
-        | OptimizerConfig::AdamW { weight_decay, .. } => weight_decay,
-    };
-    if let Some(norm) = optimizer.clip_norm() {
-        ensure!(
-            norm > 0.0 && norm.is_finite(),
-            "`{prefix}clip_norm` should be above 0 and finite, but is {norm}"
-        );
+/// Check what is said about the data, as far as that can be done without the data.
+fn check_data(recipe: &Recipe) -> Result<()> {
+    let data = &recipe.data;
+    let info = data.name.info();
+    for (key, part) in [("test", data.test), ("validation", data.validation)] {
+        check::strictly_between(key, part, 0.0, 1.0).at("data")?;
     }
-    ensure!(
-        weight_decay >= 0.0 && weight_decay.is_finite(),
-        "`{prefix}weight_decay` should be finite and not negative, but is {weight_decay}"
-    );
-    Ok(())
+    let counts = [
+        ("samples", data.samples),
+        ("labels_per_class", data.labels_per_class),
+    ];
+    for (key, count) in counts {
+        if let Some(count) = count {
+            check::at_least(key, count, 1).at("data")?;
+        }
+    }
+    let classes = info.classes.len();
+    if let Some(class) = data.without_class {
+        check::count_in("without_class", class, 0..=classes - 1).at("data")?;
+    }
+    check::count_in("workers", data.workers, 0..=MOST_WORKERS).at("data")?;
+    let augmentation = data.augmentation.check(info.shape);
+    augmentation.context("data.augmentation")
 }
+
+/// The most threads that prepare batches.
+const MOST_WORKERS: usize = 1024;
 
 /// Check the losses of a training by building them.
 pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
-    let mut names = HashSet::new();
     let mut losses = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
-        let loss =
-            Loss::new(table, scene).with_context(|| format!("[[loss]] number {}", index + 1))?;
-        if !names.insert(loss.name.clone()) {
-            bail!(
-                "two losses are named `{}`: give one of them a `name`",
-                loss.name
-            );
-        }
+        let loss = Loss::new(table, scene).at(&loss_place(index))?;
         if let Some(preparation) = &loss.preparation {
             let what = || format!("the {} of `{}` is kept", preparation.name, loss.name);
             check_name(&loss.name).with_context(what)?;
         }
         losses.push(loss);
     }
+    check_distinct(losses.iter().map(|loss| loss.name.as_str()).enumerate())?;
     student_of(&losses)?;
     ensure!(
         losses.is_empty() || losses.iter().any(|loss| !loss.is_to_be_clipped()),
@@ -250,32 +280,32 @@ fn check_joint_losses(recipe: &Recipe) -> Result<()> {
     let scenes = scenes
         .map(|(index, teacher)| scene_with(recipe, batch_size, index, &teacher.model))
         .collect::<Result<Vec<_>>>()?;
-    let mut names = HashSet::new();
+    let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let loss = JointLoss::new(table, &scenes)
-            .with_context(|| format!("[[loss]] number {}", index + 1))?;
-        if !names.insert(loss.name.clone()) {
+        let loss = JointLoss::new(table, &scenes).at(&loss_place(index))?;
+        names.push(loss.name);
+    }
+    check_distinct(names.iter().map(String::as_str).enumerate())
+}
+
+/// Check that no two losses, each with its index in the recipe, have one name.
+pub fn check_distinct<'a>(losses: impl Iterator<Item = (usize, &'a str)>) -> Result<()> {
+    let mut known = HashMap::new();
+    for (index, name) in losses {
+        if let Some(first) = known.insert(name, index) {
+            let remedy = match name == Hard::TERM {
+                // Two cross-entropies with the same targets are one with the sum of the weights.
+                true => "leave one out, and give the other the sum of their weights",
+                false => "give one of them a `name`",
+            };
             bail!(
-                "two losses are named `{}`: give one of them a `name`",
-                loss.name
+                "the losses `{}` and `{}` are both named `{name}`: {remedy}",
+                loss_place(first),
+                loss_place(index)
             );
         }
     }
     Ok(())
-}
-
-/// The error of the parser, with the nearest name if it is about an unknown one.
-fn with_hint(error: toml::de::Error) -> anyhow::Error {
-    // serde says: unknown field `a`, expected one of `b`, `c`
-    let quoted: Vec<_> = error.message().split('`').skip(1).step_by(2).collect();
-    let hint = match (error.message().starts_with("unknown"), quoted.as_slice()) {
-        (true, [unknown, known @ ..]) => nearest(unknown, known.iter().copied()),
-        _ => None,
-    };
-    match hint {
-        Some(name) => anyhow!("{}did you mean `{name}`?", error),
-        None => anyhow!("{}", error.to_string().trim_end()),
-    }
 }
 
 #[cfg(test)]
@@ -333,7 +363,10 @@ pub mod tests {
         let error = error(&RECIPE.replace("epochs = 3", "epoch = 3"), &[]);
 
         assert!(error.contains("line 10"), "{error}");
-        assert!(error.contains("unknown field `epoch`"), "{error}");
+        assert!(
+            error.contains("unknown key `student.training.epoch`"),
+            "{error}"
+        );
         assert!(error.contains("did you mean `epochs`?"), "{error}");
     }
 
@@ -350,58 +383,58 @@ pub mod tests {
         for (change, message) in [
             (
                 "student.training.epochs=0",
-                "`student.training.epochs` should be at least 1",
+                "`student.training.epochs` should be from 1 to 1000000, but is 0",
             ),
             (
                 "data.validation=1.5",
-                "`data.validation` should be between 0 and 1, but is 1.5",
+                "`data.validation` should be above 0 and below 1, but is 1.5",
             ),
             (
                 "data.without_class=10",
-                "`data.without_class` should be below 10, but is 10",
+                "`data.without_class` should be from 0 to 9, but is 10",
             ),
             ("seeds=[]", "`seeds` is empty"),
             ("seeds=[1, 1]", "`seeds` holds a seed twice"),
             ("name='../x'", "`name` names a folder"),
             (
                 "teacher.training.learning_rate.peak=-1",
-                "should be above 0, but is -1",
+                "`teacher.training.learning_rate.peak` should be above 0 and at most 1000, but is -1",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = -0.9 }",
-                "`student.training.optimizer.momentum` should be from 0, without 1, but is -0.9",
+                "`student.training.optimizer.momentum` should be from 0 and below 1, but is -0.9",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = nan }",
-                "`student.training.optimizer.momentum` should be from 0, without 1, but is NaN",
+                "`student.training.optimizer.momentum` should be a finite number, but is nan",
             ),
             (
                 "teacher.training.optimizer={ kind = 'sgd', momentum = 1 }",
-                "`teacher.training.optimizer.momentum` should be from 0, without 1, but is 1",
+                "`teacher.training.optimizer.momentum` should be from 0 and below 1, but is 1",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', momentum = 0, nesterov = true }",
-                "`student.training.optimizer.nesterov` is of a momentum, but",
+                "`student.training.optimizer.nesterov` should be false where `momentum` is 0",
             ),
             (
                 "student.training.optimizer={ kind = 'sgd', weight_decay = -1e-4 }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be from 0 to 1000, but is -0.0001",
             ),
             (
                 "student.training.optimizer={ kind = 'adam', weight_decay = nan }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be a finite number, but is nan",
             ),
             (
                 "student.training.optimizer={ kind = 'adam-w', weight_decay = inf }",
-                "`student.training.optimizer.weight_decay` should be finite and not negative",
+                "`student.training.optimizer.weight_decay` should be a finite number, but is inf",
             ),
             (
                 "student.training.optimizer={ kind = 'adam-w', clip_norm = 0 }",
-                "`student.training.optimizer.clip_norm` should be above 0 and finite, but is 0",
+                "`student.training.optimizer.clip_norm` should be finite and above 0, but is 0",
             ),
             (
                 "teacher.training.optimizer={ kind = 'sgd', clip_norm = nan }",
-                "`teacher.training.optimizer.clip_norm` should be above 0 and finite, but is NaN",
+                "`teacher.training.optimizer.clip_norm` should be a finite number, but is nan",
             ),
             (
                 "student.training.optimizer={ kind = 'adam', clipnorm = 3 }",
@@ -426,7 +459,14 @@ pub mod tests {
     fn two_terms_of_one_name_are_refused() {
         let twice = format!("{RECIPE}\n[[loss]]\nkind = 'kd'");
 
-        assert!(error(&twice, &[]).contains("two losses are named `soft-target`"));
+        assert!(error(&twice, &[]).contains(
+            "the losses `loss.0` and `loss.1` are both named `soft-target`: give one of them a `name`"
+        ));
+        let hard = "loss=[{ kind = 'hard' }, { kind = 'kd' }, { kind = 'ce', weight = 2 }]";
+        assert!(error(RECIPE, &[hard]).contains(
+            "the losses `loss.0` and `loss.2` are both named `hard`: leave one out, and give the other \
+             the sum of their weights"
+        ));
     }
 
     #[test]
@@ -456,11 +496,32 @@ pub mod tests {
     }
 
     #[test]
-    fn weights_are_relative_to_the_recipe() {
-        let recipe = recipe(RECIPE, &["teacher.weights=teacher.bpk"]).unwrap();
+    fn paths_of_a_file_are_relative_to_it_and_those_of_changes_to_the_current_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let text =
+            "[teacher]\nweights = 'own.bpk'\nothers = [{ model = 'mlp-4', weights = 'b.bpk' }]";
+        fs::write(&path, RECIPE.replace("[teacher]", text)).unwrap();
+        let weights = |changes: &[&str]| -> Vec<PathBuf> {
+            let changes: Vec<_> = changes.iter().map(|text| text.to_string()).collect();
+            let teachers = read(&path, &changes).unwrap().teachers().into_iter();
+            teachers.filter_map(|teacher| teacher.weights).collect()
+        };
+        let of_file = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let current = |name: &str| std::env::current_dir().unwrap().join(name);
 
-        let weights = recipe.teacher.unwrap().weights.unwrap();
-        assert!(weights.is_absolute() && weights.ends_with("teacher.bpk"));
+        assert_eq!(weights(&[]), [of_file("own.bpk"), of_file("b.bpk")]);
+        assert_eq!(
+            weights(&["teacher.weights=a.bpk"]),
+            [current("a.bpk"), of_file("b.bpk")]
+        );
+        for others in [
+            "teacher.others=[{ model = 'mlp-5', weights = 'src/c.bpk' }]",
+            "teacher.others.0={ model = 'mlp-5', weights = './src/c.bpk' }",
+            "teacher.others.0.weights=src/../src/c.bpk",
+        ] {
+            assert_eq!(weights(&[others])[1], current("src/c.bpk"), "{others}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::Recipe;
 use anyhow::{Result, bail, ensure};
+use burn_distill::core::check;
 use burn_distill::strategy::Route;
 use serde::{Deserialize, Serialize};
 
@@ -49,18 +50,17 @@ pub fn check(recipe: &Recipe) -> Result<()> {
          leave out `teacher.training.patience`"
     );
     let (anchors, epochs) = (route.anchors, teacher.training.epochs);
-    ensure!(
+    check::ensure(
         (1..=epochs).contains(&anchors),
-        "`route.anchors` should be between 1 and the teacher's epochs, {epochs}, but is {anchors}"
-    );
+        "route.anchors",
+        format_args!("between 1 and the teacher's epochs, {epochs}"),
+        anchors,
+    )?;
     match (route.by, route.ratio) {
         (RouteBy::Hardness, None) => {
             bail!("`route.ratio` is missing: how many times as hard the next anchor may be")
         }
-        (RouteBy::Hardness, Some(ratio)) => ensure!(
-            ratio > 0.0 && ratio.is_finite(),
-            "`route.ratio` should be above 0, but is {ratio}"
-        ),
+        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e6)?,
         (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
         (RouteBy::Interval, None) => {
             let legs = Route::new(anchors, student.epochs).legs();
@@ -124,7 +124,10 @@ mod tests {
                 "route.ratio=2",
                 "`route.ratio` is for a route by \"hardness\"",
             ),
-            ("route.by=hard", "unknown variant `hard`"),
+            (
+                "route.by=hard",
+                "`route.by` should be one of interval, hardness",
+            ),
             ("student.training.epochs=9", "meets 3 of the 4 anchors"),
             ("teacher.weights=a.bpk", "leave out `teacher.weights`"),
             (
@@ -138,7 +141,7 @@ mod tests {
         }
         let negative = error(RECIPE, &["route.by=hardness", "route.ratio=-1"]);
         assert!(
-            negative.contains("should be above 0, but is -1"),
+            negative.contains("`route.ratio` should be from 1e-6 to 1e6, but is -1"),
             "{negative}"
         );
         let file = error(

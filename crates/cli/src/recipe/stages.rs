@@ -1,8 +1,10 @@
-use super::read::{check_losses, check_name, check_training, scene};
+use super::fault::Place;
+use super::numbers::{MOST_EPOCHS, check_training};
+use super::read::{check_losses, check_name, scene};
 use super::{Loss, Recipe, TrainingRecipe};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
-use burn_distill::core::parameter_count;
+use burn_distill::core::{check, parameter_count};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -63,8 +65,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             stage.name
         );
         let is_last = index + 1 == recipe.stages.len();
-        check_stage(recipe, stage, is_last, &mut earlier)
-            .with_context(|| format!("[[stage]] number {}", index + 1))?;
+        check_stage(recipe, stage, is_last, &mut earlier).at(&format!("stage.{index}"))?;
     }
     ensure!(
         recipe
@@ -87,11 +88,10 @@ fn check_stage<'a>(
 ) -> Result<()> {
     check_name(&stage.name)?;
     match (stage.epochs, &stage.training) {
-        (Some(0), _) => bail!("`epochs` should be at least 1, but is 0"),
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
         (None, None) => bail!("`epochs` is missing, or a whole `training`"),
-        (None, Some(training)) => check_training(training, "training.")?,
-        (Some(_), None) => {}
+        (None, Some(training)) => check_training(training, "training")?,
+        (Some(epochs), None) => check::count_in("epochs", epochs, 1..=MOST_EPOCHS)?,
     }
     ensure!(
         !stage.losses.is_empty(),
@@ -216,57 +216,51 @@ mod tests {
         for (change, messages) in [
             (
                 "stage.1.loss.0.kind=hrd",
-                [
-                    "[[stage]] number 2: [[loss]] number 1",
-                    "did you mean `hard`?",
-                ],
+                ["`stage.1.loss.0.kind`", "did you mean `hard`?"],
             ),
             (
                 "stage.0.loss.0.student=layer9",
-                ["[[stage]] number 1: [[loss]] number 1", "layer9"],
+                ["`stage.0.loss.0.student`", "layer9"],
             ),
             (
                 "stage.0.epochs=0",
-                ["[[stage]] number 1", "`epochs` should be at least 1"],
+                ["`stage.0.epochs` should be from 1", "but is 0"],
             ),
             (
                 "stage.1.training.learning_rate.peak=0",
                 [
-                    "[[stage]] number 2",
-                    "`training.learning_rate.peak` should be above 0",
+                    "`stage.1.training.learning_rate.peak` should be above 0",
+                    "but is 0",
                 ],
             ),
             (
                 "stage.1.epochs=1",
-                ["[[stage]] number 2", "both `epochs` and a `training`"],
+                ["stage.1: ", "both `epochs` and a `training`"],
             ),
             (
                 "stage.1.loss=[]",
-                ["[[stage]] number 2", "give at least one [[stage.loss]]"],
+                ["stage.1: ", "give at least one [[stage.loss]]"],
             ),
-            (
-                "stage.0.name=a/b",
-                ["[[stage]] number 1", "`name` names a folder"],
-            ),
+            ("stage.0.name=a/b", ["stage.0: ", "`name` names a folder"]),
             (
                 "stage.0.name=distillation",
                 ["two stages", "named `distillation`"],
             ),
             (
                 "stage.0.trains=objective",
-                ["[[stage]] number 1", "has anything to learn"],
+                ["stage.0: ", "has anything to learn"],
             ),
             (
                 "stage.0.trains=objectve",
-                ["`objectve`", "did you mean `objective`?"],
+                ["`stage.0.trains`", "did you mean `objective`?"],
             ),
             (
                 "stage.0.epoch=1",
-                ["unknown field `epoch`", "did you mean `epochs`?"],
+                ["unknown key `stage.0.epoch`", "did you mean `epochs`?"],
             ),
             (
                 "stage.0.loss.0.kind=sim-kd",
-                ["[[stage]] number 1", "can only be that of the last stage"],
+                ["stage.0: ", "can only be that of the last stage"],
             ),
             (
                 "loss=[{ kind = 'hard' }]",

@@ -1,7 +1,7 @@
 use super::{TeacherRecipe, TrainingRecipe};
 use burn_distill::architecture::NetworkConfig;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A network that teaches beside the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,9 @@ pub struct OtherTeacherRecipe {
     /// Its weights, as an earlier run left them. It is trained if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Whether it teaches in training mode: like the first teacher if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_mode: Option<bool>,
     /// How it is trained: like the first teacher if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingRecipe>,
@@ -27,6 +30,7 @@ impl TeacherRecipe {
         let others = self.others.iter().map(|other| Self {
             model: other.model.clone(),
             weights: other.weights.clone(),
+            training_mode: other.training_mode.unwrap_or(self.training_mode),
             training: other.training.as_ref().unwrap_or(&self.training).clone(),
             others: Vec::new(),
         });
@@ -38,14 +42,6 @@ impl TeacherRecipe {
         match index {
             0 => "teacher".into(),
             index => format!("teacher.others.{}", index - 1),
-        }
-    }
-
-    /// Take paths to be relative to a folder.
-    pub fn relative_to(&mut self, folder: &Path) {
-        let others = self.others.iter_mut().map(|other| &mut other.weights);
-        for weights in [&mut self.weights].into_iter().chain(others).flatten() {
-            *weights = folder.join(&weights);
         }
     }
 }

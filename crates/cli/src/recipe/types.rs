@@ -52,6 +52,24 @@ impl Recipe {
         )
     }
 
+    /// The losses of stages, each with the index of its stage and its own.
+    pub fn losses_of_stages(&self) -> impl Iterator<Item = (usize, usize, &toml::Table)> {
+        let stages = self.stages.iter().enumerate();
+        stages.flat_map(|(stage, of_stage)| {
+            let losses = of_stage.losses.iter().enumerate();
+            losses.map(move |(index, table)| (stage, index, table))
+        })
+    }
+
+    /// Returns whether the teacher at that index teaches in training mode. A teacher that is no
+    /// [teacher] of the recipe, such as a trained copy of the student, does not.
+    pub fn teaches_in_training_mode(&self, index: usize) -> bool {
+        let teachers = self.teachers();
+        teachers
+            .get(index)
+            .is_some_and(|teacher| teacher.training_mode)
+    }
+
     /// Every teacher as if it were the only one, the first first; none if nobody teaches who is
     /// trained before.
     pub fn teachers(&self) -> Vec<TeacherRecipe> {
@@ -101,6 +119,9 @@ pub struct TeacherRecipe {
     /// Its weights, as an earlier run left them. It is trained if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Whether it teaches in training mode, normalized by the statistics of each batch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub training_mode: bool,
     /// How it is trained.
     pub training: TrainingRecipe,
     /// The networks that teach beside it.

@@ -112,8 +112,8 @@ fn no_line_shows_an_accuracy_of_a_network_that_diverged() {
     let line = line.unwrap_or_else(|| panic!("{stderr}"));
     assert!(line.contains("loss is not finite"), "{line}");
     assert!(
-        !line.contains("accuracy") && !stderr.contains("NaN "),
-        "{stderr}"
+        !line.contains("accuracy") && !line.contains("NaN"),
+        "{line}"
     );
 }
 
@@ -135,7 +135,11 @@ const STRATEGIES: [(&str, &[&str]); 13] = [
     ("ps-kd", &[BOTH]),
     (
         "mean-teacher",
-        &[BOTH, "strategy={ kind = 'ema', decay = 0.9 }"],
+        &[
+            BOTH,
+            "strategy={ kind = 'ema', decay = 0.9 }",
+            "data.labels_per_class=2",
+        ],
     ),
     ("cs-kd", &[BOTH]),
 ];
@@ -176,8 +180,8 @@ fn a_generation_that_diverges_is_named() {
 #[test]
 fn a_stage_that_diverges_is_named() {
     let out = tempfile::tempdir().unwrap();
-    let stages = "stage=[{ name = 'first', loss = [{ kind = 'hard' }] }, \
-                  { name = 'second', loss = [{ kind = 'hard', weight = 1e39 }] }]";
+    let stages = "stage=[{ name = 'first', epochs = 1, loss = [{ kind = 'hard' }] }, \
+                  { name = 'second', epochs = 1, loss = [{ kind = 'hard', weight = 1e39 }] }]";
     let changes = [
         &SHORT[..3],
         &["student.model=mlp-8", "student.training.epochs=1", stages],

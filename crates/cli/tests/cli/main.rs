@@ -4,12 +4,27 @@ mod book;
 mod catalogue;
 mod common;
 mod diverged;
+mod early;
+mod ended;
 mod examples;
+mod folders;
+#[cfg(all(unix, feature = "tui"))]
+mod keys;
+#[cfg(target_os = "linux")]
+mod pipes;
 mod preparation;
+#[cfg(unix)]
+mod pty;
+#[cfg(unix)]
 mod resume;
 mod run;
+mod sizes;
 mod stages;
 mod strategies;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod verbose;
+mod weights;
+#[cfg(unix)]
+mod width;

@@ -94,6 +94,25 @@ fn a_killed_run_goes_on_to_the_same_result() {
 }
 
 #[test]
+fn a_teacher_in_training_mode_teaches_otherwise_and_is_measured_alike() {
+    let result = |mode: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let changes = ["teacher.model=convnet-4-8", "teacher.training_mode=true"];
+        let changes = match mode {
+            "training" => &changes[..],
+            _ => &changes[..1],
+        };
+        assert_success(&run(out.path(), &[&SHORT[..], changes].concat(), &[]));
+        let weights = out.path().join("seed-0/distilled/model.bpk");
+        (result(out.path()), std::fs::read(weights).unwrap())
+    };
+    let [(plain, evaluating), (other, training)] = ["evaluation", "training"].map(result);
+
+    assert_eq!(plain["teacher"]["accuracy"], other["teacher"]["accuracy"]);
+    assert_ne!(evaluating, training);
+}
+
+#[test]
 fn a_teacher_may_be_loaded() {
     let [first, second] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     assert_success(&run(first.path(), &SHORT, &[]));

@@ -142,12 +142,8 @@ fn a_run_that_was_killed_in_a_stage_goes_on_to_the_same_result() {
     ));
 
     assert_eq!(fs::metadata(&hints).unwrap().modified().unwrap(), before);
-    let weights = |out: &Path| {
-        fs::read(out.join("seed-0/distilled/model.bpk"))
-            .unwrap()
-            .len()
-    };
-    assert_eq!(weights(whole.path()), weights(killed.path()));
+    let weights = |out: &Path| fs::read(out.join("seed-0/distilled/model.bpk")).unwrap();
+    assert!(weights(whole.path()) == weights(killed.path()));
     let [whole, killed] = [whole, killed].map(|out| result(out.path()));
     for key in ["accuracy", "agreement"] {
         assert_eq!(whole["distilled"][key], killed["distilled"][key], "{key}");

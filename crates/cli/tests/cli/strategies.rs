@@ -176,6 +176,18 @@ fn a_student_learns_without_labels_first() {
         &["data.labels_per_class=2", "strategy.epochs=1"],
         &[],
     );
+    // From crops of two sizes.
+    check(
+        "dino",
+        &[
+            "data.labels_per_class=2",
+            "data.augmentation={}",
+            "strategy={ kind = 'dino', epochs = 1, local_crops = 2, local_size = 4, \
+             weight_decay = { kind = 'cosine', from = 0.04, to = 0.4, epochs = 1 }, \
+             head = { d_output = 16, d_hidden = 16, d_bottleneck = 8 } }",
+        ],
+        &[],
+    );
 }
 
 #[test]

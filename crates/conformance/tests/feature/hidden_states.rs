@@ -63,7 +63,7 @@ fn padding_does_not_count() {
 
 /// The loss of two layers behind a projection, and the gradient of the student.
 fn projected(
-    loss: &Projected<HiddenStatesLoss>,
+    loss: &ProjectedSequences<HiddenStatesLoss>,
     mask: Option<Tensor<2, Bool>>,
 ) -> (f64, burn::tensor::TensorData) {
     let teacher = Tap::Sequence(waves(SHAPE, TEACHER));
@@ -182,7 +182,7 @@ fn layers_come_in_pairs() {
 fn configuration() {
     assert_round_trip(&HiddenStatesLossConfig::new());
     assert_round_trip(&ProjectionConfig::new(2, 3));
-    assert_shareable::<Projected<HiddenStatesLoss>>();
+    assert_shareable::<ProjectedSequences<HiddenStatesLoss>>();
     assert_eq!(
         HiddenStatesLossConfig::new().init().to_string(),
         "HiddenStatesLoss {padding: Excluded}"

@@ -60,7 +60,7 @@ fn classes_are_the_same() {
 }
 
 #[test]
-#[should_panic(expected = "Size of class attention must be at least 1, got 0")]
+#[should_panic(expected = "`size` should be from 1 to 1024, but is 0")]
 fn a_map_has_a_size() {
     ClassAttentionLossConfig::new().with_size(0).init();
 }

@@ -134,7 +134,7 @@ fn embeddings_that_do_nothing_change_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "Order of correlation congruence must be at least 1, got 0")]
+#[should_panic(expected = "`order` should be from 1 to 64, but is 0")]
 fn a_series_has_an_order() {
     config().with_order(0).init();
 }

@@ -65,7 +65,7 @@ fn ranks_the_nearest_of_the_teacher_only() {
 }
 
 #[test]
-#[should_panic(expected = "Power of a dark rank must be at least 1, got 0.5")]
+#[should_panic(expected = "`power` should be from 1 to 64, but is 0.5")]
 fn roots_of_distances_are_refused() {
     DarkRankLossConfig::new().with_power(0.5).init();
 }

@@ -555,7 +555,7 @@ fn the_number_of_teachers_is_known() {
 
 #[test]
 #[should_panic(
-    expected = "must be symmetric, not negative and zero on the diagonal, but from 0 to 1"
+    expected = "`cost.0.1` should be finite, not negative, zero on the diagonal and equal in both"
 )]
 fn a_cost_is_a_distance() {
     let cost = vec![vec![0.0, 1.0], vec![2.0, 0.0]];

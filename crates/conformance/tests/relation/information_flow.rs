@@ -175,13 +175,13 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
 }
 
 #[test]
-#[should_panic(expected = "Bandwidth of an information flow must be above 0, got 0")]
+#[should_panic(expected = "`bandwidth` should be finite and above 0, but is 0")]
 fn a_kernel_has_a_bandwidth() {
     InformationFlowLossConfig::new().with_bandwidth(0.0).init();
 }
 
 #[test]
-#[should_panic(expected = "got 100 and 1.5")]
+#[should_panic(expected = "`critical_decay` should be from 0 to 1, but is 1.5")]
 fn the_critical_period_ends() {
     InformationFlowLossConfig::new()
         .with_critical_decay(1.5)

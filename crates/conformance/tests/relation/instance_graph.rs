@@ -274,7 +274,7 @@ fn paired_layers_are_as_many() {
 }
 
 #[test]
-#[should_panic(expected = "teacher, [rows, classes]")]
+#[should_panic(expected = "teacher, [rows, num_classes]")]
 fn classes_must_be_as_many() {
     let teacher = Layers {
         logits: Tensor::zeros([3, 9], &Device::default()),

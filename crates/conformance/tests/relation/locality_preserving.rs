@@ -93,7 +93,7 @@ fn a_student_cannot_gain_by_shrinking_if_normalized() {
 }
 
 #[test]
-#[should_panic(expected = "Variance of the locality preserving loss must be above 0, got 0")]
+#[should_panic(expected = "`variance` should be finite and above 0, but is 0")]
 fn a_variance_is_positive() {
     LocalityPreservingLossConfig::new()
         .with_variance(Some(0.0))

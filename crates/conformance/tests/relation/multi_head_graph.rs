@@ -134,7 +134,7 @@ fn frozen_heads_do_not_learn_from_the_student() {
 }
 
 #[test]
-#[should_panic(expected = "must be at least 1, got 16 and 0")]
+#[should_panic(expected = "`series` should be from 1 to 1000, but is 0")]
 fn the_gradient_has_a_term() {
     let config = MultiHeadGraphConfig::new().with_series(0);
     config.init(config.init_heads(&[3, 4], &Device::default()));

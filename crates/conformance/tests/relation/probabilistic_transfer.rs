@@ -167,7 +167,7 @@ fn the_supervised_variant_is_a_term_of_the_student_and_the_labels() {
 }
 
 #[test]
-#[should_panic(expected = "Eps of probabilistic transfer must be above 0, got 0")]
+#[should_panic(expected = "`eps` should be finite and above 0, but is 0")]
 fn eps_is_positive() {
     ProbabilisticTransferLossConfig::new().with_eps(0.0).init();
 }

@@ -124,7 +124,7 @@ fn a_student_that_sees_no_difference_gets_no_gradient() {
 }
 
 #[test]
-#[should_panic(expected = "must have at least 1 anchor, got 0")]
+#[should_panic(expected = "`chunk` should be at least 1, but is 0")]
 fn a_chunk_has_an_anchor() {
     RelationalAngleLossConfig::new().with_chunk(0).init();
 }

@@ -131,9 +131,7 @@ fn the_number_of_teachers_is_known() {
 }
 
 #[test]
-#[should_panic(
-    expected = "Margin of the relative dissimilarity loss must be finite and at least 0"
-)]
+#[should_panic(expected = "`margin` should be finite and not negative")]
 fn the_margin_is_not_negative() {
     loss(1, -0.1);
 }

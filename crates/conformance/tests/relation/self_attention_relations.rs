@@ -141,7 +141,7 @@ fn relation_heads_share_the_features() {
 }
 
 #[test]
-#[should_panic(expected = "There should be a relation head, got 0")]
+#[should_panic(expected = "`relation_heads` should be at least 1, but is 0")]
 fn there_is_a_relation_head() {
     loss(0);
 }

@@ -86,7 +86,7 @@ fn size_sign_and_order_of_the_channels_do_not_matter() {
 }
 
 #[test]
-#[should_panic(expected = "must be at least 1, got 0, 16 and 8")]
+#[should_panic(expected = "`rank` should be from 1 to 65536, but is 0")]
 fn there_is_a_vector() {
     SingularVectorLossConfig::new().with_rank(0).init();
 }

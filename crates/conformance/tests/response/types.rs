@@ -86,6 +86,7 @@ fn types_can_be_shared() {
     assert_shareable::<SoftTargetLoss>();
     assert_shareable::<SoftTargetLossConfig>();
     assert_shareable::<SparseSignal>();
+    assert_shareable::<UnknownClass>();
     assert_shareable::<StandardizationConfig>();
     assert_shareable::<Standardized<SoftTargetLoss>>();
     assert_shareable::<TeacherFreeObjective<VirtualTeacherLoss>>();

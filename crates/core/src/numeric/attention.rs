@@ -1,27 +1,5 @@
-use super::{at_least_f32, connected_zero, kl_divergence_rows, tempered_log_softmax};
+use super::{at_least_f32, connected_zero, kl_divergence_rows, tempered_log_softmax, zero_padding};
 use burn::tensor::{Bool, Tensor, assert_shape};
-
-/// The sequence with zeros in place of its padding, so that whatever stood there cannot turn into
-/// NaN, in a value or in a gradient.
-///
-/// # Shapes
-///
-/// - sequence, output: `[batch_size, length, features]`
-/// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
-///
-/// # Panics
-///
-/// Panics if the mask is not one of these tokens.
-pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
-    let Some(mask) = mask else {
-        return sequence;
-    };
-    let [batch_size, length, _] = sequence.dims();
-    assert_shape!(mask, [batch_size, length]);
-    let padding = mask.clone().bool_not().unsqueeze_dim::<3>(2);
-    let padding = padding.expand(sequence.shape());
-    sequence.mask_fill(padding, 0.0)
-}
 
 /// The pairs of tokens that both count.
 ///

@@ -10,7 +10,8 @@ use burn::tensor::{Tensor, assert_shape};
 /// - logits, output: `[rows, num_classes]`
 pub fn tempered_log_softmax(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
     let logits = super::at_least_f32(logits);
-    log_softmax(logits.div_scalar(temperature), 1)
+    // Not divided: burn's gradient of a quotient by a number is in single precision throughout.
+    log_softmax(logits.mul_scalar(temperature.recip()), 1)
 }
 
 /// Cross-entropy of every row: `−Σₖ pₖ log qₖ`, where `0 · log 0 = 0`.

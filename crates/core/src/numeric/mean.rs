@@ -14,10 +14,7 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
         return connected_zero(values);
     }
     let (sum, count) = match mask {
-        None => {
-            let count = values.shape().num_elements();
-            return values.sum().div_scalar(count as f64);
-        }
+        None => return values.mean(),
         Some(mask) => (
             values.clone().mask_fill(mask.clone().bool_not(), 0.0).sum(),
             mask.float().cast(values.dtype()).sum().clamp_min(1.0),

@@ -8,6 +8,7 @@ mod distance;
 mod distribution;
 mod mean;
 mod norm;
+mod padding;
 mod precision;
 
 pub use attention::*;
@@ -15,4 +16,5 @@ pub use distance::*;
 pub use distribution::*;
 pub use mean::*;
 pub use norm::*;
+pub use padding::*;
 pub use precision::*;

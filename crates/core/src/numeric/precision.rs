@@ -15,6 +15,29 @@ pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     }
 }
 
+/// Returns the tensor in the precision in which a loss of `like` computes: at least single, and double
+/// for double precision. For a memory beside the tensor of a student.
+///
+/// # Shapes
+///
+/// - tensor, output: `[..]`
+pub fn as_precise_as<const D: usize, const E: usize>(
+    tensor: Tensor<D>,
+    like: &Tensor<E>,
+) -> Tensor<D> {
+    tensor.cast(widest(like.dtype(), DType::F32))
+}
+
+/// Returns the more precise of two types of floating-point numbers; single precision of two that are
+/// half precision in different ways.
+pub fn widest(one: DType, other: DType) -> DType {
+    match (one, other) {
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        (one, other) if one == other => one,
+        _ => DType::F32,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +59,21 @@ mod tests {
             assert_eq!(square.dtype(), DType::F32);
             assert!((square.into_scalar::<f32>() - 90_000.0).abs() < 500.0);
             assert!(half.grad(&grads).is_some());
+        }
+    }
+
+    #[test]
+    fn the_widest_loses_nothing_of_either() {
+        let (half, single, double) = (DType::F16, DType::F32, DType::F64);
+        for (one, other, expected) in [
+            (half, half, half),
+            (half, DType::BF16, single),
+            (half, single, single),
+            (single, double, double),
+            (double, half, double),
+        ] {
+            assert_eq!(widest(one, other), expected);
+            assert_eq!(widest(other, one), expected);
         }
     }
 

@@ -85,7 +85,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
             }
         }
         sums.into_iter()
-            .map(|term| Terms::one(term.name, term.value, term.weight))
+            .map(Terms::from)
             .fold(Terms::default(), Terms::and)
     }
 }
@@ -94,7 +94,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EachTeacher<O> {
 mod tests {
     use super::*;
     use crate::{
-        Clock, EveryView, Hard, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
+        Clock, EveryView, Hard, NamedLoss, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
         TapRecorder, TapSelection, Targets,
     };
     use burn::tensor::{Device, Tensor};
@@ -102,11 +102,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct Squares {}
 
-    impl TapLoss for Squares {
+    impl NamedLoss for Squares {
         fn name(&self) -> &'static str {
             "squares"
         }
+    }
 
+    impl TapLoss for Squares {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             let difference = student.into_vectors().sub(teacher.into_vectors());
             difference.square().mean()

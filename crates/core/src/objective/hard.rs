@@ -1,4 +1,6 @@
-use crate::numeric::{connected_zero, cross_entropy_rows, tempered_log_softmax};
+use crate::numeric::{
+    as_precise_as, connected_zero, cross_entropy_rows, tempered_log_softmax, zero_rows,
+};
 use crate::{
     CatalogueEntry, Context, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule,
     reduce_rows,
@@ -13,7 +15,8 @@ use burn::tensor::{Bool, Int, Tensor, assert_shape};
 /// L = −mean over labelled samples of Σₖ yₖ log softmax(student)ₖ
 /// ```
 ///
-/// A batch without a labelled sample contributes zero.
+/// A batch without a labelled sample contributes zero. Of a sequence, the tokens that count are the
+/// samples.
 #[derive(Module, Debug)]
 pub struct Hard {
     /// The weight of the term.
@@ -74,7 +77,13 @@ impl Hard {
         targets: &Targets,
     ) -> Option<(Tensor<1>, Option<Tensor<1, Bool>>)> {
         let [rows, num_classes] = student.dims();
-        let log_predictions = tempered_log_softmax(student, 1.0);
+        let labelled = match targets {
+            Targets::Classes { labelled, .. } | Targets::Probabilities { labelled, .. } => {
+                labelled.clone()
+            }
+            _ => None,
+        };
+        let log_predictions = tempered_log_softmax(zero_rows(student, labelled.as_ref()), 1.0);
         let of_classes = |classes: &Tensor<1, Int>| {
             assert_shape!(classes, [rows]);
             let classes: Tensor<2, Int> = classes.clone().unsqueeze_dim(1);
@@ -82,16 +91,14 @@ impl Hard {
             log_predictions.gather(1, classes).squeeze_dim(1).neg()
         };
         match targets {
-            Targets::Classes { classes, labelled } => Some((of_classes(classes), labelled.clone())),
+            Targets::Classes { classes, .. } => Some((of_classes(classes), labelled)),
             Targets::Boxes { classes, .. } => Some((of_classes(classes), None)),
-            Targets::Probabilities {
-                probabilities,
-                labelled,
-            } => {
+            Targets::Probabilities { probabilities, .. } => {
                 assert_shape!(probabilities, [rows, num_classes]);
                 let probabilities = probabilities.clone().without_autodiff();
+                let probabilities = as_precise_as(probabilities, &log_predictions);
                 let rows = cross_entropy_rows(probabilities, log_predictions);
-                Some((rows, labelled.clone()))
+                Some((rows, labelled))
             }
             Targets::Maps { .. } | Targets::Unlabelled => None,
         }
@@ -104,8 +111,12 @@ impl<T> Objective<Knowledge, T> for Hard {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
-        let student = context.student.response.rows().logits;
-        let loss = Self::cross_entropy(student, context.targets);
+        let student = context.student.response.rows();
+        let targets = context
+            .targets
+            .clone()
+            .labelled_where(student.mask.as_ref());
+        let loss = Self::cross_entropy(student.logits, &targets);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
     }
 }

@@ -1,6 +1,7 @@
+use crate::numeric::masked_mean;
 use crate::{Context, Hard, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 
 /// [`Hard`] where few samples are labelled: what the labelled ones add up to is divided by the
 /// number of all samples.
@@ -42,14 +43,24 @@ impl HardOfAll {
     ///
     /// Panics if the targets are not of as many rows.
     pub fn cross_entropy(student: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let mean = Hard::cross_entropy(student, targets);
+        Self::cross_entropy_of(student, targets, None)
+    }
+
+    /// The same of the rows that count. Shape of the mask: `[rows]`.
+    fn cross_entropy_of(
+        student: Tensor<2>,
+        targets: &Targets,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let targets = targets.clone().labelled_where(mask.as_ref());
+        let mean = Hard::cross_entropy(student, &targets);
         match targets.hard() {
             Some((_, Some(labelled))) => {
                 let share = labelled.without_autodiff().float().cast(mean.dtype());
                 // Of no samples, there is no share.
                 match share.dims() {
                     [0] => mean,
-                    _ => mean.mul(share.mean()),
+                    _ => mean.mul(masked_mean(share, mask)),
                 }
             }
             _ => mean,
@@ -63,8 +74,8 @@ impl<T> Objective<Knowledge, T> for HardOfAll {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
-        let student = context.student.response.rows().logits;
-        let loss = Self::cross_entropy(student, context.targets);
+        let student = context.student.response.rows();
+        let loss = Self::cross_entropy_of(student.logits, context.targets, student.mask);
         Terms::one(Hard::TERM, loss, self.weight.at(&context.clock))
     }
 }

@@ -1,14 +1,14 @@
-use crate::{Context, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule};
-use burn::module::{Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use crate::{
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    shared_mask,
+};
+use burn::module::Module;
+use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares several layers of the student with several of the teacher at once.
 ///
 /// A loss between one and one is a [`TapLoss`](crate::TapLoss) instead.
-pub trait LayersLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait LayersLoss: NamedLoss {
     /// The loss, reduced to one value. No gradient flows to the teacher's taps.
     ///
     /// # Shapes
@@ -20,11 +20,37 @@ pub trait LayersLoss: Module + ModuleDisplay + 'static {
     /// Panics if there are more or fewer taps than the loss was made for, or if it cannot compare
     /// their kinds or shapes.
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1>;
+
+    /// Computes the loss of layers of tokens of which some are padding. A loss that sees no tokens in
+    /// them, as most do, takes padding as zeros.
+    ///
+    /// # Shapes
+    ///
+    /// - mask: `[batch_size, length]`, true for the tokens that count
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`forward_layers`](Self::forward_layers) does.
+    fn forward_tokens(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Tensor<2, Bool>,
+    ) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|taps| {
+            let taps = taps.into_iter().map(|tap| tap.zero_padding(&mask));
+            taps.collect()
+        });
+        self.forward_layers(student, teacher)
+    }
 }
 
 /// A loss between layers of the student and layers of the teacher, as one weighted term.
 ///
-/// What the loss itself has to learn trains with the student.
+/// Where a response of [tokens](crate::Response::Tokens) tells which tokens count, the loss is told too:
+/// a token counts if it does for student and teacher. The parameters of the loss itself train with the
+/// student.
 #[derive(Module, Debug)]
 pub struct LayersObjective<L> {
     /// What compares the layers.
@@ -82,7 +108,10 @@ impl<L: LayersLoss> Objective for LayersObjective<L> {
             .into_iter()
             .map(Tap::without_autodiff)
             .collect();
-        let loss = self.loss.forward_layers(student, teacher);
+        let loss = match shared_mask(&context.student.response, &context.teacher.response) {
+            Some(mask) => self.loss.forward_tokens(student, teacher, mask),
+            None => self.loss.forward_layers(student, teacher),
+        };
         Terms::one(&self.name, loss, self.weight.at(&context.clock))
     }
 }

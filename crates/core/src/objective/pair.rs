@@ -1,5 +1,6 @@
 use crate::{
-    Context, Knowledge, Objective, Response, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    shared_mask,
 };
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
@@ -7,10 +8,7 @@ use burn::tensor::{Bool, Tensor};
 /// A loss that compares one tap of the student with one of the teacher.
 ///
 /// A loss that looks at several layers at once is a [`LayersLoss`](crate::LayersLoss) instead.
-pub trait TapLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait TapLoss: NamedLoss {
     /// The loss, reduced to one value. No gradient flows to the teacher's tap.
     ///
     /// # Shapes
@@ -22,8 +20,8 @@ pub trait TapLoss: Module + ModuleDisplay + 'static {
     /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
     fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1>;
 
-    /// The loss of two sequences of which some tokens are padding. A loss that sees no tokens in them,
-    /// as most do, takes all that there is.
+    /// Computes the loss of two sequences of which some tokens are padding. A loss that sees no tokens in
+    /// them, as most do, takes padding as zeros.
     ///
     /// # Shapes
     ///
@@ -33,8 +31,8 @@ pub trait TapLoss: Module + ModuleDisplay + 'static {
     /// # Panics
     ///
     /// Panics as [`forward_taps`](Self::forward_taps) does, or if the mask is of another shape.
-    fn forward_tokens(&self, student: Tap, teacher: Tap, _mask: Tensor<2, Bool>) -> Tensor<1> {
-        self.forward_taps(student, teacher)
+    fn forward_tokens(&self, student: Tap, teacher: Tap, mask: Tensor<2, Bool>) -> Tensor<1> {
+        self.forward_taps(student.zero_padding(&mask), teacher.zero_padding(&mask))
     }
 }
 
@@ -109,8 +107,9 @@ impl<L, A> Pair<L, A> {
 /// ```
 ///
 /// The adapters, and what the losses themselves have to learn, train with the student. Where the taps
-/// are sequences and the student's [response](Response::Tokens) tells which tokens count, the loss is
-/// told too.
+/// are sequences and a response of [tokens](crate::Response::Tokens) tells which tokens count, the loss
+/// is told too: a token counts if it does for student and teacher. An adapter sees zeros in place of
+/// the others.
 #[derive(Module, Debug)]
 pub struct PairObjective<L, A = NoAdapter> {
     /// What is compared.
@@ -158,14 +157,21 @@ impl<L: TapLoss, A: TapAdapter> Objective for PairObjective<L, A> {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let mask = shared_mask(&context.student.response, &context.teacher.response);
         let loss = self
             .pairs
             .iter()
             .map(|pair| {
-                let student = pair.adapter.adapt(context.student.taps.take(&pair.student));
+                let student = context.student.taps.take(&pair.student);
                 let teacher = context.teacher.taps.take(&pair.teacher).without_autodiff();
-                let loss = match (&student, &context.student.response) {
-                    (Tap::Sequence(_), Response::Tokens { mask, .. }) => {
+                let student = match &mask {
+                    // Before the adapter, whose weights padding of NaN would give gradients of NaN.
+                    Some(mask) => student.zero_padding(mask),
+                    None => student,
+                };
+                let student = pair.adapter.adapt(student);
+                let loss = match (&student, &mask) {
+                    (Tap::Sequence(_), Some(mask)) => {
                         pair.loss.forward_tokens(student, teacher, mask.clone())
                     }
                     _ => pair.loss.forward_taps(student, teacher),
@@ -187,11 +193,13 @@ mod tests {
     #[derive(Module, Debug)]
     struct Squares {}
 
-    impl TapLoss for Squares {
+    impl NamedLoss for Squares {
         fn name(&self) -> &'static str {
             "squares"
         }
+    }
 
+    impl TapLoss for Squares {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             student
                 .into_vectors()

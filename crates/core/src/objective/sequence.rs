@@ -1,17 +1,15 @@
 use crate::{
-    Context, Knowledge, Objective, Response, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
+    both_masks,
 };
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares layers of tokens, some of which may be padding.
 ///
 /// Taps without tokens are for a [`TapLoss`](crate::TapLoss) or a
 /// [`LayersLoss`](crate::LayersLoss).
-pub trait SequenceLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait SequenceLoss: NamedLoss {
     /// The loss, reduced to one value: a connected zero where no token counts. No gradient flows to
     /// the teacher's taps.
     ///
@@ -34,9 +32,10 @@ pub trait SequenceLoss: Module + ModuleDisplay + 'static {
 
 /// A loss between layers of tokens of the student and of the teacher, as one weighted term.
 ///
-/// Which tokens count is what the student says: in the tap that [`mask`](Self::mask) names, else in
-/// its [response](Response::Tokens). If neither tells, all do. What the loss itself has to learn
-/// trains with the student.
+/// A token counts if it does for student and teacher. Each side tells which tokens count in the tap that
+/// [`mask`](Self::mask) or [`teacher_mask`](Self::teacher_mask) names, else in its response of
+/// [tokens](crate::Response::Tokens); a side that tells neither way counts all of them. The parameters of
+/// the loss itself train with the student.
 #[derive(Module, Debug)]
 pub struct SequenceObjective<L> {
     /// What compares the layers.
@@ -47,6 +46,8 @@ pub struct SequenceObjective<L> {
     pub teacher: Vec<String>,
     /// The name of the student's tap that tells which tokens count, if its response does not.
     pub mask: Option<String>,
+    /// The name of the teacher's tap that tells which tokens count, if its response does not.
+    pub teacher_mask: Option<String>,
     /// The name of the term.
     pub name: String,
     /// The weight of the term.
@@ -68,6 +69,7 @@ impl<L: SequenceLoss> SequenceObjective<L> {
             student: student.into_iter().map(Into::into).collect(),
             teacher: teacher.into_iter().map(Into::into).collect(),
             mask: None,
+            teacher_mask: None,
             weight: weight.into(),
         }
     }
@@ -84,12 +86,10 @@ impl<L: SequenceLoss> SequenceObjective<L> {
         self
     }
 
-    fn mask_of(&self, student: &Knowledge) -> Option<Tensor<2, Bool>> {
-        match (&self.mask, &student.response) {
-            (Some(name), _) => Some(student.taps.take(name).into_mask()),
-            (None, Response::Tokens { mask, .. }) => Some(mask.clone()),
-            (None, _) => None,
-        }
+    /// Sets the tap of the teacher that tells which tokens count.
+    pub fn with_teacher_mask(mut self, mask: impl Into<String>) -> Self {
+        self.teacher_mask = Some(mask.into());
+        self
     }
 }
 
@@ -97,7 +97,7 @@ impl<L: SequenceLoss> Objective for SequenceObjective<L> {
     fn wanted(&self) -> Wanted {
         Wanted {
             student: TapSelection::named(self.student.iter().chain(&self.mask)),
-            teacher: TapSelection::named(&self.teacher),
+            teacher: TapSelection::named(self.teacher.iter().chain(&self.teacher_mask)),
             ..Wanted::default()
         }
     }
@@ -111,9 +111,20 @@ impl<L: SequenceLoss> Objective for SequenceObjective<L> {
             .into_iter()
             .map(Tap::without_autodiff)
             .collect();
-        let mask = self.mask_of(context.student);
+        let mask = both_masks(
+            mask_of(context.student, &self.mask),
+            mask_of(context.teacher, &self.teacher_mask),
+        );
         let loss = self.loss.forward_sequences(student, teacher, mask);
         Terms::one(&self.name, loss, self.weight.at(&context.clock))
+    }
+}
+
+/// Returns the tokens that count for one side: by the tap of that name, else by its response.
+fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
+    match tap {
+        Some(name) => Some(side.taps.take(name).into_mask()),
+        None => side.response.token_mask(),
     }
 }
 
@@ -121,17 +132,19 @@ impl<L: SequenceLoss> Objective for SequenceObjective<L> {
 mod tests {
     use super::*;
     use crate::numeric::masked_mean;
-    use crate::{Clock, TapRecorder, Targets};
+    use crate::{Clock, Response, TapRecorder, Targets};
     use burn::tensor::Device;
 
     #[derive(Module, Debug)]
     struct MeanToken {}
 
-    impl SequenceLoss for MeanToken {
+    impl NamedLoss for MeanToken {
         fn name(&self) -> &'static str {
             "mean-token"
         }
+    }
 
+    impl SequenceLoss for MeanToken {
         fn forward_sequences(
             &self,
             mut student: Vec<Tap>,

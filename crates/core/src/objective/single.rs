@@ -39,17 +39,19 @@ impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
 mod tests {
     use super::*;
     use crate::{Clock, EachTeacher, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder};
-    use crate::{TapSelection, Targets};
+    use crate::{NamedLoss, TapSelection, Targets};
     use burn::tensor::{Device, Tensor};
 
     #[derive(Module, Debug)]
     struct Difference {}
 
-    impl TapLoss for Difference {
+    impl NamedLoss for Difference {
         fn name(&self) -> &'static str {
             "difference"
         }
+    }
 
+    impl TapLoss for Difference {
         fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
             student.into_vectors().sub(teacher.into_vectors()).mean()
         }

@@ -1,9 +1,12 @@
 mod affine;
 mod enhance;
 mod levels;
+mod multi_crop;
 mod operation;
+mod resize;
 mod strong;
 
+pub use multi_crop::*;
 pub use operation::*;
 pub use strong::*;
 

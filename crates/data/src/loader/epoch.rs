@@ -76,7 +76,7 @@ impl Epoch {
     /// normalised.
     fn pixels(&self, shown: &[Showing], view: usize) -> Vec<f32> {
         let plan = &self.plan;
-        let shape = plan.dataset.shape();
+        let shape = plan.view_shape(view);
         let [channels, height, width] = shape;
         let mut transformed = vec![0; channels * height * width];
         let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
@@ -93,11 +93,23 @@ impl Epoch {
             };
             let transform = plan.augmentation.transform(key);
             let shown = partners.map_or(id, |partners| partners.of(plan, id, repetition));
-            transform.apply(plan.dataset.pixels(shown), shape, &mut transformed);
+            let published = plan.dataset.pixels(shown);
             let operations = plan.augmentation.operations(key, shape);
-            let levels = if operations.is_empty() {
+            let levels = if let Some(crop) = &plan.multi_crop {
+                // Stretched first: means of few levels would be too coarse.
+                let mut stretched = published.to_vec();
+                self.palette.stretch(&mut stretched);
+                let cropped = crop.apply(key, &stretched, plan.dataset.shape());
+                transform.apply(&cropped, shape, &mut transformed);
+                for operation in operations {
+                    operation.apply(&mut transformed, shape, self.palette.mean());
+                }
+                self.palette.stretched()
+            } else if operations.is_empty() {
+                transform.apply(published, shape, &mut transformed);
                 self.palette.published()
             } else {
+                transform.apply(published, shape, &mut transformed);
                 self.palette.stretch(&mut transformed);
                 for operation in operations {
                     operation.apply(&mut transformed, shape, self.palette.mean());
@@ -163,9 +175,9 @@ impl EpochBatches for Epoch {
     }
 
     fn upload(&self, batch: HostBatch, place: usize, device: &Device) -> Batch<Tensor<4>> {
-        let [channels, height, width] = self.plan.dataset.shape();
         let size = batch.ids.len();
-        let views = batch.views.into_iter().map(|pixels| {
+        let views = batch.views.into_iter().enumerate().map(|(view, pixels)| {
+            let [channels, height, width] = self.plan.view_shape(view);
             let data = TensorData::new(pixels, [size, channels, height, width]);
             Tensor::from_data(data, device)
         });

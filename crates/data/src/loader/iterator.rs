@@ -1,5 +1,4 @@
 use super::workers::Workers;
-use crate::DataError;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::tensor::Device;

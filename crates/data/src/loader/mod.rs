@@ -7,13 +7,12 @@ mod palette;
 mod two_streams;
 mod workers;
 
-pub use clocked::*;
-pub use dataset::*;
-
-use crate::{Augmentation, DataError, ImageDataset};
+use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
+pub use clocked::*;
+pub use dataset::*;
 use epoch::{Epoch, permutation};
 use iterator::BatchIterator;
 use std::fmt;
@@ -28,6 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
 /// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`multi_crop`](Self::multi_crop) | none | large and small random crops, resized, as views |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
 /// | [`labelled`](Self::labelled) | all | which labels are known |
 /// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
@@ -80,6 +80,7 @@ struct Plan {
     augmentation: Augmentation,
     augmentation_seed: u64,
     views: usize,
+    multi_crop: Option<MultiCrop>,
     /// The seed of the partners.
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
@@ -107,6 +108,7 @@ impl BatchLoader {
                 augmentation: Augmentation::default(),
                 augmentation_seed: 0,
                 views: 1,
+                multi_crop: None,
                 pairs: None,
                 labelled: None,
                 labeled_per_batch: None,
@@ -132,6 +134,7 @@ impl BatchLoader {
     pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
         let checked = augmentation.check(self.plan.dataset.shape());
         checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(self.plan.multi_crop, augmentation);
         let plan = self.plan_mut();
         plan.augmentation = augmentation;
         plan.augmentation_seed = seed;
@@ -147,6 +150,21 @@ impl BatchLoader {
     pub fn views(mut self, views: usize) -> Self {
         assert!(views > 0, "A batch has at least one view.");
         self.plan_mut().views = views;
+        self
+    }
+
+    /// Makes the views of each sample from random crops of it, resized: the large ones first. They are
+    /// then flipped and changed as the [augmentation](Self::augment) says.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images cannot be cropped so, as [`MultiCrop::check`] tells beforehand, or if the
+    /// augmentation crops at random itself.
+    pub fn multi_crop(mut self, crop: MultiCrop) -> Self {
+        let checked = crop.check(self.plan.dataset.shape());
+        checked.unwrap_or_else(|error| panic!("{error}"));
+        assert_one_crop(Some(crop), self.plan.augmentation);
+        self.plan_mut().multi_crop = Some(crop);
         self
     }
 
@@ -245,20 +263,38 @@ impl BatchLoader {
 /// Returns the number of earlier places of the same id, for each place in a data set.
 fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
     let mut counts = vec![0; dataset.published_len()];
-    let ids = dataset.ids().iter();
-    ids.map(|&id| {
-        counts[id] += 1;
-        counts[id] - 1
-    })
-    .collect()
+    let mut count = |id: &usize| {
+        counts[*id] += 1;
+        counts[*id] - 1
+    };
+    dataset.ids().iter().map(&mut count).collect()
+}
+
+/// # Panics
+///
+/// Panics if images are cropped in two ways.
+fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
+    if crop.is_some() {
+        let checked = augmentation.check_multi_crop();
+        checked.unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 impl Plan {
     fn views(&self) -> usize {
+        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
         match self.pairs {
-            Some(_) => self.views.max(2),
-            None => self.views,
+            Some(_) => views.max(2),
+            None => views,
         }
+    }
+
+    /// The shape of a view of an image, `[channels, height, width]`.
+    fn view_shape(&self, view: usize) -> [usize; 3] {
+        let [channels, height, width] = self.dataset.shape();
+        let size = [height, width];
+        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
+        [channels, height, width]
     }
 
     /// Whether the class of a sample is known.

@@ -663,3 +663,39 @@ fn a_crop_beyond_the_image_is_refused_at_once() {
     };
     let _ = BatchLoader::new(six(), 1).augment(crop, 0);
 }
+
+#[test]
+fn multi_crop_makes_large_and_small_views() {
+    let crop = MultiCrop {
+        locals: 3,
+        ..MultiCrop::new([1, 8, 8])
+    };
+    let flip = Augmentation {
+        flip: true,
+        ..Augmentation::default()
+    };
+    let loaders = [
+        loader().augment(flip, 0).multi_crop(crop),
+        loader().multi_crop(crop).augment(flip, 0).workers(2),
+    ];
+    assert_eq!(loaders[0].num_views(), 5);
+
+    let batches = loaders.map(|loader| loader.iter().next().unwrap().unwrap());
+    for (view, size) in [8, 8, 3, 3, 3].into_iter().enumerate() {
+        let [a, b] = [&batches[0].views[view], &batches[1].views[view]];
+        assert_eq!(a.dims()[1..], [1, size, size]);
+        // Neither the workers nor the order of the settings change a batch.
+        assert_eq!(pixels(a), pixels(b));
+    }
+    let of = |view: usize| pixels(&batches[0].views[view]);
+    assert_ne!(of(0), of(1));
+    assert_ne!(of(2), of(3));
+}
+
+#[test]
+#[should_panic(expected = "cropped and resized as well: leave out `crop`")]
+fn images_are_cropped_in_one_way() {
+    loader()
+        .augment(SHIFT, 0)
+        .multi_crop(MultiCrop::new([1, 8, 8]));
+}

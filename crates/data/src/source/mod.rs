@@ -1,12 +1,14 @@
 #[cfg(feature = "download")]
 mod archive;
+mod content;
 #[cfg(feature = "download")]
 mod download;
 mod locate;
 
 use crate::{DataError, DatasetInfo, DatasetName, ImageDataset, cifar, digits, idx};
 use locate::{Files, locate};
-use std::path::PathBuf;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 /// Where the files of data sets are.
 ///
@@ -31,6 +33,19 @@ pub struct Published {
     /// The images to test on, if they are published apart: else hold some out with
     /// [`ImageDataset::split`].
     pub test: Option<ImageDataset>,
+}
+
+impl Published {
+    /// Returns the SHA-256 of all images and labels, in hexadecimal.
+    pub fn checksum(&self) -> String {
+        let parts = [Some(&self.train), self.test.as_ref()];
+        let mut hasher = Sha256::new();
+        for part in parts.into_iter().flatten() {
+            part.hash_into(&mut hasher);
+        }
+        let digest = hasher.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl Default for DataSource {
@@ -93,8 +108,11 @@ impl DatasetName {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Missing`] if its files are not where they should be, other variants if
-    /// they cannot be downloaded or do not hold what they should.
+    /// Returns [`DataError::Missing`] if its files are not where they should be,
+    /// [`DataError::OtherDataset`] if they are those of another known data set, and other variants if
+    /// they cannot be downloaded or are damaged.
+    ///
+    /// Images that are not those that were published, as of a part of the data set, are warned of.
     pub fn load(self, source: &DataSource) -> Result<Published, DataError> {
         let info = self.info();
         let load: &dyn Fn(&[PathBuf]) -> _ = match self {
@@ -123,9 +141,13 @@ impl DatasetName {
             }
             info.dataset(pixels, 255, labels)
         };
+        let train = part(&files.train, info.images[0])?;
+        let test = part(&files.test, info.images[1])?;
+        let folder = files.train[0].parent().unwrap_or(Path::new(""));
+        content::check(self, [&train, &test], folder)?;
         Ok(Published {
-            train: part(&files.train, info.images[0])?,
-            test: Some(part(&files.test, info.images[1])?),
+            train,
+            test: Some(test),
         })
     }
 }
@@ -137,7 +159,6 @@ pub(crate) mod tests {
     use crate::idx::tests::idx;
     use crate::read::tests::gzip;
     use std::fs;
-    use std::path::Path;
 
     /// The constants of normalisation are the mean and deviation of the pixels, as rounded.
     pub(crate) fn assert_normalization_is_measured(dataset: &ImageDataset, maximum: f64) {
@@ -232,6 +253,22 @@ pub(crate) mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let checksum = |train: usize, pixel: u8| {
+            for (name, bytes) in mnist_files(train, pixel) {
+                fs::write(folder.path().join(name), bytes).unwrap();
+            }
+            load(DatasetName::Mnist, folder.path()).unwrap().checksum()
+        };
+
+        assert_eq!(checksum(2, 255), checksum(2, 255));
+        assert_ne!(checksum(2, 255), checksum(2, 254));
+        assert_ne!(checksum(2, 255), checksum(3, 255));
+        assert_eq!(checksum(2, 255).len(), 64);
     }
 
     #[test]

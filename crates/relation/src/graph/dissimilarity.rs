@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
 };
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
 /// function](RelativeDissimilarityLossConfig::init).
@@ -24,16 +24,18 @@ impl RelativeDissimilarityLossConfig {
     ///
     /// Panics if there is no teacher, or if `margin` is not finite or below zero.
     pub fn init(&self, teachers: usize) -> RelativeDissimilarityLoss {
+        self.assert_valid();
         assert!(teachers > 0, "There should be a teacher.");
-        assert!(
-            self.margin >= 0.0 && self.margin.is_finite(), // This also rejects NaN
-            "Margin of the relative dissimilarity loss must be finite and at least 0, got {}.",
-            self.margin
-        );
         RelativeDissimilarityLoss {
             margin: self.margin,
             teachers,
         }
+    }
+}
+
+impl Check for RelativeDissimilarityLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::not_negative("margin", self.margin)
     }
 }
 
@@ -131,11 +133,13 @@ fn differences(features: Tensor<2>) -> Tensor<3> {
     second.sub(distances.unsqueeze_dim(1))
 }
 
-impl GraphLoss for RelativeDissimilarityLoss {
+impl NamedLoss for RelativeDissimilarityLoss {
     fn name(&self) -> &'static str {
         "relative-dissimilarity"
     }
+}
 
+impl GraphLoss for RelativeDissimilarityLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         let teachers = teachers.into_iter();
         let teachers = teachers.map(|teacher| teacher.representation);

@@ -4,8 +4,10 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
-use burn_distill_core::numeric::{connected_zero, tempered_log_softmax};
-use burn_distill_core::{Context, Knowledge, Objective, Terms, Wanted, WeightSchedule};
+use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
+use burn_distill_core::{
+    Check, ConfigError, Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, check,
+};
 
 /// Below it Sinkhorn's iteration is far from its end after the steps that it takes.
 const LEAST_REGULARIZATION: f64 = 0.02;
@@ -38,16 +40,7 @@ impl LogitsGraphLossConfig {
     /// Panics if there is no teacher, or if a value is out of its range.
     pub fn init(&self, teachers: usize, device: &Device) -> LogitsGraphLoss {
         assert!(teachers > 0, "There should be a teacher.");
-        let (temperature, regularization) = (self.temperature, self.regularization);
-        assert!(
-            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-            "Temperature of the logits graph loss must be positive and finite, got {temperature}."
-        );
-        assert!(
-            regularization >= LEAST_REGULARIZATION && regularization.is_finite(),
-            "Regularization of the logits graph loss must be finite and at least \
-             {LEAST_REGULARIZATION}, got {regularization}."
-        );
+        self.assert_valid();
         let scores = self
             .learned
             .then(|| Param::from_tensor(Tensor::zeros([1, teachers], device)));
@@ -67,36 +60,60 @@ impl LogitsGraphLossConfig {
         if classes == 0 {
             return None;
         }
-        assert!(
-            rows.iter().all(|row| row.len() == classes),
-            "Cost of the logits graph loss should have as many columns as rows, {classes}."
-        );
-        let mut largest: f64 = 0.0;
-        for (from, row) in rows.iter().enumerate() {
-            for (to, &cost) in row.iter().enumerate() {
-                let fits = match from == to {
-                    true => cost == 0.0,
-                    false => cost >= 0.0 && cost.is_finite() && cost == rows[to][from],
-                };
-                assert!(
-                    fits,
-                    "Cost of the logits graph loss must be symmetric, not negative and zero on \
-                     the diagonal, but from {from} to {to} it is {cost}."
-                );
-                largest = largest.max(cost);
-            }
-        }
-        assert!(
-            largest > 0.0,
-            "Cost of the logits graph loss should not be zero everywhere."
-        );
-        let relative = rows.iter().flatten().map(|cost| (cost / largest) as f32);
+        let largest = rows.iter().flatten().copied().fold(0.0, f64::max);
+        let relative = rows.iter().flatten().map(|cost| cost / largest);
         let relative = TensorData::new(relative.collect::<Vec<_>>(), [classes, classes]);
         Some(TransportCost {
             relative: Tensor::from_data(relative, device),
             largest,
         })
     }
+}
+
+impl Check for LogitsGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        check::in_range(
+            "regularization",
+            self.regularization,
+            LEAST_REGULARIZATION..=1e6,
+        )?;
+        check_cost(&self.cost)
+    }
+}
+
+/// Checks that a matrix is symmetric, not negative and zero on its diagonal alone; empty is none.
+fn check_cost(rows: &[Vec<f64>]) -> Result<(), ConfigError> {
+    let classes = rows.len();
+    for (from, row) in rows.iter().enumerate() {
+        check::ensure(
+            row.len() == classes,
+            format_args!("cost.{from}"),
+            format_args!("a row of {classes} numbers, one for each row"),
+            format_args!("one of {}", row.len()),
+        )?;
+    }
+    for (from, row) in rows.iter().enumerate() {
+        for (to, &cost) in row.iter().enumerate() {
+            let fits = match from == to {
+                true => cost == 0.0,
+                false => cost >= 0.0 && (cost as f32).is_finite() && cost == rows[to][from],
+            };
+            check::ensure(
+                fits,
+                format_args!("cost.{from}.{to}"),
+                "finite, not negative, zero on the diagonal and equal in both directions",
+                cost,
+            )?;
+        }
+    }
+    let zero = rows.iter().flatten().all(|&cost| cost == 0.0);
+    check::ensure(
+        classes == 0 || !zero,
+        "cost",
+        "above zero between some classes",
+        "zero everywhere",
+    )
 }
 
 /// What it costs to move probability between classes.
@@ -208,7 +225,10 @@ impl LogitsGraphLoss {
         let distances = Tensor::cat(distances.collect(), 1);
         match &self.scores {
             None => distances.mean(),
-            Some(scores) => distances.mul(softmax(scores.val(), 1)).sum(),
+            Some(scores) => {
+                let scores = as_precise_as(scores.val(), &distances);
+                distances.mul(softmax(scores, 1)).sum()
+            }
         }
     }
 
@@ -218,7 +238,7 @@ impl LogitsGraphLoss {
             return p.sub(q).abs().sum_dim(1).div_scalar(2.0);
         };
         let [_, num_classes] = p.dims();
-        let relative = cost.relative.clone();
+        let relative = as_precise_as(cost.relative.clone(), &p);
         assert_shape!(relative, [num_classes, num_classes]);
         sinkhorn_divergence(p, q, relative, self.regularization).mul_scalar(cost.largest)
     }

@@ -5,7 +5,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::numeric::{as_precise_as, connected_zero};
+use burn_distill_core::{Check, ConfigError, NamedLoss, check};
 
 /// What the scores of the prior are divided by: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -53,6 +54,7 @@ impl ModalityGraphLossConfig {
         teachers: &[usize],
         device: &Device,
     ) -> ModalityGraphLoss {
+        self.assert_valid();
         let count = teachers.len();
         assert!(count > 0, "There should be a teacher.");
         let scores = match self.prior_scores.len() {
@@ -91,6 +93,19 @@ impl ModalityGraphLossConfig {
     }
 }
 
+impl Check for ModalityGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("edge_features", self.edge_features, 1..=65_536)?;
+        check::positive("sharpness", self.sharpness)?;
+        for (index, &score) in self.prior_scores.iter().enumerate() {
+            check::in_range(format_args!("prior_scores.{index}"), score, -1e6..=1e6)?;
+        }
+        check::weight("logits_weight", self.logits_weight)?;
+        check::weight("representation_weight", self.representation_weight)?;
+        check::weight("prior_weight", self.prior_weight)
+    }
+}
+
 /// The softmax of the scores, in double precision. Shape: `[1, teachers]`.
 fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -99,7 +114,7 @@ fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
         .map(|score| ((score - largest) / PRIOR_TEMPERATURE).exp());
     let shares: Vec<_> = shares.collect();
     let sum: f64 = shares.iter().sum();
-    let shares: Vec<_> = shares.iter().map(|share| (share / sum) as f32).collect();
+    let shares: Vec<_> = shares.iter().map(|share| share / sum).collect();
     Tensor::from_data(TensorData::new(shares, [1, scores.len()]), device)
 }
 
@@ -228,7 +243,8 @@ impl ModalityGraphLoss {
         let teachers = self.constants(batch_size, teachers);
 
         let edges = self.edges(&teachers);
-        let share = edges.clone().add(self.prior.clone());
+        let prior = as_precise_as(self.prior.clone(), &edges);
+        let share = edges.clone().add(prior.clone());
         let mean = |distances: Vec<Tensor<2>>| {
             let distances = Tensor::cat(distances, 1);
             distances.mul(share.clone()).sum_dim(1).mean()
@@ -247,7 +263,7 @@ impl ModalityGraphLoss {
             };
             self.distance.rows(own, target)
         });
-        let from_prior = edges.mean_dim(0).sub(self.prior.clone()).square().sum();
+        let from_prior = edges.mean_dim(0).sub(prior).square().sum();
         mean(logits.collect())
             .mul_scalar(self.logits_weight)
             .add(mean(representations.collect()).mul_scalar(self.representation_weight))
@@ -305,11 +321,13 @@ impl ModalityGraphLoss {
     }
 }
 
-impl GraphLoss for ModalityGraphLoss {
+impl NamedLoss for ModalityGraphLoss {
     fn name(&self) -> &'static str {
         "modality-graph"
     }
+}
 
+impl GraphLoss for ModalityGraphLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         self.forward(student, teachers)
     }

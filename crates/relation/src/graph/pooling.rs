@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::KeyedRng;
+use burn_distill_core::numeric::as_precise_as;
 use std::f64::consts::TAU;
 
 /// Compact bilinear pooling: every product of a feature of one vector with a feature of another, with
@@ -35,10 +36,11 @@ impl BilinearPooling {
             .enumerate()
             .map(|(index, &features)| Sketch::new(&draw(seed, index, features, size), size, device))
             .collect();
-        // Rounded once, from double precision; the angle from a remainder, which is exact.
+        // In double precision, rounded once to that of the device; the angle from a remainder, which
+        // is exact.
         let wave = |place: usize, wave: fn(f64) -> f64| {
             let (frequency, place) = (place / size, place % size);
-            (wave(angle(frequency * place, size)) / size as f64) as f32
+            wave(angle(frequency * place, size)) / size as f64
         };
         let real = (0..size * size).map(|place| wave(place, f64::cos));
         let imaginary = (0..size * size).map(|place| -wave(place, f64::sin));
@@ -60,8 +62,9 @@ impl BilinearPooling {
         let transformed = vectors.into_iter().zip(&self.sketches);
         let transformed: Vec<_> = transformed
             .map(|(vectors, sketch)| {
-                let real = vectors.clone().matmul(sketch.real.clone());
-                (real, vectors.matmul(sketch.imaginary.clone()))
+                let of = |matrix: &Tensor<2>| as_precise_as(matrix.clone(), &vectors);
+                let real = vectors.clone().matmul(of(&sketch.real));
+                (real, vectors.clone().matmul(of(&sketch.imaginary)))
             })
             .collect();
         let mut pairs = Vec::new();
@@ -70,7 +73,8 @@ impl BilinearPooling {
                 // (a + ib) (c + id)
                 let real = a.clone().mul(c.clone()).sub(b.clone().mul(d.clone()));
                 let imaginary = a.clone().mul(d.clone()).add(b.clone().mul(c.clone()));
-                pairs.push(Tensor::cat(vec![real, imaginary], 1).matmul(self.inverse.clone()));
+                let inverse = as_precise_as(self.inverse.clone(), &real);
+                pairs.push(Tensor::cat(vec![real, imaginary], 1).matmul(inverse));
             }
         }
         pairs
@@ -82,7 +86,7 @@ impl Sketch {
         let matrix = |wave: fn(f64) -> f64| {
             let values = drawn.iter().flat_map(|&(place, negative)| {
                 (0..size).map(move |frequency| {
-                    let value = wave(angle(frequency * place, size)) as f32;
+                    let value = wave(angle(frequency * place, size));
                     if negative { -value } else { value }
                 })
             });

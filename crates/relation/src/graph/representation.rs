@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::one_line_display;
+use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
 /// function](RepresentationGraphLossConfig::init).
@@ -33,17 +33,20 @@ impl RepresentationGraphLossConfig {
         teachers: &[usize],
         device: &Device,
     ) -> RepresentationGraphLoss {
+        self.assert_valid();
         assert!(!teachers.is_empty(), "There should be a teacher.");
-        assert!(
-            self.pooled > 0,
-            "Pooled features of the representation graph loss must be at least 1, got 0."
-        );
         let pooling = paired(teachers.to_vec());
         RepresentationGraphLoss {
             projection: LinearConfig::new(student, self.pooled).init(device),
             pooling: BilinearPooling::new(&pooling, self.pooled, self.seed, device),
             teachers: teachers.len(),
         }
+    }
+}
+
+impl Check for RepresentationGraphLossConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("pooled", self.pooled, 1..=65_536)
     }
 }
 
@@ -133,11 +136,13 @@ impl RepresentationGraphLoss {
     }
 }
 
-impl GraphLoss for RepresentationGraphLoss {
+impl NamedLoss for RepresentationGraphLoss {
     fn name(&self) -> &'static str {
         "representation-graph"
     }
+}
 
+impl GraphLoss for RepresentationGraphLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         let teachers = teachers.into_iter();
         let teachers = teachers.map(|teacher| teacher.representation);

@@ -1,8 +1,8 @@
-use burn::module::{Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, TapSelection, Terms, Wanted, WeightSchedule,
+    Context, Knowledge, NamedLoss, Objective, Response, TapSelection, Terms, Wanted, WeightSchedule,
 };
 
 /// What one network of a graph says about a batch.
@@ -63,10 +63,7 @@ pub(super) fn assert_teachers(
 }
 
 /// A loss between a student and all of its teachers at once.
-pub trait GraphLoss: Module + ModuleDisplay + 'static {
-    /// The name of its term, and its name in a recipe.
-    fn name(&self) -> &'static str;
-
+pub trait GraphLoss: NamedLoss {
     /// The loss, reduced to one value. No gradient flows to the teachers.
     ///
     /// # Shapes

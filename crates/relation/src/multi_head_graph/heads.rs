@@ -2,8 +2,8 @@ use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Distribution, Tensor, assert_shape};
-use burn_distill_core::initialize;
 use burn_distill_core::numeric::l2_normalize;
+use burn_distill_core::{batch_norm, initialize};
 
 /// Attention from each layer to the one before, learned from a teacher.
 ///
@@ -151,8 +151,14 @@ impl LayerAttention {
             let features = features.reshape([batch_size as i64, -1, self.heads as i64]);
             features.permute([2, 0, 1])
         };
-        let sender = by_head(self.sender_norm.forward(self.sender.forward(direction)));
-        let receiver = by_head(self.receiver_norm.forward(self.receiver.forward(before)));
+        let sender = by_head(batch_norm(
+            &self.sender_norm,
+            self.sender.forward(direction),
+        ));
+        let receiver = by_head(batch_norm(
+            &self.receiver_norm,
+            self.receiver.forward(before),
+        ));
         sender.matmul(receiver.swap_dims(1, 2))
     }
 
@@ -161,7 +167,7 @@ impl LayerAttention {
         let [batch_size, _] = direction.dims();
         let attention = softmax(self.graph(direction, before.clone()), 2);
         let attention = self.drop_heads(attention);
-        let value = relu(self.value_norm.forward(self.value.forward(before)));
+        let value = relu(batch_norm(&self.value_norm, self.value.forward(before)));
         let said = attention.matmul(value.unsqueeze());
         let said = said.swap_dims(0, 1).reshape([batch_size as i64, -1]);
         l2_normalize(self.output.forward(said), 1)

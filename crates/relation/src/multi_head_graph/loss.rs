@@ -6,7 +6,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
-use burn_distill_core::{Frozen, LayersLoss, Tap};
+use burn_distill_core::{Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check};
 
 /// Which of the two graphs the divergence is an expectation over.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl MultiHeadGraphConfig {
     ///
     /// Panics if a number is zero.
     pub fn init(&self, heads: AttentionHeads) -> MultiHeadGraphLoss {
-        self.assertions();
+        self.assert_valid();
         MultiHeadGraphLoss {
             heads: Frozen::new(heads),
             divergence: self.divergence,
@@ -69,20 +69,19 @@ impl MultiHeadGraphConfig {
         }
     }
 
-    pub(super) fn assertions(&self) {
-        assert!(
-            self.iterations > 0 && self.series > 0,
-            "Iterations and series of a multi-head graph must be at least 1, got {} and {}.",
-            self.iterations,
-            self.series
-        );
-    }
-
     pub(super) fn effort(&self) -> Effort {
         Effort {
             iterations: self.iterations,
             series: self.series,
         }
+    }
+}
+
+impl Check for MultiHeadGraphConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("heads", self.heads, 1..=1024)?;
+        check::count_in("iterations", self.iterations, 1..=1000)?;
+        check::count_in("series", self.series, 1..=1000)
     }
 }
 
@@ -247,11 +246,13 @@ pub(super) fn vectors(directions: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
     vectors.collect()
 }
 
-impl LayersLoss for MultiHeadGraphLoss {
+impl NamedLoss for MultiHeadGraphLoss {
     fn name(&self) -> &'static str {
         Self::TERM
     }
+}
 
+impl LayersLoss for MultiHeadGraphLoss {
     fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
         self.forward(maps(student), maps(teacher))
     }

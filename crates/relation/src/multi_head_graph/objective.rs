@@ -5,7 +5,7 @@ use crate::projection::ChannelProjections;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+    Check, Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
 };
 
 /// The first stage of multi-head graph distillation: attention heads learn how the teacher's layers
@@ -46,7 +46,7 @@ impl AttentionHeadsObjective {
         heads: AttentionHeads,
         teacher: impl IntoIterator<Item = T>,
     ) -> Self {
-        config.assertions();
+        config.assert_valid();
         Self {
             heads,
             teacher: teacher.into_iter().map(Into::into).collect(),

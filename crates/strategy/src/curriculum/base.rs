@@ -1,17 +1,21 @@
 use super::journal::Journal;
 use super::{CurriculumError, Parts, Stage, StageRecord};
-use crate::training::file::{load_module, partial, publish};
-use crate::{Distiller, EpochLoader, History, Trained};
+use crate::training::file::load_module;
+use crate::{Distiller, EpochLoader, History, Trained, WeightsFile};
 use burn::module::{Module, ParamGroup};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::metric::store::Split;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill_core::{Input, initialize, nearest};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// The metadata of the file of an artifact, by the name of the artifact.
+type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 
 /// Several trainings, one after the other, of which each goes on with what earlier ones have left:
 /// hints before distillation, a teacher's side before the student, assistants, routes, generations.
@@ -56,6 +60,7 @@ pub struct Curriculum {
     /// How many stages this program has come past.
     passed: usize,
     label: Option<String>,
+    metadata: Box<Metadata>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
 }
@@ -75,6 +80,7 @@ impl Curriculum {
             device: device.clone(),
             passed: 0,
             label: None,
+            metadata: Box::new(|_| BTreeMap::new()),
             interrupter: Interrupter::new(),
             renderer: None,
         })
@@ -83,6 +89,16 @@ impl Curriculum {
     /// What stands before the name of a stage when it is displayed.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, by its name.
+    /// Default: none.
+    pub fn with_metadata(
+        mut self,
+        metadata: impl Fn(&str) -> BTreeMap<String, String> + 'static,
+    ) -> Self {
+        self.metadata = Box::new(metadata);
         self
     }
 
@@ -246,7 +262,7 @@ impl Curriculum {
         record.valid = history.at(epoch, &Split::Valid);
         if !was_stopped {
             // Before the journal says so: what it calls finished is all there.
-            record.artifacts = save_parts(&folder, &model)?;
+            record.artifacts = save_parts(&folder, &model, &self.metadata)?;
             record.finished = true;
         }
         self.journal.write()?;
@@ -274,19 +290,25 @@ fn artifact(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.bpk"))
 }
 
-/// Save what has weights, and say what that is.
-fn save_parts<M: Parts>(folder: &Path, model: &M) -> Result<Vec<String>, CurriculumError> {
+/// Saves the parts that have weights, and returns their names.
+fn save_parts<M: Parts>(
+    folder: &Path,
+    model: &M,
+    metadata: &Metadata,
+) -> Result<Vec<String>, CurriculumError> {
     let mut saved = Vec::new();
     for (name, record) in model.parts() {
         if record.is_empty() {
             continue;
         }
         let path = artifact(folder, &name);
-        record
-            .save(partial(&path))
-            .map_err(io::Error::other)
-            .and_then(|()| publish(&path))
-            .map_err(|source| CurriculumError::Io { path, source })?;
+        let file = WeightsFile::new(record).map_err(|error| CurriculumError::Io {
+            path: path.clone(),
+            source: io::Error::other(error),
+        })?;
+        let metadata = metadata(&name).into_iter();
+        let file = metadata.fold(file, |file, (key, text)| file.with_metadata(key, text));
+        file.write(&path)?;
         saved.push(name);
     }
     Ok(saved)

@@ -1,4 +1,4 @@
-use crate::TrainError;
+use crate::{TrainError, WeightsError};
 use std::io;
 use std::path::PathBuf;
 
@@ -31,6 +31,9 @@ pub enum CurriculumError {
         /// What went wrong.
         source: io::Error,
     },
+    /// A file of weights cannot be written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// The journal is not one.
     #[error("{}: not a journal of stages: {message}", path.display())]
     Journal {

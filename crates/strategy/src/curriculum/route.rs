@@ -2,7 +2,7 @@ use burn::data::dataloader::DataLoader;
 use burn::data::dataset::DatasetError;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Batch, Network};
+use burn_distill_core::{Batch, Network, PairedRows};
 
 /// Which anchor teaches when, in route-constrained optimisation.
 ///
@@ -174,12 +174,11 @@ where
     let (mut divergences, mut counts) = (Vec::new(), Vec::new());
     for batch in loader.iter() {
         let input = batch?.view().clone();
-        let teacher = teacher.forward(input.clone()).rows();
-        let student = student.forward(input).rows();
+        let rows = PairedRows::of(&student.forward(input.clone()), &teacher.forward(input));
         let log = |logits| tempered_log_softmax(logits, 1.0);
-        let divergence = kl_divergence_rows(log(teacher.logits), log(student.logits));
-        let counted = match student.mask {
-            Some(mask) => mask.float(),
+        let divergence = kl_divergence_rows(log(rows.teacher), log(rows.student));
+        let counted = match rows.mask {
+            Some(mask) => mask.float().cast(divergence.dtype()),
             None => divergence.ones_like(),
         };
         divergences.push(divergence.mul(counted.clone()).sum());

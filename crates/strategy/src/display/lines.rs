@@ -1,4 +1,5 @@
 use super::{EpochDisplay, EpochFigures, TrainingTitle};
+use std::io::{Write, stderr};
 use std::time::Instant;
 
 /// Lines per training, at most; the last epoch always has one.
@@ -20,7 +21,9 @@ impl EpochDisplay for Lines {
             && is_worth_a_line(epoch, *epochs)
         {
             let seconds = since.elapsed().as_secs_f64();
-            eprintln!("{label}  epoch {epoch}/{epochs}  {figures}  {seconds:.1} s");
+            let line = format!("{label}  epoch {epoch}/{epochs}  {figures}  {seconds:.1} s\n");
+            // `eprintln!` panics when nobody reads the pipe any more, and the training waits for ever.
+            let _ = stderr().write_all(line.as_bytes());
         }
     }
 }

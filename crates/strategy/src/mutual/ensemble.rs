@@ -2,7 +2,9 @@ use super::peers::{class_logits, saying};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::numeric::{
+    as_precise_as, at_least_f32, cross_entropy_rows, tempered_log_softmax,
+};
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, State, TapSelection, Targets, Terms, Wanted,
 };
@@ -151,7 +153,7 @@ impl<O: Objective> EnsembleObjective<O> {
     /// - logits: `[batch_size, students, num_classes]`
     /// - output: `[batch_size, num_classes]`
     fn target(&self, logits: Tensor<3>, targets: &Targets) -> Tensor<2> {
-        let [_, students, num_classes] = logits.dims();
+        let [_, students, _] = logits.dims();
         let mean = logits.clone().mean_dim(1).squeeze_dim(1);
         let of_class: fn(Tensor<3>, &Labels) -> Tensor<2> = match self.target {
             EnsembleTarget::Mean => return mean,
@@ -161,14 +163,15 @@ impl<O: Objective> EnsembleObjective<O> {
                     .errors
                     .as_ref()
                     .expect("They are made with the target.");
-                let weights = errors.weights.get().reshape([1, students, 1]);
+                let weights = as_precise_as(errors.weights.get(), &logits);
+                let weights = weights.reshape([1, students, 1]);
                 return weighted(logits, weights);
             }
             EnsembleTarget::Naive => naive,
             EnsembleTarget::Linear => linear,
             EnsembleTarget::MinLogit => min_logit,
         };
-        let Some(labels) = Labels::of(targets, num_classes) else {
+        let Some(labels) = Labels::of(targets, &logits) else {
             return mean;
         };
         let target = of_class(logits, &labels);
@@ -220,15 +223,18 @@ struct Labels {
 }
 
 impl Labels {
-    fn of(targets: &Targets, num_classes: usize) -> Option<Self> {
+    /// The labels of samples with these logits. Shape: `[batch_size, students, num_classes]`.
+    fn of(targets: &Targets, logits: &Tensor<3>) -> Option<Self> {
+        let [_, _, num_classes] = logits.dims();
         let (classes, known) = targets.hard()?;
         let classes = classes.without_autodiff();
         let probabilities = match targets {
             Targets::Probabilities { probabilities, .. } => {
-                at_least_f32(probabilities.clone().without_autodiff())
+                probabilities.clone().without_autodiff()
             }
-            _ => at_least_f32(classes.clone().one_hot(num_classes).float()),
+            _ => classes.clone().one_hot(num_classes).float(),
         };
+        let probabilities = as_precise_as(probabilities, logits);
         Some(Self {
             classes,
             probabilities,
@@ -272,9 +278,10 @@ fn linear(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
     let range: Tensor<2> = range.max_dim(1).squeeze_dim(2);
     let rate = range.clamp_min(LEAST).recip().mul_scalar(STEP);
 
-    let mut log_weights = Tensor::zeros([batch_size, students], &logits.device());
+    let options = (&logits.device(), logits.dtype());
+    let mut log_weights = Tensor::zeros([batch_size, students], options);
     let mut best = mean.clone();
-    let mut least = Tensor::full([batch_size], f32::INFINITY, &logits.device());
+    let mut least = Tensor::full([batch_size], f32::INFINITY, options);
     for step in 1..=STEPS {
         let weights = softmax(log_weights.clone(), 1).unsqueeze_dim::<3>(2);
         let target = mean.clone().add(weighted(apart.clone(), weights));
@@ -311,8 +318,7 @@ impl PeerErrors {
             self.products.set(products.zeros_like());
             self.weights.set(least_error(products));
         }
-        let [_, _, num_classes] = logits.dims();
-        let Some(labels) = Labels::of(targets, num_classes) else {
+        let Some(labels) = Labels::of(targets, logits) else {
             return;
         };
         let wrong = softmax(logits.clone(), 2).sub(labels.probabilities.unsqueeze_dim(1));
@@ -326,21 +332,25 @@ impl PeerErrors {
         };
         let products = wrong.clone().matmul(wrong.swap_dims(1, 2));
         let products: Tensor<2> = products.sum_dim(0).squeeze_dim(0);
-        self.products.set(self.products.get().add(products));
+        let before = as_precise_as(self.products.get(), &products);
+        self.products.set(before.add(products));
     }
 }
 
 /// The weights of the least error, from sums of products of errors of any scale.
 fn least_error(products: Tensor<2>) -> Tensor<1> {
     let [students, _] = products.dims();
-    let device = products.device();
-    let eye = Tensor::<2>::eye(students, &device);
+    let (device, dtype) = (products.device(), products.dtype());
+    let eye = Tensor::<2>::eye(students, &device).cast(dtype);
     let trace: Tensor<2> = products.clone().mul(eye.clone()).sum().reshape([1, 1]);
     let ridge = trace.mul_scalar(RIDGE / students as f64).add_scalar(LEAST);
     let matrix = products.add(eye.mul(ridge));
 
     // Gauss–Jordan: a matrix that is positive definite needs no pivots, and a few students no more.
-    let mut rows = Tensor::cat(vec![matrix, Tensor::ones([students, 1], &device)], 1);
+    let mut rows = Tensor::cat(
+        vec![matrix, Tensor::ones([students, 1], (&device, dtype))],
+        1,
+    );
     for pivot in 0..students {
         let row = rows.clone().narrow(0, pivot, 1);
         let row = row.clone().div(row.narrow(1, pivot, 1));
@@ -455,7 +465,7 @@ mod tests {
             let logits =
                 Tensor::<1>::from_data(values.as_slice(), &device).reshape([8, 3, CLASSES]);
             let classes = Tensor::from_data([0, 1, 2, 0, 1, 2, 0, 1], &device);
-            let labels = Labels::of(&Targets::classes(classes), CLASSES).unwrap();
+            let labels = Labels::of(&Targets::classes(classes), &logits).unwrap();
             let loss = |target: Tensor<2>| -> Vec<f32> {
                 let log = tempered_log_softmax(target, 1.0);
                 let loss = cross_entropy_rows(labels.probabilities.clone(), log);

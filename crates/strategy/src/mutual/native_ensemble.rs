@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Context, Hard, Network, Objective, Response, TapSelection, Taps, Terms, Wanted,
-    initialize, known_taps,
+    batch_norm, initialize, known_taps,
 };
 
 /// The tap of a branched network that its branches begin at.
@@ -51,7 +51,7 @@ impl BranchGate {
     /// - trunk: `[batch_size, channels]`
     /// - output: `[batch_size, branches]`, each row a distribution
     pub fn forward(&self, trunk: Tensor<2>) -> Tensor<2> {
-        softmax(relu(self.bn.forward(self.fc.forward(trunk))), 1)
+        softmax(relu(batch_norm(&self.bn, self.fc.forward(trunk))), 1)
     }
 
     /// The taps of a network with so many branches that the ensemble is made of.

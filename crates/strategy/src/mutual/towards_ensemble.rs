@@ -2,7 +2,9 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Context, Objective, Terms, Wanted, WeightSchedule, reduce_rows};
+use burn_distill_core::{
+    Context, Objective, PairedRows, Terms, Wanted, WeightSchedule, reduce_rows,
+};
 
 /// What is added to each probability of an ensemble.
 const OFFSET: f64 = 1e-7;
@@ -68,14 +70,18 @@ impl TowardsEnsemble {
     ///
     /// Panics if the shapes differ.
     pub fn divergence(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
+        reduce_rows(self.rows(student, ensemble), None, &Reduction::Mean)
+    }
+
+    /// The divergence of every row. Shape: `[batch_size]`.
+    fn rows(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(ensemble, [batch_size, num_classes]);
 
         let probabilities = tempered_log_softmax(ensemble, self.temperature).exp();
         let log_q = probabilities.add_scalar(OFFSET).log();
         let log_p = tempered_log_softmax(student, self.temperature);
-        let rows = kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2));
-        reduce_rows(rows, None, &Reduction::Mean)
+        kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2))
     }
 }
 
@@ -85,9 +91,9 @@ impl Objective for TowardsEnsemble {
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
-        let [student, ensemble] =
-            [context.student, context.teacher].map(|side| side.response.rows().logits);
-        let loss = self.divergence(student, ensemble);
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let loss = self.rows(rows.student, rows.teacher);
+        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
     }
 }
@@ -96,6 +102,7 @@ impl Objective for TowardsEnsemble {
 mod tests {
     use super::*;
     use burn::tensor::Device;
+    use burn_distill_core::{Clock, Knowledge, Response, Taps, Targets};
 
     const STUDENT: [[f32; 3]; 4] = [
         [2.0, 0.5, -1.0],
@@ -172,5 +179,39 @@ mod tests {
     #[should_panic(expected = "Temperature towards an ensemble must be positive and finite, got 0")]
     fn temperature_must_be_positive() {
         TowardsEnsemble::new(0.0, 1.0);
+    }
+
+    #[test]
+    fn tokens_that_one_side_does_not_count_do_not_matter() {
+        let device = Device::default().autodiff();
+        let tokens = |rows: Tensor<2>, mask: [bool; 4]| Knowledge {
+            response: Response::Tokens {
+                logits: rows.reshape([2, 2, 3]),
+                mask: Tensor::<1, _>::from_data(mask, &device).reshape([2, 2]),
+            },
+            taps: Taps::default(),
+        };
+        let outcome = |anything: f32| {
+            let student = Tensor::<2>::from_data(STUDENT, &device).require_grad();
+            let ensemble = Tensor::<2>::from_data(ENSEMBLE, &device);
+            let ensemble = ensemble.slice_fill([3..4, 0..3], anything);
+            let (of_student, of_ensemble) = (
+                tokens(student.clone(), [true, false, true, true]),
+                tokens(ensemble, [true, true, true, false]),
+            );
+            let (targets, clock) = (Targets::Unlabelled, Clock::start());
+            let context = Context::new(&of_student, &of_ensemble, &targets, &[], clock);
+            let loss = TowardsEnsemble::new(3.0, 1.0).forward(&context).total();
+            let grads = loss.clone().backward();
+            let gradient = student.grad(&grads).unwrap().into_data();
+            (
+                loss.into_scalar::<f64>(),
+                gradient.iter::<f64>().collect::<Vec<_>>(),
+            )
+        };
+
+        let (value, gradient) = outcome(f32::NAN);
+        assert!(value > 0.0);
+        assert_eq!((value, gradient), outcome(0.5));
     }
 }

@@ -7,8 +7,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Batch, Clock, Context, KeyedRng, Knowledge, Network, Objective, TapSelection, Terms,
-    WeightSchedule, known_taps,
+    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Network, Objective,
+    TapSelection, Terms, WeightSchedule, check, known_taps,
 };
 
 /// What the masks are drawn for: others with the same seed draw other numbers.
@@ -50,11 +50,8 @@ impl DropoutDistillerConfig {
         N: Network,
         O: Objective<Knowledge, ()>,
     {
+        self.assert_valid();
         let (tap, probability) = (&self.tap, self.probability);
-        assert!(
-            (0.0..1.0).contains(&probability), // This also rejects NaN
-            "Probability of dropping a feature must be from 0, without 1, got {probability}."
-        );
         let [inputs, _] = classifier(&student).weight.dims();
         let [_, features] = known_taps(&student).take(tap).into_vectors().dims();
         assert_eq!(
@@ -70,6 +67,19 @@ impl DropoutDistillerConfig {
             weight: self.weight.clone(),
             seed: self.seed,
         }
+    }
+}
+
+impl Check for DropoutDistillerConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::ensure(
+            (0.0..1.0).contains(&self.probability), // This also rejects NaN
+            "probability",
+            "from 0 and below 1",
+            self.probability,
+        )?;
+        check::temperature("temperature", self.temperature)?;
+        self.weight.check().map_err(|error| error.under("weight"))
     }
 }
 

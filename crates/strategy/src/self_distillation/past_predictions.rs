@@ -1,7 +1,8 @@
 use super::{SelfTeacher, TeachingPhase};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{Batch, Knowledge, Network, Response, State, TapSelection, Taps, indices};
 
 /// The least probability that is remembered: a logarithm has to exist.
@@ -75,20 +76,18 @@ impl PastPredictions {
         let recalled = memory.select(0, indices(&rows, &device));
 
         // A row of zeros was not seen, and one of another sample is not meant.
-        let known: Vec<_> = batch
-            .ids
-            .iter()
-            .map(|&id| f32::from(u8::from(id < samples)))
-            .collect();
-        let known = Tensor::<1>::from_data(TensorData::new(known, [rows.len()]), &device);
-        let seen = recalled.clone().sum_dim(1).mul(known.unsqueeze_dim(1));
-        let unseen = seen.lower_equal_scalar(0.0).expand(recalled.shape());
+        let known: Vec<_> = batch.ids.iter().map(|&id| id < samples).collect();
+        let known = TensorData::new(known, [rows.len(), 1]);
+        let known = Tensor::<2, Bool>::from_data(known, &device);
+        let seen = recalled.clone().sum_dim(1).greater_scalar(0.0);
+        let unseen = seen.bool_and(known).bool_not().expand(recalled.shape());
 
         let alike = recalled.full_like(1.0 / num_classes as f64);
         let known = match batch.targets.hard() {
             None => alike,
             Some((classes, labelled)) => {
                 let certain: Tensor<2> = classes.without_autodiff().one_hot(num_classes).float();
+                let certain = certain.cast(recalled.dtype());
                 match labelled {
                     None => certain,
                     Some(labelled) => {
@@ -134,7 +133,7 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
         if ids.is_empty() {
             return;
         }
-        let logits = logits.clone().without_autodiff().cast(DType::F32);
+        let logits = at_least_f32(logits.clone().without_autodiff());
         let logits = logits.select(0, indices(&rows, &memory.device()));
         self.memory.set_rows(&ids, softmax(logits, 1));
     }

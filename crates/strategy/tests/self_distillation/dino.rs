@@ -224,6 +224,47 @@ fn prototypes_are_held_in_the_first_epoch() {
 }
 
 #[test]
+fn matrices_decay_by_the_schedule_and_vectors_do_not() {
+    let device = Device::default().autodiff();
+    let schedule = ChangingWeight::Linear {
+        from: 0.0,
+        to: 0.2,
+        epochs: 2,
+    };
+    let plain = of(network(&device), 6);
+    let decaying = plain.clone().with_weight_decay(schedule);
+    let go = |model: &DinoDistiller<DinoNetwork<Counted>, _, DinoObjective>, epoch| {
+        // A copy with statistics and a centre of its own.
+        let copy = model.valid().train();
+        step(copy, &three_views(at(epoch, 0), &device)).student.head
+    };
+    let start = plain.student.head.first.weight.val().into_data();
+
+    for (epoch, decay) in [(1, 0.1), (2, 0.2)] {
+        let [without, with] = [&plain, &decaying].map(|model| go(model, epoch));
+        let weights = [&with, &without].map(|head| head.first.weight.val().into_data());
+        let numbers = weights[0].iter::<f64>().zip(weights[1].iter::<f64>());
+        for ((with, without), start) in numbers.zip(start.iter::<f64>()) {
+            let shrunk = without - RATE * decay * start;
+            let margin = 1e-6 * shrunk.abs().max(1.0);
+            assert!((with - shrunk).abs() < margin, "{with} is not {shrunk}");
+        }
+        let biases = [&with, &without].map(|head| tensors(&head.first.bias));
+        assert_eq!(biases[0], biases[1]);
+        // Held in the first epoch.
+        let prototypes = [&with, &without].map(|head| tensors(&head.last));
+        assert_eq!(prototypes[0] == prototypes[1], epoch == 1);
+    }
+}
+
+#[test]
+#[should_panic(expected = "Weight decay of DINO must be finite and not negative, got -0.1.")]
+fn a_negative_weight_decay_is_refused() {
+    let device = Device::default().autodiff();
+    of(network(&device), 6).with_weight_decay(-0.1);
+}
+
+#[test]
 fn the_student_sees_all_views_and_the_teacher_the_first() {
     let device = Device::default().autodiff();
     let model = of(network(&device), 6);
@@ -233,12 +274,12 @@ fn the_student_sees_all_views_and_the_teacher_the_first() {
     };
     model.student.backbone.asked();
 
-    // Those of the average are counted with them.
-    assert_eq!(counts(&model), (3, 2));
-    assert_eq!(counts(&model.clone().with_globals(1)), (3, 1));
+    // Views of one size are one pass. Those of the average are counted with them.
+    assert_eq!(counts(&model), (1, 1));
+    assert_eq!(counts(&model.clone().with_globals(1)), (1, 1));
     let mut training = model;
     training.teacher = training.teacher.with_training_mode(true);
-    assert_eq!(counts(&training), (3 + 2, 0));
+    assert_eq!(counts(&training), (1 + 1, 0));
 }
 
 #[test]
@@ -313,7 +354,7 @@ fn logits_of_the_head_are_cosines() {
 }
 
 #[test]
-#[should_panic(expected = "Teacher temperature of DINO must be positive and finite, got 0")]
+#[should_panic(expected = "`teacher_temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
 fn temperatures_are_positive() {
     let config = DinoObjectiveConfig::new().with_teacher_temperature(0.0);
     config.init(2, 1.0, &Device::default());

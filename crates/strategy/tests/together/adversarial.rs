@@ -332,6 +332,7 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
     assert_eq!(
         names,
         [
+            "ensemble accuracy",
             "peer 1 accuracy",
             "peer 1 discriminator",
             "peer 1 generator",
@@ -339,8 +340,7 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
             "peer 2 accuracy",
             "peer 2 discriminator",
             "peer 2 generator",
-            "peer 2 hard",
-            "ensemble accuracy"
+            "peer 2 hard"
         ]
     );
     assert!(shown_in_training.keys().eq(shown.keys()));
@@ -509,7 +509,7 @@ fn an_unknown_tap_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "The learning rate of a game must be positive and finite, got NaN.")]
+#[should_panic(expected = "`learning_rate` should be above 0 and at most 1000, but is NaN")]
 fn a_rate_is_a_number() {
     AdversarialDistillerConfig::new()
         .with_learning_rate(f64::NAN)

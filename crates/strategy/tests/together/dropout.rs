@@ -228,7 +228,7 @@ fn there_is_a_classifier() {
 }
 
 #[test]
-#[should_panic(expected = "Probability of dropping a feature must be from 0, without 1, got 1.")]
+#[should_panic(expected = "`probability` should be from 0 and below 1, but is 1")]
 fn something_is_kept() {
     model(&config().with_probability(1.0), &Device::default());
 }

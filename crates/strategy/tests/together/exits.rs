@@ -350,6 +350,7 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
         [75.0, 25.0]
     );
     let names = [
+        "ensemble accuracy",
         "exit 1 accuracy",
         "exit 1 exit-feature",
         "exit 1 hard",
@@ -360,7 +361,6 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
         "exit 2 soft-cross-entropy",
         "exit 3 accuracy",
         "exit 3 hard",
-        "ensemble accuracy",
     ];
     assert!(shown.keys().eq(names));
 }

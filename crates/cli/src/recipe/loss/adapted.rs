@@ -3,9 +3,10 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use crate::recipe::configure::configure;
+use crate::recipe::typed::typed_value;
 use anyhow::{Context, Result};
 use burn_distill::architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig, Resize};
-use burn_distill::core::{Network, Pair, PairObjective, Tap, TapLoss};
+use burn_distill::core::{Check, Network, Pair, PairObjective, Tap, TapLoss};
 use burn_distill::feature::{
     ActivationBoundaryLossConfig, HintLossConfig, OverhaulLossConfig, PearsonLossConfig,
     VidLossConfig, doubling_weights,
@@ -111,7 +112,7 @@ impl Description<'_> {
     /// `init` makes the loss for a tap of the teacher.
     fn adapted<C, L>(mut self, defaults: Adapted<C>, init: impl Fn(&C, &str) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: TapLoss,
     {
         let names = self.pairs(defaults.layers)?;
@@ -153,6 +154,10 @@ impl Description<'_> {
             if let Some(value) = self.take(key) {
                 keys.insert(field.into(), value);
             }
+        }
+        // The key of a recipe is not the name of the field.
+        if let Some(kind) = keys.get("kind") {
+            typed_value::<AdapterKind>("adapter", kind.clone())?;
         }
         let scene = self.scene;
         let adapter = |(student, teacher): &(String, String)| {
@@ -277,7 +282,7 @@ mod tests {
         );
         let misspelt = error("kind = 'hint'\nadapter = 'conv'");
         assert!(
-            misspelt.contains("unknown variant `conv`, expected one of"),
+            misspelt.contains("`adapter` should be one of none, linear, conv1x1"),
             "{misspelt}"
         );
         let kinds = error("kind = 'hint'\nstudent = 'pool'");
@@ -286,6 +291,9 @@ mod tests {
             "{kinds}"
         );
         let margin = error("kind = 'ab'\nmargin = 0.0");
-        assert!(margin.contains("must be above 0, got 0"), "{margin}");
+        assert!(
+            margin.contains("`margin` should be finite and above 0, but is 0"),
+            "{margin}"
+        );
     }
 }

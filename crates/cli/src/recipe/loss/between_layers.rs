@@ -3,7 +3,7 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use anyhow::Result;
-use burn_distill::core::{LayersLoss, LayersObjective, Tap, Taps};
+use burn_distill::core::{Check, LayersLoss, LayersObjective, NamedLoss, Tap, Taps};
 use burn_distill::relation::{
     AttentionHeadsObjective, ChannelProjections, FlowOfSolutionLossConfig, InformationFlowLoss,
     InformationFlowLossConfig, InformationFlowObjective, InstanceGraphLoss,
@@ -56,7 +56,9 @@ impl Description<'_> {
     pub fn instance_graph(mut self) -> Result<Loss> {
         let (student, teacher) = self.layers(Layers::StagesAndPool)?;
         let loss = self.init(InstanceGraphLossConfig::new(), |c| c.init())?;
-        self.try_out(&loss, &student, &teacher)?;
+        self.try_out((&student, &teacher), |student, teacher| {
+            loss.forward_layers(student, teacher)
+        })?;
         self.named(InstanceGraphLoss::TERM, 1.0, |name, weight| {
             InstanceGraphObjective::new(loss, student, teacher, weight).with_name(name)
         })
@@ -65,13 +67,15 @@ impl Description<'_> {
     /// A loss that needs as many channels in each layer of the student as in the teacher's.
     fn projected_layers<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: LayersLoss,
     {
         let (student, teacher) = self.paired_layers(Layers::Stages)?;
         let projections = self.projections(&student, &teacher);
         let loss = Projected::new(self.init(default, init)?, projections);
-        self.try_out(&loss, &student, &teacher)?;
+        self.try_out((&student, &teacher), |student, teacher| {
+            loss.forward_layers(student, teacher)
+        })?;
         self.named(loss.name(), 1.0, |name, weight| {
             LayersObjective::new(loss, student, teacher, weight).with_name(name)
         })
@@ -88,19 +92,6 @@ impl Description<'_> {
             &channels(&self.scene.teacher_taps, teacher),
             &self.scene.device,
         )
-    }
-
-    /// Whether the loss takes taps of these shapes: what it says if not is the error.
-    fn try_out(
-        &self,
-        loss: &impl LayersLoss,
-        student: &[String],
-        teacher: &[String],
-    ) -> Result<()> {
-        catch(|| {
-            let student = self.scene.student_taps.take_all(student);
-            loss.forward_layers(student, self.scene.teacher_taps.take_all(teacher));
-        })
     }
 }
 

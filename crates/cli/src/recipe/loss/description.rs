@@ -1,9 +1,12 @@
 use super::catch::catch;
 use super::{Loss, LossClip, Scene};
-use crate::recipe::configure::{configure, unknown};
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::configure::configure;
+use crate::recipe::fault::{Fault, Place};
+use crate::recipe::numbers::MOST_VIEWS;
+use crate::recipe::typed::typed_value;
+use anyhow::{Result, ensure};
 use burn_distill::core::{
-    ChangingWeight, DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize,
+    ChangingWeight, Check, DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize,
 };
 use burn_distill::strategy::ClippedTerms;
 use serde::Serialize;
@@ -42,36 +45,28 @@ enum Clip {
 impl<'a> Description<'a> {
     /// Take apart what every loss may say.
     pub fn new(mut table: Table, scene: &'a Scene) -> Result<Self> {
-        let weight = match table.remove("weight") {
-            Some(weight) => Some(weight.try_into().context(
-                "`weight` is a number or a schedule, \
-                 such as { kind = \"linear\", from = 0.0, to = 1.0, epochs = 20 }",
-            )?),
-            None => None,
-        };
+        let weight = table.remove("weight");
+        let weight = weight
+            .map(|weight| schedule("weight", weight))
+            .transpose()?;
         let clip = match table.remove("clip") {
             None => None,
             Some(Value::Boolean(false)) => Some(Clip::Never),
             Some(Value::Boolean(true)) => Some(Clip::Authors),
-            Some(share) => Some(Clip::Share(share.try_into().context(
-                "`clip` is true, a number or a schedule, \
-                 such as { kind = \"sigmoid\", to = 1.0, centre = 0 }",
-            )?)),
+            Some(share @ (Value::Integer(_) | Value::Float(_) | Value::Table(_))) => {
+                Some(Clip::Share(schedule("clip", share)?))
+            }
+            Some(other) => {
+                let expected = "true, false, a number or a schedule, \
+                                such as { kind = \"sigmoid\", to = 1.0, centre = 0 }";
+                return Err(Fault::value("clip", expected, &other).into());
+            }
         };
         let name = match table.remove("name") {
-            Some(Value::String(name)) => Some(name),
-            Some(other) => bail!("`name` is a string, not {}", other.type_str()),
+            Some(Value::String(name)) if is_name(&name) => Some(name),
+            Some(other) => return Err(Fault::value("name", NAME, &other).into()),
             None => None,
         };
-        if let Some(temperature) = table.get("temperature") {
-            let degrees = temperature
-                .as_float()
-                .or(temperature.as_integer().map(|t| t as f64));
-            ensure!(
-                degrees.is_none_or(|t| t > 0.0 && t.is_finite()),
-                "`temperature` should be above 0, but is {temperature}"
-            );
-        }
         let mut loss = Self {
             table,
             scene,
@@ -83,16 +78,33 @@ impl<'a> Description<'a> {
             views: 1,
             known: vec!["kind", "name", "weight", "views", "clip"],
         };
-        loss.views = loss.at_least_one("views")?.unwrap_or(1);
+        loss.views = loss.count("views", MOST_VIEWS)?.unwrap_or(1);
         Ok(loss)
     }
 
-    /// A whole number from 1 that the table may give under that key.
-    pub fn at_least_one(&mut self, key: &'static str) -> Result<Option<usize>> {
+    /// A whole number from 1 to `most` that the table may give under that key.
+    pub fn count(&mut self, key: &'static str, most: usize) -> Result<Option<usize>, Fault> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let count = value
+            .as_integer()
+            .and_then(|number| usize::try_from(number).ok());
+        match count {
+            Some(count) if (1..=most).contains(&count) => Ok(Some(count)),
+            _ => {
+                let expected = format!("a whole number from 1 to {most}");
+                Err(Fault::value(key, expected, &value))
+            }
+        }
+    }
+
+    /// Whether the table says `true` under that key.
+    pub fn flag(&mut self, key: &'static str) -> Result<bool, Fault> {
         match self.take(key) {
-            None => Ok(None),
-            Some(Value::Integer(number)) if number > 0 => Ok(Some(number as usize)),
-            Some(other) => bail!("`{key}` is a whole number from 1, not {other}"),
+            None => Ok(false),
+            Some(Value::Boolean(flag)) => Ok(flag),
+            Some(other) => Err(Fault::value(key, "true or false", &other)),
         }
     }
 
@@ -113,26 +125,29 @@ impl<'a> Description<'a> {
     pub fn hard(self) -> Result<Loss> {
         ensure!(
             self.name.is_none(),
-            "the term of the targets has no other name"
+            Fault::other(
+                "name",
+                "the term of the targets has no other name: leave it out"
+            )
         );
         if let Some(key) = self.table.keys().next() {
-            return Err(unknown(
-                key,
-                ["kind", "weight", "views", "clip"].into_iter(),
-            ));
+            return Err(Fault::unknown(key, ["kind", "weight", "views", "clip"]).into());
         }
         self.named(Hard::TERM, 1.0, |_, weight| Hard::new(weight))
     }
 
     /// What the rest of the table makes of a configuration.
-    pub fn configure<C: Serialize + DeserializeOwned>(&self, default: C) -> Result<C> {
+    pub fn configure<C: Serialize + DeserializeOwned + Check>(
+        &self,
+        default: C,
+    ) -> Result<C, Fault> {
         configure(&default, &self.table, &self.known)
     }
 
     /// What the rest of the table makes of a configuration, built.
     pub fn init<C, L>(&self, default: C, init: impl FnOnce(&C) -> L) -> Result<L>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
     {
         let config = self.configure(default)?;
         catch(|| init(&config))
@@ -192,4 +207,18 @@ impl<'a> Description<'a> {
             student: None,
         })
     }
+}
+
+/// The names of terms, which stand in tables and names of files.
+const NAME: &str = "text of 1 to 60 characters, none of them a control character";
+
+fn is_name(text: &str) -> bool {
+    (1..=60).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// The schedule of a weight.
+fn schedule(key: &'static str, value: Value) -> Result<WeightSchedule> {
+    let schedule: WeightSchedule = typed_value(key, value)?;
+    schedule.check().at(key)?;
+    Ok(schedule)
 }

@@ -2,9 +2,12 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use super::{Loss, Preparation};
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::memory::{fits, trained};
+use crate::recipe::numbers::MOST_EPOCHS;
+use crate::recipe::typed::typed_value;
+use anyhow::{Result, bail};
 use burn::module::Module;
-use burn_distill::core::{DynObjective, Frozen, Pair, PairObjective, TapLoss, Taps, initialize};
+use burn_distill::core::{DynObjective, Frozen, NamedLoss, Pair, PairObjective, Taps, initialize};
 use burn_distill::feature::{
     FactorTransferLossConfig, ReconstructionDistance, ReconstructionObjective,
 };
@@ -24,21 +27,23 @@ impl Description<'_> {
                 pairs.len()
             );
         };
-        let epochs = match self.table.remove("paraphraser_epochs") {
-            Some(epochs) => epochs.try_into().context("`paraphraser_epochs`")?,
-            None => PARAPHRASER_EPOCHS,
-        };
-        ensure!(
-            epochs > 0,
-            "`paraphraser_epochs` should be at least 1, but is 0"
-        );
-        let distance = match self.table.remove("reconstruction") {
-            Some(distance) => distance.try_into().context("`reconstruction`")?,
+        let epochs = self.count("paraphraser_epochs", MOST_EPOCHS)?;
+        let epochs = epochs.unwrap_or(PARAPHRASER_EPOCHS);
+        let distance = match self.take("reconstruction") {
+            Some(distance) => typed_value("reconstruction", distance)?,
             None => ReconstructionDistance::MeanSquare,
         };
         let config = self.configure(FactorTransferLossConfig::new())?;
 
         let channels = |taps: &Taps, name: &str| taps.take(name).into_map().dims()[1];
+        let width = super::sizes::channels(&scene.teacher_taps, teacher)? as f64;
+        // The convolutions of 3 x 3 of the paraphraser, there and back, and of the translator.
+        let factors = (width * config.rate).max(1.0);
+        fits(
+            "rate",
+            config.rate,
+            trained(9.0 * 4.0 * factors * (factors + width)),
+        )?;
         let (reconstruction, loss) = catch(|| {
             let teacher_channels = channels(&scene.teacher_taps, teacher);
             let paraphraser = initialize(config.paraphraser(teacher_channels, &scene.device));
@@ -104,10 +109,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         for (text, message) in [
-            ("paraphraser_epochs = 0", "should be at least 1, but is 0"),
+            (
+                "paraphraser_epochs = 0",
+                "should be a whole number from 1 to 1000000, but is 0",
+            ),
             ("paraphraser_epochs = 'few'", "`paraphraser_epochs`"),
             ("reconstruction = 'Sum'", "`reconstruction`"),
-            ("rate = 0", "must be positive and finite, got 0"),
+            ("rate = 0", "`rate` should be from 0.001 to 16, but is 0"),
             (
                 "student = ['layer1', 'layer2']\nteacher = ['layer1', 'layer2']",
                 "one tap with one, not 2",

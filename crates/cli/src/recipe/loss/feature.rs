@@ -2,7 +2,8 @@ use super::description::Description;
 use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
-use burn_distill::core::{Pair, PairObjective, TapLoss};
+use burn::tensor::Tensor;
+use burn_distill::core::{Check, Pair, PairObjective, TapLoss};
 use burn_distill::feature::{
     AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig,
 };
@@ -55,11 +56,17 @@ impl Description<'_> {
         init: impl FnOnce(&C) -> L,
     ) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: TapLoss,
     {
         let pairs = self.pairs(layers)?;
         let loss = self.init(default, init)?;
+        let (students, teachers): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+        self.try_out((&students, &teachers), |student, teacher| {
+            let each = student.into_iter().zip(teacher);
+            let each = each.map(|(student, teacher)| loss.forward_taps(student, teacher));
+            each.reduce(Tensor::add).expect("there is a pair of taps")
+        })?;
         self.named(loss.name(), weight, |name, weight| {
             let pairs = pairs
                 .into_iter()

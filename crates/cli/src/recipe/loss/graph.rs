@@ -3,9 +3,10 @@ use super::description::Description;
 use super::joint::JointLoss;
 use super::layers::Layers;
 use super::{Loss, Scene, not_built};
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::fault::Fault;
+use anyhow::Result;
 use burn_distill::core::{
-    DynObjective, Knowledge, Objective, SingleTeacher, Taps, WeightSchedule, initialize,
+    DynObjective, Knowledge, Objective, SingleTeacher, Taps, WeightSchedule, check, initialize,
 };
 use burn_distill::relation::{
     GraphLoss, GraphObjective, LogitsGraphLossConfig, LogitsGraphObjective,
@@ -56,7 +57,17 @@ pub fn build(kind: &str, loss: Description<'_>, scenes: &[Scene]) -> Result<Join
 
 fn modality(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
     let taps = GraphTaps::take(&mut loss, scenes)?;
-    let (classes, device) = (classes(scenes)?, loss.scene.device.clone());
+    let given = loss
+        .configure(ModalityGraphLossConfig::new())?
+        .prior_scores
+        .len();
+    check::ensure(
+        given == 0 || given == scenes.len(),
+        "prior_scores",
+        format_args!("a list of {} scores, one of each teacher", scenes.len()),
+        format_args!("a list of {given}"),
+    )?;
+    let (classes, device) = (scenes[0].classes()?, loss.scene.device.clone());
     let graph = loss.init(ModalityGraphLossConfig::new(), |config| {
         config.init(classes, taps.student_features, &taps.features, &device)
     })?;
@@ -82,23 +93,17 @@ fn dissimilarity(mut loss: Description<'_>, scenes: &[Scene]) -> Result<JointLos
 
 fn logits(loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
     let config = loss.configure(LogitsGraphLossConfig::new())?;
-    let (given, classes) = (config.cost.len(), classes(scenes)?);
-    ensure!(
+    let (given, classes) = (config.cost.len(), scenes[0].classes()?);
+    check::ensure(
         given == 0 || given == classes,
-        "`cost` is for {given} classes, but there are {classes}"
-    );
+        "cost",
+        format_args!("a matrix of the {classes} classes"),
+        format_args!("one of {given}"),
+    )?;
     let graph = catch(|| config.init(scenes.len(), &loss.scene.device))?;
     loss.joint(LogitsGraphObjective::TERM, |name, weight| {
         LogitsGraphObjective::new(graph, weight).with_name(name)
     })
-}
-
-/// The number of classes of the student.
-fn classes(scenes: &[Scene]) -> Result<usize> {
-    let student = &scenes[0].student;
-    let classifier = burn_distill::core::Network::classifier(student);
-    let classifier = classifier.context("the student has no classifier")?;
-    Ok(classifier.weight.dims()[1])
 }
 
 /// The taps that a graph compares.
@@ -117,14 +122,14 @@ impl GraphTaps {
         let named = match loss.table.remove("teachers") {
             None => vec![None; scenes.len()],
             Some(Value::Array(names)) => names.into_iter().map(Some).collect(),
-            Some(other) => bail!("`teachers` is a list of taps, not {}", other.type_str()),
+            Some(other) => return Err(Fault::value("teachers", "a list of taps", &other).into()),
         };
-        ensure!(
+        check::ensure(
             named.len() == scenes.len(),
-            "`teachers` names {} taps for {} teachers",
-            named.len(),
-            scenes.len()
-        );
+            "teachers",
+            format_args!("a list of {} taps, one of each teacher", scenes.len()),
+            format_args!("a list of {}", named.len()),
+        )?;
         let mut teachers = Vec::with_capacity(scenes.len());
         for (scene, name) in scenes.iter().zip(named) {
             if let Some(name) = name {

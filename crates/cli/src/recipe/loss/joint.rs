@@ -132,7 +132,7 @@ mod tests {
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool']",
-                "names 1 taps for 2 teachers",
+                "`teachers` should be a list of 2 taps, one of each teacher, but is a list of 1",
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool', 'pool']",
@@ -140,11 +140,11 @@ mod tests {
             ),
             (
                 "kind = 'modality-graph'\nprior_scores = [1]",
-                "has 1 scores for 2 teachers",
+                "`prior_scores` should be a list of 2 scores",
             ),
             (
                 "kind = 'logits-graph'\ncost = [[0, 1], [1, 0]]",
-                "for 2 classes, but there are 10",
+                "`cost` should be a matrix of the 10 classes, but is one of 2",
             ),
         ] {
             let error = format!("{:#}", loss(text).err().unwrap());

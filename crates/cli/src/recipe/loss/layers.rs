@@ -1,5 +1,6 @@
 use super::description::Description;
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::fault::Fault;
+use anyhow::{Result, bail, ensure};
 use burn_distill::core::{Tap, Taps};
 use toml::Value;
 
@@ -70,21 +71,39 @@ impl Description<'_> {
             Some(Value::String(name)) => vec![name],
             Some(Value::Array(names)) => names
                 .into_iter()
-                .map(|name| name.try_into().context("a tap has a name"))
-                .collect::<Result<_>>()
-                .with_context(|| format!("`{side}`"))?,
-            Some(other) => bail!("`{side}` names taps, so it is no {}", other.type_str()),
+                .enumerate()
+                .map(|(index, name)| match name {
+                    Value::String(name) => Ok(name),
+                    other => Err(Fault::value(
+                        format_args!("{side}.{index}"),
+                        "the name of a tap",
+                        &other,
+                    )),
+                })
+                .collect::<Result<_, _>>()?,
+            Some(other) => {
+                let expected = "the name of a tap or a list of names";
+                return Err(Fault::value(side, expected, &other).into());
+            }
+        };
+        let offered = || {
+            let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
+            names.join(", ")
         };
         ensure!(
             !names.is_empty(),
-            "`{side}` should name a tap: this network has {}",
-            taps.iter()
-                .map(|(name, _)| name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            Fault::other(
+                side,
+                format_args!(
+                    "the network has no tap of the kind that this loss takes: name one of {}",
+                    offered()
+                )
+            )
         );
         for name in &names {
-            taps.get(name).with_context(|| format!("`{side}`"))?;
+            if let Err(error) = taps.get(name) {
+                return Err(Fault::other(side, error).into());
+            }
         }
         Ok(names)
     }

@@ -4,6 +4,7 @@ use super::Loss;
 use super::description::Description;
 use super::layers::Layers;
 use super::sizes::vector_size;
+use crate::recipe::memory::{NUMBER, fits, trained};
 use anyhow::{Result, ensure};
 use burn_distill::core::{Pair, PairObjective};
 use burn_distill::relation::{
@@ -15,6 +16,14 @@ pub fn contrastive(mut loss: Description<'_>) -> Result<Loss> {
     let (student, teacher) = loss.pair(Layers::Pooled)?;
     let features = loss.features(&student, &teacher)?;
     let population = Population::new(loss.scene.samples.iter().copied());
+    let config = loss.configure(ContrastiveLossConfig::new())?;
+    let (samples, batch) = (population.len() as f64, loss.scene.batch_size as f64);
+    let row = NUMBER * config.embedding as f64;
+    let banks = 2.0 * samples * row + trained((features[0] + features[1]) as f64 * row / NUMBER);
+    fits("embedding", config.embedding, banks)?;
+    // The rows of either bank that each sample of a batch is compared with.
+    let compared = 2.0 * batch * (config.negatives as f64 + 1.0) * row;
+    fits("negatives", config.negatives, compared)?;
     let device = loss.scene.device.clone();
     let contrast = loss.init(ContrastiveLossConfig::new(), |config| {
         config.init(features, population, &device)
@@ -28,6 +37,12 @@ pub fn contrastive(mut loss: Description<'_>) -> Result<Loss> {
 pub fn relational_representation(mut loss: Description<'_>) -> Result<Loss> {
     let (student, teacher) = loss.pair(Layers::Pooled)?;
     let features = loss.features(&student, &teacher)?;
+    let config = loss.configure(RelationalRepresentationLossConfig::new())?;
+    let (batch, embedding) = (loss.scene.batch_size as f64, config.embedding as f64);
+    let embeddings = trained((features[0] + features[1]) as f64 * embedding);
+    fits("embedding", config.embedding, embeddings)?;
+    let queue = NUMBER * config.queue as f64 * (embedding + 2.0 * batch);
+    fits("queue", config.queue, queue)?;
     let device = loss.scene.device.clone();
     let relations = loss.init(RelationalRepresentationLossConfig::new(), |config| {
         config.init(features, &device)

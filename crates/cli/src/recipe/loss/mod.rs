@@ -18,11 +18,12 @@ mod several_layers;
 mod sizes;
 mod student;
 mod tokens;
+mod trial;
 
-use super::configure::unknown;
+use super::fault::Fault;
 use crate::experiment::ImageNetwork;
 use anyhow::{Context, Result, bail};
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule, nearest};
 use burn_distill::response::{BoundedRegressionObjective, HeatMapObjective};
 use description::Description;
 use toml::{Table, Value};
@@ -127,14 +128,26 @@ pub fn is_of_targets(table: &Table) -> bool {
 /// The kind that a table names, its name there, and the rest of the table.
 fn take_kind(table: &Table) -> Result<(&'static CatalogueEntry, String, Table)> {
     let mut table = table.clone();
-    let Some(Value::String(kind)) = table.remove("kind") else {
+    let one_of = || {
         let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
-        bail!("`kind` is missing; it is one of {}", kinds.join(", "));
+        format!("one of {}", kinds.join(", "))
+    };
+    let kind = match table.remove("kind") {
+        Some(Value::String(kind)) => kind,
+        Some(other) => return Err(Fault::value("kind", one_of(), &other).into()),
+        None => return Err(Fault::missing("kind", Some(one_of())).into()),
     };
     match catalogue().find(|loss| loss.is_called(&kind)) {
         Some(entry) => Ok((entry, kind, table)),
         None => {
-            Err(unknown(&kind, catalogue().map(|loss| loss.name))).context("no loss of this kind")
+            let names = catalogue().flat_map(|loss| [&[loss.name], loss.aliases].concat());
+            let hint = nearest(&kind, names).map(|name| format!(", did you mean `{name}`?"));
+            let text = format!(
+                "there is no loss `{kind}`{}; known are {}",
+                hint.unwrap_or_default(),
+                one_of().trim_start_matches("one of ")
+            );
+            Err(Fault::other("kind", text).into())
         }
     }
 }
@@ -199,7 +212,9 @@ mod tests {
             objective.contains("Standardized {loss: SoftTargetLoss {temperature: 2}"),
             "{objective}"
         );
-        assert!(error("kind = 'kd'\nstandardize = 1").contains("`standardize` is true or false"));
+        assert!(
+            error("kind = 'kd'\nstandardize = 1").contains("`standardize` should be true or false")
+        );
         for kind in ["logits", "norm-kd", "dist", "decoupled", "normalized"] {
             let standardized = self::loss(&format!("kind = '{kind}'\nstandardize = true"));
             let objective = standardized.unwrap().objective.to_string();
@@ -238,7 +253,7 @@ mod tests {
         for wrong in ["0", "-1", "0.5", "true"] {
             let error = error(&format!("kind = 'kd'\nchunk = {wrong}"));
             assert!(
-                error.contains("`chunk` is a whole number from 1"),
+                error.contains("`chunk` should be a whole number from 1"),
                 "{error}"
             );
         }
@@ -262,7 +277,10 @@ mod tests {
             levels.to_string().starts_with("MultiLevelObjective"),
             "{levels}"
         );
-        assert!(error("kind = 'hard'\nviews = 0").contains("`views` is a whole number from 1"));
+        assert!(
+            error("kind = 'hard'\nviews = 0")
+                .contains("`views` should be a whole number from 1 to 64")
+        );
     }
 
     #[test]
@@ -296,11 +314,17 @@ mod tests {
         assert_eq!(share(&format!("{heads}clip = false")), None);
         assert_eq!(share(&format!("{heads}clip = 0.25")), Some([0.25, 0.25]));
 
-        for wrong in ["'much'", "{ kind = 'sigmoid' }"] {
+        for (wrong, message) in [
+            (
+                "'much'",
+                "`clip` should be true, false, a number or a schedule",
+            ),
+            ("{ kind = 'sigmoid' }", "`clip.to` is missing"),
+            ("-1", "`clip` should be from 0 to 1e9, but is -1"),
+        ] {
             let error = error(&format!("kind = 'kd'\nclip = {wrong}"));
-            assert!(error.contains("`clip` is true, a number or"), "{error}");
+            assert!(error.contains(message), "{error}");
         }
-        assert!(error("kind = 'kd'\nclip = -1").contains("must be finite and not negative"));
     }
 
     #[test]
@@ -310,50 +334,54 @@ mod tests {
         let text = boxes.objective.to_string();
         assert!(text.contains("margin: 0.5"), "{text}");
         assert!(text.contains("background: 20"), "{text}");
-        assert!(error("kind = 'bounded-regression'\nbackground = -1").contains("index of a class"));
+        assert!(
+            error("kind = 'bounded-regression'\nbackground = -1")
+                .contains("`background` should be")
+        );
     }
 
     #[test]
-    fn values_that_a_loss_refuses_are_errors_in_its_own_words() {
+    fn values_that_a_loss_refuses_are_errors_that_name_the_key() {
         for (text, expected) in [
             (
                 "kind = 'jsd'\nbeta = 1.5",
-                "in the loss `jsd`: Beta of the Jensen–Shannon loss must be between 0 and 1, got \
-                 1.5",
+                "in the loss `jsd`: `beta` should be above 0 and below 1",
             ),
             (
                 "kind = 'decoupled'\nalpha = -1",
-                "in the loss `decoupled`: Alpha of the decoupled loss must be finite and not \
-                 negative, got -1",
+                "in the loss `decoupled`: `alpha` should be from 0 to 1e9, but is -1",
             ),
             (
                 "kind = 'multi-level'\ntemperatures = []",
-                "The multi-level loss needs at least one temperature.",
+                "`temperatures` should be a list of at least one temperature, but is empty",
             ),
             (
                 "kind = 'multi-level'\ntemperatures = [4.0, 0.0]",
-                "Temperature of the multi-level loss must be positive and finite, got 0",
+                "`temperatures.1` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 "kind = 'skew-kl'\nalpha = 0",
-                "must be between 0 and 1, got 0",
+                "`alpha` should be above 0 and below 1, but is 0",
             ),
-            ("kind = 'reverse-kl'\nfloor = 3", "must be negative, got 3"),
+            (
+                "kind = 'reverse-kl'\nfloor = 3",
+                "`floor` should be finite and below 0, as a log-probability is, but is 3",
+            ),
             (
                 "kind = 'label-smoothing'\nsmoothing = 2",
-                "must be between 0 and 1, got 2",
+                "`smoothing` should be from 0 to 1, but is 2",
             ),
             (
                 "kind = 'learned-temperature'\nrange = 0",
-                "Range of the learned temperature must be positive and finite, got 0",
+                "`range` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 "kind = 'bounded-regression'\nmargin = -1",
-                "Margin of the bounded regression loss must be finite and not negative, got -1",
+                "`margin` should be finite and not negative, but is -1",
             ),
             (
                 "kind = 'attention-transfer'\npower = 0",
-                "Power of attention transfer must be at least 1, got 0",
+                "`power` should be from 1 to 64, but is 0",
             ),
         ] {
             let error = error(text);
@@ -373,11 +401,20 @@ mod tests {
 
     #[test]
     fn errors_say_what_to_write_instead() {
-        assert!(error("weight = 1").contains("`kind` is missing; it is one of hard, soft-target"));
+        assert!(
+            error("weight = 1")
+                .contains("`kind` is missing: it should be one of hard, soft-target")
+        );
         assert!(error("kind = 'soft-targt'").contains("did you mean `soft-target`?"));
         assert!(error("kind = 'kd'\ntemperatur = 2").contains("did you mean `temperature`?"));
-        assert!(error("kind = 'kd'\ntemperature = 0").contains("should be above 0, but is 0"));
-        assert!(error("kind = 'kd'\nweight = 'much'").contains("`weight` is a number or"));
+        assert!(
+            error("kind = 'kd'\ntemperature = 0")
+                .contains("`temperature` should be above 0, from 1e-6 to 1e9, but is 0")
+        );
+        assert!(
+            error("kind = 'kd'\nweight = 'much'")
+                .contains("`weight` should be a number or a table")
+        );
         assert!(error("kind = 'hard'\ntemperature = 2").contains("unknown key `temperature`"));
     }
 
@@ -395,7 +432,8 @@ mod tests {
         assert!(!text("kind = 'cc-adjacent'\nembedding = false").contains("Embeddings"));
         assert!(text("kind = 'ickd'").contains("ChannelEmbedding {student: 8, teacher: 16,"));
         assert!(
-            error("kind = 'cc'\nembedding = 0").contains("`embedding` is a number of features")
+            error("kind = 'cc'\nembedding = 0")
+                .contains("`embedding` should be a number of features")
         );
     }
 

@@ -1,12 +1,16 @@
 use super::description::Description;
 use super::layers::Layers;
 use crate::progress::notice;
-use anyhow::{Context, Result, bail, ensure};
+use crate::recipe::fault::Fault;
+use crate::recipe::typed::typed_value;
+use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{CkaPairing, Pairing};
 use burn_distill::core::{Network, TapRecorder, TapSelection, Taps};
 use serde::Deserialize;
-use toml::Value;
+
+/// More pairs than any network has layers.
+const MOST_PAIRS: usize = 1_000_000;
 
 /// How a recipe has layers paired.
 #[derive(Deserialize)]
@@ -21,24 +25,24 @@ impl Description<'_> {
     /// The pairs of taps that a `pairing` chooses, if the table has one: so many `pairs` among those
     /// that `student` and `teacher` name, or all that there are of their kind.
     pub fn paired(&mut self, default: Layers) -> Result<Option<Vec<(String, String)>>> {
-        let (choice, pairs) = (self.take("pairing"), self.take("pairs"));
+        let choice = self.take("pairing");
+        let pairs = self.count("pairs", MOST_PAIRS)?;
         let Some(choice) = choice else {
             ensure!(
                 pairs.is_none(),
-                "`pairs` says how many a `pairing` chooses, and there is none"
+                Fault::other(
+                    "pairs",
+                    "it is the number of pairs of a `pairing`, which is missing"
+                )
             );
             return Ok(None);
         };
-        let choice = choice.try_into().context("`pairing`")?;
+        let choice = typed_value("pairing", choice)?;
         let (student, teacher) = self.layers(match default {
             Layers::MiddleStage | Layers::LastStage => Layers::Stages,
             other => other,
         })?;
-        let pairs = match pairs {
-            None => student.len().min(teacher.len()),
-            Some(Value::Integer(pairs)) if pairs > 0 => pairs as usize,
-            Some(other) => bail!("`pairs` is a number of at least 1, not {other}"),
-        };
+        let pairs = pairs.unwrap_or(student.len().min(teacher.len()));
 
         let scene = self.scene;
         let known = || {
@@ -107,7 +111,7 @@ mod tests {
     }
 
     fn pairs(keys: &str, scene: &Scene) -> Result<String, String> {
-        let table = format!("kind = 'at'\n{keys}").parse().unwrap();
+        let table = format!("kind = 'pearson'\n{keys}").parse().unwrap();
         let loss = Loss::new(&table, scene).map_err(|error| format!("{error:#}"))?;
         let wanted = loss.objective.wanted();
         Ok(format!("{:?} {:?}", wanted.student, wanted.teacher))
@@ -167,9 +171,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert!(refused("pairing = 'even'").contains("unknown variant `even`, expected one of"));
-        assert!(refused("pairs = 2").contains("and there is none"));
-        assert!(refused("pairing = 'last'\npairs = 0").contains("at least 1, not 0"));
+        assert!(
+            refused("pairing = 'even'").contains("`pairing` should be one of uniform, last, cka")
+        );
+        assert!(refused("pairs = 2").contains("of a `pairing`, which is missing"));
+        assert!(
+            refused("pairing = 'last'\npairs = 0")
+                .contains("a whole number from 1 to 1000000, but is 0")
+        );
         assert!(refused("pairing = 'last'\npairs = 3").contains("the student has 2"));
         assert!(refused("weight = 1").contains("or give a `pairing`"));
     }

@@ -1,7 +1,9 @@
 use super::description::Description;
 use super::{Loss, not_built};
-use anyhow::{Result, bail};
+use crate::recipe::fault::Fault;
+use anyhow::Result;
 use burn::tensor::Device;
+use burn_distill::core::{Check, NamedLoss, check};
 use burn_distill::response::{
     BatchLogitLoss, BatchObjective, BoundedRegressionLossConfig, BoundedRegressionObjective,
     Chunked, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
@@ -16,6 +18,9 @@ use burn_distill::response::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Value;
+
+/// The most rows of a chunk.
+const MOST_ROWS: usize = 1 << 30;
 
 /// A loss on responses.
 pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
@@ -34,9 +39,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         LearnedTemperature::TERM => loss.learned_temperature(),
         "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
         "normalized" => loss.labelled(NormalizedLossConfig::new(), |c| c.init()),
-        "proposal-classification" => {
-            loss.labelled(ProposalClassificationLossConfig::new(), |c| c.init())
-        }
+        "proposal-classification" => loss.proposal_classification(),
         "virtual-teacher" => loss.teacher_free(VirtualTeacherLossConfig::new(), |c| c.init()),
         "label-smoothing" => loss.teacher_free(LabelSmoothingLossConfig::new(), |c| c.init()),
         HeatMapObjective::TERM => loss.heat_map(),
@@ -48,11 +51,11 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
 impl Description<'_> {
     fn distribution<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: DistributionLoss,
     {
         // How any of them may be computed, so no field of their configurations. So is the next.
-        match self.at_least_one("chunk")? {
+        match self.count("chunk", MOST_ROWS)? {
             Some(rows) => self.logits(default, |c| Chunked::new(init(c)).with_chunk_rows(rows)),
             None => self.logits(default, init),
         }
@@ -60,7 +63,7 @@ impl Description<'_> {
 
     fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: LogitLoss,
     {
         let standardize = self.standardize()?;
@@ -73,11 +76,7 @@ impl Description<'_> {
 
     /// Whether the loss is of standardized logits, for those that do not say so themselves.
     fn standardize(&mut self) -> Result<bool> {
-        match self.take("standardize") {
-            Some(Value::Boolean(standardize)) => Ok(standardize),
-            Some(other) => bail!("`standardize` is true or false, not {other}"),
-            None => Ok(false),
-        }
+        Ok(self.flag("standardize")?)
     }
 
     fn rows(self, loss: impl LogitLoss) -> Result<Loss> {
@@ -88,7 +87,7 @@ impl Description<'_> {
 
     fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: BatchLogitLoss,
     {
         let standardize = self.standardize()?;
@@ -125,7 +124,7 @@ impl Description<'_> {
 
     fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: LabelledLoss,
     {
         let standardize = self.standardize()?;
@@ -144,7 +143,7 @@ impl Description<'_> {
 
     fn teacher_free<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: TeacherFreeLoss,
     {
         let loss = self.init(default, init)?;
@@ -153,10 +152,26 @@ impl Description<'_> {
         })
     }
 
+    fn proposal_classification(self) -> Result<Loss> {
+        let classes = self.scene.classes()?;
+        if let Some(Value::Integer(class)) = self.table.get("background") {
+            check::ensure(
+                (0..classes as i64).contains(class),
+                "background",
+                format_args!("the index of a class, from 0 to {}", classes - 1),
+                class,
+            )?;
+        }
+        self.labelled(ProposalClassificationLossConfig::new(), |c| c.init())
+    }
+
     fn bounded_regression(mut self) -> Result<Loss> {
         let background = match self.table.remove("background") {
             Some(Value::Integer(class)) if class >= 0 => class as usize,
-            Some(other) => bail!("`background` is the index of a class, not {other}"),
+            Some(other) => {
+                let expected = "the index of a class, from 0";
+                return Err(Fault::value("background", expected, &other).into());
+            }
             None => 0,
         };
         let loss = self.init(BoundedRegressionLossConfig::new(), |c| c.init())?;

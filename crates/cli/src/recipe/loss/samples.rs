@@ -2,8 +2,10 @@ use super::Loss;
 use super::description::Description;
 use super::layers::Layers;
 use super::sizes::{channels, vector_size};
-use anyhow::{Result, bail, ensure};
-use burn_distill::core::{Pair, PairObjective, TapLoss};
+use crate::recipe::fault::Fault;
+use crate::recipe::memory::{fits, trained};
+use anyhow::{Result, ensure};
+use burn_distill::core::{Check, NamedLoss, Pair, PairObjective, TapLoss};
 use burn_distill::relation::{
     ChannelEmbeddingConfig, Embeddings, EmbeddingsConfig, InterChannelCorrelationLossConfig,
 };
@@ -23,15 +25,16 @@ impl Description<'_> {
         embed: impl Fn(L, Embeddings) -> L,
     ) -> Result<Loss>
     where
-        C: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned + Check,
         L: TapLoss,
     {
         let features = match self.table.remove("embedding") {
             None => embedding,
             Some(Value::Boolean(false)) => None,
-            Some(Value::Integer(features)) if features > 0 => Some(features.try_into()?),
+            Some(Value::Integer(features @ 1..=65_536)) => Some(features as usize),
             Some(other) => {
-                bail!("`embedding` is a number of features of at least 1 or false, not {other}")
+                let expected = "a number of features from 1 to 65536, or false";
+                return Err(Fault::value("embedding", expected, &other).into());
             }
         };
         let pairs = self.pairs(Layers::Pooled)?;
@@ -43,12 +46,13 @@ impl Description<'_> {
                 let loss = match features {
                     None => loss.clone(),
                     Some(features) => {
-                        let embeddings = EmbeddingsConfig::new(
-                            vector_size(&scene.student_taps, &student)?,
-                            vector_size(&scene.teacher_taps, &teacher)?,
-                        )
-                        .with_features(features)
-                        .init(&scene.device);
+                        let student = vector_size(&scene.student_taps, &student)?;
+                        let teacher = vector_size(&scene.teacher_taps, &teacher)?;
+                        let parameters = (student + teacher) as f64 * features as f64;
+                        fits("embedding", features, trained(parameters))?;
+                        let embeddings = EmbeddingsConfig::new(student, teacher)
+                            .with_features(features)
+                            .init(&scene.device);
                         embed(loss.clone(), embeddings)
                     }
                 };

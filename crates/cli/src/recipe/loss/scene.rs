@@ -1,6 +1,7 @@
 use crate::experiment::ImageNetwork;
+use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
-use burn_distill::core::{Taps, known_taps};
+use burn_distill::core::{Network, Taps, known_taps};
 
 /// The two networks that a loss is between, as far as it has to know them before training.
 pub struct Scene {
@@ -40,6 +41,13 @@ impl Scene {
             images: None,
             device: Device::flex(),
         }
+    }
+
+    /// The number of classes of the student.
+    pub fn classes(&self) -> Result<usize> {
+        let classifier = self.student.classifier();
+        let classifier = classifier.context("the student has no classifier")?;
+        Ok(classifier.weight.dims()[1])
     }
 
     /// The same with images that both networks can be compared on, on the CPU.

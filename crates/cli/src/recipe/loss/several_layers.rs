@@ -3,10 +3,11 @@ use super::description::Description;
 use super::layers::Layers;
 use super::sizes::channels;
 use super::{Loss, Scene};
+use crate::recipe::memory::{fits, trained};
 use anyhow::{Result, ensure};
 use burn_distill::architecture::ChannelAdapterConfig;
 use burn_distill::core::{
-    ChangingWeight, LayersLoss, LayersObjective, Pair, PairObjective, Taps, WeightSchedule,
+    ChangingWeight, Check, LayersLoss, LayersObjective, Pair, PairObjective, Taps, WeightSchedule,
 };
 use burn_distill::feature::{
     AttentionFeatureLossConfig, ChannelAttentionLossConfig, ReviewLossConfig,
@@ -41,6 +42,24 @@ impl Description<'_> {
             &scene.teacher_taps,
             Layers::BeforeActivationAndPool,
         )?;
+        ensure!(
+            student.len() == teacher.len(),
+            "it compares a map of the student with the one of the teacher in the same place, but the \
+             student has {} ({}) and the teacher {} ({}): name as many as `student` and `teacher`",
+            student.len(),
+            student.join(", "),
+            teacher.len(),
+            teacher.join(", ")
+        );
+        let channels = self.configure(ReviewLossConfig::new())?.channels;
+        let width = |taps: &Taps, names: &[String]| -> Result<f64> {
+            let widths = names.iter().map(|name| super::sizes::channels(taps, name));
+            Ok(widths.sum::<Result<usize>>()? as f64)
+        };
+        // From the student's channels by a convolution of 1 x 1, to the teacher's by one of 3 x 3.
+        let parameters = channels as f64
+            * (width(&scene.student_taps, &student)? + 9.0 * width(&scene.teacher_taps, &teacher)?);
+        fits("channels", channels, trained(parameters))?;
         let warm_up = ChangingWeight::Linear {
             from: 0.0,
             to: 5.0,
@@ -95,7 +114,7 @@ impl Description<'_> {
         init: impl FnOnce(&C, &[usize], &[usize], &Scene) -> L,
     ) -> Result<Loss>
     where
-        C: serde::Serialize + serde::de::DeserializeOwned,
+        C: serde::Serialize + serde::de::DeserializeOwned + Check,
         L: LayersLoss,
     {
         let scene = self.scene;
@@ -105,6 +124,11 @@ impl Description<'_> {
         let inputs = widths(&scene.student_taps, &student)?;
         let outputs = widths(&scene.teacher_taps, &teacher)?;
         let loss = self.init(default, |config| init(config, &inputs, &outputs, scene))?;
+        self.try_out_on(
+            scene.batch_size.max(4),
+            (&student, &teacher),
+            |student, teacher| loss.forward_layers(student, teacher),
+        )?;
         self.named(loss.name(), weight, |name, weight| {
             LayersObjective::new(loss, student, teacher, weight).with_name(name)
         })
@@ -133,7 +157,10 @@ mod tests {
         let error = loss("kind = 'review'\nstudent = 'layer1'").err().unwrap();
 
         let error = format!("{error:#}");
-        assert!(error.contains("a map of the teacher for each"), "{error}");
+        assert!(
+            error.contains("the student has 1 (layer1) and the teacher 3"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,11 +3,11 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use crate::experiment::ImageNetwork;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
 use burn_distill::core::{
-    Network, Objective, Pair, PairObjective, TapLoss, Taps, WeightSchedule, initialize,
+    NamedLoss, Network, Objective, Pair, PairObjective, Taps, WeightSchedule, check, initialize,
 };
 use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
 use toml::Value;
@@ -90,11 +90,12 @@ impl Description<'_> {
     /// The one tap of a side.
     pub fn one(&mut self, side: &'static str, taps: &Taps, default: Layers) -> Result<String> {
         let mut names = self.names(side, taps, default)?;
-        ensure!(
+        check::ensure(
             names.len() == 1,
-            "`{side}` should name one tap, not {}",
-            names.len()
-        );
+            side,
+            "one tap",
+            format_args!("{} taps", names.len()),
+        )?;
         Ok(names.remove(0))
     }
 }

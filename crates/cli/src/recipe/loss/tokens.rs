@@ -4,9 +4,11 @@ use super::Loss;
 use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
-use anyhow::{Context, Result, bail};
+use crate::recipe::fault::Fault;
+use anyhow::{Context, Result, bail, ensure};
 use burn_distill::core::{
-    LayersLoss, LayersObjective, SequenceLoss, SequenceObjective, Tap, Taps, initialize,
+    LayersLoss, LayersObjective, NamedLoss, SequenceLoss, SequenceObjective, Tap, Taps, check,
+    initialize,
 };
 use burn_distill::feature::{
     AttentionRelationLossConfig, AttentionScoresLossConfig, HiddenCosineLossConfig,
@@ -58,15 +60,41 @@ impl Description<'_> {
 
     pub fn attention_relation(mut self) -> Result<Loss> {
         let layer = Layers::LastOf(&["attention", "value"]);
-        let names = self.pairs(layer)?.into_iter().unzip();
+        let names: Names = self.pairs(layer)?.into_iter().unzip();
         let loss = self.init(AttentionRelationLossConfig::new(), |c| c.init())?;
+        let (student, teacher) = self.taps(&names);
+        if let (Some(Tap::Attention(student)), Some(Tap::Attention(teacher))) =
+            (student.first(), teacher.first())
+        {
+            let [student, teacher] = [student, teacher].map(|scores| scores.dims()[1]);
+            ensure!(
+                student == teacher,
+                "it compares attention head by head, but `{}` of the student has {student} heads and \
+                 `{}` of the teacher {teacher}: take networks of as many heads, or the loss \
+                 `self-attention-relations`, which regroups them",
+                names.0[0],
+                names.1[0]
+            );
+        }
         self.sequences(names, 1.0, loss)
     }
 
     pub fn self_attention_relations(mut self) -> Result<Loss> {
         let layer = Layers::LastOf(&["query", "key", "value"]);
-        let names = self.pairs(layer)?.into_iter().unzip();
+        let names: Names = self.pairs(layer)?.into_iter().unzip();
         let loss = self.init(SelfAttentionRelationsLossConfig::new(), |c| c.init())?;
+        let [student, teacher] = self.token_features(&names)?;
+        let heads = loss.relation_heads;
+        check::ensure(
+            student % heads == 0 && teacher % heads == 0,
+            "relation_heads",
+            format_args!(
+                "a divisor of both numbers of features, {student} of the student's `{}` and {teacher} \
+                 of the teacher's `{}`",
+                names.0[0], names.1[0]
+            ),
+            heads,
+        )?;
         self.sequences(names, 1.0, loss)
     }
 
@@ -105,8 +133,18 @@ impl Description<'_> {
                 MEAN_ALL / (names.0.len() * self.token_features(&names)?[0]) as f64
             }
         };
-        let (student, teacher) = self.taps(&names);
-        catch(|| loss.forward_layers(student, teacher))?;
+        let [student, teacher] = self.token_features(&names)?;
+        ensure!(
+            student == teacher,
+            "it compares tokens of one size, but those of `{}` of the student have {student} features \
+             and those of `{}` of the teacher {teacher}: take networks of one width, or a loss with a \
+             projection, such as `hidden-states`",
+            names.0[0],
+            names.1[0]
+        );
+        self.try_out((&names.0, &names.1), |student, teacher| {
+            loss.forward_layers(student, teacher)
+        })?;
         self.named(loss.name(), weight, |name, weight| {
             LayersObjective::new(loss, names.0, names.1, weight).with_name(name)
         })
@@ -146,7 +184,10 @@ impl Description<'_> {
             Some(Value::Boolean(true)) => Ok(Some(Separate::Each)),
             Some(Value::Boolean(false)) => Ok(Some(Separate::None)),
             Some(Value::String(text)) if text == "embedding" => Ok(Some(Separate::Embedding)),
-            Some(other) => bail!("`separate` is true or false or \"embedding\", not {other}"),
+            Some(other) => {
+                let expected = "true, false or \"embedding\"";
+                Err(Fault::value("separate", expected, &other).into())
+            }
             None => Ok(None),
         }
     }
@@ -170,9 +211,9 @@ impl Description<'_> {
     }
 
     fn sequences<L: SequenceLoss>(self, names: Names, weight: f64, loss: L) -> Result<Loss> {
-        // What does not fit is refused before anything is trained, in the words of the loss.
-        let (student, teacher) = self.taps(&names);
-        catch(|| loss.forward_sequences(student, teacher, None))?;
+        self.try_out((&names.0, &names.1), |student, teacher| {
+            loss.forward_sequences(student, teacher, None)
+        })?;
         self.named(loss.name(), weight, |name, weight| {
             SequenceObjective::new(loss, names.0, names.1, weight).with_name(name)
         })
@@ -294,7 +335,7 @@ mod tests {
         for (text, message) in [
             (
                 "kind = 'minilmv2'\nrelation_heads = 5",
-                "48 features do not split into 5 heads",
+                "`relation_heads` should be a divisor of both numbers of features",
             ),
             (
                 "kind = 'minilm'\nstudent = ['value.2', 'attention.2']\n\
@@ -309,7 +350,10 @@ mod tests {
                 "kind = 'distilbert'\nstudent = 'attention.2'\nteacher = 'attention.4'",
                 "it compares sequences of tokens",
             ),
-            ("kind = 'tinybert-hidden'\nseparate = 1", "true or false"),
+            (
+                "kind = 'tinybert-hidden'\nseparate = 1",
+                "`separate` should be true, false or",
+            ),
             (
                 "kind = 'distilbert'\nseparate = 'embedding'",
                 "2 projections are not for 1 layers",

@@ -4,6 +4,7 @@ use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
 use super::{BornAgainRecipe, BornAgainVariant, MeanTeacherRecipe, Member, Outcome};
 use crate::experiment::ImageNetwork;
 use crate::recipe::loss::{catch, is_of_targets};
+use crate::recipe::read::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -60,8 +61,9 @@ impl Setting<'_> {
         for (number, table) in self.losses() {
             ensure!(
                 is_of_targets(table),
-                "[[loss]] number {number} compares the student with a teacher, and a virtual one is \
-                 no network: `hard`, `virtual-teacher` and `label-smoothing` need none"
+                "`{}` compares the student with a teacher, and a virtual one is no network: `hard`, \
+                 `virtual-teacher` and `label-smoothing` need none",
+                loss_place(number - 1)
             );
         }
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
@@ -208,11 +210,6 @@ impl Setting<'_> {
 
     /// Check that the student can teach its like, generation by generation.
     pub fn check_generations(&self, options: &BornAgainRecipe) -> Result<()> {
-        ensure!(
-            (1..=64).contains(&options.generations),
-            "`strategy.generations` should be from 1 to 64, but is {}",
-            options.generations
-        );
         let [student, teacher] = [2, 1].map(|place| self.beside(self.model(), place));
         self.generation(2, options, &student?, &teacher?).map(drop)
     }

@@ -1,9 +1,11 @@
 use super::{Configured, Setting, StrategyRecipe, TfKdVariant};
 use crate::recipe::Recipe;
 use crate::recipe::read::check_losses;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::strategy;
+use toml::{Table, Value};
 
-/// Check the strategy of a recipe, which is not that of a trained teacher, by setting it up.
+/// Checks the strategy of a recipe, which is not that of a trained teacher, by setting it up.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let name = recipe.strategy.name();
     ensure!(
@@ -15,8 +17,42 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         "leave out [teacher]: with `{name}` {}",
         recipe.strategy.who_teaches()
     );
-    let setting = Setting::to_check(recipe);
-    set_up(&recipe.strategy, &setting).with_context(|| format!("in the strategy `{name}`"))
+    check_setting(&Setting::to_check(recipe))
+}
+
+/// Checks the strategy of a recipe, which is not that of a trained teacher, in that setting.
+pub fn check_setting(setting: &Setting) -> Result<()> {
+    let strategy = &setting.recipe.strategy;
+    set_up(strategy, setting).with_context(|| format!("in the strategy `{}`", strategy.name()))
+}
+
+/// The entries among the strategies of the catalogue that a recipe gives by other tables, with these.
+const OTHER_TABLES: [(&str, &str); 2] = [
+    (
+        "curriculum",
+        "[[stage]]s, each with its own [[stage.loss]]es, and leave out [strategy] and [[loss]]",
+    ),
+    (
+        "route-constrained",
+        "a [route] with its `anchors`, and leave out [strategy]",
+    ),
+];
+
+/// Refuses a kind of strategy that a recipe gives by other tables, and says by which.
+pub fn refuse_tables(recipe: &Table) -> Result<()> {
+    let strategy = recipe.get("strategy").and_then(Value::as_table);
+    let kind = strategy.and_then(|strategy| strategy.get("kind")?.as_str());
+    let mut entries = strategy::catalogue().iter();
+    let entry = kind.and_then(|kind| entries.find(|entry| entry.is_called(kind)));
+    let tables = entry.and_then(|entry| OTHER_TABLES.iter().find(|(name, _)| *name == entry.name));
+    match (kind, tables) {
+        (Some(kind), Some((_, tables))) => {
+            bail!(
+                "`strategy.kind` cannot be `{kind}`: a recipe says it by other tables. Give {tables}"
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
@@ -46,9 +82,41 @@ fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
 }
 
 impl Setting<'_> {
-    /// Check that the student can teach its like, as a teacher that is trained before does.
+    /// Checks that the student can teach its like, as a teacher that is trained before does.
     fn check_offline(&self) -> Result<()> {
         let student = self.student()?;
         check_losses(&self.recipe.losses, &self.scene(&student, &student)).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::read::tests::error;
+
+    const RECIPE: &str = "name = 'test'\ndata = { name = 'digits' }\n\
+        teacher = { model = 'mlp-16', training = { epochs = 2 } }\n\
+        student = { model = 'mlp-8', training = { epochs = 3 } }\n\
+        loss = [{ kind = 'kd' }]\n";
+
+    #[test]
+    fn what_is_given_by_other_tables_is_refused_with_their_names() {
+        for entry in strategy::catalogue() {
+            let Some((_, tables)) = OTHER_TABLES.iter().find(|(name, _)| *name == entry.name)
+            else {
+                continue;
+            };
+            for kind in [&[entry.name], entry.aliases].concat() {
+                let in_file = format!("{RECIPE}strategy = {{ kind = '{kind}' }}");
+                let changed = format!("strategy.kind={kind}");
+                for error in [error(&in_file, &[]), error(RECIPE, &[&changed])] {
+                    let expected = format!("`strategy.kind` cannot be `{kind}`");
+                    assert!(
+                        error.contains(&expected) && error.contains(tables),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
 }

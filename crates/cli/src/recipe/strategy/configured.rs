@@ -1,7 +1,7 @@
-use crate::recipe::configure::configure;
+use crate::recipe::configure::overlaid;
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,7 +30,6 @@ macro_rules! defaults {
 
 defaults!(
     AdversarialDistillerConfig,
-    DinoHeadConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
     MultiExitConfig
@@ -59,9 +58,7 @@ impl<C: Serialize> Serialize for Configured<C> {
 impl<'de, C: Defaults> Deserialize<'de> for Configured<C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = Table::deserialize(deserializer)?;
-        let configured = configure(&C::defaults(), &table, &[]);
-        configured
-            .map(Self)
-            .map_err(|error| D::Error::custom(format!("not understood: {error:#}")))
+        let configured = overlaid(&C::defaults(), &table, &[]);
+        configured.map(Self).map_err(D::Error::custom)
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod configured;
 mod dino;
 mod exits;
+mod numbers;
 mod options;
 mod peers;
 mod setting;
@@ -12,8 +13,9 @@ mod terms;
 mod together;
 mod warnings;
 
-pub use check::check;
+pub use check::{check, check_setting, refuse_tables};
 pub use configured::Configured;
+pub use numbers::check_numbers;
 pub use options::*;
 pub use peers::Peers;
 pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
@@ -32,7 +34,7 @@ pub mod tests {
     use std::fs;
     use std::path::Path;
 
-    const RECIPE: &str = r#"
+    pub const RECIPE: &str = r#"
         name = "test"
         [data]
         name = "digits"
@@ -306,10 +308,10 @@ pub mod tests {
     fn what_cannot_work_is_refused_before_anything_is_read() {
         for (changes, message) in [
             (vec!["strategy.kind=mutal"], "did you mean `mutual`?"),
-            (vec!["strategy={ peers = 1 }"], "missing field `kind`"),
+            (vec!["strategy={ peers = 1 }"], "`strategy.kind` is missing"),
             (
                 vec!["strategy={ kind = 'mutual', branches = 3 }"],
-                "unknown field `branches`, expected one of `peers`, `order`",
+                "unknown key `strategy.branches`; known are peers, order",
             ),
             (
                 vec!["strategy={ kind = 'mutual', temperatur = 3 }"],
@@ -317,11 +319,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = 0 }"],
-                "`strategy.peers` should be 1 or more networks beside the student, but is 0",
+                "`strategy.peers` should be from 1 to 64 networks beside the student, but is 0",
             ),
             (
                 vec!["strategy={ kind = 'okddip', peers = ['mlp-8'] }"],
-                "`strategy.peers` should be 2 or more networks beside the student, but is 1",
+                "`strategy.peers` should be from 2 to 64 networks beside the student, but is 1",
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = ['resnt20'] }"],
@@ -329,15 +331,15 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = -1 }"],
-                "expected a number of networks or a list of models",
+                "`strategy.peers` should be a number of networks up to 64 or a list of models",
             ),
             (
                 vec!["strategy={ kind = 'mutual', temperature = 0 }"],
-                "`temperature` should be above 0, but is 0",
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is 0",
             ),
             (
                 vec!["strategy={ kind = 'one', temperature = -1 }"],
-                "strategy.temperature: Temperature towards an ensemble must be positive",
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is -1",
             ),
             (
                 vec!["strategy={ kind = 'one', branches = 1 }"],
@@ -357,7 +359,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'codistillation', period = 0 }"],
-                "`strategy.period` should be 1 step or more, but is 0",
+                "`strategy.period` should be at least 1, but is 0",
             ),
             (
                 vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
@@ -400,7 +402,7 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                     "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
                 ],
-                "[[loss]] number 2 compares the student with a teacher, and a virtual one is no",
+                "`loss.1` compares the student with a teacher, and a virtual one is no",
             ),
             (
                 vec![
@@ -451,7 +453,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', game = { learning_rate = 0.0 } }"],
-                "The learning rate of a game must be positive and finite, got 0",
+                "`strategy.game.learning_rate` should be above 0 and at most 1000, but is 0",
             ),
             (
                 vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
@@ -485,7 +487,7 @@ pub mod tests {
                     "strategy.kind=mutual",
                     "loss=[{ kind = 'kd' }, { kind = 'kd' }]",
                 ],
-                "two losses are named `soft-target`",
+                "the losses `loss.0` and `loss.1` are both named `soft-target`",
             ),
             (
                 vec![
@@ -518,7 +520,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mean-teacher', decay = 2 }"],
-                "Decay of a mean teacher must be from 0 to 1, got 2",
+                "`strategy.decay` should be from 0 to 1, but is 2",
             ),
             (
                 vec![
@@ -555,11 +557,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
-                "Probability of dropping a feature must be from 0, without 1, got 1",
+                "`strategy.probability` should be from 0 and below 1, but is 1",
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', probabilty = 0.1 }"],
-                "unknown key `probabilty`, did you mean `probability`?",
+                "unknown key `strategy.probabilty`, did you mean `probability`?",
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', tap = 'layer1' }"],
@@ -594,7 +596,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'dino', head = { d_outpt = 8 } }"],
-                "unknown key `d_outpt`, did you mean `d_output`?",
+                "unknown key `strategy.head.d_outpt`, did you mean `d_output`?",
             ),
             (
                 vec!["strategy.kind=dino", "loss=[{ kind = 'hard' }]"],
@@ -690,7 +692,7 @@ pub mod tests {
             let strategy_of = format!("strategy.kind={strategy}");
             for (key, message) in [
                 ("weigth = 0.3", "did you mean `weight`?"),
-                ("weight = 'much'", "`weight` is a number or a schedule"),
+                ("weight = 'much'", "weight` should be a number or a table"),
                 ("views = 2", "leave out `views`"),
                 ("clip = true", "the loss `hard` is clipped"),
             ] {
@@ -701,7 +703,7 @@ pub mod tests {
                 let error = error(RECIPE, &[&strategy_of, &losses]);
                 assert!(error.contains(message), "{strategy}, {key}: {error}");
                 let number = losses.matches("kind").count();
-                let place = format!("[[loss]] number {number}");
+                let place = format!("loss.{}", number - 1);
                 assert!(error.contains(&place), "{strategy}, {key}: {error}");
             }
         }
@@ -719,7 +721,7 @@ pub mod tests {
             ] {
                 let strategy = format!("strategy.kind={strategy}");
                 let error = error(RECIPE, &[&strategy, &format!("loss=[{losses}]")]);
-                let place = format!("[[loss]] number {number}: in the loss `dkd`");
+                let place = format!("`loss.{}.bet`", number - 1);
                 assert!(error.contains(&place), "{strategy}, {losses}: {error}");
             }
         }

@@ -3,12 +3,13 @@
 use super::together::{RAMP_EPOCHS, TEMPERATURE};
 use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
-use burn_distill::core::RampInterval;
+use burn_distill::core::{RampInterval, WeightSchedule};
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoHeadConfig, DinoObjectiveConfig, DropoutDistillerConfig,
-    EnsembleTarget, GroupLeaderDistillerConfig, PeerOrder,
+    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig, EnsembleTarget,
+    GroupLeaderDistillerConfig, PeerOrder,
 };
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// Who teaches the student.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -321,6 +322,8 @@ pub struct BornAgainRecipe {
     /// Whether they also learn from the labels, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
+    /// Whether a generation teaches in training mode, normalized by the statistics of each batch.
+    pub training_mode: bool,
 }
 
 /// What a generation learns from the one before it.
@@ -340,17 +343,38 @@ pub enum BornAgainVariant {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DinoRecipe {
-    /// How many views of each sample the student sees; the average sees the first two.
-    pub views: usize,
-    /// The epochs without labels: as many as those with labels if not given.
+    /// Number of views of each sample at its full size that the student sees; the average sees the
+    /// first two. Default: 4, and 2 with local crops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<usize>,
+    /// Number of small crops of each sample, which the student alone sees. The views at full size are
+    /// then random crops, too, resized.
+    pub local_crops: usize,
+    /// Height and width of a local crop in pixels. Default: 3/7 of those of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_size: Option<usize>,
+    /// Least and largest part of the image that a crop at full size shows, with local crops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_scale: Option<[f64; 2]>,
+    /// Least and largest part of the image that a local crop shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_scale: Option<[f64; 2]>,
+    /// Number of epochs without labels: as many as those with labels if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// How much of the average stays at each step at first; in the end, all.
+    /// Share of the average that stays at each step at first; in the end, all.
     pub decay: f64,
+    /// Whether the average teaches in training mode, as that of the authors.
+    pub training_mode: bool,
+    /// Decoupled weight decay over the epochs without labels, in the place of that of the optimizer:
+    /// not of biases and other one-dimensional parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<WeightSchedule>,
     /// The tap of the student that the head sees.
     pub tap: String,
-    /// The head.
-    pub head: Configured<DinoHeadConfig>,
+    /// The head: what is not given is sized for the student.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub head: Table,
     /// What compares the views.
     pub objective: Configured<DinoObjectiveConfig>,
 }
@@ -450,6 +474,7 @@ impl Default for BornAgainRecipe {
             generations: 3,
             variant: BornAgainVariant::default(),
             labels: None,
+            training_mode: false,
         }
     }
 }
@@ -457,11 +482,17 @@ impl Default for BornAgainRecipe {
 impl Default for DinoRecipe {
     fn default() -> Self {
         Self {
-            views: 4,
+            views: None,
+            local_crops: 0,
+            local_size: None,
+            global_scale: None,
+            local_scale: None,
             epochs: None,
             decay: 0.996,
+            training_mode: true,
+            weight_decay: None,
             tap: "pool".into(),
-            head: Configured::default(),
+            head: Table::new(),
             objective: Configured::default(),
         }
     }

@@ -1,3 +1,4 @@
+use crate::recipe::numbers::MOST_VIEWS;
 use anyhow::{Result, ensure};
 use burn_distill::architecture::NetworkConfig;
 use serde::de::{self, SeqAccess, Visitor};
@@ -23,15 +24,21 @@ impl Peers {
         }
     }
 
-    /// Check that there are so many at least.
-    pub fn check(&self, least: usize) -> Result<()> {
-        let count = match self {
+    /// The number of networks beside the student.
+    pub fn count(&self) -> usize {
+        match self {
             Self::Count(count) => *count,
             Self::Models(models) => models.len(),
-        };
+        }
+    }
+
+    /// Check that there are so many at least.
+    pub fn check(&self, least: usize) -> Result<()> {
+        let count = self.count();
         ensure!(
-            count >= least,
-            "`strategy.peers` should be {least} or more networks beside the student, but is {count}"
+            count >= least && count <= MOST_VIEWS,
+            "`strategy.peers` should be from {least} to {MOST_VIEWS} networks beside the student, but \
+             is {count}"
         );
         Ok(())
     }
@@ -46,14 +53,17 @@ impl<'de> Deserialize<'de> for Peers {
             type Value = Peers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of networks or a list of models, such as [\"resnet20\"]")
+                write!(
+                    f,
+                    "a number of networks up to {MOST_VIEWS} or a list of models, such as \
+                     [\"resnet20\"]"
+                )
             }
 
             fn visit_u64<E: de::Error>(self, count: u64) -> Result<Peers, E> {
                 // Each has memory of its own.
-                const MOST: u64 = 64;
-                match count {
-                    ..=MOST => Ok(Peers::Count(count as usize)),
+                match usize::try_from(count) {
+                    Ok(count) if count <= MOST_VIEWS => Ok(Peers::Count(count)),
                     _ => Err(E::invalid_value(de::Unexpected::Unsigned(count), &self)),
                 }
             }

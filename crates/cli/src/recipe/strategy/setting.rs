@@ -1,5 +1,7 @@
 use crate::experiment::{ImageNetwork, build, seeded};
+use crate::recipe::fault::Place;
 use crate::recipe::loss::catch;
+use crate::recipe::read::{check_distinct, loss_place};
 use crate::recipe::{JointLoss, Loss, Recipe, Scene};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
@@ -8,8 +10,8 @@ use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
     DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
 };
+use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
-use std::collections::HashSet;
 use toml::{Table, Value};
 
 /// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
@@ -47,6 +49,8 @@ pub enum Sees {
     Views(usize),
     /// Another sample of its class, too.
     Pairs,
+    /// Large and small crops of it.
+    Crops(MultiCrop),
 }
 
 /// Takes the networks from what was trained.
@@ -198,7 +202,8 @@ impl<'a> Setting<'a> {
         let scene = self.scene(student, teacher);
         let losses = numbered(tables, |table| plain_term(table, &scene));
         let losses = losses?;
-        distinct(losses.iter().map(|loss| &loss.name))?;
+        let indices = tables.iter().map(|(number, _)| number - 1);
+        check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
         Ok(losses)
     }
 
@@ -224,8 +229,7 @@ impl<'a> Setting<'a> {
             );
         };
         // Built for what it refuses, as any other loss.
-        plain_term(table, &self.scene(student, student))
-            .with_context(|| format!("[[loss]] number {number}"))?;
+        plain_term(table, &self.scene(student, student)).at(&loss_place(number - 1))?;
         Ok(match table.get("weight") {
             Some(weight) => weight.clone().try_into()?,
             None => WeightSchedule::Constant(1.0),
@@ -325,7 +329,8 @@ impl<'a> Setting<'a> {
             .map(|(_, other)| self.scene(&networks[index], other))
             .collect();
         let losses = numbered(tables, |table| JointLoss::new(table, &scenes))?;
-        distinct(losses.iter().map(|loss| &loss.name))?;
+        let indices = tables.iter().map(|(number, _)| number - 1);
+        check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
         Ok(losses
             .into_iter()
             .map(|loss| (loss.name, loss.objective))
@@ -379,9 +384,7 @@ pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
 
 /// One of each table, with the number of the table in its error.
 fn numbered<T>(tables: &[NumberedTable], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
-    let of = |&(number, table): &NumberedTable| {
-        of(table).with_context(|| format!("[[loss]] number {number}"))
-    };
+    let of = |&(number, table): &NumberedTable| of(table).at(&loss_place(number - 1));
     tables.iter().map(of).collect()
 }
 
@@ -406,17 +409,6 @@ fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
     loss.clip = None;
     one_view(&loss.name, loss.objective.wanted().views)?;
     Ok(loss)
-}
-
-fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
-    let mut known = HashSet::new();
-    for name in names {
-        ensure!(
-            known.insert(name),
-            "two losses are named `{name}`: give one of them a `name`"
-        );
-    }
-    Ok(())
 }
 
 fn one_view(name: &str, views: usize) -> Result<()> {

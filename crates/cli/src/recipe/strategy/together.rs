@@ -129,10 +129,6 @@ impl Setting<'_> {
         options.peers.check(1)?;
         let models = options.peers.models(self.model());
         let peers = self.with_student(&models)?;
-        ensure!(
-            options.period > 0,
-            "`strategy.period` should be 1 step or more, but is 0"
-        );
         let why = "each peer learns from the labels alone at first";
         let (alone, tables) = self.hard_and_others(&peers[0], why)?;
         let target = options.target.ensemble();
@@ -154,10 +150,6 @@ impl Setting<'_> {
     /// A native ensemble: the student's last part several times.
     pub fn native_ensemble(&self, options: &NativeEnsembleRecipe) -> Result<Ready<Native>> {
         let branches = options.branches;
-        ensure!(
-            (2..=64).contains(&branches),
-            "`strategy.branches` should be from 2 to 64, but is {branches}"
-        );
         // Its trunk and first branch begin as the student alone.
         let network = seeded(self.seed, || {
             let device = Device::flex();

@@ -1,10 +1,12 @@
 //! What a recipe may say, but hardly means.
 
 use super::{StrategyRecipe, alone, together};
-use crate::recipe::Recipe;
+use crate::recipe::read::loss_place;
+use crate::recipe::{Recipe, TeacherRecipe};
 use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;
+use burn_distill::strategy::RateShape;
 use toml::Value;
 
 /// What a reader of the recipe should know before it is run.
@@ -18,10 +20,63 @@ pub fn warnings(recipe: &Recipe) -> Vec<String> {
     let of_ramp = short_of_ramp(recipe).into_iter();
     let of_mixtures = slight_mixtures(recipe);
     of_ramp
+        .chain(idle_losses(recipe))
+        .chain(unreached(recipe))
         .chain(unseen)
         .chain(busy_heads(recipe))
         .chain(of_mixtures)
         .collect()
+}
+
+/// Losses whose weight is zero at all times.
+fn idle_losses(recipe: &Recipe) -> Vec<String> {
+    let of_recipe = recipe.losses.iter().enumerate();
+    let of_recipe = of_recipe.map(|(index, table)| (loss_place(index), table));
+    let of_stages = recipe.losses_of_stages();
+    let of_stages = of_stages
+        .map(|(stage, index, table)| (format!("stage.{stage}.{}", loss_place(index)), table));
+    let idle = of_recipe.chain(of_stages).filter(|(_, table)| {
+        let weight = table.get("weight");
+        weight
+            .is_some_and(|weight| weight.as_float() == Some(0.0) || weight.as_integer() == Some(0))
+    });
+    let warning = |(place, _)| format!("`{place}.weight` is 0: the loss does not teach");
+    idle.map(warning).collect()
+}
+
+/// Warnings of what begins in a training after its last epoch.
+fn unreached(recipe: &Recipe) -> Vec<String> {
+    let mut trainings = vec![("student.training".to_string(), &recipe.student.training)];
+    let teachers = recipe.teachers();
+    let of_teachers = teachers
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| it.weights.is_none());
+    trainings.extend(of_teachers.map(|(index, teacher)| {
+        let place = TeacherRecipe::place(index);
+        (format!("{place}.training"), &teacher.training)
+    }));
+    let mut warnings = Vec::new();
+    for (place, training) in trainings {
+        let epochs = training.epochs;
+        let rate = &training.learning_rate;
+        if rate.warm_up >= epochs && rate.warm_up > 0 {
+            warnings.push(format!(
+                "`{place}.learning_rate.warm_up` is {}: in {epochs} epochs the rate never reaches \
+                 its highest",
+                rate.warm_up
+            ));
+        }
+        if let RateShape::MultiStep { milestones, .. } = &rate.shape
+            && let Some(late) = milestones.iter().find(|milestone| **milestone >= epochs)
+        {
+            warnings.push(format!(
+                "`{place}.learning_rate.shape.milestones` has {late}, which {epochs} epochs do not \
+                 reach"
+            ));
+        }
+    }
+    warnings
 }
 
 /// Mixtures with so little of the teacher that a loss of them is next to nothing.
@@ -225,6 +280,30 @@ mod tests {
         assert_eq!(of_beta(0.005), [expected]);
         assert!(of_beta(0.01).is_empty());
         assert!(of_beta(0.5).is_empty());
+    }
+
+    #[test]
+    fn what_never_comes_to_pass_is_warned_of() {
+        for (change, expected) in [
+            (
+                "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 0 }]",
+                "`loss.1.weight` is 0: the loss does not teach",
+            ),
+            (
+                "student.training.learning_rate.warm_up=10",
+                "`student.training.learning_rate.warm_up` is 10: in 10 epochs the rate never \
+                 reaches its highest",
+            ),
+            (
+                "student.training.learning_rate.shape={ kind = 'multi-step', milestones = [5, 12], \
+                 factor = 0.1 }",
+                "`student.training.learning_rate.shape.milestones` has 12, which 10 epochs do not \
+                 reach",
+            ),
+        ] {
+            let warnings = warnings(&changed(&["strategy.kind=mutual", change]));
+            assert_eq!(warnings, [expected], "{change}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
-    Batch, Knowledge, Network, Objective, Tap, TapSelection, Terms, known_taps,
+    Batch, Check, ConfigError, Knowledge, Network, Objective, Tap, TapSelection, Terms, check,
+    known_taps,
 };
 use std::sync::{Arc, Mutex};
 
@@ -45,18 +46,11 @@ impl AdversarialDistillerConfig {
         N: Network,
         O: Objective<Knowledge, Vec<Knowledge>>,
     {
+        self.assert_valid();
         let Self {
             learning_rate,
             weight_decay,
         } = *self;
-        assert!(
-            learning_rate > 0.0 && learning_rate.is_finite(), // This also rejects NaN
-            "The learning rate of a game must be positive and finite, got {learning_rate}."
-        );
-        assert!(
-            weight_decay >= 0.0 && weight_decay.is_finite(),
-            "The penalty of a game must be at least 0 and finite, got {weight_decay}."
-        );
         let mutual = MutualDistiller::new(peers, objectives);
         let peers = &mutual.peers;
         let taps: Vec<String> = taps.into_iter().map(Into::into).collect();
@@ -88,6 +82,18 @@ impl AdversarialDistillerConfig {
             adam: RecordedAdam::new(&players, learning_rate, weight_decay),
             game: Arc::default(),
         }
+    }
+}
+
+impl Check for AdversarialDistillerConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::ensure(
+            self.learning_rate > 0.0 && self.learning_rate <= 1e3, // This also rejects NaN
+            "learning_rate",
+            "above 0 and at most 1000",
+            self.learning_rate,
+        )?;
+        check::in_range("weight_decay", self.weight_decay, 0.0..=1e3)
     }
 }
 

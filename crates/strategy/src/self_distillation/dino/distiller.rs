@@ -1,12 +1,14 @@
 use crate::DistillationOutput;
 use crate::last_clock::LastClock;
 use crate::self_distillation::SelfTeacher;
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, Wanted};
+use burn_distill_core::{
+    Batch, Clock, Context, Input, Knowledge, Network, Objective, Targets, Wanted, WeightSchedule,
+};
 
 /// Self-distillation between views, without labels (DINO): a network learns to say of every view of
 /// a sample what a moving average of itself says of its other views.
@@ -16,13 +18,19 @@ use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, 
 /// ```
 ///
 /// The teacher sees the first `globals` views, two at first, and the student sees all. The views may
-/// be of different sizes: the first ones large crops, the others small ones. Each goes through the
-/// networks on its own. The loader has to make them.
+/// be of different sizes: the first ones large crops, the others small ones. Views of one size that
+/// follow each other go through a network in one pass, so that batch normalization sees them
+/// together. The loader makes them, such as `MultiCrop` of burn-distill-data.
 ///
 /// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork), and
-/// the teacher a [`MeanTeacher`](crate::MeanTeacher) of it, whose decay the authors raise over the
-/// training. They hold the prototypes still in the first epoch: no gradient reaches them then. Their
-/// objective is a [`DinoObjective`](crate::DinoObjective).
+/// the teacher a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
+/// mode](crate::MeanTeacher::with_training_mode) in the code of the authors, who raise its decay over
+/// the training. Their objective is a [`DinoObjective`](crate::DinoObjective).
+///
+/// The authors hold the prototypes still in the first epoch: no gradient reaches them then, and the
+/// optimizer skips them. They raise the weight decay by half a cosine, which
+/// [`with_weight_decay`](Self::with_weight_decay) does, and use none on biases and other
+/// one-dimensional parameters.
 ///
 /// Labels are not looked at. Figures are of the first view; there is no accuracy. In a validation there
 /// is the agreement alone: views there are alike. It learns on one device.
@@ -44,11 +52,13 @@ use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, 
 /// ) -> DinoDistiller<DinoNetwork<N>, Teacher<N>, DinoObjective> {
 ///     let head = DinoHeadConfig::new().with_d_output(4096);
 ///     let student = head.init_network(backbone, "pool");
-///     let decay = ChangingWeight::Cosine { from: 0.996, to: 1.0, epochs };
-///     let teacher = MeanTeacher::new(&student, decay).with_warm_up(false);
+///     let cosine = |from, to| ChangingWeight::Cosine { from, to, epochs };
+///     let teacher = MeanTeacher::new(&student, cosine(0.996, 1.0))
+///         .with_warm_up(false)
+///         .with_training_mode(true);
 ///     let device = student.devices()[0].clone();
 ///     let objective = DinoObjectiveConfig::new().init(4096, 1.0, &device);
-///     DinoDistiller::new(student, teacher, objective)
+///     DinoDistiller::new(student, teacher, objective).with_weight_decay(cosine(0.04, 0.4))
 /// }
 /// ```
 ///
@@ -56,8 +66,7 @@ use burn_distill_core::{Batch, Context, Knowledge, Network, Objective, Targets, 
 ///
 /// M. Caron, H. Touvron, I. Misra, H. Jégou, J. Mairal, P. Bojanowski and A. Joulin, [Emerging
 /// Properties in Self-Supervised Vision Transformers](https://arxiv.org/abs/2104.14294), ICCV 2021.
-/// Agrees with `main_dino.py` of the authors' dino, except that views of one size go through the
-/// network one after the other, which only batch normalization can tell.
+/// Agrees with `main_dino.py` of the authors' dino.
 #[doc(alias = "DINO")]
 #[derive(Module, Debug)]
 pub struct DinoDistiller<S, T, O> {
@@ -72,6 +81,9 @@ pub struct DinoDistiller<S, T, O> {
     /// Which parameters do not train before which epoch has passed.
     #[module(skip)]
     held: Option<(ParamGroup, usize)>,
+    /// Decoupled weight decay of all parameters but the one-dimensional ones.
+    #[module(skip)]
+    weight_decay: Option<WeightSchedule>,
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
     clock: LastClock,
@@ -93,6 +105,7 @@ where
             objective,
             globals: 2,
             held: Some((last, 1)),
+            weight_decay: None,
             clock: LastClock::default(),
         }
     }
@@ -112,6 +125,30 @@ where
     /// them, weight decay included. Paths start at the distiller, as `student.head.last`.
     pub fn with_held(mut self, group: ParamGroup, epochs: usize) -> Self {
         self.held = Some((group, epochs));
+        self
+    }
+
+    /// Sets a decoupled weight decay that changes over time: before each step,
+    ///
+    /// ```text
+    /// parameter ← (1 − rate · weight_decay(time)) · parameter
+    /// ```
+    ///
+    /// for every parameter that has a gradient and more than one dimension: neither biases nor the
+    /// scales of normalizations, nor what is held. With AdamW, the weight decay of the optimizer
+    /// itself is to be 0. The authors raise it from 0.04 to 0.4 by half a cosine.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is negative or not finite at the start.
+    pub fn with_weight_decay(mut self, weight_decay: impl Into<WeightSchedule>) -> Self {
+        let weight_decay = weight_decay.into();
+        let start = weight_decay.at(&Clock::start());
+        assert!(
+            start >= 0.0 && start.is_finite(), // This also rejects NaN
+            "Weight decay of DINO must be finite and not negative, got {start}."
+        );
+        self.weight_decay = Some(weight_decay);
         self
     }
 
@@ -135,42 +172,36 @@ where
         DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabelled)
     }
 
-    /// What is said of each of the first views.
+    /// Returns what a network says about each of the first views: those of one size that follow each
+    /// other in one pass.
     fn views(
         &self,
         batch: &Batch<S::Input>,
         count: usize,
         says: impl Fn(Batch<S::Input>) -> Knowledge,
     ) -> Vec<Knowledge> {
-        let views = 0..batch.views.len().min(count);
-        views.map(|view| says(batch.of_view(view))).collect()
+        let views = &batch.views[..batch.views.len().min(count)];
+        let samples = batch.len();
+        let mut all = Vec::with_capacity(views.len());
+        for views in views.chunk_by(same_size) {
+            let said = says(Batch {
+                views: vec![S::Input::concat(views.to_vec())],
+                targets: Targets::Unlabelled,
+                ids: batch.ids.repeat(views.len()),
+                clock: batch.clock,
+            });
+            all.extend(match views.len() {
+                1 => vec![said],
+                count => (0..count)
+                    .map(|view| said.of_samples(view * samples..(view + 1) * samples))
+                    .collect(),
+            });
+        }
+        all
     }
 
-    /// The gradients without those of parameters that are held in that epoch.
+    /// Returns the gradients without those of parameters that are held in that epoch.
     fn released(&self, mut gradients: GradientsParams, epoch: usize) -> GradientsParams {
-        struct Hold<'a> {
-            group: &'a ParamGroup,
-            gradients: &'a mut GradientsParams,
-            path: Vec<String>,
-        }
-
-        impl ModuleVisitor for Hold<'_> {
-            fn enter_module(&mut self, name: &str, _container_type: &str) {
-                self.path.push(name.to_string());
-            }
-
-            fn exit_module(&mut self, _name: &str, _container_type: &str) {
-                self.path.pop();
-            }
-
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let path = self.path.join(".");
-                if self.group.matches(&param.id, Some(&path)) {
-                    self.gradients.remove::<D>(param.id);
-                }
-            }
-        }
-
         if let Some((group, epochs)) = &self.held
             && epoch <= *epochs
         {
@@ -181,6 +212,82 @@ where
             });
         }
         gradients
+    }
+
+    /// Returns the same with the weight decay of a step applied.
+    fn decayed(self, rate: &ModuleLearningRate, gradients: &GradientsParams, clock: Clock) -> Self {
+        let Some(weight_decay) = self.weight_decay.as_ref().map(|decay| decay.at(&clock)) else {
+            return self;
+        };
+        self.map(&mut Decay {
+            rate,
+            gradients,
+            weight_decay,
+            path: Vec::new(),
+        })
+    }
+}
+
+/// Whether two views can go through a network together.
+fn same_size<I: Input>(a: &I, b: &I) -> bool {
+    let shape = a.sample_shape();
+    shape.is_some() && shape == b.sample_shape()
+}
+
+/// Takes the gradients from the parameters of a group.
+struct Hold<'a> {
+    group: &'a ParamGroup,
+    gradients: &'a mut GradientsParams,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Hold<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if self.group.matches(&param.id, Some(&path)) {
+            self.gradients.remove::<D>(param.id);
+        }
+    }
+}
+
+/// Shrinks the parameters of more than one dimension that have a gradient.
+struct Decay<'a> {
+    rate: &'a ModuleLearningRate,
+    gradients: &'a GradientsParams,
+    weight_decay: f64,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Decay<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if D < 2 || self.gradients.get::<D>(param.id).is_none() {
+            return param;
+        }
+        let rate = self
+            .rate
+            .lr_from_param(param.id, Some(&self.path.join(".")));
+        let kept = 1.0 - rate * self.weight_decay;
+        param.map(|tensor| {
+            let trains = tensor.is_require_grad();
+            let shrunk = tensor.detach().mul_scalar(kept);
+            shrunk.detach().set_require_grad(trains)
+        })
     }
 }
 
@@ -207,7 +314,8 @@ where
     ) -> Self {
         let clock = self.clock.get();
         let gradients = self.released(gradients, clock.epoch);
-        let mut stepped: Self = optimizer.step(rate, self, gradients);
+        let decayed = self.decayed(&rate, &gradients, clock);
+        let mut stepped: Self = optimizer.step(rate, decayed, gradients);
         stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
         stepped
     }

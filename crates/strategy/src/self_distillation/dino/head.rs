@@ -6,7 +6,8 @@ use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::l2_normalize;
 use burn_distill_core::{
-    Network, Response, Tap, TapRecorder, TapSelection, initialize, known_taps,
+    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, check, initialize,
+    known_taps,
 };
 
 /// Configuration to create a [projection head](DinoHead) using the
@@ -27,6 +28,7 @@ pub struct DinoHeadConfig {
 impl DinoHeadConfig {
     /// Initialize a [projection head](DinoHead) of features of that size. It is drawn at once.
     pub fn init(&self, d_input: usize, device: &Device) -> DinoHead {
+        self.assert_valid();
         // Truncated by the authors at a hundred deviations, which is not at all.
         let normal = Initializer::Normal {
             mean: 0.0,
@@ -60,6 +62,14 @@ impl DinoHeadConfig {
             backbone,
             tap: tap.to_string(),
         }
+    }
+}
+
+impl Check for DinoHeadConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("d_output", self.d_output, 1..=1_048_576)?;
+        check::count_in("d_hidden", self.d_hidden, 1..=65_536)?;
+        check::count_in("d_bottleneck", self.d_bottleneck, 1..=65_536)
     }
 }
 

@@ -3,10 +3,11 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, cross_entropy_rows, tempered_log_softmax,
+    as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, tempered_log_softmax,
 };
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, State, Terms, Wanted, WeightSchedule,
+    Check, Clock, ConfigError, Context, Knowledge, Objective, State, Terms, Wanted, WeightSchedule,
+    check,
 };
 
 /// Configuration to create a [DINO objective](DinoObjective) using the
@@ -44,7 +45,7 @@ impl DinoObjectiveConfig {
         weight: impl Into<WeightSchedule>,
         device: &Device,
     ) -> DinoObjective {
-        self.assertions();
+        self.assert_valid();
         let device = device.clone().without_autodiff();
         DinoObjective {
             centre: State::new(Tensor::zeros([1, prototypes], &device)),
@@ -56,23 +57,14 @@ impl DinoObjectiveConfig {
             weight: weight.into(),
         }
     }
+}
 
-    fn assertions(&self) {
-        for (what, temperature) in [
-            ("Student", self.student_temperature),
-            ("First", self.first_temperature),
-            ("Teacher", self.teacher_temperature),
-        ] {
-            assert!(
-                temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-                "{what} temperature of DINO must be positive and finite, got {temperature}."
-            );
-        }
-        assert!(
-            (0.0..=1.0).contains(&self.momentum),
-            "Momentum of the centre of DINO must be from 0 to 1, got {}.",
-            self.momentum
-        );
+impl Check for DinoObjectiveConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("student_temperature", self.student_temperature)?;
+        check::temperature("first_temperature", self.first_temperature)?;
+        check::temperature("teacher_temperature", self.teacher_temperature)?;
+        check::in_range("momentum", self.momentum, 0.0..=1.0)
     }
 }
 
@@ -188,8 +180,8 @@ impl DinoObjective {
 
     /// Move the centre by what the teacher said of all its views.
     fn follow(&self, centre: Tensor<2>, said: Tensor<2>) {
-        let now = said.mean_dim(0).cast(centre.dtype());
-        let centre = centre
+        let now = as_precise_as(said.mean_dim(0), &centre);
+        let centre = as_precise_as(centre, &now)
             .mul_scalar(self.momentum)
             .add(now.mul_scalar(1.0 - self.momentum));
         self.centre.set(centre);

@@ -1,0 +1,184 @@
+use super::split::Split;
+use anyhow::{Result, bail, ensure};
+use burn_distill::data::Normalization;
+use burn_distill::strategy::WeightsFile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Key of the origin in the metadata of a file of weights.
+const KEY: &str = "provenance";
+
+/// Origin of the weights in a file: the network they are of, and the data it was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The network, as recipes name it.
+    pub model: String,
+    /// Channels, height and width of an image.
+    pub input: [usize; 3],
+    /// The names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// The constants that images were normalized by.
+    pub normalization: Normalization,
+    /// The data, and which samples of it were trained on.
+    pub data: DataOrigin,
+    /// The network's part in its run, as in `teacher`.
+    pub role: String,
+    /// The seed of its repetition.
+    pub seed: u64,
+    /// The version of this program.
+    pub version: String,
+}
+
+/// The data that a network was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataOrigin {
+    /// The name of the data set.
+    pub name: String,
+    /// The SHA-256 of its images and labels, in hexadecimal.
+    pub sha256: String,
+    /// The split, whose training part was trained on.
+    #[serde(flatten)]
+    pub split: Split,
+}
+
+impl Provenance {
+    /// Returns the origin that a file records, if it records one.
+    pub fn of(file: &WeightsFile) -> Option<Self> {
+        serde_json::from_str(file.metadata(KEY)?).ok()
+    }
+
+    /// Returns the metadata of a file of weights of this origin.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let text = serde_json::to_string(self).expect("An origin can be written as JSON.");
+        [(KEY.to_string(), text)].into()
+    }
+
+    /// Checks that weights of this origin are those of another network: that of a recipe, whose
+    /// classes and images have the same meaning.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that says in what they differ.
+    pub fn check(&self, expected: &Self) -> Result<()> {
+        ensure!(
+            self.model == expected.model,
+            "these weights are of a {}, not of a {}",
+            self.model,
+            expected.model
+        );
+        let (from, to) = (&self.data.name, &expected.data.name);
+        ensure!(
+            self.input == expected.input,
+            "these weights are for images of shape {:?} ({from}), but those of {to} are of shape \
+             {:?}: channels, height, width",
+            self.input,
+            expected.input
+        );
+        ensure!(
+            self.classes.len() == expected.classes.len(),
+            "these weights tell the {} classes of {from} apart, but {to} has {}",
+            self.classes.len(),
+            expected.classes.len()
+        );
+        let mut classes = (0..).zip(self.classes.iter().zip(&expected.classes));
+        if let Some((class, (found, wanted))) = classes.find(|(_, (a, b))| a != b) {
+            bail!(
+                "class {class} of these weights is `{found}` ({from}), but class {class} of {to} is \
+                 `{wanted}`"
+            );
+        }
+        ensure!(
+            self.normalization == expected.normalization,
+            "these weights are for images that are normalized by mean {:?} and standard deviation \
+             {:?}, but those of {to} are normalized by {:?} and {:?}",
+            self.normalization.mean,
+            self.normalization.std,
+            expected.normalization.mean,
+            expected.normalization.std
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn origin() -> Provenance {
+        Provenance {
+            model: "vit-16-4-4".into(),
+            input: [1, 8, 8],
+            classes: vec!["cat".into(), "dog".into()],
+            normalization: Normalization {
+                mean: vec![0.3053],
+                std: vec![0.376],
+            },
+            data: DataOrigin {
+                name: "pets".into(),
+                sha256: "0".into(),
+                split: Split {
+                    test: 0.25,
+                    validation: 0.1,
+                    split_seed: 0,
+                    samples: None,
+                },
+            },
+            role: "teacher".into(),
+            seed: 0,
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn refusal(change: fn(&mut Provenance)) -> String {
+        let mut other = origin();
+        change(&mut other);
+        other.check(&origin()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_origin_is_the_same_once_it_was_written_and_read() {
+        let text = origin().metadata().remove(KEY).unwrap();
+
+        assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), origin());
+    }
+
+    #[test]
+    fn weights_of_another_network_or_for_other_images_are_refused() {
+        assert!(origin().check(&origin()).is_ok());
+        assert_eq!(
+            refusal(|origin| origin.model = "vit-16-4-1".into()),
+            "these weights are of a vit-16-4-1, not of a vit-16-4-4"
+        );
+        assert_eq!(
+            refusal(|origin| origin.input = [3, 8, 8]),
+            "these weights are for images of shape [3, 8, 8] (pets), but those of pets are of shape \
+             [1, 8, 8]: channels, height, width"
+        );
+        assert_eq!(
+            refusal(|origin| origin.normalization.mean = vec![0.5]),
+            "these weights are for images that are normalized by mean [0.5] and standard deviation \
+             [0.376], but those of pets are normalized by [0.3053] and [0.376]"
+        );
+    }
+
+    #[test]
+    fn weights_for_other_classes_or_in_another_order_are_refused() {
+        assert_eq!(
+            refusal(|origin| origin.classes.push("cow".into())),
+            "these weights tell the 3 classes of pets apart, but pets has 2"
+        );
+        assert_eq!(
+            refusal(|origin| origin.classes.reverse()),
+            "class 0 of these weights is `dog` (pets), but class 0 of pets is `cat`"
+        );
+    }
+
+    #[test]
+    fn where_and_when_a_network_was_trained_does_not_matter() {
+        let mut other = origin();
+        (other.seed, other.role, other.version) = (7, "distilled".into(), "0.2.0".into());
+        other.data.split.split_seed = 3;
+
+        assert!(other.check(&origin()).is_ok());
+    }
+}

@@ -1,0 +1,83 @@
+//! The ranges of the numbers of a recipe.
+
+use super::TrainingRecipe;
+use super::fault::{Fault, Place, joined};
+use anyhow::Result;
+use burn_distill::core::{Check, ConfigError, check};
+use toml::Value;
+
+/// The most epochs of a training that are not surely a typing error.
+pub const MOST_EPOCHS: usize = 1_000_000;
+/// The most samples of a batch.
+pub const MOST_SAMPLES: usize = 1_000_000;
+/// The most views of a sample, or networks that learn together: each has memory of its own.
+pub const MOST_VIEWS: usize = 64;
+
+/// Checks that every number of a table is one that tensors can hold, also where a key is optional: a
+/// `nan` is not the absence of a value.
+pub fn check_finite(value: &Value, place: &str) -> Result<(), Fault> {
+    match value {
+        Value::Float(number) if !number.is_finite() => {
+            Err(Fault::value(place, "a finite number", value))
+        }
+        Value::Float(number) if !(*number as f32).is_finite() => Err(Fault::value(
+            place,
+            format_args!("from {:e} to {:e}", f32::MIN, f32::MAX),
+            value,
+        )),
+        Value::Table(table) => table
+            .iter()
+            .try_for_each(|(key, value)| check_finite(value, &joined(place, key))),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| check_finite(value, &joined(place, &index.to_string()))),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the numbers of a training.
+pub fn check_training(training: &TrainingRecipe, place: &str) -> Result<()> {
+    let TrainingRecipe {
+        epochs,
+        batch_size,
+        patience,
+        optimizer,
+        learning_rate,
+        drop_last: _,
+    } = training;
+    let ranges = || -> Result<(), ConfigError> {
+        check::count_in("epochs", *epochs, 1..=MOST_EPOCHS)?;
+        check::count_in("batch_size", *batch_size, 1..=MOST_SAMPLES)?;
+        if let Some(patience) = patience {
+            check::at_least("patience", *patience, 1)?;
+        }
+        learning_rate
+            .check()
+            .map_err(|error| error.under("learning_rate"))?;
+        optimizer.check().map_err(|error| error.under("optimizer"))
+    };
+    ranges().at(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let table: toml::Table = text.parse().unwrap();
+        check_finite(&Value::Table(table), "")
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn numbers_that_no_tensor_holds_are_refused_wherever_they_stand() {
+        assert_eq!(
+            error("a = 1\nb = nan"),
+            "`b` should be a finite number, but is nan"
+        );
+        assert!(error("a = { b = [{ c = inf }] }").contains("`a.b.0.c`"));
+        assert!(error("a = [1.0, -1e300]").contains("`a.1` should be from -3.4"));
+    }
+}

@@ -1,0 +1,90 @@
+use std::path::{self, Path, PathBuf};
+use toml::{Table, Value};
+
+/// The keys of a teacher, and of those beside it, whose values are paths.
+const PATHS: [&str; 1] = ["weights"];
+
+/// Makes the paths in a recipe absolute, of which the others are relative to that folder.
+///
+/// So a run can be resumed from another folder, and the paths of a file and those of the command
+/// line, which are relative to different folders, can stand in one recipe.
+pub fn make_absolute(recipe: &mut Table, folder: &Path) {
+    if let Some(teacher) = recipe.get_mut("teacher") {
+        in_value(teacher, folder);
+    }
+}
+
+fn in_value(value: &mut Value, folder: &Path) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(|value| in_value(value, folder)),
+        Value::Table(table) => {
+            for (key, value) in table {
+                match value {
+                    Value::String(path) if PATHS.contains(&key.as_str()) => {
+                        *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
+                    }
+                    value => in_value(value, folder),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns the path as it is from every folder, without links and `..` in its folders. The file
+/// itself need not be there.
+fn absolute(path: &Path) -> PathBuf {
+    let parent = path.parent().map(Path::canonicalize);
+    match (parent, path.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(recipe: &str, folder: &Path) -> Vec<String> {
+        let mut table = recipe.parse().unwrap();
+        make_absolute(&mut table, folder);
+        let teacher = &table["teacher"];
+        let others = teacher.get("others").and_then(Value::as_array);
+        let all = [teacher].into_iter().chain(others.into_iter().flatten());
+        all.filter_map(|teacher| Some(teacher.get("weights")?.as_str()?.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn paths_of_every_teacher_are_relative_to_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("sub")).unwrap();
+
+        let recipe = "[teacher]\nweights = 'sub/../a.bpk'\n\
+                      others = [{ weights = 'sub/b.bpk' }, {}, { weights = '/c.bpk' }]";
+        let expected = [root.join("a.bpk"), root.join("sub/b.bpk"), "/c.bpk".into()];
+        assert_eq!(
+            weights(recipe, &root.join("sub/..")),
+            expected.map(|path| path.display().to_string())
+        );
+    }
+
+    #[test]
+    fn paths_are_absolute_without_their_folders_and_only_once() {
+        let recipe = "teacher = { weights = 'not/here.bpk' }";
+        let first = weights(recipe, Path::new("nor/here"));
+        assert!(Path::new(&first[0]).is_absolute(), "{first:?}");
+
+        let again = format!("teacher = {{ weights = '{}' }}", first[0]);
+        assert_eq!(weights(&again, Path::new("elsewhere")), first);
+    }
+
+    #[test]
+    fn what_is_no_path_stays_for_the_check_of_types() {
+        let mut table = "teacher = 3".parse().unwrap();
+        make_absolute(&mut table, Path::new("/"));
+        assert_eq!(table["teacher"], Value::Integer(3));
+        assert!(weights("teacher = { weights = 3 }", Path::new("/")).is_empty());
+    }
+}

@@ -1,0 +1,202 @@
+//! Tables of a recipe as values of Rust, with errors that name the key.
+
+use super::fault::{Fault, joined};
+use super::words::{expected, too_large};
+use burn_distill::core::ConfigError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// Returns the value that a table describes.
+///
+/// # Errors
+///
+/// Returns an error that names the key that does not fit.
+pub fn typed<T: DeserializeOwned + Serialize>(table: &Table) -> Result<T, Fault> {
+    let typed: T = typed_by(table, |table| {
+        table
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_string())
+    })?;
+    if let Ok(written) = Value::try_from(&typed) {
+        check_no_list_for_a_table(&Value::Table(table.clone()), &written, "")?;
+    }
+    Ok(typed)
+}
+
+/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
+/// which is a typing error in a recipe.
+fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
+    match (value, written) {
+        (Value::Array(_), Value::Table(_)) => Err(Fault::value(place, "a table", value)),
+        (Value::Table(table), Value::Table(written)) => {
+            table.iter().try_for_each(|(key, value)| {
+                let Some(written) = written.get(key) else {
+                    return Ok(());
+                };
+                check_no_list_for_a_table(value, written, &joined(place, key))
+            })
+        }
+        (Value::Array(list), Value::Array(written)) => {
+            let pairs = list.iter().zip(written).enumerate();
+            pairs.into_iter().try_for_each(|(index, (value, written))| {
+                let place = joined(place, &index.to_string());
+                check_no_list_for_a_table(value, written, &place)
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the value of a key, which the error names.
+pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fault> {
+    let table = Table::from_iter([(key.to_string(), value)]);
+    typed_by(&table, |table| {
+        let value = table.get(key).ok_or("there is no value")?;
+        let typed = value.clone().try_into();
+        typed.map_err(|error: toml::de::Error| error.message().to_string())
+    })
+}
+
+/// Returns the value that `read` makes of a table; its error is that of a deserializer of serde.
+pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) -> Result<T, Fault> {
+    read(table).map_err(|message| {
+        let root = Value::Table(table.clone());
+        let fails_alike = |value: &Value| match value {
+            Value::Table(table) => read(table).is_err_and(|other| other == message),
+            _ => false,
+        };
+        let path = locate(&root, &fails_alike, &message);
+        fault(&root, &path, &message)
+    })
+}
+
+/// Returns the path of the value that an error is about: a deserializer says what it is about, but often not
+/// where.
+///
+/// Without the value the error is another one, or there is none. A deserializer reads the keys of a
+/// table in their order and misses keys after that, so that this holds for no other value.
+fn locate(root: &Value, fails_alike: &dyn Fn(&Value) -> bool, message: &str) -> Vec<String> {
+    let mut path = Vec::new();
+    while let Some(key) = next_key(root, &path, fails_alike, message) {
+        path.push(key);
+    }
+    path
+}
+
+fn next_key(
+    root: &Value,
+    path: &[String],
+    fails_alike: &dyn Fn(&Value) -> bool,
+    message: &str,
+) -> Option<String> {
+    match at(root, path)? {
+        Value::Table(table) => {
+            let without = |key: &str| {
+                changed(root, path, |value| {
+                    if let Value::Table(table) = value {
+                        table.remove(key);
+                    }
+                })
+            };
+            // Without its kind, a table is not understood at all.
+            let mut others = table.keys().filter(|key| *key != "kind");
+            let culprit = others.find(|key| !fails_alike(&without(key)));
+            let kind = table.contains_key("kind") && is_about_a_value(message);
+            let of_kind = || (kind && !fails_alike(&without("kind"))).then(|| "kind".to_string());
+            culprit.cloned().or_else(of_kind)
+        }
+        Value::Array(list) => {
+            let with_first = |count: usize| {
+                changed(root, path, |value| {
+                    if let Value::Array(list) = value {
+                        list.truncate(count);
+                    }
+                })
+            };
+            // The least count that fails: with more elements the list fails alike.
+            let (mut passes, mut fails) = (0, list.len());
+            if fails == 0 || fails_alike(&with_first(0)) {
+                return None;
+            }
+            while fails - passes > 1 {
+                let middle = passes + (fails - passes) / 2;
+                match fails_alike(&with_first(middle)) {
+                    true => fails = middle,
+                    false => passes = middle,
+                }
+            }
+            Some((fails - 1).to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether a message is about a value, not about a key that is missing.
+fn is_about_a_value(message: &str) -> bool {
+    !message.starts_with("missing field")
+}
+
+fn at<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(root, |value, key| match value {
+        Value::Table(table) => table.get(key),
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// Returns a copy of the root with a change at a path.
+fn changed(root: &Value, path: &[String], change: impl FnOnce(&mut Value)) -> Value {
+    let mut copy = root.clone();
+    let place = path.iter().try_fold(&mut copy, |value, key| match value {
+        Value::Table(table) => table.get_mut(key),
+        Value::Array(list) => list.get_mut(key.parse::<usize>().ok()?),
+        _ => None,
+    });
+    if let Some(value) = place {
+        change(value);
+    }
+    copy
+}
+
+/// Creates the fault that a message of serde describes, of the value at a path.
+fn fault(root: &Value, path: &[String], message: &str) -> Fault {
+    let key = path.join(".");
+    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
+    let found = at(root, path);
+    if let (Some(name), true) = (quoted.first(), message.starts_with("missing field")) {
+        return Fault::missing(joined(&key, name), None);
+    }
+    if message.starts_with("unknown field") {
+        let known = quoted.iter().skip(1).copied();
+        return Fault::unknown(key, known);
+    }
+    if let (Some(Value::String(name)), true) = (found, message.starts_with("unknown variant")) {
+        let known = quoted.iter().skip(1).copied().collect::<Vec<_>>();
+        let hint = burn_distill::core::nearest(name, known.iter().copied());
+        let hint = hint.map(|name| format!(" (did you mean `{name}`?)"));
+        let expected = format!("one of {}", known.join(", "));
+        return Fault::value(
+            key,
+            expected + &hint.unwrap_or_default(),
+            &Value::String(name.clone()),
+        );
+    }
+    if let Some(number) = found.and_then(too_large) {
+        let most = format!("a whole number of at most {}", i64::MAX);
+        return ConfigError::new(key, most, number).into();
+    }
+    let by_serde = message
+        .strip_prefix("invalid ")
+        .and_then(|rest| rest.rsplit_once(", expected "))
+        .or_else(|| message.split_once("wanted "))
+        .map(|(_, by_serde)| by_serde);
+    match (by_serde, found) {
+        (Some(by_serde), Some(found)) => Fault::value(key, expected(by_serde), found),
+        _ if message.starts_with("unknown variant") => {
+            Fault::value(key, "one of its names as text", found.unwrap_or(root))
+        }
+        _ => Fault::other(key, message),
+    }
+}

@@ -1,0 +1,96 @@
+//! A row counts if student and teacher both count it. Nothing that a side holds anywhere else matters,
+//! NaN and infinities included, in value or gradient.
+
+mod rows;
+mod tables;
+
+use rows::{Fill, MASKS};
+use tables::{of_labels, of_rows, of_tokens};
+
+/// The fillings of what does not count: what a truncated context, a diverged or a padded network holds.
+const ANYTHING: [f32; 5] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 1e4, -1e4];
+
+#[test]
+fn whatever_a_side_holds_where_a_row_does_not_count_does_not_matter() {
+    let cases = of_rows().into_iter().chain(of_tokens());
+    for case in cases.chain(of_labels()) {
+        for masks in MASKS {
+            let expected = case.outcome(masks, Fill::Value(0.0));
+            assert!(expected.value > 1e-4, "{}: nothing is compared", case.name);
+            for anything in ANYTHING {
+                let outcome = case.outcome(masks, Fill::Value(anything));
+                let what = format!("{}, {masks:?}, {anything}", case.name);
+                outcome.assert_close(&expected, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_masks_of_both_sides_are_worth_the_rows_that_both_count() {
+    for case in of_rows().into_iter().chain(of_tokens()) {
+        for masks @ [student, teacher] in MASKS {
+            let mut both = student;
+            both.iter_mut()
+                .zip(teacher)
+                .for_each(|(both, teacher)| *both &= teacher);
+            let expected = case.outcome([both, both], Fill::Nothing);
+            let what = format!("{}, {masks:?}", case.name);
+            case.outcome(masks, Fill::Nothing)
+                .assert_close(&expected, &what);
+        }
+    }
+}
+
+#[test]
+fn value_and_gradient_are_those_of_the_other_rows_alone() {
+    for case in of_rows() {
+        for masks in MASKS {
+            let expected = case.outcome_of_counted_rows(masks);
+            let what = format!("{}, {masks:?}", case.name);
+            case.outcome(masks, Fill::Value(f32::NAN))
+                .assert_close(&expected, &what);
+        }
+    }
+}
+
+#[test]
+fn where_no_row_counts_the_loss_is_zero_with_a_gradient_of_zero() {
+    let [first, second] = [
+        [true, true, true, false, false, false],
+        [false, false, false, true, true, true],
+    ];
+    let (all, none) = ([true; 6], [false; 6]);
+    for case in of_rows().into_iter().chain(of_tokens()) {
+        for masks in [[none, all], [all, none], [none, none], [first, second]] {
+            let outcome = case.outcome(masks, Fill::Value(f32::NAN));
+            let what = format!("{}, {masks:?}", case.name);
+            assert_eq!(outcome.value, 0.0, "{what}");
+            assert!(outcome.gradient.iter().all(|g| *g == 0.0), "{what}");
+        }
+    }
+}
+
+#[test]
+fn labels_of_tokens_that_the_student_does_not_count_do_not_count() {
+    let (some, none, all) = (MASKS[3][0], [false; 6], [true; 6]);
+    for case in of_labels() {
+        let rows = case.outcome_of_counted_rows([some, all]);
+        let tokens = case.outcome([some, all], Fill::Value(f32::NAN));
+        // The labels of the rows alone are others: as many rows count, with finite gradients.
+        assert!(
+            tokens.value.is_finite() && rows.value.is_finite(),
+            "{}",
+            case.name
+        );
+        assert!(
+            tokens.gradient.iter().all(|g| g.is_finite()),
+            "{}",
+            case.name
+        );
+
+        let nothing = case.outcome([none, all], Fill::Value(f32::NAN));
+        assert_eq!(nothing.value, 0.0, "{}", case.name);
+        assert!(nothing.gradient.iter().all(|g| *g == 0.0), "{}", case.name);
+    }
+}

@@ -1,0 +1,310 @@
+//! Tensors of a recording, and networks that are made of them.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn_distill::core::{Batch, Clock, Frozen, Targets};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A recording, by the names of its tensors.
+pub struct Recording {
+    name: String,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+}
+
+/// The device of all replays: double precision is not for every other one.
+pub fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+impl Recording {
+    pub fn read(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trajectory/recordings");
+        let bytes = std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let values = view.data().chunks_exact(8);
+            let values = values.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()));
+            (name, (view.shape().to_vec(), values.collect()))
+        });
+        Self {
+            name: name.to_string(),
+            tensors: tensors.collect(),
+        }
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Whether there are tensors of networks or other state under that prefix.
+    pub fn has_state(&self, prefix: &str) -> bool {
+        let prefix = format!("{prefix}_");
+        self.tensors.keys().any(|name| name.starts_with(&prefix))
+    }
+
+    pub fn values(&self, name: &str) -> &[f64] {
+        let tensor = self.tensors.get(name);
+        &tensor
+            .unwrap_or_else(|| panic!("{} has no tensor {name}", self.name))
+            .1
+    }
+
+    pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
+        let values = self.values(name).to_vec();
+        let data = TensorData::new(values, self.tensors[name].0.clone());
+        Tensor::from_data(data, (&device(), DType::F64))
+    }
+
+    /// The values of a row of a matrix; of a vector, the one value.
+    pub fn row(&self, name: &str, row: usize) -> &[f64] {
+        let values = self.values(name);
+        let columns = values.len() / self.tensors[name].0[0];
+        &values[row * columns..][..columns]
+    }
+
+    pub fn steps(&self) -> usize {
+        self.values("step_epoch").len()
+    }
+
+    pub fn clock(&self, step: usize) -> Clock {
+        let epochs = self.values("step_epoch");
+        let of_epoch = |&&epoch: &&f64| epoch == epochs[step];
+        Clock {
+            epoch: epochs[step] as usize + 1,
+            batch: epochs[..step].iter().filter(of_epoch).count(),
+            batches: epochs.iter().filter(of_epoch).count(),
+        }
+    }
+
+    /// The samples of a step; −1 pads.
+    pub fn ids(&self, indices: &str, step: usize) -> Vec<usize> {
+        let row = self.row(indices, step).iter();
+        row.filter(|&&id| id >= 0.0)
+            .map(|&id| id as usize)
+            .collect()
+    }
+
+    /// These samples of such a tensor.
+    pub fn select<const D: usize>(&self, name: &str, ids: &[usize]) -> Tensor<D> {
+        self.tensor::<D>(name).select(0, integers(ids))
+    }
+
+    /// The batch of a step, with a view of each of these tensors.
+    pub fn batch<const D: usize>(&self, step: usize, views: &[&str]) -> Batch<Tensor<D>> {
+        let ids = self.ids("batch_indices", step);
+        let targets = match self.contains("labels") {
+            true => self.targets(&ids),
+            false => Targets::Unlabelled,
+        };
+        Batch {
+            views: views.iter().map(|view| self.select(view, &ids)).collect(),
+            targets,
+            ids,
+            clock: self.clock(step),
+        }
+    }
+
+    fn targets(&self, ids: &[usize]) -> Targets {
+        let labels = self.values("labels");
+        let labels: Vec<_> = ids.iter().map(|&id| labels[id]).collect();
+        let classes: Vec<_> = labels.iter().map(|label| label.max(0.0) as usize).collect();
+        let known: Vec<_> = labels.iter().map(|&label| label >= 0.0).collect();
+        let labelled = (!known.iter().all(|&known| known))
+            .then(|| Tensor::<1, Bool>::from_data(known.as_slice(), &device()));
+        Targets::Classes {
+            classes: integers(&classes),
+            labelled,
+        }
+    }
+
+    /// The module with the values of all tensors that are recorded under that prefix, everything in
+    /// double precision.
+    ///
+    /// Its fields are named as those of the network in PyTorch.
+    pub fn load<M: Module>(&self, module: M, prefix: &str) -> M {
+        self.load_as(module, prefix, str::to_string)
+    }
+
+    /// The same, with fields that are named otherwise.
+    pub fn load_as<M: Module>(
+        &self,
+        module: M,
+        prefix: &str,
+        rename: impl Fn(&str) -> String,
+    ) -> M {
+        let mut load = Load {
+            recording: self,
+            prefix,
+            rename,
+            path: Vec::new(),
+            found: 0,
+        };
+        let module = module.map(&mut load);
+        assert!(load.found > 0, "nothing is recorded under {prefix}");
+        module
+    }
+
+    /// The module in double precision.
+    pub fn widen<M: Module>(&self, module: M) -> M {
+        module.map(&mut Widen)
+    }
+
+    /// The network of that name as a constant.
+    pub fn frozen<M: Module>(&self, module: M, prefix: &str) -> Frozen<M> {
+        Frozen::new(self.load(module, prefix))
+    }
+
+    /// Assert that every tensor of the module is what was recorded.
+    pub fn assert_same<M: Module>(&self, module: &M, prefix: &str) {
+        self.assert_same_as(module, prefix, str::to_string);
+    }
+
+    pub fn assert_same_as<M: Module>(
+        &self,
+        module: &M,
+        prefix: &str,
+        rename: impl Fn(&str) -> String,
+    ) {
+        let mut compare = Compare {
+            recording: self,
+            prefix,
+            rename,
+            path: Vec::new(),
+            compared: 0,
+        };
+        // In validation mode: in training, running statistics lag behind.
+        module.valid().visit(&mut compare);
+        assert!(compare.compared > 0, "{prefix} has no tensors");
+    }
+
+    /// Assert that a tensor is what was recorded, to nine digits of the largest of its values.
+    pub fn assert_tensor<const D: usize>(&self, actual: Tensor<D>, name: &str) {
+        let actual = actual.into_data().convert::<f64>();
+        let actual: Vec<f64> = actual.iter().collect();
+        self.assert_values(&actual, self.values(name), name, TOLERANCE);
+    }
+
+    pub fn assert_values(&self, actual: &[f64], expected: &[f64], what: &str, tolerance: f64) {
+        assert_eq!(actual.len(), expected.len(), "{} {what}", self.name);
+        let scale = expected
+            .iter()
+            .fold(1e-3, |scale: f64, value| scale.max(value.abs()));
+        for (actual, expected) in actual.iter().zip(expected) {
+            let error = (actual - expected).abs() / scale;
+            assert!(
+                error <= tolerance, // This also rejects NaN
+                "{} {what}: {actual} is not {expected}, a relative error of {error:e}",
+                self.name
+            );
+        }
+    }
+}
+
+/// Relative to the largest value of a tensor.
+pub const TOLERANCE: f64 = 1e-9;
+
+pub fn integers(values: &[usize]) -> Tensor<1, Int> {
+    let values: Vec<_> = values.iter().map(|&value| value as i64).collect();
+    Tensor::from_data(values.as_slice(), &device())
+}
+
+/// A tensor by its place in the module tree, and the structs that it is in.
+type Places = Vec<(String, String)>;
+
+/// PyTorch's name of a tensor, and whether its layout is the transpose of ours.
+fn named(path: &Places, rename: &impl Fn(&str) -> String) -> (String, bool) {
+    let names = path.iter().map(|(name, _)| match name.as_str() {
+        "gamma" => "weight",
+        "beta" => "bias",
+        name => name,
+    });
+    let name = names.collect::<Vec<_>>().join(".");
+    let transposed = path
+        .last()
+        .is_some_and(|(name, container)| name == "weight" && container == "Struct:Linear");
+    (rename(&name), transposed)
+}
+
+struct Load<'a, R> {
+    recording: &'a Recording,
+    prefix: &'a str,
+    rename: R,
+    path: Places,
+    found: usize,
+}
+
+impl<R: Fn(&str) -> String> ModuleMapper for Load<'_, R> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.push((name.into(), container_type.into()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (name, transposed) = named(&self.path, &self.rename);
+        let name = format!("{}.{name}", self.prefix);
+        if !self.recording.contains(&name) {
+            return Widen.map_float(param);
+        }
+        self.found += 1;
+        let tensor: Tensor<D> = self.recording.tensor(&name);
+        let tensor = if transposed {
+            tensor.transpose()
+        } else {
+            tensor
+        };
+        let before = param.val();
+        assert_eq!(tensor.dims(), before.dims(), "{name}");
+        let tensor = match before.device().is_autodiff() {
+            true => tensor,
+            false => tensor.without_autodiff(),
+        };
+        param.map(|before| tensor.set_require_grad(before.is_require_grad()))
+    }
+}
+
+struct Widen;
+
+impl ModuleMapper for Widen {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| {
+            let trains = tensor.is_require_grad();
+            tensor.detach().cast(DType::F64).set_require_grad(trains)
+        })
+    }
+}
+
+struct Compare<'a, R> {
+    recording: &'a Recording,
+    prefix: &'a str,
+    rename: R,
+    path: Places,
+    compared: usize,
+}
+
+impl<R: Fn(&str) -> String> ModuleVisitor for Compare<'_, R> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.push((name.into(), container_type.into()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (name, transposed) = named(&self.path, &self.rename);
+        let tensor = param.val();
+        let tensor = if transposed {
+            tensor.transpose()
+        } else {
+            tensor
+        };
+        let name = format!("{}.{name}", self.prefix);
+        self.recording.assert_tensor(tensor, &name);
+        self.compared += 1;
+    }
+}

@@ -1,0 +1,50 @@
+//! A teacher assistant between teacher and student, by its authors.
+
+use crate::networks::Mlp;
+use crate::recording::Recording;
+use crate::replay::{Replay, sgd};
+use burn_distill::core::{Frozen, Hard};
+use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
+use burn_distill::strategy::OfflineDistiller;
+
+#[test]
+fn an_assistant_trains_and_teaches_as_in_the_code_of_the_authors() {
+    let recording = Recording::read("takd");
+    let teacher = recording.frozen(Mlp::new(32), "init_teacher");
+    let [assistant, student] = [("init_assistant", 24), ("init_student", 16)]
+        .map(|(prefix, hidden)| recording.load(Mlp::new(hidden), prefix));
+    let (temperature, lambda, classes) = (5.0, 0.6, 5.0);
+    let objective = || {
+        let soft = SoftTargetLossConfig::new()
+            .with_temperature(temperature)
+            .init();
+        // Their divergence is divided by the classes, too.
+        let soft = ResponseObjective::new(soft, lambda / classes);
+        (Hard::new(1.0 - lambda), soft)
+    };
+    let replay = Replay {
+        recording: &recording,
+        optimizer: sgd(false, 1e-4),
+        terms: &[("hard", "step_loss_SL")],
+    };
+    let distiller = OfflineDistiller::new(assistant, teacher.clone(), objective());
+    let assistant = replay.run_steps(
+        distiller,
+        0..16,
+        |step| recording.batch(step, &["data"]),
+        |model, _| model,
+        |model, snapshot| snapshot.assert_same(&model.student, "assistant"),
+    );
+    let assistant = Frozen::new(assistant.student);
+    replay.run_steps(
+        OfflineDistiller::new(student, assistant, objective()),
+        16..32,
+        |step| recording.batch(step, &["data"]),
+        |model, _| model,
+        |model, snapshot| {
+            snapshot.assert_same(&model.student, "student");
+            snapshot.assert_same(model.teacher.inner(), "assistant");
+        },
+    );
+    recording.assert_same(teacher.inner(), "final_teacher");
+}

@@ -1,0 +1,293 @@
+//! The ranges of the values of configurations.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// A configuration whose values have ranges.
+///
+/// The `init` of a configuration panics with the error, as burn does; a program that reads
+/// configurations from files reports it.
+pub trait Check {
+    /// Checks the values of the configuration; without ranges, all are valid.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the first value out of its range.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Panics with the error of [`check`](Self::check), if there is one.
+    fn assert_valid(&self) {
+        if let Err(error) = self.check() {
+            panic!("{error}");
+        }
+    }
+}
+
+/// A value of a configuration that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` should be {expected}, but is {found}")]
+pub struct ConfigError {
+    /// The path of the key, such as `loss.0.temperature`.
+    pub key: String,
+    /// The values that would do, in words.
+    pub expected: String,
+    /// The value.
+    pub found: String,
+}
+
+impl ConfigError {
+    /// Creates the error about the value of a key.
+    pub fn new(key: impl Display, expected: impl Display, found: impl Display) -> Self {
+        Self {
+            key: key.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    /// Returns the error with the path of the table that the key belongs to in front of it.
+    ///
+    /// Without a key of its own, the error is about the table.
+    pub fn under(mut self, table: &str) -> Self {
+        self.key = match self.key.as_str() {
+            "" => table.to_string(),
+            key => format!("{table}.{key}"),
+        };
+        self
+    }
+}
+
+/// The largest weight of a term: its products with a loss stay far from the end of `f32`.
+const LARGEST_WEIGHT: f64 = 1e9;
+/// The ends of the range of temperatures, whose squares are used as factors.
+const TEMPERATURES: RangeInclusive<f64> = 1e-6..=1e9;
+
+/// Checks a condition on a value.
+///
+/// # Errors
+///
+/// Returns an error if the condition is false.
+pub fn ensure(
+    condition: bool,
+    key: impl Display,
+    expected: impl Display,
+    found: impl Display,
+) -> Result<(), ConfigError> {
+    match condition {
+        true => Ok(()),
+        false => Err(ConfigError::new(key, expected, found)),
+    }
+}
+
+/// Checks that a value is finite, also as `f32`, in which tensors compute.
+///
+/// # Errors
+///
+/// Returns an error if it is not.
+pub fn finite(key: impl Display, value: f64) -> Result<(), ConfigError> {
+    ensure((value as f32).is_finite(), key, "finite", value)
+}
+
+/// Checks that a value is finite and above 0, also as `f32`.
+///
+/// # Errors
+///
+/// Returns an error if it is not.
+pub fn positive(key: impl Display, value: f64) -> Result<(), ConfigError> {
+    let narrow = value as f32;
+    let fits = narrow >= f32::MIN_POSITIVE && narrow.is_finite(); // This also rejects NaN
+    ensure(fits, key, "finite and above 0", value)
+}
+
+/// Checks that a value is finite and not negative.
+///
+/// # Errors
+///
+/// Returns an error if it is not.
+pub fn not_negative(key: impl Display, value: f64) -> Result<(), ConfigError> {
+    let fits = value >= 0.0 && (value as f32).is_finite(); // This also rejects NaN
+    ensure(fits, key, "finite and not negative", value)
+}
+
+/// Checks that a value is a weight of a term: from 0 to 1e9.
+///
+/// # Errors
+///
+/// Returns an error if it is not.
+pub fn weight(key: impl Display, value: f64) -> Result<(), ConfigError> {
+    in_range(key, value, 0.0..=LARGEST_WEIGHT)
+}
+
+/// Checks that a value is a softmax temperature: from 1e-6 to 1e9.
+///
+/// # Errors
+///
+/// Returns an error if it is not.
+pub fn temperature(key: impl Display, value: f64) -> Result<(), ConfigError> {
+    let expected = format!(
+        "above 0, from {:e} to {:e}",
+        TEMPERATURES.start(),
+        TEMPERATURES.end()
+    );
+    ensure(TEMPERATURES.contains(&value), key, expected, value)
+}
+
+/// Checks that a value lies in a range.
+///
+/// # Errors
+///
+/// Returns an error if it does not.
+pub fn in_range(
+    key: impl Display,
+    value: f64,
+    range: RangeInclusive<f64>,
+) -> Result<(), ConfigError> {
+    let (from, to) = (in_words(*range.start()), in_words(*range.end()));
+    let expected = format!("from {from} to {to}");
+    ensure(range.contains(&value), key, expected, value)
+}
+
+/// Checks that a value lies between two others and is neither of them.
+///
+/// # Errors
+///
+/// Returns an error if it does not.
+pub fn strictly_between(
+    key: impl Display,
+    value: f64,
+    from: f64,
+    to: f64,
+) -> Result<(), ConfigError> {
+    let expected = format!("above {} and below {}", in_words(from), in_words(to));
+    ensure(value > from && value < to, key, expected, value)
+}
+
+/// Checks that a count has at least this value.
+///
+/// # Errors
+///
+/// Returns an error if it has not.
+pub fn at_least(key: impl Display, value: usize, least: usize) -> Result<(), ConfigError> {
+    ensure(value >= least, key, format!("at least {least}"), value)
+}
+
+/// Checks that a count lies in a range.
+///
+/// # Errors
+///
+/// Returns an error if it does not.
+pub fn count_in(
+    key: impl Display,
+    value: usize,
+    range: RangeInclusive<usize>,
+) -> Result<(), ConfigError> {
+    let expected = format!("from {} to {}", range.start(), range.end());
+    ensure(range.contains(&value), key, expected, value)
+}
+
+/// Checks that epochs are in ascending order.
+///
+/// # Errors
+///
+/// Returns an error if they are not.
+pub fn ascending(key: impl Display, epochs: &[usize]) -> Result<(), ConfigError> {
+    let ascending = epochs.windows(2).all(|pair| pair[0] < pair[1]);
+    ensure(
+        ascending,
+        key,
+        "in ascending order",
+        format_args!("{epochs:?}"),
+    )
+}
+
+/// A number with an exponent where it would be long otherwise.
+fn in_words(value: f64) -> String {
+    match value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
+        true => value.to_string(),
+        false => format!("{value:e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(result: Result<(), ConfigError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_key_its_range_and_its_value() {
+        assert_eq!(
+            text(weight("weight", -1.0)),
+            "`weight` should be from 0 to 1e9, but is -1"
+        );
+        assert_eq!(
+            text(at_least("heads", 0, 1)),
+            "`heads` should be at least 1, but is 0"
+        );
+        assert_eq!(
+            text(count_in("power", 99, 1..=64)),
+            "`power` should be from 1 to 64, but is 99"
+        );
+        let nested = ConfigError::new("alpha", "finite", f64::NAN).under("loss.1");
+        assert_eq!(
+            nested.to_string(),
+            "`loss.1.alpha` should be finite, but is NaN"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_finite_single_precision_number_is_refused() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300] {
+            for check in [
+                finite("key", value),
+                positive("key", value),
+                not_negative("key", value),
+                weight("key", value),
+                temperature("key", value),
+                in_range("key", value, 0.0..=1.0),
+                strictly_between("key", value, 0.0, 1.0),
+            ] {
+                assert!(text(check).starts_with("`key` should be"), "{value}");
+            }
+        }
+        // As f32 this is zero, by which nothing can be divided.
+        assert!(positive("key", 1e-300).is_err());
+    }
+
+    #[test]
+    fn the_ends_of_ranges_are_as_the_names_say() {
+        assert!(finite("key", -3.0).is_ok());
+        assert!(positive("key", 0.0).is_err());
+        assert!(not_negative("key", 0.0).is_ok());
+        assert!(not_negative("key", -1e-9).is_err());
+        assert!(in_range("key", 1.0, 0.0..=1.0).is_ok());
+        assert!(strictly_between("key", 1.0, 0.0, 1.0).is_err());
+        assert!(strictly_between("key", 0.5, 0.0, 1.0).is_ok());
+        assert!(weight("key", 0.0).is_ok());
+        assert!(temperature("key", 0.0).is_err());
+        assert!(temperature("key", 1.0).is_ok());
+    }
+
+    struct Fraction(f64);
+
+    impl Check for Fraction {
+        fn check(&self) -> Result<(), ConfigError> {
+            in_range("fraction", self.0, 0.0..=1.0)
+        }
+    }
+
+    #[test]
+    fn a_valid_configuration_does_not_panic() {
+        Fraction(0.5).assert_valid();
+    }
+
+    #[test]
+    #[should_panic(expected = "`fraction` should be from 0 to 1, but is 2")]
+    fn an_invalid_configuration_panics_with_its_error() {
+        Fraction(2.0).assert_valid();
+    }
+}

@@ -1,0 +1,108 @@
+use super::CropBox;
+
+/// Returns a part of a plane of rows of that width, resized bilinearly to `[height, width]`.
+///
+/// Where it becomes smaller, each pixel is a weighted mean of all that it covers, as in Pillow.
+pub(super) fn resize(
+    plane: &[u8],
+    stride: usize,
+    part: CropBox,
+    [height, width]: [usize; 2],
+) -> Vec<u8> {
+    let columns = weights(part.width, width);
+    let rows = weights(part.height, height);
+    let source = |y: usize| &plane[(part.top + y) * stride + part.left..][..part.width];
+    let narrowed: Vec<f64> = (0..part.height)
+        .flat_map(|y| {
+            let row = source(y);
+            columns
+                .iter()
+                .map(move |window| window.sum(|x| f64::from(row[x])))
+        })
+        .collect();
+    let value = |(window, x): (&Window, usize)| {
+        let level = window.sum(|y| narrowed[y * width + x]);
+        (level + 0.5).floor().clamp(0.0, 255.0) as u8
+    };
+    rows.iter()
+        .flat_map(|window| (0..width).map(move |x| (window, x)))
+        .map(value)
+        .collect()
+}
+
+/// What one pixel is made of: neighbors from `first` on, with their weights.
+struct Window {
+    first: usize,
+    weights: Vec<f64>,
+}
+
+impl Window {
+    fn sum(&self, value: impl Fn(usize) -> f64) -> f64 {
+        let weights = self.weights.iter().enumerate();
+        weights
+            .map(|(place, weight)| weight * value(self.first + place))
+            .sum()
+    }
+}
+
+/// A triangle around each pixel, as wide as what it covers, and not less than two pixels.
+fn weights(from: usize, to: usize) -> Vec<Window> {
+    let scale = from as f64 / to as f64;
+    let reach = scale.max(1.0);
+    let window = |pixel: usize| {
+        let center = (pixel as f64 + 0.5) * scale;
+        let first = ((center - reach + 0.5).floor().max(0.0)) as usize;
+        let after = ((center + reach + 0.5).floor() as usize).min(from);
+        let triangle = |place: usize| {
+            let distance = (place as f64 + 0.5 - center).abs() / reach;
+            (1.0 - distance).max(0.0)
+        };
+        let weights: Vec<_> = (first..after).map(triangle).collect();
+        let total: f64 = weights.iter().sum();
+        Window {
+            first,
+            weights: weights.into_iter().map(|weight| weight / total).collect(),
+        }
+    };
+    (0..to).map(window).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all([height, width]: [usize; 2]) -> CropBox {
+        CropBox {
+            top: 0,
+            left: 0,
+            height,
+            width,
+        }
+    }
+
+    #[test]
+    fn a_size_that_stays_changes_nothing() {
+        let plane: Vec<u8> = (0..12).map(|level| level * 20).collect();
+
+        assert_eq!(resize(&plane, 4, all([3, 4]), [3, 4]), plane);
+        let part = CropBox {
+            top: 1,
+            left: 2,
+            height: 2,
+            width: 2,
+        };
+        assert_eq!(resize(&plane, 4, part, [2, 2]), [120, 140, 200, 220]);
+    }
+
+    #[test]
+    fn pixels_are_those_of_pillow() {
+        // PIL.Image.resize with BILINEAR, of a row: up, and down with what is covered.
+        assert_eq!(resize(&[0, 100], 2, all([1, 2]), [1, 4]), [0, 25, 75, 100]);
+        let row = [10, 20, 60, 80, 200, 240];
+        assert_eq!(resize(&row, 6, all([1, 6]), [1, 3]), [21, 80, 200]);
+        let row7 = [10, 20, 60, 80, 200, 240, 7];
+        let expected = [13, 42, 98, 218, 85];
+        assert_eq!(resize(&row7, 7, all([1, 7]), [1, 5]), expected);
+        assert_eq!(resize(&row, 1, all([6, 1]), [3, 1]), [21, 80, 200]);
+    }
+}

@@ -1,0 +1,6 @@
+mod adam;
+mod config;
+mod regularization;
+mod sgd;
+
+pub use config::*;
