@@ -41,7 +41,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let few = load(train.ids(), train.few_per_class(5, 0)?.ids());
     let (all, test) = (load(train.ids(), train.ids()), load(test.ids(), test.ids()));
-
     let device = Device::default();
     let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(&device);
     let net = |width| Net(linear(64, width), linear(width, 10));
