@@ -60,7 +60,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         (RouteBy::Hardness, None) => {
             bail!("`route.ratio` is missing: how many times as hard the next anchor may be")
         }
-        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e6)?,
+        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e9)?,
         (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
         (RouteBy::Interval, None) => {
             let legs = Route::new(anchors, student.epochs).legs();
