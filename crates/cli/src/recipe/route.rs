@@ -141,7 +141,7 @@ mod tests {
         }
         let negative = error(RECIPE, &["route.by=hardness", "route.ratio=-1"]);
         assert!(
-            negative.contains("`route.ratio` should be from 1e-6 to 1e6, but is -1"),
+            negative.contains("`route.ratio` should be from 1e-6 to 1e9, but is -1"),
             "{negative}"
         );
         let file = error(
