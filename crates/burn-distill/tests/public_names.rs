@@ -1,7 +1,7 @@
 //! The facade shows all crates side by side, so a program may import several of them with a glob: a name
 //! must mean one thing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,8 @@ fn no_two_crates_have_a_public_item_of_one_name() {
     for owner in CRATES {
         let names = public_names(&crates.join(owner).join("src/lib.rs"));
         assert!(!names.is_empty(), "{owner} has no public item");
-        for name in names {
+        // An item of a public module may be at the root as well.
+        for name in names.into_iter().collect::<BTreeSet<_>>() {
             owners.entry(name).or_default().push(owner);
         }
     }

@@ -51,7 +51,13 @@ fn parse(value: &str) -> Result<Value> {
             Some(value) => value,
         }),
         Err(error) if value.starts_with(['[', '{', '"', '\'']) => {
-            bail!("the value is not TOML: {}", error.message())
+            let words = error.message();
+            ensure!(
+                !words.contains("too large"),
+                "a whole number is at most {}",
+                i64::MAX
+            );
+            bail!("the value is not TOML: {words}")
         }
         _ => Ok(text()),
     }

@@ -60,7 +60,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         (RouteBy::Hardness, None) => {
             bail!("`route.ratio` is missing: how many times as hard the next anchor may be")
         }
-        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e6)?,
+        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e9)?,
         (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
         (RouteBy::Interval, None) => {
             let legs = Route::new(anchors, student.epochs).legs();
@@ -141,7 +141,7 @@ mod tests {
         }
         let negative = error(RECIPE, &["route.by=hardness", "route.ratio=-1"]);
         assert!(
-            negative.contains("`route.ratio` should be from 1e-6 to 1e6, but is -1"),
+            negative.contains("`route.ratio` should be from 1e-6 to 1e9, but is -1"),
             "{negative}"
         );
         let file = error(

@@ -100,7 +100,7 @@ fn a_start_that_fails_is_told_before_any_training_and_leaves_nothing() {
         (
             vec!["loss.0={ kind = 'hint', student = 'layer9' }"],
             vec![],
-            ["[[loss]] number 1", "layer9"],
+            ["`loss.0.student`", "layer9"],
         ),
         (
             vec!["data.samples=5000"],

@@ -39,7 +39,7 @@ fn refusal(changes: &[&str], weights: &Path) -> String {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{stderr}");
     assert!(!out.exists(), "{stderr}");
-    assert!(stderr.contains("error: teacher.weights: "), "{stderr}");
+    assert!(stderr.contains("teacher.weights"), "{stderr}");
     stderr
 }
 
@@ -101,9 +101,9 @@ fn a_file_that_is_no_teacher_is_refused_in_a_sentence() {
     let (run, weights) = teacher(&SHORT);
 
     let missing = refusal(&SHORT, &run.path().join("no-such.bpk"));
-    assert!(missing.contains("no-such.bpk: file not found"), "{missing}");
+    assert!(missing.contains("no-such.bpk is not found"), "{missing}");
     let folder = refusal(&SHORT, run.path());
-    assert!(folder.contains("directory"), "{folder}");
+    assert!(folder.contains("is a folder"), "{folder}");
     let recipe = refusal(&SHORT, &run.path().join("recipe.toml"));
     assert!(recipe.contains("not a whole file of weights"), "{recipe}");
 

@@ -163,7 +163,8 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
         }
         keys.push(key);
     }
-    keys.retain(|key| key != "kind");
+    // An alias is told by the name that it stands for.
+    keys.retain(|key| key != "kind" && key != "labelled_per_batch");
     keys
 }
 

@@ -538,7 +538,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'one', ramp_interval = 'batch' }"],
-                "unknown variant `batch`, expected `epoch` or `step`",
+                "`strategy.ramp_interval` should be one of epoch, step, but is the text \"batch\"",
             ),
             (
                 vec!["strategy={ kind = 'ema', labeled_per_batch = 8 }"],
