@@ -70,9 +70,8 @@ fn train(artifacts: &str, config: TrainingConfig, device: Device) -> Result<(), 
     let scheduler = CosineAnnealingLrSchedulerConfig::new(config.learning_rate, steps).init()?;
 
     let model = config.model.init(&device.clone().autodiff());
-    let teacher = ModelConfig::new(32)
-        .init(&device)
-        .load_file("runs/teacher/model")?;
+    let teacher = ModelConfig::new(32).init(&device);
+    let teacher = teacher.load_file("runs/teacher/model");
     let model = OfflineDistiller::soft_targets(model, teacher, 4.0, 0.9);
     let (train, valid) = (ClockedLoader::wrap(train), ClockedLoader::wrap(valid));
     let result = SupervisedTraining::new(artifacts, train, valid)
@@ -83,10 +82,8 @@ fn train(artifacts: &str, config: TrainingConfig, device: Device) -> Result<(), 
         .summary()
         .launch(Learner::new(model, config.optimizer.init(), scheduler));
 
-    result
-        .model
-        .student
-        .save_file(format!("{artifacts}/model"))?;
+    let model = result.model.student;
+    model.save_file(format!("{artifacts}/model"))?;
     Ok(())
 }
 

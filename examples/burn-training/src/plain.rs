@@ -59,7 +59,8 @@ fn train(artifacts: &str, config: TrainingConfig, device: Device) -> Result<(), 
         .summary()
         .launch(Learner::new(model, config.optimizer.init(), scheduler));
 
-    result.model.save_file(format!("{artifacts}/model"))?;
+    let model = result.model;
+    model.save_file(format!("{artifacts}/model"))?;
     Ok(())
 }
 

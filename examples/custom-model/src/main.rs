@@ -1,17 +1,20 @@
 //! Distil a network of your own, on a data set of your own of which few labels are known.
-
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::{nn::*, optim::AdamWConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};
 
 #[derive(Module, Debug)]
-struct Net(Linear, Linear);
+struct Net {
+    hidden: Linear,
+    output: Linear,
+}
 
 impl Network for Net {
     type Input = Tensor<2>;
 
     fn forward_tapped(&self, pixels: Tensor<2>, _: &mut TapRecorder) -> Response {
-        self.1.forward(relu(self.0.forward(pixels))).into()
+        let hidden = relu(self.hidden.forward(pixels));
+        self.output.forward(hidden).into()
     }
 
     fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
@@ -21,7 +24,6 @@ impl Network for Net {
 
 type Digit = (Vec<f32>, Option<usize>); // The pixels, and the label if it is known.
 struct Digits;
-
 impl Batcher<Digit, Batch<Tensor<2>>> for Digits {
     fn batch(&self, digits: Vec<Digit>, device: &Device) -> Batch<Tensor<2>> {
         let (pixels, labels): (Vec<_>, Vec<_>) = digits.into_iter().unzip();
@@ -43,18 +45,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (all, test) = (load(train.ids(), train.ids()), load(test.ids(), test.ids()));
     let device = Device::default();
     let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(&device);
-    let net = |width| Net(linear(64, width), linear(width, 10));
-
+    let net = |hidden, output| Net { hidden, output };
+    let net = |width| net(linear(64, width), linear(width, 10));
+    let adam = AdamWConfig::new();
     let teacher = OfflineDistiller::alone(net(256), Hard::new(1.0));
     let training = Training::new("runs/custom-model/teacher", &device, 30);
-    let data = (all, test.clone());
-    let teacher = training.launch(teacher, AdamWConfig::new().init(), 3e-3, data)?;
-
+    let teacher = training.launch(teacher, adam.init(), 3e-3, (all, test.clone()))?;
     let student = OfflineDistiller::soft_targets(net(16), teacher.model.student, 4.0, 0.9);
     let training = Training::new("runs/custom-model/student", &device, 30);
-    let data = (few, test.clone());
-    let student = training.launch(student, AdamWConfig::new().init(), 3e-3, data)?;
-    let accuracy = Predictions::of(&student.model.student, &test)?.accuracy();
-    println!("{:.1} % of the test digits are right", 100.0 * accuracy);
+    let student = training.launch(student, adam.init(), 3e-3, (few, test.clone()))?;
+    let predictions = Predictions::of(&student.model.student, &test)?;
+    println!("{:.1} % are right", 100.0 * predictions.accuracy());
     Ok(())
 }

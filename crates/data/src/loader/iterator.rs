@@ -1,4 +1,5 @@
 use super::workers::Workers;
+use crate::DataError;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::tensor::Device;

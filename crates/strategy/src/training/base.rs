@@ -11,8 +11,8 @@ use burn::train::metric::store::EventStoreClient;
 use burn::train::metric::{Adaptor, Metric, Numeric};
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{
-    EarlyStoppingStrategy, ExecutionStrategy, InferenceModelOutput, Interrupter, Learner,
-    LearnerModel, SupervisedTraining, TrainingError, TrainingModelOutput,
+    EarlyStoppingStrategy, ExecutionStrategy, InferenceStep, Interrupter, Learner, LearnerModel,
+    SupervisedTraining, TrainStep, TrainingError,
 };
 use burn_distill_core::Input;
 use std::collections::BTreeSet;
@@ -174,8 +174,8 @@ impl<M: LearnerModel> Training<M> {
     pub fn with_metric<Me>(mut self, metric: Me) -> Self
     where
         Me: Metric + Numeric + Clone + 'static,
-        TrainingModelOutput<M>: Adaptor<Me::Input>,
-        InferenceModelOutput<M>: Adaptor<Me::Input>,
+        <M as TrainStep>::Output: Adaptor<Me::Input>,
+        <M as InferenceStep>::Output: Adaptor<Me::Input>,
     {
         self.metrics.push(Box::new(|training| {
             let training = training.metric_train_numeric(metric.clone());
