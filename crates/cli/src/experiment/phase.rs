@@ -9,6 +9,7 @@ use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{Distiller, Figure, TeacherIdentity, Training, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -174,14 +175,9 @@ impl Record {
     /// The record in a file; that of a training not begun if there is none.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| {
-                anyhow!(
-                    "{}: not the record of a training ({error}); remove the file, and the training \
-                     goes on from its last checkpoint",
-                    path.display()
-                )
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Ok(text) => serde_json::from_str(&text).map_err(|_| damaged(path)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(damaged(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("{}", path.display())),
         }
     }
@@ -190,5 +186,36 @@ impl Record {
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
             .with_context(|| format!("{}", path.display()))
+    }
+}
+
+/// Returns the error of a record that is none.
+fn damaged(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{}: the file is empty or damaged; remove it, and the training goes on from its last \
+         checkpoint, or remove the folder {} to train again",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_record_is_told_without_the_words_of_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.json");
+        for contents in [&b""[..], b"{", b"[]", b"\xff\xfe"] {
+            fs::write(&path, contents).unwrap();
+            let error = format!("{:#}", Record::read(&path).err().unwrap());
+            let expected = format!(
+                "{}: the file is empty or damaged; remove it",
+                path.display()
+            );
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(!error.contains("line 1"), "{error}");
+        }
     }
 }

@@ -35,7 +35,12 @@ pub enum CurriculumError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The journal is not one.
-    #[error("{}: not a journal of stages: {message}", path.display())]
+    #[error(
+        "{}: the file is empty or damaged; restore it, or remove the folder {} to train all stages \
+         again",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
     Journal {
         /// The file of the journal.
         path: PathBuf,

@@ -64,6 +64,10 @@ impl Journal {
                 let stages = Vec::new();
                 return Ok(Self { path, stages });
             }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                return Err(CurriculumError::Journal { path, message });
+            }
             Err(source) => return Err(CurriculumError::Io { path, source }),
         };
         match serde_json::from_str(&text) {
@@ -195,7 +199,7 @@ mod tests {
         let error = Journal::read(folder.path()).unwrap_err().to_string();
 
         assert!(
-            error.contains("curriculum.json: not a journal of stages"),
+            error.contains("curriculum.json: the file is empty or damaged; restore it"),
             "{error}"
         );
     }

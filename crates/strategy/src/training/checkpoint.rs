@@ -101,9 +101,9 @@ pub enum CheckpointError {
     },
     /// The manifest is not one.
     #[error(
-        "{}: not a checkpoint manifest: {message}; restore it, or remove it to train anew from the \
-         first epoch",
-        path.display()
+        "{}: the file is empty or damaged; restore it, or remove the folder {} to train again",
+        path.display(),
+        folder_of_training(path).display()
     )]
     Manifest {
         /// The file of the manifest.
@@ -113,8 +113,7 @@ pub enum CheckpointError {
     },
     /// The note of a training that diverged is not one.
     #[error(
-        "{}: not a note of a training that diverged: {message}; remove the file to go on from the \
-         last checkpoint",
+        "{}: the file is empty or damaged; remove it to go on from the last checkpoint",
         path.display()
     )]
     Diverged {
@@ -211,6 +210,11 @@ impl Part {
     }
 }
 
+/// Returns the folder of the training whose manifest is that file.
+fn folder_of_training(manifest: &Path) -> &Path {
+    manifest.ancestors().nth(2).unwrap_or(manifest)
+}
+
 impl CheckpointFolder {
     /// The checkpoints in a folder, which is made if need be.
     ///
@@ -265,6 +269,10 @@ impl CheckpointFolder {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                return Err(CheckpointError::Manifest { path, message });
+            }
             Err(source) => return Err(CheckpointError::Io { path, source }),
         };
         let manifest: Manifest = match serde_json::from_str(&text) {
