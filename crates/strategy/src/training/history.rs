@@ -38,8 +38,9 @@ impl History {
     /// Returns an error if the file exists and cannot be read.
     pub fn up_to(path: impl Into<PathBuf>, epoch: usize) -> io::Result<Self> {
         let path = path.into();
-        let values = match fs::read_to_string(&path) {
-            Ok(text) => text
+        let values = match fs::read(&path) {
+            // A line that is damaged is none: it changes the hash of the table.
+            Ok(bytes) => String::from_utf8_lossy(&bytes)
                 .lines()
                 .filter_map(parse)
                 .filter(|(key, _)| key.epoch <= epoch)
