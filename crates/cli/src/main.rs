@@ -45,8 +45,22 @@ fn main() -> ExitCode {
 
 /// Says what went wrong.
 fn failure(error: &anyhow::Error) -> ExitCode {
-    output::note(format_args!("error: {error:#}"));
+    output::note(format_args!("error: {}", in_a_line(error)));
     ExitCode::FAILURE
+}
+
+/// Returns an error and its causes in one line, without a cause that is part of what comes before it.
+fn in_a_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.is_empty() && !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        } else if line.is_empty() {
+            line = cause;
+        }
+    }
+    line
 }
 
 /// Prints the help or the version that the command line asks for, or why it is refused.

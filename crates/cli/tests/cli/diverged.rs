@@ -27,19 +27,22 @@ fn assert_diverged(out: &Path, output: &Output, network: &str, title: &str) -> S
     assert_eq!(result["diverged"]["seed"], 0);
     let text = fs::read_to_string(out.join("result.json")).unwrap();
     assert!(!text.contains("accuracy"), "{text}");
-    assert_no_nan(out);
+    assert_finite(out);
     error
 }
 
-/// Checks that no history below a folder has a value that is NaN.
-fn assert_no_nan(folder: &Path) {
+/// Checks that no history below a folder has a value that is NaN or infinite.
+fn assert_finite(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            assert_no_nan(&path);
+            assert_finite(&path);
         } else if path.ends_with("history.csv") {
             let text = fs::read_to_string(&path).unwrap();
-            assert!(!text.contains("NaN"), "{}: {text}", path.display());
+            let broken = [",NaN", ",inf", ",-inf"]
+                .iter()
+                .any(|value| text.contains(value));
+            assert!(!broken, "{}: {text}", path.display());
         }
     }
 }
