@@ -2,12 +2,16 @@ use super::diverged::Subject;
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::weights::{load, save};
 use crate::recipe::{Finish, Outcome, TrainingRecipe};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Tensor;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::data::BatchLoader;
-use burn_distill::strategy::{Distiller, Figure, TeacherIdentity, Training, write_atomically};
+use burn_distill::strategy::{
+    CheckpointFolder, Distiller, Figure, Snapshots, TeacherIdentity, Training, file_sha256,
+    write_atomically,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -69,13 +73,23 @@ pub struct Phase<'a, M> {
 }
 
 /// What a finished training leaves beside its weights, and an interrupted one for the next.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Whether the training is finished.
     pub finished: bool,
     /// How long it took so far, over all its runs that ended by themselves.
     pub seconds: f64,
+    /// The SHA-256 of each file of weights that the finished training has left, by its path in the
+    /// folder of the training, in hexadecimal. None is known of one that an earlier version finished.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
 }
+
+/// The weights that a training leaves, in its folder.
+pub const WEIGHTS: &str = "model.bpk";
+
+/// The file of a [`Record`], in the folder of the training.
+pub const RECORD: &str = "training.json";
 
 impl Experiment<'_> {
     /// Train a network, or load it if that is done.
@@ -85,11 +99,16 @@ impl Experiment<'_> {
     {
         let subject = Subject::new(phase.role, phase.seed);
         let folder = self.phase_folder(phase.role, phase.seed);
-        let weights = folder.join("model.bpk");
-        let record_file = folder.join("training.json");
+        let weights = folder.join(WEIGHTS);
+        let record_file = folder.join(RECORD);
         let mut record = Record::read(&record_file)?;
         if record.finished {
             let mut outcome = (phase.outcome)(phase.distiller)?;
+            record.check(&folder, files_of(&outcome))?;
+            if phase.teacher.is_some() {
+                // It refuses those that another teacher has taught.
+                CheckpointFolder::new(folder.join("checkpoint"), phase.teacher)?.manifest()?;
+            }
             let model = phase.model.to_string();
             outcome.student = load(outcome.student, &model, &weights)?;
             for member in &mut outcome.members {
@@ -111,7 +130,7 @@ impl Experiment<'_> {
             .with_patience(phase.training.patience)
             .with_teacher(phase.teacher)
             .with_figures(phase.figures)
-            .with_snapshots(phase.snapshots)
+            .with_snapshots(phase.snapshots.clone())
             .with_interrupter(self.stop.interrupter())
             .with_renderer(phase.renderer.take())
             .launch(
@@ -123,7 +142,6 @@ impl Experiment<'_> {
             .map_err(|error| subject.training_error(error))?;
         *phase.renderer = Some(trained.renderer);
         record.seconds += start.elapsed().as_secs_f64();
-        record.finished = !trained.stopped;
         if trained.stopped {
             record.write(&record_file)?;
             return Ok(Progress::Stopped);
@@ -139,6 +157,20 @@ impl Experiment<'_> {
             .data
             .provenance(phase.model, phase.role.name(), phase.seed);
         save(&outcome.student, &origin, &weights)?;
+        let mut files = files_of(&outcome);
+        if !phase.snapshots.is_empty() {
+            let snapshots = Snapshots::of(&folder)?;
+            let epochs = phase
+                .snapshots
+                .iter()
+                .filter(|&&kept| kept <= trained.epoch);
+            let paths = epochs.map(|&epoch| snapshots.path(epoch));
+            files.extend(paths.filter_map(|path| {
+                let path = path.strip_prefix(&folder).ok()?;
+                Some(path.to_string_lossy().into_owned())
+            }));
+        }
+        record.finish(&folder, files)?;
         record.write(&record_file)?;
         self.evaluate_all(&subject, outcome, &folder, record.seconds)
     }
@@ -152,7 +184,7 @@ impl Experiment<'_> {
         seconds: f64,
     ) -> Result<Progress<Trained>> {
         let Outcome { student, members } = outcome;
-        let mut trained = self.evaluate(subject, student, &folder.join("model.bpk"), seconds)?;
+        let mut trained = self.evaluate(subject, student, &folder.join(WEIGHTS), seconds)?;
         for member in members {
             let weights = folder.join(member.file());
             let subject = Subject::named(&member.name, subject.seed);
@@ -182,6 +214,47 @@ impl Record {
         }
     }
 
+    /// Notes that the training is finished, and the checksums of the files that it has left.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of the files cannot be read.
+    pub fn finish(&mut self, folder: &Path, files: Vec<String>) -> Result<()> {
+        let checksums = files.into_iter().map(|file| {
+            let sha256 = checksum(folder, &file)?;
+            Ok((file, sha256))
+        });
+        self.sha256 = checksums.collect::<Result<_>>()?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Checks that these files and all others that the finished training has left are there, and that
+    /// they are the same as then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file, and says what to do.
+    pub fn check(&self, folder: &Path, files: Vec<String>) -> Result<()> {
+        let files: BTreeSet<_> = files.iter().chain(self.sha256.keys()).collect();
+        for file in files {
+            let found = checksum(folder, file)?;
+            if let Some(expected) = self.sha256.get(file)
+                && *expected != found
+            {
+                bail!(
+                    "{}: not the weights that this finished training left: the file is damaged or \
+                     belongs to another training, as its SHA-256 is {found}, but {expected} was \
+                     expected; restore it, or remove the folder {} and go on with --resume to train \
+                     anew",
+                    folder.join(file).display(),
+                    folder.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Write it, beside its place and then renamed.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
@@ -197,6 +270,38 @@ fn damaged(path: &Path) -> anyhow::Error {
         path.display(),
         path.parent().unwrap_or(path).display()
     )
+}
+
+/// Returns the files of the networks of a training, in its folder.
+fn files_of(outcome: &Outcome) -> Vec<String> {
+    let members = outcome.members.iter().map(|member| member.file());
+    members.chain([WEIGHTS.into()]).collect()
+}
+
+/// Returns the SHA-256 of a file that a finished training has left in its folder, in hexadecimal.
+fn checksum(folder: &Path, file: &str) -> Result<String> {
+    let path = folder.join(file);
+    match file_sha256(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let remedy = match Path::new(file).parent() {
+                // The last checkpoint has the networks, but no earlier ones.
+                Some(parent) if parent.as_os_str().is_empty() => format!(
+                    "remove {} and go on with --resume to take them from the last checkpoint",
+                    folder.join(RECORD).display()
+                ),
+                _ => format!(
+                    "remove the folder {} and go on with --resume to train anew",
+                    folder.display()
+                ),
+            };
+            bail!(
+                "{}: the weights that this finished training left are not there; restore them, or \
+                 {remedy}",
+                path.display()
+            )
+        }
+        read => read.with_context(|| format!("{}", path.display())),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub struct StageRecord {
     pub seconds: f64,
     /// The names of what it has left.
     pub artifacts: Vec<String>,
+    /// The SHA-256 of the file of each of them by its name, in hexadecimal. None is known of a stage
+    /// that an earlier version has finished.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
     /// The metrics of its last epoch on the training samples, by name.
     pub train: BTreeMap<String, f64>,
     /// The metrics of its last epoch on the validation samples, by name.
@@ -36,6 +40,7 @@ impl StageRecord {
             finished: false,
             seconds: 0.0,
             artifacts: Vec::new(),
+            sha256: BTreeMap::new(),
             train: BTreeMap::new(),
             valid: BTreeMap::new(),
         }

@@ -59,7 +59,7 @@ impl TeacherIdentity {
     /// Returns an error if the file cannot be read.
     pub fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let sha256 = file::sha256(&path)?;
+        let sha256 = file::file_sha256(&path)?;
         Ok(Self { path, sha256 })
     }
 
@@ -156,6 +156,18 @@ pub enum CheckpointError {
         expected: String,
         /// The SHA-256 of the file.
         found: String,
+    },
+    /// A file that the training has left is gone.
+    #[error(
+        "{}: a file of this training is not there; restore it, or remove the folder {} to train anew",
+        path.display(),
+        folder.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the training.
+        folder: PathBuf,
     },
     /// A record cannot be loaded into the model.
     #[error("{}: does not fit this run: {message}", path.display())]
@@ -304,7 +316,11 @@ impl CheckpointFolder {
         let Manifest { epoch, sha256, .. } = manifest;
         for part in Part::ALL {
             let path = self.path(part, *epoch);
-            self.compare(sha256.get(part.name()), file::sha256(&path), path.clone())?;
+            self.compare(
+                sha256.get(part.name()),
+                file::file_sha256(&path),
+                path.clone(),
+            )?;
             // Of an older checkpoint nothing else is known.
             let read = match part {
                 Part::Model => Ok(()), // It is loaded into the model, which says more.
@@ -331,14 +347,18 @@ impl CheckpointFolder {
         found: io::Result<String>,
         path: PathBuf,
     ) -> Result<(), CheckpointError> {
+        let folder = self.folder.parent().unwrap_or(&self.folder).to_path_buf();
         let found = match found {
             Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(CheckpointError::Missing { path, folder });
+            }
             Err(source) => return Err(CheckpointError::Io { path, source }),
         };
         match expected {
             Some(expected) if *expected != found => Err(CheckpointError::Damaged {
                 path,
-                folder: self.folder.parent().unwrap_or(&self.folder).to_path_buf(),
+                folder,
                 expected: expected.clone(),
                 found,
             }),
@@ -532,7 +552,7 @@ impl PartCheckpointer {
                 return fs::remove_file(partial).map_err(CheckpointerError::IOError);
             }
         }
-        file::sha256(&partial)
+        file::file_sha256(&partial)
             .and_then(|sha256| {
                 publish(&path)?;
                 // Before the manifest: once an epoch counts, it is not trained again.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// The file has the columns `epoch,split,metric,value`. It is rewritten after each epoch, beside
 /// itself and renamed; a resumed training goes on with it. A metric with nothing to measure in an
-/// epoch, such as an accuracy without labels, has no row there: no value is NaN.
+/// epoch, such as an accuracy without labels, has no row there: every value is finite.
 pub struct History {
     path: PathBuf,
     names: HashMap<MetricId, MetricName>,
@@ -119,7 +119,7 @@ impl MetricLogger for History {
             else {
                 continue;
             };
-            if value.is_nan() {
+            if !value.is_finite() {
                 continue;
             }
             let key = Key {
