@@ -397,6 +397,20 @@ mod tests {
     }
 
     #[test]
+    fn stages_that_no_image_is_large_enough_for_are_counted() {
+        let name = format!("convnet{}", "-1".repeat(300));
+        let error = NetworkConfig::by_name(&name)
+            .unwrap()
+            .plan([1, 8, 8], 10)
+            .unwrap_err()
+            .to_string();
+        let expected =
+            "an input [1, 8, 8] of [channels, height, width] is too small for 300 stages";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.ends_with("give it at most 17 stages"), "{error}");
+    }
+
+    #[test]
     fn huge_numbers_are_refused_before_anything_is_allocated() {
         let huge = usize::MAX;
         for name in [

@@ -76,8 +76,7 @@ impl ConvNetConfig {
 
     fn check(&self) -> Result<(), NetworkError> {
         check_stages(&self.widths)?;
-        let halvings = self.widths.len() as u32 - 1;
-        let least = 1usize.checked_shl(halvings).unwrap_or(usize::MAX);
+        let least = error::least_halved(KIND, self.input, self.widths.len())?;
         error::check_ends(KIND, self.input, [1, least, least], self.classes)
     }
 }

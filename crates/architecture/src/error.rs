@@ -68,6 +68,21 @@ pub enum NetworkError {
         /// The smallest shape that fits.
         least: [usize; 3],
     },
+    /// No image is large enough to pass through the network.
+    #[error(
+        "an input {input:?} of [channels, height, width] is too small for {stages} stages: a {kind} \
+         halves height and width between stages, and takes sizes up to {WIDEST}; give it at most \
+         {} stages",
+        WIDEST.ilog2() + 1
+    )]
+    Stages {
+        /// The kind of network.
+        kind: &'static str,
+        /// The shape of one sample: channels, height, width.
+        input: [usize; 3],
+        /// The number of stages.
+        stages: usize,
+    },
     /// The image is enormous.
     #[error(
         "an input {input:?} of [channels, height, width] is too large: a {kind} takes sizes up to \
@@ -107,6 +122,22 @@ pub(crate) fn check_depth(kind: &'static str, depth: usize) -> Result<(), Networ
         true => Ok(()),
         false => Err(NetworkError::Depth { kind, rule, depth }),
     }
+}
+
+/// Returns the height and width that a network needs that halves them between stages.
+pub(crate) fn least_halved(
+    kind: &'static str,
+    input: [usize; 3],
+    stages: usize,
+) -> Result<usize, NetworkError> {
+    let least = 1usize.checked_shl(stages.saturating_sub(1) as u32);
+    least
+        .filter(|least| *least <= WIDEST)
+        .ok_or(NetworkError::Stages {
+            kind,
+            input,
+            stages,
+        })
 }
 
 pub(crate) fn check_widths(widths: &[usize]) -> Result<(), NetworkError> {

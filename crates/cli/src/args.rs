@@ -51,7 +51,7 @@ pub struct RunArgs {
     #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
     pub device: String,
     /// Run this seed only, instead of the recipe's.
-    #[arg(long)]
+    #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// The folder of the run. Default: runs/<name of the recipe>, with a number if that is taken.
     #[arg(long)]
@@ -129,6 +129,15 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
+/// Reads a seed. A recipe, in which it is kept, has no larger whole numbers.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text
+        .parse()
+        .ok()
+        .filter(|seed| i64::try_from(*seed).is_ok());
+    seed.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
 fn shape(text: &str) -> Result<[usize; 3], String> {
     let parsed: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
     parsed
@@ -157,6 +166,18 @@ mod tests {
                 shape(wrong).unwrap_err().contains("such as 3x32x32"),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn a_seed_that_no_recipe_holds_is_refused_with_its_option_and_range() {
+        let parsed = |seed| Args::try_parse_from(["burn-distill", "run", "a.toml", "--seed", seed]);
+        parsed("9223372036854775807").unwrap();
+        for wrong in ["9223372036854775808", "99999999999999999999", "-1", "x"] {
+            let error = parsed(wrong).unwrap_err().to_string();
+            assert!(error.contains("'--seed <SEED>'"), "{error}");
+            let range = "expected a whole number from 0 to 9223372036854775807";
+            assert!(error.contains(range), "{error}");
         }
     }
 

@@ -16,7 +16,22 @@ static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 ///
 /// A line that cannot be written is lost: a run does not end because nobody reads its messages.
 pub fn note(line: impl Display) {
-    write_error(format!("{line}\n").as_bytes());
+    write_error(visible(&format!("{line}\n")).as_bytes());
+}
+
+/// Returns a text with its control characters escaped, which a terminal would obey.
+pub fn escaped(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Returns a text with its lines as they are, and every other control character escaped.
+pub fn visible(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(escaped).collect();
+    lines.join("\n")
 }
 
 /// Writes text and a line break to the standard output.
@@ -59,7 +74,7 @@ pub struct ErrorOutput;
 
 impl Write for ErrorOutput {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        write_error(text);
+        write_error(visible(&String::from_utf8_lossy(text)).as_bytes());
         Ok(text.len())
     }
 
@@ -78,4 +93,17 @@ fn write_error(text: &[u8]) {
 
 fn held() -> MutexGuard<'static, Option<Vec<u8>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(
+            visible("a\u{1b}[31m\t\r\u{9b}b\nc \u{7}é"),
+            "a\\u{1b}[31m\\t\\r\\u{9b}b\nc \\u{7}é"
+        );
+    }
 }

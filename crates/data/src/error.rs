@@ -1,3 +1,4 @@
+use burn_distill_core::ConfigError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,9 @@ pub enum DataError {
         /// The known names.
         known: Vec<String>,
     },
+    /// A value of a configuration that is not what it should be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A value that cannot be, such as a split of more samples than there are.
     #[error("{0}")]
     Invalid(String),

@@ -26,7 +26,8 @@ pub struct LearningRateConfig {
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RateShape {
     /// It does not.
-    Constant,
+    // With braces, here and below: beside the tag of a unit variant, serde ignores unknown keys.
+    Constant {},
     /// Multiplied by `factor` after each of these numbers of epochs, as in the CIFAR recipes of the
     /// literature (150, 180 and 210 of 240 epochs, factor 0.1).
     MultiStep {
@@ -36,7 +37,7 @@ pub enum RateShape {
         factor: f64,
     },
     /// Half a cosine over the whole training, down to zero, step by step.
-    Cosine,
+    Cosine {},
 }
 
 impl Default for LearningRateConfig {
@@ -44,7 +45,7 @@ impl Default for LearningRateConfig {
         Self {
             peak: 0.05,
             warm_up: 0,
-            shape: RateShape::Constant,
+            shape: RateShape::Constant {},
         }
     }
 }
@@ -99,9 +100,15 @@ impl Check for LearningRateConfig {
             format_args!("above 0 and at most {HIGHEST_RATE}"),
             self.peak,
         )?;
+        check::ensure(
+            self.peak as f32 > 0.0,
+            "peak",
+            "above 0 also in single precision",
+            format_args!("{:e}", self.peak),
+        )?;
         check::count_in("warm_up", self.warm_up, 0..=LONGEST)?;
         match &self.shape {
-            RateShape::Constant | RateShape::Cosine => Ok(()),
+            RateShape::Constant {} | RateShape::Cosine {} => Ok(()),
             RateShape::MultiStep { milestones, factor } => {
                 check::in_range("shape.factor", *factor, 0.0..=100.0)?;
                 check::ascending("shape.milestones", milestones)
@@ -131,13 +138,13 @@ impl EpochScheduler {
             1.0
         };
         let shape = match &self.config.shape {
-            RateShape::Constant => 1.0,
+            RateShape::Constant {} => 1.0,
             RateShape::MultiStep { milestones, factor } => {
                 let finished = step / self.steps_per_epoch;
                 let passed = milestones.iter().filter(|&&m| m <= finished).count();
                 factor.powi(passed as i32)
             }
-            RateShape::Cosine => {
+            RateShape::Cosine {} => {
                 let total = (self.epochs * self.steps_per_epoch).max(1);
                 let done = (step as f64 / total as f64).min(1.0);
                 (1.0 + (PI * done).cos()) / 2.0
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn cosine_falls_from_the_peak_to_zero() {
-        let scheduler = scheduler(RateShape::Cosine, 0);
+        let scheduler = scheduler(RateShape::Cosine {}, 0);
 
         assert_close(scheduler.rate(0), 0.1);
         assert_close(scheduler.rate(20), 0.05);
@@ -206,7 +213,7 @@ mod tests {
 
     #[test]
     fn warm_up_rises_to_the_peak() {
-        let scheduler = scheduler(RateShape::Constant, 1);
+        let scheduler = scheduler(RateShape::Constant {}, 1);
 
         assert_close(scheduler.rate(0), 0.01);
         assert_close(scheduler.rate(9), 0.1);
@@ -215,11 +222,11 @@ mod tests {
 
     #[test]
     fn a_restored_scheduler_goes_on() {
-        let mut original = scheduler(RateShape::Cosine, 0);
+        let mut original = scheduler(RateShape::Cosine {}, 0);
         for _ in 0..7 {
             original.step();
         }
-        let mut restored = scheduler(RateShape::Cosine, 0);
+        let mut restored = scheduler(RateShape::Cosine {}, 0);
         restored.load_record(original.to_record());
 
         assert_close(restored.step(), original.step());

@@ -83,7 +83,7 @@ fn fit<M: Distiller<Tensor<4>>>(
     };
     let rate = LearningRateConfig {
         peak: 0.003,
-        shape: RateShape::Cosine,
+        shape: RateShape::Cosine {},
         ..Default::default()
     };
     let folder = format!("runs/mutual-learning/{name}");

@@ -16,14 +16,16 @@ pub fn resume_command(args: &RunArgs, verbose: u8, out: &Path) -> String {
         progress,
         wide,
     } = args;
-    let path = |path: &Path| path.to_string_lossy().into_owned();
+    // A path that begins like an option is one of the current folder.
+    let path = |path: &Path| match path.to_string_lossy() {
+        text if text.starts_with('-') => format!("./{text}"),
+        text => text.into_owned(),
+    };
     let mut words = vec!["burn-distill".to_string(), "run".into(), path(recipe)];
-    let mut option = |name: &str, value: Option<String>| {
-        words.extend(
-            value
-                .into_iter()
-                .flat_map(|value| [format!("--{name}"), value]),
-        );
+    let mut option = |name: &str, value: Option<String>| match value {
+        Some(value) if value.starts_with('-') => words.push(format!("--{name}={value}")),
+        Some(value) => words.extend([format!("--{name}"), value]),
+        None => {}
     };
     option("seed", seed.map(|seed| seed.to_string()));
     for change in overrides {
@@ -73,6 +75,25 @@ mod tests {
         let expected = RunArgs {
             resume: true,
             out: Some("runs/my run".into()),
+            ..args
+        };
+        assert_eq!(format!("{resumed:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn values_that_begin_like_options_are_read_as_values() {
+        let words = "burn-distill|run|--set=-a=1|--device=-d|--data-dir=-data|--|-my.toml";
+        let words: Vec<String> = words.split('|').map(String::from).collect();
+        let (args, verbose) = parsed(&words);
+
+        let command = resume_command(&args, verbose, Path::new("-dash"));
+
+        let (resumed, _) = parsed(&shell_words::split(&command).unwrap());
+        let expected = RunArgs {
+            recipe: "./-my.toml".into(),
+            data_dir: Some("./-data".into()),
+            resume: true,
+            out: Some("./-dash".into()),
             ..args
         };
         assert_eq!(format!("{resumed:?}"), format!("{expected:?}"));

@@ -7,7 +7,7 @@ use crate::output::{self, note};
 use crate::recipe::{self, Recipe};
 use crate::stop::Stop;
 use crate::{device, progress, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::data::DataSource;
 use burn_distill::strategy::write_atomically;
@@ -17,9 +17,12 @@ const BURN: &str = "0.22.1";
 
 /// Runs a recipe. False if it was stopped on request.
 pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
-    let mut overrides = args.overrides.clone();
-    overrides.extend(args.seed.map(|seed| format!("seeds=[{seed}]")));
-    let recipe = recipe::read(&args.recipe, &overrides)?;
+    check_paths(args)?;
+    let mut recipe = recipe::read(&args.recipe, &args.overrides)?;
+    // Only now: the seeds of the recipe are checked, too.
+    if let Some(seed) = args.seed {
+        recipe.seeds = vec![seed];
+    }
     for warning in recipe::warnings(&recipe) {
         note(format_args!("warning: {warning}"));
     }
@@ -59,6 +62,26 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
             Err(error)
         }
     }
+}
+
+/// Checks that the paths of the command line are text: recipes, results and the command to go on with
+/// hold them as such.
+fn check_paths(args: &RunArgs) -> Result<()> {
+    let paths = [
+        ("the recipe", Some(&args.recipe)),
+        ("--out", args.out.as_ref()),
+        ("--data-dir", args.data_dir.as_ref()),
+    ];
+    for (name, path) in paths {
+        if let Some(path) = path {
+            ensure!(
+                path.to_str().is_some(),
+                "{name} should be a path in UTF-8, but is {}: choose another name",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Runs all repetitions and writes their result to a file; returns nothing if they were stopped on request.

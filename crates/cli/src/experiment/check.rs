@@ -93,7 +93,11 @@ fn teacher(index: usize, recipe: &TeacherRecipe, data: &Data, seed: u64) -> Resu
     );
     ensure!(
         file.is_file(),
-        "`{place}.weights` should be a file, but {shown} is a folder"
+        "`{place}.weights` should be a file, but {shown} is {}",
+        match file.is_dir() {
+            true => "a folder",
+            false => "not a regular file",
+        }
     );
     log::info!("{place}: weights of {shown}");
     weights::load(network, &recipe.model.to_string(), file)

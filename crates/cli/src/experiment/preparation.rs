@@ -1,6 +1,6 @@
 use super::diverged::Subject;
 use super::network::ImageNetwork;
-use super::phase::Record;
+use super::phase::{RECORD, Record, WEIGHTS};
 use super::repetition::{Experiment, Progress, Renderer, or_stopped};
 use super::weights::save;
 use crate::recipe::{Loss, Preparation, TrainingRecipe};
@@ -47,7 +47,7 @@ impl Experiment<'_> {
                 renderer
             )?);
             seconds += record.seconds;
-            let weights = folder.join("model.bpk");
+            let weights = folder.join(WEIGHTS);
             let record = WeightsFile::read(&weights)?.into_record();
             loss.objective = record
                 .map_err(Into::into)
@@ -71,9 +71,10 @@ impl Experiment<'_> {
         folder: &Path,
         renderer: &mut Renderer,
     ) -> Result<Progress<Record>> {
-        let record_file = folder.join("training.json");
+        let record_file = folder.join(RECORD);
         let mut record = Record::read(&record_file)?;
         if record.finished {
+            record.check(folder, vec![WEIGHTS.into()])?;
             return Ok(Progress::Done(record));
         }
         if self.stop.is_requested() {
@@ -102,10 +103,10 @@ impl Experiment<'_> {
             .map_err(|error| Subject::named(preparation.name, seed).training_error(error))?;
         *renderer = Some(trained.renderer);
         record.seconds += start.elapsed().as_secs_f64();
-        record.finished = !trained.stopped;
-        if record.finished {
+        if !trained.stopped {
             let origin = self.data.provenance(preparation.name, "prepared", seed);
-            save(&trained.model.objective, &origin, &folder.join("model.bpk"))?;
+            save(&trained.model.objective, &origin, &folder.join(WEIGHTS))?;
+            record.finish(folder, vec![WEIGHTS.into()])?;
         }
         record.write(&record_file)?;
         Ok(match trained.stopped {

@@ -13,6 +13,7 @@ use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::{ByEpoch, Lines, Quiet};
 use logged::Logged;
 use std::env;
+use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdin, stdout};
 
 pub use notices::{notice, take_notices};
@@ -28,12 +29,21 @@ struct Terminal {
 
 impl Terminal {
     fn of_this_program() -> Self {
-        // One that only knows text, such as the shell of an editor.
-        let dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        let dumb = is_dumb(env::var_os("TERM").as_deref());
         Self {
             dashboard: !dumb && stdout().is_terminal() && stdin().is_terminal(),
             bar: !dumb && stderr().is_terminal(),
         }
+    }
+}
+
+/// Returns whether a terminal of that kind only knows text, such as the shell of an editor, or may do
+/// so, as nothing says what it is.
+fn is_dumb(kind: Option<&OsStr>) -> bool {
+    match kind {
+        Some(kind) => kind.is_empty() || kind == "dumb",
+        // Elsewhere, terminals have no kinds.
+        None => cfg!(unix),
     }
 }
 
@@ -111,6 +121,14 @@ pub fn give_back_terminal() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_of_no_known_kind_shows_text() {
+        for (kind, dumb) in [("", true), ("dumb", true), ("xterm-256color", false)] {
+            assert_eq!(is_dumb(Some(OsStr::new(kind))), dumb, "{kind}");
+        }
+        assert_eq!(is_dumb(None), cfg!(unix));
+    }
 
     #[test]
     fn what_the_terminal_cannot_show_becomes_lines_with_a_warning() {

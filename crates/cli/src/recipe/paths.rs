@@ -20,6 +20,8 @@ fn in_value(value: &mut Value, folder: &Path) {
         Value::Table(table) => {
             for (key, value) in table {
                 match value {
+                    // An empty one stays so, to be refused: joined it would be the folder.
+                    Value::String(path) if path.is_empty() => {}
                     Value::String(path) if PATHS.contains(&key.as_str()) => {
                         *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
                     }

@@ -9,7 +9,8 @@ use super::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{Hard, check};
+use burn_distill::core::{ConfigError, Hard, check};
+use burn_distill::data::DataError;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -123,6 +124,14 @@ fn check(recipe: &Recipe) -> Result<()> {
     for (index, teacher) in teachers.iter().enumerate() {
         let place = TeacherRecipe::place(index);
         check_training(&teacher.training, &format!("{place}.training"))?;
+        let weights = teacher.weights.as_deref();
+        check::ensure(
+            weights.is_none_or(|path| !path.as_os_str().is_empty()),
+            "weights",
+            "the path of a file",
+            "empty",
+        )
+        .at(&place)?;
     }
     check_training(&recipe.student.training, "student.training")?;
     memory::check(recipe)?;
@@ -164,17 +173,22 @@ fn check(recipe: &Recipe) -> Result<()> {
 /// The longest name of a folder, in bytes: file systems go to 255, and numbers follow the name.
 const LONGEST_NAME: usize = 200;
 
-/// Check what names a folder.
-pub fn check_name(name: &str) -> Result<()> {
+/// Checks what names a folder.
+pub fn check_name(name: &str) -> Result<(), ConfigError> {
     let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    ensure!(
+    check::ensure(
         name.chars().all(plain)
             && name.starts_with(char::is_alphanumeric)
+            // Some systems leave it out.
+            && !name.ends_with('.')
             && name.len() <= LONGEST_NAME,
-        "`name` names a folder, so it should be of up to {LONGEST_NAME} letters, digits, `-`, `_` and `.`, \
-         but is `{name}`"
-    );
-    Ok(())
+        "name",
+        format_args!(
+            "of up to {LONGEST_NAME} letters, digits, `-`, `_` and `.`, the first a letter or digit \
+             and the last no `.`, as it names files"
+        ),
+        format_args!("`{name}`"),
+    )
 }
 
 /// Where a loss stands in its table.
@@ -203,8 +217,16 @@ fn check_data(recipe: &Recipe) -> Result<()> {
         check::count_in("without_class", class, 0..=classes - 1).at("data")?;
     }
     check::count_in("workers", data.workers, 0..=MOST_WORKERS).at("data")?;
-    let augmentation = data.augmentation.check(info.shape);
-    augmentation.context("data.augmentation")
+    let checked = data.augmentation.check(info.shape);
+    checked.map_err(with_key).at("data.augmentation")
+}
+
+/// Returns the error about a key alone, if it is about one.
+fn with_key(error: DataError) -> anyhow::Error {
+    match error {
+        DataError::Config(error) => error.into(),
+        error => error.into(),
+    }
 }
 
 /// The most threads that prepare batches.
@@ -215,19 +237,36 @@ pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
     let mut losses = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
         let loss = Loss::new(table, scene).at(&loss_place(index))?;
-        if let Some(preparation) = &loss.preparation {
-            let what = || format!("the {} of `{}` is kept", preparation.name, loss.name);
-            check_name(&loss.name).with_context(what)?;
+        if loss.preparation.is_some() {
+            check_name(&loss.name).at(&loss_place(index))?;
         }
         losses.push(loss);
     }
     check_distinct(losses.iter().map(|loss| loss.name.as_str()).enumerate())?;
+    check_distinct_files(&losses)?;
     student_of(&losses)?;
     ensure!(
         losses.is_empty() || losses.iter().any(|loss| !loss.is_to_be_clipped()),
         "every loss has a `clip`: it is a share of the gradient of those that have none"
     );
     Ok(losses)
+}
+
+/// Checks that the losses that leave files, which have their names, differ by more than their case:
+/// some file systems do not tell it apart.
+fn check_distinct_files(losses: &[Loss]) -> Result<()> {
+    let files = losses.iter().enumerate();
+    let files = files.filter(|(_, loss)| loss.preparation.is_some() || stages::learns(loss));
+    let mut known = HashMap::new();
+    for (index, loss) in files {
+        if let Some(other) = known.insert(loss.name.to_lowercase(), &loss.name) {
+            let expected =
+                format!("different from `{other}` by more than its case, as it names files");
+            let found = format_args!("`{}`", loss.name);
+            return Err(ConfigError::new("name", expected, found)).at(&loss_place(index));
+        }
+    }
+    Ok(())
 }
 
 /// Check that losses can be those of every leg of a route.
@@ -395,7 +434,8 @@ pub mod tests {
             ),
             ("seeds=[]", "`seeds` is empty"),
             ("seeds=[1, 1]", "`seeds` holds a seed twice"),
-            ("name='../x'", "`name` names a folder"),
+            ("name='../x'", "as it names files, but is `../x`"),
+            ("name='x.'", "`name` should be of up to 200 letters"),
             (
                 "teacher.training.learning_rate.peak=-1",
                 "`teacher.training.learning_rate.peak` should be above 0 and at most 1000, but is -1",
@@ -439,6 +479,56 @@ pub mod tests {
             (
                 "student.training.optimizer={ kind = 'adam', clipnorm = 3 }",
                 "did you mean `clip_norm`?",
+            ),
+            (
+                "data.augmentation={ strong = { kind = 'rand-augment', operations = 1000000000 } }",
+                "`data.augmentation.strong.operations` should be from 1 to 64, but is 1000000000",
+            ),
+            (
+                "data.augmentation={ strong = { kind = 'fix-match', operations = \
+                 9223372036854775807 } }",
+                "`data.augmentation.strong.operations` should be from 1 to 64, but is 9223372036854775807",
+            ),
+            (
+                "data.augmentation={ strong = { kind = 'rand-augment', magnitude = 31 } }",
+                "`data.augmentation.strong.magnitude` should be from 0 to 30, but is 31",
+            ),
+            (
+                "data.augmentation={ strong = { kind = 'rand-augment', cutout = 9 } }",
+                "`data.augmentation.strong.cutout` should be from 1 to 8, but is 9",
+            ),
+            (
+                "data.augmentation={ crop = 9 }",
+                "`data.augmentation.crop` should be from 0 to 8, but is 9",
+            ),
+            (
+                "student.training.learning_rate.shape={ kind = 'cosine', foo = 1 }",
+                "unknown key `student.training.learning_rate.shape.foo`",
+            ),
+            (
+                "teacher.training.learning_rate.shape={ kind = 'constant', milestnes = [1] }",
+                "unknown key `teacher.training.learning_rate.shape.milestnes`",
+            ),
+            (
+                "student.training.learning_rate.shape={ kind = 'cosine', milestones = true }",
+                "unknown key `student.training.learning_rate.shape.milestones`",
+            ),
+            (
+                "strategy={ kind = 'offline', foo = 1 }",
+                "unknown key `strategy.foo`",
+            ),
+            (
+                "student.training.learning_rate.peak=1e-300",
+                "`student.training.learning_rate.peak` should be above 0 also in single precision, \
+                 but is 1e-300",
+            ),
+            (
+                "teacher.weights=''",
+                "`teacher.weights` should be the path of a file, but is empty",
+            ),
+            (
+                "teacher.others=[{ model = 'mlp-4', weights = '' }]",
+                "`teacher.others.0.weights` should be the path of a file, but is empty",
             ),
             ("student.model=resnt20", "did you mean `resnet20`?"),
             ("data.name=digit", "did you mean `digits`?"),

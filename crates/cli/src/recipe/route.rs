@@ -149,7 +149,7 @@ mod tests {
             &["loss=[{ kind = 'learned-temperature', name = 'a/b' }]"],
         );
         assert!(
-            file.contains("the loss `a/b` leaves what it has learnt in a file"),
+            file.contains("`loss.0.name` should be of up to 200 letters"),
             "{file}"
         );
         let stages = "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'kd' }] }]";

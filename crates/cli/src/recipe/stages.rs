@@ -1,10 +1,10 @@
 use super::fault::Place;
 use super::numbers::{MOST_EPOCHS, check_training};
-use super::read::{check_losses, check_name, scene};
+use super::read::{check_losses, check_name, loss_place, scene};
 use super::{Loss, Recipe, TrainingRecipe};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
-use burn_distill::core::{check, parameter_count};
+use burn_distill::core::{ConfigError, check, parameter_count};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -58,14 +58,10 @@ impl StageRecipe {
 pub fn check(recipe: &Recipe) -> Result<()> {
     let mut earlier = HashMap::new();
     for (index, stage) in recipe.stages.iter().enumerate() {
-        let before = &recipe.stages[..index];
-        ensure!(
-            before.iter().all(|other| other.name != stage.name),
-            "two stages are named `{}`",
-            stage.name
-        );
+        let place = format!("stage.{index}");
+        check_stage_name(&stage.name, &recipe.stages[..index]).at(&place)?;
         let is_last = index + 1 == recipe.stages.len();
-        check_stage(recipe, stage, is_last, &mut earlier).at(&format!("stage.{index}"))?;
+        check_stage(recipe, stage, is_last, &mut earlier).at(&place)?;
     }
     ensure!(
         recipe
@@ -77,6 +73,36 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
+/// The files and folders that lie, or may come to lie, beside the folders of the stages.
+const RESERVED: [&str; 6] = [
+    "checkpoint",
+    "curriculum.json",
+    "history.csv",
+    "model.bpk",
+    "snapshots",
+    "training.json",
+];
+
+/// Checks the name of a stage, which is that of its folder. Some file systems do not tell case apart.
+fn check_stage_name(name: &str, before: &[StageRecipe]) -> Result<(), ConfigError> {
+    check_name(name)?;
+    let folder = name.to_lowercase();
+    let other = before.iter().find(|it| it.name.to_lowercase() == folder);
+    let expected = match other {
+        Some(other) if other.name == name => "another, as two stages are named so".to_string(),
+        Some(other) => format!(
+            "different from the earlier stage `{}` by more than its case, as it names a folder",
+            other.name
+        ),
+        // Files are written under that name before they take their place.
+        None if RESERVED.contains(&folder.as_str()) || folder.starts_with("partial-") => {
+            "another, as it names a folder, and a run keeps files of its own under this one".into()
+        }
+        None => return Ok(()),
+    };
+    Err(ConfigError::new("name", expected, format_args!("`{name}`")))
+}
+
 /// What stages have learnt beside the student, by the name of the loss, with the name of the stage.
 type Learnt<'a> = HashMap<String, (&'a str, Loss)>;
 
@@ -86,7 +112,6 @@ fn check_stage<'a>(
     is_last: bool,
     earlier: &mut Learnt<'a>,
 ) -> Result<()> {
-    check_name(&stage.name)?;
     match (stage.epochs, &stage.training) {
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
         (None, None) => bail!("`epochs` is missing, or a whole `training`"),
@@ -114,6 +139,15 @@ fn check_stage<'a>(
     );
     check_files(&losses)?;
     for loss in losses.into_iter().filter(learns) {
+        let folded = loss.name.to_lowercase();
+        let mut known = earlier.keys();
+        if let Some(other) = known.find(|it| it.to_lowercase() == folded && **it != loss.name) {
+            bail!(
+                "the loss `{}` differs from `{other}` of an earlier stage by its case alone, and both \
+                 name files: give one of them another `name`",
+                loss.name
+            );
+        }
         if let Some((name, before)) = earlier.get(&loss.name) {
             check_continuation(before, name, &loss)?;
         }
@@ -122,17 +156,15 @@ fn check_stage<'a>(
     Ok(())
 }
 
-fn learns(loss: &Loss) -> bool {
+/// Returns whether a loss leaves what it has learnt in a file.
+pub fn learns(loss: &Loss) -> bool {
     parameter_count(&loss.objective) > 0
 }
 
 /// Check the names of losses that leave what they have learnt in a file.
 pub fn check_files(losses: &[Loss]) -> Result<()> {
-    let names = losses.iter().filter(|loss| learns(loss));
-    names.map(|loss| &loss.name).try_for_each(|name| {
-        check_name(name)
-            .with_context(|| format!("the loss `{name}` leaves what it has learnt in a file"))
-    })
+    let mut names = losses.iter().enumerate().filter(|(_, loss)| learns(loss));
+    names.try_for_each(|(index, loss)| check_name(&loss.name).at(&loss_place(index)))
 }
 
 /// Check that a loss can go on with what the one of its name in an earlier stage has learnt.
@@ -241,10 +273,33 @@ mod tests {
                 "stage.1.loss=[]",
                 ["stage.1: ", "give at least one [[stage.loss]]"],
             ),
-            ("stage.0.name=a/b", ["stage.0: ", "`name` names a folder"]),
+            ("stage.0.name=a/b", ["`stage.0.name`", "as it names files"]),
+            (
+                "stage.0.name='a b'",
+                ["`stage.0.name`", "as it names files"],
+            ),
+            ("stage.0.name='hints '", ["`stage.0.name`", "`hints `"]),
+            ("stage.0.name=hints.", ["`stage.0.name`", "last no `.`"]),
+            ("stage.0.name=..", ["`stage.0.name`", "as it names files"]),
+            ("stage.1.name=model.bpk", ["`stage.1.name`", "`model.bpk`"]),
+            (
+                "stage.0.name=Training.json",
+                ["`stage.0.name`", "of its own"],
+            ),
+            (
+                "stage.0.name=curriculum.json",
+                ["`stage.0.name`", "of its own"],
+            ),
+            ("stage.0.name=checkpoint", ["`stage.0.name`", "of its own"]),
+            ("stage.0.name=history.csv", ["`stage.0.name`", "of its own"]),
+            ("stage.0.name=partial-a", ["`stage.0.name`", "of its own"]),
+            (
+                "stage.1.name=Hints",
+                ["`stage.1.name`", "`hints` by more than"],
+            ),
             (
                 "stage.0.name=distillation",
-                ["two stages", "named `distillation`"],
+                ["`stage.1.name`", "two stages are named so"],
             ),
             (
                 "stage.0.trains=objective",
@@ -356,7 +411,16 @@ mod tests {
         let same = format!("stage.0.loss={learned}");
         recipe(RECIPE, &[&same, "stage.1.loss.1.name=kd"]).unwrap();
         let slashed = error(RECIPE, &["stage.1.loss.1.name=a/b"]);
-        assert!(slashed.contains("the loss `a/b`"), "{slashed}");
+        assert!(
+            slashed.contains("`stage.1.loss.1.name` should be of up to"),
+            "{slashed}"
+        );
+        let other_case = error(RECIPE, &[&same, "stage.1.loss.1.name=KD"]);
+        assert!(other_case.contains("by its case alone"), "{other_case}");
+        let both = "stage.0.loss=[{ kind = 'learned-temperature', name = 'kd' }, \
+                    { kind = 'learned-temperature', name = 'Kd' }]";
+        let both = error(RECIPE, &[both]);
+        assert!(both.contains("`stage.0.loss.1.name`"), "{both}");
     }
 
     #[test]

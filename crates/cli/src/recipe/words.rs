@@ -1,5 +1,6 @@
 //! Values and errors in words for the reader of a recipe.
 
+use crate::output::escaped;
 use toml::Value;
 
 /// The longest piece of a recipe that an error repeats, in characters.
@@ -101,13 +102,6 @@ fn plain(text: &str) -> String {
 
 /// Returns the beginning of a text, with control characters escaped.
 fn shortened(text: &str, longest: usize) -> String {
-    let escaped = |text: &str| -> String {
-        let escape = |c: char| match c.is_control() {
-            true => c.escape_default().to_string(),
-            false => c.to_string(),
-        };
-        text.chars().map(escape).collect()
-    };
     match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", escaped(&text[..end])),
         None => escaped(text),

@@ -5,6 +5,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::NetworkConfig;
+use burn_distill::strategy::WeightsFile;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -27,19 +28,22 @@ fn assert_diverged(out: &Path, output: &Output, network: &str, title: &str) -> S
     assert_eq!(result["diverged"]["seed"], 0);
     let text = fs::read_to_string(out.join("result.json")).unwrap();
     assert!(!text.contains("accuracy"), "{text}");
-    assert_no_nan(out);
+    assert_finite(out);
     error
 }
 
-/// Checks that no history below a folder has a value that is NaN.
-fn assert_no_nan(folder: &Path) {
+/// Checks that no history below a folder has a value that is NaN or infinite.
+fn assert_finite(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            assert_no_nan(&path);
+            assert_finite(&path);
         } else if path.ends_with("history.csv") {
             let text = fs::read_to_string(&path).unwrap();
-            assert!(!text.contains("NaN"), "{}: {text}", path.display());
+            let broken = [",NaN", ",inf", ",-inf"]
+                .iter()
+                .any(|value| text.contains(value));
+            assert!(!broken, "{}: {text}", path.display());
         }
     }
 }
@@ -112,6 +116,39 @@ fn a_diverged_run_says_the_same_when_it_is_resumed() {
         let resumed = assert_diverged(out.path(), &resumed, "distilled", title);
         assert_eq!(resumed, first);
     }
+}
+
+#[test]
+fn a_network_that_diverged_on_the_validation_samples_alone_has_no_result() {
+    // One step, after a loss that is large but finite.
+    let changes = [
+        "data.samples=200",
+        "seeds=[0]",
+        "teacher.model=mlp-32",
+        "teacher.training.epochs=1",
+        "student.model=mlp-32-32-32",
+        "student.training.batch_size=512",
+        "student.training.epochs=1",
+        "student.training.learning_rate.peak=100",
+        "student.training.optimizer={ kind = 'sgd' }",
+        "loss.0.weight=1e9",
+        "loss.1.weight=1e9",
+    ];
+    let out = tempfile::tempdir().unwrap();
+    let title = "the distilled student diverged in epoch 1";
+
+    let output = run(out.path(), &changes, &["--progress", "lines"]);
+
+    assert_diverged(out.path(), &output, "distilled", title);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let line = stderr
+        .lines()
+        .find(|line| line.contains("distilled  epoch"));
+    let line = line.expect(&stderr);
+    assert!(line.contains("  validation: loss is not finite"), "{line}");
+    assert!(!out.path().join("seed-0/distilled/model.bpk").exists());
+    let resumed = run(out.path(), &changes, &["--resume"]);
+    assert_diverged(out.path(), &resumed, "distilled", title);
 }
 
 #[test]
@@ -249,6 +286,50 @@ fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
             assert!(!run_folder.exists(), "it is found out before the run");
         }
         assert!(!run_folder.join("seed-0").exists(), "no student has begun");
+    }
+}
+
+#[test]
+fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
+    let changes = [
+        "data.samples=96",
+        "student.model=mlp-8",
+        "student.training.epochs=1",
+    ];
+    let out = tempfile::tempdir().unwrap();
+    let arguments = arguments_of(&recipe("strategy/mutual"), out.path(), &changes);
+    let arguments = more_than(&arguments, &[]);
+    assert_success(&program(&arguments).output().unwrap());
+    let seed = out.path().join("seed-0");
+    let model = NetworkConfig::by_name("mlp-8").unwrap();
+    let network = model.init([1, 8, 8], 10, &Device::flex()).unwrap();
+    let huge: ModuleRecord = network.map(&mut Fill(3e38)).into_record();
+    let huge = WeightsFile::new(huge).unwrap();
+    let broken = out.path().join("broken.bpk");
+    huge.write(&broken).unwrap();
+
+    for (file, name, title) in [
+        ("alone/model.bpk", "alone", "the student alone: "),
+        (
+            "distilled/model.bpk",
+            "distilled",
+            "the distilled student: ",
+        ),
+        ("distilled/peer-2.bpk", "peer 2", "peer 2: "),
+    ] {
+        let file = seed.join(file);
+        let whole = fs::read(&file).unwrap();
+        fs::copy(&broken, &file).unwrap();
+        // As if the training had left them.
+        let record = file.with_file_name("training.json");
+        fs::write(record, r#"{ "finished": true, "seconds": 1.0 }"#).unwrap();
+
+        let resumed = [&arguments[..], &["--resume"]].concat();
+        let output = program(&resumed).output().unwrap();
+
+        let error = assert_diverged(out.path(), &output, name, title);
+        assert!(error.contains("NaN or infinite"), "{error}");
+        fs::write(&file, whole).unwrap();
     }
 }
 

@@ -74,6 +74,17 @@ fn a_start_that_fails_is_told_before_any_training_and_leaves_nothing() {
             vec![],
             ["`teacher.weights`", "is a folder"],
         ),
+        #[cfg(unix)]
+        (
+            vec!["teacher.weights=/dev/null"],
+            vec![],
+            ["`teacher.weights`", "is not a regular file"],
+        ),
+        (
+            vec!["seeds=[]"],
+            vec!["--seed", "1"],
+            ["`seeds` is empty", ""],
+        ),
         (
             vec!["teacher.weights=mlp-32.bpk"],
             vec![],
@@ -168,4 +179,61 @@ fn strategies_that_are_other_tables_are_pointed_to_them() {
         let error = failed(folder.path(), &[&format!("strategy.kind={kind}")], &[]);
         assert!(error.contains(table), "{error}");
     }
+}
+
+#[test]
+fn control_characters_of_the_command_line_are_shown_and_not_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("recipe.toml"), RECIPE).unwrap();
+    let out = folder.path().join("a\u{1b}[31m");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("recipe.toml"), "").unwrap();
+
+    for arguments in [
+        &["run", "\u{1b}[31m.toml"][..],
+        &["run", "recipe.toml", "--out", "a\u{1b}[31m"],
+        &["run", "recipe.toml", "--device", "\u{1b}[31m"],
+        &[
+            "run",
+            "recipe.toml",
+            "--data-dir",
+            "\u{1b}[31m",
+            "--set",
+            "data.name=mnist",
+        ],
+        &["run", "recipe.toml", "--set", "teacher.weights=\u{1b}[31m"],
+        &["run", "recipe.toml", "--seed", "\u{1b}[31m"],
+        &["inspect", "\u{1b}[31m"],
+    ] {
+        let started = program(arguments).current_dir(folder.path()).output();
+        let output = started.unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!error.contains('\u{1b}'), "{arguments:?}: {error:?}");
+        // The parser of options leaves them out.
+        let shown = error.contains("\\u{1b}[31m") || error.contains("'--seed <SEED>'");
+        assert!(shown, "{arguments:?}: {error:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_no_text_is_refused_in_a_line() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("recipe.toml"), RECIPE).unwrap();
+    for option in ["--out", "--data-dir"] {
+        let mut command = program(&["run", "recipe.toml", option]);
+        command.arg(OsStr::from_bytes(b"\xff\xfe"));
+        let output = command.current_dir(folder.path()).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        let expected = format!("error: {option} should be a path in UTF-8");
+        assert!(error.starts_with(&expected), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    assert_eq!(files(folder.path()), ["recipe.toml"]);
 }

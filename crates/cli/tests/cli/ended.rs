@@ -74,6 +74,97 @@ fn a_damaged_file_of_a_checkpoint_is_named() {
     assert_success(&run(out.path(), &SHORT, &["--resume"]));
 }
 
+/// The error of a run that is gone on with.
+fn refused(arguments: &[String]) -> String {
+    let output = program(&more_than(arguments, &["--resume"])).output();
+    let output = output.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let error = stderr.lines().find(|line| line.starts_with("error: "));
+    error.expect(&stderr).to_string()
+}
+
+#[test]
+fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
+    let small = ["data.samples=96", "student.training.epochs=1"];
+    let changes = [&["student.model=mlp-8"], &small[..]].concat();
+    let out = tempfile::tempdir().unwrap();
+    let arguments = arguments_of(&recipe("strategy/mutual"), out.path(), &changes);
+    assert_success(&program(&more_than(&arguments, &[])).output().unwrap());
+    let expected = result(out.path());
+    let seed = out.path().join("seed-0");
+    let peer = fs::read_dir(seed.join("distilled")).unwrap();
+    let mut peer = peer.map(|entry| entry.unwrap().path());
+    let is_peer = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|end| end == "bpk") && !path.ends_with("model.bpk")
+    };
+    let peer = peer.find(is_peer).expect("the second peer has a file");
+    let another = fs::read(seed.join("distilled/model.bpk")).unwrap();
+
+    for path in [seed.join("alone/model.bpk"), peer] {
+        let whole = fs::read(&path).unwrap();
+        assert_ne!(whole, another);
+        fs::write(&path, &another).unwrap();
+        fs::remove_file(out.path().join("result.json")).unwrap();
+
+        let error = refused(&arguments);
+
+        let folder = path.parent().unwrap().display();
+        let what = format!("{}: not the weights that", path.display());
+        let remedy = format!("remove the folder {folder} and go on with --resume");
+        assert!(error.contains(&what) && error.contains(&remedy), "{error}");
+        assert!(!out.path().join("result.json").exists());
+        fs::write(&path, whole).unwrap();
+        let again = program(&more_than(&arguments, &["--resume"])).output();
+        assert_success(&again.unwrap());
+    }
+
+    // The remedy is one. A record of an earlier version, which knows no checksums, is still read.
+    fs::remove_dir_all(seed.join("alone")).unwrap();
+    let record = seed.join("distilled/training.json");
+    fs::write(record, r#"{ "finished": true, "seconds": 1.0 }"#).unwrap();
+    let again = program(&more_than(&arguments, &["--resume"])).output();
+    assert_success(&again.unwrap());
+    for network in ["alone", "distilled"] {
+        let accuracy = &result(out.path())[network]["accuracy"];
+        assert_eq!(accuracy, &expected[network]["accuracy"]);
+    }
+}
+
+#[test]
+fn files_of_a_training_that_are_gone_are_named_once_with_what_to_do() {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run(out.path(), &SHORT, &[]));
+    let arguments = run_arguments(out.path(), &SHORT);
+    let folder = out.path().join("seed-0/distilled");
+    let weights = folder.join("model.bpk");
+    let before = fs::read(&weights).unwrap();
+
+    fs::remove_file(&weights).unwrap();
+    let error = refused(&arguments);
+    let record = folder.join("training.json");
+    let remedy = format!("remove {} and go on with --resume", record.display());
+    assert!(error.contains("distilled/model.bpk: "), "{error}");
+    assert!(error.contains(&remedy), "{error}");
+    fs::remove_file(record).unwrap();
+    assert_success(&run(out.path(), &SHORT, &["--resume"]));
+    assert_eq!(fs::read(&weights).unwrap(), before);
+
+    forget_the_end(out.path());
+    for part in ["model", "optimizer", "scheduler"] {
+        fs::remove_file(folder.join(format!("checkpoint/{part}-3.bpk"))).unwrap();
+    }
+    let error = refused(&arguments);
+    assert_eq!(error.matches("model-3.bpk").count(), 1, "{error}");
+    assert_eq!(error.matches("not there").count(), 1, "{error}");
+    assert!(!error.contains("os error"), "{error}");
+    let remedy = format!("remove the folder {}", folder.display());
+    assert!(error.contains(&remedy), "{error}");
+    fs::remove_dir_all(&folder).unwrap();
+    assert_success(&run(out.path(), &SHORT, &["--resume"]));
+    assert_eq!(fs::read(&weights).unwrap(), before);
+}
+
 #[test]
 fn metrics_of_several_networks_say_whose_they_are() {
     let small = [

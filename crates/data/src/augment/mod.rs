@@ -12,6 +12,7 @@ pub use strong::*;
 
 use crate::DataError;
 use crate::rng::{Purpose, repeated_word, rng};
+use burn_distill_core::check;
 use serde::{Deserialize, Serialize};
 
 /// What is done to an image at random before it is normalised.
@@ -88,16 +89,22 @@ impl Augmentation {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if the crop pads by more than the image, or if the
-    /// [strong augmentation](StrongAugmentation::check) is refused.
+    /// Returns [`DataError::Config`] if the crop pads by more than the image, or the error of the
+    /// [strong augmentation](StrongAugmentation::check), whose keys are then those of the table of
+    /// this augmentation.
     pub fn check(&self, shape: [usize; 3]) -> Result<(), DataError> {
         let [_, height, width] = shape;
-        match self.crop {
-            Some(padding) if padding > height.min(width) => Err(DataError::Invalid(format!(
-                "a crop with a padding of {padding} can miss an image of {height} by {width} pixels"
-            ))),
-            _ => self.strong.map_or(Ok(()), |strong| strong.check(shape)),
+        if let Some(padding) = self.crop {
+            // With a larger padding, a crop can miss the image.
+            check::count_in("crop", padding, 0..=height.min(width))?;
         }
+        let Some(strong) = self.strong else {
+            return Ok(());
+        };
+        strong.check(shape).map_err(|error| match error {
+            DataError::Config(error) => error.under("strong").into(),
+            error => error,
+        })
     }
 
     /// The crop and the flip of this view.
@@ -309,7 +316,7 @@ mod tests {
         assert!(CIFAR.check([3, 4, 4]).is_ok());
         assert_eq!(
             CIFAR.check([1, 8, 3]).unwrap_err().to_string(),
-            "a crop with a padding of 4 can miss an image of 8 by 3 pixels"
+            "`crop` should be from 0 to 3, but is 4"
         );
     }
 

@@ -1,10 +1,14 @@
 use super::Operation;
 use crate::DataError;
-use burn_distill_core::KeyedRng;
+use burn_distill_core::{KeyedRng, check};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// The magnitudes of RandAugment end here.
 const HIGHEST: usize = 30;
+
+/// The numbers of operations in a row that are not surely a typing error.
+const OPERATIONS: RangeInclusive<usize> = 1..=64;
 
 /// What is done at random to a view that should be hard to recognise, after crop and flip.
 ///
@@ -51,20 +55,21 @@ const HIGHEST: usize = 30;
 pub enum StrongAugmentation {
     /// Operations of one magnitude, of either sign.
     RandAugment {
-        /// How many operations follow each other. Default: 2.
+        /// Number of operations in a row, from 1 to 64. Default: 2.
         #[serde(default = "two")]
         operations: usize,
         /// How strong they are, at most 30. Default: 9.
         #[serde(default = "nine")]
         magnitude: usize,
-        /// The side in pixels of a square that is covered at last, around any pixel. The paper of
+        /// The side in pixels of a square that is covered at last, around any pixel: at least 1, at
+        /// most the longer side of the image. The paper of
         /// Cutout takes 16 on CIFAR-10 and 8 on CIFAR-100. Default: none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cutout: Option<usize>,
     },
     /// Operations of random strengths, and at last a square of up to half the width is covered.
     FixMatch {
-        /// How many operations follow each other. Default: 2.
+        /// Number of operations in a row, from 1 to 64. Default: 2.
         #[serde(default = "two")]
         operations: usize,
     },
@@ -176,24 +181,31 @@ impl StrongAugmentation {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if the magnitude is beyond the last, if the cutout covers
-    /// nothing, or if the images are neither grey nor of three colours.
-    pub fn check(&self, [channels, ..]: [usize; 3]) -> Result<(), DataError> {
-        let invalid = |message: String| Err(DataError::Invalid(message));
+    /// Returns [`DataError::Config`] with the first number out of its range, or
+    /// [`DataError::Invalid`] if the images are neither grey nor of three colors.
+    pub fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
         if channels != 1 && channels != 3 {
-            return invalid(format!(
+            return Err(DataError::Invalid(format!(
                 "a strong augmentation is of images of 1 or 3 channels, and these have {channels}"
-            ));
+            )));
         }
         match *self {
-            Self::RandAugment { magnitude, .. } if magnitude > HIGHEST => invalid(format!(
-                "the magnitude of RandAugment is at most {HIGHEST}, but is {magnitude}"
-            )),
             Self::RandAugment {
-                cutout: Some(0), ..
-            } => invalid("a cutout of 0 pixels covers nothing".into()),
-            _ => Ok(()),
+                operations,
+                magnitude,
+                cutout,
+            } => {
+                check::count_in("operations", operations, OPERATIONS)?;
+                check::count_in("magnitude", magnitude, 0..=HIGHEST)?;
+                if let Some(side) = cutout {
+                    check::count_in("cutout", side, 1..=height.max(width))?;
+                }
+            }
+            Self::FixMatch { operations } => {
+                check::count_in("operations", operations, OPERATIONS)?;
+            }
         }
+        Ok(())
     }
 
     /// The operations on an image of this height and width, in their order.

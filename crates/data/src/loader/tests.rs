@@ -655,7 +655,7 @@ fn labelled_ids_are_known() {
 }
 
 #[test]
-#[should_panic(expected = "a crop with a padding of 3 can miss an image of 2 by 3 pixels")]
+#[should_panic(expected = "`crop` should be from 0 to 2, but is 3")]
 fn a_crop_beyond_the_image_is_refused_at_once() {
     let crop = Augmentation {
         crop: Some(3),

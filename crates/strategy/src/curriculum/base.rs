@@ -1,7 +1,7 @@
 use super::journal::Journal;
 use super::{CurriculumError, Parts, Stage, StageRecord};
-use crate::training::file::load_module;
-use crate::{Distiller, EpochLoader, History, Trained, WeightsFile};
+use crate::training::file::{load_module, remove_partials};
+use crate::{Distiller, EpochLoader, History, Trained, WeightsFile, file_sha256};
 use burn::module::{Module, ParamGroup};
 use burn::tensor::Device;
 use burn::train::Interrupter;
@@ -74,6 +74,10 @@ impl Curriculum {
     pub fn open(folder: impl Into<PathBuf>, device: &Device) -> Result<Self, CurriculumError> {
         let folder = folder.into();
         make_folder(&folder)?;
+        remove_partials(&folder).map_err(|source| CurriculumError::Io {
+            path: folder.clone(),
+            source,
+        })?;
         Ok(Self {
             journal: Journal::read(&folder)?,
             folder,
@@ -165,16 +169,34 @@ impl Curriculum {
             return Err(self.unknown(name));
         };
         let path = artifact(&self.folder.join(&stage.name), name);
+        let expected = stage.sha256.get(name).cloned();
         let (stage, name) = (stage.name.clone(), name.to_string());
         if !path.exists() {
             return Err(CurriculumError::MissingArtifact { path, stage, name });
         }
-        load_module(&path, module).map_err(|message| CurriculumError::Artifact {
-            path,
-            stage,
-            name,
-            message,
-        })
+        let loaded = match load_module(&path, module) {
+            Ok(loaded) => loaded,
+            Err(message) => {
+                return Err(CurriculumError::Artifact {
+                    path,
+                    stage,
+                    name,
+                    message,
+                });
+            }
+        };
+        // Weights that fit may still be those of another training.
+        let found = checksum(&path)?;
+        match expected {
+            Some(expected) if expected != found => Err(CurriculumError::OtherArtifact {
+                path,
+                stage,
+                name,
+                expected,
+                found,
+            }),
+            _ => Ok(loaded),
+        }
     }
 
     /// Whether a stage so far has left an artifact of that name.
@@ -263,6 +285,10 @@ impl Curriculum {
         if !was_stopped {
             // Before the journal says so: what it calls finished is all there.
             record.artifacts = save_parts(&folder, &model, &self.metadata)?;
+            let names = record.artifacts.iter();
+            record.sha256 = names
+                .map(|name| Ok((name.clone(), checksum(&artifact(&folder, name))?)))
+                .collect::<Result<_, CurriculumError>>()?;
             record.finished = true;
         }
         self.journal.write()?;
@@ -288,6 +314,14 @@ fn all_but(group: &ParamGroup) -> ParamGroup {
 /// The file of an artifact in the folder of its stage.
 fn artifact(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.bpk"))
+}
+
+/// Returns the SHA-256 of a file, in hexadecimal.
+fn checksum(path: &Path) -> Result<String, CurriculumError> {
+    file_sha256(path).map_err(|source| CurriculumError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Saves the parts that have weights, and returns their names.

@@ -1,6 +1,6 @@
 use crate::{TrainError, WeightsError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a curriculum does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,12 @@ pub enum CurriculumError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The journal is not one.
-    #[error("{}: not a journal of stages: {message}", path.display())]
+    #[error(
+        "{}: the file is empty or damaged; restore it, or remove the folder {} to train all stages \
+         again",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
     Journal {
         /// The file of the journal.
         path: PathBuf,
@@ -76,8 +81,10 @@ pub enum CurriculumError {
     },
     /// A file that a stage has left is gone.
     #[error(
-        "{}: the stage `{stage}` left its `{name}` in this file, which is not there",
-        path.display()
+        "{}: the stage `{stage}` left its `{name}` in this file, which is not there; restore it, or \
+         remove the folder {} to train all stages anew",
+        path.display(),
+        curriculum(path).display()
     )]
     MissingArtifact {
         /// The file.
@@ -86,6 +93,26 @@ pub enum CurriculumError {
         stage: String,
         /// The name of the artifact.
         name: String,
+    },
+    /// A file is not the one that a stage has left.
+    #[error(
+        "{}: not the `{name}` that the stage `{stage}` left: the file is damaged or belongs to another \
+         training, as its SHA-256 is {found}, but {expected} was expected; restore it, or remove the \
+         folder {} to train all stages anew",
+        path.display(),
+        curriculum(path).display()
+    )]
+    OtherArtifact {
+        /// The file.
+        path: PathBuf,
+        /// The stage that left it.
+        stage: String,
+        /// The name of the artifact.
+        name: String,
+        /// The SHA-256 that the journal has.
+        expected: String,
+        /// The SHA-256 of the file.
+        found: String,
     },
     /// What a stage has left does not fit the module that it is loaded into.
     #[error(
@@ -102,4 +129,9 @@ pub enum CurriculumError {
         /// What was expected and what was found.
         message: String,
     },
+}
+
+/// Returns the folder of a curriculum, given a file in the folder of one of its stages.
+fn curriculum(artifact: &Path) -> &Path {
+    artifact.ancestors().nth(2).unwrap_or(artifact)
 }

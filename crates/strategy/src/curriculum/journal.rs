@@ -21,6 +21,10 @@ pub struct StageRecord {
     pub seconds: f64,
     /// The names of what it has left.
     pub artifacts: Vec<String>,
+    /// The SHA-256 of the file of each of them by its name, in hexadecimal. None is known of a stage
+    /// that an earlier version has finished.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
     /// The metrics of its last epoch on the training samples, by name.
     pub train: BTreeMap<String, f64>,
     /// The metrics of its last epoch on the validation samples, by name.
@@ -36,6 +40,7 @@ impl StageRecord {
             finished: false,
             seconds: 0.0,
             artifacts: Vec::new(),
+            sha256: BTreeMap::new(),
             train: BTreeMap::new(),
             valid: BTreeMap::new(),
         }
@@ -63,6 +68,10 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let stages = Vec::new();
                 return Ok(Self { path, stages });
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                return Err(CurriculumError::Journal { path, message });
             }
             Err(source) => return Err(CurriculumError::Io { path, source }),
         };
@@ -195,7 +204,7 @@ mod tests {
         let error = Journal::read(folder.path()).unwrap_err().to_string();
 
         assert!(
-            error.contains("curriculum.json: not a journal of stages"),
+            error.contains("curriculum.json: the file is empty or damaged; restore it"),
             "{error}"
         );
     }

@@ -151,12 +151,16 @@ impl Reading {
         }
     }
 
-    /// The first term of the loss that is NaN or infinite, or else the loss if it is.
+    /// Returns the first term of the loss that is NaN or infinite, or else the loss if it is. Hidden
+    /// figures do not count.
     pub fn non_finite(&self) -> Option<Figure> {
-        let term = self.terms.iter().find(|(_, value)| !value.is_finite());
-        match term {
-            Some((name, _)) => Some(Figure::Term(name.clone())),
-            None => (!self.loss.is_finite()).then_some(Figure::Loss),
-        }
+        let terms = self.terms.iter().map(|(name, value)| {
+            let figure = Figure::Term(name.clone());
+            (figure, *value)
+        });
+        let mut figures = terms.chain([(Figure::Loss, self.loss)]);
+        let broken =
+            figures.find(|(figure, value)| !value.is_finite() && !self.hidden.contains(figure));
+        broken.map(|(figure, _)| figure)
     }
 }

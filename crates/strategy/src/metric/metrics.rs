@@ -283,6 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_figure_may_be_infinite() {
+        let soft = Figure::Term("soft".into());
+        let hiding = |hidden: &[Figure]| {
+            let terms = vec![("hard".to_string(), 1.0), ("soft".to_string(), f64::NAN)];
+            let reading = Reading {
+                loss: f64::INFINITY,
+                hidden: hidden.into(),
+                ..reading(8, terms)
+            };
+            reading.non_finite()
+        };
+
+        assert_eq!(hiding(&[Figure::Loss]), Some(soft.clone()));
+        assert_eq!(hiding(&[soft.clone()]), Some(Figure::Loss));
+        assert_eq!(hiding(&[soft, Figure::Loss]), None);
+    }
+
+    #[test]
     fn an_epoch_without_anything_to_measure_has_no_value() {
         let metric = FigureMetric::new(Figure::TeacherAccuracy);
 

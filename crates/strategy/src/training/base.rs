@@ -1,5 +1,5 @@
 use super::checkpoint::{Diverged, EveryEpoch, Part};
-use super::file::load_module;
+use super::file::{load_module, remove_partials};
 use super::{
     CheckpointError, CheckpointFolder, Divergence, History, NonFinite, Patience, Snapshots,
     TeacherIdentity,
@@ -189,9 +189,11 @@ impl<M: LearnerModel> Training<M> {
     /// Optimizers are those of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning rate
     /// is a number, a scheduler of burn or a [`LearningRateConfig`](crate::LearningRateConfig).
     ///
-    /// A training whose loss or weights become NaN or infinite ends with the epoch, and keeps the
-    /// checkpoint of the epoch before. Resumed, it says so again; without its file
-    /// `checkpoint/diverged.json` it goes on from that checkpoint.
+    /// A training whose loss or weights become NaN or infinite, on the training or on the validation
+    /// data, ends with the epoch, and keeps the checkpoint of the epoch before. Resumed, it says so
+    /// again; without its file `checkpoint/diverged.json` it goes on from that checkpoint.
+    ///
+    /// Files that a killed program has left half written in the folder are removed.
     ///
     /// # Errors
     ///
@@ -210,6 +212,12 @@ impl<M: LearnerModel> Training<M> {
         M: Distiller<I>,
     {
         let snapshots = Snapshots::folder(&self.folder);
+        for folder in [&self.folder, &self.folder.join("checkpoint"), &snapshots] {
+            remove_partials(folder).map_err(|source| CheckpointError::Io {
+                path: folder.clone(),
+                source,
+            })?;
+        }
         let history = self.folder.join("history.csv");
         let divergence = Divergence::default();
         let checkpoints = CheckpointFolder::new(self.folder.join("checkpoint"), self.teacher)?
@@ -270,7 +278,7 @@ impl<M: LearnerModel> Training<M> {
             let metric = FigureMetric::new(figure);
             training = training
                 .metric_train_numeric(metric.clone().reporting_to(divergence.clone()))
-                .metric_valid_numeric(metric);
+                .metric_valid_numeric(metric.reporting_to(divergence.on_validation()));
         }
         for add in self.metrics {
             training = add(training);
@@ -292,7 +300,7 @@ impl<M: LearnerModel> Training<M> {
         let result = training.renderer(renderer).launch(learner);
         // Not from the result: burn's dashboard forgets that it was told to stop.
         let epoch = checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch);
-        if let Some(term) = divergence.get().cloned() {
+        if let Some(term) = divergence.of(&result.model) {
             let diverged = Diverged {
                 epoch: epoch + 1,
                 term,

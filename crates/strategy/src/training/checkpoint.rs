@@ -59,7 +59,7 @@ impl TeacherIdentity {
     /// Returns an error if the file cannot be read.
     pub fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let sha256 = file::sha256(&path)?;
+        let sha256 = file::file_sha256(&path)?;
         Ok(Self { path, sha256 })
     }
 
@@ -101,9 +101,9 @@ pub enum CheckpointError {
     },
     /// The manifest is not one.
     #[error(
-        "{}: not a checkpoint manifest: {message}; restore it, or remove it to train anew from the \
-         first epoch",
-        path.display()
+        "{}: the file is empty or damaged; restore it, or remove the folder {} to train again",
+        path.display(),
+        folder_of_training(path).display()
     )]
     Manifest {
         /// The file of the manifest.
@@ -113,8 +113,7 @@ pub enum CheckpointError {
     },
     /// The note of a training that diverged is not one.
     #[error(
-        "{}: not a note of a training that diverged: {message}; remove the file to go on from the \
-         last checkpoint",
+        "{}: the file is empty or damaged; remove it to go on from the last checkpoint",
         path.display()
     )]
     Diverged {
@@ -157,6 +156,18 @@ pub enum CheckpointError {
         expected: String,
         /// The SHA-256 of the file.
         found: String,
+    },
+    /// A file that the training has left is gone.
+    #[error(
+        "{}: a file of this training is not there; restore it, or remove the folder {} to train anew",
+        path.display(),
+        folder.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the training.
+        folder: PathBuf,
     },
     /// A record cannot be loaded into the model.
     #[error("{}: does not fit this run: {message}", path.display())]
@@ -209,6 +220,11 @@ impl Part {
             Self::Scheduler => "scheduler",
         }
     }
+}
+
+/// Returns the folder of the training whose manifest is that file.
+fn folder_of_training(manifest: &Path) -> &Path {
+    manifest.ancestors().nth(2).unwrap_or(manifest)
 }
 
 impl CheckpointFolder {
@@ -265,6 +281,10 @@ impl CheckpointFolder {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                return Err(CheckpointError::Manifest { path, message });
+            }
             Err(source) => return Err(CheckpointError::Io { path, source }),
         };
         let manifest: Manifest = match serde_json::from_str(&text) {
@@ -296,7 +316,11 @@ impl CheckpointFolder {
         let Manifest { epoch, sha256, .. } = manifest;
         for part in Part::ALL {
             let path = self.path(part, *epoch);
-            self.compare(sha256.get(part.name()), file::sha256(&path), path.clone())?;
+            self.compare(
+                sha256.get(part.name()),
+                file::file_sha256(&path),
+                path.clone(),
+            )?;
             // Of an older checkpoint nothing else is known.
             let read = match part {
                 Part::Model => Ok(()), // It is loaded into the model, which says more.
@@ -323,14 +347,18 @@ impl CheckpointFolder {
         found: io::Result<String>,
         path: PathBuf,
     ) -> Result<(), CheckpointError> {
+        let folder = self.folder.parent().unwrap_or(&self.folder).to_path_buf();
         let found = match found {
             Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(CheckpointError::Missing { path, folder });
+            }
             Err(source) => return Err(CheckpointError::Io { path, source }),
         };
         match expected {
             Some(expected) if *expected != found => Err(CheckpointError::Damaged {
                 path,
-                folder: self.folder.parent().unwrap_or(&self.folder).to_path_buf(),
+                folder,
                 expected: expected.clone(),
                 found,
             }),
@@ -524,7 +552,7 @@ impl PartCheckpointer {
                 return fs::remove_file(partial).map_err(CheckpointerError::IOError);
             }
         }
-        file::sha256(&partial)
+        file::file_sha256(&partial)
             .and_then(|sha256| {
                 publish(&path)?;
                 // Before the manifest: once an epoch counts, it is not trained again.

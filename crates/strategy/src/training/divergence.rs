@@ -1,4 +1,6 @@
+use super::non_finite_weights;
 use crate::{Figure, Reading};
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -37,10 +39,23 @@ impl fmt::Display for NonFinite {
 
 /// The first quantity of a training that became NaN or infinite, if one did. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Divergence(Arc<OnceLock<NonFinite>>);
+pub(crate) struct Divergence {
+    /// The quantity, and whether it is one of the validation.
+    first: Arc<OnceLock<(NonFinite, bool)>>,
+    /// Whether this clone looks at the validation.
+    on_validation: bool,
+}
 
 impl Divergence {
-    /// Looks at the numbers of a training step.
+    /// Returns a clone that looks at the steps of the validation.
+    pub(super) fn on_validation(&self) -> Self {
+        Self {
+            on_validation: true,
+            ..self.clone()
+        }
+    }
+
+    /// Looks at the numbers of a step.
     pub(crate) fn look_at(&self, reading: &Reading) {
         match reading.non_finite() {
             None => {}
@@ -51,11 +66,19 @@ impl Divergence {
 
     /// Notes a quantity, unless another one was first.
     pub(super) fn report(&self, quantity: NonFinite) {
-        let _ = self.0.set(quantity);
+        let _ = self.first.set((quantity, self.on_validation));
     }
 
     /// Returns what became NaN or infinite first.
     pub(super) fn get(&self) -> Option<&NonFinite> {
-        self.0.get()
+        self.first.get().map(|(quantity, _)| quantity)
+    }
+
+    /// Returns what the training of that model diverged by: weights, if they were noticed by a
+    /// validation alone, or else what became NaN or infinite first.
+    pub(super) fn of<M: Module>(&self, model: &M) -> Option<NonFinite> {
+        let (first, on_validation) = self.first.get()?;
+        let weights = on_validation.then(|| non_finite_weights(model)).flatten();
+        Some(weights.map_or_else(|| first.clone(), NonFinite::Weights))
     }
 }

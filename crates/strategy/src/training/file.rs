@@ -48,8 +48,47 @@ pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes the files of a folder that a killed program has left half written, by their names: the
+/// partial files of records, notes and tables, and what burn writes beside such a record. Other files
+/// stay, and a folder that is not there has none.
+pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let is_left = entry.file_name().to_str().is_some_and(is_partial);
+        if is_left && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether that is the name of a [partial] file `partial-<name>`, or of the file
+/// `partial-<name>.<process>-<number>.tmp` that burn renames to it.
+fn is_partial(name: &str) -> bool {
+    let Some(name) = name.strip_prefix("partial-") else {
+        return false;
+    };
+    let of_burn = name.strip_suffix(".tmp").and_then(|name| {
+        let (name, numbers) = name.rsplit_once('.')?;
+        let (process, number) = numbers.split_once('-')?;
+        let is_number = |text: &str| text.parse::<u64>().is_ok();
+        (is_number(process) && is_number(number)).then_some(name)
+    });
+    let name = Path::new(of_burn.unwrap_or(name));
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("bpk" | "csv" | "json"))
+}
+
 /// Returns the SHA-256 of a file, in hexadecimal.
-pub(crate) fn sha256(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read.
+pub fn file_sha256(path: &Path) -> io::Result<String> {
     let mut digest = Sha256::new();
     io::copy(&mut File::open(path)?, &mut digest)?;
     Ok(hexadecimal(digest.finalize()))
@@ -96,6 +135,39 @@ mod tests {
         write_atomically(&path, b"new").unwrap_err();
 
         assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn half_written_files_are_told_from_others_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = [
+            "partial-model-3.bpk",
+            "partial-model-3.bpk.4711-8.tmp",
+            "partial-history.csv",
+            "partial-checkpoint.json",
+        ];
+        let others = [
+            "model-3.bpk",
+            "model-3.bpk.4711-8.tmp",
+            "partial-notes.txt",
+            "partial-model-3.bpk.tmp",
+            "partial-model-3.bpk.old-8.tmp",
+            "partial",
+        ];
+        for name in left.iter().chain(&others) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("partial-of-somebody.json")).unwrap();
+
+        remove_partials(folder.path()).unwrap();
+        remove_partials(&folder.path().join("missing")).unwrap();
+
+        for name in left {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
+        for name in others.iter().chain(&["partial-of-somebody.json"]) {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// The file has the columns `epoch,split,metric,value`. It is rewritten after each epoch, beside
 /// itself and renamed; a resumed training goes on with it. A metric with nothing to measure in an
-/// epoch, such as an accuracy without labels, has no row there: no value is NaN.
+/// epoch, such as an accuracy without labels, has no row there: every value is finite.
 pub struct History {
     path: PathBuf,
     names: HashMap<MetricId, MetricName>,
@@ -38,8 +38,9 @@ impl History {
     /// Returns an error if the file exists and cannot be read.
     pub fn up_to(path: impl Into<PathBuf>, epoch: usize) -> io::Result<Self> {
         let path = path.into();
-        let values = match fs::read_to_string(&path) {
-            Ok(text) => text
+        let values = match fs::read(&path) {
+            // A line that is damaged is none: it changes the hash of the table.
+            Ok(bytes) => String::from_utf8_lossy(&bytes)
                 .lines()
                 .filter_map(parse)
                 .filter(|(key, _)| key.epoch <= epoch)
@@ -118,7 +119,7 @@ impl MetricLogger for History {
             else {
                 continue;
             };
-            if value.is_nan() {
+            if !value.is_finite() {
                 continue;
             }
             let key = Key {

@@ -12,7 +12,7 @@ pub use base::*;
 pub use checkpoint::*;
 pub(crate) use divergence::Divergence;
 pub use divergence::NonFinite;
-pub use file::write_atomically;
+pub use file::{file_sha256, write_atomically};
 pub use finite::non_finite_weights;
 pub use history::*;
 pub use loader::*;

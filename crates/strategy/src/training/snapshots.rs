@@ -58,6 +58,10 @@ impl Snapshots {
     /// Returns an error if there is no snapshot of that epoch, or if it is one of another model.
     pub fn load<M: Module>(&self, epoch: usize, model: &M) -> Result<M, CheckpointError> {
         let path = self.path(epoch);
+        if !path.exists() {
+            let folder = self.folder.parent().unwrap_or(&self.folder).to_path_buf();
+            return Err(CheckpointError::Missing { path, folder });
+        }
         load_module(&path, model).map_err(|message| CheckpointError::Record { path, message })
     }
 

@@ -121,7 +121,7 @@ pub fn rate() -> LearningRateConfig {
     LearningRateConfig {
         peak: 0.05,
         warm_up: 0,
-        shape: RateShape::Cosine,
+        shape: RateShape::Cosine {},
     }
 }
 

@@ -82,6 +82,100 @@ fn every_damaged_file_of_a_checkpoint_is_named_when_a_training_is_resumed() {
 }
 
 #[test]
+fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), 2, 1).unwrap();
+    let advice = format!("remove the folder {} to train", folder.path().display());
+    for part in ["model", "optimizer", "scheduler"] {
+        let path = folder.path().join(format!("checkpoint/{part}-2.bpk"));
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+
+        let error = train(folder.path(), 4, 1).err().unwrap().to_string();
+
+        let expected = format!("{}: a file of this training is not there", path.display());
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains(&advice), "{error}");
+        fs::write(&path, &whole).unwrap();
+    }
+
+    let snapshots = Snapshots::of(folder.path()).unwrap();
+    fs::remove_file(snapshots.path(1)).unwrap();
+    let error = snapshots.load(1, &alone(1)).err().unwrap().to_string();
+    assert!(
+        error.contains("is not there") && error.contains(&advice),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_a_killed_training_left_half_written_are_removed() {
+    for epochs in [2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), 2, 1).unwrap();
+        let left = [
+            "checkpoint/partial-model-3.bpk.4711-8.tmp",
+            "checkpoint/partial-checkpoint.json",
+            "snapshots/partial-epoch-1.bpk",
+            "partial-history.csv",
+        ];
+        let others = ["checkpoint/notes.tmp", "partial-notes.txt"];
+        for name in left.iter().chain(&others) {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+
+        train(folder.path(), epochs, 1).unwrap();
+
+        for name in left {
+            assert!(!folder.path().join(name).exists(), "{epochs}: {name}");
+        }
+        for name in others {
+            assert!(folder.path().join(name).exists(), "{epochs}: {name}");
+        }
+    }
+}
+
+#[test]
+fn an_artifact_of_another_training_is_refused() {
+    let [folder, other] = [1, 2].map(|seed| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut curriculum = quiet(folder.path());
+        let stage = stage("first", 1);
+        curriculum.run(stage, alone(seed), loaders()).unwrap();
+        folder
+    });
+    let file = |folder: &Path| folder.join("first/student.bpk");
+    fs::copy(file(other.path()), file(folder.path())).unwrap();
+    let load = || {
+        fs::write(folder.path().join("partial-curriculum.json"), "half").unwrap();
+        let mut curriculum = quiet(folder.path());
+        assert!(!folder.path().join("partial-curriculum.json").exists());
+        let stage = stage("first", 1);
+        curriculum.run(stage, alone(1), loaders()).unwrap();
+        curriculum.load("student", &Net::new(3, 1))
+    };
+
+    let error = load().err().unwrap().to_string();
+
+    for part in [
+        file(folder.path()).display().to_string(),
+        "not the `student` that the stage `first` left".into(),
+        format!("remove the folder {} to train", folder.path().display()),
+    ] {
+        assert!(error.contains(&part), "{part}: {error}");
+    }
+
+    // A journal of an earlier version knows no checksums.
+    let journal = folder.path().join("curriculum.json");
+    let text = fs::read_to_string(&journal).unwrap();
+    let mut contents: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let stage = contents["stages"][0].as_object_mut().unwrap();
+    stage.remove("sha256").unwrap();
+    fs::write(&journal, contents.to_string()).unwrap();
+    load().unwrap();
+}
+
+#[test]
 fn files_of_a_checkpoint_without_hashes_are_read_before_burn_does() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, 1).unwrap();
@@ -107,10 +201,15 @@ fn damaged_notes_of_a_training_are_named() {
     for name in ["checkpoint.json", "diverged.json"] {
         let path = folder.path().join("checkpoint").join(name);
         let whole = fs::read(&path).ok();
-        for contents in ["", "{", "\u{0}\u{1}", "[]"] {
+        for contents in [&b""[..], b"{", b"\0\x01", b"[]", b"\xff\xfe"] {
             fs::write(&path, contents).unwrap();
             let error = train(folder.path(), 4, 1).err().unwrap().to_string();
-            assert!(error.contains(name), "{error}");
+            let expected = format!("{}: the file is empty or damaged;", path.display());
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(
+                !error.contains("line 1") && !error.contains('\n'),
+                "{error}"
+            );
         }
         put(&path, &whole);
     }

@@ -48,11 +48,34 @@ impl Objective for Spoilt {
     }
 }
 
-type Distiller = OfflineDistiller<Net, Frozen<Net>, (Hard, Spoilt)>;
+type DistillerWith<O> = OfflineDistiller<Net, Frozen<Net>, O>;
 
-fn spoilt(epoch: usize, gradient: bool) -> Distiller {
+fn spoilt(epoch: usize, gradient: bool) -> DistillerWith<(Hard, Spoilt)> {
     let objective = (Hard::new(1.0), Spoilt { epoch, gradient });
     distiller(new_student(), &teacher(), objective)
+}
+
+/// A term that is one, but another value on the validation samples of an epoch.
+#[derive(Module, Debug)]
+struct SpoiltOnValidation {
+    epoch: usize,
+    value: f64,
+    weight: f64,
+}
+
+impl Objective for SpoiltOnValidation {
+    fn wanted(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+        let logits = context.student.response.classes().unwrap();
+        let one = logits.clone().mean().mul_scalar(0.0).add_scalar(1.0);
+        // There are two batches of them, but three of training samples.
+        let breaks = context.clock.batches == 2 && context.clock.epoch == self.epoch;
+        let value = if breaks { self.value } else { 1.0 };
+        Terms::one("spoilt", one.mul_scalar(value), self.weight)
+    }
 }
 
 /// Counts the epochs, and shows them nowhere.
@@ -67,12 +90,12 @@ impl EpochDisplay for Count {
 }
 
 /// Trains and returns the number of epochs that ended.
-fn train(
+fn train<O: Objective>(
     folder: &Path,
     epochs: usize,
     resume: bool,
-    model: Distiller,
-) -> (Result<Trained<Distiller>, TrainError>, usize) {
+    model: DistillerWith<O>,
+) -> (Result<Trained<DistillerWith<O>>, TrainError>, usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let trained = Training::new(folder, &Device::default(), epochs)
         .with_resume(resume)
@@ -117,6 +140,43 @@ fn a_term_that_is_not_finite_ends_the_training_and_is_named() {
     assert!(message.contains(expected), "{message}");
     assert_eq!(error(trained), (3, NonFinite::Term("spoilt".into())));
     assert_eq!(epochs, 3, "the epoch is the last one");
+}
+
+#[test]
+fn what_is_not_finite_on_the_validation_samples_alone_ends_the_training_too() {
+    let term = || NonFinite::Term("spoilt".into());
+    // The last one is finite as a term, but not with its weight in single precision.
+    let cases = [
+        (f64::NAN, 0.1, term()),
+        (f64::INFINITY, 0.1, term()),
+        (1e30, 1e30, NonFinite::Loss),
+    ];
+    for (value, weight, expected) in cases {
+        let model = || {
+            let spoilt = SpoiltOnValidation {
+                epoch: 3,
+                value,
+                weight,
+            };
+            distiller(new_student(), &teacher(), (Hard::new(1.0), spoilt))
+        };
+        // Also in the last epoch, whose training is over by then.
+        for epochs in [3, 6] {
+            let folder = tempfile::tempdir().unwrap();
+
+            let (trained, shown) = train(folder.path(), epochs, false, model());
+
+            assert_eq!(error(trained), (3, expected.clone()));
+            assert_eq!(shown, 3);
+            assert_eq!(files(folder.path()), LEFT);
+            let text = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+            assert!(!text.contains("inf") && !text.contains("\n3,"), "{text}");
+
+            let (trained, shown) = train(folder.path(), epochs, true, model());
+            assert_eq!(error(trained), (3, expected.clone()));
+            assert_eq!(shown, 0);
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;
 use burn_distill::strategy::RateShape;
-use toml::Value;
+use toml::{Table, Value};
 
 /// What a reader of the recipe should know before it is run.
 pub fn warnings(recipe: &Recipe) -> Vec<String> {
@@ -35,13 +35,21 @@ fn idle_losses(recipe: &Recipe) -> Vec<String> {
     let of_stages = recipe.losses_of_stages();
     let of_stages = of_stages
         .map(|(stage, index, table)| (format!("stage.{stage}.{}", loss_place(index)), table));
-    let idle = of_recipe.chain(of_stages).filter(|(_, table)| {
-        let weight = table.get("weight");
-        weight
-            .is_some_and(|weight| weight.as_float() == Some(0.0) || weight.as_integer() == Some(0))
-    });
-    let warning = |(place, _)| format!("`{place}.weight` is 0: the loss does not teach");
-    idle.map(warning).collect()
+    let warning = |(place, table): (String, &Table)| {
+        let shown = match table.get("weight")? {
+            Value::Integer(0) => "0".to_string(),
+            Value::Float(0.0) => "0".into(),
+            // Tensors compute with it.
+            Value::Float(weight) if *weight as f32 == 0.0 => {
+                format!("{weight:e}, which is 0 in single precision")
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "`{place}.weight` is {shown}: the loss does not teach"
+        ))
+    };
+    of_recipe.chain(of_stages).filter_map(warning).collect()
 }
 
 /// Warnings of what begins in a training after its last epoch.
@@ -288,6 +296,10 @@ mod tests {
             (
                 "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 0 }]",
                 "`loss.1.weight` is 0: the loss does not teach",
+            ),
+            (
+                "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 1e-300 }]",
+                "`loss.1.weight` is 1e-300, which is 0 in single precision: the loss does not teach",
             ),
             (
                 "student.training.learning_rate.warm_up=10",

@@ -373,8 +373,9 @@ proptest! {
         seed: u64,
     ) {
         let shape = [if colour { 3 } else { 1 }, height, width];
+        let cutout = Some(cutout.min(height.max(width)));
         let policies = [
-            StrongAugmentation::RandAugment { operations: 14, magnitude, cutout: Some(cutout) },
+            StrongAugmentation::RandAugment { operations: 14, magnitude, cutout },
             StrongAugmentation::FixMatch { operations: 14 },
         ];
         for strong in policies {

@@ -266,12 +266,27 @@ fn what_cannot_be_done_is_refused() {
     assert!(rand_augment(30, Some(1)).check([1, 1, 1]).is_ok());
     assert_eq!(
         error(rand_augment(31, None), SHAPE),
-        "the magnitude of RandAugment is at most 30, but is 31"
+        "`magnitude` should be from 0 to 30, but is 31"
     );
     assert_eq!(
         error(rand_augment(9, Some(0)), SHAPE),
-        "a cutout of 0 pixels covers nothing"
+        "`cutout` should be from 1 to 32, but is 0"
     );
+    assert_eq!(
+        error(rand_augment(9, Some(usize::MAX)), [3, 16, 8]),
+        format!("`cutout` should be from 1 to 16, but is {}", usize::MAX)
+    );
+    for operations in [0, 65, 1_000_000_000, usize::MAX] {
+        let message = format!("`operations` should be from 1 to 64, but is {operations}");
+        let fix_match = StrongAugmentation::FixMatch { operations };
+        assert_eq!(error(fix_match, SHAPE), message);
+        let rand_augment = StrongAugmentation::RandAugment {
+            operations,
+            magnitude: 9,
+            cutout: None,
+        };
+        assert_eq!(error(rand_augment, SHAPE), message);
+    }
     assert_eq!(
         error(FIX_MATCH, [4, 8, 8]),
         "a strong augmentation is of images of 1 or 3 channels, and these have 4"
@@ -280,7 +295,10 @@ fn what_cannot_be_done_is_refused() {
         strong: Some(rand_augment(31, None)),
         ..Augmentation::default()
     };
-    assert!(augmentation.check(SHAPE).is_err());
+    assert_eq!(
+        augmentation.check(SHAPE).unwrap_err().to_string(),
+        "`strong.magnitude` should be from 0 to 30, but is 31"
+    );
 }
 
 #[test]
