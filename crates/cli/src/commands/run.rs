@@ -1,5 +1,5 @@
 use super::resume::resume_command;
-use crate::args::RunArgs;
+use crate::args::{LARGEST_SEED, RunArgs};
 use crate::experiment::{
     self, Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, check_given_weights,
 };
@@ -21,6 +21,10 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
     let mut recipe = recipe::read(&args.recipe, &args.overrides)?;
     // Only now: the seeds of the recipe are checked, too.
     if let Some(seed) = args.seed {
+        ensure!(
+            seed <= LARGEST_SEED,
+            "`--seed` should be from 0 to {LARGEST_SEED}, as those of `seeds`, but is {seed}"
+        );
         recipe.seeds = vec![seed];
     }
     for warning in recipe::warnings(&recipe) {
