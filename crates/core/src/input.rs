@@ -256,7 +256,7 @@ mod tests {
         assert!(!joined.is_autodiff());
         let tokens = selected.tokens.into_data();
         tokens.assert_eq(&[[5_i64, 6], [1, 2]].into(), false);
-        let mask = joined.mask.slice([0..3]).into_data();
+        let mask = joined.mask.narrow(0, 0, 3).into_data();
         mask.assert_eq(&[[false, true], [true, true], [true, true]].into(), false);
     }
 

@@ -296,7 +296,7 @@ mod tests {
         };
 
         assert_eq!(hiding(&[Figure::Loss]), Some(soft.clone()));
-        assert_eq!(hiding(&[soft.clone()]), Some(Figure::Loss));
+        assert_eq!(hiding(std::slice::from_ref(&soft)), Some(Figure::Loss));
         assert_eq!(hiding(&[soft, Figure::Loss]), None);
     }
 

@@ -257,8 +257,8 @@ impl<M: LearnerModel> Training<M> {
         let execution = ExecutionStrategy::single(self.device.clone());
 
         let (train, valid) = (
-            train.from_epoch(finished + 1),
-            valid.from_epoch(finished + 1),
+            train.starting_from(finished + 1),
+            valid.starting_from(finished + 1),
         );
         let mut training = SupervisedTraining::new(&self.folder, train, valid)
             .num_epochs(epochs)

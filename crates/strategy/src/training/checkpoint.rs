@@ -699,7 +699,7 @@ mod tests {
         let error = checkpoints.manifest().unwrap_err().to_string();
 
         assert!(
-            error.contains("checkpoint.json: not a checkpoint manifest"),
+            error.contains("checkpoint.json: the file is empty or damaged"),
             "{error}"
         );
     }

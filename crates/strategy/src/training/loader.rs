@@ -14,7 +14,7 @@ pub trait EpochLoader<I: Input> {
     fn num_batches(&self) -> usize;
 
     /// Returns the loader whose first epoch is this one, counted from 1.
-    fn from_epoch(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>>;
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>>;
 }
 
 impl EpochLoader<Tensor<4>> for BatchLoader {
@@ -22,7 +22,7 @@ impl EpochLoader<Tensor<4>> for BatchLoader {
         self.num_batches()
     }
 
-    fn from_epoch(self, epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
         Arc::new(self.starting_at(epoch))
     }
 }
@@ -37,7 +37,7 @@ where
         self.num_batches()
     }
 
-    fn from_epoch(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(self.starting_at(epoch))
     }
 }
@@ -51,7 +51,7 @@ where
         self.num_batches()
     }
 
-    fn from_epoch(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(self.starting_at(epoch))
     }
 }
@@ -61,7 +61,7 @@ impl<I: Input> EpochLoader<I> for Arc<dyn DataLoader<Batch<I>>> {
         ClockedLoader::new(self.clone()).num_batches()
     }
 
-    fn from_epoch(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
-        ClockedLoader::new(self).from_epoch(epoch)
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
+        ClockedLoader::new(self).starting_from(epoch)
     }
 }

@@ -1,5 +1,6 @@
 //! Small networks, a few digits, and a display that stops a training.
 
+use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -18,7 +19,7 @@ use burn_distill_strategy::{
     OptimizerConfig, Quiet, RateShape, Stage, TrainingTitle,
 };
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Two convolutions with running statistics, and a classifier.
 #[derive(Module, Debug)]

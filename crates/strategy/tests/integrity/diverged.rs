@@ -312,8 +312,8 @@ fn weights_that_are_not_finite_are_not_loaded() {
 #[test]
 fn predictions_that_are_not_finite_are_none() {
     let device = Device::default();
-    let loader = loaders().1.to_device(&device);
-    let of = |bias| Predictions::of(&with_bias(bias), &*loader);
+    let loader = loaders().1.device(&device);
+    let of = |bias| Predictions::of(&with_bias(bias), &loader);
 
     assert!(of(f32::NEG_INFINITY).is_ok(), "a class may be excluded");
     for bias in [f32::NAN, f32::INFINITY] {

@@ -16,7 +16,7 @@ use burn_distill_strategy::{
     PastPredictions, Quiet, SameClass, SelfDistiller, Training,
 };
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// A network as a recipe has it, whose weights depend on `seed` alone.
 fn network(seed: u64) -> DynNetwork<Tensor<4>> {

@@ -1,5 +1,6 @@
 //! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does.
 
+use burn::data::dataloader::DataLoader;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Int, Tensor};
