@@ -33,7 +33,7 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
     device.autodiff()
 });
 
-/// What the strategies ask of a network: features, maps, branches, exits and a classifier.
+/// A network with all that strategies need: features, maps, branches, exits and a classifier.
 #[derive(Module, Debug)]
 struct Toy {
     trunk: Param<Tensor<2>>,

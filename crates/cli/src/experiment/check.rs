@@ -1,4 +1,4 @@
-//! What can be known of a run before its first training, so that nothing is trained in vain.
+//! Checks of a run before its first training, so that nothing is trained in vain.
 
 use super::data::Data;
 use super::network::{self, ImageNetwork};
@@ -16,7 +16,7 @@ use toml::{Table, Value};
 /// of every teacher that is not trained are there and fit, and that the losses or the strategy can be
 /// built between these networks.
 ///
-/// What a recipe says by itself was checked when it was read.
+/// The recipe by itself was checked when it was read.
 pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
     data.check_batches(recipe)?;
     for &seed in &recipe.seeds {

@@ -75,7 +75,7 @@ impl Subject {
         }
     }
 
-    /// The same of a training in stages.
+    /// Returns the error of a training in stages that failed, with the name of the stage.
     pub fn stage_error(&self, error: CurriculumError) -> anyhow::Error {
         if let CurriculumError::Training { stage, source } = &error
             && let TrainError::Diverged { epoch, term } = source.as_ref()

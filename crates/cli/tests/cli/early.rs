@@ -1,4 +1,4 @@
-//! What is wrong is said before anything is trained, and a start that fails leaves nothing.
+//! Faults are told before anything is trained, and a start that fails leaves nothing.
 
 use crate::common::*;
 use std::fs;

@@ -30,7 +30,7 @@ fn with_weights(out: &Path, changes: &[&str], weights: &Path) -> Output {
     run(out, &[changes, &[weights.as_str()]].concat(), &[])
 }
 
-/// What the program says when it refuses weights, before it leaves anything.
+/// Returns the error of a run that refuses weights, before it leaves anything.
 fn refusal(changes: &[&str], weights: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

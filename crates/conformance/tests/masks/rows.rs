@@ -1,4 +1,4 @@
-//! What is compared: the responses of two networks to two sequences of three tokens, and their taps.
+//! The compared sides: responses of two networks to two sequences of three tokens, and their taps.
 
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Tensor, TensorData};
@@ -30,12 +30,12 @@ pub const MASKS: [[Mask; 2]; 5] = [
     [[true; 6], [true, true, true, false, false, false]],
 ];
 
-/// What stands where a side does not count a row.
+/// Contents of the rows that a side does not count.
 #[derive(Clone, Copy)]
 pub enum Fill {
-    /// What any other row holds.
+    /// Values like those of any other row.
     Nothing,
-    /// That value everywhere.
+    /// One value everywhere.
     Value(f32),
 }
 

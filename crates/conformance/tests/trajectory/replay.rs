@@ -55,7 +55,7 @@ impl Replay<'_> {
         self.run_steps(model, 0..self.recording.steps(), batch, prepare, check)
     }
 
-    /// The same of these steps alone, which begin with a new optimizer.
+    /// Replays these steps alone, which begin with a new optimizer.
     pub fn run_steps<I: Input, M: Distiller<I>>(
         &self,
         mut model: M,

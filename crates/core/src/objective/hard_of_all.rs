@@ -46,7 +46,7 @@ impl HardOfAll {
         Self::cross_entropy_of(student, targets, None)
     }
 
-    /// The same of the rows that count. Shape of the mask: `[rows]`.
+    /// Computes the loss of the rows that count alone. Shape of the mask: `[rows]`.
     fn cross_entropy_of(
         student: Tensor<2>,
         targets: &Targets,

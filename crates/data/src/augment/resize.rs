@@ -30,7 +30,7 @@ pub(super) fn resize(
         .collect()
 }
 
-/// What one pixel is made of: neighbors from `first` on, with their weights.
+/// Sources of one pixel: neighbors from `first` on, with their weights.
 struct Window {
     first: usize,
     weights: Vec<f64>,

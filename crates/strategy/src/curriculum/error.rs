@@ -44,7 +44,7 @@ pub enum CurriculumError {
     Journal {
         /// The file of the journal.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
     /// The name of a stage is not one for a folder, or is taken.

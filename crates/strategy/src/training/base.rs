@@ -97,7 +97,7 @@ pub enum TrainError {
     Diverged {
         /// The epoch, counted from 1.
         epoch: usize,
-        /// What became NaN or infinite first.
+        /// The term or tensor that became NaN or infinite first.
         term: NonFinite,
     },
 }

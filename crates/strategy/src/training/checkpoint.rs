@@ -33,12 +33,12 @@ pub struct Manifest {
     pub sha256: BTreeMap<String, String>,
 }
 
-/// What ended a training that diverged: a file beside its last good checkpoint.
+/// Record of a divergence: a file beside the last good checkpoint of the training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Diverged {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// What became NaN or infinite.
+    /// The term or tensor that became NaN or infinite.
     pub term: NonFinite,
 }
 
@@ -108,7 +108,7 @@ pub enum CheckpointError {
     Manifest {
         /// The file of the manifest.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
     /// The note of a training that diverged is not one.
@@ -119,7 +119,7 @@ pub enum CheckpointError {
     Diverged {
         /// The file of the note.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
     /// The checkpoint was made with another teacher.

@@ -20,7 +20,7 @@ pub fn non_finite_weights<M: Module>(module: &M) -> Option<String> {
     broken.map(|(path, _)| path).find(|path| is_weight(path))
 }
 
-/// The same of a file of weights.
+/// Returns the name of the first tensor in a file of weights that is not finite, if there is one.
 pub(super) fn non_finite_in_file(path: &Path) -> Result<Option<String>, RecordError> {
     for tensor in Reader::from_file_exact(path)?.into_tensors()? {
         let (name, dtype, _, _, bytes) = tensor.into_parts()?;

@@ -1,4 +1,4 @@
-//! What a training leaves is what it says: diverged, ended and damaged trainings, and figures that are
+//! A training leaves nothing that is not so: diverged, ended and damaged trainings, and figures that are
 //! what their names say.
 
 mod damaged;
