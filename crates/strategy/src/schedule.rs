@@ -70,20 +70,33 @@ impl LearningRateConfig {
 /// A learning rate over the steps of a training: a number, a scheduler of burn or a
 /// [`LearningRateConfig`].
 pub trait IntoScheduler {
-    /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps.
-    fn into_scheduler(self, epochs: usize, steps_per_epoch: usize) -> ModuleLrScheduler;
+    /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps,
+    /// which are counted only where the scheduler depends on them: that may take loading a batch.
+    fn into_scheduler(
+        self,
+        epochs: usize,
+        steps_per_epoch: impl FnOnce() -> usize,
+    ) -> ModuleLrScheduler;
 }
 
 /// Schedulers of burn count steps by themselves.
 impl<S: Into<ModuleLrScheduler>> IntoScheduler for S {
-    fn into_scheduler(self, _epochs: usize, _steps_per_epoch: usize) -> ModuleLrScheduler {
+    fn into_scheduler(
+        self,
+        _epochs: usize,
+        _steps_per_epoch: impl FnOnce() -> usize,
+    ) -> ModuleLrScheduler {
         self.into()
     }
 }
 
 impl IntoScheduler for &LearningRateConfig {
-    fn into_scheduler(self, epochs: usize, steps_per_epoch: usize) -> ModuleLrScheduler {
-        self.init(epochs, steps_per_epoch).into()
+    fn into_scheduler(
+        self,
+        epochs: usize,
+        steps_per_epoch: impl FnOnce() -> usize,
+    ) -> ModuleLrScheduler {
+        self.init(epochs, steps_per_epoch()).into()
     }
 }
 

@@ -252,7 +252,7 @@ impl<M: LearnerModel> Training<M> {
             // mode, has no gradients until this.
             model.train(),
             optimizer.into(),
-            learning_rate.into_scheduler(self.epochs, train.num_batches()),
+            learning_rate.into_scheduler(self.epochs, || train.num_batches()),
         );
         let execution = ExecutionStrategy::single(self.device.clone());
 
