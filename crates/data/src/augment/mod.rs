@@ -1,4 +1,5 @@
 mod affine;
+mod crop_box;
 mod enhance;
 mod levels;
 mod multi_crop;
@@ -6,6 +7,7 @@ mod operation;
 mod resize;
 mod strong;
 
+pub use crop_box::*;
 pub use multi_crop::*;
 pub use operation::*;
 pub use strong::*;

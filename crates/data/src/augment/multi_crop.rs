@@ -1,5 +1,5 @@
 use super::resize::resize;
-use super::{Augmentation, ViewKey};
+use super::{Augmentation, CropBox, ViewKey};
 use crate::DataError;
 use crate::rng::{Purpose, rng};
 use burn_distill_core::KeyedRng;
@@ -36,19 +36,6 @@ pub struct MultiCrop {
     pub global_scale: [f64; 2],
     /// Least and largest part of the area of the image that a small crop shows.
     pub local_scale: [f64; 2],
-}
-
-/// Part of an image, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CropBox {
-    /// First row.
-    pub top: usize,
-    /// First column.
-    pub left: usize,
-    /// Number of rows.
-    pub height: usize,
-    /// Number of columns.
-    pub width: usize,
 }
 
 impl MultiCrop {

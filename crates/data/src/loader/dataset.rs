@@ -1,5 +1,6 @@
-use super::epoch::permutation;
-use super::iterator::{BatchIterator, EpochBatches};
+use super::epoch_batches::EpochBatches;
+use super::iterator::BatchIterator;
+use super::plan::permutation;
 use crate::DataError;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};

@@ -1,8 +1,8 @@
-use super::iterator::EpochBatches;
+use super::epoch_batches::EpochBatches;
 use super::pairs::Partners;
 use super::palette::Palette;
-use super::{Plan, two_streams};
-use crate::rng::{Purpose, rng};
+use super::plan::{Plan, permutation};
+use super::showing::Showing;
 use crate::{DataError, ViewKey};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -19,23 +19,6 @@ pub(super) struct Epoch {
     partners: Option<Partners>,
 }
 
-/// One showing of a sample in an epoch.
-#[derive(Clone, Copy)]
-pub(super) struct Showing {
-    /// The place of the sample in the data set.
-    pub(super) place: usize,
-    /// The number of earlier places and showings of the same sample.
-    pub(super) repetition: usize,
-}
-
-impl Showing {
-    /// The showing of a place that an epoch shows once.
-    pub(super) fn once(plan: &Plan, place: usize) -> Self {
-        let repetition = plan.repetitions[place];
-        Self { place, repetition }
-    }
-}
-
 /// A batch that is not yet on a device.
 pub(super) struct HostBatch {
     views: Vec<Vec<f32>>,
@@ -44,17 +27,12 @@ pub(super) struct HostBatch {
     ids: Vec<usize>,
 }
 
-/// The order of so many samples in an epoch.
-pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
-    rng(Purpose::Order, [seed, epoch as u64, 0], 0).permutation(len)
-}
-
 impl Epoch {
     pub(super) fn new(plan: Arc<Plan>, number: usize) -> Self {
         let samples = plan.dataset.len();
-        let once = |place| Showing::once(&plan, place);
-        let order = match (plan.labeled_per_batch, plan.shuffle) {
-            (Some(labeled), _) => two_streams::order(&plan, labeled, number),
+        let once = |place| Showing::once(&plan.repetitions, place);
+        let order = match (plan.streams(), plan.shuffle) {
+            (Some(streams), shuffle) => streams.order(&plan.repetitions, shuffle, number),
             (None, Some(seed)) => {
                 let places = permutation(seed, number, samples).into_iter();
                 places.map(once).collect()

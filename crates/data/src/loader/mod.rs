@@ -1,20 +1,24 @@
 mod clocked;
 mod dataset;
 mod epoch;
+mod epoch_batches;
 mod iterator;
 mod pairs;
 mod palette;
+mod plan;
+mod showing;
 mod two_streams;
 mod workers;
 
-use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
+use crate::{Augmentation, ImageDataset, MultiCrop};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Batch;
 pub use clocked::*;
 pub use dataset::*;
-use epoch::{Epoch, permutation};
+use epoch::Epoch;
 use iterator::BatchIterator;
+use plan::{Plan, permutation, repetitions};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,28 +71,6 @@ pub struct BatchLoader {
     /// burn's default when none is given, looked up only when tensors are made.
     device: Option<Device>,
     next_epoch: AtomicUsize,
-}
-
-/// Everything that a batch depends on, but for the epoch.
-#[derive(Clone)]
-struct Plan {
-    dataset: ImageDataset,
-    /// The number of earlier places of the same id, for each place in the data set.
-    repetitions: Arc<[usize]>,
-    batch_size: usize,
-    shuffle: Option<u64>,
-    augmentation: Augmentation,
-    augmentation_seed: u64,
-    views: usize,
-    multi_crop: Option<MultiCrop>,
-    /// The seed of the partners.
-    pairs: Option<u64>,
-    /// Whether the label of each published sample is known; `None` when all are.
-    labelled: Option<Vec<bool>>,
-    /// The labeled samples in every batch; `None` to draw batches from all samples alike.
-    labeled_per_batch: Option<usize>,
-    drop_last: bool,
-    workers: usize,
 }
 
 impl BatchLoader {
@@ -204,6 +186,36 @@ impl BatchLoader {
         self
     }
 
+    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled ones.
+    ///
+    /// An epoch is one pass over the unlabeled samples. The labeled ones are passed over as often as
+    /// the epoch needs, in a new order each time, and every showing of a sample is augmented on its
+    /// own. A batch begins with its unlabeled samples. The last batch of an epoch may have fewer of
+    /// those, unless such a batch is [dropped](Self::drop_last), but has the same number of labeled
+    /// ones.
+    ///
+    /// Which labels are known is what [`labelled`](Self::labelled) says. Where all are known, or none
+    /// is, loading is an error.
+    ///
+    /// As `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola, [Mean
+    /// teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which drops the
+    /// last batch and asks for as many labeled samples as a batch has.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `labeled` is 0, or not below the batch size.
+    pub fn labeled_per_batch(mut self, labeled: usize) -> Self {
+        let batch_size = self.plan.batch_size;
+        assert!(
+            (1..batch_size).contains(&labeled),
+            "A batch of {batch_size} should have from 1 to {} labeled samples beside unlabeled ones, \
+             but {labeled} are asked for.",
+            batch_size - 1
+        );
+        self.plan_mut().labeled_per_batch = Some(labeled);
+        self
+    }
+
     /// Whether to skip a last batch that is not full.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.plan_mut().drop_last = drop_last;
@@ -260,16 +272,6 @@ impl BatchLoader {
     }
 }
 
-/// Returns the number of earlier places of the same id, for each place in a data set.
-fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
-    let mut counts = vec![0; dataset.published_len()];
-    let mut count = |id: &usize| {
-        counts[*id] += 1;
-        counts[*id] - 1
-    };
-    dataset.ids().iter().map(&mut count).collect()
-}
-
 /// # Panics
 ///
 /// Panics if images are cropped in two ways.
@@ -277,61 +279,6 @@ fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
     if crop.is_some() {
         let checked = augmentation.check_multi_crop();
         checked.unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
-impl Plan {
-    fn views(&self) -> usize {
-        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
-        match self.pairs {
-            Some(_) => views.max(2),
-            None => views,
-        }
-    }
-
-    /// The shape of a view of an image, `[channels, height, width]`.
-    fn view_shape(&self, view: usize) -> [usize; 3] {
-        let [channels, height, width] = self.dataset.shape();
-        let size = [height, width];
-        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
-        [channels, height, width]
-    }
-
-    /// Whether the class of a sample is known.
-    fn is_labelled(&self, id: usize) -> bool {
-        self.labelled.as_ref().is_none_or(|labelled| labelled[id])
-    }
-
-    fn batches(&self) -> usize {
-        self.samples_and_batches().1
-    }
-
-    /// The number of samples that an epoch delivers.
-    fn samples(&self) -> usize {
-        self.samples_and_batches().0
-    }
-
-    fn samples_and_batches(&self) -> (usize, usize) {
-        if let Some(labeled) = self.labeled_per_batch {
-            return two_streams::samples_and_batches(self, labeled);
-        }
-        let samples = self.dataset.len();
-        let batches = match self.drop_last {
-            true => samples / self.batch_size,
-            false => samples.div_ceil(self.batch_size),
-        };
-        (samples.min(batches * self.batch_size), batches)
-    }
-
-    /// Returns why an epoch has no batch.
-    fn no_batch(&self) -> DataError {
-        match self.labeled_per_batch {
-            Some(labeled) => two_streams::no_batch(self, labeled),
-            None => DataError::NoBatch {
-                samples: self.dataset.len(),
-                batch_size: self.batch_size,
-            },
-        }
     }
 }
 

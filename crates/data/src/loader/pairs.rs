@@ -1,4 +1,4 @@
-use super::Plan;
+use super::plan::Plan;
 use crate::rng::{Purpose, repeated_word, rng};
 
 /// Which other sample of its class each sample is shown with in an epoch.

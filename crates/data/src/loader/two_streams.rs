@@ -1,123 +1,89 @@
 //! Batches of two streams: unlabeled samples once per epoch, labeled ones as often as they are needed.
 
-use super::epoch::Showing;
-use super::{BatchLoader, Plan};
+use super::showing::Showing;
 use crate::DataError;
 use crate::rng::{Purpose, rng};
 
-impl BatchLoader {
-    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled ones.
-    ///
-    /// An epoch is one pass over the unlabeled samples. The labeled ones are passed over as often as
-    /// the epoch needs, in a new order each time, and every showing of a sample is augmented on its
-    /// own. A batch begins with its unlabeled samples. The last batch of an epoch may have fewer of
-    /// those, unless such a batch is [dropped](Self::drop_last), but has the same number of labeled
-    /// ones.
-    ///
-    /// Which labels are known is what [`labelled`](Self::labelled) says. Where all are known, or none
-    /// is, loading is an error.
-    ///
-    /// As `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola, [Mean
-    /// teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which drops the
-    /// last batch and asks for as many labeled samples as a batch has.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `labeled` is 0, or not below the batch size.
-    pub fn labeled_per_batch(mut self, labeled: usize) -> Self {
-        let batch_size = self.plan.batch_size;
-        assert!(
-            (1..batch_size).contains(&labeled),
-            "A batch of {batch_size} should have from 1 to {} labeled samples beside unlabeled ones, \
-             but {labeled} are asked for.",
-            batch_size - 1
-        );
-        self.plan_mut().labeled_per_batch = Some(labeled);
-        self
-    }
-}
-
-/// The places of the samples of each stream in the data set.
-struct Streams {
-    labeled: Vec<usize>,
-    unlabeled: Vec<usize>,
+/// Places of the labeled and of the unlabeled samples in a data set, and how batches are filled.
+pub(super) struct Streams {
+    pub(super) labeled: Vec<usize>,
+    pub(super) unlabeled: Vec<usize>,
+    /// Number of labeled and of unlabeled samples in a batch.
+    pub(super) batch: [usize; 2],
+    /// Whether a last batch that is not full is skipped.
+    pub(super) drop_last: bool,
 }
 
 impl Streams {
-    fn of(plan: &Plan) -> Self {
-        let ids = plan.dataset.ids();
-        let (labeled, unlabeled) = (0..ids.len()).partition(|&at| plan.is_labelled(ids[at]));
-        Self { labeled, unlabeled }
-    }
-}
-
-/// Returns the samples that an epoch delivers and the batches that it has, with so many labeled samples
-/// in each batch.
-pub(super) fn samples_and_batches(plan: &Plan, labeled: usize) -> (usize, usize) {
-    let streams = Streams::of(plan);
-    if streams.labeled.is_empty() {
-        return (0, 0);
-    }
-    let (unlabeled, rest) = (streams.unlabeled.len(), plan.batch_size - labeled);
-    let batches = match plan.drop_last {
-        true => unlabeled / rest,
-        false => unlabeled.div_ceil(rest),
-    };
-    (unlabeled.min(batches * rest) + batches * labeled, batches)
-}
-
-/// Returns why there is no batch with so many labeled samples.
-pub(super) fn no_batch(plan: &Plan, labeled: usize) -> DataError {
-    let streams = Streams::of(plan);
-    let [known, unknown] = [&streams.labeled, &streams.unlabeled].map(Vec::len);
-    match known == 0 || unknown == 0 {
-        true => DataError::OneStream {
-            labeled: known,
-            unlabeled: unknown,
-        },
-        false => DataError::NoBatch {
-            samples: unknown,
-            batch_size: plan.batch_size - labeled,
-        },
-    }
-}
-
-/// Returns the order of an epoch, batch by batch, with so many labeled samples in each.
-pub(super) fn order(plan: &Plan, labeled: usize, epoch: usize) -> Vec<Showing> {
-    let streams = Streams::of(plan);
-    let (samples, batches) = samples_and_batches(plan, labeled);
-    // Pass 0 is the one over the unlabeled samples, so that no two passes share an order.
-    let pass = |places: &[usize], pass: usize| match plan.shuffle {
-        Some(seed) => {
-            let key = [seed, epoch as u64, pass as u64];
-            let order = rng(Purpose::Order, key, 0).permutation(places.len());
-            order.into_iter().map(|at| places[at]).collect()
+    /// Returns the number of samples that an epoch delivers, and of its batches.
+    pub(super) fn samples_and_batches(&self) -> (usize, usize) {
+        if self.labeled.is_empty() {
+            return (0, 0);
         }
-        None => places.to_vec(),
-    };
-    // A place that is shown again is another repetition of its sample, beyond those of the data set.
-    let stride = 1 + plan.repetitions.iter().max().copied().unwrap_or(0);
-    let mut again = (0..).flat_map(|number| {
-        let places: Vec<usize> = pass(&streams.labeled, number + 1);
-        let shown = move |place| Showing {
-            place,
-            repetition: plan.repetitions[place] + number * stride,
+        let (unlabeled, [labeled, rest]) = (self.unlabeled.len(), self.batch);
+        let batches = match self.drop_last {
+            true => unlabeled / rest,
+            false => unlabeled.div_ceil(rest),
         };
-        places.into_iter().map(shown)
-    });
-    let mut order = Vec::with_capacity(samples);
-    let once: Vec<usize> = pass(&streams.unlabeled, 0);
-    for unlabeled in once.chunks(plan.batch_size - labeled).take(batches) {
-        order.extend(unlabeled.iter().map(|&place| Showing::once(plan, place)));
-        order.extend(again.by_ref().take(labeled));
+        (unlabeled.min(batches * rest) + batches * labeled, batches)
     }
-    order
+
+    /// Returns why an epoch has no batch.
+    pub(super) fn no_batch(&self) -> DataError {
+        let [labeled, unlabeled] = [&self.labeled, &self.unlabeled].map(Vec::len);
+        match labeled == 0 || unlabeled == 0 {
+            true => DataError::OneStream { labeled, unlabeled },
+            false => DataError::NoBatch {
+                samples: unlabeled,
+                batch_size: self.batch[1],
+            },
+        }
+    }
+
+    /// Returns the order of an epoch, batch by batch.
+    ///
+    /// `repetitions` holds the number of earlier places of the same sample, for each place.
+    pub(super) fn order(
+        &self,
+        repetitions: &[usize],
+        shuffle: Option<u64>,
+        epoch: usize,
+    ) -> Vec<Showing> {
+        let (samples, batches) = self.samples_and_batches();
+        let [labeled, rest] = self.batch;
+        // Pass 0 is the one over the unlabeled samples, so that no two passes share an order.
+        let pass = |places: &[usize], pass: usize| match shuffle {
+            Some(seed) => {
+                let key = [seed, epoch as u64, pass as u64];
+                let order = rng(Purpose::Order, key, 0).permutation(places.len());
+                order.into_iter().map(|at| places[at]).collect()
+            }
+            None => places.to_vec(),
+        };
+        // A place that is shown again is another repetition of its sample, beyond those of the data set.
+        let stride = 1 + repetitions.iter().max().copied().unwrap_or(0);
+        let mut again = (0..).flat_map(|number| {
+            let places: Vec<usize> = pass(&self.labeled, number + 1);
+            let shown = move |place| Showing {
+                place,
+                repetition: repetitions[place] + number * stride,
+            };
+            places.into_iter().map(shown)
+        });
+        let mut order = Vec::with_capacity(samples);
+        let once: Vec<usize> = pass(&self.unlabeled, 0);
+        for unlabeled in once.chunks(rest).take(batches) {
+            let once = |&place| Showing::once(repetitions, place);
+            order.extend(unlabeled.iter().map(once));
+            order.extend(again.by_ref().take(labeled));
+        }
+        order
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Augmentation, ImageDataset, digits};
+    use crate::{Augmentation, BatchLoader, ImageDataset, digits};
     use burn::data::dataloader::DataLoader;
     use burn::tensor::{Device, Tensor};
     use burn_distill_core::Batch;

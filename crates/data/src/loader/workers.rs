@@ -1,4 +1,4 @@
-use super::iterator::EpochBatches;
+use super::epoch_batches::EpochBatches;
 use burn::data::dataset::DatasetError;
 use std::panic::resume_unwind;
 use std::sync::Arc;

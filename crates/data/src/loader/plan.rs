@@ -1,0 +1,109 @@
+use super::two_streams::Streams;
+use crate::rng::{Purpose, rng};
+use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
+use std::sync::Arc;
+
+/// The data set and the settings of a loader: all that a batch depends on but for the epoch.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) dataset: ImageDataset,
+    /// The number of earlier places of the same id, for each place in the data set.
+    pub(super) repetitions: Arc<[usize]>,
+    pub(super) batch_size: usize,
+    pub(super) shuffle: Option<u64>,
+    pub(super) augmentation: Augmentation,
+    pub(super) augmentation_seed: u64,
+    pub(super) views: usize,
+    pub(super) multi_crop: Option<MultiCrop>,
+    /// The seed of the partners.
+    pub(super) pairs: Option<u64>,
+    /// Whether the label of each published sample is known; `None` when all are.
+    pub(super) labelled: Option<Vec<bool>>,
+    /// The labeled samples in every batch; `None` to draw batches from all samples alike.
+    pub(super) labeled_per_batch: Option<usize>,
+    pub(super) drop_last: bool,
+    pub(super) workers: usize,
+}
+
+impl Plan {
+    pub(super) fn views(&self) -> usize {
+        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
+        match self.pairs {
+            Some(_) => views.max(2),
+            None => views,
+        }
+    }
+
+    /// The shape of a view of an image, `[channels, height, width]`.
+    pub(super) fn view_shape(&self, view: usize) -> [usize; 3] {
+        let [channels, height, width] = self.dataset.shape();
+        let size = [height, width];
+        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
+        [channels, height, width]
+    }
+
+    /// Whether the class of a sample is known.
+    pub(super) fn is_labelled(&self, id: usize) -> bool {
+        self.labelled.as_ref().is_none_or(|labelled| labelled[id])
+    }
+
+    pub(super) fn batches(&self) -> usize {
+        self.samples_and_batches().1
+    }
+
+    /// The number of samples that an epoch delivers.
+    pub(super) fn samples(&self) -> usize {
+        self.samples_and_batches().0
+    }
+
+    fn samples_and_batches(&self) -> (usize, usize) {
+        if let Some(streams) = self.streams() {
+            return streams.samples_and_batches();
+        }
+        let samples = self.dataset.len();
+        let batches = match self.drop_last {
+            true => samples / self.batch_size,
+            false => samples.div_ceil(self.batch_size),
+        };
+        (samples.min(batches * self.batch_size), batches)
+    }
+
+    /// Returns why an epoch has no batch.
+    pub(super) fn no_batch(&self) -> DataError {
+        match self.streams() {
+            Some(streams) => streams.no_batch(),
+            None => DataError::NoBatch {
+                samples: self.dataset.len(),
+                batch_size: self.batch_size,
+            },
+        }
+    }
+
+    /// Returns the streams that batches are drawn from, if they are drawn from two.
+    pub(super) fn streams(&self) -> Option<Streams> {
+        let per_batch = self.labeled_per_batch?;
+        let ids = self.dataset.ids();
+        let (labeled, unlabeled) = (0..ids.len()).partition(|&at| self.is_labelled(ids[at]));
+        Some(Streams {
+            labeled,
+            unlabeled,
+            batch: [per_batch, self.batch_size - per_batch],
+            drop_last: self.drop_last,
+        })
+    }
+}
+
+/// Returns the number of earlier places of the same id, for each place in a data set.
+pub(super) fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
+    let mut counts = vec![0; dataset.published_len()];
+    let mut count = |id: &usize| {
+        counts[*id] += 1;
+        counts[*id] - 1
+    };
+    dataset.ids().iter().map(&mut count).collect()
+}
+
+/// Returns the order of `len` samples in an epoch.
+pub(super) fn permutation(seed: u64, epoch: usize, len: usize) -> Vec<usize> {
+    rng(Purpose::Order, [seed, epoch as u64, 0], 0).permutation(len)
+}
