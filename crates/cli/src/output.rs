@@ -4,6 +4,7 @@
 //! thread that a training waits for. Nothing here does.
 
 use anyhow::{Context, Result};
+use burn_distill_recipe::text::escaped;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -17,15 +18,6 @@ static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 /// A line that cannot be written is lost: a run does not end because nobody reads its messages.
 pub fn note(line: impl Display) {
     write_error(visible(&format!("{line}\n")).as_bytes());
-}
-
-/// Returns a text with its control characters escaped, which a terminal would obey.
-pub fn escaped(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 /// Returns a text with its lines as they are, and every other control character escaped.

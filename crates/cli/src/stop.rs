@@ -1,46 +1,20 @@
 use crate::progress;
-use burn::train::Interrupter;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use burn_distill_experiment::Stop;
 
-/// The request to stop, from Ctrl-C, from the system or from the dashboard.
-///
-/// It stands outside of burn's interrupter, which the dashboard resets after each training.
-#[derive(Clone, Default)]
-pub struct Stop {
-    requested: Arc<AtomicBool>,
-    interrupter: Interrupter,
-}
+/// The exit code of a program that was told to stop, by the convention of shells.
+pub const STOPPED: u8 = 130;
 
-impl Stop {
-    /// Listens to Ctrl-C, to the request to terminate and to the end of the terminal. A second one
-    /// ends the program at once.
-    pub fn listen() -> anyhow::Result<Self> {
-        let stop = Self::default();
-        let handler = stop.clone();
-        ctrlc::set_handler(move || {
-            if handler.is_requested() {
-                progress::give_back_terminal();
-                std::process::exit(i32::from(crate::STOPPED));
-            }
-            handler.request();
-        })?;
-        Ok(stop)
-    }
-
-    /// Requests to stop.
-    pub fn request(&self) {
-        self.requested.store(true, Ordering::SeqCst);
-        self.interrupter.stop(Some("stopped on request"));
-    }
-
-    /// Returns whether to stop.
-    pub fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::SeqCst)
-    }
-
-    /// Returns the handle that stops a training.
-    pub fn interrupter(&self) -> Interrupter {
-        self.interrupter.clone()
-    }
+/// Listens to Ctrl-C, to the request to terminate and to the end of the terminal. A second one
+/// ends the program at once.
+pub fn listen() -> anyhow::Result<Stop> {
+    let stop = Stop::default();
+    let handler = stop.clone();
+    ctrlc::set_handler(move || {
+        if handler.is_requested() {
+            progress::give_back_terminal();
+            std::process::exit(i32::from(STOPPED));
+        }
+        handler.request();
+    })?;
+    Ok(stop)
 }

@@ -1,10 +1,11 @@
 use crate::args::InspectArgs;
 use crate::output;
-use crate::recipe::memory;
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{known_taps, parameter_count};
+use burn_distill_recipe::memory;
+use burn_distill_recipe::text::grouped;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -79,29 +80,4 @@ fn text(inspection: &Inspection) -> String {
         grouped(inspection.parameters),
         grouped(inspection.multiply_adds)
     )
-}
-
-/// A number with its digits in groups of three.
-pub fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_stand_in_groups_of_three() {
-        let numbers = [0, 12, 123, 1234, 7_433_860].map(grouped);
-
-        assert_eq!(numbers, ["0", "12", "123", "1 234", "7 433 860"]);
-    }
 }

@@ -1,15 +1,16 @@
 use crate::args::{Catalogue, ListArgs};
-use crate::{output, recipe, table};
+use crate::{output, table};
 use anyhow::Result;
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::DatasetName;
 use burn_distill::{architecture, strategy};
+use burn_distill_recipe::losses;
 
 /// Print a catalogue.
 pub fn list(args: &ListArgs) -> Result<()> {
     let entries = match args.what {
         Catalogue::Models => models(),
-        Catalogue::Losses => recipe::losses().cloned().collect(),
+        Catalogue::Losses => losses().cloned().collect(),
         Catalogue::Strategies => strategy::catalogue().to_vec(),
         Catalogue::Datasets => datasets(),
     };

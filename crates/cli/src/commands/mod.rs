@@ -3,6 +3,6 @@ mod list;
 mod resume;
 mod run;
 
-pub use inspect::{grouped, inspect};
+pub use inspect::inspect;
 pub use list::list;
 pub use run::run;

@@ -1,16 +1,16 @@
 use super::resume::resume_command;
 use crate::args::{LARGEST_SEED, RunArgs};
-use crate::experiment::{
-    self, Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, check_given_weights,
-};
 use crate::output::{self, note};
-use crate::recipe::{self, Recipe};
-use crate::stop::Stop;
-use crate::{device, progress, table};
+use crate::{device, progress, stop, summary, table};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::data::DataSource;
 use burn_distill::strategy::write_atomically;
+use burn_distill_experiment::{
+    Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, Stop, check,
+    check_given_weights,
+};
+use burn_distill_recipe::{Recipe, read, take_notices, warnings};
 
 /// The version of burn that this program is built with: the workspace pins it.
 const BURN: &str = "0.22.1";
@@ -18,7 +18,7 @@ const BURN: &str = "0.22.1";
 /// Runs a recipe. False if it was stopped on request.
 pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
     check_paths(args)?;
-    let mut recipe = recipe::read(&args.recipe, &args.overrides)?;
+    let mut recipe = read(&args.recipe, &args.overrides)?;
     // Only now: the seeds of the recipe are checked, too.
     if let Some(seed) = args.seed {
         ensure!(
@@ -27,20 +27,20 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
         );
         recipe.seeds = vec![seed];
     }
-    for warning in recipe::warnings(&recipe) {
+    for warning in warnings(&recipe) {
         note(format_args!("warning: {warning}"));
     }
     RunFolder::check(&recipe, args.out.as_deref(), args.resume)?;
     let device = device::select(&args.device)?;
     let data = load_data(&recipe, args)?;
-    experiment::check(&recipe, &data)?;
+    check(&recipe, &data)?;
     // About losses between networks that are not trained yet.
-    drop(progress::take_notices());
+    drop(take_notices());
     for warning in check_given_weights(&recipe, &data)? {
         note(format_args!("warning: {warning}"));
     }
 
-    let stop = Stop::listen()?;
+    let stop = stop::listen()?;
     let folder = RunFolder::open(&recipe, args.out.as_deref(), args.resume)?;
     note(format_args!("{}: {}", recipe.name, folder.path().display()));
     log::info!(
@@ -49,7 +49,8 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
     );
     match run_in(&folder, (args, verbose), recipe, &data, &device, &stop) {
         Ok(Some(result)) => {
-            let printed = output::print(result.table(table::width_of_output(args.wide)));
+            let width = table::width_of_output(args.wide);
+            let printed = output::print(summary::of_experiment(&result, width));
             note(format_args!(
                 "written to {}",
                 folder.join("result.json").display()
@@ -109,7 +110,7 @@ fn run_in(
     let mut notices = Vec::new();
     for &seed in &recipe.seeds {
         let progress = experiment.repeat(seed, &mut renderer)?;
-        let said = progress::take_notices().into_iter();
+        let said = take_notices().into_iter();
         notices.extend(said.map(|text| format!("seed {seed}: {text}")));
         match progress {
             Progress::Done(repetition) => repetitions.push(repetition),

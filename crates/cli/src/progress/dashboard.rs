@@ -1,5 +1,4 @@
 use crate::output::{self, Held};
-use crate::stop::Stop;
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::MetricDefinition;
@@ -8,6 +7,7 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
 };
+use burn_distill_experiment::Stop;
 use std::error::Error;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};

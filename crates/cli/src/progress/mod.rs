@@ -3,20 +3,17 @@ mod both;
 #[cfg(feature = "tui")]
 mod dashboard;
 mod logged;
-mod notices;
 
 use crate::args::ProgressMode;
 use crate::output;
-use crate::stop::Stop;
 use both::Both;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::{ByEpoch, Lines, Quiet};
+use burn_distill_experiment::Stop;
 use logged::Logged;
 use std::env;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdin, stdout};
-
-pub use notices::{notice, take_notices};
 
 /// The terminal, as far as it decides how progress is shown.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,117 @@
+#![doc = include_str!("../README.md")]
+#![recursion_limit = "256"]
+// They panic where a pipe is closed: `output` does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
+mod allocator;
+mod args;
+mod commands;
+mod device;
+mod output;
+mod progress;
+mod stop;
+mod summary;
+mod table;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs the command that the arguments of this program give, and returns its exit code.
+pub fn main() -> ExitCode {
+    allocator::keep_pages();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(message) => return explain(&message),
+    };
+    log_to_stderr(args.verbose);
+
+    let done = match &args.command {
+        Command::Run(run) => commands::run(run, args.verbose),
+        Command::List(list) => commands::list(list).map(|()| true),
+        Command::Inspect(model) => commands::inspect(model).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(stop::STOPPED),
+        Err(error) => failure(&error),
+    }
+}
+
+/// Says what went wrong.
+fn failure(error: &anyhow::Error) -> ExitCode {
+    output::note(format_args!("error: {}", told_once(error)));
+    ExitCode::FAILURE
+}
+
+/// Returns an error with its causes, without those that it says itself.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match told.as_str() {
+            "" => told = cause,
+            before if before.ends_with(&cause) => {}
+            _ => told = format!("{told}: {cause}"),
+        }
+    }
+    told
+}
+
+/// Prints the help or the version that the command line asks for, or why it is refused.
+fn explain(message: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
+    let repeats = message.use_stderr() && env::args_os().any(|word| has_controls(&word));
+    let printed = match repeats {
+        true => {
+            output::note(message.render().to_string().trim_end());
+            Ok(())
+        }
+        // It knows its stream, and whether that one has colors.
+        false => output::written(|_| message.print()),
+    };
+    match printed {
+        Err(error) if !message.use_stderr() => failure(&error),
+        _ => code,
+    }
+}
+
+/// Returns whether a word has characters that a terminal would obey where they are repeated.
+fn has_controls(word: &OsStr) -> bool {
+    word.to_string_lossy().chars().any(char::is_control)
+}
+
+/// Writes log messages to the standard error: `info: …`, `warning: …`.
+fn log_to_stderr(verbose: u8) {
+    env_logger::Builder::new()
+        .filter_level(args::log_level_of_others(verbose))
+        .filter_module("burn_distill", args::log_level(verbose))
+        // A dashboard that is gone would be mentioned once per iteration.
+        .filter_module("burn_train::renderer", log::LevelFilter::Error)
+        .format(|line, record| {
+            let level = match record.level() {
+                log::Level::Warn => "warning".to_string(),
+                level => level.as_str().to_lowercase(),
+            };
+            writeln!(line, "{level}: {}", record.args())
+        })
+        .target(env_logger::Target::Pipe(Box::new(output::ErrorOutput)))
+        .parse_default_env()
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn a_cause_that_its_error_repeats_is_said_once() {
+        let error = Err::<(), _>(anyhow!("not found"));
+        let error = error.context("file: not found").context("teacher");
+
+        assert_eq!(told_once(&error.unwrap_err()), "teacher: file: not found");
+    }
+}

@@ -1,0 +1,126 @@
+//! The table that a run ends with.
+
+use crate::table::{self, Column};
+use burn_distill_experiment::{ExperimentResult, StageResult, Statistics};
+use burn_distill_recipe::text::grouped;
+use comfy_table::{CellAlignment, Table, presets};
+
+/// Returns the table of an experiment, in that width if there is one, and what it shows.
+pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String {
+    let recipe = &result.info.recipe;
+    let watched = recipe.data.without_class;
+    let mut columns = ["", "model", "accuracy %"].map(Column::new).to_vec();
+    columns.extend(watched.map(|class| Column::new(format!("on class {class} %"))));
+    columns.extend(
+        result
+            .teacher
+            .iter()
+            .map(|_| Column::left_out("agreement %", 1)),
+    );
+    columns.extend([
+        Column::left_out("parameters", 2),
+        Column::left_out("bytes", 4),
+        Column::left_out("latency ms", 3),
+    ]);
+
+    let models = recipe.teachers().into_iter().map(|teacher| teacher.model);
+    let teachers = (1..)
+        .zip(models)
+        .zip(result.teacher.iter().chain(&result.others));
+    let teachers = teachers.map(|((number, model), network)| {
+        let name = match number {
+            1 => "teacher".to_string(),
+            number => format!("teacher {number}"),
+        };
+        (name, model.to_string(), network)
+    });
+    let student = recipe.student.model.to_string();
+    let students = [
+        ("student alone".to_string(), student.clone(), &result.alone),
+        ("distilled".to_string(), student, &result.distilled),
+    ];
+    let members = result.members.iter();
+    let members =
+        members.map(|member| (member.name.clone(), member.model.clone(), &member.network));
+    let rows = teachers.chain(students).chain(members);
+    let rows = rows.map(|(name, model, network)| {
+        let mut row = vec![name, model, percent(&network.accuracy)];
+        row.extend(network.class_accuracy.values().map(percent));
+        let agreement = network.agreement.iter();
+        row.extend(agreement.map(|agreement| format!("{:.2}", 100.0 * agreement)));
+        row.extend([
+            grouped(network.parameters),
+            grouped(network.bytes as usize),
+            format!("{:.3}", network.latency_ms),
+        ]);
+        row
+    });
+    let table = table::of_numbers(&columns, &rows.collect::<Vec<_>>(), width);
+
+    let [train, _, test] = result.info.samples;
+    let gain = 100.0 * (result.distilled.accuracy.mean - result.alone.accuracy.mean);
+    let stages = of_stages(&result.stages);
+    format!(
+        "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
+         The student sees {train} training samples and {} labels.\nDistillation changes the student's accuracy by \
+         {gain:+.2} points.",
+        result.info.seeds, result.info.labels
+    )
+}
+
+/// Returns the table of the stages; nothing if there are none.
+fn of_stages(stages: &[StageResult]) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["stage", "epochs", "seconds", "validation accuracy %"]);
+    for stage in stages {
+        let epochs: Vec<_> = stage.epochs.iter().map(usize::to_string).collect();
+        let same = epochs.iter().all(|count| *count == epochs[0]);
+        let mean = stage.seconds.iter().sum::<f64>() / stage.seconds.len() as f64;
+        table.add_row([
+            stage.name.clone(),
+            if same {
+                epochs[0].clone()
+            } else {
+                epochs.join(", ")
+            },
+            format!("{mean:.1}"),
+            percent(&stage.validation_accuracy),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
+}
+
+/// Returns the mean and the deviation in percent; a dash where there was nothing to measure.
+fn percent(statistics: &Statistics) -> String {
+    let Statistics { mean, std, .. } = statistics;
+    if mean.is_nan() {
+        return "–".into();
+    }
+    format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * std)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_shown_in_percent_with_their_deviation() {
+        let statistics = Statistics::of(vec![0.9, 0.8, 0.7]);
+
+        assert_eq!(percent(&statistics), "80.00 ± 10.00");
+    }
+
+    #[test]
+    fn a_table_shows_a_dash_where_nothing_was_measured() {
+        let statistics = Statistics::of(vec![0.5, f64::NAN]);
+
+        assert_eq!(percent(&statistics), "–");
+    }
+}

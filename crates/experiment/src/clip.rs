@@ -1,0 +1,66 @@
+use burn_distill::core::{Knowledge, Lesson, Network, Objective, Teacher, WeightSchedule};
+use burn_distill::strategy::OfflineDistiller;
+use burn_distill_recipe::Loss;
+
+/// Returns a distiller that clips the gradients of these losses, each to its own share of those of the
+/// losses that are not clipped.
+pub fn clipped<S, T, O>(
+    distiller: OfflineDistiller<S, T, O>,
+    losses: &[Loss],
+) -> OfflineDistiller<S, T, O>
+where
+    S: Network,
+    T: Teacher<S::Input>,
+    T::Output: Lesson,
+    O: Objective<Knowledge, T::Output>,
+{
+    shares(losses).fold(distiller, |distiller, (name, share)| {
+        distiller.with_clipped([name], share.clone())
+    })
+}
+
+/// Returns the losses to be clipped, with their shares. A loss that is clipped by default goes without
+/// where no loss is left to bound it.
+fn shares(losses: &[Loss]) -> impl Iterator<Item = (&str, &WeightSchedule)> {
+    let bounded = losses.iter().any(|loss| loss.clip.is_none());
+    losses.iter().filter_map(move |loss| {
+        let clip = loss.clip.as_ref()?;
+        (bounded || clip.is_asked_for).then_some((loss.name.as_str(), &clip.share))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use burn_distill::architecture::NetworkConfig;
+    use burn_distill_recipe::{Scene, build};
+
+    /// A small student and a larger teacher for digits.
+    fn scene() -> Scene {
+        let network = |name: &str| {
+            let model = NetworkConfig::by_name(name).unwrap();
+            build(&model, [1, 8, 8], 10, 0, &Device::flex()).unwrap()
+        };
+        let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
+        Scene::new(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
+    }
+
+    #[test]
+    fn a_loss_that_is_clipped_by_default_goes_without_where_nothing_bounds_it() {
+        for (tables, expected) in [
+            (["kind = 'mhgd'", "kind = 'hard'"], vec!["multi-head-graph"]),
+            (["kind = 'mhgd'\nclip = false", "kind = 'hard'"], vec![]),
+            (
+                ["kind = 'mhgd'", "kind = 'kd'\nclip = 0.5"],
+                vec!["soft-target"],
+            ),
+            (["kind = 'mhgd'", "kind = 'mhgd'\nname = 'other'"], vec![]),
+        ] {
+            let scene = scene();
+            let losses = tables.map(|table| Loss::new(&table.parse().unwrap(), &scene).unwrap());
+            let clipped: Vec<_> = shares(&losses).map(|(name, _)| name).collect();
+            assert_eq!(clipped, expected, "{tables:?}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+use super::provenance::{DataOrigin, Provenance};
+use super::split::{Parts, Split};
+use anyhow::{Context, Result, ensure};
+use burn::data::dataloader::DataLoader;
+use burn::tensor::{Device, Tensor};
+use burn_distill::data::{BatchLoader, DataSource, ImageDataset, Published};
+use burn_distill_recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
+/// Samples per batch where nothing is trained.
+const EVALUATION_BATCH: usize = 256;
+
+/// The data of an experiment, split once for all seeds.
+pub struct Data {
+    recipe: DataRecipe,
+    published: Published,
+    /// The checksum of what is published, once it was computed.
+    checksum: OnceLock<String>,
+    train: ImageDataset,
+    validation: ImageDataset,
+    test: ImageDataset,
+}
+
+impl Data {
+    /// Load and split the data that a recipe names.
+    pub fn load(recipe: &DataRecipe, source: &DataSource) -> Result<Self> {
+        let published = recipe.name.load(source)?;
+        let Parts {
+            train,
+            validation,
+            test,
+        } = Split::of(recipe).apply(&published)?;
+        for (name, part) in [
+            ("training", &train),
+            ("validation", &validation),
+            ("test", &test),
+        ] {
+            ensure!(
+                !part.is_empty(),
+                "no sample of {} is left for the {name} set",
+                recipe.name
+            );
+        }
+        recipe
+            .augmentation
+            .check(train.shape())
+            .context("data.augmentation")?;
+        Ok(Self {
+            recipe: recipe.clone(),
+            published,
+            checksum: OnceLock::new(),
+            train,
+            validation,
+            test,
+        })
+    }
+
+    /// Check that each training of a recipe has a batch.
+    pub fn check_batches(&self, recipe: &Recipe) -> Result<()> {
+        let check = |place: &str, training: &TrainingRecipe, samples: usize| {
+            ensure!(
+                !training.drop_last || training.batch_size <= samples,
+                "`{place}.drop_last` leaves no batch: there are {samples} training samples, and \
+                 `{place}.batch_size` is {}",
+                training.batch_size
+            );
+            Ok(())
+        };
+        for (index, teacher) in recipe.teachers().iter().enumerate() {
+            // One that is loaded is not trained.
+            if teacher.weights.is_none() {
+                let place = format!("{}.training", TeacherRecipe::place(index));
+                check(&place, &teacher.training, self.train.len())?;
+            }
+        }
+        let seen = self.seen().len();
+        check("student.training", &recipe.student.training, seen)?;
+        self.check_two_streams(recipe)?;
+        for (index, stage) in recipe.stages.iter().enumerate() {
+            if let Some(training) = &stage.training {
+                check(&format!("stage.{index}.training"), training, seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Check that there are unlabeled samples for batches with a number of labeled ones, and enough
+    /// of them for one batch.
+    fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
+        let training = &recipe.student.training;
+        let seed = recipe.seeds.first().copied().unwrap_or_default();
+        let labeled = self.labeled_per_batch(&recipe.strategy, training, seed)?;
+        if labeled == 0 {
+            return Ok(());
+        }
+        let [samples, ..] = self.sizes();
+        let unlabeled = samples - self.labels(seed)?;
+        let needed = match training.drop_last {
+            true => training.batch_size - labeled,
+            false => 1,
+        };
+        ensure!(
+            unlabeled >= needed,
+            "`strategy.labeled_per_batch` is {labeled}, so that a batch needs {needed} unlabeled \
+             samples or more, but there are {unlabeled}: give a smaller `data.labels_per_class`, \
+             or 0 for batches of all samples alike"
+        );
+        Ok(())
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.train.shape()
+    }
+
+    /// The number of classes.
+    pub fn num_classes(&self) -> usize {
+        self.train.num_classes()
+    }
+
+    /// Returns the origin of the weights of a network that is trained on this data.
+    pub fn provenance(
+        &self,
+        model: impl ToString,
+        role: impl Into<String>,
+        seed: u64,
+    ) -> Provenance {
+        Provenance {
+            model: model.to_string(),
+            input: self.shape(),
+            classes: self.train.classes().to_vec(),
+            normalization: self.train.normalization().clone(),
+            data: DataOrigin {
+                name: self.recipe.name.to_string(),
+                sha256: self.checksum().to_string(),
+                split: Split::of(&self.recipe),
+            },
+            role: role.into(),
+            seed,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    /// Returns the number of the test samples that a network of that origin was trained on; nothing
+    /// if its data is known by name only.
+    pub fn test_samples_seen(&self, origin: &DataOrigin) -> Option<usize> {
+        if origin.sha256 != self.checksum() {
+            return None;
+        }
+        if self.published.test.is_some() {
+            return Some(0);
+        }
+        let trained_on = origin.split.apply(&self.published).ok()?.train;
+        let trained_on: HashSet<_> = trained_on.ids().iter().collect();
+        let test = self.test.ids().iter();
+        Some(test.filter(|id| trained_on.contains(id)).count())
+    }
+
+    fn checksum(&self) -> &str {
+        self.checksum.get_or_init(|| self.published.checksum())
+    }
+
+    /// What the teacher learns from: every training sample with its label.
+    pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> BatchLoader {
+        self.training_loader(self.train.clone(), training, seed)
+    }
+
+    /// What the student is taught on: the samples it may see, of which it knows some labels.
+    pub fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+        let seen = self.seen();
+        let labelled = self.labelled(&seen, seed)?;
+        let loader = self.training_loader(seen, training, seed);
+        Ok(match self.recipe.labels_per_class {
+            Some(_) => loader.labelled(labelled.ids()),
+            None => loader,
+        })
+    }
+
+    /// What the student is taught on in a stage, counted from 0: the same samples and labels, in an
+    /// order of its own.
+    pub fn for_stage(
+        &self,
+        training: &TrainingRecipe,
+        seed: u64,
+        stage: usize,
+    ) -> Result<BatchLoader> {
+        let order = seed.wrapping_add((stage as u64) << 32);
+        let loader = self.for_taught(training, seed)?.shuffle(order);
+        Ok(loader.augment(self.recipe.augmentation, order))
+    }
+
+    /// The images of the first batch that the student is taught on, on the CPU.
+    pub fn first_images(&self, training: &TrainingRecipe, seed: u64) -> Result<Tensor<4>> {
+        let loader = self.for_taught(training, seed)?;
+        let loader = loader.workers(0).device(&Device::flex());
+        let batch = loader.iter().next().context("there is no batch")??;
+        let first = batch.views.into_iter().next();
+        first.context("the batch has no images")
+    }
+
+    /// What the student alone learns from: the samples whose labels it knows, repeated until they
+    /// are as many as the taught student sees, so that both take the same number of steps.
+    pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+        self.for_alone_repeated(training, seed, self.seen().len())
+    }
+
+    /// Returns the samples whose labels the student knows, repeated until they are so many.
+    pub fn for_alone_repeated(
+        &self,
+        training: &TrainingRecipe,
+        seed: u64,
+        samples: usize,
+    ) -> Result<BatchLoader> {
+        let labelled = self.labelled(&self.seen(), seed)?;
+        let repeated: Vec<_> = labelled
+            .ids()
+            .iter()
+            .copied()
+            .cycle()
+            .take(samples)
+            .collect();
+        Ok(self.training_loader(labelled.subset(repeated), training, seed))
+    }
+
+    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0, its
+    /// batches are drawn from all samples alike.
+    pub fn labeled_per_batch(
+        &self,
+        strategy: &StrategyRecipe,
+        training: &TrainingRecipe,
+        seed: u64,
+    ) -> Result<usize> {
+        let [samples, ..] = self.sizes();
+        Ok(strategy.labeled_per_batch(training.batch_size, self.labels(seed)?, samples))
+    }
+
+    /// The number of samples with a label that the student knows.
+    pub fn labels(&self, seed: u64) -> Result<usize> {
+        Ok(self.labelled(&self.seen(), seed)?.len())
+    }
+
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
+        let seen = self.seen();
+        let labelled: HashSet<_> = self.labelled(&seen, seed)?.ids().iter().copied().collect();
+        let class = |id| labelled.contains(&id).then(|| seen.label(id));
+        Ok(seen.ids().iter().map(|&id| (id, class(id))).collect())
+    }
+
+    /// The numbers of samples to train, validate and test on, as a student sees them.
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.seen().len(), self.validation.len(), self.test.len()]
+    }
+
+    /// The test set.
+    pub fn test_loader(&self, device: &Device) -> BatchLoader {
+        BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
+    }
+
+    /// The validation set.
+    pub fn validation_loader(&self, device: &Device) -> BatchLoader {
+        BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
+    }
+
+    /// Returns the training and validation data of a training on `train`.
+    pub fn loaders(&self, train: BatchLoader) -> (BatchLoader, BatchLoader) {
+        // The same objective is computed of them, so of as many views, which are all alike.
+        let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
+        let valid = valid.views(train.num_views());
+        (train, valid)
+    }
+
+    /// The samples that the student may see.
+    fn seen(&self) -> ImageDataset {
+        match self.recipe.without_class {
+            Some(class) => self.train.without_class(class),
+            None => self.train.clone(),
+        }
+    }
+
+    /// Of those, the ones whose labels it knows.
+    fn labelled(&self, seen: &ImageDataset, seed: u64) -> Result<ImageDataset> {
+        Ok(match self.recipe.labels_per_class {
+            Some(count) => seen
+                .few_per_class(count, seed)
+                .context("data.labels_per_class")?,
+            None => seen.clone(),
+        })
+    }
+
+    fn training_loader(
+        &self,
+        dataset: ImageDataset,
+        training: &TrainingRecipe,
+        seed: u64,
+    ) -> BatchLoader {
+        BatchLoader::new(dataset, training.batch_size)
+            .shuffle(seed)
+            .drop_last(training.drop_last)
+            .augment(self.recipe.augmentation, seed)
+            .workers(self.recipe.workers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill::core::Batch;
+    use std::collections::HashMap;
+
+    #[test]
+    fn stages_see_the_same_samples_in_another_order() {
+        let recipe = "name = 'digits'\nlabels_per_class = 2"
+            .parse::<toml::Table>()
+            .unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let training = "epochs = 1\nbatch_size = 2000"
+            .parse::<toml::Table>()
+            .unwrap();
+        let training: TrainingRecipe = training.try_into().unwrap();
+
+        let batch = |loader: BatchLoader| loader.iter().next().unwrap().unwrap();
+        let plain = batch(data.for_taught(&training, 7).unwrap());
+        let [first, second] = [0, 1].map(|n| batch(data.for_stage(&training, 7, n).unwrap()));
+
+        assert_eq!(first.ids, plain.ids, "one stage is like none");
+        assert_ne!(second.ids, plain.ids);
+        let labelled = |batch: &Batch<Tensor<4>>| {
+            let (_, known) = batch.targets.hard().unwrap();
+            let known: Vec<bool> = known.unwrap().into_data().iter().collect();
+            let mut ids: Vec<_> = batch.ids.iter().zip(known).collect();
+            ids.sort_unstable();
+            ids.into_iter()
+                .map(|(id, known)| (*id, known))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(labelled(&second), labelled(&plain));
+    }
+
+    #[test]
+    fn the_repeated_samples_of_the_student_alone_are_each_augmented_on_their_own() {
+        let recipe = "name = 'digits'\nlabels_per_class = 3\naugmentation = { crop = 1 }";
+        let recipe = recipe.parse::<toml::Table>().unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let training = "epochs = 1".parse::<toml::Table>().unwrap();
+        let loader = data.for_alone(&training.try_into().unwrap(), 0).unwrap();
+
+        let mut images: HashMap<usize, HashSet<Vec<u32>>> = HashMap::new();
+        for batch in loader.device(&Device::flex()).epoch(1) {
+            let batch = batch.unwrap();
+            let pixels: Vec<f32> = batch.view().clone().into_data().iter().collect();
+            for (id, image) in batch.ids.into_iter().zip(pixels.chunks(64)) {
+                let image = image.iter().map(|pixel| pixel.to_bits()).collect();
+                images.entry(id).or_default().insert(image);
+            }
+        }
+
+        // Each is shown more than 40 times, by nine shifts.
+        assert_eq!(images.len(), 30);
+        assert!(images.values().all(|images| images.len() > 5));
+    }
+
+    #[test]
+    fn a_last_batch_that_is_not_full_may_be_skipped() {
+        let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
+        let recipe = recipe.parse::<toml::Table>().unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        for (keys, expected) in [
+            ("", [32, 32, 6].as_slice()),
+            ("drop_last = true", &[32, 32]),
+        ] {
+            let training = format!("epochs = 1\nbatch_size = 32\n{keys}");
+            let training = training.parse::<toml::Table>().unwrap();
+            let training: TrainingRecipe = training.try_into().unwrap();
+
+            let loaders = [
+                data.for_teacher(&training, 7),
+                data.for_taught(&training, 7).unwrap(),
+                data.for_stage(&training, 7, 1).unwrap(),
+                data.for_alone(&training, 7).unwrap(),
+            ];
+            for loader in loaders {
+                assert_eq!(loader.num_batches(), expected.len());
+                let sizes = loader.iter().map(|batch| batch.unwrap().len());
+                assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_student_alone_takes_as_many_steps_as_one_taught_in_two_streams() {
+        let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
+        let recipe = recipe.parse::<toml::Table>().unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        for (keys, expected) in [("", 7), ("drop_last = true", 6)] {
+            let training = format!("epochs = 1\nbatch_size = 16\n{keys}");
+            let training = training.parse::<toml::Table>().unwrap();
+            let training: TrainingRecipe = training.try_into().unwrap();
+
+            // 50 unlabeled samples, eight in a batch.
+            let taught = data.for_taught(&training, 7).unwrap().labeled_per_batch(8);
+            let alone = data.for_alone_repeated(&training, 7, taught.num_items());
+            let alone = alone.unwrap();
+
+            for loader in [taught, alone] {
+                assert_eq!(loader.num_batches(), expected, "{keys}");
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_two_streams_are_checked_before_anything_is_trained() {
+        let check = |strategy: &str, training: &str| {
+            let recipe = format!(
+                "name = 'test'\n\
+                 data = {{ name = 'digits', samples = 70, labels_per_class = 2 }}\n\
+                 strategy = {{ kind = 'ema', {strategy} }}\n\
+                 student = {{ model = 'mlp-8', training = {{ epochs = 1, {training} }} }}"
+            );
+            let recipe: Recipe = toml::from_str(&recipe).unwrap();
+            let data = Data::load(&recipe.data, &DataSource::default()).unwrap();
+            data.check_batches(&recipe)
+                .map_err(|error| format!("{error:#}"))
+        };
+
+        assert_eq!(check("labeled_per_batch = 8", "batch_size = 16"), Ok(()));
+        assert_eq!(check("decay = 0.9", "drop_last = true"), Ok(()));
+        let error = check("labeled_per_batch = 8", "batch_size = 64, drop_last = true");
+        assert!(
+            error
+                .unwrap_err()
+                .contains("a batch needs 56 unlabeled samples or more, but there are 50")
+        );
+    }
+}

@@ -1,0 +1,414 @@
+use super::lock::{Holder, Lock, LockError};
+use anyhow::{Context, Result, bail};
+use burn_distill::strategy::write_atomically;
+use burn_distill_recipe::{Recipe, differences};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Where runs go when the command line does not say.
+const RUNS: &str = "runs";
+
+/// The recipe with its defaults and changes, in the folder of a run.
+const RECIPE: &str = "recipe.toml";
+
+/// The lock of the process that works in the folder of a run.
+const LOCK: &str = "lock";
+
+/// The folder of one run, which holds everything that it leaves. No other process works in it.
+pub struct RunFolder {
+    path: PathBuf,
+    /// The folders that were made for it, the outermost first.
+    made: Vec<PathBuf>,
+    /// Whether the run was begun by this process.
+    is_new: bool,
+    lock: Lock,
+}
+
+impl RunFolder {
+    /// Opens the folder for a run: a new one, or on resume the one that was begun.
+    ///
+    /// A run never writes over another one, never goes on with another recipe, and is never that of
+    /// two processes at once. A folder that is refused stays as it is.
+    pub fn open(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<Self> {
+        Self::check(recipe, out, resume)?;
+        let (path, made) = match (out, resume) {
+            (out, true) => (begun(recipe, out)?, Vec::new()),
+            (Some(out), false) => {
+                let made = make(out).with_context(|| cannot_write(out))?;
+                (out.to_path_buf(), made)
+            }
+            (None, false) => make_numbered(Path::new(RUNS), &recipe.name)?,
+        };
+        let lock = match Lock::take(&path.join(LOCK)) {
+            Ok(lock) => lock,
+            Err(LockError::Held(holder)) => bail!(in_use(&path, holder)),
+            Err(LockError::Io(error)) => {
+                remove_empty(&made);
+                return Err(error).with_context(|| cannot_write(&path));
+            }
+        };
+        // Once more: another process may have begun a run here, and even ended, in between.
+        check_recipe(&path, recipe, resume)?;
+        let folder = Self {
+            path,
+            made,
+            is_new: !resume,
+            lock,
+        };
+        if !resume
+            && let Err(error) = write_atomically(folder.join(RECIPE), text_of(recipe)?.as_bytes())
+        {
+            let message = cannot_write(&folder.path);
+            folder.discard_if_unused();
+            return Err(error).context(message);
+        }
+        Ok(folder)
+    }
+
+    /// Checks, without a change to any file, whether a run can be begun or gone on with.
+    pub fn check(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<()> {
+        let path = match (out, resume) {
+            (out, true) => begun(recipe, out)?,
+            (Some(out), false) => out.to_path_buf(),
+            // It will be a new one.
+            (None, false) => return Ok(()),
+        };
+        if let Err(LockError::Held(holder)) = Lock::look(&path.join(LOCK)) {
+            bail!(in_use(&path, holder));
+        }
+        check_recipe(&path, recipe, resume)
+    }
+
+    /// Removes what the start of a run has made, if the run came to nothing: if there is no file but
+    /// its recipe and its lock.
+    pub fn discard_if_unused(self) {
+        if !self.is_new || !holds_nothing_else(&self.path).unwrap_or(false) {
+            return;
+        }
+        let Self {
+            path, made, lock, ..
+        } = self;
+        // What cannot be removed is no worse than the error that led here.
+        let _ = fs::remove_file(path.join(RECIPE));
+        let _ = remove_empty_folders_in(&path);
+        drop(lock);
+        let _ = fs::remove_file(path.join(LOCK));
+        remove_empty(&made);
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns a file or folder in it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Returns the folder of a run to go on with.
+fn begun(recipe: &Recipe, out: Option<&Path>) -> Result<PathBuf> {
+    match out {
+        Some(out) => Ok(out.to_path_buf()),
+        None => latest(Path::new(RUNS), &recipe.name)
+            .with_context(|| format!("no run of `{}` to go on with in {RUNS}", recipe.name)),
+    }
+}
+
+fn text_of(recipe: &Recipe) -> Result<String> {
+    toml::to_string(recipe).context("the recipe cannot be written as TOML")
+}
+
+fn in_use(folder: &Path, holder: Option<Holder>) -> String {
+    format!(
+        "{} is in use by {}: wait for its end or stop it, and go on with --resume, or name \
+         another --out",
+        folder.display(),
+        holder.map_or("another process".into(), |holder| holder.to_string())
+    )
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write to {}", path.display())
+}
+
+/// Checks that a folder holds a run of that recipe to go on with, or that it holds none.
+fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
+    let file = folder.join(RECIPE);
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        // A file where the folder should be: it cannot be made either.
+        Err(error) if error.kind() == ErrorKind::NotADirectory => None,
+        Err(error) => return Err(error).with_context(|| format!("{}", file.display())),
+    };
+    match (resume, text) {
+        (true, None) => bail!(
+            "{}: no run to go on with; start one without --resume",
+            folder.display()
+        ),
+        (true, Some(begun)) => check_same(&file, &begun, recipe),
+        (false, Some(_)) => bail!(
+            "{} already holds a run: go on with it with --resume, or name another --out",
+            folder.display()
+        ),
+        (false, None) => Ok(()),
+    }
+}
+
+/// Checks that a run was begun with that recipe.
+fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
+    // As recipes: another version may write the same one otherwise.
+    if toml::from_str::<Recipe>(begun).is_ok_and(|begun| begun == *recipe) {
+        return Ok(());
+    }
+    let differences = differences(begun, &text_of(recipe)?);
+    bail!(
+        "{}: this run was begun with another recipe:{differences}\n\
+         go on with the recipe, --seed and --set that it was begun with, or start anew with \
+         another --out",
+        file.display()
+    )
+}
+
+/// Makes a folder and those it is in, and returns which were made, the outermost first.
+fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let mut missing: Vec<_> = missing
+        .take_while(|path| !path.exists())
+        .map(Path::to_path_buf)
+        .collect();
+    missing.reverse();
+    fs::create_dir_all(path).inspect_err(|_| remove_empty(&missing))?;
+    Ok(missing)
+}
+
+/// Makes the first of the numbered folders that is not there, also if other processes do so at once.
+fn make_numbered(runs: &Path, name: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let mut made = make(runs).with_context(|| cannot_write(runs))?;
+    let mut numbers = numbered(runs, name);
+    let mut path = numbers.next().expect("there is no end of numbers");
+    loop {
+        match fs::create_dir(&path) {
+            Ok(()) => {
+                made.push(path.clone());
+                return Ok((path, made));
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                path = numbers.next().expect("there is no end of numbers");
+            }
+            // Another start failed, and has removed what it had made.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                made = make(runs).with_context(|| cannot_write(runs))?;
+            }
+            Err(error) => {
+                remove_empty(&made);
+                return Err(error).with_context(|| cannot_write(&path));
+            }
+        }
+    }
+}
+
+/// Removes folders, the innermost first, as far as they are empty.
+fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders.iter().rev() {
+        if fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns whether there is no file in the folder of a run but its recipe and its lock.
+fn holds_nothing_else(run: &Path) -> io::Result<bool> {
+    let mut folders = vec![run.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let own = folder == run && [RECIPE, LOCK].iter().any(|own| entry.file_name() == *own);
+            match entry.file_type()?.is_dir() {
+                true => folders.push(entry.path()),
+                false if own => {}
+                false => return Ok(false),
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the folders in a folder, which hold nothing but folders.
+fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_empty_folders_in(&entry.path())?;
+            fs::remove_dir(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// `<name>`, `<name>-2`, `<name>-3` …
+fn numbered(runs: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    let first = runs.join(name);
+    let rest = (2..).map({
+        let (runs, name) = (runs.to_path_buf(), name.to_string());
+        move |number: usize| runs.join(format!("{name}-{number}"))
+    });
+    [first].into_iter().chain(rest)
+}
+
+fn latest(runs: &Path, name: &str) -> Option<PathBuf> {
+    numbered(runs, name).take_while(|path| path.exists()).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(name: &str) -> Recipe {
+        let text = format!(
+            "name = '{name}'\ndata = {{ name = 'digits' }}\n\
+             teacher = {{ model = 'mlp-4', training = {{ epochs = 1 }} }}\n\
+             student = {{ model = 'mlp-4', training = {{ epochs = 1 }} }}\n\
+             loss = [{{ kind = 'kd' }}]"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    fn open(recipe: &Recipe, out: &Path, resume: bool) -> Result<RunFolder> {
+        RunFolder::open(recipe, Some(out), resume)
+    }
+
+    fn error(recipe: &Recipe, out: &Path, resume: bool) -> String {
+        let opened = format!("{:#}", open(recipe, out, resume).err().unwrap());
+        let checked = RunFolder::check(recipe, Some(out), resume);
+        assert_eq!(format!("{:#}", checked.unwrap_err()), opened);
+        opened
+    }
+
+    fn count(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_run_is_never_written_over() {
+        let out = tempfile::tempdir().unwrap();
+        open(&recipe("a"), out.path(), false).unwrap();
+
+        let again = error(&recipe("a"), out.path(), false);
+        assert!(
+            again.contains("already holds a run: go on with it with --resume"),
+            "{again}"
+        );
+    }
+
+    #[test]
+    fn a_run_goes_on_with_its_own_recipe_only() {
+        let out = tempfile::tempdir().unwrap();
+        assert!(error(&recipe("a"), out.path(), true).contains("no run to go on with"));
+
+        open(&recipe("a"), out.path(), false).unwrap();
+        open(&recipe("a"), out.path(), true).unwrap();
+        let mut longer = recipe("a");
+        longer.student.training.epochs = 3;
+        longer.seeds = vec![7];
+        let error = error(&longer, out.path(), true);
+        for part in [
+            "begun with another recipe",
+            "`seeds` is [7], but the run was begun with [0]",
+            "`student.training.epochs` is 3, but the run was begun with 1",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_that_of_one_process() {
+        let out = tempfile::tempdir().unwrap();
+        let first = open(&recipe("a"), out.path(), false).unwrap();
+        let before = fs::read(out.path().join(RECIPE)).unwrap();
+
+        for resume in [false, true] {
+            let error = format!(
+                "{:#}",
+                open(&recipe("a"), out.path(), resume).err().unwrap()
+            );
+            assert!(error.contains("is in use by process"), "{error}");
+        }
+        assert_eq!(fs::read(out.path().join(RECIPE)).unwrap(), before);
+
+        drop(first);
+        open(&recipe("a"), out.path(), true).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_came_to_nothing_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("some/where");
+        let folder = open(&recipe("a"), &out, false).unwrap();
+        fs::create_dir_all(folder.join("seed-0/teacher")).unwrap();
+        folder.discard_if_unused();
+        assert_eq!(count(root.path()), 0);
+
+        // What was there before stays.
+        fs::create_dir(root.path().join("mine")).unwrap();
+        let out = root.path().join("mine/new");
+        open(&recipe("a"), &out, false).unwrap().discard_if_unused();
+        assert!(!out.exists() && root.path().join("mine").exists());
+
+        // And so does what can be gone on with.
+        let folder = open(&recipe("a"), &out, false).unwrap();
+        fs::write(folder.join("history.csv"), "").unwrap();
+        folder.discard_if_unused();
+        assert!(out.join(RECIPE).exists());
+        fs::remove_file(out.join("history.csv")).unwrap();
+        open(&recipe("a"), &out, true).unwrap().discard_if_unused();
+        assert!(out.join(RECIPE).exists(), "it was begun by another process");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        for out in [file.clone(), file.join("in")] {
+            let error = open(&recipe("a"), &out, false).err().unwrap();
+            assert!(
+                format!("{error:#}").contains("cannot write to"),
+                "{error:#}"
+            );
+        }
+        assert_eq!(count(root.path()), 1);
+    }
+
+    #[test]
+    fn runs_of_one_name_are_numbered() {
+        let root = tempfile::tempdir().unwrap();
+        let runs = root.path().join("runs");
+        assert_eq!(latest(&runs, "a"), None);
+        for expected in ["a", "a-2", "a-3"] {
+            let (next, made) = make_numbered(&runs, "a").unwrap();
+            assert_eq!(next, runs.join(expected));
+            assert_eq!(made.last(), Some(&next));
+            assert_eq!(latest(&runs, "a"), Some(next));
+        }
+    }
+
+    #[test]
+    fn folders_that_are_made_at_once_are_different() {
+        let root = tempfile::tempdir().unwrap();
+        let runs = root.path().join("runs");
+        let made: std::collections::HashSet<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| make_numbered(&runs, "a").unwrap().0))
+                .collect();
+            starts
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .collect()
+        });
+        assert_eq!(made.len(), 8);
+    }
+}

@@ -1,0 +1,112 @@
+//! Generations of students, each taught by the one before it.
+
+use super::diverged::Subject;
+use super::phase::{Phase, Role};
+use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::weights;
+use anyhow::Result;
+use burn::module::Module;
+use burn_distill::core::Frozen;
+use burn_distill::strategy::OfflineDistiller;
+use burn_distill_recipe::{BornAgainRecipe, Setting, figures_of_taught, mean_of_networks};
+
+impl Experiment<'_> {
+    /// The last of several generations, of which the student alone is the one before the first.
+    pub(super) fn born_again(
+        &self,
+        setting: &Setting,
+        options: &BornAgainRecipe,
+        alone: &Trained,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let mut generations = Vec::with_capacity(options.generations);
+        let mut teacher = (Role::Alone, alone.network.clone());
+        for number in 1..=options.generations {
+            let role = match number == options.generations {
+                true => Role::Distilled,
+                false => Role::Generation(number),
+            };
+            let generation = or_stopped!(self.generation(
+                (setting, options),
+                number,
+                role,
+                &teacher,
+                renderer
+            )?);
+            teacher = (role, generation.network.clone());
+            generations.push(generation);
+        }
+
+        let ensemble = (generations.len() > 1).then(|| {
+            let networks = generations.iter();
+            mean_of_networks(
+                networks
+                    .map(|generation| generation.network.valid())
+                    .collect(),
+            )
+        });
+        let seconds = generations
+            .iter()
+            .map(|generation| generation.seconds)
+            .sum();
+        let mut distilled = generations.pop().expect("there is a generation at least");
+        distilled.seconds = seconds;
+        let model = &self.recipe.student.model;
+        let earlier = (1..)
+            .zip(generations)
+            .map(|(number, trained)| TrainedMember {
+                name: format!("generation {number}"),
+                model: model.to_string(),
+                trained,
+            });
+        distilled.members.extend(earlier);
+        if let Some(ensemble) = ensemble {
+            let folder = self.phase_folder(Role::Distilled, setting.seed);
+            let file = folder.join(ensemble.file());
+            let origin = self
+                .data
+                .provenance(&ensemble.model, &ensemble.name, setting.seed);
+            weights::save(&ensemble.network, &origin, &file)?;
+            let subject = Subject::named(&ensemble.name, setting.seed);
+            distilled.members.push(TrainedMember {
+                trained: self.evaluate(&subject, ensemble.network, &file, seconds)?,
+                name: ensemble.name,
+                model: ensemble.model,
+            });
+        }
+        Ok(Progress::Done(distilled))
+    }
+
+    fn generation(
+        &self,
+        (setting, options): (&Setting, &BornAgainRecipe),
+        number: usize,
+        role: Role,
+        (teacher_role, teacher): &(Role, burn_distill_recipe::ImageNetwork),
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let (recipe, seed) = (&self.recipe.student, setting.seed);
+        // Each begins from weights of its own: it is born again.
+        let place = number as u64;
+        let student = setting.beside(&recipe.model, place)?;
+        let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
+        let (terms, objective) = setting.generation(place, options, &student, &on_cpu)?;
+        self.train(Phase {
+            role,
+            seed,
+            model: &recipe.model,
+            training: &recipe.training,
+            loader: self.data.for_stage(&recipe.training, seed, number)?,
+            teacher: Some(self.identity_of(*teacher_role, seed)?),
+            figures: figures_of_taught(&terms),
+            snapshots: Vec::new(),
+            distiller: OfflineDistiller::new(
+                student,
+                Frozen::new(teacher.clone()).with_training_mode(options.training_mode),
+                objective,
+            ),
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            renderer,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Weights that a recipe names, which an earlier run or another program has left.
+
+use super::data::Data;
+use super::provenance::Provenance;
+use super::weights;
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use burn_distill::strategy::WeightsFile;
+use burn_distill_recipe::build;
+use burn_distill_recipe::{Recipe, TeacherRecipe};
+use std::path::Path;
+
+/// Checks the weights of all teachers that are not trained, and returns warnings.
+///
+/// # Errors
+///
+/// Returns an error that names the key and the file if weights cannot be read, if they are of another
+/// network, for other images or classes, or if they were trained on samples that are tested on here.
+pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for (index, teacher) in recipe.teachers().iter().enumerate() {
+        if let Some(path) = &teacher.weights {
+            let place = format!("{}.weights", TeacherRecipe::place(index));
+            let warning = check(teacher, path, data).with_context(|| place.clone())?;
+            warnings.extend(warning.map(|warning| format!("{place}: {warning}")));
+        }
+    }
+    Ok(warnings)
+}
+
+fn check(teacher: &TeacherRecipe, path: &Path, data: &Data) -> Result<Option<String>> {
+    let model = &teacher.model;
+    let warning = match Provenance::of(&WeightsFile::read(path)?) {
+        Some(origin) => {
+            check_origin(&origin, model, data).with_context(|| format!("{}", path.display()))?
+        }
+        None => Some(format!(
+            "the file does not say where its weights come from; they are taken to be those of a \
+             {model} for the images and classes of this recipe, trained on none of its test samples"
+        )),
+    };
+    let network = build(model, data.shape(), data.num_classes(), 0, &Device::flex())?;
+    weights::load(network, &model.to_string(), path)?;
+    Ok(warning.map(|warning| format!("{}: {warning}", path.display())))
+}
+
+fn check_origin(origin: &Provenance, model: impl ToString, data: &Data) -> Result<Option<String>> {
+    origin.check(&data.provenance(model, "teacher", 0))?;
+    let name = &origin.data.name;
+    let Some(seen) = data.test_samples_seen(&origin.data) else {
+        return Ok(Some(format!(
+            "these weights were trained on data named {name} with other contents (SHA-256 {}); they \
+             may have seen test samples of this run",
+            origin.data.sha256
+        )));
+    };
+    let split = &origin.data.split;
+    ensure!(
+        seen == 0,
+        "these weights were trained on {seen} of the test samples of this run, so that every figure \
+         would be too good: split the data as they were trained with it (`data.split_seed = {}`, \
+         `data.test = {:?}`, `data.validation = {:?}`), or leave the weights out and the teacher is \
+         trained here",
+        split.split_seed,
+        split.test,
+        split.validation
+    );
+    Ok(None)
+}

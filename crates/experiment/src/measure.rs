@@ -1,0 +1,55 @@
+use anyhow::Result;
+use burn::tensor::Device;
+use burn_distill::core::{Network, parameter_count};
+use burn_distill_recipe::ImageNetwork;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What a network costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Parameters that training can change.
+    pub parameters: usize,
+    /// The size of the file of its weights.
+    pub bytes: u64,
+    /// The median time of a forward pass of one sample, in milliseconds.
+    pub latency_ms: f64,
+}
+
+impl Cost {
+    /// Measure a network in validation mode, whose weights are in that file.
+    pub fn of(network: &ImageNetwork, file: &Path, device: &Device) -> Result<Self> {
+        Ok(Self {
+            parameters: parameter_count(network),
+            bytes: file.metadata()?.len(),
+            latency_ms: latency(network, device)?.as_secs_f64() * 1e3,
+        })
+    }
+}
+
+/// The median time of a forward pass of one sample, within a second or so.
+fn latency(network: &ImageNetwork, device: &Device) -> Result<Duration> {
+    const RUNS: usize = 200;
+    const WARM_UP: usize = 5;
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    let input = network.example(1, device);
+    let mut times = Vec::with_capacity(RUNS);
+    let start = Instant::now();
+    for run in 0..WARM_UP + RUNS {
+        device.sync()?;
+        let before = Instant::now();
+        let response = network.forward(input.clone());
+        device.sync()?;
+        let time = before.elapsed();
+        drop(response);
+        if run >= WARM_UP {
+            times.push(time);
+        }
+        if !times.is_empty() && start.elapsed() > LIMIT {
+            break;
+        }
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}

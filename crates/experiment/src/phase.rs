@@ -1,0 +1,326 @@
+use super::diverged::Subject;
+use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use super::weights::{load, save};
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::Tensor;
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::data::BatchLoader;
+use burn_distill::strategy::{
+    CheckpointFolder, Distiller, Figure, Snapshots, TeacherIdentity, Training, file_sha256,
+    write_atomically,
+};
+use burn_distill_recipe::{Finish, Outcome, TrainingRecipe};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Which of the networks of a repetition.
+#[derive(Clone, Copy)]
+pub enum Role {
+    /// One of the teachers, counted from 0.
+    Teacher(usize),
+    Alone,
+    /// One of the generations before the last, counted from 1.
+    Generation(usize),
+    /// The student before it knows labels.
+    Pretrained,
+    Distilled,
+}
+
+impl Role {
+    /// Its name, and that of its folder.
+    pub fn name(self) -> String {
+        match self {
+            Self::Teacher(0) => "teacher".into(),
+            Self::Teacher(index) => format!("teacher-{}", index + 1),
+            Self::Alone => "alone".into(),
+            Self::Generation(number) => format!("generation-{number}"),
+            Self::Pretrained => "pretrained".into(),
+            Self::Distilled => "distilled".into(),
+        }
+    }
+
+    /// Returns its name in a sentence.
+    pub fn title(self) -> String {
+        match self {
+            Self::Teacher(0) => "the teacher".into(),
+            Self::Teacher(index) => format!("teacher {}", index + 1),
+            Self::Alone => "the student alone".into(),
+            Self::Generation(number) => format!("generation {number}"),
+            Self::Pretrained => "the pretrained student".into(),
+            Self::Distilled => "the distilled student".into(),
+        }
+    }
+}
+
+/// One training of an experiment.
+pub struct Phase<'a, M> {
+    pub role: Role,
+    pub seed: u64,
+    pub model: &'a NetworkConfig,
+    pub training: &'a TrainingRecipe,
+    pub loader: BatchLoader,
+    pub teacher: Option<TeacherIdentity>,
+    pub figures: Vec<Figure>,
+    /// The epochs after which the network is kept.
+    pub snapshots: Vec<usize>,
+    pub distiller: M,
+    pub outcome: Finish<M>,
+    pub renderer: &'a mut Renderer,
+}
+
+/// What a finished training leaves beside its weights, and an interrupted one for the next.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// Whether the training is finished.
+    pub finished: bool,
+    /// How long it took so far, over all its runs that ended by themselves.
+    pub seconds: f64,
+    /// The SHA-256 of each file of weights that the finished training has left, by its path in the
+    /// folder of the training, in hexadecimal. None is known of one that an earlier version finished.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// The weights that a training leaves, in its folder.
+pub const WEIGHTS: &str = "model.bpk";
+
+/// The file of a [`Record`], in the folder of the training.
+pub const RECORD: &str = "training.json";
+
+impl Experiment<'_> {
+    /// Train a network, or load it if that is done.
+    pub fn train<M>(&self, phase: Phase<'_, M>) -> Result<Progress<Trained>>
+    where
+        M: Distiller<Tensor<4>>,
+    {
+        let subject = Subject::new(phase.role, phase.seed);
+        let folder = self.phase_folder(phase.role, phase.seed);
+        let weights = folder.join(WEIGHTS);
+        let record_file = folder.join(RECORD);
+        let mut record = Record::read(&record_file)?;
+        if record.finished {
+            let mut outcome = (phase.outcome)(phase.distiller)?;
+            record.check(&folder, files_of(&outcome))?;
+            if phase.teacher.is_some() {
+                // It refuses those that another teacher has taught.
+                CheckpointFolder::new(folder.join("checkpoint"), phase.teacher)?.manifest()?;
+            }
+            let model = phase.model.to_string();
+            outcome.student = load(outcome.student, &model, &weights)?;
+            for member in &mut outcome.members {
+                let file = folder.join(member.file());
+                member.network = load(member.network.clone(), &member.model, &file)?;
+            }
+            return self.evaluate_all(&subject, outcome, &folder, record.seconds);
+        }
+        if self.stop.is_requested() {
+            return Ok(Progress::Stopped);
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+
+        let start = Instant::now();
+        let trained = Training::new(&folder, self.device, phase.training.epochs)
+            .with_label(format!("seed {} {}", phase.seed, phase.role.name()))
+            // A new run has a new folder, so what is there is to be gone on with.
+            .with_resume(true)
+            .with_patience(phase.training.patience)
+            .with_teacher(phase.teacher)
+            .with_figures(phase.figures)
+            .with_snapshots(phase.snapshots.clone())
+            .with_interrupter(self.stop.interrupter())
+            .with_renderer(phase.renderer.take())
+            .launch(
+                phase.distiller,
+                &phase.training.optimizer,
+                &phase.training.learning_rate,
+                self.data.loaders(phase.loader),
+            )
+            .map_err(|error| subject.training_error(error))?;
+        *phase.renderer = Some(trained.renderer);
+        record.seconds += start.elapsed().as_secs_f64();
+        if trained.stopped {
+            record.write(&record_file)?;
+            return Ok(Progress::Stopped);
+        }
+        let outcome = (phase.outcome)(trained.model)?;
+        for member in &outcome.members {
+            let origin = self
+                .data
+                .provenance(&member.model, &member.name, phase.seed);
+            save(&member.network, &origin, &folder.join(member.file()))?;
+        }
+        let origin = self
+            .data
+            .provenance(phase.model, phase.role.name(), phase.seed);
+        save(&outcome.student, &origin, &weights)?;
+        let mut files = files_of(&outcome);
+        if !phase.snapshots.is_empty() {
+            let snapshots = Snapshots::of(&folder)?;
+            let epochs = phase
+                .snapshots
+                .iter()
+                .filter(|&&kept| kept <= trained.epoch);
+            let paths = epochs.map(|&epoch| snapshots.path(epoch));
+            files.extend(paths.filter_map(|path| {
+                let path = path.strip_prefix(&folder).ok()?;
+                Some(path.to_string_lossy().into_owned())
+            }));
+        }
+        record.finish(&folder, files)?;
+        record.write(&record_file)?;
+        self.evaluate_all(&subject, outcome, &folder, record.seconds)
+    }
+
+    /// How the networks of a training do, whose weights are in that folder.
+    fn evaluate_all(
+        &self,
+        subject: &Subject,
+        outcome: Outcome,
+        folder: &Path,
+        seconds: f64,
+    ) -> Result<Progress<Trained>> {
+        let Outcome { student, members } = outcome;
+        let mut trained = self.evaluate(subject, student, &folder.join(WEIGHTS), seconds)?;
+        for member in members {
+            let weights = folder.join(member.file());
+            let subject = Subject::named(&member.name, subject.seed);
+            trained.members.push(TrainedMember {
+                trained: self.evaluate(&subject, member.network, &weights, seconds)?,
+                name: member.name,
+                model: member.model,
+            });
+        }
+        Ok(Progress::Done(trained))
+    }
+
+    /// The folder of the training of a network.
+    pub fn phase_folder(&self, role: Role, seed: u64) -> PathBuf {
+        self.folder.join(format!("seed-{seed}")).join(role.name())
+    }
+}
+
+impl Record {
+    /// The record in a file; that of a training not begun if there is none.
+    pub fn read(path: &Path) -> Result<Self> {
+        match fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|_| damaged(path)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(damaged(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+        }
+    }
+
+    /// Notes that the training is finished, and the checksums of the files that it has left.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of the files cannot be read.
+    pub fn finish(&mut self, folder: &Path, files: Vec<String>) -> Result<()> {
+        let checksums = files.into_iter().map(|file| {
+            let sha256 = checksum(folder, &file)?;
+            Ok((file, sha256))
+        });
+        self.sha256 = checksums.collect::<Result<_>>()?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Checks that these files and all others that the finished training has left are there, and that
+    /// they are the same as then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file, and says what to do.
+    pub fn check(&self, folder: &Path, files: Vec<String>) -> Result<()> {
+        let files: BTreeSet<_> = files.iter().chain(self.sha256.keys()).collect();
+        for file in files {
+            let found = checksum(folder, file)?;
+            if let Some(expected) = self.sha256.get(file)
+                && *expected != found
+            {
+                bail!(
+                    "{}: not the weights that this finished training left: the file is damaged or \
+                     belongs to another training, as its SHA-256 is {found}, but {expected} was \
+                     expected; restore it, or remove the folder {} and go on with --resume to train \
+                     anew",
+                    folder.join(file).display(),
+                    folder.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Write it, beside its place and then renamed.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
+            .with_context(|| format!("{}", path.display()))
+    }
+}
+
+/// Returns the error of a record that is none.
+fn damaged(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{}: the file is empty or damaged; remove it, and the training goes on from its last \
+         checkpoint, or remove the folder {} to train again",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )
+}
+
+/// Returns the files of the networks of a training, in its folder.
+fn files_of(outcome: &Outcome) -> Vec<String> {
+    let members = outcome.members.iter().map(|member| member.file());
+    members.chain([WEIGHTS.into()]).collect()
+}
+
+/// Returns the SHA-256 of a file that a finished training has left in its folder, in hexadecimal.
+fn checksum(folder: &Path, file: &str) -> Result<String> {
+    let path = folder.join(file);
+    match file_sha256(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let remedy = match Path::new(file).parent() {
+                // The last checkpoint has the networks, but no earlier ones.
+                Some(parent) if parent.as_os_str().is_empty() => format!(
+                    "remove {} and go on with --resume to take them from the last checkpoint",
+                    folder.join(RECORD).display()
+                ),
+                _ => format!(
+                    "remove the folder {} and go on with --resume to train anew",
+                    folder.display()
+                ),
+            };
+            bail!(
+                "{}: the weights that this finished training left are not there; restore them, or \
+                 {remedy}",
+                path.display()
+            )
+        }
+        read => read.with_context(|| format!("{}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_record_is_told_without_the_words_of_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.json");
+        for contents in [&b""[..], b"{", b"[]", b"\xff\xfe"] {
+            fs::write(&path, contents).unwrap();
+            let error = format!("{:#}", Record::read(&path).err().unwrap());
+            let expected = format!(
+                "{}: the file is empty or damaged; remove it",
+                path.display()
+            );
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(!error.contains("line 1"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A student that learns without labels first.
+
+use super::phase::{Phase, Role};
+use super::repetition::{Experiment, Progress, Renderer, Trained, or_stopped};
+use anyhow::Result;
+use burn_distill::core::Hard;
+use burn_distill::strategy::{Figure, OfflineDistiller};
+use burn_distill_recipe::{DinoRecipe, Setting, TrainingRecipe};
+
+impl Experiment<'_> {
+    /// The student, trained without labels and then as the student alone is.
+    pub(super) fn pretrained_and_trained(
+        &self,
+        setting: &Setting,
+        options: &DinoRecipe,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let (recipe, seed) = (&self.recipe.student, setting.seed);
+        let optimizer = recipe.training.optimizer.clone();
+        let training = TrainingRecipe {
+            epochs: setting.dino_epochs(options),
+            optimizer: match options.weight_decay {
+                // The strategy decays by its own schedule.
+                Some(_) => optimizer.without_weight_decay(),
+                None => optimizer,
+            },
+            // Of what is not predicted there is no accuracy.
+            patience: None,
+            ..recipe.training.clone()
+        };
+        let pretrained = or_stopped!(self.train_ready(
+            Role::Pretrained,
+            seed,
+            &training,
+            setting.dino(options)?,
+            renderer
+        )?);
+
+        let trained = or_stopped!(self.train(Phase {
+            role: Role::Distilled,
+            seed,
+            model: &recipe.model,
+            training: &recipe.training,
+            loader: self.data.for_alone(&recipe.training, seed)?,
+            teacher: Some(self.identity_of(Role::Pretrained, seed)?),
+            figures: vec![Figure::Loss, Figure::Accuracy],
+            snapshots: Vec::new(),
+            distiller: OfflineDistiller::alone(pretrained.network, Hard::new(1.0)),
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            renderer,
+        })?);
+        Ok(Progress::Done(Trained {
+            seconds: pretrained.seconds + trained.seconds,
+            ..trained
+        }))
+    }
+}

@@ -1,0 +1,55 @@
+use super::phase::{Phase, Role};
+use super::repetition::{Experiment, Progress, Renderer, Trained};
+use anyhow::Result;
+use burn_distill::core::Frozen;
+use burn_distill::strategy::{Figure, OfflineDistiller};
+use burn_distill_recipe::{JointLoss, Scene};
+
+impl Experiment<'_> {
+    /// The student, taught by several teachers at once.
+    pub(super) fn distilled_by_several(
+        &self,
+        seed: u64,
+        teachers: &[Trained],
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let recipe = &self.recipe.student;
+        let network = self.build(&recipe.model, seed)?;
+        let scenes = teachers.iter().map(|teacher| {
+            let batch_size = recipe.training.batch_size;
+            self.scene(seed, batch_size, &network, &teacher.network)
+        });
+        let losses = self.joint_losses(seed, &scenes.collect::<Result<Vec<_>>>()?)?;
+
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend(losses.iter().map(|loss| Figure::Term(loss.name.clone())));
+        let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
+        let teachers = teachers.iter().enumerate().map(|(index, teacher)| {
+            Frozen::new(teacher.network.clone())
+                .with_training_mode(self.recipe.teaches_in_training_mode(index))
+        });
+        let teachers: Vec<_> = teachers.collect();
+
+        self.train(Phase {
+            role: Role::Distilled,
+            seed,
+            model: &recipe.model,
+            training: &recipe.training,
+            loader: self.data.for_taught(&recipe.training, seed)?,
+            teacher: Some(self.teacher_identity(seed)?),
+            figures,
+            snapshots: Vec::new(),
+            distiller: OfflineDistiller::new(network, teachers, objective),
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            renderer,
+        })
+    }
+
+    fn joint_losses(&self, seed: u64, scenes: &[Scene]) -> Result<Vec<JointLoss>> {
+        // Away from the seeds of networks, as with one teacher.
+        burn_distill_recipe::seeded(seed.wrapping_add(2 << 32), || {
+            let losses = self.recipe.losses.iter();
+            losses.map(|table| JointLoss::new(table, scenes)).collect()
+        })
+    }
+}

@@ -1,0 +1,54 @@
+use super::repetition::Repetition;
+use super::result::Statistics;
+use burn_distill::strategy::Figure;
+use serde::Serialize;
+
+/// A stage of the student's training, over the repetitions that have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageResult {
+    /// Its name.
+    pub name: String,
+    /// The seeds of these repetitions: a route by hardness may skip an anchor in others.
+    pub seeds: Vec<u64>,
+    /// Its epochs, for each of these seeds.
+    pub epochs: Vec<usize>,
+    /// How long it took, likewise.
+    pub seconds: Vec<f64>,
+    /// How often the student was right on the validation set at its end, as a fraction of 1.
+    pub validation_accuracy: Statistics,
+}
+
+/// The stages of all repetitions, in the order of their first appearance.
+pub fn of(repetitions: &[Repetition], seeds: &[u64]) -> Vec<StageResult> {
+    let records: Vec<_> = repetitions
+        .iter()
+        .zip(seeds)
+        .flat_map(|(repetition, &seed)| {
+            let stages = repetition.distilled.stages.iter();
+            stages.map(move |stage| (seed, stage))
+        })
+        .collect();
+    let mut names: Vec<&str> = Vec::new();
+    for (_, stage) in &records {
+        if !names.contains(&stage.name.as_str()) {
+            names.push(&stage.name);
+        }
+    }
+
+    let accuracy = Figure::Accuracy.to_string();
+    let result = |name: &str| {
+        let own = || records.iter().filter(|(_, stage)| stage.name == name);
+        let accuracies = own().map(|(_, stage)| {
+            let percent = stage.valid.get(&accuracy);
+            percent.map_or(f64::NAN, |percent| percent / 100.0)
+        });
+        StageResult {
+            name: name.into(),
+            seeds: own().map(|(seed, _)| *seed).collect(),
+            epochs: own().map(|(_, stage)| stage.epochs).collect(),
+            seconds: own().map(|(_, stage)| stage.seconds).collect(),
+            validation_accuracy: Statistics::of(accuracies.collect()),
+        }
+    };
+    names.into_iter().map(result).collect()
+}

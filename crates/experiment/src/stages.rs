@@ -1,0 +1,334 @@
+//! The student, taught in stages: those of the recipe, or the legs of a route.
+
+use super::clip::clipped;
+use super::diverged::Subject;
+use super::phase::Role;
+use super::provenance::Provenance;
+use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::weights::save;
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::store::ModuleRecord;
+use burn::tensor::Tensor;
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn_distill::core::{
+    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count,
+};
+use burn_distill::strategy::{
+    Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
+    Snapshots, Stage, TeacherIdentity, WeightsFile, hardness,
+};
+use burn_distill_recipe::ImageNetwork;
+use burn_distill_recipe::{RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
+use std::collections::BTreeMap;
+use toml::Table;
+
+impl Experiment<'_> {
+    /// The student, taught in stages by the teacher or along its route.
+    pub fn distilled_in_stages(
+        &self,
+        seed: u64,
+        teacher: &Trained,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let folder = self.phase_folder(Role::Distilled, seed);
+        let model = &self.recipe.student.model;
+        let origin = self.data.provenance(model, Role::Distilled.name(), seed);
+        let curriculum = Curriculum::open(&folder, self.device)?
+            .with_label(format!("seed {seed} {},", Role::Distilled.name()))
+            .with_metadata(of_artifact(origin.clone()))
+            .with_interrupter(self.stop.interrupter())
+            .with_renderer(renderer.take());
+        let mut course = Course {
+            experiment: self,
+            seed,
+            curriculum,
+            changed: None,
+            prepared: 0.0,
+        };
+        let progress = match &self.recipe.route {
+            Some(route) => course.along(route),
+            None => course.by_stages(teacher),
+        };
+        let finished = match progress? {
+            Progress::Done(()) => Some((course.student()?, course.curriculum.stages().to_vec())),
+            Progress::Stopped => None,
+        };
+        *renderer = course.curriculum.renderer().take();
+        let Some((student, stages)) = finished else {
+            return Ok(Progress::Stopped);
+        };
+
+        let weights = folder.join("model.bpk");
+        save(&student, &origin, &weights)?;
+        let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
+        let subject = Subject::new(Role::Distilled, seed);
+        let trained = self.evaluate(&subject, student, &weights, course.prepared + seconds)?;
+        Ok(Progress::Done(Trained { stages, ..trained }))
+    }
+}
+
+/// The stages of one seed.
+struct Course<'a> {
+    experiment: &'a Experiment<'a>,
+    seed: u64,
+    curriculum: Curriculum,
+    /// The student as the losses of a stage have made it, if they have.
+    changed: Option<ImageNetwork>,
+    /// How long the preparations of losses took, in seconds, over all runs.
+    prepared: f64,
+}
+
+/// One stage of them.
+struct Lesson<'a> {
+    name: String,
+    training: &'a TrainingRecipe,
+    trains: Trains,
+    losses: &'a [Table],
+    teacher: ImageNetwork,
+    identity: TeacherIdentity,
+}
+
+impl Course<'_> {
+    fn by_stages(&mut self, teacher: &Trained) -> Result<Progress<()>> {
+        let recipe = self.experiment.recipe;
+        let identity = self.experiment.teacher_identity(self.seed)?;
+        for stage in &recipe.stages {
+            or_stopped!(self.run(Lesson {
+                name: stage.name.clone(),
+                training: &stage.training(&recipe.student.training),
+                trains: stage.trains,
+                losses: &stage.losses,
+                teacher: teacher.network.clone(),
+                identity: identity.clone(),
+            })?);
+        }
+        Ok(Progress::Done(()))
+    }
+
+    fn along(&mut self, recipe: &RouteRecipe) -> Result<Progress<()>> {
+        let epochs = self.experiment.recipe.student.training.epochs;
+        let anchors = Anchors::of(self.experiment, self.seed)?;
+        let route = Route::new(anchors.count(), epochs);
+        match recipe.by {
+            RouteBy::Interval => {
+                for leg in route.legs() {
+                    or_stopped!(self.follow(leg, &anchors)?);
+                }
+            }
+            RouteBy::Hardness => {
+                let ratio = recipe.ratio.context("route.ratio")?;
+                let (mut next, mut done) = (Some(route.start()), 0);
+                while let Some(leg) = next {
+                    or_stopped!(self.follow(leg, &anchors)?);
+                    done += leg.epochs;
+                    let hardness = self.hardness(&anchors, leg.anchor)?;
+                    next = route.next(done, leg.anchor, &hardness, ratio);
+                }
+            }
+        }
+        Ok(Progress::Done(()))
+    }
+
+    fn follow(&mut self, leg: Leg, anchors: &Anchors<'_>) -> Result<Progress<()>> {
+        let recipe = self.experiment.recipe;
+        self.run(Lesson {
+            name: format!("anchor-{}", leg.anchor + 1),
+            training: &TrainingRecipe {
+                epochs: leg.epochs,
+                ..recipe.student.training.clone()
+            },
+            trains: Trains::All,
+            losses: &recipe.losses,
+            teacher: anchors.load(leg.anchor)?,
+            identity: anchors.identity(leg.anchor)?,
+        })
+    }
+
+    /// How hard an anchor and each later one are for the student as it is.
+    fn hardness(&self, anchors: &Anchors<'_>, from: usize) -> Result<Vec<f64>> {
+        let loader = self
+            .experiment
+            .data
+            .validation_loader(self.experiment.device);
+        let student = self.student()?.valid();
+        (from..anchors.count())
+            .map(|place| Ok(hardness(&student, &anchors.load(place)?, &loader)?))
+            .collect()
+    }
+
+    fn run(&mut self, lesson: Lesson<'_>) -> Result<Progress<()>> {
+        let Experiment { data, stop, .. } = self.experiment;
+        if stop.is_requested() {
+            return Ok(Progress::Stopped);
+        }
+        let place = self.curriculum.stages().len();
+        let student = self.student()?;
+        // Away from the seeds of networks and of other stages.
+        let seed = self.seed.wrapping_add((place as u64) << 33);
+        let tables = (lesson.losses, lesson.training.batch_size);
+        let losses = self
+            .experiment
+            .losses(seed, tables, &student, &lesson.teacher);
+        let networks = (&student, &lesson.teacher);
+        let prepared = or_stopped!(self.experiment.prepare(
+            self.seed,
+            lesson.training,
+            losses?,
+            networks,
+            self.curriculum.renderer()
+        )?);
+        self.prepared += prepared.seconds;
+        let mut losses = prepared.losses;
+        for loss in &mut losses {
+            let learnt = artifact(&loss.name);
+            if parameter_count(&loss.objective) > 0 && self.curriculum.has(&learnt) {
+                loss.objective = self.curriculum.load(&learnt, &loss.objective)?;
+            }
+        }
+
+        let stage = Stage::new(lesson.name, lesson.training.epochs)
+            .with_optimizer(lesson.training.optimizer.clone())
+            .with_learning_rate(lesson.training.learning_rate.clone())
+            .with_patience(lesson.training.patience)
+            .with_teacher(Some(lesson.identity))
+            .with_figures(figures(&losses));
+        let student = match student_of(&losses)? {
+            Some(changed) => {
+                let changed = changed.to_device(self.experiment.device);
+                self.changed.insert(changed).clone()
+            }
+            None => student,
+        };
+        let student = match lesson.trains {
+            Trains::All => student,
+            Trains::Objective => DynNetwork::new(Frozen::new(student)),
+        };
+        let (names, objective): (_, Vec<_>) = losses
+            .iter()
+            .map(|loss| (artifact(&loss.name), loss.objective.clone()))
+            .unzip();
+        let views = objective.wanted().views;
+        let teacher = Frozen::new(lesson.teacher)
+            .with_training_mode(self.experiment.recipe.teaches_in_training_mode(0));
+        let distiller = OfflineDistiller::new(student, teacher, objective);
+        let distiller = NamedDistiller {
+            distiller: clipped(distiller, &losses),
+            names,
+        };
+        let loader = data
+            .for_stage(lesson.training, self.seed, place)?
+            .views(views);
+        match self.curriculum.run(stage, distiller, data.loaders(loader)) {
+            Ok(_) => Ok(Progress::Done(())),
+            Err(CurriculumError::Stopped { .. }) => Ok(Progress::Stopped),
+            Err(error) => Err(Subject::new(Role::Distilled, self.seed).stage_error(error)),
+        }
+    }
+
+    /// The student as the stages so far have left it.
+    fn student(&self) -> Result<ImageNetwork> {
+        let model = &self.experiment.recipe.student.model;
+        let student = match &self.changed {
+            Some(changed) => changed.clone(),
+            None => self.experiment.build(model, self.seed)?,
+        };
+        Ok(match self.curriculum.has("student") {
+            true => self.curriculum.load("student", &student)?,
+            false => student,
+        })
+    }
+}
+
+/// Returns the metadata of what a stage leaves, given the origin of its student.
+fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String> {
+    move |name| match name {
+        "student" => student.metadata(),
+        // No network: it cannot be taken for one.
+        part => Provenance {
+            model: part.to_string(),
+            ..student.clone()
+        }
+        .metadata(),
+    }
+}
+
+/// The name under which a stage leaves what a loss has learnt.
+fn artifact(loss: &str) -> String {
+    format!("loss-{loss}")
+}
+
+/// The teacher as it was along its training.
+struct Anchors<'a> {
+    experiment: &'a Experiment<'a>,
+    seed: u64,
+    snapshots: Snapshots,
+}
+
+impl<'a> Anchors<'a> {
+    fn of(experiment: &'a Experiment<'a>, seed: u64) -> Result<Self> {
+        Ok(Self {
+            experiment,
+            seed,
+            snapshots: Snapshots::of(experiment.phase_folder(Role::Teacher(0), seed))?,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.snapshots.epochs().len()
+    }
+
+    fn load(&self, place: usize) -> Result<ImageNetwork> {
+        let model = &self.experiment.recipe.first_teacher()?.model;
+        let network = self.experiment.build(model, self.seed)?;
+        // As it was trained.
+        let distiller = OfflineDistiller::alone(network, Hard::new(1.0));
+        let epoch = self.snapshots.epochs()[place];
+        Ok(self.snapshots.load(epoch, &distiller)?.student)
+    }
+
+    fn identity(&self, place: usize) -> Result<TeacherIdentity> {
+        let path = self.snapshots.path(self.snapshots.epochs()[place]);
+        // Not of the file, which holds parameter ids too: those of a teacher trained again are others.
+        let sha256 = WeightsFile::read(&path)?.checksum();
+        Ok(TeacherIdentity { path, sha256 })
+    }
+}
+
+/// A distiller whose losses leave what they have learnt under their names, not their places.
+#[derive(Module, Debug)]
+struct NamedDistiller {
+    distiller: OfflineDistiller<ImageNetwork, Frozen<ImageNetwork>, Vec<DynObjective>>,
+    names: Vec<String>,
+}
+
+impl Parts for NamedDistiller {
+    fn parts(&self) -> Vec<(String, ModuleRecord)> {
+        let student = self.distiller.student.valid().into_record();
+        let objectives = self.names.iter().zip(&self.distiller.objective);
+        let learnt =
+            objectives.map(|(name, objective)| (name.clone(), objective.valid().into_record()));
+        [("student".to_string(), student)]
+            .into_iter()
+            .chain(learnt)
+            .collect()
+    }
+}
+
+impl TrainStep for NamedDistiller {
+    type Input = Batch<Tensor<4>>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        TrainStep::step(&self.distiller, batch)
+    }
+}
+
+impl InferenceStep for NamedDistiller {
+    type Input = Batch<Tensor<4>>;
+    type Output = DistillationOutput;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        InferenceStep::step(&self.distiller, batch)
+    }
+}

@@ -1,0 +1,82 @@
+use crate::network::ImageNetwork;
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor};
+use burn_distill::core::{Network, Taps, known_taps};
+
+/// The two networks that a loss is between, as far as it has to know them before training.
+pub struct Scene {
+    /// The network that learns.
+    pub student: ImageNetwork,
+    /// The network that teaches; untrained while a recipe is only checked.
+    pub teacher: ImageNetwork,
+    /// Every tap of the student, of two samples of zeros: their shapes are what matters.
+    pub student_taps: Taps,
+    /// Every tap of the teacher, likewise.
+    pub teacher_taps: Taps,
+    /// Samples per step.
+    pub batch_size: usize,
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub samples: Vec<(usize, Option<usize>)>,
+    /// A batch of images that the student is taught on; none while a recipe is only checked.
+    pub images: Option<Tensor<4>>,
+    /// Where what a loss has to learn is built. A training moves it to where it runs.
+    pub device: Device,
+}
+
+impl Scene {
+    /// The scene of a student and its teacher, both on the CPU.
+    pub fn new(
+        student: ImageNetwork,
+        teacher: ImageNetwork,
+        batch_size: usize,
+        samples: Vec<(usize, Option<usize>)>,
+    ) -> Self {
+        Self {
+            student_taps: known_taps(&student),
+            teacher_taps: known_taps(&teacher),
+            student,
+            teacher,
+            batch_size,
+            samples,
+            images: None,
+            device: Device::flex(),
+        }
+    }
+
+    /// The number of classes of the student.
+    pub fn classes(&self) -> Result<usize> {
+        let classifier = self.student.classifier();
+        let classifier = classifier.context("the student has no classifier")?;
+        Ok(classifier.weight.dims()[1])
+    }
+
+    /// The same with images that both networks can be compared on, on the CPU.
+    pub fn with_images(mut self, images: Tensor<4>) -> Self {
+        self.images = Some(images);
+        self
+    }
+
+    /// A small student and a larger teacher for digits.
+    #[cfg(test)]
+    pub fn example() -> Self {
+        Self::between("convnet-4-8", "convnet-8-16")
+    }
+
+    /// The same of transformers.
+    #[cfg(test)]
+    pub fn of_tokens() -> Self {
+        Self::between("vit-48-2-2", "vit-48-4-2")
+    }
+
+    #[cfg(test)]
+    fn between(student: &str, teacher: &str) -> Self {
+        let network = |name: &str| {
+            burn_distill::architecture::NetworkConfig::by_name(name)
+                .unwrap()
+                .init([1, 8, 8], 10, &Device::flex())
+                .unwrap()
+        };
+        let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
+        Self::new(network(student), network(teacher), 4, samples)
+    }
+}

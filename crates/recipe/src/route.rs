@@ -1,0 +1,159 @@
+use super::Recipe;
+use anyhow::{Result, bail, ensure};
+use burn_distill::core::check;
+use burn_distill::strategy::Route;
+use serde::{Deserialize, Serialize};
+
+/// The route that the student is taught along: states of the teacher from early in its training to
+/// its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteRecipe {
+    /// How many states of the teacher are kept, at equal distances in its training.
+    pub anchors: usize,
+    /// When the next one teaches.
+    #[serde(default)]
+    pub by: RouteBy,
+    /// By hardness: how many times as hard as the current anchor the next may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+}
+
+/// What decides which anchor teaches when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteBy {
+    /// One after the other, for as many epochs each.
+    #[default]
+    Interval,
+    /// The farthest that is not too hard for the student.
+    Hardness,
+}
+
+/// Check the route of a recipe, if it has one.
+pub fn check(recipe: &Recipe) -> Result<()> {
+    let Some(route) = &recipe.route else {
+        return Ok(());
+    };
+    let (teacher, student) = (recipe.first_teacher()?, &recipe.student.training);
+    ensure!(
+        recipe.stages.is_empty(),
+        "there are both [route] and [[stage]]: the legs of the route are the stages"
+    );
+    ensure!(
+        teacher.weights.is_none(),
+        "a [route] is along the training of the teacher: leave out `teacher.weights`"
+    );
+    ensure!(
+        teacher.training.patience.is_none(),
+        "a [route] should know when the training of the teacher ends: \
+         leave out `teacher.training.patience`"
+    );
+    let (anchors, epochs) = (route.anchors, teacher.training.epochs);
+    check::ensure(
+        (1..=epochs).contains(&anchors),
+        "route.anchors",
+        format_args!("between 1 and the teacher's epochs, {epochs}"),
+        anchors,
+    )?;
+    match (route.by, route.ratio) {
+        (RouteBy::Hardness, None) => {
+            bail!("`route.ratio` is missing: how many times as hard the next anchor may be")
+        }
+        (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e9)?,
+        (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
+        (RouteBy::Interval, None) => {
+            let legs = Route::new(anchors, student.epochs).legs();
+            ensure!(
+                legs.len() == anchors,
+                "`student.training.epochs` is {}, in which the student meets {} of the {anchors} \
+                 anchors: a multiple of {anchors} meets them all",
+                student.epochs,
+                legs.len()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::RouteBy;
+    use crate::read::tests::{error, recipe};
+
+    const RECIPE: &str = r#"
+        name = "test"
+        data = { name = "digits" }
+        teacher = { model = "mlp-16", training = { epochs = 6 } }
+        student = { model = "mlp-8", training = { epochs = 8 } }
+        loss = [{ kind = "kd" }]
+        route = { anchors = 4 }
+    "#;
+
+    #[test]
+    fn a_route_is_by_interval_unless_it_says_otherwise() {
+        let by = |changes: &[&str]| recipe(RECIPE, changes).unwrap().route.unwrap().by;
+
+        assert_eq!(by(&[]), RouteBy::Interval);
+        assert_eq!(
+            by(&["route.by=hardness", "route.ratio=2"]),
+            RouteBy::Hardness
+        );
+        // Rounding is no matter where hardness decides.
+        by(&[
+            "route.by=hardness",
+            "route.ratio=2",
+            "student.training.epochs=9",
+        ]);
+        by(&["student.training.epochs=10"]);
+    }
+
+    #[test]
+    fn a_route_that_cannot_be_taken_is_refused() {
+        for (change, message) in [
+            (
+                "route.anchors=0",
+                "between 1 and the teacher's epochs, 6, but is 0",
+            ),
+            (
+                "route.anchors=7",
+                "between 1 and the teacher's epochs, 6, but is 7",
+            ),
+            ("route.by=hardness", "`route.ratio` is missing"),
+            (
+                "route.ratio=2",
+                "`route.ratio` is for a route by \"hardness\"",
+            ),
+            (
+                "route.by=hard",
+                "`route.by` should be one of interval, hardness",
+            ),
+            ("student.training.epochs=9", "meets 3 of the 4 anchors"),
+            ("teacher.weights=a.bpk", "leave out `teacher.weights`"),
+            (
+                "teacher.training.patience=1",
+                "leave out `teacher.training.patience`",
+            ),
+            ("loss=[]", "there is no loss"),
+        ] {
+            let error = error(RECIPE, &[change]);
+            assert!(error.contains(message), "{change}: {error}");
+        }
+        let negative = error(RECIPE, &["route.by=hardness", "route.ratio=-1"]);
+        assert!(
+            negative.contains("`route.ratio` should be from 1e-6 to 1e9, but is -1"),
+            "{negative}"
+        );
+        let file = error(
+            RECIPE,
+            &["loss=[{ kind = 'learned-temperature', name = 'a/b' }]"],
+        );
+        assert!(
+            file.contains("`loss.0.name` should be of up to 200 letters"),
+            "{file}"
+        );
+        let stages = "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'kd' }] }]";
+        let both = error(&RECIPE.replace("loss =", "# "), &[stages]);
+        assert!(both.contains("both [route] and [[stage]]"), "{both}");
+    }
+}

@@ -1,0 +1,767 @@
+//! Strategies: who teaches the student, and what comes of it.
+
+mod alone;
+mod check;
+mod configured;
+mod dino;
+mod exits;
+mod numbers;
+mod options;
+mod peers;
+mod setting;
+mod terms;
+mod together;
+mod warnings;
+
+pub use check::{check, check_setting, refuse_tables};
+pub use configured::Configured;
+pub use numbers::check_numbers;
+pub use options::*;
+pub use peers::Peers;
+pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
+pub use terms::write_out;
+pub use together::mean_of_networks;
+pub use warnings::warnings;
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::Recipe;
+    use crate::read::tests::{error, recipe};
+    use burn_distill::core::{CatalogueEntry, tensors};
+    use burn_distill::strategy;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    pub const RECIPE: &str = r#"
+        name = "test"
+        [data]
+        name = "digits"
+        [student]
+        model = "convnet-4-8"
+        training = { epochs = 10 }
+    "#;
+
+    /// What has tables of its own in a recipe, not a kind.
+    const TABLES: [&str; 2] = ["curriculum", "route-constrained"];
+
+    fn kinds() -> impl Iterator<Item = &'static CatalogueEntry> {
+        let all = strategy::catalogue().iter();
+        all.filter(|entry| !TABLES.contains(&entry.name))
+    }
+
+    fn with(strategy: &str) -> Recipe {
+        changed(&[strategy])
+    }
+
+    /// A short recipe with these changes.
+    pub fn changed(changes: &[&str]) -> Recipe {
+        recipe(RECIPE, changes).unwrap()
+    }
+
+    fn terms(strategy: &str) -> String {
+        let losses = with(strategy).losses.into_iter();
+        let losses = losses.map(|table| toml::Value::Table(table).to_string());
+        losses.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_kind_of_the_catalogue_can_be_named_by_each_of_its_names() {
+        for entry in kinds() {
+            for name in [&[entry.name], entry.aliases].concat() {
+                let strategy: StrategyRecipe = toml::from_str(&format!("kind = '{name}'")).unwrap();
+                assert_eq!(strategy.name(), entry.name, "{name}");
+                if !strategy.is_offline() {
+                    with(&format!("strategy.kind={name}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_strategy_is_written_as_it_is_read() {
+        for kind in kinds().filter(|entry| entry.name != "offline") {
+            let original = with(&format!("strategy.kind={}", kind.name));
+
+            let text = toml::to_string(&original).unwrap();
+            assert_eq!(recipe(&text, &[]).unwrap(), original, "{text}");
+            assert!(
+                text.contains(&format!("kind = \"{}\"", kind.name)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_losses_the_terms_are_those_of_the_authors() {
+        for (strategy, expected) in [
+            (
+                "strategy.kind=mutual",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'dml', temperature = 2, weight = 0.3 }",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 2.0, weight = 0.3 }"#,
+            ),
+            (
+                "strategy.kind=afd-chung",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'kdcl', weight = 0.75 }",
+                r#"{ kind = "hard", weight = 0.25 } { kind = "soft-target", temperature = 4.0, weight = 0.75 }"#,
+            ),
+            (
+                "strategy.kind=codistillation",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', temperature = 6 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', temperature = 6, multiplier = 50 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', variant = 'self', temperature = 6 }",
+                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+            ),
+            (
+                "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                r#"{ kind = "hard", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
+            ),
+            // MobileNetV2: 1 of theirs, on ten classes.
+            (
+                "strategy={ kind = 'tf-kd', variant = 'virtual', temperature = 40, weight = 0.75, multiplier = 1 }",
+                r#"{ kind = "hard", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,
+            ),
+            (
+                "strategy.kind=cs-kd",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy.kind=dlb",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'ps-kd', weight = 0.75 }",
+                r#"{ kind = "hard", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
+            ),
+            (
+                "strategy={ kind = 'born-again', labels = true }",
+                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+            ),
+            ("strategy={ kind = 'born-again', variant = 'cwtm' }", ""),
+            ("strategy={ kind = 'born-again', variant = 'dkpp' }", ""),
+            ("strategy.kind=mean-teacher", ""),
+            ("strategy.kind=byot", ""),
+            ("strategy.kind=one", ""),
+            ("strategy.kind=okddip", ""),
+        ] {
+            assert_eq!(terms(strategy), expected, "{strategy}");
+        }
+        let own = "loss=[{ kind = 'hard' }, { kind = 'dkd' }]";
+        let own = recipe(RECIPE, &["strategy.kind=mutual", own]).unwrap();
+        assert_eq!(own.losses[1]["kind"], "dkd".into());
+    }
+
+    #[test]
+    fn critics_judge_the_map_of_the_last_stage() {
+        for (model, expected) in [
+            ("convnet-4-8", "layer2"),
+            ("convnet-4-4-8", "layer3"),
+            ("resnet8", "layer3"),
+            ("wrn-16-1", "layer3"),
+        ] {
+            let peers = format!("strategy={{ kind = 'afd-chung', peers = ['{model}'] }}");
+            let recipe = with(&peers);
+            let StrategyRecipe::AdversarialFeatures(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+
+            let ready = Setting::to_check(&recipe).adversarial_features(options);
+
+            let critics = ready.unwrap().distiller.critics;
+            let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
+            assert_eq!(taps, ["layer2", expected]);
+        }
+    }
+
+    #[test]
+    fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
+        let shown = |strategy: &str| {
+            let recipe = with(&format!("strategy={{ {strategy} }}"));
+            let setting = Setting::to_check(&recipe);
+            match &recipe.strategy {
+                StrategyRecipe::NativeEnsemble(options) => {
+                    let ready = setting.native_ensemble(options).unwrap();
+                    format!("{:?}", ready.distiller.objectives)
+                }
+                StrategyRecipe::GroupLeader(options) => {
+                    let ready = setting.group_leader(options).unwrap();
+                    format!("{:?}", ready.distiller.leader_objective)
+                }
+                StrategyRecipe::MeanTeacher(options) => {
+                    let ready = setting.mean_teacher(options).unwrap();
+                    format!("{:?}", ready.distiller.objective)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for (kind, to, epochs) in [("one", 1, 80), ("okddip", 1, 80), ("ema", 100, 5)] {
+            for (options, interval) in [("", "Epoch"), (", ramp_interval = 'step'", "Step")] {
+                let shown = shown(&format!("kind = '{kind}'{options}"));
+                let expected = format!(
+                    "SigmoidRampUp {{ to: {to}.0, epochs: {epochs}, interval: {interval} }}"
+                );
+                assert!(shown.contains(&expected), "{kind}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_average_begins_as_the_student_unless_it_is_to_begin_at_random() {
+        for (options, alike) in [("", true), (", random_start = true", false)] {
+            let recipe = with(&format!("strategy={{ kind = 'ema'{options} }}"));
+            let StrategyRecipe::MeanTeacher(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+
+            let ready = Setting::to_check(&recipe).mean_teacher(options).unwrap();
+
+            let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
+            assert_eq!(tensors(average.inner()) == tensors(&student), alike);
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_a_batch_is_labeled_where_labels_are_few() {
+        let labeled = |options: &str, labels: usize| {
+            let strategy = format!("kind = 'ema'\n{options}");
+            let strategy: StrategyRecipe = toml::from_str(&strategy).unwrap();
+            strategy.labeled_per_batch(64, labels, 1000)
+        };
+
+        assert_eq!(labeled("", 100), 16);
+        assert_eq!(labeled("", 10), 10, "no more than there are");
+        assert_eq!(labeled("", 1000), 0, "all samples are labeled");
+        assert_eq!(labeled("labeled_per_batch = 0", 100), 0);
+        assert_eq!(labeled("labeled_per_batch = 20", 10), 20);
+        let other: StrategyRecipe = toml::from_str("kind = 'cs-kd'").unwrap();
+        assert_eq!(other.labeled_per_batch(64, 100, 1000), 0);
+    }
+
+    #[test]
+    fn every_student_of_an_ensemble_has_a_view_of_its_own() {
+        for (strategy, expected) in [
+            ("strategy={ kind = 'kdcl', peers = 2 }", 3),
+            ("strategy={ kind = 'kdcl', peers = ['mlp-8'] }", 2),
+        ] {
+            let recipe = with(strategy);
+            let StrategyRecipe::Collaborative(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+            let ready = Setting::to_check(&recipe).collaborative(options).unwrap();
+            assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
+            assert_eq!(ready.distiller.peers.len(), expected);
+        }
+    }
+
+    #[test]
+    fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
+        let recipe = with("strategy.kind=one");
+        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
+            panic!("{:?}", recipe.strategy);
+        };
+        let setting = Setting::to_check(&recipe);
+
+        let branched = setting.native_ensemble(options).unwrap().distiller.network;
+        let alone = tensors(&setting.student().unwrap());
+        let shared = tensors(&branched).into_iter();
+        let shared: Vec<_> = shared
+            .filter(|(name, _)| !name.starts_with("branches"))
+            .collect();
+        assert_eq!(shared, alone);
+        let other = setting.beside(setting.model(), 1).unwrap();
+        assert_ne!(tensors(&other), alone);
+    }
+
+    #[test]
+    fn peers_are_a_number_or_a_list_of_models() {
+        let peers = |text: &str| {
+            let strategy = format!("strategy={{ kind = 'mutual', peers = {text} }}");
+            let recipe = with(&strategy);
+            let StrategyRecipe::Mutual(options) = &recipe.strategy else {
+                panic!("{:?}", recipe.strategy);
+            };
+            let models = options.peers.models(&recipe.student.model);
+            models.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+
+        assert_eq!(peers("2"), ["convnet-4-8", "convnet-4-8"]);
+        assert_eq!(peers("['mlp-8', 'resnet8']"), ["mlp-8", "resnet8"]);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_is_read() {
+        for (changes, message) in [
+            (vec!["strategy.kind=mutal"], "did you mean `mutual`?"),
+            (vec!["strategy={ peers = 1 }"], "`strategy.kind` is missing"),
+            (
+                vec!["strategy={ kind = 'mutual', branches = 3 }"],
+                "unknown key `strategy.branches`; known are peers, order",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', temperatur = 3 }"],
+                "did you mean `temperature`?",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = 0 }"],
+                "`strategy.peers` should be from 1 to 64 networks beside the student, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', peers = ['mlp-8'] }"],
+                "`strategy.peers` should be from 2 to 64 networks beside the student, but is 1",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = ['resnt20'] }"],
+                "did you mean `resnet20`?",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', peers = -1 }"],
+                "`strategy.peers` should be a number of networks up to 64 or a list of models",
+            ),
+            (
+                vec!["strategy={ kind = 'mutual', temperature = 0 }"],
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'one', temperature = -1 }"],
+                "`strategy.temperature` should be above 0, from 1e-6 to 1e9, but is -1",
+            ),
+            (
+                vec!["strategy={ kind = 'one', branches = 1 }"],
+                "`strategy.branches` should be from 2 to 64, but is 1",
+            ),
+            (
+                vec!["strategy.kind=one", "student.model=mlp-8"],
+                "student.model: `mlp-8` does not branch",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', tap = 'pol' }"],
+                "no tap named `pol`",
+            ),
+            (
+                vec!["strategy={ kind = 'okddip', peers = ['convnet-4-8', 'convnet-4-6'] }"],
+                "Peers attend to features of one size",
+            ),
+            (
+                vec!["strategy={ kind = 'codistillation', period = 0 }"],
+                "`strategy.period` should be at least 1, but is 0",
+            ),
+            (
+                vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
+                "one loss of the kind `hard`, since each peer learns from the labels alone at first",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
+                ],
+                "leave out [teacher]: with `mutual` the peers teach each other",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'kd' }] }]",
+                ],
+                "[[stage]] and [route] are for a trained teacher",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'mutual', weight = 2 }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.weight` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', multiplier = 50 }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.multiplier` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec!["strategy={ kind = 'tf-kd', variant = 'vitual' }"],
+                "did you mean `virtual`?",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+                ],
+                "`loss.1` compares the student with a teacher, and a virtual one is no",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual', weight = 0.5 }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.weight` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "loss=[{ kind = 'hard' }, { kind = 'virtual-teacher', clip = true }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd` with a trained copy",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'tf-kd', variant = 'virtual' }",
+                    "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
+                ],
+                "leave out [teacher]: with `tf-kd` a virtual teacher does",
+            ),
+            (
+                vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
+                "the attention between the peers would learn nothing",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
+                ],
+                "is clipped, which it can be where one trained teacher teaches",
+            ),
+            (
+                vec![
+                    "strategy.kind=dlb",
+                    "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
+                "one of each of 2 networks, the student's first, but there are 1",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', taps = ['layer1', 'layr1'] }"],
+                "layr1",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', game = { learning_rate = 0.0 } }"],
+                "`strategy.game.learning_rate` should be above 0 and at most 1000, but is 0",
+            ),
+            (
+                vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
+                "student.model: `mlp-8` has no feature maps, which the critics judge",
+            ),
+            (
+                vec!["strategy={ kind = 'afd-chung', peers = ['vit-16-1-2'] }"],
+                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics judge",
+            ),
+            (
+                vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
+                "it is for one teacher that is trained before, and here a peer teaches",
+            ),
+            (
+                vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
+                "another network, which is for one [teacher]",
+            ),
+            (
+                vec![
+                    "strategy.kind=kdcl",
+                    "loss=[{ kind = 'attention-transfer' }]",
+                ],
+                "compares features, and an ensemble has none",
+            ),
+            (
+                vec!["strategy.kind=kdcl", "loss=[{ kind = 'kd', views = 2 }]"],
+                "leave out `views`",
+            ),
+            (
+                vec![
+                    "strategy.kind=mutual",
+                    "loss=[{ kind = 'kd' }, { kind = 'kd' }]",
+                ],
+                "the losses `loss.0` and `loss.1` are both named `soft-target`",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true }]",
+                ],
+                "is clipped, which is for one [teacher], or the strategy `tf-kd`",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'born-again', variant = 'dkpp' }",
+                    "loss=[{ kind = 'kd' }]",
+                ],
+                "`strategy.variant` is of the terms that there are without [[loss]]",
+            ),
+            (
+                vec!["strategy={ kind = 'born-again', variant = 'dkp' }"],
+                "did you mean `dkpp`?",
+            ),
+            (
+                vec![
+                    "strategy.kind=born-again",
+                    "loss=[{ kind = 'kd', views = 2 }]",
+                ],
+                "is of 2 views, which is for one [teacher], or the strategy `tf-kd`",
+            ),
+            (
+                vec!["strategy={ kind = 'born-again', generations = 0 }"],
+                "`strategy.generations` should be from 1 to 64, but is 0",
+            ),
+            (
+                vec!["strategy={ kind = 'mean-teacher', decay = 2 }"],
+                "`strategy.decay` should be from 0 to 1, but is 2",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', ramp_epochs = 2 }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.ramp_epochs` is of the terms",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', ramp_interval = 'step' }",
+                    "loss=[{ kind = 'hard' }]",
+                ],
+                "`strategy.ramp_interval` is of the terms",
+            ),
+            (
+                vec!["strategy={ kind = 'one', ramp_interval = 'batch' }"],
+                "`strategy.ramp_interval` should be one of epoch, step, but is the text \"batch\"",
+            ),
+            (
+                vec!["strategy={ kind = 'ema', labeled_per_batch = 8 }"],
+                "`strategy.labeled_per_batch` is 8, but all samples are labeled",
+            ),
+            (
+                vec![
+                    "strategy={ kind = 'ema', labelled_per_batch = 64 }",
+                    "data.labels_per_class=2",
+                ],
+                "below `student.training.batch_size`, which is 64, but is 64",
+            ),
+            (
+                vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
+                "compares features, and what was said before has none",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
+                "`strategy.probability` should be from 0 and below 1, but is 1",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', probabilty = 0.1 }"],
+                "unknown key `strategy.probabilty`, did you mean `probability`?",
+            ),
+            (
+                vec!["strategy={ kind = 'sd-dropout', tap = 'layer1' }"],
+                "The classifier takes 8 features, but the tap `layer1` has",
+            ),
+            (
+                vec![
+                    "strategy.kind=sd-dropout",
+                    "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
+                ],
+                "nobody teaches but the student",
+            ),
+            (
+                vec!["strategy.kind=byot", "student.model=mlp-8"],
+                "A network of several exits has two stages at least",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', variant = 'latr' }"],
+                "did you mean `later`?",
+            ),
+            (
+                vec!["strategy={ kind = 'byot', exits = { exits = ['layer7'] } }"],
+                "layer7",
+            ),
+            (
+                vec!["strategy.kind=dlb", "loss=[{ kind = 'hard' }]"],
+                "there is no loss but `hard`",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', views = 1 }"],
+                "`strategy.views` should be from 2 to 64, but is 1",
+            ),
+            (
+                vec!["strategy={ kind = 'dino', head = { d_outpt = 8 } }"],
+                "unknown key `strategy.head.d_outpt`, did you mean `d_output`?",
+            ),
+            (
+                vec!["strategy.kind=dino", "loss=[{ kind = 'hard' }]"],
+                "views are compared by prototypes",
+            ),
+            (
+                vec![],
+                "`teacher` is missing: give a [teacher], or a [strategy]",
+            ),
+        ] {
+            let error = error(RECIPE, &changes);
+            assert!(error.contains(message), "{changes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn generations_learn_from_what_the_variant_says() {
+        for (options, expected) in [
+            ("variant = 'ban'", vec!["soft-cross-entropy"]),
+            ("variant = 'cwtm'", vec!["confidence-weighted"]),
+            (
+                "variant = 'cwtm', labels = true",
+                vec!["hard", "confidence-weighted"],
+            ),
+            (
+                "variant = 'dkpp', labels = true",
+                vec!["hard", "permuted-soft-cross-entropy"],
+            ),
+        ] {
+            let original = changed(&[&format!("strategy={{ kind = 'ban', {options} }}")]);
+            // Also as the folder of a run has it.
+            let written = recipe(&toml::to_string(&original).unwrap(), &[]).unwrap();
+            for recipe in [original, written] {
+                let StrategyRecipe::BornAgain(options) = &recipe.strategy else {
+                    panic!("{:?}", recipe.strategy);
+                };
+                let setting = Setting::to_check(&recipe);
+                let network = setting.student().unwrap();
+                let generation = |number| {
+                    setting
+                        .generation(number, options, &network, &network)
+                        .unwrap()
+                };
+                let (terms, objectives) = generation(1);
+                assert_eq!(terms, expected);
+                assert_eq!(objectives.len(), expected.len());
+                // Each permutes in another order, and is alike otherwise.
+                let permutes = terms.iter().any(|term| term.starts_with("permuted"));
+                let (_, next) = generation(2);
+                assert_eq!(
+                    format!("{objectives:?}") != format!("{next:?}"),
+                    permutes,
+                    "{terms:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_student_alone_teaches_as_a_teacher_does() {
+        for losses in [
+            "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true, views = 2 }]",
+            "loss=[{ kind = 'factor-transfer' }]",
+        ] {
+            changed(&["strategy.kind=tf-kd", losses]);
+        }
+    }
+
+    #[test]
+    fn a_virtual_teacher_is_a_part_of_the_loss() {
+        let losses = "loss=[{ kind = 'lsr' }, { kind = 'virtual-teacher', correct = 0.9 }]";
+        let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
+        let recipe = changed(&[virtual_teacher, losses]);
+
+        let ready = Setting::to_check(&recipe).teacher_free().unwrap();
+
+        let names = ["label-smoothing", "virtual-teacher"];
+        let shown: Vec<_> = ready.figures.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 4, "{shown:?}");
+        for name in names {
+            assert!(
+                shown.iter().any(|figure| figure.contains(name)),
+                "{shown:?}"
+            );
+        }
+        let objective = ready.distiller.objective.to_string();
+        assert!(objective.contains("correct: 0.9"), "{objective}");
+    }
+
+    #[test]
+    fn the_loss_of_labels_is_read_as_any_other() {
+        for strategy in ["dlb", "codistillation", "sd-dropout", "byot"] {
+            let strategy_of = format!("strategy.kind={strategy}");
+            for (key, message) in [
+                ("weigth = 0.3", "did you mean `weight`?"),
+                ("weight = 'much'", "weight` should be a number or a table"),
+                ("views = 2", "leave out `views`"),
+                ("clip = true", "the loss `hard` is clipped"),
+            ] {
+                let losses = match strategy {
+                    "sd-dropout" => format!("loss=[{{ kind = 'hard', {key} }}]"),
+                    _ => format!("loss=[{{ kind = 'kd' }}, {{ kind = 'hard', {key} }}]"),
+                };
+                let error = error(RECIPE, &[&strategy_of, &losses]);
+                assert!(error.contains(message), "{strategy}, {key}: {error}");
+                let number = losses.matches("kind").count();
+                let place = format!("loss.{}", number - 1);
+                assert!(error.contains(&place), "{strategy}, {key}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loss_is_counted_with_that_of_the_labels() {
+        let hard = "{ kind = 'hard' }";
+        let wrong = "{ kind = 'dkd', bet = 1 }";
+        for strategy in ["dlb", "codistillation"] {
+            for (losses, number) in [
+                (format!("{hard}, {wrong}"), 2),
+                (format!("{wrong}, {hard}"), 1),
+                (format!("{{ kind = 'kd' }}, {hard}, {wrong}"), 3),
+            ] {
+                let strategy = format!("strategy.kind={strategy}");
+                let error = error(RECIPE, &[&strategy, &format!("loss=[{losses}]")]);
+                let place = format!("`loss.{}.bet`", number - 1);
+                assert!(error.contains(&place), "{strategy}, {losses}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_snippets_of_the_book_are_valid() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/strategy");
+        let mut described = BTreeSet::from(["offline"]);
+        let pages = fs::read_dir(root).unwrap();
+        let pages = pages.map(|page| page.unwrap().path());
+        let of_loss = Path::new(root).join("../response/virtual-teacher.md");
+        for page in pages.chain([of_loss]) {
+            let text = fs::read_to_string(&page).unwrap();
+            for snippet in text.split("```toml\n").skip(1) {
+                let snippet = snippet.split("```").next().unwrap();
+                // A loss alone is for a teacher, too.
+                let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
+                let alone = (!snippet.contains("[strategy]")).then_some(teacher);
+                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(alone).collect();
+                let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
+                let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
+                described.insert(recipe.strategy.name());
+            }
+        }
+        for entry in kinds() {
+            let found = described.contains(entry.name);
+            assert!(found, "the book has no snippet for `{}`", entry.name);
+        }
+    }
+    #[test]
+    fn the_recipes_of_the_book_are_valid() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/recipes.md");
+        let page = fs::read_to_string(page).unwrap();
+        let snippets = page.split("```toml\n").skip(1);
+        let snippets = snippets.map(|snippet| snippet.split("```").next().unwrap());
+        let recipes: Vec<_> = snippets
+            .filter(|snippet| snippet.starts_with("name ="))
+            .map(|snippet| recipe(snippet, &[]).unwrap().strategy.name())
+            .collect();
+        assert_eq!(recipes, ["offline", "mutual"]);
+    }
+}

@@ -1,0 +1,420 @@
+use crate::fault::Place;
+use crate::loss::catch;
+use crate::network::{ImageNetwork, build, seeded};
+use crate::read::{check_distinct, loss_place};
+use crate::{JointLoss, Loss, Recipe, Scene};
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn_distill::architecture::NetworkConfig;
+use burn_distill::core::{
+    DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
+};
+use burn_distill::data::MultiCrop;
+use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
+use toml::{Table, Value};
+
+/// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
+pub struct Setting<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+    /// Decides the initial weights of whatever has some.
+    pub seed: u64,
+    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    pub samples: Vec<(usize, Option<usize>)>,
+    /// A batch of images that the student is taught on; none while a recipe is only checked.
+    pub images: Option<Tensor<4>>,
+}
+
+/// A strategy that is set up: what is trained, and what comes of it.
+pub struct Ready<M> {
+    /// What is trained.
+    pub distiller: M,
+    /// What it sees of a sample.
+    pub sees: Sees,
+    /// What is shown of it.
+    pub figures: Vec<Figure>,
+    /// The networks that it holds in the end.
+    pub outcome: Finish<M>,
+}
+
+/// What a training sees of a sample.
+#[derive(Clone, Copy)]
+pub enum Sees {
+    /// So many views of it.
+    Views(usize),
+    /// Another sample of its class, too.
+    Pairs,
+    /// Large and small crops of it.
+    Crops(MultiCrop),
+}
+
+/// Takes the networks from what was trained.
+pub type Finish<M> = Box<dyn FnOnce(M) -> Result<Outcome>>;
+
+/// The networks that a training leaves.
+pub struct Outcome {
+    /// The one that is deployed.
+    pub student: ImageNetwork,
+    /// The others that are reported.
+    pub members: Vec<Member>,
+}
+
+/// A network that learnt with the student, or that is made of those that did.
+pub struct Member {
+    /// What it is, as in `peer 2`; its file is `peer-2.bpk`.
+    pub name: String,
+    /// What model it is.
+    pub model: String,
+    /// The network.
+    pub network: ImageNetwork,
+}
+
+impl Member {
+    /// A network under that name.
+    pub fn new(
+        name: impl Into<String>,
+        model: impl ToString,
+        network: impl Network<Input = Tensor<4>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            model: model.to_string(),
+            network: ImageNetwork::new(network),
+        }
+    }
+}
+
+impl Member {
+    /// The name of the file of its weights.
+    pub fn file(&self) -> String {
+        format!("{}.bpk", self.name.replace(' ', "-"))
+    }
+}
+
+impl From<ImageNetwork> for Outcome {
+    fn from(student: ImageNetwork) -> Self {
+        let members = Vec::new();
+        Self { student, members }
+    }
+}
+
+/// A `[[loss]]` with its number in the recipe, which its errors name.
+pub type NumberedTable<'a> = (usize, &'a Table);
+
+/// What a peer is trained on: terms against all the others.
+pub type PeerObjective = Vec<DynObjective<Knowledge, Vec<Knowledge>>>;
+
+impl<'a> Setting<'a> {
+    /// Enough to see whether a strategy can be set up.
+    pub fn to_check(recipe: &'a Recipe) -> Self {
+        let data = recipe.data.name.info();
+        let classes = data.classes.len();
+        Self {
+            recipe,
+            shape: data.shape,
+            classes,
+            seed: 0,
+            // Which samples there are is known with the data: until then as many as were published.
+            samples: (0..data.images[0])
+                .map(|id| (id, Some(id % classes)))
+                .collect(),
+            images: None,
+        }
+    }
+
+    /// All `[[loss]]` of the recipe.
+    pub fn losses(&self) -> Vec<NumberedTable<'a>> {
+        (1..).zip(&self.recipe.losses).collect()
+    }
+
+    /// The student's model.
+    pub fn model(&self) -> &'a NetworkConfig {
+        &self.recipe.student.model
+    }
+
+    /// The student, with the weights that the student alone begins with.
+    pub fn student(&self) -> Result<ImageNetwork> {
+        build(
+            self.model(),
+            self.shape,
+            self.classes,
+            self.seed,
+            &Device::flex(),
+        )
+        .context("student.model")
+    }
+
+    /// Networks beside the student, each from a seed of its own.
+    pub fn peers(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
+        let peers = (1..).zip(models);
+        let build = |(place, model): (u64, _)| {
+            let place_in_recipe = || format!("strategy.peers.{}", place - 1);
+            self.beside(model, place).with_context(place_in_recipe)
+        };
+        peers.map(build).collect()
+    }
+
+    /// The network in that place beside the student, counted from 1.
+    pub fn beside(&self, model: &NetworkConfig, place: u64) -> Result<ImageNetwork> {
+        let seed = self.seed_of(place);
+        build(model, self.shape, self.classes, seed, &Device::flex())
+    }
+
+    /// The seed of that place beside the student, away from those of teachers, losses and stages.
+    pub fn seed_of(&self, place: u64) -> u64 {
+        self.seed.wrapping_add(place << 56)
+    }
+
+    /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
+    pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> Result<T> {
+        catch(|| seeded(self.seed.wrapping_add(2 << 32), draw))
+    }
+
+    /// Two networks as the losses between them see them.
+    pub fn scene(&self, student: &ImageNetwork, teacher: &ImageNetwork) -> Scene {
+        let batch_size = self.recipe.student.training.batch_size;
+        // Copies of their own, whose running statistics nobody moves.
+        let scene = Scene::new(
+            student.valid(),
+            teacher.valid(),
+            batch_size,
+            self.samples.clone(),
+        );
+        match &self.images {
+            Some(images) => scene.with_images(images.clone()),
+            None => scene,
+        }
+    }
+
+    /// The terms between a network that learns and whoever teaches it, each in its place of these
+    /// tables.
+    pub fn terms(
+        &self,
+        tables: &[NumberedTable],
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<Vec<Loss>> {
+        let scene = self.scene(student, teacher);
+        let losses = numbered(tables, |table| plain_term(table, &scene));
+        let losses = losses?;
+        let indices = tables.iter().map(|(number, _)| number - 1);
+        check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
+        Ok(losses)
+    }
+
+    /// What a network is trained on that such a teacher teaches, with the names of its terms.
+    pub fn taught(
+        &self,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<(Vec<String>, Vec<DynObjective>)> {
+        let losses = self.draw(|| self.terms(&self.losses(), student, teacher))??;
+        Ok(unzip(losses))
+    }
+
+    /// The weight of the one loss of labels, which there is for that reason.
+    pub fn hard_weight(&self, student: &ImageNetwork, why: &str) -> Result<WeightSchedule> {
+        let hard = self.losses().into_iter();
+        let hard: Vec<_> = hard.filter(|(_, table)| is_hard(table)).collect();
+        let [(number, table)] = hard.as_slice() else {
+            bail!(
+                "there should be one loss of the kind `{}`, since {why}, but there are {}",
+                Hard::TERM,
+                hard.len()
+            );
+        };
+        // Built for what it refuses, as any other loss.
+        plain_term(table, &self.scene(student, student)).at(&loss_place(number - 1))?;
+        Ok(match table.get("weight") {
+            Some(weight) => weight.clone().try_into()?,
+            None => WeightSchedule::Constant(1.0),
+        })
+    }
+
+    /// That weight, and the other losses, of which there is one at least.
+    pub fn hard_and_others(
+        &self,
+        student: &ImageNetwork,
+        why: &str,
+    ) -> Result<(WeightSchedule, Vec<NumberedTable<'a>>)> {
+        let others = self.losses().into_iter();
+        let others: Vec<_> = others.filter(|(_, table)| !is_hard(table)).collect();
+        ensure!(
+            !others.is_empty(),
+            "there is no loss but `{}`: give a [[loss]] of another kind",
+            Hard::TERM
+        );
+        Ok((self.hard_weight(student, why)?, others))
+    }
+
+    /// Terms that compare responses alone: whoever teaches has no taps.
+    pub fn terms_of_responses(
+        &self,
+        tables: &[NumberedTable],
+        student: &ImageNetwork,
+        teacher: &str,
+    ) -> Result<Vec<Loss>> {
+        let losses = self.terms(tables, student, student)?;
+        for loss in &losses {
+            ensure!(
+                loss.objective.wanted().teacher == TapSelection::None,
+                "the loss `{}` compares features, and {teacher} has none: it teaches by its \
+                 predictions alone",
+                loss.name
+            );
+        }
+        Ok(losses)
+    }
+
+    /// The names of such terms, and the objectives of each of so many learners: what they have to
+    /// learn is their own.
+    pub fn terms_of_each(
+        &self,
+        learners: usize,
+        tables: &[NumberedTable],
+        student: &ImageNetwork,
+        teacher: &str,
+    ) -> Result<(Vec<String>, Vec<Vec<DynObjective>>)> {
+        let mut names = Vec::new();
+        let mut objectives = Vec::with_capacity(learners);
+        for _ in 0..learners {
+            let objective;
+            (names, objective) = unzip(self.terms_of_responses(tables, student, teacher)?);
+            objectives.push(objective);
+        }
+        Ok((names, objectives))
+    }
+
+    /// What each of several networks is trained on with the others: by a target that is made of all,
+    /// or each of them. The names of the terms come first.
+    pub fn between_peers(
+        &self,
+        tables: &[NumberedTable],
+        networks: &[ImageNetwork],
+        target: Option<EnsembleTarget>,
+    ) -> Result<(Vec<String>, Vec<PeerObjective>)> {
+        let mut names = Vec::new();
+        let mut objectives = Vec::with_capacity(networks.len());
+        for (index, network) in networks.iter().enumerate() {
+            let objective: PeerObjective;
+            (names, objective) = match target {
+                None => self.by_each(tables, networks, index)?,
+                Some(target) => {
+                    let losses = self.terms_of_responses(tables, network, "an ensemble")?;
+                    let (names, losses) = unzip(losses);
+                    let ensemble =
+                        EnsembleObjective::new(target, networks.len(), losses, &Device::flex());
+                    (names, vec![DynObjective::new(ensemble)])
+                }
+            };
+            objectives.push(objective);
+        }
+        Ok((names, objectives))
+    }
+
+    fn by_each(
+        &self,
+        tables: &[NumberedTable],
+        networks: &[ImageNetwork],
+        index: usize,
+    ) -> Result<(Vec<String>, PeerObjective)> {
+        let others = networks.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let scenes: Vec<_> = others
+            .map(|(_, other)| self.scene(&networks[index], other))
+            .collect();
+        let losses = numbered(tables, |table| JointLoss::new(table, &scenes))?;
+        let indices = tables.iter().map(|(number, _)| number - 1);
+        check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
+        Ok(losses
+            .into_iter()
+            .map(|loss| (loss.name, loss.objective))
+            .unzip())
+    }
+}
+
+/// What is shown of a student that is taught with these terms.
+pub fn figures_of_taught<'t>(terms: impl IntoIterator<Item = &'t String>) -> Vec<Figure> {
+    let mut figures = vec![
+        Figure::Loss,
+        Figure::Accuracy,
+        Figure::TeacherAccuracy,
+        Figure::Agreement,
+    ];
+    figures.extend(terms.into_iter().cloned().map(Figure::Term));
+    figures
+}
+
+/// Returns the accuracy of one of several networks of that kind: peers, branches or exits.
+pub fn accuracy_of(kind: &str, number: usize) -> Figure {
+    Figure::Shown(format!("{kind} {number} accuracy"))
+}
+
+/// The accuracy of all of them together.
+pub fn ensemble_accuracy() -> Figure {
+    Figure::Shown("ensemble accuracy".into())
+}
+
+/// Returns the terms of `count` networks of that kind, one after the other.
+pub fn numbered_terms(kind: &str, count: usize, terms: &[String]) -> Vec<Figure> {
+    let numbers = 1..=count;
+    let of = |number| {
+        let terms = terms.iter();
+        terms.map(move |term| Figure::Term(format!("{kind} {number} {term}")))
+    };
+    numbers.flat_map(of).collect()
+}
+
+/// Whether a table is that of the loss of labels.
+fn is_hard(table: &Table) -> bool {
+    let kind = table.get("kind").and_then(Value::as_str);
+    kind.is_some_and(|kind| Hard::CATALOGUE.is_called(kind))
+}
+
+/// The names and the objectives of losses.
+pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
+    let losses = losses.into_iter();
+    losses.map(|loss| (loss.name, loss.objective)).unzip()
+}
+
+/// One of each table, with the number of the table in its error.
+fn numbered<T>(tables: &[NumberedTable], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
+    let of = |&(number, table): &NumberedTable| of(table).at(&loss_place(number - 1));
+    tables.iter().map(of).collect()
+}
+
+/// Where what a term here cannot have is possible: generations, too, go without.
+const FOR_ONE_TEACHER: &str =
+    "which is for one [teacher], or the strategy `tf-kd` with a trained copy";
+
+/// A term of a strategy in which no [teacher] teaches.
+fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
+    let mut loss = Loss::new(table, scene)?;
+    ensure!(
+        loss.preparation.is_none() && loss.student.is_none(),
+        "the loss `{}` trains something before the student learns, or makes the student \
+         another network, {FOR_ONE_TEACHER}",
+        loss.name
+    );
+    ensure!(
+        !loss.is_to_be_clipped(),
+        "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
+        loss.name
+    );
+    loss.clip = None;
+    one_view(&loss.name, loss.objective.wanted().views)?;
+    Ok(loss)
+}
+
+fn one_view(name: &str, views: usize) -> Result<()> {
+    ensure!(
+        views == 1,
+        "the loss `{name}` is of {views} views, {FOR_ONE_TEACHER}: leave out `views`"
+    );
+    Ok(())
+}
