@@ -92,7 +92,7 @@ naive_of_vectors! {
 fn instance_graph_edges(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = InstanceGraphLossConfig::new().init();
     vectors(bencher, batch, |student, teacher| {
-        loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)])
+        loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)], None)
     });
 }
 
@@ -115,7 +115,7 @@ fn instance_graph_transformation(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = InstanceGraphLossConfig::new().init();
     let layers = |map| two(map).into_iter().map(Tap::Map).collect();
     maps(bencher, batch, |student, teacher| {
-        loss.forward_layers(layers(student), layers(teacher))
+        loss.forward_layers(layers(student), layers(teacher), None)
     });
 }
 

@@ -302,7 +302,7 @@ mod tests {
         assert_same_vectors(correlation_congruence, |s, t| loss.forward(s, t));
         let loss = InstanceGraphLossConfig::new().init();
         assert_same_vectors(instance_graph_edges, |s, t| {
-            loss.forward_layers(vec![Tap::Vector(s)], vec![Tap::Vector(t)])
+            loss.forward_layers(vec![Tap::Vector(s)], vec![Tap::Vector(t)], None)
         });
         let loss = InformationFlowLossConfig::new().init();
         assert_same_vectors(information_flow, |s, t| loss.forward_layer(s, t));

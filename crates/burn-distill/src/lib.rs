@@ -27,8 +27,9 @@ pub mod prelude {
     pub use crate::SoftTargets;
     pub use crate::core::{
         Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
-        LayersObjective, NamedLoss, Network, NoTeacher, Objective, Pair, PairObjective, Response,
-        Tap, TapRecorder, TapSelection, Taps, Targets, Teacher, Terms, Wanted, WeightSchedule,
+        LayersObjective, LayersTerm, LossTerm, NamedLoss, Network, NoTeacher, Objective, Pair,
+        PairObjective, Response, Tap, TapRecorder, TapSelection, Taps, Targets, Teacher, Terms,
+        Wanted, WeightSchedule, Weighted,
     };
     pub use crate::data::{BatchLoader, ClockedLoader, DatasetLoader};
     pub use crate::response::{

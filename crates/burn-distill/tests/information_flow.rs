@@ -7,10 +7,10 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    Batch, Clock, DynNetwork, Frozen, Knowledge, Network, TapSelection, Targets, initialize,
-    tensors,
+    Batch, Clock, DynNetwork, Frozen, Knowledge, Network, TapSelection, Targets, Weighted,
+    initialize, tensors,
 };
-use burn_distill::relation::{InformationFlowLossConfig, InformationFlowObjective};
+use burn_distill::relation::{InformationFlowLossConfig, InformationFlowTerm};
 use burn_distill::strategy::OfflineDistiller;
 
 type Images = Tensor<4>;
@@ -32,7 +32,7 @@ fn images() -> Images {
 fn distil(student: Net, teacher: Net, [own, taught]: [&[&str]; 2], epochs: usize) -> Net {
     let (own, taught) = (own.iter().copied(), taught.iter().copied());
     let loss = InformationFlowLossConfig::new().init();
-    let objective = InformationFlowObjective::new(loss, own, taught, 1.0);
+    let objective = Weighted::of(InformationFlowTerm::new(loss, own, taught), 1.0);
     let mut distiller = OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective);
     let teacher = tensors(&teacher.valid());
     let mut optimizer = SgdConfig::new().init();

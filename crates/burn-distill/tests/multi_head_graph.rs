@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill::architecture::{ConvNet, ConvNetConfig};
 use burn_distill::core::{
-    Batch, Clock, Frozen, LayersObjective, Network, Objective, Targets, initialize, tensors,
+    Batch, Clock, Frozen, LayersTerm, Network, Objective, Targets, Weighted, initialize, tensors,
 };
 use burn_distill::relation::{
     AttentionHeads, AttentionHeadsObjective, ChannelProjections, MultiHeadGraphConfig,
@@ -107,13 +107,13 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
 
     let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
     let loss = Projected::new(config().init(heads.clone()), projections);
-    let objective = LayersObjective::new(initialize(loss), LAYERS, LAYERS, 1.0);
+    let objective = Weighted::of(LayersTerm::new(initialize(loss), LAYERS, LAYERS), 1.0);
     let second = OfflineDistiller::new(student, Frozen::new(teacher), objective);
     let (second, losses) = train(second, 1, 20);
 
     assert!(mean(&losses[15..]) < 0.5 * mean(&losses[..5]), "{losses:?}");
     assert_ne!(tensors(&second.student), student_before);
-    let frozen: &AttentionHeads = second.objective.loss.loss.heads.inner();
+    let frozen: &AttentionHeads = second.objective.term.loss.loss.heads.inner();
     assert_eq!(tensors(frozen), changed);
 }
 

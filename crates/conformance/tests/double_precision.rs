@@ -8,8 +8,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::{
-    Clock, Context, Knowledge, LayersLoss, Objective, Response, SequenceLoss, Tap, TapAdapter,
-    TapLoss, Taps, Targets, initialize,
+    Clock, Context, Knowledge, LayersLoss, LossTerm, Response, Tap, TapAdapter, TapLoss, Taps,
+    Targets, initialize,
 };
 use burn_distill_feature::*;
 use burn_distill_relation::*;
@@ -68,7 +68,7 @@ fn check<const D: usize, M: Module + 'static>(
 
 fn check_taps<L: TapLoss>(loss: L, shapes: [[usize; 4]; 2]) {
     check(loss, shapes, |loss, student, teacher| {
-        loss.forward_taps(Tap::Map(student), Tap::Map(teacher))
+        loss.forward_taps(Tap::Map(student), Tap::Map(teacher), None)
     });
 }
 
@@ -76,7 +76,7 @@ fn check_taps<L: TapLoss>(loss: L, shapes: [[usize; 4]; 2]) {
 fn check_layers<L: LayersLoss>(loss: L, shapes: [[usize; 4]; 2]) {
     check(loss, shapes, |loss, student, teacher| {
         let layers = |map: Tensor<4>| vec![Tap::Map(map.clone()), Tap::Map(map.mul_scalar(0.5))];
-        loss.forward_layers(layers(student), layers(teacher))
+        loss.forward_layers(layers(student), layers(teacher), None)
     });
 }
 
@@ -117,12 +117,12 @@ fn losses_on_responses_with_parameters() {
         };
         for standardize in [false, true] {
             let config = LearnedTemperatureConfig::new().with_standardize(standardize);
-            let loss = config.init(1.0, device);
+            let loss = config.init(device);
             check(loss, [[4, 3]; 2], |loss, student, teacher| {
                 let (student, teacher) = (knowledge(student), knowledge(teacher));
                 let (targets, clock) = (Targets::Unlabelled, Clock::start());
                 let context = Context::new(&student, &teacher, &targets, &[], clock);
-                loss.forward(&context).total()
+                loss.value(&context)
             });
         }
         for learned in [false, true] {
@@ -212,7 +212,7 @@ fn losses_between_layers_with_parameters() {
             |loss, student, teacher| {
                 let layers = |tokens| vec![Tap::Sequence(tokens)];
                 let mask = Tensor::full([2, 4], true, device);
-                loss.forward_sequences(layers(student), layers(teacher), Some(mask))
+                loss.forward_layers(layers(student), layers(teacher), Some(mask))
             },
         );
     });
@@ -235,7 +235,7 @@ fn adapters() {
                 |adapter, student, teacher| {
                     let adapted = adapter.adapt(Tap::Map(student));
                     let loss = HintLossConfig::new().init();
-                    loss.forward_taps(adapted, Tap::Map(teacher))
+                    loss.forward_taps(adapted, Tap::Map(teacher), None)
                 },
             );
         }

@@ -7,7 +7,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill_core::testing::{Fill, QUARTER, wave};
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, Response, Taps, Targets, reduce_rows,
+    Clock, Context, Knowledge, LossTerm, Response, Taps, Targets, reduce_rows,
 };
 use burn_distill_response::{
     BatchLogitLoss, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
@@ -140,11 +140,11 @@ fn learned_temperature(parameters: &Value) -> Loss {
             taps: Taps::default(),
         };
         let device = student.device().without_autodiff().autodiff();
-        let objective = config.init(1.0, &device);
+        let term = config.init(&device);
         let (student, teacher) = (knowledge(student), knowledge(teacher));
         let targets = Targets::Unlabelled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-        objective.forward(&context).total()
+        term.value(&context)
     })
 }
 

@@ -12,6 +12,24 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
+    /// Creates the knowledge of a classifier: its logits, without taps.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[batch_size, num_classes]`
+    pub fn from_logits(logits: Tensor<2>) -> Self {
+        Self {
+            response: Response::Classes(logits),
+            taps: Taps::default(),
+        }
+    }
+
+    /// Sets the taps, such as `[("layer1", map)]`.
+    pub fn with_taps(mut self, taps: impl Into<Taps>) -> Self {
+        self.taps = taps.into();
+        self
+    }
+
     /// The same values as constants, off the autodiff graph.
     pub fn without_autodiff(self) -> Self {
         Self {

@@ -119,13 +119,13 @@ impl Tap {
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens that count
-    pub fn zero_padding(self, mask: &Tensor<2, Bool>) -> Self {
-        match self {
-            Self::Sequence(sequence) if sequence.dims()[..2] == mask.dims() => {
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all of them
+    pub fn zero_padding(self, mask: Option<&Tensor<2, Bool>>) -> Self {
+        match (self, mask) {
+            (Self::Sequence(sequence), Some(mask)) if sequence.dims()[..2] == mask.dims() => {
                 Self::Sequence(zero_padding(sequence, Some(mask)))
             }
-            other => other,
+            (other, _) => other,
         }
     }
 
@@ -158,6 +158,27 @@ impl Tap {
             Self::Attention(weights) => Self::Attention(weights.narrow(0, start, count)),
             Self::Mask(mask) => Self::Mask(mask.narrow(0, start, count)),
         }
+    }
+}
+
+/// A tensor of rank 2 is one vector per sample.
+impl From<Tensor<2>> for Tap {
+    fn from(vectors: Tensor<2>) -> Self {
+        Self::Vector(vectors)
+    }
+}
+
+/// A tensor of rank 3 is one vector per token.
+impl From<Tensor<3>> for Tap {
+    fn from(sequence: Tensor<3>) -> Self {
+        Self::Sequence(sequence)
+    }
+}
+
+/// A tensor of rank 4 is a feature map; [attention](Tap::Attention) has to be named.
+impl From<Tensor<4>> for Tap {
+    fn from(map: Tensor<4>) -> Self {
+        Self::Map(map)
     }
 }
 
@@ -308,6 +329,28 @@ impl Taps {
             *tap = tap.of_samples(samples.clone());
         }
         taps
+    }
+}
+
+impl<N: Into<String>, T: Into<Tap>> FromIterator<(N, T)> for Taps {
+    /// Collects taps by name.
+    ///
+    /// # Panics
+    ///
+    /// Panics if two taps have the same name.
+    fn from_iter<I: IntoIterator<Item = (N, T)>>(taps: I) -> Self {
+        let mut recorder = TapRecorder::new(TapSelection::All);
+        for (name, tap) in taps {
+            recorder.offer(name, || tap.into());
+        }
+        recorder.taps
+    }
+}
+
+/// Taps of tensors at hand: `Taps::from([("layer1", map)])`.
+impl<N: Into<String>, T: Into<Tap>, const COUNT: usize> From<[(N, T); COUNT]> for Taps {
+    fn from(taps: [(N, T); COUNT]) -> Self {
+        taps.into_iter().collect()
     }
 }
 
@@ -474,6 +517,29 @@ mod tests {
             recorder.offer(name, vector);
         }
         recorder.finish()
+    }
+
+    #[test]
+    fn tensors_at_hand_are_taps_by_their_rank() {
+        let device = Device::default();
+        let taps = Taps::from([("pool", Tensor::<2>::ones([2, 3], &device))]);
+        assert_eq!(taps.take("pool").kind(), "vector");
+        assert_eq!(
+            Tap::from(Tensor::<3>::ones([2, 3, 4], &device)).kind(),
+            "sequence"
+        );
+
+        let map = Tap::from(Tensor::<4>::ones([2, 3, 4, 4], &device));
+        let taps: Taps = [("a", map.clone()), ("b", map)].into_iter().collect();
+        let error = taps.get("c").unwrap_err().to_string();
+        assert!(error.contains("this network offers a, b"), "{error}");
+    }
+
+    #[test]
+    #[should_panic(expected = "two taps named `pool`")]
+    fn taps_at_hand_have_names_of_their_own() {
+        let vectors = Tensor::<2>::ones([2, 3], &Device::default());
+        let _ = Taps::from([("pool", vectors.clone()), ("pool", vectors)]);
     }
 
     #[test]

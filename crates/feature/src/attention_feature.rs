@@ -1,10 +1,12 @@
 use crate::several_layers::{checked, maps};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+};
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
 /// [init function](AttentionFeatureLossConfig::init).
@@ -171,7 +173,14 @@ impl NamedLoss for AttentionFeatureLoss {
 }
 
 impl LayersLoss for AttentionFeatureLoss {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(maps(student), maps(teacher))
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+        self.forward(student, teacher)
     }
 }

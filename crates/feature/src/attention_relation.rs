@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create an [attention relation loss](AttentionRelationLoss) using the
 /// [init function](AttentionRelationLossConfig::init).
@@ -126,9 +126,9 @@ impl NamedLoss for AttentionRelationLoss {
     }
 }
 
-impl SequenceLoss for AttentionRelationLoss {
+impl LayersLoss for AttentionRelationLoss {
     /// Takes two taps of each: attention, then values.
-    fn forward_sequences(
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
 /// [init function](AttentionScoresLossConfig::init).
@@ -175,8 +175,8 @@ impl NamedLoss for AttentionScoresLoss {
     }
 }
 
-impl SequenceLoss for AttentionScoresLoss {
-    fn forward_sequences(
+impl LayersLoss for AttentionScoresLoss {
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

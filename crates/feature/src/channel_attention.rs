@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
@@ -167,7 +167,8 @@ impl NamedLoss for ChannelAttentionLoss {
 }
 
 impl TapLoss for ChannelAttentionLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
 }

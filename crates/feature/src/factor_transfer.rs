@@ -1,6 +1,6 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::{
     Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
 };
@@ -221,7 +221,8 @@ impl NamedLoss for FactorTransferLoss {
 }
 
 impl TapLoss for FactorTransferLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
 }

@@ -1,12 +1,10 @@
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::NormalizedFeaturesConfig;
 use burn_distill_core::numeric::{connected_zero, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{
-    Context, Knowledge, Objective, TapSelection, Terms, Wanted, WeightSchedule,
-};
+use burn_distill_core::{Context, LossTerm, NamedLoss, TapSelection, Wanted, one_line_display};
 
-/// Feature normalization: soft targets for a student whose features have a limited norm, which takes
+/// The term of feature normalization: soft targets for a student whose features have a limited norm, which takes
 /// the place of the temperature.
 ///
 /// ```text
@@ -33,7 +31,7 @@ use burn_distill_core::{
 /// ```
 /// use burn::tensor::Device;
 /// use burn_distill_architecture::{NetworkConfig, NormalizedFeaturesConfig};
-/// use burn_distill_core::{Frozen, Hard};
+/// use burn_distill_core::{Frozen, Hard, Weighted};
 /// use burn_distill_feature::FeatureNormalization;
 /// use burn_distill_strategy::OfflineDistiller;
 ///
@@ -42,7 +40,7 @@ use burn_distill_core::{
 /// let (student, teacher) = (network("convnet-4-8")?, network("convnet-8-16")?);
 ///
 /// let student = NormalizedFeaturesConfig::new().init(student, "pool");
-/// let objective = (Hard::new(1.0), FeatureNormalization::new(9.0));
+/// let objective = (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0));
 /// let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
@@ -56,47 +54,11 @@ use burn_distill_core::{
 #[doc(alias = "FN")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
-pub struct FeatureNormalization {
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub struct FeatureNormalization {}
 
-impl ModuleDisplay for FeatureNormalization {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("name", &self.name)
-            .add_debug_attribute("weight", &self.weight)
-            .optional()
-    }
-}
+one_line_display!(FeatureNormalization);
 
 impl FeatureNormalization {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "feature-normalization";
-
-    /// Feature normalization with that weight.
-    pub fn new(weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
     /// The unweighted loss.
     ///
     /// # Shapes
@@ -119,19 +81,23 @@ impl FeatureNormalization {
     }
 }
 
-impl Objective for FeatureNormalization {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for FeatureNormalization {
+    fn name(&self) -> &'static str {
+        "feature-normalization"
+    }
+}
+
+impl LossTerm for FeatureNormalization {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named([NormalizedFeaturesConfig::TAP]),
-            teacher: TapSelection::None,
             ..Wanted::default()
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let student = context.student.taps.take(NormalizedFeaturesConfig::TAP);
         let teacher = context.teacher.response.rows().logits;
-        let loss = Self::loss(student.into_vectors(), teacher);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        Self::loss(student.into_vectors(), teacher)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
 };
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
 /// [init function](HiddenCosineLossConfig::init).
@@ -113,8 +113,8 @@ impl NamedLoss for HiddenCosineLoss {
     }
 }
 
-impl SequenceLoss for HiddenCosineLoss {
-    fn forward_sequences(
+impl LayersLoss for HiddenCosineLoss {
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
 /// [init function](HiddenStatesLossConfig::init).
@@ -126,8 +126,8 @@ impl NamedLoss for HiddenStatesLoss {
     }
 }
 
-impl SequenceLoss for HiddenStatesLoss {
-    fn forward_sequences(
+impl LayersLoss for HiddenStatesLoss {
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

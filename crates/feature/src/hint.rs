@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, TapLoss};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, TapLoss};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Check for HintLossConfig {}
 ///
 /// Padding does not count where the mask of the tokens is known: in a
 /// [`PairObjective`](burn_distill_core::PairObjective) from the responses of student and teacher, in a
-/// [`SequenceObjective`](burn_distill_core::SequenceObjective), which adds up layers, also from taps.
+/// [`LayersObjective`](burn_distill_core::LayersObjective), which adds up layers, also from taps.
 /// An adapter comes before and sees zeros in place of padding: one with batch normalization gathers its
 /// statistics on these zeros too.
 ///
@@ -196,27 +196,25 @@ impl NamedLoss for HintLoss {
 }
 
 impl TapLoss for HintLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
-        self.forward(student.into_map(), teacher.into_map())
-    }
-
-    fn forward_tokens(&self, student: Tap, teacher: Tap, mask: Tensor<2, Bool>) -> Tensor<1> {
-        self.forward_masked(student.into_sequence(), teacher.into_sequence(), mask)
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        match mask {
+            Some(mask) => {
+                self.forward_masked(student.into_sequence(), teacher.into_sequence(), mask)
+            }
+            None => self.forward(student.into_map(), teacher.into_map()),
+        }
     }
 }
 
-impl SequenceLoss for HintLoss {
-    fn forward_sequences(
+impl LayersLoss for HintLoss {
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         pair_layers(student, teacher)
-            .map(|(student, teacher)| match &mask {
-                Some(mask) => self.forward_tokens(student, teacher, mask.clone()),
-                None => self.forward_taps(student, teacher),
-            })
+            .map(|(student, teacher)| self.forward_taps(student, teacher, mask.clone()))
             .reduce(Tensor::add)
             .expect("There is a layer.")
     }

@@ -179,21 +179,16 @@ impl NamedLoss for PatientLoss {
 }
 
 impl LayersLoss for PatientLoss {
-    /// Takes the first token of sequences, and vectors as they are.
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        let (student, teacher) = first_tokens(student, teacher);
-        self.forward(student, teacher)
-    }
-
-    /// Leaves out the samples whose first token does not count.
-    fn forward_tokens(
+    /// Takes the first token of sequences, and vectors as they are. Samples whose first token does not
+    /// count are left out.
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,
-        mask: Tensor<2, Bool>,
+        mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
-        let mask = mask.narrow(1, 0, 1).squeeze_dim(1);
+        let mask = mask.map(|mask| mask.narrow(1, 0, 1).squeeze_dim(1));
         let (student, teacher) = first_tokens(student, teacher);
-        self.forward_masked(student, teacher, Some(mask))
+        self.forward_masked(student, teacher, mask)
     }
 }

@@ -1,7 +1,7 @@
 use crate::HintNormalization;
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{Interpolation, resize_to};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
@@ -102,7 +102,8 @@ impl NamedLoss for PearsonLoss {
 }
 
 impl TapLoss for PearsonLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
 }

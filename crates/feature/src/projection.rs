@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::zero_padding;
-use burn_distill_core::{NamedLoss, SequenceLoss, Tap};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap};
 
 /// Configuration to create a [loss behind a projection](ProjectedSequences) using the
 /// [init function](ProjectionConfig::init).
@@ -27,7 +27,7 @@ impl ProjectionConfig {
     /// # Panics
     ///
     /// Panics if there is no projection.
-    pub fn init<L: SequenceLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
+    pub fn init<L: LayersLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
         assert!(self.projections > 0, "There should be a projection.");
         let weights = Initializer::Normal {
             mean: 0.0,
@@ -71,8 +71,8 @@ impl<L: NamedLoss> NamedLoss for ProjectedSequences<L> {
     }
 }
 
-impl<L: SequenceLoss> SequenceLoss for ProjectedSequences<L> {
-    fn forward_sequences(
+impl<L: LayersLoss> LayersLoss for ProjectedSequences<L> {
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,
@@ -94,6 +94,6 @@ impl<L: SequenceLoss> SequenceLoss for ProjectedSequences<L> {
                 Tap::Sequence(projection(layer).forward(sequence))
             })
             .collect();
-        self.loss.forward_sequences(student, teacher, mask)
+        self.loss.forward_layers(student, teacher, mask)
     }
 }

@@ -2,10 +2,12 @@ use crate::hierarchical_context_loss;
 use crate::several_layers::{checked, maps};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
-use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+};
 
 /// Configuration to create a [review loss](ReviewLoss) using the
 /// [init function](ReviewLossConfig::init).
@@ -129,7 +131,14 @@ impl NamedLoss for ReviewLoss {
 }
 
 impl LayersLoss for ReviewLoss {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(maps(student), maps(teacher))
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+        self.forward(student, teacher)
     }
 }

@@ -75,7 +75,7 @@ fn a_paraphraser_is_trained_and_then_it_teaches() {
     let (second_stage, losses) = train(second_stage, &batch);
 
     assert!(losses[losses.len() - 1] < losses[0], "{losses:?}");
-    let loss = &second_stage.objective.1.pairs[0].loss;
+    let loss = &second_stage.objective.1.term.pairs[0].loss;
     assert_eq!(tensors(loss.paraphraser.inner()), paraphraser_before);
     assert_eq!(tensors(second_stage.teacher.inner()), teacher_before);
     for (after, before) in tensors(&loss.translator).iter().zip(&translator_before) {

@@ -1,6 +1,6 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
@@ -143,7 +143,8 @@ impl NamedLoss for ClassAttentionLoss {
 }
 
 impl TapLoss for ClassAttentionLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
 }

@@ -6,8 +6,8 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Objective, State, TapSelection, Terms,
-    Wanted, WeightSchedule, check, indices,
+    Check, Clock, ConfigError, Context, KeyedRng, LossTerm, NamedLoss, State, TapSelection, Wanted,
+    check, indices,
 };
 use std::sync::Arc;
 
@@ -432,52 +432,41 @@ impl ContrastiveLoss {
     }
 }
 
-/// The [contrastive loss](ContrastiveLoss) between one tap of the student and one of the teacher, as
-/// one weighted term. It needs the ids of the samples.
+/// The term of the [contrastive loss](ContrastiveLoss) between one tap of the student and one of the
+/// teacher. It needs the ids of the samples.
 #[derive(Module, Debug)]
-pub struct ContrastiveObjective {
-    /// What contrasts the samples.
+pub struct ContrastiveTerm {
+    /// The loss.
     pub loss: ContrastiveLoss,
     /// The name of the student's tap.
     pub student: String,
     /// The name of the teacher's tap.
     pub teacher: String,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-impl ContrastiveObjective {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "contrastive";
-
-    /// That loss between these taps with that weight.
+impl ContrastiveTerm {
+    /// Creates the term of a loss between these taps.
     pub fn new(
         loss: ContrastiveLoss,
         student: impl Into<String>,
         teacher: impl Into<String>,
-        weight: impl Into<WeightSchedule>,
     ) -> Self {
         Self {
             loss,
             student: student.into(),
             teacher: teacher.into(),
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
         }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
     }
 }
 
-impl Objective for ContrastiveObjective {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for ContrastiveTerm {
+    fn name(&self) -> &'static str {
+        "contrastive"
+    }
+}
+
+impl LossTerm for ContrastiveTerm {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named([&self.student]),
             teacher: TapSelection::named([&self.teacher]),
@@ -485,13 +474,11 @@ impl Objective for ContrastiveObjective {
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let student = context.student.taps.take(&self.student).into_vectors();
         let teacher = context.teacher.taps.take(&self.teacher).into_vectors();
-        let loss = self
-            .loss
-            .forward(student, teacher, context.ids, context.clock);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.loss
+            .forward(student, teacher, context.ids, context.clock)
     }
 }
 

@@ -2,10 +2,10 @@ use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::pool::MaxPool2dConfig;
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, zero_padding_of_taps};
 
 /// How two flows are compared, per pair of layers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,14 @@ impl NamedLoss for FlowOfSolutionLoss {
 }
 
 impl LayersLoss for FlowOfSolutionLoss {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(maps(student), maps(teacher))
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+        self.forward(student, teacher)
     }
 }

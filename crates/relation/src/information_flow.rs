@@ -5,8 +5,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted,
-    WeightSchedule, check,
+    Check, ConfigError, Context, LossTerm, NamedLoss, Tap, TapSelection, Taps, Wanted, check,
 };
 
 /// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
@@ -307,49 +306,41 @@ impl AffinityDivergence {
     }
 }
 
-/// An [information flow loss](InformationFlowLoss) between layers, as one weighted term. It reads the
-/// epoch from the clock.
+/// The term of an [information flow loss](InformationFlowLoss) between layers. It reads the epoch from
+/// the clock.
 #[derive(Module, Debug)]
-pub struct InformationFlowObjective {
-    /// What compares the layers.
+pub struct InformationFlowTerm {
+    /// The loss.
     pub loss: InformationFlowLoss,
     /// The names of the student's taps, the last layer last.
     pub student: Vec<String>,
     /// The names of the teacher's taps, the last layer last.
     pub teacher: Vec<String>,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-impl InformationFlowObjective {
-    /// That loss between these taps with that weight.
+impl InformationFlowTerm {
+    /// Creates the term of a loss between these taps.
     pub fn new<S: Into<String>, T: Into<String>>(
         loss: InformationFlowLoss,
         student: impl IntoIterator<Item = S>,
         teacher: impl IntoIterator<Item = T>,
-        weight: impl Into<WeightSchedule>,
     ) -> Self {
         Self {
             loss,
             student: student.into_iter().map(Into::into).collect(),
             teacher: teacher.into_iter().map(Into::into).collect(),
-            name: InformationFlowLoss::TERM.to_string(),
-            weight: weight.into(),
         }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
     }
 }
 
-impl Objective for InformationFlowObjective {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for InformationFlowTerm {
+    fn name(&self) -> &'static str {
+        InformationFlowLoss::TERM
+    }
+}
+
+impl LossTerm for InformationFlowTerm {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
@@ -357,17 +348,16 @@ impl Objective for InformationFlowObjective {
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let take = |taps: &Taps, names: &[String]| -> Vec<Tensor<2>> {
             let taps = taps.take_all(names).into_iter();
             taps.map(Tap::into_vectors).collect()
         };
         // The clock counts epochs from 1.
-        let loss = self.loss.forward(
+        self.loss.forward(
             take(&context.student.taps, &self.student),
             take(&context.teacher.taps, &self.teacher),
             context.clock.epoch - 1,
-        );
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        )
     }
 }

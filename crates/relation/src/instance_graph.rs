@@ -1,13 +1,13 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, LayersLoss, NamedLoss, Objective, PairedRows, Response,
-    Tap, TapSelection, Terms, Wanted, WeightSchedule, check,
+    Check, ConfigError, Context, LayersLoss, LossTerm, NamedLoss, PairedRows, Response, Tap,
+    TapSelection, Wanted, check, zero_padding_of_taps,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -122,7 +122,7 @@ impl Check for InstanceGraphLossConfig {
 /// let teacher = student.clone().mul_scalar(-3.0).add_scalar(7.0);
 ///
 /// let loss = InstanceGraphLossConfig::new().init();
-/// let loss = loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)]);
+/// let loss = loss.forward_layers(vec![Tap::Vector(student)], vec![Tap::Vector(teacher)], None);
 ///
 /// assert!(loss.into_scalar::<f32>() < 1e-9);
 /// ```
@@ -173,6 +173,18 @@ impl ModuleDisplay for InstanceGraphLoss {
     }
 }
 
+/// The parts of an [instance graph loss](InstanceGraphLoss), not yet multiplied by their weights.
+#[derive(Clone, Debug)]
+pub struct InstanceGraphParts {
+    /// The vertices, the responses of both networks, unless they have no weight. Shape: `[1]`.
+    pub vertex: Option<Tensor<1>>,
+    /// The edges, the distances of the samples. Shape: `[1]`.
+    pub edge: Tensor<1>,
+    /// The transformations, the changes from layer to layer, unless they have no weight or there is one
+    /// layer. Shape: `[1]`.
+    pub transformation: Option<Tensor<1>>,
+}
+
 impl InstanceGraphLoss {
     /// The name of its term, and its name in a recipe.
     pub const TERM: &'static str = "instance-graph";
@@ -190,11 +202,107 @@ impl InstanceGraphLoss {
         student_layers: Vec<Tap>,
         teacher_layers: Vec<Tap>,
     ) -> Tensor<1> {
-        let relations = self.forward_layers(student_layers, teacher_layers);
+        let relations = self.forward_layers(student_layers, teacher_layers, None);
         if self.vertex_weight == 0.0 {
             return relations;
         }
         relations.add(vertices(student, teacher).mul_scalar(self.vertex_weight))
+    }
+
+    /// Computes the parts of a batch. Vertices and transformations without a weight are left out.
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`forward`](Self::forward) does.
+    pub fn forward_parts(
+        &self,
+        student: &Response,
+        teacher: &Response,
+        student_layers: Vec<Tap>,
+        teacher_layers: Vec<Tap>,
+    ) -> InstanceGraphParts {
+        let vertex = (self.vertex_weight != 0.0).then(|| vertices(student, teacher));
+        InstanceGraphParts {
+            vertex,
+            ..self.relations(student_layers, teacher_layers, None)
+        }
+    }
+
+    /// Computes the edges and the transformations.
+    fn relations(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> InstanceGraphParts {
+        let [student, teacher] =
+            [student, teacher].map(|taps| zero_padding_of_taps(taps, mask.as_ref()));
+        assert!(
+            !student.is_empty() && !teacher.is_empty(),
+            "There should be a layer of the student and one of the teacher."
+        );
+        let transformed = self.transformation_weight > 0.0;
+        assert!(
+            student.len() == teacher.len()
+                || self.pairing != LayerPairing::OneToOne && !transformed,
+            "There should be as many layers of the teacher as of the student, got {} and {}.",
+            teacher.len(),
+            student.len()
+        );
+        let batch_size = student[0].shape()[0];
+        for teacher in &teacher {
+            let teacher = teacher.shape();
+            assert!(
+                teacher[0] == batch_size,
+                "The teacher should have a batch of {batch_size}, got {}.",
+                teacher[0]
+            );
+        }
+        let parts = |edge, transformation| InstanceGraphParts {
+            vertex: None,
+            edge,
+            transformation,
+        };
+        if batch_size == 0 {
+            let zero = connected_zero(student[0].clone().into_vectors());
+            return parts(zero, None);
+        }
+        let teacher: Vec<_> = teacher.into_iter().map(Tap::without_autodiff).collect();
+        let edges = |taps: &[Tap]| -> Vec<Tensor<2>> {
+            let vectors = taps
+                .iter()
+                .map(|tap| at_least_f32(tap.clone().into_vectors()));
+            vectors
+                .map(|vectors| edges(vectors, self.detach_max))
+                .collect()
+        };
+        let (student_edges, teacher_edges) = (edges(&student), edges(&teacher));
+        let edge = self.edges(&student_edges, &teacher_edges);
+        if !transformed {
+            return parts(edge, None);
+        }
+        let transformations: Vec<_> = match self.transformation {
+            GraphTransformation::Vertices => {
+                let (student, teacher) = (maps(student), maps(teacher));
+                let (student, teacher) = (student.windows(2), teacher.windows(2));
+                let pairs = student.zip(teacher);
+                pairs.map(|(s, t)| (self.moves(s), self.moves(t))).collect()
+            }
+            GraphTransformation::Edges => {
+                let change =
+                    |pair: &[Tensor<2>]| pair[0].clone().sub(pair[1].clone()).square().mean();
+                let (student, teacher) = (student_edges.windows(2), teacher_edges.windows(2));
+                let pairs = student.zip(teacher);
+                pairs.map(|(s, t)| (change(s), change(t))).collect()
+            }
+        };
+        if transformations.is_empty() {
+            return parts(edge, None);
+        }
+        let transformation = mean_over(transformations, |(student, teacher)| {
+            student.sub(teacher).square().mean()
+        });
+        parts(edge, Some(transformation))
     }
 
     fn edges(&self, student: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
@@ -256,69 +364,22 @@ impl LayersLoss for InstanceGraphLoss {
     ///
     /// Panics if there is no layer, if there are not as many of each where they are paired, if the
     /// batch sizes differ, or if samples cannot move between maps of these channels.
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        assert!(
-            !student.is_empty() && !teacher.is_empty(),
-            "There should be a layer of the student and one of the teacher."
-        );
-        let transformed = self.transformation_weight > 0.0;
-        assert!(
-            student.len() == teacher.len()
-                || self.pairing != LayerPairing::OneToOne && !transformed,
-            "There should be as many layers of the teacher as of the student, got {} and {}.",
-            teacher.len(),
-            student.len()
-        );
-        let batch_size = student[0].shape()[0];
-        for teacher in &teacher {
-            let teacher = teacher.shape();
-            assert!(
-                teacher[0] == batch_size,
-                "The teacher should have a batch of {batch_size}, got {}.",
-                teacher[0]
-            );
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let InstanceGraphParts {
+            edge,
+            transformation,
+            ..
+        } = self.relations(student, teacher, mask);
+        let edge = edge.mul_scalar(self.edge_weight);
+        match transformation {
+            Some(transformation) => edge.add(transformation.mul_scalar(self.transformation_weight)),
+            None => edge,
         }
-        if batch_size == 0 {
-            return connected_zero(student[0].clone().into_vectors());
-        }
-        let teacher: Vec<_> = teacher.into_iter().map(Tap::without_autodiff).collect();
-        let edges = |taps: &[Tap]| -> Vec<Tensor<2>> {
-            let vectors = taps
-                .iter()
-                .map(|tap| at_least_f32(tap.clone().into_vectors()));
-            vectors
-                .map(|vectors| edges(vectors, self.detach_max))
-                .collect()
-        };
-        let (student_edges, teacher_edges) = (edges(&student), edges(&teacher));
-        let loss = self
-            .edges(&student_edges, &teacher_edges)
-            .mul_scalar(self.edge_weight);
-        if !transformed {
-            return loss;
-        }
-        let transformations: Vec<_> = match self.transformation {
-            GraphTransformation::Vertices => {
-                let (student, teacher) = (maps(student), maps(teacher));
-                let (student, teacher) = (student.windows(2), teacher.windows(2));
-                let pairs = student.zip(teacher);
-                pairs.map(|(s, t)| (self.moves(s), self.moves(t))).collect()
-            }
-            GraphTransformation::Edges => {
-                let change =
-                    |pair: &[Tensor<2>]| pair[0].clone().sub(pair[1].clone()).square().mean();
-                let (student, teacher) = (student_edges.windows(2), teacher_edges.windows(2));
-                let pairs = student.zip(teacher);
-                pairs.map(|(s, t)| (change(s), change(t))).collect()
-            }
-        };
-        if transformations.is_empty() {
-            return loss;
-        }
-        let transformations = mean_over(transformations, |(student, teacher)| {
-            student.sub(teacher).square().mean()
-        });
-        loss.add(transformations.mul_scalar(self.transformation_weight))
     }
 }
 
@@ -378,48 +439,40 @@ fn by_maximum(distances: Tensor<1>, size: Tensor<1>, detach: bool) -> Tensor<1> 
     distances.div(largest).mask_fill(nothing, 0.0)
 }
 
-/// An [instance graph loss](InstanceGraphLoss) between responses and layers, as one weighted term.
+/// The term of an [instance graph loss](InstanceGraphLoss) between responses and layers.
 #[derive(Module, Debug)]
-pub struct InstanceGraphObjective {
-    /// What compares the graphs.
+pub struct InstanceGraphTerm {
+    /// The loss.
     pub loss: InstanceGraphLoss,
     /// The names of the student's taps, in the order of its forward pass.
     pub student: Vec<String>,
     /// The names of the teacher's taps, in the order of its forward pass.
     pub teacher: Vec<String>,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-impl InstanceGraphObjective {
-    /// That loss between these taps, and the responses, with that weight.
+impl InstanceGraphTerm {
+    /// Creates the term of a loss between these taps and the responses.
     pub fn new<S: Into<String>, T: Into<String>>(
         loss: InstanceGraphLoss,
         student: impl IntoIterator<Item = S>,
         teacher: impl IntoIterator<Item = T>,
-        weight: impl Into<WeightSchedule>,
     ) -> Self {
         Self {
             loss,
             student: student.into_iter().map(Into::into).collect(),
             teacher: teacher.into_iter().map(Into::into).collect(),
-            name: InstanceGraphLoss::TERM.to_string(),
-            weight: weight.into(),
         }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
     }
 }
 
-impl Objective for InstanceGraphObjective {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for InstanceGraphTerm {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+}
+
+impl LossTerm for InstanceGraphTerm {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
@@ -427,13 +480,12 @@ impl Objective for InstanceGraphObjective {
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let loss = self.loss.forward(
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
+        self.loss.forward(
             &context.student.response,
             &context.teacher.response,
             context.student.taps.take_all(&self.student),
             context.teacher.taps.take_all(&self.teacher),
-        );
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        )
     }
 }

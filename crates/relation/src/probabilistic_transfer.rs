@@ -3,8 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, NamedLoss, Objective, Tap, TapLoss, TapSelection,
-    Terms, Wanted, WeightSchedule, check,
+    Check, ConfigError, Context, Knowledge, LossTerm, NamedLoss, Tap, TapLoss, TapSelection,
+    Wanted, check,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -54,7 +54,7 @@ impl Check for ProbabilisticTransferLossConfig {
 /// all pairs: twice the batch size needs twice the weight.
 ///
 /// The authors also have the labels in place of the teacher: a [supervised
-/// variant](LabelSimilarityObjective), alone or beside it.
+/// variant](LabelSimilarityTerm), alone or beside it.
 ///
 /// # Example
 ///
@@ -121,7 +121,7 @@ impl ProbabilisticTransferLoss {
     }
 
     /// The supervised variant: a sample should choose those of its class, each with the same
-    /// probability. See [`LabelSimilarityObjective`].
+    /// probability. See [`LabelSimilarityTerm`].
     ///
     /// # Shapes
     ///
@@ -200,13 +200,14 @@ impl NamedLoss for ProbabilisticTransferLoss {
 }
 
 impl TapLoss for ProbabilisticTransferLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
 }
 
-/// The supervised variant of [probabilistic transfer](ProbabilisticTransferLoss), as one weighted term:
-/// a sample of the student should choose those of its class, whatever the teacher says.
+/// The term of the supervised variant of [probabilistic transfer](ProbabilisticTransferLoss): a sample
+/// of the student should choose those of its class, whatever the teacher says.
 ///
 /// ```text
 /// tᵢⱼ = 1 / number of samples of i's class if j is of that class, itself included, else 0
@@ -219,57 +220,42 @@ impl TapLoss for ProbabilisticTransferLoss {
 /// The mean is over all pairs: with the batch size as its weight, it is the mean over samples of the
 /// divergence. The authors' code has it as `supervised_loss`.
 #[derive(Module, Debug)]
-pub struct LabelSimilarityObjective {
-    /// What compares the choices.
+pub struct LabelSimilarityTerm {
+    /// The loss.
     pub loss: ProbabilisticTransferLoss,
     /// The name of the student's tap.
     pub student: String,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-impl LabelSimilarityObjective {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "label-similarity";
-
-    /// That loss of this tap with that weight.
-    pub fn new(
-        loss: ProbabilisticTransferLoss,
-        student: impl Into<String>,
-        weight: impl Into<WeightSchedule>,
-    ) -> Self {
+impl LabelSimilarityTerm {
+    /// Creates the term of a loss of this tap.
+    pub fn new(loss: ProbabilisticTransferLoss, student: impl Into<String>) -> Self {
         Self {
             loss,
             student: student.into(),
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
         }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
     }
 }
 
-impl<T> Objective<Knowledge, T> for LabelSimilarityObjective {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for LabelSimilarityTerm {
+    fn name(&self) -> &'static str {
+        "label-similarity"
+    }
+}
+
+impl<T> LossTerm<Knowledge, T> for LabelSimilarityTerm {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named([&self.student]),
             ..Wanted::default()
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+    fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = context.student.taps.take(&self.student).into_vectors();
-        let loss = match context.targets.hard() {
+        match context.targets.hard() {
             Some((classes, labelled)) => self.loss.forward_supervised(student, classes, labelled),
             None => connected_zero(student),
-        };
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        }
     }
 }

@@ -1,8 +1,8 @@
 use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{Device, Tensor};
-use burn_distill_core::{LayersLoss, NamedLoss, Tap};
+use burn::tensor::{Bool, Device, Tensor};
+use burn_distill_core::{LayersLoss, NamedLoss, Tap, zero_padding_of_taps};
 
 /// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
 ///
@@ -75,10 +75,17 @@ impl<L: NamedLoss> NamedLoss for Projected<L> {
 }
 
 impl<L: LayersLoss> LayersLoss for Projected<L> {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        // Padding of NaN would give the weights gradients of NaN.
+        let student = zero_padding_of_taps(student, mask.as_ref());
         let student = self.projections.forward(maps(student));
         let student = student.into_iter().map(Tap::Map).collect();
-        self.loss.forward_layers(student, teacher)
+        self.loss.forward_layers(student, teacher, mask)
     }
 }
 
@@ -98,7 +105,7 @@ mod tests {
         let loss = initialize(loss);
         let tap = |channels| Tap::Map(Tensor::ones([2, channels, 4, 4], &device));
         let grads = loss
-            .forward_layers(vec![tap(3), tap(5)], vec![tap(3), tap(7)])
+            .forward_layers(vec![tap(3), tap(5)], vec![tap(3), tap(7)], None)
             .backward();
 
         let layer = loss.projections.layers[1].as_ref().unwrap();

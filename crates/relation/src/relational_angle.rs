@@ -1,7 +1,7 @@
 use crate::smooth_l1::{smooth_l1, smooth_l1_derivative};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
 use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
 use std::ops::Range;
@@ -199,7 +199,8 @@ impl NamedLoss for RelationalAngleLoss {
 }
 
 impl TapLoss for RelationalAngleLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
 }

@@ -1,7 +1,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Distribution, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize,
     tempered_log_softmax,
@@ -200,7 +200,8 @@ impl NamedLoss for RelationalRepresentationLoss {
 }
 
 impl TapLoss for RelationalRepresentationLoss {
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
 }

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{Check, ConfigError, NamedLoss, SequenceLoss, Tap, check};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
 /// [init function](SelfAttentionRelationsLossConfig::init).
@@ -143,9 +143,9 @@ impl NamedLoss for SelfAttentionRelationsLoss {
     }
 }
 
-impl SequenceLoss for SelfAttentionRelationsLoss {
+impl LayersLoss for SelfAttentionRelationsLoss {
     /// Takes queries, keys and values, or some of them.
-    fn forward_sequences(
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

@@ -2,9 +2,11 @@ use crate::decomposition::{Effort, directions, nearest_directions};
 use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
-use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+};
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
 /// [init function](SingularVectorLossConfig::init).
@@ -188,7 +190,14 @@ impl NamedLoss for SingularVectorLoss {
 }
 
 impl LayersLoss for SingularVectorLoss {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(maps(student), maps(teacher))
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+        self.forward(student, teacher)
     }
 }

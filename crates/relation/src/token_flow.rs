@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, one_line_display};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -112,9 +112,9 @@ impl NamedLoss for TokenFlowLoss {
     }
 }
 
-impl SequenceLoss for TokenFlowLoss {
+impl LayersLoss for TokenFlowLoss {
     /// Takes two layers, or one that flows into itself.
-    fn forward_sequences(
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

@@ -3,7 +3,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{Check, NamedLoss, SequenceLoss, Tap, one_line_display};
+use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, one_line_display};
 
 /// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
 /// function](TokenSimilarityLossConfig::init).
@@ -108,9 +108,9 @@ impl NamedLoss for TokenSimilarityLoss {
     }
 }
 
-impl SequenceLoss for TokenSimilarityLoss {
+impl LayersLoss for TokenSimilarityLoss {
     /// Takes two layers, or one that is compared with itself.
-    fn forward_sequences(
+    fn forward_layers(
         &self,
         student: Vec<Tap>,
         teacher: Vec<Tap>,

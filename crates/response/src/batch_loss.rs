@@ -1,9 +1,7 @@
-use crate::named_term::named_term;
+use crate::place_of_loss::place_of_loss;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
-};
+use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Weighted};
 
 /// A loss that compares the logits of whole batches: what it says about a row depends on the
 /// others.
@@ -42,12 +40,22 @@ pub trait BatchLogitLoss: NamedLoss {
     }
 }
 
+/// The term of a loss between the logits of whole batches: see [`BatchObjective`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct BatchTerm<L> {
+    /// The loss.
+    pub loss: L,
+}
+
+place_of_loss!(BatchTerm<BatchLogitLoss>);
+
 /// A loss between the responses of whole batches, as one weighted term.
 ///
-/// What [`ResponseObjective`](crate::ResponseObjective) is for losses of single rows. The rows are
-/// the samples of a classifier, the tokens of sequences, the proposals of a detector. All samples
-/// count, labelled or not. Of sequences, the tokens that student and teacher both count make up the
-/// batch; without any, the term is zero.
+/// The counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are not of
+/// single rows. The rows are the samples of a classifier, the tokens of sequences, the proposals of a
+/// detector. All samples count, labelled or not. Of sequences, the tokens that student and teacher both
+/// count make up the batch; without any, the term is zero.
 ///
 /// # Example
 ///
@@ -58,31 +66,13 @@ pub trait BatchLogitLoss: NamedLoss {
 ///
 /// assert_eq!(objective.name, "dist");
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct BatchObjective<L> {
-    /// What compares the batches.
-    pub loss: L,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type BatchObjective<L> = Weighted<BatchTerm<L>>;
 
-named_term!(BatchObjective<BatchLogitLoss>);
-
-impl<L: BatchLogitLoss> Objective<Knowledge, Knowledge> for BatchObjective<L> {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl<L: BatchLogitLoss> LossTerm for BatchTerm<L> {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
-        let loss = self
-            .loss
-            .forward_masked(rows.student, rows.teacher, rows.mask);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.loss
+            .forward_masked(rows.student, rows.teacher, rows.mask)
     }
 }
 
@@ -92,7 +82,7 @@ mod tests {
     use crate::fixtures::{student, teacher};
     use crate::{ConfidenceMask, DistLoss, DistLossConfig, MultiLevelLossConfig};
     use burn::tensor::{Device, TensorData, Tolerance};
-    use burn_distill_core::{Clock, Response, Taps, Targets};
+    use burn_distill_core::{Clock, Knowledge, Objective, Response, Taps, Targets};
 
     fn knowledge(response: impl Into<Response>) -> Knowledge {
         Knowledge {
@@ -232,7 +222,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", dist()),
-            "BatchObjective {loss: DistLoss {temperature: 4, beta: 1, gamma: 1, scale_t2: true}, \
+            "Weighted {loss: DistLoss {temperature: 4, beta: 1, gamma: 1, scale_t2: true}, \
              name: dist, weight: Constant(2.0)}"
         );
     }

@@ -4,9 +4,21 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
-    one_line_display, reduce_rows,
+    Context, LossTerm, NamedLoss, Response, Targets, Weighted, one_line_display, reduce_rows,
 };
+
+/// The term of a [bounded regression loss](BoundedRegressionLoss) between the boxes of student and
+/// teacher: see [`BoundedRegressionObjective`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct BoundedRegressionTerm {
+    /// The loss.
+    pub loss: BoundedRegressionLoss,
+    /// The index of the background among the classes.
+    pub background: usize,
+}
+
+one_line_display!(BoundedRegressionTerm: loss, background);
 
 /// A [bounded regression loss](BoundedRegressionLoss) between the boxes of student and teacher, as
 /// one weighted term.
@@ -41,47 +53,24 @@ use burn_distill_core::{
 /// );
 ///
 /// assert_eq!(objective.1.name, "bounded-regression");
-/// assert_eq!(objective.1.background, objective.0.loss.background);
+/// assert_eq!(objective.1.term.background, objective.0.term.loss.background);
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct BoundedRegressionObjective {
-    /// What compares the boxes.
-    pub loss: BoundedRegressionLoss,
-    /// The index of the background among the classes.
-    pub background: usize,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type BoundedRegressionObjective = Weighted<BoundedRegressionTerm>;
 
-one_line_display!(BoundedRegressionObjective: loss, background, name, ?weight);
-
-impl BoundedRegressionObjective {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "bounded-regression";
-
-    /// That loss with that weight, where the background is class 0.
-    pub fn new(loss: BoundedRegressionLoss, weight: impl Into<WeightSchedule>) -> Self {
+/// The background is class 0.
+impl From<BoundedRegressionLoss> for BoundedRegressionTerm {
+    fn from(loss: BoundedRegressionLoss) -> Self {
         Self {
             loss,
             background: 0,
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
         }
     }
+}
 
-    /// The same with the background at another place among the classes.
+impl BoundedRegressionTerm {
+    /// Sets the index of the background among the classes.
     pub fn with_background(mut self, background: usize) -> Self {
         self.background = background;
-        self
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
         self
     }
 
@@ -104,16 +93,17 @@ impl BoundedRegressionObjective {
     }
 }
 
-impl Objective<Knowledge, Knowledge> for BoundedRegressionObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+impl NamedLoss for BoundedRegressionTerm {
+    fn name(&self) -> &'static str {
+        "bounded-regression"
     }
+}
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl LossTerm for BoundedRegressionTerm {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let student = boxes(&context.student.response, "student");
         let teacher = boxes(&context.teacher.response, "teacher");
-        let loss = self.mean(student, teacher, context.targets);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.mean(student, teacher, context.targets)
     }
 }
 
@@ -132,7 +122,7 @@ mod tests {
     use super::*;
     use crate::BoundedRegressionLossConfig;
     use burn::tensor::{Device, Int, TensorData};
-    use burn_distill_core::{Clock, Taps};
+    use burn_distill_core::{Clock, Knowledge, Objective, Taps};
 
     /// Two proposals, each with the error of the student in its first number.
     fn knowledge(boxes: Tensor<2>) -> Knowledge {
@@ -193,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_background_may_be_any_class() {
-        let objective = objective().with_background(2);
+        let objective = Weighted::of(objective().term.with_background(2), 2.0);
 
         let (value, _) = term_and_gradient(&objective, [0, 2], 0.0);
         assert!((value - 0.16).abs() < 1e-6, "{value}");
@@ -269,9 +259,10 @@ mod tests {
 
     #[test]
     fn display() {
+        let objective = Weighted::of(objective().term.with_background(20), 2.0);
         assert_eq!(
-            format!("{}", objective().with_background(20).with_name("boxes")),
-            "BoundedRegressionObjective {loss: BoundedRegressionLoss {margin: 0, \
+            objective.with_name("boxes").to_string(),
+            "Weighted {loss: BoundedRegressionLoss {margin: 0, \
              bounded_weight: 0.5}, background: 20, name: boxes, weight: Constant(2.0)}"
         );
     }

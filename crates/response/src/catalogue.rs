@@ -1,4 +1,3 @@
-use crate::{BoundedRegressionObjective, LearnedTemperature};
 use burn_distill_core::CatalogueEntry;
 
 /// The losses of this crate.
@@ -75,7 +74,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Chi et al., NormKD: Normalized Logits for Knowledge Distillation, 2023",
         },
         CatalogueEntry {
-            name: LearnedTemperature::TERM,
+            name: "learned-temperature",
             kind: "response",
             aliases: &["ctkd"],
             reference: "Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023",
@@ -121,7 +120,7 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
             reference: "Zhang, Zhu and Ye, Fast Human Pose Estimation, CVPR 2019",
         },
         CatalogueEntry {
-            name: BoundedRegressionObjective::TERM,
+            name: "bounded-regression",
             kind: "response",
             aliases: &[],
             reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
@@ -134,12 +133,14 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 mod tests {
     use super::*;
     use crate::{
-        DecoupledLossConfig, DistLossConfig, HeatMapObjective, JensenShannonLossConfig,
-        LabelSmoothingLossConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
+        BoundedRegressionLossConfig, BoundedRegressionTerm, DecoupledLossConfig, DistLossConfig,
+        HeatMapLossConfig, JensenShannonLossConfig, LabelSmoothingLossConfig,
+        LearnedTemperatureConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
         NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
         ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
+    use burn::tensor::Device;
     use burn_distill_core::NamedLoss;
     use std::collections::HashSet;
 
@@ -159,14 +160,16 @@ mod tests {
             DistLossConfig::new().init().name(),
             MultiLevelLossConfig::new().init().name(),
             NormKdLossConfig::new().init().name(),
-            LearnedTemperature::TERM,
+            LearnedTemperatureConfig::new()
+                .init(&Device::default())
+                .name(),
             NamedLoss::name(&DecoupledLossConfig::new().init()),
             NamedLoss::name(&NormalizedLossConfig::new().init()),
             NamedLoss::name(&ProposalClassificationLossConfig::new().init()),
             NamedLoss::name(&VirtualTeacherLossConfig::new().init()),
             NamedLoss::name(&LabelSmoothingLossConfig::new().init()),
-            HeatMapObjective::TERM,
-            BoundedRegressionObjective::TERM,
+            HeatMapLossConfig::new().init().name(),
+            BoundedRegressionTerm::from(BoundedRegressionLossConfig::new().init()).name(),
         ];
         assert_eq!(names, expected);
     }

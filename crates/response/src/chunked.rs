@@ -944,7 +944,7 @@ mod tests {
 
         assert_eq!(objective.name, "soft-target");
         assert_eq!(
-            format!("{}", objective.loss.with_chunk_rows(8)),
+            format!("{}", objective.term.loss.with_chunk_rows(8)),
             "Chunked {loss: SoftTargetLoss {temperature: 4}, chunk_rows: Some(8)}"
         );
     }

@@ -121,23 +121,44 @@ pub struct DistLoss {
 
 one_line_display!(DistLoss: temperature, beta, gamma, scale_t2);
 
-impl NamedLoss for DistLoss {
-    fn name(&self) -> &'static str {
-        "dist"
-    }
+/// The two parts of a [correlation loss](DistLoss), not yet multiplied by `beta`, `gamma` and the square
+/// of the temperature.
+#[derive(Clone, Debug)]
+pub struct DistParts {
+    /// The relations between classes, `inter`. Shape: `[1]`.
+    pub inter: Tensor<1>,
+    /// The relations between samples, `intra`. Shape: `[1]`.
+    pub intra: Tensor<1>,
 }
 
-impl BatchLogitLoss for DistLoss {
-    fn forward_masked(
+impl DistLoss {
+    /// Computes the two parts of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_parts(&self, student: Tensor<2>, teacher: Tensor<2>) -> DistParts {
+        self.parts(student, teacher, None)
+    }
+
+    fn parts(
         &self,
         student: Tensor<2>,
         teacher: Tensor<2>,
         mask: Option<Tensor<1, Bool>>,
-    ) -> Tensor<1> {
+    ) -> DistParts {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(teacher, [batch_size, num_classes]);
         if batch_size == 0 {
-            return connected_zero(student);
+            let zero = connected_zero(student);
+            return DistParts {
+                inter: zero.clone(),
+                intra: zero,
+            };
         }
         let p = tempered_log_softmax(teacher.without_autodiff(), self.temperature).exp();
         let q = tempered_log_softmax(student, self.temperature).exp();
@@ -158,6 +179,24 @@ impl BatchLogitLoss for DistLoss {
             }
             None => intra,
         };
+        DistParts { inter, intra }
+    }
+}
+
+impl NamedLoss for DistLoss {
+    fn name(&self) -> &'static str {
+        "dist"
+    }
+}
+
+impl BatchLogitLoss for DistLoss {
+    fn forward_masked(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let DistParts { inter, intra } = self.parts(student, teacher, mask);
         let scale = match self.scale_t2 {
             true => self.temperature.powi(2),
             false => 1.0,
@@ -216,6 +255,22 @@ mod tests {
     }
 
     // Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py.
+
+    #[test]
+    fn the_parts_are_those_of_the_loss() {
+        let device = Device::default();
+        let of = |beta, gamma| {
+            let config = DistLossConfig::new().with_temperature(2.0);
+            config.with_beta(beta).with_gamma(gamma).init()
+        };
+        let parts = of(1.0, 1.0).forward_parts(student(&device), teacher(&device));
+
+        for (part, criterion) in [(parts.inter, of(1.0, 0.0)), (parts.intra, of(0.0, 1.0))] {
+            let expected = criterion.forward(student(&device), teacher(&device));
+            let part = part.mul_scalar(4.0).into_data();
+            part.assert_eq(&expected.into_data(), true);
+        }
+    }
 
     #[test]
     fn matches_the_reference_implementation() {

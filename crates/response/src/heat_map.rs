@@ -4,8 +4,8 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    Check, Context, Knowledge, Objective, Response, Targets, Terms, Wanted, WeightSchedule,
-    one_line_display, reduce_rows,
+    Check, Context, Knowledge, LossTerm, NamedLoss, Response, Targets, Weighted, one_line_display,
+    reduce_rows,
 };
 
 /// Configuration to create a [heat-map loss](HeatMapLoss) using the
@@ -143,6 +143,12 @@ impl HeatMapLoss {
     }
 }
 
+impl NamedLoss for HeatMapLoss {
+    fn name(&self) -> &'static str {
+        "heat-map"
+    }
+}
+
 /// A [heat-map loss](HeatMapLoss) between the responses of student and teacher, as one weighted
 /// term.
 ///
@@ -162,61 +168,33 @@ impl HeatMapLoss {
 ///
 /// assert_eq!(objective.name, "heat-map");
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct HeatMapObjective {
-    /// What compares the maps.
-    pub loss: HeatMapLoss,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type HeatMapObjective = Weighted<HeatMapLoss>;
 
-one_line_display!(HeatMapObjective: loss, name, ?weight);
-
-impl HeatMapObjective {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "heat-map";
-
-    /// That loss with that weight.
-    pub fn new(loss: HeatMapLoss, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            loss,
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-}
-
-impl Objective<Knowledge, Knowledge> for HeatMapObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl LossTerm for HeatMapLoss {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let student = maps(&context.student.response, "student");
         let teacher = maps(&context.teacher.response, "teacher");
         let visibility = match context.targets {
             Targets::Maps { visibility, .. } => visibility.clone(),
             _ => None,
         };
-        let loss = self
-            .loss
-            .forward(student, teacher, visibility, Reduction::Mean);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.forward(student, teacher, visibility, Reduction::Mean)
     }
 }
 
+/// The term of a [heat-map loss](HeatMapLoss) between the response of the student and the maps of the
+/// annotation: see [`AnnotatedMaps`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct AnnotatedMapsTerm {
+    /// The loss.
+    pub loss: HeatMapLoss,
+}
+
+one_line_display!(AnnotatedMapsTerm: loss);
+
 /// A [heat-map loss](HeatMapLoss) between the response of the student and the maps of the annotation,
-/// as one weighted term: what [`Hard`](burn_distill_core::Hard) is for classes.
+/// as one weighted term: the counterpart of [`Hard`](burn_distill_core::Hard) for maps.
 ///
 /// The [targets](Targets::Maps) hold the maps and the visibility of the joints. Without targets the
 /// term is zero.
@@ -237,48 +215,24 @@ impl Objective<Knowledge, Knowledge> for HeatMapObjective {
 ///
 /// assert_eq!(objective.0.name, "annotated-maps");
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct AnnotatedMaps {
-    /// What compares the maps.
-    pub loss: HeatMapLoss,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type AnnotatedMaps = Weighted<AnnotatedMapsTerm>;
 
-one_line_display!(AnnotatedMaps: loss, name, ?weight);
-
-impl AnnotatedMaps {
-    /// The name of its term.
-    pub const TERM: &'static str = "annotated-maps";
-
-    /// That loss with that weight.
-    pub fn new(loss: HeatMapLoss, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            loss,
-            name: Self::TERM.to_string(),
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
+impl From<HeatMapLoss> for AnnotatedMapsTerm {
+    fn from(loss: HeatMapLoss) -> Self {
+        Self { loss }
     }
 }
 
-impl<T> Objective<Knowledge, T> for AnnotatedMaps {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+impl NamedLoss for AnnotatedMapsTerm {
+    fn name(&self) -> &'static str {
+        "annotated-maps"
     }
+}
 
-    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+impl<T> LossTerm<Knowledge, T> for AnnotatedMapsTerm {
+    fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = maps(&context.student.response, "student");
-        let loss = match context.targets {
+        match context.targets {
             Targets::Maps { maps, visibility } => {
                 let (maps, visibility) = (maps.clone(), visibility.clone());
                 self.loss
@@ -286,8 +240,7 @@ impl<T> Objective<Knowledge, T> for AnnotatedMaps {
             }
             Targets::Unlabelled => connected_zero(student),
             _ => panic!("The heat-map loss of the annotation needs targets of maps."),
-        };
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        }
     }
 }
 
@@ -304,7 +257,7 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
 mod tests {
     use super::*;
     use burn::tensor::{DType, Device, TensorData};
-    use burn_distill_core::{Clock, Taps};
+    use burn_distill_core::{Clock, Objective, Taps};
 
     fn student(device: &Device) -> Tensor<4> {
         series(|n| (0.37 * n + 0.2).sin(), device)
@@ -596,11 +549,11 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", HeatMapObjective::new(criterion(), 0.5)),
-            "HeatMapObjective {loss: HeatMapLoss, name: heat-map, weight: Constant(0.5)}"
+            "Weighted {name: heat-map, weight: Constant(0.5)}"
         );
         assert_eq!(
             format!("{}", AnnotatedMaps::new(criterion(), 0.5)),
-            "AnnotatedMaps {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
+            "Weighted {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
         );
     }
 }

@@ -1,11 +1,9 @@
-use crate::named_term::named_term;
+use crate::place_of_loss::place_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, Response, Terms, Wanted, WeightSchedule, reduce_rows,
-};
+use burn_distill_core::{Context, LossTerm, NamedLoss, Response, Weighted, reduce_rows};
 
 /// A loss that compares the logits of a student with those of a teacher, row by row, and treats the
 /// class of the row unlike the others.
@@ -57,6 +55,16 @@ pub trait LabelledLoss: NamedLoss {
     }
 }
 
+/// The term of a loss between labelled logits of student and teacher: see [`LabelledObjective`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LabelledTerm<L> {
+    /// The loss.
+    pub loss: L,
+}
+
+place_of_loss!(LabelledTerm<LabelledLoss>);
+
 /// A loss between the responses of student and teacher that needs the labels, as one weighted term.
 ///
 /// ```text
@@ -82,32 +90,16 @@ pub trait LabelledLoss: NamedLoss {
 ///
 /// assert_eq!(objective.name, "decoupled");
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct LabelledObjective<L> {
-    /// What compares the rows.
-    pub loss: L,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type LabelledObjective<L> = Weighted<LabelledTerm<L>>;
 
-named_term!(LabelledObjective<LabelledLoss>);
-
-impl<L: LabelledLoss> Objective<Knowledge, Knowledge> for LabelledObjective<L> {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl<L: LabelledLoss> LossTerm for LabelledTerm<L> {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let student = rows_of_samples(&context.student.response);
         let teacher = rows_of_samples(&context.teacher.response);
         let [rows, num_classes] = student.dims();
         assert_shape!(teacher, [rows, num_classes]);
 
-        let loss = match context.targets.hard() {
+        match context.targets.hard() {
             None => connected_zero(student),
             Some((classes, labelled)) => {
                 let student = zero_rows(student, labelled.as_ref());
@@ -115,8 +107,7 @@ impl<L: LabelledLoss> Objective<Knowledge, Knowledge> for LabelledObjective<L> {
                 let loss = self.loss.forward_rows(student, teacher, classes);
                 reduce_rows(loss, labelled, &Reduction::Mean)
             }
-        };
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        }
     }
 }
 
@@ -137,7 +128,7 @@ mod tests {
     use crate::{DecoupledLoss, DecoupledLossConfig};
     use burn::module::Param;
     use burn::tensor::{Device, TensorData, Tolerance};
-    use burn_distill_core::{ChangingWeight, Clock, Taps, Targets};
+    use burn_distill_core::{ChangingWeight, Clock, Knowledge, Objective, Taps, Targets};
 
     type FT = f32;
 
@@ -253,7 +244,7 @@ mod tests {
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         let grads = objective.forward(&context).total().backward();
 
-        let gradient = objective.loss.scale.val().grad(&grads).unwrap();
+        let gradient = objective.term.loss.scale.val().grad(&grads).unwrap();
         assert!(gradient.into_scalar::<f32>().is_finite());
     }
 
@@ -370,7 +361,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", objective().with_name("dkd")),
-            "LabelledObjective {loss: DecoupledLoss {alpha: 1, beta: 8, temperature: 4}, \
+            "Weighted {loss: DecoupledLoss {alpha: 1, beta: 8, temperature: 4}, \
              name: dkd, weight: Constant(0.5)}"
         );
     }

@@ -7,8 +7,8 @@ use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule,
-    check, one_line_display, reduce_rows,
+    Check, ConfigError, Context, LossTerm, NamedLoss, PairedRows, check, one_line_display,
+    reduce_rows,
 };
 use std::f64::consts::PI;
 
@@ -37,13 +37,13 @@ pub struct LearnedTemperatureConfig {
 }
 
 impl LearnedTemperatureConfig {
-    /// Initialize a [learned temperature](LearnedTemperature) with that weight.
+    /// Initialize a [learned temperature](LearnedTemperature).
     ///
     /// # Panics
     ///
     /// Panics if `start` is negative, if `range` is not positive, or if one of them or `theta` is
     /// not finite.
-    pub fn init(&self, weight: impl Into<WeightSchedule>, device: &Device) -> LearnedTemperature {
+    pub fn init(&self, device: &Device) -> LearnedTemperature {
         self.assert_valid();
         LearnedTemperature {
             theta: Param::from_tensor(Tensor::from_data([self.theta], device)),
@@ -51,8 +51,6 @@ impl LearnedTemperatureConfig {
             range: self.range,
             ramp: self.ramp,
             standardize: self.standardize,
-            name: LearnedTemperature::TERM.to_string(),
-            weight: weight.into(),
         }
     }
 }
@@ -101,13 +99,15 @@ impl Check for LearnedTemperatureConfig {
 ///
 /// ```
 /// use burn::tensor::Device;
+/// use burn_distill_core::Weighted;
 /// use burn_distill_response::LearnedTemperatureConfig;
 ///
-/// let objective = LearnedTemperatureConfig::new().init(0.9, &Device::default());
+/// let loss = LearnedTemperatureConfig::new().init(&Device::default());
+/// let objective = Weighted::of(loss, 0.9);
 ///
-/// let temperature = objective.temperature().into_scalar::<f32>();
+/// let temperature = objective.term.temperature().into_scalar::<f32>();
 /// assert!((temperature - 15.6212).abs() < 1e-3);
-/// assert!((objective.reversal(5) + 0.5).abs() < 1e-12); // half of it in the fifth epoch
+/// assert!((objective.term.reversal(5) + 0.5).abs() < 1e-12); // half of it in the fifth epoch
 /// ```
 ///
 /// # Reference
@@ -131,25 +131,11 @@ pub struct LearnedTemperature {
     pub ramp: usize,
     /// Whether the logits are standardized first.
     pub standardize: bool,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-one_line_display!(LearnedTemperature: start, range, ramp, standardize, name, ?weight);
+one_line_display!(LearnedTemperature: start, range, ramp, standardize);
 
 impl LearnedTemperature {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "learned-temperature";
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
     /// The temperature, by the parameter as it stands. Shape: `[1]`.
     pub fn temperature(&self) -> Tensor<1> {
         sigmoid(at_least_f32(self.theta.val()))
@@ -176,12 +162,14 @@ impl LearnedTemperature {
     }
 }
 
-impl Objective<Knowledge, Knowledge> for LearnedTemperature {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+impl NamedLoss for LearnedTemperature {
+    fn name(&self) -> &'static str {
+        "learned-temperature"
     }
+}
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl LossTerm for LearnedTemperature {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
         let [student, teacher] = match self.standardize {
             true => {
@@ -200,8 +188,7 @@ impl Objective<Knowledge, Knowledge> for LearnedTemperature {
             temperature.clone(),
         );
         let loss = kl_divergence_rows(log_p, log_q);
-        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean).mul(temperature.square());
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        reduce_rows(loss, rows.mask, &Reduction::Mean).mul(temperature.square())
     }
 }
 
@@ -224,7 +211,9 @@ mod tests {
     use burn::module::{ModuleVisitor, ParamId};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::TensorData;
-    use burn_distill_core::{Clock, Response, Taps, Targets};
+    use burn_distill_core::{
+        Clock, Knowledge, Objective, Response, Taps, Targets, Terms, Weighted,
+    };
 
     fn in_epoch(epoch: usize) -> Clock {
         Clock {
@@ -241,8 +230,8 @@ mod tests {
         }
     }
 
-    fn objective(device: &Device) -> LearnedTemperature {
-        LearnedTemperatureConfig::new().init(1.0, device)
+    fn objective(device: &Device) -> Weighted<LearnedTemperature> {
+        Weighted::of(LearnedTemperatureConfig::new().init(device), 1.0)
     }
 
     fn terms(
@@ -275,7 +264,7 @@ mod tests {
         assert!(teacher.grad(&grads).is_none(), "the teacher has a gradient");
         let gradient = student.grad(&grads).unwrap();
         let norm = gradient.square().sum().into_scalar::<f64>().sqrt();
-        let theta = objective.theta.val().grad(&grads).unwrap();
+        let theta = objective.term.theta.val().grad(&grads).unwrap();
         (loss.into_scalar::<f64>(), norm, theta.into_scalar::<f64>())
     }
 
@@ -306,7 +295,7 @@ mod tests {
         let objective = LearnedTemperatureConfig::new()
             .with_theta(-3.0)
             .with_standardize(true);
-        let objective = objective.init(1.0, &device);
+        let objective = Weighted::of(objective.init(&device), 1.0);
         let student = student(&device).require_grad();
 
         let loss = terms(&objective, student.clone(), teacher(&device), 1).total();
@@ -329,7 +318,8 @@ mod tests {
         let device = device.autodiff();
         let double = |tensor: Tensor<2>| tensor.cast(burn::tensor::DType::F64);
         let mut objective = objective(&device);
-        objective.theta = objective
+        objective.term.theta = objective
+            .term
             .theta
             .map(|theta| theta.cast(burn::tensor::DType::F64).detach().require_grad());
         for (epoch, expected) in [(10, -0.0036023067), (5, -0.0018011534)] {
@@ -338,6 +328,7 @@ mod tests {
                 .total()
                 .backward();
             let theta = objective
+                .term
                 .theta
                 .val()
                 .grad(&grads)
@@ -361,21 +352,21 @@ mod tests {
             (10, -1.0),
             (11, -1.0),
         ] {
-            let reversal = objective.reversal(epoch);
+            let reversal = objective.term.reversal(epoch);
             assert!(
                 (reversal - expected).abs() < 1e-6,
                 "epoch {epoch}: {reversal}"
             );
         }
         let at_once = LearnedTemperatureConfig::new().with_ramp(0);
-        assert_eq!(at_once.init(1.0, &Device::default()).reversal(1), -1.0);
+        assert_eq!(at_once.init(&Device::default()).reversal(1), -1.0);
     }
 
     #[test]
     fn it_is_the_soft_target_loss_at_its_temperature() {
         let device = Device::default();
         let learned = objective(&device);
-        let temperature = learned.temperature().into_scalar::<f64>();
+        let temperature = learned.term.temperature().into_scalar::<f64>();
         let fixed = SoftTargetLossConfig::new().with_temperature(temperature);
         let fixed = ResponseObjective::new(fixed.init(), 1.0);
 
@@ -391,15 +382,15 @@ mod tests {
         let device = Device::default().autodiff();
         // At 3.4 degrees, where the loss clearly grows with the temperature.
         let config = LearnedTemperatureConfig::new().with_theta(-2.0);
-        let objective = config.init(1.0, &device);
+        let objective = Weighted::of(config.init(&device), 1.0);
         let before = terms(&objective, student(&device), teacher(&device), 10).total();
         let grads = GradientsParams::from_grads(before.clone().backward(), &objective);
 
-        let theta = objective.theta.val().into_scalar::<f32>();
+        let theta = objective.term.theta.val().into_scalar::<f32>();
         let objective = SgdConfig::new().init().step(0.5, objective, grads);
         let after = terms(&objective, student(&device), teacher(&device), 10).total();
 
-        assert!(objective.theta.val().into_scalar::<f32>() > theta);
+        assert!(objective.term.theta.val().into_scalar::<f32>() > theta);
         assert!(after.into_scalar::<f64>() > before.into_scalar::<f64>());
     }
 
@@ -417,14 +408,14 @@ mod tests {
 
         let mut seen = Seen::default();
         trained.visit(&mut seen);
-        assert_eq!(seen.0, [trained.theta.id]);
+        assert_eq!(seen.0, [trained.term.theta.id]);
         assert_eq!(trained.num_params(), 1);
 
         let trained = LearnedTemperatureConfig::new()
             .with_theta(0.25)
-            .init(1.0, &device);
+            .init(&device);
         let restored = objective(&device).load_record(trained.into_record());
-        assert_eq!(restored.theta.val().into_scalar::<f32>(), 0.25);
+        assert_eq!(restored.term.theta.val().into_scalar::<f32>(), 0.25);
     }
 
     #[test]
@@ -458,7 +449,7 @@ mod tests {
             let grads = loss.clone().backward();
 
             assert!(loss.into_scalar::<f32>().is_finite());
-            let theta = objective.theta.val().grad(&grads).unwrap().into_data();
+            let theta = objective.term.theta.val().grad(&grads).unwrap().into_data();
             let gradient = student.grad(&grads).unwrap().into_data();
             assert!(theta.iter::<f32>().all(f32::is_finite), "{theta}");
             assert!(gradient.iter::<f32>().all(f32::is_finite), "{gradient}");
@@ -483,7 +474,7 @@ mod tests {
         let grads = loss.clone().backward();
 
         assert_eq!(loss.into_scalar::<f32>(), 0.0);
-        let theta = objective.theta.val().grad(&grads).unwrap().into_data();
+        let theta = objective.term.theta.val().grad(&grads).unwrap().into_data();
         theta.assert_eq(&TensorData::from([0.0_f32]), false);
     }
 
@@ -504,7 +495,7 @@ mod tests {
     fn range_must_be_positive() {
         LearnedTemperatureConfig::new()
             .with_range(0.0)
-            .init(1.0, &Device::default());
+            .init(&Device::default());
     }
 
     #[test]
@@ -523,7 +514,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", objective(&Device::default()).with_name("curriculum")),
-            "LearnedTemperature {start: 1, range: 20, ramp: 10, standardize: false, name: curriculum, \
+            "Weighted {start: 1, range: 20, ramp: 10, standardize: false, name: curriculum, \
              weight: Constant(1.0), params: 1}"
         );
     }

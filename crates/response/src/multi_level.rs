@@ -236,7 +236,43 @@ pub fn class_level(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> 
     Level::new(student, teacher, temperature, None).class(None)
 }
 
+/// The three levels of a [multi-level loss](MultiLevelLoss), each summed over the temperatures, not yet
+/// multiplied by their weights.
+#[derive(Clone, Debug)]
+pub struct MultiLevelParts {
+    /// The level of single samples. Shape: `[1]`.
+    pub instance: Tensor<1>,
+    /// The level of the relations between samples. Shape: `[1]`.
+    pub batch: Tensor<1>,
+    /// The level of the relations between classes. Shape: `[1]`.
+    pub class: Tensor<1>,
+}
+
 impl MultiLevelLoss {
+    /// Computes the three levels of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - student, teacher: logits `[batch_size, num_classes]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shapes differ.
+    pub fn forward_parts(&self, student: Tensor<2>, teacher: Tensor<2>) -> MultiLevelParts {
+        let [batch_size, num_classes] = student.dims();
+        assert_shape!(teacher, [batch_size, num_classes]);
+        let confidence = self.confidence(&teacher, None);
+        let levels = self.levels(student, teacher, None, confidence);
+        levels
+            .into_iter()
+            .reduce(|sum, level| MultiLevelParts {
+                instance: sum.instance.add(level.instance),
+                batch: sum.batch.add(level.batch),
+                class: sum.class.add(level.class),
+            })
+            .expect("A multi-level loss has at least one temperature.")
+    }
+
     /// The loss of two views of the same samples: the sum of that of each.
     ///
     /// What the teacher is sure of is told by the weak view.
@@ -294,6 +330,35 @@ impl MultiLevelLoss {
         if batch_size == 0 {
             return connected_zero(student);
         }
+        let weighted = |level: MultiLevelParts| {
+            let instance = level.instance.mul_scalar(self.instance);
+            let batch = level.batch.mul_scalar(self.batch);
+            let class = level.class.mul_scalar(self.class);
+            instance.add(batch).add(class)
+        };
+        self.levels(student, teacher, mask, confidence)
+            .into_iter()
+            .map(weighted)
+            .reduce(Tensor::add)
+            .expect("A multi-level loss has at least one temperature.")
+    }
+
+    /// Computes the levels at each temperature.
+    fn levels(
+        &self,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        mask: Option<Tensor<1, Bool>>,
+        confidence: Option<Confidence>,
+    ) -> Vec<MultiLevelParts> {
+        if student.dims()[0] == 0 {
+            let zero = connected_zero(student);
+            return vec![MultiLevelParts {
+                instance: zero.clone(),
+                batch: zero.clone(),
+                class: zero,
+            }];
+        }
         let (rows, classes) = match confidence {
             Some(confidence) => (Some(confidence.rows), Some(confidence.classes)),
             None => (None, None),
@@ -308,16 +373,13 @@ impl MultiLevelLoss {
                 Some([s, t]) => Level::new(s, t, *temperature, mask.clone()).instance(rows.clone()),
                 None => level.instance(rows.clone()),
             };
-            let instance = instance.mul_scalar(self.instance);
-            let batch = level.batch(rows.clone()).mul_scalar(self.batch);
-            let class = level.class(classes.clone()).mul_scalar(self.class);
-            instance.add(batch).add(class)
+            MultiLevelParts {
+                instance,
+                batch: level.batch(rows.clone()),
+                class: level.class(classes.clone()),
+            }
         };
-        self.temperatures
-            .iter()
-            .map(at_temperature)
-            .reduce(Tensor::add)
-            .expect("A multi-level loss has at least one temperature.")
+        self.temperatures.iter().map(at_temperature).collect()
     }
 
     fn confidence(
@@ -567,6 +629,27 @@ mod tests {
         assert_value_and_gradient(|s, t| instance_level(s, t, 4.0), 3.43276022, 0.609944507);
         assert_value_and_gradient(|s, t| batch_level(s, t, 4.0), 0.00779972349, 0.00191953254);
         assert_value_and_gradient(|s, t| class_level(s, t, 4.0), 0.047646382, 0.012140619);
+    }
+
+    #[test]
+    fn the_parts_are_the_levels_summed_over_the_temperatures() {
+        let device = Device::default();
+        let criterion = MultiLevelLossConfig::new()
+            .with_temperatures(vec![2.0, 4.0])
+            .init();
+        let parts = criterion.forward_parts(student(&device), teacher(&device));
+
+        type LevelOf = fn(Tensor<2>, Tensor<2>, f64) -> Tensor<1>;
+        let levels: [(Tensor<1>, LevelOf); 3] = [
+            (parts.instance, instance_level),
+            (parts.batch, batch_level),
+            (parts.class, class_level),
+        ];
+        for (part, level) in levels {
+            let at = |temperature| level(student(&device), teacher(&device), temperature);
+            let expected = at(2.0).add(at(4.0)).into_data();
+            part.into_data().assert_eq(&expected, true);
+        }
     }
 
     #[test]

@@ -1,12 +1,9 @@
-use crate::named_term::named_term;
+use crate::place_of_loss::place_of_loss;
 use crate::{DistributionLoss, LogitMatchingLoss};
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
-    reduce_rows,
-};
+use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Weighted, reduce_rows};
 
 /// A loss that compares the logits of a student with those of a teacher, row by row.
 pub trait LogitLoss: NamedLoss {
@@ -38,6 +35,16 @@ impl LogitLoss for LogitMatchingLoss {
     }
 }
 
+/// The term of a loss between the logits of student and teacher: see [`ResponseObjective`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LogitTerm<L> {
+    /// The loss.
+    pub loss: L,
+}
+
+place_of_loss!(LogitTerm<LogitLoss>);
+
 /// The soft half of a distillation: a loss between the responses of student and teacher, as one
 /// weighted term.
 ///
@@ -60,30 +67,13 @@ impl LogitLoss for LogitMatchingLoss {
 ///
 /// assert_eq!(objective.name, "soft-target");
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct ResponseObjective<L> {
-    /// What compares the rows.
-    pub loss: L,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type ResponseObjective<L> = Weighted<LogitTerm<L>>;
 
-named_term!(ResponseObjective<LogitLoss>);
-
-impl<L: LogitLoss> Objective<Knowledge, Knowledge> for ResponseObjective<L> {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+impl<L: LogitLoss> LossTerm for LogitTerm<L> {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
         let loss = self.loss.forward_rows(rows.student, rows.teacher);
-        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        reduce_rows(loss, rows.mask, &Reduction::Mean)
     }
 }
 
@@ -93,7 +83,9 @@ mod tests {
     use crate::fixtures::{student, teacher};
     use crate::{LogitMatchingLossConfig, SoftTargetLoss, SoftTargetLossConfig};
     use burn::tensor::{Device, TensorData, Tolerance};
-    use burn_distill_core::{ChangingWeight, Clock, Hard, Response, Taps, Targets};
+    use burn_distill_core::{
+        ChangingWeight, Clock, Hard, Knowledge, Objective, Response, Taps, Targets, Terms,
+    };
 
     type FT = f32;
 
@@ -258,7 +250,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", soft_target()),
-            "ResponseObjective {loss: SoftTargetLoss {temperature: 4}, name: soft-target, \
+            "Weighted {loss: SoftTargetLoss {temperature: 4}, name: soft-target, \
              weight: Constant(0.9)}"
         );
     }

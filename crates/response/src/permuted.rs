@@ -3,14 +3,13 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_distill_core::{
-    Clock, Context, KeyedRng, Knowledge, Objective, PairedRows, Terms, Wanted, WeightSchedule,
-    one_line_display, reduce_rows,
+    Clock, Context, KeyedRng, LossTerm, NamedLoss, PairedRows, one_line_display, reduce_rows,
 };
 
 /// What the permutations of this are drawn for: the same seed elsewhere gives unrelated ones.
 const PURPOSE: u64 = 0x444b_5050; // DKPP
 
-/// A loss towards a teacher whose classes are shuffled, all but the likeliest (dark knowledge with
+/// The term of a loss towards a teacher whose classes are shuffled, all but the likeliest (dark knowledge with
 /// permuted predictions, DKPP).
 ///
 /// ```text
@@ -30,10 +29,11 @@ const PURPOSE: u64 = 0x444b_5050; // DKPP
 /// # Example
 ///
 /// ```
+/// use burn_distill_core::Weighted;
 /// use burn_distill_response::{Permuted, SoftCrossEntropyLossConfig};
 ///
 /// let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0).init();
-/// let objective = Permuted::new(loss, 7, 1.0);
+/// let objective = Weighted::of(Permuted::new(loss, 7), 1.0);
 ///
 /// assert_eq!(objective.name, "permuted-soft-cross-entropy");
 /// ```
@@ -47,34 +47,18 @@ const PURPOSE: u64 = 0x444b_5050; // DKPP
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct Permuted<L> {
-    /// What compares the rows.
+    /// The loss.
     pub loss: L,
-    /// What the permutations are drawn from.
+    /// The seed of the permutations.
     pub seed: usize,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-one_line_display!(Permuted<L>: loss, seed, name, ?weight);
+one_line_display!(Permuted<L>: loss, seed);
 
 impl<L: LogitLoss> Permuted<L> {
-    /// That loss with permutations of that seed and that weight.
-    pub fn new(loss: L, seed: usize, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: format!("permuted-{}", loss.name()),
-            loss,
-            seed,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
+    /// Creates the term of a loss with permutations of a seed.
+    pub fn new(loss: L, seed: usize) -> Self {
+        Self { loss, seed }
     }
 
     /// The teacher's logits, all but the largest of each row in another order.
@@ -112,17 +96,22 @@ impl<L: LogitLoss> Permuted<L> {
     }
 }
 
-impl<L: LogitLoss> Objective<Knowledge, Knowledge> for Permuted<L> {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+impl<L: LogitLoss> NamedLoss for Permuted<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn term_name(&self) -> String {
+        format!("permuted-{}", self.loss.name())
+    }
+}
+
+impl<L: LogitLoss> LossTerm for Permuted<L> {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
         let teacher = self.permute(rows.teacher.without_autodiff(), context.clock);
         let loss = self.loss.forward_rows(rows.student, teacher);
-        let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        reduce_rows(loss, rows.mask, &Reduction::Mean)
     }
 }
 
@@ -132,12 +121,12 @@ mod tests {
     use crate::fixtures::{assert_value_and_gradient_of, small_student, small_teacher};
     use crate::{DistributionLoss, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
     use burn::tensor::Device;
-    use burn_distill_core::{Response, Taps, Targets};
+    use burn_distill_core::{Knowledge, Response, Taps, Targets, Weighted};
     use std::collections::BTreeMap;
 
     fn permuted(seed: usize) -> Permuted<SoftCrossEntropyLoss> {
         let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
-        Permuted::new(loss.init(), seed, 1.0)
+        Permuted::new(loss.init(), seed)
     }
 
     fn at(batch: usize) -> Clock {
@@ -222,7 +211,7 @@ mod tests {
             let (student, teacher) = (said(&student), said(&teacher));
             let targets = Targets::Unlabelled;
             let context = Context::new(&student, &teacher, &targets, &[], at(step));
-            let value = objective.forward(&context).total().into_scalar::<f32>();
+            let value = objective.value(&context).into_scalar::<f32>();
             assert_eq!(value, by_hand.into_scalar::<f32>());
             values.push(value);
         }
@@ -245,8 +234,8 @@ mod tests {
     #[test]
     fn display() {
         assert_eq!(
-            permuted(7).with_name("dark").to_string(),
-            "Permuted {loss: SoftCrossEntropyLoss {temperature: 1, scale_t2: true, renormalize: \
+            Weighted::of(permuted(7), 1.0).with_name("dark").to_string(),
+            "Weighted {loss: SoftCrossEntropyLoss {temperature: 1, scale_t2: true, renormalize: \
              false}, seed: 7, name: dark, weight: Constant(1.0)}"
         );
     }

@@ -1,12 +1,10 @@
 use crate::labelled::rows_of_samples;
-use crate::named_term::named_term;
+use crate::place_of_loss::place_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, Terms, Wanted, WeightSchedule, reduce_rows,
-};
+use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Weighted, reduce_rows};
 
 /// A loss that compares the logits of a student with what a teacher would say who knows nothing but
 /// the label.
@@ -48,6 +46,16 @@ pub trait TeacherFreeLoss: NamedLoss {
     }
 }
 
+/// The term of a loss between the logits of a student and its labels: see [`TeacherFreeObjective`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct TeacherFreeTerm<L> {
+    /// The loss.
+    pub loss: L,
+}
+
+place_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
+
 /// A loss between the response of a student and its labels, as one weighted term, whatever the
 /// teacher is.
 ///
@@ -80,36 +88,19 @@ pub trait TeacherFreeLoss: NamedLoss {
 /// fn needs_no_teacher(objective: impl Objective<Knowledge, ()>) {}
 /// needs_no_teacher(objective);
 /// ```
-#[derive(Module, Debug)]
-#[module(custom_display)]
-pub struct TeacherFreeObjective<L> {
-    /// What compares a row with its label.
-    pub loss: L,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+pub type TeacherFreeObjective<L> = Weighted<TeacherFreeTerm<L>>;
 
-named_term!(TeacherFreeObjective<TeacherFreeLoss>);
-
-impl<L: TeacherFreeLoss, T> Objective<Knowledge, T> for TeacherFreeObjective<L> {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, T>) -> Terms {
+impl<L: TeacherFreeLoss, T> LossTerm<Knowledge, T> for TeacherFreeTerm<L> {
+    fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = rows_of_samples(&context.student.response);
-        let loss = match context.targets.hard() {
+        match context.targets.hard() {
             None => connected_zero(student),
             Some((classes, labelled)) => {
                 let student = zero_rows(student, labelled.as_ref());
                 let loss = self.loss.forward_rows(student, classes);
                 reduce_rows(loss, labelled, &Reduction::Mean)
             }
-        };
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        }
     }
 }
 
@@ -119,7 +110,7 @@ mod tests {
     use crate::fixtures::{labels, student};
     use crate::{VirtualTeacherLoss, VirtualTeacherLossConfig};
     use burn::tensor::{Device, TensorData};
-    use burn_distill_core::{Clock, Hard, Response, Taps, Targets};
+    use burn_distill_core::{Clock, Hard, Objective, Response, Taps, Targets, Terms};
 
     fn knowledge(response: impl Into<Response>) -> Knowledge {
         Knowledge {
@@ -213,7 +204,7 @@ mod tests {
     fn display() {
         assert_eq!(
             format!("{}", objective().with_name("virtual")),
-            "TeacherFreeObjective {loss: VirtualTeacherLoss {correct: 0.99, temperature: 20, \
+            "Weighted {loss: VirtualTeacherLoss {correct: 0.99, temperature: 20, \
              multiplier: 1, soften_student: false}, name: virtual, weight: Constant(0.1)}"
         );
     }

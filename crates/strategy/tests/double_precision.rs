@@ -156,7 +156,7 @@ fn networks_that_teach_themselves() {
         "same class",
         SelfDistiller::new(Toy::new(1), SameClass::default(), hard_and_soft()),
     );
-    let objective = || ResponseObjective::new(hard_and_soft().1.loss, 1.0);
+    let objective = || ResponseObjective::new(hard_and_soft().1.term.loss, 1.0);
     check(
         "last batch",
         LastBatchDistiller::new(Toy::new(1), 3, objective()),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
     Batch, Context, DynNetwork, DynObjective, EachTeacher, Knowledge, NoAdapter, Objective,
@@ -150,6 +150,7 @@ impl burn_distill_core::TapLoss for Closer {
         &self,
         student: burn_distill_core::Tap,
         teacher: burn_distill_core::Tap,
+        _: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         student
             .into_vectors()

@@ -5,6 +5,7 @@ use burn_distill_architecture::NormalizedFeaturesConfig;
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
     Clock, Context, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder, Taps, Targets,
+    Weighted,
 };
 use burn_distill_feature::*;
 
@@ -107,7 +108,7 @@ fn with_the_labels_as_in_the_authors_setting() {
     // From the formula: the authors' code is for MXNet.
     trial(
         "feature normalization with labels",
-        (Hard::new(1.0), FeatureNormalization::new(9.0)),
+        (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0)),
     )
     .golden(
         wave(2.0, 0.9, 0.1),
@@ -125,17 +126,20 @@ fn with_the_labels_as_in_the_authors_setting() {
 #[test]
 fn the_norm_of_long_features_does_not_matter() {
     // From the formula, by central differences in double precision.
-    trial("feature normalization", FeatureNormalization::new(1.0))
-        .golden(
-            wave(2.0, 0.9, 0.1),
-            wave(3.0, 1.1, 0.1 + QUARTER),
-            1.86145931811,
-            0.156566654893,
-        )
-        .invariant("the norm of long features", |student, teacher| {
-            (student.mul_scalar(3.0), teacher)
-        })
-        .run();
+    trial(
+        "feature normalization",
+        Weighted::of(FeatureNormalization {}, 1.0),
+    )
+    .golden(
+        wave(2.0, 0.9, 0.1),
+        wave(3.0, 1.1, 0.1 + QUARTER),
+        1.86145931811,
+        0.156566654893,
+    )
+    .invariant("the norm of long features", |student, teacher| {
+        (student.mul_scalar(3.0), teacher)
+    })
+    .run();
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn the_classifier_learns_from_both_terms() {
         Tensor::<2>::from_data(TensorData::new(values, shape), &device)
     };
     let network = Features::new(6, 5, &(device.clone(), DType::F32));
-    let objective = (Hard::new(1.0), FeatureNormalization::new(9.0));
+    let objective = (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0));
 
     let loss = loss(
         network.clone(),

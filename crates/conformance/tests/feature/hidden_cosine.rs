@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Tensor};
 use burn_distill_conformance::{assert_padding_does_not_count, outcome, pad_tokens, ragged, waves};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{LayersLoss, Tap};
 use burn_distill_feature::*;
 
 const SHAPE: [usize; 3] = [2, 3, 6];
@@ -60,7 +60,7 @@ fn of_several_layers_it_is_the_mean() {
     let mean = teachers.iter().map(one).sum::<f64>() / 2.0;
 
     let (both, _) = outcome(student.clone(), |student| {
-        HiddenCosineLossConfig::new().init().forward_sequences(
+        HiddenCosineLossConfig::new().init().forward_layers(
             vec![Tap::Sequence(student.clone()), Tap::Sequence(student)],
             teachers.clone().map(Tap::Sequence).to_vec(),
             None,

@@ -3,7 +3,7 @@ use burn_distill_conformance::{
     assert_golden, assert_padding_does_not_count, outcome, pad_tokens, ragged, waves,
 };
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{SequenceLoss, Tap, parameter_count};
+use burn_distill_core::{LayersLoss, Tap, parameter_count};
 use burn_distill_feature::*;
 
 const SHAPE: [usize; 3] = [2, 3, 6];
@@ -69,7 +69,7 @@ fn projected(
     let teacher = Tap::Sequence(waves(SHAPE, TEACHER));
     outcome(waves(SHAPE, STUDENT), |student| {
         let student = Tap::Sequence(student);
-        loss.forward_sequences(
+        loss.forward_layers(
             vec![student.clone(), student],
             vec![teacher.clone(), teacher],
             mask,
@@ -111,7 +111,7 @@ fn two_projections_are_one_of_the_embedding_and_one_of_the_rest() {
     let teacher = || Tap::Sequence(waves(SHAPE, TEACHER));
     let outcome = outcome(waves(SHAPE, STUDENT), |student| {
         let student = Tap::Sequence(student);
-        loss.forward_sequences(vec![student; 3], vec![teacher(); 3], Some(ragged(2, 3)))
+        loss.forward_layers(vec![student; 3], vec![teacher(); 3], Some(ragged(2, 3)))
     });
 
     let counts = ragged(2, 3).unsqueeze_dim::<3>(2).expand(SHAPE);
@@ -149,7 +149,7 @@ fn a_projection_starts_small_and_trains_with_the_student() {
     let student = Tap::Sequence(Tensor::ones([1, 2, 100], &device));
     let teacher = Tap::Sequence(Tensor::ones([1, 2, 200], &device));
     let grads = shared
-        .forward_sequences(
+        .forward_layers(
             vec![student.clone(), student],
             vec![teacher.clone(), teacher],
             None,
@@ -171,7 +171,7 @@ fn separate_projections_are_as_many_as_layers() {
 #[should_panic(expected = "Each layer of the student is compared with one of the teacher")]
 fn layers_come_in_pairs() {
     let layer = || Tap::Sequence(waves(SHAPE, STUDENT));
-    HiddenStatesLossConfig::new().init().forward_sequences(
+    HiddenStatesLossConfig::new().init().forward_layers(
         vec![layer()],
         vec![layer(), layer()],
         None,

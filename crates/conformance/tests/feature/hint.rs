@@ -5,8 +5,8 @@ use burn_distill_conformance::{
 };
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, Pair, PairObjective, Response, SequenceLoss, Tap,
-    TapLoss, TapRecorder, TapSelection, Targets,
+    Clock, Context, Knowledge, LayersLoss, Objective, Pair, PairObjective, Response, Tap, TapLoss,
+    TapRecorder, TapSelection, Targets,
 };
 use burn_distill_feature::*;
 
@@ -117,7 +117,7 @@ fn of_channels_of_mean_zero_and_variance_one() {
 fn of_vectors() {
     let loss = HintLossConfig::new().init();
     Trial::new("hint of vectors", [4, 6], move |student, teacher| {
-        loss.forward_taps(Tap::Vector(student), Tap::Vector(teacher))
+        loss.forward_taps(Tap::Vector(student), Tap::Vector(teacher), None)
     })
     .golden(
         wave(1.0, 0.9, 0.1),
@@ -136,7 +136,7 @@ fn of_sequences() {
     // As `hid_mse_loss` of TextBrewer without a mask.
     let loss = HintLossConfig::new().init();
     Trial::new("hint of sequences", [2, 3, 6], move |student, teacher| {
-        loss.forward_taps(Tap::Sequence(student), Tap::Sequence(teacher))
+        loss.forward_taps(Tap::Sequence(student), Tap::Sequence(teacher), None)
     })
     .golden(
         wave(1.0, 0.37, 0.2),
@@ -197,6 +197,7 @@ fn padding_is_as_if_it_were_not_there() {
             loss.forward_taps(
                 Tap::Vector(counting(student)),
                 Tap::Vector(counting(teacher)),
+                None,
             )
         });
 
@@ -227,7 +228,7 @@ fn padding_does_not_count() {
                 pad_tokens,
                 |student, teacher, mask| {
                     let (student, teacher) = (Tap::Sequence(student), Tap::Sequence(teacher));
-                    loss.forward_sequences(vec![student], vec![teacher], mask)
+                    loss.forward_layers(vec![student], vec![teacher], mask)
                 },
             );
         }
@@ -295,7 +296,7 @@ fn the_adapter_trains_with_the_student() {
     let loss = objective.forward(&context).total();
     let grads = loss.clone().backward();
 
-    let norm = &objective.pairs[0].adapter.norm.as_ref().unwrap();
+    let norm = &objective.term.pairs[0].adapter.norm.as_ref().unwrap();
     assert!(norm.gamma.grad(&grads).is_some());
     assert!(student.grad(&grads).is_some());
     let adapted = adapter.forward(student);

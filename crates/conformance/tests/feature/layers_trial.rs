@@ -123,7 +123,7 @@ impl<L: LayersLoss> LayersTrial<L> {
 
     fn value(&self, student: &[Tensor<4>], teacher: &[Tensor<4>]) -> Tensor<1> {
         let taps = |maps: &[Tensor<4>]| maps.iter().cloned().map(Tap::Map).collect();
-        self.loss.forward_layers(taps(student), taps(teacher))
+        self.loss.forward_layers(taps(student), taps(teacher), None)
     }
 
     /// The value, the gradients of the student, and all of them.

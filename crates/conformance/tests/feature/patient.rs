@@ -14,7 +14,7 @@ fn trial(
 ) -> Trial<3> {
     let loss = PatientLossConfig::new().with_reduction(reduction).init();
     Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
-        loss.forward_layers(taps(student), taps(teacher))
+        loss.forward_layers(taps(student), taps(teacher), None)
     })
     .golden(
         wave(1.0, 0.37, 0.2),
@@ -70,6 +70,7 @@ fn a_single_token_is_a_vector() {
         loss.forward_layers(
             vec![Tap::Sequence(student)],
             vec![Tap::Sequence(teacher.clone())],
+            None,
         )
     });
     let vector = outcome(student, |student| {

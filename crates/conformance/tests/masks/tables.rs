@@ -4,8 +4,8 @@ use crate::rows::Case;
 use burn::tensor::Device;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::{
-    EachTeacher, Hard, HardOfAll, LayersObjective, NoAdapter, Objective, Pair, PairObjective,
-    SequenceLoss, SequenceObjective, SingleTeacher, Tap, TapLoss,
+    EachTeacher, Hard, HardOfAll, LayersLoss, LayersTerm, NoAdapter, Objective, Pair,
+    PairObjective, SingleTeacher, Tap, TapLoss, Weighted,
 };
 use burn_distill_feature::*;
 use burn_distill_relation::*;
@@ -55,12 +55,15 @@ pub fn of_rows() -> Vec<Case> {
         batch(masked(ConfidenceMask::None)),
         batch(masked(ConfidenceMask::Select)),
         batch(masked(ConfidenceMask::ReferenceCompat)),
-        named(MultiLevelObjective::new(
-            masked(ConfidenceMask::Select),
+        named(Weighted::of(
+            MultiLevelTerm::new(masked(ConfidenceMask::Select), 1),
             1.0,
         )),
-        named(temperature.init(1.0, &device)),
-        named(temperature.with_standardize(true).init(1.0, &device)),
+        named(Weighted::of(temperature.init(&device), 1.0)),
+        named(Weighted::of(
+            temperature.with_standardize(true).init(&device),
+            1.0,
+        )),
         Case::new(
             "one of several teachers",
             SingleTeacher::new(EachTeacher::new([ResponseObjective::new(
@@ -79,10 +82,13 @@ pub fn of_labels() -> Vec<Case> {
     ]
 }
 
-fn sequence<L: SequenceLoss>(loss: L, taps: &[&str]) -> Case {
+fn sequence<L: LayersLoss>(loss: L, taps: &[&str]) -> Case {
     let name = format!("{loss:?}, {taps:?}");
     let taps = || taps.iter().copied();
-    Case::new(name, SequenceObjective::new(loss, taps(), taps(), 1.0))
+    Case::new(
+        name,
+        Weighted::of(LayersTerm::new(loss, taps(), taps()), 1.0),
+    )
 }
 
 fn pair<L: TapLoss>(loss: L) -> Case {
@@ -108,7 +114,7 @@ pub fn of_tokens() -> Vec<Case> {
         Case::new("confidence of the teacher", ConfidenceWeighted::new(1.0)),
         Case::new(
             "permuted",
-            Permuted::new(SoftTargetLossConfig::new().init(), 7, 1.0),
+            Weighted::of(Permuted::new(SoftTargetLossConfig::new().init(), 7), 1.0),
         ),
         sequence(hidden_states(), &layers),
         sequence(HiddenCosineLossConfig::new().init(), &layers),
@@ -145,7 +151,7 @@ pub fn of_tokens() -> Vec<Case> {
         let loss = PatientLossConfig::new().with_reduction(reduction).init();
         let name = format!("{loss:?}");
         let layers = || layers.iter().copied();
-        let objective = LayersObjective::new(loss, layers(), layers(), 1.0);
+        let objective = Weighted::of(LayersTerm::new(loss, layers(), layers()), 1.0);
         cases.push(Case::new(name, objective));
     }
     cases

@@ -294,5 +294,5 @@ fn a_negative_that_does_not_count_has_no_loss() {
 fn configuration() {
     assert_round_trip(&ContrastiveLossConfig::new());
     assert_shareable::<ContrastiveLoss>();
-    assert_shareable::<ContrastiveObjective>();
+    assert_shareable::<ContrastiveTerm>();
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, Response, Tap, TapRecorder, TapSelection, Targets,
-    initialize,
+    Weighted, initialize,
 };
 use burn_distill_relation::*;
 
@@ -521,8 +521,8 @@ fn objectives_take_the_tap_of_each_teacher() {
     ];
     let loss = modality(ModalityGraphLossConfig::new(), 3, 2, &[2, 3], &device);
     let objective = (
-        GraphObjective::new(loss, "pool", ["pool", "hidden"], 2.0),
-        LogitsGraphObjective::new(LogitsGraphLossConfig::new().init(2, &device), 1.0),
+        Weighted::of(GraphTerm::new(loss, "pool", ["pool", "hidden"]), 2.0),
+        Weighted::of(LogitsGraphLossConfig::new().init(2, &device), 1.0),
     );
     let targets = Targets::Unlabelled;
     let context = Context::new(&student, &teachers, &targets, &[], Clock::start());

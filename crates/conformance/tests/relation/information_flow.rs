@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, Response, Tap, TapRecorder, TapSelection, Targets,
+    Weighted,
 };
 use burn_distill_relation::*;
 
@@ -155,7 +156,8 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
     let (student, teacher) = (knowledge(student), knowledge(layers(&TEACHER, 3)));
     let names = ["early", "last"];
     let loss = InformationFlowLossConfig::new().init();
-    let objective = InformationFlowObjective::new(loss, names, names, 2.0).with_name("flow");
+    let term = InformationFlowTerm::new(loss, names, names);
+    let objective = Weighted::of(term, 2.0).with_name("flow");
 
     for (epoch, weight) in [(1, 100.0), (3, 49.0)] {
         let clock = Clock {

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
     Clock, Context, Knowledge, LayersLoss, Objective, Response, Tap, TapRecorder, TapSelection,
-    Taps, Targets,
+    Taps, Targets, Weighted,
 };
 use burn_distill_relation::*;
 
@@ -23,7 +23,7 @@ fn vectors(tensors: impl IntoIterator<Item = Tensor<2>>) -> Vec<Tap> {
 
 fn trial(name: &str, loss: InstanceGraphLoss, layers: fn(Tensor<2>) -> Vec<Tensor<2>>) -> Trial<2> {
     Trial::new(name, [4, 2], move |student, teacher| {
-        loss.forward_layers(vectors(layers(student)), vectors(layers(teacher)))
+        loss.forward_layers(vectors(layers(student)), vectors(layers(teacher)), None)
     })
     .teacher_shape([4, 3])
     .invariant("the order of the samples", |student, teacher| {
@@ -135,7 +135,7 @@ impl Layers {
 const NAMES: [&str; 3] = ["layer1", "layer2", "pool"];
 
 fn forward(config: InstanceGraphLossConfig, student: &Layers, teacher: &Layers) -> Tensor<1> {
-    let objective = InstanceGraphObjective::new(config.init(), NAMES, NAMES, 1.0);
+    let objective = Weighted::of(InstanceGraphTerm::new(config.init(), NAMES, NAMES), 1.0);
     let (student, teacher) = (student.knowledge(), teacher.knowledge());
     let targets = Targets::Unlabelled;
     let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
@@ -162,6 +162,33 @@ fn vertices_edges_and_a_transformation() {
             2e-4,
         );
     }
+}
+
+#[test]
+fn the_parts_add_up_to_the_loss() {
+    let (student, teacher) = (Layers::student(), Layers::teacher());
+    let config = InstanceGraphLossConfig::new()
+        .with_vertex_weight(2.0)
+        .with_edge_weight(3.0)
+        .with_transformation_weight(5.0);
+    let taps = |layers: &Layers| NAMES.map(|name| layers.taps().take(name)).to_vec();
+
+    let parts = config.init().forward_parts(
+        &student.knowledge().response,
+        &teacher.knowledge().response,
+        taps(&student),
+        taps(&teacher),
+    );
+
+    let [vertex, edge, transformation] = [
+        parts.vertex.unwrap(),
+        parts.edge,
+        parts.transformation.unwrap(),
+    ]
+    .map(|part| part.into_scalar::<f64>());
+    let loss = forward(config, &student, &teacher).into_scalar::<f64>();
+    let sum = 2.0 * vertex + 3.0 * edge + 5.0 * transformation;
+    assert!((loss / sum - 1.0).abs() < 1e-5, "{loss} is not {sum}");
 }
 
 #[test]
@@ -215,7 +242,7 @@ fn samples_that_differ_by_rounding_have_no_edges() {
     let teacher = filled([6, 3], &wave(1.0, 0.9, 0.0));
     let value = |student: Tensor<2>| {
         let loss = edges_only().init();
-        loss.forward_layers(vectors([student]), vectors([teacher.clone()]))
+        loss.forward_layers(vectors([student]), vectors([teacher.clone()]), None)
     };
 
     let loss = value(student.clone());
@@ -233,7 +260,8 @@ fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
     let take = |taps: &Taps| NAMES.map(|name| taps.take(name)).to_vec();
     let value = |pairing, student: Vec<Tap>, teacher: Vec<Tap>| {
         let loss = edges_only().with_pairing(pairing).init();
-        loss.forward_layers(student, teacher).into_scalar::<f64>()
+        loss.forward_layers(student, teacher, None)
+            .into_scalar::<f64>()
     };
     let pair = |s: usize, t: usize| {
         let (student, teacher) = (student.take(NAMES[s]), teacher.take(NAMES[t]));
@@ -262,7 +290,7 @@ fn samples_move_between_maps_of_related_widths() {
         vec![map(2), map(5)]
     };
     let loss = InstanceGraphLossConfig::new().init();
-    loss.forward_layers(taps(), taps());
+    loss.forward_layers(taps(), taps(), None);
 }
 
 #[test]
@@ -270,7 +298,11 @@ fn samples_move_between_maps_of_related_widths() {
 fn paired_layers_are_as_many() {
     let layer = filled([3, 4], &wave(1.0, 0.7, 0.3));
     let loss = edges_only().init();
-    loss.forward_layers(vectors([layer.clone(), layer.clone()]), vectors([layer]));
+    loss.forward_layers(
+        vectors([layer.clone(), layer.clone()]),
+        vectors([layer]),
+        None,
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn the_embedding_learns_with_the_student() {
     ));
     let grads = terms.iter().next().unwrap().value.clone().backward();
 
-    let embedding = &objective.pairs[0].adapter;
+    let embedding = &objective.term.pairs[0].adapter;
     assert!(embedding.conv.bias.is_none());
     for gradient in [
         embedding.conv.weight.grad(&grads).map(|g| g.abs().sum()),

@@ -3,6 +3,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
     Clock, Context, Knowledge, Objective, Response, Tap, TapRecorder, TapSelection, Targets,
+    Weighted,
 };
 use burn_distill_relation::*;
 
@@ -149,7 +150,7 @@ fn the_supervised_variant_is_a_term_of_the_student_and_the_labels() {
     };
     let (student, teacher) = (knowledge(features.clone()), knowledge(features.neg()));
     let loss = ProbabilisticTransferLossConfig::new().init();
-    let objective = LabelSimilarityObjective::new(loss, "pool", 2.0).with_name("classes");
+    let objective = Weighted::of(LabelSimilarityTerm::new(loss, "pool"), 2.0).with_name("classes");
     let term = |targets: &Targets| {
         let context = Context::new(&student, &teacher, targets, &[], Clock::start());
         let terms = objective.forward(&context);

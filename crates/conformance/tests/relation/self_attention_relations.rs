@@ -4,7 +4,7 @@ use burn_distill_conformance::{
 };
 use burn_distill_core::numeric::attention_divergence;
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{LayersLoss, Tap};
 use burn_distill_relation::*;
 
 /// Head by head.
@@ -95,7 +95,7 @@ fn queries_keys_and_values_add_up() {
     let taps = |sequence: Tensor<3>| vec![Tap::Sequence(sequence); 3];
 
     let outcome = outcome(join_heads(waves(SHAPE, [1.0, 0.7, 0.3])), |student| {
-        loss(2).forward_sequences(taps(student), taps(teacher), Some(ragged(2, 3)))
+        loss(2).forward_layers(taps(student), taps(teacher), Some(ragged(2, 3)))
     });
 
     assert_golden(&outcome, 3.0 * 0.0631980261, 3.0 * 0.0608512831);

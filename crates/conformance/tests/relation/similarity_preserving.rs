@@ -23,7 +23,7 @@ fn maps_are_flattened() {
     let expected = loss.forward(student.clone(), teacher.clone());
 
     let map = |features: Tensor<2>, shape: [usize; 4]| Tap::Map(features.reshape(shape));
-    let value = loss.forward_taps(map(student, [4, 2, 3, 5]), map(teacher, [4, 6, 2, 1]));
+    let value = loss.forward_taps(map(student, [4, 2, 3, 5]), map(teacher, [4, 6, 2, 1]), None);
 
     value.into_data().assert_eq(&expected.into_data(), true);
 }

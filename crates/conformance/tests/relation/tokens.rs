@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Tensor};
 use burn_distill_conformance::{assert_padding_does_not_count, pad_tokens, ragged, waves};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{SequenceLoss, Tap};
+use burn_distill_core::{LayersLoss, Tap};
 use burn_distill_relation::*;
 
 const SHAPE: [usize; 3] = [3, 4, 3];
@@ -16,7 +16,7 @@ fn taps(layers: &[Tensor<3>]) -> Vec<Tap> {
 }
 
 /// A loss of two layers on trial, with padding or without.
-fn trial<L: SequenceLoss>(loss: L, padded: bool) -> Trial<3> {
+fn trial<L: LayersLoss>(loss: L, padded: bool) -> Trial<3> {
     let name = format!("{}, padded: {padded}", loss.name());
     let trial = Trial::new(
         name,
@@ -24,7 +24,7 @@ fn trial<L: SequenceLoss>(loss: L, padded: bool) -> Trial<3> {
         move |student: Tensor<3>, teacher: Tensor<3>| {
             let [batch_size, length, _] = student.dims();
             let mask = padded.then(|| ragged(batch_size, length));
-            loss.forward_sequences(taps(&two(student)), taps(&two(teacher)), mask)
+            loss.forward_layers(taps(&two(student)), taps(&two(teacher)), mask)
         },
     )
     .skip(
@@ -116,10 +116,10 @@ fn how_far_sequences_are_padded_does_not_matter() {
     let nothing = mask.clone().bool_and(mask.clone().bool_not());
     let longer_mask = Tensor::cat(vec![mask.clone(), nothing], 1);
 
-    fn assert_same<L: SequenceLoss>(loss: L, cases: [(Tensor<3>, Tensor<3>, Tensor<2, Bool>); 2]) {
+    fn assert_same<L: LayersLoss>(loss: L, cases: [(Tensor<3>, Tensor<3>, Tensor<2, Bool>); 2]) {
         let [short, long] = cases.map(|(student, teacher, mask)| {
             let (student, teacher) = (taps(&two(student)), taps(&two(teacher)));
-            let loss = loss.forward_sequences(student, teacher, Some(mask));
+            let loss = loss.forward_layers(student, teacher, Some(mask));
             loss.into_scalar::<f64>()
         });
         assert!(
@@ -138,11 +138,11 @@ fn how_far_sequences_are_padded_does_not_matter() {
 
 #[test]
 fn one_layer_is_there_twice() {
-    fn assert_twice<L: SequenceLoss>(loss: L) {
+    fn assert_twice<L: LayersLoss>(loss: L) {
         let [alone, both] = [1, 2].map(|count| {
             let layers = |layer: [f64; 3]| vec![Tap::Sequence(waves(SHAPE, layer)); count];
             let (student, teacher) = (layers([1.0, 0.7, 0.3]), layers([1.0, 0.3, 0.6]));
-            let loss = loss.forward_sequences(student, teacher, None);
+            let loss = loss.forward_layers(student, teacher, None);
             loss.into_scalar::<f64>()
         });
         assert_eq!(alone, both, "{}", loss.name());
@@ -157,7 +157,7 @@ fn there_are_no_more_than_two_layers() {
     let layer = waves(SHAPE, [1.0, 0.7, 0.3]);
     let three = || taps(&[layer.clone(), layer.clone(), layer.clone()]);
     let loss = TokenFlowLossConfig::new().init();
-    loss.forward_sequences(three(), three(), None);
+    loss.forward_layers(three(), three(), None);
 }
 
 #[test]

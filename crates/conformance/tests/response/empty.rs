@@ -4,7 +4,7 @@
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_distill_core::{
     Clock, Context, DynObjective, EveryView, Hard, HardOfAll, Knowledge, Objective, Response, Taps,
-    Targets, View,
+    Targets, View, Weighted,
 };
 use burn_distill_response::*;
 
@@ -18,7 +18,7 @@ fn unlabelled() -> Vec<DynObjective> {
         of_rows(SoftCrossEntropyLossConfig::new().init()),
         of_rows(LogitMatchingLossConfig::new().init()),
         of_rows(ProbabilityMatchingLossConfig::new().init()),
-        DynObjective::new(Permuted::new(soft_target.clone(), 1, 1.0)),
+        DynObjective::new(Weighted::of(Permuted::new(soft_target.clone(), 1), 1.0)),
         of_rows(ReverseKlLossConfig::new().with_floor(Some(-50.0)).init()),
         of_rows(JensenShannonLossConfig::new().init()),
         of_rows(TotalVariationLossConfig::new().init()),
@@ -34,12 +34,16 @@ fn unlabelled() -> Vec<DynObjective> {
         of_batches(MultiLevelLossConfig::new().with_standardize(true).init()),
         of_batches(with_confidence(ConfidenceMask::Select)),
         of_batches(with_confidence(ConfidenceMask::ReferenceCompat)),
-        DynObjective::new(LearnedTemperatureConfig::new().init(1.0, &device)),
-        DynObjective::new(
+        DynObjective::new(Weighted::of(
+            LearnedTemperatureConfig::new().init(&device),
+            1.0,
+        )),
+        DynObjective::new(Weighted::of(
             LearnedTemperatureConfig::new()
                 .with_standardize(true)
-                .init(1.0, &device),
-        ),
+                .init(&device),
+            1.0,
+        )),
     ]
 }
 
@@ -69,7 +73,7 @@ fn of_batches(loss: impl BatchLogitLoss) -> DynObjective {
 /// What looks at two views at once.
 fn of_two_views() -> DynObjective {
     let loss = with_confidence(ConfidenceMask::Select);
-    DynObjective::new(MultiLevelObjective::new(loss, 1.0).with_views(2))
+    DynObjective::new(Weighted::of(MultiLevelTerm::new(loss, 2), 1.0))
 }
 
 fn with_confidence(confidence: ConfidenceMask) -> MultiLevelLoss {

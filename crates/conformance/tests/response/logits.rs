@@ -4,7 +4,7 @@ use crate::{SHAPE, shifted, student, teacher};
 use burn::tensor::{Tensor, TensorData};
 use burn_distill_core::testing::Trial;
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, Response, Taps, Targets, reduce_rows,
+    Clock, Context, Knowledge, LossTerm, Response, Taps, Targets, reduce_rows,
 };
 use burn_distill_response::{
     ConfidenceWeighted, LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig,
@@ -77,7 +77,7 @@ fn confidence_weighted() {
 fn permuted() {
     let permuted = |student: Tensor<2>, teacher: Tensor<2>| {
         let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
-        let objective = Permuted::new(loss, 7, 1.0);
+        let term = Permuted::new(loss, 7);
         let said = |logits| Knowledge {
             response: Response::Classes(logits),
             taps: Taps::default(),
@@ -85,7 +85,7 @@ fn permuted() {
         let (student, teacher) = (said(student), said(teacher));
         let targets = Targets::Unlabelled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-        objective.forward(&context).total()
+        term.value(&context)
     };
     Trial::new("Permuted", SHAPE, permuted)
         .invariant("a constant added to each row", shifted)
@@ -136,7 +136,7 @@ fn learned_temperature() {
             move |student: Tensor<2>, teacher: Tensor<2>| {
                 let device = student.device().without_autodiff().autodiff();
                 let config = LearnedTemperatureConfig::new().with_standardize(standardize);
-                let objective = config.with_theta(theta).init(1.0, &device);
+                let term = config.with_theta(theta).init(&device);
                 let knowledge = |logits| Knowledge {
                     response: Response::Classes(logits),
                     taps: Taps::default(),
@@ -144,7 +144,7 @@ fn learned_temperature() {
                 let (student, teacher) = (knowledge(student), knowledge(teacher));
                 let targets = Targets::Unlabelled;
                 let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-                objective.forward(&context).total()
+                term.value(&context)
             },
         )
         .golden(student(), teacher(), value, norm)

@@ -65,7 +65,7 @@ fn types_can_be_shared() {
     assert_shareable::<LogitMatchingVariant>();
     assert_shareable::<MultiLevelLoss>();
     assert_shareable::<MultiLevelLossConfig>();
-    assert_shareable::<MultiLevelObjective>();
+    assert_shareable::<MultiLevelTerm>();
     assert_shareable::<NormKdLoss>();
     assert_shareable::<NormKdLossConfig>();
     assert_shareable::<NormalizedLoss>();

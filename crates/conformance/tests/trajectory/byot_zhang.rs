@@ -77,7 +77,7 @@ fn exits_train_as_in_the_later_code_of_the_authors() {
     let network = recording.load_as(Exits::new(), "init_network", names);
     let mut model = ByotConfig::later().init(network);
     for (objective, name) in model.objectives.iter_mut().zip(ADAPTERS) {
-        let pair = &mut objective.2[0].pairs[0];
+        let pair = &mut objective.2[0].term.pairs[0];
         let prefix = format!("init_{name}");
         pair.adapter = recording.load_as(pair.adapter.clone(), &prefix, linear);
     }
@@ -93,7 +93,7 @@ fn exits_train_as_in_the_later_code_of_the_authors() {
         |model, snapshot| {
             recording.assert_same_as(&model.network, &snapshot.name("network"), names);
             for (objective, name) in model.objectives.iter().zip(ADAPTERS) {
-                let adapter = &objective.2[0].pairs[0].adapter;
+                let adapter = &objective.2[0].term.pairs[0].adapter;
                 recording.assert_same_as(adapter, &snapshot.name(name), linear);
             }
             assert!(model.objectives[2].2.is_empty());

@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::{Recording, device};
 use crate::replay::{Replay, sgd};
-use burn_distill::core::Hard;
+use burn_distill::core::{Hard, Weighted};
 use burn_distill::response::LearnedTemperatureConfig;
 use burn_distill::strategy::OfflineDistiller;
 
@@ -12,9 +12,8 @@ fn a_learned_temperature_trains_as_in_the_code_of_the_authors() {
     let recording = Recording::read("ctkd");
     let student = recording.load(Mlp::new(16), "init_student");
     let teacher = recording.frozen(Mlp::new(24), "init_teacher");
-    let learned = LearnedTemperatureConfig::new()
-        .with_ramp(3)
-        .init(0.9, &device());
+    let learned = LearnedTemperatureConfig::new().with_ramp(3);
+    let learned = Weighted::of(learned.init(&device()), 0.9);
     let rename = |name: &str| name.replace("theta", "global_T");
     let learned = recording.load_as(learned, "init_temperature", rename);
 

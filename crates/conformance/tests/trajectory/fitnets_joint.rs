@@ -39,7 +39,7 @@ fn hints_train_as_in_rep_distiller() {
         |model, snapshot| {
             snapshot.assert_same(&model.student, "student");
             snapshot.assert_same(model.teacher.inner(), "teacher");
-            let adapter = &model.objective.1.pairs[0].adapter;
+            let adapter = &model.objective.1.term.pairs[0].adapter;
             recording.assert_same_as(adapter, &snapshot.name("regressor"), regressor);
         },
     );

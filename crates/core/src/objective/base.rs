@@ -91,7 +91,66 @@ impl<S, T> Clone for Context<'_, S, T> {
     }
 }
 
+/// The targets of a context that is given no others.
+static UNLABELLED: Targets = Targets::Unlabelled;
+
 impl<'a, S, T> Context<'a, S, T> {
+    /// Creates the context of one view without targets and ids, by an
+    /// [unstamped](Clock::unstamped) clock, which leaves weight schedules at their start.
+    ///
+    /// # Example
+    ///
+    /// An objective in a training loop of one's own:
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use burn_distill_core::{Context, Knowledge, Objective, Pair, PairObjective};
+    /// # use burn::module::Module;
+    /// # use burn::tensor::Bool;
+    /// # use burn_distill_core::{NamedLoss, Tap, TapLoss};
+    /// # #[derive(Module, Debug)]
+    /// # struct Hint {}
+    /// # impl NamedLoss for Hint {
+    /// #     fn name(&self) -> &'static str { "hint" }
+    /// # }
+    /// # impl TapLoss for Hint {
+    /// #     fn forward_taps(&self, student: Tap, teacher: Tap, _: Option<Tensor<2, Bool>>) -> Tensor<1> {
+    /// #         student.into_map().sub(teacher.into_map()).square().mean()
+    /// #     }
+    /// # }
+    /// # let device = Device::default();
+    /// # let logits = || Tensor::<2>::zeros([2, 10], &device);
+    /// # let (student_logits, teacher_logits) = (logits(), logits());
+    /// # let student_map = Tensor::<4>::zeros([2, 8, 4, 4], &device);
+    /// # let teacher_map = Tensor::<4>::ones([2, 8, 4, 4], &device);
+    /// # let objective = PairObjective::new([Pair::new("layer1", "layer2", Hint {})], 0.5);
+    /// let student = Knowledge::from_logits(student_logits).with_taps([("layer1", student_map)]);
+    /// let teacher = Knowledge::from_logits(teacher_logits).with_taps([("layer2", teacher_map)]);
+    /// let loss = objective.forward(&Context::of(&student, &teacher)).total();
+    /// # assert_eq!(loss.into_scalar::<f32>(), 0.5);
+    /// ```
+    pub fn of(student: &'a S, teacher: &'a T) -> Self {
+        Self::new(student, teacher, &UNLABELLED, &[], Clock::unstamped())
+    }
+
+    /// Sets the targets.
+    pub fn with_targets(mut self, targets: &'a Targets) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// Sets the position of each sample in its data set, which losses with a memory of samples need.
+    pub fn with_ids(mut self, ids: &'a [usize]) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Sets the position of the batch in the training, which weight schedules need.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The context of one step, of one view.
     pub fn new(
         student: &'a S,

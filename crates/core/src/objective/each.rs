@@ -97,7 +97,7 @@ mod tests {
         Clock, EveryView, Hard, NamedLoss, NoAdapter, Pair, PairObjective, Response, Tap, TapLoss,
         TapRecorder, TapSelection, Targets,
     };
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{Bool, Device, Tensor};
 
     #[derive(Module, Debug)]
     struct Squares {}
@@ -109,7 +109,12 @@ mod tests {
     }
 
     impl TapLoss for Squares {
-        fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        fn forward_taps(
+            &self,
+            student: Tap,
+            teacher: Tap,
+            _: Option<Tensor<2, Bool>>,
+        ) -> Tensor<1> {
             let difference = student.into_vectors().sub(teacher.into_vectors());
             difference.square().mean()
         }

@@ -5,9 +5,9 @@ mod hard_of_all;
 mod layers;
 mod named;
 mod pair;
-mod sequence;
 mod single;
 mod sum;
+mod term;
 mod views;
 
 pub use base::*;
@@ -17,6 +17,6 @@ pub use hard_of_all::*;
 pub use layers::*;
 pub use named::*;
 pub use pair::*;
-pub use sequence::*;
 pub use single::*;
+pub use term::*;
 pub use views::*;

@@ -7,4 +7,10 @@ use burn::module::{Module, ModuleDisplay};
 pub trait NamedLoss: Module + ModuleDisplay + 'static {
     /// Returns the name of its term, which is also its name in a recipe.
     fn name(&self) -> &'static str;
+
+    /// Returns the name of the term of an [objective](crate::Weighted) that is given no other. Without
+    /// an implementation: the name of the loss.
+    fn term_name(&self) -> String {
+        self.name().to_string()
+    }
 }

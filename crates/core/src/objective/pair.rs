@@ -1,39 +1,27 @@
-use crate::{
-    Context, Knowledge, NamedLoss, Objective, Tap, TapSelection, Terms, Wanted, WeightSchedule,
-    shared_mask,
-};
+use crate::{Context, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted, shared_mask};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 
 /// A loss that compares one tap of the student with one of the teacher.
 ///
-/// A loss that looks at several layers at once is a [`LayersLoss`](crate::LayersLoss) instead.
+/// A loss that compares several layers at once is a [`LayersLoss`](crate::LayersLoss) instead.
 pub trait TapLoss: NamedLoss {
-    /// The loss, reduced to one value. No gradient flows to the teacher's tap.
+    /// Computes the loss, reduced to one value. No gradient flows to the teacher's tap.
+    ///
+    /// What the two taps hold in place of padding, NaN included, has no influence on the value or on a
+    /// gradient: a loss of features that are summed takes it as zeros, by
+    /// [`Tap::zero_padding`]; a mean over tokens is one over those of the mask.
     ///
     /// # Shapes
     ///
+    /// - mask: `[batch_size, length]`, true for the tokens of two sequences that count; without a mask,
+    ///   all of them
     /// - output: `[1]`
     ///
     /// # Panics
     ///
     /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
-    fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1>;
-
-    /// Computes the loss of two sequences of which some tokens are padding. A loss that sees no tokens in
-    /// them, as most do, takes padding as zeros.
-    ///
-    /// # Shapes
-    ///
-    /// - mask: `[batch_size, length]`, true for the tokens that count
-    /// - output: `[1]`
-    ///
-    /// # Panics
-    ///
-    /// Panics as [`forward_taps`](Self::forward_taps) does, or if the mask is of another shape.
-    fn forward_tokens(&self, student: Tap, teacher: Tap, mask: Tensor<2, Bool>) -> Tensor<1> {
-        self.forward_taps(student.zero_padding(&mask), teacher.zero_padding(&mask))
-    }
+    fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1>;
 }
 
 /// What brings a tap of the student to the shape of the teacher's. It trains with the student and is
@@ -100,55 +88,46 @@ impl<L, A> Pair<L, A> {
     }
 }
 
+/// The term of a loss between pairs of taps: see [`PairObjective`].
+#[derive(Module, Debug)]
+pub struct TapPairs<L, A = NoAdapter> {
+    /// The pairs.
+    pub pairs: Vec<Pair<L, A>>,
+}
+
 /// A loss between pairs of taps, as one weighted term.
 ///
 /// ```text
 /// L = Σ over pairs of weight · loss(adapter(student tap), teacher tap)
 /// ```
 ///
-/// The adapters, and what the losses themselves have to learn, train with the student. Where the taps
-/// are sequences and a response of [tokens](crate::Response::Tokens) tells which tokens count, the loss
-/// is told too: a token counts if it does for student and teacher. An adapter sees zeros in place of
-/// the others.
-#[derive(Module, Debug)]
-pub struct PairObjective<L, A = NoAdapter> {
-    /// What is compared.
-    pub pairs: Vec<Pair<L, A>>,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
+/// The adapters and the parameters of the losses train with the student. Where the taps are sequences
+/// and a response of [tokens](crate::Response::Tokens) tells which tokens count, the loss gets their
+/// mask: a token counts if it does for student and teacher. An adapter sees zeros in place of the
+/// others.
+pub type PairObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
-impl<L: TapLoss, A: TapAdapter> PairObjective<L, A> {
-    /// These pairs with that weight, under the name of their loss.
+impl<L, A, P: IntoIterator<Item = Pair<L, A>>> From<P> for TapPairs<L, A> {
+    /// Collects the pairs.
     ///
     /// # Panics
     ///
     /// Panics if there is no pair.
-    pub fn new(
-        pairs: impl IntoIterator<Item = Pair<L, A>>,
-        weight: impl Into<WeightSchedule>,
-    ) -> Self {
+    fn from(pairs: P) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
-        let first = pairs.first().expect("There should be a pair of taps.");
-        Self {
-            name: first.loss.name().to_string(),
-            pairs,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
+        assert!(!pairs.is_empty(), "There should be a pair of taps.");
+        Self { pairs }
     }
 }
 
-impl<L: TapLoss, A: TapAdapter> Objective for PairObjective<L, A> {
-    fn wanted(&self) -> Wanted {
+impl<L: TapLoss, A: TapAdapter> NamedLoss for TapPairs<L, A> {
+    fn name(&self) -> &'static str {
+        self.pairs[0].loss.name()
+    }
+}
+
+impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
+    fn requirements(&self) -> Wanted {
         Wanted {
             student: TapSelection::named(self.pairs.iter().map(|pair| &pair.student)),
             teacher: TapSelection::named(self.pairs.iter().map(|pair| &pair.teacher)),
@@ -156,38 +135,31 @@ impl<L: TapLoss, A: TapAdapter> Objective for PairObjective<L, A> {
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let mask = shared_mask(&context.student.response, &context.teacher.response);
-        let loss = self
-            .pairs
+        self.pairs
             .iter()
             .map(|pair| {
                 let student = context.student.taps.take(&pair.student);
                 let teacher = context.teacher.taps.take(&pair.teacher).without_autodiff();
-                let student = match &mask {
-                    // Before the adapter, whose weights padding of NaN would give gradients of NaN.
-                    Some(mask) => student.zero_padding(mask),
-                    None => student,
+                // Before the adapter, whose weights padding of NaN would give gradients of NaN.
+                let student = pair.adapter.adapt(student.zero_padding(mask.as_ref()));
+                let mask = match student {
+                    Tap::Sequence(_) => mask.clone(),
+                    _ => None,
                 };
-                let student = pair.adapter.adapt(student);
-                let loss = match (&student, &mask) {
-                    (Tap::Sequence(_), Some(mask)) => {
-                        pair.loss.forward_tokens(student, teacher, mask.clone())
-                    }
-                    _ => pair.loss.forward_taps(student, teacher),
-                };
+                let loss = pair.loss.forward_taps(student, teacher, mask);
                 loss.mul_scalar(pair.weight)
             })
             .reduce(Tensor::add)
-            .expect("There is a pair.");
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+            .expect("There is a pair.")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Response, TapRecorder, Targets};
+    use crate::{Clock, Knowledge, Objective, Response, TapRecorder, Targets};
     use burn::tensor::Device;
 
     #[derive(Module, Debug)]
@@ -200,7 +172,12 @@ mod tests {
     }
 
     impl TapLoss for Squares {
-        fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        fn forward_taps(
+            &self,
+            student: Tap,
+            teacher: Tap,
+            _: Option<Tensor<2, Bool>>,
+        ) -> Tensor<1> {
             student
                 .into_vectors()
                 .sub(teacher.into_vectors())

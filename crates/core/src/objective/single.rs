@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::{Clock, EachTeacher, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder};
     use crate::{NamedLoss, TapSelection, Targets};
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{Bool, Device, Tensor};
 
     #[derive(Module, Debug)]
     struct Difference {}
@@ -52,7 +52,12 @@ mod tests {
     }
 
     impl TapLoss for Difference {
-        fn forward_taps(&self, student: Tap, teacher: Tap) -> Tensor<1> {
+        fn forward_taps(
+            &self,
+            student: Tap,
+            teacher: Tap,
+            _: Option<Tensor<2, Bool>>,
+        ) -> Tensor<1> {
             student.into_vectors().sub(teacher.into_vectors()).mean()
         }
     }

@@ -6,7 +6,7 @@ use crate::configure::configure;
 use crate::typed::typed_value;
 use anyhow::{Context, Result};
 use burn_distill::architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig, Resize};
-use burn_distill::core::{Check, Network, Pair, PairObjective, Tap, TapLoss};
+use burn_distill::core::{Check, Network, Pair, Tap, TapLoss, TapPairs};
 use burn_distill::feature::{
     ActivationBoundaryLossConfig, HintLossConfig, OverhaulLossConfig, PearsonLossConfig,
     VidLossConfig, doubling_weights,
@@ -103,9 +103,7 @@ impl Description<'_> {
             };
             names.into_iter().map(pair).collect::<Vec<_>>()
         })?;
-        self.named("variational", 1.0, |name, weight| {
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        self.term(TapPairs::from(pairs), 1.0)
     }
 
     /// A loss between pairs of taps, the student's adapted as `adapter` and what belongs to it say.
@@ -132,10 +130,7 @@ impl Description<'_> {
                 })
                 .collect::<Vec<_>>()
         })?;
-        let kind = pairs[0].loss.name();
-        self.named(kind, defaults.weight, |name, weight| {
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        self.term(TapPairs::from(pairs), defaults.weight)
     }
 
     /// The adapters of pairs of taps.

@@ -3,12 +3,12 @@ use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
 use anyhow::Result;
-use burn_distill::core::{Check, LayersLoss, LayersObjective, NamedLoss, Tap, Taps};
+use burn_distill::core::{Check, LayersLoss, LayersTerm, Tap, Taps};
 use burn_distill::relation::{
-    AttentionHeadsObjective, ChannelProjections, FlowOfSolutionLossConfig, InformationFlowLoss,
-    InformationFlowLossConfig, InformationFlowObjective, InstanceGraphLoss,
-    InstanceGraphLossConfig, InstanceGraphObjective, MultiHeadGraphConfig, MultiHeadGraphLoss,
-    MultiHeadGraphObjective, Projected, SingularVectorLossConfig,
+    AttentionHeadsObjective, ChannelProjections, FlowOfSolutionLossConfig,
+    InformationFlowLossConfig, InformationFlowTerm, InstanceGraphLossConfig, InstanceGraphTerm,
+    MultiHeadGraphConfig, MultiHeadGraphLoss, MultiHeadGraphObjective, Projected,
+    SingularVectorLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,9 +47,7 @@ impl Description<'_> {
     pub fn information_flow(mut self) -> Result<Loss> {
         let (student, teacher) = self.paired_layers(Layers::StagesAndPool)?;
         let loss = self.init(InformationFlowLossConfig::new(), |c| c.init())?;
-        self.named(InformationFlowLoss::TERM, 1.0, |name, weight| {
-            InformationFlowObjective::new(loss, student, teacher, weight).with_name(name)
-        })
+        self.term(InformationFlowTerm::new(loss, student, teacher), 1.0)
     }
 
     /// The samples, their distances and how they move.
@@ -57,11 +55,9 @@ impl Description<'_> {
         let (student, teacher) = self.layers(Layers::StagesAndPool)?;
         let loss = self.init(InstanceGraphLossConfig::new(), |c| c.init())?;
         self.try_out((&student, &teacher), |student, teacher| {
-            loss.forward_layers(student, teacher)
+            loss.forward_layers(student, teacher, None)
         })?;
-        self.named(InstanceGraphLoss::TERM, 1.0, |name, weight| {
-            InstanceGraphObjective::new(loss, student, teacher, weight).with_name(name)
-        })
+        self.term(InstanceGraphTerm::new(loss, student, teacher), 1.0)
     }
 
     /// A loss that needs as many channels in each layer of the student as in the teacher's.
@@ -74,11 +70,9 @@ impl Description<'_> {
         let projections = self.projections(&student, &teacher);
         let loss = Projected::new(self.init(default, init)?, projections);
         self.try_out((&student, &teacher), |student, teacher| {
-            loss.forward_layers(student, teacher)
+            loss.forward_layers(student, teacher, None)
         })?;
-        self.named(loss.name(), 1.0, |name, weight| {
-            LayersObjective::new(loss, student, teacher, weight).with_name(name)
-        })
+        self.term(LayersTerm::new(loss, student, teacher), 1.0)
     }
 
     /// As many taps of the student as of the teacher.

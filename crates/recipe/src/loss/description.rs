@@ -6,7 +6,8 @@ use crate::numbers::MOST_VIEWS;
 use crate::typed::typed_value;
 use anyhow::{Result, ensure};
 use burn_distill::core::{
-    ChangingWeight, Check, DynObjective, EveryView, Hard, Objective, WeightSchedule, initialize,
+    ChangingWeight, Check, DynObjective, EveryView, Hard, LossTerm, Objective, WeightSchedule,
+    Weighted, initialize,
 };
 use burn_distill::strategy::ClippedTerms;
 use serde::Serialize;
@@ -183,6 +184,15 @@ impl<'a> Description<'a> {
     ) -> (String, WeightSchedule) {
         let name = self.name.unwrap_or_else(|| name.into());
         (name, self.weight.unwrap_or_else(|| weight.into()))
+    }
+
+    /// Creates the objective of a term, under the name and with the weight that the table gives it, or else its
+    /// own name and this weight.
+    pub fn term<L: LossTerm>(self, term: L, weight: impl Into<WeightSchedule>) -> Result<Loss> {
+        let name = term.term_name();
+        self.named(&name, weight, |name, weight| {
+            Weighted::of(term, weight).with_name(name)
+        })
     }
 
     /// The objective under the name and with the weight that the table gives it, or else its own.

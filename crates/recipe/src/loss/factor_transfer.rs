@@ -68,7 +68,7 @@ impl Description<'_> {
             finish: Rc::new(move |record| {
                 let trained = reconstruction.valid().try_load_record(record)?;
                 let mut objective = objective.clone();
-                objective.pairs[0].loss.paraphraser = Frozen::new(trained.paraphraser);
+                objective.term.pairs[0].loss.paraphraser = Frozen::new(trained.paraphraser);
                 Ok(DynObjective::new(objective))
             }),
         });

@@ -3,10 +3,8 @@ use super::layers::Layers;
 use super::{Loss, not_built};
 use anyhow::Result;
 use burn::tensor::Tensor;
-use burn_distill::core::{Check, Pair, PairObjective, TapLoss};
-use burn_distill::feature::{
-    AttentionTransferLossConfig, FeatureNormalization, NeuronSelectivityLossConfig,
-};
+use burn_distill::core::{Check, Pair, TapLoss, TapPairs};
+use burn_distill::feature::{AttentionTransferLossConfig, NeuronSelectivityLossConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +19,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         ),
         "factor-transfer" => loss.factor_transfer(),
         "sim-kd" => loss.sim_kd(),
-        FeatureNormalization::TERM => loss.feature_normalization(),
+        "feature-normalization" => loss.feature_normalization(),
         "neuron-selectivity" => loss.pairs_of(
             Layers::Stages,
             50.0,
@@ -64,14 +62,12 @@ impl Description<'_> {
         let (students, teachers): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
         self.try_out((&students, &teachers), |student, teacher| {
             let each = student.into_iter().zip(teacher);
-            let each = each.map(|(student, teacher)| loss.forward_taps(student, teacher));
+            let each = each.map(|(student, teacher)| loss.forward_taps(student, teacher, None));
             each.reduce(Tensor::add).expect("there is a pair of taps")
         })?;
-        self.named(loss.name(), weight, |name, weight| {
-            let pairs = pairs
-                .into_iter()
-                .map(|(student, teacher)| Pair::new(student, teacher, loss.clone()));
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        let pairs = pairs
+            .into_iter()
+            .map(|(student, teacher)| Pair::new(student, teacher, loss.clone()));
+        self.term(TapPairs::from(pairs), weight)
     }
 }

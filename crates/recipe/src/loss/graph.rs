@@ -6,28 +6,23 @@ use super::{Loss, Scene, not_built};
 use crate::fault::Fault;
 use anyhow::Result;
 use burn_distill::core::{
-    DynObjective, Knowledge, Objective, SingleTeacher, Taps, WeightSchedule, check, initialize,
+    DynObjective, Knowledge, LossTerm, SingleTeacher, Taps, Weighted, check, initialize,
 };
 use burn_distill::relation::{
-    GraphLoss, GraphObjective, LogitsGraphLossConfig, LogitsGraphObjective,
-    ModalityGraphLossConfig, RelativeDissimilarityLossConfig, RepresentationGraphLossConfig,
+    GraphLoss, GraphTerm, LogitsGraphLossConfig, ModalityGraphLossConfig,
+    RelativeDissimilarityLossConfig, RepresentationGraphLossConfig,
 };
 use std::slice;
 use toml::Value;
 
 const MODALITY: &str = "modality-graph";
+const LOGITS: &str = "logits-graph";
 const REPRESENTATION: &str = "representation-graph";
 const DISSIMILARITY: &str = "relative-dissimilarity";
 
 /// Whether a loss takes all teachers at once.
 pub fn is_joint(kind: &str) -> bool {
-    [
-        MODALITY,
-        LogitsGraphObjective::TERM,
-        REPRESENTATION,
-        DISSIMILARITY,
-    ]
-    .contains(&kind)
+    [MODALITY, LOGITS, REPRESENTATION, DISSIMILARITY].contains(&kind)
 }
 
 /// A loss that takes all teachers at once, here the one there is.
@@ -48,7 +43,7 @@ pub fn single(kind: &str, description: Description<'_>) -> Result<Loss> {
 pub fn build(kind: &str, loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
     match kind {
         MODALITY => modality(loss, scenes),
-        LogitsGraphObjective::TERM => logits(loss, scenes),
+        LOGITS => logits(loss, scenes),
         REPRESENTATION => representation(loss, scenes),
         DISSIMILARITY => dissimilarity(loss, scenes),
         _ => not_built(kind),
@@ -101,9 +96,7 @@ fn logits(loss: Description<'_>, scenes: &[Scene]) -> Result<JointLoss> {
         format_args!("one of {given}"),
     )?;
     let graph = catch(|| config.init(scenes.len(), &loss.scene.device))?;
-    loss.joint(LogitsGraphObjective::TERM, |name, weight| {
-        LogitsGraphObjective::new(graph, weight).with_name(name)
-    })
+    loss.joint(graph)
 }
 
 /// The taps that a graph compares.
@@ -149,9 +142,7 @@ impl GraphTaps {
     }
 
     fn objective(self, loss: Description<'_>, graph: impl GraphLoss) -> Result<JointLoss> {
-        loss.joint(graph.name(), |name, weight| {
-            GraphObjective::new(graph, self.student, self.teachers, weight).with_name(name)
-        })
+        loss.joint(GraphTerm::new(graph, self.student, self.teachers))
     }
 }
 
@@ -160,18 +151,11 @@ fn size(taps: &Taps, name: &str) -> usize {
 }
 
 impl Description<'_> {
-    /// The objective against all teachers, under the name and with the weight that the table gives
-    /// it, or else its own and 1.
-    fn joint<O>(
-        self,
-        name: &str,
-        objective: impl FnOnce(String, WeightSchedule) -> O,
-    ) -> Result<JointLoss>
-    where
-        O: Objective<Knowledge, Vec<Knowledge>>,
-    {
-        let (name, weight) = self.name_and_weight(name, 1.0);
-        let objective = catch(|| initialize(objective(name.clone(), weight)))?;
+    /// Creates the objective of a term against all teachers, under the name and with the weight that the
+    /// table gives it, or else its own name and a weight of 1.
+    fn joint(self, term: impl LossTerm<Knowledge, Vec<Knowledge>>) -> Result<JointLoss> {
+        let (name, weight) = self.name_and_weight(&term.term_name(), 1.0);
+        let objective = initialize(Weighted::of(term, weight).with_name(name.clone()));
         Ok(JointLoss {
             name,
             objective: DynObjective::new(objective),

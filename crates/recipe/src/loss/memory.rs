@@ -6,9 +6,9 @@ use super::layers::Layers;
 use super::sizes::vector_size;
 use crate::memory::{NUMBER, fits, trained};
 use anyhow::{Result, ensure};
-use burn_distill::core::{Pair, PairObjective};
+use burn_distill::core::{Pair, TapPairs};
 use burn_distill::relation::{
-    ContrastiveLossConfig, ContrastiveObjective, Population, RelationalRepresentationLossConfig,
+    ContrastiveLossConfig, ContrastiveTerm, Population, RelationalRepresentationLossConfig,
 };
 
 /// Contrastive distillation.
@@ -28,9 +28,7 @@ pub fn contrastive(mut loss: Description<'_>) -> Result<Loss> {
     let contrast = loss.init(ContrastiveLossConfig::new(), |config| {
         config.init(features, population, &device)
     })?;
-    loss.named(ContrastiveObjective::TERM, 0.8, |name, weight| {
-        ContrastiveObjective::new(contrast, student, teacher, weight).with_name(name)
-    })
+    loss.term(ContrastiveTerm::new(contrast, student, teacher), 0.8)
 }
 
 /// Relational representation distillation.
@@ -47,9 +45,8 @@ pub fn relational_representation(mut loss: Description<'_>) -> Result<Loss> {
     let relations = loss.init(RelationalRepresentationLossConfig::new(), |config| {
         config.init(features, &device)
     })?;
-    loss.named("relational-representation", 1.0, |name, weight| {
-        PairObjective::new([Pair::new(student, teacher, relations)], weight).with_name(name)
-    })
+    let pair = Pair::new(student, teacher, relations);
+    loss.term(TapPairs::from([pair]), 1.0)
 }
 
 impl Description<'_> {

@@ -24,7 +24,6 @@ use super::fault::Fault;
 use crate::network::ImageNetwork;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule, nearest};
-use burn_distill::response::{BoundedRegressionObjective, HeatMapObjective};
 use description::Description;
 use toml::{Table, Value};
 
@@ -37,8 +36,8 @@ pub use student::student_of;
 
 /// The losses whose networks say something else than classes, and what that is.
 const OF_OTHER_RESPONSES: [(&str, &str); 2] = [
-    (BoundedRegressionObjective::TERM, "boxes"),
-    (HeatMapObjective::TERM, "maps of joints"),
+    ("bounded-regression", "boxes"),
+    ("heat-map", "maps of joints"),
 ];
 
 /// One term of the loss of a recipe.
@@ -274,7 +273,9 @@ mod tests {
         // The one loss that tells by the first view what counts in the others.
         let levels = loss("kind = 'multi-level'\nviews = 2").unwrap().objective;
         assert!(
-            levels.to_string().starts_with("MultiLevelObjective"),
+            levels
+                .to_string()
+                .starts_with("Weighted {loss: MultiLevelLoss {"),
             "{levels}"
         );
         assert!(

@@ -5,16 +5,15 @@ use super::{Loss, graph, not_built};
 use anyhow::Result;
 use burn_distill::relation::{
     AdjacentCorrelationLoss, AdjacentCorrelationLossConfig, ClassAttentionLossConfig,
-    ContrastiveObjective, CorrelationCongruenceLoss, CorrelationCongruenceLossConfig,
-    DarkRankLossConfig, LabelSimilarityObjective, LocalityPreservingLossConfig,
-    ProbabilisticTransferLossConfig, RelationalAngleLossConfig, RelationalDistanceLossConfig,
-    SimilarityPreservingLossConfig,
+    CorrelationCongruenceLoss, CorrelationCongruenceLossConfig, DarkRankLossConfig,
+    LabelSimilarityTerm, LocalityPreservingLossConfig, ProbabilisticTransferLossConfig,
+    RelationalAngleLossConfig, RelationalDistanceLossConfig, SimilarityPreservingLossConfig,
 };
 
 /// A loss on relations.
 pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
     match kind {
-        ContrastiveObjective::TERM => contrastive(loss),
+        "contrastive" => contrastive(loss),
         "relational-representation" => relational_representation(loss),
         "relational-distance" => loss.pairs_of(
             Layers::Pooled,
@@ -79,7 +78,7 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "self-attention-relations" => loss.self_attention_relations(),
         "token-flow" => loss.token_flow(),
         "token-similarity" => loss.token_similarity(),
-        LabelSimilarityObjective::TERM => label_similarity(loss),
+        "label-similarity" => label_similarity(loss),
         _ if graph::is_joint(kind) => graph::single(kind, loss),
         _ => not_built(kind),
     }
@@ -90,7 +89,5 @@ fn label_similarity(mut loss: Description<'_>) -> Result<Loss> {
     let student = loss.one("student", &loss.scene.student_taps, Layers::Pooled)?;
     let choices = loss.init(ProbabilisticTransferLossConfig::new(), |c| c.init())?;
     // In batches of 64, the mean over samples of the divergence.
-    loss.named(LabelSimilarityObjective::TERM, 64.0, |name, weight| {
-        LabelSimilarityObjective::new(choices, student, weight).with_name(name)
-    })
+    loss.term(LabelSimilarityTerm::new(choices, student), 64.0)
 }

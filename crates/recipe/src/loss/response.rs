@@ -3,17 +3,16 @@ use super::{Loss, not_built};
 use crate::fault::Fault;
 use anyhow::Result;
 use burn::tensor::Device;
-use burn_distill::core::{Check, NamedLoss, check};
+use burn_distill::core::{Check, check};
 use burn_distill::response::{
-    BatchLogitLoss, BatchObjective, BoundedRegressionLossConfig, BoundedRegressionObjective,
-    Chunked, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
-    HeatMapObjective, JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss,
-    LabelledObjective, LearnedTemperature, LearnedTemperatureConfig, LogitLoss,
-    LogitMatchingLossConfig, MultiLevelLossConfig, MultiLevelObjective, NormKdLossConfig,
-    NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
-    ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig,
-    SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss, TeacherFreeObjective,
-    TotalVariationLossConfig, VirtualTeacherLossConfig,
+    BatchLogitLoss, BatchTerm, BoundedRegressionLossConfig, BoundedRegressionTerm, Chunked,
+    DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
+    JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LabelledTerm,
+    LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig, LogitTerm, MultiLevelLossConfig,
+    MultiLevelTerm, NormKdLossConfig, NormalizedLossConfig, ProbabilityMatchingLossConfig,
+    ProposalClassificationLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
+    SoftCrossEntropyLossConfig, SoftTargetLossConfig, StandardizationConfig, TeacherFreeLoss,
+    TeacherFreeTerm, TotalVariationLossConfig, VirtualTeacherLossConfig,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,14 +35,14 @@ pub fn build(kind: &str, loss: Description<'_>) -> Result<Loss> {
         "dist" => loss.batch(DistLossConfig::new(), |c| c.init()),
         "multi-level" => loss.multi_level(),
         "norm-kd" => loss.logits(NormKdLossConfig::new(), |c| c.init()),
-        LearnedTemperature::TERM => loss.learned_temperature(),
+        "learned-temperature" => loss.learned_temperature(),
         "decoupled" => loss.labelled(DecoupledLossConfig::new(), |c| c.init()),
         "normalized" => loss.labelled(NormalizedLossConfig::new(), |c| c.init()),
         "proposal-classification" => loss.proposal_classification(),
         "virtual-teacher" => loss.teacher_free(VirtualTeacherLossConfig::new(), |c| c.init()),
         "label-smoothing" => loss.teacher_free(LabelSmoothingLossConfig::new(), |c| c.init()),
-        HeatMapObjective::TERM => loss.heat_map(),
-        BoundedRegressionObjective::TERM => loss.bounded_regression(),
+        "heat-map" => loss.heat_map(),
+        "bounded-regression" => loss.bounded_regression(),
         _ => not_built(kind),
     }
 }
@@ -80,9 +79,7 @@ impl Description<'_> {
     }
 
     fn rows(self, loss: impl LogitLoss) -> Result<Loss> {
-        self.named(loss.name(), 1.0, |name, weight| {
-            ResponseObjective::new(loss, weight).with_name(name)
-        })
+        self.term(LogitTerm::from(loss), 1.0)
     }
 
     fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
@@ -99,27 +96,19 @@ impl Description<'_> {
     }
 
     fn batches(self, loss: impl BatchLogitLoss) -> Result<Loss> {
-        self.named(loss.name(), 1.0, |name, weight| {
-            BatchObjective::new(loss, weight).with_name(name)
-        })
+        self.term(BatchTerm::from(loss), 1.0)
     }
 
     fn multi_level(mut self) -> Result<Loss> {
         let views = self.take_views();
         let loss = self.init(MultiLevelLossConfig::new(), |c| c.init())?;
-        self.named(loss.name(), 1.0, |name, weight| {
-            MultiLevelObjective::new(loss, weight)
-                .with_views(views)
-                .with_name(name)
-        })
+        self.term(MultiLevelTerm::new(loss, views), 1.0)
     }
 
     fn learned_temperature(self) -> Result<Loss> {
-        let config = self.configure(LearnedTemperatureConfig::new())?;
-        self.named(LearnedTemperature::TERM, 1.0, |name, weight| {
-            // A training moves it to where it runs.
-            config.init(weight, &Device::flex()).with_name(name)
-        })
+        // A training moves it to where it runs.
+        let loss = self.init(LearnedTemperatureConfig::new(), |c| c.init(&Device::flex()))?;
+        self.term(loss, 1.0)
     }
 
     fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
@@ -136,9 +125,7 @@ impl Description<'_> {
     }
 
     fn labels(self, loss: impl LabelledLoss) -> Result<Loss> {
-        self.named(loss.name(), 1.0, |name, weight| {
-            LabelledObjective::new(loss, weight).with_name(name)
-        })
+        self.term(LabelledTerm::from(loss), 1.0)
     }
 
     fn teacher_free<C, L>(self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
@@ -147,9 +134,7 @@ impl Description<'_> {
         L: TeacherFreeLoss,
     {
         let loss = self.init(default, init)?;
-        self.named(loss.name(), 1.0, |name, weight| {
-            TeacherFreeObjective::new(loss, weight).with_name(name)
-        })
+        self.term(TeacherFreeTerm::from(loss), 1.0)
     }
 
     fn proposal_classification(self) -> Result<Loss> {
@@ -175,17 +160,14 @@ impl Description<'_> {
             None => 0,
         };
         let loss = self.init(BoundedRegressionLossConfig::new(), |c| c.init())?;
-        self.named(BoundedRegressionObjective::TERM, 1.0, |name, weight| {
-            BoundedRegressionObjective::new(loss, weight)
-                .with_background(background)
-                .with_name(name)
-        })
+        self.term(
+            BoundedRegressionTerm::from(loss).with_background(background),
+            1.0,
+        )
     }
 
     fn heat_map(self) -> Result<Loss> {
         let loss = self.init(HeatMapLossConfig::new(), |c| c.init())?;
-        self.named(HeatMapObjective::TERM, 1.0, |name, weight| {
-            HeatMapObjective::new(loss, weight).with_name(name)
-        })
+        self.term(loss, 1.0)
     }
 }

@@ -5,7 +5,7 @@ use super::sizes::{channels, vector_size};
 use crate::fault::Fault;
 use crate::memory::{fits, trained};
 use anyhow::{Result, ensure};
-use burn_distill::core::{Check, NamedLoss, Pair, PairObjective, TapLoss};
+use burn_distill::core::{Check, Pair, TapLoss, TapPairs};
 use burn_distill::relation::{
     ChannelEmbeddingConfig, Embeddings, EmbeddingsConfig, InterChannelCorrelationLossConfig,
 };
@@ -59,9 +59,7 @@ impl Description<'_> {
                 Ok(Pair::new(student, teacher, loss))
             })
             .collect::<Result<Vec<_>>>()?;
-        self.named(loss.name(), weight, |name, weight| {
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        self.term(TapPairs::from(pairs), weight)
     }
 
     /// The correlation of channels, behind an embedding of the student's.
@@ -80,9 +78,7 @@ impl Description<'_> {
                 Ok(Pair::new(student, teacher, loss.clone()).with_adapter(embedding))
             })
             .collect::<Result<Vec<_>>>()?;
-        self.named(loss.name(), 2.5, |name, weight| {
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        self.term(TapPairs::from(pairs), 2.5)
     }
 
     /// Where either network sees its classes, which must be the same ones.

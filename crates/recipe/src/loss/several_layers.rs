@@ -7,7 +7,7 @@ use crate::memory::{fits, trained};
 use anyhow::{Result, ensure};
 use burn_distill::architecture::ChannelAdapterConfig;
 use burn_distill::core::{
-    ChangingWeight, Check, LayersLoss, LayersObjective, Pair, PairObjective, Taps, WeightSchedule,
+    ChangingWeight, Check, LayersLoss, LayersTerm, Pair, TapPairs, Taps, WeightSchedule,
 };
 use burn_distill::feature::{
     AttentionFeatureLossConfig, ChannelAttentionLossConfig, ReviewLossConfig,
@@ -100,9 +100,7 @@ impl Description<'_> {
             let pair = Pair::new(student, teacher, loss).with_adapter(adapter);
             pairs.push(pair.with_weight(weight));
         }
-        self.named("channel-attention", 500.0, |name, weight| {
-            PairObjective::new(pairs, weight).with_name(name)
-        })
+        self.term(TapPairs::from(pairs), 500.0)
     }
 
     /// A loss between these layers of the student and of the teacher, made for their channels.
@@ -127,11 +125,9 @@ impl Description<'_> {
         self.try_out_on(
             scene.batch_size.max(4),
             (&student, &teacher),
-            |student, teacher| loss.forward_layers(student, teacher),
+            |student, teacher| loss.forward_layers(student, teacher, None),
         )?;
-        self.named(loss.name(), weight, |name, weight| {
-            LayersObjective::new(loss, student, teacher, weight).with_name(name)
-        })
+        self.term(LayersTerm::new(loss, student, teacher), weight)
     }
 }
 

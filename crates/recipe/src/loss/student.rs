@@ -6,9 +6,7 @@ use crate::network::ImageNetwork;
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
-use burn_distill::core::{
-    NamedLoss, Network, Objective, Pair, PairObjective, Taps, WeightSchedule, check, initialize,
-};
+use burn_distill::core::{LossTerm, Network, Pair, TapPairs, Taps, check, initialize};
 use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
 use toml::Value;
 
@@ -39,10 +37,8 @@ impl Description<'_> {
             initialize(config.init(student, (&scene.teacher, &teacher)))
         })?;
         let loss = SimKdLossConfig::new().with_relu(config.relu).init();
-        self.changing(network, loss.name(), 1.0, |name, weight| {
-            let pair = Pair::new(ReusedClassifierConfig::TAP, teacher, loss);
-            PairObjective::new([pair], weight).with_name(name)
-        })
+        let pair = Pair::new(ReusedClassifierConfig::TAP, teacher, loss);
+        self.changing(network, TapPairs::from([pair]), 1.0)
     }
 
     /// Feature normalization: the student's classifier also sees features of a limited norm.
@@ -52,21 +48,17 @@ impl Description<'_> {
         let config = self.configure(NormalizedFeaturesConfig::new())?;
 
         let network = catch(|| config.init(scene.student.clone(), &tap))?;
-        let term = FeatureNormalization::TERM;
-        self.changing(network, term, 9.0, |name, weight| {
-            FeatureNormalization::new(weight).with_name(name)
-        })
+        self.changing(network, FeatureNormalization {}, 9.0)
     }
 
     /// A loss with the student that it needs.
-    fn changing<O: Objective>(
+    fn changing(
         self,
         network: impl Network<Input = Tensor<4>>,
-        name: &str,
+        term: impl LossTerm,
         weight: f64,
-        objective: impl FnOnce(String, WeightSchedule) -> O,
     ) -> Result<Loss> {
-        let mut loss = self.named(name, weight, objective)?;
+        let mut loss = self.term(term, weight)?;
         loss.student = Some(ImageNetwork::new(network));
         Ok(loss)
     }

@@ -6,10 +6,7 @@ use super::description::Description;
 use super::layers::Layers;
 use crate::fault::Fault;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{
-    LayersLoss, LayersObjective, NamedLoss, SequenceLoss, SequenceObjective, Tap, Taps, check,
-    initialize,
-};
+use burn_distill::core::{LayersLoss, LayersTerm, Tap, Taps, check, initialize};
 use burn_distill::feature::{
     AttentionRelationLossConfig, AttentionScoresLossConfig, HiddenCosineLossConfig,
     HiddenStatesLossConfig, PatientLossConfig, PatientReduction, ProjectionConfig,
@@ -143,11 +140,9 @@ impl Description<'_> {
             names.1[0]
         );
         self.try_out((&names.0, &names.1), |student, teacher| {
-            loss.forward_layers(student, teacher)
+            loss.forward_layers(student, teacher, None)
         })?;
-        self.named(loss.name(), weight, |name, weight| {
-            LayersObjective::new(loss, names.0, names.1, weight).with_name(name)
-        })
+        self.term(LayersTerm::new(loss, names.0, names.1), weight)
     }
 
     /// Layers `first..=last` of the student with those of the teacher that it spreads over, unless
@@ -192,7 +187,7 @@ impl Description<'_> {
         }
     }
 
-    fn projected<L: SequenceLoss>(
+    fn projected<L: LayersLoss>(
         self,
         names: Names,
         loss: L,
@@ -210,13 +205,11 @@ impl Description<'_> {
         self.sequences(names, 1.0, initialize(loss))
     }
 
-    fn sequences<L: SequenceLoss>(self, names: Names, weight: f64, loss: L) -> Result<Loss> {
+    fn sequences<L: LayersLoss>(self, names: Names, weight: f64, loss: L) -> Result<Loss> {
         self.try_out((&names.0, &names.1), |student, teacher| {
-            loss.forward_sequences(student, teacher, None)
+            loss.forward_layers(student, teacher, None)
         })?;
-        self.named(loss.name(), weight, |name, weight| {
-            SequenceObjective::new(loss, names.0, names.1, weight).with_name(name)
-        })
+        self.term(LayersTerm::new(loss, names.0, names.1), weight)
     }
 
     fn taps(&self, names: &Names) -> (Vec<Tap>, Vec<Tap>) {

@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::{
     ChangingWeight, Context, DynObjective, Hard, HardOfAll, Knowledge, Memorable, NoTeacher,
-    Objective, Terms, Wanted,
+    Objective, Terms, Wanted, Weighted,
 };
 use burn_distill::response::{
     ConfidenceWeighted, Permuted, ProbabilityMatchingLossConfig, ResponseObjective,
@@ -233,7 +233,8 @@ impl Setting<'_> {
             }
             BornAgainVariant::Dkpp => {
                 let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
-                let permuted = Permuted::new(soft.init(), self.seed_of(number) as usize, 1.0);
+                let permuted = Permuted::new(soft.init(), self.seed_of(number) as usize);
+                let permuted = Weighted::of(permuted, 1.0);
                 (permuted.name.clone(), DynObjective::new(permuted))
             }
         };

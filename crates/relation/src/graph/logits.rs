@@ -5,9 +5,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
-use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, Objective, Terms, Wanted, WeightSchedule, check,
-};
+use burn_distill_core::{Check, ConfigError, Context, Knowledge, LossTerm, NamedLoss, check};
 
 /// Below it Sinkhorn's iteration is far from its end after the steps that it takes.
 const LEAST_REGULARIZATION: f64 = 0.02;
@@ -244,48 +242,17 @@ impl LogitsGraphLoss {
     }
 }
 
-/// A [logits graph loss](LogitsGraphLoss) as one weighted term.
-#[derive(Module, Debug)]
-pub struct LogitsGraphObjective {
-    /// What compares the logits.
-    pub loss: LogitsGraphLoss,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
-}
-
-impl LogitsGraphObjective {
-    /// The name of its term, and its name in a recipe.
-    pub const TERM: &'static str = "logits-graph";
-
-    /// That loss with that weight.
-    pub fn new(loss: LogitsGraphLoss, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            loss,
-            name: Self::TERM.into(),
-            weight: weight.into(),
-        }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
+impl NamedLoss for LogitsGraphLoss {
+    fn name(&self) -> &'static str {
+        "logits-graph"
     }
 }
 
-impl Objective<Knowledge, Vec<Knowledge>> for LogitsGraphObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
-    }
-
-    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+impl LossTerm<Knowledge, Vec<Knowledge>> for LogitsGraphLoss {
+    fn value(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Tensor<1> {
         let student = class_logits(&context.student.response);
         let teachers = context.teacher.iter();
         let teachers = teachers.map(|teacher| class_logits(&teacher.response));
-        let loss = self.loss.forward(student, teachers.collect());
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.forward(student, teachers.collect())
     }
 }

@@ -1,9 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, Response, TapSelection, Terms, Wanted, WeightSchedule,
-};
+use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Response, TapSelection, Wanted};
 
 /// What one network of a graph says about a batch.
 #[derive(Clone, Debug)]
@@ -77,50 +75,42 @@ pub trait GraphLoss: NamedLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1>;
 }
 
-/// A loss between a student and all of its teachers, as one weighted term.
+/// The term of a loss between a student and all of its teachers.
 ///
-/// What the loss itself has to learn trains with the student.
+/// The parameters of the loss itself train with the student.
 #[derive(Module, Debug)]
-pub struct GraphObjective<L> {
-    /// What compares them.
+pub struct GraphTerm<L> {
+    /// The loss.
     pub loss: L,
     /// The name of the student's tap.
     pub student: String,
     /// The name of the tap of each teacher.
     pub teachers: Vec<String>,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-impl<L: GraphLoss> GraphObjective<L> {
-    /// That loss between these taps with that weight, under the name of the loss.
+impl<L> GraphTerm<L> {
+    /// Creates the term of a loss between these taps.
     pub fn new<T: Into<String>>(
         loss: L,
         student: impl Into<String>,
         teachers: impl IntoIterator<Item = T>,
-        weight: impl Into<WeightSchedule>,
     ) -> Self {
         Self {
-            name: loss.name().to_string(),
             loss,
             student: student.into(),
             teachers: teachers.into_iter().map(Into::into).collect(),
-            weight: weight.into(),
         }
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
     }
 }
 
-impl<L: GraphLoss> Objective<Knowledge, Vec<Knowledge>> for GraphObjective<L> {
-    fn wanted(&self) -> Wanted {
+impl<L: GraphLoss> NamedLoss for GraphTerm<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+}
+
+impl<L: GraphLoss> LossTerm<Knowledge, Vec<Knowledge>> for GraphTerm<L> {
+    fn requirements(&self) -> Wanted {
         let teachers = self.teachers.iter().enumerate();
         let teacher = teachers
             .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
@@ -132,7 +122,7 @@ impl<L: GraphLoss> Objective<Knowledge, Vec<Knowledge>> for GraphObjective<L> {
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+    fn value(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Tensor<1> {
         assert_eq!(
             context.teacher.len(),
             self.teachers.len(),
@@ -145,7 +135,6 @@ impl<L: GraphLoss> Objective<Knowledge, Vec<Knowledge>> for GraphObjective<L> {
         let teachers = teachers
             .map(|(teacher, tap)| Vertex::of(teacher, tap))
             .collect();
-        let loss = self.loss.forward_graph(student, teachers);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.loss.forward_graph(student, teachers)
     }
 }

@@ -4,9 +4,11 @@ use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::{log_softmax, tanh};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
-use burn_distill_core::{Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+};
 
 /// Which of the two graphs the divergence is an expectation over.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -253,7 +255,14 @@ impl NamedLoss for MultiHeadGraphLoss {
 }
 
 impl LayersLoss for MultiHeadGraphLoss {
-    fn forward_layers(&self, student: Vec<Tap>, teacher: Vec<Tap>) -> Tensor<1> {
-        self.forward(maps(student), maps(teacher))
+    fn forward_layers(
+        &self,
+        student: Vec<Tap>,
+        teacher: Vec<Tap>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<1> {
+        let [student, teacher] =
+            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+        self.forward(student, teacher)
     }
 }

@@ -5,7 +5,7 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill_core::{
-    Batch, Ensemble, Frozen, Hard, Knowledge, Network, TapSelection, Teacher, tensors,
+    Batch, Ensemble, Frozen, Hard, Knowledge, Network, TapSelection, Teacher, Weighted, tensors,
 };
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_response::{
@@ -170,7 +170,7 @@ fn only_confidence_or_only_shuffled_classes_can_be_what_is_taught() {
             || Hard::new(1.0),
             |generation| {
                 let confident = ConfidenceWeighted::new(0.5);
-                let permuted = Permuted::new(soft_cross_entropy(), generation, 0.5);
+                let permuted = Weighted::of(Permuted::new(soft_cross_entropy(), generation), 0.5);
                 (confident, permuted)
             },
             loaders,

@@ -230,7 +230,7 @@ fn loss(
 /// The parameters of the network, and those of the first adapter or zeros.
 fn all_parameters(model: &Distiller) -> [f64; COUNT + 6] {
     let mut all = model.network.parameters().to_vec();
-    match &model.objectives[0].2[0].pairs[0].adapter.layer {
+    match &model.objectives[0].2[0].term.pairs[0].adapter.layer {
         AdapterLayer::Linear(linear) => {
             all.extend(values(linear.weight.val()));
             all.extend(values(linear.bias.as_ref().unwrap().val()));

@@ -1,11 +1,9 @@
 use crate::MultiLevelLoss;
 use burn::module::Module;
-use burn_distill_core::{
-    Context, Knowledge, NamedLoss, Objective, PairedRows, Terms, Wanted, WeightSchedule,
-    one_line_display,
-};
+use burn::tensor::Tensor;
+use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Wanted, one_line_display};
 
-/// A [multi-level loss](MultiLevelLoss) of every view of the samples, as one weighted term.
+/// The term of a [multi-level loss](MultiLevelLoss) of every view of the samples.
 ///
 /// ```text
 /// L = Σ over views of L(view), all with the confidence of the first
@@ -18,7 +16,7 @@ use burn_distill_core::{
 ///
 /// # Panics
 ///
-/// `forward` panics if there are fewer views, or if one of them has another number of rows or
+/// `value` panics if there are fewer views, or if one of them has another number of rows or
 /// classes.
 ///
 /// # Example
@@ -26,13 +24,13 @@ use burn_distill_core::{
 /// This is the objective of the paper, of both views with the weights of the authors:
 ///
 /// ```
-/// use burn_distill_core::{EveryView, Hard, Objective};
-/// use burn_distill_response::{ConfidenceMask, MultiLevelLossConfig, MultiLevelObjective};
+/// use burn_distill_core::{EveryView, Hard, Objective, Weighted};
+/// use burn_distill_response::{ConfidenceMask, MultiLevelLossConfig, MultiLevelTerm};
 ///
 /// let loss = MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select);
 /// let objective = (
 ///     EveryView::new(Hard::new(0.1), 2),
-///     MultiLevelObjective::new(loss.init(), 0.9).with_views(2),
+///     Weighted::of(MultiLevelTerm::new(loss.init(), 2), 0.9),
 /// );
 ///
 /// assert_eq!(objective.wanted().views, 2);
@@ -44,64 +42,47 @@ use burn_distill_core::{
 /// strong view, by the weak one, and then leaves it out; here every level is masked.
 #[derive(Module, Debug)]
 #[module(custom_display)]
-pub struct MultiLevelObjective {
-    /// What compares the logits of a view.
+pub struct MultiLevelTerm {
+    /// The loss of the logits of a view.
     pub loss: MultiLevelLoss,
-    /// How many views there are.
+    /// The number of views.
     pub views: usize,
-    /// The name of the term.
-    pub name: String,
-    /// The weight of the term.
-    #[module(skip)]
-    pub weight: WeightSchedule,
 }
 
-one_line_display!(MultiLevelObjective: loss, views, name, ?weight);
+one_line_display!(MultiLevelTerm: loss, views);
 
-impl MultiLevelObjective {
-    /// That loss of the first view with that weight, under the name of the loss.
-    pub fn new(loss: MultiLevelLoss, weight: impl Into<WeightSchedule>) -> Self {
-        Self {
-            name: loss.name().to_string(),
-            loss,
-            views: 1,
-            weight: weight.into(),
-        }
-    }
-
-    /// The same of so many views.
+impl MultiLevelTerm {
+    /// Creates the term of a loss of `views` views.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
-    pub fn with_views(mut self, views: usize) -> Self {
+    /// Panics if there is no view.
+    pub fn new(loss: MultiLevelLoss, views: usize) -> Self {
         assert!(views > 0, "An objective needs at least one view.");
-        self.views = views;
-        self
-    }
-
-    /// The same under another name: two terms of a loss may not share one.
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
+        Self { loss, views }
     }
 }
 
-impl Objective<Knowledge, Knowledge> for MultiLevelObjective {
-    fn wanted(&self) -> Wanted {
+impl NamedLoss for MultiLevelTerm {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+}
+
+impl LossTerm for MultiLevelTerm {
+    fn requirements(&self) -> Wanted {
         Wanted {
             views: self.views,
             ..Wanted::responses()
         }
     }
 
-    fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let views = (0..self.views).map(|view| {
             let view = context.of_view(view);
             PairedRows::of(&view.student.response, &view.teacher.response)
         });
-        let loss = self.loss.forward_rows(views);
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        self.loss.forward_rows(views)
     }
 }
 
@@ -110,8 +91,8 @@ mod tests {
     use super::*;
     use crate::fixtures::{student, teacher};
     use crate::{BatchLogitLoss, BatchObjective, ConfidenceMask, MultiLevelLossConfig};
-    use burn::tensor::{Device, Tensor, TensorData, Tolerance};
-    use burn_distill_core::{Clock, Response, Taps, Targets, View};
+    use burn::tensor::{Device, TensorData, Tolerance};
+    use burn_distill_core::{Clock, Knowledge, Objective, Response, Taps, Targets, View, Weighted};
 
     fn knowledge(logits: Tensor<2>) -> Knowledge {
         Knowledge {
@@ -139,13 +120,17 @@ mod tests {
         Tensor::cat(vec![others, first], 0)
     }
 
-    fn objective(confidence: ConfidenceMask) -> MultiLevelObjective {
+    fn objective(confidence: ConfidenceMask) -> Weighted<MultiLevelTerm> {
+        of_views(confidence, 2)
+    }
+
+    fn of_views(confidence: ConfidenceMask, views: usize) -> Weighted<MultiLevelTerm> {
         let config = MultiLevelLossConfig::new().with_confidence(confidence);
-        MultiLevelObjective::new(config.init(), 0.9).with_views(2)
+        Weighted::of(MultiLevelTerm::new(config.init(), views), 0.9)
     }
 
     fn value(
-        objective: &MultiLevelObjective,
+        objective: &Weighted<MultiLevelTerm>,
         weak: (Knowledge, Knowledge),
         strong: (Knowledge, Knowledge),
     ) -> Tensor<1> {
@@ -180,7 +165,7 @@ mod tests {
             .with_batch(0.0)
             .with_class(0.0)
             .with_confidence(ConfidenceMask::Select);
-        let objective = MultiLevelObjective::new(config.init(), 0.9).with_views(2);
+        let objective = Weighted::of(MultiLevelTerm::new(config.init(), 2), 0.9);
         let selected = value(&objective, weak(), strong()).into_scalar::<f64>();
         // The rows of the soft-target loss: (5.346783 + 0.405030) / 4 + (0.405030 + 4.361444) / 4
         assert!((selected - 2.629572).abs() < 1e-5, "{selected}");
@@ -223,8 +208,8 @@ mod tests {
         let targets = Targets::Unlabelled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         for confidence in [ConfidenceMask::None, ConfidenceMask::ReferenceCompat] {
-            let objective = objective(confidence).with_views(1);
-            let expected = BatchObjective::new(objective.loss.clone(), 0.9);
+            let objective = of_views(confidence, 1);
+            let expected = BatchObjective::new(objective.term.loss.clone(), 0.9);
 
             let [one, expected] = [objective.forward(&context), expected.forward(&context)]
                 .map(|terms| terms.total().into_data());
@@ -254,6 +239,7 @@ mod tests {
         let alone = |mask, f: fn(Tensor<2>) -> Tensor<2>| {
             let (student, teacher) = (f(student(&device)), f(teacher(&device)));
             objective
+                .term
                 .loss
                 .forward(rows(mask, student), rows(mask, teacher))
         };
@@ -297,17 +283,17 @@ mod tests {
     #[test]
     #[should_panic(expected = "An objective needs at least one view.")]
     fn there_is_a_view() {
-        let _ = objective(ConfidenceMask::None).with_views(0);
+        of_views(ConfidenceMask::None, 0);
     }
 
     #[test]
     fn display() {
         let config = MultiLevelLossConfig::new().with_temperatures(vec![4.0]);
-        let objective = MultiLevelObjective::new(config.init(), 0.9).with_views(2);
+        let objective = Weighted::of(MultiLevelTerm::new(config.init(), 2), 0.9);
 
         assert_eq!(
             objective.with_name("levels").to_string(),
-            "MultiLevelObjective {loss: MultiLevelLoss {temperatures: [4.0], instance: 1, batch: 1, \
+            "Weighted {loss: MultiLevelLoss {temperatures: [4.0], instance: 1, batch: 1, \
              class: 1, confidence: None, standardize: false}, views: 2, name: levels, weight: Constant(0.9)}"
         );
     }

@@ -1,0 +1,305 @@
+use crate::{Context, Knowledge, NamedLoss, Objective, Terms, Wanted, WeightSchedule};
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor,
+};
+use burn::tensor::{Device, Tensor};
+use std::fmt;
+
+/// A term of a loss before it is weighted: its value for a batch, and what it requires of both
+/// networks.
+///
+/// A term applies a loss at a place, such as the logits of both networks or one tap of each. With a
+/// weight it is an objective: see [`Weighted`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no term of a loss between these networks",
+    note = "a loss becomes a term at a place: `ResponseObjective::new(loss, weight)`, \
+            `PairObjective::new([Pair::new(student, teacher, loss)], weight)`, .."
+)]
+pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
+    /// Returns the taps and the views that the term needs. Without an implementation: the responses
+    /// to the first view.
+    fn requirements(&self) -> Wanted {
+        Wanted::responses()
+    }
+
+    /// Computes the unweighted value of a batch.
+    ///
+    /// No gradient flows to the teacher.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
+    fn value(&self, context: &Context<'_, S, T>) -> Tensor<1>;
+}
+
+/// A [term](LossTerm) with its name and its weight: an objective.
+///
+/// The parameters of the term train with the student and are saved under the paths that they have in
+/// the term.
+///
+/// # Example
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::tensor::Tensor;
+/// use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Weighted, one_line_display};
+///
+/// /// The mean square of the student's logits.
+/// #[derive(Module, Debug)]
+/// #[module(custom_display)]
+/// struct LogitDecay {}
+///
+/// one_line_display!(LogitDecay);
+///
+/// impl NamedLoss for LogitDecay {
+///     fn name(&self) -> &'static str {
+///         "logit-decay"
+///     }
+/// }
+///
+/// impl<T> LossTerm<Knowledge, T> for LogitDecay {
+///     fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
+///         context.student.response.rows().logits.square().mean()
+///     }
+/// }
+///
+/// let objective = Weighted::of(LogitDecay {}, 1e-4);
+/// assert_eq!(objective.name, "logit-decay");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Weighted<L> {
+    /// The term.
+    pub term: L,
+    /// The name of the term in logs and in results.
+    pub name: String,
+    /// The weight of the term.
+    pub weight: WeightSchedule,
+}
+
+impl<L: NamedLoss> Weighted<L> {
+    /// Creates an objective from a term and its weight. It has the name of the term.
+    pub fn of(term: L, weight: impl Into<WeightSchedule>) -> Self {
+        Self {
+            name: term.term_name(),
+            term,
+            weight: weight.into(),
+        }
+    }
+
+    /// Creates an objective of a known kind from the loss that its term is made of, and its weight.
+    ///
+    /// For the names of kinds, such as [`PairObjective`](crate::PairObjective):
+    /// `PairObjective::new([pair], weight)`.
+    pub fn new<T>(loss: T, weight: impl Into<WeightSchedule>) -> Self
+    where
+        L: From<T>,
+    {
+        Self::of(L::from(loss), weight)
+    }
+
+    /// Sets the name: two terms of a loss may not have the same.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<S, T, L: LossTerm<S, T>> Objective<S, T> for Weighted<L> {
+    fn wanted(&self) -> Wanted {
+        self.term.requirements()
+    }
+
+    fn forward(&self, context: &Context<'_, S, T>) -> Terms {
+        let value = self.term.value(context);
+        Terms::one(&self.name, value, self.weight.at(&context.clock))
+    }
+}
+
+// By hand: derived, the paths of the parameters in a record would go through a field.
+impl<L: Module> Module for Weighted<L> {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.term.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        Self {
+            term: self.term.fork(device),
+            ..self
+        }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        Self {
+            term: self.term.to_device(device),
+            ..self
+        }
+    }
+
+    fn train(self) -> Self {
+        Self {
+            term: self.term.train(),
+            ..self
+        }
+    }
+
+    fn valid(&self) -> Self {
+        Self {
+            term: self.term.valid(),
+            name: self.name.clone(),
+            weight: self.weight.clone(),
+        }
+    }
+
+    fn materialize(self) -> Self {
+        Self {
+            term: self.term.materialize(),
+            ..self
+        }
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        self.term.visit(visitor);
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        Self {
+            term: self.term.map(mapper),
+            ..self
+        }
+    }
+}
+
+impl<L> Weighted<L> {
+    fn add_to(&self, content: Content) -> Content {
+        content
+            .add("name", &self.name)
+            .add_debug_attribute("weight", &self.weight)
+    }
+}
+
+/// The fields of the term, then the name and the weight.
+impl<L: Module + ModuleDisplay> ModuleDisplayDefault for Weighted<L> {
+    fn content(&self, content: Content) -> Option<Content> {
+        let content = self.add_to(self.term.content(content)?);
+        content.set_top_level_type("Weighted").optional()
+    }
+
+    fn num_params(&self) -> usize {
+        Module::num_params(self)
+    }
+}
+
+impl<L: Module + ModuleDisplay> ModuleDisplay for Weighted<L> {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        self.term.custom_settings()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let content = self.term.custom_content(content)?;
+        self.add_to(content).optional()
+    }
+}
+
+impl<L: Module + ModuleDisplay> fmt::Display for Weighted<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(DisplaySettings::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChangingWeight, Clock, Response, Taps, Targets};
+    use burn::module::Param;
+
+    /// A loss with something to learn.
+    #[derive(Module, Debug)]
+    struct Scaled {
+        scale: Param<Tensor<1>>,
+    }
+
+    impl NamedLoss for Scaled {
+        fn name(&self) -> &'static str {
+            "scaled"
+        }
+    }
+
+    impl<T> LossTerm<Knowledge, T> for Scaled {
+        fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
+            let logits = context.student.response.rows().logits;
+            logits.mean().mul(self.scale.val())
+        }
+    }
+
+    fn scaled(device: &Device) -> Scaled {
+        Scaled {
+            scale: Param::from_tensor(Tensor::from_data([3.0], device)),
+        }
+    }
+
+    #[test]
+    fn the_name_and_the_weight_are_those_of_the_objective() {
+        let device = Device::default();
+        let warm_up = ChangingWeight::Linear {
+            from: 0.0,
+            to: 1.0,
+            epochs: 4,
+        };
+        let objective = Weighted::of(scaled(&device), warm_up).with_name("mine");
+        let student = Knowledge {
+            response: Response::Classes(Tensor::full([2, 2], 5.0, &device)),
+            taps: Taps::default(),
+        };
+        let targets = Targets::Unlabelled;
+        let context = Context::new(&student, &(), &targets, &[], Clock::start());
+
+        let terms = objective.forward(&context);
+
+        let term = terms.iter().next().unwrap();
+        assert_eq!((term.name.as_str(), term.weight), ("mine", 0.25));
+        assert_eq!(term.value.clone().into_scalar::<f32>(), 15.0);
+        assert_eq!(
+            Objective::<Knowledge, ()>::wanted(&objective),
+            Wanted::responses()
+        );
+    }
+
+    #[test]
+    fn a_record_does_not_know_of_the_weight() {
+        let device = Device::default();
+        let trained = Weighted::of(
+            Scaled {
+                scale: Param::from_tensor(Tensor::from_data([7.0], &device)),
+            },
+            1.0,
+        );
+
+        let term = scaled(&device).load_record(trained.into_record());
+
+        assert_eq!(term.scale.val().into_scalar::<f32>(), 7.0);
+    }
+
+    #[test]
+    fn the_parameters_of_the_term_are_moved_and_frozen_with_it() {
+        let device = Device::default().autodiff();
+        let objective = Weighted::of(scaled(&device), 1.0);
+
+        assert!(objective.term.scale.val().is_require_grad());
+        let frozen = objective.valid().freeze();
+        assert!(!frozen.term.scale.val().is_require_grad());
+        let moved = frozen.to_device(&device).fork(&device);
+        assert_eq!(moved.devices().len(), 1);
+        assert_eq!(Module::num_params(&moved), 1);
+    }
+
+    #[test]
+    fn display() {
+        let objective = Weighted::of(scaled(&Device::default()), 0.5);
+        let text = objective.to_string();
+
+        assert!(text.starts_with("Weighted {"), "{text}");
+        assert!(text.contains("name: scaled"), "{text}");
+        assert!(text.contains("weight: Constant(0.5)"), "{text}");
+    }
+}
