@@ -1,7 +1,8 @@
 use crate::numeric::zero_padding;
 use burn::tensor::{Bool, Shape, Tensor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A named intermediate result of a network.
 #[derive(Clone, Debug)]
@@ -188,10 +189,12 @@ pub enum TapSelection {
     /// None: only the response.
     #[default]
     None,
-    /// Those with these names.
-    Named(BTreeSet<String>),
+    /// Those with these names. Copies share them: each forward pass has one.
+    Named(Arc<BTreeSet<String>>),
     /// All of them: for inspection, where memory does not matter.
     All,
+    /// Those of several networks, by the index of each: see [`of_network`](Self::of_network).
+    PerNetwork(BTreeMap<usize, TapSelection>),
 }
 
 impl TapSelection {
@@ -201,55 +204,74 @@ impl TapSelection {
         if names.is_empty() {
             Self::None
         } else {
-            Self::Named(names)
+            Self::Named(names.into())
         }
     }
 
-    /// Whether the tap of that name is wanted.
+    /// Whether the tap of that name is wanted of one network.
     pub fn wants(&self, name: &str) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::PerNetwork(_) => false,
             Self::Named(names) => names.contains(name),
             Self::All => true,
         }
     }
 
-    /// What either of the two wants.
+    /// Returns the taps that are in either of the two selections.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one selects taps of one network and the other taps of several.
     pub fn union(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, _) | (_, Self::All) => Self::All,
             (Self::None, selection) | (selection, Self::None) => selection,
             (Self::Named(mut names), Self::Named(others)) => {
-                names.extend(others);
+                Arc::make_mut(&mut names).extend(Arc::unwrap_or_clone(others));
                 Self::Named(names)
             }
+            (Self::PerNetwork(mut networks), Self::PerNetwork(others)) => {
+                for (index, selection) in others {
+                    let own = networks.entry(index).or_default();
+                    *own = std::mem::take(own).union(selection);
+                }
+                Self::PerNetwork(networks)
+            }
+            (one, other) => panic!(
+                "Taps of one network and taps of several cannot be selected together, but \
+                 {one:?} and {other:?} are."
+            ),
         }
     }
 }
 
-/// Selections for several networks in one: each name is preceded by whose it is, as in `2:layer1`.
+/// Selections for several networks in one, by the index of each network.
 ///
-/// Networks that differ offer different taps: what one of several teachers is asked for, the others
-/// may not know.
+/// Networks that differ offer different taps: a tap of one of several teachers may be unknown to the
+/// others.
 impl TapSelection {
-    /// This selection, for the network at `index` of several.
+    /// Returns this selection, for the network at `index` of several.
     pub fn of_network(self, index: usize) -> Self {
         match self {
-            Self::Named(names) => {
-                Self::named(names.into_iter().map(|name| format!("{index}:{name}")))
-            }
-            other => other,
+            Self::None => Self::None,
+            selection => Self::PerNetwork([(index, selection)].into()),
         }
     }
 
-    /// What the network at `index` of several is asked for.
+    /// Returns the taps that are selected of the network at `index` of several.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the selection names taps without the network that they are of.
     pub fn for_network(&self, index: usize) -> Self {
         match self {
-            Self::Named(names) => {
-                let whose = format!("{index}:");
-                Self::named(names.iter().filter_map(|name| name.strip_prefix(&whose)))
-            }
-            other => other.clone(),
+            Self::None => Self::None,
+            Self::All => Self::All,
+            Self::PerNetwork(networks) => networks.get(&index).cloned().unwrap_or_default(),
+            Self::Named(names) => panic!(
+                "The taps {names:?} are selected of several networks, but not of which: use \
+                 `TapSelection::of_network`."
+            ),
         }
     }
 }
@@ -377,8 +399,17 @@ pub struct TapRecorder {
 }
 
 impl TapRecorder {
-    /// A recorder that keeps what `selection` wants.
+    /// Creates a recorder that keeps the selected taps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the selection is of several networks: a recorder is for one.
     pub fn new(selection: TapSelection) -> Self {
+        assert!(
+            !matches!(selection, TapSelection::PerNetwork(_)),
+            "One network is asked for taps of several, {selection:?}: use \
+             `TapSelection::for_network`."
+        );
         Self {
             selection,
             taps: Taps::default(),
@@ -626,10 +657,50 @@ mod tests {
         assert_eq!(both.for_network(0), first);
         assert_eq!(both.for_network(11), second);
         assert_eq!(both.for_network(1), TapSelection::None);
-        assert_eq!(
-            TapSelection::All.of_network(1).for_network(0),
-            TapSelection::All
-        );
+        assert_eq!(TapSelection::All.for_network(0), TapSelection::All);
+        let all_of_one = TapSelection::All.of_network(1).union(both);
+        assert_eq!(all_of_one.for_network(1), TapSelection::All);
+        assert_eq!(all_of_one.for_network(0), first);
+        assert_eq!(TapSelection::None.of_network(1), TapSelection::None);
+    }
+
+    #[test]
+    fn teachers_of_teachers_are_asked_for_their_own_taps() {
+        let inner = TapSelection::named(["pool"]).of_network(2);
+        let other = TapSelection::named(["layer1"]).of_network(0);
+        let both = inner.of_network(1).union(other.of_network(1));
+
+        let of_second = both.for_network(1);
+        assert_eq!(of_second.for_network(2), TapSelection::named(["pool"]));
+        assert_eq!(of_second.for_network(0), TapSelection::named(["layer1"]));
+        assert_eq!(both.for_network(0), TapSelection::None);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_index_is_a_name() {
+        let selection = TapSelection::named(["1:pool"]).of_network(0);
+
+        assert_eq!(selection.for_network(1), TapSelection::None);
+        assert_eq!(selection.for_network(0), TapSelection::named(["1:pool"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "selected of several networks, but not of which")]
+    fn a_tap_of_several_networks_is_one_of_them() {
+        TapSelection::named(["pool"]).for_network(0);
+    }
+
+    #[test]
+    #[should_panic(expected = "Taps of one network and taps of several")]
+    fn taps_of_one_and_of_several_networks_are_told_apart() {
+        let several = TapSelection::named(["pool"]).of_network(0);
+        several.union(TapSelection::named(["pool"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "One network is asked for taps of several")]
+    fn one_network_has_no_taps_of_several() {
+        TapRecorder::new(TapSelection::named(["pool"]).of_network(0));
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl<N: Network> Teacher<N::Input> for Frozen<N> {
     }
 }
 
-/// Several teach, each for itself. What is wanted of each is named as
-/// [`of_network`](TapSelection::of_network) does.
+/// Several teachers, each of which teaches on its own. The taps of each are selected by its index, with
+/// [`of_network`](TapSelection::of_network).
 impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     type Output = Vec<T::Output>;
 

@@ -1,5 +1,5 @@
 use crate::{Figure, Figures, LabeledRows};
-use burn::tensor::{Bool, ExecutionError, Int, Tensor};
+use burn::tensor::{Bool, DType, ExecutionError, Int, Tensor};
 use burn::train::{InferenceStep, ItemLazy, LearnerModel, TrainStep};
 use burn_distill_core::{Batch, Input, Response, Targets, Terms};
 
@@ -20,6 +20,9 @@ pub struct DistillationOutput {
 impl DistillationOutput {
     /// Creates the output from the terms of the loss, and counts the figures that metrics are made of.
     ///
+    /// Accuracy and agreement are over samples of a classifier, tokens of a sequence that are no padding
+    /// or proposals of a detector. Labels that are not one per such row are no labels of them.
+    ///
     /// Without a teacher there is neither an accuracy of it nor an agreement with it, and without
     /// classes of the student there is no accuracy.
     pub fn new(
@@ -29,13 +32,23 @@ impl DistillationOutput {
         targets: &Targets,
     ) -> Self {
         let loss = terms.total();
-        let counts = Counts::new(student, teacher, targets, &loss);
-        let classes = logits(student).is_some();
-        let taught = teacher.and_then(logits).is_some();
+        let student_rows = ClassRows::of(student);
+        let teacher_rows = teacher.and_then(ClassRows::of);
+        let labels = |rows: &Option<ClassRows>| rows.as_ref().and_then(|rows| rows.labels(targets));
+        let counts = Counts::new(
+            &student_rows,
+            &teacher_rows,
+            [labels(&student_rows), labels(&teacher_rows)],
+            &loss,
+        );
+        let compared = match (&student_rows, &teacher_rows) {
+            (Some(student), Some(teacher)) => student.is_comparable_to(teacher),
+            _ => false,
+        };
         let absent = [
-            (classes, Figure::Accuracy),
-            (taught, Figure::TeacherAccuracy),
-            (classes && taught, Figure::Agreement),
+            (student_rows.is_some(), Figure::Accuracy),
+            (teacher_rows.is_some(), Figure::TeacherAccuracy),
+            (compared, Figure::Agreement),
         ];
         let absent = absent.into_iter().filter(|(is_there, _)| !is_there);
         let figures = Figures::new(loss.clone(), terms, counts);
@@ -103,81 +116,266 @@ impl ItemLazy for DistillationOutput {
     }
 }
 
-/// Counts over the samples of a batch, each a tensor of shape `[1]`.
+/// Counts over the rows of a batch, each a tensor of shape `[1]`. A row is a sample of a classifier, a
+/// token of a sequence that is no padding, or a proposal of a detector.
 pub(crate) struct Counts {
-    /// Samples.
-    pub samples: Tensor<1>,
-    /// Samples whose class is known.
+    /// Rows of the student.
+    pub rows: Tensor<1>,
+    /// Rows of the student whose class is known.
     pub labelled: Tensor<1>,
-    /// Labelled samples that the student has right.
+    /// Labelled rows that the student predicts correctly.
     pub correct: Tensor<1>,
-    /// Labelled samples that the teacher has right.
+    /// Rows of the teacher whose class is known.
+    pub teacher_labelled: Tensor<1>,
+    /// Labelled rows that the teacher predicts correctly.
     pub teacher_correct: Tensor<1>,
-    /// Samples on which student and teacher predict the same class.
+    /// Rows of both student and teacher.
+    pub compared: Tensor<1>,
+    /// Rows for which student and teacher predict the same class.
     pub agreed: Tensor<1>,
 }
 
 impl Counts {
     fn new(
-        student: &Response,
-        teacher: Option<&Response>,
-        targets: &Targets,
+        student: &Option<ClassRows>,
+        teacher: &Option<ClassRows>,
+        [student_labels, teacher_labels]: [Option<RowLabels>; 2],
         loss: &Tensor<1>,
     ) -> Self {
         // Counted in single precision whatever the model computes in: half precision would stop
         // counting at 2048.
-        let device = loss.device().without_autodiff();
-        let options = (&device, burn::tensor::DType::F32);
+        let options = (&loss.device().without_autodiff(), DType::F32);
         let constant = |value: usize| Tensor::<1>::full([1], value as f64, options);
-        let count = |matches: Tensor<1, Bool>| matches.float().cast(options.1).sum();
-
-        let student = logits(student).map(predictions);
-        let teacher = teacher.and_then(logits).map(predictions);
-        let hard = targets.hard().map(|(classes, labelled)| {
-            let labelled = labelled.map(Tensor::without_autodiff);
-            (classes.without_autodiff(), labelled)
-        });
-
-        let right = |predictions: &Option<Tensor<1, Int>>| match (predictions, &hard) {
-            (Some(predictions), Some((classes, labelled))) => {
-                let right = predictions.clone().equal(classes.clone());
-                count(match labelled {
-                    Some(labelled) => right.bool_and(labelled.clone()),
-                    None => right,
-                })
-            }
+        let rows_of = |rows: usize, mask: &Option<Tensor<1, Bool>>| match mask {
+            Some(mask) => count(mask.clone()),
+            None => constant(rows),
+        };
+        let labelled = |labels: &Option<RowLabels>| match labels {
+            Some(labels) => rows_of(labels.classes.dims()[0], &labels.counted),
+            None => constant(0),
+        };
+        let correct = |rows: &Option<ClassRows>, labels: &Option<RowLabels>| match (rows, labels) {
+            (Some(rows), Some(labels)) => count(labels.correct(&rows.predicted)),
             _ => constant(0),
         };
-
-        let samples = student
-            .as_ref()
-            .map_or(0, |predictions| predictions.dims()[0]);
+        let (compared, agreed) = match (student, teacher) {
+            (Some(student), Some(teacher)) if student.is_comparable_to(teacher) => {
+                let both = both(student.mask.clone(), teacher.mask.clone());
+                let agreed = student.predicted.clone().equal(teacher.predicted.clone());
+                let rows = rows_of(student.predicted.dims()[0], &both);
+                (rows, count(within(agreed, &both)))
+            }
+            _ => (constant(0), constant(0)),
+        };
         Self {
-            samples: constant(samples),
-            labelled: match &hard {
-                Some((_, Some(labelled))) => count(labelled.clone()),
-                Some((classes, None)) => constant(classes.dims()[0]),
+            rows: match student {
+                Some(student) => rows_of(student.predicted.dims()[0], &student.mask),
                 None => constant(0),
             },
-            correct: right(&student),
-            teacher_correct: right(&teacher),
-            agreed: match (student, teacher) {
-                (Some(student), Some(teacher)) => count(student.equal(teacher)),
-                _ => constant(0),
-            },
+            labelled: labelled(&student_labels),
+            correct: correct(student, &student_labels),
+            teacher_labelled: labelled(&teacher_labels),
+            teacher_correct: correct(teacher, &teacher_labels),
+            compared,
+            agreed,
         }
     }
 }
 
-/// The logits of a response with one class per target: samples, or the proposals of a detector.
-fn logits(response: &Response) -> Option<&Tensor<2>> {
-    match response {
-        Response::Classes(logits) | Response::Boxes { logits, .. } => Some(logits),
-        _ => None,
+/// The number of rows for which a mask is true. Shape: `[1]`.
+fn count(mask: Tensor<1, Bool>) -> Tensor<1> {
+    mask.float().cast(DType::F32).sum()
+}
+
+/// The rows for which both masks are true, where no mask is true everywhere.
+fn both(one: Option<Tensor<1, Bool>>, other: Option<Tensor<1, Bool>>) -> Option<Tensor<1, Bool>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.bool_and(other)),
+        (one, other) => one.or(other),
     }
 }
 
-/// The most likely class of each sample. Shape: `[batch_size]`.
+/// The part of `rows` that a mask counts, where no mask counts all.
+fn within(rows: Tensor<1, Bool>, mask: &Option<Tensor<1, Bool>>) -> Tensor<1, Bool> {
+    match mask {
+        Some(mask) => rows.bool_and(mask.clone()),
+        None => rows,
+    }
+}
+
+/// The predicted class of each row of a response, as constants.
+pub(crate) struct ClassRows {
+    /// Number of sequences and their length, for a response of tokens.
+    tokens: Option<[usize; 2]>,
+    /// Shape: `[rows]`.
+    predicted: Tensor<1, Int>,
+    /// True for the rows that count; `None` when all do. Shape: `[rows]`.
+    mask: Option<Tensor<1, Bool>>,
+}
+
+impl ClassRows {
+    /// Returns the predictions of a response; nothing if the response is not of classes.
+    pub(crate) fn of(response: &Response) -> Option<Self> {
+        if let Response::Maps(_) = response {
+            return None;
+        }
+        let tokens = response.token_mask().map(|mask| mask.dims());
+        let rows = response.rows();
+        Some(Self {
+            tokens,
+            predicted: predictions(&rows.logits),
+            mask: rows.mask.map(Tensor::without_autodiff),
+        })
+    }
+
+    /// Returns whether the rows of two responses are of the same samples, tokens or proposals.
+    fn is_comparable_to(&self, other: &Self) -> bool {
+        self.tokens == other.tokens && self.predicted.dims() == other.predicted.dims()
+    }
+
+    /// Returns the classes of the rows, and which of these rows have one and count; nothing if there
+    /// are no labels, or if they are not one per row.
+    pub(crate) fn labels(&self, targets: &Targets) -> Option<RowLabels> {
+        let (classes, labelled) = targets.hard()?;
+        (classes.dims() == self.predicted.dims()).then(|| RowLabels {
+            classes: classes.without_autodiff(),
+            counted: both(self.mask.clone(), labelled.map(Tensor::without_autodiff)),
+        })
+    }
+
+    /// Returns the share of the labelled rows that are predicted correctly, zero where none is
+    /// labelled; nothing if there are no labels. Shape: `[1]`.
+    pub(crate) fn accuracy(&self, targets: &Targets) -> Option<Tensor<1>> {
+        let labels = self.labels(targets)?;
+        let correct = labels.correct(&self.predicted);
+        Some(match labels.counted {
+            None => correct.float().cast(DType::F32).mean(),
+            Some(counted) => count(correct).div(count(counted).clamp_min(1.0)),
+        })
+    }
+}
+
+/// The known classes of the rows of a response, as constants.
+pub(crate) struct RowLabels {
+    /// Shape: `[rows]`.
+    classes: Tensor<1, Int>,
+    /// True for the rows that have a label and count; `None` when all do. Shape: `[rows]`.
+    counted: Option<Tensor<1, Bool>>,
+}
+
+impl RowLabels {
+    /// Returns true for the labelled rows that are predicted correctly. Shape: `[rows]`.
+    fn correct(&self, predicted: &Tensor<1, Int>) -> Tensor<1, Bool> {
+        within(predicted.clone().equal(self.classes.clone()), &self.counted)
+    }
+}
+
+/// The most likely class of each row. Shape: `[rows]`.
 pub(crate) fn predictions(logits: &Tensor<2>) -> Tensor<1, Int> {
     logits.clone().without_autodiff().argmax(1).squeeze_dim(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reading;
+    use burn::tensor::Device;
+
+    const STUDENT: [[[f32; 2]; 3]; 2] = [
+        [[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]],
+        [[0.0, 3.0], [1.0, 0.0], [f32::NAN, 9.0]],
+    ];
+    const TEACHER: [[[f32; 2]; 3]; 2] = [
+        [[2.0, 1.0], [1.0, 0.0], [0.0, 3.0]],
+        [[0.0, 3.0], [1.0, 0.0], [9.0, 0.0]],
+    ];
+
+    fn tokens(logits: [[[f32; 2]; 3]; 2], mask: [[bool; 3]; 2]) -> Response {
+        let device = Device::default();
+        Response::Tokens {
+            logits: Tensor::from_data(logits, &device),
+            mask: Tensor::from_data(mask, &device),
+        }
+    }
+
+    fn reading(student: &Response, teacher: Option<&Response>, targets: &Targets) -> Reading {
+        let terms = Terms::one("loss", Tensor::ones([1], &Device::default()), 1.0);
+        let output = DistillationOutput::new(terms, student, teacher, targets);
+        Figures::read(&[output.figures]).unwrap().remove(0)
+    }
+
+    fn classes(labelled: Option<[bool; 6]>) -> Targets {
+        let device = Device::default();
+        Targets::Classes {
+            classes: Tensor::from_data([0, 1, 1, 1, 1, 1], &device),
+            labelled: labelled.map(|labelled| Tensor::from_data(labelled, &device)),
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_no_padding_are_counted() {
+        let mask = [[true, true, true], [true, true, false]];
+        let (student, teacher) = (tokens(STUDENT, mask), tokens(TEACHER, mask));
+
+        let reading = reading(&student, Some(&teacher), &classes(None));
+
+        // Of 5 tokens the student predicts 0 1 0 1 0, the teacher 0 0 1 1 0.
+        assert_eq!(reading.rows, 5);
+        assert_eq!((reading.correct, reading.labelled), (3, 5));
+        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (3, 5));
+        assert_eq!((reading.agreed, reading.compared), (3, 5));
+        assert!(reading.hidden.is_empty());
+    }
+
+    #[test]
+    fn each_side_counts_its_own_tokens_and_the_agreement_those_of_both() {
+        let student = tokens(STUDENT, [[true, true, true], [true, true, false]]);
+        let teacher = tokens(TEACHER, [[true, false, true], [true, false, true]]);
+        let labelled = [true, true, false, true, true, true];
+
+        let reading = reading(&student, Some(&teacher), &classes(Some(labelled)));
+
+        assert_eq!(reading.rows, 5);
+        assert_eq!((reading.correct, reading.labelled), (3, 4));
+        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (2, 3));
+        assert_eq!((reading.agreed, reading.compared), (2, 3));
+    }
+
+    #[test]
+    fn labels_of_samples_are_no_labels_of_tokens() {
+        let student = tokens(STUDENT, [[true; 3]; 2]);
+        let targets = Targets::labels(&[Some(0), Some(1)], &Device::default());
+
+        let reading = reading(&student, None, &targets);
+
+        assert_eq!((reading.correct, reading.labelled), (0, 0));
+        assert_eq!(reading.rows, 6);
+    }
+
+    #[test]
+    fn a_teacher_of_other_rows_has_no_agreement() {
+        let device = Device::default();
+        let student = tokens(STUDENT, [[true; 3]; 2]);
+        let teacher = Response::Classes(Tensor::zeros([6, 2], &device));
+
+        let reading = reading(&student, Some(&teacher), &Targets::Unlabelled);
+
+        assert_eq!((reading.agreed, reading.compared), (0, 0));
+        assert_eq!(*reading.hidden, [Figure::Agreement]);
+    }
+
+    #[test]
+    fn samples_of_a_classifier_are_counted() {
+        let device = Device::default();
+        let student = Tensor::<2>::from_data([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]], &device);
+        let teacher = Tensor::<2>::from_data([[2.0, 1.0], [1.0, 0.0], [9.0, 0.0]], &device);
+        let targets = Targets::labels(&[Some(0), Some(1), None], &device);
+
+        let reading = reading(&student.into(), Some(&teacher.into()), &targets);
+
+        assert_eq!(reading.rows, 3);
+        assert_eq!((reading.correct, reading.labelled), (2, 2));
+        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (1, 2));
+        assert_eq!((reading.agreed, reading.compared), (2, 3));
+    }
 }

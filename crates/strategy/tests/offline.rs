@@ -414,7 +414,7 @@ fn the_loss_is_the_weighted_sum_of_its_terms() {
     let value = |name: &str| reading.terms.iter().find(|term| term.0 == name).unwrap().1;
     let sum = value("hard") + 0.5 * value("response") + 2.0 * value("hidden");
     assert!((reading.loss - sum).abs() < 1e-5);
-    assert_eq!((reading.samples, reading.labelled), (8, 8));
+    assert_eq!((reading.rows, reading.labelled), (8, 8));
 }
 
 #[test]

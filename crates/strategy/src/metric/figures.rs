@@ -21,15 +21,20 @@ pub struct Figures {
 pub struct Reading {
     /// The loss.
     pub loss: f64,
-    /// The number of samples.
-    pub samples: usize,
-    /// The number of samples whose class is known.
+    /// The number of rows of the student: samples of a classifier, tokens of a sequence that are no
+    /// padding, proposals of a detector.
+    pub rows: usize,
+    /// The number of rows of the student whose class is known.
     pub labelled: usize,
-    /// How many of the labelled samples the student has right.
+    /// The number of labelled rows that the student predicts correctly.
     pub correct: usize,
-    /// How many of the labelled samples the teacher has right.
+    /// The number of rows of the teacher whose class is known.
+    pub teacher_labelled: usize,
+    /// The number of labelled rows that the teacher predicts correctly.
     pub teacher_correct: usize,
-    /// On how many samples student and teacher predict the same class.
+    /// The number of rows of both student and teacher.
+    pub compared: usize,
+    /// The number of rows for which student and teacher predict the same class.
     pub agreed: usize,
     /// The unweighted value of each term of the loss, by name.
     pub terms: Vec<(String, f64)>,
@@ -38,16 +43,18 @@ pub struct Reading {
 }
 
 /// Figures before the terms in the stacked tensor.
-const FIXED: usize = 6;
+const FIXED: usize = 8;
 
 impl Figures {
     pub(crate) fn new(loss: Tensor<1>, terms: Terms, counts: Counts) -> Self {
         let values = vec![
             single(loss),
-            counts.samples,
+            counts.rows,
             counts.labelled,
             counts.correct,
+            counts.teacher_labelled,
             counts.teacher_correct,
+            counts.compared,
             counts.agreed,
         ];
         let fixed = Self {
@@ -136,11 +143,13 @@ impl Reading {
         let count = |value: f64| value.round() as usize;
         Self {
             loss: values[0],
-            samples: count(values[1]),
+            rows: count(values[1]),
             labelled: count(values[2]),
             correct: count(values[3]),
-            teacher_correct: count(values[4]),
-            agreed: count(values[5]),
+            teacher_labelled: count(values[4]),
+            teacher_correct: count(values[5]),
+            compared: count(values[6]),
+            agreed: count(values[7]),
             terms: step
                 .names
                 .iter()

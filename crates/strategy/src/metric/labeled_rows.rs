@@ -19,13 +19,17 @@ pub struct LabeledRows {
 }
 
 impl LabeledRows {
-    /// Pairs the rows of a response with their classes; returns nothing where there are no classes.
+    /// Pairs the rows of a response with their classes; returns nothing where there are no classes, or
+    /// not one per row.
     pub(crate) fn new(response: &Response, targets: &Targets) -> Option<Self> {
         if let Response::Maps(_) = response {
             return None;
         }
         let (classes, labeled) = targets.hard()?;
         let rows = response.rows();
+        if classes.dims()[0] != rows.logits.dims()[0] {
+            return None;
+        }
         let counted = match (rows.mask, labeled) {
             (Some(mask), Some(labeled)) => Some(mask.bool_and(labeled)),
             (mask, labeled) => mask.or(labeled),

@@ -20,20 +20,21 @@ pub enum Figure {
     Loss,
     /// One term of the loss, unweighted, by its name.
     Term(String),
-    /// The student's accuracy on the labelled samples, in percent.
+    /// The student's accuracy on the labelled samples, tokens or proposals, in percent.
     Accuracy,
-    /// The teacher's accuracy on the labelled samples, in percent.
+    /// The teacher's accuracy on the labelled samples, tokens or proposals, in percent.
     TeacherAccuracy,
-    /// How often student and teacher predict the same class, in percent.
+    /// Share of the samples, tokens or proposals for which student and teacher predict the same class,
+    /// in percent.
     Agreement,
-    /// An accuracy on the labelled samples that a strategy shows beside the terms of its loss, in
+    /// An accuracy on the labelled samples, tokens or proposals that a strategy shows beside the terms of its loss, in
     /// percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Other values that it shows, such
     /// as `peer 1 generator`, are [terms](Self::Term).
     Shown(String),
 }
 
 impl Figure {
-    /// The value of one step and the number of samples that it is a mean over; nothing where the
+    /// Returns the value of one step and the number of rows that it is a mean over; nothing where the
     /// step has no such figure.
     fn of(&self, reading: &Reading) -> Option<(f64, usize)> {
         if reading.hidden.contains(self) {
@@ -47,13 +48,13 @@ impl Figure {
             Some(term.1)
         };
         match self {
-            Self::Loss => Some((reading.loss, reading.samples.max(1))),
-            Self::Term(name) => Some((named(name)?, reading.samples.max(1))),
+            Self::Loss => Some((reading.loss, reading.rows.max(1))),
+            Self::Term(name) => Some((named(name)?, reading.rows.max(1))),
             Self::Shown(name) if reading.labelled > 0 => Some((named(name)?, reading.labelled)),
             Self::Shown(_) => None,
             Self::Accuracy => percent(reading.correct, reading.labelled),
-            Self::TeacherAccuracy => percent(reading.teacher_correct, reading.labelled),
-            Self::Agreement => percent(reading.agreed, reading.samples),
+            Self::TeacherAccuracy => percent(reading.teacher_correct, reading.teacher_labelled),
+            Self::Agreement => percent(reading.agreed, reading.compared),
         }
     }
 
@@ -229,10 +230,12 @@ mod tests {
     fn reading(labelled: usize, terms: Vec<(String, f64)>) -> Reading {
         Reading {
             loss: 1.0,
-            samples: 8,
+            rows: 8,
             labelled,
             correct: 0,
+            teacher_labelled: labelled,
             teacher_correct: 0,
+            compared: 8,
             agreed: 0,
             terms,
             hidden: Arc::default(),

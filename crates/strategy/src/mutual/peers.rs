@@ -1,6 +1,6 @@
-use crate::output::predictions;
+use crate::output::ClassRows;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, DType, Tensor};
+use burn::tensor::{DType, Tensor};
 use burn_distill_core::{
     Knowledge, Network, Response, Tap, TapSelection, Taps, Targets, Terms, Wanted,
     assert_parameters_differ,
@@ -74,48 +74,101 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
 }
 
 /// The accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
-/// `ensemble accuracy`, in percent of the labelled samples. Nothing is shown of responses that are
-/// no classes.
+/// `ensemble accuracy`, in percent of the labelled samples or tokens. Responses that are not classes
+/// have none.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
         let name = format!("peer {number} accuracy");
         accuracy(name, response, targets)
     });
-    let ensemble = mean_probabilities(responses).map(Response::Classes);
+    let ensemble = mean_probabilities(responses);
     let ensemble = ensemble.map(|mean| accuracy("ensemble accuracy", &mean, targets));
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-fn mean_probabilities(responses: &[&Response]) -> Option<Tensor<2>> {
-    let logits: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
-    // Of the classes that they predict, the sum says what the mean does.
-    let probabilities = logits?.into_iter().map(|logits| {
-        let logits = logits.without_autodiff().cast(DType::F32);
-        softmax(logits, 1)
+/// Returns the sum of the probabilities of several responses, which predicts the classes that the mean
+/// predicts. A token counts if it does for all of them.
+fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
+    fn sum<const D: usize>(logits: impl Iterator<Item = Tensor<D>>) -> Option<Tensor<D>> {
+        let probabilities = logits.map(|logits| {
+            let logits = logits.without_autodiff().cast(DType::F32);
+            softmax(logits, D - 1)
+        });
+        probabilities.reduce(Tensor::add)
+    }
+    let classes: Option<Vec<_>> = responses.iter().map(|r| r.classes().cloned()).collect();
+    if let Some(classes) = classes {
+        return sum(classes.into_iter()).map(Response::Classes);
+    }
+    let tokens = responses.iter().map(|response| match response {
+        Response::Tokens { logits, mask } => Some((logits.clone(), mask.clone())),
+        _ => None,
     });
-    probabilities.reduce(Tensor::add)
+    let (logits, masks): (Vec<_>, Vec<_>) = tokens.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let sequences = |logits: &Tensor<3>| [logits.dims()[0], logits.dims()[1]];
+    if logits
+        .iter()
+        .any(|other| sequences(other) != sequences(&logits[0]))
+    {
+        return None;
+    }
+    let masks = masks.into_iter().map(Tensor::without_autodiff);
+    Some(Response::Tokens {
+        logits: sum(logits.into_iter())?,
+        mask: masks.reduce(Tensor::bool_and)?,
+    })
 }
 
-/// How often a response is right, in percent of the labelled samples, under that name. Nothing if it
-/// is none of classes. Where no sample is labelled it is zero, which no metric counts: it weighs by
-/// the labelled samples.
+/// The share of the labelled samples, tokens or proposals that a response predicts correctly, in
+/// percent, under that name; nothing if the response is not classes or there are no labels. Where no
+/// row is labelled it is zero, which no metric counts: metrics weigh it by the labelled rows.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
-    let (Some(logits), Some((classes, labelled))) = (response.classes(), targets.hard()) else {
-        return Terms::default();
-    };
-    let count = |mask: Tensor<1, Bool>| mask.float().cast(DType::F32).sum();
-    let right = predictions(logits).equal(classes.without_autodiff());
-    let share = match labelled {
-        None => right.float().cast(DType::F32).mean(),
-        Some(labelled) => {
-            let labels = count(labelled.clone()).clamp_min(1.0);
-            count(right.bool_and(labelled)).div(labels)
-        }
-    };
-    Terms::shown(name, share.mul_scalar(100.0))
+    let accuracy = ClassRows::of(response).and_then(|rows| rows.accuracy(targets));
+    match accuracy {
+        Some(share) => Terms::shown(name, share.mul_scalar(100.0)),
+        None => Terms::default(),
+    }
 }
 
 pub(super) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     // The value is whole between two steps, also if a thread panicked in one.
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn accuracies_of_peers_count_the_tokens_that_are_no_padding() {
+        let device = Device::default();
+        let peer = |logits: [[[f32; 2]; 2]; 2]| Response::Tokens {
+            logits: Tensor::from_data(logits, &device),
+            mask: Tensor::from_data([[true, true], [true, false]], &device),
+        };
+        let (first, second) = (
+            peer([[[2.0, 1.0], [0.0, 1.0]], [[0.0, 0.5], [0.0, 9.0]]]),
+            peer([[[0.0, 9.0], [0.0, 1.0]], [[3.0, 0.0], [0.0, 9.0]]]),
+        );
+        let classes = Tensor::from_data([0, 1, 0, 1], &device);
+
+        let shown = accuracies(&[&first, &second], &Targets::classes(classes));
+
+        let shown: Vec<_> = shown
+            .into_iter()
+            .map(|term| (term.name, term.value.into_scalar::<f32>()))
+            .collect();
+        let expected = [
+            ("peer 1 accuracy", 200.0 / 3.0),
+            ("peer 2 accuracy", 200.0 / 3.0),
+            // The second peer decides about the first token, and about the third one.
+            ("ensemble accuracy", 200.0 / 3.0),
+        ];
+        assert_eq!(shown.len(), expected.len());
+        for ((name, value), (expected_name, expected)) in shown.iter().zip(expected) {
+            assert_eq!(name, expected_name);
+            assert!((value - expected).abs() < 1e-4, "{name}: {value}");
+        }
+    }
 }
