@@ -3,13 +3,12 @@ mod dataset;
 mod epoch;
 mod iterator;
 mod pairs;
-mod palette;
 mod two_streams;
 mod workers;
 
-use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
+use crate::{Augmentation, DataError, ImageDataset, MultiCrop, Samples, Views};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_distill_core::Batch;
 pub use clocked::*;
 pub use dataset::*;
@@ -19,8 +18,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Loads an [`ImageDataset`] as batches of normalised images, `[batch_size, channels, height, width]`,
-/// with their classes, ids and clock.
+/// Loads labeled samples as batches, with their classes, ids and clock: an [`ImageDataset`] as
+/// normalised images, `[batch_size, channels, height, width]`, or any other [`Samples`].
 ///
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
@@ -62,8 +61,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// assert_eq!(resumed.iter().next().unwrap()?.ids, second.ids);
 /// # Ok::<(), burn::data::dataset::DatasetError>(())
 /// ```
-pub struct BatchLoader {
-    plan: Arc<Plan>,
+pub struct BatchLoader<S = ImageDataset> {
+    plan: Arc<Plan<S>>,
     /// burn's default when none is given, looked up only when tensors are made.
     device: Option<Device>,
     next_epoch: AtomicUsize,
@@ -71,16 +70,15 @@ pub struct BatchLoader {
 
 /// Everything that a batch depends on, but for the epoch.
 #[derive(Clone)]
-struct Plan {
-    dataset: ImageDataset,
+struct Plan<S> {
+    dataset: S,
     /// The number of earlier places of the same id, for each place in the data set.
     repetitions: Arc<[usize]>,
     batch_size: usize,
     shuffle: Option<u64>,
-    augmentation: Augmentation,
-    augmentation_seed: u64,
+    /// How a view is made.
+    view: Views,
     views: usize,
-    multi_crop: Option<MultiCrop>,
     /// The seed of the partners.
     pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
@@ -91,13 +89,13 @@ struct Plan {
     workers: usize,
 }
 
-impl BatchLoader {
+impl<S: Samples> BatchLoader<S> {
     /// Load so many samples at a time.
     ///
     /// # Panics
     ///
     /// Panics if the batch size is 0.
-    pub fn new(dataset: ImageDataset, batch_size: usize) -> Self {
+    pub fn new(dataset: S, batch_size: usize) -> Self {
         assert!(batch_size > 0, "The batch size should be at least 1.");
         Self {
             plan: Arc::new(Plan {
@@ -105,10 +103,8 @@ impl BatchLoader {
                 dataset,
                 batch_size,
                 shuffle: None,
-                augmentation: Augmentation::default(),
-                augmentation_seed: 0,
+                view: Views::default(),
                 views: 1,
-                multi_crop: None,
                 pairs: None,
                 labelled: None,
                 labeled_per_batch: None,
@@ -130,15 +126,14 @@ impl BatchLoader {
     ///
     /// # Panics
     ///
-    /// Panics if the images cannot be augmented so, as [`Augmentation::check`] tells beforehand.
-    pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
-        let checked = augmentation.check(self.plan.dataset.shape());
-        checked.unwrap_or_else(|error| panic!("{error}"));
-        assert_one_crop(self.plan.multi_crop, augmentation);
-        let plan = self.plan_mut();
-        plan.augmentation = augmentation;
-        plan.augmentation_seed = seed;
-        self
+    /// Panics if the samples cannot be augmented so, as [`Samples::check_views`] tells beforehand.
+    pub fn augment(self, augmentation: Augmentation, seed: u64) -> Self {
+        let view = Views {
+            augmentation,
+            seed,
+            ..self.plan.view
+        };
+        self.with_view(view)
     }
 
     /// Put so many views of each sample into a batch, each augmented on its own: the first weakly,
@@ -158,13 +153,19 @@ impl BatchLoader {
     ///
     /// # Panics
     ///
-    /// Panics if the images cannot be cropped so, as [`MultiCrop::check`] tells beforehand, or if the
-    /// augmentation crops at random itself.
-    pub fn multi_crop(mut self, crop: MultiCrop) -> Self {
-        let checked = crop.check(self.plan.dataset.shape());
+    /// Panics if the samples cannot be cropped so, as [`Samples::check_views`] tells beforehand.
+    pub fn multi_crop(self, crop: MultiCrop) -> Self {
+        let view = Views {
+            multi_crop: Some(crop),
+            ..self.plan.view
+        };
+        self.with_view(view)
+    }
+
+    fn with_view(mut self, view: Views) -> Self {
+        let checked = self.plan.dataset.check_views(&view);
         checked.unwrap_or_else(|error| panic!("{error}"));
-        assert_one_crop(Some(crop), self.plan.augmentation);
-        self.plan_mut().multi_crop = Some(crop);
+        self.plan_mut().view = view;
         self
     }
 
@@ -235,13 +236,13 @@ impl BatchLoader {
 
     /// The batches of an epoch: the same as [`iter`](DataLoader::iter) gives for it, but without
     /// counting on.
-    pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<Tensor<4>>> + use<> {
+    pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<S::Input>> + use<S> {
         let device = self.device.clone().unwrap_or_default();
         BatchIterator::new(Epoch::new(self.plan.clone(), epoch), device)
     }
 
     /// The data set that is loaded.
-    pub fn dataset(&self) -> &ImageDataset {
+    pub fn dataset(&self) -> &S {
         &self.plan.dataset
     }
 
@@ -255,13 +256,13 @@ impl BatchLoader {
         self.plan.batches()
     }
 
-    fn plan_mut(&mut self) -> &mut Plan {
+    fn plan_mut(&mut self) -> &mut Plan<S> {
         Arc::make_mut(&mut self.plan)
     }
 }
 
 /// Returns the number of earlier places of the same id, for each place in a data set.
-fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
+fn repetitions(dataset: &impl Samples) -> Arc<[usize]> {
     let mut counts = vec![0; dataset.published_len()];
     let mut count = |id: &usize| {
         counts[*id] += 1;
@@ -270,38 +271,22 @@ fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
     dataset.ids().iter().map(&mut count).collect()
 }
 
-/// # Panics
-///
-/// Panics if images are cropped in two ways.
-fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
-    if crop.is_some() {
-        let checked = augmentation.check_multi_crop();
-        checked.unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
-impl Plan {
+impl<S> Plan<S> {
     fn views(&self) -> usize {
-        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
+        let views = self.view.multi_crop.map_or(self.views, |crop| crop.views());
         match self.pairs {
             Some(_) => views.max(2),
             None => views,
         }
     }
 
-    /// The shape of a view of an image, `[channels, height, width]`.
-    fn view_shape(&self, view: usize) -> [usize; 3] {
-        let [channels, height, width] = self.dataset.shape();
-        let size = [height, width];
-        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
-        [channels, height, width]
-    }
-
     /// Whether the class of a sample is known.
     fn is_labelled(&self, id: usize) -> bool {
         self.labelled.as_ref().is_none_or(|labelled| labelled[id])
     }
+}
 
+impl<S: Samples> Plan<S> {
     fn batches(&self) -> usize {
         self.samples_and_batches().1
     }
@@ -335,7 +320,7 @@ impl Plan {
     }
 }
 
-impl Clone for BatchLoader {
+impl<S> Clone for BatchLoader<S> {
     fn clone(&self) -> Self {
         Self {
             plan: self.plan.clone(),
@@ -345,7 +330,7 @@ impl Clone for BatchLoader {
     }
 }
 
-impl fmt::Debug for BatchLoader {
+impl<S: Samples> fmt::Debug for BatchLoader<S> {
     // Without the mask of labelled samples, which is as long as the data set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchLoader")
@@ -356,8 +341,8 @@ impl fmt::Debug for BatchLoader {
     }
 }
 
-impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<Tensor<4>>> + 'a> {
+impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<S::Input>> + 'a> {
         let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
         Box::new(self.epoch(epoch))
     }
@@ -367,7 +352,7 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
         self.plan.samples()
     }
 
-    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         Arc::new(self.clone().device(device))
     }
 
@@ -375,7 +360,7 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
     ///
     /// Of a loader that shuffles, the parts are random ones, so that each of several devices sees
     /// every class even where the data set stands in the order of its classes.
-    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         let mut slice = self.clone();
         let plan = slice.plan_mut();
         let places = match plan.shuffle {

@@ -2,10 +2,10 @@
 
 use super::epoch::Showing;
 use super::{BatchLoader, Plan};
-use crate::DataError;
 use crate::rng::{Purpose, rng};
+use crate::{DataError, Samples};
 
-impl BatchLoader {
+impl<S: Samples> BatchLoader<S> {
     /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled ones.
     ///
     /// An epoch is one pass over the unlabeled samples. The labeled ones are passed over as often as
@@ -44,7 +44,7 @@ struct Streams {
 }
 
 impl Streams {
-    fn of(plan: &Plan) -> Self {
+    fn of<S: Samples>(plan: &Plan<S>) -> Self {
         let ids = plan.dataset.ids();
         let (labeled, unlabeled) = (0..ids.len()).partition(|&at| plan.is_labelled(ids[at]));
         Self { labeled, unlabeled }
@@ -53,7 +53,7 @@ impl Streams {
 
 /// Returns the samples that an epoch delivers and the batches that it has, with so many labeled samples
 /// in each batch.
-pub(super) fn samples_and_batches(plan: &Plan, labeled: usize) -> (usize, usize) {
+pub(super) fn samples_and_batches<S: Samples>(plan: &Plan<S>, labeled: usize) -> (usize, usize) {
     let streams = Streams::of(plan);
     if streams.labeled.is_empty() {
         return (0, 0);
@@ -67,7 +67,7 @@ pub(super) fn samples_and_batches(plan: &Plan, labeled: usize) -> (usize, usize)
 }
 
 /// Returns why there is no batch with so many labeled samples.
-pub(super) fn no_batch(plan: &Plan, labeled: usize) -> DataError {
+pub(super) fn no_batch<S: Samples>(plan: &Plan<S>, labeled: usize) -> DataError {
     let streams = Streams::of(plan);
     let [known, unknown] = [&streams.labeled, &streams.unlabeled].map(Vec::len);
     match known == 0 || unknown == 0 {
@@ -83,7 +83,7 @@ pub(super) fn no_batch(plan: &Plan, labeled: usize) -> DataError {
 }
 
 /// Returns the order of an epoch, batch by batch, with so many labeled samples in each.
-pub(super) fn order(plan: &Plan, labeled: usize, epoch: usize) -> Vec<Showing> {
+pub(super) fn order<S: Samples>(plan: &Plan<S>, labeled: usize, epoch: usize) -> Vec<Showing> {
     let streams = Streams::of(plan);
     let (samples, batches) = samples_and_batches(plan, labeled);
     // Pass 0 is the one over the unlabeled samples, so that no two passes share an order.
