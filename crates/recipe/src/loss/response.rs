@@ -61,7 +61,7 @@ impl Description<'_> {
         }
     }
 
-    fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: LogitLoss,
@@ -85,7 +85,7 @@ impl Description<'_> {
         })
     }
 
-    fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: BatchLogitLoss,
@@ -122,7 +122,7 @@ impl Description<'_> {
         })
     }
 
-    fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: LabelledLoss,
