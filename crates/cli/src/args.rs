@@ -1,3 +1,4 @@
+use burn_distill_recipe::InputShape;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -118,9 +119,11 @@ pub enum Catalogue {
 pub struct InspectArgs {
     /// The name of the model: see `list models`.
     pub model: String,
-    /// The shape of an image: channels, height and width.
+    /// The input of a sample: the channels, height and width of an image, 3x32x32; the features of a
+    /// vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens it is
+    /// the length of a sequence and the size of the vocabulary: 16of1000.
     #[arg(long, default_value = "3x32x32", value_parser = shape)]
-    pub input: [usize; 3],
+    pub input: InputShape,
     /// The number of classes.
     #[arg(long, default_value_t = 10)]
     pub classes: usize,
@@ -138,11 +141,22 @@ fn seed(text: &str) -> Result<u64, String> {
     seed.map_err(|_| format!("expected a whole number from 0 to {LARGEST_SEED}"))
 }
 
-fn shape(text: &str) -> Result<[usize; 3], String> {
-    let parsed: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
-    parsed
-        .and_then(|sizes| sizes.try_into().ok())
-        .ok_or_else(|| "expected channels x height x width, such as 3x32x32".into())
+fn shape(text: &str) -> Result<InputShape, String> {
+    let sizes = |text: &str, separator: &str| -> Option<Vec<usize>> {
+        text.split(separator)
+            .map(|part| part.parse().ok())
+            .collect()
+    };
+    if let Some([length, vocabulary]) = sizes(text, "of").as_deref() {
+        let (length, vocabulary) = (*length, *vocabulary);
+        return Ok(InputShape::Tokens { length, vocabulary });
+    }
+    match sizes(text, "x").as_deref() {
+        Some(&[features]) => Ok(InputShape::Vector([features])),
+        Some(&[length, features]) => Ok(InputShape::Sequence([length, features])),
+        Some(&[channels, height, width]) => Ok(InputShape::Image([channels, height, width])),
+        _ => Err("expected channels x height x width, such as 3x32x32".into()),
+    }
 }
 
 #[cfg(test)]
@@ -159,9 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn shapes_have_three_parts() {
-        assert_eq!(shape("1x8x8"), Ok([1, 8, 8]));
-        for wrong in ["8x8", "1x8x8x8", "1xax8", ""] {
+    fn shapes_are_those_of_one_sample() {
+        assert_eq!(shape("1x8x8"), Ok(InputShape::Image([1, 8, 8])));
+        assert_eq!(shape("64"), Ok(InputShape::Vector([64])));
+        assert_eq!(shape("16x64"), Ok(InputShape::Sequence([16, 64])));
+        let (length, vocabulary) = (16, 1000);
+        let tokens = InputShape::Tokens { length, vocabulary };
+        assert_eq!(shape("16of1000"), Ok(tokens));
+        for wrong in ["1x8x8x8", "1xax8", "16of", ""] {
             assert!(
                 shape(wrong).unwrap_err().contains("such as 3x32x32"),
                 "{wrong}"

@@ -13,6 +13,9 @@ mod stop;
 mod summary;
 mod table;
 
+pub use burn_distill_recipe as recipe;
+pub use burn_distill_recipe::Registry;
+
 use args::{Args, Command};
 use clap::Parser;
 use std::env;
@@ -20,8 +23,20 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the command that the arguments of this program give, and returns its exit code.
-pub fn main() -> ExitCode {
+/// Runs the command that the arguments of this program give, and returns its exit code. Recipes and
+/// lists have the names of a registry.
+///
+/// A program with networks, losses and data sets of its own is this one with more names:
+///
+/// ```no_run
+/// use burn_distill_cli::{Registry, main_with};
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     main_with(Registry::standard())
+/// }
+/// ```
+pub fn main_with(registry: Registry) -> ExitCode {
     allocator::keep_pages();
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -30,9 +45,9 @@ pub fn main() -> ExitCode {
     log_to_stderr(args.verbose);
 
     let done = match &args.command {
-        Command::Run(run) => commands::run(run, args.verbose),
-        Command::List(list) => commands::list(list).map(|()| true),
-        Command::Inspect(model) => commands::inspect(model).map(|()| true),
+        Command::Run(run) => commands::run(run, args.verbose, registry),
+        Command::List(list) => commands::list(list, &registry).map(|()| true),
+        Command::Inspect(model) => commands::inspect(model, &registry).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

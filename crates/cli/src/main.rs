@@ -1,7 +1,8 @@
 //! The command line of burn-distill.
 
+use burn_distill_cli::{Registry, main_with};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    burn_distill_cli::main()
+    main_with(Registry::standard())
 }

@@ -1,6 +1,7 @@
-use crate::{DataError, Holdout, few_per_class, stratified_split};
+use crate::render::{Palette, render};
+use crate::{DataError, Holdout, Samples, Shown, Views};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ pub struct ImageData {
 #[derive(Clone)]
 pub struct ImageDataset {
     data: Arc<ImageData>,
+    palette: Arc<Palette>,
     ids: Arc<[usize]>,
 }
 
@@ -113,8 +115,10 @@ impl ImageDataset {
             return invalid("the maximum of a pixel should be above 0".into());
         }
         let ids = (0..samples).collect();
+        let palette = Palette::of(&data.normalization, data.maximum);
         Ok(Self {
             data: Arc::new(data),
+            palette: Arc::new(palette),
             ids,
         })
     }
@@ -166,7 +170,7 @@ impl ImageDataset {
 
     /// The class of each sample, in the order of [`ids`](Self::ids).
     pub fn labels(&self) -> Vec<usize> {
-        self.ids.iter().map(|&id| self.label(id)).collect()
+        Samples::labels(self)
     }
 
     /// The class of the sample with this id.
@@ -212,68 +216,88 @@ impl ImageDataset {
             );
         }
         Self {
-            data: self.data.clone(),
             ids,
+            ..self.clone()
         }
     }
 
     /// The first `count` samples, or all if there are fewer.
     pub fn take(&self, count: usize) -> Self {
-        self.subset(&self.ids[..count.min(self.len())])
+        Samples::take(self, count)
     }
 
     /// The samples that are not of this class. Its place among the classes is kept.
     pub fn without_class(&self, class: usize) -> Self {
-        let kept: Vec<_> = self
-            .ids
-            .iter()
-            .copied()
-            .filter(|&id| self.label(id) != class)
-            .collect();
-        self.subset(kept)
+        Samples::without_class(self, class)
     }
 
-    /// A stratified split in two, `(rest, held out)`, as [`stratified_split`] makes it.
+    /// A stratified split in two, `(rest, held out)`, as [`stratified_split`](crate::stratified_split) makes it.
     ///
     /// # Errors
     ///
     /// Returns [`DataError::Invalid`] if there is not as much to hold out.
     pub fn split(&self, holdout: impl Into<Holdout>, seed: u64) -> Result<(Self, Self), DataError> {
-        let (rest, held_out) = stratified_split(&self.labels(), holdout, seed)?;
-        Ok((self.at(&rest), self.at(&held_out)))
+        Samples::split(self, holdout, seed)
     }
 
-    /// `count` samples of each class that occurs, as [`few_per_class`] chooses them.
+    /// `count` samples of each class that occurs, as [`few_per_class`](crate::few_per_class) chooses them.
     ///
     /// # Errors
     ///
     /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
     pub fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
-        Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
-    }
-
-    /// Feeds the shape, labels and pixels of the samples to a hash.
-    pub(crate) fn hash_into(&self, hasher: &mut Sha256) {
-        let header = format!("{:?} {} {}\n", self.shape(), self.maximum(), self.len());
-        hasher.update(header);
-        for &id in &*self.ids {
-            hasher.update((self.label(id) as u64).to_le_bytes());
-            hasher.update(self.pixels(id));
-        }
-    }
-
-    fn at(&self, positions: &[usize]) -> Self {
-        self.subset(
-            positions
-                .iter()
-                .map(|&position| self.ids[position])
-                .collect::<Vec<_>>(),
-        )
+        Samples::few_per_class(self, count, seed)
     }
 
     /// The level of a pixel that stands for one.
     pub(crate) fn maximum(&self) -> u8 {
         self.data.maximum
+    }
+}
+
+impl Samples for ImageDataset {
+    type Input = Tensor<4>;
+    type Prepared = TensorData;
+
+    fn ids(&self) -> &[usize] {
+        &self.ids
+    }
+
+    fn published_len(&self) -> usize {
+        self.data.labels.len()
+    }
+
+    fn num_classes(&self) -> usize {
+        self.data.classes.len()
+    }
+
+    fn label(&self, id: usize) -> usize {
+        self.data.labels[id]
+    }
+
+    fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
+        self.subset(ids)
+    }
+
+    fn check_views(&self, views: &Views) -> Result<(), DataError> {
+        views.check_images(self.shape())
+    }
+
+    fn prepare(&self, shown: &[Shown], views: &Views) -> TensorData {
+        render(self, &self.palette, shown, views)
+    }
+
+    fn upload(&self, prepared: TensorData, device: &Device) -> Tensor<4> {
+        Tensor::from_data(prepared, device)
+    }
+
+    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
+        let header = format!("{:?} {} {}\n", self.shape(), self.maximum(), self.len());
+        sink(header.as_bytes());
+        for &id in &*self.ids {
+            sink(&(self.label(id) as u64).to_le_bytes());
+            sink(self.pixels(id));
+        }
     }
 }
 

@@ -10,7 +10,9 @@ mod error;
 mod idx;
 mod loader;
 mod read;
+mod render;
 mod rng;
+mod samples;
 mod source;
 mod split;
 
@@ -20,5 +22,6 @@ pub use dataset::*;
 pub use digits::*;
 pub use error::*;
 pub use loader::*;
+pub use samples::*;
 pub use source::*;
 pub use split::*;

@@ -5,11 +5,12 @@ use super::strategies::setting;
 use super::weights;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::parameter_count;
-use burn_distill_recipe::ImageNetwork;
 use burn_distill_recipe::text::grouped;
-use burn_distill_recipe::{JointLoss, Recipe, Scene, TeacherRecipe, check_losses, check_setting};
+use burn_distill_recipe::{
+    ImageNetwork, Losses, ModelRecipe, Recipe, Scene, Task, TeacherRecipe, check_losses,
+    check_setting,
+};
 use toml::{Table, Value};
 
 /// Checks that a recipe can be run with this data: that batches and labels suffice, that the weights
@@ -25,12 +26,19 @@ pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
     describe_data(recipe, data)?;
 
     let seed = recipe.seeds[0];
-    let student = build(&recipe.student.model, data, seed).context("student.model")?;
+    let registry = &recipe.registry;
+    let build = |model: &ModelRecipe| registry.build(model, &data.task(), seed, &Device::flex());
+    let student = build(&recipe.student.model).context("student.model")?;
     describe_network("student", &recipe.student.model, &student);
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let teachers: Vec<_> = teachers
-        .map(|(index, recipe)| teacher(index, recipe, data, seed))
+        .map(|(index, recipe)| {
+            let network = build(&recipe.model);
+            let network =
+                network.with_context(|| format!("{}.model", TeacherRecipe::place(index)))?;
+            with_weights(network, index, recipe)
+        })
         .collect::<Result<_>>()?;
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);
@@ -40,47 +48,45 @@ pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
     let scenes = |batch_size: usize| -> Result<Vec<Scene>> {
         let scene = |teacher: &ImageNetwork| {
             let samples = data.known_classes(seed)?;
-            let images = data.first_images(&recipe.student.training, seed)?;
+            let inputs = data.first_inputs(&recipe.student.training, seed)?;
             let scene = Scene::new(student.clone(), teacher.clone(), batch_size, samples);
-            Ok(scene.with_images(images))
+            Ok(scene.with_inputs(inputs))
         };
         teachers.iter().map(scene).collect()
     };
     if recipe.stages.is_empty() {
         describe_losses("the student", &recipe.losses);
         let scenes = scenes(recipe.student.training.batch_size)?;
-        return check_losses_between(&recipe.losses, &scenes);
+        return check_losses_between(registry.losses(), &recipe.losses, &scenes);
     }
     for (number, stage) in (1..).zip(&recipe.stages) {
         describe_losses(&format!("stage {}", stage.name), &stage.losses);
         let batch_size = stage.training(&recipe.student.training).batch_size;
-        check_losses_between(&stage.losses, &scenes(batch_size)?)
+        check_losses_between(registry.losses(), &stage.losses, &scenes(batch_size)?)
             .with_context(|| format!("[[stage]] number {number}"))?;
     }
     Ok(())
 }
 
-fn check_losses_between(losses: &[Table], scenes: &[Scene]) -> Result<()> {
+fn check_losses_between(kinds: &Losses, losses: &[Table], scenes: &[Scene]) -> Result<()> {
     if let [scene] = scenes {
-        return check_losses(losses, scene).map(drop);
+        return check_losses(kinds, losses, scene).map(drop);
     }
     (1..).zip(losses).try_for_each(|(number, loss)| {
-        let built = JointLoss::new(loss, scenes);
+        let built = kinds.build_joint(loss, scenes);
         built
             .map(drop)
             .with_context(|| format!("[[loss]] number {number}"))
     })
 }
 
-fn build(model: &NetworkConfig, data: &Data, seed: u64) -> Result<ImageNetwork> {
-    let device = Device::flex();
-    burn_distill_recipe::build(model, data.shape(), data.num_classes(), seed, &device)
-}
-
 /// Returns a teacher, with its weights if it has some before the run.
-fn teacher(index: usize, recipe: &TeacherRecipe, data: &Data, seed: u64) -> Result<ImageNetwork> {
+fn with_weights(
+    network: ImageNetwork,
+    index: usize,
+    recipe: &TeacherRecipe,
+) -> Result<ImageNetwork> {
     let place = TeacherRecipe::place(index);
-    let network = build(&recipe.model, data, seed).with_context(|| format!("{place}.model"))?;
     describe_network(&place, &recipe.model, &network);
     let Some(file) = &recipe.weights else {
         return Ok(network);
@@ -105,19 +111,18 @@ fn teacher(index: usize, recipe: &TeacherRecipe, data: &Data, seed: u64) -> Resu
 }
 
 fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
-    let [channels, height, width] = data.shape();
+    let Task { input, classes } = data.task();
     let [train, validation, test] = data.sizes();
     log::info!(
-        "data: {}, images of {channels}x{height}x{width}, {} classes; {train} training, \
+        "data: {}, {input}, {classes} classes; {train} training, \
          {validation} validation and {test} test samples; the student knows {} labels",
         recipe.data.name,
-        data.num_classes(),
         data.labels(recipe.seeds[0])?
     );
     Ok(())
 }
 
-fn describe_network(place: &str, model: &NetworkConfig, network: &ImageNetwork) {
+fn describe_network(place: &str, model: &ModelRecipe, network: &ImageNetwork) {
     let parameters = grouped(parameter_count(network));
     log::info!("{place}: {model}, {parameters} parameters");
 }

@@ -33,14 +33,16 @@ fn shares(losses: &[Loss]) -> impl Iterator<Item = (&str, &WeightSchedule)> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use burn_distill::architecture::NetworkConfig;
-    use burn_distill_recipe::{Scene, build};
+    use burn_distill_recipe::{InputShape, Registry, Scene, Task};
 
     /// A small student and a larger teacher for digits.
-    fn scene() -> Scene {
+    fn scene(registry: &Registry) -> Scene {
         let network = |name: &str| {
-            let model = NetworkConfig::by_name(name).unwrap();
-            build(&model, [1, 8, 8], 10, 0, &Device::flex()).unwrap()
+            let input = InputShape::Image([1, 8, 8]);
+            let task = Task { input, classes: 10 };
+            registry
+                .build(&name.into(), &task, 0, &Device::flex())
+                .unwrap()
         };
         let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
         Scene::new(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
@@ -57,8 +59,12 @@ mod tests {
             ),
             (["kind = 'mhgd'", "kind = 'mhgd'\nname = 'other'"], vec![]),
         ] {
-            let scene = scene();
-            let losses = tables.map(|table| Loss::new(&table.parse().unwrap(), &scene).unwrap());
+            let registry = Registry::standard();
+            let scene = scene(&registry);
+            let losses = tables.map(|table| {
+                let table = table.parse().unwrap();
+                registry.losses().build(&table, &scene).unwrap()
+            });
             let clipped: Vec<_> = shares(&losses).map(|(name, _)| name).collect();
             assert_eq!(clipped, expected, "{tables:?}");
         }

@@ -2,11 +2,17 @@ use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
-use burn::tensor::{Device, Tensor};
-use burn_distill::data::{BatchLoader, DataSource, ImageDataset, Published};
-use burn_distill_recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
+use burn::tensor::Device;
+use burn_distill::data::{BatchLoader, Published, Samples, Views};
+use burn_distill_recipe::{
+    AnyDataset, AnyInput, DataRecipe, Recipe, Registry, StrategyRecipe, Task, TeacherRecipe,
+    TrainingRecipe,
+};
 use std::collections::HashSet;
 use std::sync::OnceLock;
+
+/// Loader of the data of an experiment.
+pub type Loader = BatchLoader<AnyDataset>;
 
 /// Samples per batch where nothing is trained.
 const EVALUATION_BATCH: usize = 256;
@@ -14,18 +20,18 @@ const EVALUATION_BATCH: usize = 256;
 /// The data of an experiment, split once for all seeds.
 pub struct Data {
     recipe: DataRecipe,
-    published: Published,
+    published: Published<AnyDataset>,
     /// The checksum of what is published, once it was computed.
     checksum: OnceLock<String>,
-    train: ImageDataset,
-    validation: ImageDataset,
-    test: ImageDataset,
+    train: AnyDataset,
+    validation: AnyDataset,
+    test: AnyDataset,
 }
 
 impl Data {
-    /// Load and split the data that a recipe names.
-    pub fn load(recipe: &DataRecipe, source: &DataSource) -> Result<Self> {
-        let published = recipe.name.load(source)?;
+    /// Loads and splits the data that a recipe names.
+    pub fn load(recipe: &DataRecipe, registry: &Registry) -> Result<Self> {
+        let published = registry.load(&recipe.name)?;
         let Parts {
             train,
             validation,
@@ -42,10 +48,11 @@ impl Data {
                 recipe.name
             );
         }
-        recipe
-            .augmentation
-            .check(train.shape())
-            .context("data.augmentation")?;
+        let views = Views {
+            augmentation: recipe.augmentation,
+            ..Views::default()
+        };
+        train.check_views(&views).context("data.augmentation")?;
         Ok(Self {
             recipe: recipe.clone(),
             published,
@@ -109,14 +116,12 @@ impl Data {
         Ok(())
     }
 
-    /// Channels, height and width of an image.
-    pub fn shape(&self) -> [usize; 3] {
-        self.train.shape()
-    }
-
-    /// The number of classes.
-    pub fn num_classes(&self) -> usize {
-        self.train.num_classes()
+    /// Returns the inputs and classes of the data, which networks are made for.
+    pub fn task(&self) -> Task {
+        Task {
+            input: self.train.shape(),
+            classes: self.train.num_classes(),
+        }
     }
 
     /// Returns the origin of the weights of a network that is trained on this data.
@@ -128,9 +133,9 @@ impl Data {
     ) -> Provenance {
         Provenance {
             model: model.to_string(),
-            input: self.shape(),
+            input: self.train.shape(),
             classes: self.train.classes().to_vec(),
-            normalization: self.train.normalization().clone(),
+            normalization: self.train.normalization().cloned(),
             data: DataOrigin {
                 name: self.recipe.name.to_string(),
                 sha256: self.checksum().to_string(),
@@ -162,12 +167,12 @@ impl Data {
     }
 
     /// What the teacher learns from: every training sample with its label.
-    pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> BatchLoader {
+    pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> Loader {
         self.training_loader(self.train.clone(), training, seed)
     }
 
     /// What the student is taught on: the samples it may see, of which it knows some labels.
-    pub fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+    pub fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let seen = self.seen();
         let labelled = self.labelled(&seen, seed)?;
         let loader = self.training_loader(seen, training, seed);
@@ -179,29 +184,24 @@ impl Data {
 
     /// What the student is taught on in a stage, counted from 0: the same samples and labels, in an
     /// order of its own.
-    pub fn for_stage(
-        &self,
-        training: &TrainingRecipe,
-        seed: u64,
-        stage: usize,
-    ) -> Result<BatchLoader> {
+    pub fn for_stage(&self, training: &TrainingRecipe, seed: u64, stage: usize) -> Result<Loader> {
         let order = seed.wrapping_add((stage as u64) << 32);
         let loader = self.for_taught(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
     }
 
-    /// The images of the first batch that the student is taught on, on the CPU.
-    pub fn first_images(&self, training: &TrainingRecipe, seed: u64) -> Result<Tensor<4>> {
+    /// Returns the inputs of the first batch that the student is taught on, on the CPU.
+    pub fn first_inputs(&self, training: &TrainingRecipe, seed: u64) -> Result<AnyInput> {
         let loader = self.for_taught(training, seed)?;
         let loader = loader.workers(0).device(&Device::flex());
         let batch = loader.iter().next().context("there is no batch")??;
         let first = batch.views.into_iter().next();
-        first.context("the batch has no images")
+        first.context("the batch has no inputs")
     }
 
     /// What the student alone learns from: the samples whose labels it knows, repeated until they
     /// are as many as the taught student sees, so that both take the same number of steps.
-    pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+    pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         self.for_alone_repeated(training, seed, self.seen().len())
     }
 
@@ -211,7 +211,7 @@ impl Data {
         training: &TrainingRecipe,
         seed: u64,
         samples: usize,
-    ) -> Result<BatchLoader> {
+    ) -> Result<Loader> {
         let labelled = self.labelled(&self.seen(), seed)?;
         let repeated: Vec<_> = labelled
             .ids()
@@ -254,17 +254,17 @@ impl Data {
     }
 
     /// The test set.
-    pub fn test_loader(&self, device: &Device) -> BatchLoader {
+    pub fn test_loader(&self, device: &Device) -> Loader {
         BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
     }
 
     /// The validation set.
-    pub fn validation_loader(&self, device: &Device) -> BatchLoader {
+    pub fn validation_loader(&self, device: &Device) -> Loader {
         BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
     }
 
     /// Returns the training and validation data of a training on `train`.
-    pub fn loaders(&self, train: BatchLoader) -> (BatchLoader, BatchLoader) {
+    pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
         // The same objective is computed of them, so of as many views, which are all alike.
         let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
         let valid = valid.views(train.num_views());
@@ -272,7 +272,7 @@ impl Data {
     }
 
     /// The samples that the student may see.
-    fn seen(&self) -> ImageDataset {
+    fn seen(&self) -> AnyDataset {
         match self.recipe.without_class {
             Some(class) => self.train.without_class(class),
             None => self.train.clone(),
@@ -280,7 +280,7 @@ impl Data {
     }
 
     /// Of those, the ones whose labels it knows.
-    fn labelled(&self, seen: &ImageDataset, seed: u64) -> Result<ImageDataset> {
+    fn labelled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen
                 .few_per_class(count, seed)
@@ -289,12 +289,7 @@ impl Data {
         })
     }
 
-    fn training_loader(
-        &self,
-        dataset: ImageDataset,
-        training: &TrainingRecipe,
-        seed: u64,
-    ) -> BatchLoader {
+    fn training_loader(&self, dataset: AnyDataset, training: &TrainingRecipe, seed: u64) -> Loader {
         BatchLoader::new(dataset, training.batch_size)
             .shuffle(seed)
             .drop_last(training.drop_last)
@@ -306,6 +301,7 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Tensor;
     use burn_distill::core::Batch;
     use std::collections::HashMap;
 
@@ -314,19 +310,19 @@ mod tests {
         let recipe = "name = 'digits'\nlabels_per_class = 2"
             .parse::<toml::Table>()
             .unwrap();
-        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
         let training = "epochs = 1\nbatch_size = 2000"
             .parse::<toml::Table>()
             .unwrap();
         let training: TrainingRecipe = training.try_into().unwrap();
 
-        let batch = |loader: BatchLoader| loader.iter().next().unwrap().unwrap();
+        let batch = |loader: Loader| loader.iter().next().unwrap().unwrap();
         let plain = batch(data.for_taught(&training, 7).unwrap());
         let [first, second] = [0, 1].map(|n| batch(data.for_stage(&training, 7, n).unwrap()));
 
         assert_eq!(first.ids, plain.ids, "one stage is like none");
         assert_ne!(second.ids, plain.ids);
-        let labelled = |batch: &Batch<Tensor<4>>| {
+        let labelled = |batch: &Batch<AnyInput>| {
             let (_, known) = batch.targets.hard().unwrap();
             let known: Vec<bool> = known.unwrap().into_data().iter().collect();
             let mut ids: Vec<_> = batch.ids.iter().zip(known).collect();
@@ -342,14 +338,15 @@ mod tests {
     fn the_repeated_samples_of_the_student_alone_are_each_augmented_on_their_own() {
         let recipe = "name = 'digits'\nlabels_per_class = 3\naugmentation = { crop = 1 }";
         let recipe = recipe.parse::<toml::Table>().unwrap();
-        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
         let training = "epochs = 1".parse::<toml::Table>().unwrap();
         let loader = data.for_alone(&training.try_into().unwrap(), 0).unwrap();
 
         let mut images: HashMap<usize, HashSet<Vec<u32>>> = HashMap::new();
         for batch in loader.device(&Device::flex()).epoch(1) {
             let batch = batch.unwrap();
-            let pixels: Vec<f32> = batch.view().clone().into_data().iter().collect();
+            let view = Tensor::<4>::try_from(batch.view().clone()).unwrap();
+            let pixels: Vec<f32> = view.into_data().iter().collect();
             for (id, image) in batch.ids.into_iter().zip(pixels.chunks(64)) {
                 let image = image.iter().map(|pixel| pixel.to_bits()).collect();
                 images.entry(id).or_default().insert(image);
@@ -365,7 +362,7 @@ mod tests {
     fn a_last_batch_that_is_not_full_may_be_skipped() {
         let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
         let recipe = recipe.parse::<toml::Table>().unwrap();
-        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
         for (keys, expected) in [
             ("", [32, 32, 6].as_slice()),
             ("drop_last = true", &[32, 32]),
@@ -392,7 +389,7 @@ mod tests {
     fn the_student_alone_takes_as_many_steps_as_one_taught_in_two_streams() {
         let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
         let recipe = recipe.parse::<toml::Table>().unwrap();
-        let data = Data::load(&recipe.try_into().unwrap(), &DataSource::default()).unwrap();
+        let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
         for (keys, expected) in [("", 7), ("drop_last = true", 6)] {
             let training = format!("epochs = 1\nbatch_size = 16\n{keys}");
             let training = training.parse::<toml::Table>().unwrap();
@@ -419,7 +416,7 @@ mod tests {
                  student = {{ model = 'mlp-8', training = {{ epochs = 1, {training} }} }}"
             );
             let recipe: Recipe = toml::from_str(&recipe).unwrap();
-            let data = Data::load(&recipe.data, &DataSource::default()).unwrap();
+            let data = Data::load(&recipe.data, &Registry::standard()).unwrap();
             data.check_batches(&recipe)
                 .map_err(|error| format!("{error:#}"))
         };

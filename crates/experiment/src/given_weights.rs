@@ -6,8 +6,7 @@ use super::weights;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::strategy::WeightsFile;
-use burn_distill_recipe::build;
-use burn_distill_recipe::{Recipe, TeacherRecipe};
+use burn_distill_recipe::{Recipe, Registry, TeacherRecipe};
 use std::path::Path;
 
 /// Checks the weights of all teachers that are not trained, and returns warnings.
@@ -21,14 +20,20 @@ pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> 
     for (index, teacher) in recipe.teachers().iter().enumerate() {
         if let Some(path) = &teacher.weights {
             let place = format!("{}.weights", TeacherRecipe::place(index));
-            let warning = check(teacher, path, data).with_context(|| place.clone())?;
+            let warning =
+                check(&recipe.registry, teacher, path, data).with_context(|| place.clone())?;
             warnings.extend(warning.map(|warning| format!("{place}: {warning}")));
         }
     }
     Ok(warnings)
 }
 
-fn check(teacher: &TeacherRecipe, path: &Path, data: &Data) -> Result<Option<String>> {
+fn check(
+    registry: &Registry,
+    teacher: &TeacherRecipe,
+    path: &Path,
+    data: &Data,
+) -> Result<Option<String>> {
     let model = &teacher.model;
     let warning = match Provenance::of(&WeightsFile::read(path)?) {
         Some(origin) => {
@@ -39,7 +44,7 @@ fn check(teacher: &TeacherRecipe, path: &Path, data: &Data) -> Result<Option<Str
              {model} for the images and classes of this recipe, trained on none of its test samples"
         )),
     };
-    let network = build(model, data.shape(), data.num_classes(), 0, &Device::flex())?;
+    let network = registry.build(model, &data.task(), 0, &Device::flex())?;
     weights::load(network, &model.to_string(), path)?;
     Ok(warning.map(|warning| format!("{}: {warning}", path.display())))
 }

@@ -1,15 +1,13 @@
+use super::data::Loader;
 use super::diverged::Subject;
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
-use burn::tensor::Tensor;
-use burn_distill::architecture::NetworkConfig;
-use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
     CheckpointFolder, Distiller, Figure, Snapshots, TeacherIdentity, Training, file_sha256,
     write_atomically,
 };
-use burn_distill_recipe::{Finish, Outcome, TrainingRecipe};
+use burn_distill_recipe::{AnyInput, Finish, ModelRecipe, Outcome, TrainingRecipe};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -60,9 +58,9 @@ impl Role {
 pub struct Phase<'a, M> {
     pub role: Role,
     pub seed: u64,
-    pub model: &'a NetworkConfig,
+    pub model: &'a ModelRecipe,
     pub training: &'a TrainingRecipe,
-    pub loader: BatchLoader,
+    pub loader: Loader,
     pub teacher: Option<TeacherIdentity>,
     pub figures: Vec<Figure>,
     /// The epochs after which the network is kept.
@@ -95,7 +93,7 @@ impl Experiment<'_> {
     /// Train a network, or load it if that is done.
     pub fn train<M>(&self, phase: Phase<'_, M>) -> Result<Progress<Trained>>
     where
-        M: Distiller<Tensor<4>>,
+        M: Distiller<AnyInput>,
     {
         let subject = Subject::new(phase.role, phase.seed);
         let folder = self.phase_folder(phase.role, phase.seed);

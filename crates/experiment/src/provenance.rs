@@ -2,6 +2,7 @@ use super::split::Split;
 use anyhow::{Result, bail, ensure};
 use burn_distill::data::Normalization;
 use burn_distill::strategy::WeightsFile;
+use burn_distill_recipe::InputShape;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,12 +14,13 @@ const KEY: &str = "provenance";
 pub struct Provenance {
     /// The network, as recipes name it.
     pub model: String,
-    /// Channels, height and width of an image.
-    pub input: [usize; 3],
+    /// Shape of the input of a sample.
+    pub input: InputShape,
     /// The names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// The constants that images were normalized by.
-    pub normalization: Normalization,
+    /// The constants that images were normalized by, if inputs are images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
     /// The data, and which samples of it were trained on.
     pub data: DataOrigin,
     /// The network's part in its run, as in `teacher`.
@@ -67,13 +69,16 @@ impl Provenance {
             expected.model
         );
         let (from, to) = (&self.data.name, &expected.data.name);
-        ensure!(
-            self.input == expected.input,
-            "these weights are for images of shape {:?} ({from}), but those of {to} are of shape \
-             {:?}: channels, height, width",
-            self.input,
-            expected.input
-        );
+        match (&self.input, &expected.input) {
+            (found, expected) if found == expected => {}
+            (InputShape::Image(found), InputShape::Image(expected)) => bail!(
+                "these weights are for images of shape {found:?} ({from}), but those of {to} are of \
+                 shape {expected:?}: channels, height, width"
+            ),
+            (found, expected) => {
+                bail!("these weights are for {found} ({from}), but {to} holds {expected}")
+            }
+        }
         ensure!(
             self.classes.len() == expected.classes.len(),
             "these weights tell the {} classes of {from} apart, but {to} has {}",
@@ -87,15 +92,17 @@ impl Provenance {
                  `{wanted}`"
             );
         }
-        ensure!(
-            self.normalization == expected.normalization,
-            "these weights are for images that are normalized by mean {:?} and standard deviation \
-             {:?}, but those of {to} are normalized by {:?} and {:?}",
-            self.normalization.mean,
-            self.normalization.std,
-            expected.normalization.mean,
-            expected.normalization.std
-        );
+        if let (Some(found), Some(wanted)) = (&self.normalization, &expected.normalization) {
+            ensure!(
+                found == wanted,
+                "these weights are for images that are normalized by mean {:?} and standard deviation \
+                 {:?}, but those of {to} are normalized by {:?} and {:?}",
+                found.mean,
+                found.std,
+                wanted.mean,
+                wanted.std
+            );
+        }
         Ok(())
     }
 }
@@ -107,12 +114,12 @@ pub(super) mod tests {
     pub fn origin() -> Provenance {
         Provenance {
             model: "vit-16-4-4".into(),
-            input: [1, 8, 8],
+            input: InputShape::Image([1, 8, 8]),
             classes: vec!["cat".into(), "dog".into()],
-            normalization: Normalization {
+            normalization: Some(Normalization {
                 mean: vec![0.3053],
                 std: vec![0.376],
-            },
+            }),
             data: DataOrigin {
                 name: "pets".into(),
                 sha256: "0".into(),
@@ -150,12 +157,12 @@ pub(super) mod tests {
             "these weights are of a vit-16-4-1, not of a vit-16-4-4"
         );
         assert_eq!(
-            refusal(|origin| origin.input = [3, 8, 8]),
+            refusal(|origin| origin.input = InputShape::Image([3, 8, 8])),
             "these weights are for images of shape [3, 8, 8] (pets), but those of pets are of shape \
              [1, 8, 8]: channels, height, width"
         );
         assert_eq!(
-            refusal(|origin| origin.normalization.mean = vec![0.5]),
+            refusal(|origin| origin.normalization.as_mut().unwrap().mean = vec![0.5]),
             "these weights are for images that are normalized by mean [0.5] and standard deviation \
              [0.376], but those of pets are normalized by [0.3053] and [0.376]"
         );

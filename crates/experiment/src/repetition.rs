@@ -1,5 +1,5 @@
 use super::clip::clipped;
-use super::data::Data;
+use super::data::{Data, Loader};
 use super::diverged::{Subject, noted};
 use super::folder::RunFolder;
 use super::measure::Cost;
@@ -11,15 +11,15 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{Frozen, Hard, Objective};
-use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
     non_finite_weights,
 };
 use burn_distill_recipe::ImageNetwork;
-use burn_distill_recipe::{Loss, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of};
+use burn_distill_recipe::{
+    Loss, ModelRecipe, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of,
+};
 use std::path::Path;
 use toml::Table;
 
@@ -188,7 +188,7 @@ impl Experiment<'_> {
     }
 
     /// Returns what the student alone learns from, for as many steps as the distilled student takes.
-    fn for_alone(&self, seed: u64) -> Result<BatchLoader> {
+    fn for_alone(&self, seed: u64) -> Result<Loader> {
         let training = &self.recipe.student.training;
         let strategy = &self.recipe.strategy;
         match self.data.labeled_per_batch(strategy, training, seed)? {
@@ -259,13 +259,14 @@ impl Experiment<'_> {
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
         let training = &self.recipe.student.training;
-        let images = self.data.first_images(training, seed)?;
+        let inputs = self.data.first_inputs(training, seed)?;
         let scene = self.scene(seed, batch_size, student, teacher)?;
-        let scene = scene.with_images(images);
+        let scene = scene.with_inputs(inputs);
         // Away from the seeds of networks.
         burn_distill_recipe::seeded(seed.wrapping_add(2 << 32), || {
             let losses = tables.iter();
-            losses.map(|table| Loss::new(table, &scene)).collect()
+            let kinds = self.recipe.registry.losses();
+            losses.map(|table| kinds.build(table, &scene)).collect()
         })
     }
 
@@ -315,9 +316,9 @@ impl Experiment<'_> {
     }
 
     /// A network with initial weights.
-    pub fn build(&self, model: &NetworkConfig, seed: u64) -> Result<ImageNetwork> {
-        let (shape, classes) = (self.data.shape(), self.data.num_classes());
-        burn_distill_recipe::build(model, shape, classes, seed, self.device)
+    pub fn build(&self, model: &ModelRecipe, seed: u64) -> Result<ImageNetwork> {
+        let registry = &self.recipe.registry;
+        registry.build(model, &self.data.task(), seed, self.device)
     }
 
     /// The teachers that checkpoints belong to.

@@ -49,7 +49,10 @@ impl Experiment<'_> {
         // Away from the seeds of networks, as with one teacher.
         burn_distill_recipe::seeded(seed.wrapping_add(2 << 32), || {
             let losses = self.recipe.losses.iter();
-            losses.map(|table| JointLoss::new(table, scenes)).collect()
+            let kinds = self.recipe.registry.losses();
+            losses
+                .map(|table| kinds.build_joint(table, scenes))
+                .collect()
         })
     }
 }

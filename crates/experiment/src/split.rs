@@ -1,6 +1,6 @@
 use anyhow::{Result, ensure};
-use burn_distill::data::{ImageDataset, Published};
-use burn_distill_recipe::DataRecipe;
+use burn_distill::data::{Published, Samples};
+use burn_distill_recipe::{AnyDataset, DataRecipe};
 use serde::{Deserialize, Serialize};
 
 /// How a data set is split, in the terms of a recipe.
@@ -19,11 +19,11 @@ pub struct Split {
 /// The parts of a split data set.
 pub struct Parts {
     /// The samples to train on.
-    pub train: ImageDataset,
+    pub train: AnyDataset,
     /// The samples to validate on.
-    pub validation: ImageDataset,
+    pub validation: AnyDataset,
     /// The samples to test on.
-    pub test: ImageDataset,
+    pub test: AnyDataset,
 }
 
 impl Split {
@@ -42,7 +42,7 @@ impl Split {
     /// # Errors
     ///
     /// Returns an error if there are fewer samples than are to be held out or trained on.
-    pub fn apply(&self, published: &Published) -> Result<Parts> {
+    pub fn apply(&self, published: &Published<AnyDataset>) -> Result<Parts> {
         let seed = self.split_seed;
         let (rest, test) = match &published.test {
             Some(test) => (published.train.clone(), test.clone()),

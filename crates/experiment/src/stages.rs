@@ -9,7 +9,6 @@ use super::weights::save;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill::core::{
     Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count,
@@ -19,7 +18,7 @@ use burn_distill::strategy::{
     Snapshots, Stage, TeacherIdentity, WeightsFile, hardness,
 };
 use burn_distill_recipe::ImageNetwork;
-use burn_distill_recipe::{RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
+use burn_distill_recipe::{AnyInput, RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
 use std::collections::BTreeMap;
 use toml::Table;
 
@@ -316,7 +315,7 @@ impl Parts for NamedDistiller {
 }
 
 impl TrainStep for NamedDistiller {
-    type Input = Batch<Tensor<4>>;
+    type Input = Batch<AnyInput>;
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
@@ -325,7 +324,7 @@ impl TrainStep for NamedDistiller {
 }
 
 impl InferenceStep for NamedDistiller {
-    type Input = Batch<Tensor<4>>;
+    type Input = Batch<AnyInput>;
     type Output = DistillationOutput;
 
     fn step(&self, batch: Self::Input) -> Self::Output {

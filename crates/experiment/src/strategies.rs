@@ -1,14 +1,12 @@
 //! The student, taught by a strategy without a teacher that is trained before.
 
-use super::data::Data;
+use super::data::{Data, Loader};
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
 use anyhow::Result;
-use burn::tensor::Tensor;
-use burn_distill::data::BatchLoader;
 use burn_distill::strategy::Distiller;
 use burn_distill_recipe::{
-    Configured, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
+    AnyInput, Configured, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
 };
 
 /// Where the strategy of a recipe is set up, with the data.
@@ -16,11 +14,10 @@ pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<
     let training = &recipe.student.training;
     Ok(Setting {
         recipe,
-        shape: data.shape(),
-        classes: data.num_classes(),
+        task: data.task(),
         seed,
         samples: data.known_classes(seed)?,
-        images: Some(data.first_images(training, seed)?),
+        inputs: Some(data.first_inputs(training, seed)?),
     })
 }
 
@@ -83,7 +80,7 @@ impl Experiment<'_> {
     }
 
     /// Returns what the student learns from by its strategy.
-    pub(super) fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<BatchLoader> {
+    pub(super) fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let loader = self.data.for_taught(training, seed)?;
         let strategy = &self.recipe.strategy;
         Ok(
@@ -98,7 +95,7 @@ impl Experiment<'_> {
         setting(self.recipe, self.data, seed)
     }
 
-    fn taught_by_itself<M: Distiller<Tensor<4>>>(
+    fn taught_by_itself<M: Distiller<AnyInput>>(
         &self,
         seed: u64,
         ready: Ready<M>,
@@ -109,7 +106,7 @@ impl Experiment<'_> {
     }
 
     /// Train what is set up.
-    pub(super) fn train_ready<M: Distiller<Tensor<4>>>(
+    pub(super) fn train_ready<M: Distiller<AnyInput>>(
         &self,
         role: Role,
         seed: u64,

@@ -115,16 +115,19 @@ mod tests {
     use super::*;
     use burn::module::{ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
-    use burn_distill::architecture::NetworkConfig;
     use burn_distill::core::{Hard, tensors};
     use burn_distill::strategy::OfflineDistiller;
-    use burn_distill_recipe::build;
+    use burn_distill_recipe::{InputShape, Registry, Task};
     use std::fs;
     use std::path::PathBuf;
 
     fn network(name: &str, seed: u64) -> ImageNetwork {
-        let model = NetworkConfig::by_name(name).unwrap();
-        build(&model, [1, 8, 8], 10, seed, &Device::flex()).unwrap()
+        let input = InputShape::Image([1, 8, 8]);
+        let task = Task { input, classes: 10 };
+        let registry = Registry::standard();
+        registry
+            .build(&name.into(), &task, seed, &Device::flex())
+            .unwrap()
     }
 
     /// A file of the weights of a module.

@@ -6,6 +6,30 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
+/// Returns a configuration with the options that a recipe gives, checked: the fields of the configuration
+/// are what the options may be, and those of `default` are their defaults.
+///
+/// ```
+/// use burn_distill::response::SoftTargetLossConfig;
+/// use burn_distill_recipe::configured;
+///
+/// let options = "temprature = 2".parse().unwrap();
+/// let error = configured(&SoftTargetLossConfig::new(), &options).unwrap_err();
+///
+/// assert!(error.to_string().contains("did you mean `temperature`?"));
+/// ```
+///
+/// # Errors
+///
+/// Returns an error if there is no such field, if a value is of another type, or if
+/// [`Check`] refuses it.
+pub fn configured<C>(default: &C, options: &Table) -> Result<C, Fault>
+where
+    C: Serialize + DeserializeOwned + Check,
+{
+    configure(default, options, &[])
+}
+
 /// The configuration `default` with the values of a table of the recipe in it, checked.
 ///
 /// The fields of the configuration are what the table may name: there is no second list of them. What
@@ -53,19 +77,19 @@ mod tests {
     use super::*;
     use burn_distill::response::SoftTargetLossConfig;
 
-    fn configured(text: &str) -> Result<SoftTargetLossConfig, Fault> {
+    fn of_text(text: &str) -> Result<SoftTargetLossConfig, Fault> {
         configure(&SoftTargetLossConfig::new(), &text.parse().unwrap(), &[])
     }
 
     #[test]
     fn values_of_the_table_replace_the_defaults() {
-        assert_eq!(configured("").unwrap().temperature, 4.0);
-        assert_eq!(configured("temperature = 2").unwrap().temperature, 2.0);
+        assert_eq!(of_text("").unwrap().temperature, 4.0);
+        assert_eq!(of_text("temperature = 2").unwrap().temperature, 2.0);
     }
 
     #[test]
     fn a_misspelt_key_is_refused_with_the_nearest() {
-        let error = configured("temprature = 2").unwrap_err().to_string();
+        let error = of_text("temprature = 2").unwrap_err().to_string();
 
         assert_eq!(
             error,
@@ -75,13 +99,13 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_type_or_range_is_refused() {
-        let error = configured("temperature = 'hot'").unwrap_err().to_string();
+        let error = of_text("temperature = 'hot'").unwrap_err().to_string();
 
         assert_eq!(
             error,
             "`temperature` should be a number, but is the text \"hot\""
         );
-        let error = configured("temperature = -1").unwrap_err().to_string();
+        let error = of_text("temperature = -1").unwrap_err().to_string();
         assert!(error.ends_with("but is -1"), "{error}");
     }
 }

@@ -3,16 +3,21 @@
 #[cfg(test)]
 mod abuse;
 mod configure;
+mod dataset;
 mod differences;
 mod fault;
+mod input;
 mod loss;
 pub mod memory;
+mod model;
+mod names;
 mod network;
 mod notices;
 mod numbers;
 mod overrides;
 mod paths;
 mod read;
+mod registry;
 mod route;
 mod stages;
 mod strategy;
@@ -22,11 +27,20 @@ mod typed;
 mod types;
 mod words;
 
+pub use configure::configured;
+pub use dataset::*;
 pub use differences::differences;
-pub use loss::{JointLoss, Loss, Preparation, Scene, catalogue as losses, catch, student_of};
-pub use network::{ImageNetwork, build, seeded};
+pub use fault::Fault;
+pub use input::*;
+pub use loss::{
+    Configuration, JointLoss, Layers, Loss, LossClip, LossEntry, Losses, NoOptions, Preparation,
+    Scene, catch, student_of,
+};
+pub use model::ModelRecipe;
+pub use network::{ImageNetwork, seeded};
 pub use notices::{notice, take_notices};
 pub use read::{check_losses, read};
+pub use registry::*;
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
 pub use strategy::{

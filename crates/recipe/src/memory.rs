@@ -2,8 +2,10 @@
 
 use super::fault::{Fault, Place};
 use super::{Recipe, StrategyRecipe, TeacherRecipe};
+use crate::model::ModelRecipe;
+use crate::registry::{Architecture, Task};
 use anyhow::{Context, Result};
-use burn_distill::architecture::{NetworkConfig, Plan};
+use burn_distill::architecture::Plan;
 use burn_distill::core::ConfigError;
 use std::fs;
 use std::sync::OnceLock;
@@ -40,40 +42,36 @@ pub fn fits(key: &str, value: impl ToString, bytes: f64) -> Result<(), ConfigErr
 /// # Errors
 ///
 /// Returns the estimate if it cannot.
-pub fn check_network(
-    model: &NetworkConfig,
-    input: [usize; 3],
-    classes: usize,
-    samples: usize,
-) -> Result<()> {
-    let plan = model.plan(input, classes)?;
+pub fn check_network(network: &dyn Architecture, task: &Task, samples: usize) -> Result<()> {
+    let Some(plan) = network.plan(task)? else {
+        return Ok(());
+    };
     let bytes = NUMBER * (plan.parameters() as f64 + samples as f64 * activations(&plan));
-    fits("", model, bytes).map_err(|error| {
-        let [channels, height, width] = input;
-        let text = format!(
-            "{model} for images of {channels}x{height}x{width} should be {}",
-            error.expected
-        );
+    let name = network.name();
+    fits("", &name, bytes).map_err(|error| {
+        let text = format!("{name} for {} should be {}", task.input, error.expected);
         Fault::other("", text).into()
     })
 }
 
 /// Checks the networks of a recipe, and the batches that pass through them.
 pub fn check(recipe: &Recipe) -> Result<()> {
-    let data = recipe.data.name.info();
-    let (shape, classes) = (data.shape, data.classes.len());
-    let planned = |model: &NetworkConfig, place: &str| -> Result<Plan> {
-        model
-            .plan(shape, classes)
-            .with_context(|| place.to_string())
+    let task = recipe.spec()?.task;
+    let planned = |model: &ModelRecipe, place: &str| -> Result<Option<Plan>> {
+        let planned = recipe.registry.network(model);
+        let planned = planned.and_then(|network| network.plan(&task));
+        planned.with_context(|| place.to_string())
     };
     for (index, teacher) in recipe.teachers().iter().enumerate() {
         let place = TeacherRecipe::place(index);
-        let plan = planned(&teacher.model, &format!("{place}.model"))?;
-        check_trained(&plan, &teacher.model, 1, teacher.training.batch_size).at(&place)?;
+        if let Some(plan) = planned(&teacher.model, &format!("{place}.model"))? {
+            check_trained(&plan, &teacher.model, 1, teacher.training.batch_size).at(&place)?;
+        }
     }
     let student = &recipe.student;
-    let plan = planned(&student.model, "student.model")?;
+    let Some(plan) = planned(&student.model, "student.model")? else {
+        return Ok(());
+    };
     let copies = copies(&recipe.strategy);
     check_trained(&plan, &student.model, copies, student.training.batch_size).at("student")?;
     for (index, stage) in recipe.stages.iter().enumerate() {
@@ -88,7 +86,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
 /// Checks a network that is trained several times at once on batches of that size.
 fn check_trained(
     plan: &Plan,
-    model: &NetworkConfig,
+    model: &ModelRecipe,
     copies: usize,
     batch_size: usize,
 ) -> Result<(), ConfigError> {
@@ -168,6 +166,8 @@ fn size(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::InputShape;
+    use burn_distill::architecture::NetworkConfig;
 
     #[test]
     fn the_total_memory_is_read_in_bytes() {
@@ -191,7 +191,9 @@ mod tests {
     fn a_network_that_is_too_large_is_refused_with_its_estimate() {
         let error = |name: &str, input: [usize; 3]| {
             let model = NetworkConfig::by_name(name).unwrap();
-            check_network(&model, input, 10, 2).unwrap_err().to_string()
+            let input = InputShape::Image(input);
+            let task = Task { input, classes: 10 };
+            check_network(&model, &task, 2).unwrap_err().to_string()
         };
 
         let wide = error(
@@ -205,6 +207,7 @@ mod tests {
         let image = error("resnet20", [3, 60_000, 60_000]);
         assert!(image.contains("for images of 3x60000x60000"), "{image}");
         let model = NetworkConfig::by_name("resnet20").unwrap();
-        check_network(&model, [3, 32, 32], 10, 2).unwrap();
+        let input = InputShape::Image([3, 32, 32]);
+        check_network(&model, &Task { input, classes: 10 }, 2).unwrap();
     }
 }

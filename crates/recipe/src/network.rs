@@ -1,24 +1,11 @@
-use anyhow::Result;
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::DynNetwork;
+//! Networks of recipes, whose initial weights a seed decides.
+
+use crate::input::AnyNetwork;
+use burn::tensor::Device;
 use std::sync::{Mutex, PoisonError};
 
-/// A network for images, chosen by a recipe.
-pub type ImageNetwork = DynNetwork<Tensor<4>>;
-
-/// Build a network whose initial weights depend on the seed, and not on the device.
-pub fn build(
-    model: &NetworkConfig,
-    input: [usize; 3],
-    classes: usize,
-    seed: u64,
-    device: &Device,
-) -> Result<ImageNetwork> {
-    let network = seeded(seed, || model.init(input, classes, &Device::flex()))?;
-    Ok(network.to_device(device))
-}
+/// A network of a recipe.
+pub type ImageNetwork = AnyNetwork;
 
 /// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
 /// seed, so all draw on this one.
@@ -28,4 +15,12 @@ pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     Device::flex().seed(seed);
     draw()
+}
+
+/// Returns a network of the toolkit for the digits.
+#[cfg(test)]
+pub fn for_digits(name: &str) -> AnyNetwork {
+    let config = burn_distill::architecture::NetworkConfig::by_name(name).unwrap();
+    let network = config.init([1, 8, 8], 10, &Device::flex()).unwrap();
+    crate::input::any_network(network)
 }

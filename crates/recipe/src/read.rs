@@ -3,14 +3,16 @@ use super::numbers::{check_finite, check_training};
 use super::typed::typed;
 use super::words::tidy;
 use super::{
-    JointLoss, Loss, Recipe, Scene, TeacherRecipe, memory, overrides, paths, route, stages,
+    Loss, Losses, Recipe, Scene, TeacherRecipe, memory, names, overrides, paths, route, stages,
     strategy, student_of,
 };
+use crate::input::InputShape;
+use crate::model::ModelRecipe;
+use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{ConfigError, Hard, check};
-use burn_distill::data::DataError;
+use burn_distill::data::{Augmentation, DataError};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -21,15 +23,20 @@ const LARGEST: u64 = 1 << 20;
 
 /// Read a recipe, change it as the command line says, and check it.
 ///
-/// Paths in a recipe are relative to the folder of its file, those of changes to the current one.
-pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current one. Its
+/// names are those of the registry.
+///
+/// # Errors
+///
+/// Returns an error that names the file, the line where it can, and the key.
+pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<Recipe> {
     let file = path.display();
     let text = text_of(path).with_context(|| file.to_string())?;
     let tidied = |error: anyhow::Error| anyhow!(tidy(&format!("{error:#}")));
     // Before anything is changed, so that an error in the file is not taken for one of a change.
-    let original = table_of(&text).and_then(|table| {
+    let original = table_of(&text).and_then(|mut table| {
         strategy::refuse_tables(&table)?;
-        let understood = understood(&table);
+        let understood = understood(&mut table, registry);
         understood.map_err(|fault| in_line(fault, &text))?;
         Ok(table)
     });
@@ -41,7 +48,7 @@ pub fn read(path: &Path, overridden: &[String]) -> Result<Recipe> {
     // Those that are still relative are of the changes.
     paths::make_absolute(&mut table, Path::new(""));
     strategy::refuse_tables(&table).context("after the changes of --set")?;
-    let recipe = understood(&table).map_err(anyhow::Error::from);
+    let recipe = understood(&mut table, registry).map_err(anyhow::Error::from);
     let mut recipe = recipe
         .map_err(tidied)
         .context("after the changes of --set")?;
@@ -86,10 +93,17 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The recipe that a table describes.
-fn understood(table: &Table) -> Result<Recipe, Fault> {
+/// Returns the recipe that a table describes, with the names that the registry has for what it names.
+fn understood(table: &mut Table, registry: &Registry) -> Result<Recipe, Fault> {
     check_finite(&Value::Table(table.clone()), "")?;
-    typed(table)
+    // Types first: their errors are the more basic ones.
+    typed::<Recipe>(table)?;
+    names::resolve(table, registry)?;
+    let recipe = typed(table)?;
+    Ok(Recipe {
+        registry: registry.clone(),
+        ..recipe
+    })
 }
 
 /// The fault with the line of the file where the parser sees it, if it does.
@@ -102,7 +116,11 @@ fn in_line(fault: Fault, text: &str) -> anyhow::Error {
             let (line, _) = position(text, span.start);
             anyhow::Error::from(fault).context(format!("line {line}"))
         }
-        _ => fault.into(),
+        // The types are right: it is about a name.
+        _ => match names::line(text, &fault.key) {
+            Some(line) => anyhow::Error::from(fault).context(format!("line {line}")),
+            None => fault.into(),
+        },
     }
 }
 
@@ -137,10 +155,18 @@ fn check(recipe: &Recipe) -> Result<()> {
     memory::check(recipe)?;
 
     for (index, table) in recipe.losses.iter().enumerate() {
-        Loss::check_response(table).at(&loss_place(index))?;
+        recipe
+            .registry
+            .losses()
+            .check_response(table)
+            .at(&loss_place(index))?;
     }
     for (stage, index, table) in recipe.losses_of_stages() {
-        Loss::check_response(table).at(&format!("stage.{stage}.{}", loss_place(index)))?;
+        recipe
+            .registry
+            .losses()
+            .check_response(table)
+            .at(&format!("stage.{stage}.{}", loss_place(index)))?;
     }
 
     if !recipe.strategy.is_offline() {
@@ -159,7 +185,7 @@ fn check(recipe: &Recipe) -> Result<()> {
         _ if several => check_joint_losses(recipe)?,
         (false, true) => {
             let scene = scene(recipe, recipe.student.training.batch_size)?;
-            let losses = check_losses(&recipe.losses, &scene)?;
+            let losses = check_losses(recipe.registry.losses(), &recipe.losses, &scene)?;
             if recipe.route.is_some() {
                 check_legs(&losses).context("[route]")?;
                 stages::check_files(&losses)?;
@@ -199,7 +225,7 @@ pub fn loss_place(index: usize) -> String {
 /// Check what is said about the data, as far as that can be done without the data.
 fn check_data(recipe: &Recipe) -> Result<()> {
     let data = &recipe.data;
-    let info = data.name.info();
+    let task = recipe.spec()?.task;
     for (key, part) in [("test", data.test), ("validation", data.validation)] {
         check::strictly_between(key, part, 0.0, 1.0).at("data")?;
     }
@@ -212,13 +238,20 @@ fn check_data(recipe: &Recipe) -> Result<()> {
             check::at_least(key, count, 1).at("data")?;
         }
     }
-    let classes = info.classes.len();
+    let classes = task.classes;
     if let Some(class) = data.without_class {
         check::count_in("without_class", class, 0..=classes - 1).at("data")?;
     }
     check::count_in("workers", data.workers, 0..=MOST_WORKERS).at("data")?;
-    let checked = data.augmentation.check(info.shape);
-    checked.map_err(with_key).at("data.augmentation")
+    let checked = match task.input {
+        InputShape::Image(shape) => data.augmentation.check(shape).map_err(with_key),
+        _ if data.augmentation == Augmentation::default() => Ok(()),
+        input => Err(anyhow!(
+            "only images are augmented, and `{}` holds {input}: leave it out",
+            data.name
+        )),
+    };
+    checked.at("data.augmentation")
 }
 
 /// Returns the error about a key alone, if it is about one.
@@ -233,10 +266,10 @@ fn with_key(error: DataError) -> anyhow::Error {
 const MOST_WORKERS: usize = 1024;
 
 /// Check the losses of a training by building them.
-pub fn check_losses(tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
+pub fn check_losses(kinds: &Losses, tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
     let mut losses = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
-        let loss = Loss::new(table, scene).at(&loss_place(index))?;
+        let loss = kinds.build(table, scene).at(&loss_place(index))?;
         if loss.preparation.is_some() {
             check_name(&loss.name).at(&loss_place(index))?;
         }
@@ -292,17 +325,19 @@ fn scene_with(
     recipe: &Recipe,
     batch_size: usize,
     index: usize,
-    teacher: &NetworkConfig,
+    teacher: &ModelRecipe,
 ) -> Result<Scene> {
-    let data = recipe.data.name.info();
-    let build = |model: &NetworkConfig| model.init(data.shape, data.classes.len(), &Device::flex());
-    let student = build(&recipe.student.model).context("student.model")?;
-    let place = || format!("{}.model", TeacherRecipe::place(index));
-    let teacher = build(teacher).with_context(place)?;
+    let DatasetSpec { task, samples } = recipe.spec()?;
+    let build = |model: &ModelRecipe| {
+        let architecture = recipe.registry.network(model)?;
+        architecture.init(&task, &Device::flex())
+    };
+    let student = build(&recipe.student.model).at("student.model")?;
+    let place = format!("{}.model", TeacherRecipe::place(index));
+    let teacher = build(teacher).at(&place)?;
     // Which samples there are is known with the data: until then as many as were published.
-    let classes = data.classes.len();
-    let samples = (0..data.images[0])
-        .map(|id| (id, Some(id % classes)))
+    let samples = (0..samples)
+        .map(|id| (id, Some(id % task.classes)))
         .collect();
     Ok(Scene::new(student, teacher, batch_size, samples))
 }
@@ -321,7 +356,8 @@ fn check_joint_losses(recipe: &Recipe) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let loss = JointLoss::new(table, &scenes).at(&loss_place(index))?;
+        let kinds = recipe.registry.losses();
+        let loss = kinds.build_joint(table, &scenes).at(&loss_place(index))?;
         names.push(loss.name);
     }
     check_distinct(names.iter().map(String::as_str).enumerate())
@@ -372,7 +408,7 @@ pub mod tests {
         let path = folder.path().join("recipe.toml");
         fs::write(&path, text).unwrap();
         let overridden: Vec<_> = overridden.iter().map(|text| text.to_string()).collect();
-        read(&path, &overridden)
+        read(&path, &overridden, &Registry::standard())
     }
 
     /// Why it is refused.
@@ -594,7 +630,10 @@ pub mod tests {
         fs::write(&path, RECIPE.replace("[teacher]", text)).unwrap();
         let weights = |changes: &[&str]| -> Vec<PathBuf> {
             let changes: Vec<_> = changes.iter().map(|text| text.to_string()).collect();
-            let teachers = read(&path, &changes).unwrap().teachers().into_iter();
+            let teachers = read(&path, &changes, &Registry::standard())
+                .unwrap()
+                .teachers()
+                .into_iter();
             teachers.filter_map(|teacher| teacher.weights).collect()
         };
         let of_file = |name: &str| folder.path().canonicalize().unwrap().join(name);
@@ -657,7 +696,7 @@ pub mod tests {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let recipe = read(&path, &[]).unwrap();
+                    let recipe = read(&path, &[], &Registry::standard()).unwrap();
                     found.push((path, recipe));
                 }
             }

@@ -124,7 +124,11 @@ fn check_stage<'a>(
     );
 
     let training = stage.training(&recipe.student.training);
-    let losses = check_losses(&stage.losses, &scene(recipe, training.batch_size)?)?;
+    let losses = check_losses(
+        recipe.registry.losses(),
+        &stage.losses,
+        &scene(recipe, training.batch_size)?,
+    )?;
     if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
         ensure!(
             is_last && stage.trains == Trains::All,

@@ -1,5 +1,5 @@
 use super::{TeacherRecipe, TrainingRecipe};
-use burn_distill::architecture::NetworkConfig;
+use crate::model::ModelRecipe;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields)]
 pub struct OtherTeacherRecipe {
     /// The network.
-    pub model: NetworkConfig,
+    pub model: ModelRecipe,
     /// Its weights, as an earlier run left them. It is trained if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,

@@ -1,7 +1,8 @@
 use super::{OtherTeacherRecipe, RouteRecipe, StageRecipe, StrategyRecipe};
+use crate::model::ModelRecipe;
+use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result};
-use burn_distill::architecture::NetworkConfig;
-use burn_distill::data::{Augmentation, DatasetName};
+use burn_distill::data::Augmentation;
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -37,9 +38,21 @@ pub struct Recipe {
     /// The route of anchors that the student is taught along, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteRecipe>,
+    /// What its names mean; not a part of the file.
+    #[serde(skip)]
+    pub registry: Registry,
 }
 
 impl Recipe {
+    /// Returns what is known of its data set before it is used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such data set, or if it has to be loaded and cannot be.
+    pub fn spec(&self) -> Result<DatasetSpec> {
+        self.registry.spec(&self.data.name).context("data.name")
+    }
+
     /// The network that teaches, or the first of several.
     ///
     /// # Errors
@@ -82,7 +95,7 @@ impl Recipe {
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
     /// The data set.
-    pub name: DatasetName,
+    pub name: String,
     /// The part held out for testing, of data that has no published test set.
     #[serde(default = "test")]
     pub test: f64,
@@ -115,7 +128,7 @@ pub struct DataRecipe {
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
     /// The network.
-    pub model: NetworkConfig,
+    pub model: ModelRecipe,
     /// Its weights, as an earlier run left them. It is trained if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
@@ -134,7 +147,7 @@ pub struct TeacherRecipe {
 #[serde(deny_unknown_fields)]
 pub struct StudentRecipe {
     /// The network.
-    pub model: NetworkConfig,
+    pub model: ModelRecipe,
     /// How it is trained, alone and taught.
     pub training: TrainingRecipe,
 }

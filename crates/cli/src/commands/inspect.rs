@@ -2,20 +2,21 @@ use crate::args::InspectArgs;
 use crate::output;
 use anyhow::Result;
 use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{known_taps, parameter_count};
-use burn_distill_recipe::memory;
 use burn_distill_recipe::text::grouped;
+use burn_distill_recipe::{InputShape, ModelRecipe, Registry, Task, memory};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Inspection {
     model: String,
-    input: [usize; 3],
+    input: InputShape,
     classes: usize,
     parameters: usize,
-    multiply_adds: usize,
+    /// Known of networks of the toolkit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiply_adds: Option<usize>,
     taps: Vec<TapShape>,
 }
 
@@ -28,11 +29,15 @@ struct TapShape {
 }
 
 /// Print the taps, parameters and cost of a model.
-pub fn inspect(args: &InspectArgs) -> Result<()> {
-    let config = NetworkConfig::by_name(&args.model)?;
+pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
+    let architecture = registry.network(&ModelRecipe::from(args.model.as_str()))?;
+    let task = Task {
+        input: args.input.clone(),
+        classes: args.classes,
+    };
     // The taps are those of two samples.
-    memory::check_network(&config, args.input, args.classes, 2)?;
-    let network = config.init(args.input, args.classes, &Device::flex())?;
+    memory::check_network(&*architecture, &task, 2)?;
+    let network = architecture.init(&task, &Device::flex())?;
     let taps = known_taps(&network)
         .iter()
         .map(|(name, tap)| TapShape {
@@ -42,11 +47,11 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         })
         .collect();
     let inspection = Inspection {
-        model: config.to_string(),
-        input: args.input,
+        model: architecture.name(),
+        multiply_adds: architecture.plan(&task)?.map(|plan| plan.multiply_adds()),
+        input: task.input,
         classes: args.classes,
         parameters: parameter_count(&network),
-        multiply_adds: config.multiply_adds(args.input, args.classes)?,
         taps,
     };
     if args.json {
@@ -69,15 +74,18 @@ fn text(inspection: &Inspection) -> String {
     if let Some(shapes) = table.column_mut(2) {
         shapes.set_cell_alignment(CellAlignment::Right);
     }
+    let cost = match inspection.multiply_adds {
+        Some(count) => format!("multiply-adds  {:>14} per sample\n", grouped(count)),
+        None => String::new(),
+    };
     format!(
-        "{} for images of {} and {} classes\n\
+        "{} for {} and {} classes\n\
          parameters     {:>14}\n\
-         multiply-adds  {:>14} per sample\n\n\
+         {cost}\n\
          {table}",
         inspection.model,
-        by(&inspection.input),
+        inspection.input,
         inspection.classes,
         grouped(inspection.parameters),
-        grouped(inspection.multiply_adds)
     )
 }

@@ -2,17 +2,16 @@ use crate::args::{Catalogue, ListArgs};
 use crate::{output, table};
 use anyhow::Result;
 use burn_distill::core::CatalogueEntry;
-use burn_distill::data::DatasetName;
-use burn_distill::{architecture, strategy};
-use burn_distill_recipe::losses;
+use burn_distill::strategy;
+use burn_distill_recipe::Registry;
 
 /// Print a catalogue.
-pub fn list(args: &ListArgs) -> Result<()> {
-    let entries = match args.what {
-        Catalogue::Models => models(),
-        Catalogue::Losses => losses().cloned().collect(),
+pub fn list(args: &ListArgs, registry: &Registry) -> Result<()> {
+    let entries: Vec<CatalogueEntry> = match args.what {
+        Catalogue::Models => registry.networks().collect(),
+        Catalogue::Losses => registry.losses().entries().cloned().collect(),
         Catalogue::Strategies => strategy::catalogue().to_vec(),
-        Catalogue::Datasets => datasets(),
+        Catalogue::Datasets => registry.datasets().cloned().collect(),
     };
     if args.json {
         return output::print(serde_json::to_string_pretty(&entries)?);
@@ -32,31 +31,4 @@ pub fn list(args: &ListArgs) -> Result<()> {
         rows,
         table::width_of_output(args.wide),
     ))
-}
-
-fn models() -> Vec<CatalogueEntry> {
-    architecture::catalogue()
-        .iter()
-        .map(|model| CatalogueEntry {
-            name: model.name,
-            kind: model.kind,
-            aliases: model.aliases,
-            reference: model.reference,
-        })
-        .collect()
-}
-
-fn datasets() -> Vec<CatalogueEntry> {
-    DatasetName::ALL
-        .iter()
-        .map(|name| {
-            let info = name.info();
-            CatalogueEntry {
-                name: info.name,
-                kind: info.kind,
-                aliases: info.aliases,
-                reference: info.reference,
-            }
-        })
-        .collect()
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 /// Returns the command that goes on with a run in that folder, for a shell in the same one: with all
 /// options that the run was started with, of which a recipe depends on some.
-pub fn resume_command(args: &RunArgs, verbose: u8, out: &Path) -> String {
+///
+/// The program is the name of this one, by which a shell finds it as it found it before.
+pub fn resume_command(program: &str, args: &RunArgs, verbose: u8, out: &Path) -> String {
     let RunArgs {
         recipe,
         device,
@@ -21,7 +23,7 @@ pub fn resume_command(args: &RunArgs, verbose: u8, out: &Path) -> String {
         text if text.starts_with('-') => format!("./{text}"),
         text => text.into_owned(),
     };
-    let mut words = vec!["burn-distill".to_string(), "run".into(), path(recipe)];
+    let mut words = vec![program.to_string(), "run".into(), path(recipe)];
     let mut option = |name: &str, value: Option<String>| match value {
         Some(value) if value.starts_with('-') => words.push(format!("--{name}={value}")),
         Some(value) => words.extend([format!("--{name}"), value]),
@@ -66,7 +68,7 @@ mod tests {
         let words: Vec<String> = words.split('|').map(String::from).collect();
         let (args, verbose) = parsed(&words);
 
-        let command = resume_command(&args, verbose, Path::new("runs/my run"));
+        let command = resume_command("burn-distill", &args, verbose, Path::new("runs/my run"));
 
         let again = shell_words::split(&command).unwrap();
         let (resumed, verbose) = parsed(&again);
@@ -86,7 +88,7 @@ mod tests {
         let words: Vec<String> = words.split('|').map(String::from).collect();
         let (args, verbose) = parsed(&words);
 
-        let command = resume_command(&args, verbose, Path::new("-dash"));
+        let command = resume_command("burn-distill", &args, verbose, Path::new("-dash"));
 
         let (resumed, _) = parsed(&shell_words::split(&command).unwrap());
         let expected = RunArgs {
@@ -105,7 +107,7 @@ mod tests {
         let (args, verbose) = parsed(&words.map(String::from));
 
         assert_eq!(
-            resume_command(&args, verbose, Path::new("runs/a")),
+            resume_command("burn-distill", &args, verbose, Path::new("runs/a")),
             "burn-distill run a.toml --resume --out runs/a"
         );
     }

@@ -10,15 +10,21 @@ use burn_distill_experiment::{
     Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, Stop, check,
     check_given_weights,
 };
-use burn_distill_recipe::{Recipe, read, take_notices, warnings};
+use burn_distill_recipe::{Recipe, Registry, read, take_notices, warnings};
+use std::env;
+use std::path::{Path, PathBuf};
 
 /// The version of burn that this program is built with: the workspace pins it.
 const BURN: &str = "0.22.1";
 
 /// Runs a recipe. False if it was stopped on request.
-pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
+pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     check_paths(args)?;
-    let mut recipe = read(&args.recipe, &args.overrides)?;
+    let registry = match &args.data_dir {
+        Some(folder) => registry.with_data_source(DataSource::default().data_dir(folder)),
+        None => registry,
+    };
+    let mut recipe = read(&args.recipe, &args.overrides, &registry)?;
     // Only now: the seeds of the recipe are checked, too.
     if let Some(seed) = args.seed {
         ensure!(
@@ -32,7 +38,7 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
     }
     RunFolder::check(&recipe, args.out.as_deref(), args.resume)?;
     let device = device::select(&args.device)?;
-    let data = load_data(&recipe, args)?;
+    let data = Data::load(&recipe.data, &registry)?;
     check(&recipe, &data)?;
     // About losses between networks that are not trained yet.
     drop(take_notices());
@@ -58,7 +64,7 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
             printed.map(|()| true)
         }
         Ok(None) => {
-            let command = resume_command(args, verbose, folder.path());
+            let command = resume_command(&program(), args, verbose, folder.path());
             note(format_args!("stopped; go on with: {command}"));
             Ok(false)
         }
@@ -67,6 +73,15 @@ pub fn run(args: &RunArgs, verbose: u8) -> Result<bool> {
             Err(error)
         }
     }
+}
+
+/// Returns the name of this program, without its folder.
+fn program() -> String {
+    let path = env::args_os().next().map(PathBuf::from);
+    let name = path.as_deref().and_then(Path::file_stem);
+    name.map_or("burn-distill".into(), |name| {
+        name.to_string_lossy().into_owned()
+    })
 }
 
 /// Checks that the paths of the command line are text: recipes, results and the command to go on with
@@ -138,12 +153,4 @@ fn run_in(
     write_atomically(&file, serde_json::to_string_pretty(&result)?.as_bytes())
         .with_context(|| format!("{}", file.display()))?;
     Ok(Some(result))
-}
-
-fn load_data(recipe: &Recipe, args: &RunArgs) -> Result<Data> {
-    let source = match &args.data_dir {
-        Some(folder) => DataSource::default().data_dir(folder),
-        None => DataSource::default(),
-    };
-    Data::load(&recipe.data, &source)
 }

@@ -1,34 +1,32 @@
 use super::epoch_batches::EpochBatches;
 use super::pairs::Partners;
-use super::palette::Palette;
 use super::plan::{Plan, permutation};
 use super::showing::Showing;
-use crate::{DataError, ViewKey};
+use crate::{DataError, Samples, Shown, ViewKey};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill_core::{Batch, Clock, Targets};
 use std::sync::Arc;
 
 /// One pass over the samples.
-pub(super) struct Epoch {
-    pub(super) plan: Arc<Plan>,
+pub(super) struct Epoch<S> {
+    pub(super) plan: Arc<Plan<S>>,
     number: usize,
     /// The samples in the order in which they are loaded.
     order: Vec<Showing>,
-    palette: Palette,
     partners: Option<Partners>,
 }
 
 /// A batch that is not yet on a device.
-pub(super) struct HostBatch {
-    views: Vec<Vec<f32>>,
+pub(super) struct HostBatch<P> {
+    views: Vec<P>,
     classes: Vec<i64>,
     labelled: Vec<bool>,
     ids: Vec<usize>,
 }
 
-impl Epoch {
-    pub(super) fn new(plan: Arc<Plan>, number: usize) -> Self {
+impl<S: Samples> Epoch<S> {
+    pub(super) fn new(plan: Arc<Plan<S>>, number: usize) -> Self {
         let samples = plan.dataset.len();
         let once = |place| Showing::once(&plan.repetitions, place);
         let order = match (plan.streams(), plan.shuffle) {
@@ -39,72 +37,40 @@ impl Epoch {
             }
             (None, None) => (0..samples).map(once).collect(),
         };
-        let palette = Palette::of(&plan.dataset);
         let partners = plan.pairs.map(|seed| Partners::new(&plan, seed, number));
         Self {
             plan,
             number,
             order,
-            palette,
             partners,
         }
     }
 
-    /// One view of the samples, or in the second of pairs of their partners, augmented and
-    /// normalised.
-    fn pixels(&self, shown: &[Showing], view: usize) -> Vec<f32> {
+    /// Returns the samples that a view shows: those of a batch or, in the second view of pairs, their
+    /// partners.
+    fn shown(&self, showings: &[Showing], view: usize) -> Vec<Shown> {
         let plan = &self.plan;
-        let shape = plan.view_shape(view);
-        let [channels, height, width] = shape;
-        let mut transformed = vec![0; channels * height * width];
-        let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
         let partners = self.partners.as_ref().filter(|_| view == 1);
-        for &Showing { place, repetition } in shown {
+        let shown = showings.iter().map(|&Showing { place, repetition }| {
             let id = plan.dataset.ids()[place];
             // By the sample, not by its partner: two that share one see it in two ways.
             let key = ViewKey {
-                seed: plan.augmentation_seed,
+                seed: plan.view.seed,
                 id,
                 epoch: self.number,
                 view,
                 repetition,
             };
-            let transform = plan.augmentation.transform(key);
-            let shown = partners.map_or(id, |partners| partners.of(plan, id, repetition));
-            let published = plan.dataset.pixels(shown);
-            let operations = plan.augmentation.operations(key, shape);
-            let levels = if let Some(crop) = &plan.multi_crop {
-                // Stretched first: means of few levels would be too coarse.
-                let mut stretched = published.to_vec();
-                self.palette.stretch(&mut stretched);
-                let cropped = crop.apply(key, &stretched, plan.dataset.shape());
-                transform.apply(&cropped, shape, &mut transformed);
-                for operation in operations {
-                    operation.apply(&mut transformed, shape, self.palette.mean());
-                }
-                self.palette.stretched()
-            } else if operations.is_empty() {
-                transform.apply(published, shape, &mut transformed);
-                self.palette.published()
-            } else {
-                transform.apply(published, shape, &mut transformed);
-                self.palette.stretch(&mut transformed);
-                for operation in operations {
-                    operation.apply(&mut transformed, shape, self.palette.mean());
-                }
-                self.palette.stretched()
-            };
-            for (plane, levels) in transformed.chunks_exact(height * width).zip(levels) {
-                pixels.extend(plane.iter().map(|&pixel| levels[usize::from(pixel)]));
-            }
-        }
-        pixels
+            let id = partners.map_or(id, |partners| partners.of(plan, id, repetition));
+            Shown { id, key }
+        });
+        shown.collect()
     }
 }
 
-impl EpochBatches for Epoch {
-    type Input = Tensor<4>;
-    type Prepared = HostBatch;
+impl<S: Samples> EpochBatches for Epoch<S> {
+    type Input = S::Input;
+    type Prepared = HostBatch<S::Prepared>;
 
     fn batches(&self) -> usize {
         self.plan.batches()
@@ -127,7 +93,7 @@ impl EpochBatches for Epoch {
         refused.then(|| self.plan.no_batch())
     }
 
-    fn prepare(&self, place: usize) -> Result<HostBatch, DatasetError> {
+    fn prepare(&self, place: usize) -> Result<HostBatch<S::Prepared>, DatasetError> {
         let plan = &self.plan;
         let start = place * plan.batch_size;
         let shown = &self.order[start..self.order.len().min(start + plan.batch_size)];
@@ -135,7 +101,7 @@ impl EpochBatches for Epoch {
         let ids: Vec<_> = ids.collect();
         Ok(HostBatch {
             views: (0..plan.views())
-                .map(|view| self.pixels(shown, view))
+                .map(|view| plan.dataset.prepare(&self.shown(shown, view), &plan.view))
                 .collect(),
             classes: ids
                 .iter()
@@ -152,13 +118,15 @@ impl EpochBatches for Epoch {
         })
     }
 
-    fn upload(&self, batch: HostBatch, place: usize, device: &Device) -> Batch<Tensor<4>> {
+    fn upload(
+        &self,
+        batch: HostBatch<S::Prepared>,
+        place: usize,
+        device: &Device,
+    ) -> Batch<S::Input> {
         let size = batch.ids.len();
-        let views = batch.views.into_iter().enumerate().map(|(view, pixels)| {
-            let [channels, height, width] = self.plan.view_shape(view);
-            let data = TensorData::new(pixels, [size, channels, height, width]);
-            Tensor::from_data(data, device)
-        });
+        let views = batch.views.into_iter();
+        let views = views.map(|view| self.plan.dataset.upload(view, device));
         let classes = TensorData::new(batch.classes, [size]);
         let labelled = (!batch.labelled.iter().all(|&labelled| labelled))
             .then(|| Tensor::from_data(TensorData::new(batch.labelled, [size]), device));

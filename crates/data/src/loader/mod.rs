@@ -4,15 +4,14 @@ mod epoch;
 mod epoch_batches;
 mod iterator;
 mod pairs;
-mod palette;
 mod plan;
 mod showing;
 mod two_streams;
 mod workers;
 
-use crate::{Augmentation, ImageDataset, MultiCrop};
+use crate::{Augmentation, ImageDataset, MultiCrop, Samples, Views};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_distill_core::Batch;
 pub use clocked::*;
 pub use dataset::*;
@@ -23,8 +22,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Loads an [`ImageDataset`] as batches of normalised images, `[batch_size, channels, height, width]`,
-/// with their classes, ids and clock.
+/// Loads labeled samples as batches, with their classes, ids and clock: an [`ImageDataset`] as
+/// normalised images, `[batch_size, channels, height, width]`, or any other [`Samples`].
 ///
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
@@ -66,20 +65,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// assert_eq!(resumed.iter().next().unwrap()?.ids, second.ids);
 /// # Ok::<(), burn::data::dataset::DatasetError>(())
 /// ```
-pub struct BatchLoader {
-    plan: Arc<Plan>,
+pub struct BatchLoader<S = ImageDataset> {
+    plan: Arc<Plan<S>>,
     /// burn's default when none is given, looked up only when tensors are made.
     device: Option<Device>,
     next_epoch: AtomicUsize,
 }
 
-impl BatchLoader {
+impl<S: Samples> BatchLoader<S> {
     /// Load so many samples at a time.
     ///
     /// # Panics
     ///
     /// Panics if the batch size is 0.
-    pub fn new(dataset: ImageDataset, batch_size: usize) -> Self {
+    pub fn new(dataset: S, batch_size: usize) -> Self {
         assert!(batch_size > 0, "The batch size should be at least 1.");
         Self {
             plan: Arc::new(Plan {
@@ -87,10 +86,8 @@ impl BatchLoader {
                 dataset,
                 batch_size,
                 shuffle: None,
-                augmentation: Augmentation::default(),
-                augmentation_seed: 0,
+                view: Views::default(),
                 views: 1,
-                multi_crop: None,
                 pairs: None,
                 labelled: None,
                 labeled_per_batch: None,
@@ -112,15 +109,14 @@ impl BatchLoader {
     ///
     /// # Panics
     ///
-    /// Panics if the images cannot be augmented so, as [`Augmentation::check`] tells beforehand.
-    pub fn augment(mut self, augmentation: Augmentation, seed: u64) -> Self {
-        let checked = augmentation.check(self.plan.dataset.shape());
-        checked.unwrap_or_else(|error| panic!("{error}"));
-        assert_one_crop(self.plan.multi_crop, augmentation);
-        let plan = self.plan_mut();
-        plan.augmentation = augmentation;
-        plan.augmentation_seed = seed;
-        self
+    /// Panics if the samples cannot be augmented so, as [`Samples::check_views`] tells beforehand.
+    pub fn augment(self, augmentation: Augmentation, seed: u64) -> Self {
+        let view = Views {
+            augmentation,
+            seed,
+            ..self.plan.view
+        };
+        self.with_view(view)
     }
 
     /// Put so many views of each sample into a batch, each augmented on its own: the first weakly,
@@ -140,13 +136,19 @@ impl BatchLoader {
     ///
     /// # Panics
     ///
-    /// Panics if the images cannot be cropped so, as [`MultiCrop::check`] tells beforehand, or if the
-    /// augmentation crops at random itself.
-    pub fn multi_crop(mut self, crop: MultiCrop) -> Self {
-        let checked = crop.check(self.plan.dataset.shape());
+    /// Panics if the samples cannot be cropped so, as [`Samples::check_views`] tells beforehand.
+    pub fn multi_crop(self, crop: MultiCrop) -> Self {
+        let view = Views {
+            multi_crop: Some(crop),
+            ..self.plan.view
+        };
+        self.with_view(view)
+    }
+
+    fn with_view(mut self, view: Views) -> Self {
+        let checked = self.plan.dataset.check_views(&view);
         checked.unwrap_or_else(|error| panic!("{error}"));
-        assert_one_crop(Some(crop), self.plan.augmentation);
-        self.plan_mut().multi_crop = Some(crop);
+        self.plan_mut().view = view;
         self
     }
 
@@ -247,13 +249,13 @@ impl BatchLoader {
 
     /// The batches of an epoch: the same as [`iter`](DataLoader::iter) gives for it, but without
     /// counting on.
-    pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<Tensor<4>>> + use<> {
+    pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<S::Input>> + use<S> {
         let device = self.device.clone().unwrap_or_default();
         BatchIterator::new(Epoch::new(self.plan.clone(), epoch), device)
     }
 
     /// The data set that is loaded.
-    pub fn dataset(&self) -> &ImageDataset {
+    pub fn dataset(&self) -> &S {
         &self.plan.dataset
     }
 
@@ -267,22 +269,12 @@ impl BatchLoader {
         self.plan.batches()
     }
 
-    fn plan_mut(&mut self) -> &mut Plan {
+    fn plan_mut(&mut self) -> &mut Plan<S> {
         Arc::make_mut(&mut self.plan)
     }
 }
 
-/// # Panics
-///
-/// Panics if images are cropped in two ways.
-fn assert_one_crop(crop: Option<MultiCrop>, augmentation: Augmentation) {
-    if crop.is_some() {
-        let checked = augmentation.check_multi_crop();
-        checked.unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
-impl Clone for BatchLoader {
+impl<S> Clone for BatchLoader<S> {
     fn clone(&self) -> Self {
         Self {
             plan: self.plan.clone(),
@@ -292,7 +284,7 @@ impl Clone for BatchLoader {
     }
 }
 
-impl fmt::Debug for BatchLoader {
+impl<S: Samples> fmt::Debug for BatchLoader<S> {
     // Without the mask of labelled samples, which is as long as the data set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchLoader")
@@ -303,8 +295,8 @@ impl fmt::Debug for BatchLoader {
     }
 }
 
-impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<Tensor<4>>> + 'a> {
+impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<S::Input>> + 'a> {
         let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
         Box::new(self.epoch(epoch))
     }
@@ -314,7 +306,7 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
         self.plan.samples()
     }
 
-    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         Arc::new(self.clone().device(device))
     }
 
@@ -322,7 +314,7 @@ impl DataLoader<Batch<Tensor<4>>> for BatchLoader {
     ///
     /// Of a loader that shuffles, the parts are random ones, so that each of several devices sees
     /// every class even where the data set stands in the order of its classes.
-    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         let mut slice = self.clone();
         let plan = slice.plan_mut();
         let places = match plan.shuffle {

@@ -1,4 +1,5 @@
 use super::plan::Plan;
+use crate::Samples;
 use crate::rng::{Purpose, repeated_word, rng};
 
 /// Which other sample of its class each sample is shown with in an epoch.
@@ -11,7 +12,7 @@ pub(super) struct Partners {
 
 impl Partners {
     /// Those of the samples that are loaded.
-    pub(super) fn new(plan: &Plan, seed: u64, epoch: usize) -> Self {
+    pub(super) fn new<S: Samples>(plan: &Plan<S>, seed: u64, epoch: usize) -> Self {
         let mut of_class = vec![Vec::new(); plan.dataset.num_classes()];
         for &id in plan.dataset.ids() {
             if plan.is_labelled(id) {
@@ -27,7 +28,7 @@ impl Partners {
 
     /// Returns the partner of a sample at one of its places in the data set. It may be the sample
     /// itself, and is if its class is not known.
-    pub(super) fn of(&self, plan: &Plan, id: usize, repetition: usize) -> usize {
+    pub(super) fn of<S: Samples>(&self, plan: &Plan<S>, id: usize, repetition: usize) -> usize {
         if !plan.is_labelled(id) {
             return id;
         }

@@ -1,20 +1,19 @@
 use super::two_streams::Streams;
 use crate::rng::{Purpose, rng};
-use crate::{Augmentation, DataError, ImageDataset, MultiCrop};
+use crate::{DataError, Samples, Views};
 use std::sync::Arc;
 
 /// The data set and the settings of a loader: all that a batch depends on but for the epoch.
 #[derive(Clone)]
-pub(super) struct Plan {
-    pub(super) dataset: ImageDataset,
+pub(super) struct Plan<S> {
+    pub(super) dataset: S,
     /// The number of earlier places of the same id, for each place in the data set.
     pub(super) repetitions: Arc<[usize]>,
     pub(super) batch_size: usize,
     pub(super) shuffle: Option<u64>,
-    pub(super) augmentation: Augmentation,
-    pub(super) augmentation_seed: u64,
+    /// How a view is made.
+    pub(super) view: Views,
     pub(super) views: usize,
-    pub(super) multi_crop: Option<MultiCrop>,
     /// The seed of the partners.
     pub(super) pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
@@ -25,28 +24,22 @@ pub(super) struct Plan {
     pub(super) workers: usize,
 }
 
-impl Plan {
+impl<S> Plan<S> {
     pub(super) fn views(&self) -> usize {
-        let views = self.multi_crop.map_or(self.views, |crop| crop.views());
+        let views = self.view.multi_crop.map_or(self.views, |crop| crop.views());
         match self.pairs {
             Some(_) => views.max(2),
             None => views,
         }
     }
 
-    /// The shape of a view of an image, `[channels, height, width]`.
-    pub(super) fn view_shape(&self, view: usize) -> [usize; 3] {
-        let [channels, height, width] = self.dataset.shape();
-        let size = [height, width];
-        let [height, width] = self.multi_crop.map_or(size, |crop| crop.size(view, size));
-        [channels, height, width]
-    }
-
     /// Whether the class of a sample is known.
     pub(super) fn is_labelled(&self, id: usize) -> bool {
         self.labelled.as_ref().is_none_or(|labelled| labelled[id])
     }
+}
 
+impl<S: Samples> Plan<S> {
     pub(super) fn batches(&self) -> usize {
         self.samples_and_batches().1
     }
@@ -94,7 +87,7 @@ impl Plan {
 }
 
 /// Returns the number of earlier places of the same id, for each place in a data set.
-pub(super) fn repetitions(dataset: &ImageDataset) -> Arc<[usize]> {
+pub(super) fn repetitions(dataset: &impl Samples) -> Arc<[usize]> {
     let mut counts = vec![0; dataset.published_len()];
     let mut count = |id: &usize| {
         counts[*id] += 1;

@@ -2,6 +2,7 @@ use super::*;
 use crate::dataset::tests::six;
 use crate::{ImageData, Operation, StrongAugmentation, ViewKey, digits};
 use burn::data::dataloader::split::split_dataloader;
+use burn::tensor::Tensor;
 use burn_distill_core::{Clock, Targets};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ mod content;
 mod download;
 mod locate;
 
-use crate::{DataError, DatasetInfo, DatasetName, ImageDataset, cifar, digits, idx};
+use crate::{DataError, DatasetInfo, DatasetName, ImageDataset, Samples, cifar, digits, idx};
 use locate::{Files, locate};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -27,21 +27,21 @@ pub struct DataSource {
 
 /// A data set as published.
 #[derive(Clone, Debug)]
-pub struct Published {
-    /// The images to train on.
-    pub train: ImageDataset,
-    /// The images to test on, if they are published apart: else hold some out with
-    /// [`ImageDataset::split`].
-    pub test: Option<ImageDataset>,
+pub struct Published<S = ImageDataset> {
+    /// The samples to train on.
+    pub train: S,
+    /// The samples to test on, if they are published apart: else hold some out with
+    /// [`Samples::split`].
+    pub test: Option<S>,
 }
 
-impl Published {
-    /// Returns the SHA-256 of all images and labels, in hexadecimal.
+impl<S: Samples> Published<S> {
+    /// Returns the SHA-256 of all samples and labels, in hexadecimal.
     pub fn checksum(&self) -> String {
         let parts = [Some(&self.train), self.test.as_ref()];
         let mut hasher = Sha256::new();
         for part in parts.into_iter().flatten() {
-            part.hash_into(&mut hasher);
+            part.feed(&mut |bytes| hasher.update(bytes));
         }
         let digest = hasher.finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()

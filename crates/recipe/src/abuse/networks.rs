@@ -1,13 +1,9 @@
 use super::{assert_readable, first_loss};
 use crate::loss::{Scene, catalogue};
-use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
+use crate::network::for_digits;
 
 fn scene(student: &str, teacher: &str) -> Scene {
-    let [student, teacher] = [student, teacher].map(|name| {
-        let config = NetworkConfig::by_name(name).unwrap();
-        config.init([1, 8, 8], 10, &Device::flex()).unwrap()
-    });
+    let [student, teacher] = [student, teacher].map(for_digits);
     let samples = (0..64).map(|id| (id, Some(id % 10))).collect();
     Scene::new(student, teacher, 4, samples)
 }

@@ -184,17 +184,10 @@ fn features(tap: &Tap) -> usize {
 mod tests {
     use super::super::Scene;
     use super::*;
-    use burn::tensor::Device;
-    use burn_distill::architecture::NetworkConfig;
+    use crate::network::for_digits;
 
     fn scene(student: &str, teacher: &str) -> Scene {
-        let network = |name: &str| {
-            NetworkConfig::by_name(name)
-                .unwrap()
-                .init([1, 8, 8], 10, &Device::flex())
-                .unwrap()
-        };
-        Scene::new(network(student), network(teacher), 4, vec![(0, None)])
+        Scene::new(for_digits(student), for_digits(teacher), 4, vec![(0, None)])
     }
 
     fn loss(text: &str, scene: &Scene) -> String {

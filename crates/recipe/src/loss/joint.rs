@@ -1,5 +1,5 @@
 use super::description::Description;
-use super::{Loss, Scene, graph, take_kind};
+use super::{Losses, Scene, graph};
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{DynObjective, EachTeacher, Knowledge, Objective};
 use toml::{Table, Value};
@@ -12,23 +12,27 @@ pub struct JointLoss {
     pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
 }
 
-impl JointLoss {
-    /// The term that a `[[loss]]` table describes, against the teacher of each scene.
+impl Losses {
+    /// Builds the term that a `[[loss]]` table describes, against the teacher of each scene.
     ///
     /// A loss that is made for several teachers takes all at once. Any other one is against each of
     /// them, and averaged.
-    pub fn new(table: &Table, scenes: &[Scene]) -> Result<Self> {
-        let (entry, kind, rest) = take_kind(table)?;
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`build`](Self::build), and one if the loss is for one teacher alone.
+    pub fn build_joint(&self, table: &Table, scenes: &[Scene]) -> Result<JointLoss> {
+        let (loss, kind, rest) = self.take_kind(table)?;
         ensure!(
             matches!(table.get("clip"), None | Some(Value::Boolean(false))),
             "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
-        if graph::is_joint(entry.name) {
+        if graph::is_joint(loss.entry.name) {
             return Description::new(rest, &scenes[0])
-                .and_then(|description| graph::build(entry.name, description, scenes))
+                .and_then(|description| graph::build(loss.entry.name, description, scenes))
                 .with_context(|| format!("in the loss `{kind}`"));
         }
-        let losses = scenes.iter().map(|scene| Loss::new(table, scene));
+        let losses = scenes.iter().map(|scene| self.build(table, scene));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;
         let alone = losses
             .iter()
@@ -50,7 +54,7 @@ impl JointLoss {
         );
         let name = losses[0].name.clone();
         let objectives = losses.into_iter().map(|loss| loss.objective);
-        Ok(Self {
+        Ok(JointLoss {
             name,
             objective: DynObjective::new(EachTeacher::new(objectives)),
         })
@@ -60,22 +64,24 @@ impl JointLoss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
-    use burn_distill::architecture::NetworkConfig;
+    use crate::network::for_digits;
     use burn_distill::core::TapSelection;
 
     fn scenes() -> Vec<Scene> {
-        let network = |name: &str| {
-            let config = NetworkConfig::by_name(name).unwrap();
-            config.init([1, 8, 8], 10, &Device::flex()).unwrap()
-        };
         ["convnet-8-16", "mlp-12"]
-            .map(|teacher| Scene::new(network("convnet-4-8"), network(teacher), 4, Vec::new()))
+            .map(|teacher| {
+                Scene::new(
+                    for_digits("convnet-4-8"),
+                    for_digits(teacher),
+                    4,
+                    Vec::new(),
+                )
+            })
             .into()
     }
 
     fn loss(text: &str) -> Result<JointLoss> {
-        JointLoss::new(&text.parse().unwrap(), &scenes())
+        Losses::standard().build_joint(&text.parse().unwrap(), &scenes())
     }
 
     #[test]

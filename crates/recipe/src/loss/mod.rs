@@ -2,6 +2,7 @@ mod adapted;
 mod between_layers;
 mod catch;
 mod description;
+mod entries;
 mod factor_transfer;
 mod feature;
 mod graph;
@@ -20,25 +21,18 @@ mod student;
 mod tokens;
 mod trial;
 
-use super::fault::Fault;
 use crate::network::ImageNetwork;
-use anyhow::{Context, Result, bail};
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule, nearest};
+use anyhow::{Result, bail};
+use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
 use description::Description;
-use toml::{Table, Value};
 
 pub use catch::catch;
+pub use entries::{Configuration, LossEntry, Losses, NoOptions};
 pub use joint::JointLoss;
 pub use layers::Layers;
 pub use preparation::Preparation;
 pub use scene::Scene;
 pub use student::student_of;
-
-/// The losses whose networks say something else than classes, and what that is.
-const OF_OTHER_RESPONSES: [(&str, &str); 2] = [
-    ("bounded-regression", "boxes"),
-    ("heat-map", "maps of joints"),
-];
 
 /// One term of the loss of a recipe.
 #[derive(Clone)]
@@ -72,7 +66,7 @@ impl Loss {
     }
 }
 
-/// Every loss that a recipe may name.
+/// Returns the losses of the toolkit.
 pub fn catalogue() -> impl Iterator<Item = &'static CatalogueEntry> {
     [&Hard::CATALOGUE]
         .into_iter()
@@ -81,73 +75,13 @@ pub fn catalogue() -> impl Iterator<Item = &'static CatalogueEntry> {
         .chain(burn_distill::relation::catalogue())
 }
 
-impl Loss {
-    /// The term that a `[[loss]]` table describes: its kind, its name and weight, and the fields of
-    /// the configuration of that kind. What it has to learn is sized for the two networks.
-    pub fn new(table: &Table, scene: &Scene) -> Result<Self> {
-        let (entry, kind, table) = take_kind(table)?;
-        Description::new(table, scene)
-            .and_then(|description| Self::of_kind(entry, description))
-            .with_context(|| format!("in the loss `{kind}`"))
-    }
-
-    /// Check that the loss of a table compares what images of classes have.
-    pub fn check_response(table: &Table) -> Result<()> {
-        // What is wrong with a kind is said where the loss is built, with its place.
-        let Ok((entry, kind, _)) = take_kind(table) else {
-            return Ok(());
-        };
-        match OF_OTHER_RESPONSES
-            .iter()
-            .find(|(name, _)| *name == entry.name)
-        {
-            Some((_, what)) => bail!(
-                "the loss `{kind}` compares {what}, and the data sets of recipes are images of \
-                 classes: it is for a network of your own, as a part of the library"
-            ),
-            None => Ok(()),
-        }
-    }
-
-    fn of_kind(entry: &CatalogueEntry, loss: Description<'_>) -> Result<Self> {
-        match (entry.name, entry.kind) {
-            (Hard::TERM, _) => loss.hard(),
-            (name, "feature") => feature::build(name, loss),
-            (name, "relation") => relation::build(name, loss),
-            (name, _) => response::build(name, loss),
-        }
-    }
-}
-
-/// Whether the loss of a table compares with targets alone, whoever teaches.
-pub fn is_of_targets(table: &Table) -> bool {
-    take_kind(table).is_ok_and(|(entry, _, _)| entry.kind == Hard::CATALOGUE.kind)
-}
-
-/// The kind that a table names, its name there, and the rest of the table.
-fn take_kind(table: &Table) -> Result<(&'static CatalogueEntry, String, Table)> {
-    let mut table = table.clone();
-    let one_of = || {
-        let kinds: Vec<_> = catalogue().map(|loss| loss.name).collect();
-        format!("one of {}", kinds.join(", "))
-    };
-    let kind = match table.remove("kind") {
-        Some(Value::String(kind)) => kind,
-        Some(other) => return Err(Fault::value("kind", one_of(), &other).into()),
-        None => return Err(Fault::missing("kind", Some(one_of())).into()),
-    };
-    match catalogue().find(|loss| loss.is_called(&kind)) {
-        Some(entry) => Ok((entry, kind, table)),
-        None => {
-            let names = catalogue().flat_map(|loss| [&[loss.name], loss.aliases].concat());
-            let hint = nearest(&kind, names).map(|name| format!(", did you mean `{name}`?"));
-            let text = format!(
-                "there is no loss `{kind}`{}; known are {}",
-                hint.unwrap_or_default(),
-                one_of().trim_start_matches("one of ")
-            );
-            Err(Fault::other("kind", text).into())
-        }
+/// Builds a loss of the catalogue.
+fn of_kind(entry: &CatalogueEntry, loss: Description<'_>) -> Result<Loss> {
+    match (entry.name, entry.kind) {
+        (Hard::TERM, _) => loss.hard(),
+        (name, "feature") => feature::build(name, loss),
+        (name, "relation") => relation::build(name, loss),
+        (name, _) => response::build(name, loss),
     }
 }
 
@@ -157,12 +91,23 @@ fn not_built<T>(name: &str) -> Result<T> {
 }
 
 #[cfg(test)]
+impl Loss {
+    /// Builds a loss of the toolkit.
+    pub fn new(table: &toml::Table, scene: &Scene) -> Result<Self> {
+        Losses::standard().build(table, scene)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::for_digits;
+    use anyhow::Context;
     use burn_distill::core::{Clock, Objective};
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
+    use toml::{Table, Value};
 
     fn loss(text: &str) -> Result<Loss> {
         Loss::new(&text.parse().unwrap(), &Scene::example())
@@ -441,18 +386,8 @@ mod tests {
     #[test]
     fn classes_are_seen_by_networks_that_pool() {
         let scene = |student: &str| {
-            let network = |name: &str| {
-                burn_distill::architecture::NetworkConfig::by_name(name)
-                    .unwrap()
-                    .init([1, 8, 8], 10, &burn::tensor::Device::flex())
-                    .unwrap()
-            };
-            Scene::new(
-                network(student),
-                network("convnet-8"),
-                4,
-                vec![(0, Some(0))],
-            )
+            let samples = vec![(0, Some(0))];
+            Scene::new(for_digits(student), for_digits("convnet-8"), 4, samples)
         };
         let table: Table = "kind = 'cat-kd'".parse().unwrap();
 

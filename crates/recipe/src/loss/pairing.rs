@@ -1,10 +1,12 @@
 use super::description::Description;
 use super::layers::Layers;
 use crate::fault::Fault;
+use crate::input::AnyInput;
+use crate::network::ImageNetwork;
 use crate::notices::notice;
 use crate::typed::typed_value;
 use anyhow::{Result, ensure};
-use burn::tensor::Tensor;
+use burn::module::Module;
 use burn_distill::architecture::{CkaPairing, Pairing};
 use burn_distill::core::{Network, TapRecorder, TapSelection, Taps};
 use serde::Deserialize;
@@ -51,18 +53,18 @@ impl Description<'_> {
                 only(&scene.teacher_taps, &teacher),
             )
         };
-        let ((student, teacher), pairing) = match (choice, &scene.images) {
+        let ((student, teacher), pairing) = match (choice, &scene.inputs) {
             (Choice::Last, _) => (known(), Pairing::Last(pairs)),
-            (Choice::Cka, Some(images)) => {
-                let student = seen(&scene.student, images, &student);
-                let teacher = seen(&scene.teacher, images, &teacher);
+            (Choice::Cka, Some(inputs)) => {
+                let student = seen(&scene.student, inputs, &student);
+                let teacher = seen(&scene.teacher, inputs, &teacher);
                 let chosen = CkaPairing::new(&student, &teacher, pairs)?;
                 notice(format!(
                     "similarity of the layers, * where they are paired:\n{chosen}"
                 ));
                 return Ok(Some(chosen.pairs));
             }
-            // Without images there is nothing to be similar in; any pairs do to check the rest.
+            // Without inputs there is nothing to be similar in; any pairs do to check the rest.
             (Choice::Uniform, _) | (Choice::Cka, None) => (known(), Pairing::Uniform(pairs)),
         };
         Ok(Some(pairing.pairs(&student, &teacher)?))
@@ -78,33 +80,24 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
     recorder.finish().expect("The names are those of taps.")
 }
 
-/// What a network makes of images, at these taps.
-fn seen<N>(network: &N, images: &Tensor<4>, names: &[String]) -> Taps
-where
-    N: Network<Input = Tensor<4>>,
-{
+/// Returns the taps of these names of a network for some inputs.
+fn seen(network: &ImageNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
     let wanted = TapSelection::named(names);
     let network = network.valid();
-    network.forward_knowledge(images.clone(), &wanted).taps
+    network.forward_knowledge(inputs.clone(), &wanted).taps
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Loss, Scene};
+    use crate::network::for_digits;
     use burn::tensor::{Device, Distribution, Tensor};
-    use burn_distill::architecture::NetworkConfig;
     use burn_distill::core::Objective;
 
     fn scene() -> Scene {
-        let network = |name: &str| {
-            NetworkConfig::by_name(name)
-                .unwrap()
-                .init([1, 8, 8], 10, &Device::flex())
-                .unwrap()
-        };
         Scene::new(
-            network("convnet-4-6"),
-            network("convnet-4-4-6-6"),
+            for_digits("convnet-4-6"),
+            for_digits("convnet-4-4-6-6"),
             16,
             vec![(0, None)],
         )
@@ -148,8 +141,8 @@ mod tests {
         // Equal weights up to the first layer, whose features are then those of the teacher's.
         scene.student = scene.teacher.clone();
         scene.student_taps = scene.teacher_taps.clone();
-        let images = Tensor::random([16, 1, 8, 8], Distribution::Default, &Device::flex());
-        let scene = scene.with_images(images);
+        let images = Tensor::<4>::random([16, 1, 8, 8], Distribution::Default, &Device::flex());
+        let scene = scene.with_inputs(images.into());
 
         let keys = "pairing = 'cka'\npairs = 1\nstudent = ['layer1', 'layer4']\nteacher = ";
         for (teacher, expected) in [

@@ -60,7 +60,7 @@ impl Description<'_> {
         }
     }
 
-    fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn logits<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: LogitLoss,
@@ -82,7 +82,7 @@ impl Description<'_> {
         self.term(LogitTerm::from(loss), 1.0)
     }
 
-    fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn batch<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: BatchLogitLoss,
@@ -111,7 +111,7 @@ impl Description<'_> {
         self.term(loss, 1.0)
     }
 
-    fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
+    pub(super) fn labelled<C, L>(mut self, default: C, init: impl FnOnce(&C) -> L) -> Result<Loss>
     where
         C: Serialize + DeserializeOwned + Check,
         L: LabelledLoss,

@@ -1,6 +1,7 @@
+use crate::input::AnyInput;
 use crate::network::ImageNetwork;
 use anyhow::{Context, Result};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_distill::core::{Network, Taps, known_taps};
 
 /// The two networks that a loss is between, as far as it has to know them before training.
@@ -17,8 +18,8 @@ pub struct Scene {
     pub batch_size: usize,
     /// The ids of the samples that the student is taught on, with the classes that it knows.
     pub samples: Vec<(usize, Option<usize>)>,
-    /// A batch of images that the student is taught on; none while a recipe is only checked.
-    pub images: Option<Tensor<4>>,
+    /// A batch of inputs that the student is taught on; none while a recipe is only checked.
+    pub inputs: Option<AnyInput>,
     /// Where what a loss has to learn is built. A training moves it to where it runs.
     pub device: Device,
 }
@@ -38,7 +39,7 @@ impl Scene {
             teacher,
             batch_size,
             samples,
-            images: None,
+            inputs: None,
             device: Device::flex(),
         }
     }
@@ -50,9 +51,9 @@ impl Scene {
         Ok(classifier.weight.dims()[1])
     }
 
-    /// The same with images that both networks can be compared on, on the CPU.
-    pub fn with_images(mut self, images: Tensor<4>) -> Self {
-        self.images = Some(images);
+    /// Sets inputs that both networks can be compared on, on the CPU.
+    pub fn with_inputs(mut self, inputs: AnyInput) -> Self {
+        self.inputs = Some(inputs);
         self
     }
 
@@ -70,13 +71,8 @@ impl Scene {
 
     #[cfg(test)]
     fn between(student: &str, teacher: &str) -> Self {
-        let network = |name: &str| {
-            burn_distill::architecture::NetworkConfig::by_name(name)
-                .unwrap()
-                .init([1, 8, 8], 10, &Device::flex())
-                .unwrap()
-        };
+        use crate::network::for_digits;
         let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
-        Self::new(network(student), network(teacher), 4, samples)
+        Self::new(for_digits(student), for_digits(teacher), 4, samples)
     }
 }

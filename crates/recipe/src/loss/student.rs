@@ -2,9 +2,9 @@ use super::Loss;
 use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
+use crate::input::AnyInput;
 use crate::network::ImageNetwork;
 use anyhow::{Result, bail};
-use burn::tensor::Tensor;
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
 use burn_distill::core::{LossTerm, Network, Pair, TapPairs, Taps, check, initialize};
 use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
@@ -54,7 +54,7 @@ impl Description<'_> {
     /// A loss with the student that it needs.
     fn changing(
         self,
-        network: impl Network<Input = Tensor<4>>,
+        network: impl Network<Input = AnyInput>,
         term: impl LossTerm,
         weight: f64,
     ) -> Result<Loss> {
@@ -96,15 +96,10 @@ impl Description<'_> {
 mod tests {
     use super::*;
     use crate::loss::Scene;
+    use crate::network::for_digits;
     use burn::tensor::activation::relu;
-    use burn::tensor::{Device, Distribution, Tolerance};
-    use burn_distill::architecture::NetworkConfig;
+    use burn::tensor::{Device, Distribution, Tensor, Tolerance};
     use burn_distill::core::{TapSelection, known_taps};
-
-    fn network(name: &str) -> ImageNetwork {
-        let config = NetworkConfig::by_name(name).unwrap();
-        config.init([1, 8, 8], 10, &Device::flex()).unwrap()
-    }
 
     fn loss(text: &str, scene: &Scene) -> Result<Loss> {
         Loss::new(&text.parse().unwrap(), scene)
@@ -113,14 +108,19 @@ mod tests {
     #[test]
     fn the_classifier_sees_the_mean_of_the_rectified_default() {
         for name in ["mlp-6-5", "convnet-4-8", "resnet8", "wrn-10-1"] {
-            let scene = Scene::new(network("convnet-4-8"), network(name), 4, vec![(0, Some(0))]);
+            let scene = Scene::new(
+                for_digits("convnet-4-8"),
+                for_digits(name),
+                4,
+                vec![(0, Some(0))],
+            );
             let mut description = Description::new(Default::default(), &scene).unwrap();
             let tap = description.classified(&scene.teacher_taps).unwrap();
 
-            let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::flex());
+            let input = Tensor::<4>::random([2, 1, 8, 8], Distribution::Default, &Device::flex());
             let knowledge = scene
                 .teacher
-                .forward_knowledge(input, &TapSelection::named([&tap]));
+                .forward_knowledge(input.into(), &TapSelection::named([&tap]));
             let map = relu(knowledge.taps.take(&tap).into_map());
             let classifier = scene.teacher.classifier().unwrap();
             let logits: Tensor<2> = classifier.forward(map.mean_dims(&[2, 3]).flatten(1, 3));

@@ -2,15 +2,16 @@
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
 use super::{BornAgainRecipe, BornAgainVariant, MeanTeacherRecipe, Member, Outcome};
-use crate::loss::{catch, is_of_targets};
+use crate::input::AnyMemory;
+use crate::loss::catch;
 use crate::network::ImageNetwork;
 use crate::read::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_distill::core::{
-    ChangingWeight, Context, DynObjective, Hard, HardOfAll, Knowledge, Memorable, NoTeacher,
-    Objective, Terms, Wanted, Weighted,
+    ChangingWeight, Context, DynObjective, Hard, HardOfAll, Knowledge, NoTeacher, Objective, Terms,
+    Wanted, Weighted,
 };
 use burn_distill::response::{
     ConfidenceWeighted, Permuted, ProbabilityMatchingLossConfig, ResponseObjective,
@@ -29,8 +30,7 @@ pub const RAMP_EPOCHS: usize = 5;
 /// A network that learns from the targets and from nobody.
 pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
 /// A network that learns from the last batch.
-pub type Last =
-    LastBatchDistiller<ImageNetwork, <Tensor<4> as Memorable>::Memory, Vec<DynObjective>>;
+pub type Last = LastBatchDistiller<ImageNetwork, AnyMemory, Vec<DynObjective>>;
 /// A network that drops its features.
 pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
 /// A network that is its own teacher in some way.
@@ -60,7 +60,7 @@ impl Setting<'_> {
         let (names, terms) = self.taught(&student, &student)?;
         for (number, table) in self.losses() {
             ensure!(
-                is_of_targets(table),
+                self.recipe.registry.losses().is_of_targets(table),
                 "`{}` compares the student with a teacher, and a virtual one is no network: `hard`, \
                  `virtual-teacher` and `label-smoothing` need none",
                 loss_place(number - 1)
@@ -83,8 +83,11 @@ impl Setting<'_> {
         let losses =
             self.draw(|| self.terms_of_responses(&tables, &student, "what was said before"))??;
         let samples = self.samples.iter().map(|(id, _)| id + 1).max();
-        let memory =
-            PastPredictions::new(samples.unwrap_or_default(), self.classes, &Device::flex());
+        let memory = PastPredictions::new(
+            samples.unwrap_or_default(),
+            self.task.classes,
+            &Device::flex(),
+        );
         let (terms, objective) = unzip(losses);
         Ok(by_itself(
             student,

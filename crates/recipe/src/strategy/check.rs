@@ -17,7 +17,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         "leave out [teacher]: with `{name}` {}",
         recipe.strategy.who_teaches()
     );
-    check_setting(&Setting::to_check(recipe))
+    check_setting(&Setting::to_check(recipe)?)
 }
 
 /// Checks the strategy of a recipe, which is not that of a trained teacher, in that setting.
@@ -85,7 +85,8 @@ impl Setting<'_> {
     /// Checks that the student can teach its like, as a teacher that is trained before does.
     fn check_offline(&self) -> Result<()> {
         let student = self.student()?;
-        check_losses(&self.recipe.losses, &self.scene(&student, &student)).map(drop)
+        let scene = self.scene(&student, &student);
+        check_losses(self.recipe.registry.losses(), &self.recipe.losses, &scene).map(drop)
     }
 }
 

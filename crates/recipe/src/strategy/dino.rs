@@ -9,7 +9,6 @@ use crate::network::ImageNetwork;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{ChangingWeight, Clock, Tap, known_taps};
 use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{
@@ -159,14 +158,16 @@ impl Setting<'_> {
             return Ok(Sees::Views(views));
         }
 
+        let architecture = self.recipe.registry.network(self.model())?;
         ensure!(
-            takes_several_sizes(self.model()),
+            architecture.takes_several_sizes(),
             "`strategy.local_crops` is {}, but {} takes images of one size: take a network of \
              convolutions as `student.model`, or leave it out",
             options.local_crops,
             self.model()
         );
-        let defaults = MultiCrop::new(self.shape);
+        let shape = self.task.image()?;
+        let defaults = MultiCrop::new(shape);
         let crop = MultiCrop {
             globals: views,
             locals: options.local_crops,
@@ -177,7 +178,7 @@ impl Setting<'_> {
             global_scale: options.global_scale.unwrap_or(defaults.global_scale),
             local_scale: options.local_scale.unwrap_or(defaults.local_scale),
         };
-        crop.check(self.shape).context("strategy")?;
+        crop.check(shape).context("strategy")?;
         let augmentation = &self.recipe.data.augmentation;
         augmentation
             .check_multi_crop()
@@ -193,17 +194,6 @@ impl Setting<'_> {
     }
 }
 
-/// Whether a network sees images of other sizes than it was made for: a perceptron has a weight for
-/// each pixel, and a transformer a position for each patch.
-fn takes_several_sizes(model: &NetworkConfig) -> bool {
-    matches!(
-        model,
-        NetworkConfig::ConvNet { .. }
-            | NetworkConfig::ResNet { .. }
-            | NetworkConfig::WideResNet { .. }
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +206,7 @@ mod tests {
         let StrategyRecipe::Dino(options) = &recipe.strategy else {
             panic!("{:?}", recipe.strategy);
         };
-        Setting::to_check(&recipe).dino(options).unwrap()
+        Setting::to_check(&recipe).unwrap().dino(options).unwrap()
     }
 
     #[test]

@@ -100,7 +100,11 @@ mod tests {
             panic!("{:?}", recipe.strategy);
         };
 
-        let distiller = Setting::to_check(&recipe).exits(options).unwrap().distiller;
+        let distiller = Setting::to_check(&recipe)
+            .unwrap()
+            .exits(options)
+            .unwrap()
+            .distiller;
         let [first, second] = distiller.objectives.as_slice() else {
             panic!("{} exits", distiller.objectives.len());
         };

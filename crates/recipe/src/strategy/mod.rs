@@ -181,7 +181,9 @@ pub mod tests {
                 panic!("{:?}", recipe.strategy);
             };
 
-            let ready = Setting::to_check(&recipe).adversarial_features(options);
+            let ready = Setting::to_check(&recipe)
+                .unwrap()
+                .adversarial_features(options);
 
             let critics = ready.unwrap().distiller.critics;
             let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
@@ -193,7 +195,7 @@ pub mod tests {
     fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
         let shown = |strategy: &str| {
             let recipe = with(&format!("strategy={{ {strategy} }}"));
-            let setting = Setting::to_check(&recipe);
+            let setting = Setting::to_check(&recipe).unwrap();
             match &recipe.strategy {
                 StrategyRecipe::NativeEnsemble(options) => {
                     let ready = setting.native_ensemble(options).unwrap();
@@ -229,7 +231,10 @@ pub mod tests {
                 panic!("{:?}", recipe.strategy);
             };
 
-            let ready = Setting::to_check(&recipe).mean_teacher(options).unwrap();
+            let ready = Setting::to_check(&recipe)
+                .unwrap()
+                .mean_teacher(options)
+                .unwrap();
 
             let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
             assert_eq!(tensors(average.inner()) == tensors(&student), alike);
@@ -263,7 +268,10 @@ pub mod tests {
             let StrategyRecipe::Collaborative(options) = &recipe.strategy else {
                 panic!("{:?}", recipe.strategy);
             };
-            let ready = Setting::to_check(&recipe).collaborative(options).unwrap();
+            let ready = Setting::to_check(&recipe)
+                .unwrap()
+                .collaborative(options)
+                .unwrap();
             assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
             assert_eq!(ready.distiller.peers.len(), expected);
         }
@@ -275,7 +283,7 @@ pub mod tests {
         let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
             panic!("{:?}", recipe.strategy);
         };
-        let setting = Setting::to_check(&recipe);
+        let setting = Setting::to_check(&recipe).unwrap();
 
         let branched = setting.native_ensemble(options).unwrap().distiller.network;
         let alone = tensors(&setting.student().unwrap());
@@ -633,7 +641,7 @@ pub mod tests {
                 let StrategyRecipe::BornAgain(options) = &recipe.strategy else {
                     panic!("{:?}", recipe.strategy);
                 };
-                let setting = Setting::to_check(&recipe);
+                let setting = Setting::to_check(&recipe).unwrap();
                 let network = setting.student().unwrap();
                 let generation = |number| {
                     setting
@@ -671,7 +679,7 @@ pub mod tests {
         let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
         let recipe = changed(&[virtual_teacher, losses]);
 
-        let ready = Setting::to_check(&recipe).teacher_free().unwrap();
+        let ready = Setting::to_check(&recipe).unwrap().teacher_free().unwrap();
 
         let names = ["label-smoothing", "virtual-teacher"];
         let shown: Vec<_> = ready.figures.iter().map(ToString::to_string).collect();

@@ -1,23 +1,23 @@
+use crate::model::ModelRecipe;
 use crate::numbers::MOST_VIEWS;
 use anyhow::{Result, ensure};
-use burn_distill::architecture::NetworkConfig;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// The networks that learn beside the student: `2` more of its model, or these models.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Peers {
     /// So many more of the student's model.
     Count(usize),
     /// One of each of these models.
-    Models(Vec<NetworkConfig>),
+    Models(Vec<ModelRecipe>),
 }
 
 impl Peers {
     /// The models, beside a student of that one.
-    pub fn models(&self, student: &NetworkConfig) -> Vec<NetworkConfig> {
+    pub fn models(&self, student: &ModelRecipe) -> Vec<ModelRecipe> {
         match self {
             Self::Count(count) => vec![student.clone(); *count],
             Self::Models(models) => models.clone(),

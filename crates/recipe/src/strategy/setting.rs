@@ -1,12 +1,14 @@
 use crate::fault::Place;
-use crate::loss::catch;
-use crate::network::{ImageNetwork, build, seeded};
+use crate::input::AnyInput;
+use crate::loss::{Losses, catch};
+use crate::model::ModelRecipe;
+use crate::network::{ImageNetwork, seeded};
 use crate::read::{check_distinct, loss_place};
-use crate::{JointLoss, Loss, Recipe, Scene};
-use anyhow::{Context, Result, bail, ensure};
+use crate::registry::{DatasetSpec, Task};
+use crate::{Loss, Recipe, Scene};
+use anyhow::{Result, bail, ensure};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use burn_distill::architecture::NetworkConfig;
+use burn::tensor::Device;
 use burn_distill::core::{
     DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
 };
@@ -18,16 +20,14 @@ use toml::{Table, Value};
 pub struct Setting<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// Channels, height and width of an image.
-    pub shape: [usize; 3],
-    /// The number of classes.
-    pub classes: usize,
+    /// Inputs and classes of the data set.
+    pub task: Task,
     /// Decides the initial weights of whatever has some.
     pub seed: u64,
     /// The ids of the samples that the student is taught on, with the classes that it knows.
     pub samples: Vec<(usize, Option<usize>)>,
-    /// A batch of images that the student is taught on; none while a recipe is only checked.
-    pub images: Option<Tensor<4>>,
+    /// A batch of inputs that the student is taught on; none while a recipe is only checked.
+    pub inputs: Option<AnyInput>,
 }
 
 /// A strategy that is set up: what is trained, and what comes of it.
@@ -79,7 +79,7 @@ impl Member {
     pub fn new(
         name: impl Into<String>,
         model: impl ToString,
-        network: impl Network<Input = Tensor<4>>,
+        network: impl Network<Input = AnyInput>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -111,20 +111,18 @@ pub type PeerObjective = Vec<DynObjective<Knowledge, Vec<Knowledge>>>;
 
 impl<'a> Setting<'a> {
     /// Enough to see whether a strategy can be set up.
-    pub fn to_check(recipe: &'a Recipe) -> Self {
-        let data = recipe.data.name.info();
-        let classes = data.classes.len();
-        Self {
+    pub fn to_check(recipe: &'a Recipe) -> Result<Self> {
+        let DatasetSpec { task, samples } = recipe.spec()?;
+        Ok(Self {
             recipe,
-            shape: data.shape,
-            classes,
             seed: 0,
             // Which samples there are is known with the data: until then as many as were published.
-            samples: (0..data.images[0])
-                .map(|id| (id, Some(id % classes)))
+            samples: (0..samples)
+                .map(|id| (id, Some(id % task.classes)))
                 .collect(),
-            images: None,
-        }
+            task,
+            inputs: None,
+        })
     }
 
     /// All `[[loss]]` of the recipe.
@@ -133,36 +131,33 @@ impl<'a> Setting<'a> {
     }
 
     /// The student's model.
-    pub fn model(&self) -> &'a NetworkConfig {
+    pub fn model(&self) -> &'a ModelRecipe {
         &self.recipe.student.model
     }
 
     /// The student, with the weights that the student alone begins with.
     pub fn student(&self) -> Result<ImageNetwork> {
-        build(
-            self.model(),
-            self.shape,
-            self.classes,
-            self.seed,
-            &Device::flex(),
-        )
-        .context("student.model")
+        self.build(self.model(), self.seed).at("student.model")
     }
 
     /// Networks beside the student, each from a seed of its own.
-    pub fn peers(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
+    pub fn peers(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
         let peers = (1..).zip(models);
         let build = |(place, model): (u64, _)| {
-            let place_in_recipe = || format!("strategy.peers.{}", place - 1);
-            self.beside(model, place).with_context(place_in_recipe)
+            let place_in_recipe = format!("strategy.peers.{}", place - 1);
+            self.beside(model, place).at(&place_in_recipe)
         };
         peers.map(build).collect()
     }
 
     /// The network in that place beside the student, counted from 1.
-    pub fn beside(&self, model: &NetworkConfig, place: u64) -> Result<ImageNetwork> {
-        let seed = self.seed_of(place);
-        build(model, self.shape, self.classes, seed, &Device::flex())
+    pub fn beside(&self, model: &ModelRecipe, place: u64) -> Result<ImageNetwork> {
+        self.build(model, self.seed_of(place))
+    }
+
+    fn build(&self, model: &ModelRecipe, seed: u64) -> Result<ImageNetwork> {
+        let registry = &self.recipe.registry;
+        registry.build(model, &self.task, seed, &Device::flex())
     }
 
     /// The seed of that place beside the student, away from those of teachers, losses and stages.
@@ -185,8 +180,8 @@ impl<'a> Setting<'a> {
             batch_size,
             self.samples.clone(),
         );
-        match &self.images {
-            Some(images) => scene.with_images(images.clone()),
+        match &self.inputs {
+            Some(inputs) => scene.with_inputs(inputs.clone()),
             None => scene,
         }
     }
@@ -200,7 +195,7 @@ impl<'a> Setting<'a> {
         teacher: &ImageNetwork,
     ) -> Result<Vec<Loss>> {
         let scene = self.scene(student, teacher);
-        let losses = numbered(tables, |table| plain_term(table, &scene));
+        let losses = numbered(tables, |table| self.plain_term(table, &scene));
         let losses = losses?;
         let indices = tables.iter().map(|(number, _)| number - 1);
         check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
@@ -229,7 +224,8 @@ impl<'a> Setting<'a> {
             );
         };
         // Built for what it refuses, as any other loss.
-        plain_term(table, &self.scene(student, student)).at(&loss_place(number - 1))?;
+        self.plain_term(table, &self.scene(student, student))
+            .at(&loss_place(number - 1))?;
         Ok(match table.get("weight") {
             Some(weight) => weight.clone().try_into()?,
             None => WeightSchedule::Constant(1.0),
@@ -317,6 +313,30 @@ impl<'a> Setting<'a> {
         Ok((names, objectives))
     }
 
+    /// Returns the losses that the recipe can name.
+    fn loss_kinds(&self) -> &Losses {
+        self.recipe.registry.losses()
+    }
+
+    /// A term of a strategy in which no [teacher] teaches.
+    fn plain_term(&self, table: &Table, scene: &Scene) -> Result<Loss> {
+        let mut loss = self.loss_kinds().build(table, scene)?;
+        ensure!(
+            loss.preparation.is_none() && loss.student.is_none(),
+            "the loss `{}` trains something before the student learns, or makes the student \
+             another network, {FOR_ONE_TEACHER}",
+            loss.name
+        );
+        ensure!(
+            !loss.is_to_be_clipped(),
+            "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
+            loss.name
+        );
+        loss.clip = None;
+        one_view(&loss.name, loss.objective.wanted().views)?;
+        Ok(loss)
+    }
+
     fn by_each(
         &self,
         tables: &[NumberedTable],
@@ -328,7 +348,9 @@ impl<'a> Setting<'a> {
         let scenes: Vec<_> = others
             .map(|(_, other)| self.scene(&networks[index], other))
             .collect();
-        let losses = numbered(tables, |table| JointLoss::new(table, &scenes))?;
+        let losses = numbered(tables, |table| {
+            self.loss_kinds().build_joint(table, &scenes)
+        })?;
         let indices = tables.iter().map(|(number, _)| number - 1);
         check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
         Ok(losses
@@ -391,25 +413,6 @@ fn numbered<T>(tables: &[NumberedTable], of: impl Fn(&Table) -> Result<T>) -> Re
 /// Where what a term here cannot have is possible: generations, too, go without.
 const FOR_ONE_TEACHER: &str =
     "which is for one [teacher], or the strategy `tf-kd` with a trained copy";
-
-/// A term of a strategy in which no [teacher] teaches.
-fn plain_term(table: &Table, scene: &Scene) -> Result<Loss> {
-    let mut loss = Loss::new(table, scene)?;
-    ensure!(
-        loss.preparation.is_none() && loss.student.is_none(),
-        "the loss `{}` trains something before the student learns, or makes the student \
-         another network, {FOR_ONE_TEACHER}",
-        loss.name
-    );
-    ensure!(
-        !loss.is_to_be_clipped(),
-        "the loss `{}` is clipped, {FOR_ONE_TEACHER}",
-        loss.name
-    );
-    loss.clip = None;
-    one_view(&loss.name, loss.objective.wanted().views)?;
-    Ok(loss)
-}
 
 fn one_view(name: &str, views: usize) -> Result<()> {
     ensure!(

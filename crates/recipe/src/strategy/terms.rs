@@ -195,7 +195,7 @@ fn term(kind: &str, weight: impl Serialize) -> Table {
 pub fn write_out(recipe: &mut Recipe) -> Result<()> {
     if recipe.losses.is_empty() {
         let epochs = recipe.student.training.epochs;
-        let classes = recipe.data.name.info().classes.len();
+        let classes = recipe.spec()?.task.classes;
         recipe.losses = recipe.strategy.take_terms(epochs, classes);
     } else if let Some(option) = recipe.strategy.option_of_terms() {
         bail!(

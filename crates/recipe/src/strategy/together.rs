@@ -9,11 +9,11 @@ use super::{
     GroupLeaderRecipe, MutualRecipe, NativeEnsembleRecipe, PeerTarget,
 };
 use crate::loss::{Layers, catch};
+use crate::model::ModelRecipe;
 use crate::network::{ImageNetwork, seeded};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
     ChangingWeight, DynObjective, Ensemble, Hard, Objective, RampInterval, Tap, Wanted, known_taps,
 };
@@ -152,9 +152,8 @@ impl Setting<'_> {
         let branches = options.branches;
         // Its trunk and first branch begin as the student alone.
         let network = seeded(self.seed, || {
-            let device = Device::flex();
-            self.model()
-                .init_branched(branches, self.shape, self.classes, &device)
+            let architecture = self.recipe.registry.network(self.model())?;
+            architecture.init_branched(branches, &self.task, &Device::flex())
         });
         let network = network.context("student.model")?;
         let (terms, objectives) = match self.losses().as_slice() {
@@ -264,7 +263,7 @@ impl Setting<'_> {
         &self,
         network: &ImageNetwork,
         index: usize,
-        peers: &[NetworkConfig],
+        peers: &[ModelRecipe],
     ) -> Result<String> {
         let taps = known_taps(network);
         let last = Layers::LastStage.of(&taps).pop();
@@ -282,7 +281,7 @@ impl Setting<'_> {
     }
 
     /// The student and its peers, the student first.
-    fn with_student(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
+    fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
         let mut all = vec![self.student()?];
         all.extend(self.peers(models)?);
         Ok(all)
@@ -315,11 +314,11 @@ fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
 /// Peers of these models, numbered from there.
 fn numbered_peers(
     first: usize,
-    models: &[NetworkConfig],
+    models: &[ModelRecipe],
     peers: impl IntoIterator<Item = ImageNetwork>,
 ) -> Vec<Member> {
     let peers = (first..).zip(models).zip(peers);
-    let member = |((number, model), peer): ((usize, &NetworkConfig), _)| {
+    let member = |((number, model), peer): ((usize, &ModelRecipe), _)| {
         Member::new(format!("peer {number}"), model, peer)
     };
     peers.map(member).collect()
@@ -333,7 +332,7 @@ pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
 
 /// The student is the first of the peers, whose others are of these models.
 fn outcome_of_peers<M: 'static>(
-    models: Vec<NetworkConfig>,
+    models: Vec<ModelRecipe>,
     peers: fn(M) -> Vec<ImageNetwork>,
 ) -> Finish<M> {
     Box::new(move |distiller| {
@@ -366,7 +365,10 @@ mod tests {
             panic!("{:?}", recipe.strategy);
         };
 
-        let ready = Setting::to_check(&recipe).native_ensemble(options).unwrap();
+        let ready = Setting::to_check(&recipe)
+            .unwrap()
+            .native_ensemble(options)
+            .unwrap();
         let [first, second] = ready.distiller.objectives.as_slice() else {
             panic!("{} branches", ready.distiller.objectives.len());
         };

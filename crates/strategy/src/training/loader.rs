@@ -1,7 +1,6 @@
 use burn::data::dataloader::DataLoader;
-use burn::tensor::Tensor;
 use burn_distill_core::{Batch, Input};
-use burn_distill_data::{BatchLoader, ClockedLoader, DatasetLoader};
+use burn_distill_data::{BatchLoader, ClockedLoader, DatasetLoader, Samples};
 use std::sync::Arc;
 
 /// A data loader that begins at any epoch: a training that is resumed goes on with the samples, and with
@@ -17,12 +16,12 @@ pub trait EpochLoader<I: Input> {
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>>;
 }
 
-impl EpochLoader<Tensor<4>> for BatchLoader {
+impl<S: Samples> EpochLoader<S::Input> for BatchLoader<S> {
     fn num_batches(&self) -> usize {
         self.num_batches()
     }
 
-    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<Tensor<4>>>> {
+    fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         Arc::new(self.starting_at(epoch))
     }
 }

@@ -1,0 +1,97 @@
+//! Views of images: augmented, and normalized by the constants of their data set.
+
+use crate::{ImageDataset, Normalization, Shown, Views};
+use burn::tensor::TensorData;
+
+/// Values that the pixels of a data set stand for.
+///
+/// Strong operations are of levels up to 255. Where a data set has fewer, its strong views are
+/// stretched to them.
+pub(crate) struct Palette {
+    published: Vec<[f32; 256]>,
+    stretched: Vec<[f32; 256]>,
+    /// The level up to 255 of each published one.
+    stretch: [u8; 256],
+    mean: Vec<u8>,
+}
+
+impl Palette {
+    pub(crate) fn of(normalization: &Normalization, maximum: u8) -> Self {
+        let ratio = f32::from(u8::MAX) / f32::from(maximum);
+        let mean = normalization.mean.iter();
+        Self {
+            published: normalization.levels(maximum),
+            stretched: normalization.levels(u8::MAX),
+            stretch: std::array::from_fn(|level| (level as f32 * ratio).round() as u8),
+            mean: mean.map(|mean| (255.0 * mean).round() as u8).collect(),
+        }
+    }
+
+    /// The normalised value of every published level, per channel.
+    fn published(&self) -> &[[f32; 256]] {
+        &self.published
+    }
+
+    /// The same of every stretched one.
+    fn stretched(&self) -> &[[f32; 256]] {
+        &self.stretched
+    }
+
+    /// Stretch published levels.
+    fn stretch(&self, image: &mut [u8]) {
+        for level in image {
+            *level = self.stretch[usize::from(*level)];
+        }
+    }
+
+    /// The stretched level of each channel that is next to zero once it is normalised.
+    fn mean(&self) -> &[u8] {
+        &self.mean
+    }
+}
+
+/// Returns a view of some images, `[images, channels, height, width]`.
+pub(crate) fn render(
+    dataset: &ImageDataset,
+    palette: &Palette,
+    shown: &[Shown],
+    views: &Views,
+) -> TensorData {
+    let [channels, height, width] = dataset.shape();
+    let view = shown.first().map_or(0, |shown| shown.key.view);
+    let size = [height, width];
+    let [height, width] = views.multi_crop.map_or(size, |crop| crop.size(view, size));
+    let shape = [channels, height, width];
+    let mut transformed = vec![0; channels * height * width];
+    let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
+    for &Shown { id, key } in shown {
+        let transform = views.augmentation.transform(key);
+        let published = dataset.pixels(id);
+        let operations = views.augmentation.operations(key, shape);
+        let levels = if let Some(crop) = &views.multi_crop {
+            // Stretched first: means of few levels would be too coarse.
+            let mut stretched = published.to_vec();
+            palette.stretch(&mut stretched);
+            let cropped = crop.apply(key, &stretched, dataset.shape());
+            transform.apply(&cropped, shape, &mut transformed);
+            for operation in operations {
+                operation.apply(&mut transformed, shape, palette.mean());
+            }
+            palette.stretched()
+        } else if operations.is_empty() {
+            transform.apply(published, shape, &mut transformed);
+            palette.published()
+        } else {
+            transform.apply(published, shape, &mut transformed);
+            palette.stretch(&mut transformed);
+            for operation in operations {
+                operation.apply(&mut transformed, shape, palette.mean());
+            }
+            palette.stretched()
+        };
+        for (plane, levels) in transformed.chunks_exact(height * width).zip(levels) {
+            pixels.extend(plane.iter().map(|&pixel| levels[usize::from(pixel)]));
+        }
+    }
+    TensorData::new(pixels, [shown.len(), channels, height, width])
+}

@@ -1,0 +1,155 @@
+use crate::{
+    Augmentation, DataError, Holdout, MultiCrop, ViewKey, few_per_class, stratified_split,
+};
+use burn::tensor::Device;
+use burn_distill_core::Input;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Labeled samples in memory, which a [`BatchLoader`](crate::BatchLoader) makes batches of.
+///
+/// A sample has the same id in every split and subset: its position in the data set as published. The
+/// splits and subsets of a data set share its contents: a clone costs its ids alone.
+pub trait Samples: Clone + Debug + Send + Sync + 'static {
+    /// Input of networks, made of samples.
+    type Input: Input;
+    /// One view of the samples of a batch, in host memory.
+    type Prepared: Send + 'static;
+
+    /// Returns the id of each sample.
+    fn ids(&self) -> &[usize];
+
+    /// Returns the number of samples in the data set as published: every id is below it.
+    fn published_len(&self) -> usize;
+
+    /// Returns the number of classes, also of those without samples.
+    fn num_classes(&self) -> usize;
+
+    /// Returns the class of the sample with this id.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under this id.
+    fn label(&self, id: usize) -> usize;
+
+    /// Returns the samples with these ids, in this order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no sample was published under one of them.
+    fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self;
+
+    /// Checks that views of these samples can be made so.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if they cannot, such as random crops of what is no image.
+    fn check_views(&self, views: &Views) -> Result<(), DataError>;
+
+    /// Prepares one view of some samples, in host memory.
+    fn prepare(&self, shown: &[Shown], views: &Views) -> Self::Prepared;
+
+    /// Puts a prepared view on a device.
+    fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
+
+    /// Feeds the shape, the labels and the contents of the samples to a function, such as a hash.
+    fn feed(&self, sink: &mut dyn FnMut(&[u8]));
+
+    /// Returns the number of samples.
+    fn len(&self) -> usize {
+        self.ids().len()
+    }
+
+    /// Returns whether there is no sample.
+    fn is_empty(&self) -> bool {
+        self.ids().is_empty()
+    }
+
+    /// Returns the class of each sample, in the order of [`ids`](Self::ids).
+    fn labels(&self) -> Vec<usize> {
+        self.ids().iter().map(|&id| self.label(id)).collect()
+    }
+
+    /// Returns the samples at these positions of [`ids`](Self::ids), in this order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such position.
+    fn at(&self, positions: &[usize]) -> Self {
+        let ids = positions.iter().map(|&position| self.ids()[position]);
+        self.subset(ids.collect::<Vec<_>>())
+    }
+
+    /// Returns the first `count` samples, or all if there are fewer.
+    fn take(&self, count: usize) -> Self {
+        self.subset(&self.ids()[..count.min(self.len())])
+    }
+
+    /// Returns the samples that are not of this class. Its position among the classes is kept.
+    fn without_class(&self, class: usize) -> Self {
+        let kept = self.ids().iter().copied();
+        let kept: Vec<_> = kept.filter(|&id| self.label(id) != class).collect();
+        self.subset(kept)
+    }
+
+    /// Returns a stratified split in two, `(rest, held out)`, as [`stratified_split`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if there are fewer samples than are to be held out.
+    fn split(&self, holdout: impl Into<Holdout>, seed: u64) -> Result<(Self, Self), DataError> {
+        let (rest, held_out) = stratified_split(&self.labels(), holdout, seed)?;
+        Ok((self.at(&rest), self.at(&held_out)))
+    }
+
+    /// Returns `count` samples of each class that occurs, as [`few_per_class`] chooses them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
+    fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
+        Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
+    }
+}
+
+/// Way in which the views of samples are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Views {
+    /// Random changes of images.
+    pub augmentation: Augmentation,
+    /// Seed of the augmentation and of the crops.
+    pub seed: u64,
+    /// Random crops of images, resized, if views are made of those.
+    pub multi_crop: Option<MultiCrop>,
+}
+
+impl Views {
+    /// Returns whether every view shows the samples as they are.
+    pub fn are_plain(&self) -> bool {
+        self.augmentation == Augmentation::default() && self.multi_crop.is_none()
+    }
+
+    /// Checks that views of images of this shape, `[channels, height, width]`, can be made so.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of [`Augmentation::check`] or [`MultiCrop::check`], or one if images are
+    /// cropped in two ways.
+    pub fn check_images(&self, shape: [usize; 3]) -> Result<(), DataError> {
+        self.augmentation.check(shape)?;
+        if let Some(crop) = self.multi_crop {
+            crop.check(shape)?;
+            self.augmentation.check_multi_crop()?;
+        }
+        Ok(())
+    }
+}
+
+/// Sample that is shown in a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Id of the sample whose content is shown: another one of the same class, in a pair.
+    pub id: usize,
+    /// Key of the random choices of the view.
+    pub key: ViewKey,
+}

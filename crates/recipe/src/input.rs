@@ -1,0 +1,347 @@
+//! Inputs of networks whose type a recipe decides.
+
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Int, Tensor};
+use burn_distill::core::{DynNetwork, Input, Memorable, Network, State, impl_input};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+
+/// A network of a recipe.
+pub type AnyNetwork = DynNetwork<AnyInput>;
+
+/// Input of a network of a recipe, of one of a few kinds.
+#[derive(Clone, Debug)]
+pub enum AnyInput {
+    /// Images. Shape: `[samples, channels, height, width]`.
+    Images(Tensor<4>),
+    /// Vectors, such as the columns of a table. Shape: `[samples, features]`.
+    Vectors(Tensor<2>),
+    /// Sequences of vectors. Shape: `[samples, length, features]`.
+    Sequences(Tensor<3>),
+    /// Sequences of tokens.
+    Tokens(Tokens),
+}
+
+/// Sequences of tokens, padded to one length.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Index of each token in the vocabulary. Shape: `[samples, length]`.
+    pub ids: Tensor<2, Int>,
+    /// Whether each token is one; padding is not. Shape: `[samples, length]`.
+    pub mask: Tensor<2, Bool>,
+}
+
+impl_input!(Tokens { ids, mask });
+
+/// Kind of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// [`AnyInput::Images`].
+    Images,
+    /// [`AnyInput::Vectors`].
+    Vectors,
+    /// [`AnyInput::Sequences`].
+    Sequences,
+    /// [`AnyInput::Tokens`].
+    Tokens,
+}
+
+impl Display for InputKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Images => "images",
+            Self::Vectors => "vectors",
+            Self::Sequences => "sequences of vectors",
+            Self::Tokens => "tokens",
+        })
+    }
+}
+
+/// Input that is not of the kind that a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherKind {
+    /// Kind that the network takes.
+    pub expected: InputKind,
+    /// Kind of the input.
+    pub found: InputKind,
+}
+
+impl Display for OtherKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { expected, found } = self;
+        write!(f, "the network takes {expected}, but the input is {found}")
+    }
+}
+
+impl Error for OtherKind {}
+
+/// Input of one kind, known when a network is compiled.
+pub trait TypedInput: Input + Into<AnyInput> + TryFrom<AnyInput, Error = OtherKind> {
+    /// Kind of the input.
+    const KIND: InputKind;
+}
+
+macro_rules! typed_input {
+    ($($kind:ident($input:ty)),* $(,)?) => {$(
+        impl TypedInput for $input {
+            const KIND: InputKind = InputKind::$kind;
+        }
+
+        impl From<$input> for AnyInput {
+            fn from(input: $input) -> Self {
+                Self::$kind(input)
+            }
+        }
+
+        impl TryFrom<AnyInput> for $input {
+            type Error = OtherKind;
+
+            fn try_from(input: AnyInput) -> Result<Self, OtherKind> {
+                match input {
+                    AnyInput::$kind(input) => Ok(input),
+                    other => Err(OtherKind {
+                        expected: InputKind::$kind,
+                        found: other.kind(),
+                    }),
+                }
+            }
+        }
+    )*};
+}
+
+typed_input!(
+    Images(Tensor<4>),
+    Vectors(Tensor<2>),
+    Sequences(Tensor<3>),
+    Tokens(Tokens),
+);
+
+/// Computes with the value inside, whatever its kind.
+macro_rules! of_any {
+    ($input:expr, $value:ident => $result:expr) => {
+        match $input {
+            AnyInput::Images($value) => $result,
+            AnyInput::Vectors($value) => $result,
+            AnyInput::Sequences($value) => $result,
+            AnyInput::Tokens($value) => $result,
+        }
+    };
+}
+
+impl AnyInput {
+    /// Returns the kind of the input.
+    pub fn kind(&self) -> InputKind {
+        match self {
+            Self::Images(_) => InputKind::Images,
+            Self::Vectors(_) => InputKind::Vectors,
+            Self::Sequences(_) => InputKind::Sequences,
+            Self::Tokens(_) => InputKind::Tokens,
+        }
+    }
+
+    fn concat_typed<T: TypedInput>(inputs: Vec<Self>) -> Self {
+        let inputs = inputs.into_iter().map(|input| {
+            let input = T::try_from(input);
+            input.unwrap_or_else(|error| panic!("All inputs should be {}: {error}.", T::KIND))
+        });
+        T::concat(inputs.collect()).into()
+    }
+}
+
+impl Input for AnyInput {
+    fn len(&self) -> usize {
+        of_any!(self, input => Input::len(input))
+    }
+
+    fn select(self, indices: Tensor<1, Int>) -> Self {
+        of_any!(self, input => Input::select(input, indices).into())
+    }
+
+    fn concat(inputs: Vec<Self>) -> Self {
+        match inputs.first().map(Self::kind) {
+            Some(InputKind::Images) => Self::concat_typed::<Tensor<4>>(inputs),
+            Some(InputKind::Vectors) => Self::concat_typed::<Tensor<2>>(inputs),
+            Some(InputKind::Sequences) => Self::concat_typed::<Tensor<3>>(inputs),
+            Some(InputKind::Tokens) => Self::concat_typed::<Tokens>(inputs),
+            None => panic!("There should be at least one input."),
+        }
+    }
+
+    fn sample_shape(&self) -> Option<Vec<usize>> {
+        of_any!(self, input => Input::sample_shape(input))
+    }
+
+    fn is_autodiff(&self) -> bool {
+        of_any!(self, input => Input::is_autodiff(input))
+    }
+
+    fn without_autodiff(self) -> Self {
+        of_any!(self, input => Input::without_autodiff(input).into())
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        of_any!(self, input => Input::to_device(input, device).into())
+    }
+}
+
+/// Memory of an [`AnyInput`] from one step to the next.
+#[derive(Module, Debug)]
+pub enum AnyMemory {
+    /// Images.
+    Images(State<Tensor<4>>),
+    /// Vectors.
+    Vectors(State<Tensor<2>>),
+    /// Sequences of vectors.
+    Sequences(State<Tensor<3>>),
+    /// Tokens.
+    Tokens(TokensMemory),
+}
+
+/// Memory of [`Tokens`].
+#[derive(Module, Debug)]
+pub struct TokensMemory {
+    ids: State<Tensor<2, Int>>,
+    /// 1 where there is a token, 0 where there is padding.
+    mask: State<Tensor<2, Int>>,
+}
+
+impl Memorable for Tokens {
+    type Memory = TokensMemory;
+
+    fn memory(self) -> TokensMemory {
+        TokensMemory {
+            ids: self.ids.memory(),
+            mask: self.mask.int().memory(),
+        }
+    }
+
+    fn remember(self, memory: &TokensMemory) {
+        self.ids.remember(&memory.ids);
+        self.mask.int().remember(&memory.mask);
+    }
+
+    fn recall(memory: &TokensMemory, samples: usize, device: &Device) -> Self {
+        Self {
+            ids: Tensor::recall(&memory.ids, samples, device),
+            mask: Tensor::<2, Int>::recall(&memory.mask, samples, device).bool(),
+        }
+    }
+}
+
+impl Memorable for AnyInput {
+    type Memory = AnyMemory;
+
+    fn memory(self) -> AnyMemory {
+        match self {
+            Self::Images(images) => AnyMemory::Images(images.memory()),
+            Self::Vectors(vectors) => AnyMemory::Vectors(vectors.memory()),
+            Self::Sequences(sequences) => AnyMemory::Sequences(sequences.memory()),
+            Self::Tokens(tokens) => AnyMemory::Tokens(tokens.memory()),
+        }
+    }
+
+    fn remember(self, memory: &AnyMemory) {
+        match (self, memory) {
+            (Self::Images(images), AnyMemory::Images(memory)) => images.remember(memory),
+            (Self::Vectors(vectors), AnyMemory::Vectors(memory)) => vectors.remember(memory),
+            (Self::Sequences(sequences), AnyMemory::Sequences(memory)) => {
+                sequences.remember(memory);
+            }
+            (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.remember(memory),
+            (other, _) => panic!(
+                "The memory should be of inputs of one kind, but is asked to remember {}.",
+                other.kind()
+            ),
+        }
+    }
+
+    fn recall(memory: &AnyMemory, samples: usize, device: &Device) -> Self {
+        match memory {
+            AnyMemory::Images(memory) => Tensor::<4>::recall(memory, samples, device).into(),
+            AnyMemory::Vectors(memory) => Tensor::<2>::recall(memory, samples, device).into(),
+            AnyMemory::Sequences(memory) => Tensor::<3>::recall(memory, samples, device).into(),
+            AnyMemory::Tokens(memory) => Tokens::recall(memory, samples, device).into(),
+        }
+    }
+}
+
+/// Input of one sample of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum InputShape {
+    /// An image: channels, height and width.
+    Image([usize; 3]),
+    /// A sequence of vectors: its length and the features of each.
+    Sequence([usize; 2]),
+    /// A vector: its features.
+    Vector([usize; 1]),
+    /// A sequence of tokens.
+    Tokens {
+        /// Length of a sequence, with padding.
+        length: usize,
+        /// Number of different tokens.
+        vocabulary: usize,
+    },
+}
+
+impl InputShape {
+    /// Returns the kind of inputs of this shape.
+    pub fn kind(&self) -> InputKind {
+        match self {
+            Self::Image(_) => InputKind::Images,
+            Self::Vector(_) => InputKind::Vectors,
+            Self::Sequence(_) => InputKind::Sequences,
+            Self::Tokens { .. } => InputKind::Tokens,
+        }
+    }
+
+    /// Returns the shape of an image.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the input is something else.
+    pub fn image(&self) -> Result<[usize; 3], OtherKind> {
+        match self {
+            Self::Image(shape) => Ok(*shape),
+            other => Err(OtherKind {
+                expected: InputKind::Images,
+                found: other.kind(),
+            }),
+        }
+    }
+
+    /// Returns the shape that [`Input::sample_shape`] has for inputs of this one.
+    pub fn sample_shape(&self) -> Vec<usize> {
+        match self {
+            Self::Image(shape) => shape.to_vec(),
+            Self::Vector(shape) => shape.to_vec(),
+            Self::Sequence(shape) => shape.to_vec(),
+            // Ids and mask.
+            Self::Tokens { length, .. } => vec![1, *length, 1, *length],
+        }
+    }
+}
+
+/// Writes the kind and the sizes, as in `images of 3x32x32`.
+impl Display for InputShape {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image([channels, height, width]) => {
+                write!(f, "images of {channels}x{height}x{width}")
+            }
+            Self::Vector([features]) => write!(f, "vectors of {features} features"),
+            Self::Sequence([length, features]) => {
+                write!(f, "sequences of {length} vectors of {features} features")
+            }
+            Self::Tokens { length, vocabulary } => {
+                write!(f, "sequences of {length} tokens out of {vocabulary}")
+            }
+        }
+    }
+}
+
+/// Returns a network whose input is any, of one whose input is of one kind.
+pub fn any_network<N: Network<Input: TypedInput>>(network: N) -> AnyNetwork {
+    AnyNetwork::converting(network)
+}

@@ -1,0 +1,118 @@
+use super::network::{Task, own_entry};
+use crate::dataset::{AnyDataset, any_published};
+use crate::input::InputShape;
+use anyhow::Result;
+use burn_distill::core::CatalogueEntry;
+use burn_distill::data::{DataSource, DatasetName, Published, Samples};
+use std::sync::{Arc, OnceLock};
+
+/// What is known of a data set before it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetSpec {
+    /// Inputs and classes.
+    pub task: Task,
+    /// Number of samples that are published for training.
+    pub samples: usize,
+}
+
+/// A data set that can be loaded.
+pub trait DatasetSource: Send + Sync {
+    /// Returns what is known of the data set before it is used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it has to be loaded and cannot be.
+    fn spec(&self, source: &DataSource) -> Result<DatasetSpec>;
+
+    /// Loads the data set.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be loaded.
+    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>>;
+}
+
+/// A data set with its names.
+#[derive(Clone)]
+pub(super) struct NamedDataset {
+    pub(super) entry: CatalogueEntry,
+    pub(super) source: Arc<dyn DatasetSource>,
+}
+
+impl NamedDataset {
+    pub(super) fn standard(name: DatasetName) -> Self {
+        let info = name.info();
+        let entry = CatalogueEntry {
+            name: info.name,
+            kind: info.kind,
+            aliases: info.aliases,
+            reference: info.reference,
+        };
+        let source = Arc::new(name);
+        Self { entry, source }
+    }
+}
+
+impl DatasetSource for DatasetName {
+    fn spec(&self, _: &DataSource) -> Result<DatasetSpec> {
+        let info = self.info();
+        Ok(DatasetSpec {
+            task: Task {
+                input: InputShape::Image(info.shape),
+                classes: info.classes.len(),
+            },
+            samples: info.images[0],
+        })
+    }
+
+    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>> {
+        Ok(any_published(DatasetName::load(*self, source)?))
+    }
+}
+
+/// A data set of a program's own.
+pub(super) struct OwnDataset<F> {
+    load: F,
+    loaded: OnceLock<Published<AnyDataset>>,
+}
+
+impl<F> OwnDataset<F> {
+    pub(super) fn named<D>(name: &'static str, load: F) -> NamedDataset
+    where
+        D: Into<Published<AnyDataset>>,
+        F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
+    {
+        let load = move |source: &DataSource| load(source).map(Into::into);
+        NamedDataset {
+            entry: own_entry(name),
+            source: Arc::new(OwnDataset {
+                load,
+                loaded: OnceLock::new(),
+            }),
+        }
+    }
+}
+
+impl<F> DatasetSource for OwnDataset<F>
+where
+    F: Fn(&DataSource) -> Result<Published<AnyDataset>> + Send + Sync,
+{
+    fn spec(&self, source: &DataSource) -> Result<DatasetSpec> {
+        let published = self.load(source)?;
+        Ok(DatasetSpec {
+            task: Task {
+                input: published.train.shape(),
+                classes: published.train.num_classes(),
+            },
+            samples: published.train.len(),
+        })
+    }
+
+    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>> {
+        if let Some(published) = self.loaded.get() {
+            return Ok(published.clone());
+        }
+        let published = (self.load)(source)?;
+        Ok(self.loaded.get_or_init(|| published).clone())
+    }
+}

@@ -1,0 +1,278 @@
+use crate::input::{AnyNetwork, InputKind, InputShape, TypedInput, any_network};
+use crate::model::ModelRecipe;
+use anyhow::{Result, anyhow, bail, ensure};
+use burn::tensor::Device;
+use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
+use burn_distill::core::{CatalogueEntry, Input, Network};
+use std::sync::Arc;
+use toml::Table;
+
+/// Inputs and classes of a data set, which networks are made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Shape of the input of a sample.
+    pub input: InputShape,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Task {
+    /// Returns the channels, height and width of an image.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inputs are no images.
+    pub fn image(&self) -> Result<[usize; 3]> {
+        match self.input {
+            InputShape::Image(shape) => Ok(shape),
+            _ => Err(self.other_kind(InputKind::Images)),
+        }
+    }
+
+    /// Returns the features of a vector.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inputs are no vectors.
+    pub fn vector(&self) -> Result<usize> {
+        match self.input {
+            InputShape::Vector([features]) => Ok(features),
+            _ => Err(self.other_kind(InputKind::Vectors)),
+        }
+    }
+
+    /// Returns the length of a sequence and the features of its vectors.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inputs are no sequences of vectors.
+    pub fn sequence(&self) -> Result<[usize; 2]> {
+        match self.input {
+            InputShape::Sequence(shape) => Ok(shape),
+            _ => Err(self.other_kind(InputKind::Sequences)),
+        }
+    }
+
+    /// Returns the length of a sequence of tokens and the size of the vocabulary.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the inputs are no sequences of tokens.
+    pub fn tokens(&self) -> Result<[usize; 2]> {
+        match self.input {
+            InputShape::Tokens { length, vocabulary } => Ok([length, vocabulary]),
+            _ => Err(self.other_kind(InputKind::Tokens)),
+        }
+    }
+
+    fn other_kind(&self, expected: InputKind) -> anyhow::Error {
+        anyhow!(
+            "the network takes {expected}, but the data is {}",
+            self.input
+        )
+    }
+}
+
+/// A network with its options, which is initialized for the data of a recipe.
+pub trait Architecture: Send + Sync {
+    /// Returns the name as recipes are written with it.
+    fn name(&self) -> String;
+
+    /// Initializes the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network is not for these inputs and classes.
+    fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork>;
+
+    /// Returns the layers of the network, if they are known without building it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network is not for these inputs and classes.
+    fn plan(&self, _task: &Task) -> Result<Option<Plan>> {
+        Ok(None)
+    }
+
+    /// Initializes the network with several branches.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network does not branch, or is not for these inputs and classes.
+    fn init_branched(
+        &self,
+        _branches: usize,
+        _task: &Task,
+        _device: &Device,
+    ) -> Result<AnyNetwork> {
+        bail!(
+            "`{}` does not branch: a residual network, or a convolutional network of two stages or \
+             more, does",
+            self.name()
+        )
+    }
+
+    /// Returns whether the network takes images of other sizes than it was made for.
+    fn takes_several_sizes(&self) -> bool {
+        false
+    }
+}
+
+/// Some networks of a registry.
+pub trait NetworkFamily: Send + Sync {
+    /// Returns the entries for a list.
+    fn entries(&self) -> Vec<CatalogueEntry>;
+
+    /// Returns the names that an error may suggest.
+    fn examples(&self) -> Vec<&'static str>;
+
+    /// Returns the network of that name, if there is one, or why it cannot be of these options.
+    fn find(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>>;
+}
+
+/// The networks of the architecture crate.
+pub(super) struct StandardNetworks;
+
+impl NetworkFamily for StandardNetworks {
+    fn entries(&self) -> Vec<CatalogueEntry> {
+        let all = architecture::catalogue().iter();
+        all.map(|network| CatalogueEntry {
+            name: network.name,
+            kind: network.kind,
+            aliases: network.aliases,
+            reference: network.reference,
+        })
+        .collect()
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        let all = architecture::catalogue().iter();
+        all.map(|network| network.example).collect()
+    }
+
+    fn find(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>> {
+        let config = match NetworkConfig::by_name(&model.name) {
+            Err(NetworkError::Unknown { .. }) => return None,
+            config => config,
+        };
+        Some(match model.options.keys().next() {
+            Some(option) => Err(anyhow!(
+                "`{}` has no options, but is given `{option}`: its name says all",
+                model.name
+            )),
+            None => config
+                .map(|config| Arc::new(config) as Arc<dyn Architecture>)
+                .map_err(Into::into),
+        })
+    }
+}
+
+impl Architecture for NetworkConfig {
+    fn name(&self) -> String {
+        self.to_string()
+    }
+
+    fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork> {
+        let network = self.init(task.image()?, task.classes, device)?;
+        Ok(any_network(network))
+    }
+
+    fn plan(&self, task: &Task) -> Result<Option<Plan>> {
+        Ok(Some(self.plan(task.image()?, task.classes)?))
+    }
+
+    fn init_branched(&self, branches: usize, task: &Task, device: &Device) -> Result<AnyNetwork> {
+        let network = self.init_branched(branches, task.image()?, task.classes, device)?;
+        Ok(any_network(network))
+    }
+
+    /// A perceptron has a weight for each pixel, and a transformer a position for each patch.
+    fn takes_several_sizes(&self) -> bool {
+        matches!(
+            self,
+            Self::ConvNet { .. } | Self::ResNet { .. } | Self::WideResNet { .. }
+        )
+    }
+}
+
+/// Function that initializes a network of a program's own.
+type Build = dyn Fn(&Table, &Task, &Device) -> Result<AnyNetwork> + Send + Sync;
+
+/// A network of a program's own, with options.
+#[derive(Clone)]
+pub(super) struct OwnNetwork {
+    name: &'static str,
+    options: Table,
+    build: Arc<Build>,
+}
+
+impl OwnNetwork {
+    /// Creates the family of one network.
+    pub(super) fn family<N, F>(name: &'static str, build: F) -> Arc<dyn NetworkFamily>
+    where
+        N: Network<Input: TypedInput>,
+        F: Fn(&Table, &Task, &Device) -> Result<N> + Send + Sync + 'static,
+    {
+        let checked = move |options: &Table, task: &Task, device: &Device| {
+            // Before it is built: the function need not look at the inputs.
+            if N::Input::KIND != task.input.kind() {
+                return Err(task.other_kind(N::Input::KIND));
+            }
+            let network = build(options, task, device)?;
+            let taken = network.example(1, device).sample_shape();
+            let given = task.input.sample_shape();
+            ensure!(
+                taken.as_ref().is_none_or(|taken| *taken == given),
+                "the network takes inputs of shape {taken:?}, but the data is {}",
+                task.input
+            );
+            Ok(any_network(network))
+        };
+        Arc::new(Self {
+            name,
+            options: Table::new(),
+            build: Arc::new(checked),
+        })
+    }
+}
+
+impl NetworkFamily for OwnNetwork {
+    fn entries(&self) -> Vec<CatalogueEntry> {
+        vec![own_entry(self.name)]
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        vec![self.name]
+    }
+
+    fn find(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>> {
+        let found = || {
+            let options = model.options.clone();
+            Ok(Arc::new(Self {
+                options,
+                ..self.clone()
+            }) as Arc<dyn Architecture>)
+        };
+        (model.name == self.name).then(found)
+    }
+}
+
+impl Architecture for OwnNetwork {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork> {
+        (self.build)(&self.options, task, device)
+    }
+}
+
+/// Returns the entry of what a program has added, for a list.
+pub(crate) fn own_entry(name: &'static str) -> CatalogueEntry {
+    CatalogueEntry {
+        name,
+        kind: "of this program",
+        aliases: &[],
+        reference: "",
+    }
+}
