@@ -4,6 +4,7 @@ use crate::recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingR
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
+use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, DataSource, ImageDataset, Published};
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -185,7 +186,7 @@ impl Data {
         seed: u64,
         stage: usize,
     ) -> Result<BatchLoader> {
-        let order = seed.wrapping_add((stage as u64) << 32);
+        let order = Seed::new(seed).stage_order(stage).value();
         let loader = self.for_taught(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
     }

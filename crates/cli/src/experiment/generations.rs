@@ -88,10 +88,9 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);
         // Each begins from weights of its own: it is born again.
-        let place = number as u64;
-        let student = setting.beside(&recipe.model, place)?;
+        let student = setting.beside(&recipe.model, number)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = setting.generation(place, options, &student, &on_cpu)?;
+        let (terms, objective) = setting.generation(number, options, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,

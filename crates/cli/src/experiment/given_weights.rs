@@ -39,7 +39,13 @@ fn check(teacher: &TeacherRecipe, path: &Path, data: &Data) -> Result<Option<Str
              {model} for the images and classes of this recipe, trained on none of its test samples"
         )),
     };
-    let network = build(model, data.shape(), data.num_classes(), 0, &Device::flex())?;
+    let network = build(
+        model,
+        data.shape(),
+        data.num_classes(),
+        0_u64,
+        &Device::flex(),
+    )?;
     weights::load(network, &model.to_string(), path)?;
     Ok(warning.map(|warning| format!("{}: {warning}", path.display())))
 }

@@ -2,7 +2,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::DynNetwork;
+use burn_distill::core::{DynNetwork, Seed};
 use std::sync::{Mutex, PoisonError};
 
 /// A network for images, chosen by a recipe.
@@ -13,7 +13,7 @@ pub fn build(
     model: &NetworkConfig,
     input: [usize; 3],
     classes: usize,
-    seed: u64,
+    seed: impl Into<Seed>,
     device: &Device,
 ) -> Result<ImageNetwork> {
     let network = seeded(seed, || model.init(input, classes, &Device::flex()))?;
@@ -22,10 +22,10 @@ pub fn build(
 
 /// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
 /// seed, so all draw on this one.
-pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
+pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
     // The generator is one for the whole program: nobody else may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    Device::flex().seed(seed);
+    Device::flex().seed(seed.into().value());
     draw()
 }

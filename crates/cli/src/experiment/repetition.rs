@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::architecture::NetworkConfig;
-use burn_distill::core::{Frozen, Hard, Objective};
+use burn_distill::core::{Frozen, Hard, Objective, Seed};
 use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
@@ -139,9 +139,8 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         // Every teacher is another network, in another order of the samples.
-        let own = seed.wrapping_add((index as u64) << 48);
-        // Away from the seeds of students, so that a teacher of the same model is another network.
-        let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
+        let own = Seed::new(seed).teacher(index);
+        let network = self.build(&recipe.model, own.teacher_weights())?;
         if let Some(file) = &recipe.weights {
             let network = weights::load(network, &recipe.model.to_string(), file)?;
             let subject = Subject::new(Role::Teacher(index), seed);
@@ -156,7 +155,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_teacher(&recipe.training, own),
+            loader: self.data.for_teacher(&recipe.training, own.value()),
             teacher: None,
             figures: figures.into(),
             snapshots: route
@@ -263,7 +262,7 @@ impl Experiment<'_> {
         let scene = self.scene(seed, batch_size, student, teacher)?;
         let scene = scene.with_images(images);
         // Away from the seeds of networks.
-        network::seeded(seed.wrapping_add(2 << 32), || {
+        network::seeded(Seed::new(seed).losses(), || {
             let losses = tables.iter();
             losses.map(|table| Loss::new(table, &scene)).collect()
         })
@@ -315,7 +314,7 @@ impl Experiment<'_> {
     }
 
     /// A network with initial weights.
-    pub fn build(&self, model: &NetworkConfig, seed: u64) -> Result<ImageNetwork> {
+    pub fn build(&self, model: &NetworkConfig, seed: impl Into<Seed>) -> Result<ImageNetwork> {
         let (shape, classes) = (self.data.shape(), self.data.num_classes());
         network::build(model, shape, classes, seed, self.device)
     }

@@ -3,7 +3,7 @@ use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
 use crate::recipe::{JointLoss, Scene};
 use anyhow::Result;
-use burn_distill::core::Frozen;
+use burn_distill::core::{Frozen, Seed};
 use burn_distill::strategy::{Figure, OfflineDistiller};
 
 impl Experiment<'_> {
@@ -48,7 +48,7 @@ impl Experiment<'_> {
 
     fn joint_losses(&self, seed: u64, scenes: &[Scene]) -> Result<Vec<JointLoss>> {
         // Away from the seeds of networks, as with one teacher.
-        network::seeded(seed.wrapping_add(2 << 32), || {
+        network::seeded(Seed::new(seed).losses(), || {
             let losses = self.recipe.losses.iter();
             losses.map(|table| JointLoss::new(table, scenes)).collect()
         })

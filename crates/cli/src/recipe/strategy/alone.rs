@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::{
     ChangingWeight, Context, DynObjective, Hard, HardOfAll, Knowledge, Memorable, NoTeacher,
-    Objective, Terms, Wanted,
+    Objective, Seed, Terms, Wanted,
 };
 use burn_distill::response::{
     ConfidenceWeighted, Permuted, ProbabilityMatchingLossConfig, ResponseObjective,
@@ -195,7 +195,7 @@ impl Setting<'_> {
             Hard::TERM
         );
         // Every repetition drops others.
-        let seed = config.seed.wrapping_add(self.seed);
+        let seed = Seed::new(self.seed).add(config.seed).value();
         let config = config.clone().with_seed(seed);
         let terms = [Hard::TERM, DropoutDivergence::TERM].map(String::from);
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
@@ -218,7 +218,7 @@ impl Setting<'_> {
     /// names of its terms.
     pub fn generation(
         &self,
-        number: u64,
+        number: usize,
         options: &BornAgainRecipe,
         student: &ImageNetwork,
         teacher: &ImageNetwork,
@@ -233,7 +233,8 @@ impl Setting<'_> {
             }
             BornAgainVariant::Dkpp => {
                 let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
-                let permuted = Permuted::new(soft.init(), self.seed_of(number) as usize, 1.0);
+                let permuted =
+                    Permuted::new(soft.init(), self.seed_of(number).value() as usize, 1.0);
                 (permuted.name.clone(), DynObjective::new(permuted))
             }
         };

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
-    DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
+    DynObjective, Hard, Knowledge, Network, Objective, Seed, TapSelection, WeightSchedule,
 };
 use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
@@ -152,7 +152,7 @@ impl<'a> Setting<'a> {
     /// Networks beside the student, each from a seed of its own.
     pub fn peers(&self, models: &[NetworkConfig]) -> Result<Vec<ImageNetwork>> {
         let peers = (1..).zip(models);
-        let build = |(place, model): (u64, _)| {
+        let build = |(place, model): (usize, _)| {
             let place_in_recipe = || format!("strategy.peers.{}", place - 1);
             self.beside(model, place).with_context(place_in_recipe)
         };
@@ -160,19 +160,19 @@ impl<'a> Setting<'a> {
     }
 
     /// The network in that place beside the student, counted from 1.
-    pub fn beside(&self, model: &NetworkConfig, place: u64) -> Result<ImageNetwork> {
+    pub fn beside(&self, model: &NetworkConfig, place: usize) -> Result<ImageNetwork> {
         let seed = self.seed_of(place);
         build(model, self.shape, self.classes, seed, &Device::flex())
     }
 
-    /// The seed of that place beside the student, away from those of teachers, losses and stages.
-    pub fn seed_of(&self, place: u64) -> u64 {
-        self.seed.wrapping_add(place << 56)
+    /// Returns the seed of the network in that place beside the student.
+    pub fn seed_of(&self, place: usize) -> Seed {
+        Seed::new(self.seed).network(place)
     }
 
     /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
     pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> Result<T> {
-        catch(|| seeded(self.seed.wrapping_add(2 << 32), draw))
+        catch(|| seeded(Seed::new(self.seed).losses(), draw))
     }
 
     /// Two networks as the losses between them see them.
