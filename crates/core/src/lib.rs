@@ -6,6 +6,7 @@ mod batch_norm;
 mod catalogue;
 pub mod check;
 mod clock;
+mod delegate;
 mod display;
 mod dynamic;
 mod ensemble;
@@ -23,8 +24,8 @@ mod parameters;
 mod random;
 mod reduction;
 mod schedule;
-mod state;
 mod seed;
+mod state;
 mod tap;
 mod teacher;
 mod terms;
@@ -51,14 +52,19 @@ pub use parameters::*;
 pub use random::*;
 pub use reduction::*;
 pub use schedule::*;
-pub use state::*;
 pub use seed::*;
+pub use state::*;
 pub use tap::*;
 pub use teacher::*;
 pub use terms::*;
 
 /// Types that the macros of this crate name in the crates that use them.
 #[doc(hidden)]
-pub mod __tensor {
+pub mod __burn {
+    pub use burn::module::{
+        Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault,
+        ModuleMapper, ModuleVisitor,
+    };
+    pub use burn::nn::{BatchNorm, Linear};
     pub use burn::tensor::{Device, Int, Tensor};
 }
