@@ -30,14 +30,9 @@ impl Setting<'_> {
                 let objectives = made.objectives.into_iter();
                 let objectives = objectives.map(|objective| vec![DynObjective::new(objective)]);
                 let terms = [Hard::TERM, "soft-cross-entropy", "exit-feature"].map(String::from);
-                (
-                    terms.to_vec(),
-                    Exits {
-                        network: made.network,
-                        objectives: objectives.collect(),
-                        hard: made.hard,
-                    },
-                )
+                let mut distiller = Exits::new(made.network, objectives);
+                distiller.hard = made.hard;
+                (terms.to_vec(), distiller)
             }
             tables => {
                 let plain = self.student()?;
