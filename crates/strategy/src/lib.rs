@@ -1,11 +1,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
-mod catalogue;
 mod clip;
 mod curriculum;
 mod display;
 mod distillation;
+mod dynamic;
 mod evaluation;
 mod last_clock;
 mod metric;
@@ -19,11 +19,11 @@ mod self_distillation;
 mod training;
 mod weights;
 
-pub use catalogue::*;
 pub use clip::ClippedTerms;
 pub use curriculum::*;
 pub use display::*;
 pub use distillation::*;
+pub use dynamic::*;
 pub use evaluation::*;
 pub use metric::*;
 pub use mutual::*;

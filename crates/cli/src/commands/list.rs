@@ -1,16 +1,16 @@
 use crate::args::{Catalogue, ListArgs};
 use crate::{output, recipe, table};
 use anyhow::Result;
+use burn_distill::architecture;
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::DatasetName;
-use burn_distill::{architecture, strategy};
 
 /// Print a catalogue.
 pub fn list(args: &ListArgs) -> Result<()> {
     let entries = match args.what {
         Catalogue::Models => models(),
         Catalogue::Losses => recipe::losses().cloned().collect(),
-        Catalogue::Strategies => strategy::catalogue().to_vec(),
+        Catalogue::Strategies => recipe::strategies(),
         Catalogue::Datasets => datasets(),
     };
     if args.json {

@@ -1,6 +1,6 @@
 use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
-use crate::recipe::{DataRecipe, Recipe, StrategyRecipe, TeacherRecipe, TrainingRecipe};
+use crate::recipe::{DataRecipe, Recipe, Strategy, TeacherRecipe, TrainingRecipe};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
@@ -91,7 +91,7 @@ impl Data {
     fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
         let training = &recipe.student.training;
         let seed = recipe.seeds.first().copied().unwrap_or_default();
-        let labeled = self.labeled_per_batch(&recipe.strategy, training, seed)?;
+        let labeled = self.labeled_per_batch(recipe.strategy.options(), training, seed)?;
         if labeled == 0 {
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl Data {
     /// batches are drawn from all samples alike.
     pub fn labeled_per_batch(
         &self,
-        strategy: &StrategyRecipe,
+        strategy: &dyn Strategy,
         training: &TrainingRecipe,
         seed: u64,
     ) -> Result<usize> {

@@ -5,7 +5,7 @@ use super::network;
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
 use super::weights;
-use crate::recipe::{BornAgainRecipe, Setting, figures_of_taught, mean_of_networks};
+use crate::recipe::{Generations, Setting, figures_of_taught, mean_of_networks};
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::core::Frozen;
@@ -16,24 +16,19 @@ impl Experiment<'_> {
     pub(super) fn born_again(
         &self,
         setting: &Setting,
-        options: &BornAgainRecipe,
+        plan: &Generations,
         alone: &Trained,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let mut generations = Vec::with_capacity(options.generations);
+        let mut generations = Vec::with_capacity(plan.count);
         let mut teacher = (Role::Alone, alone.network.clone());
-        for number in 1..=options.generations {
-            let role = match number == options.generations {
+        for number in 1..=plan.count {
+            let role = match number == plan.count {
                 true => Role::Distilled,
                 false => Role::Generation(number),
             };
-            let generation = or_stopped!(self.generation(
-                (setting, options),
-                number,
-                role,
-                &teacher,
-                renderer
-            )?);
+            let generation =
+                or_stopped!(self.generation((setting, plan), number, role, &teacher, renderer)?);
             teacher = (role, generation.network.clone());
             generations.push(generation);
         }
@@ -80,7 +75,7 @@ impl Experiment<'_> {
 
     fn generation(
         &self,
-        (setting, options): (&Setting, &BornAgainRecipe),
+        (setting, plan): (&Setting, &Generations),
         number: usize,
         role: Role,
         (teacher_role, teacher): &(Role, network::ImageNetwork),
@@ -90,7 +85,7 @@ impl Experiment<'_> {
         // Each begins from weights of its own: it is born again.
         let student = setting.beside(&recipe.model, number)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = setting.generation(number, options, &student, &on_cpu)?;
+        let (terms, objective) = (plan.objective)(setting, number, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,
@@ -102,7 +97,7 @@ impl Experiment<'_> {
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(
                 student,
-                Frozen::new(teacher.clone()).with_training_mode(options.training_mode),
+                Frozen::new(teacher.clone()).with_training_mode(plan.training_mode),
                 objective,
             ),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),

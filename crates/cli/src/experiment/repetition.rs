@@ -189,7 +189,7 @@ impl Experiment<'_> {
     /// Returns what the student alone learns from, for as many steps as the distilled student takes.
     fn for_alone(&self, seed: u64) -> Result<BatchLoader> {
         let training = &self.recipe.student.training;
-        let strategy = &self.recipe.strategy;
+        let strategy = self.recipe.strategy.options();
         match self.data.labeled_per_batch(strategy, training, seed)? {
             0 => self.data.for_alone(training, seed),
             _ => {

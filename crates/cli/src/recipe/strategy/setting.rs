@@ -4,14 +4,16 @@ use crate::recipe::loss::catch;
 use crate::recipe::read::{check_distinct, loss_place};
 use crate::recipe::{JointLoss, Loss, Recipe, Scene};
 use anyhow::{Context, Result, bail, ensure};
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 use burn_distill::architecture::NetworkConfig;
 use burn_distill::core::{
     DynObjective, Hard, Knowledge, Network, Objective, Seed, TapSelection, WeightSchedule,
 };
 use burn_distill::data::MultiCrop;
-use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
+use burn_distill::strategy::{
+    Distillation, DynDistiller, EnsembleObjective, EnsembleTarget, Figure,
+};
 use toml::{Table, Value};
 
 /// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
@@ -40,6 +42,25 @@ pub struct Ready<M> {
     pub figures: Vec<Figure>,
     /// The networks that it holds in the end.
     pub outcome: Finish<M>,
+}
+
+impl<M> Ready<M>
+where
+    M: Distillation<Input = Tensor<4>> + ModuleDisplay + 'static,
+{
+    /// Forgets the type of what is trained.
+    pub fn erased(self) -> Ready<DynDistiller<Tensor<4>>> {
+        let outcome = self.outcome;
+        Ready {
+            distiller: DynDistiller::new(self.distiller),
+            sees: self.sees,
+            figures: self.figures,
+            outcome: Box::new(|distiller| {
+                let distiller = distiller.into_inner::<M>();
+                outcome(distiller.expect("a training returns what it was given"))
+            }),
+        }
+    }
 }
 
 /// What a training sees of a sample.
