@@ -5,9 +5,7 @@ use anyhow::{Context, Result, bail};
 use burn_distill::core::{
     CatalogueEntry, Check, Hard, Objective, TapLoss, WeightSchedule, nearest,
 };
-use burn_distill::response::{
-    BatchLogitLoss, BoundedRegressionObjective, HeatMapObjective, LabelledLoss, LogitLoss,
-};
+use burn_distill::response::{BatchLogitLoss, LabelledLoss, LogitLoss};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,8 +13,8 @@ use toml::{Table, Value};
 
 /// The losses whose networks have another output than class logits, and which.
 const OF_OTHER_RESPONSES: [(&str, &str); 2] = [
-    (BoundedRegressionObjective::TERM, "boxes"),
-    (HeatMapObjective::TERM, "maps of joints"),
+    ("bounded-regression", "boxes"),
+    ("heat-map", "maps of joints"),
 ];
 
 /// Configuration of a loss, whose fields a recipe may name.
