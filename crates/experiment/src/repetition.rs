@@ -18,7 +18,7 @@ use burn_distill::strategy::{
 };
 use burn_distill_recipe::ImageNetwork;
 use burn_distill_recipe::{
-    Loss, ModelRecipe, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of,
+    Loss, ModelRecipe, Notices, Recipe, Scene, TeacherRecipe, figures_of_taught, student_of,
 };
 use std::path::Path;
 use toml::Table;
@@ -29,12 +29,16 @@ pub struct Experiment<'a> {
     pub recipe: &'a Recipe,
     /// The data.
     pub data: &'a Data,
-    /// Where tensors live.
+    /// Device of the tensors.
     pub device: &'a Device,
+    /// Name of the device, for the result.
+    pub device_name: &'a str,
     /// Where files go.
     pub folder: &'a RunFolder,
     /// Whether somebody wants to stop.
     pub stop: &'a Stop,
+    /// Messages of the run beside its figures, to be shown once the display is gone.
+    pub notices: Notices,
 }
 
 /// How far an experiment has come.
@@ -105,7 +109,11 @@ impl Experiment<'_> {
     ///
     /// Returns an error if a training or an evaluation fails. If a network has become NaN or infinite,
     /// `result.json` says so.
-    pub fn repeat(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Repetition>> {
+    pub(super) fn repeat(
+        &self,
+        seed: u64,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Repetition>> {
         self.train_all(seed, renderer)
             .map_err(|error| noted(error, self.folder))
     }
@@ -280,12 +288,18 @@ impl Experiment<'_> {
     ) -> Result<Scene> {
         // Copies of their own: to move a network takes its running statistics along.
         let on_cpu = |network: &ImageNetwork| network.valid().to_device(&Device::flex());
-        Ok(Scene::new(
+        let scene = Scene::new(
             on_cpu(student),
             on_cpu(teacher),
             batch_size,
             self.data.known_classes(seed)?,
-        ))
+        );
+        Ok(scene.with_notices(self.notices_of(seed)))
+    }
+
+    /// Returns where the repetition of a seed leaves messages.
+    pub(super) fn notices_of(&self, seed: u64) -> Notices {
+        self.notices.with_prefix(format!("seed {seed}: "))
     }
 
     /// Evaluates a trained network, whose weights are in that file.

@@ -6,7 +6,8 @@ use super::repetition::{Experiment, Progress, Renderer, Trained};
 use anyhow::Result;
 use burn_distill::strategy::Distiller;
 use burn_distill_recipe::{
-    AnyInput, Configured, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
+    AnyInput, Configured, Notices, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant,
+    TrainingRecipe,
 };
 
 /// Where the strategy of a recipe is set up, with the data.
@@ -18,6 +19,7 @@ pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<
         seed,
         samples: data.known_classes(seed)?,
         inputs: Some(data.first_inputs(training, seed)?),
+        notices: Notices::default(),
     })
 }
 
@@ -92,7 +94,10 @@ impl Experiment<'_> {
     }
 
     fn setting(&self, seed: u64) -> Result<Setting<'_>> {
-        setting(self.recipe, self.data, seed)
+        Ok(Setting {
+            notices: self.notices_of(seed),
+            ..setting(self.recipe, self.data, seed)?
+        })
     }
 
     fn taught_by_itself<M: Distiller<AnyInput>>(

@@ -38,7 +38,7 @@ pub use loss::{
 };
 pub use model::ModelRecipe;
 pub use network::{ImageNetwork, seeded};
-pub use notices::{notice, take_notices};
+pub use notices::Notices;
 pub use read::{check_losses, read};
 pub use registry::*;
 pub use route::{RouteBy, RouteRecipe};

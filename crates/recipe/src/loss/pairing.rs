@@ -3,7 +3,6 @@ use super::layers::Layers;
 use crate::fault::Fault;
 use crate::input::AnyInput;
 use crate::network::ImageNetwork;
-use crate::notices::notice;
 use crate::typed::typed_value;
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -59,7 +58,7 @@ impl Description<'_> {
                 let student = seen(&scene.student, inputs, &student);
                 let teacher = seen(&scene.teacher, inputs, &teacher);
                 let chosen = CkaPairing::new(&student, &teacher, pairs)?;
-                notice(format!(
+                scene.notices.add(format!(
                     "similarity of the layers, * where they are paired:\n{chosen}"
                 ));
                 return Ok(Some(chosen.pairs));

@@ -1,5 +1,6 @@
 use crate::input::AnyInput;
 use crate::network::ImageNetwork;
+use crate::notices::Notices;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use burn_distill::core::{Network, Taps, known_taps};
@@ -20,6 +21,8 @@ pub struct Scene {
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of inputs that the student is taught on; none while a recipe is only checked.
     pub inputs: Option<AnyInput>,
+    /// Where losses leave messages about what they have found in the inputs.
+    pub notices: Notices,
     /// Where what a loss has to learn is built. A training moves it to where it runs.
     pub device: Device,
 }
@@ -40,6 +43,7 @@ impl Scene {
             batch_size,
             samples,
             inputs: None,
+            notices: Notices::default(),
             device: Device::flex(),
         }
     }
@@ -49,6 +53,12 @@ impl Scene {
         let classifier = self.student.classifier();
         let classifier = classifier.context("the student has no classifier")?;
         Ok(classifier.weight.dims()[1])
+    }
+
+    /// Sets where losses leave messages.
+    pub fn with_notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
     }
 
     /// Sets inputs that both networks can be compared on, on the CPU.

@@ -3,6 +3,7 @@ use crate::input::AnyInput;
 use crate::loss::{Losses, catch};
 use crate::model::ModelRecipe;
 use crate::network::{ImageNetwork, seeded};
+use crate::notices::Notices;
 use crate::read::{check_distinct, loss_place};
 use crate::registry::{DatasetSpec, Task};
 use crate::{Loss, Recipe, Scene};
@@ -28,6 +29,8 @@ pub struct Setting<'a> {
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of inputs that the student is taught on; none while a recipe is only checked.
     pub inputs: Option<AnyInput>,
+    /// Where losses leave messages about what they have found in the inputs.
+    pub notices: Notices,
 }
 
 /// A strategy that is set up: what is trained, and what comes of it.
@@ -122,6 +125,7 @@ impl<'a> Setting<'a> {
                 .collect(),
             task,
             inputs: None,
+            notices: Notices::default(),
         })
     }
 
@@ -179,7 +183,8 @@ impl<'a> Setting<'a> {
             teacher.valid(),
             batch_size,
             self.samples.clone(),
-        );
+        )
+        .with_notices(self.notices.clone());
         match &self.inputs {
             Some(inputs) => scene.with_inputs(inputs.clone()),
             None => scene,
