@@ -1,8 +1,9 @@
 //! Generations of students, each taught by the one before it.
 
 use super::diverged::Subject;
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::phase::Phase;
+use super::role::Role;
 use super::weights;
 use anyhow::Result;
 use burn::module::Module;

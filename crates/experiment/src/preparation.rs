@@ -1,6 +1,6 @@
 use super::diverged::Subject;
+use super::experiment::{Experiment, Progress, Renderer, or_stopped};
 use super::phase::{RECORD, Record, WEIGHTS};
-use super::repetition::{Experiment, Progress, Renderer, or_stopped};
 use super::weights::save;
 use anyhow::{Context, Result};
 use burn_distill::core::Frozen;

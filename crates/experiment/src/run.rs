@@ -1,4 +1,4 @@
-use super::repetition::{Experiment, Progress};
+use super::experiment::{Experiment, Progress};
 use super::result::{ExperimentResult, RunInfo};
 use anyhow::{Context, Result};
 use burn::train::renderer::MetricsRenderer;

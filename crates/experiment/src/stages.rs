@@ -2,9 +2,9 @@
 
 use super::clip::clipped;
 use super::diverged::Subject;
-use super::phase::Role;
+use super::experiment::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
 use super::provenance::Provenance;
-use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::role::Role;
 use super::weights::save;
 use anyhow::{Context, Result};
 use burn::module::Module;

@@ -1,8 +1,9 @@
 //! The student, taught by a strategy without a teacher that is trained before.
 
 use super::data::{Data, Loader};
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained};
+use super::experiment::{Experiment, Progress, Renderer, Trained};
+use super::phase::Phase;
+use super::role::Role;
 use anyhow::Result;
 use burn_distill::strategy::Distiller;
 use burn_distill_recipe::{

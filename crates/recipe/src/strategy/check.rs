@@ -1,6 +1,6 @@
 use super::{Configured, Setting, StrategyRecipe, TfKdVariant};
 use crate::Recipe;
-use crate::read::check_losses;
+use crate::losses::check_losses;
 use anyhow::{Context, Result, bail, ensure};
 use burn_distill::strategy;
 use toml::{Table, Value};

@@ -1,6 +1,5 @@
 //! What a recipe may say about a strategy.
 
-use super::together::{RAMP_EPOCHS, TEMPERATURE};
 use super::{Configured, Peers};
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::core::{RampInterval, WeightSchedule};
@@ -10,6 +9,11 @@ use burn_distill::strategy::{
 };
 use serde::{Deserialize, Serialize};
 use toml::Table;
+
+/// The temperature towards an ensemble and the epochs until its weight is 1, as the authors of ONE
+/// and OKDDip have them.
+pub const TEMPERATURE: f64 = 3.0;
+pub const RAMP_EPOCHS: usize = 80;
 
 /// Who teaches the student.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,11 @@
 use crate::fault::Place;
 use crate::input::AnyInput;
 use crate::loss::{Losses, catch};
+use crate::losses::check_distinct;
 use crate::model::ModelRecipe;
+use crate::naming::loss_place;
 use crate::network::{ImageNetwork, seeded};
 use crate::notices::Notices;
-use crate::read::{check_distinct, loss_place};
 use crate::registry::{DatasetSpec, Task};
 use crate::{Loss, Recipe, Scene};
 use anyhow::{Result, bail, ensure};

@@ -1,5 +1,6 @@
 //! Networks that learn together.
 
+use super::options::{RAMP_EPOCHS, TEMPERATURE};
 use super::setting::{
     Finish, Member, Outcome, PeerObjective, Ready, Sees, Setting, accuracy_of, ensemble_accuracy,
     numbered_terms,
@@ -21,11 +22,6 @@ use burn_distill::strategy::{
     AdversarialDistiller, Codistiller, EnsembleTarget, Figure, GroupLeaderDistiller,
     GroupLeaderDistillerConfig, MutualDistiller, NativeEnsembleDistiller, TowardsEnsemble,
 };
-
-/// The temperature towards an ensemble and the epochs until its weight is 1, as the authors of ONE
-/// and OKDDip have them.
-pub const TEMPERATURE: f64 = 3.0;
-pub const RAMP_EPOCHS: usize = 80;
 
 /// Peers that learn from each other.
 pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;

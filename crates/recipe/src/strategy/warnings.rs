@@ -1,7 +1,7 @@
 //! What a recipe may say, but hardly means.
 
-use super::{StrategyRecipe, alone, together};
-use crate::read::loss_place;
+use super::{StrategyRecipe, alone, options};
+use crate::naming::loss_place;
 use crate::{Recipe, TeacherRecipe};
 use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
@@ -134,7 +134,7 @@ fn short_of_ramp(recipe: &Recipe) -> Option<String> {
     let (what, ramp_epochs, interval) = match &recipe.strategy {
         StrategyRecipe::NativeEnsemble(options) if no_losses => (
             "the weight towards the ensemble",
-            options.ramp_epochs.unwrap_or(together::RAMP_EPOCHS),
+            options.ramp_epochs.unwrap_or(options::RAMP_EPOCHS),
             options.ramp_interval.unwrap_or_default(),
         ),
         StrategyRecipe::GroupLeader(options) => (
