@@ -12,7 +12,7 @@ use burn_distill::strategy::{
     Figure, Predictions, StageRecord, TeacherIdentity, non_finite_weights,
 };
 use burn_distill_recipe::{
-    ImageNetwork, Loss, ModelRecipe, Notices, Recipe, Scene, figures_of_taught,
+    AnyNetwork, Loss, ModelRecipe, Notices, Recipe, Scene, figures_of_taught,
 };
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -57,7 +57,7 @@ pub(super) use or_stopped;
 /// A trained network and how it does.
 pub struct Trained {
     /// The network, in validation mode.
-    pub network: ImageNetwork,
+    pub network: AnyNetwork,
     /// What it predicts for the test set.
     pub predictions: Predictions,
     /// What it costs.
@@ -91,8 +91,8 @@ impl Experiment<'_> {
         &self,
         seed: u64,
         (tables, batch_size): (&[Table], usize),
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<Vec<Loss>> {
         let training = &self.recipe.student.training;
         let inputs = self.data.first_inputs(training, seed)?;
@@ -111,11 +111,11 @@ impl Experiment<'_> {
         &self,
         seed: u64,
         batch_size: usize,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<Scene> {
         // Copies of their own: to move a network takes its running statistics along.
-        let on_cpu = |network: &ImageNetwork| network.valid().to_device(&Device::flex());
+        let on_cpu = |network: &AnyNetwork| network.valid().to_device(&Device::flex());
         let scene = Scene::new(
             on_cpu(student),
             on_cpu(teacher),
@@ -138,7 +138,7 @@ impl Experiment<'_> {
     pub(super) fn evaluate(
         &self,
         subject: &Subject,
-        network: ImageNetwork,
+        network: AnyNetwork,
         weights: &Path,
         seconds: f64,
     ) -> Result<Trained> {
@@ -158,7 +158,7 @@ impl Experiment<'_> {
     }
 
     /// A network with initial weights.
-    pub fn build(&self, model: &ModelRecipe, seed: u64) -> Result<ImageNetwork> {
+    pub fn build(&self, model: &ModelRecipe, seed: u64) -> Result<AnyNetwork> {
         let registry = &self.recipe.registry;
         registry.build(model, &self.data.task(), seed, self.device)
     }

@@ -83,7 +83,7 @@ impl Experiment<'_> {
         (setting, options): (&Setting, &BornAgainRecipe),
         number: usize,
         role: Role,
-        (teacher_role, teacher): &(Role, burn_distill_recipe::ImageNetwork),
+        (teacher_role, teacher): &(Role, burn_distill_recipe::AnyNetwork),
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);

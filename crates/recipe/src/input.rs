@@ -11,6 +11,10 @@ use std::fmt::{self, Display, Formatter};
 pub type AnyNetwork = DynNetwork<AnyInput>;
 
 /// Input of a network of a recipe, of one of a few kinds.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "A training holds few inputs at once, and each is handles of tensors."
+)]
 #[derive(Clone, Debug)]
 pub enum AnyInput {
     /// Images. Shape: `[samples, channels, height, width]`.

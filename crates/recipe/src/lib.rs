@@ -44,7 +44,7 @@ pub use loss::{
 };
 pub use losses::check_losses;
 pub use model::ModelRecipe;
-pub use network::{ImageNetwork, seeded};
+pub use network::seeded;
 pub use notices::Notices;
 pub use read::read;
 pub use registry::*;

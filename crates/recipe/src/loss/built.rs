@@ -1,7 +1,7 @@
 //! Losses that are built.
 
 use super::preparation::Preparation;
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::{Result, bail};
 use burn_distill::core::{DynObjective, Knowledge, WeightSchedule};
 
@@ -17,7 +17,7 @@ pub struct Loss {
     /// What has to be trained before the student is, if anything.
     pub preparation: Option<Preparation>,
     /// The student as this loss needs it, if not as it is, on the CPU.
-    pub student: Option<ImageNetwork>,
+    pub student: Option<AnyNetwork>,
 }
 
 /// Clipping of the gradient of a loss.

@@ -1,8 +1,7 @@
 use super::description::Description;
 use super::layers::Layers;
 use crate::fault::Fault;
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::typed::typed_value;
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -80,7 +79,7 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
 }
 
 /// Returns the taps of these names of a network for some inputs.
-fn seen(network: &ImageNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
+fn seen(network: &AnyNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
     let wanted = TapSelection::named(names);
     let network = network.valid();
     network.forward_knowledge(inputs.clone(), &wanted).taps

@@ -1,5 +1,4 @@
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::notices::Notices;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -8,9 +7,9 @@ use burn_distill::core::{Network, Taps, known_taps};
 /// The two networks that a loss is between, as far as it has to know them before training.
 pub struct Scene {
     /// The network that learns.
-    pub student: ImageNetwork,
+    pub student: AnyNetwork,
     /// The network that teaches; untrained while a recipe is only checked.
-    pub teacher: ImageNetwork,
+    pub teacher: AnyNetwork,
     /// Every tap of the student, of two samples of zeros: their shapes are what matters.
     pub student_taps: Taps,
     /// Every tap of the teacher, likewise.
@@ -30,8 +29,8 @@ pub struct Scene {
 impl Scene {
     /// The scene of a student and its teacher, both on the CPU.
     pub fn new(
-        student: ImageNetwork,
-        teacher: ImageNetwork,
+        student: AnyNetwork,
+        teacher: AnyNetwork,
         batch_size: usize,
         samples: Vec<(usize, Option<usize>)>,
     ) -> Self {

@@ -2,10 +2,9 @@
 
 use super::setting::{Ready, Sees, Setting, figures_of_taught, unzip};
 use super::{BornAgainRecipe, BornAgainVariant, MeanTeacherRecipe, Member, Outcome};
-use crate::input::AnyMemory;
+use crate::input::{AnyMemory, AnyNetwork};
 use crate::loss::catch;
 use crate::naming::loss_place;
-use crate::network::ImageNetwork;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -28,13 +27,13 @@ const CONSISTENCY: f64 = 100.0;
 pub const RAMP_EPOCHS: usize = 5;
 
 /// A network that learns from the targets and from nobody.
-pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
+pub type Untaught = OfflineDistiller<AnyNetwork, NoTeacher, OfTargets>;
 /// A network that learns from the last batch.
-pub type Last = LastBatchDistiller<ImageNetwork, AnyMemory, Vec<DynObjective>>;
+pub type Last = LastBatchDistiller<AnyNetwork, AnyMemory, Vec<DynObjective>>;
 /// A network that drops its features.
-pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
+pub type Dropped = DropoutDistiller<AnyNetwork, Hard>;
 /// A network that is its own teacher in some way.
-pub type Itself<T> = SelfDistiller<ImageNetwork, T, Vec<DynObjective>>;
+pub type Itself<T> = SelfDistiller<AnyNetwork, T, Vec<DynObjective>>;
 
 /// Terms that do not look at a teacher, where there is none.
 #[derive(Module, Debug)]
@@ -115,7 +114,7 @@ impl Setting<'_> {
     pub fn mean_teacher(
         &self,
         options: &MeanTeacherRecipe,
-    ) -> Result<Ready<Itself<MeanTeacher<ImageNetwork>>>> {
+    ) -> Result<Ready<Itself<MeanTeacher<AnyNetwork>>>> {
         let student = self.student()?;
         let (terms, objective) = match self.recipe.losses.is_empty() {
             true => consistency(options),
@@ -223,8 +222,8 @@ impl Setting<'_> {
         &self,
         number: u64,
         options: &BornAgainRecipe,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match options.variant {
             // Its terms are written out.
@@ -260,8 +259,8 @@ fn consistency(options: &MeanTeacherRecipe) -> (Vec<String>, Vec<DynObjective>) 
     (names, vec![hard, DynObjective::new(consistency)])
 }
 
-fn by_itself<T: SelfTeacher<ImageNetwork>>(
-    student: ImageNetwork,
+fn by_itself<T: SelfTeacher<AnyNetwork>>(
+    student: AnyNetwork,
     teacher: T,
     objective: Vec<DynObjective>,
     terms: &[String],

@@ -4,8 +4,8 @@ use super::options::DinoRecipe;
 use super::setting::{Outcome, Ready, Sees, Setting};
 use crate::configure::configure;
 use crate::fault::{Fault, Place};
+use crate::input::AnyNetwork;
 use crate::memory::{fits, trained};
-use crate::network::ImageNetwork;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -24,7 +24,7 @@ const BOTTLENECK_PER_FEATURE: usize = 4;
 /// The student with a head, and its average.
 pub type Dino = DinoDistiller<Headed, MeanTeacher<Headed>, DinoObjective>;
 
-type Headed = DinoNetwork<ImageNetwork>;
+type Headed = DinoNetwork<AnyNetwork>;
 
 impl Setting<'_> {
     /// What is trained without labels: the average is what the student goes on from.
@@ -82,7 +82,7 @@ impl Setting<'_> {
                 let average = distiller.teacher.average.inner();
                 // Into a network that trains: the average does not.
                 let record = average.backbone.valid().into_record();
-                let student: ImageNetwork = plain.try_load_record(record)?;
+                let student: AnyNetwork = plain.try_load_record(record)?;
                 Ok(Outcome::from(student))
             }),
         })
@@ -90,11 +90,7 @@ impl Setting<'_> {
 
     /// The head: what the recipe does not give is the authors', but no larger than the student and
     /// its samples are worth.
-    pub fn dino_head(
-        &self,
-        options: &DinoRecipe,
-        student: &ImageNetwork,
-    ) -> Result<DinoHeadConfig> {
+    pub fn dino_head(&self, options: &DinoRecipe, student: &AnyNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
         let features = features.get(&options.tap).at("strategy.tap")?;
         let features = match features {

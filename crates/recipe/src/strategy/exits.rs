@@ -4,8 +4,8 @@ use super::options::{ByotRecipe, ByotVariant};
 use super::setting::{
     Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
+use crate::input::AnyNetwork;
 use crate::loss::catch;
-use crate::network::ImageNetwork;
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::ByotConfig;
@@ -14,7 +14,7 @@ use burn_distill::core::{DynObjective, Hard};
 use burn_distill::strategy::{ExitsDistiller, Figure};
 
 /// A network whose shallow exits learn from its deepest.
-pub type Exits = ExitsDistiller<MultiExitNetwork<ImageNetwork>, Vec<DynObjective>>;
+pub type Exits = ExitsDistiller<MultiExitNetwork<AnyNetwork>, Vec<DynObjective>>;
 
 impl Setting<'_> {
     /// Be your own teacher: exits at the stages of the student.

@@ -9,9 +9,10 @@ use super::{
     AdversarialFeaturesRecipe, CodistillationRecipe, CollaborativeRecipe, Configured,
     GroupLeaderRecipe, MutualRecipe, NativeEnsembleRecipe, PeerTarget,
 };
+use crate::input::AnyNetwork;
 use crate::loss::{Layers, catch};
 use crate::model::ModelRecipe;
-use crate::network::{ImageNetwork, seeded};
+use crate::network::seeded;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -24,15 +25,15 @@ use burn_distill::strategy::{
 };
 
 /// Peers that learn from each other.
-pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;
+pub type Mutual = MutualDistiller<AnyNetwork, PeerObjective>;
 /// Peers that learn from each other, and their critics.
-pub type Adversarial = AdversarialDistiller<ImageNetwork, PeerObjective>;
+pub type Adversarial = AdversarialDistiller<AnyNetwork, PeerObjective>;
 /// Peers that learn from what the others were.
-pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
+pub type Codistilled = Codistiller<AnyNetwork, Hard, PeerObjective>;
 /// The branches of a network.
-pub type Native = NativeEnsembleDistiller<ImageNetwork, Vec<DynObjective>>;
+pub type Native = NativeEnsembleDistiller<AnyNetwork, Vec<DynObjective>>;
 /// Peers and a leader.
-pub type Led = GroupLeaderDistiller<ImageNetwork, (Hard, TowardsEnsemble)>;
+pub type Led = GroupLeaderDistiller<AnyNetwork, (Hard, TowardsEnsemble)>;
 
 impl PeerTarget {
     fn ensemble(self) -> Option<EnsembleTarget> {
@@ -257,7 +258,7 @@ impl Setting<'_> {
     /// among the student and its peers.
     fn last_stage(
         &self,
-        network: &ImageNetwork,
+        network: &AnyNetwork,
         index: usize,
         peers: &[ModelRecipe],
     ) -> Result<String> {
@@ -277,7 +278,7 @@ impl Setting<'_> {
     }
 
     /// The student and its peers, the student first.
-    fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
+    fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
         let mut all = vec![self.student()?];
         all.extend(self.peers(models)?);
         Ok(all)
@@ -311,7 +312,7 @@ fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
 fn numbered_peers(
     first: usize,
     models: &[ModelRecipe],
-    peers: impl IntoIterator<Item = ImageNetwork>,
+    peers: impl IntoIterator<Item = AnyNetwork>,
 ) -> Vec<Member> {
     let peers = (first..).zip(models).zip(peers);
     let member = |((number, model), peer): ((usize, &ModelRecipe), _)| {
@@ -321,7 +322,7 @@ fn numbered_peers(
 }
 
 /// The mean of what several networks predict.
-pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
+pub fn mean_of_networks(networks: Vec<AnyNetwork>) -> Member {
     let model = format!("{} networks", networks.len());
     Member::new("ensemble", model, Ensemble::new(networks))
 }
@@ -329,7 +330,7 @@ pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
 /// The student is the first of the peers, whose others are of these models.
 fn outcome_of_peers<M: 'static>(
     models: Vec<ModelRecipe>,
-    peers: fn(M) -> Vec<ImageNetwork>,
+    peers: fn(M) -> Vec<AnyNetwork>,
 ) -> Finish<M> {
     Box::new(move |distiller| {
         let mut peers = peers(distiller);
@@ -342,7 +343,7 @@ fn outcome_of_peers<M: 'static>(
 }
 
 /// Copies with running statistics of their own.
-fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
+fn copies(networks: &[AnyNetwork]) -> Vec<AnyNetwork> {
     networks.iter().map(Module::valid).collect()
 }
 
