@@ -1,5 +1,5 @@
 use super::description::Description;
-use super::{Layers, Loss, Scene, catalogue, of_kind};
+use super::{Layers, Loss, Scene};
 use crate::fault::Fault;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
@@ -137,6 +137,16 @@ impl LossEntry {
         Self { entry, build }
     }
 
+    /// Creates the entry of a loss of the toolkit.
+    pub(super) fn of<F>(entry: &CatalogueEntry, build: F) -> Self
+    where
+        F: Fn(Description<'_>) -> Result<Loss> + Send + Sync + 'static,
+    {
+        let entry = entry.clone();
+        let build = Arc::new(build);
+        Self { entry, build }
+    }
+
     /// Sets other names that are understood.
     pub fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.entry.aliases = aliases;
@@ -155,13 +165,9 @@ impl LossEntry {
 pub struct Losses(Vec<LossEntry>);
 
 impl Losses {
-    /// Returns those of the toolkit.
-    pub fn standard() -> Self {
-        let all = catalogue().map(|entry| LossEntry {
-            entry: entry.clone(),
-            build: Arc::new(|loss| of_kind(entry, loss)),
-        });
-        Self(all.collect())
+    /// Creates the losses of these entries, whose names differ.
+    pub(super) fn new(entries: impl Iterator<Item = LossEntry>) -> Self {
+        Self(entries.collect())
     }
 
     /// Adds a loss.

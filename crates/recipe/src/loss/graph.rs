@@ -1,6 +1,6 @@
+use super::JointLoss;
 use super::catch::catch;
 use super::description::Description;
-use super::joint::JointLoss;
 use super::layers::Layers;
 use super::{Loss, Scene, not_built};
 use crate::fault::Fault;

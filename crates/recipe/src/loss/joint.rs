@@ -1,16 +1,8 @@
 use super::description::Description;
-use super::{Losses, Scene, graph};
+use super::{JointLoss, Losses, Scene, graph};
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{DynObjective, EachTeacher, Knowledge, Objective};
+use burn_distill::core::{DynObjective, EachTeacher, Objective};
 use toml::{Table, Value};
-
-/// One term of the loss of a recipe with several teachers.
-pub struct JointLoss {
-    /// The name of the term.
-    pub name: String,
-    /// What computes it, on the CPU.
-    pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
-}
 
 impl Losses {
     /// Builds the term that a `[[loss]]` table describes, against the teacher of each scene.

@@ -1,5 +1,6 @@
 mod adapted;
 mod between_layers;
+mod built;
 mod catch;
 mod description;
 mod entries;
@@ -17,93 +18,29 @@ mod samples;
 mod scene;
 mod several_layers;
 mod sizes;
+mod standard;
 mod student;
 mod tokens;
 mod trial;
 
-use crate::network::ImageNetwork;
-use anyhow::{Result, bail};
-use burn_distill::core::{CatalogueEntry, DynObjective, Hard, WeightSchedule};
-use description::Description;
+use built::not_built;
 
+pub use built::{JointLoss, Loss, LossClip};
 pub use catch::catch;
 pub use entries::{Configuration, LossEntry, Losses, NoOptions};
-pub use joint::JointLoss;
 pub use layers::Layers;
 pub use preparation::Preparation;
 pub use scene::Scene;
-pub use student::student_of;
-
-/// One term of the loss of a recipe.
-#[derive(Clone)]
-pub struct Loss {
-    /// The name of the term.
-    pub name: String,
-    /// What computes it, on the CPU.
-    pub objective: DynObjective,
-    /// How its gradient is clipped, if it is.
-    pub clip: Option<LossClip>,
-    /// What has to be trained before the student is, if anything.
-    pub preparation: Option<Preparation>,
-    /// The student as this loss needs it, if not as it is, on the CPU.
-    pub student: Option<ImageNetwork>,
-}
-
-/// Clipping of the gradient of a loss.
-#[derive(Clone)]
-pub struct LossClip {
-    /// Share of the gradient of the losses that are not clipped.
-    pub share: WeightSchedule,
-    /// Whether the recipe asks for it. Otherwise it is the default of the kind, which applies where
-    /// clipping is possible.
-    pub is_asked_for: bool,
-}
-
-impl Loss {
-    /// Whether the recipe asks for its gradient to be clipped.
-    pub fn is_to_be_clipped(&self) -> bool {
-        self.clip.as_ref().is_some_and(|clip| clip.is_asked_for)
-    }
-}
-
-/// Returns the losses of the toolkit.
-pub fn catalogue() -> impl Iterator<Item = &'static CatalogueEntry> {
-    [&Hard::CATALOGUE]
-        .into_iter()
-        .chain(burn_distill::response::catalogue())
-        .chain(burn_distill::feature::catalogue())
-        .chain(burn_distill::relation::catalogue())
-}
-
-/// Builds a loss of the catalogue.
-fn of_kind(entry: &CatalogueEntry, loss: Description<'_>) -> Result<Loss> {
-    match (entry.name, entry.kind) {
-        (Hard::TERM, _) => loss.hard(),
-        (name, "feature") => feature::build(name, loss),
-        (name, "relation") => relation::build(name, loss),
-        (name, _) => response::build(name, loss),
-    }
-}
-
-/// A gap in the program, not in the recipe.
-fn not_built<T>(name: &str) -> Result<T> {
-    bail!("the kind `{name}` is in the catalogue but cannot be built")
-}
-
 #[cfg(test)]
-impl Loss {
-    /// Builds a loss of the toolkit.
-    pub fn new(table: &toml::Table, scene: &Scene) -> Result<Self> {
-        Losses::standard().build(table, scene)
-    }
-}
+pub use standard::catalogue;
+pub use student::student_of;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::for_digits;
-    use anyhow::Context;
-    use burn_distill::core::{Clock, Objective};
+    use anyhow::{Context, Result};
+    use burn_distill::core::{Clock, Hard, Objective};
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;

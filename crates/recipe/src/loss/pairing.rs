@@ -1,9 +1,7 @@
 use super::description::Description;
 use super::layers::Layers;
 use crate::fault::Fault;
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
-use crate::notices::notice;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::typed::typed_value;
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -59,7 +57,7 @@ impl Description<'_> {
                 let student = seen(&scene.student, inputs, &student);
                 let teacher = seen(&scene.teacher, inputs, &teacher);
                 let chosen = CkaPairing::new(&student, &teacher, pairs)?;
-                notice(format!(
+                scene.notices.add(format!(
                     "similarity of the layers, * where they are paired:\n{chosen}"
                 ));
                 return Ok(Some(chosen.pairs));
@@ -81,7 +79,7 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
 }
 
 /// Returns the taps of these names of a network for some inputs.
-fn seen(network: &ImageNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
+fn seen(network: &AnyNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
     let wanted = TapSelection::named(names);
     let network = network.valid();
     network.forward_knowledge(inputs.clone(), &wanted).taps

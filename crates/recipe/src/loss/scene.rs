@@ -1,5 +1,5 @@
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
+use crate::input::{AnyInput, AnyNetwork};
+use crate::notices::Notices;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use burn_distill::core::{Network, Taps, known_taps};
@@ -7,9 +7,9 @@ use burn_distill::core::{Network, Taps, known_taps};
 /// The two networks that a loss is between, as far as it has to know them before training.
 pub struct Scene {
     /// The network that learns.
-    pub student: ImageNetwork,
+    pub student: AnyNetwork,
     /// The network that teaches; untrained while a recipe is only checked.
-    pub teacher: ImageNetwork,
+    pub teacher: AnyNetwork,
     /// Every tap of the student, of two samples of zeros: their shapes are what matters.
     pub student_taps: Taps,
     /// Every tap of the teacher, likewise.
@@ -20,6 +20,8 @@ pub struct Scene {
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of inputs that the student is taught on; none while a recipe is only checked.
     pub inputs: Option<AnyInput>,
+    /// Where losses leave messages about what they have found in the inputs.
+    pub notices: Notices,
     /// Where what a loss has to learn is built. A training moves it to where it runs.
     pub device: Device,
 }
@@ -27,8 +29,8 @@ pub struct Scene {
 impl Scene {
     /// The scene of a student and its teacher, both on the CPU.
     pub fn new(
-        student: ImageNetwork,
-        teacher: ImageNetwork,
+        student: AnyNetwork,
+        teacher: AnyNetwork,
         batch_size: usize,
         samples: Vec<(usize, Option<usize>)>,
     ) -> Self {
@@ -40,6 +42,7 @@ impl Scene {
             batch_size,
             samples,
             inputs: None,
+            notices: Notices::default(),
             device: Device::flex(),
         }
     }
@@ -49,6 +52,12 @@ impl Scene {
         let classifier = self.student.classifier();
         let classifier = classifier.context("the student has no classifier")?;
         Ok(classifier.weight.dims()[1])
+    }
+
+    /// Sets where losses leave messages.
+    pub fn with_notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
     }
 
     /// Sets inputs that both networks can be compared on, on the CPU.

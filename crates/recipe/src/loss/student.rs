@@ -2,8 +2,7 @@ use super::Loss;
 use super::catch::catch;
 use super::description::Description;
 use super::layers::Layers;
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
+use crate::input::{AnyInput, AnyNetwork};
 use anyhow::{Result, bail};
 use burn_distill::architecture::{NormalizedFeaturesConfig, ReusedClassifierConfig};
 use burn_distill::core::{LossTerm, Network, Pair, TapPairs, Taps, check, initialize};
@@ -11,7 +10,7 @@ use burn_distill::feature::{FeatureNormalization, SimKdLossConfig};
 use toml::Value;
 
 /// The student as the losses need it, if one of them does not take it as it is.
-pub fn student_of(losses: &[Loss]) -> Result<Option<ImageNetwork>> {
+pub fn student_of(losses: &[Loss]) -> Result<Option<AnyNetwork>> {
     let mut changing = losses.iter().filter(|loss| loss.student.is_some());
     let first = changing.next();
     if let (Some(first), Some(second)) = (first, changing.next()) {
@@ -59,7 +58,7 @@ impl Description<'_> {
         weight: f64,
     ) -> Result<Loss> {
         let mut loss = self.term(term, weight)?;
-        loss.student = Some(ImageNetwork::new(network));
+        loss.student = Some(AnyNetwork::new(network));
         Ok(loss)
     }
 

@@ -2,9 +2,9 @@ use super::peers::{Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::input::AnyNetwork;
 use crate::loss::Layers;
 use crate::model::ModelRecipe;
-use crate::network::ImageNetwork;
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Tap, known_taps};
 use burn_distill::strategy::{AdversarialDistiller, AdversarialDistillerConfig, PeerOrder};
@@ -55,7 +55,7 @@ impl Default for AdversarialFeaturesRecipe {
 }
 
 /// Peers that learn from each other, and their critics.
-pub type Adversarial = AdversarialDistiller<ImageNetwork, PeerObjective>;
+pub type Adversarial = AdversarialDistiller<AnyNetwork, PeerObjective>;
 
 impl Check for AdversarialFeaturesRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -131,7 +131,7 @@ impl Strategy for AdversarialFeaturesRecipe {
 /// among the student and its peers.
 fn last_stage(
     setting: &Setting,
-    network: &ImageNetwork,
+    network: &AnyNetwork,
     index: usize,
     peers: &[ModelRecipe],
 ) -> Result<String> {

@@ -2,7 +2,7 @@ use super::prepared::Generations;
 use super::setting::Setting;
 use super::terms::{SOFT_CROSS_ENTROPY, hard, soft};
 use super::{Prepared, Strategy, StrategyEntry};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use crate::numbers::MOST_VIEWS;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard, Weighted, check};
@@ -69,8 +69,8 @@ impl BornAgainRecipe {
         &self,
         setting: &Setting,
         number: usize,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match self.variant {
             // Its terms are written out.

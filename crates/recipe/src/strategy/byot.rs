@@ -2,8 +2,8 @@ use super::setting::{
     Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::input::AnyNetwork;
 use crate::loss::catch;
-use crate::network::ImageNetwork;
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::ByotConfig;
@@ -43,7 +43,7 @@ pub enum ByotVariant {
 }
 
 /// A network whose shallow exits learn from its deepest.
-pub type Exits = ExitsDistiller<MultiExitNetwork<ImageNetwork>, Vec<DynObjective>>;
+pub type Exits = ExitsDistiller<MultiExitNetwork<AnyNetwork>, Vec<DynObjective>>;
 
 impl Check for ByotRecipe {
     fn check(&self) -> Result<(), ConfigError> {

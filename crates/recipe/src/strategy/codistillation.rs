@@ -2,7 +2,7 @@ use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_CROSS_ENTROPY, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, check};
 use burn_distill::strategy::Codistiller;
@@ -52,7 +52,7 @@ impl Default for CodistillationRecipe {
 }
 
 /// Peers that learn from earlier copies of the others.
-pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
+pub type Codistilled = Codistiller<AnyNetwork, Hard, PeerObjective>;
 
 impl Check for CodistillationRecipe {
     fn check(&self) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@ use super::setting::{
 };
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, RampInterval};
 use burn_distill::strategy::{
@@ -54,7 +54,7 @@ impl Default for GroupLeaderRecipe {
 }
 
 /// Peers and a leader.
-pub type Led = GroupLeaderDistiller<ImageNetwork, (Hard, TowardsEnsemble)>;
+pub type Led = GroupLeaderDistiller<AnyNetwork, (Hard, TowardsEnsemble)>;
 
 impl Check for GroupLeaderRecipe {
     fn check(&self) -> Result<(), ConfigError> {

@@ -4,7 +4,7 @@ use super::setting::{Member, Outcome, Ready, Sees, Setting};
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::Recipe;
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{
     CatalogueEntry, Check, ConfigError, DynObjective, Hard, HardOfAll, RampInterval, check,
@@ -79,7 +79,7 @@ impl Check for MeanTeacherRecipe {
 
 impl MeanTeacherRecipe {
     /// Sets up the student with its average as the teacher, which is reported beside it.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<ImageNetwork>>>> {
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<AnyNetwork>>>> {
         let student = setting.student()?;
         let (terms, objective) = match setting.recipe.losses.is_empty() {
             true => self.consistency(),

@@ -2,7 +2,7 @@ use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError};
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
@@ -48,7 +48,7 @@ impl Default for MutualRecipe {
 }
 
 /// Peers that learn from each other.
-pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;
+pub type Mutual = MutualDistiller<AnyNetwork, PeerObjective>;
 
 impl Check for MutualRecipe {
     fn check(&self) -> Result<(), ConfigError> {

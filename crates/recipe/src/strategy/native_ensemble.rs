@@ -5,7 +5,8 @@ use super::setting::{
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
-use crate::network::{ImageNetwork, seeded};
+use crate::input::AnyNetwork;
+use crate::network::seeded;
 use crate::numbers::MOST_VIEWS;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
@@ -54,7 +55,7 @@ impl Default for NativeEnsembleRecipe {
 }
 
 /// The branches of a network.
-pub type Native = NativeEnsembleDistiller<ImageNetwork, Vec<DynObjective>>;
+pub type Native = NativeEnsembleDistiller<AnyNetwork, Vec<DynObjective>>;
 
 impl Check for NativeEnsembleRecipe {
     fn check(&self) -> Result<(), ConfigError> {

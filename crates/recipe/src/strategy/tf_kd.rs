@@ -1,8 +1,9 @@
 use super::setting::{Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, hard, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
-use crate::read::{check_losses, loss_place};
+use crate::input::AnyNetwork;
+use crate::losses::check_losses;
+use crate::naming::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn_distill::core::{
@@ -52,7 +53,7 @@ pub enum TfKdVariant {
 }
 
 /// A network that learns from the targets without a teacher.
-pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
+pub type Untaught = OfflineDistiller<AnyNetwork, NoTeacher, OfTargets>;
 
 /// Terms that do not look at a teacher, where there is none.
 #[derive(Module, Debug)]
