@@ -19,7 +19,7 @@ pub enum Prepared {
 
 /// A training without labels, and how it differs from that of the student.
 pub struct Pretraining {
-    /// What is trained.
+    /// Training without labels.
     pub ready: Ready<DynDistiller<Tensor<4>>>,
     /// The number of epochs without labels.
     pub epochs: usize,
