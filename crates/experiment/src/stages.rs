@@ -9,13 +9,13 @@ use super::weights::save;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill::core::{
     Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, Seed, parameter_count,
 };
 use burn_distill::strategy::{
-    Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
-    Snapshots, Stage, TeacherIdentity, WeightsFile, hardness,
+    Curriculum, CurriculumError, Distillation, DistillationOutput, Leg, OfflineDistiller, Parts,
+    Route, Snapshots, Stage, TeacherIdentity, WeightsFile, hardness, learner_model,
 };
 use burn_distill_recipe::{
     AnyInput, AnyNetwork, RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of,
@@ -314,20 +314,16 @@ impl Parts for NamedDistiller {
     }
 }
 
-impl TrainStep for NamedDistiller {
-    type Input = Batch<AnyInput>;
-    type Output = DistillationOutput;
+impl Distillation for NamedDistiller {
+    type Input = AnyInput;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        TrainStep::step(&self.distiller, batch)
+    fn forward(&self, batch: &Batch<AnyInput>) -> DistillationOutput {
+        self.distiller.forward(batch)
+    }
+
+    fn training_step(&self, batch: Batch<AnyInput>) -> TrainOutput<DistillationOutput> {
+        self.distiller.training_step(batch)
     }
 }
 
-impl InferenceStep for NamedDistiller {
-    type Input = Batch<AnyInput>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        InferenceStep::step(&self.distiller, batch)
-    }
-}
+learner_model!([] NamedDistiller);

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::zero_padding;
-use burn_distill_core::{LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
 
 /// Configuration to create a [loss behind a projection](ProjectedSequences) using the
 /// [init function](ProjectionConfig::init).
@@ -26,9 +26,9 @@ impl ProjectionConfig {
     ///
     /// # Panics
     ///
-    /// Panics if there is no projection.
+    /// Panics if a number of features is zero, or if there is no projection.
     pub fn init<L: LayersLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
-        assert!(self.projections > 0, "There should be a projection.");
+        self.assert_valid();
         let weights = Initializer::Normal {
             mean: 0.0,
             std: 0.02,
@@ -41,6 +41,14 @@ impl ProjectionConfig {
             })
             .collect();
         ProjectedSequences { projections, loss }
+    }
+}
+
+impl Check for ProjectionConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("student_features", self.student_features, 1)?;
+        check::at_least("teacher_features", self.teacher_features, 1)?;
+        check::at_least("projections", self.projections, 1)
     }
 }
 
@@ -95,5 +103,25 @@ impl<L: LayersLoss> LayersLoss for ProjectedSequences<L> {
             })
             .collect();
         self.loss.forward_layers(student, teacher, mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_at_least_one() {
+        assert!(ProjectionConfig::new(1, 1).check().is_ok());
+        for (config, key) in [
+            (ProjectionConfig::new(0, 1), "student_features"),
+            (ProjectionConfig::new(1, 0), "teacher_features"),
+            (
+                ProjectionConfig::new(1, 1).with_projections(0),
+                "projections",
+            ),
+        ] {
+            assert_eq!(config.check().unwrap_err().key, key);
+        }
     }
 }

@@ -24,19 +24,19 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversarialFeaturesRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// Who steps when.
+    /// Order in which the networks step.
     pub order: PeerOrder,
     /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
-    /// How the critics and what leads to the maps learn.
+    /// Optimization of the critics and of the layers that lead to the maps.
     pub game: Configured<AdversarialDistillerConfig>,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise.
+    /// Weight of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

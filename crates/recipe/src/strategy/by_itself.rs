@@ -8,7 +8,7 @@ use burn_distill::strategy::{SelfDistiller, SelfTeacher};
 /// A network that is its own teacher in some way.
 pub type Itself<T> = SelfDistiller<AnyNetwork, T, Vec<DynObjective>>;
 
-/// Who teaches, in an error.
+/// Clause about the teacher in an error.
 pub const WHO: &str = "the student teaches itself";
 
 /// Sets up a network that is its own teacher.

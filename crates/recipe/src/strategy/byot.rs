@@ -25,9 +25,9 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<ByotRecipe>(CatalogueEntry
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ByotRecipe {
-    /// Whose terms they are, if there is no `[[loss]]`.
+    /// Source of the terms, if there is no `[[loss]]`.
     pub variant: ByotVariant,
-    /// Where the exits are and what they are made of.
+    /// Places and layers of the exits.
     pub exits: Configured<MultiExitConfig>,
 }
 
@@ -35,10 +35,10 @@ pub struct ByotRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByotVariant {
-    /// Those of the paper.
+    /// Terms of the paper.
     #[default]
     Paper,
-    /// Those of the authors' later code.
+    /// Terms of the authors' later code.
     Later,
 }
 

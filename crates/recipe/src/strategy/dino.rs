@@ -76,7 +76,7 @@ pub struct DinoRecipe {
     /// The head: what is not given is sized for the student.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub head: Table,
-    /// What compares the views.
+    /// Objective between the views.
     pub objective: Configured<DinoObjectiveConfig>,
 }
 

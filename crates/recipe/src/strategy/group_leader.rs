@@ -25,15 +25,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(Catalog
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupLeaderRecipe {
-    /// The auxiliary peers; the student is the leader.
+    /// Auxiliary peers; the student is the leader.
     pub peers: Peers,
-    /// The tap of the peers that the attention sees.
+    /// Tap of the peers that the attention sees.
     pub tap: String,
     /// Whether the targets are no constants, as in the authors' code.
     pub as_code: bool,
-    /// The temperature towards the ensemble.
+    /// Temperature towards the ensemble.
     pub temperature: f64,
-    /// The epochs until its weight is 1.
+    /// Number of epochs until the weight towards the ensemble is 1.
     pub ramp_epochs: usize,
     /// Interval at which that weight moves. Default: once per epoch.
     pub ramp_interval: RampInterval,

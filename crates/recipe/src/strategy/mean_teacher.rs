@@ -30,7 +30,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(Catalog
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeanTeacherRecipe {
-    /// How much of the average stays at each step, in the end.
+    /// Share of the average that stays at each step, in the end.
     pub decay: f64,
     /// Whether the average begins as a mean.
     pub warm_up: bool,
@@ -43,13 +43,13 @@ pub struct MeanTeacherRecipe {
     /// quarter of the batch where `data.labels_per_class` is given, else 0.
     #[serde(alias = "labelled_per_batch", skip_serializing_if = "Option::is_none")]
     pub labeled_per_batch: Option<usize>,
-    /// The weight of the consistency in the end, if there is no `[[loss]]`.
+    /// Weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// The epochs until then, likewise.
+    /// Number of epochs until then, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    /// Interval at which that weight moves. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }

@@ -21,16 +21,16 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MutualRecipe>(CatalogueEnt
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MutualRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// Who steps when.
+    /// Order in which the networks step.
     pub order: PeerOrder,
-    /// What a peer learns from.
+    /// Targets of a peer.
     pub target: PeerTarget,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise.
+    /// Weight of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

@@ -30,15 +30,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(Cata
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NativeEnsembleRecipe {
-    /// How many branches there are.
+    /// Number of branches.
     pub branches: usize,
-    /// The temperature towards the ensemble, if there is no `[[loss]]`.
+    /// Temperature towards the ensemble, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The epochs until its weight is 1, likewise.
+    /// Number of epochs until the weight towards the ensemble is 1, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    /// Interval at which that weight moves. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }

@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Peers {
-    /// So many more of the student's model.
+    /// Number of networks of the student's model.
     Count(usize),
     /// One of each of these models.
     Models(Vec<ModelRecipe>),
@@ -95,13 +95,13 @@ impl<'de> Deserialize<'de> for Peers {
     }
 }
 
-/// What a peer learns from.
+/// Targets of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerTarget {
-    /// Each of the others, and the losses are averaged.
+    /// Predictions of each of the others; the losses are averaged.
     Each,
-    /// The mean of what the others predict.
+    /// Mean of the predictions of the others.
     Others,
 }
 

@@ -18,7 +18,7 @@ pub enum Prepared {
 
 /// A training without labels, and how it differs from that of the student.
 pub struct Pretraining {
-    /// What is trained.
+    /// Training without labels.
     pub ready: Ready<DynDistiller<AnyInput>>,
     /// The number of epochs without labels.
     pub epochs: usize,
