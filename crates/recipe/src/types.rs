@@ -75,7 +75,7 @@ impl Recipe {
     }
 
     /// Returns whether the teacher at that index teaches in training mode. A teacher that is no
-    /// [teacher] of the recipe, such as a trained copy of the student, does not.
+    /// `[teacher]` of the recipe, such as a trained copy of the student, does not.
     pub fn teaches_in_training_mode(&self, index: usize) -> bool {
         let teachers = self.teachers();
         teachers
