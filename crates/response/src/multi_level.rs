@@ -135,7 +135,7 @@ impl Check for MultiLevelLossConfig {
 ///
 /// The paper trains on a weak and a strong augmentation of every sample:
 /// [`forward_views`](MultiLevelLoss::forward_views). In a training that is a
-/// [`MultiLevelObjective`](crate::MultiLevelObjective) of two views.
+/// [`MultiLevelTerm`](crate::MultiLevelTerm) of two views.
 ///
 /// # Weights
 ///

@@ -8,7 +8,7 @@ use super::{
     AdversarialFeaturesRecipe, CodistillationRecipe, CollaborativeRecipe, Configured,
     GroupLeaderRecipe, MutualRecipe, NativeEnsembleRecipe, PeerTarget,
 };
-use crate::loss::{Layers, catch};
+use crate::loss::{DefaultTaps, catch};
 use crate::model::ModelRecipe;
 use crate::network::{ImageNetwork, seeded};
 use anyhow::{Context, Result, ensure};
@@ -266,7 +266,7 @@ impl Setting<'_> {
         peers: &[ModelRecipe],
     ) -> Result<String> {
         let taps = known_taps(network);
-        let last = Layers::LastStage.of(&taps).pop();
+        let last = DefaultTaps::LastStage.of(&taps).pop();
         let map = last.filter(|name| matches!(taps.get(name), Ok(Tap::Map(_))));
         map.with_context(|| {
             let (place, model) = match index.checked_sub(1) {
