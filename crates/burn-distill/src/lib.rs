@@ -38,7 +38,7 @@ pub mod prelude {
     };
     pub use crate::strategy::{Curriculum, CurriculumError, Parts, Route, Snapshots, Stage};
     pub use crate::strategy::{
-        Distiller, Figure, LearningRateConfig, OfflineDistiller, OptimizerConfig, Predictions,
-        RateShape, Training,
+        Distillation, Distiller, Figure, LearningRateConfig, OfflineDistiller, OptimizerConfig,
+        Predictions, RateShape, Training,
     };
 }

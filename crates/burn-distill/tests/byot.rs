@@ -9,7 +9,7 @@ use burn_distill::core::{
     Batch, Clock, Context, DynNetwork, Hard, Knowledge, Network, Objective, Response, Taps,
     Targets, tensors,
 };
-use burn_distill::strategy::{ExitsDistiller, Figures};
+use burn_distill::strategy::{Distillation, ExitsDistiller, Figures};
 use burn_distill::{ByotConfig, ByotObjective};
 use std::collections::BTreeMap;
 

@@ -17,6 +17,7 @@ pub use burn_distill_recipe as recipe;
 pub use burn_distill_recipe::Registry;
 
 use args::{Args, Command};
+use burn_distill_recipe::text::tidy;
 use clap::Parser;
 use std::env;
 use std::ffi::OsStr;
@@ -58,7 +59,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
 
 /// Says what went wrong.
 fn failure(error: &anyhow::Error) -> ExitCode {
-    output::note(format_args!("error: {}", told_once(error)));
+    output::note(format_args!("error: {}", tidy(&told_once(error))));
     ExitCode::FAILURE
 }
 
@@ -78,10 +79,10 @@ fn told_once(error: &anyhow::Error) -> String {
 /// Prints the help or the version that the command line asks for, or why it is refused.
 fn explain(message: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
-    let repeats = message.use_stderr() && env::args_os().any(|word| has_controls(&word));
+    let repeats = message.use_stderr() && env::args_os().any(|word| is_untidy(&word));
     let printed = match repeats {
         true => {
-            output::note(message.render().to_string().trim_end());
+            output::note(tidy(message.render().to_string().trim_end()));
             Ok(())
         }
         // It knows its stream, and whether that one has colors.
@@ -93,9 +94,10 @@ fn explain(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// Returns whether a word has characters that a terminal would obey where they are repeated.
-fn has_controls(word: &OsStr) -> bool {
-    word.to_string_lossy().chars().any(char::is_control)
+/// Returns whether a word is too long to be repeated, or has characters that a terminal would obey.
+fn is_untidy(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    tidy(&word) != word
 }
 
 /// Writes log messages to the standard error: `info: …`, `warning: …`.

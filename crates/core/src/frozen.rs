@@ -1,11 +1,7 @@
-use crate::{Input, Network, Response, TapRecorder};
-use burn::module::{
-    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor,
-};
-use burn::nn::{BatchNorm, Linear};
+use crate::delegate::untrained_module;
+use crate::{Input, Network, Response, TapRecorder, delegate_network, display_module};
+use burn::module::{Devices, Module, ModuleDisplay, ModuleMapper, ModuleVisitor};
 use burn::tensor::Device;
-use std::fmt;
 
 /// A module held constant: moved across devices with the tree, but never trained, counted or saved.
 ///
@@ -71,9 +67,7 @@ impl<M: Module> Module for Frozen<M> {
         self.module.collect_devices(devices)
     }
 
-    fn fork(self, device: &Device) -> Self {
-        self.to_device(device)
-    }
+    untrained_module!();
 
     fn to_device(self, device: &Device) -> Self {
         // A copy first: burn moves running statistics in place, also those of the clones.
@@ -82,10 +76,6 @@ impl<M: Module> Module for Frozen<M> {
             module: self.module.valid().to_device(&device),
             ..self
         }
-    }
-
-    fn train(self) -> Self {
-        self
     }
 
     fn valid(&self) -> Self {
@@ -114,38 +104,16 @@ impl<N: Network> Network for Frozen<N> {
         self.module.forward_tapped(input.without_autodiff(), taps)
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.module.example(samples, device)
-    }
-
-    fn classifier(&self) -> Option<Linear> {
-        self.module.classifier()
-    }
-
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.module.normalization(tap)
-    }
+    delegate_network!(module: example, classifier, normalization);
 }
 
-impl<M: ModuleDisplay> ModuleDisplayDefault for Frozen<M> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content.add("frozen", &self.module).optional()
-    }
-}
-
-impl<M: ModuleDisplay> ModuleDisplay for Frozen<M> {}
-
-impl<M: ModuleDisplay> fmt::Display for Frozen<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(DisplaySettings::default()))
-    }
-}
+display_module!([M: ModuleDisplay] Frozen<M>: frozen = module);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Batch, Clock, TapSelection, Targets, Teacher, parameter_count, tensors};
-    use burn::nn::{BatchNormConfig, LinearConfig};
+    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Distribution, Tensor};
 
     #[derive(Module, Debug)]

@@ -123,7 +123,7 @@ macro_rules! __input_by_fields {
             $crate::Input::len(&self.$first)
         }
 
-        fn select(self, indices: $crate::__tensor::Tensor<1, $crate::__tensor::Int>) -> Self {
+        fn select(self, indices: $crate::__burn::Tensor<1, $crate::__burn::Int>) -> Self {
             Self {
                 $($field: $crate::Input::select(self.$field, indices.clone()),)*
                 $first: $crate::Input::select(self.$first, indices),
@@ -162,7 +162,7 @@ macro_rules! __input_by_fields {
             }
         }
 
-        fn to_device(self, device: &$crate::__tensor::Device) -> Self {
+        fn to_device(self, device: &$crate::__burn::Device) -> Self {
             Self {
                 $first: $crate::Input::to_device(self.$first, device),
                 $($field: $crate::Input::to_device(self.$field, device),)*

@@ -6,6 +6,7 @@ mod batch_norm;
 mod catalogue;
 pub mod check;
 mod clock;
+mod delegate;
 mod display;
 mod dynamic;
 mod ensemble;
@@ -24,6 +25,7 @@ mod parameters;
 mod random;
 mod reduction;
 mod schedule;
+mod seed;
 mod state;
 mod tap;
 mod teacher;
@@ -52,6 +54,7 @@ pub use parameters::*;
 pub use random::*;
 pub use reduction::*;
 pub use schedule::*;
+pub use seed::*;
 pub use state::*;
 pub use tap::*;
 pub use teacher::*;
@@ -59,6 +62,11 @@ pub use terms::*;
 
 /// Types that the macros of this crate name in the crates that use them.
 #[doc(hidden)]
-pub mod __tensor {
+pub mod __burn {
+    pub use burn::module::{
+        Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault,
+        ModuleMapper, ModuleVisitor,
+    };
+    pub use burn::nn::{BatchNorm, Linear};
     pub use burn::tensor::{Device, Int, Tensor};
 }

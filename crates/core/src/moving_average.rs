@@ -1,16 +1,15 @@
+use crate::delegate::untrained_module;
 use crate::frozen::in_training_mode;
 use crate::numeric::at_least_f32;
 use crate::parameters::is_buffer;
-use crate::{Frozen, Input, Knowledge, Network, Response, TapRecorder, TapSelection};
-use burn::module::{
-    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor, Param, ParamId,
+use crate::{
+    Frozen, Input, Knowledge, Network, Response, TapRecorder, TapSelection, delegate_network,
+    display_module,
 };
-use burn::nn::{BatchNorm, Linear};
+use burn::module::{Devices, Module, ModuleDisplay, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor};
 use std::any::Any;
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A moving average of a network that is being trained.
@@ -233,9 +232,7 @@ impl<M: Module> Module for MovingAverage<M> {
         self.network.collect_devices(devices)
     }
 
-    fn fork(self, device: &Device) -> Self {
-        self.to_device(device)
-    }
+    untrained_module!();
 
     fn to_device(self, device: &Device) -> Self {
         // A copy first: burn moves running statistics in place, also those of the clones.
@@ -243,10 +240,6 @@ impl<M: Module> Module for MovingAverage<M> {
         let [network, precise] =
             [self.network, self.precise].map(|network| network.valid().to_device(&device));
         Self::of(network, precise)
-    }
-
-    fn train(self) -> Self {
-        self
     }
 
     fn valid(&self) -> Self {
@@ -287,38 +280,16 @@ impl<N: Network> Network for MovingAverage<N> {
         self.network.forward_tapped(input.without_autodiff(), taps)
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
-
-    fn classifier(&self) -> Option<Linear> {
-        self.network.classifier()
-    }
-
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.network.normalization(tap)
-    }
+    delegate_network!(network: example, classifier, normalization);
 }
 
-impl<M: ModuleDisplay> ModuleDisplayDefault for MovingAverage<M> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content.add("average", &self.network).optional()
-    }
-}
-
-impl<M: ModuleDisplay> ModuleDisplay for MovingAverage<M> {}
-
-impl<M: ModuleDisplay> fmt::Display for MovingAverage<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(DisplaySettings::default()))
-    }
-}
+display_module!([M: ModuleDisplay] MovingAverage<M>: average = network);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tensors;
-    use burn::nn::{BatchNormConfig, LinearConfig};
+    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::{Distribution, Tolerance};
 

@@ -1,3 +1,4 @@
+use crate::delegate::untrained_module;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param, ParamId,
@@ -93,16 +94,10 @@ impl Module for Numbers {
         devices
     }
 
-    fn fork(self, device: &Device) -> Self {
-        self.to_device(device)
-    }
+    untrained_module!();
 
     fn to_device(self, device: &Device) -> Self {
         Self::with_id(self.id, self.get(), device)
-    }
-
-    fn train(self) -> Self {
-        self
     }
 
     fn valid(&self) -> Self {

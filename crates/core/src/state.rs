@@ -1,3 +1,4 @@
+use crate::delegate::untrained_module;
 use crate::numeric::widest;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
@@ -142,17 +143,11 @@ macro_rules! state_of_tensor {
                 devices
             }
 
-            fn fork(self, device: &Device) -> Self {
-                self.to_device(device)
-            }
+            untrained_module!();
 
             fn to_device(self, device: &Device) -> Self {
                 let device = device.clone().without_autodiff();
                 Self::with_id(self.id, self.get().to_device(&device))
-            }
-
-            fn train(self) -> Self {
-                self
             }
 
             fn valid(&self) -> Self {

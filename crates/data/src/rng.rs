@@ -19,13 +19,18 @@ pub(crate) enum Purpose {
 
 /// The generator for that purpose.
 pub(crate) fn rng(purpose: Purpose, [a, b, c]: [u64; 3], view: u32) -> KeyedRng {
-    KeyedRng::new([a, b, c, ((purpose as u64) << 32) | u64::from(view)])
+    KeyedRng::new([a, b, c, halves(purpose as u64, view.into())])
 }
 
 /// Returns the word of a key for an epoch and the number of earlier places of the same id in the data
 /// set, each below 2³². It is the epoch itself where an id has no earlier place.
 pub(crate) fn repeated_word(epoch: usize, repetition: usize) -> u64 {
-    epoch as u64 | (repetition as u64) << 32
+    halves(repetition as u64, epoch as u64)
+}
+
+/// Returns a word of a key from its upper and its lower half, each below 2³².
+fn halves(upper: u64, lower: u64) -> u64 {
+    upper << 32 | lower
 }
 
 #[cfg(test)]

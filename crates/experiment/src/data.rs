@@ -3,9 +3,10 @@ use super::split::{Parts, Split};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
+use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, Published, Samples, Views};
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, Recipe, Registry, StrategyRecipe, Task, TeacherRecipe,
+    AnyDataset, AnyInput, DataRecipe, Recipe, Registry, Strategy, Task, TeacherRecipe,
     TrainingRecipe,
 };
 use std::collections::HashSet;
@@ -97,7 +98,7 @@ impl Data {
     fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
         let training = &recipe.student.training;
         let seed = recipe.seeds.first().copied().unwrap_or_default();
-        let labeled = self.labeled_per_batch(&recipe.strategy, training, seed)?;
+        let labeled = self.labeled_per_batch(recipe.strategy.options(), training, seed)?;
         if labeled == 0 {
             return Ok(());
         }
@@ -185,7 +186,7 @@ impl Data {
     /// What the student is taught on in a stage, counted from 0: the same samples and labels, in an
     /// order of its own.
     pub fn for_stage(&self, training: &TrainingRecipe, seed: u64, stage: usize) -> Result<Loader> {
-        let order = seed.wrapping_add((stage as u64) << 32);
+        let order = Seed::new(seed).stage_order(stage).value();
         let loader = self.for_taught(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
     }
@@ -227,7 +228,7 @@ impl Data {
     /// batches are drawn from all samples alike.
     pub fn labeled_per_batch(
         &self,
-        strategy: &StrategyRecipe,
+        strategy: &dyn Strategy,
         training: &TrainingRecipe,
         seed: u64,
     ) -> Result<usize> {

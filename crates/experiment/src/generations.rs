@@ -8,31 +8,26 @@ use anyhow::Result;
 use burn::module::Module;
 use burn_distill::core::Frozen;
 use burn_distill::strategy::OfflineDistiller;
-use burn_distill_recipe::{BornAgainRecipe, Setting, figures_of_taught, mean_of_networks};
+use burn_distill_recipe::{Generations, Setting, figures_of_taught, mean_of_networks};
 
 impl Experiment<'_> {
     /// The last of several generations, of which the student alone is the one before the first.
     pub(super) fn born_again(
         &self,
         setting: &Setting,
-        options: &BornAgainRecipe,
+        plan: &Generations,
         alone: &Trained,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let mut generations = Vec::with_capacity(options.generations);
+        let mut generations = Vec::with_capacity(plan.count);
         let mut teacher = (Role::Alone, alone.network.clone());
-        for number in 1..=options.generations {
-            let role = match number == options.generations {
+        for number in 1..=plan.count {
+            let role = match number == plan.count {
                 true => Role::Distilled,
                 false => Role::Generation(number),
             };
-            let generation = or_stopped!(self.generation(
-                (setting, options),
-                number,
-                role,
-                &teacher,
-                renderer
-            )?);
+            let generation =
+                or_stopped!(self.generation((setting, plan), number, role, &teacher, renderer)?);
             teacher = (role, generation.network.clone());
             generations.push(generation);
         }
@@ -79,7 +74,7 @@ impl Experiment<'_> {
 
     fn generation(
         &self,
-        (setting, options): (&Setting, &BornAgainRecipe),
+        (setting, plan): (&Setting, &Generations),
         number: usize,
         role: Role,
         (teacher_role, teacher): &(Role, burn_distill_recipe::ImageNetwork),
@@ -87,10 +82,9 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);
         // Each begins from weights of its own: it is born again.
-        let place = number as u64;
-        let student = setting.beside(&recipe.model, place)?;
+        let student = setting.beside(&recipe.model, number)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = setting.generation(place, options, &student, &on_cpu)?;
+        let (terms, objective) = (plan.objective)(setting, number, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,
@@ -102,7 +96,7 @@ impl Experiment<'_> {
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(
                 student,
-                Frozen::new(teacher.clone()).with_training_mode(options.training_mode),
+                Frozen::new(teacher.clone()).with_training_mode(plan.training_mode),
                 objective,
             ),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),

@@ -44,7 +44,7 @@ fn check(
              {model} for the images and classes of this recipe, trained on none of its test samples"
         )),
     };
-    let network = registry.build(model, &data.task(), 0, &Device::flex())?;
+    let network = registry.build(model, &data.task(), 0_u64, &Device::flex())?;
     weights::load(network, &model.to_string(), path)?;
     Ok(warning.map(|warning| format!("{}: {warning}", path.display())))
 }

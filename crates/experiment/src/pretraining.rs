@@ -5,24 +5,23 @@ use super::repetition::{Experiment, Progress, Renderer, Trained, or_stopped};
 use anyhow::Result;
 use burn_distill::core::Hard;
 use burn_distill::strategy::{Figure, OfflineDistiller};
-use burn_distill_recipe::{DinoRecipe, Setting, TrainingRecipe};
+use burn_distill_recipe::{Pretraining, TrainingRecipe};
 
 impl Experiment<'_> {
     /// The student, trained without labels and then as the student alone is.
     pub(super) fn pretrained_and_trained(
         &self,
-        setting: &Setting,
-        options: &DinoRecipe,
+        seed: u64,
+        pretraining: Pretraining,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let (recipe, seed) = (&self.recipe.student, setting.seed);
+        let recipe = &self.recipe.student;
         let optimizer = recipe.training.optimizer.clone();
         let training = TrainingRecipe {
-            epochs: setting.dino_epochs(options),
-            optimizer: match options.weight_decay {
-                // The strategy decays by its own schedule.
-                Some(_) => optimizer.without_weight_decay(),
-                None => optimizer,
+            epochs: pretraining.epochs,
+            optimizer: match pretraining.decays_weights {
+                true => optimizer.without_weight_decay(),
+                false => optimizer,
             },
             // Of what is not predicted there is no accuracy.
             patience: None,
@@ -32,7 +31,7 @@ impl Experiment<'_> {
             Role::Pretrained,
             seed,
             &training,
-            setting.dino(options)?,
+            pretraining.ready,
             renderer
         )?);
 

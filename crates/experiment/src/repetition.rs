@@ -11,7 +11,7 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
-use burn_distill::core::{Frozen, Hard, Objective};
+use burn_distill::core::{Frozen, Hard, Objective, Seed};
 use burn_distill::strategy::{
     Figure, OfflineDistiller, Predictions, Snapshots, StageRecord, TeacherIdentity,
     non_finite_weights,
@@ -139,9 +139,8 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         // Every teacher is another network, in another order of the samples.
-        let own = seed.wrapping_add((index as u64) << 48);
-        // Away from the seeds of students, so that a teacher of the same model is another network.
-        let network = self.build(&recipe.model, own.wrapping_add(1 << 32))?;
+        let own = Seed::new(seed).teacher(index);
+        let network = self.build(&recipe.model, own.teacher_weights())?;
         if let Some(file) = &recipe.weights {
             let network = weights::load(network, &recipe.model.to_string(), file)?;
             let subject = Subject::new(Role::Teacher(index), seed);
@@ -156,7 +155,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_teacher(&recipe.training, own),
+            loader: self.data.for_teacher(&recipe.training, own.value()),
             teacher: None,
             figures: figures.into(),
             snapshots: route
@@ -190,7 +189,7 @@ impl Experiment<'_> {
     /// Returns what the student alone learns from, for as many steps as the distilled student takes.
     fn for_alone(&self, seed: u64) -> Result<Loader> {
         let training = &self.recipe.student.training;
-        let strategy = &self.recipe.strategy;
+        let strategy = self.recipe.strategy.options();
         match self.data.labeled_per_batch(strategy, training, seed)? {
             0 => self.data.for_alone(training, seed),
             _ => {
@@ -263,7 +262,7 @@ impl Experiment<'_> {
         let scene = self.scene(seed, batch_size, student, teacher)?;
         let scene = scene.with_inputs(inputs);
         // Away from the seeds of networks.
-        burn_distill_recipe::seeded(seed.wrapping_add(2 << 32), || {
+        burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = tables.iter();
             let kinds = self.recipe.registry.losses();
             losses.map(|table| kinds.build(table, &scene)).collect()
@@ -316,7 +315,7 @@ impl Experiment<'_> {
     }
 
     /// A network with initial weights.
-    pub fn build(&self, model: &ModelRecipe, seed: u64) -> Result<ImageNetwork> {
+    pub fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<ImageNetwork> {
         let registry = &self.recipe.registry;
         registry.build(model, &self.data.task(), seed, self.device)
     }

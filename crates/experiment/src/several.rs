@@ -1,7 +1,7 @@
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
 use anyhow::Result;
-use burn_distill::core::Frozen;
+use burn_distill::core::{Frozen, Seed};
 use burn_distill::strategy::{Figure, OfflineDistiller};
 use burn_distill_recipe::{JointLoss, Scene};
 
@@ -47,7 +47,7 @@ impl Experiment<'_> {
 
     fn joint_losses(&self, seed: u64, scenes: &[Scene]) -> Result<Vec<JointLoss>> {
         // Away from the seeds of networks, as with one teacher.
-        burn_distill_recipe::seeded(seed.wrapping_add(2 << 32), || {
+        burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = self.recipe.losses.iter();
             let kinds = self.recipe.registry.losses();
             losses

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill::core::{
-    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, parameter_count,
+    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, Seed, parameter_count,
 };
 use burn_distill::strategy::{
     Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
@@ -163,8 +163,7 @@ impl Course<'_> {
         }
         let place = self.curriculum.stages().len();
         let student = self.student()?;
-        // Away from the seeds of networks and of other stages.
-        let seed = self.seed.wrapping_add((place as u64) << 33);
+        let seed = Seed::new(self.seed).stage_losses(place).value();
         let tables = (lesson.losses, lesson.training.batch_size);
         let losses = self
             .experiment

@@ -4,10 +4,8 @@ use super::data::{Data, Loader};
 use super::phase::{Phase, Role};
 use super::repetition::{Experiment, Progress, Renderer, Trained};
 use anyhow::Result;
-use burn_distill::strategy::Distiller;
-use burn_distill_recipe::{
-    AnyInput, Configured, Ready, Recipe, Sees, Setting, StrategyRecipe, TfKdVariant, TrainingRecipe,
-};
+use burn_distill::strategy::DynDistiller;
+use burn_distill_recipe::{AnyInput, Prepared, Ready, Recipe, Sees, Setting, TrainingRecipe};
 
 /// Where the strategy of a recipe is set up, with the data.
 pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<Setting<'a>> {
@@ -30,59 +28,25 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let setting = self.setting(seed)?;
-        match &self.recipe.strategy {
-            StrategyRecipe::Offline {} => unreachable!("it has a teacher"),
-            StrategyRecipe::Mutual(options) => {
-                self.taught_by_itself(seed, setting.mutual(options)?, renderer)
+        let training = &self.recipe.student.training;
+        match self.recipe.strategy.options().prepare(&setting)? {
+            Prepared::Training(ready) => {
+                self.train_ready(Role::Distilled, seed, training, ready, renderer)
             }
-            StrategyRecipe::AdversarialFeatures(options) => {
-                self.taught_by_itself(seed, setting.adversarial_features(options)?, renderer)
+            Prepared::Pretraining(pretraining) => {
+                self.pretrained_and_trained(seed, pretraining, renderer)
             }
-            StrategyRecipe::Collaborative(options) => {
-                self.taught_by_itself(seed, setting.collaborative(options)?, renderer)
+            Prepared::Generations(generations) => {
+                self.born_again(&setting, &generations, alone, renderer)
             }
-            StrategyRecipe::NativeEnsemble(options) => {
-                self.taught_by_itself(seed, setting.native_ensemble(options)?, renderer)
-            }
-            StrategyRecipe::GroupLeader(options) => {
-                self.taught_by_itself(seed, setting.group_leader(options)?, renderer)
-            }
-            StrategyRecipe::Codistillation(options) => {
-                self.taught_by_itself(seed, setting.codistillation(options)?, renderer)
-            }
-            StrategyRecipe::Byot(options) => {
-                self.taught_by_itself(seed, setting.exits(options)?, renderer)
-            }
-            StrategyRecipe::SdDropout(Configured(config)) => {
-                self.taught_by_itself(seed, setting.dropout(config)?, renderer)
-            }
-            StrategyRecipe::Dlb(_) => self.taught_by_itself(seed, setting.last_batch()?, renderer),
-            StrategyRecipe::Dino(options) => {
-                self.pretrained_and_trained(&setting, options, renderer)
-            }
-            StrategyRecipe::TfKd(options) => match options.variant {
-                TfKdVariant::Copy => self.distilled(seed, alone, renderer),
-                TfKdVariant::Virtual => {
-                    self.taught_by_itself(seed, setting.teacher_free()?, renderer)
-                }
-            },
-            StrategyRecipe::CsKd(_) => self.taught_by_itself(seed, setting.same_class()?, renderer),
-            StrategyRecipe::PsKd(_) => {
-                self.taught_by_itself(seed, setting.past_predictions()?, renderer)
-            }
-            StrategyRecipe::MeanTeacher(options) => {
-                self.taught_by_itself(seed, setting.mean_teacher(options)?, renderer)
-            }
-            StrategyRecipe::BornAgain(options) => {
-                self.born_again(&setting, options, alone, renderer)
-            }
+            Prepared::ByTeacher => self.distilled(seed, alone, renderer),
         }
     }
 
     /// Returns what the student learns from by its strategy.
     pub(super) fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let loader = self.data.for_taught(training, seed)?;
-        let strategy = &self.recipe.strategy;
+        let strategy = self.recipe.strategy.options();
         Ok(
             match self.data.labeled_per_batch(strategy, training, seed)? {
                 0 => loader,
@@ -95,23 +59,13 @@ impl Experiment<'_> {
         setting(self.recipe, self.data, seed)
     }
 
-    fn taught_by_itself<M: Distiller<AnyInput>>(
-        &self,
-        seed: u64,
-        ready: Ready<M>,
-        renderer: &mut Renderer,
-    ) -> Result<Progress<Trained>> {
-        let training = &self.recipe.student.training;
-        self.train_ready(Role::Distilled, seed, training, ready, renderer)
-    }
-
-    /// Train what is set up.
-    pub(super) fn train_ready<M: Distiller<AnyInput>>(
+    /// Trains what is set up.
+    pub(super) fn train_ready(
         &self,
         role: Role,
         seed: u64,
         training: &TrainingRecipe,
-        ready: Ready<M>,
+        ready: Ready<DynDistiller<AnyInput>>,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let loader = self.for_taught(training, seed)?;

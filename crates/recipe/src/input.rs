@@ -12,6 +12,10 @@ pub type AnyNetwork = DynNetwork<AnyInput>;
 
 /// Input of a network of a recipe, of one of a few kinds.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an input is moved a few times per batch, which a box would not repay"
+)]
 pub enum AnyInput {
     /// Images. Shape: `[samples, channels, height, width]`.
     Images(Tensor<4>),

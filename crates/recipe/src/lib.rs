@@ -44,8 +44,9 @@ pub use registry::*;
 pub use route::{RouteBy, RouteRecipe};
 pub use stages::{StageRecipe, Trains};
 pub use strategy::{
-    BornAgainRecipe, Configured, DinoRecipe, Finish, Outcome, Ready, Sees, Setting, StrategyRecipe,
-    TfKdVariant, check_setting, figures_of_taught, mean_of_networks, warnings,
+    Finish, Generations, Outcome, Prepared, Pretraining, Ready, Sees, Setting, Strategy,
+    StrategyRecipe, catalogue as strategies, check_setting, figures_of_taught, mean_of_networks,
+    warnings,
 };
 pub use teachers::OtherTeacherRecipe;
 pub use types::*;

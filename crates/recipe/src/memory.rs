@@ -1,7 +1,7 @@
 //! Estimates of memory, so that a number too many is refused before it is allocated.
 
 use super::fault::{Fault, Place};
-use super::{Recipe, StrategyRecipe, TeacherRecipe};
+use super::{Recipe, TeacherRecipe};
 use crate::model::ModelRecipe;
 use crate::registry::{Architecture, Task};
 use anyhow::{Context, Result};
@@ -72,7 +72,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(plan) = planned(&student.model, "student.model")? else {
         return Ok(());
     };
-    let copies = copies(&recipe.strategy);
+    let copies = recipe.strategy.options().networks();
     check_trained(&plan, &student.model, copies, student.training.batch_size).at("student")?;
     for (index, stage) in recipe.stages.iter().enumerate() {
         if let Some(training) = &stage.training {
@@ -94,21 +94,6 @@ fn check_trained(
     fits("model", model, copies * trained(plan.parameters() as f64))?;
     let batch = copies * NUMBER * activations(plan) * batch_size as f64;
     fits("training.batch_size", batch_size, batch)
-}
-
-/// Returns the number of networks of the student's size that a strategy trains or keeps.
-fn copies(strategy: &StrategyRecipe) -> usize {
-    let beside = |peers: &super::strategy::Peers| 1 + peers.count();
-    match strategy {
-        StrategyRecipe::Mutual(options) => beside(&options.peers),
-        StrategyRecipe::AdversarialFeatures(options) => beside(&options.peers),
-        StrategyRecipe::Collaborative(options) => beside(&options.peers),
-        StrategyRecipe::GroupLeader(options) => beside(&options.peers),
-        StrategyRecipe::Codistillation(options) => beside(&options.peers),
-        StrategyRecipe::NativeEnsemble(options) => options.branches,
-        StrategyRecipe::MeanTeacher(_) | StrategyRecipe::Dino(_) => 2,
-        _ => 1,
-    }
 }
 
 /// Returns the numbers that the layers return for one sample.

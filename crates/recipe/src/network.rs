@@ -2,6 +2,7 @@
 
 use crate::input::AnyNetwork;
 use burn::tensor::Device;
+use burn_distill::core::Seed;
 use std::sync::{Mutex, PoisonError};
 
 /// A network of a recipe.
@@ -9,11 +10,11 @@ pub type ImageNetwork = AnyNetwork;
 
 /// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
 /// seed, so all draw on this one.
-pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
+pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
     // The generator is one for the whole program: nobody else may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    Device::flex().seed(seed);
+    Device::flex().seed(seed.into().value());
     draw()
 }
 

@@ -1,7 +1,6 @@
 use super::fault::{Fault, Place};
 use super::numbers::{check_finite, check_training};
 use super::typed::typed;
-use super::words::tidy;
 use super::{
     Loss, Losses, Recipe, Scene, TeacherRecipe, memory, names, overrides, paths, route, stages,
     strategy, student_of,
@@ -9,6 +8,7 @@ use super::{
 use crate::input::InputShape;
 use crate::model::ModelRecipe;
 use crate::registry::{DatasetSpec, Registry};
+use crate::text::tidy;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::core::{ConfigError, Hard, check};

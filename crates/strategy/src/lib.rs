@@ -1,10 +1,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
-mod catalogue;
 mod clip;
 mod curriculum;
 mod display;
+mod distillation;
+mod dynamic;
 mod evaluation;
 mod last_clock;
 mod metric;
@@ -12,15 +13,17 @@ mod mutual;
 mod offline;
 mod optimizer;
 mod output;
+mod resolved;
 mod schedule;
 mod self_distillation;
 mod training;
 mod weights;
 
-pub use catalogue::*;
 pub use clip::ClippedTerms;
 pub use curriculum::*;
 pub use display::*;
+pub use distillation::*;
+pub use dynamic::*;
 pub use evaluation::*;
 pub use metric::*;
 pub use mutual::*;
@@ -31,3 +34,12 @@ pub use schedule::*;
 pub use self_distillation::*;
 pub use training::*;
 pub use weights::*;
+
+/// Types that [`learner_model!`] names in the crates that use it.
+#[doc(hidden)]
+pub mod __learner {
+    pub use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+    pub use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+    pub use burn::train::{InferenceStep, TrainOutput, TrainStep};
+    pub use burn_distill_core::Batch;
+}

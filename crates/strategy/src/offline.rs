@@ -1,10 +1,11 @@
 use crate::clip::{add_clipped, others};
-use crate::{ClippedTerms, DistillationOutput};
+use crate::resolved::Resolved;
+use crate::{ClippedTerms, Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, Terms, View,
+    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, Terms, View, Wanted,
     WeightSchedule,
 };
 
@@ -36,6 +37,9 @@ pub struct OfflineDistiller<S, T, O> {
     /// The terms whose gradient is clipped.
     #[module(skip)]
     clipped: Vec<ClippedTerms>,
+    /// The requirements of the objective.
+    #[module(skip)]
+    wanted: Resolved<Wanted>,
 }
 
 impl<S, T, O> OfflineDistiller<S, T, O>
@@ -52,6 +56,7 @@ where
             teacher,
             objective,
             clipped: Vec::new(),
+            wanted: Resolved::default(),
         }
     }
 
@@ -80,16 +85,13 @@ where
         self
     }
 
-    /// The loss of a batch, term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let seen = self.see(batch);
-        let terms = Self::terms(&self.objective, &seen, batch);
-        Self::output(terms, &seen, batch)
+    fn wanted(&self) -> &Wanted {
+        self.wanted.get(|| self.objective.wanted())
     }
 
-    /// What both networks say about each view that the objective wants.
+    /// Returns the knowledge of both networks of each view that the objective wants.
     fn see(&self, batch: &Batch<S::Input>) -> Vec<View<Knowledge, T::Output>> {
-        let wanted = self.objective.wanted();
+        let wanted = self.wanted();
         let see = |batch: &Batch<S::Input>| View {
             teacher: self.teacher.teach(batch, &wanted.teacher),
             student: self
@@ -133,11 +135,11 @@ where
         let others = others(terms, &self.clipped).total().backward();
         let others = GradientsParams::from_grads(others, self);
 
+        let wanted = &self.wanted().student;
         let clipped = copies.into_iter().map(|(clipped, copy)| {
             let (student, objective) = &copy;
-            let wanted = objective.wanted().student;
             for (view, input) in seen.iter_mut().zip(&batch.views) {
-                view.student = student.forward_knowledge(input.clone(), &wanted);
+                view.student = student.forward_knowledge(input.clone(), wanted);
             }
             let terms = clipped.of(Self::terms(objective, &seen, batch));
             // By the ids of the parameters, which a copy has in common with what it is of.
@@ -164,17 +166,22 @@ where
     }
 }
 
-impl<S, T, O> TrainStep for OfflineDistiller<S, T, O>
+impl<S, T, O> Distillation for OfflineDistiller<S, T, O>
 where
     S: Network,
     T: Teacher<S::Input>,
     T::Output: Lesson,
     O: Objective<Knowledge, T::Output>,
 {
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
+    type Input = S::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+        let seen = self.see(batch);
+        let terms = Self::terms(&self.objective, &seen, batch);
+        Self::output(terms, &seen, batch)
+    }
+
+    fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         if !self.clipped.is_empty() {
             return self.clipped_step(&batch);
         }
@@ -183,17 +190,4 @@ where
     }
 }
 
-impl<S, T, O> InferenceStep for OfflineDistiller<S, T, O>
-where
-    S: Network,
-    T: Teacher<S::Input>,
-    T::Output: Lesson,
-    O: Objective<Knowledge, T::Output>,
-{
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([S, T, O] OfflineDistiller<S, T, O>);

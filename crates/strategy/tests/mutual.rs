@@ -8,7 +8,7 @@ use burn_distill_core::{
     Batch, Context, DynNetwork, DynObjective, EachTeacher, Knowledge, NoAdapter, Objective,
     PairObjective, Terms, Wanted, tensors,
 };
-use burn_distill_strategy::{Figures, MutualDistiller};
+use burn_distill_strategy::{Distillation, Figures, MutualDistiller};
 use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];

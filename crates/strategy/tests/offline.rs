@@ -13,9 +13,9 @@ use burn_distill_core::{
     Response, Tap, TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig, OfflineDistiller,
-    OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained, Training,
-    TrainingTitle,
+    ByEpoch, Distillation, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig,
+    OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained,
+    Training, TrainingTitle,
 };
 use std::path::Path;
 use std::sync::Arc;

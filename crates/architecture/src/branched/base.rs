@@ -1,11 +1,9 @@
-use burn::module::{
-    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor,
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn_distill_core::{
+    Network, Response, Tap, TapRecorder, assert_parameters_differ, delegate_module,
+    delegate_network, display_module,
 };
-use burn::nn::{BatchNorm, Linear};
-use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Network, Response, Tap, TapRecorder, assert_parameters_differ};
-use std::fmt;
 
 /// A network whose last part can be there several times, each with parameters of its own.
 pub trait Branching: Network {
@@ -123,100 +121,19 @@ impl<N: Branching> Network for BranchedNetwork<N> {
         response
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
-
-    fn classifier(&self) -> Option<Linear> {
-        self.network.classifier()
-    }
-
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.network.normalization(tap)
-    }
+    delegate_network!(network: example, classifier, normalization);
 }
 
-/// By hand, for one reason: the tensors of the network keep their names.
-impl<N: Branching> Module for BranchedNetwork<N> {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        self.branches
-            .collect_devices(self.network.collect_devices(devices))
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        Self {
-            network: self.network.fork(device),
-            branches: self.branches.fork(device),
-        }
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        Self {
-            network: self.network.to_device(device),
-            branches: self.branches.to_device(device),
-        }
-    }
-
-    fn train(self) -> Self {
-        Self {
-            network: self.network.train(),
-            branches: self.branches.train(),
-        }
-    }
-
-    fn valid(&self) -> Self {
-        Self {
-            network: self.network.valid(),
-            branches: self.branches.valid(),
-        }
-    }
-
-    fn materialize(self) -> Self {
-        Self {
-            network: self.network.materialize(),
-            branches: self.branches.materialize(),
-        }
-    }
-
-    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-        self.network.visit(visitor);
-        visitor.enter_module("branches", "Struct:BranchedNetwork");
-        self.branches.visit(visitor);
-        visitor.exit_module("branches", "Struct:BranchedNetwork");
-    }
-
-    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        let network = self.network.map(mapper);
-        mapper.enter_module("branches", "Struct:BranchedNetwork");
-        let branches = self.branches.map(mapper);
-        mapper.exit_module("branches", "Struct:BranchedNetwork");
-        Self { network, branches }
-    }
-}
-
-impl<N: Branching> ModuleDisplayDefault for BranchedNetwork<N> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add("network", &self.network)
-            .add("branches", &self.branches)
-            .optional()
-    }
-}
-
-impl<N: Branching> ModuleDisplay for BranchedNetwork<N> {}
-
-impl<N: Branching> fmt::Display for BranchedNetwork<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(DisplaySettings::default()))
-    }
-}
+// Not derived: the tensors of the network keep their names.
+delegate_module!([N: Branching] BranchedNetwork<N>: network, parts: [branches]);
+display_module!([N: Branching] BranchedNetwork<N>: network, branches);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{ConvNetConfig, ResNetConfig};
     use burn::optim::{GradientsParams, SgdConfig};
-    use burn::tensor::Distribution;
+    use burn::tensor::{Device, Distribution};
     use burn_distill_core::{
         Knowledge, TapSelection, initialize, known_taps, parameter_count, tensors,
     };

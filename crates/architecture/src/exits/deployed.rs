@@ -1,8 +1,7 @@
 use super::chosen::assert_threshold;
 use crate::{ChosenExits, MultiExitNetwork, mean_logits};
 use burn::module::Module;
-use burn::tensor::Device;
-use burn_distill_core::{Network, Response, Tap, TapRecorder};
+use burn_distill_core::{Network, Response, Tap, TapRecorder, delegate_network};
 
 /// Which exits of a [`MultiExitNetwork`] answer when it is [deployed](MultiExitNetwork::deploy).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,7 +92,5 @@ impl<N: Network> Network for DeployedExits<MultiExitNetwork<N>> {
         })
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
+    delegate_network!(network: example);
 }

@@ -1,17 +1,14 @@
 use crate::layers::global_average;
 use crate::{BottleneckProjector, BottleneckProjectorConfig, DeployedExits, ExitChoice};
 use burn::config::Config;
-use burn::module::{
-    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor,
-};
-use burn::nn::{BatchNorm, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::Tensor;
 use burn_distill_core::{
-    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, Taps, check, initialize,
+    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, Taps, check,
+    delegate_module, delegate_network, display_module, initialize,
 };
 use std::cell::LazyCell;
-use std::fmt;
 
 /// Configuration to create a [`MultiExitNetwork`] using the [init function](MultiExitConfig::init).
 #[derive(Config, Debug)]
@@ -253,18 +250,6 @@ impl<N: Network> MultiExitNetwork<N> {
             None => self.network.forward(input).rows().logits,
         }
     }
-
-    fn map_parts(
-        self,
-        network: impl FnOnce(N) -> N,
-        exits: impl FnOnce(Vec<NetworkExit>) -> Vec<NetworkExit>,
-    ) -> Self {
-        Self {
-            network: network(self.network),
-            exits: exits(self.exits),
-            ..self
-        }
-    }
 }
 
 impl<N: Network> Network for MultiExitNetwork<N> {
@@ -311,91 +296,14 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         self.forward_knowledge(input, &wanted).taps.take(tap)
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
-
-    fn classifier(&self) -> Option<Linear> {
-        self.network.classifier()
-    }
-
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.network.normalization(tap)
-    }
+    delegate_network!(network: example, classifier, normalization);
 }
 
-/// By hand, for one reason: the tensors of the network keep their names.
-impl<N: Network> Module for MultiExitNetwork<N> {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        self.exits
-            .collect_devices(self.network.collect_devices(devices))
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        self.map_parts(|network| network.fork(device), |exits| exits.fork(device))
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        self.map_parts(
-            |network| network.to_device(device),
-            |exits| exits.to_device(device),
-        )
-    }
-
-    fn train(self) -> Self {
-        self.map_parts(N::train, Module::train)
-    }
-
-    fn valid(&self) -> Self {
-        Self {
-            network: self.network.valid(),
-            taps: self.taps.clone(),
-            feature: self.feature.clone(),
-            exits: self.exits.valid(),
-        }
-    }
-
-    fn materialize(self) -> Self {
-        self.map_parts(N::materialize, Module::materialize)
-    }
-
-    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-        self.network.visit(visitor);
-        visitor.enter_module("exits", "Struct:MultiExitNetwork");
-        self.exits.visit(visitor);
-        visitor.exit_module("exits", "Struct:MultiExitNetwork");
-    }
-
-    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        let network = self.network.map(mapper);
-        mapper.enter_module("exits", "Struct:MultiExitNetwork");
-        let exits = self.exits.map(mapper);
-        mapper.exit_module("exits", "Struct:MultiExitNetwork");
-        Self {
-            network,
-            exits,
-            taps: self.taps,
-            feature: self.feature,
-        }
-    }
-}
-
-impl<N: Network> ModuleDisplayDefault for MultiExitNetwork<N> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add("network", &self.network)
-            .add("exits", &self.exits)
-            .optional()
-    }
-}
-
-impl<N: Network> ModuleDisplay for MultiExitNetwork<N> {}
-
-impl<N: Network> fmt::Display for MultiExitNetwork<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(DisplaySettings::default()))
-    }
-}
+// Not derived: the tensors of the network keep their names.
+delegate_module!(
+    [N: Network] MultiExitNetwork<N>: network, parts: [exits], kept: [taps, feature]
+);
+display_module!([N: Network] MultiExitNetwork<N>: network, exits);
 
 #[cfg(test)]
 mod tests;

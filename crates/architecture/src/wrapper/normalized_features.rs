@@ -1,15 +1,10 @@
 use burn::config::Config;
-use burn::module::{
-    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor,
-};
-use burn::nn::{BatchNorm, Linear};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use burn_distill_core::numeric::{at_least_f32, l2_norm};
 use burn_distill_core::{
-    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, check, known_taps,
+    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, check, delegate_module,
+    delegate_network, display_module, known_taps,
 };
-use std::fmt;
 
 /// Configuration to create [`NormalizedFeatures`] using the [init
 /// function](NormalizedFeaturesConfig::init).
@@ -127,13 +122,6 @@ impl<N> NormalizedFeatures<N> {
     pub fn into_inner(self) -> N {
         self.network
     }
-
-    fn map_inner(self, map: impl FnOnce(N) -> N) -> Self {
-        Self {
-            network: map(self.network),
-            ..self
-        }
-    }
 }
 
 impl<N: Network> Network for NormalizedFeatures<N> {
@@ -150,17 +138,7 @@ impl<N: Network> Network for NormalizedFeatures<N> {
         response
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
-
-    fn classifier(&self) -> Option<Linear> {
-        self.network.classifier()
-    }
-
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.network.normalization(tap)
-    }
+    delegate_network!(network: example, classifier, normalization);
 }
 
 /// Each row, made shorter where it is longer than the limit. Shape: `[batch_size, features]`.
@@ -171,68 +149,17 @@ fn clip_norm(features: Tensor<2>, limit: f64) -> Tensor<2> {
     features.mul(scale)
 }
 
-// By hand, since derived paths would begin with the name of the field, and the records would not be
-// those of the network.
-impl<N: Network> Module for NormalizedFeatures<N> {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        self.network.collect_devices(devices)
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        self.map_inner(|network| network.fork(device))
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        self.map_inner(|network| network.to_device(device))
-    }
-
-    fn train(self) -> Self {
-        self.map_inner(N::train)
-    }
-
-    fn valid(&self) -> Self {
-        Self {
-            network: self.network.valid(),
-            tap: self.tap.clone(),
-            limit: self.limit,
-        }
-    }
-
-    fn materialize(self) -> Self {
-        self.map_inner(N::materialize)
-    }
-
-    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-        self.network.visit(visitor);
-    }
-
-    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        self.map_inner(|network| network.map(mapper))
-    }
-}
-
-impl<N: Network> ModuleDisplayDefault for NormalizedFeatures<N> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add("limit", &self.limit)
-            .add("network", &self.network)
-            .optional()
-    }
-}
-
-impl<N: Network> ModuleDisplay for NormalizedFeatures<N> {}
-
-impl<N: Network> fmt::Display for NormalizedFeatures<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(DisplaySettings::default()))
-    }
-}
+// Not derived: paths would begin with the name of the field, and the records would not be those of the
+// network.
+delegate_module!([N: Network] NormalizedFeatures<N>: network, kept: [tap, limit]);
+display_module!([N: Network] NormalizedFeatures<N>: limit, network);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::NetworkConfig;
-    use burn::tensor::{Distribution, TensorData, Tolerance};
+    use burn::module::Module;
+    use burn::tensor::{Device, Distribution, TensorData, Tolerance};
     use burn_distill_core::{DynNetwork, TapSelection, parameter_count, tensors};
 
     fn network(name: &str) -> DynNetwork<Tensor<4>> {

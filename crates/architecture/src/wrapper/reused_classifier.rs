@@ -2,10 +2,10 @@ use crate::layers::global_average;
 use crate::{BottleneckProjector, BottleneckProjectorConfig, pool_to};
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{BatchNorm, Linear};
-use burn::tensor::Device;
+use burn::nn::Linear;
 use burn_distill_core::{
-    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, Taps, check, known_taps,
+    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, Taps, check,
+    delegate_network, known_taps,
 };
 
 /// Configuration to create a [`ReusedClassifier`] using the [init
@@ -169,24 +169,18 @@ impl<S: Network> Network for ReusedClassifier<S> {
         Response::Classes(self.classifier.forward(global_average(projected)))
     }
 
-    fn example(&self, samples: usize, device: &Device) -> S::Input {
-        self.student.example(samples, device)
-    }
-
     fn classifier(&self) -> Option<Linear> {
         Some(self.classifier.clone())
     }
 
-    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        self.student.normalization(tap)
-    }
+    delegate_network!(student: example, normalization);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::NetworkConfig;
-    use burn::tensor::{Distribution, Tensor};
+    use burn::tensor::{Device, Distribution, Tensor};
     use burn_distill_core::{DynNetwork, Frozen, TapSelection, parameter_count};
 
     fn network(name: &str, device: &Device) -> DynNetwork<Tensor<4>> {

@@ -2,7 +2,6 @@ use crate::args::{Catalogue, ListArgs};
 use crate::{output, table};
 use anyhow::Result;
 use burn_distill::core::CatalogueEntry;
-use burn_distill::strategy;
 use burn_distill_recipe::Registry;
 
 /// Print a catalogue.
@@ -10,7 +9,7 @@ pub fn list(args: &ListArgs, registry: &Registry) -> Result<()> {
     let entries: Vec<CatalogueEntry> = match args.what {
         Catalogue::Models => registry.networks().collect(),
         Catalogue::Losses => registry.losses().entries().cloned().collect(),
-        Catalogue::Strategies => strategy::catalogue().to_vec(),
+        Catalogue::Strategies => burn_distill_recipe::strategies(),
         Catalogue::Datasets => registry.datasets().cloned().collect(),
     };
     if args.json {

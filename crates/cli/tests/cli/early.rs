@@ -237,3 +237,41 @@ fn a_path_that_is_no_text_is_refused_in_a_line() {
     }
     assert_eq!(files(folder.path()), ["recipe.toml"]);
 }
+
+#[test]
+fn a_word_of_any_length_is_named_in_short() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("recipe.toml"), RECIPE).unwrap();
+    let long = "x".repeat(100_000);
+    let in_folder = format!("runs/{long}");
+    let model = format!("student.model=mlp-{long}");
+    let weights = format!("teacher.weights={long}");
+    for arguments in [
+        vec!["inspect", &long],
+        vec!["list", &long],
+        vec![&long],
+        vec!["run", &long],
+        vec!["run", "recipe.toml", "--device", &long],
+        vec!["run", "recipe.toml", "--seed", &long],
+        vec!["run", "recipe.toml", "--out", &in_folder],
+        vec![
+            "run",
+            "recipe.toml",
+            "--data-dir",
+            &long,
+            "--set",
+            "data.name=mnist",
+        ],
+        vec!["run", "recipe.toml", "--set", &model],
+        vec!["run", "recipe.toml", "--set", &weights],
+        vec!["run", "recipe.toml", "--set", &long],
+    ] {
+        let output = program(&arguments).current_dir(folder.path()).output();
+        let output = output.unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:.60?}");
+        assert!(error.contains("xxxxxxx"), "{arguments:.60?}: {error}");
+        assert!(error.len() < 5000, "{} of {arguments:.60?}", error.len());
+    }
+    assert_eq!(files(folder.path()), ["recipe.toml"]);
+}

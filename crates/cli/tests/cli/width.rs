@@ -41,6 +41,20 @@ fn lists_fit_the_terminal_unless_they_are_to_be_wide() {
 }
 
 #[test]
+fn help_and_inspections_fit_the_terminal() {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["list", "--help"],
+        &["inspect", "--help"],
+        &["inspect", "resnet20"],
+    ] {
+        let screen = on_terminal(arguments, 80);
+        assert!(widest(&screen) <= 80, "{arguments:?}:\n{screen}");
+    }
+}
+
+#[test]
 fn the_result_fits_the_terminal_unless_it_is_to_be_wide() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &["data.without_class=3"]].concat();

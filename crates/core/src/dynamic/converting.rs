@@ -1,4 +1,4 @@
-use super::erased::{ErasedMapper, ErasedModule, ErasedVisitor, Slot, Transform};
+use super::erased::{ErasedMapper, ErasedModule, ErasedVisitor, ModuleTransform, Slot};
 use super::network::{DynNetwork, ErasedNetwork};
 use crate::{Input, Network, Response, Tap, TapRecorder};
 use burn::module::{Devices, DisplaySettings};
@@ -80,7 +80,7 @@ impl<N: Network, I: Input> ErasedModule for Converting<N, I> {
         self.network.collect_devices_erased(devices)
     }
 
-    fn transform(&mut self, transform: Transform<'_>) {
+    fn transform(&mut self, transform: ModuleTransform<'_>) {
         self.network.transform(transform);
     }
 

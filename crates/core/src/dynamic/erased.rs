@@ -8,7 +8,32 @@ use std::fmt::{self, Debug};
 
 /// A module of a type known at run time only: see [`DynNetwork`](crate::DynNetwork) and
 /// [`DynObjective`](crate::DynObjective).
+///
+/// `E` is a trait object of a trait with [`ErasedModule`] as a supertrait, which is implemented for the
+/// [`Slot`] of each module: the object-safe half of another trait.
 pub struct Dynamic<E: ?Sized>(pub(super) Box<E>);
+
+impl<E: ?Sized> Dynamic<E> {
+    /// Creates a dynamic module from its trait object.
+    pub fn from_erased(module: Box<E>) -> Self {
+        Self(module)
+    }
+
+    /// Returns the trait object.
+    pub fn erased(&self) -> &E {
+        &self.0
+    }
+
+    /// Returns the trait object, to be changed in place.
+    pub fn erased_mut(&mut self) -> &mut E {
+        &mut self.0
+    }
+
+    /// Returns the trait object by value.
+    pub fn into_erased(self) -> Box<E> {
+        self.0
+    }
+}
 
 /// The object-safe half of a module. Methods that consume a module work in place here.
 pub trait ErasedModule: Send + Debug {
@@ -19,14 +44,14 @@ pub trait ErasedModule: Send + Debug {
     /// `Module::collect_devices`
     fn collect_devices_erased(&self, devices: Devices) -> Devices;
     /// Everything else that turns a module into another state of itself.
-    fn transform(&mut self, transform: Transform<'_>);
+    fn transform(&mut self, transform: ModuleTransform<'_>);
     /// `ModuleDisplay::format`
     fn format_erased(&self, settings: DisplaySettings) -> String;
 }
 
 /// A change of the state of a module.
 #[derive(Clone, Copy)]
-pub enum Transform<'a> {
+pub enum ModuleTransform<'a> {
     /// `Module::fork`
     Fork(&'a Device),
     /// `Module::to_device`
@@ -41,18 +66,26 @@ pub enum Transform<'a> {
 
 /// Holds a module while its type is forgotten. Empty only in the middle of a transformation.
 #[derive(Clone, Debug)]
-pub(super) struct Slot<M>(Option<M>);
+pub struct Slot<M>(Option<M>);
 
 impl<M> Slot<M> {
-    pub(super) fn new(module: M) -> Self {
+    /// Creates a slot with a module in it.
+    pub fn new(module: M) -> Self {
         Self(Some(module))
     }
 
-    pub(super) fn module(&self) -> &M {
+    /// Returns the module.
+    pub fn module(&self) -> &M {
         self.0.as_ref().expect("the slot is filled between calls")
     }
 
-    fn replace(&mut self, transform: impl FnOnce(M) -> M) {
+    /// Returns the module by value.
+    pub fn into_module(self) -> M {
+        self.0.expect("the slot is filled between calls")
+    }
+
+    /// Replaces the module by what `transform` makes of it.
+    pub fn replace(&mut self, transform: impl FnOnce(M) -> M) {
         self.0 = self.0.take().map(transform);
     }
 }
@@ -70,13 +103,13 @@ impl<M: Module + ModuleDisplay> ErasedModule for Slot<M> {
         self.module().collect_devices(devices)
     }
 
-    fn transform(&mut self, transform: Transform<'_>) {
+    fn transform(&mut self, transform: ModuleTransform<'_>) {
         self.replace(|module| match transform {
-            Transform::Fork(device) => module.fork(device),
-            Transform::ToDevice(device) => module.to_device(device),
-            Transform::Train => module.train(),
-            Transform::Valid => module.valid(),
-            Transform::Materialize => module.materialize(),
+            ModuleTransform::Fork(device) => module.fork(device),
+            ModuleTransform::ToDevice(device) => module.to_device(device),
+            ModuleTransform::Train => module.train(),
+            ModuleTransform::Valid => module.valid(),
+            ModuleTransform::Materialize => module.materialize(),
         });
     }
 
@@ -86,7 +119,7 @@ impl<M: Module + ModuleDisplay> ErasedModule for Slot<M> {
 }
 
 impl<E: ?Sized + ErasedModule> Dynamic<E> {
-    fn transformed(mut self, transform: Transform<'_>) -> Self {
+    fn transformed(mut self, transform: ModuleTransform<'_>) -> Self {
         self.0.transform(transform);
         self
     }
@@ -102,23 +135,23 @@ where
     }
 
     fn fork(self, device: &Device) -> Self {
-        self.transformed(Transform::Fork(device))
+        self.transformed(ModuleTransform::Fork(device))
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.transformed(Transform::ToDevice(device))
+        self.transformed(ModuleTransform::ToDevice(device))
     }
 
     fn train(self) -> Self {
-        self.transformed(Transform::Train)
+        self.transformed(ModuleTransform::Train)
     }
 
     fn valid(&self) -> Self {
-        self.clone().transformed(Transform::Valid)
+        self.clone().transformed(ModuleTransform::Valid)
     }
 
     fn materialize(self) -> Self {
-        self.transformed(Transform::Materialize)
+        self.transformed(ModuleTransform::Materialize)
     }
 
     fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {

@@ -8,6 +8,6 @@ mod erased;
 mod network;
 mod objective;
 
-pub use erased::Dynamic;
+pub use erased::{Dynamic, ErasedMapper, ErasedModule, ErasedVisitor, ModuleTransform, Slot};
 pub use network::*;
 pub use objective::*;

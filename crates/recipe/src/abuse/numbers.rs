@@ -1,7 +1,7 @@
 use super::{assert_readable, first_loss, known_keys};
 use crate::loss::{Scene, catalogue};
 use crate::read::tests::recipe;
-use burn_distill::strategy;
+use crate::strategies as strategies_of_recipes;
 
 /// Values that no number of a recipe may have.
 const NO_NUMBERS: [&str; 5] = ["nan", "inf", "-inf", "1e300", "-1e300"];
@@ -131,7 +131,7 @@ const RECIPE: &str = r#"
 "#;
 
 fn strategies() -> impl Iterator<Item = &'static str> {
-    let names = strategy::catalogue().iter().map(|entry| entry.name);
+    let names = strategies_of_recipes().into_iter().map(|entry| entry.name);
     names.filter(|name| !["offline", "curriculum", "route-constrained"].contains(name))
 }
 

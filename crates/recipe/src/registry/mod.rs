@@ -14,7 +14,7 @@ use crate::network::seeded;
 use anyhow::{Result, anyhow};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::core::{CatalogueEntry, Network, nearest};
+use burn_distill::core::{CatalogueEntry, Network, Seed, nearest};
 use burn_distill::data::{DataSource, DatasetName, Published};
 use dataset::{NamedDataset, OwnDataset};
 use network::{OwnNetwork, StandardNetworks};
@@ -187,7 +187,7 @@ impl Registry {
         &self,
         model: &ModelRecipe,
         task: &Task,
-        seed: u64,
+        seed: impl Into<Seed>,
         device: &Device,
     ) -> Result<AnyNetwork> {
         let architecture = self.network(model)?;

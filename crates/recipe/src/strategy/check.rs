@@ -1,11 +1,11 @@
-use super::{Configured, Setting, StrategyRecipe, TfKdVariant};
+use super::{Setting, entries};
 use crate::Recipe;
-use crate::read::check_losses;
+use crate::fault::Place;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::strategy;
+use burn_distill::core::CatalogueEntry;
 use toml::{Table, Value};
 
-/// Checks the strategy of a recipe, which is not that of a trained teacher, by setting it up.
+/// Checks the strategy of a recipe, which is not that of a trained teacher, by preparing it.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let name = recipe.strategy.name();
     ensure!(
@@ -15,78 +15,76 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     ensure!(
         recipe.teacher.is_none(),
         "leave out [teacher]: with `{name}` {}",
-        recipe.strategy.who_teaches()
+        recipe.strategy.options().who_teaches()
     );
     check_setting(&Setting::to_check(recipe)?)
 }
 
-/// Checks the strategy of a recipe, which is not that of a trained teacher, in that setting.
+/// Checks the strategy of a recipe in a setting.
 pub fn check_setting(setting: &Setting) -> Result<()> {
     let strategy = &setting.recipe.strategy;
-    set_up(strategy, setting).with_context(|| format!("in the strategy `{}`", strategy.name()))
+    let checked = strategy.options().check_setting(setting);
+    checked.with_context(|| format!("in the strategy `{}`", strategy.name()))
 }
 
-/// The entries among the strategies of the catalogue that a recipe gives by other tables, with these.
-const OTHER_TABLES: [(&str, &str); 2] = [
-    (
-        "curriculum",
-        "[[stage]]s, each with its own [[stage.loss]]es, and leave out [strategy] and [[loss]]",
-    ),
-    (
-        "route-constrained",
-        "a [route] with its `anchors`, and leave out [strategy]",
-    ),
+/// Checks the numbers of the strategy of a recipe, before terms are made of them.
+pub fn check_numbers(recipe: &Recipe) -> Result<()> {
+    recipe.strategy.options().check().at("strategy")
+}
+
+/// A strategy that a recipe gives by other tables than `[strategy]`.
+pub struct OtherTables {
+    /// The name, the aliases and the reference.
+    pub catalogue: CatalogueEntry,
+    /// The tables, in a request to give them.
+    tables: &'static str,
+}
+
+/// The strategies that a recipe gives by other tables than `[strategy]`.
+pub const TABLES: [OtherTables; 2] = [
+    OtherTables {
+        catalogue: CatalogueEntry {
+            name: "curriculum",
+            kind: "stages, each with its own losses, that go on from each other",
+            aliases: &["stages", "two-stage"],
+            reference: "as in Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
+        },
+        tables: "[[stage]]s, each with its own [[stage.loss]]es, and leave out [strategy] and \
+            [[loss]]",
+    },
+    OtherTables {
+        catalogue: CatalogueEntry {
+            name: "route-constrained",
+            kind: "the teacher as it was along its training, from early on to its end",
+            aliases: &["rco"],
+            reference: "Jin et al., Knowledge Distillation via Route Constrained Optimization, \
+                ICCV 2019 (by hardness our interpretation)",
+        },
+        tables: "a [route] with its `anchors`, and leave out [strategy]",
+    },
 ];
+
+/// Returns what a list says about all strategies.
+pub fn catalogue() -> Vec<CatalogueEntry> {
+    let mut catalogue: Vec<_> = entries().map(|entry| entry.catalogue).into();
+    let tables = TABLES.into_iter().map(|tables| tables.catalogue);
+    catalogue.splice(1..1, tables);
+    catalogue
+}
 
 /// Refuses a kind of strategy that a recipe gives by other tables, and says by which.
 pub fn refuse_tables(recipe: &Table) -> Result<()> {
     let strategy = recipe.get("strategy").and_then(Value::as_table);
     let kind = strategy.and_then(|strategy| strategy.get("kind")?.as_str());
-    let mut entries = strategy::catalogue().iter();
-    let entry = kind.and_then(|kind| entries.find(|entry| entry.is_called(kind)));
-    let tables = entry.and_then(|entry| OTHER_TABLES.iter().find(|(name, _)| *name == entry.name));
-    match (kind, tables) {
-        (Some(kind), Some((_, tables))) => {
-            bail!(
-                "`strategy.kind` cannot be `{kind}`: a recipe says it by other tables. Give {tables}"
-            )
-        }
-        _ => Ok(()),
-    }
-}
-
-fn set_up(strategy: &StrategyRecipe, setting: &Setting) -> Result<()> {
-    match strategy {
-        StrategyRecipe::Offline {} => Ok(()),
-        StrategyRecipe::Mutual(options) => setting.mutual(options).map(drop),
-        StrategyRecipe::AdversarialFeatures(options) => {
-            setting.adversarial_features(options).map(drop)
-        }
-        StrategyRecipe::Collaborative(options) => setting.collaborative(options).map(drop),
-        StrategyRecipe::NativeEnsemble(options) => setting.native_ensemble(options).map(drop),
-        StrategyRecipe::GroupLeader(options) => setting.group_leader(options).map(drop),
-        StrategyRecipe::Codistillation(options) => setting.codistillation(options).map(drop),
-        StrategyRecipe::Byot(options) => setting.exits(options).map(drop),
-        StrategyRecipe::SdDropout(Configured(config)) => setting.dropout(config).map(drop),
-        StrategyRecipe::Dlb(_) => setting.last_batch().map(drop),
-        StrategyRecipe::Dino(options) => setting.dino(options).map(drop),
-        StrategyRecipe::TfKd(options) => match options.variant {
-            TfKdVariant::Copy => setting.check_offline(),
-            TfKdVariant::Virtual => setting.teacher_free().map(drop),
-        },
-        StrategyRecipe::CsKd(_) => setting.same_class().map(drop),
-        StrategyRecipe::PsKd(_) => setting.past_predictions().map(drop),
-        StrategyRecipe::MeanTeacher(options) => setting.mean_teacher(options).map(drop),
-        StrategyRecipe::BornAgain(options) => setting.check_generations(options),
-    }
-}
-
-impl Setting<'_> {
-    /// Checks that the student can teach its like, as a teacher that is trained before does.
-    fn check_offline(&self) -> Result<()> {
-        let student = self.student()?;
-        let scene = self.scene(&student, &student);
-        check_losses(self.recipe.registry.losses(), &self.recipe.losses, &scene).map(drop)
+    let Some(kind) = kind else {
+        return Ok(());
+    };
+    let mut tables = TABLES.into_iter();
+    match tables.find(|tables| tables.catalogue.is_called(kind)) {
+        Some(OtherTables { tables, .. }) => bail!(
+            "`strategy.kind` cannot be `{kind}`: a recipe says it by other tables. Give {tables}"
+        ),
+        None => Ok(()),
     }
 }
 
@@ -102,11 +100,11 @@ mod tests {
 
     #[test]
     fn what_is_given_by_other_tables_is_refused_with_their_names() {
-        for entry in strategy::catalogue() {
-            let Some((_, tables)) = OTHER_TABLES.iter().find(|(name, _)| *name == entry.name)
-            else {
-                continue;
-            };
+        for OtherTables {
+            catalogue: entry,
+            tables,
+        } in TABLES
+        {
             for kind in [&[entry.name], entry.aliases].concat() {
                 let in_file = format!("{RECIPE}strategy = {{ kind = '{kind}' }}");
                 let changed = format!("strategy.kind={kind}");

@@ -1,19 +1,38 @@
 //! Views without labels, before the student knows some.
 
-use super::options::DinoRecipe;
+use super::by_itself::WHO;
+use super::prepared::Pretraining;
 use super::setting::{Outcome, Ready, Sees, Setting};
+use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::Recipe;
 use crate::configure::configure;
 use crate::fault::{Fault, Place};
 use crate::memory::{fits, trained};
 use crate::network::ImageNetwork;
+use crate::numbers::{MOST_EPOCHS, MOST_VIEWS};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::core::{ChangingWeight, Clock, Tap, known_taps};
+use burn_distill::core::{
+    CatalogueEntry, ChangingWeight, Check, Clock, ConfigError, Tap, WeightSchedule, check,
+    known_taps,
+};
 use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{
-    DinoDistiller, DinoHeadConfig, DinoNetwork, DinoObjective, Figure, MeanTeacher,
+    DinoDistiller, DinoHeadConfig, DinoNetwork, DinoObjective, DinoObjectiveConfig, Figure,
+    MeanTeacher,
 };
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of DINO.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<DinoRecipe>(CatalogueEntry {
+    name: "dino",
+    kind: "a moving average of the network, on other views and without labels",
+    aliases: &[],
+    reference: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers, \
+        ICCV 2021",
+});
 
 /// The hidden size of a head for each feature that it sees, up to that of the authors: theirs for
 /// the features of a ResNet-20.
@@ -21,22 +40,95 @@ const HIDDEN_PER_FEATURE: usize = 32;
 /// The size of the bottleneck for each feature, likewise.
 const BOTTLENECK_PER_FEATURE: usize = 4;
 
+/// `kind = "dino"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DinoRecipe {
+    /// Number of views of each sample at its full size that the student sees; the average sees the
+    /// first two. Default: 4, and 2 with local crops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<usize>,
+    /// Number of small crops of each sample, which the student alone sees. The views at full size are
+    /// then random crops, too, resized.
+    pub local_crops: usize,
+    /// Height and width of a local crop in pixels. Default: 3/7 of those of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_size: Option<usize>,
+    /// Least and largest part of the image that a crop at full size shows, with local crops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_scale: Option<[f64; 2]>,
+    /// Least and largest part of the image that a local crop shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_scale: Option<[f64; 2]>,
+    /// Number of epochs without labels: as many as those with labels if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Share of the average that stays at each step at first; in the end, all.
+    pub decay: f64,
+    /// Whether the average teaches in training mode, as that of the authors.
+    pub training_mode: bool,
+    /// Decoupled weight decay over the epochs without labels, in the place of that of the optimizer:
+    /// not of biases and other one-dimensional parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<WeightSchedule>,
+    /// The tap of the student that the head sees.
+    pub tap: String,
+    /// The head: what is not given is sized for the student.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub head: Table,
+    /// What compares the views.
+    pub objective: Configured<DinoObjectiveConfig>,
+}
+
+impl Default for DinoRecipe {
+    fn default() -> Self {
+        Self {
+            views: None,
+            local_crops: 0,
+            local_size: None,
+            global_scale: None,
+            local_scale: None,
+            epochs: None,
+            decay: 0.996,
+            training_mode: true,
+            weight_decay: None,
+            tap: "pool".into(),
+            head: Table::new(),
+            objective: Configured::default(),
+        }
+    }
+}
+
 /// The student with a head, and its average.
 pub type Dino = DinoDistiller<Headed, MeanTeacher<Headed>, DinoObjective>;
 
 type Headed = DinoNetwork<ImageNetwork>;
 
-impl Setting<'_> {
-    /// What is trained without labels: the average is what the student goes on from.
-    pub fn dino(&self, options: &DinoRecipe) -> Result<Ready<Dino>> {
-        let sees = self.dino_views(options)?;
+impl Check for DinoRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::optional(self.views, |views| {
+            check::count_in("views", views, 1..=MOST_VIEWS)
+        })?;
+        check::count_in("local_crops", self.local_crops, 0..=MOST_VIEWS)?;
+        checks::optional(self.epochs, |epochs| {
+            check::count_in("epochs", epochs, 1..=MOST_EPOCHS)
+        })?;
+        check::in_range("decay", self.decay, 0.0..=1.0)?;
+        checks::under("objective", &self.objective.0)
+    }
+}
+
+impl DinoRecipe {
+    /// Sets up the training without labels: the average is what the student goes on from.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Dino>> {
+        let sees = self.sees(setting)?;
         ensure!(
-            self.recipe.losses.is_empty(),
+            setting.recipe.losses.is_empty(),
             "there is a [[loss]], but views are compared by prototypes, and labels are learnt as \
              without a strategy: leave it out"
         );
-        let epochs = self.dino_epochs(options);
-        if let Some(schedule) = &options.weight_decay {
+        let epochs = self.epochs(setting.recipe);
+        if let Some(schedule) = &self.weight_decay {
             for epoch in [1, epochs + 1] {
                 let clock = Clock {
                     epoch,
@@ -50,26 +142,26 @@ impl Setting<'_> {
                 );
             }
         }
-        let student = self.student()?;
-        let (head, objective) = (self.dino_head(options, &student)?, &options.objective.0);
-        let distiller = self.draw(|| {
-            let student = head.init_network(student, &options.tap);
+        let student = setting.student()?;
+        let (head, objective) = (self.head(setting, &student)?, &self.objective.0);
+        let distiller = setting.draw(|| {
+            let student = head.init_network(student, &self.tap);
             let decay = ChangingWeight::Cosine {
-                from: options.decay,
+                from: self.decay,
                 to: 1.0,
                 epochs,
             };
             let teacher = MeanTeacher::new(&student, decay)
                 .with_warm_up(false)
-                .with_training_mode(options.training_mode);
+                .with_training_mode(self.training_mode);
             let objective = objective.init(head.d_output, 1.0, &Device::flex());
             let distiller = DinoDistiller::new(student, teacher, objective);
-            match &options.weight_decay {
+            match &self.weight_decay {
                 Some(schedule) => distiller.with_weight_decay(schedule.clone()),
                 None => distiller,
             }
         })?;
-        let plain = self.student()?;
+        let plain = setting.student()?;
         Ok(Ready {
             distiller,
             sees,
@@ -88,15 +180,11 @@ impl Setting<'_> {
         })
     }
 
-    /// The head: what the recipe does not give is the authors', but no larger than the student and
+    /// Returns the head: what the recipe does not give is the authors', but no larger than the student and
     /// its samples are worth.
-    pub fn dino_head(
-        &self,
-        options: &DinoRecipe,
-        student: &ImageNetwork,
-    ) -> Result<DinoHeadConfig> {
+    pub fn head(&self, setting: &Setting, student: &ImageNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
-        let features = features.get(&options.tap).at("strategy.tap")?;
+        let features = features.get(&self.tap).at("strategy.tap")?;
         let features = match features {
             Tap::Attention(_) | Tap::Mask(_) => {
                 let text = "it is neither a vector nor a map nor a sequence of tokens";
@@ -107,12 +195,12 @@ impl Setting<'_> {
             tap => tap.shape().as_slice()[1],
         };
         let authors = DinoHeadConfig::new();
-        let samples = self.samples.len();
+        let samples = setting.samples.len();
         let default = DinoHeadConfig::new()
             .with_d_output(authors.d_output.min(samples))
             .with_d_hidden(authors.d_hidden.min(HIDDEN_PER_FEATURE * features))
             .with_d_bottleneck(authors.d_bottleneck.min(BOTTLENECK_PER_FEATURE * features));
-        let head = configure(&default, &options.head, &[]).at("strategy.head")?;
+        let head = configure(&default, &self.head, &[]).at("strategy.head")?;
         let DinoHeadConfig {
             d_output,
             d_hidden,
@@ -135,19 +223,19 @@ impl Setting<'_> {
     }
 
     /// Returns the views of each sample, once it is sure that the student can see them.
-    fn dino_views(&self, options: &DinoRecipe) -> Result<Sees> {
-        let least = if options.local_crops > 0 { 1 } else { 2 };
-        let default = if options.local_crops > 0 { 2 } else { 4 };
-        let views = options.views.unwrap_or(default);
+    fn sees(&self, setting: &Setting) -> Result<Sees> {
+        let least = if self.local_crops > 0 { 1 } else { 2 };
+        let default = if self.local_crops > 0 { 2 } else { 4 };
+        let views = self.views.unwrap_or(default);
         ensure!(
             (least..=64).contains(&views),
             "`strategy.views` should be from {least} to 64, but is {views}"
         );
-        if options.local_crops == 0 {
+        if self.local_crops == 0 {
             for (key, given) in [
-                ("local_size", options.local_size.is_some()),
-                ("local_scale", options.local_scale.is_some()),
-                ("global_scale", options.global_scale.is_some()),
+                ("local_size", self.local_size.is_some()),
+                ("local_scale", self.local_scale.is_some()),
+                ("global_scale", self.global_scale.is_some()),
             ] {
                 ensure!(
                     !given,
@@ -158,55 +246,85 @@ impl Setting<'_> {
             return Ok(Sees::Views(views));
         }
 
-        let architecture = self.recipe.registry.network(self.model())?;
+        let architecture = setting.recipe.registry.network(setting.model())?;
         ensure!(
             architecture.takes_several_sizes(),
             "`strategy.local_crops` is {}, but {} takes images of one size: take a network of \
              convolutions as `student.model`, or leave it out",
-            options.local_crops,
-            self.model()
+            self.local_crops,
+            setting.model()
         );
-        let shape = self.task.image()?;
+        let shape = setting.task.image()?;
         let defaults = MultiCrop::new(shape);
         let crop = MultiCrop {
             globals: views,
-            locals: options.local_crops,
-            local_size: match options.local_size {
+            locals: self.local_crops,
+            local_size: match self.local_size {
                 Some(size) => [size; 2],
                 None => defaults.local_size,
             },
-            global_scale: options.global_scale.unwrap_or(defaults.global_scale),
-            local_scale: options.local_scale.unwrap_or(defaults.local_scale),
+            global_scale: self.global_scale.unwrap_or(defaults.global_scale),
+            local_scale: self.local_scale.unwrap_or(defaults.local_scale),
         };
         crop.check(shape).context("strategy")?;
-        let augmentation = &self.recipe.data.augmentation;
+        let augmentation = &setting.recipe.data.augmentation;
         augmentation
             .check_multi_crop()
             .context("data.augmentation")?;
         Ok(Sees::Crops(crop))
     }
 
-    /// The epochs without labels.
-    pub fn dino_epochs(&self, options: &DinoRecipe) -> usize {
-        options
-            .epochs
-            .unwrap_or(self.recipe.student.training.epochs)
+    /// Returns the number of epochs without labels.
+    pub fn epochs(&self, recipe: &Recipe) -> usize {
+        self.epochs.unwrap_or(recipe.student.training.epochs)
+    }
+}
+
+impl Strategy for DinoRecipe {
+    fn who_teaches(&self) -> &'static str {
+        WHO
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Pretraining(Pretraining {
+            ready: self.set_up(setting)?.erased(),
+            epochs: self.epochs(setting.recipe),
+            decays_weights: self.weight_decay.is_some(),
+        }))
+    }
+
+    fn warning(&self, recipe: &Recipe) -> Option<String> {
+        let epochs = self.epochs(recipe);
+        let warm_up = self.objective.0.warm_up;
+        (warm_up > epochs).then(|| {
+            format!(
+                "in {epochs} epochs the temperature of the average does not rise to its end: \
+                 lower `strategy.objective.warm_up`, which is {warm_up}"
+            )
+        })
+    }
+
+    fn sees_several_views(&self) -> bool {
+        true
+    }
+
+    fn networks(&self) -> usize {
+        2
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StrategyRecipe;
     use crate::read::tests::error;
-    use crate::strategy::tests::{RECIPE, changed};
+    use crate::strategy::tests::{RECIPE, changed, options};
 
     fn ready(changes: &[&str]) -> Ready<Dino> {
         let recipe = changed(changes);
-        let StrategyRecipe::Dino(options) = &recipe.strategy else {
-            panic!("{:?}", recipe.strategy);
-        };
-        Setting::to_check(&recipe).unwrap().dino(options).unwrap()
+        let options: &DinoRecipe = options(&recipe);
+        options
+            .set_up(&Setting::to_check(&recipe).unwrap())
+            .unwrap()
     }
 
     #[test]

@@ -1,35 +1,82 @@
-//! Strategies: who teaches the student, and what comes of it.
+//! Strategies: who teaches the student, one file each.
+//!
+//! A strategy is a [`StrategyEntry`] in the list of [`entries`]: its name, and how its options are read.
+//! All that follows from the options is their [`Strategy`] trait.
 
-mod alone;
+mod adversarial_features;
+mod born_again;
+mod by_itself;
+mod byot;
 mod check;
+mod checks;
+mod codistillation;
+mod collaborative;
 mod configured;
+mod cs_kd;
 mod dino;
-mod exits;
-mod numbers;
-mod options;
+mod dlb;
+mod entry;
+mod group_leader;
+mod mean_teacher;
+mod mutual;
+mod native_ensemble;
+mod offline;
 mod peers;
+mod prepared;
+mod ps_kd;
+mod ramp;
+mod sd_dropout;
 mod setting;
 mod terms;
-mod together;
+mod tf_kd;
+mod towards;
 mod warnings;
 
-pub use check::{check, check_setting, refuse_tables};
+pub use check::{catalogue, check, check_numbers, check_setting, refuse_tables};
 pub use configured::Configured;
-pub use numbers::check_numbers;
-pub use options::*;
-pub use peers::Peers;
-pub use setting::{Finish, Member, Outcome, Ready, Sees, Setting, figures_of_taught};
+pub use entry::{Strategy, StrategyEntry, StrategyRecipe};
+pub use peers::mean_of_networks;
+pub use prepared::{Generations, Prepared, Pretraining};
+pub use setting::{Finish, Outcome, Ready, Sees, Setting, figures_of_taught};
 pub use terms::write_out;
-pub use together::mean_of_networks;
 pub use warnings::warnings;
+
+/// Returns the strategies that a recipe can name.
+pub fn entries() -> [StrategyEntry; 16] {
+    [
+        offline::ENTRY,
+        mutual::ENTRY,
+        collaborative::ENTRY,
+        native_ensemble::ENTRY,
+        group_leader::ENTRY,
+        codistillation::ENTRY,
+        adversarial_features::ENTRY,
+        byot::ENTRY,
+        sd_dropout::ENTRY,
+        tf_kd::ENTRY,
+        born_again::ENTRY,
+        cs_kd::ENTRY,
+        ps_kd::ENTRY,
+        dlb::ENTRY,
+        mean_teacher::ENTRY,
+        dino::ENTRY,
+    ]
+}
 
 #[cfg(test)]
 pub mod tests {
+    use super::adversarial_features::AdversarialFeaturesRecipe;
+    use super::born_again::BornAgainRecipe;
+    use super::collaborative::CollaborativeRecipe;
+    use super::group_leader::GroupLeaderRecipe;
+    use super::mean_teacher::MeanTeacherRecipe;
+    use super::mutual::MutualRecipe;
+    use super::native_ensemble::NativeEnsembleRecipe;
+    use super::tf_kd::TfKdRecipe;
     use super::*;
     use crate::Recipe;
     use crate::read::tests::{error, recipe};
     use burn_distill::core::{CatalogueEntry, tensors};
-    use burn_distill::strategy;
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -43,12 +90,8 @@ pub mod tests {
         training = { epochs = 10 }
     "#;
 
-    /// What has tables of its own in a recipe, not a kind.
-    const TABLES: [&str; 2] = ["curriculum", "route-constrained"];
-
-    fn kinds() -> impl Iterator<Item = &'static CatalogueEntry> {
-        let all = strategy::catalogue().iter();
-        all.filter(|entry| !TABLES.contains(&entry.name))
+    fn kinds() -> impl Iterator<Item = CatalogueEntry> {
+        entries().into_iter().map(|entry| entry.catalogue)
     }
 
     fn with(strategy: &str) -> Recipe {
@@ -58,6 +101,12 @@ pub mod tests {
     /// A short recipe with these changes.
     pub fn changed(changes: &[&str]) -> Recipe {
         recipe(RECIPE, changes).unwrap()
+    }
+
+    /// The options of the strategy of a recipe.
+    pub fn options<S: Strategy>(recipe: &Recipe) -> &S {
+        let options = recipe.strategy.options_of();
+        options.unwrap_or_else(|| panic!("{:?}", recipe.strategy))
     }
 
     fn terms(strategy: &str) -> String {
@@ -177,13 +226,9 @@ pub mod tests {
         ] {
             let peers = format!("strategy={{ kind = 'afd-chung', peers = ['{model}'] }}");
             let recipe = with(&peers);
-            let StrategyRecipe::AdversarialFeatures(options) = &recipe.strategy else {
-                panic!("{:?}", recipe.strategy);
-            };
+            let options: &AdversarialFeaturesRecipe = options(&recipe);
 
-            let ready = Setting::to_check(&recipe)
-                .unwrap()
-                .adversarial_features(options);
+            let ready = options.set_up(&Setting::to_check(&recipe).unwrap());
 
             let critics = ready.unwrap().distiller.critics;
             let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
@@ -196,20 +241,19 @@ pub mod tests {
         let shown = |strategy: &str| {
             let recipe = with(&format!("strategy={{ {strategy} }}"));
             let setting = Setting::to_check(&recipe).unwrap();
-            match &recipe.strategy {
-                StrategyRecipe::NativeEnsemble(options) => {
-                    let ready = setting.native_ensemble(options).unwrap();
-                    format!("{:?}", ready.distiller.objectives)
+            match recipe.strategy.name() {
+                "native-ensemble" => {
+                    let ready = options::<NativeEnsembleRecipe>(&recipe).set_up(&setting);
+                    format!("{:?}", ready.unwrap().distiller.objectives)
                 }
-                StrategyRecipe::GroupLeader(options) => {
-                    let ready = setting.group_leader(options).unwrap();
-                    format!("{:?}", ready.distiller.leader_objective)
+                "group-leader" => {
+                    let ready = options::<GroupLeaderRecipe>(&recipe).set_up(&setting);
+                    format!("{:?}", ready.unwrap().distiller.leader_objective)
                 }
-                StrategyRecipe::MeanTeacher(options) => {
-                    let ready = setting.mean_teacher(options).unwrap();
-                    format!("{:?}", ready.distiller.objective)
+                _ => {
+                    let ready = options::<MeanTeacherRecipe>(&recipe).set_up(&setting);
+                    format!("{:?}", ready.unwrap().distiller.objective)
                 }
-                other => panic!("{other:?}"),
             }
         };
         for (kind, to, epochs) in [("one", 1, 80), ("okddip", 1, 80), ("ema", 100, 5)] {
@@ -227,13 +271,10 @@ pub mod tests {
     fn an_average_begins_as_the_student_unless_it_is_to_begin_at_random() {
         for (options, alike) in [("", true), (", random_start = true", false)] {
             let recipe = with(&format!("strategy={{ kind = 'ema'{options} }}"));
-            let StrategyRecipe::MeanTeacher(options) = &recipe.strategy else {
-                panic!("{:?}", recipe.strategy);
-            };
+            let options: &MeanTeacherRecipe = super::tests::options(&recipe);
 
-            let ready = Setting::to_check(&recipe)
-                .unwrap()
-                .mean_teacher(options)
+            let ready = options
+                .set_up(&Setting::to_check(&recipe).unwrap())
                 .unwrap();
 
             let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
@@ -246,7 +287,7 @@ pub mod tests {
         let labeled = |options: &str, labels: usize| {
             let strategy = format!("kind = 'ema'\n{options}");
             let strategy: StrategyRecipe = toml::from_str(&strategy).unwrap();
-            strategy.labeled_per_batch(64, labels, 1000)
+            strategy.options().labeled_per_batch(64, labels, 1000)
         };
 
         assert_eq!(labeled("", 100), 16);
@@ -255,7 +296,7 @@ pub mod tests {
         assert_eq!(labeled("labeled_per_batch = 0", 100), 0);
         assert_eq!(labeled("labeled_per_batch = 20", 10), 20);
         let other: StrategyRecipe = toml::from_str("kind = 'cs-kd'").unwrap();
-        assert_eq!(other.labeled_per_batch(64, 100, 1000), 0);
+        assert_eq!(other.options().labeled_per_batch(64, 100, 1000), 0);
     }
 
     #[test]
@@ -265,12 +306,9 @@ pub mod tests {
             ("strategy={ kind = 'kdcl', peers = ['mlp-8'] }", 2),
         ] {
             let recipe = with(strategy);
-            let StrategyRecipe::Collaborative(options) = &recipe.strategy else {
-                panic!("{:?}", recipe.strategy);
-            };
-            let ready = Setting::to_check(&recipe)
-                .unwrap()
-                .collaborative(options)
+            let options: &CollaborativeRecipe = options(&recipe);
+            let ready = options
+                .set_up(&Setting::to_check(&recipe).unwrap())
                 .unwrap();
             assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
             assert_eq!(ready.distiller.peers.len(), expected);
@@ -280,12 +318,10 @@ pub mod tests {
     #[test]
     fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
         let recipe = with("strategy.kind=one");
-        let StrategyRecipe::NativeEnsemble(options) = &recipe.strategy else {
-            panic!("{:?}", recipe.strategy);
-        };
+        let options: &NativeEnsembleRecipe = options(&recipe);
         let setting = Setting::to_check(&recipe).unwrap();
 
-        let branched = setting.native_ensemble(options).unwrap().distiller.network;
+        let branched = options.set_up(&setting).unwrap().distiller.network;
         let alone = tensors(&setting.student().unwrap());
         let shared = tensors(&branched).into_iter();
         let shared: Vec<_> = shared
@@ -301,9 +337,7 @@ pub mod tests {
         let peers = |text: &str| {
             let strategy = format!("strategy={{ kind = 'mutual', peers = {text} }}");
             let recipe = with(&strategy);
-            let StrategyRecipe::Mutual(options) = &recipe.strategy else {
-                panic!("{:?}", recipe.strategy);
-            };
+            let options: &MutualRecipe = options(&recipe);
             let models = options.peers.models(&recipe.student.model);
             models.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -638,15 +672,12 @@ pub mod tests {
             // Also as the folder of a run has it.
             let written = recipe(&toml::to_string(&original).unwrap(), &[]).unwrap();
             for recipe in [original, written] {
-                let StrategyRecipe::BornAgain(options) = &recipe.strategy else {
-                    panic!("{:?}", recipe.strategy);
-                };
+                let options: &BornAgainRecipe = super::tests::options(&recipe);
                 let setting = Setting::to_check(&recipe).unwrap();
                 let network = setting.student().unwrap();
                 let generation = |number| {
-                    setting
-                        .generation(number, options, &network, &network)
-                        .unwrap()
+                    let generation = options.generation(&setting, number, &network, &network);
+                    generation.unwrap()
                 };
                 let (terms, objectives) = generation(1);
                 assert_eq!(terms, expected);
@@ -679,7 +710,7 @@ pub mod tests {
         let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
         let recipe = changed(&[virtual_teacher, losses]);
 
-        let ready = Setting::to_check(&recipe).unwrap().teacher_free().unwrap();
+        let ready = TfKdRecipe::set_up_virtual(&Setting::to_check(&recipe).unwrap()).unwrap();
 
         let names = ["label-smoothing", "virtual-teacher"];
         let shown: Vec<_> = ready.figures.iter().map(ToString::to_string).collect();

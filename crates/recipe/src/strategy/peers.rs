@@ -1,6 +1,13 @@
+use super::setting::{
+    Finish, Member, Outcome, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
+};
 use crate::model::ModelRecipe;
+use crate::network::ImageNetwork;
 use crate::numbers::MOST_VIEWS;
 use anyhow::{Result, ensure};
+use burn::module::Module;
+use burn_distill::core::Ensemble;
+use burn_distill::strategy::{EnsembleTarget, Figure};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -86,4 +93,81 @@ impl<'de> Deserialize<'de> for Peers {
 
         deserializer.deserialize_any(CountOrModels)
     }
+}
+
+/// What a peer learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerTarget {
+    /// Each of the others, and the losses are averaged.
+    Each,
+    /// The mean of what the others predict.
+    Others,
+}
+
+impl PeerTarget {
+    /// Returns the target that is made of all peers, if it is.
+    pub fn ensemble(self) -> Option<EnsembleTarget> {
+        match self {
+            Self::Each => None,
+            Self::Others => Some(EnsembleTarget::Others),
+        }
+    }
+}
+
+impl Setting<'_> {
+    /// Returns the student and its peers, the student first.
+    pub fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
+        let mut all = vec![self.student()?];
+        all.extend(self.peers(models)?);
+        Ok(all)
+    }
+}
+
+/// Returns the figures of peers, of which the first is the student.
+pub fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
+    let mut figures = vec![Figure::Loss, Figure::Accuracy];
+    figures.extend((2..=count).map(|peer| accuracy_of("peer", peer)));
+    figures.push(ensemble_accuracy());
+    figures.extend(numbered_terms("peer", count, terms));
+    figures
+}
+
+/// Returns peers of these models, numbered from `first`.
+pub fn numbered_peers(
+    first: usize,
+    models: &[ModelRecipe],
+    peers: impl IntoIterator<Item = ImageNetwork>,
+) -> Vec<Member> {
+    let peers = (first..).zip(models).zip(peers);
+    let member = |((number, model), peer): ((usize, &ModelRecipe), _)| {
+        Member::new(format!("peer {number}"), model, peer)
+    };
+    peers.map(member).collect()
+}
+
+/// Returns the mean of the predictions of several networks.
+pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
+    let model = format!("{} networks", networks.len());
+    Member::new("ensemble", model, Ensemble::new(networks))
+}
+
+/// Returns the networks of peers, of which the first is the student and the others are of these models.
+pub fn outcome_of_peers<M: 'static>(
+    models: Vec<ModelRecipe>,
+    peers: fn(M) -> Vec<ImageNetwork>,
+) -> Finish<M> {
+    Box::new(move |distiller| {
+        let mut peers = peers(distiller);
+        let ensemble = mean_of_networks(copies(&peers));
+        let student = peers.remove(0);
+        let mut members = numbered_peers(2, &models, peers);
+        members.push(ensemble);
+        Ok(Outcome { student, members })
+    })
+}
+
+/// Returns copies with running statistics of their own.
+pub fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
+    networks.iter().map(Module::valid).collect()
 }

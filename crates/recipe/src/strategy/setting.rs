@@ -7,13 +7,15 @@ use crate::read::{check_distinct, loss_place};
 use crate::registry::{DatasetSpec, Task};
 use crate::{Loss, Recipe, Scene};
 use anyhow::{Result, bail, ensure};
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use burn_distill::core::{
-    DynObjective, Hard, Knowledge, Network, Objective, TapSelection, WeightSchedule,
+    DynObjective, Hard, Knowledge, Network, Objective, Seed, TapSelection, WeightSchedule,
 };
 use burn_distill::data::MultiCrop;
-use burn_distill::strategy::{EnsembleObjective, EnsembleTarget, Figure};
+use burn_distill::strategy::{
+    Distillation, DynDistiller, EnsembleObjective, EnsembleTarget, Figure,
+};
 use toml::{Table, Value};
 
 /// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
@@ -40,6 +42,25 @@ pub struct Ready<M> {
     pub figures: Vec<Figure>,
     /// The networks that it holds in the end.
     pub outcome: Finish<M>,
+}
+
+impl<M> Ready<M>
+where
+    M: Distillation<Input = AnyInput> + ModuleDisplay + 'static,
+{
+    /// Forgets the type of what is trained.
+    pub fn erased(self) -> Ready<DynDistiller<AnyInput>> {
+        let outcome = self.outcome;
+        Ready {
+            distiller: DynDistiller::new(self.distiller),
+            sees: self.sees,
+            figures: self.figures,
+            outcome: Box::new(|distiller| {
+                let distiller = distiller.into_inner::<M>();
+                outcome(distiller.expect("a training returns what it was given"))
+            }),
+        }
+    }
 }
 
 /// What a training sees of a sample.
@@ -143,7 +164,7 @@ impl<'a> Setting<'a> {
     /// Networks beside the student, each from a seed of its own.
     pub fn peers(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
         let peers = (1..).zip(models);
-        let build = |(place, model): (u64, _)| {
+        let build = |(place, model): (usize, _)| {
             let place_in_recipe = format!("strategy.peers.{}", place - 1);
             self.beside(model, place).at(&place_in_recipe)
         };
@@ -151,23 +172,23 @@ impl<'a> Setting<'a> {
     }
 
     /// The network in that place beside the student, counted from 1.
-    pub fn beside(&self, model: &ModelRecipe, place: u64) -> Result<ImageNetwork> {
+    pub fn beside(&self, model: &ModelRecipe, place: usize) -> Result<ImageNetwork> {
         self.build(model, self.seed_of(place))
     }
 
-    fn build(&self, model: &ModelRecipe, seed: u64) -> Result<ImageNetwork> {
+    fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<ImageNetwork> {
         let registry = &self.recipe.registry;
         registry.build(model, &self.task, seed, &Device::flex())
     }
 
-    /// The seed of that place beside the student, away from those of teachers, losses and stages.
-    pub fn seed_of(&self, place: u64) -> u64 {
-        self.seed.wrapping_add(place << 56)
+    /// Returns the seed of the network in that place beside the student.
+    pub fn seed_of(&self, place: usize) -> Seed {
+        Seed::new(self.seed).network(place)
     }
 
     /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
     pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> Result<T> {
-        catch(|| seeded(self.seed.wrapping_add(2 << 32), draw))
+        catch(|| seeded(Seed::new(self.seed).losses(), draw))
     }
 
     /// Two networks as the losses between them see them.

@@ -1,9 +1,7 @@
 //! What a recipe may say, but hardly means.
 
-use super::{StrategyRecipe, alone, together};
 use crate::read::loss_place;
 use crate::{Recipe, TeacherRecipe};
-use burn_distill::core::{ChangingWeight, Clock};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;
 use burn_distill::strategy::RateShape;
@@ -17,9 +15,10 @@ pub fn warnings(recipe: &Recipe) -> Vec<String> {
          a second one, as a [[loss]] of `views = 2` does"
             .to_string()
     });
-    let of_ramp = short_of_ramp(recipe).into_iter();
+    let of_strategy = recipe.strategy.options().warning(recipe);
     let of_mixtures = slight_mixtures(recipe);
-    of_ramp
+    of_strategy
+        .into_iter()
         .chain(idle_losses(recipe))
         .chain(unreached(recipe))
         .chain(unseen)
@@ -127,74 +126,15 @@ fn busy_heads(recipe: &Recipe) -> Option<String> {
     })
 }
 
-/// A ramp that is longer than the training, so that its end is never reached.
-fn short_of_ramp(recipe: &Recipe) -> Option<String> {
-    let trained = recipe.student.training.epochs;
-    let no_losses = recipe.losses.is_empty();
-    let (what, ramp_epochs, interval) = match &recipe.strategy {
-        StrategyRecipe::NativeEnsemble(options) if no_losses => (
-            "the weight towards the ensemble",
-            options.ramp_epochs.unwrap_or(together::RAMP_EPOCHS),
-            options.ramp_interval.unwrap_or_default(),
-        ),
-        StrategyRecipe::GroupLeader(options) => (
-            "the weight towards the ensemble",
-            options.ramp_epochs,
-            options.ramp_interval,
-        ),
-        StrategyRecipe::MeanTeacher(options) if no_losses => (
-            "the weight of the consistency",
-            options.ramp_epochs.unwrap_or(alone::RAMP_EPOCHS),
-            options.ramp_interval.unwrap_or_default(),
-        ),
-        StrategyRecipe::Dino(options) => {
-            let epochs = options.epochs.unwrap_or(trained);
-            let warm_up = options.objective.0.warm_up;
-            return (warm_up > epochs).then(|| {
-                format!(
-                    "in {epochs} epochs the temperature of the average does not rise to its end: \
-                     lower `strategy.objective.warm_up`, which is {warm_up}"
-                )
-            });
-        }
-        _ => return None,
-    };
-    (ramp_epochs > trained).then(|| {
-        let ramp = ChangingWeight::SigmoidRampUp {
-            to: 1.0,
-            epochs: ramp_epochs,
-            interval,
-        };
-        // The end of the last epoch.
-        let share = ramp.at(&Clock {
-            epoch: trained,
-            batch: 1,
-            batches: 1,
-        });
-        format!(
-            "in {trained} epochs {what} only rises to {share:.2} of its end: lower \
-             `strategy.ramp_epochs`, which is {ramp_epochs}"
-        )
-    })
-}
-
 /// Whether anything is shown more than one view of a sample.
 fn sees_a_second_view(recipe: &Recipe) -> bool {
-    match recipe.strategy {
-        StrategyRecipe::Collaborative(_)
-        | StrategyRecipe::CsKd(_)
-        | StrategyRecipe::Dlb(_)
-        | StrategyRecipe::MeanTeacher(_)
-        | StrategyRecipe::Dino(_) => true,
-        _ => {
-            let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
-            let mut losses = recipe.losses.iter().chain(of_stages);
-            losses.any(|table| {
-                let views = table.get("views").and_then(Value::as_integer);
-                views.is_some_and(|views| views > 1)
-            })
-        }
-    }
+    let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
+    let mut losses = recipe.losses.iter().chain(of_stages);
+    recipe.strategy.options().sees_several_views()
+        || losses.any(|table| {
+            let views = table.get("views").and_then(Value::as_integer);
+            views.is_some_and(|views| views > 1)
+        })
 }
 
 #[cfg(test)]

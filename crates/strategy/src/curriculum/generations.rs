@@ -1,6 +1,6 @@
 use super::{Curriculum, CurriculumError, Stage};
 use crate::{EpochLoader, OfflineDistiller};
-use burn_distill_core::{Frozen, Knowledge, Network, Objective};
+use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 
 /// The generations of born-again networks: networks of one architecture, each of which learns from
 /// the one before it.
@@ -83,7 +83,7 @@ impl Generations {
     /// The seed of the initial weights of a generation, counted from 0: no two of 256 have the same,
     /// nor do generations of neighbouring seeds.
     pub fn seed(&self, generation: usize) -> u64 {
-        self.seed.wrapping_add((generation as u64) << 56)
+        Seed::new(self.seed).network(generation).value()
     }
 
     /// The name of the stage of a generation, counted from 0.

@@ -1,7 +1,6 @@
 use super::native_ensemble::{BranchGate, weigh};
 use burn::module::Module;
-use burn::tensor::Device;
-use burn_distill_core::{Network, Response, TapRecorder};
+use burn_distill_core::{Network, Response, TapRecorder, delegate_network};
 
 /// All branches of a network, weighed by their gate, as one network: what
 /// [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller) leaves where all of it is deployed
@@ -31,7 +30,5 @@ impl<N: Network> Network for NativeEnsemble<N> {
         Response::Classes(weigh(&self.gate, &all.taps, self.branches).1)
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.network.example(samples, device)
-    }
+    delegate_network!(network: example);
 }

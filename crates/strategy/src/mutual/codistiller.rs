@@ -1,12 +1,13 @@
 use super::peers::{accuracies, asked_by_others, assert_objectives, assert_peers_differ, others};
-use crate::DistillationOutput;
 use crate::last_clock::LastClock;
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, MovingAverage, Network, Objective, Terms, Wanted,
+    Batch, Context, Knowledge, MovingAverage, Network, Objective, TapSelection, Terms, Wanted,
 };
 
 /// Codistillation: several networks learn at once, each also from what the others were a while ago.
@@ -60,6 +61,20 @@ pub struct Codistiller<N, A, O> {
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
     clock: LastClock,
+    /// The taps that are selected of each peer and its copy.
+    #[module(skip)]
+    wanted: Resolved<Vec<WantedOfPeer>>,
+}
+
+/// The taps that are selected of one peer and its copy.
+#[derive(Clone, Debug)]
+struct WantedOfPeer {
+    /// Those of the peer while it learns alone.
+    alone: TapSelection,
+    /// Those of the peer while it also learns from the copies of the others.
+    together: TapSelection,
+    /// Those of its copy.
+    copy: TapSelection,
 }
 
 impl<N, A, O> Codistiller<N, A, O>
@@ -88,6 +103,7 @@ where
             burn_in: 0,
             period: 1,
             clock: LastClock::default(),
+            wanted: Resolved::default(),
         }
     }
 
@@ -106,54 +122,30 @@ where
         self
     }
 
-    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
-        let wanted: Vec<Wanted> = self.together.iter().map(Objective::wanted).collect();
-
-        let together = clock.step() >= self.burn_in;
-        // Peers that see one view share what the copies predict for it.
-        let mut stale = vec![None; batch.views.len()];
-        let mut terms = Terms::default();
-        let mut responses = Vec::new();
-        for (index, peer) in self.peers.iter().enumerate() {
-            let place = index % batch.views.len();
-            let view = batch.views[place].clone();
-            let (alone, with_others) = (&self.alone[index], &self.together[index]);
-            let mut asked = alone.wanted().student;
-            if together {
-                asked = asked.union(wanted[index].student.clone());
-            }
-            let student = peer.forward_knowledge(view, &asked);
-            let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
-            if together {
-                let stale = stale[place].get_or_insert_with(|| self.stale(batch, place, &wanted));
-                let others: Vec<_> = others(stale, index).flatten().cloned().collect();
-                let context = Context::new(&student, &others, targets, ids, clock);
-                own = own.and(with_others.forward(&context));
-            }
-            terms = terms.and(own.each(|term| format!("peer {} {term}", index + 1), 1.0));
-            responses.push(student.response);
-        }
-        let responses: Vec<_> = responses.iter().collect();
-        let terms = terms.and(accuracies(&responses, targets));
-        DistillationOutput::new(terms, responses[0], None, targets)
+    fn wanted(&self) -> &[WantedOfPeer] {
+        self.wanted.get(|| {
+            let together: Vec<Wanted> = self.together.iter().map(Objective::wanted).collect();
+            let of_peer = |peer: usize| {
+                let alone = self.alone[peer].wanted().student;
+                WantedOfPeer {
+                    together: alone.clone().union(together[peer].student.clone()),
+                    copy: asked_by_others(&together, peer),
+                    alone,
+                }
+            };
+            (0..self.peers.len()).map(of_peer).collect()
+        })
     }
 
     /// Returns the constant knowledge of each copy about one view of a batch; none of a copy that
     /// teaches no peer of that view.
-    fn stale(
-        &self,
-        batch: &Batch<N::Input>,
-        view: usize,
-        wanted: &[Wanted],
-    ) -> Vec<Option<Knowledge>> {
+    fn stale(&self, batch: &Batch<N::Input>, view: usize) -> Vec<Option<Knowledge>> {
         let learners = (view..self.peers.len()).step_by(batch.views.len());
         let copies = self.copies.iter().enumerate().map(|(index, copy)| {
             let teaches = learners.clone().any(|learner| learner != index);
             teaches.then(|| {
-                let wanted = asked_by_others(wanted, index);
-                let knowledge = copy.forward_knowledge(batch.views[view].clone(), &wanted);
+                let wanted = &self.wanted()[index].copy;
+                let knowledge = copy.forward_knowledge(batch.views[view].clone(), wanted);
                 knowledge.without_autodiff()
             })
         });
@@ -174,22 +166,60 @@ where
     }
 }
 
-impl<N, A, O> TrainStep for Codistiller<N, A, O>
+impl<N, A, O> Distillation for Codistiller<N, A, O>
 where
     N: Network,
     A: Objective<Knowledge, ()>,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
+    type Input = N::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let wanted = self.wanted();
+
+        let together = clock.step() >= self.burn_in;
+        // Peers that see one view share what the copies predict for it.
+        let mut stale = vec![None; batch.views.len()];
+        let mut terms = Terms::default();
+        let mut responses = Vec::new();
+        for (index, peer) in self.peers.iter().enumerate() {
+            let place = index % batch.views.len();
+            let view = batch.views[place].clone();
+            let (alone, with_others) = (&self.alone[index], &self.together[index]);
+            let wanted = match together {
+                true => &wanted[index].together,
+                false => &wanted[index].alone,
+            };
+            let student = peer.forward_knowledge(view, wanted);
+            let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
+            if together {
+                let stale = stale[place].get_or_insert_with(|| self.stale(batch, place));
+                let others: Vec<_> = others(stale, index).flatten().cloned().collect();
+                let context = Context::new(&student, &others, targets, ids, clock);
+                own = own.and(with_others.forward(&context));
+            }
+            terms = terms.and(own.each(|term| format!("peer {} {term}", index + 1), 1.0));
+            responses.push(student.response);
+        }
+        let responses: Vec<_> = responses.iter().collect();
+        let terms = terms.and(accuracies(&responses, targets));
+        DistillationOutput::new(terms, responses[0], None, targets)
+    }
+
+    fn training_step(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
         self.clock.set(batch.clock);
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    fn optimize(
+    fn validation_step(&self, mut batch: Batch<N::Input>) -> DistillationOutput {
+        // As after the last step: a loader for validation has a time of its own.
+        batch.clock = self.clock.get();
+        self.forward(&batch)
+    }
+
+    fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -199,7 +229,7 @@ where
         stepped.copied()
     }
 
-    fn optimize_multi(
+    fn optimizer_step_multi(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -210,18 +240,4 @@ where
     }
 }
 
-impl<N, A, O> InferenceStep for Codistiller<N, A, O>
-where
-    N: Network,
-    A: Objective<Knowledge, ()>,
-    O: Objective<Knowledge, Vec<Knowledge>>,
-{
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, mut batch: Self::Input) -> Self::Output {
-        // As after the last step: a loader for validation has a time of its own.
-        batch.clock = self.clock.get();
-        self.forward(&batch)
-    }
-}
+learner_model!([N, A, O] Codistiller<N, A, O>);

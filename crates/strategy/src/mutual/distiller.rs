@@ -1,11 +1,12 @@
 use super::peers::{
     accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
 };
-use crate::DistillationOutput;
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
     Batch, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
@@ -56,6 +57,18 @@ pub struct MutualDistiller<N: Network, O> {
     /// peer and the optimizer.
     #[module(skip)]
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
+    /// The taps that are selected of each peer.
+    #[module(skip)]
+    wanted: Resolved<Vec<WantedOfPeer>>,
+}
+
+/// The taps that are selected of one peer.
+#[derive(Clone, Debug)]
+pub(super) struct WantedOfPeer {
+    /// Those that the objectives of the other peers want.
+    by_others: TapSelection,
+    /// Those that any objective wants.
+    all: TapSelection,
 }
 
 /// Who steps when, among peers that learn from each other.
@@ -107,6 +120,7 @@ where
             objectives,
             order: PeerOrder::default(),
             waiting: Arc::default(),
+            wanted: Resolved::default(),
         }
     }
 
@@ -116,40 +130,45 @@ where
         self
     }
 
-    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        self.forward_asking(batch, |_| TapSelection::None).0
+    fn wanted(&self) -> &[WantedOfPeer] {
+        self.wanted.get(|| {
+            let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
+            let of_peer = |peer: usize| {
+                let by_others = asked_by_others(&wanted, peer);
+                WantedOfPeer {
+                    all: wanted[peer].student.clone().union(by_others.clone()),
+                    by_others,
+                }
+            };
+            (0..self.peers.len()).map(of_peer).collect()
+        })
     }
 
-    /// The same, and what each peer says about its view: also what it is asked for besides.
-    pub(super) fn forward_asking(
+    /// Returns the taps of each peer that any objective wants.
+    pub(super) fn wanted_of_peers(&self) -> impl Iterator<Item = &TapSelection> {
+        self.wanted().iter().map(|wanted| &wanted.all)
+    }
+
+    /// Computes the loss of a batch, and the knowledge of each peer with these taps.
+    pub(super) fn forward_with<'a>(
         &self,
         batch: &Batch<N::Input>,
-        besides: impl Fn(usize) -> TapSelection,
+        wanted: impl IntoIterator<Item = &'a TapSelection>,
     ) -> (DistillationOutput, Vec<Knowledge>) {
-        let knowledge = self.knowledge(batch, besides);
+        let knowledge = self.knowledge(batch, wanted);
         let terms = |peer: usize| Self::terms(&self.objectives[peer], peer, &knowledge, batch);
         (self.output(terms, &knowledge, batch), knowledge)
     }
 
-    /// What each peer says about its view, when it is asked for that besides.
-    fn knowledge(
+    /// Returns the knowledge of each peer of its view, with these taps.
+    fn knowledge<'a>(
         &self,
         batch: &Batch<N::Input>,
-        besides: impl Fn(usize) -> TapSelection,
+        wanted: impl IntoIterator<Item = &'a TapSelection>,
     ) -> Vec<Knowledge> {
-        let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
-        let peers = self.peers.iter().enumerate();
+        let peers = self.peers.iter().zip(wanted).enumerate();
         peers
-            .map(|(index, peer)| {
-                let asked = asked_by_others(&wanted, index).union(besides(index));
-                ask(
-                    peer,
-                    index,
-                    batch,
-                    wanted[index].student.clone().union(asked),
-                )
-            })
+            .map(|(index, (peer, wanted))| ask(peer, index, batch, wanted))
             .collect()
     }
 
@@ -185,7 +204,7 @@ where
 
     /// The step of the first peer. The others wait for theirs.
     fn first_turn(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
-        let knowledge = self.knowledge(&batch, |_| TapSelection::None);
+        let knowledge = self.knowledge(&batch, self.wanted_of_peers());
         let mut shown = knowledge.clone();
         for other in &mut shown[1..] {
             *other = other.clone().without_autodiff();
@@ -217,13 +236,12 @@ where
             batch,
             mut knowledge,
         } = waiting;
-        let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
         for peer in 1..self.peers.len() {
             let before = peer - 1;
             // A copy with running statistics of its own, which are not to move twice in a batch.
             let copy = self.peers[before].valid().train();
-            let asked = asked_by_others(&wanted, before);
-            knowledge[before] = ask(&copy, before, &batch, asked).without_autodiff();
+            let wanted = &self.wanted()[before].by_others;
+            knowledge[before] = ask(&copy, before, &batch, wanted).without_autodiff();
 
             let terms = Self::terms(&self.objectives[peer], peer, &knowledge, &batch);
             let gradients = GradientsParams::from_grads(terms.total().backward(), &self);
@@ -238,21 +256,24 @@ pub(super) fn ask<N: Network>(
     peer: &N,
     index: usize,
     batch: &Batch<N::Input>,
-    wanted: TapSelection,
+    wanted: &TapSelection,
 ) -> Knowledge {
     let view = &batch.views[index % batch.views.len()];
-    peer.forward_knowledge(view.clone(), &wanted)
+    peer.forward_knowledge(view.clone(), wanted)
 }
 
-impl<N, O> TrainStep for MutualDistiller<N, O>
+impl<N, O> Distillation for MutualDistiller<N, O>
 where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
+    type Input = N::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        self.forward_with(batch, self.wanted_of_peers()).0
+    }
+
+    fn training_step(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
         match self.order {
             PeerOrder::Simultaneous => {
                 let output = self.forward(&batch);
@@ -262,7 +283,7 @@ where
         }
     }
 
-    fn optimize(
+    fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -276,7 +297,7 @@ where
         }
     }
 
-    fn optimize_multi(
+    fn optimizer_step_multi(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -291,15 +312,4 @@ where
     }
 }
 
-impl<N, O> InferenceStep for MutualDistiller<N, O>
-where
-    N: Network,
-    O: Objective<Knowledge, Vec<Knowledge>>,
-{
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([N: Network, O] MutualDistiller<N, O>);

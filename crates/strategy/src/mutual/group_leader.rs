@@ -1,13 +1,13 @@
 use super::peers::{
     accuracy, assert_objectives, assert_peers_differ, class_logits, pooled, saying,
 };
-use crate::DistillationOutput;
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Context, Knowledge, Network, Objective, Response, TapSelection, Terms, initialize,
     known_taps,
@@ -107,6 +107,7 @@ impl GroupLeaderDistillerConfig {
             attention: PeerAttention::new(sizes[0], &device),
             tap: self.tap.clone(),
             as_code: self.as_code,
+            wanted: Resolved::default(),
         }
     }
 }
@@ -171,21 +172,37 @@ pub struct GroupLeaderDistiller<N, O> {
     pub tap: String,
     /// Whether the targets are no constants.
     pub as_code: bool,
+    /// The taps that are selected of each peer, and of the leader.
+    #[module(skip)]
+    wanted: Resolved<(Vec<TapSelection>, TapSelection)>,
 }
 
 impl<N: Network, O: Objective> GroupLeaderDistiller<N, O> {
-    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+    fn wanted(&self) -> &(Vec<TapSelection>, TapSelection) {
+        self.wanted.get(|| {
+            let attended = TapSelection::named([&self.tap]);
+            let peers = self.objectives.iter().map(|objective| {
+                let own = objective.wanted().student;
+                own.union(attended.clone())
+            });
+            (peers.collect(), self.leader_objective.wanted().student)
+        })
+    }
+}
+
+impl<N: Network, O: Objective> Distillation for GroupLeaderDistiller<N, O> {
+    type Input = N::Input;
+
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let mut views = batch.views.iter().cycle();
-        let mut ask = |network: &N, wanted: TapSelection| {
+        let mut ask = |network: &N, wanted: &TapSelection| {
             let view = views.next().expect("A batch has at least one view.");
-            network.forward_knowledge(view.clone(), &wanted)
+            network.forward_knowledge(view.clone(), wanted)
         };
-        let attended = TapSelection::named([&self.tap]);
-        let peers: Vec<_> = (self.peers.iter().zip(&self.objectives))
-            .map(|(peer, objective)| ask(peer, objective.wanted().student.union(attended.clone())))
-            .collect();
-        let leader = ask(&self.leader, self.leader_objective.wanted().student);
+        let (of_peers, of_leader) = self.wanted();
+        let peers = self.peers.iter().zip(of_peers);
+        let peers: Vec<_> = peers.map(|(peer, wanted)| ask(peer, wanted)).collect();
+        let leader = ask(&self.leader, of_leader);
 
         let features = peers.iter().map(|peer| pooled(peer.taps.take(&self.tap)));
         let weights = self.attention.forward(Tensor::stack(features.collect(), 1));
@@ -228,21 +245,4 @@ impl<N: Network, O: Objective> GroupLeaderDistiller<N, O> {
     }
 }
 
-impl<N: Network, O: Objective> TrainStep for GroupLeaderDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        let output = self.forward(&batch);
-        TrainOutput::new(self, output.loss.backward(), output)
-    }
-}
-
-impl<N: Network, O: Objective> InferenceStep for GroupLeaderDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([N, O] GroupLeaderDistiller<N, O>);

@@ -1,11 +1,11 @@
 use super::NativeEnsemble;
 use super::peers::{accuracy, assert_objectives, class_logits, pooled, saying};
-use crate::DistillationOutput;
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Context, Hard, Network, Objective, Response, TapSelection, Taps, Terms, Wanted,
     batch_norm, initialize, known_taps,
@@ -125,6 +125,9 @@ pub struct NativeEnsembleDistiller<N, O> {
     pub objectives: Vec<O>,
     /// What the ensemble is trained on.
     pub hard: Hard,
+    /// The taps that the ensemble is made of.
+    #[module(skip)]
+    wanted: Resolved<TapSelection>,
 }
 
 impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
@@ -159,6 +162,7 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
             network,
             objectives,
             hard: Hard::new(1.0),
+            wanted: Resolved::default(),
         }
     }
 
@@ -171,15 +175,15 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
             branches: self.objectives.len(),
         }
     }
+}
 
-    /// The loss of a batch, branch by branch and term by term, and the figures that metrics are made
-    /// of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+impl<N: Network, O: Objective> Distillation for NativeEnsembleDistiller<N, O> {
+    type Input = N::Input;
+
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let branches = self.objectives.len();
-        let wanted = BranchGate::wanted(branches);
-        let all = self
-            .network
-            .forward_knowledge(batch.view().clone(), &wanted);
+        let wanted = self.wanted.get(|| BranchGate::wanted(branches));
+        let all = self.network.forward_knowledge(batch.view().clone(), wanted);
 
         let (logits, ensemble) = weigh(&self.gate, &all.taps, branches);
         let ensemble = saying(ensemble);
@@ -205,21 +209,4 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
     }
 }
 
-impl<N: Network, O: Objective> TrainStep for NativeEnsembleDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        let output = self.forward(&batch);
-        TrainOutput::new(self, output.loss.backward(), output)
-    }
-}
-
-impl<N: Network, O: Objective> InferenceStep for NativeEnsembleDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([N, O] NativeEnsembleDistiller<N, O>);

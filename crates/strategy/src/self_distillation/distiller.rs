@@ -1,9 +1,10 @@
 use crate::last_clock::LastClock;
-use crate::{DistillationOutput, Figure};
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, Figure, learner_model};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
     Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
 };
@@ -64,6 +65,9 @@ pub struct SelfDistiller<S, T, O> {
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
     clock: LastClock,
+    /// The requirements of the objective.
+    #[module(skip)]
+    wanted: Resolved<Wanted>,
 }
 
 impl<S, T, O> SelfDistiller<S, T, O>
@@ -79,11 +83,38 @@ where
             teacher,
             objective,
             clock: LastClock::default(),
+            wanted: Resolved::default(),
         }
     }
 
-    /// The loss of a batch, term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+    fn terms(&self, batch: &Batch<S::Input>) -> (Knowledge, Knowledge, Terms) {
+        let Wanted {
+            student, teacher, ..
+        } = self.wanted.get(|| self.objective.wanted());
+        // First, as the authors of those methods do: running statistics remember best whoever is
+        // asked last, which is a teacher that is the student itself.
+        let student = self
+            .student
+            .forward_knowledge(batch.view().clone(), student);
+        let taught = self
+            .teacher
+            .teach(&self.student, batch, teacher)
+            .without_autodiff();
+        let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
+        let terms = self.objective.forward(&context);
+        (student, taught, terms)
+    }
+}
+
+impl<S, T, O> Distillation for SelfDistiller<S, T, O>
+where
+    S: Network,
+    T: SelfTeacher<S>,
+    O: Objective,
+{
+    type Input = S::Input;
+
+    fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
         let (student, taught, terms) = self.terms(batch);
         DistillationOutput::new(
             terms,
@@ -93,35 +124,7 @@ where
         )
     }
 
-    fn terms(&self, batch: &Batch<S::Input>) -> (Knowledge, Knowledge, Terms) {
-        let Wanted {
-            student, teacher, ..
-        } = self.objective.wanted();
-        // First, as the authors of those methods do: running statistics remember best whoever is
-        // asked last, which is a teacher that is the student itself.
-        let student = self
-            .student
-            .forward_knowledge(batch.view().clone(), &student);
-        let taught = self
-            .teacher
-            .teach(&self.student, batch, &teacher)
-            .without_autodiff();
-        let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
-        let terms = self.objective.forward(&context);
-        (student, taught, terms)
-    }
-}
-
-impl<S, T, O> TrainStep for SelfDistiller<S, T, O>
-where
-    S: Network,
-    T: SelfTeacher<S>,
-    O: Objective,
-{
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         let (student, taught, terms) = self.terms(&batch);
         self.teacher.hear(&student, &batch);
         self.clock.set(batch.clock);
@@ -134,7 +137,15 @@ where
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    fn optimize(
+    fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
+        let output = self.forward(&batch);
+        match self.teacher.knows(&batch, TeachingPhase::Validation) {
+            true => output,
+            false => output.hiding_terms().hiding(OF_TEACHER),
+        }
+    }
+
+    fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -146,7 +157,7 @@ where
         stepped
     }
 
-    fn optimize_multi(
+    fn optimizer_step_multi(
         self,
         _optimizer: &mut ModuleOptimizer,
         _rate: ModuleLearningRate,
@@ -156,20 +167,4 @@ where
     }
 }
 
-impl<S, T, O> InferenceStep for SelfDistiller<S, T, O>
-where
-    S: Network,
-    T: SelfTeacher<S>,
-    O: Objective,
-{
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        let output = self.forward(&batch);
-        match self.teacher.knows(&batch, TeachingPhase::Validation) {
-            true => output,
-            false => output.hiding_terms().hiding(OF_TEACHER),
-        }
-    }
-}
+learner_model!([S, T, O] SelfDistiller<S, T, O>);

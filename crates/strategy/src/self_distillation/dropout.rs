@@ -1,10 +1,10 @@
 use super::DropoutDivergence;
-use crate::{DistillationOutput, Figure};
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, Figure, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor, TensorData};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
     Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Network, Objective,
@@ -66,6 +66,7 @@ impl DropoutDistillerConfig {
             tap: tap.clone(),
             weight: self.weight.clone(),
             seed: self.seed,
+            wanted: Resolved::default(),
         }
     }
 }
@@ -145,6 +146,9 @@ pub struct DropoutDistiller<N, O> {
     /// What the masks depend on, besides the step.
     #[module(skip)]
     pub seed: u64,
+    /// The taps of the student that the classifier sees or the objective wants.
+    #[module(skip)]
+    wanted: Resolved<TapSelection>,
 }
 
 impl<N, O> DropoutDistiller<N, O>
@@ -152,27 +156,6 @@ where
     N: Network,
     O: Objective<Knowledge, ()>,
 {
-    /// The loss of a batch, term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let features = TapSelection::named([&self.tap]);
-        let wanted = self.objective.wanted().student.union(features);
-        let student = self
-            .student
-            .forward_knowledge(batch.view().clone(), &wanted);
-
-        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
-        let context = Context::new(&student, &(), targets, ids, clock);
-        let features = student.taps.take(&self.tap).into_vectors();
-        let weight = self.weight.at(&clock);
-        let dropout = Terms::one(
-            DropoutDivergence::TERM,
-            self.between_answers(features, &clock),
-            weight,
-        );
-        let terms = self.objective.forward(&context).and(dropout);
-        DistillationOutput::new(terms, &student.response, None, targets)
-    }
-
     /// The unweighted loss between the answers to the features with one mask and with another.
     fn between_answers(&self, features: Tensor<2>, clock: &Clock) -> Tensor<1> {
         // As burn's dropout tells training from validation.
@@ -205,31 +188,38 @@ where
     }
 }
 
-impl<N, O> TrainStep for DropoutDistiller<N, O>
+impl<N, O> Distillation for DropoutDistiller<N, O>
 where
     N: Network,
     O: Objective<Knowledge, ()>,
 {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
+    type Input = N::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        let output = self.forward(&batch);
-        TrainOutput::new(self, output.loss.backward(), output)
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let wanted = self.wanted.get(|| {
+            let features = TapSelection::named([&self.tap]);
+            self.objective.wanted().student.union(features)
+        });
+        let student = self.student.forward_knowledge(batch.view().clone(), wanted);
+
+        let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
+        let context = Context::new(&student, &(), targets, ids, clock);
+        let features = student.taps.take(&self.tap).into_vectors();
+        let weight = self.weight.at(&clock);
+        let dropout = Terms::one(
+            DropoutDivergence::TERM,
+            self.between_answers(features, &clock),
+            weight,
+        );
+        let terms = self.objective.forward(&context).and(dropout);
+        DistillationOutput::new(terms, &student.response, None, targets)
     }
-}
 
-impl<N, O> InferenceStep for DropoutDistiller<N, O>
-where
-    N: Network,
-    O: Objective<Knowledge, ()>,
-{
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
+    fn validation_step(&self, batch: Batch<N::Input>) -> DistillationOutput {
         // Nothing is dropped, so that there is nothing between two answers.
         let dropout = Figure::Term(DropoutDivergence::TERM.into());
         self.forward(&batch).hiding([Figure::Loss, dropout])
     }
 }
+
+learner_model!([N, O] DropoutDistiller<N, O>);

@@ -1,8 +1,8 @@
-use crate::DistillationOutput;
 use crate::mutual::peers::{accuracy, assert_objectives, class_logits};
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use burn_distill_core::{
     Batch, Context, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder, TapSelection,
     Terms, Wanted, WeightSchedule, known_taps,
@@ -62,6 +62,9 @@ pub struct ExitsDistiller<N, O> {
     pub objectives: Vec<O>,
     /// What the deepest exit is trained on.
     pub hard: Hard,
+    /// The taps of the network, and what the objectives want of them.
+    #[module(skip)]
+    wanted: Resolved<(TapSelection, Vec<Wanted>)>,
 }
 
 impl<N: Network, O: Objective> ExitsDistiller<N, O> {
@@ -105,6 +108,7 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
             network,
             objectives,
             hard: Hard::new(1.0),
+            wanted: Resolved::default(),
         }
     }
 
@@ -114,19 +118,28 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
         self
     }
 
-    /// The loss of a batch, exit by exit and term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let deepest = self.objectives.len() + 1;
-        let wanted: Vec<_> = self.objectives.iter().map(Objective::wanted).collect();
-        let mut names: Vec<_> = (1..=deepest).map(exit).collect();
-        for (wanted, number) in wanted.iter().zip(1..) {
-            for (wanted, number) in [(&wanted.student, number), (&wanted.teacher, deepest)] {
-                names.extend(wanted.wants(Self::FEATURE).then(|| feature(number)));
+    fn wanted(&self) -> &(TapSelection, Vec<Wanted>) {
+        self.wanted.get(|| {
+            let deepest = self.objectives.len() + 1;
+            let wanted: Vec<_> = self.objectives.iter().map(Objective::wanted).collect();
+            let mut names: Vec<_> = (1..=deepest).map(exit).collect();
+            for (wanted, number) in wanted.iter().zip(1..) {
+                for (wanted, number) in [(&wanted.student, number), (&wanted.teacher, deepest)] {
+                    names.extend(wanted.wants(Self::FEATURE).then(|| feature(number)));
+                }
             }
-        }
-        let all = self
-            .network
-            .forward_knowledge(batch.view().clone(), &TapSelection::named(names));
+            (TapSelection::named(names), wanted)
+        })
+    }
+}
+
+impl<N: Network, O: Objective> Distillation for ExitsDistiller<N, O> {
+    type Input = N::Input;
+
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let deepest = self.objectives.len() + 1;
+        let (taps, wanted) = self.wanted();
+        let all = self.network.forward_knowledge(batch.view().clone(), taps);
 
         // What an exit says, and its features under the name that its objective knows.
         let saying = |number: usize, wanted: &TapSelection| {
@@ -140,7 +153,7 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
 
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let mut terms = Terms::default();
-        for ((objective, wanted), number) in self.objectives.iter().zip(&wanted).zip(1..) {
+        for ((objective, wanted), number) in self.objectives.iter().zip(wanted).zip(1..) {
             let student = saying(number, &wanted.student);
             let teacher = saying(deepest, &wanted.teacher).without_autodiff();
             let context = Context::new(&student, &teacher, targets, ids, clock);
@@ -166,21 +179,4 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
     }
 }
 
-impl<N: Network, O: Objective> TrainStep for ExitsDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        let output = self.forward(&batch);
-        TrainOutput::new(self, output.loss.backward(), output)
-    }
-}
-
-impl<N: Network, O: Objective> InferenceStep for ExitsDistiller<N, O> {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([N, O] ExitsDistiller<N, O>);

@@ -1,10 +1,11 @@
 use crate::mutual::peers::saying;
-use crate::{DistillationOutput, Figure};
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, Figure, learner_model};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Bool, Device, Tensor};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
     Batch, Context, Hard, Knowledge, Memorable, Network, Numbers, Objective, Response, State,
     TapSelection, Targets, Terms,
@@ -68,6 +69,9 @@ pub struct LastBatchDistiller<S, M, O> {
     pub hard: Hard,
     /// What is remembered of the last batch.
     pub last: LastBatch<M>,
+    /// The taps that the objective wants.
+    #[module(skip)]
+    wanted: Resolved<TapSelection>,
 }
 
 /// The last batch of a training, and what the network said about it.
@@ -121,6 +125,7 @@ where
             student,
             objective,
             hard: Hard::new(1.0),
+            wanted: Resolved::default(),
         }
     }
 }
@@ -132,13 +137,6 @@ where
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
-    /// The loss of a batch, term by term, and the figures that metrics are made of. It is not
-    /// remembered.
-    pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let (response, terms) = self.terms(batch);
-        DistillationOutput::new(terms, &response, None, &batch.targets)
-    }
-
     fn terms(&self, batch: &Batch<S::Input>) -> (Response, Terms) {
         let now = self.student.forward(batch.view().clone());
         let logits_now = classes(&now);
@@ -147,8 +145,8 @@ where
             return (now, terms);
         };
 
-        let wanted = self.objective.wanted().student;
-        let again = self.student.forward_knowledge(last.view().clone(), &wanted);
+        let wanted = self.wanted.get(|| self.objective.wanted().student);
+        let again = self.student.forward_knowledge(last.view().clone(), wanted);
         let both = vec![logits_now.clone(), classes(&again.response)];
         let targets = soft(&batch.targets, &logits_now).and(soft(&last.targets, &logits_now));
         let terms = self.hard_terms(Tensor::cat(both, 0), &targets.into(), batch);
@@ -278,24 +276,37 @@ impl From<Soft> for Targets {
     }
 }
 
-impl<S, M, O> TrainStep for LastBatchDistiller<S, M, O>
+impl<S, M, O> Distillation for LastBatchDistiller<S, M, O>
 where
     S: Network,
     S::Input: Memorable<Memory = M>,
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
+    type Input = S::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    /// Computes the loss of a batch, term by term, and the figures that metrics are made of. The batch
+    /// is not remembered.
+    fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+        let (response, terms) = self.terms(batch);
+        DistillationOutput::new(terms, &response, None, &batch.targets)
+    }
+
+    fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         let (response, terms) = self.terms(&batch);
         self.last.remember(&batch, &response);
         let output = DistillationOutput::new(terms, &response, None, &batch.targets);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    fn optimize_multi(
+    fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
+        let response = self.student.forward(batch.view().clone());
+        let terms = self.hard_terms(classes(&response), &batch.targets, &batch);
+        // The sum of all terms is the loss, and this is but one of them.
+        DistillationOutput::new(terms, &response, None, &batch.targets).hiding([Figure::Loss])
+    }
+
+    fn optimizer_step_multi(
         self,
         _optimizer: &mut ModuleOptimizer,
         _rate: ModuleLearningRate,
@@ -305,20 +316,4 @@ where
     }
 }
 
-impl<S, M, O> InferenceStep for LastBatchDistiller<S, M, O>
-where
-    S: Network,
-    S::Input: Memorable<Memory = M>,
-    M: Module + ModuleDisplay + 'static,
-    O: Objective,
-{
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        let response = self.student.forward(batch.view().clone());
-        let terms = self.hard_terms(classes(&response), &batch.targets, &batch);
-        // The sum of all terms is the loss, and this is but one of them.
-        DistillationOutput::new(terms, &response, None, &batch.targets).hiding([Figure::Loss])
-    }
-}
+learner_model!([S, M, O] LastBatchDistiller<S, M, O>);

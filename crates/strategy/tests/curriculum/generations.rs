@@ -13,7 +13,7 @@ use burn_distill_response::{
     SoftCrossEntropyLossConfig,
 };
 use burn_distill_strategy::{
-    Curriculum, CurriculumError, Generations, OfflineDistiller, Predictions,
+    Curriculum, CurriculumError, Distillation, Generations, OfflineDistiller, Predictions,
 };
 use std::fs;
 use std::path::Path;

@@ -11,7 +11,8 @@ use burn_distill_core::{
     TapRecorder, Targets, initialize, tensors,
 };
 use burn_distill_strategy::{
-    AdversarialDistiller, AdversarialDistillerConfig, MutualDistiller, OptimizerConfig, PeerOrder,
+    AdversarialDistiller, AdversarialDistillerConfig, Distillation, MutualDistiller,
+    OptimizerConfig, PeerOrder,
 };
 
 /// A map of one channel and two pixels, each the input times a weight, and as many logits, each a

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill_core::{Batch, Clock, Hard, Network, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use burn_distill_strategy::{Codistiller, EnsembleObjective, EnsembleTarget};
+use burn_distill_strategy::{Codistiller, Distillation, EnsembleObjective, EnsembleTarget};
 
 type Soft = EnsembleObjective<ResponseObjective<SoftCrossEntropyLoss>>;
 type Stale<N> = Codistiller<N, Hard, Soft>;

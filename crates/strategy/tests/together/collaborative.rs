@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Batch, Hard, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss};
-use burn_distill_strategy::{EnsembleObjective, EnsembleTarget, MutualDistiller};
+use burn_distill_strategy::{Distillation, EnsembleObjective, EnsembleTarget, MutualDistiller};
 
 type Collaborative<N> =
     MutualDistiller<N, EnsembleObjective<(Hard, ResponseObjective<SoftTargetLoss>)>>;

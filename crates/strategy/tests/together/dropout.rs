@@ -9,7 +9,7 @@ use burn::train::InferenceStep;
 use burn_distill_core::{
     Clock, Hard, KeyedRng, Network, Response, Tap, TapRecorder, WeightSchedule, tensors,
 };
-use burn_distill_strategy::{DropoutDistiller, DropoutDistillerConfig};
+use burn_distill_strategy::{Distillation, DropoutDistiller, DropoutDistillerConfig};
 
 /// Four features of an input, and two logits of these.
 #[derive(Module, Debug)]

@@ -11,7 +11,7 @@ use burn_distill_core::{
 };
 use burn_distill_feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use burn_distill_strategy::{ExitsDistiller, Figures, TowardsEnsemble};
+use burn_distill_strategy::{Distillation, ExitsDistiller, Figures, TowardsEnsemble};
 
 /// Two features of an input, twice made to others; at each depth features of an exit, and two logits
 /// of these. The deepest features are their own.

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Hard, Knowledge, Network, Wanted, initialize, tensors};
 use burn_distill_strategy::{
-    Figures, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
+    Distillation, Figures, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
 };
 
 type Group<N> = GroupLeaderDistiller<N, (Hard, TowardsEnsemble)>;

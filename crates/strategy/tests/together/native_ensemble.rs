@@ -5,7 +5,7 @@ use crate::toys::{cross_entropy, labelled, slope, terms, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Hard, Network, Response, Tap, TapRecorder, tensors};
-use burn_distill_strategy::{Figures, NativeEnsembleDistiller, TowardsEnsemble};
+use burn_distill_strategy::{Distillation, Figures, NativeEnsembleDistiller, TowardsEnsemble};
 
 /// A trunk of two features and branches of two logits each.
 #[derive(Module, Debug)]

@@ -3,7 +3,7 @@ use crate::{
     ChosenExits, ConvNetConfig, NetworkConfig, ResNetConfig, WideResNetConfig, mean_logits,
 };
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Distribution, Int};
+use burn::tensor::{Device, Distribution, Int};
 use burn_distill_core::{DynNetwork, Knowledge, known_taps, parameter_count, tensors};
 
 /// Colour images of 8×12, wider than high, on that device.

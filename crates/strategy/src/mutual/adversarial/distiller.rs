@@ -1,14 +1,15 @@
 use super::{FeatureCritic, GameLosses, RecordedAdam};
-use crate::DistillationOutput;
 use crate::mutual::MutualDistiller;
 use crate::mutual::distiller::ask;
 use crate::mutual::peers::lock;
+use crate::resolved::Resolved;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
     Batch, Check, ConfigError, Knowledge, Network, Objective, Tap, TapSelection, Terms, check,
     known_taps,
@@ -81,6 +82,7 @@ impl AdversarialDistillerConfig {
             critics,
             adam: RecordedAdam::new(&players, learning_rate, weight_decay),
             game: Arc::default(),
+            wanted: Resolved::default(),
         }
     }
 }
@@ -194,6 +196,18 @@ pub struct AdversarialDistiller<N: Network, O> {
     /// The gradients of the game, between the backward passes and the optimizer.
     #[module(skip)]
     game: Arc<Mutex<Option<GradientsParams>>>,
+    /// The taps that are selected of each peer.
+    #[module(skip)]
+    wanted: Resolved<Vec<WantedOfPeer>>,
+}
+
+/// The taps that are selected of one peer.
+#[derive(Clone, Debug)]
+struct WantedOfPeer {
+    /// The one that is judged.
+    judged: TapSelection,
+    /// That and those that the objectives want.
+    all: TapSelection,
 }
 
 impl<N, O> AdversarialDistiller<N, O>
@@ -201,28 +215,26 @@ where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    /// The loss of a batch, peer by peer and term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let (output, knowledge) = self.mutual.forward_asking(batch, |peer| self.judged(peer));
-        // To be shown only: critics that remember nothing of it.
-        let critics = self.critics.valid();
-        let said = knowledge.into_iter().map(Knowledge::without_autodiff);
-        output.showing(shown(&losses(&critics, said)))
-    }
-
-    /// The tap of a peer that is judged.
-    fn judged(&self, peer: usize) -> TapSelection {
-        TapSelection::named([self.critics[peer].tap.as_str()])
+    fn wanted(&self) -> &[WantedOfPeer] {
+        self.wanted.get(|| {
+            let peers = self.critics.iter().zip(self.mutual.wanted_of_peers());
+            let of_peer = |(critic, wanted): (&FeatureCritic, &TapSelection)| {
+                let judged = TapSelection::named([critic.tap.as_str()]);
+                WantedOfPeer {
+                    all: wanted.clone().union(judged.clone()),
+                    judged,
+                }
+            };
+            peers.map(of_peer).collect()
+        })
     }
 
     /// What either side of each game loses on a batch, and down which gradients it should go.
     fn play(&self, batch: &Batch<N::Input>) -> (Vec<GameLosses>, GradientsParams) {
         // A copy with running statistics of its own, which are not to move twice in a batch.
         let peers = self.mutual.peers.valid().train();
-        let said = peers
-            .iter()
-            .enumerate()
-            .map(|(index, peer)| ask(peer, index, batch, self.judged(index)));
+        let said = peers.iter().zip(self.wanted()).enumerate();
+        let said = said.map(|(index, (peer, wanted))| ask(peer, index, batch, &wanted.judged));
         let losses = losses(&self.critics, said);
         // One pass for all: each loss reaches one player alone.
         let each = losses
@@ -262,36 +274,44 @@ fn shown(losses: &[GameLosses]) -> Terms {
     each.fold(Terms::default(), Terms::and)
 }
 
-impl<N, O> TrainStep for AdversarialDistiller<N, O>
+impl<N, O> Distillation for AdversarialDistiller<N, O>
 where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
+    type Input = N::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+        let wanted = self.wanted().iter().map(|wanted| &wanted.all);
+        let (output, knowledge) = self.mutual.forward_with(batch, wanted);
+        // To be shown only: critics that remember nothing of it.
+        let critics = self.critics.valid();
+        let said = knowledge.into_iter().map(Knowledge::without_autodiff);
+        output.showing(shown(&losses(&critics, said)))
+    }
+
+    fn training_step(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
         let (losses, gradients) = self.play(&batch);
         let waiting = lock(&self.game).replace(gradients);
         assert!(
             waiting.is_none(),
             "A game needs a step of the optimizer for each batch."
         );
-        let TrainOutput { grads, item } = TrainStep::step(&self.mutual, batch);
+        let TrainOutput { grads, item } = self.mutual.training_step(batch);
         TrainOutput {
             grads,
             item: item.showing(shown(&losses)),
         }
     }
 
-    fn optimize(
+    fn optimizer_step(
         mut self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
         gradients: GradientsParams,
     ) -> Self {
         let game = lock(&self.game).take();
-        self.mutual = self.mutual.optimize(optimizer, rate, gradients);
+        self.mutual = self.mutual.optimizer_step(optimizer, rate, gradients);
         if let Some(game) = game {
             let players = (self.mutual.peers, self.critics);
             (self.mutual.peers, self.critics) = self.adam.step(players, &game);
@@ -299,7 +319,7 @@ where
         self
     }
 
-    fn optimize_multi(
+    fn optimizer_step_multi(
         self,
         _optimizer: &mut ModuleOptimizer,
         _rate: ModuleLearningRate,
@@ -309,15 +329,4 @@ where
     }
 }
 
-impl<N, O> InferenceStep for AdversarialDistiller<N, O>
-where
-    N: Network,
-    O: Objective<Knowledge, Vec<Knowledge>>,
-{
-    type Input = Batch<N::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        self.forward(&batch)
-    }
-}
+learner_model!([N: Network, O] AdversarialDistiller<N, O>);

@@ -1,11 +1,12 @@
-use crate::DistillationOutput;
 use crate::last_clock::LastClock;
+use crate::resolved::Resolved;
 use crate::self_distillation::SelfTeacher;
+use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill_core::{
     Batch, Clock, Context, Input, Knowledge, Network, Objective, Targets, Wanted, WeightSchedule,
 };
@@ -87,6 +88,9 @@ pub struct DinoDistiller<S, T, O> {
     /// When the last step was: an optimizer is not told.
     #[module(skip)]
     clock: LastClock,
+    /// The requirements of the objective.
+    #[module(skip)]
+    wanted: Resolved<Wanted>,
 }
 
 impl<S, T, O> DinoDistiller<S, T, O>
@@ -107,6 +111,7 @@ where
             held: Some((last, 1)),
             weight_decay: None,
             clock: LastClock::default(),
+            wanted: Resolved::default(),
         }
     }
 
@@ -150,26 +155,6 @@ where
         );
         self.weight_decay = Some(weight_decay);
         self
-    }
-
-    /// The loss of a batch, term by term, and the figures that metrics are made of.
-    pub fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let Wanted {
-            student, teacher, ..
-        } = self.objective.wanted();
-        let taught = self.views(batch, self.globals, |view| {
-            let taught = self.teacher.teach(&self.student, &view, &teacher);
-            taught.without_autodiff()
-        });
-        let student = self.views(batch, usize::MAX, |view| {
-            let input = view.view().clone();
-            self.student.forward_knowledge(input, &student)
-        });
-        let (targets, ids) = (&batch.targets, &batch.ids);
-        let context = Context::new(&student, &taught, targets, ids, batch.clock);
-        let terms = self.objective.forward(&context);
-        let said = taught.first().map(|taught| &taught.response);
-        DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabelled)
     }
 
     /// Returns what a network says about each of the first views: those of one size that follow each
@@ -291,22 +276,46 @@ impl ModuleMapper for Decay<'_> {
     }
 }
 
-impl<S, T, O> TrainStep for DinoDistiller<S, T, O>
+impl<S, T, O> Distillation for DinoDistiller<S, T, O>
 where
     S: Network,
     T: SelfTeacher<S>,
     O: Objective<Vec<Knowledge>, Vec<Knowledge>>,
 {
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
+    type Input = S::Input;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+    fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
+        let Wanted {
+            student, teacher, ..
+        } = self.wanted.get(|| self.objective.wanted());
+        let taught = self.views(batch, self.globals, |view| {
+            let taught = self.teacher.teach(&self.student, &view, teacher);
+            taught.without_autodiff()
+        });
+        let student = self.views(batch, usize::MAX, |view| {
+            let input = view.view().clone();
+            self.student.forward_knowledge(input, student)
+        });
+        let (targets, ids) = (&batch.targets, &batch.ids);
+        let context = Context::new(&student, &taught, targets, ids, batch.clock);
+        let terms = self.objective.forward(&context);
+        let said = taught.first().map(|taught| &taught.response);
+        DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabelled)
+    }
+
+    fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         let output = self.forward(&batch);
         self.clock.set(batch.clock);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    fn optimize(
+    fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
+        // Views of a validation are not augmented: a loss between views that are alike, or of one view
+        // alone, is not that of the training.
+        self.forward(&batch).hiding_terms()
+    }
+
+    fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
@@ -320,7 +329,7 @@ where
         stepped
     }
 
-    fn optimize_multi(
+    fn optimizer_step_multi(
         self,
         _optimizer: &mut ModuleOptimizer,
         _rate: ModuleLearningRate,
@@ -330,18 +339,4 @@ where
     }
 }
 
-impl<S, T, O> InferenceStep for DinoDistiller<S, T, O>
-where
-    S: Network,
-    T: SelfTeacher<S>,
-    O: Objective<Vec<Knowledge>, Vec<Knowledge>>,
-{
-    type Input = Batch<S::Input>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        // Views of a validation are not augmented: a loss between views that are alike, or of one view
-        // alone, is not that of the training.
-        self.forward(&batch).hiding_terms()
-    }
-}
+learner_model!([S, T, O] DinoDistiller<S, T, O>);

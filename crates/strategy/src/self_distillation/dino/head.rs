@@ -6,8 +6,8 @@ use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::l2_normalize;
 use burn_distill_core::{
-    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, check, initialize,
-    known_taps,
+    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, check, delegate_network,
+    initialize, known_taps,
 };
 
 /// Configuration to create a [projection head](DinoHead) using the
@@ -140,7 +140,5 @@ impl<N: Network> Network for DinoNetwork<N> {
         Response::Classes(self.head.forward(features))
     }
 
-    fn example(&self, samples: usize, device: &Device) -> N::Input {
-        self.backbone.example(samples, device)
-    }
+    delegate_network!(backbone: example);
 }

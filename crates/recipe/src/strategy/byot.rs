@@ -1,52 +1,83 @@
-//! The exits of one network.
-
-use super::options::{ByotRecipe, ByotVariant};
 use super::setting::{
     Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
+use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::loss::catch;
 use crate::network::ImageNetwork;
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::ByotConfig;
-use burn_distill::architecture::{ExitChoice, MultiExitNetwork};
-use burn_distill::core::{DynObjective, Hard};
+use burn_distill::architecture::{ExitChoice, MultiExitConfig, MultiExitNetwork};
+use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
 use burn_distill::strategy::{ExitsDistiller, Figure};
+use serde::{Deserialize, Serialize};
+
+/// The entry of be your own teacher.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<ByotRecipe>(CatalogueEntry {
+    name: "byot",
+    kind: "the deepest exit of a network its shallower ones",
+    aliases: &["exits", "be-your-own-teacher"],
+    reference: "Zhang et al., Be Your Own Teacher: Improve the Performance of \
+        Convolutional Neural Networks via Self Distillation, ICCV 2019",
+});
+
+/// `kind = "byot"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ByotRecipe {
+    /// Whose terms they are, if there is no `[[loss]]`.
+    pub variant: ByotVariant,
+    /// Where the exits are and what they are made of.
+    pub exits: Configured<MultiExitConfig>,
+}
+
+/// The terms of be your own teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByotVariant {
+    /// Those of the paper.
+    #[default]
+    Paper,
+    /// Those of the authors' later code.
+    Later,
+}
 
 /// A network whose shallow exits learn from its deepest.
 pub type Exits = ExitsDistiller<MultiExitNetwork<ImageNetwork>, Vec<DynObjective>>;
 
-impl Setting<'_> {
-    /// Be your own teacher: exits at the stages of the student.
-    pub fn exits(&self, options: &ByotRecipe) -> Result<Ready<Exits>> {
-        let student = self.student()?;
-        let (terms, distiller) = match self.losses().as_slice() {
+impl Check for ByotRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::under("exits", &self.exits.0)
+    }
+}
+
+impl ByotRecipe {
+    /// Sets up exits at the stages of the student.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Exits>> {
+        let student = setting.student()?;
+        let (terms, distiller) = match setting.losses().as_slice() {
             [] => {
-                let config = match options.variant {
+                let config = match self.variant {
                     ByotVariant::Paper => ByotConfig::paper(),
                     ByotVariant::Later => ByotConfig::later(),
                 };
-                let made = self.draw(|| config.init(options.exits.0.init(student)))?;
+                let made = setting.draw(|| config.init(self.exits.0.init(student)))?;
                 let objectives = made.objectives.into_iter();
                 let objectives = objectives.map(|objective| vec![DynObjective::new(objective)]);
                 let terms = [Hard::TERM, "soft-cross-entropy", "exit-feature"].map(String::from);
-                (
-                    terms.to_vec(),
-                    Exits {
-                        network: made.network,
-                        objectives: objectives.collect(),
-                        hard: made.hard,
-                    },
-                )
+                let mut distiller = Exits::new(made.network, objectives);
+                distiller.hard = made.hard;
+                (terms.to_vec(), distiller)
             }
             tables => {
-                let plain = self.student()?;
+                let plain = setting.student()?;
                 let why = "the deepest exit learns from the labels alone";
-                let weight = self.hard_weight(&plain, why)?;
-                let network = self.draw(|| options.exits.0.init(student))?;
+                let weight = setting.hard_weight(&plain, why)?;
+                let network = setting.draw(|| self.exits.0.init(student))?;
                 let shallow = network.exit_count() - 1;
-                let (terms, objectives) =
-                    self.draw(|| self.terms_of_each(shallow, tables, &plain, "the deepest exit"))??;
+                let (terms, objectives) = setting.draw(|| {
+                    setting.terms_of_each(shallow, tables, &plain, "the deepest exit")
+                })??;
                 let distiller = catch(|| ExitsDistiller::new(network, objectives))?;
                 let distiller = distiller.with_hard(weight);
                 (terms, distiller)
@@ -59,7 +90,7 @@ impl Setting<'_> {
         figures.push(ensemble_accuracy());
         figures.extend(numbered_terms("exit", count - 1, &terms));
         figures.push(Figure::Term(format!("exit {count} {}", Hard::TERM)));
-        let model = self.model().to_string();
+        let model = setting.model().to_string();
         Ok(Ready {
             distiller,
             sees: Sees::Views(1),
@@ -84,11 +115,24 @@ impl Setting<'_> {
     }
 }
 
+impl Strategy for ByotRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "the deepest exit teaches the others"
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        (self.variant != ByotVariant::default()).then_some("variant")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StrategyRecipe;
-    use crate::strategy::tests::changed;
+    use crate::strategy::tests::{changed, options};
     use burn::module::list_param_ids;
 
     #[test]
@@ -96,15 +140,10 @@ mod tests {
         let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
         let changes = ["student.model=convnet-4-4-6", "strategy.kind=byot", losses];
         let recipe = changed(&changes);
-        let StrategyRecipe::Byot(options) = &recipe.strategy else {
-            panic!("{:?}", recipe.strategy);
-        };
+        let options: &ByotRecipe = options(&recipe);
 
-        let distiller = Setting::to_check(&recipe)
-            .unwrap()
-            .exits(options)
-            .unwrap()
-            .distiller;
+        let setting = Setting::to_check(&recipe).unwrap();
+        let distiller = options.set_up(&setting).unwrap().distiller;
         let [first, second] = distiller.objectives.as_slice() else {
             panic!("{} exits", distiller.objectives.len());
         };

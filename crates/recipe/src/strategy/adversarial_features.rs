@@ -1,0 +1,151 @@
+use super::peers::{Peers, figures_of_peers, outcome_of_peers};
+use super::setting::{PeerObjective, Ready, Sees, Setting};
+use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::loss::DefaultTaps;
+use crate::model::ModelRecipe;
+use crate::network::ImageNetwork;
+use anyhow::{Context, Result, ensure};
+use burn_distill::core::{CatalogueEntry, Check, ConfigError, Tap, known_taps};
+use burn_distill::strategy::{AdversarialDistiller, AdversarialDistillerConfig, PeerOrder};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of adversarial learning of features.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>(CatalogueEntry {
+    name: "adversarial-features",
+    kind: "peers in a ring, by maps that a discriminator cannot tell apart",
+    aliases: &["afd-chung"],
+    reference: "Chung et al., Feature-map-level Online Adversarial Knowledge Distillation, \
+        ICML 2020 (our interpretation)",
+});
+
+/// `kind = "adversarial-features"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdversarialFeaturesRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// Who steps when.
+    pub order: PeerOrder,
+    /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taps: Vec<String>,
+    /// How the critics and what leads to the maps learn.
+    pub game: Configured<AdversarialDistillerConfig>,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Default for AdversarialFeaturesRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            order: PeerOrder::default(),
+            taps: Vec::new(),
+            game: Configured::default(),
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+/// Peers that learn from each other, and their critics.
+pub type Adversarial = AdversarialDistiller<ImageNetwork, PeerObjective>;
+
+impl Check for AdversarialFeaturesRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::soft(self.temperature, self.weight)?;
+        checks::under("game", &self.game.0)
+    }
+}
+
+impl AdversarialFeaturesRecipe {
+    /// Sets up peers that learn from each other, and their critics.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Adversarial>> {
+        self.peers.check(1)?;
+        let models = self.peers.models(setting.model());
+        let peers = setting.with_student(&models)?;
+        let taps = match self.taps.as_slice() {
+            [] => (0..peers.len())
+                .map(|index| last_stage(setting, &peers[index], index, &models))
+                .collect::<Result<Vec<_>>>()?,
+            taps => {
+                ensure!(
+                    taps.len() == peers.len(),
+                    "`strategy.taps` should name one of each of {} networks, the student's first, \
+                     but there are {}",
+                    peers.len(),
+                    taps.len()
+                );
+                for (peer, tap) in peers.iter().zip(taps) {
+                    known_taps(peer).get(tap).context("strategy.taps")?;
+                }
+                taps.to_vec()
+            }
+        };
+        let (mut terms, objectives) =
+            setting.draw(|| setting.between_peers(&setting.losses(), &peers, None))??;
+        terms.extend(["generator", "discriminator"].map(String::from));
+        let count = peers.len();
+        let Configured(game) = &self.game;
+        let mut distiller = setting.draw(|| game.init(peers, objectives, taps))?;
+        distiller.mutual = distiller.mutual.with_order(self.order);
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Adversarial| distiller.mutual.peers),
+        })
+    }
+}
+
+impl Strategy for AdversarialFeaturesRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "the peers teach each other"
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        let options = (&mut self.temperature, &mut self.weight);
+        hard_and_soft(SOFT_TARGET, options, (3.0, 1.0))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&self.temperature, &self.weight)
+    }
+
+    fn networks(&self) -> usize {
+        1 + self.peers.count()
+    }
+}
+
+/// Returns the name of the map that the last stage of a network ends in, by the network's index
+/// among the student and its peers.
+fn last_stage(
+    setting: &Setting,
+    network: &ImageNetwork,
+    index: usize,
+    peers: &[ModelRecipe],
+) -> Result<String> {
+    let taps = known_taps(network);
+    let last = DefaultTaps::LastStage.of(&taps).pop();
+    let map = last.filter(|name| matches!(taps.get(name), Ok(Tap::Map(_))));
+    map.with_context(|| {
+        let (place, model) = match index.checked_sub(1) {
+            None => ("student.model".to_string(), setting.model()),
+            Some(peer) => (format!("strategy.peers.{peer}"), &peers[peer]),
+        };
+        format!(
+            "{place}: `{model}` has no feature maps, which the critics judge: take a \
+             convolutional network, such as `convnet-8-16`"
+        )
+    })
+}

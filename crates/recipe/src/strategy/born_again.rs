@@ -1,0 +1,136 @@
+use super::prepared::Generations;
+use super::setting::Setting;
+use super::terms::{SOFT_CROSS_ENTROPY, hard, soft};
+use super::{Prepared, Strategy, StrategyEntry};
+use crate::network::ImageNetwork;
+use crate::numbers::MOST_VIEWS;
+use anyhow::Result;
+use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard, Weighted, check};
+use burn_distill::response::{ConfidenceWeighted, Permuted, SoftCrossEntropyLossConfig};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of born-again networks.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<BornAgainRecipe>(CatalogueEntry {
+    name: "born-again",
+    kind: "generations of one architecture, each the one after it",
+    aliases: &["ban"],
+    reference: "Furlanello et al., Born Again Neural Networks, ICML 2018 (our interpretation)",
+});
+
+/// `kind = "born-again"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BornAgainRecipe {
+    /// How many students are taught, one after the other.
+    pub generations: usize,
+    /// What they learn from the one before, if there is no `[[loss]]`.
+    pub variant: BornAgainVariant,
+    /// Whether they also learn from the labels, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<bool>,
+    /// Whether a generation teaches in training mode, normalized by the statistics of each batch.
+    pub training_mode: bool,
+}
+
+/// What a generation learns from the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BornAgainVariant {
+    /// What it says of each class.
+    #[default]
+    Ban,
+    /// How sure it is: samples of the labels count as much.
+    Cwtm,
+    /// What it says, of shuffled classes but the likeliest.
+    Dkpp,
+}
+
+impl Default for BornAgainRecipe {
+    fn default() -> Self {
+        Self {
+            generations: 3,
+            variant: BornAgainVariant::default(),
+            labels: None,
+            training_mode: false,
+        }
+    }
+}
+
+impl Check for BornAgainRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("generations", self.generations, 1..=MOST_VIEWS)
+    }
+}
+
+impl BornAgainRecipe {
+    /// Returns the terms of the generation of that number, which the one before it teaches, with their names.
+    pub fn generation(
+        &self,
+        setting: &Setting,
+        number: usize,
+        student: &ImageNetwork,
+        teacher: &ImageNetwork,
+    ) -> Result<(Vec<String>, Vec<DynObjective>)> {
+        let (name, towards) = match self.variant {
+            // Its terms are written out.
+            BornAgainVariant::Ban => return setting.taught(student, teacher),
+            BornAgainVariant::Cwtm => {
+                let weighted = ConfidenceWeighted::new(1.0);
+                let name = ConfidenceWeighted::TERM.to_string();
+                (name, DynObjective::new(weighted))
+            }
+            BornAgainVariant::Dkpp => {
+                let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+                let seed = setting.seed_of(number).value();
+                let permuted = Weighted::of(Permuted::new(soft.init(), seed as usize), 1.0);
+                (permuted.name.clone(), DynObjective::new(permuted))
+            }
+        };
+        let hard = || (Hard::TERM.to_string(), DynObjective::new(Hard::new(1.0)));
+        let hard = self.labels.unwrap_or(false).then(hard);
+        Ok(hard.into_iter().chain([(name, towards)]).unzip())
+    }
+}
+
+impl Strategy for BornAgainRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "each generation teaches the next"
+    }
+
+    fn prepare(&self, _setting: &Setting) -> Result<Prepared> {
+        let options = self.clone();
+        Ok(Prepared::Generations(Generations {
+            count: self.generations,
+            training_mode: self.training_mode,
+            objective: Box::new(move |setting, number, student, teacher| {
+                options.generation(setting, number, student, teacher)
+            }),
+        }))
+    }
+
+    fn check_setting(&self, setting: &Setting) -> Result<()> {
+        let [student, teacher] = [2, 1].map(|place| setting.beside(setting.model(), place));
+        let (student, teacher) = (student?, teacher?);
+        self.generation(setting, 2, &student, &teacher).map(drop)
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        // The terms of the other variants are no losses of a recipe.
+        if self.variant != BornAgainVariant::Ban {
+            return Vec::new();
+        }
+        let labels = self.labels.take().unwrap_or(false);
+        let hard = labels.then(|| hard(1.0));
+        hard.into_iter()
+            .chain([soft(SOFT_CROSS_ENTROPY, 1.0, 1.0)])
+            .collect()
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        let variant = self.variant != BornAgainVariant::default();
+        variant
+            .then_some("variant")
+            .or(self.labels.map(|_| "labels"))
+    }
+}

@@ -1,0 +1,28 @@
+//! The student with a teacher that is made of itself.
+
+use super::setting::{Ready, Sees, figures_of_taught};
+use crate::network::ImageNetwork;
+use burn_distill::core::DynObjective;
+use burn_distill::strategy::{SelfDistiller, SelfTeacher};
+
+/// A network that is its own teacher in some way.
+pub type Itself<T> = SelfDistiller<ImageNetwork, T, Vec<DynObjective>>;
+
+/// Who teaches, in an error.
+pub const WHO: &str = "the student teaches itself";
+
+/// Sets up a network that is its own teacher.
+pub fn by_itself<T: SelfTeacher<ImageNetwork>>(
+    student: ImageNetwork,
+    teacher: T,
+    objective: Vec<DynObjective>,
+    terms: &[String],
+    sees: Sees,
+) -> Ready<Itself<T>> {
+    Ready {
+        distiller: SelfDistiller::new(student, teacher, objective),
+        sees,
+        figures: figures_of_taught(terms),
+        outcome: Box::new(|distiller| Ok(distiller.student.into())),
+    }
+}

@@ -1,0 +1,111 @@
+use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
+use super::setting::{PeerObjective, Ready, Sees, Setting};
+use super::terms::{SOFT_CROSS_ENTROPY, hard_and_soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use crate::network::ImageNetwork;
+use anyhow::Result;
+use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, check};
+use burn_distill::strategy::Codistiller;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of codistillation.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CodistillationRecipe>(CatalogueEntry {
+    name: "codistillation",
+    kind: "peers, as they were a while ago",
+    aliases: &["stale-peers"],
+    reference: "Anil et al., Large scale distributed neural network training through \
+        online distillation, ICLR 2018 (our interpretation)",
+});
+
+/// `kind = "codistillation"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodistillationRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// The steps before peers teach each other.
+    pub burn_in: usize,
+    /// The steps from one copy to the next.
+    pub period: usize,
+    /// What a peer learns from.
+    pub target: PeerTarget,
+    /// The temperature of the soft cross-entropy, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Its weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Default for CodistillationRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            burn_in: 0,
+            period: 1,
+            target: PeerTarget::Others,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+/// Peers that learn from earlier copies of the others.
+pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
+
+impl Check for CodistillationRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("period", self.period, 1)?;
+        checks::soft(self.temperature, self.weight)
+    }
+}
+
+impl CodistillationRecipe {
+    /// Sets up peers that learn from earlier copies of the others.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Codistilled>> {
+        self.peers.check(1)?;
+        let models = self.peers.models(setting.model());
+        let peers = setting.with_student(&models)?;
+        let why = "each peer learns from the labels alone at first";
+        let (alone, tables) = setting.hard_and_others(&peers[0], why)?;
+        let target = self.target.ensemble();
+        let (mut terms, together) =
+            setting.draw(|| setting.between_peers(&tables, &peers, target))??;
+        terms.insert(0, Hard::TERM.into());
+        let count = peers.len();
+        let alone = vec![Hard::new(alone); count];
+        let distiller = setting.draw(|| {
+            Codistiller::new(peers, alone, together).with_schedule(self.burn_in, self.period)
+        })?;
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Codistilled| distiller.peers),
+        })
+    }
+}
+
+impl Strategy for CodistillationRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "the peers teach each other"
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        let options = (&mut self.temperature, &mut self.weight);
+        hard_and_soft(SOFT_CROSS_ENTROPY, options, (1.0, 1.0))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&self.temperature, &self.weight)
+    }
+
+    fn networks(&self) -> usize {
+        1 + self.peers.count()
+    }
+}

@@ -1,0 +1,100 @@
+use super::mutual::Mutual;
+use super::peers::{Peers, figures_of_peers, outcome_of_peers};
+use super::setting::{Ready, Sees, Setting};
+use super::terms::{SOFT_TARGET, hard, soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use anyhow::Result;
+use burn_distill::core::{CatalogueEntry, Check, ConfigError};
+use burn_distill::strategy::{EnsembleTarget, MutualDistiller};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of collaborative learning.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CollaborativeRecipe>(CatalogueEntry {
+    name: "collaborative",
+    kind: "peers, by one target that is made of all",
+    aliases: &["kdcl"],
+    reference: "Guo et al., Online Knowledge Distillation via Collaborative Learning, \
+        CVPR 2020 (all targets but the mean our interpretation)",
+});
+
+/// `kind = "collaborative"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollaborativeRecipe {
+    /// The networks beside the student.
+    pub peers: Peers,
+    /// How the target is made.
+    pub target: EnsembleTarget,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise; the labels have the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Default for CollaborativeRecipe {
+    fn default() -> Self {
+        Self {
+            peers: Peers::Count(1),
+            target: EnsembleTarget::MinLogit,
+            temperature: None,
+            weight: None,
+        }
+    }
+}
+
+impl Check for CollaborativeRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::soft(self.temperature, None)?;
+        checks::rest_of_one(self.weight)
+    }
+}
+
+impl CollaborativeRecipe {
+    /// Sets up peers that learn from a target that is made of all, each with a view of its own.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Mutual>> {
+        self.peers.check(1)?;
+        let models = self.peers.models(setting.model());
+        let peers = setting.with_student(&models)?;
+        let target = Some(self.target);
+        let (terms, objectives) =
+            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))??;
+        let count = peers.len();
+        Ok(Ready {
+            distiller: setting.draw(|| MutualDistiller::new(peers, objectives))?,
+            sees: Sees::Views(count),
+            figures: figures_of_peers(count, &terms),
+            outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
+        })
+    }
+}
+
+impl Strategy for CollaborativeRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "the peers teach each other"
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        let temperature = self.temperature.take().unwrap_or(4.0);
+        let weight = self.weight.take().unwrap_or(0.5);
+        vec![hard(1.0 - weight), soft(SOFT_TARGET, temperature, weight)]
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&self.temperature, &self.weight)
+    }
+
+    fn sees_several_views(&self) -> bool {
+        true
+    }
+
+    fn networks(&self) -> usize {
+        1 + self.peers.count()
+    }
+}

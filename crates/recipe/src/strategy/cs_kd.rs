@@ -1,0 +1,74 @@
+use super::by_itself::{Itself, WHO, by_itself};
+use super::setting::{Ready, Sees, Setting};
+use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use anyhow::Result;
+use burn_distill::core::{CatalogueEntry, Check, ConfigError};
+use burn_distill::strategy::SameClass;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of class-wise self-distillation.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CsKdRecipe>(CatalogueEntry {
+    name: "cs-kd",
+    kind: "the network itself, on another sample of the class",
+    aliases: &["same-class"],
+    reference: "Yun et al., Regularizing Class-wise Predictions via Self-knowledge \
+        Distillation, CVPR 2020",
+});
+
+/// `kind = "cs-kd"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CsKdRecipe {
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Check for CsKdRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::soft(self.temperature, self.weight)
+    }
+}
+
+impl CsKdRecipe {
+    /// Sets up the student with its knowledge of another sample of the class as the teacher.
+    pub fn set_up(setting: &Setting) -> Result<Ready<Itself<SameClass>>> {
+        let student = setting.student()?;
+        let (terms, objective) = setting.taught(&student, &student)?;
+        Ok(by_itself(
+            student,
+            SameClass::default(),
+            objective,
+            &terms,
+            Sees::Pairs,
+        ))
+    }
+}
+
+impl Strategy for CsKdRecipe {
+    fn who_teaches(&self) -> &'static str {
+        WHO
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        let options = (&mut self.temperature, &mut self.weight);
+        hard_and_soft(SOFT_TARGET, options, (4.0, 1.0))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&self.temperature, &self.weight)
+    }
+
+    fn sees_several_views(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,92 @@
+use super::by_itself::WHO;
+use super::setting::{Ready, Sees, Setting, unzip};
+use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use crate::input::AnyMemory;
+use crate::loss::catch;
+use crate::network::ImageNetwork;
+use anyhow::Result;
+use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
+use burn_distill::strategy::{Figure, LastBatchDistiller};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of self-distillation from the last mini-batch.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<DlbRecipe>(CatalogueEntry {
+    name: "dlb",
+    kind: "the network itself, as it was a step ago",
+    aliases: &["last-batch"],
+    reference: "Shen et al., Self-Distillation from the Last Mini-Batch for Consistency \
+        Regularization, CVPR 2022",
+});
+
+/// `kind = "dlb"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DlbRecipe {
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// A network that learns from the last batch.
+pub type Last = LastBatchDistiller<ImageNetwork, AnyMemory, Vec<DynObjective>>;
+
+impl Check for DlbRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::soft(self.temperature, self.weight)
+    }
+}
+
+impl DlbRecipe {
+    /// Sets up the student with its knowledge of the last batch as the teacher.
+    pub fn set_up(setting: &Setting) -> Result<Ready<Last>> {
+        let student = setting.student()?;
+        let why = "either batch has that of the labels besides";
+        let (hard, tables) = setting.hard_and_others(&student, why)?;
+        let losses = setting
+            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))??;
+        let (terms, objective) = unzip(losses);
+        let batch_size = setting.recipe.student.training.batch_size;
+        let mut distiller = catch(|| LastBatchDistiller::new(student, batch_size, objective))?;
+        distiller.hard = Hard::new(hard);
+        let mut figures = vec![
+            Figure::Loss,
+            Figure::Accuracy,
+            Figure::Term(Hard::TERM.into()),
+        ];
+        figures.extend(terms.into_iter().map(Figure::Term));
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(2),
+            figures,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+        })
+    }
+}
+
+impl Strategy for DlbRecipe {
+    fn who_teaches(&self) -> &'static str {
+        WHO
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
+        let options = (&mut self.temperature, &mut self.weight);
+        hard_and_soft(SOFT_TARGET, options, (3.0, 1.0))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&self.temperature, &self.weight)
+    }
+
+    fn sees_several_views(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,182 @@
+use super::by_itself::{Itself, WHO, by_itself};
+use super::ramp::Ramp;
+use super::setting::{Member, Outcome, Ready, Sees, Setting};
+use super::terms::{ramp_option, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use crate::Recipe;
+use crate::network::ImageNetwork;
+use anyhow::{Result, ensure};
+use burn_distill::core::{
+    CatalogueEntry, Check, ConfigError, DynObjective, Hard, HardOfAll, RampInterval, check,
+};
+use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
+use burn_distill::strategy::MeanTeacher;
+use serde::{Deserialize, Serialize};
+
+/// Weight of the consistency in the end, and the epochs until then, as in the experiments of the
+/// authors with mean squares.
+const CONSISTENCY: f64 = 100.0;
+const RAMP_EPOCHS: usize = 5;
+
+/// The entry of mean teacher.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(CatalogueEntry {
+    name: "mean-teacher",
+    kind: "a moving average of the network, on another view",
+    aliases: &["ema"],
+    reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
+});
+
+/// `kind = "mean-teacher"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeanTeacherRecipe {
+    /// How much of the average stays at each step, in the end.
+    pub decay: f64,
+    /// Whether the average begins as a mean.
+    pub warm_up: bool,
+    /// Whether the average teaches in training mode, as that of the authors.
+    pub training_mode: bool,
+    /// Whether the average begins with random weights of its own, as that of the authors, instead of
+    /// those of the student.
+    pub random_start: bool,
+    /// Number of labeled samples in every batch; 0 draws batches from all samples alike. Default: a
+    /// quarter of the batch where `data.labels_per_class` is given, else 0.
+    #[serde(alias = "labelled_per_batch", skip_serializing_if = "Option::is_none")]
+    pub labeled_per_batch: Option<usize>,
+    /// The weight of the consistency in the end, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// The epochs until then, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_epochs: Option<usize>,
+    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_interval: Option<RampInterval>,
+}
+
+impl Default for MeanTeacherRecipe {
+    fn default() -> Self {
+        Self {
+            decay: 0.999,
+            warm_up: true,
+            training_mode: true,
+            random_start: false,
+            labeled_per_batch: None,
+            weight: None,
+            ramp_epochs: None,
+            ramp_interval: None,
+        }
+    }
+}
+
+impl Check for MeanTeacherRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::in_range("decay", self.decay, 0.0..=1.0)?;
+        checks::soft(None, self.weight)?;
+        checks::ramp(self.ramp_epochs)
+    }
+}
+
+impl MeanTeacherRecipe {
+    /// Sets up the student with its average as the teacher, which is reported beside it.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<ImageNetwork>>>> {
+        let student = setting.student()?;
+        let (terms, objective) = match setting.recipe.losses.is_empty() {
+            true => self.consistency(),
+            false => setting.taught(&student, &student)?,
+        };
+        self.check_labeled_per_batch(setting.recipe)?;
+        let start = match self.random_start {
+            true => setting.beside(setting.model(), 1)?,
+            false => student.clone(),
+        };
+        let average = MeanTeacher::new(&start, self.decay)
+            .with_warm_up(self.warm_up)
+            .with_training_mode(self.training_mode);
+        let ready = by_itself(student, average, objective, &terms, Sees::Views(2));
+        let model = setting.model().to_string();
+        Ok(Ready {
+            outcome: Box::new(move |distiller| {
+                let average = distiller.teacher.average.inner().clone();
+                Ok(Outcome {
+                    student: distiller.student,
+                    members: vec![Member::new("average", model, average)],
+                })
+            }),
+            ..ready
+        })
+    }
+
+    /// Checks that batches can have the number of labeled samples that a recipe asks for.
+    fn check_labeled_per_batch(&self, recipe: &Recipe) -> Result<()> {
+        const KEY: &str = "`strategy.labeled_per_batch`";
+        let labeled = self.labeled_per_batch.unwrap_or(0);
+        let batch_size = recipe.student.training.batch_size;
+        ensure!(
+            labeled < batch_size,
+            "{KEY} should be below `student.training.batch_size`, which is {batch_size}, but is \
+             {labeled}: the rest of a batch is unlabeled"
+        );
+        ensure!(
+            labeled == 0 || recipe.data.labels_per_class.is_some(),
+            "{KEY} is {labeled}, but all samples are labeled: give `data.labels_per_class`, or \
+             leave it out"
+        );
+        Ok(())
+    }
+
+    fn ramp(&self) -> Ramp {
+        Ramp {
+            epochs: self.ramp_epochs.unwrap_or(RAMP_EPOCHS),
+            interval: self.ramp_interval.unwrap_or_default(),
+        }
+    }
+
+    /// Returns the terms of the authors, with their names.
+    fn consistency(&self) -> (Vec<String>, Vec<DynObjective>) {
+        let weight = self.ramp().to(self.weight.unwrap_or(CONSISTENCY));
+        let loss = ProbabilityMatchingLossConfig::new().init();
+        let consistency = ResponseObjective::new(loss, weight);
+        let names = vec![Hard::TERM.to_string(), consistency.name.clone()];
+        let hard = DynObjective::new(HardOfAll::new(1.0));
+        (names, vec![hard, DynObjective::new(consistency)])
+    }
+}
+
+impl Strategy for MeanTeacherRecipe {
+    fn who_teaches(&self) -> &'static str {
+        WHO
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        let of_ramp = ramp_option(&self.ramp_epochs, &self.ramp_interval);
+        soft_option(&None, &self.weight).or(of_ramp)
+    }
+
+    fn warning(&self, recipe: &Recipe) -> Option<String> {
+        let trained = recipe.student.training.epochs;
+        let ramp = recipe.losses.is_empty().then(|| self.ramp());
+        ramp?.warning("the weight of the consistency", trained)
+    }
+
+    fn sees_several_views(&self) -> bool {
+        true
+    }
+
+    fn networks(&self) -> usize {
+        2
+    }
+
+    fn labeled_per_batch(&self, batch_size: usize, labels: usize, samples: usize) -> usize {
+        match self.labeled_per_batch {
+            Some(labeled) => labeled,
+            // The authors' experiments have 31 of 128 samples, at most as many as there are labels.
+            None if labels < samples => labels.min(batch_size / 4),
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use super::ramp::Ramp;
+use super::setting::{
+    Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
+};
+use super::terms::{ramp_option, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks, towards};
+use crate::Recipe;
+use crate::network::{ImageNetwork, seeded};
+use crate::numbers::MOST_VIEWS;
+use anyhow::{Context, Result, ensure};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_distill::core::{
+    CatalogueEntry, Check, ConfigError, DynObjective, Hard, Objective, RampInterval, Wanted, check,
+};
+use burn_distill::strategy::{Figure, NativeEnsembleDistiller};
+use serde::{Deserialize, Serialize};
+
+/// The entry of a native ensemble.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(CatalogueEntry {
+    name: "native-ensemble",
+    kind: "the branches of one network, by their weighted mean",
+    aliases: &["one"],
+    reference: "Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble, \
+        NeurIPS 2018",
+});
+
+/// `kind = "native-ensemble"`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NativeEnsembleRecipe {
+    /// How many branches there are.
+    pub branches: usize,
+    /// The temperature towards the ensemble, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The epochs until its weight is 1, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_epochs: Option<usize>,
+    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp_interval: Option<RampInterval>,
+}
+
+impl Default for NativeEnsembleRecipe {
+    fn default() -> Self {
+        Self {
+            branches: 3,
+            temperature: None,
+            ramp_epochs: None,
+            ramp_interval: None,
+        }
+    }
+}
+
+/// The branches of a network.
+pub type Native = NativeEnsembleDistiller<ImageNetwork, Vec<DynObjective>>;
+
+impl Check for NativeEnsembleRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::count_in("branches", self.branches, 2..=MOST_VIEWS)?;
+        checks::soft(self.temperature, None)?;
+        checks::ramp(self.ramp_epochs)
+    }
+}
+
+impl NativeEnsembleRecipe {
+    fn ramp(&self) -> Ramp {
+        towards::ramp(self.ramp_epochs, self.ramp_interval)
+    }
+
+    /// Sets up a network that has the student's last part several times.
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Native>> {
+        let branches = self.branches;
+        // Its trunk and first branch begin as the student alone.
+        let network = seeded(setting.seed, || {
+            let architecture = setting.recipe.registry.network(setting.model())?;
+            architecture.init_branched(branches, &setting.task, &Device::flex())
+        });
+        let network = network.context("student.model")?;
+        let (terms, objectives) = match setting.losses().as_slice() {
+            [] => {
+                let temperature = self.temperature.unwrap_or(towards::TEMPERATURE);
+                let towards = towards::towards_ensemble(temperature, self.ramp());
+                let objective = vec![
+                    DynObjective::new(Hard::new(1.0)),
+                    DynObjective::new(towards),
+                ];
+                (towards::names(), vec![objective; branches])
+            }
+            tables => {
+                let student = setting.student()?;
+                let each = setting
+                    .draw(|| setting.terms_of_each(branches, tables, &student, "an ensemble"))??;
+                for (name, objective) in each.0.iter().zip(&each.1[0]) {
+                    ensure!(
+                        objective.wanted() == Wanted::responses(),
+                        "the loss `{name}` compares features, and a branch has none but its \
+                         predictions"
+                    );
+                }
+                each
+            }
+        };
+        let distiller = setting.draw(|| NativeEnsembleDistiller::new(network, objectives))?;
+
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend((2..=branches).map(|branch| accuracy_of("branch", branch)));
+        figures.push(ensemble_accuracy());
+        figures.extend(numbered_terms("branch", branches, &terms));
+        figures.push(Figure::Term(format!("ensemble {}", Hard::TERM)));
+        let plain = setting.student()?;
+        Ok(Ready {
+            distiller,
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(move |distiller| {
+                let ensemble = distiller.ensemble();
+                let record = distiller.network.valid().into_record();
+                let student = plain.try_load_record(record.allow_unused(true))?;
+                let model = format!("{branches} branches");
+                Ok(Outcome {
+                    student,
+                    members: vec![Member::new("ensemble", model, ensemble)],
+                })
+            }),
+        })
+    }
+}
+
+impl Strategy for NativeEnsembleRecipe {
+    fn who_teaches(&self) -> &'static str {
+        "the branches teach each other"
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        let of_ramp = ramp_option(&self.ramp_epochs, &self.ramp_interval);
+        soft_option(&self.temperature, &None).or(of_ramp)
+    }
+
+    fn warning(&self, recipe: &Recipe) -> Option<String> {
+        let trained = recipe.student.training.epochs;
+        let ramp = recipe.losses.is_empty().then(|| self.ramp());
+        ramp?.warning(towards::WHAT, trained)
+    }
+
+    fn networks(&self) -> usize {
+        self.branches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::tests::{changed, options};
+    use burn::module::list_param_ids;
+
+    #[test]
+    fn what_the_losses_of_a_branch_learn_is_its_own() {
+        let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
+        let recipe = changed(&["strategy={ kind = 'one', branches = 2 }", losses]);
+        let options: &NativeEnsembleRecipe = options(&recipe);
+
+        let ready = options
+            .set_up(&Setting::to_check(&recipe).unwrap())
+            .unwrap();
+        let [first, second] = ready.distiller.objectives.as_slice() else {
+            panic!("{} branches", ready.distiller.objectives.len());
+        };
+        let [first, second] = [first, second].map(list_param_ids);
+        assert_eq!(first.len(), 1);
+        assert_ne!(first, second);
+    }
+}

@@ -1,0 +1,83 @@
+use super::by_itself::{Itself, WHO, by_itself};
+use super::setting::{Ready, Sees, Setting, unzip};
+use super::terms::{SOFT_CROSS_ENTROPY, hard, soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use anyhow::Result;
+use burn::tensor::Device;
+use burn_distill::core::{CatalogueEntry, ChangingWeight, Check, ConfigError};
+use burn_distill::strategy::PastPredictions;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of progressive self-distillation.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<PsKdRecipe>(CatalogueEntry {
+    name: "ps-kd",
+    kind: "the network itself, as it was an epoch ago",
+    aliases: &["past-predictions"],
+    reference: "Kim et al., Self-Knowledge Distillation with Progressive Refinement of \
+        Targets, ICCV 2021",
+});
+
+/// `kind = "ps-kd"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PsKdRecipe {
+    /// The weight of past predictions in the last epoch, if there is no `[[loss]]`; the labels have
+    /// the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Check for PsKdRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::rest_of_one(self.weight)
+    }
+}
+
+impl PsKdRecipe {
+    /// Sets up the student with its past predictions as the teacher.
+    pub fn set_up(setting: &Setting) -> Result<Ready<Itself<PastPredictions>>> {
+        let student = setting.student()?;
+        let tables = setting.losses();
+        let losses = setting
+            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))??;
+        let samples = setting.samples.iter().map(|(id, _)| id + 1).max();
+        let memory = PastPredictions::new(
+            samples.unwrap_or_default(),
+            setting.task.classes,
+            &Device::flex(),
+        );
+        let (terms, objective) = unzip(losses);
+        Ok(by_itself(
+            student,
+            memory,
+            objective,
+            &terms,
+            Sees::Views(1),
+        ))
+    }
+}
+
+impl Strategy for PsKdRecipe {
+    fn who_teaches(&self) -> &'static str {
+        WHO
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    }
+
+    fn take_terms(&mut self, epochs: usize, _classes: usize) -> Vec<Table> {
+        let weight = self.weight.take().unwrap_or(0.8);
+        let line = |from, to| ChangingWeight::Linear { from, to, epochs };
+        let past = line(0.0, weight);
+        vec![
+            hard(line(1.0, 1.0 - weight)),
+            soft(SOFT_CROSS_ENTROPY, 1.0, past),
+        ]
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        soft_option(&None, &self.weight)
+    }
+}

@@ -1,0 +1,161 @@
+use super::setting::{Ready, Sees, Setting};
+use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, hard, soft, soft_option};
+use super::{Prepared, Strategy, StrategyEntry, checks};
+use crate::network::ImageNetwork;
+use crate::read::{check_losses, loss_place};
+use anyhow::{Result, ensure};
+use burn::module::Module;
+use burn_distill::core::{
+    CatalogueEntry, Check, ConfigError, Context, DynObjective, Knowledge, NoTeacher, Objective,
+    Terms, Wanted, check,
+};
+use burn_distill::strategy::{Figure, OfflineDistiller};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The entry of teacher-free distillation.
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogueEntry {
+    name: "tf-kd",
+    kind: "a frozen copy of a network of the same architecture",
+    aliases: &["teacher-free"],
+    reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
+        Regularization, CVPR 2020",
+});
+
+/// `kind = "tf-kd"`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TfKdRecipe {
+    /// Who takes the place of a teacher.
+    pub variant: TfKdVariant,
+    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Their weight, likewise; the labels have the rest of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// What that weight is multiplied by, likewise; that of the labels is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multiplier: Option<f64>,
+}
+
+/// Who takes the place of a teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TfKdVariant {
+    /// The student alone, trained before and frozen.
+    #[default]
+    #[serde(rename = "self")]
+    Copy,
+    /// Nobody: the terms know the labels, and no more.
+    Virtual,
+}
+
+/// A network that learns from the targets without a teacher.
+pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
+
+/// Terms that do not look at a teacher, where there is none.
+#[derive(Module, Debug)]
+pub struct OfTargets {
+    terms: Vec<DynObjective>,
+}
+
+impl Objective<Knowledge, ()> for OfTargets {
+    fn wanted(&self) -> Wanted {
+        self.terms.wanted()
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, ()>) -> Terms {
+        // The terms do not look at a teacher: any knowledge will do.
+        self.terms.forward(&context.taught_by(context.student))
+    }
+}
+
+impl Check for TfKdRecipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        checks::soft(self.temperature, None)?;
+        checks::rest_of_one(self.weight)?;
+        checks::optional(self.multiplier, |value| check::weight("multiplier", value))
+    }
+}
+
+impl TfKdRecipe {
+    /// Sets up the student without a teacher: the terms are of the student and of the targets alone.
+    pub fn set_up_virtual(setting: &Setting) -> Result<Ready<Untaught>> {
+        let student = setting.student()?;
+        let (names, terms) = setting.taught(&student, &student)?;
+        for (number, table) in setting.losses() {
+            ensure!(
+                setting.recipe.registry.losses().is_of_targets(table),
+                "`{}` compares the student with a teacher, and a virtual one is no network: `hard`, \
+                 `virtual-teacher` and `label-smoothing` need none",
+                loss_place(number - 1)
+            );
+        }
+        let mut figures = vec![Figure::Loss, Figure::Accuracy];
+        figures.extend(names.into_iter().map(Figure::Term));
+        Ok(Ready {
+            distiller: OfflineDistiller::alone(student, OfTargets { terms }),
+            sees: Sees::Views(1),
+            figures,
+            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+        })
+    }
+}
+
+impl Strategy for TfKdRecipe {
+    fn who_teaches(&self) -> &'static str {
+        match self.variant {
+            TfKdVariant::Copy => "the student alone teaches",
+            TfKdVariant::Virtual => "a virtual teacher does, which is a part of the loss",
+        }
+    }
+
+    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+        Ok(match self.variant {
+            TfKdVariant::Copy => Prepared::ByTeacher,
+            TfKdVariant::Virtual => Prepared::Training(Self::set_up_virtual(setting)?.erased()),
+        })
+    }
+
+    fn check_setting(&self, setting: &Setting) -> Result<()> {
+        match self.variant {
+            // The student teaches its like, as a teacher that is trained before does.
+            TfKdVariant::Copy => {
+                let student = setting.student()?;
+                let scene = setting.scene(&student, &student);
+                let recipe = setting.recipe;
+                check_losses(recipe.registry.losses(), &recipe.losses, &scene).map(drop)
+            }
+            TfKdVariant::Virtual => self.prepare(setting).map(drop),
+        }
+    }
+
+    fn take_terms(&mut self, _epochs: usize, classes: usize) -> Vec<Table> {
+        let temperature = self.temperature.take().unwrap_or(20.0);
+        match self.variant {
+            TfKdVariant::Virtual => {
+                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of classes,
+                // which the authors divide by.
+                let weight = self.weight.take().unwrap_or(0.1);
+                let multiplier = self.multiplier.take();
+                let multiplier = multiplier.map_or(1.0, |multiplier| multiplier / classes as f64);
+                let mut virtual_teacher = soft(VIRTUAL_TEACHER, temperature, weight);
+                virtual_teacher.insert("multiplier".into(), multiplier.into());
+                vec![hard(1.0 - weight), virtual_teacher]
+            }
+            TfKdVariant::Copy => {
+                let weight = self.weight.take().unwrap_or(0.95);
+                let multiplier = self.multiplier.take().unwrap_or(1.0);
+                // The authors average the divergence over classes, too.
+                let of_soft = weight * multiplier / classes as f64;
+                vec![hard(1.0 - weight), soft(SOFT_TARGET, temperature, of_soft)]
+            }
+        }
+    }
+
+    fn option_of_terms(&self) -> Option<&'static str> {
+        let of_soft = soft_option(&self.temperature, &self.weight);
+        of_soft.or(self.multiplier.map(|_| "multiplier"))
+    }
+}

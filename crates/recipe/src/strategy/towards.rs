@@ -1,0 +1,31 @@
+//! The term of a student and its ensemble, as the authors of ONE and OKDDip have it.
+
+use super::ramp::Ramp;
+use burn_distill::core::{Hard, RampInterval};
+use burn_distill::strategy::TowardsEnsemble;
+
+/// The default temperature.
+pub const TEMPERATURE: f64 = 3.0;
+/// The default number of epochs until the weight is 1.
+pub const RAMP_EPOCHS: usize = 80;
+
+/// What the weight is in a warning.
+pub const WHAT: &str = "the weight towards the ensemble";
+
+/// Creates the term, whose weight rises to 1.
+pub fn towards_ensemble(temperature: f64, ramp: Ramp) -> TowardsEnsemble {
+    TowardsEnsemble::new(temperature, ramp.to(1.0))
+}
+
+/// Returns the names of the cross-entropy and of the term.
+pub fn names() -> Vec<String> {
+    [Hard::TERM, TowardsEnsemble::TERM].map(String::from).into()
+}
+
+/// Returns the ramp of these options, or else that of the authors.
+pub fn ramp(epochs: Option<usize>, interval: Option<RampInterval>) -> Ramp {
+    Ramp {
+        epochs: epochs.unwrap_or(RAMP_EPOCHS),
+        interval: interval.unwrap_or_default(),
+    }
+}

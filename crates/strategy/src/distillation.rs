@@ -1,0 +1,132 @@
+use crate::DistillationOutput;
+use burn::module::Module;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::train::TrainOutput;
+use burn_distill_core::{Batch, Input};
+
+/// The loss of a batch, and the steps that a training takes with it.
+///
+/// Only [`forward`](Self::forward) is required. [`learner_model!`](crate::learner_model) implements
+/// the steps of burn by those of this trait, so that burn's `SupervisedTraining` and
+/// [`Training`](crate::Training) train the module.
+///
+/// # Example
+///
+/// ```
+/// use burn::module::Module;
+/// use burn_distill_core::{Batch, Clock, Context, Hard, Network, Objective};
+/// use burn_distill_strategy::{Distillation, DistillationOutput, learner_model};
+///
+/// /// Learns from the labels alone.
+/// #[derive(Module, Debug)]
+/// struct Supervised<N> {
+///     network: N,
+///     hard: Hard,
+/// }
+///
+/// impl<N: Network> Distillation for Supervised<N> {
+///     type Input = N::Input;
+///
+///     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
+///         let wanted = Default::default();
+///         let student = self.network.forward_knowledge(batch.view().clone(), &wanted);
+///         let context = Context::new(&student, &(), &batch.targets, &batch.ids, batch.clock);
+///         let terms = self.hard.forward(&context);
+///         DistillationOutput::new(terms, &student.response, None, &batch.targets)
+///     }
+/// }
+///
+/// learner_model!([N: Network] Supervised<N>);
+/// ```
+pub trait Distillation: Module {
+    /// The input of the student.
+    type Input: Input;
+
+    /// Computes the loss of a batch, term by term, and the figures that metrics are made of.
+    fn forward(&self, batch: &Batch<Self::Input>) -> DistillationOutput;
+
+    /// Takes a training step up to the gradients: those of the loss unless a distiller has others.
+    fn training_step(&self, batch: Batch<Self::Input>) -> TrainOutput<DistillationOutput> {
+        let output = self.forward(&batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+
+    /// Takes a validation step: the loss of the batch unless a distiller shows something else.
+    fn validation_step(&self, batch: Batch<Self::Input>) -> DistillationOutput {
+        self.forward(&batch)
+    }
+
+    /// Takes the step of the optimizer, and what follows it.
+    fn optimizer_step(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: GradientsParams,
+    ) -> Self {
+        optimizer.step(rate, self, gradients)
+    }
+
+    /// Takes the step of the optimizer with the gradients of several devices, and what follows it.
+    fn optimizer_step_multi(
+        self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        gradients: MultiGradientsParams,
+    ) -> Self {
+        optimizer.step_multi(rate, self, gradients)
+    }
+}
+
+/// Implements burn's `TrainStep` and `InferenceStep` for a [`Distillation`]: its type, preceded by the
+/// parameters of the type in brackets.
+///
+/// # Example
+///
+/// See [`Distillation`].
+#[macro_export]
+macro_rules! learner_model {
+    ([$($parameters:tt)*] $distiller:ty) => {
+        impl<$($parameters)*> $crate::__learner::TrainStep for $distiller
+        where
+            Self: $crate::Distillation,
+        {
+            type Input = $crate::__learner::Batch<<Self as $crate::Distillation>::Input>;
+            type Output = $crate::DistillationOutput;
+
+            fn step(&self, batch: Self::Input) -> $crate::__learner::TrainOutput<Self::Output> {
+                $crate::Distillation::training_step(self, batch)
+            }
+
+            fn optimize(
+                self,
+                optimizer: &mut $crate::__learner::ModuleOptimizer,
+                rate: $crate::__learner::ModuleLearningRate,
+                gradients: $crate::__learner::GradientsParams,
+            ) -> Self {
+                $crate::Distillation::optimizer_step(self, optimizer, rate, gradients)
+            }
+
+            fn optimize_multi(
+                self,
+                optimizer: &mut $crate::__learner::ModuleOptimizer,
+                rate: $crate::__learner::ModuleLearningRate,
+                gradients: $crate::__learner::MultiGradientsParams,
+            ) -> Self {
+                $crate::Distillation::optimizer_step_multi(self, optimizer, rate, gradients)
+            }
+        }
+
+        impl<$($parameters)*> $crate::__learner::InferenceStep for $distiller
+        where
+            Self: $crate::Distillation,
+        {
+            type Input = $crate::__learner::Batch<<Self as $crate::Distillation>::Input>;
+            type Output = $crate::DistillationOutput;
+
+            fn step(&self, batch: Self::Input) -> Self::Output {
+                $crate::Distillation::validation_step(self, batch)
+            }
+        }
+    };
+}
