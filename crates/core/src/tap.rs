@@ -131,7 +131,12 @@ impl Tap {
     }
 
     fn is_no(&self, wanted: &str) -> ! {
-        panic!(
+        panic!("{}", self.not(wanted))
+    }
+
+    /// Returns the error that the tap is not what is wanted.
+    pub(crate) fn not(&self, wanted: &str) -> String {
+        format!(
             "A tap of kind {} with shape {:?} is not {wanted}.",
             self.kind(),
             self.shape().as_slice()

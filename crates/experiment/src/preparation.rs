@@ -49,8 +49,8 @@ impl Experiment<'_> {
             let weights = folder.join(WEIGHTS);
             let record = WeightsFile::read(&weights)?.into_record();
             loss.objective = record
-                .map_err(Into::into)
-                .and_then(|record| (preparation.finish)(record))
+                .map_err(anyhow::Error::from)
+                .and_then(|record| Ok((preparation.finish)(record)?))
                 .with_context(|| {
                     format!("{} does not hold a {}", weights.display(), preparation.name)
                 })?;

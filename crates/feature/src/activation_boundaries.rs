@@ -1,10 +1,15 @@
+use crate::entry::{Adapted, adapted};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
+use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check,
+};
 
 /// How the violations of activation boundaries are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +187,26 @@ pub fn doubling_weights(layers: usize) -> Vec<f64> {
         .rev()
         .map(|after| 0.5_f64.powi(after as i32))
         .collect()
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "activation-boundaries",
+        kind: "feature",
+        aliases: &["ab"],
+        reference: "Heo et al., Knowledge Transfer via Distillation of Activation Boundaries \
+            Formed by Hidden Neurons, AAAI 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let defaults = Adapted {
+            taps: DefaultTaps::BeforeActivation,
+            adapter: |_, _| FeatureAdapterConfig::new(AdapterKind::Connector),
+            weights: doubling_weights,
+            config: ActivationBoundaryLossConfig::new(),
+        };
+        adapted(builder, defaults, |config, _| config.init())
+    })
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use crate::entry::between;
 use crate::several_layers::{checked, maps};
 use burn::config::Config;
 use burn::module::Module;
@@ -5,7 +6,8 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
-    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    NamedLoss, Tap, check, check_all_features, zero_padding_of_taps,
 };
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
@@ -183,4 +185,25 @@ impl LayersLoss for AttentionFeatureLoss {
             [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
         self.forward(student, teacher)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_all_features(student, teacher)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "attention-feature",
+        kind: "feature",
+        aliases: &["afd"],
+        reference: "Ji, Heo and Park, Show, Attend and Distill, AAAI 2021",
+    };
+    LossEntry::new(catalogue, 200.0, |mut builder| {
+        let layers = builder.layers(DefaultTaps::Stages)?;
+        let config = builder.configure(AttentionFeatureLossConfig::new())?;
+        between(builder, layers, |student, teacher, context| {
+            config.init(student, teacher, &context.device)
+        })
+    })
 }

@@ -1,8 +1,12 @@
+use crate::entry::Names;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss,
+    TRIAL_SAMPLES, Tap, check_same,
+};
 
 /// Configuration to create an [attention relation loss](AttentionRelationLoss) using the
 /// [init function](AttentionRelationLossConfig::init).
@@ -145,4 +149,57 @@ impl LayersLoss for AttentionRelationLoss {
         };
         self.forward(layer(student), layer(teacher), mask)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        let ([scores, values], [teacher_scores, teacher_values]) = (student, teacher) else {
+            return Err(LossError::new(
+                "there should be two taps: the attention and the values of a layer",
+            ));
+        };
+        let [heads, queries, keys] = scores.attention_size()?;
+        let [teacher_heads, teacher_queries, teacher_keys] = teacher_scores.attention_size()?;
+        check_same("heads", heads, teacher_heads)?;
+        check_same("queries", queries, teacher_queries)?;
+        check_same("keys", keys, teacher_keys)?;
+        for values in [values, teacher_values] {
+            let [length, features] = values.sequence_size()?;
+            check_same("tokens", length, queries)?;
+            if features % heads != 0 {
+                return Err(LossError::new(format_args!(
+                    "{features} features do not split into {heads} heads"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "attention-relation",
+        kind: "feature",
+        aliases: &["minilm"],
+        reference: "Wang et al., MiniLM, NeurIPS 2020",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let layer = DefaultTaps::LastOf(&["attention", "value"]);
+        let names: Names = builder.pairs(layer)?.into_iter().unzip();
+        let config = builder.configure(AttentionRelationLossConfig::new())?;
+        let context = builder.context();
+        let student = context.student_taps.get(&names.0[0])?;
+        let teacher = context.teacher_taps.get(&names.1[0])?;
+        if let (Ok([student, ..]), Ok([teacher, ..])) =
+            (student.attention_size(), teacher.attention_size())
+            && student != teacher
+        {
+            return Err(LossError::new(format_args!(
+                "it compares attention head by head, but `{}` of the student has {student} heads and \
+                 `{}` of the teacher {teacher}: take networks of as many heads, or the loss \
+                 `self-attention-relations`, which regroups them",
+                names.0[0], names.1[0]
+            )));
+        }
+        builder.layers_of(names, TRIAL_SAMPLES, config.init())
+    })
 }

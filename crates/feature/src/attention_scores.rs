@@ -1,9 +1,13 @@
+use crate::entry::spread;
 use crate::{Padding, pair_layers};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{
+    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, TRIAL_SAMPLES, Tap,
+    check_paired, check_same,
+};
 
 /// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
 /// [init function](AttentionScoresLossConfig::init).
@@ -190,4 +194,31 @@ impl LayersLoss for AttentionScoresLoss {
             .reduce(Tensor::add)
             .expect("There is a layer.")
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_paired(student, teacher)?;
+        for (student, teacher) in student.iter().zip(teacher) {
+            let [heads, queries, keys] = student.attention_size()?;
+            let [teacher_heads, teacher_queries, teacher_keys] = teacher.attention_size()?;
+            check_same("heads", heads, teacher_heads)?;
+            check_same("queries", queries, teacher_queries)?;
+            check_same("keys", keys, teacher_keys)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "attention-scores",
+        kind: "feature",
+        aliases: &["tinybert-attention"],
+        reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let names = spread(&mut builder, "attention", |depth| (1, depth))?;
+        let config = builder.configure(AttentionScoresLossConfig::new())?;
+        builder.layers_of(names, TRIAL_SAMPLES, config.init())
+    })
 }

@@ -3,7 +3,10 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
+};
 
 /// How the attention of student and teacher is compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -149,4 +152,21 @@ impl TapLoss for AttentionTransferLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "attention-transfer",
+        kind: "feature",
+        aliases: &["at"],
+        reference: "Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017",
+    };
+    LossEntry::new(catalogue, 1000.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Stages,
+            AttentionTransferLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }

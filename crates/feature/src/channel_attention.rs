@@ -3,9 +3,13 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use burn_distill_architecture::ChannelAdapterConfig;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap,
+    TapLoss, TapPairs, check,
+};
 use std::f64::consts::SQRT_2;
 
 /// Configuration to create a [channel attention loss](ChannelAttentionLoss) using the
@@ -171,6 +175,39 @@ impl TapLoss for ChannelAttentionLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "channel-attention",
+        kind: "feature",
+        aliases: &["afd-wang"],
+        reference: "Wang et al., Pay Attention to Features, Transfer Learn Faster CNNs, ICLR \
+            2020",
+    };
+    LossEntry::new(catalogue, 500.0, |mut builder| {
+        let context = builder.context();
+        let (student, teacher): (Vec<_>, Vec<_>) =
+            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let config = builder.configure(ChannelAttentionLossConfig::new())?;
+        let inputs = builder.channels(&context.student_taps, &student)?;
+        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
+        // The weight of the term is that of their mean.
+        let weight = 1.0 / student.len() as f64;
+        let pairs = student
+            .into_iter()
+            .zip(teacher)
+            .zip(inputs.into_iter().zip(outputs));
+        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+            let loss = config.init(outputs, &context.device);
+            let adapter = ChannelAdapterConfig::new(inputs, outputs).init(&context.device);
+            let pair = Pair::new(student, teacher, loss).with_adapter(adapter);
+            pair.with_weight(weight)
+        });
+        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
+        builder.term(pairs)
+    })
 }
 
 #[cfg(test)]

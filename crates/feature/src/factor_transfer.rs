@@ -1,3 +1,4 @@
+use crate::{ReconstructionDistance, ReconstructionObjective};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -5,7 +6,12 @@ use burn_distill_architecture::{
     Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
 };
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
-use burn_distill_core::{Check, ConfigError, Frozen, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    BuiltLoss, CatalogueEntry, Check, ConfigError, DefaultTaps, DynObjective, Frozen, Input,
+    LossBuilder, LossEntry, LossError, NamedLoss, Pair, PairObjective, Preparation, Tap, TapLoss,
+    check, initialize, trained_bytes,
+};
+use std::rc::Rc;
 
 /// How the factors of student and teacher are compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +231,82 @@ impl TapLoss for FactorTransferLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "factor-transfer",
+        kind: "feature",
+        aliases: &["ft"],
+        reference: "Kim, Park and Kwak, Paraphrasing Complex Network: Network Compression \
+            via Factor Transfer, NeurIPS 2018",
+    };
+    LossEntry::new(catalogue, 500.0, build)
+}
+
+/// The authors' number of passes over the training samples.
+const PARAPHRASER_EPOCHS: usize = 5;
+
+/// More passes than any training has.
+const MOST_EPOCHS: usize = 1_000_000;
+
+/// Builds the loss, whose paraphraser is trained first.
+fn build<I: Input>(mut builder: LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> {
+    let context = builder.context();
+    let pairs = builder.pairs(DefaultTaps::LastStage)?;
+    let [(student, teacher)] = pairs.as_slice() else {
+        return Err(LossError::new(format_args!(
+            "factor transfer compares one tap with one, not {}",
+            pairs.len()
+        )));
+    };
+    let epochs = builder.count("paraphraser_epochs", MOST_EPOCHS)?;
+    let epochs = epochs.unwrap_or(PARAPHRASER_EPOCHS);
+    let distance = builder.take_typed("reconstruction")?;
+    let distance = distance.unwrap_or(ReconstructionDistance::MeanSquare);
+    let config = builder.configure(FactorTransferLossConfig::new())?;
+
+    let names = |name: &String| [name.clone()];
+    let [student_channels] = builder.channels(&context.student_taps, &names(student))?[..] else {
+        return Err(LossError::new("there is one tap"));
+    };
+    let [teacher_channels] = builder.channels(&context.teacher_taps, &names(teacher))?[..] else {
+        return Err(LossError::new("there is one tap"));
+    };
+    let width = teacher_channels as f64;
+    // The convolutions of 3 x 3 of the paraphraser, there and back, and of the translator.
+    let factors = (width * config.rate).max(1.0);
+    let bytes = trained_bytes(9.0 * 4.0 * factors * (factors + width));
+    context.fits("rate", config.rate, bytes)?;
+    let paraphraser = initialize(config.paraphraser(teacher_channels, &context.device));
+    let loss = config.init(student_channels, paraphraser.clone(), &context.device);
+    let loss = initialize(loss);
+    let reconstruction = ReconstructionObjective::new(paraphraser, teacher).with_distance(distance);
+
+    let pair = Pair::new(student, teacher, loss);
+    let mut objective = None;
+    let name = pair.loss.name();
+    let mut built = builder.objective(name, |name, weight| {
+        let pairs = PairObjective::new([pair], weight).with_name(name);
+        objective.insert(pairs).clone()
+    })?;
+    let Some(objective) = objective else {
+        return Ok(built);
+    };
+    built.preparation = Some(Preparation {
+        name: "paraphraser",
+        epochs,
+        objective: DynObjective::new(reconstruction.clone()),
+        finish: Rc::new(move |record| {
+            let trained = reconstruction.valid().try_load_record(record);
+            let trained = trained.map_err(LossError::new)?;
+            let mut objective = objective.clone();
+            objective.term.pairs[0].loss.paraphraser = Frozen::new(trained.paraphraser);
+            Ok(DynObjective::new(objective))
+        }),
+    });
+    Ok(built)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::NormalizedFeaturesConfig;
 use burn_distill_core::numeric::{connected_zero, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{Context, LossTerm, NamedLoss, TapSelection, Wanted, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Context, DefaultTaps, DynNetwork, Input, LossEntry, LossTerm, NamedLoss,
+    TapSelection, Wanted, one_line_display,
+};
 
 /// The term of feature normalization: soft targets for a student whose features have a limited norm, which takes
 /// the place of the temperature.
@@ -100,4 +103,24 @@ impl LossTerm for FeatureNormalization {
         let teacher = context.teacher.response.rows().logits;
         Self::loss(student.into_vectors(), teacher)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "feature-normalization",
+        kind: "feature",
+        aliases: &["fn"],
+        reference: "Xu et al., Feature Normalized Knowledge Distillation for Image \
+            Classification, ECCV 2020",
+    };
+    LossEntry::new(catalogue, 9.0, |mut builder| {
+        let context = builder.context();
+        let tap = builder.one("student", &context.student_taps, DefaultTaps::Pooled)?;
+        let config = builder.configure(NormalizedFeaturesConfig::new())?;
+        let network = config.try_init(context.student.clone(), &tap)?;
+        let mut built = builder.term(FeatureNormalization {})?;
+        built.student = Some(DynNetwork::new(network));
+        Ok(built)
+    })
 }

@@ -2,10 +2,14 @@ use crate::pair_layers;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_architecture::{projected_if_needed, take_separate};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
 };
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    check_sequences,
+};
 
 /// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
 /// [init function](HiddenCosineLossConfig::init).
@@ -130,4 +134,28 @@ impl LayersLoss for HiddenCosineLoss {
             .expect("There is a layer.")
             .div_scalar(layers as f64)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_sequences(student, teacher, true)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "hidden-cosine",
+        kind: "feature",
+        aliases: &["distilbert"],
+        reference: "Sanh et al., DistilBERT, NeurIPS EMC2 Workshop 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let names = builder
+            .pairs(DefaultTaps::LastOf(&["hidden"]))?
+            .into_iter()
+            .unzip();
+        builder.token_features(&names)?;
+        let separate = take_separate(&mut builder)?;
+        let config = builder.configure(HiddenCosineLossConfig::new())?;
+        projected_if_needed(builder, names, config.init(), separate)
+    })
 }

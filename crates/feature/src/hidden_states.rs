@@ -1,9 +1,13 @@
+use crate::entry::spread;
 use crate::{Padding, pair_layers};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_architecture::{projected, take_separate};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{
+    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap, check_sequences,
+};
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
 /// [init function](HiddenStatesLossConfig::init).
@@ -141,4 +145,24 @@ impl LayersLoss for HiddenStatesLoss {
             .reduce(Tensor::add)
             .expect("There is a layer.")
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_sequences(student, teacher, true)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "hidden-states",
+        kind: "feature",
+        aliases: &["tinybert-hidden"],
+        reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let names = spread(&mut builder, "hidden", |depth| (0, depth))?;
+        let separate = take_separate(&mut builder)?;
+        let config = builder.configure(HiddenStatesLossConfig::new())?;
+        projected(builder, names, config.init(), separate)
+    })
 }

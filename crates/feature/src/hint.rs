@@ -1,10 +1,14 @@
+use crate::entry::{Adapted, adapted};
 use crate::{HintNormalization, pair_layers};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
+use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, NamedLoss, Tap, TapLoss,
+};
 
 /// How the squared differences of hints are reduced.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -218,4 +222,25 @@ impl LayersLoss for HintLoss {
             .reduce(Tensor::add)
             .expect("There is a layer.")
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "hint",
+        kind: "feature",
+        aliases: &["fitnet", "fitnets"],
+        reference: "Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
+    };
+    LossEntry::new(catalogue, 100.0, |builder| {
+        let defaults = Adapted {
+            taps: DefaultTaps::MiddleStage,
+            adapter: |student, teacher| {
+                FeatureAdapterConfig::new(AdapterKind::suited(student, teacher))
+            },
+            weights: |pairs| vec![1.0; pairs],
+            config: HintLossConfig::new(),
+        };
+        adapted(builder, defaults, |config, _| config.init())
+    })
 }

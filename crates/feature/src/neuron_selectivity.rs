@@ -3,7 +3,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check,
+};
 
 /// How alike two neurons `x` and `y` are, of unit length each.
 #[derive(Config, Copy, Debug, PartialEq)]
@@ -256,6 +259,24 @@ impl TapLoss for NeuronSelectivityLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "neuron-selectivity",
+        kind: "feature",
+        aliases: &["nst"],
+        reference: "Huang and Wang, Like What You Like: Knowledge Distill via Neuron \
+            Selectivity Transfer, 2017",
+    };
+    LossEntry::new(catalogue, 50.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Stages,
+            NeuronSelectivityLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
+use crate::doubling_weights;
+use crate::entry::{Adapted, adapted};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::BatchNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData, assert_shape};
 use burn_distill_architecture::match_size;
+use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Network, Tap,
+    TapLoss, check,
+};
 use std::f64::consts::{PI, SQRT_2};
 
 /// Configuration to create an [overhaul loss](OverhaulLoss) using one of the init functions, which
@@ -252,6 +258,31 @@ fn estimated_margins(teacher: Tensor<4>) -> Tensor<4> {
         .mask_fill(below.bool_not(), 0.0)
         .sum_dims(&AXES)
         .div(count.clamp_min(1.0))
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "overhaul",
+        kind: "feature",
+        aliases: &["ofd"],
+        reference: "Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let defaults = Adapted {
+            taps: DefaultTaps::BeforeActivation,
+            adapter: |_, _| FeatureAdapterConfig::new(AdapterKind::Connector),
+            weights: doubling_weights,
+            config: OverhaulLossConfig::new(),
+        };
+        let context = builder.context();
+        adapted(builder, defaults, |config, teacher| {
+            match context.teacher.normalization(teacher) {
+                Some(norm) => config.init_with_normalization(&norm, &context.device),
+                None => config.init(),
+            }
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use crate::entry::spread;
 use crate::pair_layers;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
@@ -5,7 +6,10 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
 };
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap};
+use burn_distill_core::{
+    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, TRIAL_SAMPLES, Tap,
+    check_paired, check_same,
+};
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -191,4 +195,47 @@ impl LayersLoss for PatientLoss {
         let (student, teacher) = first_tokens(student, teacher);
         self.forward_masked(student, teacher, mask)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_paired(student, teacher)?;
+        let size = |tap: &Tap| match tap {
+            Tap::Sequence(_) => tap.channels(),
+            other => other.vector_size(),
+        };
+        let first = size(&student[0])?;
+        for tap in student.iter().chain(teacher) {
+            check_same("features of a token", first, size(tap)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "patient",
+        kind: "feature",
+        aliases: &["patient-kd"],
+        reference: "Sun et al., Patient Knowledge Distillation for BERT Model Compression, \
+            EMNLP 2019",
+    };
+    // The authors' weight of the mean over layers and features, in either reduction.
+    const MEAN_ALL: f64 = 500.0;
+    LossEntry::new(catalogue, MEAN_ALL, |mut builder| {
+        let names = spread(&mut builder, "hidden", |depth| (1, depth - 1))?;
+        let loss = builder.configure(PatientLossConfig::new())?.init();
+        let [student, teacher] = builder.token_features(&names)?;
+        if let PatientReduction::Sum = loss.reduction {
+            builder.set_default_weight(MEAN_ALL / (names.0.len() * student) as f64);
+        }
+        if student != teacher {
+            return Err(LossError::new(format_args!(
+                "it compares tokens of one size, but those of `{}` of the student have {student} features \
+                 and those of `{}` of the teacher {teacher}: take networks of one width, or a loss with a \
+                 projection, such as `hidden-states`",
+                names.0[0], names.1[0]
+            )));
+        }
+        builder.layers_of(names, TRIAL_SAMPLES, loss)
+    })
 }

@@ -1,10 +1,14 @@
 use crate::HintNormalization;
+use crate::entry::{Adapted, adapted, features};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig, Resize};
 use burn_distill_architecture::{Interpolation, resize_to};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+};
 
 /// Configuration to create a [Pearson loss](PearsonLoss) using the
 /// [init function](PearsonLossConfig::init).
@@ -106,4 +110,30 @@ impl TapLoss for PearsonLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "pearson",
+        kind: "feature",
+        aliases: &[],
+        reference: "Cao et al., PKD: General Distillation Framework for Object Detectors via \
+            Pearson Correlation Coefficient, NeurIPS 2022",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let defaults = Adapted {
+            taps: DefaultTaps::Stages,
+            adapter: |student, teacher| {
+                let kind = match features(student) == features(teacher) {
+                    true => AdapterKind::None,
+                    false => AdapterKind::Conv1x1,
+                };
+                FeatureAdapterConfig::new(kind).with_resize(Resize::Bilinear)
+            },
+            weights: |pairs| vec![1.0; pairs],
+            config: PearsonLossConfig::new(),
+        };
+        adapted(builder, defaults, |config, _| config.init())
+    })
 }

@@ -1,3 +1,4 @@
+use crate::entry::between;
 use crate::hierarchical_context_loss;
 use crate::several_layers::{checked, maps};
 use burn::config::Config;
@@ -6,7 +7,8 @@ use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+    CatalogueEntry, ChangingWeight, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry,
+    LossError, NamedLoss, Tap, check, check_all_features, trained_bytes, zero_padding_of_taps,
 };
 
 /// Configuration to create a [review loss](ReviewLoss) using the
@@ -141,4 +143,50 @@ impl LayersLoss for ReviewLoss {
             [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
         self.forward(student, teacher)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_all_features(student, teacher)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "review",
+        kind: "feature",
+        aliases: &["reviewkd"],
+        reference: "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021",
+    };
+    let warm_up = ChangingWeight::Linear {
+        from: 0.0,
+        to: 5.0,
+        epochs: 20,
+    };
+    LossEntry::new(catalogue, warm_up, |mut builder| {
+        let context = builder.context();
+        let (student_taps, teacher_taps) = (&context.student_taps, &context.teacher_taps);
+        let student = builder.names("student", student_taps, DefaultTaps::StagesAndPool)?;
+        let teacher = DefaultTaps::BeforeActivationAndPool;
+        let teacher = builder.names("teacher", teacher_taps, teacher)?;
+        if student.len() != teacher.len() {
+            return Err(LossError::new(format_args!(
+                "it compares a map of the student with the one of the teacher in the same place, but the \
+                 student has {} ({}) and the teacher {} ({}): name as many as `student` and `teacher`",
+                student.len(),
+                student.join(", "),
+                teacher.len(),
+                teacher.join(", ")
+            )));
+        }
+        let config = builder.configure(ReviewLossConfig::new())?;
+        let width = |channels: Vec<usize>| channels.into_iter().sum::<usize>() as f64;
+        let inputs = width(builder.channels(student_taps, &student)?);
+        let outputs = width(builder.channels(teacher_taps, &teacher)?);
+        // From the student's channels by a convolution of 1 x 1, to the teacher's by one of 3 x 3.
+        let parameters = config.channels as f64 * (inputs + 9.0 * outputs);
+        context.fits("channels", config.channels, trained_bytes(parameters))?;
+        between(builder, (student, teacher), |student, teacher, context| {
+            config.init(student, teacher, &context.device)
+        })
+    })
 }

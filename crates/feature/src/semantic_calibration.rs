@@ -1,3 +1,4 @@
+use crate::entry::between;
 use crate::several_layers::{checked, maps};
 use burn::config::Config;
 use burn::module::Module;
@@ -8,7 +9,8 @@ use burn_distill_architecture::{
 };
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    NamedLoss, Tap, check, check_all_features, zero_padding_of_taps,
 };
 
 /// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
@@ -202,4 +204,33 @@ impl LayersLoss for SemanticCalibrationLoss {
             [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
         self.forward(student, teacher)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_all_features(student, teacher)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "semantic-calibration",
+        kind: "feature",
+        aliases: &["semckd"],
+        reference: "Chen et al., Cross-Layer Distillation with Semantic Calibration, AAAI \
+            2021",
+    };
+    LossEntry::new(catalogue, 400.0, |mut builder| {
+        let layers = builder.layers(DefaultTaps::Stages)?;
+        let context = builder.context();
+        let (batch_size, samples) = (context.batch_size, context.samples.len());
+        if samples < batch_size {
+            return Err(LossError::new(format_args!(
+                "it compares whole batches, but there are {samples} samples for a batch of {batch_size}"
+            )));
+        }
+        let config = builder.configure(SemanticCalibrationLossConfig::new())?;
+        between(builder, layers, |student, teacher, context| {
+            config.init(student, teacher, batch_size, &context.device)
+        })
+    })
 }

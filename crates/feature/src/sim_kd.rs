@@ -2,9 +2,13 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_architecture::ReusedClassifierConfig;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, DynNetwork, Input, LossBuilder, LossEntry, LossError,
+    NamedLoss, Pair, Tap, TapLoss, TapPairs, Taps, initialize,
+};
 
 /// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
 #[derive(Config, Debug)]
@@ -121,4 +125,49 @@ impl TapLoss for SimKdLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "sim-kd",
+        kind: "feature",
+        aliases: &["simkd", "reused-classifier"],
+        reference: "Chen et al., Knowledge Distillation with the Reused Teacher Classifier, \
+            CVPR 2022",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let context = builder.context();
+        let student = builder.one("student", &context.student_taps, DefaultTaps::LastStage)?;
+        let teacher = classified(&mut builder, &context.teacher_taps)?;
+        let config = builder.configure(ReusedClassifierConfig::new())?;
+        let network = config.try_init(
+            (context.student.clone(), &student),
+            (&context.teacher, &teacher),
+        )?;
+        let loss = SimKdLossConfig::new().with_relu(config.relu).init();
+        let pair = Pair::new(ReusedClassifierConfig::TAP, teacher, loss);
+        let mut built = builder.term(TapPairs::from([pair]))?;
+        built.student = Some(DynNetwork::new(initialize(network)));
+        Ok(built)
+    })
+}
+
+/// Takes the tap of the teacher whose mean its classifier sees.
+///
+/// Rectified, the last features before an activation are that, whether or not the network offers them
+/// activated, too.
+fn classified<I: Input>(
+    builder: &mut LossBuilder<'_, I>,
+    taps: &Taps,
+) -> Result<String, LossError> {
+    if builder.has("teacher") {
+        return builder.one("teacher", taps, DefaultTaps::LastStage);
+    }
+    let default = match builder.get("relu").and_then(|relu| relu.as_bool()) {
+        Some(false) => DefaultTaps::LastStage,
+        _ => DefaultTaps::BeforeActivation,
+    };
+    let mut names = builder.names("teacher", taps, default)?;
+    Ok(names.swap_remove(names.len() - 1))
 }

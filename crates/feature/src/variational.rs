@@ -5,7 +5,10 @@ use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap,
+    TapLoss, TapPairs, check,
+};
 
 /// Configuration to create a [variational loss](VidLoss) using the
 /// [init function](VidLossConfig::init).
@@ -228,6 +231,35 @@ impl TapLoss for VidLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "variational",
+        kind: "feature",
+        aliases: &["vid"],
+        reference: "Ahn et al., Variational Information Distillation for Knowledge Transfer, \
+            CVPR 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let context = builder.context();
+        let (student, teacher): (Vec<_>, Vec<_>) =
+            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let config = builder.configure(VidLossConfig::new())?;
+        let inputs = builder.channels(&context.student_taps, &student)?;
+        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
+        let pairs = student
+            .into_iter()
+            .zip(teacher)
+            .zip(inputs.into_iter().zip(outputs));
+        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+            let loss = config.init(inputs, outputs, &context.device);
+            Pair::new(student, teacher, loss)
+        });
+        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
+        builder.term(pairs)
+    })
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ pub use differences::differences;
 pub use fault::Fault;
 pub use input::*;
 pub use loss::{
-    Configuration, JointLoss, Layers, Loss, LossClip, LossEntry, Losses, NoOptions, Preparation,
-    Scene, catch, student_of,
+    Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossEntry, Losses, NoOptions,
+    Preparation, ResponseEntry, Scene, catch, student_of,
 };
 pub use losses::check_losses;
 pub use model::ModelRecipe;

@@ -1,6 +1,5 @@
-use std::cell::RefCell;
 use std::mem;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages about a run beside its figures, such as the similarity of the layers that a loss pairs.
 ///
@@ -8,7 +7,7 @@ use std::rc::Rc;
 /// Clones share their messages.
 #[derive(Clone, Debug, Default)]
 pub struct Notices {
-    all: Rc<RefCell<Vec<String>>>,
+    all: Arc<Mutex<Vec<String>>>,
     prefix: String,
 }
 
@@ -23,7 +22,7 @@ impl Notices {
     /// Adds a message, unless there is the same already.
     pub fn add(&self, message: impl AsRef<str>) {
         let message = format!("{}{}", self.prefix, message.as_ref());
-        let mut all = self.all.borrow_mut();
+        let mut all = self.all();
         if !all.contains(&message) {
             all.push(message);
         }
@@ -31,7 +30,11 @@ impl Notices {
 
     /// Returns the messages so far, and forgets them.
     pub fn take(&self) -> Vec<String> {
-        mem::take(&mut self.all.borrow_mut())
+        mem::take(&mut self.all())
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<String>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

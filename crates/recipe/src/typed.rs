@@ -51,11 +51,22 @@ fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Res
 
 /// Returns the value of a key, which the error names.
 pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fault> {
-    let table = Table::from_iter([(key.to_string(), value)]);
-    typed_by(&table, |table| {
-        let value = table.get(key).ok_or("there is no value")?;
+    typed_value_by(key, value, |value| {
         let typed = value.clone().try_into();
         typed.map_err(|error: toml::de::Error| error.message().to_string())
+    })
+}
+
+/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is that of a
+/// deserializer of serde.
+pub fn typed_value_by<T>(
+    key: &str,
+    value: Value,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Result<T, Fault> {
+    let table = Table::from_iter([(key.to_string(), value)]);
+    typed_by(&table, |table| {
+        read(table.get(key).ok_or("there is no value")?)
     })
 }
 

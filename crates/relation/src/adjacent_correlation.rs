@@ -1,9 +1,10 @@
 use crate::Embeddings;
+use crate::entry::embedded;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{CatalogueEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [loss of adjacent correlations](AdjacentCorrelationLoss) using the
 /// [init function](AdjacentCorrelationLossConfig::init).
@@ -137,4 +138,24 @@ impl TapLoss for AdjacentCorrelationLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "adjacent-correlation",
+        kind: "relation",
+        aliases: &["cc-adjacent"],
+        reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV \
+            2019; as in RepDistiller",
+    };
+    LossEntry::new(catalogue, 0.02, |builder| {
+        embedded(
+            builder,
+            Some(128),
+            AdjacentCorrelationLossConfig::new(),
+            |config| config.init(),
+            AdjacentCorrelationLoss::with_embeddings,
+        )
+    })
 }

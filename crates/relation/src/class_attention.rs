@@ -3,7 +3,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, NamedLoss, Tap,
+    TapLoss, check, check_same,
+};
 
 /// Configuration to create a [class attention loss](ClassAttentionLoss) using the
 /// [init function](ClassAttentionLossConfig::init).
@@ -147,4 +150,35 @@ impl TapLoss for ClassAttentionLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+
+    fn check_taps(&self, student: &Tap, teacher: &Tap) -> Result<(), LossError> {
+        check_same("classes", student.channels()?, teacher.channels()?)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "class-attention",
+        kind: "relation",
+        aliases: &["cat-kd"],
+        reference: "Guo et al., Class Attention Transfer Based Knowledge Distillation, CVPR \
+            2023",
+    };
+    LossEntry::new(catalogue, 15.0, |builder| {
+        let context = builder.context();
+        for (side, taps) in [
+            ("student", &context.student_taps),
+            ("teacher", &context.teacher_taps),
+        ] {
+            if !builder.has(side) && taps.get("class-maps").is_err() {
+                return Err(LossError::new(format_args!(
+                    "the {side} does not classify the mean of each channel of a map: it offers no tap \
+                     `class-maps`"
+                )));
+            }
+        }
+        let default = ClassAttentionLossConfig::new();
+        builder.pairs_of(DefaultTaps::ClassMaps, default, |config| config.init())
+    })
 }

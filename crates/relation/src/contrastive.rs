@@ -6,8 +6,9 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    Check, Clock, ConfigError, Context, KeyedRng, LossTerm, NamedLoss, State, TapSelection, Wanted,
-    check, indices,
+    BYTES_PER_NUMBER, CatalogueEntry, Check, Clock, ConfigError, Context, DefaultTaps, Input,
+    KeyedRng, LossEntry, LossError, LossTerm, NamedLoss, State, TapSelection, Wanted, check,
+    indices, trained_bytes,
 };
 use std::sync::Arc;
 
@@ -480,6 +481,39 @@ impl LossTerm for ContrastiveTerm {
         self.loss
             .forward(student, teacher, context.ids, context.clock)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "contrastive",
+        kind: "relation",
+        aliases: &["crd"],
+        reference: "Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR \
+            2020",
+    };
+    LossEntry::new(catalogue, 0.8, |mut builder| {
+        let (student, teacher) = builder.pair(DefaultTaps::Pooled)?;
+        let features = builder.vector_sizes(&student, &teacher)?;
+        let context = builder.context();
+        let population = Population::new(context.samples.iter().copied());
+        let config = builder.configure(ContrastiveLossConfig::new())?;
+        let (samples, batch) = (population.len() as f64, context.batch_size as f64);
+        let row = BYTES_PER_NUMBER * config.embedding as f64;
+        let parameters = (features[0] + features[1]) as f64 * config.embedding as f64;
+        let banks = 2.0 * samples * row + trained_bytes(parameters);
+        context.fits("embedding", config.embedding, banks)?;
+        // The rows of either bank that each sample of a batch is compared with.
+        let compared = 2.0 * batch * (config.negatives as f64 + 1.0) * row;
+        context.fits("negatives", config.negatives, compared)?;
+        if population.is_empty() {
+            return Err(LossError::new(
+                "A contrastive loss needs the samples of the training set.",
+            ));
+        }
+        let loss = config.init(features, population, &context.device);
+        builder.term(ContrastiveTerm::new(loss, student, teacher))
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 use crate::Embeddings;
+use crate::entry::embedded;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, l2_normalize, pairwise_squared_distances,
 };
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+};
 
 /// What the correlation of two samples is.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -242,4 +245,24 @@ impl TapLoss for CorrelationCongruenceLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "correlation-congruence",
+        kind: "relation",
+        aliases: &["cc"],
+        reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV \
+            2019",
+    };
+    LossEntry::new(catalogue, 100.0, |builder| {
+        embedded(
+            builder,
+            None,
+            CorrelationCongruenceLossConfig::new(),
+            |config| config.init(),
+            CorrelationCongruenceLoss::with_embeddings,
+        )
+    })
 }

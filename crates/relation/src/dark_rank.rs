@@ -6,7 +6,10 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
 };
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check,
+};
 
 /// Configuration to create a [dark rank loss](DarkRankLoss) using the
 /// [init function](DarkRankLossConfig::init).
@@ -169,4 +172,20 @@ impl TapLoss for DarkRankLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "dark-rank",
+        kind: "relation",
+        aliases: &["hard-dark-rank"],
+        reference: "Chen et al., DarkRank: Accelerating Deep Metric Learning via Cross \
+            Sample Similarities Transfer, AAAI 2018",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        builder.pairs_of(DefaultTaps::Pooled, DarkRankLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }

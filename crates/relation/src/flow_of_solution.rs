@@ -1,3 +1,5 @@
+use crate::entry::projected_layers;
+use crate::layers::check_maps;
 use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
@@ -5,7 +7,10 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, zero_padding_of_taps};
+use burn_distill_core::{
+    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    zero_padding_of_taps,
+};
 
 /// How two flows are compared, per pair of layers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -196,17 +201,30 @@ impl FlowOfSolutionLoss {
 }
 
 impl FlowPooling {
+    /// Checks that maps of a size can be pooled to another.
+    fn check(self, [height, width]: [usize; 2], size: [usize; 2]) -> Result<(), LossError> {
+        let fits = match self {
+            Self::Average => true,
+            Self::Max => height % size[0] == 0 && width % size[1] == 0,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(LossError::new(format_args!(
+                "Max pooling of a flow needs sizes that divide, got {height}×{width} to {}×{}.",
+                size[0], size[1]
+            ))),
+        }
+    }
+
     fn to_size(self, map: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
         let [.., map_height, map_width] = map.dims();
         match self {
             Self::Average => pool_to(map, [height, width]),
             Self::Max if [map_height, map_width] == [height, width] => map,
             Self::Max => {
-                assert!(
-                    map_height % height == 0 && map_width % width == 0,
-                    "Max pooling of a flow needs sizes that divide, got \
-                     {map_height}×{map_width} to {height}×{width}."
-                );
+                if let Err(error) = self.check([map_height, map_width], [height, width]) {
+                    panic!("{error}");
+                }
                 let window = [map_height / height, map_width / width];
                 let pool = MaxPool2dConfig::new(window).with_strides(window).init();
                 pool.forward(map)
@@ -232,4 +250,35 @@ impl LayersLoss for FlowOfSolutionLoss {
             [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
         self.forward(student, teacher)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_maps(student, teacher)?;
+        for maps in [student, teacher] {
+            for pair in maps.windows(2) {
+                let [size, next] = [&pair[0], &pair[1]].map(|tap| {
+                    let [.., height, width] = tap.clone().into_map().dims();
+                    [height, width]
+                });
+                let least = [size[0].min(next[0]), size[1].min(next[1])];
+                self.pooling.check(size, least)?;
+                self.pooling.check(next, least)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "flow-of-solution",
+        kind: "relation",
+        aliases: &["fsp"],
+        reference: "Yim et al., A Gift from Knowledge Distillation, CVPR 2017",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        projected_layers(builder, FlowOfSolutionLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }

@@ -5,7 +5,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Check, ConfigError, Context, LossTerm, NamedLoss, Tap, TapSelection, Taps, Wanted, check,
+    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossTerm,
+    NamedLoss, Tap, TapSelection, Taps, Wanted, check,
 };
 
 /// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
@@ -360,4 +361,26 @@ impl LossTerm for InformationFlowTerm {
             context.clock.epoch - 1,
         )
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "information-flow",
+        kind: "relation",
+        aliases: &["ifm"],
+        reference: "Passalis et al., Heterogeneous Knowledge Distillation Using Information \
+            Flow Modeling, CVPR 2020",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let (student, teacher): (Vec<_>, Vec<_>) = builder
+            .pairs(DefaultTaps::StagesAndPool)?
+            .into_iter()
+            .unzip();
+        for (student, teacher) in student.iter().zip(&teacher) {
+            builder.vector_sizes(student, teacher)?;
+        }
+        let loss = builder.configure(InformationFlowLossConfig::new())?.init();
+        builder.term(InformationFlowTerm::new(loss, student, teacher))
+    })
 }

@@ -6,8 +6,9 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    Check, ConfigError, Context, LayersLoss, LossTerm, NamedLoss, PairedRows, Response, Tap,
-    TapSelection, Wanted, check, zero_padding_of_taps,
+    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, LayersLoss, LossEntry,
+    LossError, LossTerm, NamedLoss, PairedRows, Response, Tap, TapSelection, Wanted, check,
+    zero_padding_of_taps,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -237,18 +238,10 @@ impl InstanceGraphLoss {
     ) -> InstanceGraphParts {
         let [student, teacher] =
             [student, teacher].map(|taps| zero_padding_of_taps(taps, mask.as_ref()));
-        assert!(
-            !student.is_empty() && !teacher.is_empty(),
-            "There should be a layer of the student and one of the teacher."
-        );
+        if let Err(error) = self.check_layers(&student, &teacher) {
+            panic!("{error}");
+        }
         let transformed = self.transformation_weight > 0.0;
-        assert!(
-            student.len() == teacher.len()
-                || self.pairing != LayerPairing::OneToOne && !transformed,
-            "There should be as many layers of the teacher as of the student, got {} and {}.",
-            teacher.len(),
-            student.len()
-        );
         let batch_size = student[0].shape()[0];
         for teacher in &teacher {
             let teacher = teacher.shape();
@@ -334,10 +327,7 @@ impl InstanceGraphLoss {
                 let average: Tensor<3> = pairs.mean_dim(2).squeeze_dim(2);
                 average.reshape([batch_size, channels, height, width])
             }
-            other => panic!(
-                "The samples move between maps of {channels} channels and as many or twice as \
-                 many, not {other}: give the transformation no weight, or take that of edges."
-            ),
+            other => panic!("{}", unrelated_widths(channels, other)),
         };
         let size: Tensor<1> = map
             .clone()
@@ -381,6 +371,49 @@ impl LayersLoss for InstanceGraphLoss {
             None => edge,
         }
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        if student.is_empty() || teacher.is_empty() {
+            return Err(LossError::new(
+                "There should be a layer of the student and one of the teacher.",
+            ));
+        }
+        let transformed = self.transformation_weight > 0.0;
+        let paired = self.pairing == LayerPairing::OneToOne || transformed;
+        if paired && student.len() != teacher.len() {
+            return Err(LossError::new(format_args!(
+                "There should be as many layers of the teacher as of the student, got {} and {}.",
+                teacher.len(),
+                student.len()
+            )));
+        }
+        for tap in student.iter().chain(teacher) {
+            tap.vector_size()?;
+        }
+        if !transformed || self.transformation != GraphTransformation::Vertices {
+            return Ok(());
+        }
+        for taps in [student, teacher] {
+            let channels = taps.iter().filter_map(|tap| match tap {
+                Tap::Map(map) => Some(map.dims()[1]),
+                _ => None,
+            });
+            let channels: Vec<_> = channels.collect();
+            let moves = |pair: &[usize]| pair[1] == pair[0] || pair[1] == 2 * pair[0];
+            if let Some(pair) = channels.windows(2).find(|pair| !moves(pair)) {
+                return Err(LossError::new(unrelated_widths(pair[0], pair[1])));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the error of samples that cannot move between two maps.
+fn unrelated_widths(channels: usize, next: usize) -> String {
+    format!(
+        "The samples move between maps of {channels} channels and as many or twice as many, not {next}: \
+         give the transformation no weight, or take that of edges."
+    )
 }
 
 /// The maps among the taps.
@@ -488,4 +521,25 @@ impl LossTerm for InstanceGraphTerm {
             context.teacher.taps.take_all(&self.teacher),
         )
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "instance-graph",
+        kind: "relation",
+        aliases: &["irg"],
+        reference: "Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR \
+            2019",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let (student, teacher) = builder.layers(DefaultTaps::StagesAndPool)?;
+        let loss = builder.configure(InstanceGraphLossConfig::new())?.init();
+        builder.try_out(
+            (&student, &teacher),
+            |student, teacher| loss.check_layers(student, teacher),
+            |student, teacher| loss.forward_layers(student, teacher, None),
+        )?;
+        builder.term(InstanceGraphTerm::new(loss, student, teacher))
+    })
 }

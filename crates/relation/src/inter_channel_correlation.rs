@@ -1,8 +1,11 @@
+use crate::ChannelEmbeddingConfig;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap, TapLoss, TapPairs,
+};
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
 /// [init function](InterChannelCorrelationLossConfig::init).
@@ -116,4 +119,35 @@ impl TapLoss for InterChannelCorrelationLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_map(), teacher.into_map())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "inter-channel-correlation",
+        kind: "relation",
+        aliases: &["ickd"],
+        reference: "Liu et al., Exploring Inter-Channel Correlation for Diversity-Preserved \
+            Knowledge Distillation, ICCV 2021",
+    };
+    LossEntry::new(catalogue, 2.5, |mut builder| {
+        let (student, teacher): (Vec<_>, Vec<_>) =
+            builder.pairs(DefaultTaps::LastStage)?.into_iter().unzip();
+        let loss = builder
+            .configure(InterChannelCorrelationLossConfig::new())?
+            .init();
+        let context = builder.context();
+        let inputs = builder.channels(&context.student_taps, &student)?;
+        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
+        let pairs = student
+            .into_iter()
+            .zip(teacher)
+            .zip(inputs.into_iter().zip(outputs));
+        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+            let embedding = ChannelEmbeddingConfig::new(inputs, outputs).init(&context.device);
+            Pair::new(student, teacher, loss.clone()).with_adapter(embedding)
+        });
+        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
+        builder.term(pairs)
+    })
 }

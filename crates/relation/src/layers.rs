@@ -1,6 +1,6 @@
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_core::Tap;
 use burn_distill_core::numeric::{at_least_f32, zero_padding};
+use burn_distill_core::{LossError, Tap, check_same};
 
 /// The taps as maps.
 pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
@@ -23,6 +23,34 @@ pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
     }
+}
+
+/// Checks that there are pairs of layers, of as many channels on both sides.
+pub(crate) fn check_maps(student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+    if student.len() < 2 {
+        return Err(LossError::new(format_args!(
+            "There should be at least two layers of the student, got {}.",
+            student.len()
+        )));
+    }
+    check_same("layers", student.len(), teacher.len())?;
+    for (student, teacher) in student.iter().zip(teacher) {
+        check_same("channels", student.channels()?, teacher.channels()?)?;
+    }
+    Ok(())
+}
+
+/// Checks that there are one or two layers on both sides.
+pub(crate) fn check_two_layers(student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+    for layers in [student, teacher] {
+        if !(1..=2).contains(&layers.len()) {
+            return Err(LossError::new(format_args!(
+                "There should be one layer of tokens or two, got {}.",
+                layers.len()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The two taps as layers of tokens; one alone is there twice.

@@ -10,6 +10,7 @@ mod correlation_congruence;
 mod dark_rank;
 mod decomposition;
 mod embeddings;
+mod entry;
 mod flow_of_solution;
 mod graph;
 mod information_flow;

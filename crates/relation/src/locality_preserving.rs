@@ -5,7 +5,10 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
 };
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check,
+};
 
 /// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
 /// [init function](LocalityPreservingLossConfig::init).
@@ -184,4 +187,22 @@ impl TapLoss for LocalityPreservingLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "locality-preserving",
+        kind: "relation",
+        aliases: &["lsn"],
+        reference: "Chen et al., Learning Student Networks via Feature Embedding, TNNLS 2021 \
+            (our interpretation)",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Pooled,
+            LocalityPreservingLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }

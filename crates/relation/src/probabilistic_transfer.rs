@@ -3,8 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
-    Check, ConfigError, Context, Knowledge, LossTerm, NamedLoss, Tap, TapLoss, TapSelection,
-    Wanted, check,
+    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, Knowledge, LossEntry,
+    LossTerm, NamedLoss, Tap, TapLoss, TapSelection, Wanted, check,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -258,4 +258,43 @@ impl<T> LossTerm<Knowledge, T> for LabelSimilarityTerm {
             None => connected_zero(student),
         }
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "probabilistic-transfer",
+        kind: "relation",
+        aliases: &["pkt"],
+        reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
+            Knowledge Transfer, ECCV 2018",
+    };
+    LossEntry::new(catalogue, 30000.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Pooled,
+            ProbabilisticTransferLossConfig::new(),
+            |config| config.init(),
+        )
+    })
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn label_similarity_entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "label-similarity",
+        kind: "relation",
+        aliases: &["supervised-pkt"],
+        reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
+            Knowledge Transfer, ECCV 2018: the supervised variant",
+    };
+    // In batches of 64, the mean over samples of the divergence.
+    LossEntry::new(catalogue, 64.0, |mut builder| {
+        let context = builder.context();
+        let student = builder.one("student", &context.student_taps, DefaultTaps::Pooled)?;
+        context.student_taps.get(&student)?.vector_size()?;
+        let loss = builder
+            .configure(ProbabilisticTransferLossConfig::new())?
+            .init();
+        builder.term(LabelSimilarityTerm::new(loss, student))
+    })
 }

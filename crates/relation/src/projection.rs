@@ -2,7 +2,7 @@ use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Bool, Device, Tensor};
-use burn_distill_core::{LayersLoss, NamedLoss, Tap, zero_padding_of_taps};
+use burn_distill_core::{LayersLoss, LossError, NamedLoss, Tap, check_same, zero_padding_of_taps};
 
 /// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
 ///
@@ -86,6 +86,25 @@ impl<L: LayersLoss> LayersLoss for Projected<L> {
         let student = self.projections.forward(maps(student));
         let student = student.into_iter().map(Tap::Map).collect();
         self.loss.forward_layers(student, teacher, mask)
+    }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        let projected = student.iter().zip(&self.projections.layers);
+        let projected = projected.map(|(tap, layer)| {
+            let channels = tap.channels()?;
+            let map = tap.clone().into_map();
+            let Some(layer) = layer else {
+                return Ok(Tap::Map(map));
+            };
+            let [outputs, inputs, ..] = layer.weight.dims();
+            check_same("channels", channels, inputs)?;
+            let [batch_size, _, height, width] = map.dims();
+            let map = Tensor::zeros([batch_size, outputs, height, width], &map.device());
+            Ok(Tap::Map(map))
+        });
+        let projected: Vec<_> = projected.collect::<Result<_, LossError>>()?;
+        check_same("layers", projected.len(), student.len())?;
+        self.loss.check_layers(&projected, teacher)
     }
 }
 

@@ -3,7 +3,10 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
-use burn_distill_core::{Check, ConfigError, NamedLoss, Tap, TapLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check,
+};
 use std::ops::Range;
 
 /// Configuration to create a [loss of relational angles](RelationalAngleLoss) using the
@@ -203,6 +206,23 @@ impl TapLoss for RelationalAngleLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "relational-angle",
+        kind: "relation",
+        aliases: &["rkd-angle"],
+        reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
+    };
+    LossEntry::new(catalogue, 50.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Pooled,
+            RelationalAngleLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+};
 
 /// Configuration to create a [loss of relational distances](RelationalDistanceLoss) using the
 /// [init function](RelationalDistanceLossConfig::init).
@@ -122,4 +124,21 @@ impl TapLoss for RelationalDistanceLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "relational-distance",
+        kind: "relation",
+        aliases: &["rkd-distance"],
+        reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
+    };
+    LossEntry::new(catalogue, 25.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::Pooled,
+            RelationalDistanceLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }

@@ -6,7 +6,10 @@ use burn_distill_core::numeric::{
     as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, l2_normalize,
     tempered_log_softmax,
 };
-use burn_distill_core::{Check, ConfigError, NamedLoss, State, Tap, TapLoss, check};
+use burn_distill_core::{
+    BYTES_PER_NUMBER, CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss,
+    Pair, State, Tap, TapLoss, TapPairs, check, trained_bytes,
+};
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
 /// the [init function](RelationalRepresentationLossConfig::init).
@@ -204,6 +207,29 @@ impl TapLoss for RelationalRepresentationLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "relational-representation",
+        kind: "relation",
+        aliases: &["rrd"],
+        reference: "Giakoumoglou and Stathaki, Relational Representation Distillation, 2024",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let (student, teacher) = builder.pair(DefaultTaps::Pooled)?;
+        let features = builder.vector_sizes(&student, &teacher)?;
+        let context = builder.context();
+        let config = builder.configure(RelationalRepresentationLossConfig::new())?;
+        let (batch, embedding) = (context.batch_size as f64, config.embedding as f64);
+        let embeddings = trained_bytes((features[0] + features[1]) as f64 * embedding);
+        context.fits("embedding", config.embedding, embeddings)?;
+        let queue = BYTES_PER_NUMBER * config.queue as f64 * (embedding + 2.0 * batch);
+        context.fits("queue", config.queue, queue)?;
+        let loss = config.init(features, &context.device);
+        builder.term(TapPairs::from([Pair::new(student, teacher, loss)]))
+    })
 }
 
 #[cfg(test)]

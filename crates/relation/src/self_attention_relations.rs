@@ -2,7 +2,10 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
-use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    NamedLoss, TRIAL_SAMPLES, Tap, check, check_sequences,
+};
 
 /// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
 /// [init function](SelfAttentionRelationsLossConfig::init).
@@ -154,4 +157,48 @@ impl LayersLoss for SelfAttentionRelationsLoss {
         let sequences = |taps: Vec<Tap>| taps.into_iter().map(Tap::into_sequence).collect();
         self.forward(sequences(student), sequences(teacher), mask)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_sequences(student, teacher, false)?;
+        for tap in student.iter().chain(teacher) {
+            let [_, features] = tap.sequence_size()?;
+            let heads = self.relation_heads;
+            if features % heads != 0 {
+                return Err(LossError::new(format_args!(
+                    "{features} features do not split into {heads} relation heads"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "self-attention-relations",
+        kind: "relation",
+        aliases: &["minilmv2"],
+        reference: "Wang et al., MiniLMv2, Findings of ACL 2021",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let layer = DefaultTaps::LastOf(&["query", "key", "value"]);
+        let names: (Vec<_>, Vec<_>) = builder.pairs(layer)?.into_iter().unzip();
+        let loss = builder
+            .configure(SelfAttentionRelationsLossConfig::new())?
+            .init();
+        let [student, teacher] = builder.token_features(&names)?;
+        let heads = loss.relation_heads;
+        check::ensure(
+            student % heads == 0 && teacher % heads == 0,
+            "relation_heads",
+            format_args!(
+                "a divisor of both numbers of features, {student} of the student's `{}` and {teacher} \
+                 of the teacher's `{}`",
+                names.0[0], names.1[0]
+            ),
+            heads,
+        )?;
+        builder.layers_of(names, TRIAL_SAMPLES, loss)
+    })
 }

@@ -2,7 +2,9 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
-use burn_distill_core::{Check, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+};
 
 /// Configuration to create a [similarity preserving loss](SimilarityPreservingLoss) using the
 /// [init function](SimilarityPreservingLossConfig::init).
@@ -112,4 +114,21 @@ impl TapLoss for SimilarityPreservingLoss {
         let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
         self.forward(student.into_vectors(), teacher.into_vectors())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "similarity-preserving",
+        kind: "relation",
+        aliases: &["sp"],
+        reference: "Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019",
+    };
+    LossEntry::new(catalogue, 3000.0, |builder| {
+        builder.pairs_of(
+            DefaultTaps::LastStage,
+            SimilarityPreservingLossConfig::new(),
+            |config| config.init(),
+        )
+    })
 }

@@ -1,11 +1,14 @@
 use crate::decomposition::{Effort, directions, nearest_directions};
+use crate::entry::projected_layers;
+use crate::layers::check_maps;
 use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
-    Check, ConfigError, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+    CatalogueEntry, Check, ConfigError, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    check, zero_padding_of_taps,
 };
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
@@ -200,4 +203,24 @@ impl LayersLoss for SingularVectorLoss {
             [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
         self.forward(student, teacher)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_maps(student, teacher)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "singular-vectors",
+        kind: "relation",
+        aliases: &["kd-svd"],
+        reference: "Lee et al., Self-supervised Knowledge Distillation Using Singular Value \
+            Decomposition, ECCV 2018",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        projected_layers(builder, SingularVectorLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }

@@ -1,9 +1,14 @@
+use crate::layers::check_two_layers;
 use crate::layers::{prepared, two_layers};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
+use burn_distill_architecture::{projected_if_needed, take_separate};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    Taps, check_sequences, one_line_display,
+};
 
 /// Configuration to create a [token flow loss](TokenFlowLoss) using the [init
 /// function](TokenFlowLossConfig::init).
@@ -123,4 +128,45 @@ impl LayersLoss for TokenFlowLoss {
         let [student, teacher] = [student, teacher].map(two_layers);
         self.forward(student, teacher, mask)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_two_layers(student, teacher)?;
+        check_sequences(student, teacher, true)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "token-flow",
+        kind: "relation",
+        aliases: &["sequence-fsp"],
+        reference: "Yang et al., TextBrewer, ACL 2020: fsp_loss",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let names = match builder.names_taps() {
+            true => builder
+                .pairs(DefaultTaps::EveryOf("hidden"))?
+                .into_iter()
+                .unzip(),
+            false => {
+                let context = builder.context();
+                let first_and_last = |taps: &Taps, side: &str| {
+                    let depth = DefaultTaps::depth_of(taps, "hidden")
+                        .map_err(|error| error.context(format_args!("`{side}`")))?;
+                    Ok::<Vec<_>, LossError>(
+                        [0, depth].map(|layer| format!("hidden.{layer}")).into(),
+                    )
+                };
+                (
+                    first_and_last(&context.student_taps, "student")?,
+                    first_and_last(&context.teacher_taps, "teacher")?,
+                )
+            }
+        };
+        builder.token_features(&names)?;
+        let separate = take_separate(&mut builder)?;
+        let loss = builder.configure(TokenFlowLossConfig::new())?.init();
+        projected_if_needed(builder, names, loss, separate)
+    })
 }

@@ -1,9 +1,13 @@
+use crate::layers::check_two_layers;
 use crate::layers::{prepared, two_layers};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
-use burn_distill_core::{Check, LayersLoss, NamedLoss, Tap, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss,
+    TRIAL_SAMPLES, Tap, check_sequences, one_line_display,
+};
 
 /// Configuration to create a [token similarity loss](TokenSimilarityLoss) using the [init
 /// function](TokenSimilarityLossConfig::init).
@@ -119,4 +123,27 @@ impl LayersLoss for TokenSimilarityLoss {
         let [student, teacher] = [student, teacher].map(two_layers);
         self.forward(student, teacher, mask)
     }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        check_two_layers(student, teacher)?;
+        check_sequences(student, teacher, false)
+    }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "token-similarity",
+        kind: "relation",
+        aliases: &["sequence-mmd"],
+        reference: "Yang et al., TextBrewer, ACL 2020: mmd_loss",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let names = builder
+            .pairs(DefaultTaps::LastOf(&["hidden"]))?
+            .into_iter()
+            .unzip();
+        let loss = builder.configure(TokenSimilarityLossConfig::new())?.init();
+        builder.layers_of(names, TRIAL_SAMPLES, loss)
+    })
 }

@@ -1,10 +1,12 @@
 use crate::BoundedRegressionLoss;
+use crate::BoundedRegressionLossConfig;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    Context, LossTerm, NamedLoss, Response, Targets, Weighted, one_line_display, reduce_rows,
+    CatalogueEntry, Context, Input, LossEntry, LossTerm, NamedLoss, Response, Targets, Weighted,
+    one_line_display, reduce_rows,
 };
 
 /// The term of a [bounded regression loss](BoundedRegressionLoss) between the boxes of student and
@@ -115,6 +117,29 @@ fn boxes(response: &Response, whose: &str) -> Tensor<2> {
              else."
         ),
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "bounded-regression",
+        kind: "response",
+        aliases: &[],
+        reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
+            Distillation, NIPS 2017",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let background = match builder.take("background") {
+            None => 0,
+            Some(taken) => match taken.value.as_u64() {
+                Some(class) => class as usize,
+                None => return Err(taken.refused("the index of a class, from 0")),
+            },
+        };
+        let config = builder.configure(BoundedRegressionLossConfig::new())?;
+        builder.term(BoundedRegressionTerm::from(config.init()).with_background(background))
+    })
+    .of_responses("boxes")
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 use crate::LabelledLoss;
 use crate::columns::beside;
+use crate::entry::labelled;
 use crate::target::{at_target, is_target, log_sum_exp, of_others};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [decoupled loss](DecoupledLoss) using the
 /// [init function](DecoupledLossConfig::init).
@@ -193,6 +196,19 @@ impl LabelledLoss for DecoupledLoss {
         let target = parts.target.mul_scalar(self.alpha);
         target.add(parts.others.mul_scalar(self.beta))
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "decoupled",
+        kind: "response",
+        aliases: &["dkd"],
+        reference: "Zhao et al., Decoupled Knowledge Distillation, CVPR 2022",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        labelled(builder, DecoupledLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 use crate::BatchLogitLoss;
+use crate::entry::batch;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Added to the product of two norms.
 const EPS: f64 = 1e-8;
@@ -240,6 +243,20 @@ fn centred(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tens
 fn correlation(a: Tensor<2>, b: Tensor<2>, dim: usize) -> Tensor<2> {
     let norms = l2_norm(a.clone(), dim).mul(l2_norm(b.clone(), dim));
     a.mul(b).sum_dim(dim).div(norms.add_scalar(EPS))
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "dist",
+        kind: "response",
+        aliases: &["correlation"],
+        reference: "Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS \
+            2022",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        batch(builder, DistLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

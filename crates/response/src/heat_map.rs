@@ -4,8 +4,8 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    Check, Context, Knowledge, LossTerm, NamedLoss, Response, Targets, Weighted, one_line_display,
-    reduce_rows,
+    CatalogueEntry, Check, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss, Response,
+    Targets, Weighted, one_line_display, reduce_rows,
 };
 
 /// Configuration to create a [heat-map loss](HeatMapLoss) using the
@@ -251,6 +251,21 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
             panic!("The heat-map loss compares maps, but the {whose} responds with something else.")
         }
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "heat-map",
+        kind: "response",
+        aliases: &["fpd"],
+        reference: "Zhang, Zhu and Ye, Fast Human Pose Estimation, CVPR 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let config = builder.configure(HeatMapLossConfig::new())?;
+        builder.term(config.init())
+    })
+    .of_responses("maps of joints")
 }
 
 #[cfg(test)]

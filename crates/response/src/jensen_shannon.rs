@@ -1,9 +1,12 @@
 use crate::DistributionLoss;
+use crate::entry::distribution;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
 /// [init function](JensenShannonLossConfig::init).
@@ -118,6 +121,21 @@ impl DistributionLoss for JensenShannonLoss {
         let of_student = kl_divergence_rows(log_q, log_m).mul_scalar(1.0 - self.beta);
         of_teacher.add(of_student)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "jensen-shannon",
+        kind: "response",
+        aliases: &["jsd", "gkd"],
+        reference: "Agarwal et al., On-Policy Distillation of Language Models, ICLR 2024",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, JensenShannonLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

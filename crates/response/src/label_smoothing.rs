@@ -1,10 +1,13 @@
 use crate::TeacherFreeLoss;
+use crate::entry::teacher_free;
 use crate::target::is_target;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [label-smoothing loss](LabelSmoothingLoss) using the
@@ -132,6 +135,22 @@ impl TeacherFreeLoss for LabelSmoothingLoss {
             .without_autodiff();
         cross_entropy_rows(p, log_q)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "label-smoothing",
+        kind: "targets",
+        aliases: &["lsr"],
+        reference: "Szegedy et al., Rethinking the Inception Architecture for Computer \
+            Vision, CVPR 2016",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        teacher_free(builder, LabelSmoothingLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

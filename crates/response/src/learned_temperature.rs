@@ -7,8 +7,8 @@ use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    Check, ConfigError, Context, LossTerm, NamedLoss, PairedRows, check, one_line_display,
-    reduce_rows,
+    CatalogueEntry, Check, ConfigError, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows,
+    check, one_line_display, reduce_rows,
 };
 use std::f64::consts::PI;
 
@@ -201,6 +201,21 @@ fn tempered(logits: Tensor<2>, temperature: Tensor<1>) -> Tensor<2> {
         .div(temperature.unsqueeze::<2>())
         .mask_fill(excluded, f32::NEG_INFINITY);
     log_softmax(logits, 1)
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "learned-temperature",
+        kind: "response",
+        aliases: &["ctkd"],
+        reference: "Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let config = builder.configure(LearnedTemperatureConfig::new())?;
+        let loss = config.init(&builder.context().device);
+        builder.term(loss)
+    })
 }
 
 #[cfg(test)]

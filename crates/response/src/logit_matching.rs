@@ -1,9 +1,12 @@
+use crate::entry::logits;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, check, one_line_display, reduce_rows,
+};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [logit-matching loss](LogitMatchingLoss) using the
@@ -178,6 +181,21 @@ impl LogitMatchingLoss {
         };
         loss.squeeze_dim(1)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "logit-matching",
+        kind: "response",
+        aliases: &["logits", "ba-caruana"],
+        reference: "Ba and Caruana, Do Deep Nets Really Need to be Deep?, NIPS 2014",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        logits(builder, LogitMatchingLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

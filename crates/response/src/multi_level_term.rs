@@ -1,7 +1,11 @@
 use crate::MultiLevelLoss;
+use crate::MultiLevelLossConfig;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Wanted, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows, Wanted,
+    one_line_display,
+};
 
 /// The term of a [multi-level loss](MultiLevelLoss) of every view of the samples.
 ///
@@ -84,6 +88,21 @@ impl LossTerm for MultiLevelTerm {
         });
         self.loss.forward_rows(views)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "multi-level",
+        kind: "response",
+        aliases: &["mlld", "mlkd"],
+        reference: "Jin, Wang and Lin, Multi-Level Logit Distillation, CVPR 2023",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let views = builder.take_views();
+        let config = builder.configure(MultiLevelLossConfig::new())?;
+        builder.term(MultiLevelTerm::new(config.init(), views))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use crate::LogitLoss;
+use crate::entry::logits;
 use crate::spread::Spread;
 use burn::config::Config;
 use burn::module::Module;
@@ -6,7 +7,10 @@ use burn::nn::loss::Reduction;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    reduce_rows,
+};
 
 /// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
 /// [init function](NormKdLossConfig::init).
@@ -144,6 +148,19 @@ impl LogitLoss for NormKdLoss {
         let scale = temperature.square().squeeze_dim(1);
         kl_divergence_rows(log_p, log_q).mul(scale)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "norm-kd",
+        kind: "response",
+        aliases: &["normkd"],
+        reference: "Chi et al., NormKD: Normalized Logits for Knowledge Distillation, 2023",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        logits(builder, NormKdLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

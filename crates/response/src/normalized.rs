@@ -1,11 +1,14 @@
 use crate::LabelledLoss;
+use crate::entry::labelled;
 use crate::target::{at_target, is_target, of_others};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [normalized loss](NormalizedLoss) using the
 /// [init function](NormalizedLossConfig::init).
@@ -131,6 +134,21 @@ impl LabelledLoss for NormalizedLoss {
         let of_others = cross_entropy_rows(others(teacher).exp(), others(student));
         of_target.add(of_others.mul_scalar(self.gamma * self.temperature.powi(2)))
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "normalized",
+        kind: "response",
+        aliases: &["nkd"],
+        reference: "Yang et al., From Knowledge Distillation to Self-Knowledge Distillation: \
+            A Unified Approach with Normalized Loss and Customized Soft Labels, ICCV \
+            2023",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        labelled(builder, NormalizedLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

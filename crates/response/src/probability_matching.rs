@@ -1,10 +1,11 @@
 use crate::LogitLoss;
+use crate::entry::logits;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::Check;
 use burn_distill_core::numeric::tempered_log_softmax;
+use burn_distill_core::{CatalogueEntry, Check, Input, LossEntry};
 use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Configuration to create a [probability-matching loss](ProbabilityMatchingLoss) using the
@@ -122,6 +123,21 @@ impl LogitLoss for ProbabilityMatchingLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "probability-matching",
+        kind: "response",
+        aliases: &["softmax-mse"],
+        reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        logits(builder, ProbabilityMatchingLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 use crate::LabelledLoss;
+use crate::entry::labelled;
 use crate::target::at_target;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
 /// [init function](ProposalClassificationLossConfig::init).
@@ -142,6 +145,31 @@ impl LabelledLoss for ProposalClassificationLoss {
         hard.mul_scalar(self.hard_weight)
             .add(soft.mul_scalar(1.0 - self.hard_weight))
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "proposal-classification",
+        kind: "response",
+        aliases: &[],
+        reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
+            Distillation, NIPS 2017",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let classes = builder.context().classes()?;
+        if let Some(class) = builder.get("background").and_then(|class| class.as_i64()) {
+            check::ensure(
+                (0..classes as i64).contains(&class),
+                "background",
+                format_args!("the index of a class, from 0 to {}", classes - 1),
+                class,
+            )?;
+        }
+        labelled(builder, ProposalClassificationLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 use crate::DistributionLoss;
+use crate::entry::distribution;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
 /// [init function](ReverseKlLossConfig::init).
@@ -137,6 +140,20 @@ impl DistributionLoss for ReverseKlLoss {
         };
         kl_divergence_rows(log_q, log_p)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "reverse-kl",
+        kind: "response",
+        aliases: &["rkl"],
+        reference: "Gu et al., MiniLLM: Knowledge Distillation of Large Language Models, \
+            ICLR 2024",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, ReverseKlLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 use crate::DistributionLoss;
+use crate::entry::distribution;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [skew KL loss](SkewKlLoss) using the
 /// [init function](SkewKlLossConfig::init).
@@ -118,6 +121,20 @@ impl DistributionLoss for SkewKlLoss {
         let mixture = log_mixture(first.clone(), second, self.alpha);
         kl_divergence_rows(first, mixture)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "skew-kl",
+        kind: "response",
+        aliases: &["skl", "distillm"],
+        reference: "Ko et al., DistiLLM: Towards Streamlined Distillation for Large Language \
+            Models, ICML 2024",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, SkewKlLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

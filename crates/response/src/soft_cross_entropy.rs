@@ -1,10 +1,14 @@
 use crate::DistributionLoss;
+use crate::entry::distribution;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display, reduce_rows};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    reduce_rows,
+};
 
 /// Configuration to create a [soft cross-entropy loss](SoftCrossEntropyLoss) using the
 /// [init function](SoftCrossEntropyLossConfig::init).
@@ -182,6 +186,22 @@ impl SoftCrossEntropyLoss {
         let log_q = tempered_log_softmax(student, self.temperature);
         cross_entropy_rows(p, log_q).mul_scalar(self.scale())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "soft-cross-entropy",
+        kind: "response",
+        aliases: &["soft-ce"],
+        reference: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, \
+            NIPS Deep Learning Workshop 2014",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, SoftCrossEntropyLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
+use crate::entry::distribution;
 use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherSignal};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Above this temperature the loss is its limit.
 const LIMIT: f64 = 50.0;
@@ -144,6 +147,20 @@ impl DistributionLoss for SoftTargetLoss {
             }
         }
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "soft-target",
+        kind: "response",
+        aliases: &["kd", "hinton"],
+        reference: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, \
+            NIPS Deep Learning Workshop 2014",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, SoftTargetLossConfig::new(), |config| config.init())
+    })
 }
 
 #[cfg(test)]

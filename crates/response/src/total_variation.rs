@@ -1,8 +1,11 @@
 use crate::DistributionLoss;
+use crate::entry::distribution;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 use serde::{Deserialize, Serialize};
 
 /// Configuration to create a [total variation loss](TotalVariationLoss) using the
@@ -126,6 +129,22 @@ impl DistributionLoss for TotalVariationLoss {
             .squeeze_dim::<1>(1)
             .div_scalar(2.0)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "total-variation",
+        kind: "response",
+        aliases: &["tvd"],
+        reference: "Wen et al., f-Divergence Minimization for Sequence-Level Knowledge \
+            Distillation, ACL 2023",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        distribution(builder, TotalVariationLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 use crate::TeacherFreeLoss;
+use crate::entry::teacher_free;
 use crate::target::is_target;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
 /// [init function](VirtualTeacherLossConfig::init).
@@ -155,6 +158,22 @@ impl TeacherFreeLoss for VirtualTeacherLoss {
             .cast(log_q.dtype());
         kl_divergence_rows(log_p, log_q).mul_scalar(self.multiplier)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "virtual-teacher",
+        kind: "targets",
+        aliases: &["tf-kd"],
+        reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
+            Regularization, CVPR 2020",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        teacher_free(builder, VirtualTeacherLossConfig::new(), |config| {
+            config.init()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{at_least_f32, l2_norm};
 use burn_distill_core::{
-    Check, ConfigError, Network, Response, Tap, TapRecorder, check, delegate_module,
+    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, check, delegate_module,
     delegate_network, display_module, known_taps,
 };
 
@@ -26,22 +26,39 @@ impl NormalizedFeaturesConfig {
     /// Panics if the limit is not positive, if the network names no classifier, or if it offers no
     /// tap of that name with the features that the classifier takes.
     pub fn init<N: Network>(&self, network: N, tap: &str) -> NormalizedFeatures<N> {
-        self.assert_valid();
+        let built = self.try_init(network, tap);
+        built.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Wraps a network, as [`init`](Self::init) does.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where `init` panics.
+    pub fn try_init<N: Network>(
+        &self,
+        network: N,
+        tap: &str,
+    ) -> Result<NormalizedFeatures<N>, LossError> {
+        self.check()?;
         let limit = self.limit;
         let Some(classifier) = network.classifier() else {
-            panic!("The network names no classifier that could see normalized features.");
+            return Err(LossError::new(
+                "The network names no classifier that could see normalized features.",
+            ));
         };
         let [inputs, _] = classifier.weight.dims();
-        let [_, features] = known_taps(&network).take(tap).into_vectors().dims();
-        assert_eq!(
-            inputs, features,
-            "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
-        );
-        NormalizedFeatures {
+        let features = known_taps(&network).get(tap)?.vector_size()?;
+        if inputs != features {
+            return Err(LossError::new(format_args!(
+                "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
+            )));
+        }
+        Ok(NormalizedFeatures {
             network,
             tap: tap.to_string(),
             limit,
-        }
+        })
     }
 }
 

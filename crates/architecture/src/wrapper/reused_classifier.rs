@@ -4,7 +4,8 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn_distill_core::{
-    Check, ConfigError, Network, Response, Tap, TapRecorder, check, delegate_network, known_taps,
+    Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, Taps, check,
+    delegate_network, known_taps,
 };
 
 /// Configuration to create a [`ReusedClassifier`] using the [init
@@ -40,34 +41,53 @@ impl ReusedClassifierConfig {
         (student, tap): (S, &str),
         (teacher, teacher_tap): (&T, &str),
     ) -> ReusedClassifier<S> {
-        self.assert_valid();
-        let shape = |tap: Tap| {
-            let [_, channels, height, width] = tap.into_map().dims();
-            (channels, [height, width])
+        let built = self.try_init((student, tap), (teacher, teacher_tap));
+        built.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Puts the classifier of a teacher behind a tap of a student, as [`init`](Self::init) does.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where `init` panics.
+    pub fn try_init<S: Network, T: Network>(
+        &self,
+        (student, tap): (S, &str),
+        (teacher, teacher_tap): (&T, &str),
+    ) -> Result<ReusedClassifier<S>, LossError> {
+        self.check()?;
+        let shape = |taps: Taps, name: &str| {
+            let tap = taps.get(name)?;
+            let channels = tap.channels()?;
+            let [.., height, width] = tap.clone().into_map().dims();
+            Ok::<_, LossError>((channels, [height, width]))
         };
-        let (channels, _) = shape(known_taps(&student).take(tap));
-        let (features, size) = shape(known_taps(teacher).take(teacher_tap));
-        let classifier = teacher
-            .classifier()
-            .unwrap_or_else(|| panic!("The teacher names no classifier that could be reused."));
+        let (channels, _) = shape(known_taps(&student), tap)?;
+        let (features, size) = shape(known_taps(teacher), teacher_tap)?;
+        let Some(classifier) = teacher.classifier() else {
+            return Err(LossError::new(
+                "The teacher names no classifier that could be reused.",
+            ));
+        };
         let [inputs, _] = classifier.weight.dims();
-        assert_eq!(
-            inputs, features,
-            "The teacher's classifier takes {inputs} features, but its tap `{teacher_tap}` has \
-             {features}."
-        );
+        if inputs != features {
+            return Err(LossError::new(format_args!(
+                "The teacher's classifier takes {inputs} features, but its tap `{teacher_tap}` has \
+                 {features}."
+            )));
+        }
 
         let device = student.devices().first().cloned().unwrap_or_default();
         let projector = BottleneckProjectorConfig::new([channels, features])
             .with_factor(self.factor)
             .with_relu(self.relu);
-        ReusedClassifier {
+        Ok(ReusedClassifier {
             student,
             tap: tap.to_string(),
             size,
             projector: projector.init(&device),
             classifier: classifier.valid().freeze().to_device(&device),
-        }
+        })
     }
 }
 

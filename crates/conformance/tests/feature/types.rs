@@ -37,6 +37,7 @@ fn types_can_be_shared() {
     assert_shareable::<SelectivityKernel>();
     assert_shareable::<SemanticCalibrationLossConfig>();
     assert_shareable::<SimKdLossConfig>();
+    assert_shareable::<UnevenLayers>();
     assert_shareable::<VidLossConfig>();
 }
 

@@ -32,6 +32,7 @@ fn types_can_be_shared() {
     assert_shareable::<InformationFlowLossConfig>();
     assert_shareable::<InformationFlowTerm>();
     assert_shareable::<InstanceGraphLossConfig>();
+    assert_shareable::<InstanceGraphParts>();
     assert_shareable::<InstanceGraphTerm>();
     assert_shareable::<InterChannelCorrelationLossConfig>();
     assert_shareable::<LabelSimilarityTerm>();

@@ -34,10 +34,13 @@ fn configurations_are_written_and_read() {
 #[test]
 fn types_can_be_shared() {
     assert_shareable::<AnnotatedMaps>();
+    assert_shareable::<AnnotatedMapsTerm>();
     assert_shareable::<BatchObjective<DistLoss>>();
+    assert_shareable::<BatchTerm<DistLoss>>();
     assert_shareable::<BoundedRegressionLoss>();
     assert_shareable::<BoundedRegressionLossConfig>();
     assert_shareable::<BoundedRegressionObjective>();
+    assert_shareable::<BoundedRegressionTerm>();
     assert_shareable::<Chunked<SoftTargetLoss>>();
     assert_shareable::<ConfidenceMask>();
     assert_shareable::<ConfidenceWeighted>();
@@ -46,6 +49,7 @@ fn types_can_be_shared() {
     assert_shareable::<DecoupledParts>();
     assert_shareable::<DistLoss>();
     assert_shareable::<DistLossConfig>();
+    assert_shareable::<DistParts>();
     assert_shareable::<Events>();
     assert_shareable::<Head>();
     assert_shareable::<HeatMapLoss>();
@@ -58,13 +62,16 @@ fn types_can_be_shared() {
     assert_shareable::<LabelSmoothingLossConfig>();
     assert_shareable::<LabelSmoothingVariant>();
     assert_shareable::<LabelledObjective<DecoupledLoss>>();
+    assert_shareable::<LabelledTerm<DecoupledLoss>>();
     assert_shareable::<LearnedTemperature>();
     assert_shareable::<LearnedTemperatureConfig>();
     assert_shareable::<LogitMatchingLoss>();
     assert_shareable::<LogitMatchingLossConfig>();
     assert_shareable::<LogitMatchingVariant>();
+    assert_shareable::<LogitTerm<SoftTargetLoss>>();
     assert_shareable::<MultiLevelLoss>();
     assert_shareable::<MultiLevelLossConfig>();
+    assert_shareable::<MultiLevelParts>();
     assert_shareable::<MultiLevelTerm>();
     assert_shareable::<NormKdLoss>();
     assert_shareable::<NormKdLossConfig>();
@@ -86,16 +93,17 @@ fn types_can_be_shared() {
     assert_shareable::<SoftTargetLoss>();
     assert_shareable::<SoftTargetLossConfig>();
     assert_shareable::<SparseSignal>();
-    assert_shareable::<UnknownClass>();
     assert_shareable::<StandardizationConfig>();
     assert_shareable::<Standardized<SoftTargetLoss>>();
     assert_shareable::<TeacherFreeObjective<VirtualTeacherLoss>>();
+    assert_shareable::<TeacherFreeTerm<VirtualTeacherLoss>>();
     assert_shareable::<TeacherRows>();
     assert_shareable::<TeacherSignal>();
     assert_shareable::<TotalVariationLoss>();
     assert_shareable::<TotalVariationLossConfig>();
     assert_shareable::<TotalVariationScale>();
     assert_shareable::<TwoHeaded<SoftTargetLoss>>();
+    assert_shareable::<UnknownClass>();
     assert_shareable::<VirtualTeacherLoss>();
     assert_shareable::<VirtualTeacherLossConfig>();
 }

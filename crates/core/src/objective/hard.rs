@@ -2,8 +2,8 @@ use crate::numeric::{
     as_precise_as, connected_zero, cross_entropy_rows, tempered_log_softmax, zero_rows,
 };
 use crate::{
-    CatalogueEntry, Context, Knowledge, Objective, Targets, Terms, Wanted, WeightSchedule,
-    reduce_rows,
+    CatalogueEntry, Context, Input, Knowledge, LossEntry, LossError, Objective, Targets, Terms,
+    Wanted, WeightSchedule, reduce_rows,
 };
 use burn::module::Module;
 use burn::nn::loss::Reduction;
@@ -35,6 +35,20 @@ impl Hard {
         aliases: &["ce", "cross-entropy"],
         reference: "cross-entropy with the targets",
     };
+
+    /// Returns its entry among the losses of recipes.
+    pub fn entry<I: Input>() -> LossEntry<I> {
+        LossEntry::new(Self::CATALOGUE, 1.0, |builder| {
+            if builder.given_name().is_some() {
+                return Err(LossError::of_key(
+                    "name",
+                    "the term of the targets has no other name: leave it out",
+                ));
+            }
+            builder.only(&["kind", "weight", "views", "clip"])?;
+            builder.objective(Self::TERM, |_, weight| Self::new(weight))
+        })
+    }
 
     /// Cross-entropy with that weight.
     pub fn new(weight: impl Into<WeightSchedule>) -> Self {

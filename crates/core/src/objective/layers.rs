@@ -1,5 +1,6 @@
 use crate::{
-    Context, Knowledge, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted, both_masks,
+    Context, Knowledge, LossError, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted,
+    both_masks,
 };
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
@@ -31,6 +32,16 @@ pub trait LayersLoss: NamedLoss {
         teacher: Vec<Tap>,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1>;
+
+    /// Checks that the loss can compare taps of these kinds and shapes, before anything is trained. Without
+    /// an implementation: any taps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where [`forward_layers`](Self::forward_layers) would panic.
+    fn check_layers(&self, _student: &[Tap], _teacher: &[Tap]) -> Result<(), LossError> {
+        Ok(())
+    }
 }
 
 /// Returns the taps with zeros in place of the tokens that do not count, as

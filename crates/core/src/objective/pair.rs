@@ -1,4 +1,7 @@
-use crate::{Context, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted, shared_mask};
+use crate::{
+    Context, LossError, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted, check_features,
+    shared_mask,
+};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 
@@ -22,6 +25,16 @@ pub trait TapLoss: NamedLoss {
     ///
     /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
     fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1>;
+
+    /// Checks that the loss can compare taps of these kinds and shapes, before anything is trained. Without
+    /// an implementation: taps of features.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where [`forward_taps`](Self::forward_taps) would panic.
+    fn check_taps(&self, student: &Tap, teacher: &Tap) -> Result<(), LossError> {
+        check_features(student, teacher)
+    }
 }
 
 /// What brings a tap of the student to the shape of the teacher's. It trains with the student and is

@@ -1,9 +1,7 @@
 //! Losses that are built.
 
-use super::preparation::Preparation;
 use crate::input::AnyNetwork;
-use anyhow::{Result, bail};
-use burn_distill::core::{DynObjective, Knowledge, WeightSchedule};
+use burn_distill::core::{DynObjective, Knowledge, Preparation, WeightSchedule};
 
 /// One term of the loss of a recipe.
 #[derive(Clone)]
@@ -43,9 +41,4 @@ pub struct JointLoss {
     pub name: String,
     /// What computes it, on the CPU.
     pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
-}
-
-/// A gap in the program, not in the recipe.
-pub fn not_built<T>(name: &str) -> Result<T> {
-    bail!("the kind `{name}` is in the catalogue but cannot be built")
 }

@@ -1,173 +1,42 @@
-use super::description::Description;
-use super::{Layers, Loss, Scene};
+use super::options::{Clip, take_options};
+use super::table::{TomlTable, placed};
+use super::{Loss, Scene};
 use crate::fault::Fault;
+use crate::input::AnyInput;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
-    CatalogueEntry, Check, Hard, Objective, TapLoss, WeightSchedule, nearest,
+    BuiltLoss, BuiltObjective, CatalogueEntry, DynObjective, Hard, LossContext, SingleTeacher,
+    nearest,
 };
-use burn_distill::response::{BatchLogitLoss, LabelledLoss, LogitLoss};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::slice;
 use toml::{Table, Value};
 
-/// The losses whose networks have another output than class logits, and which.
-const OF_OTHER_RESPONSES: [(&str, &str); 2] = [
-    ("bounded-regression", "boxes"),
-    ("heat-map", "maps of joints"),
-];
-
-/// Configuration of a loss, whose fields a recipe may name.
-pub trait Configuration:
-    Check + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
-{
-}
-
-impl<C> Configuration for C where
-    C: Check + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
-{
-}
-
-/// Configuration of a loss without options.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoOptions {}
-
-impl Check for NoOptions {}
-
-/// Function that builds a loss from what a recipe says about it.
-type Build = dyn Fn(Description<'_>) -> Result<Loss> + Send + Sync;
-
 /// A loss that recipes can name.
-#[derive(Clone)]
-pub struct LossEntry {
-    /// Names of the loss, and its line in a list.
-    pub entry: CatalogueEntry,
-    build: Arc<Build>,
-}
-
-impl LossEntry {
-    /// Creates a loss on the logits of each sample. `default` is its configuration: what a recipe says
-    /// replaces the values of its fields.
-    ///
-    /// As any loss of this kind it has a `weight`, 1 by default, and may be `standardize`d.
-    ///
-    /// ```
-    /// use burn_distill::response::SoftTargetLossConfig;
-    /// use burn_distill_recipe::{LossEntry, Registry};
-    ///
-    /// let default = SoftTargetLossConfig::new().with_temperature(20.0);
-    /// let hot = LossEntry::logits("hot", default, |config| config.init());
-    ///
-    /// let registry = Registry::standard().with_loss(hot);
-    /// assert!(registry.losses().get("hot").is_some());
-    /// ```
-    pub fn logits<C, L, F>(name: &'static str, default: C, init: F) -> Self
-    where
-        C: Configuration,
-        L: LogitLoss,
-        F: Fn(&C) -> L + Send + Sync + 'static,
-    {
-        Self::new(name, move |loss| loss.logits(default.clone(), &init))
-    }
-
-    /// Creates a loss on the logits of a batch as a whole, such as one of correlations between samples.
-    pub fn batch_logits<C, L, F>(name: &'static str, default: C, init: F) -> Self
-    where
-        C: Configuration,
-        L: BatchLogitLoss,
-        F: Fn(&C) -> L + Send + Sync + 'static,
-    {
-        Self::new(name, move |loss| loss.batch(default.clone(), &init))
-    }
-
-    /// Creates a loss on the logits of each sample and its label.
-    pub fn labelled<C, L, F>(name: &'static str, default: C, init: F) -> Self
-    where
-        C: Configuration,
-        L: LabelledLoss,
-        F: Fn(&C) -> L + Send + Sync + 'static,
-    {
-        Self::new(name, move |loss| loss.labelled(default.clone(), &init))
-    }
-
-    /// Creates a loss between pairs of taps, by default these layers of both networks, with this weight
-    /// by default.
-    pub fn taps<C, L, F>(
-        name: &'static str,
-        layers: Layers,
-        weight: f64,
-        default: C,
-        init: F,
-    ) -> Self
-    where
-        C: Configuration,
-        L: TapLoss,
-        F: Fn(&C) -> L + Send + Sync + 'static,
-    {
-        Self::new(name, move |loss| {
-            loss.pairs_of(layers, weight, default.clone(), &init)
-        })
-    }
-
-    /// Creates a loss of any other kind, with this weight by default. `init` gets the configuration, the
-    /// name of the term and its weight.
-    pub fn objective<C, O, F>(name: &'static str, weight: f64, default: C, init: F) -> Self
-    where
-        C: Configuration,
-        O: Objective,
-        F: Fn(&C, String, WeightSchedule) -> O + Send + Sync + 'static,
-    {
-        Self::new(name, move |loss| {
-            let config = loss.configure(default.clone())?;
-            loss.named(name, weight, |name, weight| init(&config, name, weight))
-        })
-    }
-
-    fn new<F>(name: &'static str, build: F) -> Self
-    where
-        F: Fn(Description<'_>) -> Result<Loss> + Send + Sync + 'static,
-    {
-        let entry = CatalogueEntry {
-            name,
-            kind: "of this program",
-            aliases: &[],
-            reference: "",
-        };
-        let build = Arc::new(build);
-        Self { entry, build }
-    }
-
-    /// Creates the entry of a loss of the toolkit.
-    pub(super) fn of<F>(entry: &CatalogueEntry, build: F) -> Self
-    where
-        F: Fn(Description<'_>) -> Result<Loss> + Send + Sync + 'static,
-    {
-        let entry = entry.clone();
-        let build = Arc::new(build);
-        Self { entry, build }
-    }
-
-    /// Sets other names that are understood.
-    pub fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
-        self.entry.aliases = aliases;
-        self
-    }
-
-    /// Sets where the loss comes from: authors, title, venue, year.
-    pub fn with_reference(mut self, reference: &'static str) -> Self {
-        self.entry.reference = reference;
-        self
-    }
-}
+///
+/// ```
+/// use burn_distill::response::SoftTargetLossConfig;
+/// use burn_distill_recipe::{LossEntry, Registry, ResponseEntry};
+///
+/// let default = SoftTargetLossConfig::new().with_temperature(20.0);
+/// let hot = LossEntry::logits("hot", default, |config| config.init());
+///
+/// let registry = Registry::standard().with_loss(hot);
+/// assert!(registry.losses().get("hot").is_some());
+/// ```
+pub type LossEntry = burn_distill::core::LossEntry<AnyInput>;
 
 /// The losses that recipes can name.
 #[derive(Clone)]
 pub struct Losses(Vec<LossEntry>);
 
 impl Losses {
-    /// Creates the losses of these entries, whose names differ.
-    pub(super) fn new(entries: impl Iterator<Item = LossEntry>) -> Self {
-        Self(entries.collect())
+    /// Returns those of the toolkit.
+    pub fn standard() -> Self {
+        let mut all = vec![Hard::entry()];
+        all.extend(burn_distill::response::losses());
+        all.extend(burn_distill::feature::losses());
+        all.extend(burn_distill::relation::losses());
+        Self(all)
     }
 
     /// Adds a loss.
@@ -176,7 +45,7 @@ impl Losses {
     ///
     /// Panics if there is a loss of its name or of one of its aliases.
     pub fn add(&mut self, loss: LossEntry) {
-        for name in [&[loss.entry.name], loss.entry.aliases].concat() {
+        for name in [&[loss.catalogue.name], loss.catalogue.aliases].concat() {
             assert!(
                 self.get(name).is_none(),
                 "There are two losses named `{name}`: give one of them another name."
@@ -187,12 +56,12 @@ impl Losses {
 
     /// Returns the loss of a name or an alias.
     pub fn get(&self, name: &str) -> Option<&LossEntry> {
-        self.0.iter().find(|loss| loss.entry.is_called(name))
+        self.0.iter().find(|loss| loss.catalogue.is_called(name))
     }
 
     /// Returns the lines of a list.
     pub fn entries(&self) -> impl Iterator<Item = &CatalogueEntry> {
-        self.0.iter().map(|loss| &loss.entry)
+        self.0.iter().map(|loss| &loss.catalogue)
     }
 
     /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the fields
@@ -204,9 +73,19 @@ impl Losses {
     /// for these networks.
     pub fn build(&self, table: &Table, scene: &Scene) -> Result<Loss> {
         let (loss, kind, table) = self.take_kind(table)?;
-        Description::new(table, scene)
-            .and_then(|description| (loss.build)(description))
-            .with_context(|| format!("in the loss `{kind}`"))
+        let (built, clip) = built(loss, table, slice::from_ref(&scene.context))
+            .with_context(|| format!("in the loss `{kind}`"))?;
+        let objective = match built.objective {
+            BuiltObjective::One(objective) => objective,
+            BuiltObjective::All(objective) => DynObjective::new(SingleTeacher::new(objective)),
+        };
+        Ok(Loss {
+            name: built.name,
+            objective,
+            clip: clip.of(built.clipped_at),
+            preparation: built.preparation,
+            student: built.student,
+        })
     }
 
     /// Checks that the loss of a table compares what images of classes have.
@@ -219,12 +98,9 @@ impl Losses {
         let Ok((loss, kind, _)) = self.take_kind(table) else {
             return Ok(());
         };
-        match OF_OTHER_RESPONSES
-            .iter()
-            .find(|(name, _)| *name == loss.entry.name)
-        {
-            Some((_, what)) => bail!(
-                "the loss `{kind}` compares {what}, and the data sets of recipes are images of \
+        match loss.responses {
+            Some(responses) => bail!(
+                "the loss `{kind}` compares {responses}, and the data sets of recipes are images of \
                  classes: it is for a network of your own, as a part of the library"
             ),
             None => Ok(()),
@@ -234,7 +110,7 @@ impl Losses {
     /// Returns whether the loss of a table compares with targets alone, without a teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {
         let loss = self.take_kind(table);
-        loss.is_ok_and(|(loss, _, _)| loss.entry.kind == Hard::CATALOGUE.kind)
+        loss.is_ok_and(|(loss, _, _)| loss.catalogue.kind == Hard::CATALOGUE.kind)
     }
 
     /// Returns the loss that a table names, its name there, and the rest of the table.
@@ -264,4 +140,15 @@ impl Losses {
             }
         }
     }
+}
+
+/// Builds the loss of a table, and returns how its gradient is to be clipped.
+pub(super) fn built(
+    entry: &LossEntry,
+    mut table: Table,
+    contexts: &[LossContext<AnyInput>],
+) -> Result<(BuiltLoss<AnyInput>, Clip)> {
+    let (options, clip) = take_options(&mut table)?;
+    let built = entry.build(options, Box::new(TomlTable(table)), contexts);
+    Ok((built.map_err(placed)?, clip))
 }

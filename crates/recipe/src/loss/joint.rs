@@ -1,7 +1,7 @@
-use super::description::Description;
-use super::{JointLoss, Losses, Scene, graph};
-use anyhow::{Context, Result, ensure};
-use burn_distill::core::{DynObjective, EachTeacher, Objective};
+use super::entries::built;
+use super::{JointLoss, Losses, Scene};
+use anyhow::{Context, Result, bail, ensure};
+use burn_distill::core::{BuiltObjective, DynObjective, EachTeacher, Objective};
 use toml::{Table, Value};
 
 impl Losses {
@@ -19,10 +19,17 @@ impl Losses {
             matches!(table.get("clip"), None | Some(Value::Boolean(false))),
             "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
-        if graph::is_joint(loss.entry.name) {
-            return Description::new(rest, &scenes[0])
-                .and_then(|description| graph::build(loss.entry.name, description, scenes))
-                .with_context(|| format!("in the loss `{kind}`"));
+        if loss.joint {
+            let contexts: Vec<_> = scenes.iter().map(|scene| scene.context.clone()).collect();
+            let (built, _) =
+                built(loss, rest, &contexts).with_context(|| format!("in the loss `{kind}`"))?;
+            let BuiltObjective::All(objective) = built.objective else {
+                bail!("the loss `{kind}` is of all teachers, but was built for one");
+            };
+            return Ok(JointLoss {
+                name: built.name,
+                objective,
+            });
         }
         let losses = scenes.iter().map(|scene| self.build(table, scene));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;

@@ -1,72 +1,40 @@
-use super::description::Description;
-use super::layers::Layers;
-use crate::fault::Fault;
 use crate::input::{AnyInput, AnyNetwork};
-use crate::typed::typed_value;
-use anyhow::{Result, ensure};
+use crate::notices::Notices;
 use burn::module::Module;
 use burn_distill::architecture::{CkaPairing, Pairing};
-use burn_distill::core::{Network, TapRecorder, TapSelection, Taps};
-use serde::Deserialize;
+use burn_distill::core::{
+    LayerChoice, LossError, Network, PairLayers, TapRecorder, TapSelection, Taps,
+};
+use std::sync::Arc;
 
-/// More pairs than any network has layers.
-const MOST_PAIRS: usize = 1_000_000;
-
-/// How a recipe has layers paired.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Choice {
-    Uniform,
-    Last,
-    Cka,
-}
-
-impl Description<'_> {
-    /// The pairs of taps that a `pairing` chooses, if the table has one: so many `pairs` among those
-    /// that `student` and `teacher` name, or all that there are of their kind.
-    pub fn paired(&mut self, default: Layers) -> Result<Option<Vec<(String, String)>>> {
-        let choice = self.take("pairing");
-        let pairs = self.count("pairs", MOST_PAIRS)?;
-        let Some(choice) = choice else {
-            ensure!(
-                pairs.is_none(),
-                Fault::other(
-                    "pairs",
-                    "it is the number of pairs of a `pairing`, which is missing"
-                )
-            );
-            return Ok(None);
-        };
-        let choice = typed_value("pairing", choice)?;
-        let (student, teacher) = self.layers(match default {
-            Layers::MiddleStage | Layers::LastStage => Layers::Stages,
-            other => other,
-        })?;
-        let pairs = pairs.unwrap_or(student.len().min(teacher.len()));
-
-        let scene = self.scene;
+/// Returns the pairing of layers for recipes, by similarity where there are inputs; a message then tells
+/// how similar they are.
+pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> {
+    Arc::new(move |context, choice, pairs, student, teacher| {
         let known = || {
             (
-                only(&scene.student_taps, &student),
-                only(&scene.teacher_taps, &teacher),
+                only(&context.student_taps, student),
+                only(&context.teacher_taps, teacher),
             )
         };
-        let ((student, teacher), pairing) = match (choice, &scene.inputs) {
-            (Choice::Last, _) => (known(), Pairing::Last(pairs)),
-            (Choice::Cka, Some(inputs)) => {
-                let student = seen(&scene.student, inputs, &student);
-                let teacher = seen(&scene.teacher, inputs, &teacher);
-                let chosen = CkaPairing::new(&student, &teacher, pairs)?;
-                scene.notices.add(format!(
+        let ((student, teacher), pairing) = match (choice, &inputs) {
+            (LayerChoice::Last, _) => (known(), Pairing::Last(pairs)),
+            (LayerChoice::Cka, Some((inputs, notices))) => {
+                let student = seen(&context.student, inputs, student);
+                let teacher = seen(&context.teacher, inputs, teacher);
+                let chosen = CkaPairing::new(&student, &teacher, pairs).map_err(LossError::new)?;
+                notices.add(format!(
                     "similarity of the layers, * where they are paired:\n{chosen}"
                 ));
-                return Ok(Some(chosen.pairs));
+                return Ok(chosen.pairs);
             }
             // Without inputs there is nothing to be similar in; any pairs do to check the rest.
-            (Choice::Uniform, _) | (Choice::Cka, None) => (known(), Pairing::Uniform(pairs)),
+            (LayerChoice::Uniform, _) | (LayerChoice::Cka, None) => {
+                (known(), Pairing::Uniform(pairs))
+            }
         };
-        Ok(Some(pairing.pairs(&student, &teacher)?))
-    }
+        pairing.pairs(&student, &teacher).map_err(LossError::new)
+    })
 }
 
 /// The taps of these names.

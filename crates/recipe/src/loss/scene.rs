@@ -1,60 +1,39 @@
+use super::pairing::pair_layers;
 use crate::input::{AnyInput, AnyNetwork};
+use crate::memory;
 use crate::notices::Notices;
-use anyhow::{Context, Result};
 use burn::tensor::Device;
-use burn_distill::core::{Network, Taps, known_taps};
+use burn_distill::core::LossContext;
+use std::ops::{Deref, DerefMut};
 
-/// The two networks that a loss is between, as far as it has to know them before training.
+/// The two networks that a loss is between, both on the CPU.
 pub struct Scene {
-    /// The network that learns.
-    pub student: AnyNetwork,
-    /// The network that teaches; untrained while a recipe is only checked.
-    pub teacher: AnyNetwork,
-    /// Every tap of the student, of two samples of zeros: their shapes are what matters.
-    pub student_taps: Taps,
-    /// Every tap of the teacher, likewise.
-    pub teacher_taps: Taps,
-    /// Samples per step.
-    pub batch_size: usize,
-    /// The ids of the samples that the student is taught on, with the classes that it knows.
-    pub samples: Vec<(usize, Option<usize>)>,
-    /// A batch of inputs that the student is taught on; none while a recipe is only checked.
-    pub inputs: Option<AnyInput>,
-    /// Where losses leave messages about what they have found in the inputs.
-    pub notices: Notices,
-    /// Where what a loss has to learn is built. A training moves it to where it runs.
-    pub device: Device,
+    /// The networks, as the losses see them.
+    pub context: LossContext<AnyInput>,
+    notices: Notices,
 }
 
 impl Scene {
-    /// The scene of a student and its teacher, both on the CPU.
+    /// Creates the scene of a student and its teacher.
     pub fn new(
         student: AnyNetwork,
         teacher: AnyNetwork,
         batch_size: usize,
         samples: Vec<(usize, Option<usize>)>,
     ) -> Self {
+        let context = LossContext::new(student, teacher, batch_size, samples, Device::flex());
         Self {
-            student_taps: known_taps(&student),
-            teacher_taps: known_taps(&teacher),
-            student,
-            teacher,
-            batch_size,
-            samples,
-            inputs: None,
+            context: LossContext {
+                memory: |key, value, bytes| memory::fits(key, value, bytes),
+                pairing: Some(pair_layers(None)),
+                ..context
+            },
             notices: Notices::default(),
-            device: Device::flex(),
         }
     }
 
-    /// The number of classes of the student.
-    pub fn classes(&self) -> Result<usize> {
-        let classifier = self.student.classifier();
-        let classifier = classifier.context("the student has no classifier")?;
-        Ok(classifier.weight.dims()[1])
-    }
-
-    /// Sets where losses leave messages.
+    /// Sets where messages are left about what is found in [inputs](Self::with_inputs) that are set
+    /// afterwards.
     pub fn with_notices(mut self, notices: Notices) -> Self {
         self.notices = notices;
         self
@@ -62,7 +41,8 @@ impl Scene {
 
     /// Sets inputs that both networks can be compared on, on the CPU.
     pub fn with_inputs(mut self, inputs: AnyInput) -> Self {
-        self.inputs = Some(inputs);
+        let notices = self.notices.clone();
+        self.context.pairing = Some(pair_layers(Some((inputs, notices))));
         self
     }
 
@@ -83,5 +63,19 @@ impl Scene {
         use crate::network::for_digits;
         let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
         Self::new(for_digits(student), for_digits(teacher), 4, samples)
+    }
+}
+
+impl Deref for Scene {
+    type Target = LossContext<AnyInput>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.context
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.context
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ResponseEntry;
 use crate::dataset::ArrayDataset;
 use crate::input::{InputKind, InputShape};
 use crate::loss::NoOptions;

@@ -3,7 +3,7 @@ use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
-use crate::loss::Layers;
+use crate::loss::DefaultTaps;
 use crate::model::ModelRecipe;
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Tap, known_taps};
@@ -136,7 +136,7 @@ fn last_stage(
     peers: &[ModelRecipe],
 ) -> Result<String> {
     let taps = known_taps(network);
-    let last = Layers::LastStage.of(&taps).pop();
+    let last = DefaultTaps::LastStage.of(&taps).pop();
     let map = last.filter(|name| matches!(taps.get(name), Ok(Tap::Map(_))));
     map.with_context(|| {
         let (place, model) = match index.checked_sub(1) {

@@ -1,4 +1,6 @@
+use super::GraphTerm;
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use crate::entry::GraphTaps;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,7 +8,9 @@ use burn::tensor::activation::relu;
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
 };
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
 /// function](RelativeDissimilarityLossConfig::init).
@@ -145,4 +149,22 @@ impl GraphLoss for RelativeDissimilarityLoss {
         let teachers = teachers.map(|teacher| teacher.representation);
         self.forward(student.representation, teachers.collect())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "relative-dissimilarity",
+        kind: "relation",
+        aliases: &["triplet-vote"],
+        reference: "You et al., Learning from Multiple Teacher Networks, KDD 2017 (our \
+            interpretation)",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let taps = GraphTaps::take(&mut builder)?;
+        let config = builder.configure(RelativeDissimilarityLossConfig::new())?;
+        let loss = config.init(builder.contexts().len());
+        builder.joint_term(GraphTerm::new(loss, taps.student, taps.teachers))
+    })
+    .of_all_teachers()
 }

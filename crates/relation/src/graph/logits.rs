@@ -5,7 +5,10 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
-use burn_distill_core::{Check, ConfigError, Context, Knowledge, LossTerm, NamedLoss, check};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
+    check,
+};
 
 /// Below it Sinkhorn's iteration is far from its end after the steps that it takes.
 const LEAST_REGULARIZATION: f64 = 0.02;
@@ -255,4 +258,29 @@ impl LossTerm<Knowledge, Vec<Knowledge>> for LogitsGraphLoss {
         let teachers = teachers.map(|teacher| class_logits(&teacher.response));
         self.forward(student, teachers.collect())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "logits-graph",
+        kind: "relation",
+        aliases: &[],
+        reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our \
+            interpretation)",
+    };
+    LossEntry::new(catalogue, 1.0, |builder| {
+        let contexts = builder.contexts();
+        let config = builder.configure(LogitsGraphLossConfig::new())?;
+        let (given, classes) = (config.cost.len(), contexts[0].classes()?);
+        check::ensure(
+            given == 0 || given == classes,
+            "cost",
+            format_args!("a matrix of the {classes} classes"),
+            format_args!("one of {given}"),
+        )?;
+        let loss = config.init(contexts.len(), &contexts[0].device);
+        builder.joint_term(loss)
+    })
+    .of_all_teachers()
 }

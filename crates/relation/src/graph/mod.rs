@@ -1,12 +1,12 @@
 //! A student and its teachers as a graph.
 
 mod discrepancy;
-mod dissimilarity;
+pub(crate) mod dissimilarity;
 mod distance;
-mod logits;
-mod modality;
+pub(crate) mod logits;
+pub(crate) mod modality;
 mod pooling;
-mod representation;
+pub(crate) mod representation;
 mod transport;
 mod vertex;
 

@@ -1,12 +1,14 @@
 use super::GraphDistance;
+use super::GraphTerm;
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use crate::entry::GraphTaps;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check};
+use burn_distill_core::{CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check};
 
 /// What the scores of the prior are divided by: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -331,4 +333,32 @@ impl GraphLoss for ModalityGraphLoss {
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         self.forward(student, teachers)
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "modality-graph",
+        kind: "relation",
+        aliases: &["graph-distillation"],
+        reference: "Luo et al., Graph Distillation for Action Detection with Privileged \
+            Modalities, ECCV 2018",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let taps = GraphTaps::take(&mut builder)?;
+        let contexts = builder.contexts();
+        let config = builder.configure(ModalityGraphLossConfig::new())?;
+        let given = config.prior_scores.len();
+        check::ensure(
+            given == 0 || given == contexts.len(),
+            "prior_scores",
+            format_args!("a list of {} scores, one of each teacher", contexts.len()),
+            format_args!("a list of {given}"),
+        )?;
+        let device = &contexts[0].device;
+        let classes = contexts[0].classes()?;
+        let loss = config.init(classes, taps.student_features, &taps.features, device);
+        builder.joint_term(GraphTerm::new(loss, taps.student, taps.teachers))
+    })
+    .of_all_teachers()
 }

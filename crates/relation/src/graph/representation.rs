@@ -1,12 +1,16 @@
+use super::GraphTerm;
 use super::discrepancy::squared_discrepancy;
 use super::pooling::BilinearPooling;
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
+use crate::entry::GraphTaps;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Check, ConfigError, NamedLoss, check, one_line_display};
+use burn_distill_core::{
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
 /// function](RepresentationGraphLossConfig::init).
@@ -148,4 +152,23 @@ impl GraphLoss for RepresentationGraphLoss {
         let teachers = teachers.map(|teacher| teacher.representation);
         self.forward(student.representation, teachers.collect())
     }
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "representation-graph",
+        kind: "relation",
+        aliases: &[],
+        reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our \
+            interpretation)",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let taps = GraphTaps::take(&mut builder)?;
+        let config = builder.configure(RepresentationGraphLossConfig::new())?;
+        let device = &builder.context().device;
+        let loss = config.init(taps.student_features, &taps.features, device);
+        builder.joint_term(GraphTerm::new(loss, taps.student, taps.teachers))
+    })
+    .of_all_teachers()
 }

@@ -1,6 +1,6 @@
 mod heads;
 mod loss;
-mod objective;
+pub(crate) mod objective;
 
 pub use heads::*;
 pub use loss::*;

@@ -1,11 +1,13 @@
 use super::loss::vectors;
 use super::{AttentionHeads, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use crate::decomposition::directions;
+use crate::entry::projections;
 use crate::projection::ChannelProjections;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Check, Context, Knowledge, Objective, Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+    CatalogueEntry, Check, Context, DefaultTaps, Input, Knowledge, LossEntry, LossError, Objective,
+    Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
 };
 
 /// The first stage of multi-head graph distillation: attention heads learn how the teacher's layers
@@ -151,4 +153,35 @@ impl Objective for MultiHeadGraphObjective {
 fn take(taps: &Taps, names: &[String]) -> Vec<Tensor<4>> {
     let taps = taps.take_all(names).into_iter();
     taps.map(Tap::into_map).collect()
+}
+
+/// Returns the entry of the loss for lists and recipes.
+pub(crate) fn entry<I: Input>() -> LossEntry<I> {
+    let catalogue = CatalogueEntry {
+        name: "multi-head-graph",
+        kind: "relation",
+        aliases: &["mhgd"],
+        reference: "Lee and Song, Graph-based Knowledge Distillation by Multi-head Attention \
+            Network, BMVC 2019",
+    };
+    LossEntry::new(catalogue, 1.0, |mut builder| {
+        let (student, teacher): (Vec<_>, Vec<_>) =
+            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let config = builder.configure(MultiHeadGraphConfig::new())?;
+        builder.clip_at(config.heads_epochs);
+        let projections = projections(&builder, &student, &teacher)?;
+        let context = builder.context();
+        let channels = builder.channels(&context.teacher_taps, &teacher)?;
+        if channels.len() < 2 {
+            return Err(LossError::new(format_args!(
+                "Attention is between layers: there should be at least two, got {}.",
+                channels.len()
+            )));
+        }
+        let heads = config.init_heads(&channels, &context.device);
+        let heads = AttentionHeadsObjective::new(config, heads, teacher);
+        builder.objective(MultiHeadGraphLoss::TERM, |name, weight| {
+            MultiHeadGraphObjective::new(heads, projections, student, weight).with_name(name)
+        })
+    })
 }

@@ -3,7 +3,10 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::zero_padding;
-use burn_distill_core::{Check, ConfigError, LayersLoss, NamedLoss, Tap, check};
+use burn_distill_core::{
+    BuiltLoss, Check, ConfigError, Input, LayersLoss, LossBuilder, LossError, NamedLoss,
+    TRIAL_SAMPLES, Tap, check, check_same, initialize,
+};
 
 /// Configuration to create a [loss behind a projection](ProjectedSequences) using the
 /// [init function](ProjectionConfig::init).
@@ -73,6 +76,19 @@ pub struct ProjectedSequences<L> {
     pub loss: L,
 }
 
+impl<L> ProjectedSequences<L> {
+    /// Checks that the projections are for so many layers.
+    fn check_projections(&self, layers: usize) -> Result<(), LossError> {
+        let projections = self.projections.len();
+        match projections <= 2.min(layers) || projections == layers {
+            true => Ok(()),
+            false => Err(LossError::new(format_args!(
+                "{projections} projections are not for {layers} layers."
+            ))),
+        }
+    }
+}
+
 impl<L: NamedLoss> NamedLoss for ProjectedSequences<L> {
     fn name(&self) -> &'static str {
         self.loss.name()
@@ -87,10 +103,9 @@ impl<L: LayersLoss> LayersLoss for ProjectedSequences<L> {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let (layers, projections) = (student.len(), self.projections.len());
-        assert!(
-            projections <= 2.min(layers) || projections == layers,
-            "{projections} projections are not for {layers} layers."
-        );
+        if let Err(error) = self.check_projections(layers) {
+            panic!("{error}");
+        }
         // The last one serves all the layers that are left.
         let projection = |layer: usize| &self.projections[layer.min(projections - 1)];
         let student = student
@@ -103,6 +118,97 @@ impl<L: LayersLoss> LayersLoss for ProjectedSequences<L> {
             })
             .collect();
         self.loss.forward_layers(student, teacher, mask)
+    }
+
+    fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
+        self.check_projections(student.len())?;
+        let projected = student.iter().map(|tap| {
+            let [length, features] = tap.sequence_size()?;
+            let weight = &self.projections[0].weight;
+            let [inputs, outputs] = weight.dims();
+            check_same("features", features, inputs)?;
+            let shape = [tap.shape()[0], length, outputs];
+            Ok(Tap::Sequence(Tensor::zeros(shape, &weight.device())))
+        });
+        let projected: Vec<_> = projected.collect::<Result<_, LossError>>()?;
+        self.loss.check_layers(&projected, teacher)
+    }
+}
+
+/// Takes which layers have a projection of their own out of the table, by the key `separate`: all, or
+/// the embedding, which is the first, or none. Without the key the loss decides.
+///
+/// # Errors
+///
+/// Returns an error if the value is another.
+pub fn take_separate<I: Input>(
+    builder: &mut LossBuilder<'_, I>,
+) -> Result<Option<SeparateProjections>, LossError> {
+    let Some(taken) = builder.take("separate") else {
+        return Ok(None);
+    };
+    let separate = match taken.value.as_str() {
+        Some("embedding") => Some(SeparateProjections::Embedding),
+        _ => taken.value.as_bool().map(|each| match each {
+            true => SeparateProjections::Each,
+            false => SeparateProjections::None,
+        }),
+    };
+    separate
+        .map(Some)
+        .ok_or_else(|| taken.refused("true, false or \"embedding\""))
+}
+
+/// Layers that have a projection of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeparateProjections {
+    /// None: one serves all.
+    None,
+    /// The embedding, which is the first: another one serves the rest.
+    Embedding,
+    /// Each.
+    Each,
+}
+
+/// Builds a loss between hidden states behind projections from the student's features to the teacher's.
+///
+/// # Errors
+///
+/// Returns an error if the loss cannot compare the layers.
+pub fn projected<I: Input, L: LayersLoss>(
+    builder: LossBuilder<'_, I>,
+    names: (Vec<String>, Vec<String>),
+    loss: L,
+    separate: Option<SeparateProjections>,
+) -> Result<BuiltLoss<I>, LossError> {
+    let [inputs, outputs] = builder.token_features(&names)?;
+    let projections = match separate {
+        Some(SeparateProjections::Each) => names.0.len(),
+        Some(SeparateProjections::Embedding) => 2,
+        Some(SeparateProjections::None) | None => 1,
+    };
+    let loss = ProjectionConfig::new(inputs, outputs)
+        .with_projections(projections)
+        .init(loss, &builder.context().device);
+    builder.layers_of(names, TRIAL_SAMPLES, initialize(loss))
+}
+
+/// Builds a loss between hidden states, behind projections where the features of both networks differ or
+/// the table asks for them.
+///
+/// # Errors
+///
+/// Returns an error if the loss cannot compare the layers.
+pub fn projected_if_needed<I: Input, L: LayersLoss>(
+    builder: LossBuilder<'_, I>,
+    names: (Vec<String>, Vec<String>),
+    loss: L,
+    separate: Option<SeparateProjections>,
+) -> Result<BuiltLoss<I>, LossError> {
+    let [inputs, outputs] = builder.token_features(&names)?;
+    match inputs == outputs && separate.is_none() {
+        true => builder.layers_of(names, TRIAL_SAMPLES, loss),
+        false => projected(builder, names, loss, separate),
     }
 }
 

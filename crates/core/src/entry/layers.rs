@@ -1,12 +1,8 @@
-use super::description::Description;
-use crate::fault::Fault;
-use anyhow::{Result, bail, ensure};
-use burn_distill::core::{Tap, Taps};
-use toml::Value;
+use crate::{LossError, Tap, Taps};
 
-/// Which taps a loss compares where the recipe names none.
+/// The taps that a loss compares where a table names none.
 #[derive(Clone, Copy, Debug)]
-pub enum Layers {
+pub enum DefaultTaps {
     /// The output of every stage: the maps, else the vectors, else the sequences of hidden layers.
     Stages,
     /// The output of the last stage.
@@ -30,87 +26,8 @@ pub enum Layers {
     LastOf(&'static [&'static str]),
 }
 
-impl Description<'_> {
-    /// The pairs of taps that a loss compares one with one: `student` and `teacher` name them, as a
-    /// string or as lists of one length, or `pairing` says how they are chosen.
-    pub fn pairs(&mut self, default: Layers) -> Result<Vec<(String, String)>> {
-        if let Some(pairs) = self.paired(default)? {
-            return Ok(pairs);
-        }
-        let (student, teacher) = self.layers(default)?;
-        if student.len() == teacher.len() {
-            return Ok(student.into_iter().zip(teacher).collect());
-        }
-        bail!(
-            "the student has {} of these taps and the teacher {}: say which belong together, \
-             as in student = [\"{}\"], teacher = [\"{}\"], or give a `pairing`",
-            student.len(),
-            teacher.len(),
-            student[0],
-            teacher[0]
-        )
-    }
-
-    /// The taps of the student and of the teacher that a loss compares, not necessarily as many.
-    pub fn layers(&mut self, default: Layers) -> Result<(Vec<String>, Vec<String>)> {
-        let scene = self.scene;
-        let student = self.names("student", &scene.student_taps, default)?;
-        let teacher = self.names("teacher", &scene.teacher_taps, default)?;
-        Ok((student, teacher))
-    }
-
-    /// The tap that one of the two sides names, of a loss that looks at one alone.
-    pub fn names(
-        &mut self,
-        side: &'static str,
-        taps: &Taps,
-        default: Layers,
-    ) -> Result<Vec<String>> {
-        let names = match self.take(side) {
-            None => default.of(taps),
-            Some(Value::String(name)) => vec![name],
-            Some(Value::Array(names)) => names
-                .into_iter()
-                .enumerate()
-                .map(|(index, name)| match name {
-                    Value::String(name) => Ok(name),
-                    other => Err(Fault::value(
-                        format_args!("{side}.{index}"),
-                        "the name of a tap",
-                        &other,
-                    )),
-                })
-                .collect::<Result<_, _>>()?,
-            Some(other) => {
-                let expected = "the name of a tap or a list of names";
-                return Err(Fault::value(side, expected, &other).into());
-            }
-        };
-        let offered = || {
-            let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
-            names.join(", ")
-        };
-        ensure!(
-            !names.is_empty(),
-            Fault::other(
-                side,
-                format_args!(
-                    "the network has no tap of the kind that this loss takes: name one of {}",
-                    offered()
-                )
-            )
-        );
-        for name in &names {
-            if let Err(error) = taps.get(name) {
-                return Err(Fault::other(side, error).into());
-            }
-        }
-        Ok(names)
-    }
-}
-
-impl Layers {
-    /// The names of these taps.
+impl DefaultTaps {
+    /// Returns the names of these taps of a network.
     pub fn of(self, taps: &Taps) -> Vec<String> {
         let named = |keep: &dyn Fn(&str, &Tap) -> bool| -> Vec<String> {
             let kept = taps.iter().filter(|(name, tap)| keep(name, tap));
@@ -171,6 +88,21 @@ impl Layers {
                 let last = |kind: &&'static str| Self::EveryOf(kind).of(taps).pop();
                 kinds.iter().filter_map(last).collect()
             }
+        }
+    }
+
+    /// Returns the number of layers of a transformer whose taps are `kind.1`, `kind.2`, ….
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is none.
+    pub fn depth_of(taps: &Taps, kind: &'static str) -> Result<usize, LossError> {
+        let layers = Self::EveryOf(kind).of(taps);
+        match layers.iter().filter(|name| !name.ends_with(".0")).count() {
+            0 => Err(LossError::new(format_args!(
+                "a transformer has taps `{kind}.1`, …: this network has none"
+            ))),
+            depth => Ok(depth),
         }
     }
 }

@@ -1,0 +1,408 @@
+use super::builder::LossBuilder;
+use super::{BuiltLoss, LossContext, LossTable};
+use crate::{
+    CatalogueEntry, Check, DefaultTaps, Input, LossError, Objective, TapLoss, WeightSchedule,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync>;
+
+/// A loss by name: what lists say about it, its default weight, and how its term is built from a table
+/// of values.
+///
+/// # Example
+///
+/// A loss on logits of one's own, with the fields of its configuration as keys:
+///
+/// ```
+/// use burn::config::Config;
+/// use burn::module::Module;
+/// use burn::tensor::Tensor;
+/// use burn_distill_core::{
+///     CatalogueEntry, Check, Context, LossEntry, LossTerm, NamedLoss,
+/// };
+///
+/// #[derive(Config, Debug)]
+/// struct DecayConfig {
+///     #[config(default = 2.0)]
+///     power: f64,
+/// }
+///
+/// impl Check for DecayConfig {}
+///
+/// #[derive(Module, Debug)]
+/// struct Decay {
+///     power: f64,
+/// }
+///
+/// impl NamedLoss for Decay {
+///     fn name(&self) -> &'static str {
+///         "decay"
+///     }
+/// }
+///
+/// impl LossTerm for Decay {
+///     fn value(&self, context: &Context<'_>) -> Tensor<1> {
+///         let logits = context.student.response.rows().logits;
+///         logits.abs().powf_scalar(self.power).mean()
+///     }
+/// }
+///
+/// let entry = LossEntry::<Tensor<4>>::new(
+///     CatalogueEntry {
+///         name: "decay",
+///         kind: "response",
+///         aliases: &[],
+///         reference: "our own",
+///     },
+///     1e-4,
+///     |builder| {
+///         let config = builder.configure(DecayConfig::new())?;
+///         builder.term(Decay { power: config.power })
+///     },
+/// );
+/// assert!(entry.catalogue.is_called("decay"));
+/// ```
+#[derive(Clone)]
+pub struct LossEntry<I: Input> {
+    /// The name, the aliases and the reference.
+    pub catalogue: CatalogueEntry,
+    /// The weight of the term where a table gives none.
+    pub weight: WeightSchedule,
+    /// Whether the loss takes all teachers of a student at once.
+    pub joint: bool,
+    /// The responses that the loss compares, in words, if not those of classes or tokens.
+    pub responses: Option<&'static str>,
+    build: Build<I>,
+}
+
+/// Configuration of a loss, whose fields a table may name.
+pub trait Configuration:
+    Check + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<C> Configuration for C where
+    C: Check + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+/// Configuration of a loss without options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoOptions {}
+
+impl Check for NoOptions {}
+
+/// What every table of a loss may say besides the keys of its kind.
+#[derive(Clone, Debug, Default)]
+pub struct LossOptions {
+    /// The name of the term, if not that of the loss.
+    pub name: Option<String>,
+    /// The weight of the term, if not the default.
+    pub weight: Option<WeightSchedule>,
+    /// The number of views of each sample; 0 counts as 1.
+    pub views: usize,
+}
+
+impl<I: Input> LossEntry<I> {
+    /// Creates the entry of a loss from what lists say about it, its default weight, and a function that
+    /// builds its term.
+    pub fn new(
+        catalogue: CatalogueEntry,
+        weight: impl Into<WeightSchedule>,
+        build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            catalogue,
+            weight: weight.into(),
+            joint: false,
+            responses: None,
+            build: Arc::new(build),
+        }
+    }
+
+    /// Creates the entry of a loss of one's own under a name.
+    pub fn named(
+        name: &'static str,
+        weight: impl Into<WeightSchedule>,
+        build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
+    ) -> Self {
+        let catalogue = CatalogueEntry {
+            name,
+            kind: "of this program",
+            aliases: &[],
+            reference: "",
+        };
+        Self::new(catalogue, weight, build)
+    }
+
+    /// Creates a loss between pairs of taps, with these taps of both networks and this weight by default.
+    /// What a table says replaces the values of the fields of `default`.
+    pub fn taps<C, L, F>(
+        name: &'static str,
+        taps: DefaultTaps,
+        weight: f64,
+        default: C,
+        init: F,
+    ) -> Self
+    where
+        C: Configuration,
+        L: TapLoss,
+        F: Fn(&C) -> L + Send + Sync + 'static,
+    {
+        Self::named(name, weight, move |builder| {
+            builder.pairs_of(taps, default.clone(), &init)
+        })
+    }
+
+    /// Creates a loss of any other kind, with this weight by default. `init` gets the configuration, the
+    /// name of the term and its weight.
+    pub fn objective<C, O, F>(name: &'static str, weight: f64, default: C, init: F) -> Self
+    where
+        C: Configuration,
+        O: Objective,
+        F: Fn(&C, String, WeightSchedule) -> O + Send + Sync + 'static,
+    {
+        Self::named(name, weight, move |builder| {
+            let config = builder.configure(default.clone())?;
+            builder.objective(name, |name, weight| init(&config, name, weight))
+        })
+    }
+
+    /// Sets other names that are understood.
+    pub fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.catalogue.aliases = aliases;
+        self
+    }
+
+    /// Sets where the loss comes from: authors, title, venue, year.
+    pub fn with_reference(mut self, reference: &'static str) -> Self {
+        self.catalogue.reference = reference;
+        self
+    }
+
+    /// Declares that the loss takes all teachers of a student at once.
+    pub fn of_all_teachers(mut self) -> Self {
+        self.joint = true;
+        self
+    }
+
+    /// Declares that the loss compares other responses than those of classes or tokens, such as "boxes".
+    pub fn of_responses(mut self, responses: &'static str) -> Self {
+        self.responses = Some(responses);
+        self
+    }
+
+    /// Builds the term for a student and its teachers, of which a loss that is not
+    /// [of all teachers](Self::of_all_teachers) takes the first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a value of the table is not what it should be, or if the loss cannot compare
+    /// the two networks.
+    pub fn build(
+        &self,
+        options: LossOptions,
+        table: Box<dyn LossTable>,
+        contexts: &[LossContext<I>],
+    ) -> Result<BuiltLoss<I>, LossError> {
+        if contexts.is_empty() {
+            return Err(LossError::new("there is no teacher"));
+        }
+        let builder = LossBuilder::new(options, self.weight.clone(), table, contexts);
+        (self.build)(builder)
+    }
+}
+
+impl<I: Input> Debug for LossEntry<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LossEntry")
+            .field("catalogue", &self.catalogue)
+            .field("weight", &self.weight)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Check, ConfigError, DefaultTaps, DynNetwork, NamedLoss, Network, Objective, Response, Tap,
+        TapLoss, TapRecorder, TapSelection, check,
+    };
+    use burn::config::Config;
+    use burn::module::Module;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::{Bool, Device, Tensor};
+    use serde_json::json;
+
+    #[derive(Module, Debug)]
+    struct Net {
+        hidden: Linear,
+        output: Linear,
+    }
+
+    impl Network for Net {
+        type Input = Tensor<2>;
+
+        fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+            let hidden = self.hidden.forward(input);
+            taps.offer("hidden.1", || Tap::Vector(hidden.clone()));
+            Response::Classes(self.output.forward(hidden))
+        }
+
+        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+            Tensor::zeros([samples, 3], device)
+        }
+
+        fn classifier(&self) -> Option<Linear> {
+            Some(self.output.clone())
+        }
+    }
+
+    #[derive(Config, Debug)]
+    struct ScaledConfig {
+        #[config(default = 1.0)]
+        scale: f64,
+    }
+
+    impl Check for ScaledConfig {
+        fn check(&self) -> Result<(), ConfigError> {
+            check::positive("scale", self.scale)
+        }
+    }
+
+    #[derive(Module, Debug)]
+    struct Scaled {
+        scale: f64,
+    }
+
+    impl NamedLoss for Scaled {
+        fn name(&self) -> &'static str {
+            "scaled"
+        }
+    }
+
+    impl TapLoss for Scaled {
+        fn forward_taps(
+            &self,
+            student: Tap,
+            teacher: Tap,
+            _: Option<Tensor<2, Bool>>,
+        ) -> Tensor<1> {
+            let difference = student.into_vectors().sub(teacher.into_vectors());
+            difference.square().mean().mul_scalar(self.scale)
+        }
+
+        fn check_taps(&self, student: &Tap, teacher: &Tap) -> Result<(), LossError> {
+            let [student, teacher] = [student.vector_size()?, teacher.vector_size()?];
+            crate::check_same("features", student, teacher)
+        }
+    }
+
+    fn entry() -> LossEntry<Tensor<2>> {
+        let catalogue = CatalogueEntry {
+            name: "scaled",
+            kind: "feature",
+            aliases: &["sc"],
+            reference: "a test",
+        };
+        LossEntry::new(catalogue, 3.0, |builder| {
+            builder.pairs_of(DefaultTaps::Stages, ScaledConfig::new(), |config| Scaled {
+                scale: config.scale,
+            })
+        })
+    }
+
+    fn context(features: usize) -> LossContext<Tensor<2>> {
+        let device = Device::default();
+        let network = |features: usize| {
+            DynNetwork::new(Net {
+                hidden: LinearConfig::new(3, features).init(&device),
+                output: LinearConfig::new(features, 4).init(&device),
+            })
+        };
+        LossContext::new(network(5), network(features), 2, Vec::new(), device.clone())
+    }
+
+    fn built(
+        table: serde_json::Value,
+        options: LossOptions,
+        features: usize,
+    ) -> Result<BuiltLoss<Tensor<2>>, String> {
+        let serde_json::Value::Object(table) = table else {
+            panic!("a table is an object");
+        };
+        let built = entry().build(options, Box::new(table), &[context(features)]);
+        built.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_loss_is_built_from_a_table_of_a_program() {
+        let built = built(json!({ "scale": 2.0 }), LossOptions::default(), 5).unwrap();
+
+        assert_eq!(built.name, "scaled");
+        let super::super::BuiltObjective::One(objective) = built.objective else {
+            panic!("the loss is of one teacher");
+        };
+        let text = objective.to_string();
+        assert!(text.contains("scale: 2"), "{text}");
+        assert!(text.contains("weight: Constant(3.0)"), "{text}");
+        let taps = TapSelection::named(["hidden.1"]);
+        assert_eq!(objective.wanted().student, taps);
+        assert_eq!(context(5).classes().unwrap(), 4);
+    }
+
+    #[test]
+    fn name_weight_and_views_are_those_of_the_table() {
+        let options = LossOptions {
+            name: Some("mine".into()),
+            weight: Some(0.5.into()),
+            views: 2,
+        };
+        let built = built(json!({}), options, 5).unwrap();
+
+        assert_eq!(built.name, "mine");
+        let super::super::BuiltObjective::One(objective) = built.objective else {
+            panic!("the loss is of one teacher");
+        };
+        assert!(objective.to_string().contains("weight: Constant(0.5)"));
+        assert_eq!(objective.wanted().views, 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_and_no_panic() {
+        for (table, features, message) in [
+            (json!({ "scal": 2.0 }), 5, "unknown field `scal`"),
+            (
+                json!({ "scale": 0.0 }),
+                5,
+                "`scale` should be finite and above 0",
+            ),
+            (json!({ "scale": "much" }), 5, "invalid type: string"),
+            (
+                json!({ "student": "layer7" }),
+                5,
+                "`student`: no tap named `layer7`",
+            ),
+            (
+                json!({ "pairing": "last" }),
+                5,
+                "layers cannot be paired here",
+            ),
+            (
+                json!({}),
+                6,
+                "between `hidden.1` (5) of the student and `hidden.1` (6) of the teacher: it compares \
+                 as many features of the student as of the teacher, but there are 5 and 6",
+            ),
+        ] {
+            let error = built(table.clone(), LossOptions::default(), features);
+            let error = error.err().unwrap();
+            assert!(error.contains(message), "{table}: {error}");
+        }
+    }
+}

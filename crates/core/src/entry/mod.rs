@@ -1,0 +1,23 @@
+//! Losses by name, as lists and recipes know them: each is described beside its code by a [`LossEntry`].
+
+mod builder;
+mod built;
+mod context;
+mod error;
+mod layers;
+mod loss;
+mod places;
+mod shapes;
+mod table;
+mod trial;
+
+pub use builder::*;
+pub use built::*;
+pub use context::*;
+pub use error::*;
+pub use layers::*;
+pub use loss::*;
+pub use places::one_of;
+pub use shapes::*;
+pub use table::*;
+pub use trial::TRIAL_SAMPLES;

@@ -1,0 +1,314 @@
+use super::{DefaultTaps, LayerChoice, LossBuilder, TakenValue};
+use crate::{
+    BuiltLoss, Check, Input, LayersLoss, LayersTerm, LossError, Pair, Tap, TapLoss, TapPairs, Taps,
+    check,
+};
+use burn::tensor::Tensor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// More pairs than any network has layers.
+const MOST_PAIRS: usize = 1_000_000;
+
+/// The taps that a table names.
+impl<I: Input> LossBuilder<'_, I> {
+    /// Takes the pairs of taps that a loss compares one with one: `student` and `teacher` name them, as a
+    /// string or as lists of one length, or `pairing` says how they are chosen.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a network has no such taps, or if it is not known which belong together.
+    pub fn pairs(&mut self, default: DefaultTaps) -> Result<Vec<(String, String)>, LossError> {
+        if let Some(pairs) = self.paired(default)? {
+            return Ok(pairs);
+        }
+        let (student, teacher) = self.layers(default)?;
+        if student.len() == teacher.len() {
+            return Ok(student.into_iter().zip(teacher).collect());
+        }
+        Err(LossError::new(format_args!(
+            "the student has {} of these taps and the teacher {}: say which belong together, \
+             as in student = [\"{}\"], teacher = [\"{}\"], or give a `pairing`",
+            student.len(),
+            teacher.len(),
+            student[0],
+            teacher[0]
+        )))
+    }
+
+    /// Takes one pair of taps, as [`pairs`](Self::pairs) does.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is not exactly one.
+    pub fn pair(&mut self, default: DefaultTaps) -> Result<(String, String), LossError> {
+        let mut pairs = self.pairs(default)?;
+        match pairs.len() {
+            1 => Ok(pairs.swap_remove(0)),
+            count => Err(LossError::new(format_args!(
+                "this loss compares one tap with one, but there are {count}"
+            ))),
+        }
+    }
+
+    /// Takes the taps of the student and of the teacher that a loss compares, not necessarily as many.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a network has no such taps.
+    pub fn layers(
+        &mut self,
+        default: DefaultTaps,
+    ) -> Result<(Vec<String>, Vec<String>), LossError> {
+        let context = self.context();
+        let student = self.names("student", &context.student_taps, default)?;
+        let teacher = self.names("teacher", &context.teacher_taps, default)?;
+        Ok((student, teacher))
+    }
+
+    /// Takes the names of taps of one side under a key, such as `student`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network has no such taps.
+    pub fn names(
+        &mut self,
+        side: &'static str,
+        taps: &Taps,
+        default: DefaultTaps,
+    ) -> Result<Vec<String>, LossError> {
+        let taken = self.take(side);
+        named(side, taken, taps, default)
+    }
+
+    /// Takes the name of one tap of one side under a key, such as `student`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is not exactly one.
+    pub fn one(
+        &mut self,
+        side: &'static str,
+        taps: &Taps,
+        default: DefaultTaps,
+    ) -> Result<String, LossError> {
+        let taken = self.take(side);
+        one_of(side, taken, taps, default)
+    }
+
+    /// Returns the number of features of a token of the student and of the teacher, in the first of these
+    /// taps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is no tap of tokens.
+    pub fn token_features(
+        &self,
+        names: &(Vec<String>, Vec<String>),
+    ) -> Result<[usize; 2], LossError> {
+        let of = |taps: &Taps, names: &[String]| match taps.get(&names[0])? {
+            tap @ (Tap::Sequence(_) | Tap::Vector(_)) => {
+                let shape = tap.shape();
+                Ok(shape[shape.rank() - 1])
+            }
+            _ => Err(LossError::new("it compares sequences of tokens")),
+        };
+        let context = self.context();
+        Ok([
+            of(&context.student_taps, &names.0)?,
+            of(&context.teacher_taps, &names.1)?,
+        ])
+    }
+
+    /// Returns the numbers of channels of taps as maps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of them is attention or a mask.
+    pub fn channels(&self, taps: &Taps, names: &[String]) -> Result<Vec<usize>, LossError> {
+        let channels = names.iter().map(|name| {
+            let channels = taps.get(name)?.channels();
+            channels.map_err(|error| error.context(format_args!("the tap `{name}`")))
+        });
+        channels.collect()
+    }
+
+    /// Returns the number of features of a tap of the student and of one of the teacher, as one vector per
+    /// sample.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of them is attention or a mask.
+    pub fn vector_sizes(&self, student: &str, teacher: &str) -> Result<[usize; 2], LossError> {
+        let size = |taps: &Taps, name: &str| {
+            let size = taps.get(name)?.vector_size();
+            size.map_err(|error| error.context(format_args!("the tap `{name}`")))
+        };
+        let context = self.context();
+        Ok([
+            size(&context.student_taps, student)?,
+            size(&context.teacher_taps, teacher)?,
+        ])
+    }
+
+    /// Returns whether the table names taps of either side.
+    pub fn names_taps(&self) -> bool {
+        self.has("student") || self.has("teacher")
+    }
+
+    /// Takes the pairs of taps that a `pairing` chooses, if the table has one: so many `pairs` among those
+    /// that `student` and `teacher` name, or all that there are of their kind.
+    fn paired(&mut self, default: DefaultTaps) -> Result<Option<Vec<(String, String)>>, LossError> {
+        let choice = match self.has("pairing") {
+            true => self.take_typed::<LayerChoice>("pairing")?,
+            false => {
+                self.take("pairing");
+                None
+            }
+        };
+        let pairs = self.count("pairs", MOST_PAIRS)?;
+        let Some(choice) = choice else {
+            return match pairs {
+                None => Ok(None),
+                Some(_) => Err(LossError::of_key(
+                    "pairs",
+                    "it is the number of pairs of a `pairing`, which is missing",
+                )),
+            };
+        };
+        let context = self.context();
+        let Some(pair_layers) = &context.pairing else {
+            return Err(LossError::of_key("pairing", "layers cannot be paired here"));
+        };
+        let (student, teacher) = self.layers(match default {
+            DefaultTaps::MiddleStage | DefaultTaps::LastStage => DefaultTaps::Stages,
+            other => other,
+        })?;
+        let pairs = pairs.unwrap_or(student.len().min(teacher.len()));
+        pair_layers(context, choice, pairs, &student, &teacher).map(Some)
+    }
+}
+
+/// The terms of losses on taps.
+impl<I: Input> LossBuilder<'_, I> {
+    /// Builds the term of a loss without parameters between each pair of taps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a value is out of its range, or if the loss cannot compare the taps.
+    pub fn pairs_of<C, L>(
+        mut self,
+        default_taps: DefaultTaps,
+        default: C,
+        init: impl FnOnce(&C) -> L,
+    ) -> Result<BuiltLoss<I>, LossError>
+    where
+        C: Serialize + DeserializeOwned + Check,
+        L: TapLoss,
+    {
+        let pairs = self.pairs(default_taps)?;
+        let loss = init(&self.configure(default)?);
+        let (students, teachers): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+        self.try_out(
+            (&students, &teachers),
+            |student, teacher| {
+                let mut each = student.iter().zip(teacher);
+                each.try_for_each(|(student, teacher)| loss.check_taps(student, teacher))
+            },
+            |student, teacher| {
+                let each = student.into_iter().zip(teacher);
+                let each = each.map(|(student, teacher)| loss.forward_taps(student, teacher, None));
+                each.reduce(Tensor::add).expect("there is a pair of taps")
+            },
+        )?;
+        let pairs = pairs
+            .into_iter()
+            .map(|(student, teacher)| Pair::new(student, teacher, loss.clone()));
+        self.term(TapPairs::from(pairs))
+    }
+
+    /// Builds the term of a loss between layers, tried out on so many samples.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the loss cannot compare the layers.
+    pub fn layers_of<L: LayersLoss>(
+        self,
+        (student, teacher): (Vec<String>, Vec<String>),
+        samples: usize,
+        loss: L,
+    ) -> Result<BuiltLoss<I>, LossError> {
+        self.try_out_on(
+            samples,
+            (&student, &teacher),
+            |student, teacher| loss.check_layers(student, teacher),
+            |student, teacher| loss.forward_layers(student, teacher, None),
+        )?;
+        self.term(LayersTerm::new(loss, student, teacher))
+    }
+}
+
+/// Returns the names of the taps that a value names, or else those of the default.
+pub(super) fn named(
+    side: &str,
+    taken: Option<TakenValue>,
+    taps: &Taps,
+    default: DefaultTaps,
+) -> Result<Vec<String>, LossError> {
+    let names = match taken {
+        None => default.of(taps),
+        Some(taken) => match &taken.value {
+            Value::String(name) => vec![name.clone()],
+            Value::Array(names) => names
+                .iter()
+                .enumerate()
+                .map(|(index, name)| match name {
+                    Value::String(name) => Ok(name.clone()),
+                    other => {
+                        let key = format!("{side}.{index}");
+                        Err(check::ConfigError::new(key, "the name of a tap", other).into())
+                    }
+                })
+                .collect::<Result<_, LossError>>()?,
+            _ => return Err(taken.refused("the name of a tap or a list of names")),
+        },
+    };
+    if names.is_empty() {
+        let offered: Vec<_> = taps.iter().map(|(name, _)| name).collect();
+        return Err(LossError::of_key(
+            side,
+            format_args!(
+                "the network has no tap of the kind that this loss takes: name one of {}",
+                offered.join(", ")
+            ),
+        ));
+    }
+    for name in &names {
+        if let Err(error) = taps.get(name) {
+            return Err(LossError::of_key(side, error));
+        }
+    }
+    Ok(names)
+}
+
+/// Returns the name of the one tap that a value names, or else that of the default.
+///
+/// # Errors
+///
+/// Returns an error if there is not exactly one.
+pub fn one_of(
+    side: &str,
+    taken: Option<TakenValue>,
+    taps: &Taps,
+    default: DefaultTaps,
+) -> Result<String, LossError> {
+    let mut names = named(side, taken, taps, default)?;
+    check::ensure(
+        names.len() == 1,
+        side,
+        "one tap",
+        format_args!("{} taps", names.len()),
+    )?;
+    Ok(names.remove(0))
+}

@@ -1,0 +1,108 @@
+//! The keys that every table of a loss may have.
+
+use super::LossClip;
+use crate::fault::{Fault, Place};
+use crate::numbers::MOST_VIEWS;
+use crate::typed::typed_value;
+use anyhow::Result;
+use burn_distill::core::{ChangingWeight, Check, LossOptions, WeightSchedule};
+use toml::{Table, Value};
+
+/// Value of the key `clip`.
+pub enum Clip {
+    /// Missing: as the authors of the loss do.
+    Default,
+    /// `false`: not at all.
+    Never,
+    /// `true`: as the authors do who clip.
+    Authors,
+    /// A share of the gradient of the other terms.
+    Share(WeightSchedule),
+}
+
+/// Takes the keys of every loss out of a table.
+pub fn take_options(table: &mut Table) -> Result<(LossOptions, Clip)> {
+    let weight = table.remove("weight");
+    let weight = weight
+        .map(|weight| schedule("weight", weight))
+        .transpose()?;
+    let clip = match table.remove("clip") {
+        None => Clip::Default,
+        Some(Value::Boolean(false)) => Clip::Never,
+        Some(Value::Boolean(true)) => Clip::Authors,
+        Some(share @ (Value::Integer(_) | Value::Float(_) | Value::Table(_))) => {
+            Clip::Share(schedule("clip", share)?)
+        }
+        Some(other) => {
+            let expected = "true, false, a number or a schedule, \
+                            such as { kind = \"sigmoid\", to = 1.0, centre = 0 }";
+            return Err(Fault::value("clip", expected, &other).into());
+        }
+    };
+    let name = match table.remove("name") {
+        Some(Value::String(name)) if is_name(&name) => Some(name),
+        Some(other) => return Err(Fault::value("name", NAME, &other).into()),
+        None => None,
+    };
+    let views = match table.remove("views") {
+        None => 1,
+        Some(value) => views(&value)?,
+    };
+    let options = LossOptions {
+        name,
+        weight,
+        views,
+    };
+    Ok((options, clip))
+}
+
+fn views(value: &Value) -> Result<usize, Fault> {
+    let count = value
+        .as_integer()
+        .and_then(|number| usize::try_from(number).ok());
+    match count {
+        Some(count) if (1..=MOST_VIEWS).contains(&count) => Ok(count),
+        _ => {
+            let expected = format!("a whole number from 1 to {MOST_VIEWS}");
+            Err(Fault::value("views", expected, value))
+        }
+    }
+}
+
+impl Clip {
+    /// Returns how the gradient of a loss is clipped, if it is. Authors who clip let it have half the size of
+    /// the others after some epochs.
+    pub fn of(self, clipped_at: Option<usize>) -> Option<LossClip> {
+        let authors = || {
+            WeightSchedule::Changing(ChangingWeight::Sigmoid {
+                to: 1.0,
+                centre: clipped_at.unwrap_or(0),
+            })
+        };
+        let is_asked_for = !matches!(self, Self::Default);
+        let share = match self {
+            Self::Default if clipped_at.is_some() => authors(),
+            Self::Default | Self::Never => return None,
+            Self::Share(share) => share,
+            Self::Authors => authors(),
+        };
+        Some(LossClip {
+            share,
+            is_asked_for,
+        })
+    }
+}
+
+/// The names of terms, which stand in tables and names of files.
+const NAME: &str = "text of 1 to 60 characters, none of them a control character";
+
+fn is_name(text: &str) -> bool {
+    (1..=60).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// The schedule of a weight.
+fn schedule(key: &'static str, value: Value) -> Result<WeightSchedule> {
+    let schedule: WeightSchedule = typed_value(key, value)?;
+    schedule.check().at(key)?;
+    Ok(schedule)
+}

@@ -1,0 +1,6 @@
+mod adapted;
+mod factor_transfer;
+mod kinds;
+mod several_layers;
+mod student;
+mod tokens;

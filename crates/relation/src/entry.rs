@@ -1,0 +1,143 @@
+//! The keys that losses of one kind have in common.
+
+use crate::{ChannelProjections, Embeddings, EmbeddingsConfig, Projected};
+use burn_distill_core::{
+    BuiltLoss, Check, DefaultTaps, Input, LayersLoss, LossBuilder, LossError, Pair, TRIAL_SAMPLES,
+    TakenValue, TapLoss, TapPairs, check, one_of, trained_bytes,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The most features of an embedding.
+const MOST_FEATURES: u64 = 65_536;
+
+/// Builds a loss between each pair of pooled features, after the embeddings that the key `embedding` asks
+/// for: their number of features, or `false`.
+pub(crate) fn embedded<I, C, L>(
+    mut builder: LossBuilder<'_, I>,
+    default_features: Option<usize>,
+    default: C,
+    init: impl FnOnce(&C) -> L,
+    embed: impl Fn(L, Embeddings) -> L,
+) -> Result<BuiltLoss<I>, LossError>
+where
+    I: Input,
+    C: Serialize + DeserializeOwned + Check,
+    L: TapLoss,
+{
+    let features = match builder.take("embedding") {
+        None => default_features,
+        Some(taken) => match (&taken.value, taken.value.as_u64()) {
+            (Value::Bool(false), _) => None,
+            (_, Some(features @ 1..=MOST_FEATURES)) => Some(features as usize),
+            _ => {
+                let expected = "a number of features from 1 to 65536, or false";
+                return Err(taken.refused(expected));
+            }
+        },
+    };
+    let pairs = builder.pairs(DefaultTaps::Pooled)?;
+    let loss = init(&builder.configure(default)?);
+    let context = builder.context();
+    let pairs = pairs.into_iter().map(|(student, teacher)| {
+        let sizes = builder.vector_sizes(&student, &teacher)?;
+        let loss = match features {
+            None => loss.clone(),
+            Some(features) => {
+                let parameters = (sizes[0] + sizes[1]) as f64 * features as f64;
+                context.fits("embedding", features, trained_bytes(parameters))?;
+                let embeddings = EmbeddingsConfig::new(sizes[0], sizes[1])
+                    .with_features(features)
+                    .init(&context.device);
+                embed(loss.clone(), embeddings)
+            }
+        };
+        Ok(Pair::new(student, teacher, loss))
+    });
+    let pairs = pairs.collect::<Result<Vec<_>, LossError>>()?;
+    builder.term(TapPairs::from(pairs))
+}
+
+/// Builds a loss that needs as many channels in each layer of the student as in the teacher's.
+pub(crate) fn projected_layers<I, C, L>(
+    mut builder: LossBuilder<'_, I>,
+    default: C,
+    init: impl FnOnce(&C) -> L,
+) -> Result<BuiltLoss<I>, LossError>
+where
+    I: Input,
+    C: Serialize + DeserializeOwned + Check,
+    L: LayersLoss,
+{
+    let names: (Vec<_>, Vec<_>) = builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+    let projections = projections(&builder, &names.0, &names.1)?;
+    let loss = init(&builder.configure(default)?);
+    builder.layers_of(names, TRIAL_SAMPLES, Projected::new(loss, projections))
+}
+
+/// The projections from the student's channels of each layer to the teacher's.
+pub(crate) fn projections<I: Input>(
+    builder: &LossBuilder<'_, I>,
+    student: &[String],
+    teacher: &[String],
+) -> Result<ChannelProjections, LossError> {
+    let context = builder.context();
+    Ok(ChannelProjections::new(
+        &builder.channels(&context.student_taps, student)?,
+        &builder.channels(&context.teacher_taps, teacher)?,
+        &context.device,
+    ))
+}
+
+/// The taps that a graph of networks compares.
+pub(crate) struct GraphTaps {
+    pub student: String,
+    pub student_features: usize,
+    pub teachers: Vec<String>,
+    pub features: Vec<usize>,
+}
+
+impl GraphTaps {
+    /// Takes the pooled features of each network, unless the table names others: `student` one tap,
+    /// `teachers` one for each of them.
+    pub fn take<I: Input>(builder: &mut LossBuilder<'_, I>) -> Result<Self, LossError> {
+        let contexts = builder.contexts();
+        let student_taps = &contexts[0].student_taps;
+        let student = builder.one("student", student_taps, DefaultTaps::Pooled)?;
+        let named: Vec<Option<TakenValue>> = match builder.take("teachers") {
+            None => vec![None; contexts.len()],
+            Some(taken) => {
+                let Value::Array(names) = &taken.value else {
+                    return Err(taken.refused("a list of taps"));
+                };
+                let names = names.iter().map(|name| {
+                    Some(TakenValue {
+                        value: name.clone(),
+                        found: name.to_string(),
+                        ..taken.clone()
+                    })
+                });
+                names.collect()
+            }
+        };
+        check::ensure(
+            named.len() == contexts.len(),
+            "teachers",
+            format_args!("a list of {} taps, one of each teacher", contexts.len()),
+            format_args!("a list of {}", named.len()),
+        )?;
+        let teachers = contexts.iter().zip(named).map(|(context, name)| {
+            one_of("teachers", name, &context.teacher_taps, DefaultTaps::Pooled)
+        });
+        let teachers = teachers.collect::<Result<Vec<_>, _>>()?;
+        let features = contexts.iter().zip(&teachers);
+        let features = features.map(|(context, tap)| context.teacher_taps.get(tap)?.vector_size());
+        Ok(Self {
+            student_features: student_taps.get(&student)?.vector_size()?,
+            features: features.collect::<Result<_, LossError>>()?,
+            student,
+            teachers,
+        })
+    }
+}
