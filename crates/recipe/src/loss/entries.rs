@@ -1,6 +1,7 @@
 use super::description::Description;
 use super::{Layers, Loss, Scene};
 use crate::fault::Fault;
+use crate::own::own_entry;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
     CatalogueEntry, Check, Hard, Objective, TapLoss, WeightSchedule, nearest,
@@ -129,12 +130,7 @@ impl LossEntry {
     where
         F: Fn(Description<'_>) -> Result<Loss> + Send + Sync + 'static,
     {
-        let entry = CatalogueEntry {
-            name,
-            kind: "of this program",
-            aliases: &[],
-            reference: "",
-        };
+        let entry = own_entry(name);
         let build = Arc::new(build);
         Self { entry, build }
     }
