@@ -155,7 +155,12 @@ fn shape(text: &str) -> Result<InputShape, String> {
         Some(&[features]) => Ok(InputShape::Vector([features])),
         Some(&[length, features]) => Ok(InputShape::Sequence([length, features])),
         Some(&[channels, height, width]) => Ok(InputShape::Image([channels, height, width])),
-        _ => Err("expected channels x height x width, such as 3x32x32".into()),
+        _ => Err(
+            "expected the channels, height and width of an image, such as 3x32x32, the features of a \
+             vector, such as 64, the length and features of a sequence, such as 16x64, or the length \
+             and vocabulary of tokens, such as 16of1000"
+                .into(),
+        ),
     }
 }
 

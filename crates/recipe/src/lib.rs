@@ -19,6 +19,7 @@ mod network;
 mod notices;
 mod numbers;
 mod overrides;
+mod own;
 mod paths;
 mod read;
 mod registry;

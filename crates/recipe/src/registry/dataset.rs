@@ -1,6 +1,7 @@
-use super::network::{Task, own_entry};
+use super::network::Task;
 use crate::dataset::{AnyDataset, any_published};
 use crate::input::InputShape;
+use crate::own::own_entry;
 use anyhow::Result;
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::{DataSource, DatasetName, Published, Samples};

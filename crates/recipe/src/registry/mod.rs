@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Adds a network under a name. `build` initializes it from the options that a recipe gives, for
-    /// the inputs and classes of a data set.
+    /// the inputs and classes of a data set: the network's example has the shape of its inputs.
     ///
     /// [`configured`](crate::configured) makes a configuration of the options.
     ///

@@ -1,5 +1,6 @@
 use crate::input::{AnyNetwork, InputKind, InputShape, TypedInput, any_network};
 use crate::model::ModelRecipe;
+use crate::own::own_entry;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
@@ -265,15 +266,5 @@ impl Architecture for OwnNetwork {
 
     fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork> {
         (self.build)(&self.options, task, device)
-    }
-}
-
-/// Returns the entry of what a program has added, for a list.
-pub(crate) fn own_entry(name: &'static str) -> CatalogueEntry {
-    CatalogueEntry {
-        name,
-        kind: "of this program",
-        aliases: &[],
-        reference: "",
     }
 }
