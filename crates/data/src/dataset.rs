@@ -1,34 +1,8 @@
 use crate::render::{Palette, render};
-use crate::{DataError, Holdout, Samples, Shown, Views};
+use crate::{DataError, Holdout, Normalization, Samples, Shown, Views};
 use burn::tensor::{Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-
-/// The constants that pixels are normalised by, one per channel, in units of pixels from 0 to 1.
-///
-/// ```text
-/// normalised = (pixel / maximum − mean) / std
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Normalization {
-    /// The mean of each channel.
-    pub mean: Vec<f32>,
-    /// The standard deviation of each channel, above 0.
-    pub std: Vec<f32>,
-}
-
-impl Normalization {
-    /// The normalised value of every possible pixel, per channel, where that level stands for one.
-    pub(crate) fn levels(&self, maximum: u8) -> Vec<[f32; 256]> {
-        let maximum = f32::from(maximum);
-        let channels = self.mean.iter().zip(&self.std);
-        channels
-            .map(|(mean, std)| std::array::from_fn(|pixel| (pixel as f32 / maximum - mean) / std))
-            .collect()
-    }
-}
 
 /// What an [`ImageDataset`] is made of.
 #[derive(Clone, Debug)]
@@ -284,7 +258,8 @@ impl Samples for ImageDataset {
     }
 
     fn prepare(&self, shown: &[Shown], views: &Views) -> TensorData {
-        render(self, &self.palette, shown, views)
+        let published = |id| self.pixels(id);
+        render(self.shape(), published, &self.palette, shown, views)
     }
 
     fn upload(&self, prepared: TensorData, device: &Device) -> Tensor<4> {

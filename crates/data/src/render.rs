@@ -1,6 +1,6 @@
 //! Views of images: augmented, and normalized by the constants of their data set.
 
-use crate::{ImageDataset, Normalization, Shown, Views};
+use crate::{Normalization, Shown, Views};
 use burn::tensor::TensorData;
 
 /// Values that the pixels of a data set stand for.
@@ -51,13 +51,16 @@ impl Palette {
 }
 
 /// Returns a view of some images, `[images, channels, height, width]`.
-pub(crate) fn render(
-    dataset: &ImageDataset,
+///
+/// Before that they are of a shape, `[channels, height, width]`, and have published pixels by their ids.
+pub(crate) fn render<'a>(
+    published_shape: [usize; 3],
+    published: impl Fn(usize) -> &'a [u8],
     palette: &Palette,
     shown: &[Shown],
     views: &Views,
 ) -> TensorData {
-    let [channels, height, width] = dataset.shape();
+    let [channels, height, width] = published_shape;
     let view = shown.first().map_or(0, |shown| shown.key.view);
     let size = [height, width];
     let [height, width] = views.multi_crop.map_or(size, |crop| crop.size(view, size));
@@ -66,13 +69,13 @@ pub(crate) fn render(
     let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
     for &Shown { id, key } in shown {
         let transform = views.augmentation.transform(key);
-        let published = dataset.pixels(id);
+        let published = published(id);
         let operations = views.augmentation.operations(key, shape);
         let levels = if let Some(crop) = &views.multi_crop {
             // Stretched first: means of few levels would be too coarse.
             let mut stretched = published.to_vec();
             palette.stretch(&mut stretched);
-            let cropped = crop.apply(key, &stretched, dataset.shape());
+            let cropped = crop.apply(key, &stretched, published_shape);
             transform.apply(&cropped, shape, &mut transformed);
             for operation in operations {
                 operation.apply(&mut transformed, shape, palette.mean());

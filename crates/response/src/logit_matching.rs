@@ -1,3 +1,4 @@
+use crate::LogitLoss;
 use crate::entry::logits;
 use burn::config::Config;
 use burn::module::Module;
@@ -5,7 +6,8 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, check, one_line_display, reduce_rows,
+    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    reduce_rows,
 };
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +198,18 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             config.init()
         })
     })
+}
+
+impl NamedLoss for LogitMatchingLoss {
+    fn name(&self) -> &'static str {
+        "logit-matching"
+    }
+}
+
+impl LogitLoss for LogitMatchingLoss {
+    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        self.forward_no_reduction(student, teacher)
+    }
 }
 
 #[cfg(test)]

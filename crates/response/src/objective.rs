@@ -1,5 +1,5 @@
+use crate::DistributionLoss;
 use crate::place_of_loss::place_of_loss;
-use crate::{DistributionLoss, LogitMatchingLoss};
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
@@ -18,18 +18,6 @@ pub trait LogitLoss: NamedLoss {
 
 /// Every loss between distributions is one.
 impl<L: DistributionLoss> LogitLoss for L {
-    fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-        self.forward_no_reduction(student, teacher)
-    }
-}
-
-impl NamedLoss for LogitMatchingLoss {
-    fn name(&self) -> &'static str {
-        "logit-matching"
-    }
-}
-
-impl LogitLoss for LogitMatchingLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }

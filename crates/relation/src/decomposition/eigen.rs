@@ -1,18 +1,8 @@
 use super::constant::matrix;
+use super::eigenpairs::Eigenpairs;
 use super::jacobi;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::l2_normalize;
-
-/// Eigenvalues below this share of the first are rounding: their vectors are anything.
-const NOTHING: f64 = 1e-6;
-
-/// Eigenvectors of symmetric matrices and their values, the largest first. Constants.
-pub(super) struct Eigenpairs {
-    /// One per column, of unit length. Shape: `[batch_size, size, count]`.
-    pub vectors: Tensor<3>,
-    /// Shape: `[batch_size, 1, count]`.
-    pub values: Tensor<3>,
-}
 
 /// The leading eigenpairs of positive semidefinite matrices, by block power iteration.
 ///
@@ -50,20 +40,6 @@ pub(super) fn leading_eigenpairs(
         }
     };
     found.without_rounding()
-}
-
-impl Eigenpairs {
-    fn without_rounding(self) -> Self {
-        let least = self.values.clone().narrow(2, 0, 1).mul_scalar(NOTHING);
-        let nothing = self.values.clone().sub(least).lower_equal_scalar(0.0);
-        Self {
-            vectors: self
-                .vectors
-                .clone()
-                .mask_fill(nothing.clone().expand(self.vectors.shape()), 0.0),
-            values: self.values.mask_fill(nothing, 0.0),
-        }
-    }
 }
 
 /// Where the iteration starts: all axes alike, where the leading vector of non-negative features is

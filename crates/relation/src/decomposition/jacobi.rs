@@ -1,5 +1,5 @@
 use super::constant::{matrix, ones_where};
-use super::eigen::Eigenpairs;
+use super::eigenpairs::Eigenpairs;
 use burn::tensor::Tensor;
 
 /// Passes over all pairs of axes. Convergence is quadratic: the fourth pass already leaves nothing

@@ -4,6 +4,7 @@
 mod constant;
 mod direction;
 mod eigen;
+mod eigenpairs;
 mod jacobi;
 mod singular;
 

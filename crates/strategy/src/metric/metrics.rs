@@ -1,4 +1,4 @@
-use super::{Figures, Reading};
+use super::{Figure, Figures, Reading};
 use crate::DistillationOutput;
 use crate::training::Divergence;
 use burn::tensor::TensorReadError;
@@ -7,77 +7,10 @@ use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
     NumericEntry, SerializedEntry,
 };
-use std::fmt;
 use std::sync::Arc;
 
 /// Steps whose figures are read from the device together.
 const READ_EVERY: usize = 8;
-
-/// What a [`FigureMetric`] shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Figure {
-    /// The loss.
-    Loss,
-    /// One term of the loss, unweighted, by its name.
-    Term(String),
-    /// The student's accuracy on the labelled samples, tokens or proposals, in percent.
-    Accuracy,
-    /// The teacher's accuracy on the labelled samples, tokens or proposals, in percent.
-    TeacherAccuracy,
-    /// Share of the samples, tokens or proposals for which student and teacher predict the same class,
-    /// in percent.
-    Agreement,
-    /// An accuracy on the labelled samples, tokens or proposals that a strategy shows beside the terms of its loss, in
-    /// percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Other values that it shows, such
-    /// as `peer 1 generator`, are [terms](Self::Term).
-    Shown(String),
-}
-
-impl Figure {
-    /// Returns the value of one step and the number of rows that it is a mean over; nothing where the
-    /// step has no such figure.
-    fn of(&self, reading: &Reading) -> Option<(f64, usize)> {
-        if reading.hidden.contains(self) {
-            return None;
-        }
-        let percent = |part: usize, whole: usize| {
-            (whole > 0).then(|| (100.0 * part as f64 / whole as f64, whole))
-        };
-        let named = |name: &str| {
-            let term = reading.terms.iter().find(|(term, _)| term == name)?;
-            Some(term.1)
-        };
-        match self {
-            Self::Loss => Some((reading.loss, reading.rows.max(1))),
-            Self::Term(name) => Some((named(name)?, reading.rows.max(1))),
-            Self::Shown(name) if reading.labelled > 0 => Some((named(name)?, reading.labelled)),
-            Self::Shown(_) => None,
-            Self::Accuracy => percent(reading.correct, reading.labelled),
-            Self::TeacherAccuracy => percent(reading.teacher_correct, reading.teacher_labelled),
-            Self::Agreement => percent(reading.agreed, reading.compared),
-        }
-    }
-
-    fn is_percentage(&self) -> bool {
-        matches!(
-            self,
-            Self::Accuracy | Self::TeacherAccuracy | Self::Agreement | Self::Shown(_)
-        )
-    }
-}
-
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loss => f.write_str("Loss"),
-            Self::Term(name) => write!(f, "Loss @ {name}"),
-            Self::Accuracy => f.write_str("Accuracy"),
-            Self::TeacherAccuracy => f.write_str("Teacher Accuracy"),
-            Self::Agreement => f.write_str("Agreement"),
-            Self::Shown(name) => f.write_str(name),
-        }
-    }
-}
 
 /// A metric of a distillation: the loss, one of its terms, an accuracy or the agreement.
 ///
@@ -220,6 +153,39 @@ impl Numeric for FigureMetric {
 impl Adaptor<Figures> for DistillationOutput {
     fn adapt(&self) -> Figures {
         self.figures.clone()
+    }
+}
+
+impl Figure {
+    /// Returns the value of one step and the number of rows that it is a mean over; nothing where the
+    /// step has no such figure.
+    fn of(&self, reading: &Reading) -> Option<(f64, usize)> {
+        if reading.hidden.contains(self) {
+            return None;
+        }
+        let percent = |part: usize, whole: usize| {
+            (whole > 0).then(|| (100.0 * part as f64 / whole as f64, whole))
+        };
+        let named = |name: &str| {
+            let term = reading.terms.iter().find(|(term, _)| term == name)?;
+            Some(term.1)
+        };
+        match self {
+            Self::Loss => Some((reading.loss, reading.rows.max(1))),
+            Self::Term(name) => Some((named(name)?, reading.rows.max(1))),
+            Self::Shown(name) if reading.labelled > 0 => Some((named(name)?, reading.labelled)),
+            Self::Shown(_) => None,
+            Self::Accuracy => percent(reading.correct, reading.labelled),
+            Self::TeacherAccuracy => percent(reading.teacher_correct, reading.teacher_labelled),
+            Self::Agreement => percent(reading.agreed, reading.compared),
+        }
+    }
+
+    fn is_percentage(&self) -> bool {
+        matches!(
+            self,
+            Self::Accuracy | Self::TeacherAccuracy | Self::Agreement | Self::Shown(_)
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-use super::native_ensemble::{BranchGate, weigh};
+use super::branch_gate::{BranchGate, weigh};
 use burn::module::Module;
 use burn_distill_core::{Network, Response, TapRecorder, delegate_network};
 

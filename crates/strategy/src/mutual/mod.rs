@@ -1,5 +1,6 @@
 mod adversarial;
 mod all_branches;
+mod branch_gate;
 mod codistiller;
 mod distiller;
 mod ensemble;
@@ -11,6 +12,7 @@ mod towards_ensemble;
 
 pub use adversarial::*;
 pub use all_branches::*;
+pub use branch_gate::*;
 pub use codistiller::*;
 pub use distiller::*;
 pub use ensemble::*;

@@ -1,6 +1,7 @@
+use super::checkpoint_error::CheckpointError;
 use super::file::{self, partial, publish, write_atomically};
 use super::finite::non_finite_in_file;
-use super::{Divergence, History, NonFinite, Snapshots};
+use super::{Divergence, History, NonFinite, Snapshots, TeacherIdentity};
 use crate::Figure;
 use burn::lr_scheduler::LrSchedulerRecord;
 use burn::optim::OptimizerRecord;
@@ -40,143 +41,6 @@ pub(super) struct Diverged {
     pub epoch: usize,
     /// The term or tensor that became NaN or infinite.
     pub term: NonFinite,
-}
-
-/// A teacher as a checkpoint remembers it: a student resumes with the teacher it began with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TeacherIdentity {
-    /// The file of its weights.
-    pub path: PathBuf,
-    /// The SHA-256 of that file, in hexadecimal.
-    pub sha256: String,
-}
-
-impl TeacherIdentity {
-    /// The identity of the teacher whose weights are in that file.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the file cannot be read.
-    pub fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
-        let sha256 = file::file_sha256(&path)?;
-        Ok(Self { path, sha256 })
-    }
-
-    /// The identity of several teachers in this order: where the first is, and a hash of the hashes
-    /// of all. Of one it is [that](Self::of_file) of its file.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a file cannot be read.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is no file.
-    pub fn of_files(paths: &[PathBuf]) -> io::Result<Self> {
-        let each: io::Result<Vec<_>> = paths.iter().map(Self::of_file).collect();
-        let mut each = each?;
-        let first = each.first().expect("There should be a teacher.");
-        if each.len() == 1 {
-            return Ok(each.remove(0));
-        }
-        let hashes: Vec<_> = each.iter().map(|teacher| teacher.sha256.as_str()).collect();
-        Ok(Self {
-            path: first.path.clone(),
-            sha256: file::hexadecimal(Sha256::digest(hashes.join("\n"))),
-        })
-    }
-}
-
-/// Why a checkpoint cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// A file or folder cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// The manifest is not one.
-    #[error(
-        "{}: the file is empty or damaged; restore it, or remove the folder {} to train again",
-        path.display(),
-        folder_of_training(path).display()
-    )]
-    Manifest {
-        /// The file of the manifest.
-        path: PathBuf,
-        /// Description of the fault.
-        message: String,
-    },
-    /// The note of a training that diverged is not one.
-    #[error(
-        "{}: the file is empty or damaged; remove it to go on from the last checkpoint",
-        path.display()
-    )]
-    Diverged {
-        /// The file of the note.
-        path: PathBuf,
-        /// Description of the fault.
-        message: String,
-    },
-    /// The checkpoint was made with another teacher.
-    #[error(
-        "{}: made with the teacher {} (SHA-256 {}), but this run has {}: \
-         start anew, or give it its own teacher",
-        path.display(),
-        expected.as_ref().map_or("none".into(), |t| t.path.display().to_string()),
-        expected.as_ref().map_or("-", |t| &t.sha256),
-        found.as_ref().map_or("none".into(), |t| format!("{} ({})", t.path.display(), t.sha256))
-    )]
-    OtherTeacher {
-        /// The file of the manifest.
-        path: PathBuf,
-        /// The teacher that the checkpoint was made with.
-        expected: Option<TeacherIdentity>,
-        /// The teacher of this run.
-        found: Option<TeacherIdentity>,
-    },
-    /// A file of the checkpoint is not the one that the manifest was written for.
-    #[error(
-        "{}: does not fit this run: the file is damaged or belongs to another training, as its \
-         SHA-256 is {found}, but {expected} was expected; restore it, or remove the folder {} to train \
-         anew",
-        path.display(),
-        folder.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The folder of the training.
-        folder: PathBuf,
-        /// The SHA-256 that the manifest has.
-        expected: String,
-        /// The SHA-256 of the file.
-        found: String,
-    },
-    /// A file that the training has left is gone.
-    #[error(
-        "{}: a file of this training is not there; restore it, or remove the folder {} to train anew",
-        path.display(),
-        folder.display()
-    )]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The folder of the training.
-        folder: PathBuf,
-    },
-    /// A record cannot be loaded into the model.
-    #[error("{}: does not fit this run: {message}", path.display())]
-    Record {
-        /// The file of the record.
-        path: PathBuf,
-        /// What does not fit.
-        message: String,
-    },
 }
 
 /// The least time between two checkpoints that wait for the disk.
@@ -220,11 +84,6 @@ impl Part {
             Self::Scheduler => "scheduler",
         }
     }
-}
-
-/// Returns the folder of the training whose manifest is that file.
-fn folder_of_training(manifest: &Path) -> &Path {
-    manifest.ancestors().nth(2).unwrap_or(manifest)
 }
 
 impl CheckpointFolder {

@@ -1,5 +1,6 @@
 mod base;
 mod checkpoint;
+mod checkpoint_error;
 mod divergence;
 pub(crate) mod file;
 mod finite;
@@ -7,9 +8,11 @@ mod history;
 mod loader;
 mod patience;
 mod snapshots;
+mod teacher_identity;
 
 pub use base::*;
 pub use checkpoint::*;
+pub use checkpoint_error::CheckpointError;
 pub(crate) use divergence::Divergence;
 pub use divergence::NonFinite;
 pub use file::{file_sha256, write_atomically};
@@ -18,3 +21,4 @@ pub use history::*;
 pub use loader::*;
 pub use patience::*;
 pub use snapshots::*;
+pub use teacher_identity::*;

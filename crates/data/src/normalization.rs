@@ -1,0 +1,26 @@
+use serde::{Deserialize, Serialize};
+
+/// The constants that pixels are normalised by, one per channel, in units of pixels from 0 to 1.
+///
+/// ```text
+/// normalised = (pixel / maximum − mean) / std
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// The mean of each channel.
+    pub mean: Vec<f32>,
+    /// The standard deviation of each channel, above 0.
+    pub std: Vec<f32>,
+}
+
+impl Normalization {
+    /// The normalised value of every possible pixel, per channel, where that level stands for one.
+    pub(crate) fn levels(&self, maximum: u8) -> Vec<[f32; 256]> {
+        let maximum = f32::from(maximum);
+        let channels = self.mean.iter().zip(&self.std);
+        channels
+            .map(|(mean, std)| std::array::from_fn(|pixel| (pixel as f32 / maximum - mean) / std))
+            .collect()
+    }
+}
