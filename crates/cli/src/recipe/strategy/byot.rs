@@ -3,8 +3,7 @@ use super::setting::{
 };
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::experiment::ImageNetwork;
-use crate::recipe::loss::catch;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use burn_distill::ByotConfig;
 use burn_distill::architecture::{ExitChoice, MultiExitConfig, MultiExitNetwork};
@@ -55,6 +54,7 @@ impl ByotRecipe {
     /// Sets up exits at the stages of the student.
     pub fn set_up(&self, setting: &Setting) -> Result<Ready<Exits>> {
         let student = setting.student()?;
+        self.exits.0.fit(&student).context("strategy.exits")?;
         let (terms, distiller) = match setting.losses().as_slice() {
             [] => {
                 let config = match self.variant {
@@ -78,9 +78,8 @@ impl ByotRecipe {
                 let (terms, objectives) = setting.draw(|| {
                     setting.terms_of_each(shallow, tables, &plain, "the deepest exit")
                 })??;
-                let distiller = catch(|| ExitsDistiller::new(network, objectives))?;
-                let distiller = distiller.with_hard(weight);
-                (terms, distiller)
+                objectives.iter().try_for_each(Exits::fit)?;
+                (terms, Exits::new(network, objectives).with_hard(weight))
             }
         };
 

@@ -3,7 +3,6 @@ use super::setting::{Ready, Sees, Setting, unzip};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::experiment::ImageNetwork;
-use crate::recipe::loss::catch;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard, Memorable};
@@ -52,7 +51,7 @@ impl DlbRecipe {
             .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))??;
         let (terms, objective) = unzip(losses);
         let batch_size = setting.recipe.student.training.batch_size;
-        let mut distiller = catch(|| LastBatchDistiller::new(student, batch_size, objective))?;
+        let mut distiller = LastBatchDistiller::new(student, batch_size, objective);
         distiller.hard = Hard::new(hard);
         let mut figures = vec![
             Figure::Loss,

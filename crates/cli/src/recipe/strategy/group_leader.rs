@@ -6,7 +6,7 @@ use super::setting::{
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::experiment::ImageNetwork;
 use crate::recipe::Recipe;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, RampInterval};
 use burn_distill::strategy::{
     Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
@@ -86,6 +86,7 @@ impl GroupLeaderRecipe {
         let config = GroupLeaderDistillerConfig::new()
             .with_tap(self.tap.clone())
             .with_as_code(self.as_code);
+        config.fit(&peers).context("strategy.tap")?;
         let count = peers.len();
         let distiller = setting.draw(|| {
             let objectives = (0..count).map(|_| objective()).collect();
