@@ -1,7 +1,7 @@
+use crate::catch::catch;
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::nearest;
-use burn_distill_recipe::catch;
 
 /// Every name of a device that a build may know.
 const NAMES: [&str; 7] = ["flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm"];

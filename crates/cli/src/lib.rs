@@ -5,6 +5,7 @@
 
 mod allocator;
 mod args;
+mod catch;
 mod commands;
 mod device;
 mod output;

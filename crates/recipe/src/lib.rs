@@ -41,7 +41,7 @@ pub use fault::Fault;
 pub use input::*;
 pub use loss::{
     Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossEntry, Losses, NoOptions,
-    Preparation, ResponseEntry, Scene, catch, student_of,
+    Preparation, ResponseEntry, Scene, student_of,
 };
 pub use losses::check_losses;
 pub use model::ModelRecipe;

@@ -5,8 +5,8 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Check, ConfigError, Network, Response, Tap, TapRecorder, TapSelection, Taps, check,
-    delegate_module, delegate_network, display_module, initialize,
+    Check, ConfigError, MisfitError, Network, Response, Tap, TapRecorder, TapSelection, Taps,
+    check, delegate_module, delegate_network, display_module, initialize,
 };
 use std::cell::LazyCell;
 
@@ -39,47 +39,86 @@ impl MultiExitConfig {
     /// Panics if the network offers no such tap, if there is no exit but its own, if the response is
     /// none of classes, or if the factor is zero.
     pub fn init<N: Network>(&self, network: N) -> MultiExitNetwork<N> {
-        self.assert_valid();
+        let fit = self.fit(&network);
+        let fit = fit.unwrap_or_else(|error| panic!("{error}"));
+        let device = network.devices().first().cloned().unwrap_or_default();
+        let exit = |(_, bottleneck): &(String, BottleneckProjectorConfig)| {
+            initialize(NetworkExit {
+                bottleneck: bottleneck.init(&device),
+                fc: LinearConfig::new(fit.features, fit.classes).init(&device),
+            })
+        };
+        MultiExitNetwork {
+            exits: fit.exits.iter().map(exit).collect(),
+            network,
+            taps: fit.exits.into_iter().map(|(tap, _)| tap).collect(),
+            feature: self.feature.clone(),
+        }
+    }
+
+    /// Returns the sizes of the exits of a network, which are found by a dry run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network offers no such tap, if there is no exit but its own, if its
+    /// response is not classes, or if the factor is zero.
+    pub fn fit<N: Network>(&self, network: &N) -> Result<ExitSizes, MisfitError> {
+        self.check()?;
         let valid = network.valid();
         let device = network.devices().first().cloned().unwrap_or_default();
-        let example = valid.example(2, &device.clone().without_autodiff());
+        let example = valid.example(2, &device.without_autodiff());
         let known = valid.forward_knowledge(example, &TapSelection::All);
 
         let mut stages = stages(&known.taps);
         let deepest = self.deepest.clone().or_else(|| stages.pop());
         let taps = self.exits.clone().unwrap_or(stages);
         let Some(deepest) = deepest.filter(|_| !taps.is_empty()) else {
-            panic!(
+            return Err(MisfitError::Network(
                 "A network of several exits has two stages at least, `layer1` and `layer2`, or \
                  names the taps of its exits."
-            );
+                    .to_string(),
+            ));
         };
-        let classes = known.response.classes().map(|logits| logits.dims()[1]);
-        let Some(classes) = classes else {
-            panic!("Exits tell classes apart, but the network does not.");
+        let Some(logits) = known.response.classes() else {
+            return Err(MisfitError::Network(
+                "A multi-exit network must output class logits.".to_string(),
+            ));
         };
-        let [_, features] = known.taps.take(&self.feature).into_vectors().dims();
-        let map = |tap: &str| known.taps.take(tap).into_map().dims();
-        let [.., deepest_height, deepest_width] = map(&deepest);
+        let features = known.taps.features(&self.feature)?.clone();
+        let [_, features] = features.into_vectors().dims();
+        let map = |tap: &str| -> Result<[usize; 4], MisfitError> {
+            Ok(known.taps.features(tap)?.clone().into_map().dims())
+        };
+        let [.., deepest_height, deepest_width] = map(&deepest)?;
 
-        let exit = |tap: &String| {
-            let [_, channels, height, width] = map(tap);
+        let exit = |tap: String| {
+            let [_, channels, height, width] = map(&tap)?;
             let shrink = [height / deepest_height, width / deepest_width].map(|by| by.max(1));
             let bottleneck = BottleneckProjectorConfig::new([channels, features])
                 .with_factor(self.factor)
                 .with_shrink(Some(shrink));
-            initialize(NetworkExit {
-                bottleneck: bottleneck.init(&device),
-                fc: LinearConfig::new(features, classes).init(&device),
-            })
+            Ok((tap, bottleneck))
         };
-        MultiExitNetwork {
-            exits: taps.iter().map(exit).collect(),
-            network,
-            taps,
-            feature: self.feature.clone(),
-        }
+        Ok(ExitSizes {
+            exits: taps
+                .into_iter()
+                .map(exit)
+                .collect::<Result<_, MisfitError>>()?,
+            features,
+            classes: logits.dims()[1],
+        })
     }
+}
+
+/// Sizes of the exits of a [`MultiExitNetwork`], shallowest first.
+#[derive(Clone, Debug)]
+pub struct ExitSizes {
+    /// Tap and bottleneck of each exit but the deepest.
+    pub exits: Vec<(String, BottleneckProjectorConfig)>,
+    /// Number of features of each exit.
+    pub features: usize,
+    /// Number of classes.
+    pub classes: usize,
 }
 
 impl Check for MultiExitConfig {

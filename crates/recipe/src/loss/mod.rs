@@ -1,5 +1,4 @@
 mod built;
-mod catch;
 mod entries;
 mod joint;
 mod options;
@@ -16,7 +15,6 @@ use burn_distill::core::{CatalogueEntry, Hard};
 pub use built::{JointLoss, Loss, LossClip};
 pub use burn_distill::core::{Configuration, DefaultTaps, NoOptions, Preparation};
 pub use burn_distill::response::ResponseEntry;
-pub use catch::catch;
 pub use entries::{LossEntry, Losses};
 pub use scene::Scene;
 pub use student::student_of;

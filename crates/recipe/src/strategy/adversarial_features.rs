@@ -82,18 +82,16 @@ impl AdversarialFeaturesRecipe {
                     peers.len(),
                     taps.len()
                 );
-                for (peer, tap) in peers.iter().zip(taps) {
-                    known_taps(peer).get(tap).context("strategy.taps")?;
-                }
                 taps.to_vec()
             }
         };
+        let Configured(game) = &self.game;
+        game.fit(&peers, &taps).context("strategy.taps")?;
         let (mut terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, None))??;
+            setting.draw(|| setting.between_peers(&setting.losses(), &peers, None))?;
         terms.extend(["generator", "discriminator"].map(String::from));
         let count = peers.len();
-        let Configured(game) = &self.game;
-        let mut distiller = setting.draw(|| game.init(peers, objectives, taps))?;
+        let mut distiller = setting.draw(|| game.init(peers, objectives, taps));
         distiller.mutual = distiller.mutual.with_order(self.order);
         Ok(Ready {
             distiller,

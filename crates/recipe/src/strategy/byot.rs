@@ -3,8 +3,7 @@ use super::setting::{
 };
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
-use crate::loss::catch;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use burn_distill::ByotConfig;
 use burn_distill::architecture::{ExitChoice, MultiExitConfig, MultiExitNetwork};
@@ -55,13 +54,14 @@ impl ByotRecipe {
     /// Sets up exits at the stages of the student.
     pub fn set_up(&self, setting: &Setting) -> Result<Ready<Exits>> {
         let student = setting.student()?;
+        self.exits.0.fit(&student).context("strategy.exits")?;
         let (terms, distiller) = match setting.losses().as_slice() {
             [] => {
                 let config = match self.variant {
                     ByotVariant::Paper => ByotConfig::paper(),
                     ByotVariant::Later => ByotConfig::later(),
                 };
-                let made = setting.draw(|| config.init(self.exits.0.init(student)))?;
+                let made = setting.draw(|| config.init(self.exits.0.init(student)));
                 let objectives = made.objectives.into_iter();
                 let objectives = objectives.map(|objective| vec![DynObjective::new(objective)]);
                 let terms = [Hard::TERM, "soft-cross-entropy", "exit-feature"].map(String::from);
@@ -73,14 +73,12 @@ impl ByotRecipe {
                 let plain = setting.student()?;
                 let why = "the deepest exit learns from the labels alone";
                 let weight = setting.hard_weight(&plain, why)?;
-                let network = setting.draw(|| self.exits.0.init(student))?;
+                let network = setting.draw(|| self.exits.0.init(student));
                 let shallow = network.exit_count() - 1;
-                let (terms, objectives) = setting.draw(|| {
-                    setting.terms_of_each(shallow, tables, &plain, "the deepest exit")
-                })??;
-                let distiller = catch(|| ExitsDistiller::new(network, objectives))?;
-                let distiller = distiller.with_hard(weight);
-                (terms, distiller)
+                let (terms, objectives) = setting
+                    .draw(|| setting.terms_of_each(shallow, tables, &plain, "the deepest exit"))?;
+                objectives.iter().try_for_each(Exits::fit)?;
+                (terms, Exits::new(network, objectives).with_hard(weight))
             }
         };
 

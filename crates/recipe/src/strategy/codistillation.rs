@@ -71,13 +71,13 @@ impl CodistillationRecipe {
         let (alone, tables) = setting.hard_and_others(&peers[0], why)?;
         let target = self.target.ensemble();
         let (mut terms, together) =
-            setting.draw(|| setting.between_peers(&tables, &peers, target))??;
+            setting.draw(|| setting.between_peers(&tables, &peers, target))?;
         terms.insert(0, Hard::TERM.into());
         let count = peers.len();
         let alone = vec![Hard::new(alone); count];
         let distiller = setting.draw(|| {
             Codistiller::new(peers, alone, together).with_schedule(self.burn_in, self.period)
-        })?;
+        });
         Ok(Ready {
             distiller,
             sees: Sees::Views(1),

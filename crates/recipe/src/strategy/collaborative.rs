@@ -60,10 +60,10 @@ impl CollaborativeRecipe {
         let peers = setting.with_student(&models)?;
         let target = Some(self.target);
         let (terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))??;
+            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))?;
         let count = peers.len();
         Ok(Ready {
-            distiller: setting.draw(|| MutualDistiller::new(peers, objectives))?,
+            distiller: setting.draw(|| MutualDistiller::new(peers, objectives)),
             sees: Sees::Views(count),
             figures: figures_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),

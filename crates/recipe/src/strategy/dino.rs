@@ -160,7 +160,7 @@ impl DinoRecipe {
                 Some(schedule) => distiller.with_weight_decay(schedule.clone()),
                 None => distiller,
             }
-        })?;
+        });
         let plain = setting.student()?;
         Ok(Ready {
             distiller,

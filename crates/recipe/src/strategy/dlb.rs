@@ -3,7 +3,6 @@ use super::setting::{Ready, Sees, Setting, unzip};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::{AnyMemory, AnyNetwork};
-use crate::loss::catch;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
 use burn_distill::strategy::{Figure, LastBatchDistiller};
@@ -47,10 +46,10 @@ impl DlbRecipe {
         let why = "either batch has that of the labels besides";
         let (hard, tables) = setting.hard_and_others(&student, why)?;
         let losses = setting
-            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))??;
+            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))?;
         let (terms, objective) = unzip(losses);
         let batch_size = setting.recipe.student.training.batch_size;
-        let mut distiller = catch(|| LastBatchDistiller::new(student, batch_size, objective))?;
+        let mut distiller = LastBatchDistiller::new(student, batch_size, objective);
         distiller.hard = Hard::new(hard);
         let mut figures = vec![
             Figure::Loss,

@@ -6,7 +6,7 @@ use super::setting::{
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
 use crate::input::AnyNetwork;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, RampInterval};
 use burn_distill::strategy::{
     Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
@@ -86,11 +86,12 @@ impl GroupLeaderRecipe {
         let config = GroupLeaderDistillerConfig::new()
             .with_tap(self.tap.clone())
             .with_as_code(self.as_code);
+        config.fit(&peers).context("strategy.tap")?;
         let count = peers.len();
         let distiller = setting.draw(|| {
             let objectives = (0..count).map(|_| objective()).collect();
             config.init((peers, objectives), (leader, objective()))
-        })?;
+        });
 
         let terms = towards::names();
         let mut figures = vec![Figure::Loss, Figure::Accuracy];

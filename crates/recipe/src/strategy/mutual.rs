@@ -64,9 +64,9 @@ impl MutualRecipe {
         let peers = setting.with_student(&models)?;
         let target = self.target.ensemble();
         let (terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))??;
+            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))?;
         let count = peers.len();
-        let distiller = setting.draw(|| MutualDistiller::new(peers, objectives))?;
+        let distiller = setting.draw(|| MutualDistiller::new(peers, objectives));
         Ok(Ready {
             distiller: distiller.with_order(self.order),
             sees: Sees::Views(1),

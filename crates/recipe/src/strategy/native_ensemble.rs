@@ -92,7 +92,7 @@ impl NativeEnsembleRecipe {
             tables => {
                 let student = setting.student()?;
                 let each = setting
-                    .draw(|| setting.terms_of_each(branches, tables, &student, "an ensemble"))??;
+                    .draw(|| setting.terms_of_each(branches, tables, &student, "an ensemble"))?;
                 for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
                         objective.wanted() == Wanted::responses(),
@@ -103,7 +103,7 @@ impl NativeEnsembleRecipe {
                 each
             }
         };
-        let distiller = setting.draw(|| NativeEnsembleDistiller::new(network, objectives))?;
+        let distiller = setting.draw(|| NativeEnsembleDistiller::new(network, objectives));
 
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend((2..=branches).map(|branch| accuracy_of("branch", branch)));

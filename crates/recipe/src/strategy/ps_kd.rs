@@ -40,7 +40,7 @@ impl PsKdRecipe {
         let student = setting.student()?;
         let tables = setting.losses();
         let losses = setting
-            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))??;
+            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))?;
         let samples = setting.samples.iter().map(|(id, _)| id + 1).max();
         let memory = PastPredictions::new(
             samples.unwrap_or_default(),

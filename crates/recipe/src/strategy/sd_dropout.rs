@@ -2,8 +2,7 @@ use super::setting::{Ready, Sees, Setting};
 use super::terms::hard;
 use super::{Configured, Prepared, Strategy, StrategyEntry};
 use crate::input::AnyNetwork;
-use crate::loss::catch;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, Seed};
 use burn_distill::strategy::{DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure};
 use toml::Table;
@@ -47,8 +46,9 @@ impl SdDropoutRecipe {
         let terms = [Hard::TERM, DropoutDivergence::TERM].map(String::from);
         let mut figures = vec![Figure::Loss, Figure::Accuracy];
         figures.extend(terms.map(Figure::Term));
+        config.fit(&student).context("strategy.tap")?;
         Ok(Ready {
-            distiller: catch(|| config.init(student, Hard::new(weight)))?,
+            distiller: config.init(student, Hard::new(weight)),
             sees: Sees::Views(1),
             figures,
             outcome: Box::new(|distiller| Ok(distiller.student.into())),

@@ -1,6 +1,6 @@
 use crate::fault::Place;
 use crate::input::{AnyInput, AnyNetwork};
-use crate::loss::{Losses, catch};
+use crate::loss::Losses;
 use crate::losses::check_distinct;
 use crate::model::ModelRecipe;
 use crate::naming::loss_place;
@@ -191,9 +191,9 @@ impl<'a> Setting<'a> {
         Seed::new(self.seed).network(place)
     }
 
-    /// What `draw` draws, away from the seeds of networks; what it says when it panics is the error.
-    pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> Result<T> {
-        catch(|| seeded(Seed::new(self.seed).losses(), draw))
+    /// Returns what `draw` returns, with random numbers away from the seeds of networks.
+    pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> T {
+        seeded(Seed::new(self.seed).losses(), draw)
     }
 
     /// Two networks as the losses between them see them.
@@ -235,7 +235,7 @@ impl<'a> Setting<'a> {
         student: &AnyNetwork,
         teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
-        let losses = self.draw(|| self.terms(&self.losses(), student, teacher))??;
+        let losses = self.draw(|| self.terms(&self.losses(), student, teacher))?;
         Ok(unzip(losses))
     }
 

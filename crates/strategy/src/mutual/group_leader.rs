@@ -9,8 +9,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{
-    Batch, Context, Knowledge, Network, Objective, Response, TapSelection, Terms, initialize,
-    known_taps,
+    Batch, Context, Knowledge, MisfitError, Network, Objective, Response, TapSelection, Terms,
+    initialize, known_taps,
 };
 
 /// Attention of peers over peers, sample by sample.
@@ -89,25 +89,39 @@ impl GroupLeaderDistillerConfig {
                 "A group has no taps, but {wanted:?} are wanted."
             );
         }
-        let sizes: Vec<_> = peers
-            .iter()
-            .map(|peer| pooled(known_taps(peer).take(&self.tap)).dims()[1])
-            .collect();
-        assert!(
-            sizes.windows(2).all(|pair| pair[0] == pair[1]),
-            "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}.",
-            self.tap
-        );
+        let size = self.fit(&peers).unwrap_or_else(|error| panic!("{error}"));
         let device = peers[0].devices().first().cloned().unwrap_or_default();
         GroupLeaderDistiller {
             peers,
             leader,
             objectives,
             leader_objective,
-            attention: PeerAttention::new(sizes[0], &device),
+            attention: PeerAttention::new(size, &device),
             tap: self.tap.clone(),
             as_code: self.as_code,
             wanted: Resolved::default(),
+        }
+    }
+
+    /// Returns the size of the features that the peers attend to.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no peer, if a peer offers no such tap, if the tap is not features, or
+    /// if it is of another size than those of the others.
+    pub fn fit<N: Network>(&self, peers: &[N]) -> Result<usize, MisfitError> {
+        let size = |peer: &N| -> Result<usize, MisfitError> {
+            let taps = known_taps(peer);
+            let features = taps.features(&self.tap)?.clone();
+            Ok(pooled(features).dims()[1])
+        };
+        let sizes: Vec<usize> = peers.iter().map(size).collect::<Result<_, _>>()?;
+        match sizes.as_slice() {
+            [first, others @ ..] if others.iter().all(|size| size == first) => Ok(*first),
+            _ => Err(MisfitError::Network(format!(
+                "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}.",
+                self.tap
+            ))),
         }
     }
 }

@@ -7,8 +7,8 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Network, Objective,
-    TapSelection, Terms, WeightSchedule, check, known_taps,
+    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, MisfitError, Network,
+    Objective, TapSelection, Terms, WeightSchedule, check, known_taps,
 };
 
 /// What the masks are drawn for: others with the same seed draw other numbers.
@@ -51,25 +51,45 @@ impl DropoutDistillerConfig {
         O: Objective<Knowledge, ()>,
     {
         self.assert_valid();
-        let (tap, probability) = (&self.tap, self.probability);
-        let [inputs, _] = classifier(&student).weight.dims();
-        let [_, features] = known_taps(&student).take(tap).into_vectors().dims();
-        assert_eq!(
-            inputs, features,
-            "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
-        );
+        if let Err(error) = self.fit(&student) {
+            panic!("{error}");
+        }
         DropoutDistiller {
             student,
             objective,
             divergence: DropoutDivergence::new(self.temperature).with_detach(self.detach),
-            probability,
-            tap: tap.clone(),
+            probability: self.probability,
+            tap: self.tap.clone(),
             weight: self.weight.clone(),
             seed: self.seed,
             wanted: Resolved::default(),
         }
     }
+
+    /// Checks that the classifier of a network sees the features of the tap.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network names no classifier, or if it offers no tap of that name with the
+    /// features that the classifier takes.
+    pub fn fit<N: Network>(&self, student: &N) -> Result<(), MisfitError> {
+        let Some(classifier) = student.classifier() else {
+            return Err(MisfitError::Network(NO_CLASSIFIER.to_string()));
+        };
+        let [inputs, _] = classifier.weight.dims();
+        let taps = known_taps(student);
+        let [_, features] = taps.features(&self.tap)?.clone().into_vectors().dims();
+        match inputs == features {
+            true => Ok(()),
+            false => Err(MisfitError::Network(format!(
+                "The classifier takes {inputs} features, but the tap `{}` has {features}.",
+                self.tap
+            ))),
+        }
+    }
 }
+
+const NO_CLASSIFIER: &str = "The network names no classifier that could see dropped features.";
 
 impl Check for DropoutDistillerConfig {
     fn check(&self) -> Result<(), ConfigError> {
@@ -85,8 +105,7 @@ impl Check for DropoutDistillerConfig {
 }
 
 fn classifier<N: Network>(network: &N) -> Linear {
-    let classifier = network.classifier();
-    classifier.expect("The network names no classifier that could see dropped features.")
+    network.classifier().expect(NO_CLASSIFIER)
 }
 
 /// Self-distillation by dropout: the classifier of a network sees its features twice, each time with

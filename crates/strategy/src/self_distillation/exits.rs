@@ -4,8 +4,8 @@ use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Batch, Context, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder, TapSelection,
-    Terms, Wanted, WeightSchedule, known_taps,
+    Batch, Context, Hard, Knowledge, MisfitError, Network, Objective, Response, Tap, TapRecorder,
+    TapSelection, Terms, Wanted, WeightSchedule, known_taps,
 };
 
 /// The tap of the logits of an exit, counted from 1.
@@ -85,19 +85,9 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
             !objectives.is_empty(),
             "There should be an exit besides the deepest one."
         );
-        let features = TapSelection::named([Self::FEATURE]);
         for objective in &objectives {
-            let Wanted {
-                student,
-                teacher,
-                views,
-            } = objective.wanted();
-            for wanted in [student, teacher] {
-                assert!(
-                    wanted.clone().union(features.clone()) == features && views == 1,
-                    "Exits are compared by the responses and features of one view, but of {views} \
-                     {wanted:?} are wanted."
-                );
+            if let Err(error) = Self::fit(objective) {
+                panic!("{error}");
             }
         }
         let taps = known_taps(&network);
@@ -110,6 +100,29 @@ impl<N: Network, O: Objective> ExitsDistiller<N, O> {
             hard: Hard::new(1.0),
             wanted: Resolved::default(),
         }
+    }
+
+    /// Checks that an objective can be that of a shallow exit.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it wants another tap than `feature`, or several views.
+    pub fn fit(objective: &O) -> Result<(), MisfitError> {
+        let features = TapSelection::named([Self::FEATURE]);
+        let Wanted {
+            student,
+            teacher,
+            views,
+        } = objective.wanted();
+        for wanted in [student, teacher] {
+            if wanted.clone().union(features.clone()) != features || views != 1 {
+                return Err(MisfitError::Network(format!(
+                    "Exits are compared by the responses and features of one view, but of {views} \
+                     {wanted:?} are wanted."
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The same with that weight of the cross-entropy of the deepest exit.

@@ -232,3 +232,17 @@ fn there_is_a_classifier() {
 fn something_is_kept() {
     model(&config().with_probability(1.0), &Device::default());
 }
+
+#[test]
+fn networks_that_do_not_fit_are_told_without_a_panic() {
+    let device = Device::default();
+    let small = Small::new(&device);
+    assert!(config().fit(&small).is_ok());
+
+    let error = config().with_tap("pol".into()).fit(&small).unwrap_err();
+    assert!(error.to_string().contains("no tap named `pol`"), "{error}");
+    let without = Pair::new([0.3, -0.2], &device);
+    let error = config().with_tap("logits".into()).fit(&without);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("names no classifier"), "{error}");
+}

@@ -11,8 +11,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Check, ConfigError, Knowledge, Network, Objective, Tap, TapSelection, Terms, check,
-    known_taps,
+    Batch, Check, ConfigError, Knowledge, MisfitError, Network, Objective, Tap, TapSelection,
+    Terms, check, known_taps,
 };
 use std::sync::{Arc, Mutex};
 
@@ -55,18 +55,8 @@ impl AdversarialDistillerConfig {
         let mutual = MutualDistiller::new(peers, objectives);
         let peers = &mutual.peers;
         let taps: Vec<String> = taps.into_iter().map(Into::into).collect();
-        assert_eq!(
-            taps.len(),
-            peers.len(),
-            "There should be a tap for each of {} peers, but there are {}.",
-            peers.len(),
-            taps.len()
-        );
-        let channels: Vec<usize> = peers
-            .iter()
-            .zip(&taps)
-            .map(|(peer, tap)| channels(peer, tap))
-            .collect();
+        let channels = self.fit(peers, &taps);
+        let channels = channels.unwrap_or_else(|error| panic!("{error}"));
         let device = peers[0].devices().first().cloned().unwrap_or_default();
         let critics: Vec<_> = taps
             .into_iter()
@@ -85,6 +75,31 @@ impl AdversarialDistillerConfig {
             wanted: Resolved::default(),
         }
     }
+
+    /// Returns the channels of the map of each peer that is judged, which the peers are asked for by
+    /// these taps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is not a tap for each peer, if a peer offers no such tap, or if a tap
+    /// is not a map.
+    pub fn fit<N: Network>(&self, peers: &[N], taps: &[String]) -> Result<Vec<usize>, MisfitError> {
+        if taps.len() != peers.len() {
+            return Err(MisfitError::Network(format!(
+                "There should be a tap for each of {} peers, but there are {}.",
+                peers.len(),
+                taps.len()
+            )));
+        }
+        let channels = |(peer, tap): (&N, &String)| match known_taps(peer).get(tap)? {
+            Tap::Map(map) => Ok(map.dims()[1]),
+            other => Err(MisfitError::Network(format!(
+                "Critics judge maps, but the tap `{tap}` is a {}.",
+                other.kind()
+            ))),
+        };
+        peers.iter().zip(taps).map(channels).collect()
+    }
 }
 
 impl Check for AdversarialDistillerConfig {
@@ -96,17 +111,6 @@ impl Check for AdversarialDistillerConfig {
             self.learning_rate,
         )?;
         check::in_range("weight_decay", self.weight_decay, 0.0..=1e3)
-    }
-}
-
-/// The channels of a map that a network offers.
-fn channels<N: Network>(network: &N, tap: &str) -> usize {
-    match known_taps(network).take(tap) {
-        Tap::Map(map) => map.dims()[1],
-        other => panic!(
-            "Critics judge maps, but the tap `{tap}` is a {}.",
-            other.kind()
-        ),
     }
 }
 

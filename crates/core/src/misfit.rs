@@ -1,0 +1,74 @@
+use crate::{ConfigError, Tap, TapError, Taps};
+
+/// The reason why networks are not those that a configuration is for.
+///
+/// The `init` of a configuration panics with it; a program that reads configurations from files asks for
+/// it before, and reports it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MisfitError {
+    /// A value of the configuration is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A network offers no tap of that name.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// A tap is of another kind.
+    #[error("The tap `{tap}` is of the kind {kind}, but {expected} is expected.")]
+    Kind {
+        /// The name of the tap.
+        tap: String,
+        /// The kind of the tap.
+        kind: &'static str,
+        /// The kinds that would do, in words.
+        expected: &'static str,
+    },
+    /// A network lacks something else, in a sentence.
+    #[error("{0}")]
+    Network(String),
+}
+
+impl Taps {
+    /// Returns the tap of that name if it is features: a vector, a sequence or a map.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such tap, or if it is attention or a mask.
+    pub fn features(&self, name: &str) -> Result<&Tap, MisfitError> {
+        match self.get(name)? {
+            tap @ (Tap::Attention(_) | Tap::Mask(_)) => Err(MisfitError::Kind {
+                tap: name.to_string(),
+                kind: tap.kind(),
+                expected: "a vector, a sequence or a map",
+            }),
+            tap => Ok(tap),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TapRecorder, TapSelection};
+    use burn::tensor::{Device, Tensor};
+
+    #[test]
+    fn attention_is_no_features() {
+        let mut taps = TapRecorder::new(TapSelection::All);
+        let device = Device::default();
+        taps.offer("pool", || Tap::Vector(Tensor::zeros([2, 3], &device)));
+        taps.offer("attention", || {
+            Tap::Attention(Tensor::zeros([2, 1, 3, 3], &device))
+        });
+        let taps = taps.finish().unwrap();
+
+        assert!(taps.features("pool").is_ok());
+        let error = |name: &str| taps.features(name).unwrap_err().to_string();
+        assert_eq!(
+            error("attention"),
+            "The tap `attention` is of the kind attention, but a vector, a sequence or a map is \
+             expected."
+        );
+        assert!(error("pol").contains("did you mean `pool`?"));
+    }
+}
