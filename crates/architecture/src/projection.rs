@@ -4,8 +4,8 @@ use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::zero_padding;
 use burn_distill_core::{
-    BuiltLoss, Input, LayersLoss, LossBuilder, LossError, NamedLoss, TRIAL_SAMPLES, Tap,
-    check_same, initialize,
+    BuiltLoss, Check, ConfigError, Input, LayersLoss, LossBuilder, LossError, NamedLoss,
+    TRIAL_SAMPLES, Tap, check, check_same, initialize,
 };
 
 /// Configuration to create a [loss behind a projection](ProjectedSequences) using the
@@ -29,9 +29,9 @@ impl ProjectionConfig {
     ///
     /// # Panics
     ///
-    /// Panics if there is no projection.
+    /// Panics if a number of features is zero, or if there is no projection.
     pub fn init<L: LayersLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
-        assert!(self.projections > 0, "There should be a projection.");
+        self.assert_valid();
         let weights = Initializer::Normal {
             mean: 0.0,
             std: 0.02,
@@ -44,6 +44,14 @@ impl ProjectionConfig {
             })
             .collect();
         ProjectedSequences { projections, loss }
+    }
+}
+
+impl Check for ProjectionConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("student_features", self.student_features, 1)?;
+        check::at_least("teacher_features", self.teacher_features, 1)?;
+        check::at_least("projections", self.projections, 1)
     }
 }
 
@@ -201,5 +209,25 @@ pub fn projected_if_needed<I: Input, L: LayersLoss>(
     match inputs == outputs && separate.is_none() {
         true => builder.layers_of(names, TRIAL_SAMPLES, loss),
         false => projected(builder, names, loss, separate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_at_least_one() {
+        assert!(ProjectionConfig::new(1, 1).check().is_ok());
+        for (config, key) in [
+            (ProjectionConfig::new(0, 1), "student_features"),
+            (ProjectionConfig::new(1, 0), "teacher_features"),
+            (
+                ProjectionConfig::new(1, 1).with_projections(0),
+                "projections",
+            ),
+        ] {
+            assert_eq!(config.check().unwrap_err().key, key);
+        }
     }
 }

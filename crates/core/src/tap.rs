@@ -194,11 +194,11 @@ pub enum TapSelection {
     /// None: only the response.
     #[default]
     None,
-    /// Those with these names. Copies share them: each forward pass has one.
+    /// Taps with these names. Copies share the names: each forward pass has a copy.
     Named(Arc<BTreeSet<String>>),
     /// All of them: for inspection, where memory does not matter.
     All,
-    /// Those of several networks, by the index of each: see [`of_network`](Self::of_network).
+    /// Selections for several networks, by the index of each: see [`of_network`](Self::of_network).
     PerNetwork(BTreeMap<usize, TapSelection>),
 }
 

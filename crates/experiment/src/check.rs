@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    ImageNetwork, Losses, ModelRecipe, Recipe, Scene, Task, TeacherRecipe, check_losses,
+    AnyNetwork, Losses, ModelRecipe, Recipe, Scene, Task, TeacherRecipe, check_losses,
     check_setting,
 };
 use toml::{Table, Value};
@@ -46,7 +46,7 @@ pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
     }
 
     let scenes = |batch_size: usize| -> Result<Vec<Scene>> {
-        let scene = |teacher: &ImageNetwork| {
+        let scene = |teacher: &AnyNetwork| {
             let samples = data.known_classes(seed)?;
             let inputs = data.first_inputs(&recipe.student.training, seed)?;
             let scene = Scene::new(student.clone(), teacher.clone(), batch_size, samples);
@@ -81,11 +81,7 @@ fn check_losses_between(kinds: &Losses, losses: &[Table], scenes: &[Scene]) -> R
 }
 
 /// Returns a teacher, with its weights if it has some before the run.
-fn with_weights(
-    network: ImageNetwork,
-    index: usize,
-    recipe: &TeacherRecipe,
-) -> Result<ImageNetwork> {
+fn with_weights(network: AnyNetwork, index: usize, recipe: &TeacherRecipe) -> Result<AnyNetwork> {
     let place = TeacherRecipe::place(index);
     describe_network(&place, &recipe.model, &network);
     let Some(file) = &recipe.weights else {
@@ -122,7 +118,7 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
     Ok(())
 }
 
-fn describe_network(place: &str, model: &ModelRecipe, network: &ImageNetwork) {
+fn describe_network(place: &str, model: &ModelRecipe, network: &AnyNetwork) {
     let parameters = grouped(parameter_count(network));
     log::info!("{place}: {model}, {parameters} parameters");
 }

@@ -1,5 +1,5 @@
 use super::folder::RunFolder;
-use super::phase::Role;
+use super::role::Role;
 use anyhow::{Context, Result};
 use burn_distill::strategy::{
     CurriculumError, EvaluationError, NonFinite, TrainError, write_atomically,

@@ -1,8 +1,9 @@
 //! Generations of students, each taught by the one before it.
 
 use super::diverged::Subject;
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
+use super::phase::Phase;
+use super::role::Role;
 use super::weights;
 use anyhow::Result;
 use burn::module::Module;
@@ -77,7 +78,7 @@ impl Experiment<'_> {
         (setting, plan): (&Setting, &Generations),
         number: usize,
         role: Role,
-        (teacher_role, teacher): &(Role, burn_distill_recipe::ImageNetwork),
+        (teacher_role, teacher): &(Role, burn_distill_recipe::AnyNetwork),
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, setting.seed);

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::core::{Network, parameter_count};
-use burn_distill_recipe::ImageNetwork;
+use burn_distill_recipe::AnyNetwork;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub struct Cost {
 
 impl Cost {
     /// Measure a network in validation mode, whose weights are in that file.
-    pub fn of(network: &ImageNetwork, file: &Path, device: &Device) -> Result<Self> {
+    pub fn of(network: &AnyNetwork, file: &Path, device: &Device) -> Result<Self> {
         Ok(Self {
             parameters: parameter_count(network),
             bytes: file.metadata()?.len(),
@@ -28,7 +28,7 @@ impl Cost {
 }
 
 /// The median time of a forward pass of one sample, within a second or so.
-fn latency(network: &ImageNetwork, device: &Device) -> Result<Duration> {
+fn latency(network: &AnyNetwork, device: &Device) -> Result<Duration> {
     const RUNS: usize = 200;
     const WARM_UP: usize = 5;
     const LIMIT: Duration = Duration::from_secs(1);

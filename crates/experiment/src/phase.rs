@@ -1,6 +1,7 @@
 use super::data::Loader;
 use super::diverged::Subject;
-use super::repetition::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use super::role::Role;
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
 use burn_distill::strategy::{
@@ -12,47 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-/// Which of the networks of a repetition.
-#[derive(Clone, Copy)]
-pub enum Role {
-    /// One of the teachers, counted from 0.
-    Teacher(usize),
-    Alone,
-    /// One of the generations before the last, counted from 1.
-    Generation(usize),
-    /// The student before it knows labels.
-    Pretrained,
-    Distilled,
-}
-
-impl Role {
-    /// Its name, and that of its folder.
-    pub fn name(self) -> String {
-        match self {
-            Self::Teacher(0) => "teacher".into(),
-            Self::Teacher(index) => format!("teacher-{}", index + 1),
-            Self::Alone => "alone".into(),
-            Self::Generation(number) => format!("generation-{number}"),
-            Self::Pretrained => "pretrained".into(),
-            Self::Distilled => "distilled".into(),
-        }
-    }
-
-    /// Returns its name in a sentence.
-    pub fn title(self) -> String {
-        match self {
-            Self::Teacher(0) => "the teacher".into(),
-            Self::Teacher(index) => format!("teacher {}", index + 1),
-            Self::Alone => "the student alone".into(),
-            Self::Generation(number) => format!("generation {number}"),
-            Self::Pretrained => "the pretrained student".into(),
-            Self::Distilled => "the distilled student".into(),
-        }
-    }
-}
 
 /// One training of an experiment.
 pub struct Phase<'a, M> {
@@ -193,11 +155,6 @@ impl Experiment<'_> {
             });
         }
         Ok(Progress::Done(trained))
-    }
-
-    /// The folder of the training of a network.
-    pub fn phase_folder(&self, role: Role, seed: u64) -> PathBuf {
-        self.folder.join(format!("seed-{seed}")).join(role.name())
     }
 }
 

@@ -1,12 +1,11 @@
 use super::diverged::Subject;
+use super::experiment::{Experiment, Progress, Renderer, or_stopped};
 use super::phase::{RECORD, Record, WEIGHTS};
-use super::repetition::{Experiment, Progress, Renderer, or_stopped};
 use super::weights::save;
 use anyhow::{Context, Result};
 use burn_distill::core::Frozen;
 use burn_distill::strategy::{Figure, OfflineDistiller, Training, WeightsFile, non_finite_weights};
-use burn_distill_recipe::ImageNetwork;
-use burn_distill_recipe::{Loss, Preparation, TrainingRecipe};
+use burn_distill_recipe::{AnyNetwork, Loss, Preparation, TrainingRecipe};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -29,7 +28,7 @@ impl Experiment<'_> {
         seed: u64,
         training: &TrainingRecipe,
         mut losses: Vec<Loss>,
-        networks: (&ImageNetwork, &ImageNetwork),
+        networks: (&AnyNetwork, &AnyNetwork),
         renderer: &mut Renderer,
     ) -> Result<Progress<Prepared>> {
         let mut seconds = 0.0;
@@ -67,7 +66,7 @@ impl Experiment<'_> {
         &self,
         (seed, training): (u64, &TrainingRecipe),
         preparation: &Preparation,
-        (student, teacher): (&ImageNetwork, &ImageNetwork),
+        (student, teacher): (&AnyNetwork, &AnyNetwork),
         folder: &Path,
         renderer: &mut Renderer,
     ) -> Result<Progress<Record>> {

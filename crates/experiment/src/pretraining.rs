@@ -1,7 +1,8 @@
 //! A student that learns without labels first.
 
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained, or_stopped};
+use super::experiment::{Experiment, Progress, Renderer, Trained, or_stopped};
+use super::phase::Phase;
+use super::role::Role;
 use anyhow::Result;
 use burn_distill::core::Hard;
 use burn_distill::strategy::{Figure, OfflineDistiller};

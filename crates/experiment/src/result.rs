@@ -1,5 +1,7 @@
-use super::repetition::{Repetition, Trained};
+use super::experiment::Trained;
+use super::repetition::Repetition;
 use super::stage_result::{self, StageResult};
+use super::statistics::Statistics;
 use burn_distill_recipe::Recipe;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,35 +86,6 @@ pub struct NetworkResult {
     pub seconds: Vec<f64>,
 }
 
-/// A number over all repetitions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Statistics {
-    /// The mean.
-    pub mean: f64,
-    /// The standard deviation of the sample, `n − 1` in the denominator; zero for one repetition.
-    pub std: f64,
-    /// Each repetition.
-    pub per_seed: Vec<f64>,
-}
-
-impl Statistics {
-    /// The statistics of these repetitions.
-    pub fn of(per_seed: Vec<f64>) -> Self {
-        let count = per_seed.len() as f64;
-        let mean = per_seed.iter().sum::<f64>() / count;
-        let squares = per_seed.iter().map(|value| (value - mean).powi(2));
-        let std = match per_seed.len() {
-            1 => 0.0,
-            _ => (squares.sum::<f64>() / (count - 1.0)).sqrt(),
-        };
-        Self {
-            mean,
-            std,
-            per_seed,
-        }
-    }
-}
-
 impl ExperimentResult {
     /// The result of these repetitions.
     ///
@@ -182,18 +155,4 @@ impl NetworkResult {
 fn teacher_of(repetition: &Repetition) -> &Trained {
     let teacher = repetition.teacher.as_ref();
     teacher.expect("Either all repetitions have a teacher or none.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_deviation_is_that_of_a_sample() {
-        let statistics = Statistics::of(vec![0.9, 0.8, 0.7]);
-
-        assert!((statistics.mean - 0.8).abs() < 1e-12);
-        assert!((statistics.std - 0.1).abs() < 1e-12);
-        assert_eq!(Statistics::of(vec![0.5]).std, 0.0);
-    }
 }

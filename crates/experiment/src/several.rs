@@ -1,5 +1,6 @@
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained};
+use super::experiment::{Experiment, Progress, Renderer, Trained};
+use super::phase::Phase;
+use super::role::Role;
 use anyhow::Result;
 use burn_distill::core::{Frozen, Seed};
 use burn_distill::strategy::{Figure, OfflineDistiller};

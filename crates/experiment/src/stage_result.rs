@@ -1,5 +1,5 @@
 use super::repetition::Repetition;
-use super::result::Statistics;
+use super::statistics::Statistics;
 use burn_distill::strategy::Figure;
 use serde::Serialize;
 

@@ -2,23 +2,24 @@
 
 use super::clip::clipped;
 use super::diverged::Subject;
-use super::phase::Role;
+use super::experiment::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
 use super::provenance::Provenance;
-use super::repetition::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::role::Role;
 use super::weights::save;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::TrainOutput;
 use burn_distill::core::{
     Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, Seed, parameter_count,
 };
 use burn_distill::strategy::{
-    Curriculum, CurriculumError, DistillationOutput, Leg, OfflineDistiller, Parts, Route,
-    Snapshots, Stage, TeacherIdentity, WeightsFile, hardness,
+    Curriculum, CurriculumError, Distillation, DistillationOutput, Leg, OfflineDistiller, Parts,
+    Route, Snapshots, Stage, TeacherIdentity, WeightsFile, hardness, learner_model,
 };
-use burn_distill_recipe::ImageNetwork;
-use burn_distill_recipe::{AnyInput, RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of};
+use burn_distill_recipe::{
+    AnyInput, AnyNetwork, RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of,
+};
 use std::collections::BTreeMap;
 use toml::Table;
 
@@ -73,7 +74,7 @@ struct Course<'a> {
     seed: u64,
     curriculum: Curriculum,
     /// The student as the losses of a stage have made it, if they have.
-    changed: Option<ImageNetwork>,
+    changed: Option<AnyNetwork>,
     /// How long the preparations of losses took, in seconds, over all runs.
     prepared: f64,
 }
@@ -84,7 +85,7 @@ struct Lesson<'a> {
     training: &'a TrainingRecipe,
     trains: Trains,
     losses: &'a [Table],
-    teacher: ImageNetwork,
+    teacher: AnyNetwork,
     identity: TeacherIdentity,
 }
 
@@ -225,7 +226,7 @@ impl Course<'_> {
     }
 
     /// The student as the stages so far have left it.
-    fn student(&self) -> Result<ImageNetwork> {
+    fn student(&self) -> Result<AnyNetwork> {
         let model = &self.experiment.recipe.student.model;
         let student = match &self.changed {
             Some(changed) => changed.clone(),
@@ -276,7 +277,7 @@ impl<'a> Anchors<'a> {
         self.snapshots.epochs().len()
     }
 
-    fn load(&self, place: usize) -> Result<ImageNetwork> {
+    fn load(&self, place: usize) -> Result<AnyNetwork> {
         let model = &self.experiment.recipe.first_teacher()?.model;
         let network = self.experiment.build(model, self.seed)?;
         // As it was trained.
@@ -296,7 +297,7 @@ impl<'a> Anchors<'a> {
 /// A distiller whose losses leave what they have learnt under their names, not their places.
 #[derive(Module, Debug)]
 struct NamedDistiller {
-    distiller: OfflineDistiller<ImageNetwork, Frozen<ImageNetwork>, Vec<DynObjective>>,
+    distiller: OfflineDistiller<AnyNetwork, Frozen<AnyNetwork>, Vec<DynObjective>>,
     names: Vec<String>,
 }
 
@@ -313,20 +314,16 @@ impl Parts for NamedDistiller {
     }
 }
 
-impl TrainStep for NamedDistiller {
-    type Input = Batch<AnyInput>;
-    type Output = DistillationOutput;
+impl Distillation for NamedDistiller {
+    type Input = AnyInput;
 
-    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
-        TrainStep::step(&self.distiller, batch)
+    fn forward(&self, batch: &Batch<AnyInput>) -> DistillationOutput {
+        self.distiller.forward(batch)
+    }
+
+    fn training_step(&self, batch: Batch<AnyInput>) -> TrainOutput<DistillationOutput> {
+        self.distiller.training_step(batch)
     }
 }
 
-impl InferenceStep for NamedDistiller {
-    type Input = Batch<AnyInput>;
-    type Output = DistillationOutput;
-
-    fn step(&self, batch: Self::Input) -> Self::Output {
-        InferenceStep::step(&self.distiller, batch)
-    }
-}
+learner_model!([] NamedDistiller);

@@ -1,11 +1,14 @@
 //! The student, taught by a strategy without a teacher that is trained before.
 
 use super::data::{Data, Loader};
-use super::phase::{Phase, Role};
-use super::repetition::{Experiment, Progress, Renderer, Trained};
+use super::experiment::{Experiment, Progress, Renderer, Trained};
+use super::phase::Phase;
+use super::role::Role;
 use anyhow::Result;
 use burn_distill::strategy::DynDistiller;
-use burn_distill_recipe::{AnyInput, Prepared, Ready, Recipe, Sees, Setting, TrainingRecipe};
+use burn_distill_recipe::{
+    AnyInput, Notices, Prepared, Ready, Recipe, Sees, Setting, TrainingRecipe,
+};
 
 /// Where the strategy of a recipe is set up, with the data.
 pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<Setting<'a>> {
@@ -16,6 +19,7 @@ pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<
         seed,
         samples: data.known_classes(seed)?,
         inputs: Some(data.first_inputs(training, seed)?),
+        notices: Notices::default(),
     })
 }
 
@@ -56,7 +60,10 @@ impl Experiment<'_> {
     }
 
     fn setting(&self, seed: u64) -> Result<Setting<'_>> {
-        setting(self.recipe, self.data, seed)
+        Ok(Setting {
+            notices: self.notices_of(seed),
+            ..setting(self.recipe, self.data, seed)?
+        })
     }
 
     /// Trains what is set up.

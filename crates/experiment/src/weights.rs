@@ -4,7 +4,7 @@ use super::provenance::Provenance;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn_distill::strategy::WeightsFile;
-use burn_distill_recipe::ImageNetwork;
+use burn_distill_recipe::AnyNetwork;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,12 +23,12 @@ pub fn save<M: Module>(module: &M, provenance: &Provenance, path: &Path) -> Resu
 ///
 /// Returns an error that names the file if it cannot be read, if its weights are not those of such a
 /// network, or if they are not finite.
-pub fn load(network: ImageNetwork, model: &str, path: &Path) -> Result<ImageNetwork> {
+pub fn load(network: AnyNetwork, model: &str, path: &Path) -> Result<AnyNetwork> {
     let file = WeightsFile::read(path)?;
     fill(network, model, file).with_context(|| format!("{}", path.display()))
 }
 
-fn fill(network: ImageNetwork, model: &str, file: WeightsFile) -> Result<ImageNetwork> {
+fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNetwork> {
     let expected = WeightsFile::new(network.valid().into_record())?;
     check_shapes(&file.shapes(), &expected.shapes(), model)?;
     if let Some(tensor) = file.first_not_finite() {
@@ -121,7 +121,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    fn network(name: &str, seed: u64) -> ImageNetwork {
+    fn network(name: &str, seed: u64) -> AnyNetwork {
         let input = InputShape::Image([1, 8, 8]);
         let task = Task { input, classes: 10 };
         let registry = Registry::standard();

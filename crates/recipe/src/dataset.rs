@@ -387,3 +387,6 @@ fn gathered<T: burn::tensor::Element, const D: usize>(
     let parts = shown.iter().map(|shown| &values[of_sample(shown)]);
     TensorData::new(parts.collect::<Vec<_>>().concat(), shape)
 }
+
+#[cfg(test)]
+mod tests;

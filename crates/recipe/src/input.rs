@@ -11,6 +11,10 @@ use std::fmt::{self, Display, Formatter};
 pub type AnyNetwork = DynNetwork<AnyInput>;
 
 /// Input of a network of a recipe, of one of a few kinds.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "A training holds few inputs at once, and each is handles of tensors."
+)]
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -141,6 +145,22 @@ impl AnyInput {
             Self::Vectors(_) => InputKind::Vectors,
             Self::Sequences(_) => InputKind::Sequences,
             Self::Tokens(_) => InputKind::Tokens,
+        }
+    }
+
+    /// Returns the kind and the shape of a sample in words.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Images(images) => {
+                let [_, channels, height, width] = images.dims();
+                InputShape::Image([channels, height, width]).to_string()
+            }
+            Self::Vectors(vectors) => InputShape::Vector([vectors.dims()[1]]).to_string(),
+            Self::Sequences(sequences) => {
+                let [_, length, features] = sequences.dims();
+                InputShape::Sequence([length, features]).to_string()
+            }
+            Self::Tokens(tokens) => format!("sequences of {} tokens", tokens.ids.dims()[1]),
         }
     }
 
@@ -349,3 +369,6 @@ impl Display for InputShape {
 pub fn any_network<N: Network<Input: TypedInput>>(network: N) -> AnyNetwork {
     AnyNetwork::converting(network)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,19 @@
 
 #[cfg(test)]
 mod abuse;
+mod capacity;
+mod check;
 mod configure;
 mod dataset;
 mod differences;
 mod fault;
 mod input;
 mod loss;
-pub mod memory;
+mod losses;
+mod memory;
 mod model;
 mod names;
+mod naming;
 mod network;
 mod notices;
 mod numbers;
@@ -23,10 +27,12 @@ mod stages;
 mod strategy;
 mod teachers;
 pub mod text;
+mod training;
 mod typed;
 mod types;
 mod words;
 
+pub use capacity::check_network;
 pub use configure::configured;
 pub use dataset::*;
 pub use differences::differences;
@@ -36,17 +42,15 @@ pub use loss::{
     Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossEntry, Losses, NoOptions,
     Preparation, ResponseEntry, Scene, catch, student_of,
 };
+pub use losses::check_losses;
 pub use model::ModelRecipe;
-pub use network::{ImageNetwork, seeded};
-pub use notices::{notice, take_notices};
-pub use read::{check_losses, read};
+pub use network::seeded;
+pub use notices::Notices;
+pub use read::read;
 pub use registry::*;
-pub use route::{RouteBy, RouteRecipe};
-pub use stages::{StageRecipe, Trains};
 pub use strategy::{
     Finish, Generations, Outcome, Prepared, Pretraining, Ready, Sees, Setting, Strategy,
     StrategyRecipe, catalogue as strategies, check_setting, figures_of_taught, mean_of_networks,
     warnings,
 };
-pub use teachers::OtherTeacherRecipe;
 pub use types::*;

@@ -1,12 +1,8 @@
 //! Networks of recipes, whose initial weights a seed decides.
 
-use crate::input::AnyNetwork;
 use burn::tensor::Device;
 use burn_distill::core::Seed;
 use std::sync::{Mutex, PoisonError};
-
-/// A network of a recipe.
-pub type ImageNetwork = AnyNetwork;
 
 /// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
 /// seed, so all draw on this one.
@@ -20,7 +16,7 @@ pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
 
 /// Returns a network of the toolkit for the digits.
 #[cfg(test)]
-pub fn for_digits(name: &str) -> AnyNetwork {
+pub fn for_digits(name: &str) -> crate::input::AnyNetwork {
     let config = burn_distill::architecture::NetworkConfig::by_name(name).unwrap();
     let network = config.init([1, 8, 8], 10, &Device::flex()).unwrap();
     crate::input::any_network(network)

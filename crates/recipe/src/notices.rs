@@ -1,19 +1,52 @@
+use std::cell::RefCell;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::rc::Rc;
 
-/// What is to be said of a run beside its figures. It waits here until the display, which would take it
-/// along when it closes, is gone.
-static NOTICES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Messages about a run beside its figures, such as the similarity of the layers that a loss pairs.
+///
+/// They are collected where losses are built, to be shown once a display is gone that would cover them.
+/// Clones share their messages.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    all: Rc<RefCell<Vec<String>>>,
+    prefix: String,
+}
 
-/// Say something once the display is gone, and only once.
-pub fn notice(text: String) {
-    let mut notices = NOTICES.lock().unwrap_or_else(PoisonError::into_inner);
-    if !notices.contains(&text) {
-        notices.push(text);
+impl Notices {
+    /// Returns the same messages, to which others are added after a prefix, such as a seed.
+    pub fn with_prefix(&self, prefix: impl Into<String>) -> Self {
+        let prefix = prefix.into();
+        let all = self.all.clone();
+        Self { all, prefix }
+    }
+
+    /// Adds a message, unless there is the same already.
+    pub fn add(&self, message: impl AsRef<str>) {
+        let message = format!("{}{}", self.prefix, message.as_ref());
+        let mut all = self.all.borrow_mut();
+        if !all.contains(&message) {
+            all.push(message);
+        }
+    }
+
+    /// Returns the messages so far, and forgets them.
+    pub fn take(&self) -> Vec<String> {
+        mem::take(&mut self.all.borrow_mut())
     }
 }
 
-/// What is still to be said.
-pub fn take_notices() -> Vec<String> {
-    mem::take(&mut *NOTICES.lock().unwrap_or_else(PoisonError::into_inner))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_kept_once_for_each_prefix() {
+        let notices = Notices::default();
+        for seed in [0, 0, 1] {
+            notices.with_prefix(format!("seed {seed}: ")).add("alike");
+        }
+
+        assert_eq!(notices.take(), ["seed 0: alike", "seed 1: alike"]);
+        assert!(notices.take().is_empty());
+    }
 }

@@ -1,9 +1,6 @@
 //! The ranges of the numbers of a recipe.
 
-use super::TrainingRecipe;
-use super::fault::{Fault, Place, joined};
-use anyhow::Result;
-use burn_distill::core::{Check, ConfigError, check};
+use super::fault::{Fault, joined};
 use toml::Value;
 
 /// The most epochs of a training that are not surely a typing error.
@@ -34,30 +31,6 @@ pub fn check_finite(value: &Value, place: &str) -> Result<(), Fault> {
             .try_for_each(|(index, value)| check_finite(value, &joined(place, &index.to_string()))),
         _ => Ok(()),
     }
-}
-
-/// Checks the numbers of a training.
-pub fn check_training(training: &TrainingRecipe, place: &str) -> Result<()> {
-    let TrainingRecipe {
-        epochs,
-        batch_size,
-        patience,
-        optimizer,
-        learning_rate,
-        drop_last: _,
-    } = training;
-    let ranges = || -> Result<(), ConfigError> {
-        check::count_in("epochs", *epochs, 1..=MOST_EPOCHS)?;
-        check::count_in("batch_size", *batch_size, 1..=MOST_SAMPLES)?;
-        if let Some(patience) = patience {
-            check::at_least("patience", *patience, 1)?;
-        }
-        learning_rate
-            .check()
-            .map_err(|error| error.under("learning_rate"))?;
-        optimizer.check().map_err(|error| error.under("optimizer"))
-    };
-    ranges().at(place)
 }
 
 #[cfg(test)]

@@ -1,34 +1,7 @@
-use super::Recipe;
+use super::{Recipe, RouteBy};
 use anyhow::{Result, bail, ensure};
 use burn_distill::core::check;
 use burn_distill::strategy::Route;
-use serde::{Deserialize, Serialize};
-
-/// The route that the student is taught along: states of the teacher from early in its training to
-/// its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteRecipe {
-    /// How many states of the teacher are kept, at equal distances in its training.
-    pub anchors: usize,
-    /// When the next one teaches.
-    #[serde(default)]
-    pub by: RouteBy,
-    /// By hardness: how many times as hard as the current anchor the next may be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ratio: Option<f64>,
-}
-
-/// What decides which anchor teaches when.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RouteBy {
-    /// One after the other, for as many epochs each.
-    #[default]
-    Interval,
-    /// The farthest that is not too hard for the student.
-    Hardness,
-}
 
 /// Check the route of a recipe, if it has one.
 pub fn check(recipe: &Recipe) -> Result<()> {

@@ -1,58 +1,13 @@
 use super::fault::Place;
-use super::numbers::{MOST_EPOCHS, check_training};
-use super::read::{check_losses, check_name, loss_place, scene};
-use super::{Loss, Recipe, TrainingRecipe};
+use super::losses::{check_losses, learns, untrained};
+use super::naming::{check_name, loss_place};
+use super::numbers::MOST_EPOCHS;
+use super::training::check_training;
+use super::{Loss, Recipe, StageRecipe, Trains};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
-use burn_distill::core::{ConfigError, check, parameter_count};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use burn_distill::core::{ConfigError, check};
 use std::collections::HashMap;
-
-/// A stage of the student's training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StageRecipe {
-    /// Its name, and that of its folder.
-    pub name: String,
-    /// Passes over the training samples; the rest of the training is the student's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<usize>,
-    /// What trains in it.
-    #[serde(default)]
-    pub trains: Trains,
-    /// How it is trained, if not as the student.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training: Option<TrainingRecipe>,
-    /// The terms of its loss.
-    #[serde(default, rename = "loss")]
-    pub losses: Vec<toml::Table>,
-}
-
-/// What trains in a stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trains {
-    /// The student, and what the losses have to learn.
-    #[default]
-    All,
-    /// What the losses have to learn, alone.
-    Objective,
-}
-
-impl StageRecipe {
-    /// How it is trained, given how the student is.
-    pub fn training<'a>(&'a self, student: &'a TrainingRecipe) -> Cow<'a, TrainingRecipe> {
-        match (&self.training, self.epochs) {
-            (Some(training), _) => Cow::Borrowed(training),
-            (None, None) => Cow::Borrowed(student),
-            (None, Some(epochs)) => {
-                let student = student.clone();
-                Cow::Owned(TrainingRecipe { epochs, ..student })
-            }
-        }
-    }
-}
 
 /// Check the stages of a recipe.
 pub fn check(recipe: &Recipe) -> Result<()> {
@@ -127,7 +82,7 @@ fn check_stage<'a>(
     let losses = check_losses(
         recipe.registry.losses(),
         &stage.losses,
-        &scene(recipe, training.batch_size)?,
+        &untrained(recipe, training.batch_size)?,
     )?;
     if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
         ensure!(
@@ -158,11 +113,6 @@ fn check_stage<'a>(
         earlier.insert(loss.name.clone(), (&stage.name, loss));
     }
     Ok(())
-}
-
-/// Returns whether a loss leaves what it has learnt in a file.
-pub fn learns(loss: &Loss) -> bool {
-    parameter_count(&loss.objective) > 0
 }
 
 /// Check the names of losses that leave what they have learnt in a file.

@@ -1,24 +1,4 @@
-use super::{TeacherRecipe, TrainingRecipe};
-use crate::model::ModelRecipe;
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-
-/// A network that teaches beside the first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OtherTeacherRecipe {
-    /// The network.
-    pub model: ModelRecipe,
-    /// Its weights, as an earlier run left them. It is trained if there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
-    /// Whether it teaches in training mode: like the first teacher if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training_mode: Option<bool>,
-    /// How it is trained: like the first teacher if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training: Option<TrainingRecipe>,
-}
+use super::TeacherRecipe;
 
 impl TeacherRecipe {
     /// Every teacher as if it were the only one, the first first.

@@ -1,10 +1,11 @@
-use super::{OtherTeacherRecipe, RouteRecipe, StageRecipe, StrategyRecipe};
+use super::StrategyRecipe;
 use crate::model::ModelRecipe;
 use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result};
 use burn_distill::data::Augmentation;
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A student, who teaches it, the data they learn from and what the student is trained on.
@@ -75,7 +76,7 @@ impl Recipe {
     }
 
     /// Returns whether the teacher at that index teaches in training mode. A teacher that is no
-    /// [teacher] of the recipe, such as a trained copy of the student, does not.
+    /// `[teacher]` of the recipe, such as a trained copy of the student, does not.
     pub fn teaches_in_training_mode(&self, index: usize) -> bool {
         let teachers = self.teachers();
         teachers
@@ -142,6 +143,23 @@ pub struct TeacherRecipe {
     pub others: Vec<OtherTeacherRecipe>,
 }
 
+/// A network that teaches beside the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherTeacherRecipe {
+    /// The network.
+    pub model: ModelRecipe,
+    /// Its weights, as an earlier run left them. It is trained if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Whether it teaches in training mode: like the first teacher if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_mode: Option<bool>,
+    /// How it is trained: like the first teacher if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecipe>,
+}
+
 /// The network that learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +191,77 @@ pub struct TrainingRecipe {
     /// The learning rate.
     #[serde(default)]
     pub learning_rate: LearningRateConfig,
+}
+
+/// A stage of the student's training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRecipe {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// Passes over the training samples; the rest of the training is the student's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// What trains in it.
+    #[serde(default)]
+    pub trains: Trains,
+    /// How it is trained, if not as the student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecipe>,
+    /// The terms of its loss.
+    #[serde(default, rename = "loss")]
+    pub losses: Vec<toml::Table>,
+}
+
+/// What trains in a stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trains {
+    /// The student, and what the losses have to learn.
+    #[default]
+    All,
+    /// What the losses have to learn, alone.
+    Objective,
+}
+
+impl StageRecipe {
+    /// How it is trained, given how the student is.
+    pub fn training<'a>(&'a self, student: &'a TrainingRecipe) -> Cow<'a, TrainingRecipe> {
+        match (&self.training, self.epochs) {
+            (Some(training), _) => Cow::Borrowed(training),
+            (None, None) => Cow::Borrowed(student),
+            (None, Some(epochs)) => {
+                let student = student.clone();
+                Cow::Owned(TrainingRecipe { epochs, ..student })
+            }
+        }
+    }
+}
+
+/// The route that the student is taught along: states of the teacher from early in its training to
+/// its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteRecipe {
+    /// How many states of the teacher are kept, at equal distances in its training.
+    pub anchors: usize,
+    /// When the next one teaches.
+    #[serde(default)]
+    pub by: RouteBy,
+    /// By hardness: how many times as hard as the current anchor the next may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+}
+
+/// What decides which anchor teaches when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteBy {
+    /// One after the other, for as many epochs each.
+    #[default]
+    Interval,
+    /// The farthest that is not too hard for the student.
+    Hardness,
 }
 
 fn seeds() -> Vec<u64> {

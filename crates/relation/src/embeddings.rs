@@ -2,6 +2,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
+use burn_distill_core::{Check, ConfigError, check};
 
 /// Configuration to create [embeddings](Embeddings) using the [init function](EmbeddingsConfig::init).
 #[derive(Config, Debug)]
@@ -22,18 +23,20 @@ impl EmbeddingsConfig {
     ///
     /// Panics if a size is zero.
     pub fn init(&self, device: &Device) -> Embeddings {
-        assert!(
-            self.student > 0 && self.teacher > 0 && self.features > 0,
-            "Embeddings must have features, got {} of the student and {} of the teacher for {}.",
-            self.student,
-            self.teacher,
-            self.features
-        );
+        self.assert_valid();
         let linear = |inputs| LinearConfig::new(inputs, self.features).init(device);
         Embeddings {
             student: linear(self.student),
             teacher: linear(self.teacher),
         }
+    }
+}
+
+impl Check for EmbeddingsConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("student", self.student, 1)?;
+        check::at_least("teacher", self.teacher, 1)?;
+        check::at_least("features", self.features, 1)
     }
 }
 
@@ -79,5 +82,22 @@ impl Embeddings {
     pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let teacher = teacher.without_autodiff();
         (self.student.forward(student), self.teacher.forward(teacher))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_at_least_one() {
+        assert!(EmbeddingsConfig::new(1, 1).check().is_ok());
+        for (config, key) in [
+            (EmbeddingsConfig::new(0, 1), "student"),
+            (EmbeddingsConfig::new(1, 0), "teacher"),
+            (EmbeddingsConfig::new(1, 1).with_features(0), "features"),
+        ] {
+            assert_eq!(config.check().unwrap_err().key, key);
+        }
     }
 }

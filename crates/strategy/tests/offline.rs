@@ -7,15 +7,15 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn::train::{Interrupter, LearnerModel};
+use burn::train::{InferenceStep, Interrupter, LearnerModel, TrainStep};
 use burn_distill_core::{
     Batch, ChangingWeight, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective,
     Response, Tap, TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distillation, Distiller, EpochDisplay, EpochFigures, Figure, LearningRateConfig,
-    OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError, Trained,
-    Training, TrainingTitle,
+    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, EpochDisplay, EpochFigures,
+    Figure, LearningRateConfig, OfflineDistiller, OptimizerConfig, Predictions, Quiet,
+    TeacherIdentity, TrainError, Trained, Training, TrainingTitle,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -470,4 +470,83 @@ impl EpochDisplay for StopAfter {
             self.interrupter.stop(Some("test"));
         }
     }
+}
+
+/// Counts how often its requirements are asked for.
+#[derive(Module, Debug)]
+struct Counted {
+    imitate: Imitate,
+    #[module(skip)]
+    asked: Arc<AtomicUsize>,
+}
+
+impl Objective for Counted {
+    fn wanted(&self) -> Wanted {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.imitate.wanted()
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        self.imitate.forward(context)
+    }
+}
+
+#[test]
+fn requirements_are_resolved_once_for_all_steps_and_copies() {
+    let device = Device::default().autodiff();
+    let asked: Arc<AtomicUsize> = Arc::default();
+    let objective = Counted {
+        imitate: Imitate {},
+        asked: asked.clone(),
+    };
+    let nets = [(6, 1), (8, 2)].map(|(width, seed)| Net::new(width, seed, &device));
+    let [student, teacher] = nets;
+    let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
+    let toy = Toy {
+        device,
+        epoch: AtomicUsize::new(0),
+    };
+
+    for batch in 0..3 {
+        TrainStep::step(&distiller, toy.batch(1, batch));
+        InferenceStep::step(&distiller.valid(), toy.batch(1, batch));
+    }
+
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_distiller_of_a_forgotten_type_trains_as_the_one_inside() {
+    let device = Device::default().autodiff();
+    let nets = [(6, 1), (8, 2)].map(|(width, seed)| Net::new(width, seed, &device));
+    let [student, teacher] = nets;
+    let mut plain = OfflineDistiller::new(student, Frozen::new(teacher), Imitate {});
+    // Not a clone, with which running statistics would be shared.
+    let mut dynamic = DynDistiller::new(plain.valid().train());
+    assert_eq!(dynamic.to_string(), plain.to_string());
+    let toy = Toy {
+        device,
+        epoch: AtomicUsize::new(0),
+    };
+    let optimizer = || OptimizerConfig::Adam {
+        weight_decay: 0.01,
+        clip_norm: None,
+    };
+    let (mut of_plain, mut of_dynamic) = (optimizer().init(), optimizer().init());
+
+    for batch in 0..3 {
+        let output = TrainStep::step(&plain, toy.batch(1, batch));
+        plain = plain.optimize(&mut of_plain, 0.1.into(), output.grads);
+        let output = TrainStep::step(&dynamic, toy.batch(1, batch));
+        dynamic = dynamic.optimize(&mut of_dynamic, 0.1.into(), output.grads);
+    }
+
+    assert_eq!(tensors(&dynamic), tensors(&plain));
+    let loss = |output: DistillationOutput| output.loss.into_scalar::<f32>();
+    let of_plain = InferenceStep::step(&plain.valid(), toy.batch(1, 0));
+    let of_dynamic = InferenceStep::step(&dynamic.valid(), toy.batch(1, 0));
+    assert_eq!(loss(of_dynamic), loss(of_plain));
+    type Plain = OfflineDistiller<Net, Frozen<Net>, Imitate>;
+    let inside: Plain = dynamic.into_inner().unwrap();
+    assert_eq!(tensors(&inside), tensors(&plain));
 }

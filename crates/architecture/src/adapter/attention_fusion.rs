@@ -7,7 +7,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::batch_norm;
+use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
 /// Configuration to create an [attention fusion](AttentionFusion) using the
 /// [init function](AttentionFusionConfig::init).
@@ -37,10 +37,7 @@ impl AttentionFusionConfig {
             outputs,
             fuse,
         } = *self;
-        assert!(
-            inputs > 0 && middle > 0 && outputs > 0,
-            "A map has channels."
-        );
+        self.assert_valid();
         let convolution = |channels: [usize; 2], kernel: usize| {
             let half = kernel / 2;
             Conv2dConfig::new(channels, [kernel, kernel])
@@ -59,6 +56,14 @@ impl AttentionFusionConfig {
             conv2: convolution([middle, outputs], 3),
             bn2: norm(outputs, device),
         }
+    }
+}
+
+impl Check for AttentionFusionConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("inputs", self.inputs, 1)?;
+        check::at_least("middle", self.middle, 1)?;
+        check::at_least("outputs", self.outputs, 1)
     }
 }
 
@@ -175,13 +180,9 @@ impl ReviewPathConfig {
     /// Panics if there is no map, if the teacher has more or fewer than the student, or if a number
     /// of channels is zero.
     pub fn init(&self, device: &Device) -> ReviewPath {
-        let (students, teachers) = (self.student.len(), self.teacher.len());
-        assert_eq!(
-            students, teachers,
-            "There should be a map of the teacher for each of the student, \
-             but there are {teachers} for {students}."
-        );
-        let deepest = *self.student.last().expect("There should be a map.");
+        self.assert_valid();
+        let students = self.student.len();
+        let deepest = *self.student.last().expect("checked above");
         let middle = deepest.min(self.channels);
         let channels = self.student.iter().zip(&self.teacher).enumerate();
         let fusions = channels.map(|(index, (&inputs, &outputs))| {
@@ -192,6 +193,21 @@ impl ReviewPathConfig {
         ReviewPath {
             fusions: fusions.collect(),
         }
+    }
+}
+
+impl Check for ReviewPathConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let maps = self.student.len().max(1);
+        for (key, channels) in [("student", &self.student), ("teacher", &self.teacher)] {
+            check::ensure(
+                channels.len() == maps && channels.iter().all(|&channels| channels > 0),
+                key,
+                format_args!("the channels of {maps} maps, each at least 1"),
+                format_args!("{channels:?}"),
+            )?;
+        }
+        check::at_least("channels", self.channels, 1)
     }
 }
 
@@ -280,7 +296,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "there are 1 for 2")]
+    #[should_panic(
+        expected = "`teacher` should be the channels of 2 maps, each at least 1, but is [5]"
+    )]
     fn there_is_a_map_of_the_teacher_for_each_of_the_student() {
         ReviewPathConfig::new(vec![2, 3], vec![5]).init(&Device::default());
     }

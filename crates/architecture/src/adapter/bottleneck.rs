@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::batch_norm;
+use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
 /// Configuration to create a [`BottleneckProjector`] using the [init
 /// function](BottleneckProjectorConfig::init).
@@ -38,11 +38,7 @@ impl BottleneckProjectorConfig {
             relu,
             shrink,
         } = *self;
-        assert!(
-            inputs > 0 && outputs > 0 && factor > 0,
-            "A projector needs channels and a factor of at least 1, \
-             got [{inputs}, {outputs}] and {factor}."
-        );
+        self.assert_valid();
         let between = (outputs / factor).max(1);
         let layer = |channels: [usize; 2], conv: Conv2dConfig| ProjectorLayer {
             conv: conv.with_bias(false).init(device),
@@ -63,6 +59,18 @@ impl BottleneckProjectorConfig {
             ],
             relu,
         }
+    }
+}
+
+impl Check for BottleneckProjectorConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::ensure(
+            self.channels.iter().all(|&channels| channels > 0),
+            "channels",
+            "at least 1 each",
+            format_args!("{:?}", self.channels),
+        )?;
+        check::at_least("factor", self.factor, 1)
     }
 }
 

@@ -5,8 +5,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::{leaky_relu, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_distill_core::batch_norm;
 use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
 /// What of a value below zero is left by the activation of a [`MapDiscriminator`].
 const SLOPE: f64 = 0.2;
@@ -26,8 +26,8 @@ impl MapDiscriminatorConfig {
     ///
     /// Panics if there are no channels.
     pub fn init(&self, device: &Device) -> MapDiscriminator {
+        self.assert_valid();
         let channels = self.channels;
-        assert!(channels > 0, "A map has channels.");
         let hidden = (channels / 2).max(1);
         MapDiscriminator {
             conv1: convolution([channels, hidden], 3, 1, device),
@@ -36,6 +36,12 @@ impl MapDiscriminatorConfig {
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
                 .init(device),
         }
+    }
+}
+
+impl Check for MapDiscriminatorConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("channels", self.channels, 1)
     }
 }
 

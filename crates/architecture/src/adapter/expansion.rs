@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Tap, TapAdapter, batch_norm};
+use burn_distill_core::{Check, ConfigError, Tap, TapAdapter, batch_norm, check};
 
 /// Configuration to create an [expansion adapter](ExpansionAdapter) using the
 /// [init function](ExpansionAdapterConfig::init).
@@ -25,7 +25,7 @@ impl ExpansionAdapterConfig {
     /// Panics if a number of channels is zero.
     pub fn init(&self, device: &Device) -> ExpansionAdapter {
         let Self { inputs, outputs } = *self;
-        assert!(inputs > 0 && outputs > 0, "A map has channels.");
+        self.assert_valid();
         let middle = 2 * outputs;
         let convolution = |channels: [usize; 2], kernel: usize| {
             let half = kernel / 2;
@@ -41,6 +41,13 @@ impl ExpansionAdapterConfig {
             bn2: norm(middle, device),
             conv3: convolution([middle, outputs], 1),
         }
+    }
+}
+
+impl Check for ExpansionAdapterConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("inputs", self.inputs, 1)?;
+        check::at_least("outputs", self.outputs, 1)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::batch_norm;
+use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
 /// The slope of every activation below zero.
 const SLOPE: f64 = 0.1;
@@ -34,7 +34,7 @@ impl TranslatorConfig {
             factors,
             batch_norm,
         } = *self;
-        assert_channels(channels, factors);
+        self.assert_valid();
         let layer = |channels: [usize; 2]| TranslatorLayer {
             conv: Conv2dConfig::new(channels, [3, 3])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -48,6 +48,13 @@ impl TranslatorConfig {
                 layer([factors, factors]),
             ],
         }
+    }
+}
+
+impl Check for TranslatorConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("channels", self.channels, 1)?;
+        check::at_least("factors", self.factors, 1)
     }
 }
 
@@ -132,12 +139,8 @@ impl ParaphraserConfig {
             rate,
             batch_norm,
         } = *self;
-        assert!(
-            rate > 0.0 && rate.is_finite(), // This also rejects NaN
-            "Rate of a paraphraser must be positive and finite, got {rate}."
-        );
+        self.assert_valid();
         let factors = ((channels as f64 * rate).round() as usize).max(1);
-        assert_channels(channels, factors);
         let layer = |channels: [usize; 2]| ParaphraserLayer {
             conv: ConvTranspose2dConfig::new(channels, [3, 3])
                 .with_padding([1, 1])
@@ -154,6 +157,13 @@ impl ParaphraserConfig {
                 layer([channels, channels]),
             ],
         }
+    }
+}
+
+impl Check for ParaphraserConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("channels", self.channels, 1)?;
+        check::positive("rate", self.rate)
     }
 }
 
@@ -248,13 +258,6 @@ fn activate(map: Tensor<4>, bn: &Option<BatchNorm>) -> Tensor<4> {
     leaky_relu(map, SLOPE)
 }
 
-fn assert_channels(channels: usize, factors: usize) {
-    assert!(
-        channels > 0 && factors > 0,
-        "Maps and factors must have channels, got {channels} and {factors}."
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Rate of a paraphraser must be positive and finite, got 0")]
+    #[should_panic(expected = "`rate` should be finite and above 0, but is 0")]
     fn the_rate_is_positive() {
         ParaphraserConfig::new(4)
             .with_rate(0.0)

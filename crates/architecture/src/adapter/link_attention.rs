@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::batch_norm;
+use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
 /// Configuration to create a [link attention](LinkAttention) using the
 /// [init function](LinkAttentionConfig::init).
@@ -27,19 +27,8 @@ impl LinkAttentionConfig {
     /// Panics if `features` is zero, if there is no map of the student or of the teacher, or if a
     /// number of channels is zero.
     pub fn init(&self, device: &Device) -> LinkAttention {
+        self.assert_valid();
         let features = self.features;
-        assert!(
-            features > 0,
-            "Features of link attention must be at least 1, got 0."
-        );
-        assert!(
-            !self.student.is_empty() && !self.teacher.is_empty(),
-            "There should be a map of the student and one of the teacher."
-        );
-        assert!(
-            self.student.iter().chain(&self.teacher).all(|&c| c > 0),
-            "A map has channels."
-        );
         let layers = |channels: &[usize]| -> Vec<_> {
             let layers = channels.iter();
             layers
@@ -57,6 +46,21 @@ impl LinkAttentionConfig {
             bilinear: NormalizedLinear::new([features, features * self.teacher.len()], device),
             queries: layers(&self.teacher),
         }
+    }
+}
+
+impl Check for LinkAttentionConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("features", self.features, 1)?;
+        for (key, channels) in [("student", &self.student), ("teacher", &self.teacher)] {
+            check::ensure(
+                !channels.is_empty() && channels.iter().all(|&channels| channels > 0),
+                key,
+                "the channels of at least one map, each at least 1",
+                format_args!("{channels:?}"),
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -153,6 +157,35 @@ impl NormalizedLinear {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let error = |config: LinkAttentionConfig| config.check().unwrap_err().to_string();
+
+        let config = LinkAttentionConfig::new(vec![2, 3], vec![4]);
+        assert!(config.check().is_ok());
+        assert_eq!(
+            error(config.with_features(0)),
+            "`features` should be at least 1, but is 0"
+        );
+        for (student, teacher, found) in [
+            (
+                vec![],
+                vec![4],
+                "`student` should be the channels of at least one map, each at \
+                least 1, but is []",
+            ),
+            (
+                vec![2],
+                vec![0],
+                "`teacher` should be the channels of at least one map, each at \
+                least 1, but is [0]",
+            ),
+        ] {
+            assert_eq!(error(LinkAttentionConfig::new(student, teacher)), found);
+        }
+    }
+
     use burn::tensor::Distribution;
 
     #[test]

@@ -4,6 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::numeric::l2_normalize;
+use burn_distill_core::{Check, ConfigError, check};
 
 /// Configuration to create a [semantic attention](SemanticAttention) using the
 /// [init function](SemanticAttentionConfig::init).
@@ -29,16 +30,7 @@ impl SemanticAttentionConfig {
     /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or if
     /// the temperature is not positive and finite.
     pub fn init(&self, device: &Device) -> SemanticAttention {
-        let temperature = self.temperature;
-        assert!(
-            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-            "Temperature of semantic attention must be positive and finite, got {temperature}."
-        );
-        assert!(
-            self.student > 0 && self.teacher > 0,
-            "There should be a layer of the student and one of the teacher."
-        );
-        assert!(self.batch_size > 0, "A batch has samples.");
+        self.assert_valid();
         let embeddings = |count: usize| {
             (0..count)
                 .map(|_| SimilarityEmbedding::new(self.batch_size, device))
@@ -48,8 +40,17 @@ impl SemanticAttentionConfig {
             queries: embeddings(self.student),
             keys: embeddings(self.teacher),
             batch_size: self.batch_size,
-            temperature,
+            temperature: self.temperature,
         }
+    }
+}
+
+impl Check for SemanticAttentionConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::at_least("student", self.student, 1)?;
+        check::at_least("teacher", self.teacher, 1)?;
+        check::at_least("batch_size", self.batch_size, 1)?;
+        check::temperature("temperature", self.temperature)
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::core::{known_taps, parameter_count};
 use burn_distill_recipe::text::grouped;
-use burn_distill_recipe::{InputShape, ModelRecipe, Registry, Task, memory};
+use burn_distill_recipe::{InputShape, ModelRecipe, Registry, Task, check_network};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
         classes: args.classes,
     };
     // The taps are those of two samples.
-    memory::check_network(&*architecture, &task, 2)?;
+    check_network(&*architecture, &task, 2)?;
     let network = architecture.init(&task, &Device::flex())?;
     let taps = known_taps(&network)
         .iter()

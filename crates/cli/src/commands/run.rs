@@ -2,20 +2,12 @@ use super::resume::resume_command;
 use crate::args::{LARGEST_SEED, RunArgs};
 use crate::output::{self, note};
 use crate::{device, progress, stop, summary, table};
-use anyhow::{Context, Result, ensure};
-use burn::tensor::Device;
+use anyhow::{Result, ensure};
 use burn_distill::data::DataSource;
-use burn_distill::strategy::write_atomically;
-use burn_distill_experiment::{
-    Data, Experiment, ExperimentResult, Progress, RunFolder, RunInfo, Stop, check,
-    check_given_weights,
-};
-use burn_distill_recipe::{Recipe, Registry, read, take_notices, warnings};
+use burn_distill_experiment::{Data, Experiment, RunFolder, check, check_given_weights};
+use burn_distill_recipe::{Notices, Registry, read, warnings};
 use std::env;
 use std::path::{Path, PathBuf};
-
-/// The version of burn that this program is built with: the workspace pins it.
-const BURN: &str = "0.22.1";
 
 /// Runs a recipe. False if it was stopped on request.
 pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
@@ -40,8 +32,6 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     let device = device::select(&args.device)?;
     let data = Data::load(&recipe.data, &registry)?;
     check(&recipe, &data)?;
-    // About losses between networks that are not trained yet.
-    drop(take_notices());
     for warning in check_given_weights(&recipe, &data)? {
         note(format_args!("warning: {warning}"));
     }
@@ -53,7 +43,19 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         "weights, checkpoints and history.csv of each training: {}",
         folder.join("seed-N").display()
     );
-    match run_in(&folder, (args, verbose), recipe, &data, &device, &stop) {
+    let experiment = Experiment {
+        recipe: &recipe,
+        data: &data,
+        device: &device,
+        device_name: &args.device,
+        folder: &folder,
+        stop: &stop,
+        notices: Notices::default(),
+    };
+    let run = experiment.run(progress::renderer(args.progress, verbose, &stop));
+    // Only now: the dashboard would have taken them along when it closed.
+    experiment.notices.take().iter().for_each(note);
+    match run {
         Ok(Some(result)) => {
             let width = table::width_of_output(args.wide);
             let printed = output::print(summary::of_experiment(&result, width));
@@ -102,55 +104,4 @@ fn check_paths(args: &RunArgs) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs all repetitions and writes their result to a file; returns nothing if they were stopped on request.
-fn run_in(
-    folder: &RunFolder,
-    (args, verbose): (&RunArgs, u8),
-    recipe: Recipe,
-    data: &Data,
-    device: &Device,
-    stop: &Stop,
-) -> Result<Option<ExperimentResult>> {
-    let experiment = Experiment {
-        recipe: &recipe,
-        data,
-        device,
-        folder,
-        stop,
-    };
-    let mut renderer = Some(progress::renderer(args.progress, verbose, stop));
-    let mut repetitions = Vec::with_capacity(recipe.seeds.len());
-    let mut notices = Vec::new();
-    for &seed in &recipe.seeds {
-        let progress = experiment.repeat(seed, &mut renderer)?;
-        let said = take_notices().into_iter();
-        notices.extend(said.map(|text| format!("seed {seed}: {text}")));
-        match progress {
-            Progress::Done(repetition) => repetitions.push(repetition),
-            Progress::Stopped => break,
-        }
-    }
-    // Before anything is said: the dashboard would take it along when it closes.
-    drop(renderer);
-    notices.iter().for_each(note);
-    if repetitions.len() < recipe.seeds.len() {
-        return Ok(None);
-    }
-
-    let info = RunInfo {
-        seeds: recipe.seeds.clone(),
-        samples: data.sizes(),
-        labels: data.labels(recipe.seeds[0])?,
-        burn: BURN,
-        version: env!("CARGO_PKG_VERSION"),
-        device: args.device.clone(),
-        recipe,
-    };
-    let result = ExperimentResult::new(&repetitions, info);
-    let file = folder.join("result.json");
-    write_atomically(&file, serde_json::to_string_pretty(&result)?.as_bytes())
-        .with_context(|| format!("{}", file.display()))?;
-    Ok(Some(result))
 }

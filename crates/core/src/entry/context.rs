@@ -2,7 +2,7 @@ use crate::{ConfigError, DynNetwork, Input, LossError, Network, Taps, known_taps
 use burn::tensor::Device;
 use serde::Deserialize;
 use std::fmt::{self, Debug};
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// A student and its teacher, as far as a loss has to know them before training.
 #[derive(Clone)]
@@ -28,16 +28,14 @@ pub struct LossContext<I: Input> {
 }
 
 /// A function that chooses so many pairs among the named taps of the student and of the teacher.
-pub type PairLayers<I> = Arc<
+pub type PairLayers<I> = Rc<
     dyn Fn(
-            &LossContext<I>,
-            LayerChoice,
-            usize,
-            &[String],
-            &[String],
-        ) -> Result<Vec<(String, String)>, LossError>
-        + Send
-        + Sync,
+        &LossContext<I>,
+        LayerChoice,
+        usize,
+        &[String],
+        &[String],
+    ) -> Result<Vec<(String, String)>, LossError>,
 >;
 
 /// Ways to choose layers that are compared, the values of the key `pairing`.

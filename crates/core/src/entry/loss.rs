@@ -1,4 +1,5 @@
 use super::builder::LossBuilder;
+use super::options::LossOptions;
 use super::{BuiltLoss, LossContext, LossTable};
 use crate::{
     CatalogueEntry, Check, DefaultTaps, Input, LossError, Objective, TapLoss, WeightSchedule,
@@ -95,17 +96,6 @@ impl<C> Configuration for C where
 pub struct NoOptions {}
 
 impl Check for NoOptions {}
-
-/// What every table of a loss may say besides the keys of its kind.
-#[derive(Clone, Debug, Default)]
-pub struct LossOptions {
-    /// The name of the term, if not that of the loss.
-    pub name: Option<String>,
-    /// The weight of the term, if not the default.
-    pub weight: Option<WeightSchedule>,
-    /// The number of views of each sample; 0 counts as 1.
-    pub views: usize,
-}
 
 impl<I: Input> LossEntry<I> {
     /// Creates the entry of a loss from what lists say about it, its default weight, and a function that

@@ -30,13 +30,9 @@ pub type LossEntry = burn_distill::core::LossEntry<AnyInput>;
 pub struct Losses(Vec<LossEntry>);
 
 impl Losses {
-    /// Returns those of the toolkit.
-    pub fn standard() -> Self {
-        let mut all = vec![Hard::entry()];
-        all.extend(burn_distill::response::losses());
-        all.extend(burn_distill::feature::losses());
-        all.extend(burn_distill::relation::losses());
-        Self(all)
+    /// Creates the losses of these entries, whose names differ.
+    pub(super) fn new(entries: Vec<LossEntry>) -> Self {
+        Self(entries)
     }
 
     /// Adds a loss.
@@ -73,7 +69,7 @@ impl Losses {
     /// for these networks.
     pub fn build(&self, table: &Table, scene: &Scene) -> Result<Loss> {
         let (loss, kind, table) = self.take_kind(table)?;
-        let (built, clip) = built(loss, table, slice::from_ref(&scene.0))
+        let (built, clip) = built(loss, table, slice::from_ref(&scene.context))
             .with_context(|| format!("in the loss `{kind}`"))?;
         let objective = match built.objective {
             BuiltObjective::One(objective) => objective,

@@ -1,16 +1,8 @@
 use super::entries::built;
-use super::{Losses, Scene};
+use super::{JointLoss, Losses, Scene};
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{BuiltObjective, DynObjective, EachTeacher, Knowledge, Objective};
+use burn_distill::core::{BuiltObjective, DynObjective, EachTeacher, Objective};
 use toml::{Table, Value};
-
-/// One term of the loss of a recipe with several teachers.
-pub struct JointLoss {
-    /// The name of the term.
-    pub name: String,
-    /// What computes it, on the CPU.
-    pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
-}
 
 impl Losses {
     /// Builds the term that a `[[loss]]` table describes, against the teacher of each scene.
@@ -28,7 +20,7 @@ impl Losses {
             "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
         if loss.joint {
-            let contexts: Vec<_> = scenes.iter().map(|scene| scene.0.clone()).collect();
+            let contexts: Vec<_> = scenes.iter().map(|scene| scene.context.clone()).collect();
             let (built, _) =
                 built(loss, rest, &contexts).with_context(|| format!("in the loss `{kind}`"))?;
             let BuiltObjective::All(objective) = built.objective else {

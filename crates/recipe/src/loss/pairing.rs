@@ -1,16 +1,16 @@
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
-use crate::notices::notice;
+use crate::input::{AnyInput, AnyNetwork};
+use crate::notices::Notices;
 use burn::module::Module;
 use burn_distill::architecture::{CkaPairing, Pairing};
 use burn_distill::core::{
     LayerChoice, LossError, Network, PairLayers, TapRecorder, TapSelection, Taps,
 };
-use std::sync::Arc;
+use std::rc::Rc;
 
-/// Returns the pairing of layers for recipes, by similarity where there are inputs.
-pub fn pair_layers(inputs: Option<AnyInput>) -> PairLayers<AnyInput> {
-    Arc::new(move |context, choice, pairs, student, teacher| {
+/// Returns the pairing of layers for recipes, by similarity where there are inputs. What is found there is
+/// left in the notices.
+pub fn pair_layers(inputs: Option<AnyInput>, notices: Notices) -> PairLayers<AnyInput> {
+    Rc::new(move |context, choice, pairs, student, teacher| {
         let known = || {
             (
                 only(&context.student_taps, student),
@@ -23,7 +23,7 @@ pub fn pair_layers(inputs: Option<AnyInput>) -> PairLayers<AnyInput> {
                 let student = seen(&context.student, inputs, student);
                 let teacher = seen(&context.teacher, inputs, teacher);
                 let chosen = CkaPairing::new(&student, &teacher, pairs).map_err(LossError::new)?;
-                notice(format!(
+                notices.add(format!(
                     "similarity of the layers, * where they are paired:\n{chosen}"
                 ));
                 return Ok(chosen.pairs);
@@ -47,7 +47,7 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
 }
 
 /// Returns the taps of these names of a network for some inputs.
-fn seen(network: &ImageNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
+fn seen(network: &AnyNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
     let wanted = TapSelection::named(names);
     let network = network.valid();
     network.forward_knowledge(inputs.clone(), &wanted).taps

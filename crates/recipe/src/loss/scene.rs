@@ -1,33 +1,54 @@
 use super::pairing::pair_layers;
-use crate::input::AnyInput;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::memory;
-use crate::network::ImageNetwork;
+use crate::notices::Notices;
 use burn::tensor::Device;
 use burn_distill::core::LossContext;
 use std::ops::{Deref, DerefMut};
 
 /// The two networks that a loss is between, both on the CPU.
-pub struct Scene(pub LossContext<AnyInput>);
+pub struct Scene {
+    /// The networks and their taps.
+    pub context: LossContext<AnyInput>,
+    inputs: Option<AnyInput>,
+    notices: Notices,
+}
 
 impl Scene {
     /// Creates the scene of a student and its teacher.
     pub fn new(
-        student: ImageNetwork,
-        teacher: ImageNetwork,
+        student: AnyNetwork,
+        teacher: AnyNetwork,
         batch_size: usize,
         samples: Vec<(usize, Option<usize>)>,
     ) -> Self {
         let context = LossContext::new(student, teacher, batch_size, samples, Device::flex());
-        Self(LossContext {
-            memory: |key, value, bytes| memory::fits(key, value, bytes),
-            pairing: Some(pair_layers(None)),
-            ..context
-        })
+        let scene = Self {
+            context: LossContext {
+                memory: |key, value, bytes| memory::fits(key, value, bytes),
+                ..context
+            },
+            inputs: None,
+            notices: Notices::default(),
+        };
+        scene.with_pairing()
+    }
+
+    /// Sets where losses leave messages.
+    pub fn with_notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self.with_pairing()
     }
 
     /// Sets inputs that both networks can be compared on, on the CPU.
     pub fn with_inputs(mut self, inputs: AnyInput) -> Self {
-        self.0.pairing = Some(pair_layers(Some(inputs)));
+        self.inputs = Some(inputs);
+        self.with_pairing()
+    }
+
+    fn with_pairing(mut self) -> Self {
+        let pairing = pair_layers(self.inputs.clone(), self.notices.clone());
+        self.context.pairing = Some(pairing);
         self
     }
 
@@ -55,12 +76,12 @@ impl Deref for Scene {
     type Target = LossContext<AnyInput>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.context
     }
 }
 
 impl DerefMut for Scene {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+        &mut self.context
     }
 }

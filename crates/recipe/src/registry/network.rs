@@ -219,14 +219,15 @@ impl OwnNetwork {
                 return Err(task.other_kind(N::Input::KIND));
             }
             let network = build(options, task, device)?;
-            let taken = network.example(1, device).sample_shape();
-            let given = task.input.sample_shape();
+            let network = any_network(network);
+            let taken = network.example(1, device);
             ensure!(
-                taken.as_ref().is_none_or(|taken| *taken == given),
-                "the network takes inputs of shape {taken:?}, but the data is {}",
+                taken.sample_shape() == Some(task.input.sample_shape()),
+                "the network takes {}, but the data is {}",
+                taken.in_words(),
                 task.input
             );
-            Ok(any_network(network))
+            Ok(network)
         };
         Arc::new(Self {
             name,

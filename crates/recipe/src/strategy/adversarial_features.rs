@@ -2,9 +2,9 @@ use super::peers::{Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::input::AnyNetwork;
 use crate::loss::DefaultTaps;
 use crate::model::ModelRecipe;
-use crate::network::ImageNetwork;
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Tap, known_taps};
 use burn_distill::strategy::{AdversarialDistiller, AdversarialDistillerConfig, PeerOrder};
@@ -24,19 +24,19 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversarialFeaturesRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// Who steps when.
+    /// Order in which the networks step.
     pub order: PeerOrder,
     /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
-    /// How the critics and what leads to the maps learn.
+    /// Optimization of the critics and of the layers that lead to the maps.
     pub game: Configured<AdversarialDistillerConfig>,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise.
+    /// Weight of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }
@@ -55,7 +55,7 @@ impl Default for AdversarialFeaturesRecipe {
 }
 
 /// Peers that learn from each other, and their critics.
-pub type Adversarial = AdversarialDistiller<ImageNetwork, PeerObjective>;
+pub type Adversarial = AdversarialDistiller<AnyNetwork, PeerObjective>;
 
 impl Check for AdversarialFeaturesRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -131,7 +131,7 @@ impl Strategy for AdversarialFeaturesRecipe {
 /// among the student and its peers.
 fn last_stage(
     setting: &Setting,
-    network: &ImageNetwork,
+    network: &AnyNetwork,
     index: usize,
     peers: &[ModelRecipe],
 ) -> Result<String> {

@@ -2,7 +2,7 @@ use super::prepared::Generations;
 use super::setting::Setting;
 use super::terms::{SOFT_CROSS_ENTROPY, hard, soft};
 use super::{Prepared, Strategy, StrategyEntry};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use crate::numbers::MOST_VIEWS;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard, Weighted, check};
@@ -22,27 +22,27 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<BornAgainRecipe>(Catalogue
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BornAgainRecipe {
-    /// How many students are taught, one after the other.
+    /// Number of students that are taught, one after the other.
     pub generations: usize,
-    /// What they learn from the one before, if there is no `[[loss]]`.
+    /// Terms of a generation, if there is no `[[loss]]`.
     pub variant: BornAgainVariant,
-    /// Whether they also learn from the labels, likewise.
+    /// Whether a generation also learns from the labels, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
     /// Whether a generation teaches in training mode, normalized by the statistics of each batch.
     pub training_mode: bool,
 }
 
-/// What a generation learns from the one before it.
+/// Terms of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BornAgainVariant {
-    /// What it says of each class.
+    /// Soft cross-entropy with the predictions of the generation before.
     #[default]
     Ban,
-    /// How sure it is: samples of the labels count as much.
+    /// Cross-entropy with the labels, weighted by the confidence of the generation before.
     Cwtm,
-    /// What it says, of shuffled classes but the likeliest.
+    /// Soft cross-entropy with these predictions, permuted but for the likeliest class.
     Dkpp,
 }
 
@@ -69,8 +69,8 @@ impl BornAgainRecipe {
         &self,
         setting: &Setting,
         number: usize,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match self.variant {
             // Its terms are written out.

@@ -1,19 +1,19 @@
 //! The student with a teacher that is made of itself.
 
 use super::setting::{Ready, Sees, figures_of_taught};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use burn_distill::core::DynObjective;
 use burn_distill::strategy::{SelfDistiller, SelfTeacher};
 
 /// A network that is its own teacher in some way.
-pub type Itself<T> = SelfDistiller<ImageNetwork, T, Vec<DynObjective>>;
+pub type Itself<T> = SelfDistiller<AnyNetwork, T, Vec<DynObjective>>;
 
-/// Who teaches, in an error.
+/// Clause about the teacher in an error.
 pub const WHO: &str = "the student teaches itself";
 
 /// Sets up a network that is its own teacher.
-pub fn by_itself<T: SelfTeacher<ImageNetwork>>(
-    student: ImageNetwork,
+pub fn by_itself<T: SelfTeacher<AnyNetwork>>(
+    student: AnyNetwork,
     teacher: T,
     objective: Vec<DynObjective>,
     terms: &[String],

@@ -2,8 +2,8 @@ use super::setting::{
     Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
+use crate::input::AnyNetwork;
 use crate::loss::catch;
-use crate::network::ImageNetwork;
 use anyhow::Result;
 use burn::module::Module;
 use burn_distill::ByotConfig;
@@ -25,9 +25,9 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<ByotRecipe>(CatalogueEntry
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ByotRecipe {
-    /// Whose terms they are, if there is no `[[loss]]`.
+    /// Source of the terms, if there is no `[[loss]]`.
     pub variant: ByotVariant,
-    /// Where the exits are and what they are made of.
+    /// Places and layers of the exits.
     pub exits: Configured<MultiExitConfig>,
 }
 
@@ -35,15 +35,15 @@ pub struct ByotRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByotVariant {
-    /// Those of the paper.
+    /// Terms of the paper.
     #[default]
     Paper,
-    /// Those of the authors' later code.
+    /// Terms of the authors' later code.
     Later,
 }
 
 /// A network whose shallow exits learn from its deepest.
-pub type Exits = ExitsDistiller<MultiExitNetwork<ImageNetwork>, Vec<DynObjective>>;
+pub type Exits = ExitsDistiller<MultiExitNetwork<AnyNetwork>, Vec<DynObjective>>;
 
 impl Check for ByotRecipe {
     fn check(&self) -> Result<(), ConfigError> {

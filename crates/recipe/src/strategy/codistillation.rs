@@ -2,7 +2,7 @@ use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_CROSS_ENTROPY, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, check};
 use burn_distill::strategy::Codistiller;
@@ -22,18 +22,18 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<CodistillationRecipe>(Cata
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodistillationRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// The steps before peers teach each other.
+    /// Number of steps before peers teach each other.
     pub burn_in: usize,
-    /// The steps from one copy to the next.
+    /// Number of steps from one copy to the next.
     pub period: usize,
-    /// What a peer learns from.
+    /// Targets of a peer.
     pub target: PeerTarget,
-    /// The temperature of the soft cross-entropy, if there is no `[[loss]]`.
+    /// Temperature of the soft cross-entropy, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Its weight, likewise.
+    /// Weight of the soft cross-entropy, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }
@@ -52,7 +52,7 @@ impl Default for CodistillationRecipe {
 }
 
 /// Peers that learn from earlier copies of the others.
-pub type Codistilled = Codistiller<ImageNetwork, Hard, PeerObjective>;
+pub type Codistilled = Codistiller<AnyNetwork, Hard, PeerObjective>;
 
 impl Check for CodistillationRecipe {
     fn check(&self) -> Result<(), ConfigError> {

@@ -22,14 +22,14 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<CollaborativeRecipe>(Catal
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollaborativeRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// How the target is made.
+    /// Target that is made of all networks.
     pub target: EnsembleTarget,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise; the labels have the rest of 1.
+    /// Weight of the soft targets, if there is no `[[loss]]`; the labels have the rest of 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

@@ -7,8 +7,8 @@ use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::Recipe;
 use crate::configure::configure;
 use crate::fault::{Fault, Place};
+use crate::input::AnyNetwork;
 use crate::memory::{fits, trained};
-use crate::network::ImageNetwork;
 use crate::numbers::{MOST_EPOCHS, MOST_VIEWS};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
@@ -76,7 +76,7 @@ pub struct DinoRecipe {
     /// The head: what is not given is sized for the student.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub head: Table,
-    /// What compares the views.
+    /// Objective between the views.
     pub objective: Configured<DinoObjectiveConfig>,
 }
 
@@ -102,7 +102,7 @@ impl Default for DinoRecipe {
 /// The student with a head, and its average.
 pub type Dino = DinoDistiller<Headed, MeanTeacher<Headed>, DinoObjective>;
 
-type Headed = DinoNetwork<ImageNetwork>;
+type Headed = DinoNetwork<AnyNetwork>;
 
 impl Check for DinoRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -174,7 +174,7 @@ impl DinoRecipe {
                 let average = distiller.teacher.average.inner();
                 // Into a network that trains: the average does not.
                 let record = average.backbone.valid().into_record();
-                let student: ImageNetwork = plain.try_load_record(record)?;
+                let student: AnyNetwork = plain.try_load_record(record)?;
                 Ok(Outcome::from(student))
             }),
         })
@@ -182,7 +182,7 @@ impl DinoRecipe {
 
     /// Returns the head: what the recipe does not give is the authors', but no larger than the student and
     /// its samples are worth.
-    pub fn head(&self, setting: &Setting, student: &ImageNetwork) -> Result<DinoHeadConfig> {
+    pub fn head(&self, setting: &Setting, student: &AnyNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
         let features = features.get(&self.tap).at("strategy.tap")?;
         let features = match features {

@@ -2,9 +2,8 @@ use super::by_itself::WHO;
 use super::setting::{Ready, Sees, Setting, unzip};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::input::AnyMemory;
+use crate::input::{AnyMemory, AnyNetwork};
 use crate::loss::catch;
-use crate::network::ImageNetwork;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
 use burn_distill::strategy::{Figure, LastBatchDistiller};
@@ -24,16 +23,16 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<DlbRecipe>(CatalogueEntry 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DlbRecipe {
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise.
+    /// Weight of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }
 
 /// A network that learns from the last batch.
-pub type Last = LastBatchDistiller<ImageNetwork, AnyMemory, Vec<DynObjective>>;
+pub type Last = LastBatchDistiller<AnyNetwork, AnyMemory, Vec<DynObjective>>;
 
 impl Check for DlbRecipe {
     fn check(&self) -> Result<(), ConfigError> {

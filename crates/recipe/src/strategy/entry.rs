@@ -90,7 +90,7 @@ impl<S: Strategy + Clone + Serialize> StrategyOptions for S {
     }
 }
 
-/// What a list says about a strategy, and how its options are read from a recipe.
+/// Entry of a strategy: its names and its reference, and the function that reads its options.
 #[derive(Clone, Debug)]
 pub struct StrategyEntry {
     /// The name, the aliases and the reference.
@@ -140,6 +140,7 @@ impl StrategyRecipe {
     }
 
     /// Returns the options of one strategy; nothing if they are of another one.
+    #[cfg(test)]
     pub fn options_of<S: Strategy>(&self) -> Option<&S> {
         (&*self.options as &dyn Any).downcast_ref()
     }
@@ -226,5 +227,85 @@ impl<'de> Deserialize<'de> for StrategyRecipe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = Table::deserialize(deserializer)?;
         Self::read(table, &super::entries())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entries;
+    use super::*;
+    use burn_distill::core::{ConfigError, check};
+    use serde::de::value::Error;
+
+    /// A strategy with an option of its own.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Own {
+        share: f64,
+    }
+
+    const OWN: StrategyEntry = StrategyEntry::new::<Own>(CatalogueEntry {
+        name: "own",
+        kind: "a strategy of one's own",
+        aliases: &["mine"],
+        reference: "",
+    });
+
+    impl Check for Own {
+        fn check(&self) -> Result<(), ConfigError> {
+            check::in_range("share", self.share, 0.0..=1.0)
+        }
+    }
+
+    impl Strategy for Own {
+        fn who_teaches(&self) -> &'static str {
+            "the student alone teaches"
+        }
+
+        fn prepare(&self, _setting: &Setting) -> Result<Prepared> {
+            Ok(Prepared::ByTeacher)
+        }
+    }
+
+    fn read(text: &str) -> Result<StrategyRecipe, Error> {
+        let all: Vec<_> = entries().into_iter().chain([OWN]).collect();
+        StrategyRecipe::read(text.parse().unwrap(), &all)
+    }
+
+    #[test]
+    fn a_strategy_of_ones_own_is_read_and_written_by_its_entry() {
+        let strategy = read("kind = 'mine'\nshare = 1").unwrap();
+
+        assert_eq!(strategy.name(), "own");
+        assert_eq!(strategy.options_of::<Own>().unwrap().share, 1.0);
+        let written = toml::to_string(&strategy).unwrap();
+        assert_eq!(written, "kind = \"own\"\nshare = 1.0\n");
+        assert_eq!(read(&written).unwrap(), strategy);
+        assert_ne!(read("kind = 'own'\nshare = 0.5").unwrap(), strategy);
+        let out_of_range = read("kind = 'own'\nshare = 2").unwrap();
+        assert_eq!(out_of_range.options().check().unwrap_err().key, "share");
+    }
+
+    #[test]
+    fn what_no_entry_reads_is_refused_in_the_words_of_serde() {
+        for (text, message) in [
+            ("share = 1", "missing field `kind`"),
+            ("kind = 1", "invalid type: integer `1`, expected a string"),
+            (
+                "kind = 'owm'",
+                "unknown variant `owm`, expected one of `offline`, `mutual`, ",
+            ),
+            (
+                "kind = 'own'\nshar = 1",
+                "unknown field `shar`, expected `share`",
+            ),
+            (
+                "kind = 'own'\nshare = 'all'",
+                "invalid type: string \"all\", expected f64",
+            ),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{text}: {error}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::setting::{
 };
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, RampInterval};
 use burn_distill::strategy::{
@@ -25,15 +25,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(Catalog
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupLeaderRecipe {
-    /// The auxiliary peers; the student is the leader.
+    /// Auxiliary peers; the student is the leader.
     pub peers: Peers,
-    /// The tap of the peers that the attention sees.
+    /// Tap of the peers that the attention sees.
     pub tap: String,
     /// Whether the targets are no constants, as in the authors' code.
     pub as_code: bool,
-    /// The temperature towards the ensemble.
+    /// Temperature towards the ensemble.
     pub temperature: f64,
-    /// The epochs until its weight is 1.
+    /// Number of epochs until the weight towards the ensemble is 1.
     pub ramp_epochs: usize,
     /// Interval at which that weight moves. Default: once per epoch.
     pub ramp_interval: RampInterval,
@@ -54,7 +54,7 @@ impl Default for GroupLeaderRecipe {
 }
 
 /// Peers and a leader.
-pub type Led = GroupLeaderDistiller<ImageNetwork, (Hard, TowardsEnsemble)>;
+pub type Led = GroupLeaderDistiller<AnyNetwork, (Hard, TowardsEnsemble)>;
 
 impl Check for GroupLeaderRecipe {
     fn check(&self) -> Result<(), ConfigError> {

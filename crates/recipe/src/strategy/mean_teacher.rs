@@ -4,7 +4,7 @@ use super::setting::{Member, Outcome, Ready, Sees, Setting};
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::Recipe;
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{
     CatalogueEntry, Check, ConfigError, DynObjective, Hard, HardOfAll, RampInterval, check,
@@ -30,7 +30,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(Catalog
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeanTeacherRecipe {
-    /// How much of the average stays at each step, in the end.
+    /// Share of the average that stays at each step, in the end.
     pub decay: f64,
     /// Whether the average begins as a mean.
     pub warm_up: bool,
@@ -43,13 +43,13 @@ pub struct MeanTeacherRecipe {
     /// quarter of the batch where `data.labels_per_class` is given, else 0.
     #[serde(alias = "labelled_per_batch", skip_serializing_if = "Option::is_none")]
     pub labeled_per_batch: Option<usize>,
-    /// The weight of the consistency in the end, if there is no `[[loss]]`.
+    /// Weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// The epochs until then, likewise.
+    /// Number of epochs until then, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    /// Interval at which that weight moves. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }
@@ -79,7 +79,7 @@ impl Check for MeanTeacherRecipe {
 
 impl MeanTeacherRecipe {
     /// Sets up the student with its average as the teacher, which is reported beside it.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<ImageNetwork>>>> {
+    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<AnyNetwork>>>> {
         let student = setting.student()?;
         let (terms, objective) = match setting.recipe.losses.is_empty() {
             true => self.consistency(),

@@ -2,7 +2,7 @@ use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
 use super::setting::{PeerObjective, Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
+use crate::input::AnyNetwork;
 use anyhow::Result;
 use burn_distill::core::{CatalogueEntry, Check, ConfigError};
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
@@ -21,16 +21,16 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MutualRecipe>(CatalogueEnt
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MutualRecipe {
-    /// The networks beside the student.
+    /// Networks beside the student.
     pub peers: Peers,
-    /// Who steps when.
+    /// Order in which the networks step.
     pub order: PeerOrder,
-    /// What a peer learns from.
+    /// Targets of a peer.
     pub target: PeerTarget,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise.
+    /// Weight of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }
@@ -48,7 +48,7 @@ impl Default for MutualRecipe {
 }
 
 /// Peers that learn from each other.
-pub type Mutual = MutualDistiller<ImageNetwork, PeerObjective>;
+pub type Mutual = MutualDistiller<AnyNetwork, PeerObjective>;
 
 impl Check for MutualRecipe {
     fn check(&self) -> Result<(), ConfigError> {

@@ -5,7 +5,8 @@ use super::setting::{
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
-use crate::network::{ImageNetwork, seeded};
+use crate::input::AnyNetwork;
+use crate::network::seeded;
 use crate::numbers::MOST_VIEWS;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
@@ -29,15 +30,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(Cata
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NativeEnsembleRecipe {
-    /// How many branches there are.
+    /// Number of branches.
     pub branches: usize,
-    /// The temperature towards the ensemble, if there is no `[[loss]]`.
+    /// Temperature towards the ensemble, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The epochs until its weight is 1, likewise.
+    /// Number of epochs until the weight towards the ensemble is 1, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves, likewise. Default: once per epoch.
+    /// Interval at which that weight moves. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }
@@ -54,7 +55,7 @@ impl Default for NativeEnsembleRecipe {
 }
 
 /// The branches of a network.
-pub type Native = NativeEnsembleDistiller<ImageNetwork, Vec<DynObjective>>;
+pub type Native = NativeEnsembleDistiller<AnyNetwork, Vec<DynObjective>>;
 
 impl Check for NativeEnsembleRecipe {
     fn check(&self) -> Result<(), ConfigError> {

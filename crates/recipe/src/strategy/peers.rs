@@ -1,8 +1,8 @@
 use super::setting::{
     Finish, Member, Outcome, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
 };
+use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
-use crate::network::ImageNetwork;
 use crate::numbers::MOST_VIEWS;
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Peers {
-    /// So many more of the student's model.
+    /// Number of networks of the student's model.
     Count(usize),
     /// One of each of these models.
     Models(Vec<ModelRecipe>),
@@ -95,13 +95,13 @@ impl<'de> Deserialize<'de> for Peers {
     }
 }
 
-/// What a peer learns from.
+/// Targets of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerTarget {
-    /// Each of the others, and the losses are averaged.
+    /// Predictions of each of the others; the losses are averaged.
     Each,
-    /// The mean of what the others predict.
+    /// Mean of the predictions of the others.
     Others,
 }
 
@@ -117,7 +117,7 @@ impl PeerTarget {
 
 impl Setting<'_> {
     /// Returns the student and its peers, the student first.
-    pub fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
+    pub fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
         let mut all = vec![self.student()?];
         all.extend(self.peers(models)?);
         Ok(all)
@@ -137,7 +137,7 @@ pub fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
 pub fn numbered_peers(
     first: usize,
     models: &[ModelRecipe],
-    peers: impl IntoIterator<Item = ImageNetwork>,
+    peers: impl IntoIterator<Item = AnyNetwork>,
 ) -> Vec<Member> {
     let peers = (first..).zip(models).zip(peers);
     let member = |((number, model), peer): ((usize, &ModelRecipe), _)| {
@@ -147,7 +147,7 @@ pub fn numbered_peers(
 }
 
 /// Returns the mean of the predictions of several networks.
-pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
+pub fn mean_of_networks(networks: Vec<AnyNetwork>) -> Member {
     let model = format!("{} networks", networks.len());
     Member::new("ensemble", model, Ensemble::new(networks))
 }
@@ -155,7 +155,7 @@ pub fn mean_of_networks(networks: Vec<ImageNetwork>) -> Member {
 /// Returns the networks of peers, of which the first is the student and the others are of these models.
 pub fn outcome_of_peers<M: 'static>(
     models: Vec<ModelRecipe>,
-    peers: fn(M) -> Vec<ImageNetwork>,
+    peers: fn(M) -> Vec<AnyNetwork>,
 ) -> Finish<M> {
     Box::new(move |distiller| {
         let mut peers = peers(distiller);
@@ -168,6 +168,6 @@ pub fn outcome_of_peers<M: 'static>(
 }
 
 /// Returns copies with running statistics of their own.
-pub fn copies(networks: &[ImageNetwork]) -> Vec<ImageNetwork> {
+pub fn copies(networks: &[AnyNetwork]) -> Vec<AnyNetwork> {
     networks.iter().map(Module::valid).collect()
 }

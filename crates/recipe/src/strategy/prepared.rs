@@ -1,6 +1,5 @@
 use super::{Ready, Setting};
-use crate::input::AnyInput;
-use crate::network::ImageNetwork;
+use crate::input::{AnyInput, AnyNetwork};
 use anyhow::Result;
 use burn_distill::core::DynObjective;
 use burn_distill::strategy::DynDistiller;
@@ -19,7 +18,7 @@ pub enum Prepared {
 
 /// A training without labels, and how it differs from that of the student.
 pub struct Pretraining {
-    /// What is trained.
+    /// Training without labels.
     pub ready: Ready<DynDistiller<AnyInput>>,
     /// The number of epochs without labels.
     pub epochs: usize,
@@ -40,10 +39,5 @@ pub struct Generations {
 /// Returns the names of the terms of a generation and the terms, from its number, counted from 1, the
 /// student and its teacher.
 pub type GenerationObjective = Box<
-    dyn Fn(
-        &Setting,
-        usize,
-        &ImageNetwork,
-        &ImageNetwork,
-    ) -> Result<(Vec<String>, Vec<DynObjective>)>,
+    dyn Fn(&Setting, usize, &AnyNetwork, &AnyNetwork) -> Result<(Vec<String>, Vec<DynObjective>)>,
 >;

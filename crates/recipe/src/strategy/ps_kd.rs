@@ -22,7 +22,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<PsKdRecipe>(CatalogueEntry
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PsKdRecipe {
-    /// The weight of past predictions in the last epoch, if there is no `[[loss]]`; the labels have
+    /// Weight of past predictions in the last epoch, if there is no `[[loss]]`; the labels have
     /// the rest of 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,

@@ -1,8 +1,8 @@
 use super::setting::{Ready, Sees, Setting};
 use super::terms::hard;
 use super::{Configured, Prepared, Strategy, StrategyEntry};
+use crate::input::AnyNetwork;
 use crate::loss::catch;
-use crate::network::ImageNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, Seed};
 use burn_distill::strategy::{DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure};
@@ -20,7 +20,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<SdDropoutRecipe>(Catalogue
 pub type SdDropoutRecipe = Configured<DropoutDistillerConfig>;
 
 /// A network that drops its features.
-pub type Dropped = DropoutDistiller<ImageNetwork, Hard>;
+pub type Dropped = DropoutDistiller<AnyNetwork, Hard>;
 
 impl Check for SdDropoutRecipe {
     fn check(&self) -> Result<(), ConfigError> {

@@ -1,9 +1,11 @@
 use crate::fault::Place;
-use crate::input::AnyInput;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::loss::{Losses, catch};
+use crate::losses::check_distinct;
 use crate::model::ModelRecipe;
-use crate::network::{ImageNetwork, seeded};
-use crate::read::{check_distinct, loss_place};
+use crate::naming::loss_place;
+use crate::network::seeded;
+use crate::notices::Notices;
 use crate::registry::{DatasetSpec, Task};
 use crate::{Loss, Recipe, Scene};
 use anyhow::{Result, bail, ensure};
@@ -30,6 +32,8 @@ pub struct Setting<'a> {
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of inputs that the student is taught on; none while a recipe is only checked.
     pub inputs: Option<AnyInput>,
+    /// Where losses leave messages about what they have found in the inputs.
+    pub notices: Notices,
 }
 
 /// A strategy that is set up: what is trained, and what comes of it.
@@ -80,7 +84,7 @@ pub type Finish<M> = Box<dyn FnOnce(M) -> Result<Outcome>>;
 /// The networks that a training leaves.
 pub struct Outcome {
     /// The one that is deployed.
-    pub student: ImageNetwork,
+    pub student: AnyNetwork,
     /// The others that are reported.
     pub members: Vec<Member>,
 }
@@ -92,7 +96,7 @@ pub struct Member {
     /// What model it is.
     pub model: String,
     /// The network.
-    pub network: ImageNetwork,
+    pub network: AnyNetwork,
 }
 
 impl Member {
@@ -105,7 +109,7 @@ impl Member {
         Self {
             name: name.into(),
             model: model.to_string(),
-            network: ImageNetwork::new(network),
+            network: AnyNetwork::new(network),
         }
     }
 }
@@ -117,8 +121,8 @@ impl Member {
     }
 }
 
-impl From<ImageNetwork> for Outcome {
-    fn from(student: ImageNetwork) -> Self {
+impl From<AnyNetwork> for Outcome {
+    fn from(student: AnyNetwork) -> Self {
         let members = Vec::new();
         Self { student, members }
     }
@@ -143,6 +147,7 @@ impl<'a> Setting<'a> {
                 .collect(),
             task,
             inputs: None,
+            notices: Notices::default(),
         })
     }
 
@@ -157,12 +162,12 @@ impl<'a> Setting<'a> {
     }
 
     /// The student, with the weights that the student alone begins with.
-    pub fn student(&self) -> Result<ImageNetwork> {
+    pub fn student(&self) -> Result<AnyNetwork> {
         self.build(self.model(), self.seed).at("student.model")
     }
 
     /// Networks beside the student, each from a seed of its own.
-    pub fn peers(&self, models: &[ModelRecipe]) -> Result<Vec<ImageNetwork>> {
+    pub fn peers(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
         let peers = (1..).zip(models);
         let build = |(place, model): (usize, _)| {
             let place_in_recipe = format!("strategy.peers.{}", place - 1);
@@ -172,11 +177,11 @@ impl<'a> Setting<'a> {
     }
 
     /// The network in that place beside the student, counted from 1.
-    pub fn beside(&self, model: &ModelRecipe, place: usize) -> Result<ImageNetwork> {
+    pub fn beside(&self, model: &ModelRecipe, place: usize) -> Result<AnyNetwork> {
         self.build(model, self.seed_of(place))
     }
 
-    fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<ImageNetwork> {
+    fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<AnyNetwork> {
         let registry = &self.recipe.registry;
         registry.build(model, &self.task, seed, &Device::flex())
     }
@@ -192,7 +197,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Two networks as the losses between them see them.
-    pub fn scene(&self, student: &ImageNetwork, teacher: &ImageNetwork) -> Scene {
+    pub fn scene(&self, student: &AnyNetwork, teacher: &AnyNetwork) -> Scene {
         let batch_size = self.recipe.student.training.batch_size;
         // Copies of their own, whose running statistics nobody moves.
         let scene = Scene::new(
@@ -200,7 +205,8 @@ impl<'a> Setting<'a> {
             teacher.valid(),
             batch_size,
             self.samples.clone(),
-        );
+        )
+        .with_notices(self.notices.clone());
         match &self.inputs {
             Some(inputs) => scene.with_inputs(inputs.clone()),
             None => scene,
@@ -212,8 +218,8 @@ impl<'a> Setting<'a> {
     pub fn terms(
         &self,
         tables: &[NumberedTable],
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<Vec<Loss>> {
         let scene = self.scene(student, teacher);
         let losses = numbered(tables, |table| self.plain_term(table, &scene));
@@ -226,15 +232,15 @@ impl<'a> Setting<'a> {
     /// What a network is trained on that such a teacher teaches, with the names of its terms.
     pub fn taught(
         &self,
-        student: &ImageNetwork,
-        teacher: &ImageNetwork,
+        student: &AnyNetwork,
+        teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let losses = self.draw(|| self.terms(&self.losses(), student, teacher))??;
         Ok(unzip(losses))
     }
 
     /// The weight of the one loss of labels, which there is for that reason.
-    pub fn hard_weight(&self, student: &ImageNetwork, why: &str) -> Result<WeightSchedule> {
+    pub fn hard_weight(&self, student: &AnyNetwork, why: &str) -> Result<WeightSchedule> {
         let hard = self.losses().into_iter();
         let hard: Vec<_> = hard.filter(|(_, table)| is_hard(table)).collect();
         let [(number, table)] = hard.as_slice() else {
@@ -256,7 +262,7 @@ impl<'a> Setting<'a> {
     /// That weight, and the other losses, of which there is one at least.
     pub fn hard_and_others(
         &self,
-        student: &ImageNetwork,
+        student: &AnyNetwork,
         why: &str,
     ) -> Result<(WeightSchedule, Vec<NumberedTable<'a>>)> {
         let others = self.losses().into_iter();
@@ -273,7 +279,7 @@ impl<'a> Setting<'a> {
     pub fn terms_of_responses(
         &self,
         tables: &[NumberedTable],
-        student: &ImageNetwork,
+        student: &AnyNetwork,
         teacher: &str,
     ) -> Result<Vec<Loss>> {
         let losses = self.terms(tables, student, student)?;
@@ -294,7 +300,7 @@ impl<'a> Setting<'a> {
         &self,
         learners: usize,
         tables: &[NumberedTable],
-        student: &ImageNetwork,
+        student: &AnyNetwork,
         teacher: &str,
     ) -> Result<(Vec<String>, Vec<Vec<DynObjective>>)> {
         let mut names = Vec::new();
@@ -312,7 +318,7 @@ impl<'a> Setting<'a> {
     pub fn between_peers(
         &self,
         tables: &[NumberedTable],
-        networks: &[ImageNetwork],
+        networks: &[AnyNetwork],
         target: Option<EnsembleTarget>,
     ) -> Result<(Vec<String>, Vec<PeerObjective>)> {
         let mut names = Vec::new();
@@ -361,7 +367,7 @@ impl<'a> Setting<'a> {
     fn by_each(
         &self,
         tables: &[NumberedTable],
-        networks: &[ImageNetwork],
+        networks: &[AnyNetwork],
         index: usize,
     ) -> Result<(Vec<String>, PeerObjective)> {
         let others = networks.iter().enumerate();

@@ -1,8 +1,9 @@
 use super::setting::{Ready, Sees, Setting};
 use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, hard, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::network::ImageNetwork;
-use crate::read::{check_losses, loss_place};
+use crate::input::AnyNetwork;
+use crate::losses::check_losses;
+use crate::naming::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn_distill::core::{
@@ -26,20 +27,20 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogueEntry
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TfKdRecipe {
-    /// Who takes the place of a teacher.
+    /// Substitute of a teacher.
     pub variant: TfKdVariant,
-    /// The temperature of the soft targets, if there is no `[[loss]]`.
+    /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Their weight, likewise; the labels have the rest of 1.
+    /// Weight of the soft targets, if there is no `[[loss]]`; the labels have the rest of 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// What that weight is multiplied by, likewise; that of the labels is not.
+    /// Factor of that weight, but not of that of the labels, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<f64>,
 }
 
-/// Who takes the place of a teacher.
+/// Substitute of a teacher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TfKdVariant {
@@ -47,12 +48,12 @@ pub enum TfKdVariant {
     #[default]
     #[serde(rename = "self")]
     Copy,
-    /// Nobody: the terms know the labels, and no more.
+    /// Virtual teacher: the terms are of the labels alone.
     Virtual,
 }
 
 /// A network that learns from the targets without a teacher.
-pub type Untaught = OfflineDistiller<ImageNetwork, NoTeacher, OfTargets>;
+pub type Untaught = OfflineDistiller<AnyNetwork, NoTeacher, OfTargets>;
 
 /// Terms that do not look at a teacher, where there is none.
 #[derive(Module, Debug)]

@@ -9,7 +9,7 @@ pub const TEMPERATURE: f64 = 3.0;
 /// The default number of epochs until the weight is 1.
 pub const RAMP_EPOCHS: usize = 80;
 
-/// What the weight is in a warning.
+/// Name of the weight in a warning.
 pub const WHAT: &str = "the weight towards the ensemble";
 
 /// Creates the term, whose weight rises to 1.

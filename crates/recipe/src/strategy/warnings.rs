@@ -1,6 +1,6 @@
 //! What a recipe may say, but hardly means.
 
-use crate::read::loss_place;
+use crate::naming::loss_place;
 use crate::{Recipe, TeacherRecipe};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;

@@ -69,11 +69,11 @@ pub struct Codistiller<N, A, O> {
 /// The taps that are selected of one peer and its copy.
 #[derive(Clone, Debug)]
 struct WantedOfPeer {
-    /// Those of the peer while it learns alone.
+    /// Taps of the peer while it learns alone.
     alone: TapSelection,
-    /// Those of the peer while it also learns from the copies of the others.
+    /// Taps of the peer while it also learns from the copies of the others.
     together: TapSelection,
-    /// Those of its copy.
+    /// Taps of its copy.
     copy: TapSelection,
 }
 

@@ -65,9 +65,9 @@ pub struct MutualDistiller<N: Network, O> {
 /// The taps that are selected of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct WantedOfPeer {
-    /// Those that the objectives of the other peers want.
+    /// Taps that the objectives of the other peers want.
     by_others: TapSelection,
-    /// Those that any objective wants.
+    /// Taps that any objective wants.
     all: TapSelection,
 }
 

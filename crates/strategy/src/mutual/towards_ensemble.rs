@@ -3,7 +3,8 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
 use burn_distill_core::{
-    Context, Objective, PairedRows, Terms, Wanted, WeightSchedule, reduce_rows,
+    Check, ConfigError, Context, Objective, PairedRows, Terms, Wanted, WeightSchedule, check,
+    reduce_rows,
 };
 
 /// What is added to each probability of an ensemble.
@@ -47,16 +48,14 @@ impl TowardsEnsemble {
     ///
     /// # Panics
     ///
-    /// Panics if the temperature is not positive and finite.
+    /// Panics if the temperature or the weight is [out of its range](Check::check).
     pub fn new(temperature: f64, weight: impl Into<WeightSchedule>) -> Self {
-        assert!(
-            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-            "Temperature towards an ensemble must be positive and finite, got {temperature}."
-        );
-        Self {
+        let towards = Self {
             temperature,
             weight: weight.into(),
-        }
+        };
+        towards.assert_valid();
+        towards
     }
 
     /// The unweighted loss.
@@ -82,6 +81,13 @@ impl TowardsEnsemble {
         let log_q = probabilities.add_scalar(OFFSET).log();
         let log_p = tempered_log_softmax(student, self.temperature);
         kl_divergence_rows(log_q, log_p).mul_scalar(self.temperature.powi(2))
+    }
+}
+
+impl Check for TowardsEnsemble {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)?;
+        self.weight.check().map_err(|error| error.under("weight"))
     }
 }
 
@@ -176,9 +182,19 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Temperature towards an ensemble must be positive and finite, got 0")]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn temperature_must_be_positive() {
         TowardsEnsemble::new(0.0, 1.0);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let mut towards = TowardsEnsemble::new(3.0, 1.0);
+        assert!(towards.check().is_ok());
+        for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            towards.temperature = temperature;
+            assert_eq!(towards.check().unwrap_err().key, "temperature");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{one_line_display, reduce_rows};
+use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
 
 /// How far two answers of one network to the same samples are from each other: the divergence of
 /// [`DropoutDistiller`](crate::DropoutDistiller).
@@ -40,16 +40,14 @@ impl DropoutDivergence {
     ///
     /// # Panics
     ///
-    /// Panics if the temperature is not positive and finite.
+    /// Panics if the temperature is [out of its range](Check::check).
     pub fn new(temperature: f64) -> Self {
-        assert!(
-            temperature > 0.0 && temperature.is_finite(), // This also rejects NaN
-            "Temperature between two answers must be positive and finite, got {temperature}."
-        );
-        Self {
+        let divergence = Self {
             temperature,
             detach: false,
-        }
+        };
+        divergence.assert_valid();
+        divergence
     }
 
     /// The same where the target of each direction is a constant, or is not.
@@ -84,6 +82,12 @@ impl DropoutDivergence {
         let rows = towards(&second, &first).add(towards(&first, &second));
         let rows = rows.mul_scalar(self.temperature.powi(2));
         reduce_rows(rows, None, &Reduction::Mean)
+    }
+}
+
+impl Check for DropoutDivergence {
+    fn check(&self) -> Result<(), ConfigError> {
+        check::temperature("temperature", self.temperature)
     }
 }
 
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Temperature between two answers must be positive and finite, got 0")]
+    #[should_panic(expected = "`temperature` should be above 0, from 1e-6 to 1e9, but is 0")]
     fn temperature_must_be_positive() {
         DropoutDivergence::new(0.0);
     }

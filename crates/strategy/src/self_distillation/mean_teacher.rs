@@ -1,7 +1,8 @@
 use super::SelfTeacher;
 use burn::module::Module;
 use burn_distill_core::{
-    Batch, Clock, Input, Knowledge, MovingAverage, Network, TapSelection, WeightSchedule,
+    Batch, Check, Clock, ConfigError, Input, Knowledge, MovingAverage, Network, TapSelection,
+    WeightSchedule, check,
 };
 
 /// A moving average of the network itself: the teacher of mean teacher, and of other methods that
@@ -61,14 +62,14 @@ impl<N: Network> MeanTeacher<N> {
     ///
     /// Panics if `decay` is not between 0 and 1 at the start.
     pub fn new(network: &N, decay: impl Into<WeightSchedule>) -> Self {
-        let decay = decay.into();
-        checked(&decay, Clock::start());
-        Self {
+        let teacher = Self {
             average: MovingAverage::new(network),
-            decay,
+            decay: decay.into(),
             warm_up: true,
             training_mode: false,
-        }
+        };
+        teacher.assert_valid();
+        teacher
     }
 
     /// Whether the average begins as a mean, and not with the decay at once.
@@ -84,16 +85,15 @@ impl<N: Network> MeanTeacher<N> {
     }
 }
 
-/// # Panics
-///
-/// Panics if the decay is not between 0 and 1 then.
-fn checked(decay: &WeightSchedule, clock: Clock) -> f64 {
-    let decay = decay.at(&clock);
-    assert!(
-        (0.0..=1.0).contains(&decay),
-        "Decay of a mean teacher must be from 0 to 1, got {decay}."
-    );
-    decay
+/// Checks the decay at the start of a training.
+impl<N> Check for MeanTeacher<N> {
+    fn check(&self) -> Result<(), ConfigError> {
+        check_decay(self.decay.at(&Clock::start()))
+    }
+}
+
+fn check_decay(decay: f64) -> Result<(), ConfigError> {
+    check::in_range("decay", decay, 0.0..=1.0)
 }
 
 impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
@@ -108,8 +108,14 @@ impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
         }
     }
 
+    /// # Panics
+    ///
+    /// Panics if the decay is not between 0 and 1 then.
     fn follow(self, student: &N, clock: Clock) -> Self {
-        let decay = checked(&self.decay, clock);
+        let decay = self.decay.at(&clock);
+        if let Err(error) = check_decay(decay) {
+            panic!("{error}");
+        }
         let step = clock.step() as f64 + 1.0;
         let decay = match self.warm_up {
             true => decay.min(1.0 - 1.0 / (step + 1.0)),

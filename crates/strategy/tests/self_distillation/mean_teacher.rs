@@ -149,7 +149,7 @@ fn the_decay_may_change_and_begin_at_once() {
 }
 
 #[test]
-#[should_panic(expected = "Decay of a mean teacher must be from 0 to 1, got 1.5.")]
+#[should_panic(expected = "`decay` should be from 0 to 1, but is 1.5")]
 fn a_decay_is_a_share() {
     MeanTeacher::new(&Pair::new([0.0, 0.0], &Device::default()), 1.5);
 }

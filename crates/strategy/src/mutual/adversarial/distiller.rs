@@ -204,9 +204,9 @@ pub struct AdversarialDistiller<N: Network, O> {
 /// The taps that are selected of one peer.
 #[derive(Clone, Debug)]
 struct WantedOfPeer {
-    /// The one that is judged.
+    /// Tap that is judged.
     judged: TapSelection,
-    /// That and those that the objectives want.
+    /// Tap that is judged, and taps that the objectives want.
     all: TapSelection,
 }
 

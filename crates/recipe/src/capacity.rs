@@ -1,0 +1,109 @@
+//! Whether the networks of a recipe fit into the memory of this machine.
+
+use super::fault::{Fault, Place};
+use super::memory::{NUMBER, fits, trained};
+use super::{Recipe, TeacherRecipe};
+use crate::model::ModelRecipe;
+use crate::registry::{Architecture, Task};
+use anyhow::{Context, Result};
+use burn_distill::architecture::Plan;
+use burn_distill::core::ConfigError;
+
+/// Checks that a network can be built and run on some samples.
+///
+/// # Errors
+///
+/// Returns the estimate if it cannot.
+pub fn check_network(network: &dyn Architecture, task: &Task, samples: usize) -> Result<()> {
+    let Some(plan) = network.plan(task)? else {
+        return Ok(());
+    };
+    let bytes = NUMBER * (plan.parameters() as f64 + samples as f64 * activations(&plan));
+    let name = network.name();
+    fits("", &name, bytes).map_err(|error| {
+        let text = format!("{name} for {} should be {}", task.input, error.expected);
+        Fault::other("", text).into()
+    })
+}
+
+/// Checks the networks of a recipe, and the batches that pass through them.
+pub fn check(recipe: &Recipe) -> Result<()> {
+    let task = recipe.spec()?.task;
+    let planned = |model: &ModelRecipe, place: &str| -> Result<Option<Plan>> {
+        let planned = recipe.registry.network(model);
+        let planned = planned.and_then(|network| network.plan(&task));
+        planned.with_context(|| place.to_string())
+    };
+    for (index, teacher) in recipe.teachers().iter().enumerate() {
+        let place = TeacherRecipe::place(index);
+        if let Some(plan) = planned(&teacher.model, &format!("{place}.model"))? {
+            check_trained(&plan, &teacher.model, 1, teacher.training.batch_size).at(&place)?;
+        }
+    }
+    let student = &recipe.student;
+    let Some(plan) = planned(&student.model, "student.model")? else {
+        return Ok(());
+    };
+    let copies = recipe.strategy.options().networks();
+    check_trained(&plan, &student.model, copies, student.training.batch_size).at("student")?;
+    for (index, stage) in recipe.stages.iter().enumerate() {
+        if let Some(training) = &stage.training {
+            let place = format!("stage.{index}");
+            check_trained(&plan, &student.model, 1, training.batch_size).at(&place)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks a network that is trained several times at once on batches of that size.
+fn check_trained(
+    plan: &Plan,
+    model: &ModelRecipe,
+    copies: usize,
+    batch_size: usize,
+) -> Result<(), ConfigError> {
+    let copies = copies as f64;
+    fits("model", model, copies * trained(plan.parameters() as f64))?;
+    let batch = copies * NUMBER * activations(plan) * batch_size as f64;
+    fits("training.batch_size", batch_size, batch)
+}
+
+/// Returns the numbers that the layers return for one sample.
+fn activations(plan: &Plan) -> f64 {
+    let sizes = plan.layers.iter().map(|layer| {
+        let sizes = layer.output.iter();
+        sizes.map(|&size| size as f64).product::<f64>()
+    });
+    sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::InputShape;
+    use burn_distill::architecture::NetworkConfig;
+
+    #[test]
+    fn a_network_that_is_too_large_is_refused_with_its_estimate() {
+        let error = |name: &str, input: [usize; 3]| {
+            let model = NetworkConfig::by_name(name).unwrap();
+            let input = InputShape::Image(input);
+            let task = Task { input, classes: 10 };
+            check_network(&model, &task, 2).unwrap_err().to_string()
+        };
+
+        let wide = error(
+            "mlp-65536-65536-65536-65536-65536-65536-65536",
+            [3, 4096, 4096],
+        );
+        assert!(
+            wide.contains("it needs about") && wide.contains("TB"),
+            "{wide}"
+        );
+        let image = error("resnet20", [3, 60_000, 60_000]);
+        assert!(image.contains("for images of 3x60000x60000"), "{image}");
+        let model = NetworkConfig::by_name("resnet20").unwrap();
+        let input = InputShape::Image([3, 32, 32]);
+        check_network(&model, &Task { input, classes: 10 }, 2).unwrap();
+    }
+}

@@ -1,0 +1,144 @@
+use super::*;
+use crate::dataset::ArrayDataset;
+use crate::input::{InputKind, InputShape};
+use crate::loss::{NoOptions, ResponseEntry};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::Tensor;
+use burn_distill::core::{Response, TapRecorder};
+use burn_distill::response::SoftTargetLossConfig;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Module, Debug)]
+struct Net {
+    linear: Linear,
+}
+
+impl Network for Net {
+    type Input = Tensor<2>;
+
+    fn forward_tapped(&self, input: Tensor<2>, _: &mut TapRecorder) -> Response {
+        Response::Classes(self.linear.forward(input))
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+        Tensor::zeros([samples, self.linear.weight.dims()[0]], device)
+    }
+}
+
+/// A network of three features, whatever the data.
+fn net(_: &Table, task: &Task, device: &Device) -> Result<Net> {
+    let linear = LinearConfig::new(3, task.classes).init(device);
+    Ok(Net { linear })
+}
+
+fn own() -> Registry {
+    Registry::standard().with_network("net", net)
+}
+
+fn init(name: &str, input: InputShape) -> Result<AnyNetwork> {
+    let task = Task { input, classes: 2 };
+    own().build(&name.into(), &task, 0, &Device::flex())
+}
+
+fn error(name: &str, input: InputShape) -> String {
+    format!("{:#}", init(name, input).err().unwrap())
+}
+
+#[test]
+fn a_network_is_for_inputs_of_its_kind_and_shape() {
+    let network = init("net", InputShape::Vector([3])).unwrap();
+    assert_eq!(
+        network.example(4, &Device::flex()).kind(),
+        InputKind::Vectors
+    );
+    assert!(init("mlp-4", InputShape::Image([1, 8, 8])).is_ok());
+
+    assert_eq!(
+        error("net", InputShape::Image([1, 8, 8])),
+        "the network takes vectors, but the data is images of 1x8x8"
+    );
+    assert_eq!(
+        error("net", InputShape::Vector([4])),
+        "the network takes vectors of 3 features, but the data is vectors of 4 features"
+    );
+    assert_eq!(
+        error("mlp-4", InputShape::Sequence([5, 2])),
+        "the network takes images, but the data is sequences of 5 vectors of 2 features"
+    );
+}
+
+#[test]
+fn networks_of_the_toolkit_have_no_options() {
+    let model = ModelRecipe {
+        options: "width = 4".parse().unwrap(),
+        ..ModelRecipe::from("mlp-4")
+    };
+
+    let error = own().network(&model).err().unwrap().to_string();
+    assert_eq!(
+        error,
+        "`mlp-4` has no options, but is given `width`: its name says all"
+    );
+}
+
+#[test]
+fn names_that_are_unknown_are_answered_with_all_that_there_are() {
+    let registry = own().with_dataset("points", |_| points());
+
+    let network = registry.network(&"nett".into()).err().unwrap().to_string();
+    assert!(
+        network.starts_with("no network named `nett`, did you mean `net`?; known are mlp-<width>"),
+        "{network}"
+    );
+    assert!(network.ends_with(", net"), "{network}");
+    let dataset = registry.dataset_name("point").unwrap_err().to_string();
+    assert!(
+        dataset.starts_with("no data set named `point`, did you mean `points`?; known are digits"),
+        "{dataset}"
+    );
+}
+
+fn points() -> Result<ArrayDataset> {
+    ArrayDataset::vectors("points", 1, vec![0.0, 1.0], vec![0, 1], ["a", "b"])
+}
+
+#[test]
+fn a_data_set_of_a_program_is_loaded_once() {
+    static LOADED: AtomicUsize = AtomicUsize::new(0);
+    let registry = Registry::standard().with_dataset("points", |_| {
+        LOADED.fetch_add(1, Ordering::Relaxed);
+        points()
+    });
+
+    let spec = registry.clone().spec("points").unwrap();
+    let loaded = registry.load("points").unwrap();
+    assert_eq!((spec.samples, spec.task.classes), (2, 2));
+    assert_eq!(loaded.train.shape(), spec.task.input);
+    assert_eq!(LOADED.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn registries_are_equal_if_they_know_the_same_names() {
+    assert_eq!(own(), own());
+    assert_ne!(own(), Registry::standard());
+}
+
+#[test]
+#[should_panic(expected = "There are two networks named `resnet20`")]
+fn a_network_has_a_name_of_its_own() {
+    let _ = Registry::standard().with_network("resnet20", net);
+}
+
+#[test]
+#[should_panic(expected = "There are two data sets named `fashion`")]
+fn a_data_set_has_a_name_of_its_own() {
+    let _ = Registry::standard().with_dataset("fashion", |_| points());
+}
+
+#[test]
+#[should_panic(expected = "There are two losses named `kd`")]
+fn a_loss_has_names_of_its_own() {
+    let loss = LossEntry::logits("mine", NoOptions {}, |_| SoftTargetLossConfig::new().init());
+
+    let _ = Registry::standard().with_loss(loss.with_aliases(&["kd"]));
+}
