@@ -1,4 +1,5 @@
-use super::eigen::{Eigenpairs, leading_eigenpairs};
+use super::eigen::leading_eigenpairs;
+use super::eigenpairs::Eigenpairs;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{at_least_f32, l2_norm, l2_normalize};
 

@@ -4,7 +4,6 @@ use super::peers::{accuracy, assert_objectives, class_logits, pooled, saying};
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn_distill_core::{
     Batch, Context, Hard, Network, Objective, Response, TapSelection, Terms, Wanted, known_taps,
 };
