@@ -11,6 +11,7 @@ fn on_terminal(arguments: &[&str], columns: u16) -> String {
 }
 
 fn widest(text: &str) -> usize {
+    let text = console::strip_ansi_codes(text);
     let lines = text.lines().map(|line| line.trim_end().chars().count());
     lines.max().unwrap()
 }
