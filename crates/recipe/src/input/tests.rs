@@ -1,4 +1,6 @@
 use super::*;
+use burn::tensor::{Device, Int, Tensor};
+use burn_distill::core::{Input, Memorable};
 
 fn tokens(device: &Device) -> AnyInput {
     AnyInput::Tokens(Tokens {

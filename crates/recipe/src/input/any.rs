@@ -1,8 +1,5 @@
-//! Inputs of networks whose type a recipe decides.
-
-use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_distill::core::{DynNetwork, Input, Memorable, Network, State, impl_input};
+use burn_distill::core::{DynNetwork, Input, Network, impl_input};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -209,87 +206,6 @@ impl Input for AnyInput {
     }
 }
 
-/// Memory of an [`AnyInput`] from one step to the next.
-#[derive(Module, Debug)]
-pub enum AnyMemory {
-    /// Images.
-    Images(State<Tensor<4>>),
-    /// Vectors.
-    Vectors(State<Tensor<2>>),
-    /// Sequences of vectors.
-    Sequences(State<Tensor<3>>),
-    /// Tokens.
-    Tokens(TokensMemory),
-}
-
-/// Memory of [`Tokens`].
-#[derive(Module, Debug)]
-pub struct TokensMemory {
-    ids: State<Tensor<2, Int>>,
-    /// 1 where there is a token, 0 where there is padding.
-    mask: State<Tensor<2, Int>>,
-}
-
-impl Memorable for Tokens {
-    type Memory = TokensMemory;
-
-    fn memory(self) -> TokensMemory {
-        TokensMemory {
-            ids: self.ids.memory(),
-            mask: self.mask.int().memory(),
-        }
-    }
-
-    fn remember(self, memory: &TokensMemory) {
-        self.ids.remember(&memory.ids);
-        self.mask.int().remember(&memory.mask);
-    }
-
-    fn recall(memory: &TokensMemory, samples: usize, device: &Device) -> Self {
-        Self {
-            ids: Tensor::recall(&memory.ids, samples, device),
-            mask: Tensor::<2, Int>::recall(&memory.mask, samples, device).bool(),
-        }
-    }
-}
-
-impl Memorable for AnyInput {
-    type Memory = AnyMemory;
-
-    fn memory(self) -> AnyMemory {
-        match self {
-            Self::Images(images) => AnyMemory::Images(images.memory()),
-            Self::Vectors(vectors) => AnyMemory::Vectors(vectors.memory()),
-            Self::Sequences(sequences) => AnyMemory::Sequences(sequences.memory()),
-            Self::Tokens(tokens) => AnyMemory::Tokens(tokens.memory()),
-        }
-    }
-
-    fn remember(self, memory: &AnyMemory) {
-        match (self, memory) {
-            (Self::Images(images), AnyMemory::Images(memory)) => images.remember(memory),
-            (Self::Vectors(vectors), AnyMemory::Vectors(memory)) => vectors.remember(memory),
-            (Self::Sequences(sequences), AnyMemory::Sequences(memory)) => {
-                sequences.remember(memory);
-            }
-            (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.remember(memory),
-            (other, _) => panic!(
-                "The memory should be of inputs of one kind, but is asked to remember {}.",
-                other.kind()
-            ),
-        }
-    }
-
-    fn recall(memory: &AnyMemory, samples: usize, device: &Device) -> Self {
-        match memory {
-            AnyMemory::Images(memory) => Tensor::<4>::recall(memory, samples, device).into(),
-            AnyMemory::Vectors(memory) => Tensor::<2>::recall(memory, samples, device).into(),
-            AnyMemory::Sequences(memory) => Tensor::<3>::recall(memory, samples, device).into(),
-            AnyMemory::Tokens(memory) => Tokens::recall(memory, samples, device).into(),
-        }
-    }
-}
-
 /// Input of one sample of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -369,6 +285,3 @@ impl Display for InputShape {
 pub fn any_network<N: Network<Input: TypedInput>>(network: N) -> AnyNetwork {
     AnyNetwork::converting(network)
 }
-
-#[cfg(test)]
-mod tests;

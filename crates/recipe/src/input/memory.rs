@@ -1,0 +1,190 @@
+//! Inputs that are remembered from one training step to the next.
+
+use super::any::{AnyInput, Tokens};
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor,
+};
+use burn::tensor::{Device, Int, Tensor};
+use burn_distill::core::{Memorable, State};
+use std::fmt;
+
+/// Memory of an [`AnyInput`].
+///
+/// To the module tree it is the memory of the kind inside: a checkpoint is the same as that of a network
+/// whose type of input is known.
+#[derive(Clone, Debug)]
+pub enum AnyMemory {
+    /// Images.
+    Images(State<Tensor<4>>),
+    /// Vectors.
+    Vectors(State<Tensor<2>>),
+    /// Sequences of vectors.
+    Sequences(State<Tensor<3>>),
+    /// Tokens.
+    Tokens(TokensMemory),
+}
+
+/// Computes with the memory inside, whatever its kind.
+macro_rules! of_any {
+    ($memory:expr, $inside:ident => $result:expr) => {
+        match $memory {
+            AnyMemory::Images($inside) => $result,
+            AnyMemory::Vectors($inside) => $result,
+            AnyMemory::Sequences($inside) => $result,
+            AnyMemory::Tokens($inside) => $result,
+        }
+    };
+}
+
+/// Turns the memory inside into another state of itself.
+macro_rules! each {
+    ($memory:expr, $inside:ident => $result:expr) => {
+        match $memory {
+            AnyMemory::Images($inside) => AnyMemory::Images($result),
+            AnyMemory::Vectors($inside) => AnyMemory::Vectors($result),
+            AnyMemory::Sequences($inside) => AnyMemory::Sequences($result),
+            AnyMemory::Tokens($inside) => AnyMemory::Tokens($result),
+        }
+    };
+}
+
+impl Module for AnyMemory {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        of_any!(self, inside => inside.collect_devices(devices))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        each!(self, inside => inside.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        each!(self, inside => inside.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        each!(self, inside => inside.train())
+    }
+
+    fn valid(&self) -> Self {
+        each!(self, inside => inside.valid())
+    }
+
+    fn materialize(self) -> Self {
+        each!(self, inside => inside.materialize())
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        of_any!(self, inside => inside.visit(visitor))
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        each!(self, inside => inside.map(mapper))
+    }
+}
+
+impl ModuleDisplayDefault for AnyMemory {
+    fn content(&self, content: Content) -> Option<Content> {
+        of_any!(self, inside => inside.content(content))
+    }
+}
+
+impl ModuleDisplay for AnyMemory {}
+
+impl fmt::Display for AnyMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(DisplaySettings::default()))
+    }
+}
+
+/// Memory of [`Tokens`].
+#[derive(Module, Debug)]
+pub struct TokensMemory {
+    ids: State<Tensor<2, Int>>,
+    /// 1 where there is a token, 0 where there is padding.
+    mask: State<Tensor<2, Int>>,
+}
+
+impl Memorable for Tokens {
+    type Memory = TokensMemory;
+
+    fn memory(self) -> TokensMemory {
+        TokensMemory {
+            ids: self.ids.memory(),
+            mask: self.mask.int().memory(),
+        }
+    }
+
+    fn remember(self, memory: &TokensMemory) {
+        self.ids.remember(&memory.ids);
+        self.mask.int().remember(&memory.mask);
+    }
+
+    fn recall(memory: &TokensMemory, samples: usize, device: &Device) -> Self {
+        Self {
+            ids: Tensor::recall(&memory.ids, samples, device),
+            mask: Tensor::<2, Int>::recall(&memory.mask, samples, device).bool(),
+        }
+    }
+}
+
+impl Memorable for AnyInput {
+    type Memory = AnyMemory;
+
+    fn memory(self) -> AnyMemory {
+        match self {
+            Self::Images(images) => AnyMemory::Images(images.memory()),
+            Self::Vectors(vectors) => AnyMemory::Vectors(vectors.memory()),
+            Self::Sequences(sequences) => AnyMemory::Sequences(sequences.memory()),
+            Self::Tokens(tokens) => AnyMemory::Tokens(tokens.memory()),
+        }
+    }
+
+    fn remember(self, memory: &AnyMemory) {
+        match (self, memory) {
+            (Self::Images(images), AnyMemory::Images(memory)) => images.remember(memory),
+            (Self::Vectors(vectors), AnyMemory::Vectors(memory)) => vectors.remember(memory),
+            (Self::Sequences(sequences), AnyMemory::Sequences(memory)) => {
+                sequences.remember(memory);
+            }
+            (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.remember(memory),
+            (other, _) => panic!(
+                "The memory should be of inputs of one kind, but is asked to remember {}.",
+                other.kind()
+            ),
+        }
+    }
+
+    fn recall(memory: &AnyMemory, samples: usize, device: &Device) -> Self {
+        match memory {
+            AnyMemory::Images(memory) => Tensor::<4>::recall(memory, samples, device).into(),
+            AnyMemory::Vectors(memory) => Tensor::<2>::recall(memory, samples, device).into(),
+            AnyMemory::Sequences(memory) => Tensor::<3>::recall(memory, samples, device).into(),
+            AnyMemory::Tokens(memory) => Tokens::recall(memory, samples, device).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill::core::tensors;
+
+    #[test]
+    fn its_record_is_that_of_the_memory_inside() {
+        let images = Tensor::<4>::ones([2, 1, 3, 3], &Device::flex());
+        let plain = images.clone().memory();
+        let any = AnyInput::from(images.zeros_like()).memory();
+
+        let loaded = any.load_record(plain.clone().into_record());
+
+        assert_eq!(tensors(&loaded), tensors(&plain));
+        let AnyMemory::Images(inside) = loaded.valid() else {
+            panic!("it is of images");
+        };
+        inside
+            .get()
+            .into_data()
+            .assert_eq(&images.into_data(), true);
+    }
+}
