@@ -8,10 +8,6 @@ use std::fmt::{self, Display, Formatter};
 pub type AnyNetwork = DynNetwork<AnyInput>;
 
 /// Input of a network of a recipe, of one of a few kinds.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "A training holds few inputs at once, and each is handles of tensors."
-)]
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
