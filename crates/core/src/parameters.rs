@@ -33,6 +33,21 @@ pub fn parameter_count<M: Module>(module: &M) -> usize {
     counter.count
 }
 
+/// Returns whether a module has parameters on a device without autodiff.
+pub(crate) fn has_untracked<M: Module>(module: &M) -> bool {
+    struct Untracked(bool);
+
+    impl ModuleVisitor for Untracked {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= !param.lazy_device().is_autodiff();
+        }
+    }
+
+    let mut untracked = Untracked(false);
+    module.visit(&mut untracked);
+    untracked.0
+}
+
 /// Whether the path leads to a running statistic rather than to a parameter.
 pub(crate) fn is_buffer(path: &[String]) -> bool {
     path.last().is_some_and(|name| name.starts_with("running_"))

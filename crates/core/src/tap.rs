@@ -21,6 +21,17 @@ pub enum Tap {
 }
 
 impl Tap {
+    /// Returns whether operations on the tap are tracked for gradients.
+    pub(crate) fn is_autodiff(&self) -> bool {
+        match self {
+            Self::Vector(tap) => tap.is_autodiff(),
+            Self::Sequence(tap) => tap.is_autodiff(),
+            Self::Map(tap) => tap.is_autodiff(),
+            Self::Attention(tap) => tap.is_autodiff(),
+            Self::Mask(_) => false,
+        }
+    }
+
     /// The shape, batch axis included.
     pub fn shape(&self) -> Shape {
         match self {

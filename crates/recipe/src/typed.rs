@@ -79,6 +79,7 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
             _ => false,
         };
         let path = locate(&root, &fails_alike, &message);
+        let path = with_variant(&root, path, &message);
         fault(&root, &path, &message)
     })
 }
@@ -147,6 +148,38 @@ fn next_key(
 /// Returns whether a message is about a value, not about a key that is missing.
 fn is_about_a_value(message: &str) -> bool {
     !message.starts_with("missing field")
+}
+
+/// Returns the path of the name that a message refuses as an unknown variant, in the value at a path. It may
+/// stand there more than once, so that no single key is to blame; and the kind of a table is read with it.
+fn with_variant(root: &Value, path: Vec<String>, message: &str) -> Vec<String> {
+    let Some(name) = message
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.split('`').next())
+    else {
+        return path;
+    };
+    let below = at(root, &path).and_then(|value| path_of_text(value, name));
+    path.into_iter()
+        .chain(below.into_iter().flatten())
+        .collect()
+}
+
+/// Returns the path of the first text of these words in a value.
+fn path_of_text(value: &Value, words: &str) -> Option<Vec<String>> {
+    let below = |key: &str, value: &Value| {
+        let path = path_of_text(value, words)?;
+        Some([vec![key.to_string()], path].concat())
+    };
+    match value {
+        Value::String(text) => (text == words).then(Vec::new),
+        Value::Table(table) => table.iter().find_map(|(key, value)| below(key, value)),
+        Value::Array(list) => {
+            let mut list = list.iter().enumerate();
+            list.find_map(|(index, value)| below(&index.to_string(), value))
+        }
+        _ => None,
+    }
 }
 
 fn at<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {

@@ -310,3 +310,17 @@ fn configuration() {
     assert_round_trip(&HintLossConfig::new());
     assert_shareable::<HintLoss>();
 }
+
+#[test]
+#[should_panic(expected = "An adapter brings one to the shape of the other")]
+fn taps_of_other_features_need_an_adapter() {
+    let device = Device::default();
+    let side = |features: usize| {
+        let taps = Taps::from([("features", Tensor::<2>::ones([3, features], &device))]);
+        Knowledge::from_logits(Tensor::ones([3, 2], &device)).with_taps(taps)
+    };
+    let pair = Pair::new("features", "features", HintLossConfig::new().init());
+    let (student, teacher) = (side(8), side(128));
+
+    PairObjective::new([pair], 1.0).forward(&Context::of(&student, &teacher));
+}

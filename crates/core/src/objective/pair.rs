@@ -1,9 +1,11 @@
+use crate::parameters::has_untracked;
 use crate::{
     Context, LossError, LossTerm, NamedLoss, Tap, TapSelection, Wanted, Weighted, check_features,
     shared_mask,
 };
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
+use std::sync::Once;
 
 /// A loss that compares one tap of the student with one of the teacher.
 ///
@@ -155,17 +157,43 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
             .map(|pair| {
                 let student = context.student.taps.take(&pair.student);
                 let teacher = context.teacher.taps.take(&pair.teacher).without_autodiff();
+                warn_of_untrained(pair, &student);
                 // Before the adapter, whose weights padding of NaN would give gradients of NaN.
                 let student = pair.adapter.adapt(student.zero_padding(mask.as_ref()));
                 let mask = match student {
                     Tap::Sequence(_) => mask.clone(),
                     _ => None,
                 };
+                if let Err(error) = pair.loss.check_taps(&student, &teacher) {
+                    panic!(
+                        "The loss `{}` cannot compare the student's tap `{}`, through its adapter, with \
+                         the teacher's tap `{}`: {error}. An adapter brings one to the shape of the other: \
+                         `Pair::with_adapter`.",
+                        self.name(),
+                        pair.student,
+                        pair.teacher
+                    );
+                }
                 let loss = pair.loss.forward_taps(student, teacher, mask);
                 loss.mul_scalar(pair.weight)
             })
             .reduce(Tensor::add)
             .expect("There is a pair.")
+    }
+}
+
+/// Warns once of an adapter that does not train, as it is on a device without autodiff beside a student
+/// with it: burn computes with it all the same.
+fn warn_of_untrained<L, A: TapAdapter>(pair: &Pair<L, A>, student: &Tap) {
+    static ONCE: Once = Once::new();
+    if student.is_autodiff() && has_untracked(&pair.adapter) {
+        ONCE.call_once(|| {
+            log::warn!(
+                "the adapter of the student's tap `{}` is on a device without autodiff and does not \
+                 train: create it on the device of the student, `device.autodiff()`",
+                pair.student
+            );
+        });
     }
 }
 

@@ -151,6 +151,32 @@ fn recipes() -> Vec<Value> {
 }
 
 #[test]
+fn a_kind_that_there_is_not_is_named_with_the_nearest_wherever_it_stands() {
+    let optimizer = "optimizer = { kind = 'adamw' }";
+    let shape = "learning_rate = { peak = 0.1, shape = { kind = 'cosin' } }";
+    for (training, key, nearest) in [
+        (optimizer, "student.training.optimizer.kind", "adam-w"),
+        (shape, "student.training.learning_rate.shape.kind", "cosine"),
+    ] {
+        let text = format!(
+            "name = 'a'\ndata = {{ name = 'digits' }}\nteacher = {{ model = 'mlp-8', training = {{ \
+             epochs = 1 }} }}\nstudent = {{ model = 'mlp-8', training = {{ epochs = 1, {training} }} }}\n\
+             loss = [{{ kind = 'kd' }}]"
+        );
+        let alone = format!("{:#}", recipe(&text, &[]).unwrap_err());
+        let hint = format!("(did you mean `{nearest}`?)");
+        assert!(alone.contains(key) && alone.contains(&hint), "{alone}");
+        // Of both networks, neither alone is to blame.
+        let both = text.replace(
+            "training = { epochs = 1 }",
+            &format!("training = {{ epochs = 1, {training} }}"),
+        );
+        let both = format!("{:#}", recipe(&both, &[]).unwrap_err());
+        assert!(both.contains(&hint), "{both}");
+    }
+}
+
+#[test]
 fn the_recipes_of_these_tests_are_valid() {
     for root in recipes() {
         assert_eq!(error(&root), None);

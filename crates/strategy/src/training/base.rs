@@ -226,6 +226,14 @@ impl<M: LearnerModel> Training<M> {
         let finished = if self.resume {
             finished(&model, &checkpoints)?
         } else {
+            if let Ok(Some(manifest)) = checkpoints.manifest() {
+                log::warn!(
+                    "{}: the training there, of {} epochs, is forgotten, and begins anew; \
+                     `with_resume(true)` goes on with it",
+                    self.folder.display(),
+                    manifest.epoch
+                );
+            }
             checkpoints.clear()?;
             Snapshots::clear(&snapshots)?;
             0
