@@ -1,13 +1,19 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The selections of taps that a distiller passes to its networks: they are resolved in the first step,
-/// and the same in every other. Clones share them.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolved<T>(Arc<OnceLock<T>>);
+/// and the same in every other. A clone resolves its own: its objective may be replaced.
+#[derive(Debug)]
+pub(crate) struct Resolved<T>(OnceLock<T>);
 
 impl<T> Default for Resolved<T> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> Clone for Resolved<T> {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 

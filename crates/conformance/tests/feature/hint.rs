@@ -6,7 +6,7 @@ use burn_distill_conformance::{
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
     Clock, Context, Knowledge, LayersLoss, Objective, Pair, PairObjective, Response, Tap, TapLoss,
-    TapRecorder, TapSelection, Targets,
+    TapRecorder, TapSelection, Taps, Targets,
 };
 use burn_distill_feature::*;
 

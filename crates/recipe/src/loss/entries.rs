@@ -5,8 +5,8 @@ use crate::fault::Fault;
 use crate::input::AnyInput;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
-    BuiltLoss, BuiltObjective, CatalogueEntry, DynObjective, Hard, LossContext, SingleTeacher,
-    nearest,
+    BuiltLoss, BuiltObjective, CatalogueEntry, DynObjective, Hard, LossContext, Objective,
+    SingleTeacher, TapSelection, Taps, known_taps, nearest,
 };
 use std::slice;
 use toml::{Table, Value};
@@ -79,6 +79,15 @@ impl Losses {
             BuiltObjective::One(objective) => objective,
             BuiltObjective::All(objective) => DynObjective::new(SingleTeacher::new(objective)),
         };
+        check_name(loss, &built.name).with_context(|| format!("in the loss `{kind}`"))?;
+        let wanted = objective.wanted();
+        let student = match &built.student {
+            Some(student) => &known_taps(student),
+            None => &scene.student_taps,
+        };
+        check_taps(&wanted.student, student, "student")
+            .and_then(|()| check_taps(&wanted.teacher, &scene.teacher_taps, "teacher"))
+            .with_context(|| format!("in the loss `{kind}`"))?;
         Ok(Loss {
             name: built.name,
             objective,
@@ -151,4 +160,34 @@ pub(super) fn built(
     let (options, clip) = take_options(&mut table)?;
     let built = entry.build(options, Box::new(TomlTable(table)), contexts);
     Ok((built.map_err(placed)?, clip))
+}
+
+/// The names that strategies have for other figures, beside those of the terms of a loss.
+const TAKEN: [&str; 5] = ["accuracy", "discriminator", "ensemble", "generator", "loss"];
+
+/// Checks that a term has no name that a table of a run uses for something else.
+fn check_name(entry: &LossEntry, name: &str) -> Result<(), Fault> {
+    let of_labels = name == Hard::TERM && entry.catalogue.name != Hard::TERM;
+    match of_labels || TAKEN.contains(&name) {
+        true => Err(Fault::other(
+            "name",
+            format!("`{name}` is the name of another figure of a run: give the term another one"),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Checks that a network has the taps that a loss selects.
+fn check_taps(selection: &TapSelection, taps: &Taps, side: &str) -> Result<()> {
+    match selection {
+        TapSelection::Named(names) => names.iter().try_for_each(|name| {
+            let tap = taps.get(name).map(drop);
+            tap.with_context(|| format!("it takes the tap `{name}` of the {side}"))
+        }),
+        TapSelection::PerNetwork(_) => bail!(
+            "it takes taps of several networks as the {side}, which is one here: declare it as a loss of \
+             all teachers"
+        ),
+        TapSelection::None | TapSelection::All => Ok(()),
+    }
 }

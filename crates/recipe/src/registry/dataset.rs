@@ -2,7 +2,7 @@ use super::network::Task;
 use crate::dataset::{AnyDataset, any_published};
 use crate::input::InputShape;
 use crate::own::own_entry;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::{DataSource, DatasetName, Published, Samples};
 use std::sync::{Arc, OnceLock};
@@ -71,6 +71,27 @@ impl DatasetSource for DatasetName {
     }
 }
 
+/// Checks that a network can tell classes of the samples apart, and be tested on the samples of a test set.
+fn check_published(published: &Published<AnyDataset>) -> Result<()> {
+    let train = &published.train;
+    let classes = train.num_classes();
+    ensure!(
+        classes >= 2,
+        "a data set has at least two classes, but this one has {classes}"
+    );
+    if let Some(test) = &published.test {
+        let of_test = (test.shape(), test.num_classes());
+        ensure!(
+            of_test == (train.shape(), classes),
+            "the test set holds {} of {} classes, but the training set {} of {classes}: both should be alike",
+            of_test.0,
+            of_test.1,
+            train.shape()
+        );
+    }
+    Ok(())
+}
+
 /// A data set of a program's own.
 pub(super) struct OwnDataset<F> {
     load: F,
@@ -114,6 +135,7 @@ where
             return Ok(published.clone());
         }
         let published = (self.load)(source)?;
+        check_published(&published)?;
         Ok(self.loaded.get_or_init(|| published).clone())
     }
 }

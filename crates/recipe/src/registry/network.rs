@@ -4,7 +4,7 @@ use crate::own::own_entry;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
-use burn_distill::core::{CatalogueEntry, Input, Network};
+use burn_distill::core::{CatalogueEntry, Input, Network, TapSelection};
 use std::sync::Arc;
 use toml::Table;
 
@@ -196,6 +196,28 @@ impl Architecture for NetworkConfig {
     }
 }
 
+/// Checks that a network has a logit for each class of each sample.
+fn check_output(network: &AnyNetwork, task: &Task, device: &Device) -> Result<()> {
+    const SAMPLES: usize = 2;
+    let example = network.example(SAMPLES, device);
+    let response = network
+        .forward_knowledge(example, &TapSelection::None)
+        .response;
+    let Some(logits) = response.classes() else {
+        bail!(
+            "the network should return class logits, `Response::Classes`, but returns another response"
+        );
+    };
+    let expected = [SAMPLES, task.classes];
+    ensure!(
+        logits.dims() == expected,
+        "the network should return logits of shape {expected:?} for {SAMPLES} samples, a logit for each class, \
+         but their shape is {:?}",
+        logits.dims()
+    );
+    Ok(())
+}
+
 /// Function that initializes a network of a program's own.
 type Build = dyn Fn(&Table, &Task, &Device) -> Result<AnyNetwork> + Send + Sync;
 
@@ -228,6 +250,7 @@ impl OwnNetwork {
                 taken.in_words(),
                 task.input
             );
+            check_output(&network, task, device)?;
             Ok(network)
         };
         Arc::new(Self {

@@ -143,3 +143,54 @@ fn a_loss_has_names_of_its_own() {
 
     let _ = Registry::standard().with_loss(loss.with_aliases(&["kd"]));
 }
+
+#[test]
+fn a_network_has_a_logit_for_each_class() {
+    let many = |_: &Table, task: &Task, device: &Device| {
+        let linear = LinearConfig::new(3, task.classes + 1).init(device);
+        Ok(Net { linear })
+    };
+    let registry = Registry::standard().with_network("many", many);
+    let task = Task {
+        input: InputShape::Vector([3]),
+        classes: 2,
+    };
+
+    let network = registry.build(&"many".into(), &task, 0, &Device::flex());
+
+    let error = network.err().unwrap().to_string();
+    assert!(
+        error.contains("a logit for each class, but their shape is [2, 3]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_data_set_has_classes_and_a_test_set_that_is_like_the_training_set() {
+    let set = |features: usize, classes: &[&str]| {
+        let values = vec![0.0; 2 * features];
+        ArrayDataset::vectors("set", features, values, vec![0, 0], classes.to_vec()).unwrap()
+    };
+    for (test, message) in [
+        (
+            set(3, &["a", "b"]),
+            "the test set holds vectors of 3 features",
+        ),
+        (
+            set(2, &["a", "b", "c"]),
+            "of 3 classes, but the training set",
+        ),
+    ] {
+        let registry = Registry::standard().with_dataset("set", move |_| {
+            Ok(Published {
+                train: AnyDataset::from(set(2, &["a", "b"])),
+                test: Some(AnyDataset::from(test.clone())),
+            })
+        });
+        let error = registry.load("set").err().unwrap().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    let one = Registry::standard().with_dataset("set", move |_| Ok(set(2, &["a"])));
+    let error = one.spec("set").err().unwrap().to_string();
+    assert!(error.contains("at least two classes"), "{error}");
+}

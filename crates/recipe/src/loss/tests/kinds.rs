@@ -1,6 +1,7 @@
 use crate::loss::catalogue;
 use crate::network::for_digits;
-use crate::{Loss, Scene};
+use crate::own::own_entry as entry_of;
+use crate::{Loss, LossEntry, Losses, Scene};
 use anyhow::{Context, Result};
 use burn_distill::core::{Clock, Hard, Objective};
 use std::collections::BTreeSet;
@@ -43,6 +44,45 @@ fn a_term_may_have_a_name_of_its_own() {
         "{}",
         named.objective
     );
+}
+
+#[test]
+fn a_term_has_no_name_that_a_run_uses_for_something_else() {
+    for name in [
+        "hard",
+        "accuracy",
+        "generator",
+        "discriminator",
+        "ensemble",
+        "loss",
+    ] {
+        let error = error(&format!("kind = 'kd'\nname = '{name}'"));
+        let expected = format!("`name`: `{name}` is the name of another figure of a run");
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert_eq!(loss("kind = 'hard'").unwrap().name, "hard");
+}
+
+#[test]
+fn a_loss_of_a_program_takes_taps_that_there_are() {
+    use burn_distill::core::{Pair, TapPairs};
+    use burn_distill::feature::HintLossConfig;
+
+    let entry = |student: &'static str| {
+        let entry = LossEntry::new(entry_of("mine"), 1.0, move |builder| {
+            let pair = Pair::new(student, "layer2", HintLossConfig::new().init());
+            builder.term(TapPairs::from([pair]))
+        });
+        let mut losses = Losses::standard();
+        losses.add(entry);
+        losses.build(&"kind = 'mine'".parse().unwrap(), &Scene::example())
+    };
+
+    assert!(entry("layer2").is_ok());
+    let error = format!("{:#}", entry("layer7").err().unwrap());
+    let expected = "in the loss `mine`: it takes the tap `layer7` of the student: no tap named `layer7`, did \
+                    you mean `layer2`?";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
