@@ -7,7 +7,8 @@ use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    TapLoss, check_same,
 };
 
 /// How the squared differences of hints are reduced.
@@ -207,6 +208,10 @@ impl TapLoss for HintLoss {
             }
             None => self.forward(student.into_map(), teacher.into_map()),
         }
+    }
+
+    fn check_taps(&self, student: &Tap, teacher: &Tap) -> Result<(), LossError> {
+        check_same("features", student.channels()?, teacher.channels()?)
     }
 }
 
