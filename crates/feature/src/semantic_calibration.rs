@@ -133,7 +133,11 @@ impl SemanticCalibrationLoss {
         let counts = [self.adapters.len(), self.adapters[0].len()];
         let (student, teacher) = checked(student, teacher, counts);
         if student[0].dims()[0] != self.attention.batch_size {
-            return connected_zero(student[0].clone());
+            // A student that does not train, beside a loss that does, has no graph to connect to.
+            return match student[0].is_autodiff() {
+                true => connected_zero(student[0].clone()),
+                false => connected_zero(self.adapters[0][0].conv1.weight.val()),
+            };
         }
         let attention = self.attention.forward(&student, &teacher);
         let pairs = student

@@ -130,6 +130,11 @@ fn a_batch_of_another_size_is_left_out() {
     assert_eq!(value.into_scalar::<f32>(), 0.0);
     let gradient = student[0].grad(&grads).unwrap().abs().max();
     assert_eq!(gradient.into_scalar::<f32>(), 0.0);
+
+    // A student that does not train.
+    let frozen = student.into_iter().map(Tensor::without_autodiff).collect();
+    let value = loss.forward(frozen, maps(&[[7, 4, 8, 4], [7, 6, 4, 3], [7, 5, 1, 1]]));
+    value.backward();
 }
 
 #[test]
