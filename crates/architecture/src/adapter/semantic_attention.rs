@@ -182,12 +182,15 @@ mod tests {
     #[test]
     fn gradients_flow_through_the_similarities() {
         let device = Device::default().autodiff();
-        let map = Tensor::random([8, 4, 3, 3], Distribution::Default, &device).require_grad();
+        let gradient = || {
+            let map = Tensor::random([8, 4, 3, 3], Distribution::Default, &device).require_grad();
+            let grads = attention(1.0, map.clone()).square().sum().backward();
+            let gradient = map.grad(&grads).unwrap().abs().max();
+            gradient.into_scalar::<f32>()
+        };
 
-        let grads = attention(1.0, map.clone()).square().sum().backward();
-
-        let gradient = map.grad(&grads).unwrap().abs().max();
-        assert!(gradient.into_scalar::<f32>() > 0.0);
+        // Few hidden features may all be rectified away by the weights of one draw.
+        assert!((0..20).any(|_| gradient() > 0.0));
     }
 
     #[test]
