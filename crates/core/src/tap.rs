@@ -529,7 +529,10 @@ pub enum TapError {
     #[error(transparent)]
     Unknown(#[from] UnknownTap),
     /// The network offers it, but it was not among the wanted ones.
-    #[error("tap `{0}` was not kept: name it in `Objective::wanted`")]
+    #[error(
+        "tap `{0}` was not kept: name it in `Objective::wanted`, and create a distiller anew for \
+            another objective"
+    )]
     NotKept(String),
 }
 
