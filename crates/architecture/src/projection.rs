@@ -72,7 +72,7 @@ impl Check for ProjectionConfig {
 pub struct ProjectedSequences<L> {
     /// The projections: one for all layers, one for the first and one for the others, or one for each.
     pub projections: Vec<Linear>,
-    /// What compares the projected layers.
+    /// Loss between the projected layers.
     pub loss: L,
 }
 

@@ -14,6 +14,16 @@ pub struct CatalogueEntry {
 }
 
 impl CatalogueEntry {
+    /// Creates the entry of something that a program adds to those of the toolkit.
+    pub const fn of_program(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: "of this program",
+            aliases: &[],
+            reference: "",
+        }
+    }
+
     /// Whether this is its name or one of its aliases.
     pub fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)

@@ -32,7 +32,7 @@ impl Palette {
         &self.published
     }
 
-    /// The same of every stretched one.
+    /// The normalized value of every stretched level, per channel.
     fn stretched(&self) -> &[[f32; 256]] {
         &self.stretched
     }

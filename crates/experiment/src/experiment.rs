@@ -20,7 +20,7 @@ use toml::Table;
 
 /// An experiment: what to do, with what, and where to.
 pub struct Experiment<'a> {
-    /// What to do.
+    /// Recipe of the experiment.
     pub recipe: &'a Recipe,
     /// The data.
     pub data: &'a Data,
@@ -59,9 +59,9 @@ pub(super) use or_stopped;
 pub struct Trained {
     /// The network, in validation mode.
     pub network: AnyNetwork,
-    /// What it predicts for the test set.
+    /// Predictions for the test set.
     pub predictions: Predictions,
-    /// What it costs.
+    /// Size and latency.
     pub cost: Cost,
     /// How long its training took, in seconds, over all its runs, with what was trained for it
     /// before; zero if it was loaded.
@@ -74,9 +74,9 @@ pub struct Trained {
 
 /// A network that learnt with the student, or that is made of those that did.
 pub struct TrainedMember {
-    /// What it is, as in `peer 2`.
+    /// Name in the result, such as `peer 2`.
     pub name: String,
-    /// What model it is.
+    /// Name of the model.
     pub model: String,
     /// How it does.
     pub trained: Trained,
@@ -190,7 +190,7 @@ impl Experiment<'_> {
     }
 }
 
-/// What is shown of a student that is taught with these losses.
+/// Returns the figures that are shown of a student that is distilled with these losses.
 pub fn figures(losses: &[Loss]) -> Vec<Figure> {
     figures_of_taught(losses.iter().map(|loss| &loss.name))
 }

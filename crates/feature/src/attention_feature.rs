@@ -1,5 +1,5 @@
 use crate::entry::between;
-use crate::several_layers::{checked, maps};
+use crate::several_layers::checked;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -7,7 +7,7 @@ use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
     CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
-    NamedLoss, Tap, check, check_all_features, zero_padding_of_taps,
+    NamedLoss, Tap, check, check_all_features, zero_padded_maps,
 };
 
 /// Configuration to create an [attention feature loss](AttentionFeatureLoss) using the
@@ -182,7 +182,7 @@ impl LayersLoss for AttentionFeatureLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 

@@ -1,6 +1,6 @@
 use crate::entry::between;
 use crate::hierarchical_context_loss;
-use crate::several_layers::{checked, maps};
+use crate::several_layers::checked;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
@@ -8,7 +8,7 @@ use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
     CatalogueEntry, ChangingWeight, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry,
-    LossError, NamedLoss, Tap, check, check_all_features, trained_bytes, zero_padding_of_taps,
+    LossError, NamedLoss, Tap, check, check_all_features, trained_bytes, zero_padded_maps,
 };
 
 /// Configuration to create a [review loss](ReviewLoss) using the
@@ -140,7 +140,7 @@ impl LayersLoss for ReviewLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 

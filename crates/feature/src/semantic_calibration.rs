@@ -1,5 +1,5 @@
 use crate::entry::between;
-use crate::several_layers::{checked, maps};
+use crate::several_layers::checked;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -10,7 +10,7 @@ use burn_distill_architecture::{
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
     CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
-    NamedLoss, Tap, check, check_all_features, zero_padding_of_taps,
+    NamedLoss, Tap, check, check_all_features, zero_padded_maps,
 };
 
 /// Configuration to create a [semantic calibration loss](SemanticCalibrationLoss) using the
@@ -205,7 +205,7 @@ impl LayersLoss for SemanticCalibrationLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 

@@ -1,11 +1,5 @@
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::Tap;
 use burn_distill_core::numeric::at_least_f32;
-
-/// The features of several layers as maps.
-pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
-    taps.into_iter().map(Tap::into_map).collect()
-}
 
 /// What a loss over several layers computes on: the teacher as constants, both in at least single
 /// precision, as many maps as the loss was made for.

@@ -19,7 +19,6 @@ mod network;
 mod notices;
 mod numbers;
 mod overrides;
-mod own;
 mod paths;
 mod read;
 mod registry;

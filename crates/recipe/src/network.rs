@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use burn_distill::core::Seed;
 use std::sync::{Mutex, PoisonError};
 
-/// What `draw` draws on the CPU depends on the seed alone. Every backend draws other numbers from a
-/// seed, so all draw on this one.
+/// Returns what `draw` returns, with random numbers of the CPU that depend on the seed alone. Every backend
+/// draws other numbers from a seed, so all draw on this one.
 pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
     // The generator is one for the whole program: nobody else may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());

@@ -39,7 +39,7 @@ pub struct Recipe {
     /// The route of anchors that the student is taught along, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteRecipe>,
-    /// What its names mean; not a part of the file.
+    /// The meaning of its names; not a part of the file.
     #[serde(skip)]
     pub registry: Registry,
 }
@@ -202,7 +202,7 @@ pub struct StageRecipe {
     /// Passes over the training samples; the rest of the training is the student's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// What trains in it.
+    /// The parts that train in it.
     #[serde(default)]
     pub trains: Trains,
     /// How it is trained, if not as the student.
@@ -213,14 +213,14 @@ pub struct StageRecipe {
     pub losses: Vec<toml::Table>,
 }
 
-/// What trains in a stage.
+/// The parts that train in a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trains {
     /// The student, and what the losses have to learn.
     #[default]
     All,
-    /// What the losses have to learn, alone.
+    /// The parameters of the losses alone.
     Objective,
 }
 
@@ -253,7 +253,7 @@ pub struct RouteRecipe {
     pub ratio: Option<f64>,
 }
 
-/// What decides which anchor teaches when.
+/// The way to choose which anchor teaches when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RouteBy {

@@ -1,6 +1,6 @@
 use crate::entry::projected_layers;
+use crate::layers::check_layers;
 use crate::layers::check_maps;
-use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::pool::MaxPool2dConfig;
@@ -9,7 +9,7 @@ use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{
     CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
-    zero_padding_of_taps,
+    zero_padded_maps,
 };
 
 /// How two flows are compared, per pair of layers.
@@ -247,7 +247,7 @@ impl LayersLoss for FlowOfSolutionLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 

@@ -1,14 +1,14 @@
 use crate::decomposition::{Effort, directions, nearest_directions};
 use crate::entry::projected_layers;
+use crate::layers::check_layers;
 use crate::layers::check_maps;
-use crate::layers::{check_layers, maps};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
     CatalogueEntry, Check, ConfigError, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
-    check, zero_padding_of_taps,
+    check, zero_padded_maps,
 };
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
@@ -200,7 +200,7 @@ impl LayersLoss for SingularVectorLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 

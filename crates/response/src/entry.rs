@@ -107,7 +107,7 @@ where
 
 /// Entries of losses of one's own on responses.
 ///
-/// What a table says replaces the values of the fields of `default`. Any of these losses has a `weight`, 1
+/// The values of a table replace those of the fields of `default`. Any of these losses has a `weight`, 1
 /// by default, and may be `standardize`d.
 pub trait ResponseEntry: Sized {
     /// Creates a loss on the logits of each sample.

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// Builds one term of a loss from a table of values and the networks that it is between.
 ///
-/// What a builder [takes](Self::take) out of the table is no key of the configuration: an unknown key is
-/// refused with all keys that there are.
+/// A key that is [taken](Self::take) out of the table is none of the configuration. An unknown key is refused,
+/// with all keys that there are.
 pub struct LossBuilder<'a, I: Input> {
     contexts: &'a [LossContext<I>],
     table: Box<dyn LossTable>,

@@ -48,7 +48,7 @@ pub enum LayerChoice {
     Uniform,
     /// The last layers of both networks.
     Last,
-    /// Those that are most similar by centered kernel alignment.
+    /// The layers that are most similar by centered kernel alignment.
     Cka,
 }
 

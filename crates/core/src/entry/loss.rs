@@ -119,17 +119,11 @@ impl<I: Input> LossEntry<I> {
         weight: impl Into<WeightSchedule>,
         build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
     ) -> Self {
-        let catalogue = CatalogueEntry {
-            name,
-            kind: "of this program",
-            aliases: &[],
-            reference: "",
-        };
-        Self::new(catalogue, weight, build)
+        Self::new(CatalogueEntry::of_program(name), weight, build)
     }
 
     /// Creates a loss between pairs of taps, with these taps of both networks and this weight by default.
-    /// What a table says replaces the values of the fields of `default`.
+    /// The values of a table replace those of the fields of `default`.
     pub fn taps<C, L, F>(
         name: &'static str,
         taps: DefaultTaps,

@@ -12,7 +12,7 @@ pub trait LayersLoss: NamedLoss {
     /// Computes the loss, reduced to one value: a connected zero where no token counts. No gradient
     /// flows to the teacher's taps.
     ///
-    /// What the taps hold in place of padding, NaN included, has no influence on the value or on a
+    /// The values of the taps in place of padding, NaN included, have no influence on the value or on a
     /// gradient: a loss of features that are summed takes it as zeros, by [`zero_padding_of_taps`]; a
     /// mean over tokens is one over those of the mask.
     ///
@@ -53,6 +53,20 @@ pub trait LayersLoss: NamedLoss {
 pub fn zero_padding_of_taps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<Tap> {
     let taps = taps.into_iter().map(|tap| tap.zero_padding(mask));
     taps.collect()
+}
+
+/// Returns the taps as maps, with zeros in place of the tokens that do not count.
+///
+/// # Shapes
+///
+/// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all of them
+///
+/// # Panics
+///
+/// Panics if a tap is no map, sequence or vector.
+pub fn zero_padded_maps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<Tensor<4>> {
+    let taps = zero_padding_of_taps(taps, mask).into_iter();
+    taps.map(Tap::into_map).collect()
 }
 
 /// The term of a loss between layers of the student and layers of the teacher.

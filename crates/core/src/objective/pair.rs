@@ -13,7 +13,7 @@ use std::sync::Once;
 pub trait TapLoss: NamedLoss {
     /// Computes the loss, reduced to one value. No gradient flows to the teacher's tap.
     ///
-    /// What the two taps hold in place of padding, NaN included, has no influence on the value or on a
+    /// The values of both taps in place of padding, NaN included, have no influence on the value or on a
     /// gradient: a loss of features that are summed takes it as zeros, by
     /// [`Tap::zero_padding`]; a mean over tokens is one over those of the mask.
     ///

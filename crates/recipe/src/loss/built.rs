@@ -8,11 +8,11 @@ use burn_distill::core::{DynObjective, Knowledge, Preparation, WeightSchedule};
 pub struct Loss {
     /// The name of the term.
     pub name: String,
-    /// What computes it, on the CPU.
+    /// The objective, on the CPU.
     pub objective: DynObjective,
     /// How its gradient is clipped, if it is.
     pub clip: Option<LossClip>,
-    /// What has to be trained before the student is, if anything.
+    /// The training that comes before that of the student, if any.
     pub preparation: Option<Preparation>,
     /// The student as this loss needs it, if not as it is, on the CPU.
     pub student: Option<AnyNetwork>,
@@ -39,6 +39,6 @@ impl Loss {
 pub struct JointLoss {
     /// The name of the term.
     pub name: String,
-    /// What computes it, on the CPU.
+    /// The objective, on the CPU.
     pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
 }

@@ -52,7 +52,7 @@ impl Scene {
         Self::between("convnet-4-8", "convnet-8-16")
     }
 
-    /// The same of transformers.
+    /// A small student and a larger teacher for digits, both transformers.
     #[cfg(test)]
     pub fn of_tokens() -> Self {
         Self::between("vit-48-2-2", "vit-48-4-2")

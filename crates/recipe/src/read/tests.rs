@@ -15,7 +15,7 @@ const RECIPE: &str = r#"
     kind = "soft-target"
 "#;
 
-/// What a file of that text with these changes says.
+/// Returns the recipe of a file of that text with these changes.
 pub fn recipe(text: &str, overridden: &[&str]) -> Result<Recipe> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recipe.toml");

@@ -1,13 +1,12 @@
 use super::network::Task;
 use crate::dataset::{AnyDataset, any_published};
 use crate::input::InputShape;
-use crate::own::own_entry;
 use anyhow::{Result, ensure};
 use burn_distill::core::CatalogueEntry;
 use burn_distill::data::{DataSource, DatasetName, Published, Samples};
 use std::sync::{Arc, OnceLock};
 
-/// What is known of a data set before it is used.
+/// Description of a data set before it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetSpec {
     /// Inputs and classes.
@@ -106,7 +105,7 @@ impl<F> OwnDataset<F> {
     {
         let load = move |source: &DataSource| load(source).map(Into::into);
         NamedDataset {
-            entry: own_entry(name),
+            entry: CatalogueEntry::of_program(name),
             source: Arc::new(OwnDataset {
                 load,
                 loaded: OnceLock::new(),

@@ -1,6 +1,5 @@
 use crate::input::{AnyNetwork, InputKind, InputShape, TypedInput, any_network};
 use crate::model::ModelRecipe;
-use crate::own::own_entry;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
@@ -263,7 +262,7 @@ impl OwnNetwork {
 
 impl NetworkFamily for OwnNetwork {
     fn entries(&self) -> Vec<CatalogueEntry> {
-        vec![own_entry(self.name)]
+        vec![CatalogueEntry::of_program(self.name)]
     }
 
     fn examples(&self) -> Vec<&'static str> {

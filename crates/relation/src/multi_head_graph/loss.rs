@@ -1,13 +1,13 @@
 use super::AttentionHeads;
 use crate::decomposition::{Effort, directions, nearest_directions};
-use crate::layers::{check_layers, maps};
+use crate::layers::check_layers;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
 use burn_distill_core::{
-    Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check, zero_padding_of_taps,
+    Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check, zero_padded_maps,
 };
 
 /// Which of the two graphs the divergence is an expectation over.
@@ -262,7 +262,7 @@ impl LayersLoss for MultiHeadGraphLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let [student, teacher] =
-            [student, teacher].map(|taps| maps(zero_padding_of_taps(taps, mask.as_ref())));
+            [student, teacher].map(|taps| zero_padded_maps(taps, mask.as_ref()));
         self.forward(student, teacher)
     }
 }

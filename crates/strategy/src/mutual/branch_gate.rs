@@ -13,7 +13,7 @@ pub(super) fn branch(index: usize) -> String {
     format!("branch{}", index + 1)
 }
 
-/// What weighs the branches of a network, sample by sample, by what the trunk says.
+/// A gate that weighs the branches of a network, sample by sample, from the features of the trunk.
 ///
 /// ```text
 /// weights = softmax(relu(bn(fc(mean over pixels of trunk))))

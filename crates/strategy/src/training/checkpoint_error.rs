@@ -10,7 +10,7 @@ pub enum CheckpointError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What went wrong.
+        /// The error of the system.
         source: io::Error,
     },
     /// The manifest is not one.
@@ -88,7 +88,7 @@ pub enum CheckpointError {
     Record {
         /// The file of the record.
         path: PathBuf,
-        /// What does not fit.
+        /// Description of what does not fit.
         message: String,
     },
 }

@@ -1,6 +1,5 @@
 use crate::loss::catalogue;
 use crate::network::for_digits;
-use crate::own::own_entry as entry_of;
 use crate::{Loss, LossEntry, Losses, Scene};
 use anyhow::{Context, Result};
 use burn_distill::core::{Clock, Hard, Objective};
@@ -69,7 +68,7 @@ fn a_loss_of_a_program_takes_taps_that_there_are() {
     use burn_distill::feature::HintLossConfig;
 
     let entry = |student: &'static str| {
-        let entry = LossEntry::new(entry_of("mine"), 1.0, move |builder| {
+        let entry = LossEntry::named("mine", 1.0, move |builder| {
             let pair = Pair::new(student, "layer2", HintLossConfig::new().init());
             builder.term(TapPairs::from([pair]))
         });
