@@ -5,7 +5,7 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_distill::core::{Clock, LayersLoss, Response, Tap};
+use burn_distill::core::{Clock, MultiLayerLoss, Response, Tap};
 use burn_distill::relation::*;
 use burn_distill_benches::{AllocProfiler, naive, step};
 use divan::Bencher;
@@ -140,7 +140,7 @@ fn contrastive_shared(bencher: Bencher<'_, '_>, batch: usize) {
 /// 10,000 samples of 100 classes, 4,096 negatives.
 fn contrast(bencher: Bencher<'_, '_>, batch: usize, shared: bool) {
     let device = Device::flex();
-    let population = Population::new((0..10_000).map(|id| (id, Some(id % 100))));
+    let population = SampleIndex::new((0..10_000).map(|id| (id, Some(id % 100))));
     let loss = ContrastiveLossConfig::new()
         .with_negatives(4096)
         .with_shared(shared)
@@ -160,7 +160,7 @@ fn contrast_embedded(
     const NEGATIVES: usize = 4096;
 
     let device = Device::flex();
-    let population = Population::new((0..10_000).map(|id| (id, Some(id % 100))));
+    let population = SampleIndex::new((0..10_000).map(|id| (id, Some(id % 100))));
     let contrastive = ContrastiveLossConfig::new().with_negatives(NEGATIVES).init(
         [128, 128],
         population,

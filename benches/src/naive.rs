@@ -1,5 +1,5 @@
 //! Losses as they are written down, to compare what ours cost with: every difference of features, every
-//! pair of channels and every negative spelt out. Each agrees with ours, see the tests.
+//! pair of channels and every negative spelled out. Each agrees with ours, see the tests.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::waves;
     use burn::tensor::{DType, Device, TensorData, Tolerance};
-    use burn_distill::core::{LayersLoss, State, Tap};
+    use burn_distill::core::{Buffer, MultiLayerLoss, Tap};
     use burn_distill::feature::NeuronSelectivityLossConfig;
     use burn_distill::relation::*;
 
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn contrasts_are_ours() {
         let device = Device::flex();
-        let population = Population::new((0..10).map(|id| (id, Some(id % 3))));
+        let population = SampleIndex::new((0..10).map(|id| (id, Some(id % 3))));
         let mut loss = ContrastiveLossConfig::new()
             .with_embedding(6)
             .with_negatives(4)
@@ -344,8 +344,8 @@ mod tests {
         let embed = |rows: Tensor<2>| unit(rows.cast(DType::F32), 0.0);
         let naive = |s, t| contrastive(embed(s), embed(t), banks.clone(), contrast.clone());
         let [student_bank, teacher_bank] = banks.clone();
-        loss.student_bank = State::new(student_bank);
-        loss.teacher_bank = State::new(teacher_bank);
+        loss.student_bank = Buffer::new(student_bank);
+        loss.teacher_bank = Buffer::new(teacher_bank);
         let ours = |s, t| {
             let contrast = Contrast::Own(contrast.clone());
             loss.forward_embedded(embed(s), embed(t), &[1, 4, 1], &contrast)

@@ -67,10 +67,10 @@ mod tests {
             let network = config.init([1, 12, 8], 5, &device).unwrap();
             let input = Tensor::random([3, 1, 12, 8], Distribution::Default, &device);
 
-            let wanted = TapSelection::named(["class-maps"]);
-            let knowledge = network.forward_knowledge(input, &wanted);
+            let requirements = TapSelection::named(["class-maps"]);
+            let knowledge = network.forward_knowledge(input, &requirements);
 
-            let maps = knowledge.taps.take("class-maps").into_map();
+            let maps = knowledge.taps.expect("class-maps").into_map();
             assert!(
                 maps.dims()[2] > 1 && maps.dims()[2] > maps.dims()[3],
                 "{name}"
@@ -88,10 +88,10 @@ mod tests {
         let network = config.init([1, 8, 8], 5, &device).unwrap();
         let input = Tensor::random([3, 1, 8, 8], Distribution::Default, &device);
 
-        let wanted = TapSelection::named(["class-maps"]);
-        let maps = network.forward_knowledge(input, &wanted).taps;
+        let requirements = TapSelection::named(["class-maps"]);
+        let maps = network.forward_knowledge(input, &requirements).taps;
         let grads = maps
-            .take("class-maps")
+            .expect("class-maps")
             .into_map()
             .square()
             .mean()

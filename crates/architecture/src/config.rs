@@ -1,6 +1,6 @@
 use crate::{
-    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, PatchTransformerConfig, Plan,
-    ResNetConfig, WideResNetConfig, catalogue, convnet, mlp, resnet, vit, wide_resnet,
+    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, Plan, ResNetConfig,
+    VisionTransformerConfig, WideResNetConfig, catalog, convnet, mlp, resnet, vit, wide_resnet,
 };
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{DynNetwork, initialize, nearest};
@@ -19,9 +19,9 @@ use std::str::FromStr;
 /// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
 /// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of width 32, 64, 128, 256 |
 /// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and this times the width |
-/// | `vit-16-2-4` | [`PatchTransformer`](crate::PatchTransformer) of so many features, blocks and heads |
+/// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) of so many features, blocks and heads |
 ///
-/// Upper case and `_` for `-` are understood too. [`catalogue`] lists the networks of the
+/// Upper case and `_` for `-` are understood too. [`catalog`] lists the networks of the
 /// literature.
 ///
 /// ```
@@ -62,8 +62,8 @@ pub enum NetworkConfig {
         /// How many times wider the stages are than 16, 32 and 64 channels.
         widen: usize,
     },
-    /// See [`PatchTransformer`](crate::PatchTransformer).
-    PatchTransformer {
+    /// See [`VisionTransformer`](crate::VisionTransformer).
+    VisionTransformer {
         /// The number of features of a token.
         features: usize,
         /// The number of blocks.
@@ -111,7 +111,7 @@ impl NetworkConfig {
             Typed::ConvNet(config) => DynNetwork::new(config.init(device)),
             Typed::ResNet(config) => DynNetwork::new(config.init(device)),
             Typed::WideResNet(config) => DynNetwork::new(config.init(device)),
-            Typed::PatchTransformer(config) => DynNetwork::new(config.init(device)),
+            Typed::VisionTransformer(config) => DynNetwork::new(config.init(device)),
         };
         Ok(initialize(network))
     }
@@ -157,7 +157,7 @@ impl NetworkConfig {
             Typed::ConvNet(config) => config.plan(),
             Typed::ResNet(config) => config.plan(),
             Typed::WideResNet(config) => config.plan(),
-            Typed::PatchTransformer(config) => config.plan(),
+            Typed::VisionTransformer(config) => config.plan(),
         }
     }
 
@@ -186,11 +186,11 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 Typed::WideResNet(WideResNetConfig::new(depth, widen, input, classes))
             }
-            Self::PatchTransformer {
+            Self::VisionTransformer {
                 features,
                 depth,
                 heads,
-            } => Typed::PatchTransformer(PatchTransformerConfig::new(
+            } => Typed::VisionTransformer(VisionTransformerConfig::new(
                 features, depth, heads, input, classes,
             )),
         }
@@ -210,7 +210,7 @@ impl NetworkConfig {
             }
         } else if let Some(sizes) = name.strip_prefix("vit-") {
             match numbers(sizes)?[..] {
-                [features, depth, heads] => Some(Self::PatchTransformer {
+                [features, depth, heads] => Some(Self::VisionTransformer {
                     features,
                     depth,
                     heads,
@@ -234,7 +234,7 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 wide_resnet::blocks_and_widths(depth, widen).map(drop)
             }
-            Self::PatchTransformer {
+            Self::VisionTransformer {
                 features,
                 depth,
                 heads,
@@ -249,13 +249,13 @@ enum Typed {
     ConvNet(ConvNetConfig),
     ResNet(ResNetConfig),
     WideResNet(WideResNetConfig),
-    PatchTransformer(PatchTransformerConfig),
+    VisionTransformer(VisionTransformerConfig),
 }
 
 fn names(
     name: impl Fn(&'static crate::ArchitectureEntry) -> &'static str,
 ) -> impl Iterator<Item = &'static str> {
-    catalogue().iter().map(name)
+    catalog().iter().map(name)
 }
 
 /// A number in digits alone: `parse` would also take a sign.
@@ -281,7 +281,7 @@ impl Display for NetworkConfig {
                 write!(f, "resnet{depth}{}", if *times_four { "x4" } else { "" })
             }
             Self::WideResNet { depth, widen } => write!(f, "wrn-{depth}-{widen}"),
-            Self::PatchTransformer {
+            Self::VisionTransformer {
                 features,
                 depth,
                 heads,
@@ -488,10 +488,10 @@ mod tests {
         };
         for name in ["convnet-4-8", "resnet8"] {
             let taps = known_taps(&branched(name).unwrap());
-            let shape = |tap: &str| taps.take(tap).shape();
+            let shape = |tap: &str| taps.expect(tap).shape();
             assert_eq!(shape("branch3").as_slice(), [2, 5], "{name}");
             assert_eq!(shape("trunk").rank(), 4, "{name}");
-            let logits = |tap: &str| taps.take(tap).into_vectors().into_data();
+            let logits = |tap: &str| taps.expect(tap).into_vectors().into_data();
             assert_ne!(logits("branch1"), logits("branch2"), "{name}");
         }
         for name in ["convnet-4", "mlp-4", "wrn-10-1"] {

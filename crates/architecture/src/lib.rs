@@ -3,7 +3,7 @@
 
 mod adapter;
 mod branched;
-mod catalogue;
+mod catalog;
 mod class_maps;
 mod config;
 mod convnet;
@@ -24,7 +24,7 @@ mod zoo;
 
 pub use adapter::*;
 pub use branched::*;
-pub use catalogue::*;
+pub use catalog::*;
 pub use class_maps::*;
 pub use config::*;
 pub use convnet::*;

@@ -194,16 +194,16 @@ impl Display for CkaPairing {
     }
 }
 
-/// Linear centred kernel alignment: how alike two sets of features of the same samples are.
+/// Linear centered kernel alignment: how alike two sets of features of the same samples are.
 ///
 /// ```text
-/// K = X Xᵀ,  L = Y Yᵀ,   each centred and without its diagonal
+/// K = X Xᵀ,  L = Y Yᵀ,   each centered and without its diagonal
 /// CKA = ⟨K, L⟩ / (‖K‖ ‖L‖)
 /// ```
 ///
 /// It is 1 for features that are equal but for an offset, a scale and an orthogonal map, about 0 for
 /// independent ones, and 0 for constant ones. The two may differ in width: what is compared is of
-/// the size of the batch. The centring is the one without bias, since one batch has fewer samples
+/// the size of the batch. The centering is the one without bias, since one batch has fewer samples
 /// than a map has features, and the plain one would find all wide layers alike.
 ///
 /// # Shapes
@@ -234,20 +234,20 @@ pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     gram(a).mul(gram(b)).sum()
 }
 
-/// The centring divides by two and by three samples fewer.
+/// The centering divides by two and by three samples fewer.
 const LEAST_SAMPLES: usize = 4;
 
-/// The Gram matrix of centred samples as one vector of unit length; zero if the features are
+/// The Gram matrix of centered samples as one vector of unit length; zero if the features are
 /// constant. Shape: `[1, batch_size²]`.
 fn gram(features: Tensor<2>) -> Tensor<2> {
     let features = at_least_f32(features);
     let [samples, _] = features.dims();
     let count = samples as f64;
     // Without effect in exact arithmetic, but far from the origin everything else cancels.
-    let centred = features.clone().sub(features.mean_dim(0));
-    let diagonal = Tensor::<2>::eye(samples, &centred.device()).bool();
+    let centered = features.clone().sub(features.mean_dim(0));
+    let diagonal = Tensor::<2>::eye(samples, &centered.device()).bool();
 
-    let gram = centred.clone().matmul(centred.transpose());
+    let gram = centered.clone().matmul(centered.transpose());
     let gram = gram.mask_fill(diagonal.clone(), 0.0);
     let rows = gram.clone().sum_dim(1).div_scalar(count - 2.0);
     let all = rows.clone().sum_dim(0).div_scalar(count - 1.0);
@@ -430,7 +430,7 @@ mod tests {
         device().seed(1);
         for features in [4, 64, 2048] {
             let similarity = cka(normal(64, features), normal(64, features));
-            // Plain centring finds 0.97 for the widest.
+            // Plain centering finds 0.97 for the widest.
             assert!(similarity.abs() < 0.2, "{features}: {similarity}");
         }
     }

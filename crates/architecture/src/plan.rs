@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn it_lists_the_layers_of_the_network_in_order() {
-        for name in crate::catalogue().iter().map(|entry| entry.example) {
+        for name in crate::catalog().iter().map(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             let (input, classes) = ([3, 12, 10], 7);
             let network = config.init(input, classes, &Device::default()).unwrap();

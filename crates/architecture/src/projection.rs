@@ -4,7 +4,7 @@ use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::zero_padding;
 use burn_distill_core::{
-    BuiltLoss, Check, ConfigError, Input, LayersLoss, LossBuilder, LossError, NamedLoss,
+    BuiltLoss, Check, ConfigError, Input, LossBuilder, LossError, MultiLayerLoss, NamedLoss,
     TRIAL_SAMPLES, Tap, check, check_same, initialize,
 };
 
@@ -30,7 +30,7 @@ impl ProjectionConfig {
     /// # Panics
     ///
     /// Panics if a number of features is zero, or if there is no projection.
-    pub fn init<L: LayersLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
+    pub fn init<L: MultiLayerLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
         self.assert_valid();
         let weights = Initializer::Normal {
             mean: 0.0,
@@ -95,7 +95,7 @@ impl<L: NamedLoss> NamedLoss for ProjectedSequences<L> {
     }
 }
 
-impl<L: LayersLoss> LayersLoss for ProjectedSequences<L> {
+impl<L: MultiLayerLoss> MultiLayerLoss for ProjectedSequences<L> {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -175,7 +175,7 @@ pub enum SeparateProjections {
 /// # Errors
 ///
 /// Returns an error if the loss cannot compare the layers.
-pub fn projected<I: Input, L: LayersLoss>(
+pub fn projected<I: Input, L: MultiLayerLoss>(
     builder: LossBuilder<'_, I>,
     names: (Vec<String>, Vec<String>),
     loss: L,
@@ -199,7 +199,7 @@ pub fn projected<I: Input, L: LayersLoss>(
 /// # Errors
 ///
 /// Returns an error if the loss cannot compare the layers.
-pub fn projected_if_needed<I: Input, L: LayersLoss>(
+pub fn projected_if_needed<I: Input, L: MultiLayerLoss>(
     builder: LossBuilder<'_, I>,
     names: (Vec<String>, Vec<String>),
     loss: L,

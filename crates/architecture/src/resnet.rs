@@ -334,13 +334,13 @@ mod tests {
     fn there_is_no_fourth_stage() {
         let device = Device::default();
         let resnet = ResNetConfig::new(8, [3, 8, 8], 10).init(&device);
-        let wanted = TapSelection::named(["layer4"]);
-        resnet.forward_knowledge(resnet.example(1, &device), &wanted);
+        let requirements = TapSelection::named(["layer4"]);
+        resnet.forward_knowledge(resnet.example(1, &device), &requirements);
     }
 
     #[test]
     #[should_panic(expected = "assert_shape!(input, [_, channels, _, _]): axis 1 expected 3")]
-    fn grey_images_are_refused_by_a_network_for_colours() {
+    fn gray_images_are_refused_by_a_network_for_colors() {
         let device = Device::default();
         let resnet = ResNetConfig::new(8, [3, 8, 8], 10).init(&device);
         resnet.forward(Tensor::zeros([1, 1, 8, 8], &device));

@@ -23,7 +23,7 @@ pub(crate) trait Staged: Network<Input = Tensor<4>> {
             }
         }
         let taps = taps.finish().unwrap_or_else(|error| panic!("{error}"));
-        taps.take(tap)
+        taps.expect(tap)
     }
 }
 

@@ -7,10 +7,10 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::{Network, Response, Tap, TapRecorder};
 
-/// Configuration to create a [`PatchTransformer`] using the
-/// [init function](PatchTransformerConfig::init).
+/// Configuration to create a [`VisionTransformer`] using the
+/// [init function](VisionTransformerConfig::init).
 #[derive(Config, Debug)]
-pub struct PatchTransformerConfig {
+pub struct VisionTransformerConfig {
     /// The number of features of a token, a multiple of the heads.
     pub features: usize,
     /// The number of blocks.
@@ -23,19 +23,19 @@ pub struct PatchTransformerConfig {
     pub classes: usize,
 }
 
-impl PatchTransformerConfig {
-    /// Initialize a [`PatchTransformer`].
+impl VisionTransformerConfig {
+    /// Initialize a [`VisionTransformer`].
     ///
     /// # Panics
     ///
     /// Panics if the heads do not divide the features, or if a size is zero or enormous.
-    pub fn init(&self, device: &Device) -> PatchTransformer {
+    pub fn init(&self, device: &Device) -> VisionTransformer {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let features = self.features;
         let blocks = (0..self.depth)
             .map(|_| TransformerBlock::new(features, self.heads, device))
             .collect();
-        PatchTransformer {
+        VisionTransformer {
             embedding: PatchEmbedding::new(features, self.input, device),
             blocks,
             norm: LayerNormConfig::new(features).init(device),
@@ -173,7 +173,7 @@ impl Patches {
 /// NIPS 2017.
 #[doc(alias = "ViT")]
 #[derive(Module, Debug)]
-pub struct PatchTransformer {
+pub struct VisionTransformer {
     /// What makes tokens of an image.
     pub embedding: PatchEmbedding,
     /// The blocks.
@@ -222,7 +222,7 @@ impl PatchEmbedding {
     }
 }
 
-/// A block of a [`PatchTransformer`].
+/// A block of a [`VisionTransformer`].
 ///
 /// ```text
 /// x + attention(norm1(x)), then x + fc2(gelu(fc1(norm2(x))))
@@ -333,7 +333,7 @@ impl SelfAttention {
     }
 }
 
-impl Network for PatchTransformer {
+impl Network for VisionTransformer {
     type Input = Tensor<4>;
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
@@ -369,8 +369,8 @@ mod tests {
     use burn::tensor::{Distribution, TensorData, Tolerance};
     use burn_distill_core::{TapSelection, Taps, initialize, known_taps};
 
-    fn network(features: usize, depth: usize, heads: usize) -> PatchTransformer {
-        let config = PatchTransformerConfig::new(features, depth, heads, [1, 8, 8], 10);
+    fn network(features: usize, depth: usize, heads: usize) -> VisionTransformer {
+        let config = VisionTransformerConfig::new(features, depth, heads, [1, 8, 8], 10);
         initialize(config.init(&Device::default()))
     }
 
@@ -379,7 +379,7 @@ mod tests {
     }
 
     fn sequence(taps: &Taps, name: &str) -> Tensor<3> {
-        taps.take(name).into_sequence()
+        taps.expect(name).into_sequence()
     }
 
     #[test]
@@ -451,7 +451,7 @@ mod tests {
         let scores = product.div_scalar(2.0_f64.sqrt());
 
         let tolerance = Tolerance::<f32>::absolute(1e-5);
-        let attention = taps.take("attention.1").into_attention();
+        let attention = taps.expect("attention.1").into_attention();
         attention
             .clone()
             .into_data()
@@ -479,7 +479,7 @@ mod tests {
             .forward(last)
             .narrow(1, 0, 1)
             .squeeze_dim::<2>(1);
-        let Tap::Vector(pool) = knowledge.taps.take("pool") else {
+        let Tap::Vector(pool) = knowledge.taps.expect("pool") else {
             panic!("the pooled features are vectors")
         };
 

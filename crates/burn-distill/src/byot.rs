@@ -1,18 +1,18 @@
 use crate::architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig};
-use crate::core::{Hard, Network, Pair, PairObjective, initialize, known_taps};
+use crate::core::{CrossEntropyObjective, Network, TapObjective, TapPair, initialize, known_taps};
 use crate::feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
 use crate::response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use crate::strategy::ExitsDistiller;
+use crate::strategy::MultiExitDistiller;
 
 /// What a shallow exit is trained on in be your own teacher: the targets, the response of the deepest
 /// exit and, for all or some exits, its features.
 pub type ByotObjective = (
-    Hard,
+    CrossEntropyObjective,
     ResponseObjective<SoftCrossEntropyLoss>,
-    Vec<PairObjective<ExitFeatureLoss, FeatureAdapter>>,
+    Vec<TapObjective<ExitFeatureLoss, FeatureAdapter>>,
 );
 
-/// Be your own teacher (BYOT), put together: an [`ExitsDistiller`] and its losses.
+/// Be your own teacher (BYOT), put together: an [`MultiExitDistiller`] and its losses.
 ///
 /// ```text
 /// loss = deepest · CE(z_n, y) + Σᵢ hard · CE(zᵢ, y) + soft · softCE(z_n, zᵢ) + feature · distance(fᵢ, f_n)
@@ -102,12 +102,12 @@ impl ByotConfig {
     ///
     /// Panics if the network offers fewer than two exits, or no features of theirs, if those differ in
     /// size, or if the temperature is not positive and finite.
-    pub fn init<N: Network>(&self, network: N) -> ExitsDistiller<N, ByotObjective> {
+    pub fn init<N: Network>(&self, network: N) -> MultiExitDistiller<N, ByotObjective> {
         let taps = known_taps(&network);
         let device = network.devices().first().cloned().unwrap_or_default();
         let exits = (1..).take_while(|number| taps.get(&format!("exit{number}")).is_ok());
         let deepest = exits.count();
-        let feature = |exit: usize| taps.take(&format!("exit{exit}.feature"));
+        let feature = |exit: usize| taps.expect(&format!("exit{exit}.feature"));
 
         let objective = |exit: usize| -> ByotObjective {
             let soft = SoftCrossEntropyLossConfig::new()
@@ -123,17 +123,17 @@ impl ByotConfig {
                     .init(&feature(exit), &feature(deepest), &device)
                     .unwrap_or_else(|error| panic!("{error}"));
                 let loss = ExitFeatureLossConfig::new().with_distance(self.distance);
-                let tap = ExitsDistiller::<N, ByotObjective>::FEATURE;
-                let pair = Pair::new(tap, tap, loss.init()).with_adapter(adapter);
-                PairObjective::new([pair], self.feature)
+                let tap = MultiExitDistiller::<N, ByotObjective>::FEATURE;
+                let pair = TapPair::new(tap, tap, loss.init()).with_adapter(adapter);
+                TapObjective::new([pair], self.feature)
             });
             (
-                Hard::new(self.hard),
+                CrossEntropyObjective::new(self.hard),
                 ResponseObjective::new(soft.init(), self.soft),
                 of_features.into_iter().collect(),
             )
         };
         let objectives: Vec<_> = (1..deepest).map(objective).collect();
-        ExitsDistiller::new(network, initialize(objectives)).with_hard(self.deepest)
+        MultiExitDistiller::new(network, initialize(objectives)).with_hard(self.deepest)
     }
 }

@@ -26,19 +26,21 @@ pub use burn_distill_strategy as strategy;
 pub mod prelude {
     pub use crate::SoftTargets;
     pub use crate::core::{
-        Batch, Clock, Context, DynNetwork, DynObjective, Frozen, Hard, Input, Knowledge,
-        LayersObjective, LayersTerm, LossTerm, NamedLoss, Network, NoTeacher, Objective, Pair,
-        PairObjective, Response, Tap, TapRecorder, TapSelection, Taps, Targets, Teacher, Terms,
-        Wanted, WeightSchedule, Weighted,
+        Batch, Clock, Context, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Input,
+        Knowledge, LossTerm, MultiLayerObjective, MultiLayerTerm, NamedLoss, Network, NoTeacher,
+        Objective, Requirements, Response, Tap, TapObjective, TapPair, TapRecorder, TapSelection,
+        Taps, Targets, Teacher, Terms, WeightSchedule, Weighted,
     };
     pub use crate::data::{BatchLoader, ClockedLoader, DatasetLoader};
     pub use crate::response::{
         DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
         SoftCrossEntropyLossConfig, SoftTargetLossConfig,
     };
-    pub use crate::strategy::{Curriculum, CurriculumError, Parts, Route, Snapshots, Stage};
     pub use crate::strategy::{
-        Distillation, Distiller, Figure, LearningRateConfig, OfflineDistiller, OptimizerConfig,
-        Predictions, RateShape, Training,
+        Curriculum, CurriculumError, Route, Snapshots, Stage, StageArtifacts,
+    };
+    pub use crate::strategy::{
+        Distillation, Distiller, LearningRateConfig, LrSchedule, MetricKind, OfflineDistiller,
+        OptimizerConfig, Predictions, Training,
     };
 }

@@ -1,4 +1,4 @@
-use burn_distill_core::{Frozen, Hard, Network};
+use burn_distill_core::{CrossEntropyObjective, Frozen, Network};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
 
@@ -44,7 +44,7 @@ pub trait SoftTargets<S, N>: Sized {
 }
 
 impl<S, N> SoftTargets<S, N>
-    for OfflineDistiller<S, Frozen<N>, (Hard, ResponseObjective<SoftTargetLoss>)>
+    for OfflineDistiller<S, Frozen<N>, (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>)>
 where
     S: Network,
     N: Network<Input = S::Input>,
@@ -58,7 +58,7 @@ where
             .with_temperature(temperature)
             .init();
         let objective = (
-            Hard::new(1.0 - weight),
+            CrossEntropyObjective::new(1.0 - weight),
             ResponseObjective::new(loss, weight),
         );
         OfflineDistiller::new(student, Frozen::new(teacher), objective)

@@ -6,14 +6,14 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill::architecture::{MultiExitConfig, MultiExitNetwork, NetworkConfig};
 use burn_distill::core::{
-    Batch, Clock, Context, DynNetwork, Hard, Knowledge, Network, Objective, Response, Taps,
-    Targets, tensors,
+    Batch, Clock, Context, CrossEntropyObjective, DynNetwork, Knowledge, Network, Objective,
+    Response, Taps, Targets, tensors,
 };
-use burn_distill::strategy::{Distillation, ExitsDistiller, Figures};
+use burn_distill::strategy::{Distillation, MultiExitDistiller, StepMetrics};
 use burn_distill::{ByotConfig, ByotObjective};
 use std::collections::BTreeMap;
 
-type Distiller = ExitsDistiller<MultiExitNetwork<DynNetwork<Tensor<4>>>, ByotObjective>;
+type Distiller = MultiExitDistiller<MultiExitNetwork<DynNetwork<Tensor<4>>>, ByotObjective>;
 
 fn distiller(config: ByotConfig) -> Distiller {
     let device = Device::default().autodiff();
@@ -71,14 +71,14 @@ fn the_losses_are_those_of_the_formulas() {
         };
 
         let output = model.forward(&batch);
-        let reading = &Figures::read(&[output.figures]).unwrap()[0];
+        let reading = &StepMetrics::read(&[output.metrics]).unwrap()[0];
         let terms: BTreeMap<_, _> = reading.terms.iter().cloned().collect();
 
         let mut expected = config.deepest * hard(&logits[3]);
         for exit in 0..3 {
             let name = |term: &str| format!("exit {} {term}", exit + 1);
             let soft = scale * soft(&logits[exit], &logits[3], 3.0);
-            assert!((terms[&name("hard")] - hard(&logits[exit])).abs() < 1e-5);
+            assert!((terms[&name("cross-entropy")] - hard(&logits[exit])).abs() < 1e-5);
             assert!((terms[&name("soft-cross-entropy")] - soft).abs() < 1e-4);
             expected += config.hard * hard(&logits[exit]) + config.soft * soft;
             // Of the later code, the second deepest exit has no feature term.
@@ -140,7 +140,7 @@ fn the_soft_cross_entropy_agrees_with_the_reference_implementation() {
 
     let model = distiller(ByotConfig::paper());
     let (_, objective, _) = &model.objectives[0];
-    let targets = Targets::Unlabelled;
+    let targets = Targets::Unlabeled;
     let context = Context::new(&says, &teaches, &targets, &[], Clock::start());
     let term = objective.forward(&context).into_iter().next().unwrap();
     let grads = term.value.clone().backward();
@@ -184,9 +184,9 @@ fn the_deepest_exit_learns_from_the_targets_alone() {
     let device = Device::default().autodiff();
     for config in [ByotConfig::paper(), ByotConfig::later()] {
         let mut start = distiller(config);
-        start.hard = Hard::new(0.0);
+        start.hard = CrossEntropyObjective::new(0.0);
         for objective in &mut start.objectives {
-            objective.0 = Hard::new(0.0);
+            objective.0 = CrossEntropyObjective::new(0.0);
         }
         let before = tensors(&start.valid());
 

@@ -1,4 +1,4 @@
-//! Information flow modelling as its authors train it: the teacher teaches an auxiliary network on the
+//! Information flow modeling as its authors train it: the teacher teaches an auxiliary network on the
 //! last layer, and that teaches the student on all layers.
 
 use burn::module::Module;
@@ -39,7 +39,7 @@ fn distil(student: Net, teacher: Net, [own, taught]: [&[&str]; 2], epochs: usize
     for epoch in 1..=epochs {
         let batch = Batch {
             views: vec![images()],
-            targets: Targets::Unlabelled,
+            targets: Targets::Unlabeled,
             ids: (0..16).collect(),
             clock: Clock {
                 epoch,
@@ -58,9 +58,9 @@ fn distil(student: Net, teacher: Net, [own, taught]: [&[&str]; 2], epochs: usize
 fn apart(network: &Net, teacher: &Net, [own, taught]: [&str; 2]) -> f32 {
     let features = |network: &Net, tap: &str| {
         let network = network.valid();
-        let wanted = TapSelection::named([tap]);
-        let Knowledge { taps, .. } = network.forward_knowledge(images().inner(), &wanted);
-        taps.take(tap).into_vectors()
+        let requirements = TapSelection::named([tap]);
+        let Knowledge { taps, .. } = network.forward_knowledge(images().inner(), &requirements);
+        taps.expect(tap).into_vectors()
     };
     let loss = InformationFlowLossConfig::new().init();
     let loss = loss.forward_layer(features(network, own), features(teacher, taught));

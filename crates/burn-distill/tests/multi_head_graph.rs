@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill::architecture::{ConvNet, ConvNetConfig};
 use burn_distill::core::{
-    Batch, Clock, Frozen, LayersTerm, Network, Objective, Targets, Weighted, initialize, tensors,
+    Batch, Clock, Frozen, MultiLayerTerm, Network, Objective, Targets, Weighted, initialize,
+    tensors,
 };
 use burn_distill::relation::{
     AttentionHeads, AttentionHeadsObjective, ChannelProjections, MultiHeadGraphConfig,
@@ -41,7 +42,7 @@ fn batch(epoch: usize) -> Batch<Tensor<4>> {
     let images = images.mul_scalar(0.7).sin().reshape([8, 1, 6, 6]);
     Batch {
         views: vec![images],
-        targets: Targets::Unlabelled,
+        targets: Targets::Unlabeled,
         ids: (0..8).collect(),
         clock: Clock {
             epoch,
@@ -107,7 +108,7 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
 
     let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
     let loss = Projected::new(config().init(heads.clone()), projections);
-    let objective = Weighted::of(LayersTerm::new(initialize(loss), LAYERS, LAYERS), 1.0);
+    let objective = Weighted::of(MultiLayerTerm::new(initialize(loss), LAYERS, LAYERS), 1.0);
     let second = OfflineDistiller::new(student, Frozen::new(teacher), objective);
     let (second, losses) = train(second, 1, 20);
 

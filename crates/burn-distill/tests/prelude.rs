@@ -10,7 +10,7 @@ use burn_distill::response::{
     Chunked, DistLossConfig, JensenShannonLossConfig, LogitMatchingLossConfig,
     StandardizationConfig,
 };
-use burn_distill::strategy::FigureMetric;
+use burn_distill::strategy::DistillationMetric;
 
 #[test]
 fn losses_and_metrics_tell_their_names_with_both_preludes_in_scope() {
@@ -33,7 +33,7 @@ fn losses_and_metrics_tell_their_names_with_both_preludes_in_scope() {
 
     assert_eq!(LossMetric::new().name().as_str(), "Loss");
     assert_eq!(AccuracyMetric::new().name().as_str(), "Accuracy");
-    let metric = FigureMetric::new(Figure::Loss);
+    let metric = DistillationMetric::new(MetricKind::Loss);
     assert!(!metric.name().is_empty());
 }
 
@@ -68,12 +68,26 @@ fn every_name_of_the_prelude_means_one_thing() {
             DynObjective,
             Frozen<N>,
         ),
-        _: (Hard, Knowledge, NoTeacher, Response, Tap, TapRecorder),
-        _: (TapSelection, Taps, Targets, Terms, Wanted, WeightSchedule),
         _: (
-            LayersObjective<L>,
-            Pair<L>,
-            PairObjective<L>,
+            CrossEntropyObjective,
+            Knowledge,
+            NoTeacher,
+            Response,
+            Tap,
+            TapRecorder,
+        ),
+        _: (
+            TapSelection,
+            Taps,
+            Targets,
+            Terms,
+            Requirements,
+            WeightSchedule,
+        ),
+        _: (
+            MultiLayerObjective<L>,
+            TapPair<L>,
+            TapObjective<L>,
             ResponseObjective<L>,
         ),
         _: (
@@ -81,8 +95,8 @@ fn every_name_of_the_prelude_means_one_thing() {
             SoftCrossEntropyLossConfig,
             LogitMatchingLossConfig,
         ),
-        _: (CurriculumError, Route, Figure, LearningRateConfig),
-        _: (OptimizerConfig, Predictions, RateShape, O, T, D),
+        _: (CurriculumError, Route, MetricKind, LearningRateConfig),
+        _: (OptimizerConfig, Predictions, LrSchedule, O, T, D),
         _: (Tensor<1>, Device, Interrupter),
     ) {
     }

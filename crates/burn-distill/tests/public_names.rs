@@ -16,8 +16,8 @@ const CRATES: [&str; 8] = [
     "burn-distill",
 ];
 
-/// Several crates have one of these, which is called by the path of its crate: `response::catalogue()`.
-const IN_EVERY_CRATE: [&str; 2] = ["catalogue", "losses"];
+/// Several crates have one of these, which is called by the path of its crate: `response::catalog()`.
+const IN_EVERY_CRATE: [&str; 2] = ["catalog", "losses"];
 
 const KINDS: [&str; 8] = [
     "struct", "enum", "trait", "fn", "const fn", "type", "const", "static",

@@ -94,7 +94,7 @@ pub enum ProgressMode {
 pub struct ListArgs {
     /// What to list.
     #[arg(value_enum)]
-    pub what: Catalogue,
+    pub what: Catalog,
     /// As JSON: an array of objects with name, kind, aliases and reference.
     #[arg(long)]
     pub json: bool,
@@ -104,7 +104,7 @@ pub struct ListArgs {
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum Catalogue {
+pub enum Catalog {
     /// Networks that a teacher or student can be.
     Models,
     /// Terms that a loss can have.

@@ -36,7 +36,11 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     });
     let student = recipe.student.model.to_string();
     let students = [
-        ("student alone".to_string(), student.clone(), &result.alone),
+        (
+            "student (baseline)".to_string(),
+            student.clone(),
+            &result.baseline,
+        ),
         ("distilled".to_string(), student, &result.distilled),
     ];
     let members = result.members.iter();
@@ -58,7 +62,7 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let table = table::of_numbers(&columns, &rows.collect::<Vec<_>>(), width);
 
     let [train, _, test] = result.info.samples;
-    let gain = 100.0 * (result.distilled.accuracy.mean - result.alone.accuracy.mean);
+    let gain = 100.0 * (result.distilled.accuracy.mean - result.baseline.accuracy.mean);
     let stages = of_stages(&result.stages);
     format!(
         "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\

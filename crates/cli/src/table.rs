@@ -139,7 +139,13 @@ mod tests {
             Column::left_out("latency ms", 1),
             Column::left_out("bytes", 2),
         ];
-        let row = ["student alone", "mlp-32", "88.50 ± 1.25", "0.012", "12 345"];
+        let row = [
+            "student (baseline)",
+            "mlp-32",
+            "88.50 ± 1.25",
+            "0.012",
+            "12 345",
+        ];
         of_numbers(&columns, &[row.map(String::from).to_vec()], width)
     }
 
@@ -159,7 +165,7 @@ mod tests {
             let table = example(Some(width));
             assert!(width_of(&table) <= width, "{width}:\n{table}");
             assert!(table.contains("88.50 ± 1.25"), "{width}:\n{table}");
-            assert!(table.contains("student alone"), "{width}:\n{table}");
+            assert!(table.contains("student (baseline)"), "{width}:\n{table}");
         }
         assert!(!example(Some(50)).contains("12 345"));
         assert!(example(Some(50)).ends_with("1 column is left out: --wide shows it."));

@@ -38,12 +38,12 @@ pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
     assert!(found >= at_least, "only {found} types are found");
 }
 
-/// Assert that every loss of a catalogue has a place in a part of this suite: a file of its name, or a
+/// Assert that every loss of a catalog has a place in a part of this suite: a file of its name, or a
 /// test whose name begins with it.
 ///
 /// # Panics
 ///
-/// Panics if one has none, or if the catalogue is empty.
+/// Panics if one has none, or if the catalog is empty.
 pub fn assert_all_losses_are_tested<'a>(part: &str, names: impl IntoIterator<Item = &'a str>) {
     let folder = rows_of(part);
     let rows = texts(&folder).concat();
@@ -57,7 +57,7 @@ pub fn assert_all_losses_are_tested<'a>(part: &str, names: impl IntoIterator<Ite
         );
         count += 1;
     }
-    assert!(count > 0, "the catalogue is empty");
+    assert!(count > 0, "the catalog is empty");
 }
 
 fn root() -> &'static Path {

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::{
-    Clock, Context, Knowledge, LayersLoss, LossTerm, Response, Tap, TapAdapter, TapLoss, Taps,
+    Clock, Context, Knowledge, LossTerm, MultiLayerLoss, Response, Tap, TapAdapter, TapLoss, Taps,
     Targets, initialize,
 };
 use burn_distill_feature::*;
@@ -73,7 +73,7 @@ fn check_taps<L: TapLoss>(loss: L, shapes: [[usize; 4]; 2]) {
 }
 
 /// Two layers each: a map, and the same once more.
-fn check_layers<L: LayersLoss>(loss: L, shapes: [[usize; 4]; 2]) {
+fn check_layers<L: MultiLayerLoss>(loss: L, shapes: [[usize; 4]; 2]) {
     check(loss, shapes, |loss, student, teacher| {
         let layers = |map: Tensor<4>| vec![Tap::Map(map.clone()), Tap::Map(map.mul_scalar(0.5))];
         loss.forward_layers(layers(student), layers(teacher), None)
@@ -90,7 +90,7 @@ fn on_device(test: impl FnOnce(&Device)) {
 fn losses_that_remember() {
     on_device(|device| {
         for shared in [false, true] {
-            let population = Population::new((0..8).map(|id| (id, Some(id % 3))));
+            let population = SampleIndex::new((0..8).map(|id| (id, Some(id % 3))));
             let config = ContrastiveLossConfig::new()
                 .with_embedding(4)
                 .with_negatives(3)
@@ -120,7 +120,7 @@ fn losses_on_responses_with_parameters() {
             let loss = config.init(device);
             check(loss, [[4, 3]; 2], |loss, student, teacher| {
                 let (student, teacher) = (knowledge(student), knowledge(teacher));
-                let (targets, clock) = (Targets::Unlabelled, Clock::start());
+                let (targets, clock) = (Targets::Unlabeled, Clock::start());
                 let context = Context::new(&student, &teacher, &targets, &[], clock);
                 loss.value(&context)
             });

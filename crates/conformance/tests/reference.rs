@@ -11,11 +11,11 @@ use burn_distill_core::{
 };
 use burn_distill_response::{
     BatchLogitLoss, DecoupledLossConfig, DistLossConfig, DistributionLoss, HeatMapLossConfig,
-    JensenShannonLossConfig, LabelSmoothingLossConfig, LabelledLoss, LearnedTemperatureConfig,
+    JensenShannonLossConfig, LabelSmoothingLossConfig, LabeledLoss, LearnedTemperatureConfig,
     LogitLoss, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
-    NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, Rest,
+    NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
     ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
-    SparseSignal, StandardizationConfig, TeacherFreeLoss, TotalVariationLossConfig,
+    SparseLogits, StandardizationConfig, TailMode, TeacherFreeLoss, TotalVariationLossConfig,
     VirtualTeacherLossConfig,
 };
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn loss(name: &str, parameters: &Value) -> Loss {
         "sparse-total-variation" => sparse(TotalVariationLossConfig::new(), p, |c| c.init()),
         "learned-temperature" => learned_temperature(p),
         "proposal-classification" => {
-            labelled(configured(ProposalClassificationLossConfig::new(), p).init())
+            labeled(configured(ProposalClassificationLossConfig::new(), p).init())
         }
         "heat-map" => of_logits(|student, teacher| {
             let maps = |values: Tensor<2>| values.unsqueeze_dims::<4>(&[-1, -1]);
@@ -77,8 +77,8 @@ fn loss(name: &str, parameters: &Value) -> Loss {
         }
         "dist" => batch(configured(DistLossConfig::new(), p).init()),
         "multi-level" => batch(configured(MultiLevelLossConfig::new(), p).init()),
-        "decoupled" => labelled(configured(DecoupledLossConfig::new(), p).init()),
-        "normalized" => labelled(configured(NormalizedLossConfig::new(), p).init()),
+        "decoupled" => labeled(configured(DecoupledLossConfig::new(), p).init()),
+        "normalized" => labeled(configured(NormalizedLossConfig::new(), p).init()),
         "virtual-teacher" => teacher_free(configured(VirtualTeacherLossConfig::new(), p).init()),
         "label-smoothing" => teacher_free(configured(LabelSmoothingLossConfig::new(), p).init()),
         other => panic!("there is no loss for the fixture `{other}`"),
@@ -97,7 +97,7 @@ fn batch(loss: impl BatchLogitLoss) -> Loss {
     of_logits(move |student, teacher| loss.forward(student, teacher))
 }
 
-fn labelled(loss: impl LabelledLoss) -> Loss {
+fn labeled(loss: impl LabeledLoss) -> Loss {
     Box::new(move |student, teacher, labels| {
         loss.forward(student, teacher, labels, Reduction::Mean)
     })
@@ -120,14 +120,14 @@ fn sparse<C: Config, L: DistributionLoss>(
     let mut fields = parameters.as_object().unwrap().clone();
     let k = fields.remove("k").unwrap().as_u64().unwrap() as usize;
     let rest = match fields.remove("rest").unwrap().as_str().unwrap() {
-        "zero" => Rest::Zero,
-        "tail" => Rest::Tail,
-        "uniform" => Rest::Uniform,
+        "zero" => TailMode::Zero,
+        "tail" => TailMode::Tail,
+        "uniform" => TailMode::Uniform,
         other => panic!("there is no rest `{other}`"),
     };
     let loss = init(&configured(default, &Value::Object(fields)));
     of_logits(move |student, teacher| {
-        let signal = SparseSignal::top_k(teacher, k, rest);
+        let signal = SparseLogits::top_k(teacher, k, rest);
         loss.forward(student, signal, Reduction::Mean)
     })
 }
@@ -142,7 +142,7 @@ fn learned_temperature(parameters: &Value) -> Loss {
         let device = student.device().without_autodiff().autodiff();
         let term = config.init(&device);
         let (student, teacher) = (knowledge(student), knowledge(teacher));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         term.value(&context)
     })

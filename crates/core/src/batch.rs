@@ -114,17 +114,17 @@ impl<I: Input> Batch<I> {
 pub enum Targets {
     /// One class per sample.
     Classes {
-        /// Class indices; any valid index where not labelled. Shape: `[batch_size]`.
+        /// Class indices; any valid index where not labeled. Shape: `[batch_size]`.
         classes: Tensor<1, Int>,
-        /// True for labelled samples; `None` when all are. Shape: `[batch_size]`.
-        labelled: Option<Tensor<1, Bool>>,
+        /// True for labeled samples; `None` when all are. Shape: `[batch_size]`.
+        labeled: Option<Tensor<1, Bool>>,
     },
     /// One distribution over the classes per sample, as from mixing samples.
     Probabilities {
         /// Shape: `[batch_size, num_classes]`.
         probabilities: Tensor<2>,
-        /// True for labelled samples; `None` when all are. Shape: `[batch_size]`.
-        labelled: Option<Tensor<1, Bool>>,
+        /// True for labeled samples; `None` when all are. Shape: `[batch_size]`.
+        labeled: Option<Tensor<1, Bool>>,
     },
     /// One class and one box per proposal of a detector.
     Boxes {
@@ -143,8 +143,8 @@ pub enum Targets {
         /// Shape: `[batch_size, joints]`.
         visibility: Option<Tensor<2>>,
     },
-    /// Nothing: no sample is labelled.
-    Unlabelled,
+    /// Nothing: no sample is labeled.
+    Unlabeled,
 }
 
 /// One class per sample, all of them labeled. Shape: `[batch_size]`.
@@ -164,7 +164,7 @@ impl Targets {
         let known: Vec<_> = labels.iter().map(Option::is_some).collect();
         Self::Classes {
             classes: Tensor::from_data(classes.as_slice(), device),
-            labelled: (!known.iter().all(|&known| known))
+            labeled: (!known.iter().all(|&known| known))
                 .then(|| Tensor::from_data(known.as_slice(), device)),
         }
     }
@@ -173,7 +173,7 @@ impl Targets {
     pub fn classes(classes: Tensor<1, Int>) -> Self {
         Self::Classes {
             classes,
-            labelled: None,
+            labeled: None,
         }
     }
 
@@ -181,16 +181,16 @@ impl Targets {
     /// Annotated maps are no classes.
     pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
-            Self::Classes { classes, labelled } => Some((classes.clone(), labelled.clone())),
+            Self::Classes { classes, labeled } => Some((classes.clone(), labeled.clone())),
             Self::Probabilities {
                 probabilities,
-                labelled,
+                labeled,
             } => {
                 let classes = probabilities.clone().argmax(1).flatten(0, 1);
-                Some((classes, labelled.clone()))
+                Some((classes, labeled.clone()))
             }
             Self::Boxes { classes, .. } => Some((classes.clone(), None)),
-            Self::Maps { .. } | Self::Unlabelled => None,
+            Self::Maps { .. } | Self::Unlabeled => None,
         }
     }
 
@@ -200,28 +200,28 @@ impl Targets {
     /// # Shapes
     ///
     /// - mask: `[rows]`; all rows without a mask
-    pub fn labelled_where(self, mask: Option<&Tensor<1, Bool>>) -> Self {
+    pub fn labeled_where(self, mask: Option<&Tensor<1, Bool>>) -> Self {
         let Some(mask) = mask else {
             return self;
         };
-        let both = |labelled: Option<Tensor<1, Bool>>| {
+        let both = |labeled: Option<Tensor<1, Bool>>| {
             let mask = mask.clone().without_autodiff();
-            Some(match labelled {
-                Some(labelled) => labelled.without_autodiff().bool_and(mask),
+            Some(match labeled {
+                Some(labeled) => labeled.without_autodiff().bool_and(mask),
                 None => mask,
             })
         };
         match self {
-            Self::Classes { classes, labelled } => Self::Classes {
+            Self::Classes { classes, labeled } => Self::Classes {
                 classes,
-                labelled: both(labelled),
+                labeled: both(labeled),
             },
             Self::Probabilities {
                 probabilities,
-                labelled,
+                labeled,
             } => Self::Probabilities {
                 probabilities,
-                labelled: both(labelled),
+                labeled: both(labeled),
             },
             other => other,
         }
@@ -239,7 +239,7 @@ mod tests {
             views: (0..views)
                 .map(|view| Tensor::full([2, 3], view as f64, &device))
                 .collect(),
-            targets: Targets::Unlabelled,
+            targets: Targets::Unlabeled,
             ids: vec![7, 8],
             clock: Clock::start(),
         }
@@ -312,9 +312,9 @@ mod tests {
             deltas: Tensor::zeros([2, 4], &device),
         };
 
-        let (classes, labelled) = targets.hard().unwrap();
+        let (classes, labeled) = targets.hard().unwrap();
 
         classes.into_data().assert_eq(&[0_i64, 3].into(), false);
-        assert!(labelled.is_none());
+        assert!(labeled.is_none());
     }
 }

@@ -130,7 +130,7 @@ mod tests {
         let device = Device::default().autodiff();
         let batch = Batch {
             views: vec![Tensor::<2>::ones([1, 1], &device)],
-            targets: Targets::Unlabelled,
+            targets: Targets::Unlabeled,
             ids: vec![0],
             clock: Clock::start(),
         };

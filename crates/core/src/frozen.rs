@@ -194,7 +194,7 @@ mod tests {
         let teach = |frozen: &Frozen<Net>, input: Tensor<2>| {
             let batch = Batch {
                 views: vec![input],
-                targets: Targets::Unlabelled,
+                targets: Targets::Unlabeled,
                 ids: (0..5).collect(),
                 clock: Clock::start(),
             };

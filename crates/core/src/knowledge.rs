@@ -207,7 +207,7 @@ mod tests {
 
         let logits = last.response.classes().unwrap().clone().into_data();
         logits.assert_eq(&[[20.0_f32], [30.0]].into(), false);
-        let pool = last.taps.take("pool").into_vectors().into_data();
+        let pool = last.taps.expect("pool").into_vectors().into_data();
         pool.assert_eq(&[[2.0_f32], [3.0]].into(), false);
     }
 

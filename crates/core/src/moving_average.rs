@@ -110,11 +110,11 @@ impl<N: Network> MovingAverage<N> {
     ///
     /// The input has to be on autodiff: burn decides by it. The running statistics that come of it
     /// become those of the average with the [next step](Self::follow).
-    pub fn forward_training(&self, input: N::Input, wanted: &TapSelection) -> Knowledge {
+    pub fn forward_training(&self, input: N::Input, selection: &TapSelection) -> Knowledge {
         let mut gathered = lock(&self.gathered);
         let network = gathered.as_ref().unwrap_or(&self.network);
         let network = in_training_mode(network);
-        let knowledge = network.forward_knowledge(input, wanted);
+        let knowledge = network.forward_knowledge(input, selection);
         *gathered = Some(constant(&network));
         knowledge.without_autodiff()
     }
@@ -378,7 +378,7 @@ mod tests {
                 average = average.follow(&net(1.5), 0.999);
             }
 
-            // Every step is at most 0.0005; two neighbours near 1 are 0.001 apart in f16, 0.008 in bf16.
+            // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in bf16.
             let expected = 1.5 - 0.5 * 0.999_f64.powi(1000);
             assert_eq!(weight(&average).dtype(), dtype);
             let value = weight(&average).max().into_scalar::<f64>();

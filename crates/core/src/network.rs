@@ -76,8 +76,8 @@ pub trait Network: Module + ModuleDisplay + 'static {
     ///
     /// Panics if the network offers no tap of that name.
     fn forward_to(&self, input: Self::Input, tap: &str) -> Tap {
-        let wanted = TapSelection::named([tap]);
-        self.forward_knowledge(input, &wanted).taps.take(tap)
+        let selection = TapSelection::named([tap]);
+        self.forward_knowledge(input, &selection).taps.expect(tap)
     }
 
     /// The forward pass, for its response alone.
@@ -90,8 +90,8 @@ pub trait Network: Module + ModuleDisplay + 'static {
     /// # Panics
     ///
     /// Panics if the network offers no tap of a wanted name. [`known_taps`] tells beforehand.
-    fn forward_knowledge(&self, input: Self::Input, wanted: &TapSelection) -> Knowledge {
-        let mut recorder = TapRecorder::new(wanted.clone());
+    fn forward_knowledge(&self, input: Self::Input, selection: &TapSelection) -> Knowledge {
+        let mut recorder = TapRecorder::new(selection.clone());
         let response = self.forward_tapped(input, &mut recorder);
         let taps = recorder.finish().unwrap_or_else(|error| panic!("{error}"));
         Knowledge { response, taps }

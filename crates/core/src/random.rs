@@ -24,7 +24,7 @@ impl KeyedRng {
     /// Panics if `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The high half of a 128-bit product is a number below the bound; the few low halves that
-        // would favour some of them are drawn again (Lemire, arXiv 1805.10941).
+        // would favor some of them are drawn again (Lemire, arXiv 1805.10941).
         let biased = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.0.next_u64()) * u128::from(bound);

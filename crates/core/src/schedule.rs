@@ -56,13 +56,13 @@ pub enum ChangingWeight {
         #[serde(default, skip_serializing_if = "RampInterval::is_epoch")]
         interval: RampInterval,
     },
-    /// A sigmoid of the number of finished epochs: `to / (1 + exp(centre − finished))`, as the authors
+    /// A sigmoid of the number of finished epochs: `to / (1 + exp(center − finished))`, as the authors
     /// of distillation by singular vectors and by multi-head graphs have it.
     Sigmoid {
-        /// The value long after the centre.
+        /// The value long after the center.
         to: f64,
         /// The number of finished epochs at which it is half of that.
-        centre: usize,
+        center: usize,
     },
     /// Half a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
     Cosine {
@@ -151,7 +151,7 @@ impl ChangingWeight {
                 let rest = 1.0 - fraction(passed, *epochs);
                 to * (-5.0 * rest * rest).exp()
             }
-            Self::Sigmoid { to, centre } => to / (1.0 + (*centre as f64 - finished(clock)).exp()),
+            Self::Sigmoid { to, center } => to / (1.0 + (*center as f64 - finished(clock)).exp()),
             Self::Cosine { from, to, epochs } => {
                 let angle = PI * fraction(clock.elapsed(), *epochs);
                 to + (from - to) * (1.0 + angle.cos()) / 2.0
@@ -342,8 +342,8 @@ mod tests {
     }
 
     #[test]
-    fn sigmoid_is_half_at_its_centre_and_stays_within_an_epoch() {
-        let sigmoid = |centre| ChangingWeight::Sigmoid { to: 2.0, centre };
+    fn sigmoid_is_half_at_its_center_and_stays_within_an_epoch() {
+        let sigmoid = |center| ChangingWeight::Sigmoid { to: 2.0, center };
 
         assert_close(at(&sigmoid(0), 1), 1.0);
         assert_close(at(&sigmoid(3), 4), 1.0);

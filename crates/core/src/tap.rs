@@ -141,14 +141,14 @@ impl Tap {
         }
     }
 
-    fn is_no(&self, wanted: &str) -> ! {
-        panic!("{}", self.not(wanted))
+    fn is_no(&self, expected: &str) -> ! {
+        panic!("{}", self.not(expected))
     }
 
     /// Returns the error that the tap is not what is wanted.
-    pub(crate) fn not(&self, wanted: &str) -> String {
+    pub(crate) fn not(&self, expected: &str) -> String {
         format!(
-            "A tap of kind {} with shape {:?} is not {wanted}.",
+            "A tap of kind {} with shape {:?} is not {expected}.",
             self.kind(),
             self.shape().as_slice()
         )
@@ -322,7 +322,7 @@ impl Taps {
     /// # Panics
     ///
     /// Panics if it is not there, with what [`get`](Self::get) says.
-    pub fn take(&self, name: &str) -> Tap {
+    pub fn expect(&self, name: &str) -> Tap {
         self.get(name)
             .unwrap_or_else(|error| panic!("{error}"))
             .clone()
@@ -333,8 +333,8 @@ impl Taps {
     /// # Panics
     ///
     /// Panics if one is not there, with what [`get`](Self::get) says.
-    pub fn take_all(&self, names: &[String]) -> Vec<Tap> {
-        names.iter().map(|name| self.take(name)).collect()
+    pub fn expect_all(&self, names: &[String]) -> Vec<Tap> {
+        names.iter().map(|name| self.expect(name)).collect()
     }
 
     /// Every kept tap with its name, in the order of the forward pass.
@@ -470,12 +470,12 @@ impl TapRecorder {
         names: &[String],
         forward: impl FnOnce(&mut Self) -> R,
     ) -> (R, Vec<Tap>) {
-        let wanted = std::mem::take(&mut self.selection);
-        self.selection = wanted.clone().union(TapSelection::named(names));
+        let requirements = std::mem::take(&mut self.selection);
+        self.selection = requirements.clone().union(TapSelection::named(names));
         let output = forward(self);
-        self.selection = wanted;
+        self.selection = requirements;
 
-        let taps = self.taps.take_all(names);
+        let taps = self.taps.expect_all(names);
         let Self {
             selection,
             taps: kept,
@@ -530,7 +530,7 @@ pub enum TapError {
     Unknown(#[from] UnknownTap),
     /// The network offers it, but it was not among the wanted ones.
     #[error(
-        "tap `{0}` was not kept: name it in `Objective::wanted`, and create a distiller anew for \
+        "tap `{0}` was not kept: name it in `Objective::requirements`, and create a distiller anew for \
             another objective"
     )]
     NotKept(String),
@@ -573,7 +573,7 @@ mod tests {
     fn tensors_at_hand_are_taps_by_their_rank() {
         let device = Device::default();
         let taps = Taps::from([("pool", Tensor::<2>::ones([2, 3], &device))]);
-        assert_eq!(taps.take("pool").kind(), "vector");
+        assert_eq!(taps.expect("pool").kind(), "vector");
         assert_eq!(
             Tap::from(Tensor::<3>::ones([2, 3, 4], &device)).kind(),
             "sequence"

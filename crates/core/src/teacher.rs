@@ -10,30 +10,30 @@ pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
     type Output;
 
     /// Teach a batch: the response and the wanted taps.
-    fn teach(&self, batch: &Batch<I>, wanted: &TapSelection) -> Self::Output;
+    fn teach(&self, batch: &Batch<I>, selection: &TapSelection) -> Self::Output;
 }
 
 /// The one response in what a teacher says, for metrics such as its accuracy and the student's
 /// agreement with it.
-pub trait Lesson {
+pub trait TeacherOutput {
     /// The teacher's response to the batch, if there is exactly one.
     fn response(&self) -> Option<&Response>;
 }
 
-impl Lesson for Knowledge {
+impl TeacherOutput for Knowledge {
     fn response(&self) -> Option<&Response> {
         Some(&self.response)
     }
 }
 
 /// Of several teachers there is no one response.
-impl Lesson for Vec<Knowledge> {
+impl TeacherOutput for Vec<Knowledge> {
     fn response(&self) -> Option<&Response> {
         None
     }
 }
 
-impl Lesson for () {
+impl TeacherOutput for () {
     fn response(&self) -> Option<&Response> {
         None
     }
@@ -44,14 +44,16 @@ impl Lesson for () {
 impl<N: Network> Teacher<N::Input> for Frozen<N> {
     type Output = Knowledge;
 
-    fn teach(&self, batch: &Batch<N::Input>, wanted: &TapSelection) -> Knowledge {
+    fn teach(&self, batch: &Batch<N::Input>, selection: &TapSelection) -> Knowledge {
         let view = batch.view().clone();
         if self.training_mode() && view.is_autodiff() {
             let network = in_training_mode(self.inner());
-            return network.forward_knowledge(view, wanted).without_autodiff();
+            return network
+                .forward_knowledge(view, selection)
+                .without_autodiff();
         }
         self.inner()
-            .forward_knowledge(view.without_autodiff(), wanted)
+            .forward_knowledge(view.without_autodiff(), selection)
     }
 }
 
@@ -60,9 +62,9 @@ impl<N: Network> Teacher<N::Input> for Frozen<N> {
 impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     type Output = Vec<T::Output>;
 
-    fn teach(&self, batch: &Batch<I>, wanted: &TapSelection) -> Self::Output {
+    fn teach(&self, batch: &Batch<I>, selection: &TapSelection) -> Self::Output {
         let teach =
-            |(index, teacher): (usize, &T)| teacher.teach(batch, &wanted.for_network(index));
+            |(index, teacher): (usize, &T)| teacher.teach(batch, &selection.for_network(index));
         self.iter().enumerate().map(teach).collect()
     }
 }
@@ -74,5 +76,5 @@ pub struct NoTeacher {}
 impl<I: Input> Teacher<I> for NoTeacher {
     type Output = ();
 
-    fn teach(&self, _batch: &Batch<I>, _wanted: &TapSelection) {}
+    fn teach(&self, _batch: &Batch<I>, _selection: &TapSelection) {}
 }

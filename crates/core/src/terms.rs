@@ -71,8 +71,8 @@ impl Terms {
     }
 
     /// Those of the terms whose name is wanted.
-    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
-        self.0.retain(|term| wanted(&term.name));
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|term| keep(&term.name));
         self
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let precise = Tensor::<1>::from_data([0.1_f64], (&device, DType::F64));
         let shown = Tensor::<1>::from_data([50.0_f32], (&device, DType::F32));
 
-        let terms = Terms::one("hard", precise, 0.5).and(Terms::shown("accuracy", shown));
+        let terms = Terms::one("cross-entropy", precise, 0.5).and(Terms::shown("accuracy", shown));
 
         assert_eq!(terms.total().dtype(), DType::F64);
         assert_eq!(terms.total().into_scalar::<f64>(), 0.05);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_loss_is_the_weighted_sum() {
-        let terms = term("hard", 2.0, 0.5).and(term("soft", 3.0, 4.0));
+        let terms = term("cross-entropy", 2.0, 0.5).and(term("soft", 3.0, 4.0));
 
         assert_eq!(terms.total().into_scalar::<f32>(), 13.0);
         assert_eq!(terms.len(), 2);
@@ -183,13 +183,16 @@ mod tests {
         let single = |value: f64| Tensor::<1>::from_data([value], (&device, DType::F32));
         let accuracy = || Terms::shown("accuracy", single(f64::NAN));
 
-        let terms = accuracy().and(Terms::one("hard", double(2.0 + 1e-12), 1.0));
+        let terms = accuracy().and(Terms::one("cross-entropy", double(2.0 + 1e-12), 1.0));
         let total = terms.and(accuracy().each(|_| "other".into(), 1.0)).total();
         assert_eq!(total.dtype(), DType::F64);
         assert_eq!(total.into_scalar::<f64>(), 2.0 + 1e-12);
 
-        let mixed =
-            Terms::one("soft", single(1.0), 1.0).and(Terms::one("hard", double(1e-12), 1.0));
+        let mixed = Terms::one("soft", single(1.0), 1.0).and(Terms::one(
+            "cross-entropy",
+            double(1e-12),
+            1.0,
+        ));
         assert_eq!(mixed.total().into_scalar::<f64>(), 1.0 + 1e-12);
         let single = Terms::one("soft", single(1.0), 1.0).and(accuracy());
         assert_eq!(single.total().dtype(), DType::F32);
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn some_of_the_terms_are_a_loss_too() {
-        let terms = term("hard", 2.0, 0.5).and(term("soft", 3.0, 4.0));
+        let terms = term("cross-entropy", 2.0, 0.5).and(term("soft", 3.0, 4.0));
 
         let soft = terms.only(|name| name == "soft");
 
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn values_of_the_same_terms_add_up() {
-        let sum = term("hard", 2.0, 0.5).plus(term("hard", 3.0, 0.5));
+        let sum = term("cross-entropy", 2.0, 0.5).plus(term("cross-entropy", 3.0, 0.5));
 
         assert_eq!((sum.len(), sum.total().into_scalar::<f32>()), (1, 2.5));
     }
@@ -214,12 +217,12 @@ mod tests {
     #[test]
     #[should_panic(expected = "Terms of other names")]
     fn values_of_other_terms_do_not_add_up() {
-        let _ = term("hard", 2.0, 0.5).plus(term("soft", 3.0, 0.5));
+        let _ = term("cross-entropy", 2.0, 0.5).plus(term("soft", 3.0, 0.5));
     }
 
     #[test]
     #[should_panic(expected = "Two terms of the loss are named `hard`")]
     fn names_are_unique() {
-        let _ = term("hard", 1.0, 1.0).and(term("hard", 1.0, 1.0));
+        let _ = term("cross-entropy", 1.0, 1.0).and(term("cross-entropy", 1.0, 1.0));
     }
 }

@@ -20,11 +20,11 @@ pub struct ImageData {
     pub labels: Vec<usize>,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// What the pixels are normalised by.
+    /// What the pixels are normalized by.
     pub normalization: Normalization,
 }
 
-/// Labelled images in memory, one byte per pixel; normalised only when they are batched.
+/// Labeled images in memory, one byte per pixel; normalized only when they are batched.
 ///
 /// A sample's id is its place in the data set as published. It stays the same in every split and
 /// subset, which share the images: a clone or a subset costs its ids alone. The published training
@@ -82,7 +82,7 @@ impl ImageDataset {
         // Also tests for NaN.
         if !mean.iter().all(|mean| mean.is_finite()) || !std.iter().all(|&std| std > 0.0) {
             return invalid(format!(
-                "cannot normalise by mean {mean:?} and deviation {std:?}"
+                "cannot normalize by mean {mean:?} and deviation {std:?}"
             ));
         }
         if data.maximum == 0 {
@@ -127,7 +127,7 @@ impl ImageDataset {
         self.data.classes.len()
     }
 
-    /// What the pixels are normalised by.
+    /// What the pixels are normalized by.
     pub fn normalization(&self) -> &Normalization {
         &self.data.normalization
     }
@@ -156,7 +156,7 @@ impl ImageDataset {
         self.data.labels[id]
     }
 
-    /// The image with this id as planes of rows, not normalised.
+    /// The image with this id as planes of rows, not normalized.
     ///
     /// # Panics
     ///
@@ -293,7 +293,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{BatchLoader, DataSource};
 
-    /// Six grey images of 2 by 3 whose pixels count on, of classes 0 0 0 1 1 2.
+    /// Six gray images of 2 by 3 whose pixels count on, of classes 0 0 0 1 1 2.
     pub(crate) fn six() -> ImageDataset {
         ImageDataset::new(six_data()).unwrap()
     }
@@ -337,7 +337,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn levels_are_normalised_pixels() {
+    fn levels_are_normalized_pixels() {
         let levels = six().normalization().levels(255);
 
         assert_eq!(levels[0][0], -2.0);
@@ -366,7 +366,7 @@ pub(crate) mod tests {
         );
         assert_eq!(
             error(|data| data.normalization.std = vec![0.0]),
-            "six: cannot normalise by mean [0.5] and deviation [0.0]"
+            "six: cannot normalize by mean [0.5] and deviation [0.0]"
         );
         assert_eq!(
             error(|data| data.maximum = 0),

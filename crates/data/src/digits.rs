@@ -6,7 +6,7 @@ const SIZE: usize = 64;
 const MAXIMUM: u8 = 16;
 
 /// The 1,797 handwritten digits of the UCI repository's *Optical Recognition of Handwritten Digits*,
-/// 8 by 8 pixels of 17 grey levels, embedded in this crate.
+/// 8 by 8 pixels of 17 gray levels, embedded in this crate.
 ///
 /// They have no published split: make one with [`ImageDataset::split`].
 ///

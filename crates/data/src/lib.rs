@@ -2,7 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod augment;
-mod catalogue;
+mod catalog;
 mod cifar;
 mod dataset;
 mod digits;
@@ -18,7 +18,7 @@ mod source;
 mod split;
 
 pub use augment::*;
-pub use catalogue::*;
+pub use catalog::*;
 pub use dataset::*;
 pub use digits::*;
 pub use error::*;

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-/// The constants that pixels are normalised by, one per channel, in units of pixels from 0 to 1.
+/// The constants that pixels are normalized by, one per channel, in units of pixels from 0 to 1.
 ///
 /// ```text
-/// normalised = (pixel / maximum − mean) / std
+/// normalized = (pixel / maximum − mean) / std
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +15,7 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// The normalised value of every possible pixel, per channel, where that level stands for one.
+    /// The normalized value of every possible pixel, per channel, where that level stands for one.
     pub(crate) fn levels(&self, maximum: u8) -> Vec<[f32; 256]> {
         let maximum = f32::from(maximum);
         let channels = self.mean.iter().zip(&self.std);

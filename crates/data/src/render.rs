@@ -27,7 +27,7 @@ impl Palette {
         }
     }
 
-    /// The normalised value of every published level, per channel.
+    /// The normalized value of every published level, per channel.
     fn published(&self) -> &[[f32; 256]] {
         &self.published
     }
@@ -44,7 +44,7 @@ impl Palette {
         }
     }
 
-    /// The stretched level of each channel that is next to zero once it is normalised.
+    /// The stretched level of each channel that is next to zero once it is normalized.
     fn mean(&self) -> &[u8] {
         &self.mean
     }

@@ -105,7 +105,7 @@ pub fn few_per_class(labels: &[usize], count: usize, seed: u64) -> Result<Vec<us
             None if members.is_empty() => {}
             None => {
                 return Err(DataError::Invalid(format!(
-                    "class {class} has only {} samples, but {count} are to be labelled",
+                    "class {class} has only {} samples, but {count} are to be labeled",
                     members.len()
                 )));
             }
@@ -216,7 +216,7 @@ mod tests {
         assert!(error(f64::NAN.into()).to_string().ends_with("but is NaN"));
         assert_eq!(
             few_per_class(&[0, 0, 1], 2, 0).unwrap_err().to_string(),
-            "class 1 has only 1 samples, but 2 are to be labelled"
+            "class 1 has only 1 samples, but 2 are to be labeled"
         );
     }
 

@@ -1,15 +1,15 @@
 //! Checks of a run before its first training, so that nothing is trained in vain.
 
 use super::data::Data;
-use super::strategies::setting;
+use super::strategies::context;
 use super::weights;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, Losses, ModelRecipe, Recipe, Scene, Task, TeacherRecipe, check_losses,
-    check_setting,
+    AnyNetwork, LossContext, Losses, ModelRecipe, Notices, Recipe, Task, TeacherRecipe,
+    check_losses, check_setting, loss_context, with_inputs,
 };
 use toml::{Table, Value};
 
@@ -42,38 +42,38 @@ pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
         .collect::<Result<_>>()?;
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);
-        return check_setting(&setting(recipe, data, seed)?);
+        return check_setting(&context(recipe, data, seed)?);
     }
 
-    let scenes = |batch_size: usize| -> Result<Vec<Scene>> {
-        let scene = |teacher: &AnyNetwork| {
+    let contexts = |batch_size: usize| -> Result<Vec<LossContext>> {
+        let context = |teacher: &AnyNetwork| {
             let samples = data.known_classes(seed)?;
             let inputs = data.first_inputs(&recipe.student.training, seed)?;
-            let scene = Scene::new(student.clone(), teacher.clone(), batch_size, samples);
-            Ok(scene.with_inputs(inputs))
+            let context = loss_context(student.clone(), teacher.clone(), batch_size, samples);
+            Ok(with_inputs(context, inputs, Notices::default()))
         };
-        teachers.iter().map(scene).collect()
+        teachers.iter().map(context).collect()
     };
     if recipe.stages.is_empty() {
         describe_losses("the student", &recipe.losses);
-        let scenes = scenes(recipe.student.training.batch_size)?;
-        return check_losses_between(registry.losses(), &recipe.losses, &scenes);
+        let contexts = contexts(recipe.student.training.batch_size)?;
+        return check_losses_between(registry.losses(), &recipe.losses, &contexts);
     }
     for (number, stage) in (1..).zip(&recipe.stages) {
         describe_losses(&format!("stage {}", stage.name), &stage.losses);
         let batch_size = stage.training(&recipe.student.training).batch_size;
-        check_losses_between(registry.losses(), &stage.losses, &scenes(batch_size)?)
+        check_losses_between(registry.losses(), &stage.losses, &contexts(batch_size)?)
             .with_context(|| format!("[[stage]] number {number}"))?;
     }
     Ok(())
 }
 
-fn check_losses_between(kinds: &Losses, losses: &[Table], scenes: &[Scene]) -> Result<()> {
-    if let [scene] = scenes {
-        return check_losses(kinds, losses, scene).map(drop);
+fn check_losses_between(kinds: &Losses, losses: &[Table], contexts: &[LossContext]) -> Result<()> {
+    if let [context] = contexts {
+        return check_losses(kinds, losses, context).map(drop);
     }
     (1..).zip(losses).try_for_each(|(number, loss)| {
-        let built = kinds.build_joint(loss, scenes);
+        let built = kinds.build_joint(loss, contexts);
         built
             .map(drop)
             .with_context(|| format!("[[loss]] number {number}"))

@@ -1,4 +1,4 @@
-use burn_distill::core::{Knowledge, Lesson, Network, Objective, Teacher, WeightSchedule};
+use burn_distill::core::{Knowledge, Network, Objective, Teacher, TeacherOutput, WeightSchedule};
 use burn_distill::strategy::OfflineDistiller;
 use burn_distill_recipe::Loss;
 
@@ -11,7 +11,7 @@ pub fn clipped<S, T, O>(
 where
     S: Network,
     T: Teacher<S::Input>,
-    T::Output: Lesson,
+    T::Output: TeacherOutput,
     O: Objective<Knowledge, T::Output>,
 {
     shares(losses).fold(distiller, |distiller, (name, share)| {
@@ -33,10 +33,10 @@ fn shares(losses: &[Loss]) -> impl Iterator<Item = (&str, &WeightSchedule)> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use burn_distill_recipe::{InputShape, Registry, Scene, Task};
+    use burn_distill_recipe::{InputShape, LossContext, Registry, Task, loss_context};
 
     /// A small student and a larger teacher for digits.
-    fn scene(registry: &Registry) -> Scene {
+    fn context(registry: &Registry) -> LossContext {
         let network = |name: &str| {
             let input = InputShape::Image([1, 8, 8]);
             let task = Task { input, classes: 10 };
@@ -45,7 +45,7 @@ mod tests {
                 .unwrap()
         };
         let samples = (0..100).map(|id| (id, Some(id % 10))).collect();
-        Scene::new(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
+        loss_context(network("convnet-4-8"), network("convnet-8-16"), 4, samples)
     }
 
     #[test]
@@ -60,10 +60,10 @@ mod tests {
             (["kind = 'mhgd'", "kind = 'mhgd'\nname = 'other'"], vec![]),
         ] {
             let registry = Registry::standard();
-            let scene = scene(&registry);
+            let context = context(&registry);
             let losses = tables.map(|table| {
                 let table = table.parse().unwrap();
-                registry.losses().build(&table, &scene).unwrap()
+                registry.losses().build(&table, &context).unwrap()
             });
             let clipped: Vec<_> = shares(&losses).map(|(name, _)| name).collect();
             assert_eq!(clipped, expected, "{tables:?}");

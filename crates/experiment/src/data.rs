@@ -173,12 +173,12 @@ impl Data {
     }
 
     /// What the student is taught on: the samples it may see, of which it knows some labels.
-    pub fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
+    pub fn for_distilled(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let seen = self.seen();
-        let labelled = self.labelled(&seen, seed)?;
+        let labeled = self.labeled(&seen, seed)?;
         let loader = self.training_loader(seen, training, seed);
         Ok(match self.recipe.labels_per_class {
-            Some(_) => loader.labelled(labelled.ids()),
+            Some(_) => loader.labeled(labeled.ids()),
             None => loader,
         })
     }
@@ -187,13 +187,13 @@ impl Data {
     /// order of its own.
     pub fn for_stage(&self, training: &TrainingRecipe, seed: u64, stage: usize) -> Result<Loader> {
         let order = Seed::new(seed).stage_order(stage).value();
-        let loader = self.for_taught(training, seed)?.shuffle(order);
+        let loader = self.for_distilled(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
     }
 
     /// Returns the inputs of the first batch that the student is taught on, on the CPU.
     pub fn first_inputs(&self, training: &TrainingRecipe, seed: u64) -> Result<AnyInput> {
-        let loader = self.for_taught(training, seed)?;
+        let loader = self.for_distilled(training, seed)?;
         let loader = loader.workers(0).device(&Device::flex());
         let batch = loader.iter().next().context("there is no batch")??;
         let first = batch.views.into_iter().next();
@@ -202,26 +202,26 @@ impl Data {
 
     /// What the student alone learns from: the samples whose labels it knows, repeated until they
     /// are as many as the taught student sees, so that both take the same number of steps.
-    pub fn for_alone(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
-        self.for_alone_repeated(training, seed, self.seen().len())
+    pub fn for_baseline(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
+        self.for_baseline_repeated(training, seed, self.seen().len())
     }
 
     /// Returns the samples whose labels the student knows, repeated until they are so many.
-    pub fn for_alone_repeated(
+    pub fn for_baseline_repeated(
         &self,
         training: &TrainingRecipe,
         seed: u64,
         samples: usize,
     ) -> Result<Loader> {
-        let labelled = self.labelled(&self.seen(), seed)?;
-        let repeated: Vec<_> = labelled
+        let labeled = self.labeled(&self.seen(), seed)?;
+        let repeated: Vec<_> = labeled
             .ids()
             .iter()
             .copied()
             .cycle()
             .take(samples)
             .collect();
-        Ok(self.training_loader(labelled.subset(repeated), training, seed))
+        Ok(self.training_loader(labeled.subset(repeated), training, seed))
     }
 
     /// Returns the number of labeled samples in every batch of a training by a strategy; with 0, its
@@ -238,14 +238,14 @@ impl Data {
 
     /// The number of samples with a label that the student knows.
     pub fn labels(&self, seed: u64) -> Result<usize> {
-        Ok(self.labelled(&self.seen(), seed)?.len())
+        Ok(self.labeled(&self.seen(), seed)?.len())
     }
 
     /// The ids of the samples that the student is taught on, with the classes that it knows.
     pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
         let seen = self.seen();
-        let labelled: HashSet<_> = self.labelled(&seen, seed)?.ids().iter().copied().collect();
-        let class = |id| labelled.contains(&id).then(|| seen.label(id));
+        let labeled: HashSet<_> = self.labeled(&seen, seed)?.ids().iter().copied().collect();
+        let class = |id| labeled.contains(&id).then(|| seen.label(id));
         Ok(seen.ids().iter().map(|&id| (id, class(id))).collect())
     }
 
@@ -281,7 +281,7 @@ impl Data {
     }
 
     /// Of those, the ones whose labels it knows.
-    fn labelled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
+    fn labeled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen
                 .few_per_class(count, seed)
@@ -318,12 +318,12 @@ mod tests {
         let training: TrainingRecipe = training.try_into().unwrap();
 
         let batch = |loader: Loader| loader.iter().next().unwrap().unwrap();
-        let plain = batch(data.for_taught(&training, 7).unwrap());
+        let plain = batch(data.for_distilled(&training, 7).unwrap());
         let [first, second] = [0, 1].map(|n| batch(data.for_stage(&training, 7, n).unwrap()));
 
         assert_eq!(first.ids, plain.ids, "one stage is like none");
         assert_ne!(second.ids, plain.ids);
-        let labelled = |batch: &Batch<AnyInput>| {
+        let labeled = |batch: &Batch<AnyInput>| {
             let (_, known) = batch.targets.hard().unwrap();
             let known: Vec<bool> = known.unwrap().into_data().iter().collect();
             let mut ids: Vec<_> = batch.ids.iter().zip(known).collect();
@@ -332,7 +332,7 @@ mod tests {
                 .map(|(id, known)| (*id, known))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(labelled(&second), labelled(&plain));
+        assert_eq!(labeled(&second), labeled(&plain));
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
         let recipe = recipe.parse::<toml::Table>().unwrap();
         let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
         let training = "epochs = 1".parse::<toml::Table>().unwrap();
-        let loader = data.for_alone(&training.try_into().unwrap(), 0).unwrap();
+        let loader = data.for_baseline(&training.try_into().unwrap(), 0).unwrap();
 
         let mut images: HashMap<usize, HashSet<Vec<u32>>> = HashMap::new();
         for batch in loader.device(&Device::flex()).epoch(1) {
@@ -374,9 +374,9 @@ mod tests {
 
             let loaders = [
                 data.for_teacher(&training, 7),
-                data.for_taught(&training, 7).unwrap(),
+                data.for_distilled(&training, 7).unwrap(),
                 data.for_stage(&training, 7, 1).unwrap(),
-                data.for_alone(&training, 7).unwrap(),
+                data.for_baseline(&training, 7).unwrap(),
             ];
             for loader in loaders {
                 assert_eq!(loader.num_batches(), expected.len());
@@ -397,8 +397,11 @@ mod tests {
             let training: TrainingRecipe = training.try_into().unwrap();
 
             // 50 unlabeled samples, eight in a batch.
-            let taught = data.for_taught(&training, 7).unwrap().labeled_per_batch(8);
-            let alone = data.for_alone_repeated(&training, 7, taught.num_items());
+            let taught = data
+                .for_distilled(&training, 7)
+                .unwrap()
+                .labeled_per_batch(8);
+            let alone = data.for_baseline_repeated(&training, 7, taught.num_items());
             let alone = alone.unwrap();
 
             for loader in [taught, alone] {

@@ -10,10 +10,11 @@ use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::core::Seed;
 use burn_distill::strategy::{
-    Figure, Predictions, StageRecord, TeacherIdentity, non_finite_weights,
+    MetricKind, Predictions, StageRecord, TeacherIdentity, non_finite_weights,
 };
 use burn_distill_recipe::{
-    AnyNetwork, Loss, ModelRecipe, Notices, Recipe, Scene, figures_of_taught,
+    AnyNetwork, Loss, LossContext, ModelRecipe, Notices, Recipe, loss_context,
+    metrics_of_distilled, with_inputs,
 };
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -68,11 +69,11 @@ pub struct Trained {
     pub seconds: f64,
     /// The stages of its training, if it had any.
     pub stages: Vec<StageRecord>,
-    /// The networks that learnt with it, and what is made of them.
+    /// The networks that learned with it, and what is made of them.
     pub members: Vec<TrainedMember>,
 }
 
-/// A network that learnt with the student, or that is made of those that did.
+/// A network that learned with the student, or that is made of those that did.
 pub struct TrainedMember {
     /// Name in the result, such as `peer 2`.
     pub name: String,
@@ -97,33 +98,32 @@ impl Experiment<'_> {
     ) -> Result<Vec<Loss>> {
         let training = &self.recipe.student.training;
         let inputs = self.data.first_inputs(training, seed)?;
-        let scene = self.scene(seed, batch_size, student, teacher)?;
-        let scene = scene.with_inputs(inputs);
+        let context = self.loss_context(seed, batch_size, student, teacher)?;
+        let context = with_inputs(context, inputs, self.notices_of(seed));
         // Away from the seeds of networks.
         burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = tables.iter();
             let kinds = self.recipe.registry.losses();
-            losses.map(|table| kinds.build(table, &scene)).collect()
+            losses.map(|table| kinds.build(table, &context)).collect()
         })
     }
 
-    /// The two networks as the losses between them see them, for batches of that size.
-    pub fn scene(
+    /// Creates the context of the losses between two networks, for batches of the given size.
+    pub fn loss_context(
         &self,
         seed: u64,
         batch_size: usize,
         student: &AnyNetwork,
         teacher: &AnyNetwork,
-    ) -> Result<Scene> {
-        // Copies of their own: to move a network takes its running statistics along.
+    ) -> Result<LossContext> {
+        // Copies: moving a network also moves its running statistics.
         let on_cpu = |network: &AnyNetwork| network.valid().to_device(&Device::flex());
-        let scene = Scene::new(
+        Ok(loss_context(
             on_cpu(student),
             on_cpu(teacher),
             batch_size,
             self.data.known_classes(seed)?,
-        );
-        Ok(scene.with_notices(self.notices_of(seed)))
+        ))
     }
 
     /// Returns where the repetition of a seed leaves messages.
@@ -168,7 +168,7 @@ impl Experiment<'_> {
     pub fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
         let teachers = self.recipe.teachers();
         if teachers.is_empty() {
-            return self.identity_of(Role::Alone, seed);
+            return self.identity_of(Role::Baseline, seed);
         }
         let weights = teachers.into_iter().enumerate().map(|(index, teacher)| {
             let folder = self.phase_folder(Role::Teacher(index), seed);
@@ -191,6 +191,6 @@ impl Experiment<'_> {
 }
 
 /// Returns the figures that are shown of a student that is distilled with these losses.
-pub fn figures(losses: &[Loss]) -> Vec<Figure> {
-    figures_of_taught(losses.iter().map(|loss| &loss.name))
+pub fn metrics(losses: &[Loss]) -> Vec<MetricKind> {
+    metrics_of_distilled(losses.iter().map(|loss| &loss.name))
 }

@@ -9,26 +9,26 @@ use anyhow::Result;
 use burn::module::Module;
 use burn_distill::core::Frozen;
 use burn_distill::strategy::OfflineDistiller;
-use burn_distill_recipe::{Generations, Setting, figures_of_taught, mean_of_networks};
+use burn_distill_recipe::{Generations, StrategyContext, mean_of_networks, metrics_of_distilled};
 
 impl Experiment<'_> {
     /// The last of several generations, of which the student alone is the one before the first.
     pub(super) fn born_again(
         &self,
-        setting: &Setting,
+        context: &StrategyContext,
         plan: &Generations,
-        alone: &Trained,
+        baseline: &Trained,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let mut generations = Vec::with_capacity(plan.count);
-        let mut teacher = (Role::Alone, alone.network.clone());
+        let mut teacher = (Role::Baseline, baseline.network.clone());
         for number in 1..=plan.count {
             let role = match number == plan.count {
                 true => Role::Distilled,
                 false => Role::Generation(number),
             };
             let generation =
-                or_stopped!(self.generation((setting, plan), number, role, &teacher, renderer)?);
+                or_stopped!(self.generation((context, plan), number, role, &teacher, renderer)?);
             teacher = (role, generation.network.clone());
             generations.push(generation);
         }
@@ -57,13 +57,13 @@ impl Experiment<'_> {
             });
         distilled.members.extend(earlier);
         if let Some(ensemble) = ensemble {
-            let folder = self.phase_folder(Role::Distilled, setting.seed);
+            let folder = self.phase_folder(Role::Distilled, context.seed);
             let file = folder.join(ensemble.file());
             let origin = self
                 .data
-                .provenance(&ensemble.model, &ensemble.name, setting.seed);
+                .provenance(&ensemble.model, &ensemble.name, context.seed);
             weights::save(&ensemble.network, &origin, &file)?;
-            let subject = Subject::named(&ensemble.name, setting.seed);
+            let subject = Subject::named(&ensemble.name, context.seed);
             distilled.members.push(TrainedMember {
                 trained: self.evaluate(&subject, ensemble.network, &file, seconds)?,
                 name: ensemble.name,
@@ -75,17 +75,17 @@ impl Experiment<'_> {
 
     fn generation(
         &self,
-        (setting, plan): (&Setting, &Generations),
+        (context, plan): (&StrategyContext, &Generations),
         number: usize,
         role: Role,
         (teacher_role, teacher): &(Role, burn_distill_recipe::AnyNetwork),
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let (recipe, seed) = (&self.recipe.student, setting.seed);
+        let (recipe, seed) = (&self.recipe.student, context.seed);
         // Each begins from weights of its own: it is born again.
-        let student = setting.beside(&recipe.model, number)?;
+        let student = context.beside(&recipe.model, number)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
-        let (terms, objective) = (plan.objective)(setting, number, &student, &on_cpu)?;
+        let (terms, objective) = (plan.objective)(context, number, &student, &on_cpu)?;
         self.train(Phase {
             role,
             seed,
@@ -93,7 +93,7 @@ impl Experiment<'_> {
             training: &recipe.training,
             loader: self.data.for_stage(&recipe.training, seed, number)?,
             teacher: Some(self.identity_of(*teacher_role, seed)?),
-            figures: figures_of_taught(&terms),
+            metrics: metrics_of_distilled(&terms),
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(
                 student,

@@ -5,10 +5,10 @@ use super::role::Role;
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
 use burn_distill::strategy::{
-    CheckpointFolder, Distiller, Figure, Snapshots, TeacherIdentity, Training, file_sha256,
+    CheckpointFolder, Distiller, MetricKind, Snapshots, TeacherIdentity, Training, file_sha256,
     write_atomically,
 };
-use burn_distill_recipe::{AnyInput, Finish, ModelRecipe, Outcome, TrainingRecipe};
+use burn_distill_recipe::{AnyInput, Finalize, ModelRecipe, Outcome, TrainingRecipe};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,11 +24,11 @@ pub struct Phase<'a, M> {
     pub training: &'a TrainingRecipe,
     pub loader: Loader,
     pub teacher: Option<TeacherIdentity>,
-    pub figures: Vec<Figure>,
+    pub metrics: Vec<MetricKind>,
     /// The epochs after which the network is kept.
     pub snapshots: Vec<usize>,
     pub distiller: M,
-    pub outcome: Finish<M>,
+    pub outcome: Finalize<M>,
     pub renderer: &'a mut Renderer,
 }
 
@@ -89,7 +89,7 @@ impl Experiment<'_> {
             .with_resume(true)
             .with_patience(phase.training.patience)
             .with_teacher(phase.teacher)
-            .with_figures(phase.figures)
+            .with_metrics(phase.metrics)
             .with_snapshots(phase.snapshots.clone())
             .with_interrupter(self.stop.interrupter())
             .with_renderer(phase.renderer.take())

@@ -4,7 +4,9 @@ use super::phase::{RECORD, Record, WEIGHTS};
 use super::weights::save;
 use anyhow::{Context, Result};
 use burn_distill::core::Frozen;
-use burn_distill::strategy::{Figure, OfflineDistiller, Training, WeightsFile, non_finite_weights};
+use burn_distill::strategy::{
+    MetricKind, OfflineDistiller, Training, WeightsFile, non_finite_weights,
+};
 use burn_distill_recipe::{AnyNetwork, Loss, Preparation, TrainingRecipe};
 use std::fs;
 use std::path::Path;
@@ -86,7 +88,7 @@ impl Experiment<'_> {
             .with_label(format!("seed {seed} {}", preparation.name))
             .with_resume(true)
             .with_teacher(Some(self.teacher_identity(seed)?))
-            .with_figures([Figure::Loss])
+            .with_metrics([MetricKind::Loss])
             .with_interrupter(self.stop.interrupter())
             .with_renderer(renderer.take())
             .launch(
@@ -97,7 +99,7 @@ impl Experiment<'_> {
                 ),
                 &training.optimizer,
                 &training.learning_rate,
-                self.data.loaders(self.data.for_taught(training, seed)?),
+                self.data.loaders(self.data.for_distilled(training, seed)?),
             )
             .map_err(|error| Subject::named(preparation.name, seed).training_error(error))?;
         *renderer = Some(trained.renderer);

@@ -4,8 +4,8 @@ use super::experiment::{Experiment, Progress, Renderer, Trained, or_stopped};
 use super::phase::Phase;
 use super::role::Role;
 use anyhow::Result;
-use burn_distill::core::Hard;
-use burn_distill::strategy::{Figure, OfflineDistiller};
+use burn_distill::core::CrossEntropyObjective;
+use burn_distill::strategy::{MetricKind, OfflineDistiller};
 use burn_distill_recipe::{Pretraining, TrainingRecipe};
 
 impl Experiment<'_> {
@@ -41,11 +41,14 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_alone(&recipe.training, seed)?,
+            loader: self.data.for_baseline(&recipe.training, seed)?,
             teacher: Some(self.identity_of(Role::Pretrained, seed)?),
-            figures: vec![Figure::Loss, Figure::Accuracy],
+            metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
             snapshots: Vec::new(),
-            distiller: OfflineDistiller::alone(pretrained.network, Hard::new(1.0)),
+            distiller: OfflineDistiller::without_teacher(
+                pretrained.network,
+                CrossEntropyObjective::new(1.0)
+            ),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })?);

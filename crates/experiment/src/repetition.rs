@@ -1,15 +1,15 @@
 use super::clip::clipped;
 use super::data::Loader;
 use super::diverged::{Subject, noted};
-use super::experiment::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::experiment::{Experiment, Progress, Renderer, Trained, metrics, or_stopped};
 use super::phase::Phase;
 use super::role::Role;
 use super::weights;
 use anyhow::Result;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn_distill::core::{Frozen, Hard, Objective, Seed};
-use burn_distill::strategy::{Figure, OfflineDistiller, Snapshots};
+use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
+use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
 use burn_distill_recipe::{TeacherRecipe, student_of};
 
 /// One seed's teacher, if there is one, student alone and student taught.
@@ -19,7 +19,7 @@ pub struct Repetition {
     /// The networks that teach beside it.
     pub others: Vec<Trained>,
     /// The student, trained on what labels it knows.
-    pub alone: Trained,
+    pub baseline: Trained,
     /// The student, taught.
     pub distilled: Trained,
 }
@@ -46,9 +46,9 @@ impl Experiment<'_> {
         for (index, recipe) in teachers.iter().enumerate() {
             trained.push(or_stopped!(self.teacher(seed, index, recipe, renderer)?));
         }
-        let alone = or_stopped!(self.alone(seed, renderer)?);
+        let baseline = or_stopped!(self.baseline(seed, renderer)?);
         let distilled = or_stopped!(match trained.as_slice() {
-            [] => self.distilled_by_strategy(seed, &alone, renderer)?,
+            [] => self.distilled_by_strategy(seed, &baseline, renderer)?,
             [teacher] => self.distilled(seed, teacher, renderer)?,
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
@@ -56,7 +56,7 @@ impl Experiment<'_> {
         Ok(Progress::Done(Repetition {
             teacher: trained.next(),
             others: trained.collect(),
-            alone,
+            baseline,
             distilled,
         }))
     }
@@ -77,7 +77,7 @@ impl Experiment<'_> {
             let teacher = self.evaluate(&subject, network, file, 0.0)?;
             return Ok(Progress::Done(teacher));
         }
-        let figures = [Figure::Loss, Figure::Accuracy];
+        let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         let epochs = recipe.training.epochs;
         let route = self.recipe.route.iter();
         self.train(Phase {
@@ -87,44 +87,44 @@ impl Experiment<'_> {
             training: &recipe.training,
             loader: self.data.for_teacher(&recipe.training, own.value()),
             teacher: None,
-            figures: figures.into(),
+            metrics: metrics.into(),
             snapshots: route
                 .flat_map(|route| Snapshots::equally_spaced(route.anchors, epochs))
                 .collect(),
-            distiller: OfflineDistiller::alone(network, Hard::new(1.0)),
+            distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
 
-    fn alone(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Trained>> {
+    fn baseline(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Trained>> {
         let recipe = &self.recipe.student;
         let network = self.build(&recipe.model, seed)?;
-        let figures = [Figure::Loss, Figure::Accuracy];
+        let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         self.train(Phase {
-            role: Role::Alone,
+            role: Role::Baseline,
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.for_alone(seed)?,
+            loader: self.for_baseline(seed)?,
             teacher: None,
-            figures: figures.into(),
+            metrics: metrics.into(),
             snapshots: Vec::new(),
-            distiller: OfflineDistiller::alone(network, Hard::new(1.0)),
+            distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
 
     /// Returns what the student alone learns from, for as many steps as the distilled student takes.
-    fn for_alone(&self, seed: u64) -> Result<Loader> {
+    fn for_baseline(&self, seed: u64) -> Result<Loader> {
         let training = &self.recipe.student.training;
         let strategy = self.recipe.strategy.options();
         match self.data.labeled_per_batch(strategy, training, seed)? {
-            0 => self.data.for_alone(training, seed),
+            0 => self.data.for_baseline(training, seed),
             _ => {
-                let samples = self.for_taught(training, seed)?.num_items();
-                self.data.for_alone_repeated(training, seed, samples)
+                let samples = self.for_distilled(training, seed)?.num_items();
+                self.data.for_baseline_repeated(training, seed, samples)
             }
         }
     }
@@ -151,27 +151,32 @@ impl Experiment<'_> {
             Some(student) => student.to_device(self.device),
             None => network,
         };
-        let figures = figures(&losses);
+        let metrics = metrics(&losses);
         let objective = losses.iter().map(|loss| loss.objective.clone());
         let objective: Vec<_> = objective.collect();
-        let views = objective.wanted().views;
+        let views = objective.requirements().views;
         let teacher = Frozen::new(teacher.network.clone())
             .with_training_mode(self.recipe.teaches_in_training_mode(0));
         let distiller = OfflineDistiller::new(network, teacher, objective);
 
-        let trained = or_stopped!(self.train(Phase {
-            role: Role::Distilled,
-            seed,
-            model: &recipe.model,
-            training: &recipe.training,
-            loader: self.data.for_taught(&recipe.training, seed)?.views(views),
-            teacher: Some(self.teacher_identity(seed)?),
-            figures,
-            snapshots: Vec::new(),
-            distiller: clipped(distiller, &losses),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
-            renderer,
-        })?);
+        let trained = or_stopped!(
+            self.train(Phase {
+                role: Role::Distilled,
+                seed,
+                model: &recipe.model,
+                training: &recipe.training,
+                loader: self
+                    .data
+                    .for_distilled(&recipe.training, seed)?
+                    .views(views),
+                teacher: Some(self.teacher_identity(seed)?),
+                metrics,
+                snapshots: Vec::new(),
+                distiller: clipped(distiller, &losses),
+                outcome: Box::new(|distiller| Ok(distiller.student.into())),
+                renderer,
+            })?
+        );
         Ok(Progress::Done(Trained {
             seconds: prepared.seconds + trained.seconds,
             ..trained

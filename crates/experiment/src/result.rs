@@ -19,10 +19,10 @@ pub struct ExperimentResult {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<NetworkResult>,
     /// The student, trained on what labels it knows.
-    pub alone: NetworkResult,
+    pub baseline: NetworkResult,
     /// The student, taught.
     pub distilled: NetworkResult,
-    /// The networks that learnt with it, and what is made of them.
+    /// The networks that learned with it, and what is made of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberResult>,
     /// The stages that the student was taught in, if it was.
@@ -33,7 +33,7 @@ pub struct ExperimentResult {
     pub info: RunInfo,
 }
 
-/// A network that learnt with the student, or that is made of those that did.
+/// A network that learned with the student, or that is made of those that did.
 #[derive(Serialize)]
 pub struct MemberResult {
     /// What it is, as in `peer 2`.
@@ -111,7 +111,7 @@ impl ExperimentResult {
             others: others
                 .map(|index| network(&|repetition| &repetition.others[index]))
                 .collect(),
-            alone: network(&|repetition| &repetition.alone),
+            baseline: network(&|repetition| &repetition.baseline),
             distilled: network(&|repetition| &repetition.distilled),
             stages: stage_result::of(repetitions, &info.seeds),
             info,

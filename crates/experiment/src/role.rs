@@ -3,7 +3,7 @@
 pub enum Role {
     /// One of the teachers, counted from 0.
     Teacher(usize),
-    Alone,
+    Baseline,
     /// One of the generations before the last, counted from 1.
     Generation(usize),
     /// The student before it knows labels.
@@ -17,7 +17,7 @@ impl Role {
         match self {
             Self::Teacher(0) => "teacher".into(),
             Self::Teacher(index) => format!("teacher-{}", index + 1),
-            Self::Alone => "alone".into(),
+            Self::Baseline => "baseline".into(),
             Self::Generation(number) => format!("generation-{number}"),
             Self::Pretrained => "pretrained".into(),
             Self::Distilled => "distilled".into(),
@@ -29,7 +29,7 @@ impl Role {
         match self {
             Self::Teacher(0) => "the teacher".into(),
             Self::Teacher(index) => format!("teacher {}", index + 1),
-            Self::Alone => "the student alone".into(),
+            Self::Baseline => "the student (baseline)".into(),
             Self::Generation(number) => format!("generation {number}"),
             Self::Pretrained => "the pretrained student".into(),
             Self::Distilled => "the distilled student".into(),

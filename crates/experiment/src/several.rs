@@ -3,8 +3,8 @@ use super::phase::Phase;
 use super::role::Role;
 use anyhow::Result;
 use burn_distill::core::{Frozen, Seed};
-use burn_distill::strategy::{Figure, OfflineDistiller};
-use burn_distill_recipe::{JointLoss, Scene};
+use burn_distill::strategy::{MetricKind, OfflineDistiller};
+use burn_distill_recipe::{JointLoss, LossContext};
 
 impl Experiment<'_> {
     /// The student, taught by several teachers at once.
@@ -16,14 +16,18 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let recipe = &self.recipe.student;
         let network = self.build(&recipe.model, seed)?;
-        let scenes = teachers.iter().map(|teacher| {
+        let contexts = teachers.iter().map(|teacher| {
             let batch_size = recipe.training.batch_size;
-            self.scene(seed, batch_size, &network, &teacher.network)
+            self.loss_context(seed, batch_size, &network, &teacher.network)
         });
-        let losses = self.joint_losses(seed, &scenes.collect::<Result<Vec<_>>>()?)?;
+        let losses = self.joint_losses(seed, &contexts.collect::<Result<Vec<_>>>()?)?;
 
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend(losses.iter().map(|loss| Figure::Term(loss.name.clone())));
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend(
+            losses
+                .iter()
+                .map(|loss| MetricKind::Term(loss.name.clone())),
+        );
         let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
         let teachers = teachers.iter().enumerate().map(|(index, teacher)| {
             Frozen::new(teacher.network.clone())
@@ -36,9 +40,9 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_taught(&recipe.training, seed)?,
+            loader: self.data.for_distilled(&recipe.training, seed)?,
             teacher: Some(self.teacher_identity(seed)?),
-            figures,
+            metrics,
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(network, teachers, objective),
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
@@ -46,13 +50,13 @@ impl Experiment<'_> {
         })
     }
 
-    fn joint_losses(&self, seed: u64, scenes: &[Scene]) -> Result<Vec<JointLoss>> {
+    fn joint_losses(&self, seed: u64, contexts: &[LossContext]) -> Result<Vec<JointLoss>> {
         // Away from the seeds of networks, as with one teacher.
         burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = self.recipe.losses.iter();
             let kinds = self.recipe.registry.losses();
             losses
-                .map(|table| kinds.build_joint(table, scenes))
+                .map(|table| kinds.build_joint(table, contexts))
                 .collect()
         })
     }

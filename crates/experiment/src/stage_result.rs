@@ -1,6 +1,6 @@
 use super::repetition::Repetition;
 use super::statistics::Statistics;
-use burn_distill::strategy::Figure;
+use burn_distill::strategy::MetricKind;
 use serde::Serialize;
 
 /// A stage of the student's training, over the repetitions that have it.
@@ -35,7 +35,7 @@ pub fn of(repetitions: &[Repetition], seeds: &[u64]) -> Vec<StageResult> {
         }
     }
 
-    let accuracy = Figure::Accuracy.to_string();
+    let accuracy = MetricKind::Accuracy.to_string();
     let result = |name: &str| {
         let own = || records.iter().filter(|(_, stage)| stage.name == name);
         let accuracies = own().map(|(_, stage)| {

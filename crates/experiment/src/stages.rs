@@ -2,7 +2,7 @@
 
 use super::clip::clipped;
 use super::diverged::Subject;
-use super::experiment::{Experiment, Progress, Renderer, Trained, figures, or_stopped};
+use super::experiment::{Experiment, Progress, Renderer, Trained, metrics, or_stopped};
 use super::provenance::Provenance;
 use super::role::Role;
 use super::weights::save;
@@ -11,11 +11,12 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::train::TrainOutput;
 use burn_distill::core::{
-    Batch, DynNetwork, DynObjective, Frozen, Hard, Objective, Seed, parameter_count,
+    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Objective, Seed,
+    parameter_count,
 };
 use burn_distill::strategy::{
-    Curriculum, CurriculumError, Distillation, DistillationOutput, Leg, OfflineDistiller, Parts,
-    Route, Snapshots, Stage, TeacherIdentity, WeightsFile, hardness, learner_model,
+    AnchorStage, Curriculum, CurriculumError, Distillation, DistillationOutput, OfflineDistiller,
+    Route, Snapshots, Stage, StageArtifacts, TeacherIdentity, WeightsFile, hardness, learner_model,
 };
 use burn_distill_recipe::{
     AnyInput, AnyNetwork, RouteBy, RouteRecipe, TrainingRecipe, Trains, student_of,
@@ -39,7 +40,7 @@ impl Experiment<'_> {
             .with_metadata(of_artifact(origin.clone()))
             .with_interrupter(self.stop.interrupter())
             .with_renderer(renderer.take());
-        let mut course = Course {
+        let mut runner = StageRunner {
             experiment: self,
             seed,
             curriculum,
@@ -47,14 +48,14 @@ impl Experiment<'_> {
             prepared: 0.0,
         };
         let progress = match &self.recipe.route {
-            Some(route) => course.along(route),
-            None => course.by_stages(teacher),
+            Some(route) => runner.along(route),
+            None => runner.by_stages(teacher),
         };
         let finished = match progress? {
-            Progress::Done(()) => Some((course.student()?, course.curriculum.stages().to_vec())),
+            Progress::Done(()) => Some((runner.student()?, runner.curriculum.stages().to_vec())),
             Progress::Stopped => None,
         };
-        *renderer = course.curriculum.renderer().take();
+        *renderer = runner.curriculum.renderer().take();
         let Some((student, stages)) = finished else {
             return Ok(Progress::Stopped);
         };
@@ -63,13 +64,13 @@ impl Experiment<'_> {
         save(&student, &origin, &weights)?;
         let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
         let subject = Subject::new(Role::Distilled, seed);
-        let trained = self.evaluate(&subject, student, &weights, course.prepared + seconds)?;
+        let trained = self.evaluate(&subject, student, &weights, runner.prepared + seconds)?;
         Ok(Progress::Done(Trained { stages, ..trained }))
     }
 }
 
 /// The stages of one seed.
-struct Course<'a> {
+struct StageRunner<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
     curriculum: Curriculum,
@@ -80,7 +81,7 @@ struct Course<'a> {
 }
 
 /// One stage of them.
-struct Lesson<'a> {
+struct StageSpec<'a> {
     name: String,
     training: &'a TrainingRecipe,
     trains: Trains,
@@ -89,12 +90,12 @@ struct Lesson<'a> {
     identity: TeacherIdentity,
 }
 
-impl Course<'_> {
+impl StageRunner<'_> {
     fn by_stages(&mut self, teacher: &Trained) -> Result<Progress<()>> {
         let recipe = self.experiment.recipe;
         let identity = self.experiment.teacher_identity(self.seed)?;
         for stage in &recipe.stages {
-            or_stopped!(self.run(Lesson {
+            or_stopped!(self.run(StageSpec {
                 name: stage.name.clone(),
                 training: &stage.training(&recipe.student.training),
                 trains: stage.trains,
@@ -112,36 +113,36 @@ impl Course<'_> {
         let route = Route::new(anchors.count(), epochs);
         match recipe.by {
             RouteBy::Interval => {
-                for leg in route.legs() {
-                    or_stopped!(self.follow(leg, &anchors)?);
+                for stage in route.anchor_stages() {
+                    or_stopped!(self.follow(stage, &anchors)?);
                 }
             }
             RouteBy::Hardness => {
                 let ratio = recipe.ratio.context("route.ratio")?;
                 let (mut next, mut done) = (Some(route.start()), 0);
-                while let Some(leg) = next {
-                    or_stopped!(self.follow(leg, &anchors)?);
-                    done += leg.epochs;
-                    let hardness = self.hardness(&anchors, leg.anchor)?;
-                    next = route.next(done, leg.anchor, &hardness, ratio);
+                while let Some(stage) = next {
+                    or_stopped!(self.follow(stage, &anchors)?);
+                    done += stage.epochs;
+                    let hardness = self.hardness(&anchors, stage.anchor)?;
+                    next = route.next(done, stage.anchor, &hardness, ratio);
                 }
             }
         }
         Ok(Progress::Done(()))
     }
 
-    fn follow(&mut self, leg: Leg, anchors: &Anchors<'_>) -> Result<Progress<()>> {
+    fn follow(&mut self, stage: AnchorStage, anchors: &Anchors<'_>) -> Result<Progress<()>> {
         let recipe = self.experiment.recipe;
-        self.run(Lesson {
-            name: format!("anchor-{}", leg.anchor + 1),
+        self.run(StageSpec {
+            name: format!("anchor-{}", stage.anchor + 1),
             training: &TrainingRecipe {
-                epochs: leg.epochs,
+                epochs: stage.epochs,
                 ..recipe.student.training.clone()
             },
             trains: Trains::All,
             losses: &recipe.losses,
-            teacher: anchors.load(leg.anchor)?,
-            identity: anchors.identity(leg.anchor)?,
+            teacher: anchors.load(stage.anchor)?,
+            identity: anchors.identity(stage.anchor)?,
         })
     }
 
@@ -157,7 +158,7 @@ impl Course<'_> {
             .collect()
     }
 
-    fn run(&mut self, lesson: Lesson<'_>) -> Result<Progress<()>> {
+    fn run(&mut self, spec: StageSpec<'_>) -> Result<Progress<()>> {
         let Experiment { data, stop, .. } = self.experiment;
         if stop.is_requested() {
             return Ok(Progress::Stopped);
@@ -165,14 +166,14 @@ impl Course<'_> {
         let place = self.curriculum.stages().len();
         let student = self.student()?;
         let seed = Seed::new(self.seed).stage_losses(place).value();
-        let tables = (lesson.losses, lesson.training.batch_size);
+        let tables = (spec.losses, spec.training.batch_size);
         let losses = self
             .experiment
-            .losses(seed, tables, &student, &lesson.teacher);
-        let networks = (&student, &lesson.teacher);
+            .losses(seed, tables, &student, &spec.teacher);
+        let networks = (&student, &spec.teacher);
         let prepared = or_stopped!(self.experiment.prepare(
             self.seed,
-            lesson.training,
+            spec.training,
             losses?,
             networks,
             self.curriculum.renderer()
@@ -180,18 +181,18 @@ impl Course<'_> {
         self.prepared += prepared.seconds;
         let mut losses = prepared.losses;
         for loss in &mut losses {
-            let learnt = artifact(&loss.name);
-            if parameter_count(&loss.objective) > 0 && self.curriculum.has(&learnt) {
-                loss.objective = self.curriculum.load(&learnt, &loss.objective)?;
+            let learned = artifact(&loss.name);
+            if parameter_count(&loss.objective) > 0 && self.curriculum.has(&learned) {
+                loss.objective = self.curriculum.load(&learned, &loss.objective)?;
             }
         }
 
-        let stage = Stage::new(lesson.name, lesson.training.epochs)
-            .with_optimizer(lesson.training.optimizer.clone())
-            .with_learning_rate(lesson.training.learning_rate.clone())
-            .with_patience(lesson.training.patience)
-            .with_teacher(Some(lesson.identity))
-            .with_figures(figures(&losses));
+        let stage = Stage::new(spec.name, spec.training.epochs)
+            .with_optimizer(spec.training.optimizer.clone())
+            .with_learning_rate(spec.training.learning_rate.clone())
+            .with_patience(spec.training.patience)
+            .with_teacher(Some(spec.identity))
+            .with_metrics(metrics(&losses));
         let student = match student_of(&losses)? {
             Some(changed) => {
                 let changed = changed.to_device(self.experiment.device);
@@ -199,7 +200,7 @@ impl Course<'_> {
             }
             None => student,
         };
-        let student = match lesson.trains {
+        let student = match spec.trains {
             Trains::All => student,
             Trains::Objective => DynNetwork::new(Frozen::new(student)),
         };
@@ -207,8 +208,8 @@ impl Course<'_> {
             .iter()
             .map(|loss| (artifact(&loss.name), loss.objective.clone()))
             .unzip();
-        let views = objective.wanted().views;
-        let teacher = Frozen::new(lesson.teacher)
+        let views = objective.requirements().views;
+        let teacher = Frozen::new(spec.teacher)
             .with_training_mode(self.experiment.recipe.teaches_in_training_mode(0));
         let distiller = OfflineDistiller::new(student, teacher, objective);
         let distiller = NamedDistiller {
@@ -216,7 +217,7 @@ impl Course<'_> {
             names,
         };
         let loader = data
-            .for_stage(lesson.training, self.seed, place)?
+            .for_stage(spec.training, self.seed, place)?
             .views(views);
         match self.curriculum.run(stage, distiller, data.loaders(loader)) {
             Ok(_) => Ok(Progress::Done(())),
@@ -252,7 +253,7 @@ fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String>
     }
 }
 
-/// The name under which a stage leaves what a loss has learnt.
+/// The name under which a stage leaves what a loss has learned.
 fn artifact(loss: &str) -> String {
     format!("loss-{loss}")
 }
@@ -281,7 +282,7 @@ impl<'a> Anchors<'a> {
         let model = &self.experiment.recipe.first_teacher()?.model;
         let network = self.experiment.build(model, self.seed)?;
         // As it was trained.
-        let distiller = OfflineDistiller::alone(network, Hard::new(1.0));
+        let distiller = OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0));
         let epoch = self.snapshots.epochs()[place];
         Ok(self.snapshots.load(epoch, &distiller)?.student)
     }
@@ -294,22 +295,22 @@ impl<'a> Anchors<'a> {
     }
 }
 
-/// A distiller whose losses leave what they have learnt under their names, not their places.
+/// A distiller whose losses leave what they have learned under their names, not their places.
 #[derive(Module, Debug)]
 struct NamedDistiller {
     distiller: OfflineDistiller<AnyNetwork, Frozen<AnyNetwork>, Vec<DynObjective>>,
     names: Vec<String>,
 }
 
-impl Parts for NamedDistiller {
-    fn parts(&self) -> Vec<(String, ModuleRecord)> {
+impl StageArtifacts for NamedDistiller {
+    fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         let student = self.distiller.student.valid().into_record();
         let objectives = self.names.iter().zip(&self.distiller.objective);
-        let learnt =
+        let learned =
             objectives.map(|(name, objective)| (name.clone(), objective.valid().into_record()));
         [("student".to_string(), student)]
             .into_iter()
-            .chain(learnt)
+            .chain(learned)
             .collect()
     }
 }

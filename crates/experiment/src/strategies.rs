@@ -7,13 +7,18 @@ use super::role::Role;
 use anyhow::Result;
 use burn_distill::strategy::DynDistiller;
 use burn_distill_recipe::{
-    AnyInput, Notices, Prepared, Ready, Recipe, Sees, Setting, TrainingRecipe,
+    AnyInput, Notices, Prepared, PreparedStrategy, Recipe, StrategyContext, TrainingRecipe,
+    ViewMode,
 };
 
 /// Where the strategy of a recipe is set up, with the data.
-pub(super) fn setting<'a>(recipe: &'a Recipe, data: &Data, seed: u64) -> Result<Setting<'a>> {
+pub(super) fn context<'a>(
+    recipe: &'a Recipe,
+    data: &Data,
+    seed: u64,
+) -> Result<StrategyContext<'a>> {
     let training = &recipe.student.training;
-    Ok(Setting {
+    Ok(StrategyContext {
         recipe,
         task: data.task(),
         seed,
@@ -28,12 +33,12 @@ impl Experiment<'_> {
     pub(super) fn distilled_by_strategy(
         &self,
         seed: u64,
-        alone: &Trained,
+        baseline: &Trained,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let setting = self.setting(seed)?;
+        let context = self.context(seed)?;
         let training = &self.recipe.student.training;
-        match self.recipe.strategy.options().prepare(&setting)? {
+        match self.recipe.strategy.options().prepare(&context)? {
             Prepared::Training(ready) => {
                 self.train_ready(Role::Distilled, seed, training, ready, renderer)
             }
@@ -41,15 +46,15 @@ impl Experiment<'_> {
                 self.pretrained_and_trained(seed, pretraining, renderer)
             }
             Prepared::Generations(generations) => {
-                self.born_again(&setting, &generations, alone, renderer)
+                self.born_again(&context, &generations, baseline, renderer)
             }
-            Prepared::ByTeacher => self.distilled(seed, alone, renderer),
+            Prepared::ByTeacher => self.distilled(seed, baseline, renderer),
         }
     }
 
     /// Returns what the student learns from by its strategy.
-    pub(super) fn for_taught(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
-        let loader = self.data.for_taught(training, seed)?;
+    pub(super) fn for_distilled(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
+        let loader = self.data.for_distilled(training, seed)?;
         let strategy = self.recipe.strategy.options();
         Ok(
             match self.data.labeled_per_batch(strategy, training, seed)? {
@@ -59,10 +64,10 @@ impl Experiment<'_> {
         )
     }
 
-    fn setting(&self, seed: u64) -> Result<Setting<'_>> {
-        Ok(Setting {
+    fn context(&self, seed: u64) -> Result<StrategyContext<'_>> {
+        Ok(StrategyContext {
             notices: self.notices_of(seed),
-            ..setting(self.recipe, self.data, seed)?
+            ..context(self.recipe, self.data, seed)?
         })
     }
 
@@ -72,14 +77,14 @@ impl Experiment<'_> {
         role: Role,
         seed: u64,
         training: &TrainingRecipe,
-        ready: Ready<DynDistiller<AnyInput>>,
+        ready: PreparedStrategy<DynDistiller<AnyInput>>,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let loader = self.for_taught(training, seed)?;
+        let loader = self.for_distilled(training, seed)?;
         let loader = match ready.sees {
-            Sees::Views(views) => loader.views(views),
-            Sees::Pairs => loader.pairs(seed),
-            Sees::Crops(crop) => loader.multi_crop(crop),
+            ViewMode::Views(views) => loader.views(views),
+            ViewMode::Pairs => loader.pairs(seed),
+            ViewMode::Crops(crop) => loader.multi_crop(crop),
         };
         self.train(Phase {
             role,
@@ -88,7 +93,7 @@ impl Experiment<'_> {
             training,
             loader,
             teacher: None,
-            figures: ready.figures,
+            metrics: ready.metrics,
             snapshots: Vec::new(),
             distiller: ready.distiller,
             outcome: ready.outcome,

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use burn::module::{ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
-    use burn_distill::core::{Hard, tensors};
+    use burn_distill::core::{CrossEntropyObjective, tensors};
     use burn_distill::strategy::OfflineDistiller;
     use burn_distill_recipe::{InputShape, Registry, Task};
     use std::fs;
@@ -182,7 +182,10 @@ mod tests {
 
     #[test]
     fn a_checkpoint_says_where_its_network_is_and_what_to_use() {
-        let distiller = OfflineDistiller::alone(network("convnet-4", 1), Hard::new(1.0));
+        let distiller = OfflineDistiller::without_teacher(
+            network("convnet-4", 1),
+            CrossEntropyObjective::new(1.0),
+        );
         let (_folder, path) = file_of(&distiller);
 
         for model in ["convnet-4", "convnet-8", "mlp-4"] {

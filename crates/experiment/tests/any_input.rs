@@ -125,7 +125,7 @@ fn run(folder: &Path, text: &str) -> Result<ExperimentResult> {
     Ok(result.expect("nobody stops the run"))
 }
 
-const TRAINING: &str = "training = { epochs = 8, batch_size = 16, learning_rate = { peak = 0.5 } }";
+const TRAINING: &str = "training = { epochs = 8, batch_size = 16, learning_rate = { base = 0.5 } }";
 
 #[test]
 fn a_recipe_of_tokens_is_distilled() {

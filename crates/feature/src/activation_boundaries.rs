@@ -7,8 +7,7 @@ use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
 /// How the violations of activation boundaries are reduced.
@@ -191,14 +190,16 @@ pub fn doubling_weights(layers: usize) -> Vec<f64> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "activation-boundaries",
+        abbreviation: "AB",
+        about: "matches which neurons are active",
         kind: "feature",
         aliases: &["ab"],
         reference: "Heo et al., Knowledge Transfer via Distillation of Activation Boundaries \
             Formed by Hidden Neurons, AAAI 2019",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::BeforeActivation,
             adapter: |_, _| FeatureAdapterConfig::new(AdapterKind::Connector),

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
     NamedLoss, Tap, check, check_all_features, zero_padded_maps,
 };
 
@@ -66,7 +66,7 @@ impl Check for AttentionFeatureLossConfig {
 ///
 /// # Weights
 ///
-/// The authors take 200, beside 1 of the [cross-entropy with the labels](burn_distill_core::Hard) and
+/// The authors take 200, beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective) and
 /// 0.9 of soft targets at a temperature of 4.
 ///
 /// # Example
@@ -174,7 +174,7 @@ impl NamedLoss for AttentionFeatureLoss {
     }
 }
 
-impl LayersLoss for AttentionFeatureLoss {
+impl MultiLayerLoss for AttentionFeatureLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -193,13 +193,15 @@ impl LayersLoss for AttentionFeatureLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "attention-feature",
+        abbreviation: "AFD",
+        about: "pairs all layers by learned attention",
         kind: "feature",
         aliases: &["afd"],
         reference: "Ji, Heo and Park, Show, Attend and Distill, AAAI 2021",
     };
-    LossEntry::new(catalogue, 200.0, |mut builder| {
+    LossEntry::new(catalog, 200.0, |mut builder| {
         let layers = builder.layers(DefaultTaps::Stages)?;
         let config = builder.configure(AttentionFeatureLossConfig::new())?;
         between(builder, layers, |student, teacher, context| {

@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss,
     TRIAL_SAMPLES, Tap, check_same,
 };
 
@@ -130,7 +130,7 @@ impl NamedLoss for AttentionRelationLoss {
     }
 }
 
-impl LayersLoss for AttentionRelationLoss {
+impl MultiLayerLoss for AttentionRelationLoss {
     /// Takes two taps of each: attention, then values.
     fn forward_layers(
         &self,
@@ -176,13 +176,15 @@ impl LayersLoss for AttentionRelationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "attention-relation",
+        abbreviation: "MiniLM",
+        about: "matches attention and value relations of a layer",
         kind: "feature",
         aliases: &["minilm"],
         reference: "Wang et al., MiniLM, NeurIPS 2020",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let layer = DefaultTaps::LastOf(&["attention", "value"]);
         let names: Names = builder.pairs(layer)?.into_iter().unzip();
         let config = builder.configure(AttentionRelationLossConfig::new())?;

@@ -5,8 +5,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
 use burn_distill_core::{
-    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, TRIAL_SAMPLES, Tap,
-    check_paired, check_same,
+    CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, TRIAL_SAMPLES,
+    Tap, check_paired, check_same,
 };
 
 /// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
@@ -179,7 +179,7 @@ impl NamedLoss for AttentionScoresLoss {
     }
 }
 
-impl LayersLoss for AttentionScoresLoss {
+impl MultiLayerLoss for AttentionScoresLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -210,13 +210,15 @@ impl LayersLoss for AttentionScoresLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "attention-scores",
+        abbreviation: "TinyBERT",
+        about: "matches attention scores, layer by layer",
         kind: "feature",
         aliases: &["tinybert-attention"],
         reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let names = spread(&mut builder, "attention", |depth| (1, depth))?;
         let config = builder.configure(AttentionScoresLossConfig::new())?;
         builder.layers_of(names, TRIAL_SAMPLES, config.init())

@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
     check, one_line_display,
 };
 
@@ -66,7 +66,7 @@ impl Check for AttentionTransferLossConfig {
 /// # Weights
 ///
 /// The authors take 1000 times the sum over the three stages of a CIFAR network, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard). Since it is a mean over pixels, large
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). Since it is a mean over pixels, large
 /// maps count less.
 ///
 /// # Example
@@ -156,13 +156,15 @@ impl TapLoss for AttentionTransferLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "attention-transfer",
+        abbreviation: "AT",
+        about: "matches the spatial attention maps",
         kind: "feature",
         aliases: &["at"],
         reference: "Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017",
     };
-    LossEntry::new(catalogue, 1000.0, |builder| {
+    LossEntry::new(catalog, 1000.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Stages,
             AttentionTransferLossConfig::new(),

@@ -7,8 +7,8 @@ use burn_distill_architecture::ChannelAdapterConfig;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap,
-    TapLoss, TapPairs, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    TapPair, TapPairs, check,
 };
 use std::f64::consts::SQRT_2;
 
@@ -77,7 +77,7 @@ fn linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
 /// # Weights
 ///
 /// Knowledge-Distillation-Zoo takes 500 times the mean over the three stages of a CIFAR network,
-/// beside 1 of the [cross-entropy with the labels](burn_distill_core::Hard).
+/// beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -179,14 +179,16 @@ impl TapLoss for ChannelAttentionLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "channel-attention",
+        abbreviation: "AFD",
+        about: "matches features weighted by channel attention",
         kind: "feature",
         aliases: &["afd-wang"],
         reference: "Wang et al., Pay Attention to Features, Transfer Learn Faster CNNs, ICLR \
             2020",
     };
-    LossEntry::new(catalogue, 500.0, |mut builder| {
+    LossEntry::new(catalog, 500.0, |mut builder| {
         let context = builder.context();
         let (student, teacher): (Vec<_>, Vec<_>) =
             builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
@@ -202,7 +204,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
             let loss = config.init(outputs, &context.device);
             let adapter = ChannelAdapterConfig::new(inputs, outputs).init(&context.device);
-            let pair = Pair::new(student, teacher, loss).with_adapter(adapter);
+            let pair = TapPair::new(student, teacher, loss).with_adapter(adapter);
             pair.with_weight(weight)
         });
         let pairs = TapPairs::from(pairs.collect::<Vec<_>>());

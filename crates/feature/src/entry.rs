@@ -3,8 +3,8 @@
 use crate::uniform_layer_map;
 use burn_distill_architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig};
 use burn_distill_core::{
-    BuiltLoss, Check, DefaultTaps, Input, LayersLoss, LossBuilder, LossContext, LossError, Pair,
-    TRIAL_SAMPLES, Tap, TapLoss, TapPairs, Taps, read_config,
+    BuiltLoss, Check, DefaultTaps, Input, LossBuilder, LossContext, LossError, MultiLayerLoss,
+    TRIAL_SAMPLES, Tap, TapLoss, TapPair, TapPairs, Taps, read_config,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,7 +43,7 @@ where
     let pairs = names.into_iter().zip(adapters).zip(weights);
     let pairs = pairs.map(|(((student, teacher), adapter), weight)| {
         let loss = init(&config, &teacher);
-        Pair::new(student, teacher, loss)
+        TapPair::new(student, teacher, loss)
             .with_adapter(adapter)
             .with_weight(weight)
     });
@@ -88,7 +88,7 @@ pub(crate) fn features(tap: &Tap) -> usize {
 }
 
 /// Builds a loss between these layers of the student and of the teacher, made for their channels.
-pub(crate) fn between<I: Input, L: LayersLoss>(
+pub(crate) fn between<I: Input, L: MultiLayerLoss>(
     builder: LossBuilder<'_, I>,
     (student, teacher): Names,
     init: impl FnOnce(&[usize], &[usize], &LossContext<I>) -> L,

@@ -7,8 +7,8 @@ use burn_distill_architecture::{
 };
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
 use burn_distill_core::{
-    BuiltLoss, CatalogueEntry, Check, ConfigError, DefaultTaps, DynObjective, Frozen, Input,
-    LossBuilder, LossEntry, LossError, NamedLoss, Pair, PairObjective, Preparation, Tap, TapLoss,
+    BuiltLoss, CatalogEntry, Check, ConfigError, DefaultTaps, DynObjective, Frozen, Input,
+    LossBuilder, LossEntry, LossError, NamedLoss, Preparation, Tap, TapLoss, TapObjective, TapPair,
     check, initialize, trained_bytes,
 };
 use std::rc::Rc;
@@ -145,7 +145,7 @@ impl Check for FactorTransferLossConfig {
 /// # Weights
 ///
 /// On CIFAR-10 the authors take 500 times this for the last stage, beside the [cross-entropy with
-/// the labels](burn_distill_core::Hard), and train the paraphraser for 5 epochs; RepDistiller takes
+/// the labels](burn_distill_core::CrossEntropyObjective), and train the paraphraser for 5 epochs; RepDistiller takes
 /// 200 of `Attention` and 30 epochs.
 ///
 /// # Example
@@ -235,14 +235,16 @@ impl TapLoss for FactorTransferLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "factor-transfer",
+        abbreviation: "FT",
+        about: "matches factors of paraphrased feature maps",
         kind: "feature",
         aliases: &["ft"],
         reference: "Kim, Park and Kwak, Paraphrasing Complex Network: Network Compression \
             via Factor Transfer, NeurIPS 2018",
     };
-    LossEntry::new(catalogue, 500.0, build)
+    LossEntry::new(catalog, 500.0, build)
 }
 
 /// The authors' number of passes over the training samples.
@@ -284,11 +286,11 @@ fn build<I: Input>(mut builder: LossBuilder<'_, I>) -> Result<BuiltLoss<I>, Loss
     let loss = initialize(loss);
     let reconstruction = ReconstructionObjective::new(paraphraser, teacher).with_distance(distance);
 
-    let pair = Pair::new(student, teacher, loss);
+    let pair = TapPair::new(student, teacher, loss);
     let mut objective = None;
     let name = pair.loss.name();
     let mut built = builder.objective(name, |name, weight| {
-        let pairs = PairObjective::new([pair], weight).with_name(name);
+        let pairs = TapObjective::new([pair], weight).with_name(name);
         objective.insert(pairs).clone()
     })?;
     let Some(objective) = objective else {

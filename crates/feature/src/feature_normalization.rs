@@ -3,8 +3,8 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::NormalizedFeaturesConfig;
 use burn_distill_core::numeric::{connected_zero, cross_entropy_rows, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Context, DefaultTaps, DynNetwork, Input, LossEntry, LossTerm, NamedLoss,
-    TapSelection, Wanted, one_line_display,
+    CatalogEntry, Context, DefaultTaps, DynNetwork, Input, LossEntry, LossTerm, NamedLoss,
+    Requirements, TapSelection, one_line_display,
 };
 
 /// The term of feature normalization: soft targets for a student whose features have a limited norm, which takes
@@ -27,14 +27,14 @@ use burn_distill_core::{
 /// # Weights
 ///
 /// The authors take 9 times this with a limit of 2, beside the [cross-entropy with the
-/// labels](burn_distill_core::Hard).
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
 /// ```
 /// use burn::tensor::Device;
 /// use burn_distill_architecture::{NetworkConfig, NormalizedFeaturesConfig};
-/// use burn_distill_core::{Frozen, Hard, Weighted};
+/// use burn_distill_core::{Frozen, CrossEntropyObjective, Weighted};
 /// use burn_distill_feature::FeatureNormalization;
 /// use burn_distill_strategy::OfflineDistiller;
 ///
@@ -43,7 +43,7 @@ use burn_distill_core::{
 /// let (student, teacher) = (network("convnet-4-8")?, network("convnet-8-16")?);
 ///
 /// let student = NormalizedFeaturesConfig::new().init(student, "pool");
-/// let objective = (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0));
+/// let objective = (CrossEntropyObjective::new(1.0), Weighted::of(FeatureNormalization {}, 9.0));
 /// let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
@@ -91,15 +91,15 @@ impl NamedLoss for FeatureNormalization {
 }
 
 impl LossTerm for FeatureNormalization {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named([NormalizedFeaturesConfig::TAP]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let student = context.student.taps.take(NormalizedFeaturesConfig::TAP);
+        let student = context.student.taps.expect(NormalizedFeaturesConfig::TAP);
         let teacher = context.teacher.response.rows().logits;
         Self::loss(student.into_vectors(), teacher)
     }
@@ -107,14 +107,16 @@ impl LossTerm for FeatureNormalization {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "feature-normalization",
+        abbreviation: "FN",
+        about: "sets the temperature by the norm of the features",
         kind: "feature",
         aliases: &["fn"],
         reference: "Xu et al., Feature Normalized Knowledge Distillation for Image \
             Classification, ECCV 2020",
     };
-    LossEntry::new(catalogue, 9.0, |mut builder| {
+    LossEntry::new(catalog, 9.0, |mut builder| {
         let context = builder.context();
         let tap = builder.one("student", &context.student_taps, DefaultTaps::Pooled)?;
         let config = builder.configure(NormalizedFeaturesConfig::new())?;

@@ -7,7 +7,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_padding,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     check_sequences,
 };
 
@@ -117,7 +117,7 @@ impl NamedLoss for HiddenCosineLoss {
     }
 }
 
-impl LayersLoss for HiddenCosineLoss {
+impl MultiLayerLoss for HiddenCosineLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -142,13 +142,15 @@ impl LayersLoss for HiddenCosineLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "hidden-cosine",
+        abbreviation: "DistilBERT",
+        about: "matches the directions of hidden states",
         kind: "feature",
         aliases: &["distilbert"],
         reference: "Sanh et al., DistilBERT, NeurIPS EMC2 Workshop 2019",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let names = builder
             .pairs(DefaultTaps::LastOf(&["hidden"]))?
             .into_iter()

@@ -6,7 +6,8 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{projected, take_separate};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
 use burn_distill_core::{
-    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap, check_sequences,
+    CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
+    check_sequences,
 };
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
@@ -130,7 +131,7 @@ impl NamedLoss for HiddenStatesLoss {
     }
 }
 
-impl LayersLoss for HiddenStatesLoss {
+impl MultiLayerLoss for HiddenStatesLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -153,13 +154,15 @@ impl LayersLoss for HiddenStatesLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "hidden-states",
+        abbreviation: "TinyBERT",
+        about: "matches hidden states, layer by layer",
         kind: "feature",
         aliases: &["tinybert-hidden"],
         reference: "Jiao et al., TinyBERT, Findings of EMNLP 2020",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let names = spread(&mut builder, "hidden", |depth| (0, depth))?;
         let separate = take_separate(&mut builder)?;
         let config = builder.configure(HiddenStatesLossConfig::new())?;

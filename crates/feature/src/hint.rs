@@ -7,7 +7,7 @@ use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     TapLoss, check_same,
 };
 
@@ -56,15 +56,15 @@ impl Check for HintLossConfig {}
 /// teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// Padding does not count where the mask of the tokens is known: in a
-/// [`PairObjective`](burn_distill_core::PairObjective) from the responses of student and teacher, in a
-/// [`LayersObjective`](burn_distill_core::LayersObjective), which adds up layers, also from taps.
+/// [`TapObjective`](burn_distill_core::TapObjective) from the responses of student and teacher, in a
+/// [`MultiLayerObjective`](burn_distill_core::MultiLayerObjective), which adds up layers, also from taps.
 /// An adapter comes before and sees zeros in place of padding: one with batch normalization gathers its
 /// statistics on these zeros too.
 ///
 /// # Weights
 ///
 /// RepDistiller takes 100 times the loss of the middle stage, beside the [cross-entropy with the
-/// labels](burn_distill_core::Hard), through a regressor with batch normalization and a ReLU. The
+/// labels](burn_distill_core::CrossEntropyObjective), through a regressor with batch normalization and a ReLU. The
 /// authors train a student up to its hint first, and the whole of it on soft targets then.
 ///
 /// # Example
@@ -72,7 +72,7 @@ impl Check for HintLossConfig {}
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-/// use burn_distill_core::{Pair, PairObjective, Tap};
+/// use burn_distill_core::{TapPair, TapObjective, Tap};
 /// use burn_distill_feature::HintLossConfig;
 ///
 /// let device = Device::default();
@@ -80,8 +80,8 @@ impl Check for HintLossConfig {}
 /// let teacher = Tap::Map(Tensor::zeros([2, 64, 8, 8], &device));
 ///
 /// let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor).init(&student, &teacher, &device)?;
-/// let pair = Pair::new("layer2", "layer2", HintLossConfig::new().init()).with_adapter(adapter);
-/// let objective = PairObjective::new([pair], 100.0);
+/// let pair = TapPair::new("layer2", "layer2", HintLossConfig::new().init()).with_adapter(adapter);
+/// let objective = TapObjective::new([pair], 100.0);
 ///
 /// assert_eq!(objective.name, "hint");
 /// # Ok::<(), burn_distill_architecture::AdapterError>(())
@@ -215,7 +215,7 @@ impl TapLoss for HintLoss {
     }
 }
 
-impl LayersLoss for HintLoss {
+impl MultiLayerLoss for HintLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -231,13 +231,15 @@ impl LayersLoss for HintLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "hint",
+        abbreviation: "FitNets",
+        about: "matches the features of a layer",
         kind: "feature",
         aliases: &["fitnet", "fitnets"],
         reference: "Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
     };
-    LossEntry::new(catalogue, 100.0, |builder| {
+    LossEntry::new(catalog, 100.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::MiddleStage,
             adapter: |student, teacher| {

@@ -4,8 +4,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
 /// How alike two neurons `x` and `y` are, of unit length each.
@@ -80,7 +79,7 @@ impl Check for NeuronSelectivityLossConfig {
 ///
 /// with `s` the neurons of the student and `t` those of the teacher: the squared maximum mean
 /// discrepancy of the two sets. It is computed from products of matrices, over pairs of pixels or
-/// pairs of channels, whichever are fewer; no pair of channels is ever spelt out pixel by pixel.
+/// pairs of channels, whichever are fewer; no pair of channels is ever spelled out pixel by pixel.
 ///
 /// The larger map is pooled to the size of the smaller. A dead channel is the zero vector, with a
 /// zero gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
@@ -89,7 +88,7 @@ impl Check for NeuronSelectivityLossConfig {
 /// # Weights
 ///
 /// RepDistiller takes 50 times the sum over the three stages of a CIFAR network, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard).
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -263,14 +262,16 @@ impl TapLoss for NeuronSelectivityLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "neuron-selectivity",
+        abbreviation: "NST",
+        about: "matches the activation patterns of channels",
         kind: "feature",
         aliases: &["nst"],
         reference: "Huang and Wang, Like What You Like: Knowledge Distill via Neuron \
             Selectivity Transfer, 2017",
     };
-    LossEntry::new(catalogue, 50.0, |builder| {
+    LossEntry::new(catalog, 50.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Stages,
             NeuronSelectivityLossConfig::new(),
@@ -296,22 +297,22 @@ mod tests {
     }
 
     /// Every pair of channels, pixel by pixel.
-    fn spelt_out(x: &Tensor<3>, y: &Tensor<3>) -> Tensor<1> {
+    fn spelled_out(x: &Tensor<3>, y: &Tensor<3>) -> Tensor<1> {
         let (x, y) = (x.clone(), y.clone());
         let product = x.unsqueeze_dim::<4>(2).mul(y.unsqueeze_dim::<4>(1));
         product.sum_dim(3).square().mean()
     }
 
     #[test]
-    fn pairs_of_pixels_and_of_channels_agree_with_every_pair_spelt_out() {
+    fn pairs_of_pixels_and_of_channels_agree_with_every_pair_spelled_out() {
         let device = Device::default();
         for [height, width] in [[2, 3], [4, 5]] {
             let student = random([2, 7, height, width], &device);
             let teacher = random([2, 9, height, width], &device);
 
             let (value, expected) = gradient(&student, |student| {
-                let cross = spelt_out(&student, &teacher).mul_scalar(2.0);
-                let own = spelt_out(&student, &student).add(spelt_out(&teacher, &teacher));
+                let cross = spelled_out(&student, &teacher).mul_scalar(2.0);
+                let own = spelled_out(&student, &student).add(spelled_out(&teacher, &teacher));
                 own.sub(cross).mul_scalar(2.0) // two samples
             });
 

@@ -38,9 +38,9 @@ impl HintNormalization {
             Self::L2Channel => l2_normalize(map, 1),
             Self::LayerNorm => {
                 const EPS: f64 = 1e-5;
-                let centred = map.clone().sub(map.mean_dim(1));
-                let variance = centred.clone().square().mean_dim(1);
-                centred.div(variance.add_scalar(EPS).sqrt())
+                let centered = map.clone().sub(map.mean_dim(1));
+                let variance = centered.clone().square().mean_dim(1);
+                centered.div(variance.add_scalar(EPS).sqrt())
             }
             Self::BatchPearson => standardize_channels(map, None),
         }
@@ -70,13 +70,13 @@ fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor
     let [batch_size, channels, height, width] = map.dims();
     let count = batch_size * height * width;
     let rows = map.swap_dims(0, 1).reshape([channels, count]);
-    let (mean, deviation, centred);
+    let (mean, deviation, centered);
     match mask {
         None => {
             mean = rows.clone().mean_dim(1);
-            centred = rows.sub(mean.clone());
+            centered = rows.sub(mean.clone());
             let unbiased = (count.max(2) - 1) as f64;
-            deviation = l2_norm(centred.clone(), 1).div_scalar(unbiased.sqrt());
+            deviation = l2_norm(centered.clone(), 1).div_scalar(unbiased.sqrt());
         }
         Some(mask) => {
             let valid = mask
@@ -90,9 +90,9 @@ fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor
                 .bool_not()
                 .reshape([1, count])
                 .expand([channels, count]);
-            centred = rows.sub(mean.clone()).mask_fill(padding, 0.0);
+            centered = rows.sub(mean.clone()).mask_fill(padding, 0.0);
             let unbiased = valid.sub_scalar(1.0).clamp_min(1.0);
-            deviation = l2_norm(centred.clone(), 1).div(unbiased.sqrt());
+            deviation = l2_norm(centered.clone(), 1).div(unbiased.sqrt());
         }
     }
 
@@ -101,7 +101,7 @@ fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor
         .clone()
         .lower_equal(mean.abs().clamp_min(1.0).mul_scalar(EPS))
         .expand([channels, count]);
-    centred
+    centered
         .div(deviation.add_scalar(EPS))
         .mask_fill(constant, 0.0)
         .reshape([channels, batch_size, height, width])

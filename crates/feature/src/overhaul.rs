@@ -8,7 +8,7 @@ use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Network, Tap,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Network, Tap,
     TapLoss, check,
 };
 use std::f64::consts::{PI, SQRT_2};
@@ -132,7 +132,7 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
 /// # Weights
 ///
 /// The authors sum over the stages, each with [half the weight of the next](crate::doubling_weights),
-/// beside the [cross-entropy with the labels](burn_distill_core::Hard). They leave the teacher in
+/// beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). They leave the teacher in
 /// training mode, in which its statistics drift; here it is frozen.
 ///
 /// # Example
@@ -262,13 +262,15 @@ fn estimated_margins(teacher: Tensor<4>) -> Tensor<4> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "overhaul",
+        abbreviation: "OFD",
+        about: "matches features before the activation",
         kind: "feature",
         aliases: &["ofd"],
         reference: "Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::BeforeActivation,
             adapter: |_, _| FeatureAdapterConfig::new(AdapterKind::Connector),

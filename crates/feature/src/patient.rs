@@ -7,8 +7,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, TRIAL_SAMPLES, Tap,
-    check_paired, check_same,
+    CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, TRIAL_SAMPLES,
+    Tap, check_paired, check_same,
 };
 
 /// What the squared differences of [patient distillation](PatientLoss) are divided by.
@@ -182,7 +182,7 @@ impl NamedLoss for PatientLoss {
     }
 }
 
-impl LayersLoss for PatientLoss {
+impl MultiLayerLoss for PatientLoss {
     /// Takes the first token of sequences, and vectors as they are. Samples whose first token does not
     /// count are left out.
     fn forward_layers(
@@ -212,8 +212,10 @@ impl LayersLoss for PatientLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "patient",
+        abbreviation: "PKD",
+        about: "matches normalized hidden states of the class token",
         kind: "feature",
         aliases: &["patient-kd"],
         reference: "Sun et al., Patient Knowledge Distillation for BERT Model Compression, \
@@ -221,7 +223,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     };
     // The authors' weight of the mean over layers and features, in either reduction.
     const MEAN_ALL: f64 = 500.0;
-    LossEntry::new(catalogue, MEAN_ALL, |mut builder| {
+    LossEntry::new(catalog, MEAN_ALL, |mut builder| {
         let names = spread(&mut builder, "hidden", |depth| (1, depth - 1))?;
         let loss = builder.configure(PatientLossConfig::new())?.init();
         let [student, teacher] = builder.token_features(&names)?;

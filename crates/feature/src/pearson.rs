@@ -7,7 +7,7 @@ use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig, Resize};
 use burn_distill_architecture::{Interpolation, resize_to};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };
 
 /// Configuration to create a [Pearson loss](PearsonLoss) using the
@@ -114,14 +114,16 @@ impl TapLoss for PearsonLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "pearson",
+        abbreviation: "PKD",
+        about: "matches features up to scale and shift",
         kind: "feature",
         aliases: &[],
         reference: "Cao et al., PKD: General Distillation Framework for Object Detectors via \
             Pearson Correlation Coefficient, NeurIPS 2022",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::Stages,
             adapter: |student, teacher| {

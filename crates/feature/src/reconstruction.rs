@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_architecture::Paraphraser;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{Context, Knowledge, Objective, TapSelection, Terms, Wanted};
+use burn_distill_core::{Context, Knowledge, Objective, Requirements, TapSelection, Terms};
 
 /// How a reconstruction is compared with the original.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
@@ -104,16 +104,16 @@ impl ReconstructionObjective {
 }
 
 impl Objective for ReconstructionObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::None,
             teacher: TapSelection::named([&self.teacher]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let teacher = context.teacher.taps.take(&self.teacher).into_map();
+        let teacher = context.teacher.taps.expect(&self.teacher).into_map();
         Terms::one(Self::TERM, self.loss(teacher), 1.0)
     }
 }

@@ -7,8 +7,8 @@ use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_architecture::{ReviewPath, ReviewPathConfig};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    CatalogueEntry, ChangingWeight, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry,
-    LossError, NamedLoss, Tap, check, check_all_features, trained_bytes, zero_padded_maps,
+    CatalogEntry, ChangingWeight, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError,
+    MultiLayerLoss, NamedLoss, Tap, check, check_all_features, trained_bytes, zero_padded_maps,
 };
 
 /// Configuration to create a [review loss](ReviewLoss) using the
@@ -63,7 +63,7 @@ impl Check for ReviewLossConfig {
 ///
 /// On CIFAR-100 the authors take 5 for pairs such as resnet32x4 and resnet8x4, 8 for ShuffleNetV2,
 /// 0.6 for resnet56 and resnet20, 1 for resnet110 and resnet32, each growing in a straight line over
-/// the first 20 epochs, beside 1 of the [cross-entropy with the labels](burn_distill_core::Hard).
+/// the first 20 epochs, beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -132,7 +132,7 @@ impl NamedLoss for ReviewLoss {
     }
 }
 
-impl LayersLoss for ReviewLoss {
+impl MultiLayerLoss for ReviewLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -151,8 +151,10 @@ impl LayersLoss for ReviewLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "review",
+        abbreviation: "ReviewKD",
+        about: "matches fused features of several levels",
         kind: "feature",
         aliases: &["reviewkd"],
         reference: "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021",
@@ -162,7 +164,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         to: 5.0,
         epochs: 20,
     };
-    LossEntry::new(catalogue, warm_up, |mut builder| {
+    LossEntry::new(catalog, warm_up, |mut builder| {
         let context = builder.context();
         let (student_taps, teacher_taps) = (&context.student_taps, &context.teacher_taps);
         let student = builder.names("student", student_taps, DefaultTaps::StagesAndPool)?;

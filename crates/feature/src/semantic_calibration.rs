@@ -9,7 +9,7 @@ use burn_distill_architecture::{
 };
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
     NamedLoss, Tap, check, check_all_features, zero_padded_maps,
 };
 
@@ -83,7 +83,7 @@ impl Check for SemanticCalibrationLossConfig {
 /// # Weights
 ///
 /// On CIFAR-100 the authors take 400, beside 1 of the [cross-entropy with the
-/// labels](burn_distill_core::Hard) and 1 of soft targets at a temperature of 4; on ImageNet 50.
+/// labels](burn_distill_core::CrossEntropyObjective) and 1 of soft targets at a temperature of 4; on ImageNet 50.
 ///
 /// # Example
 ///
@@ -197,7 +197,7 @@ impl NamedLoss for SemanticCalibrationLoss {
     }
 }
 
-impl LayersLoss for SemanticCalibrationLoss {
+impl MultiLayerLoss for SemanticCalibrationLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -216,14 +216,16 @@ impl LayersLoss for SemanticCalibrationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "semantic-calibration",
+        abbreviation: "SemCKD",
+        about: "pairs all layers by learned attention weights",
         kind: "feature",
         aliases: &["semckd"],
         reference: "Chen et al., Cross-Layer Distillation with Semantic Calibration, AAAI \
             2021",
     };
-    LossEntry::new(catalogue, 400.0, |mut builder| {
+    LossEntry::new(catalog, 400.0, |mut builder| {
         let layers = builder.layers(DefaultTaps::Stages)?;
         let context = builder.context();
         let (batch_size, samples) = (context.batch_size, context.samples.len());

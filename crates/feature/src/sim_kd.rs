@@ -6,8 +6,8 @@ use burn_distill_architecture::ReusedClassifierConfig;
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, DynNetwork, Input, LossBuilder, LossEntry, LossError,
-    NamedLoss, Pair, Tap, TapLoss, TapPairs, Taps, initialize,
+    CatalogEntry, Check, DefaultTaps, DynNetwork, Input, LossBuilder, LossEntry, LossError,
+    NamedLoss, Tap, TapLoss, TapPair, TapPairs, Taps, initialize,
 };
 
 /// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
@@ -129,14 +129,16 @@ impl TapLoss for SimKdLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "sim-kd",
+        abbreviation: "SimKD",
+        about: "matches the last map and reuses the classifier",
         kind: "feature",
         aliases: &["simkd", "reused-classifier"],
         reference: "Chen et al., Knowledge Distillation with the Reused Teacher Classifier, \
             CVPR 2022",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let context = builder.context();
         let student = builder.one("student", &context.student_taps, DefaultTaps::LastStage)?;
         let teacher = classified(&mut builder, &context.teacher_taps)?;
@@ -146,7 +148,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             (&context.teacher, &teacher),
         )?;
         let loss = SimKdLossConfig::new().with_relu(config.relu).init();
-        let pair = Pair::new(ReusedClassifierConfig::TAP, teacher, loss);
+        let pair = TapPair::new(ReusedClassifierConfig::TAP, teacher, loss);
         let mut built = builder.term(TapPairs::from([pair]))?;
         built.student = Some(DynNetwork::new(initialize(network)));
         Ok(built)

@@ -6,8 +6,8 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap,
-    TapLoss, TapPairs, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    TapPair, TapPairs, check,
 };
 
 /// Configuration to create a [variational loss](VidLoss) using the
@@ -49,8 +49,8 @@ impl VidLossConfig {
                 .init(device)
         };
         // The inverse of the softplus: log(exp(x) − 1), which for a large x is x.
-        let wanted = variance - epsilon;
-        let alpha = wanted + (-(-wanted).exp()).ln_1p();
+        let requirements = variance - epsilon;
+        let alpha = requirements + (-(-requirements).exp()).ln_1p();
         VidLoss {
             regressor: [student_channels, teacher_channels, teacher_channels].map(conv),
             alpha: Param::from_tensor(Tensor::full([teacher_channels], alpha, device)),
@@ -73,7 +73,7 @@ impl Check for VidLossConfig {
 }
 
 /// Variational information distillation: the student should tell what the teacher computes, as well as
-/// a normal distribution of a learnt variance per channel allows.
+/// a normal distribution of a learned variance per channel allows.
 ///
 /// ```text
 /// mean     = regressor(student),   three 1×1 convolutions without bias, ReLU between them
@@ -92,7 +92,7 @@ impl Check for VidLossConfig {
 /// # Weights
 ///
 /// RepDistiller takes 1 times the sum over the stages, beside the [cross-entropy with the
-/// labels](burn_distill_core::Hard).
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -235,14 +235,16 @@ impl TapLoss for VidLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "variational",
+        abbreviation: "VID",
+        about: "maximizes the likelihood of the teacher's features",
         kind: "feature",
         aliases: &["vid"],
         reference: "Ahn et al., Variational Information Distillation for Knowledge Transfer, \
             CVPR 2019",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let context = builder.context();
         let (student, teacher): (Vec<_>, Vec<_>) =
             builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
@@ -255,7 +257,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             .zip(inputs.into_iter().zip(outputs));
         let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
             let loss = config.init(inputs, outputs, &context.device);
-            Pair::new(student, teacher, loss)
+            TapPair::new(student, teacher, loss)
         });
         let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
         builder.term(pairs)

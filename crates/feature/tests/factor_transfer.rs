@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_architecture::NetworkConfig;
 use burn_distill_core::{
-    Batch, Clock, DynNetwork, Frozen, Hard, Pair, PairObjective, Targets, tensors,
+    Batch, Clock, CrossEntropyObjective, DynNetwork, Frozen, TapObjective, TapPair, Targets,
+    tensors,
 };
 use burn_distill_feature::{FactorTransferLossConfig, ReconstructionObjective};
 use burn_distill_strategy::{Distiller, OfflineDistiller};
@@ -68,8 +69,8 @@ fn a_paraphraser_is_trained_and_then_it_teaches() {
     let loss = config.init(6, first_stage.objective.paraphraser, &device);
     let paraphraser_before = tensors(loss.paraphraser.inner());
     let translator_before = tensors(&loss.translator);
-    let factors = PairObjective::new([Pair::new("layer2", "layer2", loss)], 10.0);
-    let objective = (Hard::new(1.0), factors);
+    let factors = TapObjective::new([TapPair::new("layer2", "layer2", loss)], 10.0);
+    let objective = (CrossEntropyObjective::new(1.0), factors);
     let second_stage = OfflineDistiller::new(student, Frozen::new(teacher), objective);
 
     let (second_stage, losses) = train(second_stage, &batch);

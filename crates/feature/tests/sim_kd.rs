@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_architecture::{NetworkConfig, ReusedClassifier, ReusedClassifierConfig};
 use burn_distill_core::{
-    Batch, Clock, DynNetwork, Frozen, Hard, Network, Pair, PairObjective, Targets, tensors,
+    Batch, Clock, CrossEntropyObjective, DynNetwork, Frozen, Network, TapObjective, TapPair,
+    Targets, tensors,
 };
 use burn_distill_feature::SimKdLossConfig;
 use burn_distill_strategy::OfflineDistiller;
@@ -47,9 +48,12 @@ fn student_and_projector_learn_and_the_classifier_stays() {
     let teacher = network("convnet-6-8", &device);
     let student = wrapped(&teacher, &device);
     let loss = SimKdLossConfig::new().init();
-    let features = Pair::new(ReusedClassifierConfig::TAP, "layer2", loss);
+    let features = TapPair::new(ReusedClassifierConfig::TAP, "layer2", loss);
     // The labels ask for more than SimKD does: their gradient goes through the classifier.
-    let objective = (Hard::new(1.0), PairObjective::new([features], 1.0));
+    let objective = (
+        CrossEntropyObjective::new(1.0),
+        TapObjective::new([features], 1.0),
+    );
     // As `Training` and burn's loop do it.
     let mut model = OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
         .valid()

@@ -75,8 +75,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         ),
         _ if several => check_joint_losses(recipe)?,
         (false, true) => {
-            let scene = untrained(recipe, recipe.student.training.batch_size)?;
-            let losses = check_losses(recipe.registry.losses(), &recipe.losses, &scene)?;
+            let context = untrained(recipe, recipe.student.training.batch_size)?;
+            let losses = check_losses(recipe.registry.losses(), &recipe.losses, &context)?;
             if recipe.route.is_some() {
                 check_legs(&losses).context("[route]")?;
                 stages::check_files(&losses)?;
@@ -150,15 +150,15 @@ fn check_joint_losses(recipe: &Recipe) -> Result<()> {
         "there are several teachers, and [[stage]] or [route], which are for one"
     );
     let batch_size = recipe.student.training.batch_size;
-    let scenes = recipe.teachers();
-    let scenes = scenes.iter().enumerate();
-    let scenes = scenes
+    let contexts = recipe.teachers();
+    let contexts = contexts.iter().enumerate();
+    let contexts = contexts
         .map(|(index, teacher)| untrained_with(recipe, batch_size, index, &teacher.model))
         .collect::<Result<Vec<_>>>()?;
     let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
         let kinds = recipe.registry.losses();
-        let loss = kinds.build_joint(table, &scenes).at(&loss_place(index))?;
+        let loss = kinds.build_joint(table, &contexts).at(&loss_place(index))?;
         names.push(loss.name);
     }
     check_distinct(names.iter().map(String::as_str).enumerate())

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_key_is_refused_with_the_nearest() {
+    fn a_misspelled_key_is_refused_with_the_nearest() {
         let error = of_text("temprature = 2").unwrap_err().to_string();
 
         assert_eq!(

@@ -22,6 +22,7 @@ mod overrides;
 mod paths;
 mod read;
 mod registry;
+mod renamed;
 mod route;
 mod stages;
 mod strategy;
@@ -39,9 +40,11 @@ pub use differences::differences;
 pub use fault::Fault;
 pub use input::*;
 pub use loss::{
-    Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossEntry, Losses, NoOptions,
-    Preparation, ResponseEntry, Scene, student_of,
+    Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossContext, LossEntry, Losses,
+    NoOptions, Preparation, ResponseEntry, loss_context, student_of, with_inputs,
 };
+#[cfg(test)]
+use loss::{example_context, example_context_of_tokens};
 pub use losses::check_losses;
 pub use model::ModelRecipe;
 pub use network::seeded;
@@ -49,8 +52,8 @@ pub use notices::Notices;
 pub use read::read;
 pub use registry::*;
 pub use strategy::{
-    Finish, Generations, Outcome, Prepared, Pretraining, Ready, Sees, Setting, Strategy,
-    StrategyRecipe, catalogue as strategies, check_setting, figures_of_taught, mean_of_networks,
-    warnings,
+    Finalize, Generations, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
+    StrategyContext, StrategyRecipe, ViewMode, catalog as strategies, check_setting,
+    mean_of_networks, metrics_of_distilled, warnings,
 };
 pub use types::*;

@@ -2,20 +2,20 @@
 
 use super::fault::Place;
 use super::naming::{check_name, loss_place};
-use super::{Loss, Losses, Recipe, Scene, TeacherRecipe, student_of};
+use super::{Loss, LossContext, Losses, Recipe, TeacherRecipe, loss_context, student_of};
 use crate::model::ModelRecipe;
 use crate::registry::DatasetSpec;
 use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::core::{ConfigError, Hard, parameter_count};
+use burn_distill::core::{ConfigError, CrossEntropyObjective, parameter_count};
 use std::collections::HashMap;
 use toml::Table;
 
 /// Check the losses of a training by building them.
-pub fn check_losses(kinds: &Losses, tables: &[Table], scene: &Scene) -> Result<Vec<Loss>> {
+pub fn check_losses(kinds: &Losses, tables: &[Table], context: &LossContext) -> Result<Vec<Loss>> {
     let mut losses = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
-        let loss = kinds.build(table, scene).at(&loss_place(index))?;
+        let loss = kinds.build(table, context).at(&loss_place(index))?;
         if loss.preparation.is_some() {
             check_name(&loss.name).at(&loss_place(index))?;
         }
@@ -48,7 +48,7 @@ fn check_distinct_files(losses: &[Loss]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a loss leaves what it has learnt in a file.
+/// Returns whether a loss leaves what it has learned in a file.
 pub fn learns(loss: &Loss) -> bool {
     parameter_count(&loss.objective) > 0
 }
@@ -58,7 +58,7 @@ pub fn check_distinct<'a>(losses: impl Iterator<Item = (usize, &'a str)>) -> Res
     let mut known = HashMap::new();
     for (index, name) in losses {
         if let Some(first) = known.insert(name, index) {
-            let remedy = match name == Hard::TERM {
+            let remedy = match name == CrossEntropyObjective::TERM {
                 // Two cross-entropies with the same targets are one with the sum of the weights.
                 true => "leave one out, and give the other the sum of their weights",
                 false => "give one of them a `name`",
@@ -74,7 +74,7 @@ pub fn check_distinct<'a>(losses: impl Iterator<Item = (usize, &'a str)>) -> Res
 }
 
 /// The first teacher and the student, untrained: enough to see whether the losses fit between them.
-pub fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Scene> {
+pub fn untrained(recipe: &Recipe, batch_size: usize) -> Result<LossContext> {
     untrained_with(recipe, batch_size, 0, &recipe.first_teacher()?.model)
 }
 
@@ -84,7 +84,7 @@ pub fn untrained_with(
     batch_size: usize,
     index: usize,
     teacher: &ModelRecipe,
-) -> Result<Scene> {
+) -> Result<LossContext> {
     let DatasetSpec { task, samples } = recipe.spec()?;
     let build = |model: &ModelRecipe| {
         let architecture = recipe.registry.network(model)?;
@@ -97,5 +97,5 @@ pub fn untrained_with(
     let samples = (0..samples)
         .map(|id| (id, Some(id % task.classes)))
         .collect();
-    Ok(Scene::new(student, teacher, batch_size, samples))
+    Ok(loss_context(student, teacher, batch_size, samples))
 }

@@ -1,3 +1,4 @@
+use crate::renamed::rename_path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use toml::{Table, Value};
 
@@ -8,7 +9,8 @@ pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
         .split_once('=')
         .with_context(|| format!("--set {assignment}: expected KEY=VALUE"))?;
     let keys = keys(path.trim());
-    keys.and_then(|keys| {
+    keys.and_then(|mut keys| {
+        rename_path(&mut keys);
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         in_table(table, "", &keys, parse(value.trim())?)
     })

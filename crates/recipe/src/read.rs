@@ -2,7 +2,7 @@ use super::check::check;
 use super::fault::Fault;
 use super::numbers::check_finite;
 use super::typed::typed;
-use super::{Recipe, names, overrides, paths, strategy};
+use super::{Recipe, names, overrides, paths, renamed, strategy};
 use crate::registry::Registry;
 use crate::text::tidy;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -27,6 +27,7 @@ pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<R
     let tidied = |error: anyhow::Error| anyhow!(tidy(&format!("{error:#}")));
     // Before anything is changed, so that an error in the file is not taken for one of a change.
     let original = table_of(&text).and_then(|mut table| {
+        renamed::rename_keys(&mut table);
         strategy::refuse_tables(&table)?;
         let understood = understood(&mut table, registry);
         understood.map_err(|fault| in_line(fault, &text))?;
@@ -37,6 +38,7 @@ pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<R
     for assignment in overridden {
         overrides::apply(&mut table, assignment).map_err(tidied)?;
     }
+    renamed::rename_keys(&mut table);
     // Those that are still relative are of the changes.
     paths::make_absolute(&mut table, Path::new(""));
     strategy::refuse_tables(&table).context("after the changes of --set")?;

@@ -36,13 +36,13 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e9)?,
         (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
         (RouteBy::Interval, None) => {
-            let legs = Route::new(anchors, student.epochs).legs();
+            let anchor_stages = Route::new(anchors, student.epochs).anchor_stages();
             ensure!(
-                legs.len() == anchors,
+                anchor_stages.len() == anchors,
                 "`student.training.epochs` is {}, in which the student meets {} of the {anchors} \
                  anchors: a multiple of {anchors} meets them all",
                 student.epochs,
-                legs.len()
+                anchor_stages.len()
             );
         }
     }

@@ -58,14 +58,14 @@ fn check_stage_name(name: &str, before: &[StageRecipe]) -> Result<(), ConfigErro
     Err(ConfigError::new("name", expected, format_args!("`{name}`")))
 }
 
-/// What stages have learnt beside the student, by the name of the loss, with the name of the stage.
-type Learnt<'a> = HashMap<String, (&'a str, Loss)>;
+/// What stages have learned beside the student, by the name of the loss, with the name of the stage.
+type Learned<'a> = HashMap<String, (&'a str, Loss)>;
 
 fn check_stage<'a>(
     recipe: &Recipe,
     stage: &'a StageRecipe,
     is_last: bool,
-    earlier: &mut Learnt<'a>,
+    earlier: &mut Learned<'a>,
 ) -> Result<()> {
     match (stage.epochs, &stage.training) {
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
@@ -115,13 +115,13 @@ fn check_stage<'a>(
     Ok(())
 }
 
-/// Check the names of losses that leave what they have learnt in a file.
+/// Check the names of losses that leave what they have learned in a file.
 pub fn check_files(losses: &[Loss]) -> Result<()> {
     let mut names = losses.iter().enumerate().filter(|(_, loss)| learns(loss));
     names.try_for_each(|(index, loss)| check_name(&loss.name).at(&loss_place(index)))
 }
 
-/// Check that a loss can go on with what the one of its name in an earlier stage has learnt.
+/// Check that a loss can go on with what the one of its name in an earlier stage has learned.
 fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     let prepared = |loss: &Loss| {
         let preparation = loss.preparation.as_ref();
@@ -142,7 +142,7 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     fits.map(|_| ()).with_context(|| {
         format!(
             "the loss `{}` would go on with what the one of that name in the stage `{stage}` has \
-             learnt, which does not fit: give one of them another `name`",
+             learned, which does not fit: give one of them another `name`",
             loss.name
         )
     })
@@ -151,11 +151,13 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scene;
     use crate::read::tests::{error, recipe};
+    use crate::{LossContext, example_context};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
-    use burn_distill::core::{Context as Step, DynObjective, Objective, Terms, Wanted, initialize};
+    use burn_distill::core::{
+        Context as Step, DynObjective, Objective, Requirements, Terms, initialize,
+    };
 
     const RECIPE: &str = r#"
         name = "test"
@@ -171,7 +173,7 @@ mod tests {
         name = "distillation"
         training = { epochs = 4, batch_size = 16 }
         [[stage.loss]]
-        kind = "hard"
+        kind = "cross-entropy"
         [[stage.loss]]
         kind = "learned-temperature"
     "#;
@@ -213,9 +215,9 @@ mod tests {
                 ["`stage.0.epochs` should be from 1", "but is 0"],
             ),
             (
-                "stage.1.training.learning_rate.peak=0",
+                "stage.1.training.learning_rate.base=0",
                 [
-                    "`stage.1.training.learning_rate.peak` should be above 0",
+                    "`stage.1.training.learning_rate.base` should be above 0",
                     "but is 0",
                 ],
             ),
@@ -328,8 +330,8 @@ mod tests {
     }
 
     impl Objective for Adapted {
-        fn wanted(&self) -> Wanted {
-            Wanted::responses()
+        fn requirements(&self) -> Requirements {
+            Requirements::responses()
         }
 
         fn forward(&self, _: &Step<'_>) -> Terms {
@@ -342,7 +344,7 @@ mod tests {
         let layer = initialize(LinearConfig::new(2, width).init(&Device::flex()));
         Loss {
             objective: DynObjective::new(Adapted { layer }),
-            ..Loss::new(&table, &Scene::example()).unwrap()
+            ..Loss::new(&table, &example_context()).unwrap()
         }
     }
 
@@ -353,7 +355,7 @@ mod tests {
         let error = check_continuation(&adapted(3), "hints", &adapted(4)).unwrap_err();
         let error = format!("{error:#}");
         assert!(
-            error.contains("in the stage `hints` has learnt, which does not fit"),
+            error.contains("in the stage `hints` has learned, which does not fit"),
             "{error}"
         );
         assert!(error.contains("layer.weight: shape mismatch"), "{error}");

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{CatalogueEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{CatalogEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss};
 
 /// Configuration to create a [loss of adjacent correlations](AdjacentCorrelationLoss) using the
 /// [init function](AdjacentCorrelationLossConfig::init).
@@ -38,7 +38,7 @@ impl Check for AdjacentCorrelationLossConfig {}
 /// # Weights
 ///
 /// RepDistiller takes 0.02 with embeddings of 128 features, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard).
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -142,14 +142,16 @@ impl TapLoss for AdjacentCorrelationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "adjacent-correlation",
+        abbreviation: "CC",
+        about: "matches differences of consecutive embeddings",
         kind: "relation",
         aliases: &["cc-adjacent"],
         reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV \
             2019; as in RepDistiller",
     };
-    LossEntry::new(catalogue, 0.02, |builder| {
+    LossEntry::new(catalog, 0.02, |builder| {
         embedded(
             builder,
             Some(128),

@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, NamedLoss, Tap,
     TapLoss, check, check_same,
 };
 
@@ -56,7 +56,7 @@ impl Check for ClassAttentionLossConfig {
 ///
 /// # Weights
 ///
-/// Beside the [cross-entropy with the labels](burn_distill_core::Hard) the authors take 15 for
+/// Beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective) the authors take 15 for
 /// resnet32x4 and resnet8x4, 12 for wrn-40-2 and wrn-16-2, 4.5 for vgg13 and vgg8, 0.7 for resnet56 and
 /// resnet20; 400 with `normalize` and nothing beside it.
 ///
@@ -158,14 +158,16 @@ impl TapLoss for ClassAttentionLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "class-attention",
+        abbreviation: "CAT-KD",
+        about: "matches the class activation maps",
         kind: "relation",
         aliases: &["cat-kd"],
         reference: "Guo et al., Class Attention Transfer Based Knowledge Distillation, CVPR \
             2023",
     };
-    LossEntry::new(catalogue, 15.0, |builder| {
+    LossEntry::new(catalog, 15.0, |builder| {
         let context = builder.context();
         for (side, taps) in [
             ("student", &context.student_taps),

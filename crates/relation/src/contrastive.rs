@@ -1,4 +1,4 @@
-use crate::Population;
+use crate::SampleIndex;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::{Linear, LinearConfig};
@@ -6,8 +6,8 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    BYTES_PER_NUMBER, CatalogueEntry, Check, Clock, ConfigError, Context, DefaultTaps, Input,
-    KeyedRng, LossEntry, LossError, LossTerm, NamedLoss, State, TapSelection, Wanted, check,
+    BYTES_PER_NUMBER, Buffer, CatalogEntry, Check, Clock, ConfigError, Context, DefaultTaps, Input,
+    KeyedRng, LossEntry, LossError, LossTerm, NamedLoss, Requirements, TapSelection, check,
     indices, trained_bytes,
 };
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl ContrastiveLossConfig {
     pub fn init(
         &self,
         [student, teacher]: [usize; 2],
-        population: Population,
+        population: SampleIndex,
         device: &Device,
     ) -> ContrastiveLoss {
         self.assert_valid();
@@ -75,13 +75,13 @@ impl ContrastiveLossConfig {
         let bound = (3.0 / self.embedding as f64).sqrt();
         let bank = || {
             let shape = [population.len(), self.embedding];
-            State::new(Tensor::random(
+            Buffer::new(Tensor::random(
                 shape,
                 Distribution::Uniform(-bound, bound),
                 device,
             ))
         };
-        let unset = || State::new(Tensor::full([1], -1.0, device));
+        let unset = || Buffer::new(Tensor::full([1], -1.0, device));
         let embedding = |features| LinearConfig::new(features, self.embedding).init(device);
         ContrastiveLoss {
             student_embedding: embedding(student),
@@ -140,7 +140,7 @@ impl Check for ContrastiveLossConfig {
 ///
 /// # Weights
 ///
-/// The authors take 0.8 of it beside the [cross-entropy with the labels](burn_distill_core::Hard).
+/// The authors take 0.8 of it beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 /// At first the loss is about `2 (1 + log(N + 1))`: the sum over negatives is no mean.
 ///
 /// # Reference
@@ -157,13 +157,13 @@ pub struct ContrastiveLoss {
     /// Embeds the features of the teacher.
     pub teacher_embedding: Linear,
     /// What the student said last about each sample. Shape: `[samples, embedding]`.
-    pub student_bank: State<Tensor<2>>,
+    pub student_bank: Buffer<Tensor<2>>,
     /// What the teacher said last about each sample. Shape: `[samples, embedding]`.
-    pub teacher_bank: State<Tensor<2>>,
+    pub teacher_bank: Buffer<Tensor<2>>,
     /// `Z` of the student's scores; negative before the first batch. Shape: `[1]`.
-    pub student_constant: State<Tensor<1>>,
+    pub student_constant: Buffer<Tensor<1>>,
     /// `Z` of the teacher's scores; negative before the first batch. Shape: `[1]`.
-    pub teacher_constant: State<Tensor<1>>,
+    pub teacher_constant: Buffer<Tensor<1>>,
     /// How many samples of other classes a sample is contrasted with.
     pub negatives: usize,
     /// What similarities are divided by.
@@ -179,7 +179,7 @@ pub struct ContrastiveLoss {
     pub seed: u64,
     /// The samples of the training set, in the order of the banks.
     #[module(skip)]
-    pub population: Arc<Population>,
+    pub population: Arc<SampleIndex>,
 }
 
 impl ModuleDisplay for ContrastiveLoss {
@@ -316,7 +316,7 @@ impl ContrastiveLoss {
         embedded: Tensor<2>,
         bank: &Tensor<2>,
         contrast: &Contrast,
-        constant: &State<Tensor<1>>,
+        constant: &Buffer<Tensor<1>>,
     ) -> Tensor<1> {
         let [batch_size, _] = embedded.dims();
         let samples = self.population.len() as f64;
@@ -374,7 +374,7 @@ impl ContrastiveLoss {
     }
 
     /// Move the memories at these places towards these embeddings.
-    fn remember(&self, bank: &State<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
+    fn remember(&self, bank: &Buffer<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
         let old = as_precise_as(bank.rows(places), &embedded).mul_scalar(self.momentum);
         let new = embedded.without_autodiff().mul_scalar(1.0 - self.momentum);
         bank.set_rows(places, l2_normalize(old.add(new), 1));
@@ -467,17 +467,17 @@ impl NamedLoss for ContrastiveTerm {
 }
 
 impl LossTerm for ContrastiveTerm {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named([&self.student]),
             teacher: TapSelection::named([&self.teacher]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let student = context.student.taps.take(&self.student).into_vectors();
-        let teacher = context.teacher.taps.take(&self.teacher).into_vectors();
+        let student = context.student.taps.expect(&self.student).into_vectors();
+        let teacher = context.teacher.taps.expect(&self.teacher).into_vectors();
         self.loss
             .forward(student, teacher, context.ids, context.clock)
     }
@@ -485,18 +485,20 @@ impl LossTerm for ContrastiveTerm {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "contrastive",
+        abbreviation: "CRD",
+        about: "tells each sample apart from many remembered ones",
         kind: "relation",
         aliases: &["crd"],
         reference: "Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR \
             2020",
     };
-    LossEntry::new(catalogue, 0.8, |mut builder| {
+    LossEntry::new(catalog, 0.8, |mut builder| {
         let (student, teacher) = builder.pair(DefaultTaps::Pooled)?;
         let features = builder.vector_sizes(&student, &teacher)?;
         let context = builder.context();
-        let population = Population::new(context.samples.iter().copied());
+        let population = SampleIndex::new(context.samples.iter().copied());
         let config = builder.configure(ContrastiveLossConfig::new())?;
         let (samples, batch) = (population.len() as f64, context.batch_size as f64);
         let row = BYTES_PER_NUMBER * config.embedding as f64;
@@ -525,7 +527,7 @@ mod tests {
 
     fn loss(config: &ContrastiveLossConfig, device: &Device) -> ContrastiveLoss {
         let classes = (0..20).map(|id| (id, Some(id % 4)));
-        burn_distill_core::initialize(config.init(FEATURES, Population::new(classes), device))
+        burn_distill_core::initialize(config.init(FEATURES, SampleIndex::new(classes), device))
     }
 
     fn small() -> ContrastiveLossConfig {
@@ -643,7 +645,7 @@ mod tests {
     #[test]
     fn hopeless_batches_have_finite_losses() {
         let device = Device::default().autodiff();
-        let single = Population::new((0..4).map(|id| (id, Some(0))));
+        let single = SampleIndex::new((0..4).map(|id| (id, Some(0))));
         for loss in [
             loss(&small(), &device),
             loss(&small().with_positive(Positive::Relaxed), &device),

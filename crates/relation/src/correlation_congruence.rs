@@ -7,7 +7,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
 /// What the correlation of two samples is.
@@ -96,7 +96,7 @@ impl Check for CorrelationCongruenceLossConfig {
 /// # Weights
 ///
 /// Knowledge-Distillation-Zoo takes 100, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard).
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -249,14 +249,16 @@ impl TapLoss for CorrelationCongruenceLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "correlation-congruence",
+        abbreviation: "CC",
+        about: "matches correlations between samples",
         kind: "relation",
         aliases: &["cc"],
         reference: "Peng et al., Correlation Congruence for Knowledge Distillation, ICCV \
             2019",
     };
-    LossEntry::new(catalogue, 100.0, |builder| {
+    LossEntry::new(catalog, 100.0, |builder| {
         embedded(
             builder,
             None,

@@ -7,8 +7,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
 /// Configuration to create a [dark rank loss](DarkRankLoss) using the
@@ -176,14 +175,16 @@ impl TapLoss for DarkRankLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "dark-rank",
+        abbreviation: "DarkRank",
+        about: "matches the ranking of the nearest samples",
         kind: "relation",
         aliases: &["hard-dark-rank"],
         reference: "Chen et al., DarkRank: Accelerating Deep Metric Learning via Cross \
             Sample Similarities Transfer, AAAI 2018",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         builder.pairs_of(DefaultTaps::Pooled, DarkRankLossConfig::new(), |config| {
             config.init()
         })

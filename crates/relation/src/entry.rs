@@ -2,8 +2,8 @@
 
 use crate::{ChannelProjections, Embeddings, EmbeddingsConfig, Projected};
 use burn_distill_core::{
-    BuiltLoss, Check, DefaultTaps, Input, LayersLoss, LossBuilder, LossError, Pair, TRIAL_SAMPLES,
-    TakenValue, TapLoss, TapPairs, check, one_of, trained_bytes,
+    BuiltLoss, Check, DefaultTaps, Input, LossBuilder, LossError, MultiLayerLoss, TRIAL_SAMPLES,
+    TakenValue, TapLoss, TapPair, TapPairs, check, one_of, trained_bytes,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ where
                 embed(loss.clone(), embeddings)
             }
         };
-        Ok(Pair::new(student, teacher, loss))
+        Ok(TapPair::new(student, teacher, loss))
     });
     let pairs = pairs.collect::<Result<Vec<_>, LossError>>()?;
     builder.term(TapPairs::from(pairs))
@@ -68,7 +68,7 @@ pub(crate) fn projected_layers<I, C, L>(
 where
     I: Input,
     C: Serialize + DeserializeOwned + Check,
-    L: LayersLoss,
+    L: MultiLayerLoss,
 {
     let names: (Vec<_>, Vec<_>) = builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
     let projections = projections(&builder, &names.0, &names.1)?;

@@ -8,7 +8,7 @@ use burn::tensor::{Bool, Tensor};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{
-    CatalogueEntry, Check, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     zero_padded_maps,
 };
 
@@ -239,7 +239,7 @@ impl NamedLoss for FlowOfSolutionLoss {
     }
 }
 
-impl LayersLoss for FlowOfSolutionLoss {
+impl MultiLayerLoss for FlowOfSolutionLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -270,13 +270,15 @@ impl LayersLoss for FlowOfSolutionLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "flow-of-solution",
+        abbreviation: "FSP",
+        about: "matches products of channels of consecutive layers",
         kind: "relation",
         aliases: &["fsp"],
         reference: "Yim et al., A Gift from Knowledge Distillation, CVPR 2017",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         projected_layers(builder, FlowOfSolutionLossConfig::new(), |config| {
             config.init()
         })

@@ -5,8 +5,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossTerm,
-    NamedLoss, Tap, TapSelection, Taps, Wanted, check,
+    CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossTerm, NamedLoss,
+    Requirements, Tap, TapSelection, Taps, check,
 };
 
 /// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
@@ -97,7 +97,7 @@ impl Check for InformationFlowLossConfig {
     }
 }
 
-/// Information flow modelling: which samples are neighbours, from layer to layer, as in the teacher;
+/// Information flow modeling: which samples are neighbors, from layer to layer, as in the teacher;
 /// the early layers only in the critical period at the start of the training.
 ///
 /// ```text
@@ -116,7 +116,7 @@ impl Check for InformationFlowLossConfig {
 /// The authors first distil the teacher into an auxiliary network of the student's family, about
 /// twice as wide, on the last layer alone; that network then teaches the student on all layers. The
 /// first stage is this loss between one pair of layers. Their students learn a representation, on
-/// this loss alone; a classifier needs the [cross-entropy with the labels](burn_distill_core::Hard)
+/// this loss alone; a classifier needs the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective)
 /// beside it.
 ///
 /// # Example
@@ -341,17 +341,17 @@ impl NamedLoss for InformationFlowTerm {
 }
 
 impl LossTerm for InformationFlowTerm {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let take = |taps: &Taps, names: &[String]| -> Vec<Tensor<2>> {
-            let taps = taps.take_all(names).into_iter();
+            let taps = taps.expect_all(names).into_iter();
             taps.map(Tap::into_vectors).collect()
         };
         // The clock counts epochs from 1.
@@ -365,14 +365,16 @@ impl LossTerm for InformationFlowTerm {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "information-flow",
+        abbreviation: "IFM",
+        about: "matches neighbor probabilities layer by layer",
         kind: "relation",
         aliases: &["ifm"],
         reference: "Passalis et al., Heterogeneous Knowledge Distillation Using Information \
             Flow Modeling, CVPR 2020",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let (student, teacher): (Vec<_>, Vec<_>) = builder
             .pairs(DefaultTaps::StagesAndPool)?
             .into_iter()

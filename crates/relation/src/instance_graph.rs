@@ -6,8 +6,8 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, LayersLoss, LossEntry,
-    LossError, LossTerm, NamedLoss, PairedRows, Response, Tap, TapSelection, Wanted, check,
+    CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossError, LossTerm,
+    MultiLayerLoss, NamedLoss, PairedRows, Requirements, Response, Tap, TapSelection, check,
     zero_padding_of_taps,
 };
 
@@ -109,13 +109,13 @@ impl Check for InstanceGraphLossConfig {
 ///
 /// The Knowledge-Distillation-Zoo takes the last two stages and the pooled features, the defaults of
 /// the three weights, and 1 for the whole beside the [cross-entropy with the
-/// labels](burn_distill_core::Hard). The authors take 0.005 for the edges of the pooled features.
+/// labels](burn_distill_core::CrossEntropyObjective). The authors take 0.005 for the edges of the pooled features.
 ///
 /// # Example
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_core::{LayersLoss, Tap};
+/// use burn_distill_core::{MultiLayerLoss, Tap};
 /// use burn_distill_relation::InstanceGraphLossConfig;
 ///
 /// let device = Device::default();
@@ -195,7 +195,7 @@ impl InstanceGraphLoss {
     /// # Panics
     ///
     /// Panics if the responses have not as many classes, unless the vertices have no weight, and
-    /// where [`forward_layers`](LayersLoss::forward_layers) does.
+    /// where [`forward_layers`](MultiLayerLoss::forward_layers) does.
     pub fn forward(
         &self,
         student: &Response,
@@ -347,7 +347,7 @@ impl NamedLoss for InstanceGraphLoss {
     }
 }
 
-impl LayersLoss for InstanceGraphLoss {
+impl MultiLayerLoss for InstanceGraphLoss {
     /// Edges and transformations, without the vertices.
     ///
     /// # Panics
@@ -505,11 +505,11 @@ impl NamedLoss for InstanceGraphTerm {
 }
 
 impl LossTerm for InstanceGraphTerm {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.teacher),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
@@ -517,22 +517,24 @@ impl LossTerm for InstanceGraphTerm {
         self.loss.forward(
             &context.student.response,
             &context.teacher.response,
-            context.student.taps.take_all(&self.student),
-            context.teacher.taps.take_all(&self.teacher),
+            context.student.taps.expect_all(&self.student),
+            context.teacher.taps.expect_all(&self.teacher),
         )
     }
 }
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "instance-graph",
+        abbreviation: "IRG",
+        about: "matches graphs of samples and their changes",
         kind: "relation",
         aliases: &["irg"],
         reference: "Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR \
             2019",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let (student, teacher) = builder.layers(DefaultTaps::StagesAndPool)?;
         let loss = builder.configure(InstanceGraphLossConfig::new())?.init();
         builder.try_out(

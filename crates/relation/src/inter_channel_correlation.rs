@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Pair, Tap, TapLoss, TapPairs,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, TapPair, TapPairs,
 };
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
@@ -38,20 +38,20 @@ impl Check for InterChannelCorrelationLossConfig {}
 /// # Weights
 ///
 /// The authors' description takes 2.5 for the last map, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard); their script takes 4.
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective); their script takes 4.
 ///
 /// # Example
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use burn_distill_core::{Pair, PairObjective};
+/// use burn_distill_core::{TapPair, TapObjective};
 /// use burn_distill_relation::{ChannelEmbeddingConfig, InterChannelCorrelationLossConfig};
 ///
 /// let loss = InterChannelCorrelationLossConfig::new().init();
 /// let embedding = ChannelEmbeddingConfig::new(64, 256).init(&Device::default());
-/// let pair = Pair::new("layer3", "layer3", loss).with_adapter(embedding);
+/// let pair = TapPair::new("layer3", "layer3", loss).with_adapter(embedding);
 ///
-/// let objective = PairObjective::new([pair], 2.5);
+/// let objective = TapObjective::new([pair], 2.5);
 /// ```
 ///
 /// # Reference
@@ -123,14 +123,16 @@ impl TapLoss for InterChannelCorrelationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "inter-channel-correlation",
+        abbreviation: "ICKD",
+        about: "matches correlations between channels",
         kind: "relation",
         aliases: &["ickd"],
         reference: "Liu et al., Exploring Inter-Channel Correlation for Diversity-Preserved \
             Knowledge Distillation, ICCV 2021",
     };
-    LossEntry::new(catalogue, 2.5, |mut builder| {
+    LossEntry::new(catalog, 2.5, |mut builder| {
         let (student, teacher): (Vec<_>, Vec<_>) =
             builder.pairs(DefaultTaps::LastStage)?.into_iter().unzip();
         let loss = builder
@@ -145,7 +147,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             .zip(inputs.into_iter().zip(outputs));
         let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
             let embedding = ChannelEmbeddingConfig::new(inputs, outputs).init(&context.device);
-            Pair::new(student, teacher, loss.clone()).with_adapter(embedding)
+            TapPair::new(student, teacher, loss.clone()).with_adapter(embedding)
         });
         let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
         builder.term(pairs)

@@ -2,7 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adjacent_correlation;
-mod catalogue;
+mod catalog;
 mod channel_embedding;
 mod class_attention;
 mod contrastive;
@@ -20,12 +20,12 @@ mod layers;
 mod locality_preserving;
 mod multi_head_graph;
 mod nearest;
-mod population;
 mod probabilistic_transfer;
 mod projection;
 mod relational_angle;
 mod relational_distance;
 mod relational_representation;
+mod sample_index;
 mod self_attention_relations;
 mod similarity_preserving;
 mod singular_vectors;
@@ -34,7 +34,7 @@ mod token_flow;
 mod token_similarity;
 
 pub use adjacent_correlation::*;
-pub use catalogue::*;
+pub use catalog::*;
 pub use channel_embedding::*;
 pub use class_attention::*;
 pub use contrastive::*;
@@ -48,12 +48,12 @@ pub use instance_graph::*;
 pub use inter_channel_correlation::*;
 pub use locality_preserving::*;
 pub use multi_head_graph::*;
-pub use population::*;
 pub use probabilistic_transfer::*;
 pub use projection::*;
 pub use relational_angle::*;
 pub use relational_distance::*;
 pub use relational_representation::*;
+pub use sample_index::*;
 pub use self_attention_relations::*;
 pub use similarity_preserving::*;
 pub use singular_vectors::*;

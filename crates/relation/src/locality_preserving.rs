@@ -6,8 +6,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
 /// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
@@ -191,14 +190,16 @@ impl TapLoss for LocalityPreservingLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "locality-preserving",
+        abbreviation: "LSN",
+        about: "keeps the nearest neighbors of the teacher near",
         kind: "relation",
         aliases: &["lsn"],
         reference: "Chen et al., Learning Student Networks via Feature Embedding, TNNLS 2021 \
             (our interpretation)",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Pooled,
             LocalityPreservingLossConfig::new(),

@@ -3,8 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Context, DefaultTaps, Input, Knowledge, LossEntry,
-    LossTerm, NamedLoss, Tap, TapLoss, TapSelection, Wanted, check,
+    CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, Knowledge, LossEntry, LossTerm,
+    NamedLoss, Requirements, Tap, TapLoss, TapSelection, check,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -50,7 +50,7 @@ impl Check for ProbabilisticTransferLossConfig {
 /// # Weights
 ///
 /// RepDistiller takes 30000, Knowledge-Distillation-Zoo 10000 with an `eps` of `1e-6`, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard). These are so large because the mean is over
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). These are so large because the mean is over
 /// all pairs: twice the batch size needs twice the weight.
 ///
 /// The authors also have the labels in place of the teacher: a [supervised
@@ -127,7 +127,7 @@ impl ProbabilisticTransferLoss {
     ///
     /// - student: `[batch_size, features]`
     /// - classes: `[batch_size]`
-    /// - labelled: `[batch_size]`, true for the samples whose class is known; all without it
+    /// - labeled: `[batch_size]`, true for the samples whose class is known; all without it
     /// - output: `[1]`
     ///
     /// # Panics
@@ -137,16 +137,16 @@ impl ProbabilisticTransferLoss {
         &self,
         student: Tensor<2>,
         classes: Tensor<1, Int>,
-        labelled: Option<Tensor<1, Bool>>,
+        labeled: Option<Tensor<1, Bool>>,
     ) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_shape!(classes, [batch_size]);
         if batch_size == 0 {
             return connected_zero(student);
         }
-        let known = labelled.map(|labelled| {
-            assert_shape!(labelled, [batch_size]);
-            let rows = labelled.clone().unsqueeze_dim::<2>(1);
+        let known = labeled.map(|labeled| {
+            assert_shape!(labeled, [batch_size]);
+            let rows = labeled.clone().unsqueeze_dim::<2>(1);
             let known = rows.expand([batch_size, batch_size]);
             known.clone().bool_and(known.transpose())
         });
@@ -211,7 +211,7 @@ impl TapLoss for ProbabilisticTransferLoss {
 ///
 /// ```text
 /// tᵢⱼ = 1 / number of samples of i's class if j is of that class, itself included, else 0
-/// L   = mean over labelled i, j of t log((t + eps) / (p(student) + eps))
+/// L   = mean over labeled i, j of t log((t + eps) / (p(student) + eps))
 /// ```
 ///
 /// Samples without a label are neither chosen nor choose; of a mixed target the likeliest class counts.
@@ -244,17 +244,17 @@ impl NamedLoss for LabelSimilarityTerm {
 }
 
 impl<T> LossTerm<Knowledge, T> for LabelSimilarityTerm {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named([&self.student]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
-        let student = context.student.taps.take(&self.student).into_vectors();
+        let student = context.student.taps.expect(&self.student).into_vectors();
         match context.targets.hard() {
-            Some((classes, labelled)) => self.loss.forward_supervised(student, classes, labelled),
+            Some((classes, labeled)) => self.loss.forward_supervised(student, classes, labeled),
             None => connected_zero(student),
         }
     }
@@ -262,14 +262,16 @@ impl<T> LossTerm<Knowledge, T> for LabelSimilarityTerm {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "probabilistic-transfer",
+        abbreviation: "PKT",
+        about: "matches probabilities that samples are neighbors",
         kind: "relation",
         aliases: &["pkt"],
         reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
             Knowledge Transfer, ECCV 2018",
     };
-    LossEntry::new(catalogue, 30000.0, |builder| {
+    LossEntry::new(catalog, 30000.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Pooled,
             ProbabilisticTransferLossConfig::new(),
@@ -280,15 +282,17 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn label_similarity_entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "label-similarity",
+        abbreviation: "S-PKT",
+        about: "matches neighbor probabilities with the classes",
         kind: "relation",
         aliases: &["supervised-pkt"],
         reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
             Knowledge Transfer, ECCV 2018: the supervised variant",
     };
     // In batches of 64, the mean over samples of the divergence.
-    LossEntry::new(catalogue, 64.0, |mut builder| {
+    LossEntry::new(catalog, 64.0, |mut builder| {
         let context = builder.context();
         let student = builder.one("student", &context.student_taps, DefaultTaps::Pooled)?;
         context.student_taps.get(&student)?.vector_size()?;

@@ -2,7 +2,9 @@ use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Bool, Device, Tensor};
-use burn_distill_core::{LayersLoss, LossError, NamedLoss, Tap, check_same, zero_padding_of_taps};
+use burn_distill_core::{
+    LossError, MultiLayerLoss, NamedLoss, Tap, check_same, zero_padding_of_taps,
+};
 
 /// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
 ///
@@ -61,7 +63,7 @@ pub struct Projected<L> {
     pub loss: L,
 }
 
-impl<L: LayersLoss> Projected<L> {
+impl<L: MultiLayerLoss> Projected<L> {
     /// That loss behind these projections.
     pub fn new(loss: L, projections: ChannelProjections) -> Self {
         Self { projections, loss }
@@ -74,7 +76,7 @@ impl<L: NamedLoss> NamedLoss for Projected<L> {
     }
 }
 
-impl<L: LayersLoss> LayersLoss for Projected<L> {
+impl<L: MultiLayerLoss> MultiLayerLoss for Projected<L> {
     fn forward_layers(
         &self,
         student: Vec<Tap>,

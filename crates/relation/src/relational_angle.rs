@@ -4,8 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 use std::ops::Range;
 
@@ -59,7 +58,7 @@ impl Check for RelationalAngleLossConfig {
 /// # Weights
 ///
 /// The authors take 50 times this and 25 times the [loss of distances](crate::RelationalDistanceLoss)
-/// for classification, beside the [cross-entropy with the labels](burn_distill_core::Hard).
+/// for classification, beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -168,16 +167,16 @@ impl Angles {
         /// Squared distances up to this count as zero.
         const EPS: f64 = 1e-24;
 
-        let legs = squared_distances.clone().slice([anchors]);
-        let equal = legs.clone().lower_equal_scalar(EPS);
-        let inverse = legs
+        let anchor_stages = squared_distances.clone().slice([anchors]);
+        let equal = anchor_stages.clone().lower_equal_scalar(EPS);
+        let inverse = anchor_stages
             .clone()
             .mask_fill(equal.clone(), 1.0)
             .sqrt()
             .recip()
             .mask_fill(equal, 0.0);
         let opposite = squared_distances.clone().unsqueeze::<3>();
-        let cosines = sums(legs)
+        let cosines = sums(anchor_stages)
             .sub(opposite)
             .mul_scalar(0.5)
             .mul(products(inverse.clone()));
@@ -210,13 +209,15 @@ impl TapLoss for RelationalAngleLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "relational-angle",
+        abbreviation: "RKD-A",
+        about: "matches the angles between triples of samples",
         kind: "relation",
         aliases: &["rkd-angle"],
         reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
     };
-    LossEntry::new(catalogue, 50.0, |builder| {
+    LossEntry::new(catalog, 50.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Pooled,
             RelationalAngleLossConfig::new(),

@@ -4,7 +4,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };
 
 /// Configuration to create a [loss of relational distances](RelationalDistanceLoss) using the
@@ -36,7 +36,7 @@ impl Check for RelationalDistanceLossConfig {}
 /// # Weights
 ///
 /// The authors take 25 times this and 50 times the [loss of angles](crate::RelationalAngleLoss) for
-/// classification, beside the [cross-entropy with the labels](burn_distill_core::Hard).
+/// classification, beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -128,13 +128,15 @@ impl TapLoss for RelationalDistanceLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "relational-distance",
+        abbreviation: "RKD-D",
+        about: "matches the distances between pairs of samples",
         kind: "relation",
         aliases: &["rkd-distance"],
         reference: "Park et al., Relational Knowledge Distillation, CVPR 2019",
     };
-    LossEntry::new(catalogue, 25.0, |builder| {
+    LossEntry::new(catalog, 25.0, |builder| {
         builder.pairs_of(
             DefaultTaps::Pooled,
             RelationalDistanceLossConfig::new(),

@@ -7,8 +7,8 @@ use burn_distill_core::numeric::{
     tempered_log_softmax,
 };
 use burn_distill_core::{
-    BYTES_PER_NUMBER, CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss,
-    Pair, State, Tap, TapLoss, TapPairs, check, trained_bytes,
+    BYTES_PER_NUMBER, Buffer, CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry,
+    NamedLoss, Tap, TapLoss, TapPair, TapPairs, check, trained_bytes,
 };
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
@@ -50,9 +50,9 @@ impl RelationalRepresentationLossConfig {
         let queue = Tensor::random([self.queue, self.embedding], normal, device);
         RelationalRepresentationLoss {
             student_embedding: LinearConfig::new(student, self.embedding).init(device),
-            teacher_weight: State::new(Tensor::random([teacher, self.embedding], layer, device)),
-            teacher_bias: State::new(Tensor::random([1, self.embedding], layer, device)),
-            queue: State::new(l2_normalize(queue, 1)),
+            teacher_weight: Buffer::new(Tensor::random([teacher, self.embedding], layer, device)),
+            teacher_bias: Buffer::new(Tensor::random([1, self.embedding], layer, device)),
+            queue: Buffer::new(l2_normalize(queue, 1)),
             student_temperature: self.student_temperature,
             teacher_temperature: self.teacher_temperature,
         }
@@ -81,14 +81,14 @@ impl Check for RelationalRepresentationLossConfig {
 /// L = −mean over samples of Σ P log Q
 /// ```
 ///
-/// The teacher is sharper than the student, so that few neighbours count. The minimum is the entropy
+/// The teacher is sharper than the student, so that few neighbors count. The minimum is the entropy
 /// of `P`, not zero. No gradient flows to the teacher or the queue; the student's embedding trains,
 /// the teacher's is a projection that does not. Queue and projection are part of the record. Half
 /// precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 1 of it beside the [cross-entropy with the labels](burn_distill_core::Hard).
+/// The authors take 1 of it beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -118,11 +118,11 @@ pub struct RelationalRepresentationLoss {
     /// Embeds the features of the student.
     pub student_embedding: Linear,
     /// Projects the features of the teacher. Shape: `[teacher_features, embedding]`.
-    pub teacher_weight: State<Tensor<2>>,
+    pub teacher_weight: Buffer<Tensor<2>>,
     /// Is added to the projection. Shape: `[1, embedding]`.
-    pub teacher_bias: State<Tensor<2>>,
+    pub teacher_bias: Buffer<Tensor<2>>,
     /// The last embeddings of the teacher, the newest last. Shape: `[queue, embedding]`.
-    pub queue: State<Tensor<2>>,
+    pub queue: Buffer<Tensor<2>>,
     /// What the student's similarities are divided by.
     pub student_temperature: f64,
     /// What the teacher's similarities are divided by.
@@ -164,7 +164,7 @@ impl RelationalRepresentationLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
 
         let student = l2_normalize(self.student_embedding.forward(student), 1);
-        let constant = |of: &State<Tensor<2>>| as_precise_as(of.get(), &teacher);
+        let constant = |of: &Buffer<Tensor<2>>| as_precise_as(of.get(), &teacher);
         let (weight, bias) = (constant(&self.teacher_weight), constant(&self.teacher_bias));
         let teacher = teacher.matmul(weight).add(bias);
         self.forward_embedded(student, l2_normalize(teacher, 1))
@@ -211,13 +211,15 @@ impl TapLoss for RelationalRepresentationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "relational-representation",
+        abbreviation: "RRD",
+        about: "matches similarities to remembered samples",
         kind: "relation",
         aliases: &["rrd"],
         reference: "Giakoumoglou and Stathaki, Relational Representation Distillation, 2024",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let (student, teacher) = builder.pair(DefaultTaps::Pooled)?;
         let features = builder.vector_sizes(&student, &teacher)?;
         let context = builder.context();
@@ -228,7 +230,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let queue = BYTES_PER_NUMBER * config.queue as f64 * (embedding + 2.0 * batch);
         context.fits("queue", config.queue, queue)?;
         let loss = config.init(features, &context.device);
-        builder.term(TapPairs::from([Pair::new(student, teacher, loss)]))
+        builder.term(TapPairs::from([TapPair::new(student, teacher, loss)]))
     })
 }
 

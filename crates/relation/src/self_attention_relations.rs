@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, DefaultTaps, Input, LayersLoss, LossEntry, LossError,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
     NamedLoss, TRIAL_SAMPLES, Tap, check, check_sequences,
 };
 
@@ -146,7 +146,7 @@ impl NamedLoss for SelfAttentionRelationsLoss {
     }
 }
 
-impl LayersLoss for SelfAttentionRelationsLoss {
+impl MultiLayerLoss for SelfAttentionRelationsLoss {
     /// Takes queries, keys and values, or some of them.
     fn forward_layers(
         &self,
@@ -175,13 +175,15 @@ impl LayersLoss for SelfAttentionRelationsLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "self-attention-relations",
+        abbreviation: "MiniLMv2",
+        about: "matches relations of queries, keys and values",
         kind: "relation",
         aliases: &["minilmv2"],
         reference: "Wang et al., MiniLMv2, Findings of ACL 2021",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let layer = DefaultTaps::LastOf(&["query", "key", "value"]);
         let names: (Vec<_>, Vec<_>) = builder.pairs(layer)?.into_iter().unzip();
         let loss = builder

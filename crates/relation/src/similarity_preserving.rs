@@ -3,7 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };
 
 /// Configuration to create a [similarity preserving loss](SimilarityPreservingLoss) using the
@@ -34,7 +34,7 @@ impl Check for SimilarityPreservingLossConfig {}
 /// # Weights
 ///
 /// The paper and RepDistiller take 3000 for the last map before the pooling, beside the
-/// [cross-entropy with the labels](burn_distill_core::Hard).
+/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -118,13 +118,15 @@ impl TapLoss for SimilarityPreservingLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "similarity-preserving",
+        abbreviation: "SP",
+        about: "matches the similarities within a batch",
         kind: "relation",
         aliases: &["sp"],
         reference: "Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019",
     };
-    LossEntry::new(catalogue, 3000.0, |builder| {
+    LossEntry::new(catalog, 3000.0, |builder| {
         builder.pairs_of(
             DefaultTaps::LastStage,
             SimilarityPreservingLossConfig::new(),

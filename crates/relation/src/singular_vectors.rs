@@ -7,7 +7,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     check, zero_padded_maps,
 };
 
@@ -74,7 +74,7 @@ impl Check for SingularVectorLossConfig {
 ///
 /// # Weights
 ///
-/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::Hard). The authors also
+/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The authors also
 /// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
 /// times a sigmoid of the epoch, as `OfflineDistiller::with_clipped` of the strategies does.
 ///
@@ -192,7 +192,7 @@ impl NamedLoss for SingularVectorLoss {
     }
 }
 
-impl LayersLoss for SingularVectorLoss {
+impl MultiLayerLoss for SingularVectorLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -211,14 +211,16 @@ impl LayersLoss for SingularVectorLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "singular-vectors",
+        abbreviation: "KD-SVD",
+        about: "matches the change of singular vectors between layers",
         kind: "relation",
         aliases: &["kd-svd"],
         reference: "Lee et al., Self-supervised Knowledge Distillation Using Singular Value \
             Decomposition, ECCV 2018",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         projected_layers(builder, SingularVectorLossConfig::new(), |config| {
             config.init()
         })

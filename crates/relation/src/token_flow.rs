@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{projected_if_needed, take_separate};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss, Tap,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     Taps, check_sequences, one_line_display,
 };
 
@@ -117,7 +117,7 @@ impl NamedLoss for TokenFlowLoss {
     }
 }
 
-impl LayersLoss for TokenFlowLoss {
+impl MultiLayerLoss for TokenFlowLoss {
     /// Takes two layers, or one that flows into itself.
     fn forward_layers(
         &self,
@@ -137,13 +137,15 @@ impl LayersLoss for TokenFlowLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "token-flow",
+        abbreviation: "FSP",
+        about: "matches products of features of two token layers",
         kind: "relation",
         aliases: &["sequence-fsp"],
         reference: "Yang et al., TextBrewer, ACL 2020: fsp_loss",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let names = match builder.names_taps() {
             true => builder
                 .pairs(DefaultTaps::EveryOf("hidden"))?

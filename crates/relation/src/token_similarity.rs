@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, masked_mean, token_pairs};
 use burn_distill_core::{
-    CatalogueEntry, Check, DefaultTaps, Input, LayersLoss, LossEntry, LossError, NamedLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss,
     TRIAL_SAMPLES, Tap, check_sequences, one_line_display,
 };
 
@@ -112,7 +112,7 @@ impl NamedLoss for TokenSimilarityLoss {
     }
 }
 
-impl LayersLoss for TokenSimilarityLoss {
+impl MultiLayerLoss for TokenSimilarityLoss {
     /// Takes two layers, or one that is compared with itself.
     fn forward_layers(
         &self,
@@ -132,13 +132,15 @@ impl LayersLoss for TokenSimilarityLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "token-similarity",
+        abbreviation: "MMD",
+        about: "matches products of tokens of two layers",
         kind: "relation",
         aliases: &["sequence-mmd"],
         reference: "Yang et al., TextBrewer, ACL 2020: mmd_loss",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let names = builder
             .pairs(DefaultTaps::LastOf(&["hidden"]))?
             .into_iter()

@@ -14,7 +14,7 @@
 use burn::nn::loss::Reduction;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_response::{
-    Chunked, DistributionLoss, Head, HiddenStates, JensenShannonLossConfig, SoftTargetLossConfig,
+    Chunked, DistributionLoss, JensenShannonLossConfig, LazyLogits, LmHead, SoftTargetLossConfig,
 };
 use std::env;
 use std::time::Instant;
@@ -64,9 +64,9 @@ impl Measurement<'_> {
         };
         let device = Device::default().autodiff();
         let student = states(self, 0.7, &device);
-        let student = HiddenStates {
+        let student = LazyLogits {
             hidden: student.hidden.require_grad(),
-            head: Head {
+            head: LmHead {
                 weight: student.head.weight.require_grad(),
                 bias: None,
             },
@@ -99,7 +99,7 @@ impl Measurement<'_> {
 }
 
 /// Values of about 1 and logits of about 3, the same in every process.
-fn states(of: &Measurement<'_>, seed: f64, device: &Device) -> HiddenStates {
+fn states(of: &Measurement<'_>, seed: f64, device: &Device) -> LazyLogits {
     let matrix = |shape: [usize; 2], scale: f64| {
         let values: Vec<f32> = (0..shape[0] * shape[1])
             .map(|n| (scale * (seed * (n as f64 + 1.0).sqrt() * 97.0).sin()) as f32)
@@ -111,7 +111,7 @@ fn states(of: &Measurement<'_>, seed: f64, device: &Device) -> HiddenStates {
         6.0 / (of.features as f64).sqrt(),
     );
     let hidden = matrix([of.rows, of.features], 1.0);
-    HiddenStates::new(hidden, Head { weight, bias: None })
+    LazyLogits::new(hidden, LmHead { weight, bias: None })
 }
 
 fn norm(gradient: Option<Tensor<2>>) -> f32 {

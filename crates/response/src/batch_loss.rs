@@ -54,7 +54,7 @@ place_of_loss!(BatchTerm<BatchLogitLoss>);
 ///
 /// The counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are not of
 /// single rows. The rows are the samples of a classifier, the tokens of sequences, the proposals of a
-/// detector. All samples count, labelled or not. Of sequences, the tokens that student and teacher both
+/// detector. All samples count, labeled or not. Of sequences, the tokens that student and teacher both
 /// count make up the batch; without any, the term is zero.
 ///
 /// # Example
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn term(objective: &impl Objective, student: &Knowledge, teacher: &Knowledge) -> Tensor<1> {
-        let context = Context::new(student, teacher, &Targets::Unlabelled, &[], Clock::start());
+        let context = Context::new(student, teacher, &Targets::Unlabeled, &[], Clock::start());
         let mut terms = objective.forward(&context).into_iter();
         terms.next().unwrap().value
     }
@@ -189,7 +189,7 @@ mod tests {
     fn all_samples_count() {
         let device = Device::default();
         let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
 
         let terms = dist().forward(&context);

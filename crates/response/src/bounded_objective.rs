@@ -5,7 +5,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{
-    CatalogueEntry, Context, Input, LossEntry, LossTerm, NamedLoss, Response, Targets, Weighted,
+    CatalogEntry, Context, Input, LossEntry, LossTerm, NamedLoss, Response, Targets, Weighted,
     one_line_display, reduce_rows,
 };
 
@@ -45,12 +45,12 @@ one_line_display!(BoundedRegressionTerm: loss, background);
 ///
 /// ```
 /// use burn_distill_response::{
-///     BoundedRegressionLossConfig, BoundedRegressionObjective, LabelledObjective,
+///     BoundedRegressionLossConfig, BoundedRegressionObjective, LabeledObjective,
 ///     ProposalClassificationLossConfig,
 /// };
 ///
 /// let objective = (
-///     LabelledObjective::new(ProposalClassificationLossConfig::new().init(), 1.0),
+///     LabeledObjective::new(ProposalClassificationLossConfig::new().init(), 1.0),
 ///     BoundedRegressionObjective::new(BoundedRegressionLossConfig::new().init(), 1.0),
 /// );
 ///
@@ -79,7 +79,7 @@ impl BoundedRegressionTerm {
     fn mean(&self, student: Tensor<2>, teacher: Tensor<2>, targets: &Targets) -> Tensor<1> {
         let (classes, target) = match targets {
             Targets::Boxes { classes, deltas } => (classes.clone(), deltas.clone()),
-            Targets::Unlabelled => return connected_zero(student),
+            Targets::Unlabeled => return connected_zero(student),
             _ => panic!("The bounded regression loss needs targets of boxes."),
         };
         let [proposals, _] = student.dims();
@@ -121,14 +121,16 @@ fn boxes(response: &Response, whose: &str) -> Tensor<2> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "bounded-regression",
+        abbreviation: "",
+        about: "bounds the box regression by the teacher's error",
         kind: "response",
         aliases: &[],
         reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
             Distillation, NIPS 2017",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let background = match builder.take("background") {
             None => 0,
             Some(taken) => match taken.value.as_u64() {
@@ -238,7 +240,7 @@ mod tests {
         let device = Device::default().autodiff();
         let boxes = Tensor::<2>::ones([2, 4], &device).require_grad();
         let student = knowledge(boxes.clone());
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &student, &targets, &[], Clock::start());
 
         let total = objective().forward(&context).total();
@@ -272,7 +274,7 @@ mod tests {
             response: Response::Classes(Tensor::ones([2, 4], &device)),
             taps: Taps::default(),
         };
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         objective().forward(&Context::new(
             &student,
             &teacher,

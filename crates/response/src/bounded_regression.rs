@@ -247,7 +247,7 @@ mod tests {
         );
     }
 
-    // Expected values: scripts/labelled.py. There is no reference implementation.
+    // Expected values: scripts/labeled.py. There is no reference implementation.
 
     #[test]
     fn the_bounded_part_matches_the_written_out_formula() {

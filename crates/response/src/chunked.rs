@@ -1,4 +1,4 @@
-use crate::{DistributionLoss, HiddenStates, SparseSignal, TeacherRows, TeacherSignal};
+use crate::{DistributionLoss, LazyLogits, SparseLogits, TeacherLogits, TeacherRows};
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, DType, Tensor, assert_shape};
@@ -43,7 +43,7 @@ const BYTES: usize = 16 << 20;
 /// ```
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::{Device, Distribution, Tensor};
-/// use burn_distill_response::{Chunked, HiddenStates, JensenShannonLossConfig};
+/// use burn_distill_response::{Chunked, LazyLogits, JensenShannonLossConfig};
 ///
 /// let device = Device::default().autodiff();
 /// let normal = Distribution::Normal(0.0, 1.0);
@@ -54,8 +54,8 @@ const BYTES: usize = 16 << 20;
 ///
 /// let criterion = Chunked::new(JensenShannonLossConfig::new().init());
 /// let loss = criterion.forward_hidden(
-///     HiddenStates::new(hidden.clone(), &head),
-///     HiddenStates::new(teacher_hidden, &teacher_head),
+///     LazyLogits::new(hidden.clone(), &head),
+///     LazyLogits::new(teacher_hidden, &teacher_head),
 ///     None,
 /// );
 ///
@@ -116,7 +116,7 @@ impl<L: DistributionLoss> DistributionLoss for Chunked<L> {
     fn forward_no_reduction(
         &self,
         student: Tensor<2>,
-        teacher: impl Into<TeacherSignal>,
+        teacher: impl Into<TeacherLogits>,
     ) -> Tensor<1> {
         let logits = student.clone().without_autodiff();
         let computed = self.compute_logits(logits, teacher.into(), student.is_tracked());
@@ -179,17 +179,17 @@ impl<L: DistributionLoss> Chunked<L> {
     /// use burn::nn::LinearConfig;
     /// use burn::tensor::{Device, Distribution, Tensor};
     /// use burn_distill_response::{
-    ///     Chunked, HiddenStates, Rest, SoftTargetLossConfig, SparseSignal,
+    ///     Chunked, LazyLogits, TailMode, SoftTargetLossConfig, SparseLogits,
     /// };
     ///
     /// let device = Device::default();
     /// let normal = Distribution::Normal(0.0, 1.0);
     /// let head = LinearConfig::new(8, 1000).init(&device);
-    /// let student = HiddenStates::new(Tensor::random([3, 8], normal, &device), &head);
+    /// let student = LazyLogits::new(Tensor::random([3, 8], normal, &device), &head);
     ///
     /// // Cached probabilities of the likeliest tokens; the last row is padding.
     /// let teacher = Tensor::<2>::random([3, 1000], normal, &device);
-    /// let teacher = SparseSignal::top_k(teacher, 16, Rest::Tail);
+    /// let teacher = SparseLogits::top_k(teacher, 16, TailMode::Tail);
     /// let mask = Tensor::from_data([true, true, false], &device);
     ///
     /// let criterion = Chunked::new(SoftTargetLossConfig::new().init()).with_chunk_rows(2);
@@ -199,7 +199,7 @@ impl<L: DistributionLoss> Chunked<L> {
     /// ```
     pub fn forward_hidden(
         &self,
-        student: HiddenStates,
+        student: LazyLogits,
         teacher: impl Into<TeacherRows>,
         mask: Option<Tensor<1, Bool>>,
     ) -> Tensor<1> {
@@ -222,7 +222,7 @@ impl<L: DistributionLoss> Chunked<L> {
                 .map(|mask| mask.clone().slice(chunk.clone()).bool_not());
             let hidden = constant.hidden.clone().slice(chunk.clone());
             // Zero times a NaN is a NaN: what does not count is replaced before it is used.
-            let states = HiddenStates {
+            let states = LazyLogits {
                 hidden: mask_rows(hidden, padding.as_ref()),
                 head: constant.head.clone(),
             };
@@ -255,7 +255,7 @@ impl<L: DistributionLoss> Chunked<L> {
     fn compute_logits(
         &self,
         logits: Tensor<2>,
-        teacher: TeacherSignal,
+        teacher: TeacherLogits,
         with_gradient: bool,
     ) -> Computed {
         let [rows, vocabulary] = logits.dims();
@@ -281,7 +281,7 @@ impl<L: DistributionLoss> Chunked<L> {
     fn compute(
         &self,
         logits: Tensor<2>,
-        teacher: TeacherSignal,
+        teacher: TeacherLogits,
         padding: Option<Tensor<1, Bool>>,
         with_gradient: bool,
     ) -> Computed {
@@ -330,7 +330,7 @@ struct HiddenGradients {
 }
 
 impl HiddenGradients {
-    fn zeros(student: &HiddenStates) -> Self {
+    fn zeros(student: &LazyLogits) -> Self {
         fn zeros<const D: usize>(tensor: &Tensor<D>) -> Option<Tensor<D>> {
             tensor
                 .is_tracked()
@@ -348,8 +348,8 @@ impl HiddenGradients {
     }
 
     /// With those of a chunk, from the gradient of its logits.
-    fn with_chunk(self, chunk: Range<usize>, states: HiddenStates, gradient: Tensor<2>) -> Self {
-        let HiddenStates { hidden, head } = states;
+    fn with_chunk(self, chunk: Range<usize>, states: LazyLogits, gradient: Tensor<2>) -> Self {
+        let LazyLogits { hidden, head } = states;
         let bias = self
             .bias
             .map(|bias| bias.add(gradient.clone().sum_dim(0).squeeze_dim(0)));
@@ -367,7 +367,7 @@ impl HiddenGradients {
     }
 
     /// A zero with these gradients, unless there are none.
-    fn tie(self, student: HiddenStates) -> Option<Tensor<1>> {
+    fn tie(self, student: LazyLogits) -> Option<Tensor<1>> {
         fn sum<const D: usize>(
             tracked: Tensor<D>,
             gradient: Option<Tensor<D>>,
@@ -389,8 +389,8 @@ impl HiddenGradients {
 impl TeacherRows {
     fn assert_rows(&self, rows: usize) {
         match self {
-            Self::Signal(TeacherSignal::Dense(teacher)) => assert_shape!(teacher, [rows, _]),
-            Self::Signal(TeacherSignal::Sparse(signal)) => {
+            Self::Signal(TeacherLogits::Dense(teacher)) => assert_shape!(teacher, [rows, _]),
+            Self::Signal(TeacherLogits::Sparse(signal)) => {
                 let (ids, teacher) = (&signal.ids, &signal.log_probabilities);
                 let [_, k] = ids.dims();
                 assert_shape!(ids, [rows, _]);
@@ -405,16 +405,16 @@ impl TeacherRows {
     }
 
     /// The signal of some of the rows, a constant, with zeros in the padding.
-    fn chunk(&self, rows: Range<usize>, padding: Option<&Tensor<1, Bool>>) -> TeacherSignal {
+    fn chunk(&self, rows: Range<usize>, padding: Option<&Tensor<1, Bool>>) -> TeacherLogits {
         let chunk = |rows_of: &Tensor<2>| {
             let chunk = rows_of.clone().without_autodiff().slice(rows.clone());
             mask_rows(chunk, padding)
         };
         match self {
-            Self::Signal(TeacherSignal::Dense(logits)) => chunk(logits).into(),
-            Self::Signal(TeacherSignal::Sparse(signal)) => {
+            Self::Signal(TeacherLogits::Dense(logits)) => chunk(logits).into(),
+            Self::Signal(TeacherLogits::Sparse(signal)) => {
                 let ids = signal.ids.clone().without_autodiff().slice(rows.clone());
-                SparseSignal {
+                SparseLogits {
                     ids: match padding {
                         Some(padding) => {
                             let padding = columns(padding, ids.dims());
@@ -427,7 +427,7 @@ impl TeacherRows {
                 }
                 .into()
             }
-            Self::Hidden(states) => HiddenStates {
+            Self::Hidden(states) => LazyLogits {
                 hidden: chunk(&states.hidden),
                 head: states.head.clone().without_autodiff(),
             }
@@ -476,8 +476,8 @@ mod tests {
     use super::*;
     use crate::fixtures::{student, teacher};
     use crate::{
-        Head, JensenShannonLossConfig, ResponseObjective, Rest, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLoss, SoftTargetLossConfig,
+        JensenShannonLossConfig, LmHead, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
+        SoftCrossEntropyLossConfig, SoftTargetLoss, SoftTargetLossConfig, TailMode,
         TotalVariationLossConfig,
     };
     use burn::tensor::{Device, Gradients, Int, TensorData};
@@ -515,22 +515,22 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), options)
     }
 
-    fn states(sizes: [usize; 3], bias: bool, seed: u32, options: (&Device, DType)) -> HiddenStates {
+    fn states(sizes: [usize; 3], bias: bool, seed: u32, options: (&Device, DType)) -> LazyLogits {
         let [rows, features, vocabulary] = sizes;
         let bias = bias.then(|| matrix([1, vocabulary], seed + 2, options).squeeze_dim(0));
-        HiddenStates {
+        LazyLogits {
             hidden: matrix([rows, features], seed, options),
-            head: Head {
+            head: LmHead {
                 weight: matrix([features, vocabulary], seed + 1, options),
                 bias,
             },
         }
     }
 
-    fn require_grad(states: HiddenStates) -> HiddenStates {
-        HiddenStates {
+    fn require_grad(states: LazyLogits) -> LazyLogits {
+        LazyLogits {
             hidden: states.hidden.require_grad(),
-            head: Head {
+            head: LmHead {
                 weight: states.head.weight.require_grad(),
                 bias: states.head.bias.map(Tensor::require_grad),
             },
@@ -540,7 +540,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Teacher {
         Dense,
-        Sparse(usize, Rest),
+        Sparse(usize, TailMode),
         Hidden(usize),
     }
 
@@ -551,12 +551,12 @@ mod tests {
             rows: usize,
             vocabulary: usize,
             options: (&Device, DType),
-        ) -> (TeacherRows, TeacherSignal) {
+        ) -> (TeacherRows, TeacherLogits) {
             let dense = || matrix([rows, vocabulary], 77, options).mul_scalar(2.0);
             match self {
                 Self::Dense => (dense().into(), dense().into()),
                 Self::Sparse(k, rest) => {
-                    let signal = SparseSignal::top_k(dense(), k, rest);
+                    let signal = SparseLogits::top_k(dense(), k, rest);
                     (signal.clone().into(), signal.into())
                 }
                 Self::Hidden(features) => {
@@ -586,7 +586,11 @@ mod tests {
         (sizes, flags)
             .prop_flat_map(|(sizes, flags)| {
                 let (rows, _, vocabulary, _) = sizes;
-                let rest = prop_oneof![Just(Rest::Zero), Just(Rest::Tail), Just(Rest::Uniform)];
+                let rest = prop_oneof![
+                    Just(TailMode::Zero),
+                    Just(TailMode::Tail),
+                    Just(TailMode::Uniform)
+                ];
                 let sparse =
                     (1..=vocabulary / 2, rest).prop_map(|(k, rest)| Teacher::Sparse(k, rest));
                 let teacher = prop_oneof![
@@ -618,12 +622,12 @@ mod tests {
     }
 
     impl Outcome {
-        fn new(loss: Tensor<1>, student: &HiddenStates) -> Self {
+        fn new(loss: Tensor<1>, student: &LazyLogits) -> Self {
             fn read<const D: usize>(of: &Tensor<D>, grads: &Gradients) -> Option<Vec<f64>> {
                 Some(of.grad(grads)?.into_data().iter::<f64>().collect())
             }
             let grads = loss.clone().backward();
-            let Head { weight, bias } = &student.head;
+            let LmHead { weight, bias } = &student.head;
             Self {
                 value: loss.into_scalar::<f64>(),
                 gradients: vec![
@@ -659,7 +663,7 @@ mod tests {
         let student = || {
             let states = states(sizes, case.bias, case.seed, (&device, dtype));
             match case.frozen_head {
-                true => HiddenStates {
+                true => LazyLogits {
                     hidden: states.hidden.require_grad(),
                     head: states.head,
                 },
@@ -728,7 +732,7 @@ mod tests {
     }
 
     /// Seven rows in chunks of three.
-    fn seven_rows(device: &Device) -> (Chunked<SoftTargetLoss>, HiddenStates, HiddenStates) {
+    fn seven_rows(device: &Device) -> (Chunked<SoftTargetLoss>, LazyLogits, LazyLogits) {
         let options = (device, DType::F32);
         (
             Chunked::new(SoftTargetLossConfig::new().init()).with_chunk_rows(3),
@@ -744,7 +748,7 @@ mod tests {
         let outcome = |fused: bool| {
             let student = require_grad(student.clone());
             // Not a leaf, as behind the layers of a network.
-            let states = HiddenStates {
+            let states = LazyLogits {
                 hidden: student.hidden.clone().tanh(),
                 head: student.head.clone(),
             };
@@ -833,13 +837,13 @@ mod tests {
                 let change = values.sub(kept);
                 tensor.select_assign(0, rows.clone(), change, burn::tensor::IndexingUpdateOp::Add)
             };
-            let spoilt = |states: &HiddenStates| HiddenStates {
+            let spoilt = |states: &LazyLogits| LazyLogits {
                 hidden: spoil(states.hidden.clone()),
                 head: states.head.clone(),
             };
             let logits = teacher.clone().logits();
-            let signal = SparseSignal::top_k(logits.clone(), 4, Rest::Tail);
-            let spoilt_signal = SparseSignal {
+            let signal = SparseLogits::top_k(logits.clone(), 4, TailMode::Tail);
+            let spoilt_signal = SparseLogits {
                 log_probabilities: spoil(signal.log_probabilities.clone()),
                 ..signal.clone()
             };
@@ -849,7 +853,7 @@ mod tests {
                 (spoilt_signal.into(), signal.into()),
             ];
             for (spoilt_teacher, teacher) in teachers {
-                let outcome = |states: HiddenStates, teacher: TeacherRows| {
+                let outcome = |states: LazyLogits, teacher: TeacherRows| {
                     let states = require_grad(states);
                     let loss = chunked.forward_hidden(states.clone(), teacher, Some(mask.clone()));
                     Outcome::new(loss, &states)
@@ -867,7 +871,7 @@ mod tests {
     fn without_a_row_that_counts_the_loss_is_a_connected_zero() {
         let device = Device::default().autodiff();
         let (chunked, student, teacher) = seven_rows(&device);
-        let empty = |states: &HiddenStates| HiddenStates {
+        let empty = |states: &LazyLogits| LazyLogits {
             hidden: states.hidden.clone().slice(0..0),
             head: states.head.clone(),
         };
@@ -1000,8 +1004,8 @@ mod tests {
         fn check<T: Send + Sync + Sized + Unpin>() {}
 
         check::<Chunked<SoftTargetLoss>>();
-        check::<Head>();
-        check::<HiddenStates>();
+        check::<LmHead>();
+        check::<LazyLogits>();
         check::<TeacherRows>();
     }
 }

@@ -2,8 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, tempered_log_softmax};
 use burn_distill_core::{
-    Context, Hard, Knowledge, Objective, PairedRows, Targets, Terms, Wanted, WeightSchedule,
-    one_line_display,
+    Context, CrossEntropyObjective, Knowledge, Objective, PairedRows, Requirements, Targets, Terms,
+    WeightSchedule, one_line_display,
 };
 
 /// Cross-entropy with the targets, where a sample counts as much as the teacher is sure of it
@@ -12,13 +12,13 @@ use burn_distill_core::{
 /// With `y` the targets,
 ///
 /// ```text
-/// w = maxₖ softmax(teacher)ₖ, divided by the sum of these over the labelled samples
-/// L = −Σ over labelled samples of w Σₖ yₖ log softmax(student)ₖ
+/// w = maxₖ softmax(teacher)ₖ, divided by the sum of these over the labeled samples
+/// L = −Σ over labeled samples of w Σₖ yₖ log softmax(student)ₖ
 /// ```
 ///
 /// How sure the teacher is counts, not whether it is right; what it says of the other classes does
 /// not. A teacher that is equally sure of all samples is none: the loss is that of
-/// [`Hard`]. Batches without a labelled sample contribute zero. The teacher is a constant: no
+/// [`CrossEntropyObjective`]. Batches without a labeled sample contribute zero. The teacher is a constant: no
 /// gradient flows to it.
 ///
 /// # Example
@@ -78,40 +78,40 @@ impl ConfidenceWeighted {
     pub fn cross_entropy(student: Tensor<2>, teacher: Tensor<2>, targets: &Targets) -> Tensor<1> {
         let [rows, num_classes] = student.dims();
         assert_shape!(teacher, [rows, num_classes]);
-        let labelled = Hard::cross_entropy_no_reduction(student.clone(), targets);
-        let Some((loss, labelled)) = labelled.filter(|_| rows > 0) else {
+        let labeled = CrossEntropyObjective::cross_entropy_no_reduction(student.clone(), targets);
+        let Some((loss, labeled)) = labeled.filter(|_| rows > 0) else {
             return connected_zero(student);
         };
 
         let log_teacher = tempered_log_softmax(teacher.without_autodiff(), 1.0);
         let confidence: Tensor<1> = log_teacher.max_dim(1).exp().squeeze_dim(1);
-        let (loss, confidence) = match labelled {
+        let (loss, confidence) = match labeled {
             None => (loss, confidence),
-            // Both: of what is not labelled, neither has to be a number.
-            Some(labelled) => {
-                let unlabelled = labelled.bool_not();
+            // Both: of what is not labeled, neither has to be a number.
+            Some(labeled) => {
+                let unlabeled = labeled.bool_not();
                 (
-                    loss.mask_fill(unlabelled.clone(), 0.0),
-                    confidence.mask_fill(unlabelled.without_autodiff(), 0.0),
+                    loss.mask_fill(unlabeled.clone(), 0.0),
+                    confidence.mask_fill(unlabeled.without_autodiff(), 0.0),
                 )
             }
         };
         let confidence = confidence.cast(loss.dtype());
         let sum = confidence.clone().sum();
-        // Zero only if nothing is labelled: the likeliest of K classes has 1/K at least.
+        // Zero only if nothing is labeled: the likeliest of K classes has 1/K at least.
         let sum = sum.clone().mask_fill(sum.equal_scalar(0.0), 1.0);
         loss.mul(confidence).sum().div(sum)
     }
 }
 
 impl Objective<Knowledge, Knowledge> for ConfidenceWeighted {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let rows = PairedRows::of(&context.student.response, &context.teacher.response);
-        let targets = context.targets.clone().labelled_where(rows.mask.as_ref());
+        let targets = context.targets.clone().labeled_where(rows.mask.as_ref());
         let loss = Self::cross_entropy(rows.student, rows.teacher, &targets);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
     }
@@ -129,13 +129,13 @@ mod tests {
     /// With labels, of which these are known.
     fn of(
         labels: [i64; 4],
-        labelled: Option<[bool; 4]>,
+        labeled: Option<[bool; 4]>,
     ) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
         move |student, teacher| {
             let device = student.device();
             let targets = Targets::Classes {
                 classes: Tensor::from_data(labels, &device),
-                labelled: labelled.map(|labelled| Tensor::<1, Bool>::from_data(labelled, &device)),
+                labeled: labeled.map(|labeled| Tensor::<1, Bool>::from_data(labeled, &device)),
             };
             ConfidenceWeighted::cross_entropy(student, teacher, &targets)
         }
@@ -162,7 +162,7 @@ mod tests {
         let teacher = Tensor::<2>::zeros([4, 5], &device);
 
         let weighted = ConfidenceWeighted::cross_entropy(student(&device), teacher, &targets);
-        let hard = Hard::cross_entropy(student(&device), &targets);
+        let hard = CrossEntropyObjective::cross_entropy(student(&device), &targets);
 
         let difference = weighted.sub(hard).abs().into_scalar::<f32>();
         assert!(difference < 1e-5, "{difference}");
@@ -181,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn unlabelled_samples_do_not_count_and_none_is_a_connected_zero() {
+    fn unlabeled_samples_do_not_count_and_none_is_a_connected_zero() {
         let device = Device::default().autodiff();
-        let loss_of = |rows: usize, labelled: Option<[bool; 4]>| {
+        let loss_of = |rows: usize, labeled: Option<[bool; 4]>| {
             let tracked = small_student(&device)
                 .narrow(0, 0, rows)
                 .detach()
@@ -192,7 +192,7 @@ mod tests {
             let classes = Tensor::<1, burn::tensor::Int>::from_data(SMALL_LABELS, &device);
             let targets = Targets::Classes {
                 classes: classes.narrow(0, 0, rows),
-                labelled: labelled.map(|labelled| Tensor::from_data(labelled, &device)),
+                labeled: labeled.map(|labeled| Tensor::from_data(labeled, &device)),
             };
             let loss = ConfidenceWeighted::cross_entropy(tracked.clone(), teacher, &targets);
             let grads = loss.clone().backward();
@@ -219,7 +219,7 @@ mod tests {
         let loss = ConfidenceWeighted::cross_entropy(
             tracked.clone(),
             small_teacher(&device),
-            &Targets::Unlabelled,
+            &Targets::Unlabeled,
         );
         let grads = loss.clone().backward();
         assert_eq!(loss.into_scalar::<f32>(), 0.0);

@@ -1,6 +1,6 @@
-use crate::LabelledLoss;
+use crate::LabeledLoss;
 use crate::columns::beside;
-use crate::entry::labelled;
+use crate::entry::labeled;
 use crate::target::{at_target, is_target, log_sum_exp, of_others};
 use burn::config::Config;
 use burn::module::Module;
@@ -8,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [decoupled loss](DecoupledLoss) using the
@@ -71,7 +71,7 @@ impl Check for DecoupledLossConfig {
 ///
 /// # Weights
 ///
-/// Usually added to the whole of the [cross-entropy with the labels](burn_distill_core::Hard), with
+/// Usually added to the whole of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective), with
 /// a warm-up, which is the business of the weight: on CIFAR-100 mdistiller multiplies the loss by
 /// `min(epoch / 20, 1)`, where the epoch counts from 1. In a recipe that is
 ///
@@ -89,7 +89,7 @@ impl Check for DecoupledLossConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_response::{DecoupledLossConfig, LabelledLoss};
+/// use burn_distill_response::{DecoupledLossConfig, LabeledLoss};
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
@@ -185,7 +185,7 @@ impl NamedLoss for DecoupledLoss {
     }
 }
 
-impl LabelledLoss for DecoupledLoss {
+impl LabeledLoss for DecoupledLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -200,14 +200,16 @@ impl LabelledLoss for DecoupledLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "decoupled",
+        abbreviation: "DKD",
+        about: "weights target and non-target classes separately",
         kind: "response",
         aliases: &["dkd"],
         reference: "Zhao et al., Decoupled Knowledge Distillation, CVPR 2022",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
-        labelled(builder, DecoupledLossConfig::new(), |config| config.init())
+    LossEntry::new(catalog, 1.0, |builder| {
+        labeled(builder, DecoupledLossConfig::new(), |config| config.init())
     })
 }
 
@@ -231,7 +233,7 @@ mod tests {
             .init()
     }
 
-    // Expected values: `dkd_loss` of mdistiller, and scripts/labelled.py.
+    // Expected values: `dkd_loss` of mdistiller, and scripts/labeled.py.
 
     #[test]
     fn matches_the_reference_implementation() {

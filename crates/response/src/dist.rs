@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, l2_norm, masked_mean, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Added to the product of two norms.
@@ -84,7 +84,7 @@ impl Check for DistLossConfig {
 ///
 /// # Weights
 ///
-/// The paper adds twice the loss to the [cross-entropy with the labels](burn_distill_core::Hard).
+/// The paper adds twice the loss to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -170,9 +170,13 @@ impl DistLoss {
             let mask: Tensor<2, Bool> = mask.unsqueeze_dim(1);
             mask.expand([batch_size, num_classes])
         });
-        let inter = correlation(centred(q.clone(), 1, None), centred(p.clone(), 1, None), 1);
+        let inter = correlation(
+            centered(q.clone(), 1, None),
+            centered(p.clone(), 1, None),
+            1,
+        );
         let inter = masked_mean(distance(inter).squeeze_dim(1), mask.clone());
-        let intra = correlation(centred(q, 0, columns.clone()), centred(p, 0, columns), 0);
+        let intra = correlation(centered(q, 0, columns.clone()), centered(p, 0, columns), 0);
         let intra = masked_mean(distance(intra), None);
         let intra = match mask {
             // The columns of no row do not differ.
@@ -217,9 +221,9 @@ fn distance(correlation: Tensor<2>) -> Tensor<2> {
 
 /// The values less their mean along an axis; zero where the mask is false, and where they do not
 /// vary.
-fn centred(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tensor<2> {
+fn centered(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tensor<2> {
     let shape = values.shape();
-    let (values, centred) = match mask {
+    let (values, centered) = match mask {
         None => {
             let mean = values.clone().mean_dim(dim);
             (values.clone(), values.sub(mean))
@@ -235,8 +239,8 @@ fn centred(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tens
     // Equal values and their mean differ by a rounding, which normalizing would blow up.
     let size = |values: Tensor<2>| values.without_autodiff().square().sum_dim(dim);
     let rounding = size(values).mul_scalar(ROUNDING.powi(2));
-    let constant = size(centred.clone()).lower_equal(rounding);
-    centred.mask_fill(constant.expand(shape), 0.0)
+    let constant = size(centered.clone()).lower_equal(rounding);
+    centered.mask_fill(constant.expand(shape), 0.0)
 }
 
 /// Pearson's correlation along an axis, of values whose mean is zero.
@@ -247,14 +251,16 @@ fn correlation(a: Tensor<2>, b: Tensor<2>, dim: usize) -> Tensor<2> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "dist",
+        abbreviation: "DIST",
+        about: "matches correlations of classes and of samples",
         kind: "response",
         aliases: &["correlation"],
         reference: "Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS \
             2022",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         batch(builder, DistLossConfig::new(), |config| config.init())
     })
 }

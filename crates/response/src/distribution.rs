@@ -1,4 +1,4 @@
-use crate::TeacherSignal;
+use crate::TeacherLogits;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{NamedLoss, reduce_rows};
@@ -12,7 +12,7 @@ use burn_distill_core::{NamedLoss, reduce_rows};
 /// ```
 ///
 /// An implementation writes one formula, [`divergence`](Self::divergence). It then serves a teacher
-/// that says everything and one that says only [the most of it](crate::SparseSignal).
+/// that says everything and one that says only [the most of it](crate::SparseLogits).
 pub trait DistributionLoss: NamedLoss {
     /// What both logits are divided by.
     fn temperature(&self) -> f64;
@@ -47,7 +47,7 @@ pub trait DistributionLoss: NamedLoss {
     fn forward(
         &self,
         student: Tensor<2>,
-        teacher: impl Into<TeacherSignal>,
+        teacher: impl Into<TeacherLogits>,
         reduction: Reduction,
     ) -> Tensor<1> {
         reduce_rows(
@@ -71,7 +71,7 @@ pub trait DistributionLoss: NamedLoss {
     fn forward_no_reduction(
         &self,
         student: Tensor<2>,
-        teacher: impl Into<TeacherSignal>,
+        teacher: impl Into<TeacherLogits>,
     ) -> Tensor<1> {
         let events = teacher.into().events(student, self.temperature());
         self.divergence(events.log_p, events.log_q)

@@ -1,7 +1,7 @@
 //! The keys that losses of one kind have in common.
 
 use crate::{
-    BatchLogitLoss, BatchTerm, Chunked, DistributionLoss, LabelledLoss, LabelledTerm, LogitLoss,
+    BatchLogitLoss, BatchTerm, Chunked, DistributionLoss, LabeledLoss, LabeledTerm, LogitLoss,
     LogitTerm, StandardizationConfig, TeacherFreeLoss, TeacherFreeTerm,
 };
 use burn_distill_core::{
@@ -71,8 +71,8 @@ where
     }
 }
 
-/// Builds a loss of labelled logits, which may be standardized.
-pub(crate) fn labelled<I, C, L>(
+/// Builds a loss of labeled logits, which may be standardized.
+pub(crate) fn labeled<I, C, L>(
     mut builder: LossBuilder<'_, I>,
     default: C,
     init: impl FnOnce(&C) -> L,
@@ -80,17 +80,17 @@ pub(crate) fn labelled<I, C, L>(
 where
     I: Input,
     C: Serialize + DeserializeOwned + Check,
-    L: LabelledLoss,
+    L: LabeledLoss,
 {
     let standardize = builder.flag("standardize")?;
     let loss = init(&builder.configure(default)?);
     match standardize {
-        true => builder.term(LabelledTerm::from(StandardizationConfig::new().init(loss))),
-        false => builder.term(LabelledTerm::from(loss)),
+        true => builder.term(LabeledTerm::from(StandardizationConfig::new().init(loss))),
+        false => builder.term(LabeledTerm::from(loss)),
     }
 }
 
-/// Builds a loss of labelled logits without a teacher.
+/// Builds a loss of labeled logits without a teacher.
 pub(crate) fn teacher_free<I, C, L>(
     builder: LossBuilder<'_, I>,
     default: C,
@@ -125,10 +125,10 @@ pub trait ResponseEntry: Sized {
         F: Fn(&C) -> L + Send + Sync + 'static;
 
     /// Creates a loss on the logits of each sample and its label.
-    fn labelled<C, L, F>(name: &'static str, default: C, init: F) -> Self
+    fn labeled<C, L, F>(name: &'static str, default: C, init: F) -> Self
     where
         C: Configuration,
-        L: LabelledLoss,
+        L: LabeledLoss,
         F: Fn(&C) -> L + Send + Sync + 'static;
 }
 
@@ -155,14 +155,14 @@ impl<I: Input> ResponseEntry for LossEntry<I> {
         })
     }
 
-    fn labelled<C, L, F>(name: &'static str, default: C, init: F) -> Self
+    fn labeled<C, L, F>(name: &'static str, default: C, init: F) -> Self
     where
         C: Configuration,
-        L: LabelledLoss,
+        L: LabeledLoss,
         F: Fn(&C) -> L + Send + Sync + 'static,
     {
         Self::named(name, 1.0, move |builder| {
-            labelled(builder, default.clone(), &init)
+            labeled(builder, default.clone(), &init)
         })
     }
 }

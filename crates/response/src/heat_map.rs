@@ -4,7 +4,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss, Response,
+    CatalogEntry, Check, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss, Response,
     Targets, Weighted, one_line_display, reduce_rows,
 };
 
@@ -40,7 +40,7 @@ impl Check for HeatMapLossConfig {}
 /// # Weights
 ///
 /// The authors give half of the weight to this and half to the same loss with the maps of the
-/// annotation, which is [`AnnotatedMaps`].
+/// annotation, which is [`TargetHeatMaps`].
 ///
 /// # Example
 ///
@@ -183,18 +183,18 @@ impl LossTerm for HeatMapLoss {
 }
 
 /// The term of a [heat-map loss](HeatMapLoss) between the response of the student and the maps of the
-/// annotation: see [`AnnotatedMaps`].
+/// annotation: see [`TargetHeatMaps`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
-pub struct AnnotatedMapsTerm {
+pub struct TargetHeatMapsTerm {
     /// The loss.
     pub loss: HeatMapLoss,
 }
 
-one_line_display!(AnnotatedMapsTerm: loss);
+one_line_display!(TargetHeatMapsTerm: loss);
 
 /// A [heat-map loss](HeatMapLoss) between the response of the student and the maps of the annotation,
-/// as one weighted term: the counterpart of [`Hard`](burn_distill_core::Hard) for maps.
+/// as one weighted term: the counterpart of [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) for maps.
 ///
 /// The [targets](Targets::Maps) hold the maps and the visibility of the joints. Without targets the
 /// term is zero.
@@ -208,28 +208,28 @@ one_line_display!(AnnotatedMapsTerm: loss);
 /// This is the objective of Zhang, Zhu and Ye, half of the annotation and half of the teacher:
 ///
 /// ```
-/// use burn_distill_response::{AnnotatedMaps, HeatMapLossConfig, HeatMapObjective};
+/// use burn_distill_response::{TargetHeatMaps, HeatMapLossConfig, HeatMapObjective};
 ///
 /// let loss = HeatMapLossConfig::new().init();
-/// let objective = (AnnotatedMaps::new(loss.clone(), 0.5), HeatMapObjective::new(loss, 0.5));
+/// let objective = (TargetHeatMaps::new(loss.clone(), 0.5), HeatMapObjective::new(loss, 0.5));
 ///
 /// assert_eq!(objective.0.name, "annotated-maps");
 /// ```
-pub type AnnotatedMaps = Weighted<AnnotatedMapsTerm>;
+pub type TargetHeatMaps = Weighted<TargetHeatMapsTerm>;
 
-impl From<HeatMapLoss> for AnnotatedMapsTerm {
+impl From<HeatMapLoss> for TargetHeatMapsTerm {
     fn from(loss: HeatMapLoss) -> Self {
         Self { loss }
     }
 }
 
-impl NamedLoss for AnnotatedMapsTerm {
+impl NamedLoss for TargetHeatMapsTerm {
     fn name(&self) -> &'static str {
         "annotated-maps"
     }
 }
 
-impl<T> LossTerm<Knowledge, T> for AnnotatedMapsTerm {
+impl<T> LossTerm<Knowledge, T> for TargetHeatMapsTerm {
     fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = maps(&context.student.response, "student");
         match context.targets {
@@ -238,7 +238,7 @@ impl<T> LossTerm<Knowledge, T> for AnnotatedMapsTerm {
                 self.loss
                     .forward(student, maps, visibility, Reduction::Mean)
             }
-            Targets::Unlabelled => connected_zero(student),
+            Targets::Unlabeled => connected_zero(student),
             _ => panic!("The heat-map loss of the annotation needs targets of maps."),
         }
     }
@@ -255,13 +255,15 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "heat-map",
+        abbreviation: "FPD",
+        about: "matches the heat maps of joints",
         kind: "response",
         aliases: &["fpd"],
         reference: "Zhang, Zhu and Ye, Fast Human Pose Estimation, CVPR 2019",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let config = builder.configure(HeatMapLossConfig::new())?;
         builder.term(config.init())
     })
@@ -321,7 +323,7 @@ mod tests {
     }
 
     // Expected values: `JointsMSELoss` of fast-human-pose-estimation.pytorch, and
-    // scripts/labelled.py.
+    // scripts/labeled.py.
 
     #[test]
     fn matches_the_reference_implementation() {
@@ -452,7 +454,7 @@ mod tests {
         let teacher = knowledge(Response::Maps(teacher(&device)));
 
         let objective = HeatMapObjective::new(criterion(), 0.5);
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         let terms = objective.forward(&context);
 
@@ -498,7 +500,7 @@ mod tests {
     #[test]
     fn the_annotation_is_a_term_of_its_own() {
         let device = Device::default().autodiff();
-        let objective = AnnotatedMaps::new(criterion(), 0.5);
+        let objective = TargetHeatMaps::new(criterion(), 0.5);
         for (visibility, expected, expected_norm) in [
             (Some(visibility(&device)), 0.274896191, 0.0756769713),
             (None, 0.488262324, 0.100856987),
@@ -510,7 +512,7 @@ mod tests {
             let norm = norm(&gradient);
             assert!((norm - 0.5 * expected_norm).abs() < 1e-6, "{norm}");
         }
-        let (value, gradient) = total(&objective, &Targets::Unlabelled);
+        let (value, gradient) = total(&objective, &Targets::Unlabeled);
         assert_eq!((value, norm(&gradient)), (0.0, 0.0));
         assert_eq!(objective.with_name("truth").name, "truth");
     }
@@ -519,7 +521,7 @@ mod tests {
     #[should_panic(expected = "needs targets of maps")]
     fn classes_are_no_annotation_of_maps() {
         let targets = Targets::classes(Tensor::from_data([0, 1], &Device::default()));
-        total(&AnnotatedMaps::new(criterion(), 0.5), &targets);
+        total(&TargetHeatMaps::new(criterion(), 0.5), &targets);
     }
 
     #[test]
@@ -529,7 +531,7 @@ mod tests {
         let student = knowledge(Response::Maps(student(&device)));
         let teacher = knowledge(Response::Classes(Tensor::zeros([2, 3], &device)));
 
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         HeatMapObjective::new(criterion(), 0.5).forward(&context);
     }
@@ -567,7 +569,7 @@ mod tests {
             "Weighted {name: heat-map, weight: Constant(0.5)}"
         );
         assert_eq!(
-            format!("{}", AnnotatedMaps::new(criterion(), 0.5)),
+            format!("{}", TargetHeatMaps::new(criterion(), 0.5)),
             "Weighted {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
         );
     }

@@ -5,10 +5,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
-/// Configuration to create a [generalised Jensen–Shannon loss](JensenShannonLoss) using the
+/// Configuration to create a [generalized Jensen–Shannon loss](JensenShannonLoss) using the
 /// [init function](JensenShannonLossConfig::init).
 #[derive(Config, Debug)]
 pub struct JensenShannonLossConfig {
@@ -22,7 +22,7 @@ pub struct JensenShannonLossConfig {
 }
 
 impl JensenShannonLossConfig {
-    /// Initialize a [generalised Jensen–Shannon loss](JensenShannonLoss).
+    /// Initialize a [generalized Jensen–Shannon loss](JensenShannonLoss).
     ///
     /// # Panics
     ///
@@ -49,7 +49,7 @@ impl Check for JensenShannonLossConfig {
     }
 }
 
-/// Generalised Jensen–Shannon loss: both are compared with a mixture of the two.
+/// Generalized Jensen–Shannon loss: both are compared with a mixture of the two.
 ///
 /// For every row, with `T` the `temperature`,
 ///
@@ -125,13 +125,15 @@ impl DistributionLoss for JensenShannonLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "jensen-shannon",
+        abbreviation: "JSD",
+        about: "matches a mixture of both distributions",
         kind: "response",
         aliases: &["jsd", "gkd"],
         reference: "Agarwal et al., On-Policy Distillation of Language Models, ICLR 2024",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, JensenShannonLossConfig::new(), |config| {
             config.init()
         })

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub enum LabelSmoothingVariant {
 ///
 /// It is distillation from a teacher that knows nothing: with `All` and `u` uniform, `L = (1 − a)
 /// CE + a (KL(u ‖ softmax(student)) + ln K)`. It already holds the cross-entropy with the label, so
-/// it stands in the place of [that term](burn_distill_core::Hard), not beside it. Where the student
+/// it stands in the place of [that term](burn_distill_core::CrossEntropyObjective), not beside it. Where the student
 /// excludes a class by a logit of −∞ the loss is infinite, unless `smoothing` is zero. Half
 /// precision is widened to single.
 ///
@@ -139,14 +139,16 @@ impl TeacherFreeLoss for LabelSmoothingLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "label-smoothing",
+        abbreviation: "LSR",
+        about: "cross-entropy with smoothed labels",
         kind: "targets",
         aliases: &["lsr"],
         reference: "Szegedy et al., Rethinking the Inception Architecture for Computer \
             Vision, CVPR 2016",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         teacher_free(builder, LabelSmoothingLossConfig::new(), |config| {
             config.init()
         })
@@ -159,7 +161,7 @@ mod tests {
     use crate::fixtures::{assert_value_and_gradient, labels, student};
     use burn::nn::loss::Reduction;
     use burn::tensor::Device;
-    use burn_distill_core::{Hard, Targets};
+    use burn_distill_core::{CrossEntropyObjective, Targets};
 
     fn criterion(smoothing: f64, variant: LabelSmoothingVariant) -> LabelSmoothingLoss {
         LabelSmoothingLossConfig::new()
@@ -206,7 +208,10 @@ mod tests {
     #[test]
     fn without_smoothing_it_is_the_cross_entropy_with_the_labels() {
         let device = Device::default();
-        let expected = Hard::cross_entropy(student(&device), &Targets::classes(labels(&device)));
+        let expected = CrossEntropyObjective::cross_entropy(
+            student(&device),
+            &Targets::classes(labels(&device)),
+        );
         let expected = expected.into_scalar::<f32>();
         for variant in [LabelSmoothingVariant::All, LabelSmoothingVariant::Others] {
             let loss = criterion(0.0, variant);

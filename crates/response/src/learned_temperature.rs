@@ -7,7 +7,7 @@ use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, kl_divergence_rows};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows,
+    CatalogEntry, Check, ConfigError, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows,
     check, one_line_display, reduce_rows,
 };
 use std::f64::consts::PI;
@@ -93,7 +93,7 @@ impl Check for LearnedTemperatureConfig {
 /// # Weights
 ///
 /// On CIFAR-100 the authors take 0.1 of the [cross-entropy with the
-/// labels](burn_distill_core::Hard) and 0.9 of this.
+/// labels](burn_distill_core::CrossEntropyObjective) and 0.9 of this.
 ///
 /// # Example
 ///
@@ -205,13 +205,15 @@ fn tempered(logits: Tensor<2>, temperature: Tensor<1>) -> Tensor<2> {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "learned-temperature",
+        abbreviation: "CTKD",
+        about: "learns a temperature adversarially",
         kind: "response",
         aliases: &["ctkd"],
         reference: "Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let config = builder.configure(LearnedTemperatureConfig::new())?;
         let loss = config.init(&builder.context().device);
         builder.term(loss)
@@ -256,7 +258,7 @@ mod tests {
         epoch: usize,
     ) -> Terms {
         let (student, teacher) = (knowledge(student), knowledge(teacher));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         objective.forward(&Context::new(
             &student,
             &teacher,
@@ -482,7 +484,7 @@ mod tests {
             })
         };
         let (student, teacher) = (tokens(student(&device)), tokens(teacher(&device)));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], in_epoch(10));
 
         let loss = objective.forward(&context).total();

@@ -6,7 +6,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
     reduce_rows,
 };
 use serde::{Deserialize, Serialize};
@@ -187,13 +187,15 @@ impl LogitMatchingLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "logit-matching",
+        abbreviation: "",
+        about: "matches the logits by squared error",
         kind: "response",
         aliases: &["logits", "ba-caruana"],
         reference: "Ba and Caruana, Do Deep Nets Really Need to be Deep?, NIPS 2014",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         logits(builder, LogitMatchingLossConfig::new(), |config| {
             config.init()
         })

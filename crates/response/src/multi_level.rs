@@ -140,7 +140,7 @@ impl Check for MultiLevelLossConfig {
 /// # Weights
 ///
 /// On CIFAR-100 the authors take 0.1 of the [cross-entropy with the
-/// labels](burn_distill_core::Hard) of either view and 0.9 of this.
+/// labels](burn_distill_core::CrossEntropyObjective) of either view and 0.9 of this.
 ///
 /// # Example
 ///

@@ -3,7 +3,7 @@ use crate::MultiLevelLossConfig;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    CatalogueEntry, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows, Wanted,
+    CatalogEntry, Context, Input, LossEntry, LossTerm, NamedLoss, PairedRows, Requirements,
     one_line_display,
 };
 
@@ -15,7 +15,7 @@ use burn_distill_core::{
 ///
 /// The first view is the weak one of the paper, by which it tells what the teacher is sure of; the
 /// second is the strong one. Of one view it is a [`BatchObjective`](crate::BatchObjective). All
-/// samples count, labelled or not. Of sequences, the tokens that student and teacher both count do, in
+/// samples count, labeled or not. Of sequences, the tokens that student and teacher both count do, in
 /// each view by its own masks.
 ///
 /// # Panics
@@ -28,16 +28,16 @@ use burn_distill_core::{
 /// This is the objective of the paper, of both views with the weights of the authors:
 ///
 /// ```
-/// use burn_distill_core::{EveryView, Hard, Objective, Weighted};
+/// use burn_distill_core::{EveryView, CrossEntropyObjective, Objective, Weighted};
 /// use burn_distill_response::{ConfidenceMask, MultiLevelLossConfig, MultiLevelTerm};
 ///
 /// let loss = MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select);
 /// let objective = (
-///     EveryView::new(Hard::new(0.1), 2),
+///     EveryView::new(CrossEntropyObjective::new(0.1), 2),
 ///     Weighted::of(MultiLevelTerm::new(loss.init(), 2), 0.9),
 /// );
 ///
-/// assert_eq!(objective.wanted().views, 2);
+/// assert_eq!(objective.requirements().views, 2);
 /// ```
 ///
 /// # Reference
@@ -74,10 +74,10 @@ impl NamedLoss for MultiLevelTerm {
 }
 
 impl LossTerm for MultiLevelTerm {
-    fn requirements(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             views: self.views,
-            ..Wanted::responses()
+            ..Requirements::responses()
         }
     }
 
@@ -92,13 +92,15 @@ impl LossTerm for MultiLevelTerm {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "multi-level",
+        abbreviation: "MLLD",
+        about: "matches logits of samples, batches and classes",
         kind: "response",
         aliases: &["mlld", "mlkd"],
         reference: "Jin, Wang and Lin, Multi-Level Logit Distillation, CVPR 2023",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let views = builder.take_views();
         let config = builder.configure(MultiLevelLossConfig::new())?;
         builder.term(MultiLevelTerm::new(config.init(), views))
@@ -157,7 +159,7 @@ mod tests {
             student: strong.0,
             teacher: strong.1,
         }];
-        let (targets, clock) = (Targets::Unlabelled, Clock::start());
+        let (targets, clock) = (Targets::Unlabeled, Clock::start());
         let context = Context::new(&weak.0, &weak.1, &targets, &[], clock);
         let terms = objective.forward(&context.with_further(&further));
         assert_eq!(terms.len(), 1);
@@ -224,7 +226,7 @@ mod tests {
     fn one_view_is_like_any_loss_of_batches() {
         let device = Device::default();
         let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         for confidence in [ConfidenceMask::None, ConfidenceMask::ReferenceCompat] {
             let objective = of_views(confidence, 1);

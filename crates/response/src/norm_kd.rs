@@ -8,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::kl_divergence_rows;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
     reduce_rows,
 };
 
@@ -139,7 +139,7 @@ impl LogitLoss for NormKdLoss {
         let soften = |logits| {
             let spread = Spread::of(logits, false, self.floor);
             let temperature = spread.deviation.clone().mul_scalar(self.coefficient);
-            // Centred logits have the softmax of the others.
+            // Centered logits have the softmax of the others.
             let logits = spread.in_units_of(temperature.clone());
             (log_softmax(logits, 1), temperature)
         };
@@ -152,13 +152,15 @@ impl LogitLoss for NormKdLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "norm-kd",
+        abbreviation: "NormKD",
+        about: "sets the temperature of each sample by its spread",
         kind: "response",
         aliases: &["normkd"],
         reference: "Chi et al., NormKD: Normalized Logits for Knowledge Distillation, 2023",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         logits(builder, NormKdLossConfig::new(), |config| config.init())
     })
 }

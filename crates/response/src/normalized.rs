@@ -1,5 +1,5 @@
-use crate::LabelledLoss;
-use crate::entry::labelled;
+use crate::LabeledLoss;
+use crate::entry::labeled;
 use crate::target::{at_target, is_target, of_others};
 use burn::config::Config;
 use burn::module::Module;
@@ -7,7 +7,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [normalized loss](NormalizedLoss) using the
@@ -65,7 +65,7 @@ impl Check for NormalizedLossConfig {
 ///
 /// # Weights
 ///
-/// Added to the whole of the [cross-entropy with the labels](burn_distill_core::Hard). The defaults
+/// Added to the whole of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The defaults
 /// are those of the authors for ImageNet; for CIFAR-100 their code takes `T = 3` and `gamma = 3.5`.
 ///
 /// # Example
@@ -73,7 +73,7 @@ impl Check for NormalizedLossConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_response::{LabelledLoss, NormalizedLossConfig};
+/// use burn_distill_response::{LabeledLoss, NormalizedLossConfig};
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
@@ -109,7 +109,7 @@ impl NamedLoss for NormalizedLoss {
     }
 }
 
-impl LabelledLoss for NormalizedLoss {
+impl LabeledLoss for NormalizedLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -138,16 +138,18 @@ impl LabelledLoss for NormalizedLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "normalized",
+        abbreviation: "NKD",
+        about: "normalizes the non-target probabilities",
         kind: "response",
         aliases: &["nkd"],
         reference: "Yang et al., From Knowledge Distillation to Self-Knowledge Distillation: \
             A Unified Approach with Normalized Loss and Customized Soft Labels, ICCV \
             2023",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
-        labelled(builder, NormalizedLossConfig::new(), |config| config.init())
+    LossEntry::new(catalog, 1.0, |builder| {
+        labeled(builder, NormalizedLossConfig::new(), |config| config.init())
     })
 }
 
@@ -165,7 +167,7 @@ mod tests {
             .init()
     }
 
-    // Expected values: `NKDLoss` of cls_KD, and scripts/labelled.py.
+    // Expected values: `NKDLoss` of cls_KD, and scripts/labeled.py.
 
     #[test]
     fn matches_the_reference_implementation() {

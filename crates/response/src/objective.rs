@@ -41,7 +41,7 @@ place_of_loss!(LogitTerm<LogitLoss>);
 /// ```
 ///
 /// A row is a sample of a classifier, a token of a sequence, a proposal of a detector. All samples
-/// count, labelled or not: the teacher needs no labels. Of a sequence, the tokens that student and
+/// count, labeled or not: the teacher needs no labels. Of a sequence, the tokens that student and
 /// teacher both count do; without any, the term is zero.
 ///
 /// # Example
@@ -72,7 +72,8 @@ mod tests {
     use crate::{LogitMatchingLossConfig, SoftTargetLoss, SoftTargetLossConfig};
     use burn::tensor::{Device, TensorData, Tolerance};
     use burn_distill_core::{
-        ChangingWeight, Clock, Hard, Knowledge, Objective, Response, Taps, Targets, Terms,
+        ChangingWeight, Clock, CrossEntropyObjective, Knowledge, Objective, Response, Taps,
+        Targets, Terms,
     };
 
     type FT = f32;
@@ -98,7 +99,7 @@ mod tests {
     }
 
     fn terms(objective: &impl Objective, student: &Knowledge, teacher: &Knowledge) -> Terms {
-        let context = Context::new(student, teacher, &Targets::Unlabelled, &[], Clock::start());
+        let context = Context::new(student, teacher, &Targets::Unlabeled, &[], Clock::start());
         objective.forward(&context)
     }
 
@@ -123,7 +124,7 @@ mod tests {
     // Expected values: the rows in the tests of the losses.
 
     #[test]
-    fn unlabelled_samples_count() {
+    fn unlabeled_samples_count() {
         let device = Device::default();
         let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
 
@@ -192,7 +193,7 @@ mod tests {
                 batch: 0,
                 batches: 1,
             };
-            let context = Context::new(&student, &teacher, &Targets::Unlabelled, &[], clock);
+            let context = Context::new(&student, &teacher, &Targets::Unlabeled, &[], clock);
             let terms = objective.forward(&context);
 
             assert_eq!(terms.iter().next().unwrap().weight, weight);
@@ -207,7 +208,7 @@ mod tests {
         let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
         let logits = LogitMatchingLossConfig::new().init();
         let objective = (
-            Hard::new(0.1),
+            CrossEntropyObjective::new(0.1),
             soft_target(),
             ResponseObjective::new(logits.clone(), 0.5),
             ResponseObjective::new(logits, 0.0).with_name("watched"),
@@ -218,7 +219,10 @@ mod tests {
         let terms = objective.forward(&context);
 
         let names: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
-        assert_eq!(names, ["hard", "soft-target", "logit-matching", "watched"]);
+        assert_eq!(
+            names,
+            ["cross-entropy", "soft-target", "logit-matching", "watched"]
+        );
         // 0.1 · 4.420278 + 0.9 · 3.432760 + 0.5 · 9.257784
         let total = terms.total().into_scalar::<f64>();
         assert!((total - 8.160404).abs() < 2e-5, "{total}");

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::tempered_log_softmax;
-use burn_distill_core::{CatalogueEntry, Check, Input, LossEntry};
+use burn_distill_core::{CatalogEntry, Check, Input, LossEntry};
 use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 
 /// Configuration to create a [probability-matching loss](ProbabilityMatchingLoss) using the
@@ -127,13 +127,15 @@ impl LogitLoss for ProbabilityMatchingLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "probability-matching",
+        abbreviation: "",
+        about: "matches the probabilities by squared error",
         kind: "response",
         aliases: &["softmax-mse"],
         reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         logits(builder, ProbabilityMatchingLossConfig::new(), |config| {
             config.init()
         })

@@ -1,12 +1,12 @@
-use crate::LabelledLoss;
-use crate::entry::labelled;
+use crate::LabeledLoss;
+use crate::entry::labeled;
 use crate::target::at_target;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{cross_entropy_rows, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [proposal-classification loss](ProposalClassificationLoss) using the
@@ -67,7 +67,7 @@ impl Check for ProposalClassificationLossConfig {
 ///
 /// Mistaking background for an object is the mistake that the weight punishes. The loss holds the
 /// cross-entropy with the labels, so it stands in the place of [that
-/// term](burn_distill_core::Hard). A class that both exclude by a logit of −∞ contributes nothing,
+/// term](burn_distill_core::CrossEntropyObjective). A class that both exclude by a logit of −∞ contributes nothing,
 /// unless it is the label. The teacher is a constant: no gradient flows to it. Half precision is
 /// widened to single.
 ///
@@ -76,7 +76,7 @@ impl Check for ProposalClassificationLossConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_response::{LabelledLoss, ProposalClassificationLossConfig};
+/// use burn_distill_response::{LabeledLoss, ProposalClassificationLossConfig};
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0]], &device); // undecided
@@ -117,7 +117,7 @@ impl NamedLoss for ProposalClassificationLoss {
     }
 }
 
-impl LabelledLoss for ProposalClassificationLoss {
+impl LabeledLoss for ProposalClassificationLoss {
     fn forward_rows(
         &self,
         student: Tensor<2>,
@@ -149,14 +149,16 @@ impl LabelledLoss for ProposalClassificationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "proposal-classification",
+        abbreviation: "",
+        about: "matches class probabilities of detections",
         kind: "response",
         aliases: &[],
         reference: "Chen et al., Learning Efficient Object Detection Models with Knowledge \
             Distillation, NIPS 2017",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let classes = builder.context().classes()?;
         if let Some(class) = builder.get("background").and_then(|class| class.as_i64()) {
             check::ensure(
@@ -166,7 +168,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
                 class,
             )?;
         }
-        labelled(builder, ProposalClassificationLossConfig::new(), |config| {
+        labeled(builder, ProposalClassificationLossConfig::new(), |config| {
             config.init()
         })
     })
@@ -178,13 +180,13 @@ mod tests {
     use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
     use burn::nn::loss::Reduction;
     use burn::tensor::Device;
-    use burn_distill_core::{Hard, Targets};
+    use burn_distill_core::{CrossEntropyObjective, Targets};
 
     fn criterion() -> ProposalClassificationLoss {
         ProposalClassificationLossConfig::new().init()
     }
 
-    // Expected values: scripts/labelled.py. There is no reference implementation.
+    // Expected values: scripts/labeled.py. There is no reference implementation.
 
     #[test]
     fn matches_the_written_out_formula() {
@@ -211,7 +213,10 @@ mod tests {
             Reduction::Mean,
         );
 
-        let expected = Hard::cross_entropy(student(&device), &Targets::classes(labels(&device)));
+        let expected = CrossEntropyObjective::cross_entropy(
+            student(&device),
+            &Targets::classes(labels(&device)),
+        );
         let (loss, expected) = (loss.into_scalar::<f32>(), expected.into_scalar::<f32>());
         assert!((loss - expected).abs() < 1e-6);
     }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [reverse KL loss](ReverseKlLoss) using the
@@ -73,11 +73,11 @@ impl Check for ReverseKlLossConfig {
 ///
 /// # Sparse teachers
 ///
-/// With [`Rest::Zero`](crate::Rest::Zero), which [sampled](crate::SparseSignal::sampled) signals
-/// have and [`Rest::Auto`](crate::Rest::Auto) is away from the temperature of the signal, the
+/// With [`TailMode::Zero`](crate::TailMode::Zero), which [sampled](crate::SparseLogits::sampled) signals
+/// have and [`TailMode::Auto`](crate::TailMode::Auto) is away from the temperature of the signal, the
 /// teacher excludes every class that it does not name: without a `floor` the loss of any student of
-/// finite logits is infinite. Set one, such as −50, or take [`Rest::Tail`](crate::Rest::Tail) or
-/// [`Rest::Uniform`](crate::Rest::Uniform).
+/// finite logits is infinite. Set one, such as −50, or take [`TailMode::Tail`](crate::TailMode::Tail) or
+/// [`TailMode::Uniform`](crate::TailMode::Uniform).
 ///
 /// # Example
 ///
@@ -144,14 +144,16 @@ impl DistributionLoss for ReverseKlLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "reverse-kl",
+        abbreviation: "RKL",
+        about: "matches the main modes of the teacher",
         kind: "response",
         aliases: &["rkl"],
         reference: "Gu et al., MiniLLM: Knowledge Distillation of Large Language Models, \
             ICLR 2024",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, ReverseKlLossConfig::new(), |config| config.init())
     })
 }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, log_mixture};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [skew KL loss](SkewKlLoss) using the
@@ -125,14 +125,16 @@ impl DistributionLoss for SkewKlLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "skew-kl",
+        abbreviation: "SKL",
+        about: "matches probabilities mixed with the student's",
         kind: "response",
         aliases: &["skl", "distillm"],
         reference: "Ko et al., DistiLLM: Towards Streamlined Distillation for Large Language \
             Models, ICML 2024",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, SkewKlLossConfig::new(), |config| config.init())
     })
 }

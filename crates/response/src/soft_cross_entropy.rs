@@ -6,7 +6,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
     reduce_rows,
 };
 
@@ -190,14 +190,16 @@ impl SoftCrossEntropyLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "soft-cross-entropy",
+        abbreviation: "",
+        about: "cross-entropy with softened probabilities",
         kind: "response",
         aliases: &["soft-ce"],
         reference: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, \
             NIPS Deep Learning Workshop 2014",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, SoftCrossEntropyLossConfig::new(), |config| {
             config.init()
         })

@@ -1,11 +1,11 @@
 use crate::entry::distribution;
-use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherSignal};
+use crate::{DistributionLoss, LogitMatchingLossConfig, LogitMatchingVariant, TeacherLogits};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::kl_divergence_rows;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Above this temperature the loss is its limit.
@@ -70,7 +70,7 @@ impl Check for SoftTargetLossConfig {
 ///
 /// # Weights
 ///
-/// Usually added to the [cross-entropy with the labels](burn_distill_core::Hard). On CIFAR-100
+/// Usually added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). On CIFAR-100
 /// RepDistiller and mdistiller take `T = 4`, 0.1 of the cross-entropy and 0.9 of this; on ImageNet
 /// mdistiller takes `T = 1` and halves.
 ///
@@ -130,10 +130,10 @@ impl DistributionLoss for SoftTargetLoss {
     fn forward_no_reduction(
         &self,
         student: Tensor<2>,
-        teacher: impl Into<TeacherSignal>,
+        teacher: impl Into<TeacherLogits>,
     ) -> Tensor<1> {
         match teacher.into() {
-            TeacherSignal::Dense(teacher) if self.temperature > LIMIT => {
+            TeacherLogits::Dense(teacher) if self.temperature > LIMIT => {
                 LogitMatchingLossConfig::new()
                     .with_variant(LogitMatchingVariant::Centered)
                     .init()
@@ -151,14 +151,16 @@ impl DistributionLoss for SoftTargetLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "soft-target",
+        abbreviation: "KD",
+        about: "matches the softened class probabilities",
         kind: "response",
         aliases: &["kd", "hinton"],
         reference: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, \
             NIPS Deep Learning Workshop 2014",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, SoftTargetLossConfig::new(), |config| config.init())
     })
 }

@@ -4,7 +4,7 @@ use burn_distill_core::numeric::{at_least_f32, l2_norm};
 /// How the logits of each row spread.
 pub(crate) struct Spread {
     /// The logits less their mean; zero where excluded. Shape: `[rows, num_classes]`.
-    centred: Tensor<2>,
+    centered: Tensor<2>,
     /// Where logits are −∞. Shape: `[rows, num_classes]`.
     excluded: Tensor<2, Bool>,
     /// Their standard deviation, at least the floor. Shape: `[rows, 1]`.
@@ -24,27 +24,27 @@ impl Spread {
             .sum_dim(1);
 
         let mean = logits.clone().sum_dim(1).div(count.clone().clamp_min(1.0));
-        let centred = logits.sub(mean).mask_fill(excluded.clone(), 0.0);
+        let centered = logits.sub(mean).mask_fill(excluded.clone(), 0.0);
         let freedom = match population {
             true => count,
             false => count.sub_scalar(1.0),
         };
-        let deviation = l2_norm(centred.clone(), 1)
+        let deviation = l2_norm(centered.clone(), 1)
             .div(freedom.clamp_min(1.0).sqrt())
             .clamp_min(floor);
         Self {
-            centred,
+            centered,
             excluded,
             deviation,
         }
     }
 
-    /// The centred logits divided by that, row by row. Shape: `[rows, num_classes]`.
+    /// The centered logits divided by that, row by row. Shape: `[rows, num_classes]`.
     ///
     /// - unit: `[rows, 1]`
     pub fn in_units_of(self, unit: Tensor<2>) -> Tensor<2> {
         // Excluded again only now: −∞ in a quotient is NaN in the backward pass.
-        self.centred
+        self.centered
             .div(unit)
             .mask_fill(self.excluded, f32::NEG_INFINITY)
     }

@@ -1,5 +1,5 @@
 use crate::spread::Spread;
-use crate::{BatchLogitLoss, LabelledLoss, LogitLoss};
+use crate::{BatchLogitLoss, LabeledLoss, LogitLoss};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
@@ -72,18 +72,18 @@ pub(crate) fn standardized(
 ///
 /// The gradient flows through the mean and the deviation of the student. The loss does not see the
 /// scale of the logits any more, so keep the [cross-entropy with the
-/// labels](burn_distill_core::Hard), which does. A class excluded by a logit of −∞ stays so, and
+/// labels](burn_distill_core::CrossEntropyObjective), which does. A class excluded by a logit of −∞ stays so, and
 /// counts in neither statistic. The teacher is a constant: no gradient flows to it. Half precision
 /// is widened to single.
 ///
-/// The loss may be one of rows, [of labels](LabelledLoss) or [of batches](BatchLogitLoss). Its own
+/// The loss may be one of rows, [of labels](LabeledLoss) or [of batches](BatchLogitLoss). Its own
 /// temperature divides the standardized logits, and a factor of `T²` stays: the authors only replace
 /// the logits. The [learned temperature](crate::LearnedTemperature) and the [multi-level
 /// loss](crate::MultiLevelLoss) standardize by a field of their own, the latter only for its instance
 /// level, as the authors do.
 ///
 /// All logits of the teacher are needed, so there is no loss of a
-/// [sparse signal](crate::SparseSignal):
+/// [sparse signal](crate::SparseLogits):
 ///
 /// ```compile_fail,E0308
 /// # use burn::nn::loss::Reduction;
@@ -91,7 +91,7 @@ pub(crate) fn standardized(
 /// # use burn_distill_response::{SoftTargetLossConfig, SparseSignal, StandardizationConfig};
 /// # fn sparse(student: Tensor<2>, teacher: SparseSignal) {
 /// let loss = StandardizationConfig::new().init(SoftTargetLossConfig::new().init());
-/// loss.forward(student, teacher, Reduction::Mean); // expected `Tensor`, found `SparseSignal`
+/// loss.forward(student, teacher, Reduction::Mean); // expected `Tensor`, found `SparseLogits`
 /// # }
 /// ```
 ///
@@ -190,7 +190,7 @@ impl<L: LogitLoss> LogitLoss for Standardized<L> {
     }
 }
 
-impl<L: LabelledLoss> LabelledLoss for Standardized<L> {
+impl<L: LabeledLoss> LabeledLoss for Standardized<L> {
     /// The name of the loss inside: it is that term, of other logits.
     fn forward_rows(
         &self,
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn any_loss_of_labels_may_be_standardized() {
-        fn check<L: LabelledLoss>(loss: L, value: f64, norm: f64) {
+        fn check<L: LabeledLoss>(loss: L, value: f64, norm: f64) {
             let criterion = StandardizationConfig::new().init(loss);
             let device = Device::default();
             assert_value_and_gradient(

@@ -320,5 +320,5 @@ fn public_types_cross_threads() {
     check::<BatchObjective<DistLoss>>();
     check::<LearnedTemperature>();
     check::<LearnedTemperatureConfig>();
-    check::<burn_distill_core::CatalogueEntry>();
+    check::<burn_distill_core::CatalogEntry>();
 }

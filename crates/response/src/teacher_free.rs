@@ -1,4 +1,4 @@
-use crate::labelled::rows_of_samples;
+use crate::labeled::rows_of_samples;
 use crate::place_of_loss::place_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
@@ -60,10 +60,10 @@ place_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
 /// teacher is.
 ///
 /// ```text
-/// L = mean of the loss over the labelled samples
+/// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever the student says about them; without any labelled
+/// Samples without a label do not count, whatever the student says about them; without any labeled
 /// sample the term is zero. Of [target probabilities](burn_distill_core::Targets), as from mixing
 /// samples, the likeliest class is the label.
 ///
@@ -77,11 +77,11 @@ place_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
 /// teacher:
 ///
 /// ```
-/// use burn_distill_core::{Hard, Knowledge, Objective};
+/// use burn_distill_core::{CrossEntropyObjective, Knowledge, Objective};
 /// use burn_distill_response::{TeacherFreeObjective, VirtualTeacherLossConfig};
 ///
 /// let objective = (
-///     Hard::new(0.9),
+///     CrossEntropyObjective::new(0.9),
 ///     TeacherFreeObjective::new(VirtualTeacherLossConfig::new().init(), 0.1),
 /// );
 ///
@@ -95,10 +95,10 @@ impl<L: TeacherFreeLoss, T> LossTerm<Knowledge, T> for TeacherFreeTerm<L> {
         let student = rows_of_samples(&context.student.response);
         match context.targets.hard() {
             None => connected_zero(student),
-            Some((classes, labelled)) => {
-                let student = zero_rows(student, labelled.as_ref());
+            Some((classes, labeled)) => {
+                let student = zero_rows(student, labeled.as_ref());
                 let loss = self.loss.forward_rows(student, classes);
-                reduce_rows(loss, labelled, &Reduction::Mean)
+                reduce_rows(loss, labeled, &Reduction::Mean)
             }
         }
     }
@@ -110,7 +110,9 @@ mod tests {
     use crate::fixtures::{labels, student};
     use crate::{VirtualTeacherLoss, VirtualTeacherLossConfig};
     use burn::tensor::{Device, TensorData};
-    use burn_distill_core::{Clock, Hard, Objective, Response, Taps, Targets, Terms};
+    use burn_distill_core::{
+        Clock, CrossEntropyObjective, Objective, Response, Taps, Targets, Terms,
+    };
 
     fn knowledge(response: impl Into<Response>) -> Knowledge {
         Knowledge {
@@ -130,16 +132,16 @@ mod tests {
         objective.forward(&Context::new(student, &(), &targets, &[], Clock::start()))
     }
 
-    // Expected values: scripts/labelled.py.
+    // Expected values: scripts/labeled.py.
 
     #[test]
     fn no_teacher_is_needed() {
         let student = knowledge(student(&Device::default()));
 
-        let terms = terms(&(Hard::new(0.9), objective()), &student);
+        let terms = terms(&(CrossEntropyObjective::new(0.9), objective()), &student);
 
         let names: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
-        assert_eq!(names, ["hard", "virtual-teacher"]);
+        assert_eq!(names, ["cross-entropy", "virtual-teacher"]);
         // 0.9 · 4.420278 + 0.1 · 1.084423
         let total = terms.total().into_scalar::<f64>();
         assert!((total - 4.086692).abs() < 1e-5, "{total}");
@@ -156,7 +158,7 @@ mod tests {
             let student = knowledge(rows.clone());
             let targets = Targets::Classes {
                 classes: labels(&device),
-                labelled: Some(Tensor::from_data([true, false, true, true], &device)),
+                labeled: Some(Tensor::from_data([true, false, true, true], &device)),
             };
 
             let context = Context::new(&student, &(), &targets, &[], Clock::start());
@@ -179,7 +181,7 @@ mod tests {
         let rows = student(&device).require_grad();
         let student = knowledge(rows.clone());
 
-        let context = Context::new(&student, &(), &Targets::Unlabelled, &[], Clock::start());
+        let context = Context::new(&student, &(), &Targets::Unlabeled, &[], Clock::start());
         let total = objective().forward(&context).total();
         let grads = total.clone().backward();
 

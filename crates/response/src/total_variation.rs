@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,14 +133,16 @@ impl DistributionLoss for TotalVariationLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "total-variation",
+        abbreviation: "TVD",
+        about: "minimizes the total variation distance",
         kind: "response",
         aliases: &["tvd"],
         reference: "Wen et al., f-Divergence Minimization for Sequence-Level Knowledge \
             Distillation, ACL 2023",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         distribution(builder, TotalVariationLossConfig::new(), |config| {
             config.init()
         })

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [virtual-teacher loss](VirtualTeacherLoss) using the
@@ -75,7 +75,7 @@ impl Check for VirtualTeacherLossConfig {
 ///
 /// # Weights
 ///
-/// The authors minimise `(1 − α) CE + α m KL`, where their `KL` is divided by the number of classes
+/// The authors minimize `(1 − α) CE + α m KL`, where their `KL` is divided by the number of classes
 /// too. In their terms `multiplier = m / K`, and `α` is the weight: 1 and 0.1 for ResNet-18 on
 /// CIFAR-100 (`T = 20`, `m = 100`), 0.01 and 0.95 for MobileNet-V2 (`T = 40`, `m = 1`), 0.5 and 0.1
 /// for GoogLeNet (`T = 40`, `m = 50`).
@@ -162,14 +162,16 @@ impl TeacherFreeLoss for VirtualTeacherLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "virtual-teacher",
+        abbreviation: "Tf-KD",
+        about: "matches a hand-made teacher distribution",
         kind: "targets",
         aliases: &["tf-kd"],
         reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
             Regularization, CVPR 2020",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         teacher_free(builder, VirtualTeacherLossConfig::new(), |config| {
             config.init()
         })
@@ -182,7 +184,7 @@ mod tests {
     use crate::fixtures::{assert_value_and_gradient, labels, student};
     use burn::nn::loss::Reduction;
     use burn::tensor::{Device, TensorData, Tolerance};
-    use burn_distill_core::{Hard, Targets};
+    use burn_distill_core::{CrossEntropyObjective, Targets};
 
     type FT = f32;
 
@@ -190,7 +192,7 @@ mod tests {
         VirtualTeacherLossConfig::new().init()
     }
 
-    // Expected values: scripts/labelled.py, and where it says so, Teacher-free-KD.
+    // Expected values: scripts/labeled.py, and where it says so, Teacher-free-KD.
 
     #[test]
     fn matches_the_written_out_formula() {
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_student_may_be_softened_too() {
-        // scripts/labelled.py
+        // scripts/labeled.py
         let criterion = VirtualTeacherLossConfig::new()
             .with_temperature(2.0)
             .with_soften_student(true)
@@ -232,7 +234,7 @@ mod tests {
             |student, _| {
                 let classes = labels(&student.device());
                 let targets = Targets::classes(classes.clone());
-                let hard = Hard::cross_entropy(student.clone(), &targets);
+                let hard = CrossEntropyObjective::cross_entropy(student.clone(), &targets);
                 let soft = criterion.forward(student, classes, Reduction::Mean);
                 hard.mul_scalar(0.9).add(soft.mul_scalar(0.1))
             },

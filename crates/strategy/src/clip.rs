@@ -26,7 +26,7 @@ use burn_distill_core::{Clock, Terms, WeightSchedule};
 /// B. C. Song, ECCV 2018) and [multi-head graphs](https://arxiv.org/abs/1907.02226) (S. Lee and
 /// B. C. Song, BMVC 2019) are trained in the authors' KD_methods_with_TF, where `g` is the gradient of
 /// the cross-entropy and no parameter is the distillation's alone. Their older SSKD_SVD has a share of
-/// 1 and the sigmoid, centred at epoch 2, as the weight of the term.
+/// 1 and the sigmoid, centered at epoch 2, as the weight of the term.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClippedTerms {
     /// The names of the terms.

@@ -15,14 +15,14 @@ use burn_distill_core::{Batch, Input};
 ///
 /// ```
 /// use burn::module::Module;
-/// use burn_distill_core::{Batch, Clock, Context, Hard, Network, Objective};
+/// use burn_distill_core::{Batch, Clock, Context, CrossEntropyObjective, Network, Objective};
 /// use burn_distill_strategy::{Distillation, DistillationOutput, learner_model};
 ///
 /// /// Learns from the labels alone.
 /// #[derive(Module, Debug)]
 /// struct Supervised<N> {
 ///     network: N,
-///     hard: Hard,
+///     hard: CrossEntropyObjective,
 /// }
 ///
 /// impl<N: Network> Distillation for Supervised<N> {

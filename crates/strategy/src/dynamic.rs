@@ -16,13 +16,13 @@ use std::fmt;
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use burn_distill_architecture::NetworkConfig;
-/// use burn_distill_core::{DynNetwork, Hard, NoTeacher};
+/// use burn_distill_core::{DynNetwork, CrossEntropyObjective, NoTeacher};
 /// use burn_distill_strategy::{DynDistiller, OfflineDistiller};
 ///
-/// type Alone = OfflineDistiller<DynNetwork<Tensor<4>>, NoTeacher, Hard>;
+/// type Alone = OfflineDistiller<DynNetwork<Tensor<4>>, NoTeacher, CrossEntropyObjective>;
 ///
 /// let network = NetworkConfig::by_name("mlp-8")?.init([1, 8, 8], 10, &Device::default())?;
-/// let distiller = DynDistiller::new(OfflineDistiller::alone(network, Hard::new(1.0)));
+/// let distiller = DynDistiller::new(OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)));
 ///
 /// let inside = distiller.into_inner::<Alone>();
 /// assert!(inside.is_some());

@@ -69,7 +69,7 @@ impl Predictions {
             broken.push(is_broken.int().squeeze_dim(1));
             // −1 stands for an unknown class.
             expected.push(match batch.targets.hard() {
-                Some((classes, Some(labelled))) => classes.mask_fill(labelled.bool_not(), -1),
+                Some((classes, Some(labeled))) => classes.mask_fill(labeled.bool_not(), -1),
                 Some((classes, None)) => classes,
                 None => Tensor::full([batch.ids.len()], -1, &logits.device()),
             });
@@ -122,14 +122,14 @@ impl Predictions {
         )
     }
 
-    fn accuracy_where(&self, wanted: impl Fn(usize) -> bool) -> f64 {
+    fn accuracy_where(&self, counts: impl Fn(usize) -> bool) -> f64 {
         ratio(
             self.predicted
                 .iter()
                 .zip(&self.expected)
                 .filter_map(|(predicted, expected)| {
                     let expected = (*expected)?;
-                    wanted(expected).then_some(*predicted == expected)
+                    counts(expected).then_some(*predicted == expected)
                 }),
         )
     }

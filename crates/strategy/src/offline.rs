@@ -5,8 +5,8 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, Lesson, Network, NoTeacher, Objective, Teacher, Terms, View, Wanted,
-    WeightSchedule,
+    Batch, Context, Knowledge, Network, NoTeacher, Objective, Requirements, Teacher, TeacherOutput,
+    Terms, View, WeightSchedule,
 };
 
 /// Offline distillation: a teacher that no longer changes, a student that learns.
@@ -20,7 +20,7 @@ use burn_distill_core::{
 ///
 /// The teacher runs in validation mode, off autodiff, so neither its weights nor its running
 /// statistics change. Both networks see the first view of a batch, and as many more as the objective
-/// [wants](burn_distill_core::Wanted::views), one after the other; figures are of the first.
+/// [wants](burn_distill_core::Requirements::views), one after the other; figures are of the first.
 ///
 /// # Reference
 ///
@@ -39,14 +39,14 @@ pub struct OfflineDistiller<S, T, O> {
     clipped: Vec<ClippedTerms>,
     /// The requirements of the objective.
     #[module(skip)]
-    wanted: Resolved<Wanted>,
+    requirements: Resolved<Requirements>,
 }
 
 impl<S, T, O> OfflineDistiller<S, T, O>
 where
     S: Network,
     T: Teacher<S::Input>,
-    T::Output: Lesson,
+    T::Output: TeacherOutput,
     O: Objective<Knowledge, T::Output>,
 {
     /// A student, its teacher and what it is trained on.
@@ -56,7 +56,7 @@ where
             teacher,
             objective,
             clipped: Vec::new(),
-            wanted: Resolved::default(),
+            requirements: Resolved::default(),
         }
     }
 
@@ -85,20 +85,20 @@ where
         self
     }
 
-    fn wanted(&self) -> &Wanted {
-        self.wanted.get(|| self.objective.wanted())
+    fn requirements(&self) -> &Requirements {
+        self.requirements.get(|| self.objective.requirements())
     }
 
     /// Returns the knowledge of both networks of each view that the objective wants.
     fn see(&self, batch: &Batch<S::Input>) -> Vec<View<Knowledge, T::Output>> {
-        let wanted = self.wanted();
+        let requirements = self.requirements();
         let see = |batch: &Batch<S::Input>| View {
-            teacher: self.teacher.teach(batch, &wanted.teacher),
+            teacher: self.teacher.teach(batch, &requirements.teacher),
             student: self
                 .student
-                .forward_knowledge(batch.view().clone(), &wanted.student),
+                .forward_knowledge(batch.view().clone(), &requirements.student),
         };
-        let further = (1..wanted.views).map(|view| see(&batch.of_view(view)));
+        let further = (1..requirements.views).map(|view| see(&batch.of_view(view)));
         [see(batch)].into_iter().chain(further).collect()
     }
 
@@ -135,11 +135,11 @@ where
         let others = others(terms, &self.clipped).total().backward();
         let others = GradientsParams::from_grads(others, self);
 
-        let wanted = &self.wanted().student;
+        let requirements = &self.requirements().student;
         let clipped = copies.into_iter().map(|(clipped, copy)| {
             let (student, objective) = &copy;
             for (view, input) in seen.iter_mut().zip(&batch.views) {
-                view.student = student.forward_knowledge(input.clone(), wanted);
+                view.student = student.forward_knowledge(input.clone(), requirements);
             }
             let terms = clipped.of(Self::terms(objective, &seen, batch));
             // By the ids of the parameters, which a copy has in common with what it is of.
@@ -161,7 +161,7 @@ where
     O: Objective<Knowledge, ()>,
 {
     /// The same training without a teacher: the baseline that a distillation is compared to.
-    pub fn alone(student: S, objective: O) -> Self {
+    pub fn without_teacher(student: S, objective: O) -> Self {
         Self::new(student, NoTeacher::default(), objective)
     }
 }
@@ -170,7 +170,7 @@ impl<S, T, O> Distillation for OfflineDistiller<S, T, O>
 where
     S: Network,
     T: Teacher<S::Input>,
-    T::Output: Lesson,
+    T::Output: TeacherOutput,
     O: Objective<Knowledge, T::Output>,
 {
     type Input = S::Input;

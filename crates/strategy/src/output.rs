@@ -1,4 +1,4 @@
-use crate::{Figure, Figures, LabeledRows};
+use crate::{LabeledRows, MetricKind, StepMetrics};
 use burn::tensor::{Bool, DType, ExecutionError, Int, Tensor};
 use burn::train::{InferenceStep, ItemLazy, LearnerModel, TrainStep};
 use burn_distill_core::{Batch, Input, Response, Targets, Terms};
@@ -12,7 +12,7 @@ pub struct DistillationOutput {
     /// The loss. Shape: `[1]`.
     pub loss: Tensor<1>,
     /// Values of our own metrics, in one tensor: read from the device once, not per metric.
-    pub figures: Figures,
+    pub metrics: StepMetrics,
     /// Logits and classes, for metrics of burn; `None` where there are no classes.
     pub labeled: Option<LabeledRows>,
 }
@@ -46,14 +46,14 @@ impl DistillationOutput {
             _ => false,
         };
         let absent = [
-            (student_rows.is_some(), Figure::Accuracy),
-            (teacher_rows.is_some(), Figure::TeacherAccuracy),
-            (compared, Figure::Agreement),
+            (student_rows.is_some(), MetricKind::Accuracy),
+            (teacher_rows.is_some(), MetricKind::TeacherAccuracy),
+            (compared, MetricKind::Agreement),
         ];
         let absent = absent.into_iter().filter(|(is_there, _)| !is_there);
-        let figures = Figures::new(loss.clone(), terms, counts);
+        let metrics = StepMetrics::new(loss.clone(), terms, counts);
         Self {
-            figures: figures.hiding(absent.map(|(_, figure)| figure)),
+            metrics: metrics.hiding(absent.map(|(_, metric)| metric)),
             labeled: LabeledRows::new(student, targets),
             loss,
         }
@@ -66,16 +66,16 @@ impl DistillationOutput {
     /// Panics if something of that name is shown already.
     pub fn showing(self, terms: Terms) -> Self {
         Self {
-            figures: self.figures.and(terms),
+            metrics: self.metrics.and(terms),
             ..self
         }
     }
 
     /// Hides figures that would not be what their name says in this step: those of a teacher that has
     /// nothing to say of validation samples, or a loss that lacks one of its terms.
-    pub fn hiding(self, figures: impl IntoIterator<Item = Figure>) -> Self {
+    pub fn hiding(self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         Self {
-            figures: self.figures.hiding(figures),
+            metrics: self.metrics.hiding(metrics),
             ..self
         }
     }
@@ -83,7 +83,7 @@ impl DistillationOutput {
     /// Hides the loss, its terms and what is shown beside them.
     pub fn hiding_terms(self) -> Self {
         Self {
-            figures: self.figures.hiding_terms(),
+            metrics: self.metrics.hiding_terms(),
             ..self
         }
     }
@@ -122,12 +122,12 @@ pub(crate) struct Counts {
     /// Rows of the student.
     pub rows: Tensor<1>,
     /// Rows of the student whose class is known.
-    pub labelled: Tensor<1>,
-    /// Labelled rows that the student predicts correctly.
+    pub labeled: Tensor<1>,
+    /// Labeled rows that the student predicts correctly.
     pub correct: Tensor<1>,
     /// Rows of the teacher whose class is known.
-    pub teacher_labelled: Tensor<1>,
-    /// Labelled rows that the teacher predicts correctly.
+    pub teacher_labeled: Tensor<1>,
+    /// Labeled rows that the teacher predicts correctly.
     pub teacher_correct: Tensor<1>,
     /// Rows of both student and teacher.
     pub compared: Tensor<1>,
@@ -150,7 +150,7 @@ impl Counts {
             Some(mask) => count(mask.clone()),
             None => constant(rows),
         };
-        let labelled = |labels: &Option<RowLabels>| match labels {
+        let labeled = |labels: &Option<RowLabels>| match labels {
             Some(labels) => rows_of(labels.classes.dims()[0], &labels.counted),
             None => constant(0),
         };
@@ -172,9 +172,9 @@ impl Counts {
                 Some(student) => rows_of(student.predicted.dims()[0], &student.mask),
                 None => constant(0),
             },
-            labelled: labelled(&student_labels),
+            labeled: labeled(&student_labels),
             correct: correct(student, &student_labels),
-            teacher_labelled: labelled(&teacher_labels),
+            teacher_labeled: labeled(&teacher_labels),
             teacher_correct: correct(teacher, &teacher_labels),
             compared,
             agreed,
@@ -236,15 +236,15 @@ impl ClassRows {
     /// Returns the classes of the rows, and which of these rows have one and count; nothing if there
     /// are no labels, or if they are not one per row.
     pub(crate) fn labels(&self, targets: &Targets) -> Option<RowLabels> {
-        let (classes, labelled) = targets.hard()?;
+        let (classes, labeled) = targets.hard()?;
         (classes.dims() == self.predicted.dims()).then(|| RowLabels {
             classes: classes.without_autodiff(),
-            counted: both(self.mask.clone(), labelled.map(Tensor::without_autodiff)),
+            counted: both(self.mask.clone(), labeled.map(Tensor::without_autodiff)),
         })
     }
 
-    /// Returns the share of the labelled rows that are predicted correctly, zero where none is
-    /// labelled; nothing if there are no labels. Shape: `[1]`.
+    /// Returns the share of the labeled rows that are predicted correctly, zero where none is
+    /// labeled; nothing if there are no labels. Shape: `[1]`.
     pub(crate) fn accuracy(&self, targets: &Targets) -> Option<Tensor<1>> {
         let labels = self.labels(targets)?;
         let correct = labels.correct(&self.predicted);
@@ -264,7 +264,7 @@ pub(crate) struct RowLabels {
 }
 
 impl RowLabels {
-    /// Returns true for the labelled rows that are predicted correctly. Shape: `[rows]`.
+    /// Returns true for the labeled rows that are predicted correctly. Shape: `[rows]`.
     fn correct(&self, predicted: &Tensor<1, Int>) -> Tensor<1, Bool> {
         within(predicted.clone().equal(self.classes.clone()), &self.counted)
     }
@@ -278,7 +278,7 @@ pub(crate) fn predictions(logits: &Tensor<2>) -> Tensor<1, Int> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Reading;
+    use crate::StepValues;
     use burn::tensor::Device;
 
     const STUDENT: [[[f32; 2]; 3]; 2] = [
@@ -298,17 +298,17 @@ mod tests {
         }
     }
 
-    fn reading(student: &Response, teacher: Option<&Response>, targets: &Targets) -> Reading {
+    fn reading(student: &Response, teacher: Option<&Response>, targets: &Targets) -> StepValues {
         let terms = Terms::one("loss", Tensor::ones([1], &Device::default()), 1.0);
         let output = DistillationOutput::new(terms, student, teacher, targets);
-        Figures::read(&[output.figures]).unwrap().remove(0)
+        StepMetrics::read(&[output.metrics]).unwrap().remove(0)
     }
 
-    fn classes(labelled: Option<[bool; 6]>) -> Targets {
+    fn classes(labeled: Option<[bool; 6]>) -> Targets {
         let device = Device::default();
         Targets::Classes {
             classes: Tensor::from_data([0, 1, 1, 1, 1, 1], &device),
-            labelled: labelled.map(|labelled| Tensor::from_data(labelled, &device)),
+            labeled: labeled.map(|labeled| Tensor::from_data(labeled, &device)),
         }
     }
 
@@ -321,8 +321,8 @@ mod tests {
 
         // Of 5 tokens the student predicts 0 1 0 1 0, the teacher 0 0 1 1 0.
         assert_eq!(reading.rows, 5);
-        assert_eq!((reading.correct, reading.labelled), (3, 5));
-        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (3, 5));
+        assert_eq!((reading.correct, reading.labeled), (3, 5));
+        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (3, 5));
         assert_eq!((reading.agreed, reading.compared), (3, 5));
         assert!(reading.hidden.is_empty());
     }
@@ -331,13 +331,13 @@ mod tests {
     fn each_side_counts_its_own_tokens_and_the_agreement_those_of_both() {
         let student = tokens(STUDENT, [[true, true, true], [true, true, false]]);
         let teacher = tokens(TEACHER, [[true, false, true], [true, false, true]]);
-        let labelled = [true, true, false, true, true, true];
+        let labeled = [true, true, false, true, true, true];
 
-        let reading = reading(&student, Some(&teacher), &classes(Some(labelled)));
+        let reading = reading(&student, Some(&teacher), &classes(Some(labeled)));
 
         assert_eq!(reading.rows, 5);
-        assert_eq!((reading.correct, reading.labelled), (3, 4));
-        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (2, 3));
+        assert_eq!((reading.correct, reading.labeled), (3, 4));
+        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (2, 3));
         assert_eq!((reading.agreed, reading.compared), (2, 3));
     }
 
@@ -348,7 +348,7 @@ mod tests {
 
         let reading = reading(&student, None, &targets);
 
-        assert_eq!((reading.correct, reading.labelled), (0, 0));
+        assert_eq!((reading.correct, reading.labeled), (0, 0));
         assert_eq!(reading.rows, 6);
     }
 
@@ -358,10 +358,10 @@ mod tests {
         let student = tokens(STUDENT, [[true; 3]; 2]);
         let teacher = Response::Classes(Tensor::zeros([6, 2], &device));
 
-        let reading = reading(&student, Some(&teacher), &Targets::Unlabelled);
+        let reading = reading(&student, Some(&teacher), &Targets::Unlabeled);
 
         assert_eq!((reading.agreed, reading.compared), (0, 0));
-        assert_eq!(*reading.hidden, [Figure::Agreement]);
+        assert_eq!(*reading.hidden, [MetricKind::Agreement]);
     }
 
     #[test]
@@ -374,8 +374,8 @@ mod tests {
         let reading = reading(&student.into(), Some(&teacher.into()), &targets);
 
         assert_eq!(reading.rows, 3);
-        assert_eq!((reading.correct, reading.labelled), (2, 2));
-        assert_eq!((reading.teacher_correct, reading.teacher_labelled), (1, 2));
+        assert_eq!((reading.correct, reading.labeled), (2, 2));
+        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (1, 2));
         assert_eq!((reading.agreed, reading.compared), (2, 3));
     }
 }

@@ -8,23 +8,24 @@ use std::f64::consts::PI;
 /// The learning rate over the epochs of a training.
 ///
 /// ```text
-/// rate = peak · min(1, (step + 1) / warm-up steps) · shape(epoch)
+/// rate = base_lr · min(1, (step + 1) / warm-up steps) · shape(epoch)
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningRateConfig {
-    /// The highest learning rate.
-    pub peak: f64,
-    /// Epochs over which the rate rises from zero to its peak.
+    /// The highest learning rate, from which the schedule starts. Its key in a recipe is `base`.
+    #[serde(rename = "base", alias = "base")]
+    pub base_lr: f64,
+    /// Epochs over which the rate rises from zero to `base_lr`.
     pub warm_up: usize,
     /// How it falls.
-    pub shape: RateShape,
+    pub shape: LrSchedule,
 }
 
-/// How a learning rate falls from its peak.
+/// How a learning rate falls from `base_lr`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum RateShape {
+pub enum LrSchedule {
     /// It does not.
     // With braces, here and below: beside the tag of a unit variant, serde ignores unknown keys.
     Constant {},
@@ -43,9 +44,9 @@ pub enum RateShape {
 impl Default for LearningRateConfig {
     fn default() -> Self {
         Self {
-            peak: 0.05,
+            base_lr: 0.05,
             warm_up: 0,
-            shape: RateShape::Constant {},
+            shape: LrSchedule::Constant {},
         }
     }
 }
@@ -108,21 +109,21 @@ const LONGEST: usize = 1_000_000_000;
 impl Check for LearningRateConfig {
     fn check(&self) -> Result<(), ConfigError> {
         check::ensure(
-            self.peak > 0.0 && self.peak <= HIGHEST_RATE, // This also rejects NaN
-            "peak",
+            self.base_lr > 0.0 && self.base_lr <= HIGHEST_RATE, // This also rejects NaN
+            "base",
             format_args!("above 0 and at most {HIGHEST_RATE}"),
-            self.peak,
+            self.base_lr,
         )?;
         check::ensure(
-            self.peak as f32 > 0.0,
-            "peak",
+            self.base_lr as f32 > 0.0,
+            "base",
             "above 0 also in single precision",
-            format_args!("{:e}", self.peak),
+            format_args!("{:e}", self.base_lr),
         )?;
         check::count_in("warm_up", self.warm_up, 0..=LONGEST)?;
         match &self.shape {
-            RateShape::Constant {} | RateShape::Cosine {} => Ok(()),
-            RateShape::MultiStep { milestones, factor } => {
+            LrSchedule::Constant {} | LrSchedule::Cosine {} => Ok(()),
+            LrSchedule::MultiStep { milestones, factor } => {
                 check::in_range("shape.factor", *factor, 0.0..=100.0)?;
                 check::ascending("shape.milestones", milestones)
             }
@@ -151,19 +152,19 @@ impl EpochScheduler {
             1.0
         };
         let shape = match &self.config.shape {
-            RateShape::Constant {} => 1.0,
-            RateShape::MultiStep { milestones, factor } => {
+            LrSchedule::Constant {} => 1.0,
+            LrSchedule::MultiStep { milestones, factor } => {
                 let finished = step / self.steps_per_epoch;
                 let passed = milestones.iter().filter(|&&m| m <= finished).count();
                 factor.powi(passed as i32)
             }
-            RateShape::Cosine {} => {
+            LrSchedule::Cosine {} => {
                 let total = (self.epochs * self.steps_per_epoch).max(1);
                 let done = (step as f64 / total as f64).min(1.0);
                 (1.0 + (PI * done).cos()) / 2.0
             }
         };
-        self.config.peak * rise * shape
+        self.config.base_lr * rise * shape
     }
 }
 
@@ -189,9 +190,9 @@ impl LrScheduler for EpochScheduler {
 mod tests {
     use super::*;
 
-    fn scheduler(shape: RateShape, warm_up: usize) -> EpochScheduler {
+    fn scheduler(shape: LrSchedule, warm_up: usize) -> EpochScheduler {
         let config = LearningRateConfig {
-            peak: 0.1,
+            base_lr: 0.1,
             warm_up,
             shape,
         };
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn milestones_count_finished_epochs() {
-        let shape = RateShape::MultiStep {
+        let shape = LrSchedule::MultiStep {
             milestones: vec![2, 3],
             factor: 0.1,
         };
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn cosine_falls_from_the_peak_to_zero() {
-        let scheduler = scheduler(RateShape::Cosine {}, 0);
+        let scheduler = scheduler(LrSchedule::Cosine {}, 0);
 
         assert_close(scheduler.rate(0), 0.1);
         assert_close(scheduler.rate(20), 0.05);
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn warm_up_rises_to_the_peak() {
-        let scheduler = scheduler(RateShape::Constant {}, 1);
+        let scheduler = scheduler(LrSchedule::Constant {}, 1);
 
         assert_close(scheduler.rate(0), 0.01);
         assert_close(scheduler.rate(9), 0.1);
@@ -235,11 +236,11 @@ mod tests {
 
     #[test]
     fn a_restored_scheduler_goes_on() {
-        let mut original = scheduler(RateShape::Cosine {}, 0);
+        let mut original = scheduler(LrSchedule::Cosine {}, 0);
         for _ in 0..7 {
             original.step();
         }
-        let mut restored = scheduler(RateShape::Cosine {}, 0);
+        let mut restored = scheduler(LrSchedule::Cosine {}, 0);
         restored.load_record(original.to_record());
 
         assert_close(restored.step(), original.step());

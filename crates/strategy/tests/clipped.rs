@@ -9,8 +9,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
-    ChangingWeight, Context, EveryView, Frozen, Hard, Network, Objective, State, Terms, Wanted,
-    tensors,
+    Buffer, ChangingWeight, Context, CrossEntropyObjective, EveryView, Frozen, Network, Objective,
+    Requirements, Terms, tensors,
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
@@ -20,12 +20,15 @@ use toys::{Counted, samples, terms};
 const STUDENT: [f64; 2] = [0.3, -0.2];
 const TEACHER: [f64; 2] = [-1.0, 0.5];
 
-type Soft = (Hard, ResponseObjective<SoftTargetLoss>);
+type Soft = (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>);
 
 /// The cross-entropy with the labels, and soft targets at temperature 1 with that weight.
 fn soft(weight: f64) -> Soft {
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    (Hard::new(1.0), ResponseObjective::new(loss, weight))
+    (
+        CrossEntropyObjective::new(1.0),
+        ResponseObjective::new(loss, weight),
+    )
 }
 
 fn distiller<N: Network, O: Objective>(
@@ -43,8 +46,8 @@ fn counted(device: &Device) -> [Counted; 2] {
     [0.0, 1.0].map(|seed| Counted::new(seed, device))
 }
 
-fn sigmoid(centre: usize) -> ChangingWeight {
-    ChangingWeight::Sigmoid { to: 1.0, centre }
+fn sigmoid(center: usize) -> ChangingWeight {
+    ChangingWeight::Sigmoid { to: 1.0, center }
 }
 
 fn length(gradient: [f64; 2]) -> f64 {
@@ -209,7 +212,7 @@ fn what_is_shown_is_what_is_shown_without_clipping() {
     let [plain, clipped] =
         [plain, clipped].map(|model| TrainStep::step(&model, batch.clone()).item);
 
-    assert_eq!(terms(&plain.figures), terms(&clipped.figures));
+    assert_eq!(terms(&plain.metrics), terms(&clipped.metrics));
     assert_eq!(
         plain.loss.into_scalar::<f32>(),
         clipped.loss.into_scalar::<f32>()
@@ -231,21 +234,21 @@ fn no_gradient_at_all_stays_none() {
 #[derive(Module, Debug)]
 struct Adapted {
     much: Param<Tensor<1>>,
-    seen: State<Tensor<1>>,
+    seen: Buffer<Tensor<1>>,
 }
 
 impl Adapted {
     fn new(device: &Device) -> Self {
         Self {
             much: Param::from_tensor(Tensor::from_data([0.5], device)),
-            seen: State::new(Tensor::ones([1], device)),
+            seen: Buffer::new(Tensor::ones([1], device)),
         }
     }
 }
 
 impl Objective for Adapted {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
@@ -263,7 +266,7 @@ fn what_only_clipped_terms_reach_learns_as_without_clipping() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let model = || {
-        let objective = (Hard::new(1.0), Adapted::new(&device));
+        let objective = (CrossEntropyObjective::new(1.0), Adapted::new(&device));
         distiller(pairs(&device), objective)
     };
 
@@ -281,7 +284,7 @@ fn an_objective_remembers_a_batch_once_and_clips_by_what_it_remembered_before() 
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let model = || {
-        let objective = (Hard::new(1.0), Adapted::new(&device));
+        let objective = (CrossEntropyObjective::new(1.0), Adapted::new(&device));
         distiller(pairs(&device), objective)
     };
 
@@ -371,7 +374,8 @@ fn terms_that_are_not_there_are_missed() {
 #[should_panic(expected = "A loss needs a term that is not clipped.")]
 fn something_has_to_say_how_long_a_gradient_may_be() {
     let device = Device::default().autodiff();
-    let model = distiller(pairs(&device), soft(1.0)).with_clipped(["soft-target", "hard"], 0.5);
+    let model =
+        distiller(pairs(&device), soft(1.0)).with_clipped(["soft-target", "cross-entropy"], 0.5);
 
     step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 }

@@ -10,17 +10,17 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use burn::train::{InferenceStep, TrainStep};
 use burn_distill_core::{
-    Batch, ChangingWeight, Clock, EachTeacher, Frozen, Hard, Network, Pair as TapPair,
-    PairObjective, Response, Tap, TapRecorder, initialize,
+    Batch, ChangingWeight, Clock, CrossEntropyObjective, Frozen, Network, PerTeacher, Response,
+    Tap, TapObjective, TapPair, TapRecorder, initialize,
 };
 use burn_distill_feature::HintLossConfig;
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{
     AdversarialDistillerConfig, Codistiller, DinoDistiller, DinoObjectiveConfig,
-    DistillationOutput, DropoutDistillerConfig, EnsembleObjective, EnsembleTarget, ExitsDistiller,
-    GroupLeaderDistillerConfig, LastBatchDistiller, MeanTeacher, MutualDistiller,
-    NativeEnsembleDistiller, OfflineDistiller, PastPredictions, SameClass, SelfDistiller,
-    TowardsEnsemble,
+    DistillationOutput, DropoutDistillerConfig, EnsembleKl, EnsembleObjective, EnsembleTarget,
+    GroupLeaderDistillerConfig, LastBatchDistiller, MeanTeacher, MultiExitDistiller,
+    MutualDistiller, NativeEnsembleDistiller, OfflineDistiller, PastPredictions, SameClass,
+    SelfDistiller,
 };
 use common::{at, batch, descent, hard_and_soft};
 use std::sync::LazyLock;
@@ -144,7 +144,7 @@ fn networks_that_teach_themselves() {
     let soft = ResponseObjective::new(soft.init(), 0.5);
     check(
         "past predictions",
-        SelfDistiller::new(Toy::new(1), past, (Hard::new(0.5), soft)),
+        SelfDistiller::new(Toy::new(1), past, (CrossEntropyObjective::new(0.5), soft)),
     );
     let student = Toy::new(1);
     let average = MeanTeacher::new(&student, 0.9);
@@ -161,7 +161,7 @@ fn networks_that_teach_themselves() {
         "last batch",
         LastBatchDistiller::new(Toy::new(1), 3, objective()),
     );
-    let dropout = DropoutDistillerConfig::new().init(Toy::new(1), Hard::new(1.0));
+    let dropout = DropoutDistillerConfig::new().init(Toy::new(1), CrossEntropyObjective::new(1.0));
     check("dropout", dropout);
     let student = Toy::new(1);
     let decay = ChangingWeight::Cosine {
@@ -174,17 +174,17 @@ fn networks_that_teach_themselves() {
     check("dino", DinoDistiller::new(student, teacher, objective));
     let objective = || {
         let feature = TapPair::new("feature", "feature", HintLossConfig::new().init());
-        (hard_and_soft(), PairObjective::new([feature], 0.3))
+        (hard_and_soft(), TapObjective::new([feature], 0.3))
     };
     check(
         "exits",
-        ExitsDistiller::new(Toy::new(1), two(|_| objective())),
+        MultiExitDistiller::new(Toy::new(1), two(|_| objective())),
     );
 }
 
 #[test]
 fn peers_that_teach_each_other() {
-    let each = |_| EachTeacher::new([hard_and_soft()]);
+    let each = |_| PerTeacher::new([hard_and_soft()]);
     check("mutual", MutualDistiller::new(two(Toy::new), two(each)));
     for target in [
         EnsembleTarget::Mean,
@@ -204,20 +204,20 @@ fn peers_that_teach_each_other() {
         let soft = hard_and_soft().1;
         EnsembleObjective::new(EnsembleTarget::Others, 2, soft, &DEVICE)
     };
-    let alone = two(|_| Hard::new(1.0));
+    let alone = two(|_| CrossEntropyObjective::new(1.0));
     let stale = Codistiller::new(two(Toy::new), alone, two(together)).with_schedule(1, 2);
     check("codistillation", stale);
 
-    let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, 0.7));
+    let objective = || (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 0.7));
     let branches = (0..3).map(|_| objective());
     check(
         "native ensemble",
         NativeEnsembleDistiller::new(Toy::new(1), branches),
     );
-    for as_code in [false, true] {
+    for reference_gradients in [false, true] {
         let config = GroupLeaderDistillerConfig::new()
             .with_tap("pool".into())
-            .with_as_code(as_code);
+            .with_reference_gradients(reference_gradients);
         let peers = (two(Toy::new), two(|_| objective()));
         check(
             "group leader",
@@ -228,7 +228,7 @@ fn peers_that_teach_each_other() {
 
 #[test]
 fn peers_whose_maps_are_to_be_mistaken() {
-    let objectives = two(|_| Hard::new(1.0));
+    let objectives = two(|_| CrossEntropyObjective::new(1.0));
     let config = AdversarialDistillerConfig::new();
     let model = config.init(two(Toy::new), objectives, vec!["map"; 2]);
     let model = initialize(model);

@@ -5,18 +5,18 @@ mod common;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
-    Batch, Context, DynNetwork, DynObjective, EachTeacher, Knowledge, NoAdapter, Objective,
-    PairObjective, Terms, Wanted, tensors,
+    Batch, Context, DynNetwork, DynObjective, Knowledge, NoAdapter, Objective, PerTeacher,
+    Requirements, TapObjective, Terms, tensors,
 };
-use burn_distill_strategy::{Distillation, Figures, MutualDistiller};
+use burn_distill_strategy::{Distillation, MutualDistiller, StepMetrics};
 use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
 type Deep = MutualDistiller<
     Pair,
-    EachTeacher<(
-        burn_distill_core::Hard,
+    PerTeacher<(
+        burn_distill_core::CrossEntropyObjective,
         burn_distill_response::ResponseObjective<burn_distill_response::SoftTargetLoss>,
     )>,
 >;
@@ -24,7 +24,7 @@ type Deep = MutualDistiller<
 fn deep(weights: &[[f64; 2]], device: &Device) -> Deep {
     let peers: Vec<_> = weights.iter().map(|&w| Pair::new(w, device)).collect();
     let others = weights.len() - 1;
-    let objective = || EachTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
     MutualDistiller::new(peers, weights.iter().map(|_| objective()).collect())
 }
 
@@ -90,7 +90,7 @@ fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
         softmax_of(knowledge.classes().unwrap())[0]
     };
 
-    let terms = terms(&output.figures);
+    let terms = terms(&output.metrics);
     for (peer, view) in [(0, &first), (1, &second), (2, &first)] {
         let hard = terms[&format!("peer {} hard", peer + 1)];
         assert!((hard + alone(peer, view).ln()).abs() < 1e-5);
@@ -102,8 +102,8 @@ fn softmax_of(logits: &Tensor<2>) -> [f64; 2] {
     softmax([values[0], values[1]])
 }
 
-fn terms(figures: &Figures) -> std::collections::BTreeMap<String, f64> {
-    let reading = Figures::read(std::slice::from_ref(figures)).unwrap();
+fn terms(metrics: &StepMetrics) -> std::collections::BTreeMap<String, f64> {
+    let reading = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
     reading[0].terms.iter().cloned().collect()
 }
 
@@ -114,7 +114,7 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
 
     let output = model.forward(&batch(&[1.0, -2.0], &[0, 1], at(1, 0), &device));
 
-    let terms = terms(&output.figures);
+    let terms = terms(&output.metrics);
     // The first is right about the first sample only, the second about the second only. Their mean
     // is with the first on the first, and on the second as well: it is the surer.
     assert_eq!(terms["peer 1 accuracy"], 50.0);
@@ -197,9 +197,9 @@ fn peers_that_differ_compare_their_own_taps() {
         }),
     ];
     let closer = |student: &str, teacher: &str| -> DynObjective<Knowledge, Vec<Knowledge>> {
-        let pair = burn_distill_core::Pair::new(student, teacher, Closer {});
-        let objective: PairObjective<Closer, NoAdapter> = PairObjective::new([pair], 0.25);
-        DynObjective::new(EachTeacher::new([objective]))
+        let pair = burn_distill_core::TapPair::new(student, teacher, Closer {});
+        let objective: TapObjective<Closer, NoAdapter> = TapObjective::new([pair], 0.25);
+        DynObjective::new(PerTeacher::new([objective]))
     };
     let objectives = vec![closer("logits", "scores"), closer("scores", "logits")];
 
@@ -230,8 +230,8 @@ struct Still {
 }
 
 impl Objective<Knowledge, Vec<Knowledge>> for Still {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {

@@ -9,12 +9,13 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, Interrupter, LearnerModel, TrainStep};
 use burn_distill_core::{
-    Batch, ChangingWeight, Clock, Context, EveryView, Frozen, Hard, Knowledge, Network, Objective,
-    Response, Tap, TapRecorder, TapSelection, Targets, Terms, Wanted, tensors,
+    Batch, ChangingWeight, Clock, Context, CrossEntropyObjective, EveryView, Frozen, Knowledge,
+    Network, Objective, Requirements, Response, Tap, TapRecorder, TapSelection, Targets, Terms,
+    tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, EpochDisplay, EpochFigures,
-    Figure, LearningRateConfig, OfflineDistiller, OptimizerConfig, Predictions, Quiet,
+    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, EpochDisplay, EpochMetrics,
+    LearningRateConfig, MetricKind, OfflineDistiller, OptimizerConfig, Predictions, Quiet,
     TeacherIdentity, TrainError, Trained, Training, TrainingTitle,
 };
 use std::path::Path;
@@ -47,8 +48,8 @@ impl Net {
                         .mul_scalar(0.5);
                     // Around 1: right for the scales and variances too.
                     let values = values.reshape(tensor.shape());
-                    let centre = if D == 1 { 1.0 } else { 0.0 };
-                    values.add_scalar(centre).require_grad()
+                    let center = if D == 1 { 1.0 } else { 0.0 };
+                    values.add_scalar(center).require_grad()
                 })
             }
         }
@@ -81,11 +82,11 @@ impl Network for Net {
 struct Imitate {}
 
 impl Objective for Imitate {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named(["hidden"]),
             teacher: TapSelection::named(["hidden"]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
@@ -187,27 +188,31 @@ impl DataLoader<Batch<Tensor<2>>> for Toy {
     }
 }
 
-type Toys = OfflineDistiller<Net, Frozen<Net>, (Hard, Imitate)>;
+type Toys = OfflineDistiller<Net, Frozen<Net>, (CrossEntropyObjective, Imitate)>;
 
 fn distiller(teacher: &Net) -> Toys {
     let device = Device::default().autodiff();
     let student = Net::new(5, 1, &device);
     let teacher = Frozen::new(teacher.clone());
-    OfflineDistiller::new(student, teacher, (Hard::new(1.0), Imitate {}))
+    OfflineDistiller::new(
+        student,
+        teacher,
+        (CrossEntropyObjective::new(1.0), Imitate {}),
+    )
 }
 
 fn teacher() -> Net {
     Net::new(7, 2, &Device::default().autodiff())
 }
 
-fn figures() -> [Figure; 6] {
+fn metrics() -> [MetricKind; 6] {
     [
-        Figure::Loss,
-        Figure::Term("hard".into()),
-        Figure::Term("response".into()),
-        Figure::Accuracy,
-        Figure::TeacherAccuracy,
-        Figure::Agreement,
+        MetricKind::Loss,
+        MetricKind::Term("cross-entropy".into()),
+        MetricKind::Term("response".into()),
+        MetricKind::Accuracy,
+        MetricKind::TeacherAccuracy,
+        MetricKind::Agreement,
     ]
 }
 
@@ -216,7 +221,7 @@ where
     M: Distiller<Tensor<2>>,
 {
     let training = training
-        .with_figures(figures())
+        .with_metrics(metrics())
         .with_renderer(Some(ByEpoch::renderer(Quiet)));
     let optimizer = OptimizerConfig::default();
     let rate = LearningRateConfig::default();
@@ -302,7 +307,7 @@ fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
             to: 1.0,
             epochs: 4,
         };
-        let objective = (Hard::new(ramp), Imitate {});
+        let objective = (CrossEntropyObjective::new(ramp), Imitate {});
         let plain = distiller(teacher);
         OfflineDistiller::new(plain.student, plain.teacher, objective)
     });
@@ -311,7 +316,7 @@ fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
 #[test]
 fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
     let clipped = |teacher: &Net| {
-        let share = ChangingWeight::Sigmoid { to: 0.2, centre: 2 };
+        let share = ChangingWeight::Sigmoid { to: 0.2, center: 2 };
         distiller(teacher).with_clipped(["response", "hidden"], share)
     };
 
@@ -408,13 +413,13 @@ fn the_loss_is_the_weighted_sum_of_its_terms() {
     };
 
     let output = distiller.forward(&toy.batch(1, 0));
-    let reading = burn_distill_strategy::Figures::read(&[output.figures]).unwrap();
+    let reading = burn_distill_strategy::StepMetrics::read(&[output.metrics]).unwrap();
 
     let reading = &reading[0];
     let value = |name: &str| reading.terms.iter().find(|term| term.0 == name).unwrap().1;
-    let sum = value("hard") + 0.5 * value("response") + 2.0 * value("hidden");
+    let sum = value("cross-entropy") + 0.5 * value("response") + 2.0 * value("hidden");
     assert!((reading.loss - sum).abs() < 1e-5);
-    assert_eq!((reading.rows, reading.labelled), (8, 8));
+    assert_eq!((reading.rows, reading.labeled), (8, 8));
 }
 
 #[test]
@@ -434,7 +439,7 @@ fn training_alone_needs_no_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let student = Net::new(16, 1, &Device::default().autodiff());
 
-    let alone = OfflineDistiller::alone(student, Hard::new(1.0));
+    let alone = OfflineDistiller::without_teacher(student, CrossEntropyObjective::new(1.0));
     let trained = train(training(folder.path(), 150), alone).unwrap();
 
     let accuracy = Predictions::of(&trained.model.student, &*Toy::loader(1))
@@ -447,7 +452,7 @@ fn training_alone_needs_no_teacher() {
 fn patience_ends_a_training_that_no_longer_improves() {
     let folder = tempfile::tempdir().unwrap();
     let student = Net::new(5, 1, &Device::default().autodiff());
-    let alone = OfflineDistiller::alone(student, Hard::new(1.0));
+    let alone = OfflineDistiller::without_teacher(student, CrossEntropyObjective::new(1.0));
 
     train(training(folder.path(), 500).with_patience(Some(5)), alone).unwrap();
 
@@ -465,7 +470,7 @@ struct StopAfter {
 impl EpochDisplay for StopAfter {
     fn start(&mut self, _training: &TrainingTitle) {}
 
-    fn epoch(&mut self, epoch: usize, _figures: &EpochFigures) {
+    fn epoch(&mut self, epoch: usize, _metrics: &EpochMetrics) {
         if epoch == self.epoch {
             self.interrupter.stop(Some("test"));
         }
@@ -481,9 +486,9 @@ struct Counted {
 }
 
 impl Objective for Counted {
-    fn wanted(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.imitate.wanted()
+        self.imitate.requirements()
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {

@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let net = |hidden, output| Net { hidden, output };
     let net = |width| net(linear(64, width), linear(width, 10));
     let adam = AdamWConfig::new();
-    let teacher = OfflineDistiller::alone(net(256), Hard::new(1.0));
+    let teacher = OfflineDistiller::without_teacher(net(256), CrossEntropyObjective::new(1.0));
     let training = Training::new("runs/custom-model/teacher", &device, 30);
     let teacher = training.launch(teacher, adam.init(), 3e-3, (all, test.clone()))?;
     let student = OfflineDistiller::soft_targets(net(16), teacher.model.student, 4.0, 0.9);

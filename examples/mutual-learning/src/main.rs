@@ -4,7 +4,7 @@
 
 use burn::prelude::*;
 use burn_distill::architecture::{ConvNetConfig, MlpConfig};
-use burn_distill::core::{EachTeacher, Ensemble, initialize};
+use burn_distill::core::{Ensemble, PerTeacher, initialize};
 use burn_distill::data::{BatchLoader, ImageDataset, digits};
 use burn_distill::prelude::*;
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
@@ -30,7 +30,7 @@ fn networks(device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
 fn objective() -> impl Objective<Knowledge, Vec<Knowledge>> {
     let soft_targets = SoftTargetLossConfig::new().with_temperature(1.0).init();
     let soft_targets = ResponseObjective::new(soft_targets, 1.0);
-    EachTeacher::new([(Hard::new(1.0), soft_targets)]) // One for each of the others.
+    PerTeacher::new([(CrossEntropyObjective::new(1.0), soft_targets)]) // One for each of the others.
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut alone = Vec::new();
     for (name, network) in NAMES.iter().zip(networks(&device)) {
-        let network = OfflineDistiller::alone(network, Hard::new(1.0));
+        let network = OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0));
         alone.push(fit(&format!("{name} alone"), network, &few, &test)?.student);
     }
 
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let test = BatchLoader::new(test, 256).device(&device);
     let accuracy = |network: &_| Predictions::of(network, &test).map(|p| 100.0 * p.accuracy());
-    println!("{:<18} {:>7} {:>7}", "", "alone", "taught");
+    println!("{:<18} {:>7} {:>7}", "", "baseline", "taught");
     for (name, (alone, taught)) in NAMES.iter().zip(alone.iter().zip(&taught)) {
         let (alone, taught) = (accuracy(alone)?, accuracy(taught)?);
         println!("{name:<18} {alone:>5.1} % {taught:>5.1} %");
@@ -82,8 +82,8 @@ fn fit<M: Distiller<Tensor<4>>>(
         clip_norm: None,
     };
     let rate = LearningRateConfig {
-        peak: 0.003,
-        shape: RateShape::Cosine {},
+        base_lr: 0.003,
+        shape: LrSchedule::Cosine {},
         ..Default::default()
     };
     let folder = format!("runs/mutual-learning/{name}");

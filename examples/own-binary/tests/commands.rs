@@ -166,7 +166,7 @@ fn a_recipe_of_own_names_runs() {
     let result = result(out.path());
     assert_eq!(result["recipe"]["student"]["model"], "perceptron");
     assert_eq!(result["recipe"]["teacher"]["model"]["width"], 64);
-    assert_eq!(result["alone"]["parameters"], 42);
+    assert_eq!(result["baseline"]["parameters"], 42);
     assert_eq!(result["samples"][2], 150);
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("perceptron (width 64)"), "{table}");
@@ -235,7 +235,7 @@ fn a_run_that_is_stopped_goes_on_to_the_same_result() {
     );
     let accuracy = |out: &Path| {
         let result = result(out);
-        ["teacher", "alone", "distilled"].map(|network| result[network]["accuracy"].clone())
+        ["teacher", "baseline", "distilled"].map(|network| result[network]["accuracy"].clone())
     };
     assert_eq!(accuracy(&stopped), accuracy(&whole));
     let weights = |out: &Path| fs::read(out.join("seed-0/distilled/model.bpk")).unwrap();

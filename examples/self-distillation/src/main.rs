@@ -10,7 +10,7 @@ use burn_distill::architecture::{
 use burn_distill::core::{ChangingWeight, initialize};
 use burn_distill::data::{Augmentation, BatchLoader, ImageDataset, digits};
 use burn_distill::prelude::*;
-use burn_distill::strategy::{ExitsDistiller, PastPredictions, SelfDistiller};
+use burn_distill::strategy::{MultiExitDistiller, PastPredictions, SelfDistiller};
 use burn_distill::{ByotConfig, ByotObjective};
 use std::error::Error;
 
@@ -27,31 +27,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = digits().split(0.3, 0)?;
     let few = train.few_per_class(20, 0)?; // The labels that there are.
 
-    let alone = OfflineDistiller::alone(network(&device), Hard::new(1.0));
-    let alone = fit("alone", alone, &few, &test)?.student;
+    let alone =
+        OfflineDistiller::without_teacher(network(&device), CrossEntropyObjective::new(1.0));
+    let alone = fit("baseline", alone, &few, &test)?.student;
     let past = from_its_past(network(&device), few.published_len());
     let past = fit("past", past, &few, &test)?.student;
 
     // Exits that learn from the labels alone, to compare with.
-    let labelled = MultiExitConfig::new().init(network(&device));
-    let labelled = ExitsDistiller::new(labelled, [Hard::new(1.0), Hard::new(1.0)]);
-    let labelled = fit("exits alone", labelled, &few, &test)?.network;
+    let labeled = MultiExitConfig::new().init(network(&device));
+    let labeled = MultiExitDistiller::new(
+        labeled,
+        [
+            CrossEntropyObjective::new(1.0),
+            CrossEntropyObjective::new(1.0),
+        ],
+    );
+    let labeled = fit("exits alone", labeled, &few, &test)?.network;
     let taught = from_its_deepest_exit(network(&device));
     let taught = fit("exits", taught, &few, &test)?.network;
 
     let test = BatchLoader::new(test, 256).device(&device);
-    println!("{:<17} {:.1} %", "alone", accuracy(&alone, &test)?);
+    println!("{:<17} {:.1} %", "baseline", accuracy(&alone, &test)?);
     println!(
         "{:<17} {:.1} %",
         "past predictions",
         accuracy(&past, &test)?
     );
 
-    println!("\n{:<17} {:>6} {:>7}", "", "alone", "taught");
+    println!("\n{:<17} {:>6} {:>7}", "", "baseline", "taught");
     let numbered = |number| (format!("exit {number}"), ExitChoice::One(number));
     let exits = (1..=taught.exit_count()).map(numbered);
     for (name, choice) in exits.chain([("mean of all".into(), ExitChoice::Mean)]) {
-        let alone = accuracy(&labelled.clone().deploy(choice), &test)?;
+        let alone = accuracy(&labeled.clone().deploy(choice), &test)?;
         let taught = accuracy(&taught.clone().deploy(choice), &test)?;
         println!("{name:<17} {alone:.1} % {taught:>5.1} %");
     }
@@ -73,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// before it.
 fn from_its_deepest_exit(
     network: ConvNet,
-) -> ExitsDistiller<MultiExitNetwork<ConvNet>, ByotObjective> {
+) -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ByotObjective> {
     let config = ByotConfig {
         feature: 1e-4, // A sum over samples and features: there are fewer than in the paper.
         ..ByotConfig::paper()
@@ -97,7 +104,11 @@ fn from_its_past(
         .init();
     let past = ResponseObjective::new(past, ramp(0.0, 0.8));
     let memory = PastPredictions::new(samples, 10, &Device::default());
-    SelfDistiller::new(network, memory, (Hard::new(ramp(1.0, 0.2)), past))
+    SelfDistiller::new(
+        network,
+        memory,
+        (CrossEntropyObjective::new(ramp(1.0, 0.2)), past),
+    )
 }
 
 /// The accuracy of a network in percent.
@@ -146,8 +157,8 @@ fn fit<M: Distiller<Tensor<4>>>(
         clip_norm: None,
     };
     let rate = LearningRateConfig {
-        peak: 0.003,
-        shape: RateShape::Cosine {},
+        base_lr: 0.003,
+        shape: LrSchedule::Cosine {},
         ..Default::default()
     };
     let folder = format!("runs/self-distillation/{name}");

@@ -47,8 +47,8 @@ struct Direction {
 }
 
 impl Objective for Direction {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
@@ -106,16 +106,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let few = load(&train, &train.few_per_class(5, 0)?);
     let (all, test) = (load(&train, &train), load(&test, &test));
 
-    let teacher = OfflineDistiller::alone(Net::new(256, &device), Hard::new(1.0));
+    let teacher =
+        OfflineDistiller::without_teacher(Net::new(256, &device), CrossEntropyObjective::new(1.0));
     let teacher = fit("teacher", teacher, (all, test.clone()))?.student;
 
     // The baseline begins with the weights of the student, and sees the same batches.
     let student = Net::new(16, &device);
     let student = || student.clone().valid();
-    let baseline = OfflineDistiller::alone(student(), Hard::new(1.0));
+    let baseline = OfflineDistiller::without_teacher(student(), CrossEntropyObjective::new(1.0));
     let baseline = fit("baseline", baseline, (few.clone(), test.clone()))?.student;
 
-    let objective = (Hard::new(0.1), Direction { weight: 10.0 });
+    let objective = (CrossEntropyObjective::new(0.1), Direction { weight: 10.0 });
     let distilled = OfflineDistiller::new(student(), Frozen::new(teacher), objective);
     let distilled = fit("distilled", distilled, (few, test.clone()))?.student;
 

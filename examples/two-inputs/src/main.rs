@@ -104,7 +104,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = (load(&train), load(&test));
     let optimizer = || AdamWConfig::new().init();
 
-    let teacher = OfflineDistiller::alone(Net::new(64, &device), Hard::new(1.0));
+    let teacher =
+        OfflineDistiller::without_teacher(Net::new(64, &device), CrossEntropyObjective::new(1.0));
     let training = Training::new("runs/two-inputs/teacher", &device, 20);
     let teacher = training.launch(teacher, optimizer(), 1e-2, (train.clone(), test.clone()))?;
 

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 pub enum Interpolation {
     /// One pixel: pixel `i` is `⌊i · input / output⌋`.
     Nearest,
-    /// The two by two pixels around its centre, weighed by how near they are, without antialiasing.
+    /// The two by two pixels around its center, weighed by how near they are, without antialiasing.
     Bilinear,
 }
 
@@ -72,10 +72,10 @@ impl Interpolation {
                 Self::Nearest => row[pixel * input / output] = 1.0,
                 Self::Bilinear => {
                     let ratio = input as f64 / output as f64;
-                    let centre = ((pixel as f64 + 0.5) * ratio - 0.5).max(0.0);
-                    let before = (centre as usize).min(input - 1);
+                    let center = ((pixel as f64 + 0.5) * ratio - 0.5).max(0.0);
+                    let before = (center as usize).min(input - 1);
                     let after = (before + 1).min(input - 1);
-                    let rest = centre - before as f64;
+                    let rest = center - before as f64;
                     row[before] += 1.0 - rest;
                     row[after] += rest;
                 }
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn bilinear_weighs_by_distance_and_repeats_the_border() {
-        // Centres at −0.25, 0.25, 0.75 and 1.25 pixels.
+        // Centers at −0.25, 0.25, 0.75 and 1.25 pixels.
         let up = resized(&[0.0, 4.0], 4, Interpolation::Bilinear);
         assert_eq!(up, [0.0, 1.0, 3.0, 4.0]);
-        // Centres at 0.375, 2.125, 3.875 and 5.625 pixels.
+        // Centers at 0.375, 2.125, 3.875 and 5.625 pixels.
         let values: Vec<f32> = (0..7).map(|n| n as f32).collect();
         let down = resized(&values, 4, Interpolation::Bilinear);
         assert_eq!(down, [0.375, 2.125, 3.875, 5.625]);

@@ -142,7 +142,7 @@ mod tests {
         knowledge.taps.iter().map(|(name, _)| name.into()).collect()
     }
 
-    /// What holds for every family, on colour images of 8×8 with 5 classes.
+    /// What holds for every family, on color images of 8×8 with 5 classes.
     fn check<N: Branching<Input = Tensor<4>>>(init: impl Fn(&Device) -> N, trunk: &str) {
         let device = Device::default().autodiff();
         let networks = [init(&device), init(&device), init(&device)];
@@ -166,17 +166,17 @@ mod tests {
         assert_eq!(all_taps(&knowledge), names);
 
         // A branch is what the network that it is of makes of the trunk.
-        let data = |name: &str| knowledge.taps.take(name).into_vectors().into_data();
+        let data = |name: &str| knowledge.taps.expect(name).into_vectors().into_data();
         assert_eq!(data("branch1"), logits(&expected));
         assert_eq!(data("trunk"), data(trunk));
         let own = N::forward_branch(
             &plain.valid().branch(),
-            knowledge.taps.take(trunk).into_map(),
+            knowledge.taps.expect(trunk).into_map(),
         );
         assert_eq!(own.into_data(), logits(&expected));
         let other = N::forward_branch(
             &third.valid().branch(),
-            knowledge.taps.take(trunk).into_map(),
+            knowledge.taps.expect(trunk).into_map(),
         );
         assert_eq!(other.into_data(), data("branch3"));
         assert_ne!(data("branch3"), data("branch2"));
@@ -191,8 +191,8 @@ mod tests {
         // All of it trains.
         let before = tensors(&network);
         let input = Tensor::random([3, 3, 8, 8], Distribution::Default, &device);
-        let wanted = TapSelection::named(["branch1", "branch2", "branch3"]);
-        let taps = network.forward_knowledge(input, &wanted).taps;
+        let requirements = TapSelection::named(["branch1", "branch2", "branch3"]);
+        let taps = network.forward_knowledge(input, &requirements).taps;
         let loss = wanted_sum(&taps);
         let grads = GradientsParams::from_grads(loss.backward(), &network);
         let stepped = SgdConfig::new().init().step(0.1, network, grads);
@@ -233,7 +233,7 @@ mod tests {
 
         assert_eq!(tensors(&network.branches.valid()), before);
         assert_eq!(
-            known_taps(&network).take("branch2").shape().as_slice(),
+            known_taps(&network).expect("branch2").shape().as_slice(),
             [2, 5]
         );
     }

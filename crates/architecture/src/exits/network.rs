@@ -189,7 +189,7 @@ impl NetworkExit {
 /// | `exit1`, `exit2`, … | vector | the logits of each exit, shallowest first; the last are the response |
 /// | `exit1.feature`, `exit2.feature`, … | vector | what the classifier of each exit sees, of one size |
 ///
-/// An exit that nobody asks for is not computed. What trains it is `ExitsDistiller` of
+/// An exit that nobody asks for is not computed. What trains it is `MultiExitDistiller` of
 /// burn-distill-strategy. What is deployed is the network alone, by
 /// [`into_network`](Self::into_network), or what [`deploy`](Self::deploy) makes of the exits: one of
 /// them without the stages behind it, the mean of all, or the first that is sure.
@@ -206,8 +206,8 @@ impl NetworkExit {
 ///
 /// assert_eq!(network.exit_count(), 3);
 /// let taps = known_taps(&network);
-/// assert_eq!(taps.take("exit1").shape().as_slice(), [2, 10]);
-/// assert_eq!(taps.take("exit1.feature").shape(), taps.take("pool").shape());
+/// assert_eq!(taps.expect("exit1").shape().as_slice(), [2, 10]);
+/// assert_eq!(taps.expect("exit1.feature").shape(), taps.expect("pool").shape());
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
 ///
@@ -264,7 +264,7 @@ impl<N: Network> MultiExitNetwork<N> {
     pub fn forward_exits(&self, input: N::Input) -> Vec<Tensor<2>> {
         let names: Vec<_> = (1..=self.exit_count()).map(logits_tap).collect();
         let knowledge = self.forward_knowledge(input, &TapSelection::named(&names));
-        let taps = knowledge.taps.take_all(&names).into_iter();
+        let taps = knowledge.taps.expect_all(&names).into_iter();
         taps.map(Tap::into_vectors).collect()
     }
 
@@ -331,8 +331,10 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         if self.taps.iter().any(|name| name == tap) {
             return self.network.forward_to(input, tap);
         }
-        let wanted = TapSelection::named([tap]);
-        self.forward_knowledge(input, &wanted).taps.take(tap)
+        let requirements = TapSelection::named([tap]);
+        self.forward_knowledge(input, &requirements)
+            .taps
+            .expect(tap)
     }
 
     delegate_network!(network: example, classifier, normalization);

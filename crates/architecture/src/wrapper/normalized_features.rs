@@ -209,10 +209,10 @@ mod tests {
         let wrapped = config.init(network("mlp-4"), "hidden.1");
         let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
 
-        let wanted = TapSelection::named([NormalizedFeaturesConfig::TAP]);
-        let knowledge = wrapped.forward_knowledge(input, &wanted);
+        let requirements = TapSelection::named([NormalizedFeaturesConfig::TAP]);
+        let knowledge = wrapped.forward_knowledge(input, &requirements);
 
-        let normalized = knowledge.taps.take("logits.normalized").into_vectors();
+        let normalized = knowledge.taps.expect("logits.normalized").into_vectors();
         let response = knowledge.response.classes().unwrap();
         normalized
             .into_data()

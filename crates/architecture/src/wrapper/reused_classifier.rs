@@ -214,7 +214,7 @@ mod tests {
                 ReusedClassifierConfig::new().init((student.clone(), tap), (&teacher, teacher_tap));
 
             let taps = known_taps(&wrapped);
-            assert_eq!(taps.take("projected").shape().as_slice()[1..], expected);
+            assert_eq!(taps.expect("projected").shape().as_slice()[1..], expected);
             assert_eq!(taps.len(), known_taps(&student).len() + 1);
             let response = wrapped.forward(wrapped.example(2, &device));
             assert_eq!(response.classes().unwrap().dims(), [2, 3]);
@@ -233,7 +233,7 @@ mod tests {
 
         let knowledge = wrapped.forward_knowledge(input, &TapSelection::named(["projected"]));
 
-        let pooled = global_average(knowledge.taps.take("projected").into_map());
+        let pooled = global_average(knowledge.taps.expect("projected").into_map());
         let expected = teacher.classifier().unwrap().forward(pooled);
         let logits = knowledge.response.classes().unwrap().to_data();
         logits.assert_eq(&expected.into_data(), true);

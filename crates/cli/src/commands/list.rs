@@ -1,16 +1,16 @@
-use crate::args::{Catalogue, ListArgs};
+use crate::args::{Catalog, ListArgs};
 use crate::{output, table};
 use anyhow::Result;
-use burn_distill::core::CatalogueEntry;
+use burn_distill::core::CatalogEntry;
 use burn_distill_recipe::Registry;
 
-/// Print a catalogue.
+/// Print a catalog.
 pub fn list(args: &ListArgs, registry: &Registry) -> Result<()> {
-    let entries: Vec<CatalogueEntry> = match args.what {
-        Catalogue::Models => registry.networks().collect(),
-        Catalogue::Losses => registry.losses().entries().cloned().collect(),
-        Catalogue::Strategies => burn_distill_recipe::strategies(),
-        Catalogue::Datasets => registry.datasets().cloned().collect(),
+    let entries: Vec<CatalogEntry> = match args.what {
+        Catalog::Models => registry.networks().collect(),
+        Catalog::Losses => registry.losses().entries().cloned().collect(),
+        Catalog::Strategies => burn_distill_recipe::strategies(),
+        Catalog::Datasets => registry.datasets().cloned().collect(),
     };
     if args.json {
         return output::print(serde_json::to_string_pretty(&entries)?);

@@ -1,4 +1,4 @@
-use burn_distill::strategy::{EpochDisplay, EpochFigures, TrainingTitle};
+use burn_distill::strategy::{EpochDisplay, EpochMetrics, TrainingTitle};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar per training, for a terminal without a dashboard.
@@ -18,9 +18,9 @@ impl EpochDisplay for Bar {
         self.bar = Some(bar);
     }
 
-    fn epoch(&mut self, epoch: usize, figures: &EpochFigures) {
+    fn epoch(&mut self, epoch: usize, metrics: &EpochMetrics) {
         if let Some(bar) = &self.bar {
-            bar.set_message(figures.to_string());
+            bar.set_message(metrics.to_string());
             bar.set_position(epoch as u64);
         }
     }

@@ -1,4 +1,4 @@
-use burn_distill::strategy::{EpochDisplay, EpochFigures, TrainingTitle};
+use burn_distill::strategy::{EpochDisplay, EpochMetrics, TrainingTitle};
 use std::time::Instant;
 
 /// Log messages about a training: its start and end, and in detail every epoch.
@@ -30,21 +30,21 @@ impl EpochDisplay for Logged {
         });
     }
 
-    fn epoch(&mut self, epoch: usize, figures: &EpochFigures) {
+    fn epoch(&mut self, epoch: usize, metrics: &EpochMetrics) {
         let Some(shown) = &mut self.training else {
             return;
         };
         shown.epoch = epoch;
         let TrainingTitle { label, epochs, .. } = &shown.title;
         let seconds = shown.since.elapsed().as_secs_f64();
-        for (split, figures) in [("training", &figures.train), ("validation", &figures.valid)] {
-            let figures: Vec<_> = figures
+        for (split, metrics) in [("training", &metrics.train), ("validation", &metrics.valid)] {
+            let metrics: Vec<_> = metrics
                 .iter()
                 .map(|(name, value)| format!("{} {value:.6}", name.to_lowercase()))
                 .collect();
             log::debug!(
                 "{label}  epoch {epoch}/{epochs}  {split}: {}  {seconds:.1} s",
-                figures.join(", ")
+                metrics.join(", ")
             );
         }
     }

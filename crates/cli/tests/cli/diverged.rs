@@ -50,13 +50,13 @@ fn assert_finite(folder: &Path) {
 
 /// A training that does not last, but for the normalized steps of Adam.
 const HIGH: [&str; 2] = [
-    "learning_rate={ peak = 1000 }",
+    "learning_rate={ base = 1000 }",
     "optimizer={ kind = 'sgd' }",
 ];
 
 /// A training on which the weight of a loss tells, unlike on the normalized steps of Adam.
 const PLAIN: [&str; 2] = [
-    "student.training.learning_rate={ peak = 0.5 }",
+    "student.training.learning_rate={ base = 0.5 }",
     "student.training.optimizer={ kind = 'sgd' }",
 ];
 
@@ -73,8 +73,8 @@ fn the_network_that_diverged_is_named_and_there_is_no_result() {
         ),
         (
             student.iter().map(String::as_str).collect(),
-            "alone",
-            "the student alone diverged in epoch ",
+            "baseline",
+            "the student (baseline) diverged in epoch ",
         ),
         (
             weight,
@@ -129,7 +129,7 @@ fn a_network_that_diverged_on_the_validation_samples_alone_has_no_result() {
         "student.model=mlp-32-32-32",
         "student.training.batch_size=512",
         "student.training.epochs=1",
-        "student.training.learning_rate.peak=100",
+        "student.training.learning_rate.base=100",
         "student.training.optimizer={ kind = 'sgd' }",
         "loss.0.weight=1e9",
         "loss.1.weight=1e9",
@@ -309,7 +309,7 @@ fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
     huge.write(&broken).unwrap();
 
     for (file, name, title) in [
-        ("alone/model.bpk", "alone", "the student alone: "),
+        ("baseline/model.bpk", "baseline", "the student (baseline): "),
         (
             "distilled/model.bpk",
             "distilled",

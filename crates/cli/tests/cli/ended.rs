@@ -101,7 +101,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
     let peer = peer.find(is_peer).expect("the second peer has a file");
     let another = fs::read(seed.join("distilled/model.bpk")).unwrap();
 
-    for path in [seed.join("alone/model.bpk"), peer] {
+    for path in [seed.join("baseline/model.bpk"), peer] {
         let whole = fs::read(&path).unwrap();
         assert_ne!(whole, another);
         fs::write(&path, &another).unwrap();
@@ -120,12 +120,12 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
     }
 
     // The remedy is one. A record of an earlier version, which knows no checksums, is still read.
-    fs::remove_dir_all(seed.join("alone")).unwrap();
+    fs::remove_dir_all(seed.join("baseline")).unwrap();
     let record = seed.join("distilled/training.json");
     fs::write(record, r#"{ "finished": true, "seconds": 1.0 }"#).unwrap();
     let again = program(&more_than(&arguments, &["--resume"])).output();
     assert_success(&again.unwrap());
-    for network in ["alone", "distilled"] {
+    for network in ["baseline", "distilled"] {
         let accuracy = &result(out.path())[network]["accuracy"];
         assert_eq!(accuracy, &expected[network]["accuracy"]);
     }

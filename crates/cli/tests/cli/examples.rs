@@ -64,7 +64,7 @@ fn every_recipe_of_digits_runs() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {stderr}", path.display());
         let result = result(out.path());
-        for network in ["alone", "distilled"] {
+        for network in ["baseline", "distilled"] {
             let accuracy = result[network]["accuracy"]["mean"].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&accuracy), "{}", path.display());
         }

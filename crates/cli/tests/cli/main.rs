@@ -1,7 +1,7 @@
 //! The program as a user runs it.
 
 mod book;
-mod catalogue;
+mod catalog;
 mod common;
 mod diverged;
 mod early;

@@ -20,8 +20,8 @@ fn run_with(out: &Path, losses: &str, more: &[&str]) -> Value {
 }
 
 fn assert_same_result(a: &Value, b: &Value) {
-    for figure in ["accuracy", "agreement", "parameters"] {
-        assert_eq!(a["distilled"][figure], b["distilled"][figure], "{figure}");
+    for metric in ["accuracy", "agreement", "parameters"] {
+        assert_eq!(a["distilled"][metric], b["distilled"][metric], "{metric}");
     }
 }
 
@@ -77,7 +77,7 @@ fn a_student_with_its_teachers_classifier_is_saved_and_loaded_whole() {
     let projector = 8 * 16 + 9 * 16 * 16 + 16 * 32 + 2 * (16 + 16 + 32);
     let parameters = &result["distilled"]["parameters"];
     assert_eq!(*parameters, student + projector + 33 * 10);
-    assert_eq!(result["alone"]["parameters"], student);
+    assert_eq!(result["baseline"]["parameters"], student);
     assert!(result["distilled"]["accuracy"]["mean"].as_f64().unwrap() > 0.3);
 
     let again = run_with(out.path(), "{kind='sim-kd'}", &["--resume"]);

@@ -15,7 +15,7 @@ fn a_run_leaves_its_result_and_prints_a_table() {
     let table = String::from_utf8(output.stdout).unwrap();
     for word in [
         "teacher",
-        "student alone",
+        "student (baseline)",
         "distilled",
         "accuracy %",
         "latency ms",
@@ -24,7 +24,7 @@ fn a_run_leaves_its_result_and_prints_a_table() {
         assert!(table.contains(word), "{word}: {table}");
     }
     let result = result(out.path());
-    for network in ["teacher", "alone", "distilled"] {
+    for network in ["teacher", "baseline", "distilled"] {
         let network = &result[network];
         let accuracy = &network["accuracy"];
         let mean = accuracy["mean"].as_f64().unwrap();
@@ -53,7 +53,7 @@ fn the_seed_decides_everything() {
     let [a, b] = outs.map(|out| result(out.path()));
 
     assert_eq!(a["seeds"], serde_json::json!([7]));
-    for network in ["teacher", "alone", "distilled"] {
+    for network in ["teacher", "baseline", "distilled"] {
         assert_eq!(a[network]["accuracy"], b[network]["accuracy"]);
         assert_eq!(a[network]["agreement"], b[network]["agreement"]);
     }
@@ -81,7 +81,7 @@ fn a_killed_run_goes_on_to_the_same_result() {
     assert_success(&run(killed.path(), &changes, &["--resume"]));
 
     let [whole, killed] = [whole, killed].map(|out| result(out.path()));
-    for network in ["teacher", "alone", "distilled"] {
+    for network in ["teacher", "baseline", "distilled"] {
         assert_eq!(
             whole[network]["accuracy"], killed[network]["accuracy"],
             "{network}"
@@ -139,7 +139,7 @@ fn the_class_that_the_student_has_not_seen_is_reported() {
     assert_success(&run(out.path(), &changes, &[]));
 
     let result = result(out.path());
-    assert_eq!(result["alone"]["class_accuracy"]["3"]["mean"], 0.0);
+    assert_eq!(result["baseline"]["class_accuracy"]["3"]["mean"], 0.0);
     assert!(
         result["teacher"]["class_accuracy"]["3"]["mean"]
             .as_f64()

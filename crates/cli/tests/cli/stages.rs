@@ -195,7 +195,7 @@ fn a_run_that_was_stopped_in_a_stage_says_how_to_go_on() {
 }
 
 #[test]
-fn what_a_loss_has_learnt_goes_on_in_a_loss_of_its_name() {
+fn what_a_loss_has_learned_goes_on_in_a_loss_of_its_name() {
     let out = tempfile::tempdir().unwrap();
     let stages = "stage=[\
         { name = 'warm', epochs = 1, trains = 'objective', \
@@ -285,7 +285,7 @@ fn a_route_of_one_anchor_is_plain_distillation() {
 
     let [route, plain] = [result(route.path()), result(&out)];
     assert!(plain.get("stages").is_none());
-    for network in ["teacher", "alone", "distilled"] {
+    for network in ["teacher", "baseline", "distilled"] {
         for key in ["accuracy", "agreement"] {
             assert_eq!(route[network][key], plain[network][key], "{network} {key}");
         }
@@ -310,7 +310,7 @@ fn a_stage_prepares_its_losses_and_the_last_may_change_the_student() {
     let trained = fs::metadata(&prepared).unwrap().modified().unwrap();
     // The student has its projector and the classifier of its teacher.
     let parameters = |who: &str| first[who]["parameters"].as_u64().unwrap();
-    assert!(parameters("distilled") > parameters("alone"));
+    assert!(parameters("distilled") > parameters("baseline"));
 
     // The last stage once more, from what the others have left.
     let last = out.path().join("seed-0/distilled/curriculum.json");

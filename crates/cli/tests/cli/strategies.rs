@@ -43,15 +43,16 @@ fn check(name: &str, changes: &[&str], expected: &[&str]) {
     let members = members(&result);
     let names: Vec<_> = members.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, expected, "{name}");
-    let students = ["alone", "distilled"].map(|network| (network, &result[network]));
-    for (network, figures) in students.into_iter().chain(members) {
-        let accuracy = figures["accuracy"]["mean"].as_f64().unwrap();
+    let students = ["baseline", "distilled"].map(|network| (network, &result[network]));
+    for (network, metrics) in students.into_iter().chain(members) {
+        let accuracy = metrics["accuracy"]["mean"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&accuracy), "{name}: {network}");
-        assert_eq!(figures.get("agreement"), None, "{name}: {network}");
-        assert!(figures["bytes"].as_u64().unwrap() > 0, "{name}: {network}");
+        assert_eq!(metrics.get("agreement"), None, "{name}: {network}");
+        assert!(metrics["bytes"].as_u64().unwrap() > 0, "{name}: {network}");
     }
     // What is deployed is a network like the student alone.
-    let [alone, distilled] = ["alone", "distilled"].map(|network| &result[network]["parameters"]);
+    let [alone, distilled] =
+        ["baseline", "distilled"].map(|network| &result[network]["parameters"]);
     assert_eq!(alone, distilled, "{name}");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(!table.contains("agreement"), "{table}");
@@ -212,9 +213,12 @@ fn a_student_that_nobody_teaches_is_the_student_alone() {
 
     // Same initial weights, same samples, as many steps.
     let result = result(out.path());
-    assert_eq!(result["distilled"]["accuracy"], result["alone"]["accuracy"]);
+    assert_eq!(
+        result["distilled"]["accuracy"],
+        result["baseline"]["accuracy"]
+    );
     let peer = &result["members"][0];
-    assert_ne!(peer["accuracy"], result["alone"]["accuracy"]);
+    assert_ne!(peer["accuracy"], result["baseline"]["accuracy"]);
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn each_generation_is_taught_by_the_one_before_it() {
     let changes = ["strategy.generations=2", "student.training.epochs=3"];
     assert_success(&run("born-again", out.path(), &changes, &[]));
 
-    for [teacher, student] in [["alone", "generation-1"], ["generation-1", "distilled"]] {
+    for [teacher, student] in [["baseline", "generation-1"], ["generation-1", "distilled"]] {
         let said = history(out.path(), teacher, "valid", "Accuracy");
         let taught = history(out.path(), student, "valid", "Teacher Accuracy");
         assert_eq!(taught, vec![said[2]; 3], "{student}");
@@ -262,7 +266,7 @@ fn the_student_alone_teaches_its_like() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("tf-kd", out.path(), &[], &[]));
 
-    let said = history(out.path(), "alone", "valid", "Accuracy");
+    let said = history(out.path(), "baseline", "valid", "Accuracy");
     let taught = history(out.path(), "distilled", "valid", "Teacher Accuracy");
     assert_eq!(taught, vec![said[1]; 2]);
 }
@@ -276,7 +280,7 @@ fn nobody_is_asked_where_the_teacher_is_virtual() {
     let text = fs::read_to_string(file).unwrap();
     assert!(!text.contains("Teacher"), "{text}");
     let term = |name: &str| history(out.path(), "distilled", "train", &format!("Loss @ {name}"));
-    let (hard, taught) = (term("hard"), term("virtual-teacher"));
+    let (hard, taught) = (term("cross-entropy"), term("virtual-teacher"));
     let loss = history(out.path(), "distilled", "train", "Loss");
     for epoch in 0..2 {
         assert!(taught[epoch] > 1e-4);
@@ -339,14 +343,14 @@ fn figures_of_a_memory_are_those_of_what_it_has_seen() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("ps-kd", out.path(), &[], &[]));
 
-    for figure in ["Teacher Accuracy", "Agreement"] {
-        let values = |split| history(out.path(), "distilled", split, figure);
+    for metric in ["Teacher Accuracy", "Agreement"] {
+        let values = |split| history(out.path(), "distilled", split, metric);
         assert_eq!(
             values("train").len(),
             1,
-            "{figure}: from the second epoch on"
+            "{metric}: from the second epoch on"
         );
-        assert!(values("valid").is_empty(), "{figure}");
+        assert!(values("valid").is_empty(), "{metric}");
     }
     let accuracy = history(out.path(), "distilled", "valid", "Accuracy");
     assert_eq!(accuracy.len(), 2);
@@ -376,7 +380,7 @@ fn check_resume(name: &str, training: &str, changes: &[&str]) {
         assert_success(&run(name, killed.path(), changes, &["--resume"]));
 
         let [whole, killed] = [&whole, &killed].map(|out| result(out.path()));
-        for network in ["alone", "distilled"] {
+        for network in ["baseline", "distilled"] {
             let [whole, killed] = [&whole, &killed].map(|result| &result[network]["accuracy"]);
             assert_eq!(whole, killed, "{name}: {network}");
         }

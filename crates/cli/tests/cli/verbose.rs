@@ -25,7 +25,7 @@ fn v_tells_what_a_run_is_made_of_and_where_its_trainings_begin_and_end() {
         "info: loss of the student: soft-target, temperature 4.0, weight 0.9",
         "info: seed 0 teacher starts with epoch 1 of 4",
         "info: seed 0 teacher ends after epoch 4 of 4",
-        "info: seed 0 alone starts",
+        "info: seed 0 baseline starts",
         "info: seed 0 distilled ends after epoch 3 of 3",
         "info: weights, checkpoints and history.csv of each training: ",
     ] {
@@ -70,5 +70,5 @@ fn v_is_independent_of_the_display() {
     let said = said(&["-vv", "--progress", "none"]);
 
     assert!(said.contains("debug: seed 0 teacher  epoch 1/4"), "{said}");
-    assert!(said.contains("info: seed 0 alone ends"), "{said}");
+    assert!(said.contains("info: seed 0 baseline ends"), "{said}");
 }

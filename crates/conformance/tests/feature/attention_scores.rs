@@ -3,7 +3,7 @@ use burn_distill_conformance::{
     assert_golden, assert_padding_does_not_count, norm, outcome, pad_scores, ragged, waves,
 };
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{MultiLayerLoss, Tap};
 use burn_distill_feature::*;
 
 const SHAPE: [usize; 4] = [2, 2, 3, 3];

@@ -4,8 +4,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_distill_architecture::NormalizedFeaturesConfig;
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
-    Clock, Context, Hard, Knowledge, Network, Objective, Response, Tap, TapRecorder, Taps, Targets,
-    Weighted,
+    Clock, Context, CrossEntropyObjective, Knowledge, Network, Objective, Response, Tap,
+    TapRecorder, Taps, Targets, Weighted,
 };
 use burn_distill_feature::*;
 
@@ -73,7 +73,7 @@ fn loss<O: Objective>(
     let targets = Targets::classes(Tensor::from_data(labels.as_slice(), &device));
 
     let network = NormalizedFeaturesConfig::new().init(network, "pool");
-    let student = network.forward_knowledge(student, &objective.wanted().student);
+    let student = network.forward_knowledge(student, &objective.requirements().student);
     let teacher = Knowledge {
         response: Response::Classes(teacher),
         taps: Taps::default(),
@@ -108,7 +108,10 @@ fn with_the_labels_as_in_the_authors_setting() {
     // From the formula: the authors' code is for MXNet.
     trial(
         "feature normalization with labels",
-        (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0)),
+        (
+            CrossEntropyObjective::new(1.0),
+            Weighted::of(FeatureNormalization {}, 9.0),
+        ),
     )
     .golden(
         wave(2.0, 0.9, 0.1),
@@ -150,7 +153,10 @@ fn the_classifier_learns_from_both_terms() {
         Tensor::<2>::from_data(TensorData::new(values, shape), &device)
     };
     let network = Features::new(6, 5, &(device.clone(), DType::F32));
-    let objective = (Hard::new(1.0), Weighted::of(FeatureNormalization {}, 9.0));
+    let objective = (
+        CrossEntropyObjective::new(1.0),
+        Weighted::of(FeatureNormalization {}, 9.0),
+    );
 
     let loss = loss(
         network.clone(),

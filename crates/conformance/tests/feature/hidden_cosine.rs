@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Tensor};
 use burn_distill_conformance::{assert_padding_does_not_count, outcome, pad_tokens, ragged, waves};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{MultiLayerLoss, Tap};
 use burn_distill_feature::*;
 
 const SHAPE: [usize; 3] = [2, 3, 6];

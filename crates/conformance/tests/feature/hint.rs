@@ -5,8 +5,8 @@ use burn_distill_conformance::{
 };
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
-    Clock, Context, Knowledge, LayersLoss, Objective, Pair, PairObjective, Response, Tap, TapLoss,
-    TapRecorder, TapSelection, Taps, Targets,
+    Clock, Context, Knowledge, MultiLayerLoss, Objective, Response, Tap, TapLoss, TapObjective,
+    TapPair, TapRecorder, TapSelection, Taps, Targets,
 };
 use burn_distill_feature::*;
 
@@ -249,8 +249,8 @@ fn the_response_tells_a_pair_which_tokens_count() {
             taps: taps.finish().unwrap(),
         }
     };
-    let pair = Pair::new("hidden", "hidden", HintLossConfig::new().init());
-    let objective = PairObjective::new([pair], 1.0);
+    let pair = TapPair::new("hidden", "hidden", HintLossConfig::new().init());
+    let objective = TapObjective::new([pair], 1.0);
 
     for anything in [0.0, f32::NAN, 1e4] {
         let outcome = outcome(
@@ -258,7 +258,7 @@ fn the_response_tells_a_pair_which_tokens_count() {
             |student| {
                 let teacher = knowledge(waves([2, 3, 6], [1.0, 0.23, 0.5 + QUARTER]));
                 let student = knowledge(student);
-                let targets = Targets::Unlabelled;
+                let targets = Targets::Unlabeled;
                 let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
                 objective.forward(&context).total()
             },
@@ -288,11 +288,11 @@ fn the_adapter_trains_with_the_student() {
             &device,
         )
         .unwrap();
-    let pair = Pair::new("layer2", "layer2", HintLossConfig::new().init());
-    let objective = PairObjective::new([pair.with_adapter(adapter.clone())], 100.0);
+    let pair = TapPair::new("layer2", "layer2", HintLossConfig::new().init());
+    let objective = TapObjective::new([pair.with_adapter(adapter.clone())], 100.0);
 
     let (said, taught) = (knowledge(&student), knowledge(&teacher));
-    let context = Context::new(&said, &taught, &Targets::Unlabelled, &[], Clock::start());
+    let context = Context::new(&said, &taught, &Targets::Unlabeled, &[], Clock::start());
     let loss = objective.forward(&context).total();
     let grads = loss.clone().backward();
 
@@ -319,8 +319,8 @@ fn taps_of_other_features_need_an_adapter() {
         let taps = Taps::from([("features", Tensor::<2>::ones([3, features], &device))]);
         Knowledge::from_logits(Tensor::ones([3, 2], &device)).with_taps(taps)
     };
-    let pair = Pair::new("features", "features", HintLossConfig::new().init());
+    let pair = TapPair::new("features", "features", HintLossConfig::new().init());
     let (student, teacher) = (side(8), side(128));
 
-    PairObjective::new([pair], 1.0).forward(&Context::of(&student, &teacher));
+    TapObjective::new([pair], 1.0).forward(&Context::of(&student, &teacher));
 }

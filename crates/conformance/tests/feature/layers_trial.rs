@@ -3,7 +3,7 @@
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use burn_distill_core::testing::{Fill, QUARTER, computes_in_double_precision, wave};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{MultiLayerLoss, Tap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A tensor with these values.
@@ -45,7 +45,7 @@ pub struct LayersTrial<L> {
     skipped: Vec<(&'static str, &'static str)>,
 }
 
-impl<L: LayersLoss> LayersTrial<L> {
+impl<L: MultiLayerLoss> LayersTrial<L> {
     /// A loss on autodiff, with other parameters than it was drawn with, between maps of these
     /// shapes.
     pub fn new(
@@ -64,7 +64,7 @@ impl<L: LayersLoss> LayersTrial<L> {
         }
     }
 
-    /// What the student is that has learnt everything: it has no loss, and no gradient.
+    /// What the student is that has learned everything: it has no loss, and no gradient.
     pub fn perfect(mut self, student: fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>) -> Self {
         self.perfect = Some(student);
         self
@@ -383,14 +383,14 @@ impl ModuleMapper for Settle {
         let fill = wave(0.3, 1.3, 0.7 * self.0 as f64);
         self.0 += 1;
         param.map(|tensor| {
-            let centre = if D == 1 { 1.0 } else { 0.0 };
-            let values = filled(tensor.dims(), &fill).add_scalar(centre);
+            let center = if D == 1 { 1.0 } else { 0.0 };
+            let values = filled(tensor.dims(), &fill).add_scalar(center);
             Tensor::from_data(values.into_data(), &tensor.device()).require_grad()
         })
     }
 }
 
-/// Brings what a module has learnt to double precision.
+/// Brings what a module has learned to double precision.
 struct InDouble;
 
 impl ModuleMapper for InDouble {

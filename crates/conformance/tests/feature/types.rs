@@ -53,5 +53,5 @@ fn no_public_type_is_missing() {
 
 #[test]
 fn no_loss_is_missing() {
-    assert_all_losses_are_tested("feature", catalogue().iter().map(|entry| entry.name));
+    assert_all_losses_are_tested("feature", catalog().iter().map(|entry| entry.name));
 }

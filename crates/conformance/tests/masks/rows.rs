@@ -62,17 +62,18 @@ pub struct Outcome {
 impl Outcome {
     pub fn assert_close(&self, expected: &Self, what: &str) {
         let tolerance = |expected: f64| 2e-5 * (1.0 + expected.abs());
-        let (value, wanted) = (self.value, expected.value);
+        let (value, requirements) = (self.value, expected.value);
         assert!(
-            (value - wanted).abs() < tolerance(wanted),
-            "{what}: {value} is not {wanted}"
+            (value - requirements).abs() < tolerance(requirements),
+            "{what}: {value} is not {requirements}"
         );
         assert_eq!(self.gradient.len(), expected.gradient.len(), "{what}");
-        for (place, (gradient, wanted)) in self.gradient.iter().zip(&expected.gradient).enumerate()
+        for (place, (gradient, requirements)) in
+            self.gradient.iter().zip(&expected.gradient).enumerate()
         {
             assert!(
-                (gradient - wanted).abs() < tolerance(*wanted),
-                "{what}: the gradient at {place} is {gradient}, not {wanted}"
+                (gradient - requirements).abs() < tolerance(*requirements),
+                "{what}: the gradient at {place} is {gradient}, not {requirements}"
             );
         }
     }

@@ -4,8 +4,8 @@ use crate::rows::Case;
 use burn::tensor::Device;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::{
-    EachTeacher, Hard, HardOfAll, LayersLoss, LayersTerm, NoAdapter, Objective, Pair,
-    PairObjective, SingleTeacher, Tap, TapLoss, Weighted,
+    CrossEntropyObjective, LossDenominator, MultiLayerLoss, MultiLayerTerm, NoAdapter, Objective,
+    PerTeacher, SingleTeacher, Tap, TapLoss, TapObjective, TapPair, Weighted,
 };
 use burn_distill_feature::*;
 use burn_distill_relation::*;
@@ -66,7 +66,7 @@ pub fn of_rows() -> Vec<Case> {
         )),
         Case::new(
             "one of several teachers",
-            SingleTeacher::new(EachTeacher::new([ResponseObjective::new(
+            SingleTeacher::new(PerTeacher::new([ResponseObjective::new(
                 soft_target(),
                 1.0,
             )])),
@@ -77,24 +77,27 @@ pub fn of_rows() -> Vec<Case> {
 /// Objectives that look at no teacher: the mask of the student counts alone.
 pub fn of_labels() -> Vec<Case> {
     vec![
-        Case::new("the labels", Hard::new(1.0)),
-        Case::new("the labels of all", HardOfAll::new(1.0)),
+        Case::new("the labels", CrossEntropyObjective::new(1.0)),
+        Case::new(
+            "the labels of all",
+            CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
+        ),
     ]
 }
 
-fn sequence<L: LayersLoss>(loss: L, taps: &[&str]) -> Case {
+fn sequence<L: MultiLayerLoss>(loss: L, taps: &[&str]) -> Case {
     let name = format!("{loss:?}, {taps:?}");
     let taps = || taps.iter().copied();
     Case::new(
         name,
-        Weighted::of(LayersTerm::new(loss, taps(), taps()), 1.0),
+        Weighted::of(MultiLayerTerm::new(loss, taps(), taps()), 1.0),
     )
 }
 
 fn pair<L: TapLoss>(loss: L) -> Case {
     let name = format!("pair, {loss:?}");
-    let pair: Pair<L, NoAdapter> = Pair::new("first", "first", loss);
-    Case::new(name, PairObjective::new([pair], 1.0))
+    let pair: TapPair<L, NoAdapter> = TapPair::new("first", "first", loss);
+    Case::new(name, TapObjective::new([pair], 1.0))
 }
 
 /// Objectives on taps of tokens, and those on rows that look at labels by place.
@@ -108,13 +111,17 @@ pub fn of_tokens() -> Vec<Case> {
     let map = |features| Tap::Sequence(burn::tensor::Tensor::zeros([2, 3, features], &device));
     let adapter = FeatureAdapterConfig::new(AdapterKind::Linear);
     let adapter = adapter.init(&map(4), &map(4), &device).unwrap();
-    let adapted = Pair::new("first", "first", hint(HintNormalization::None)).with_adapter(adapter);
+    let adapted =
+        TapPair::new("first", "first", hint(HintNormalization::None)).with_adapter(adapter);
     let layers = ["first", "second"];
     let mut cases = vec![
         Case::new("confidence of the teacher", ConfidenceWeighted::new(1.0)),
         Case::new(
             "permuted",
-            Weighted::of(Permuted::new(SoftTargetLossConfig::new().init(), 7), 1.0),
+            Weighted::of(
+                PermutedPredictions::new(SoftTargetLossConfig::new().init(), 7),
+                1.0,
+            ),
         ),
         sequence(hidden_states(), &layers),
         sequence(HiddenCosineLossConfig::new().init(), &layers),
@@ -136,7 +143,7 @@ pub fn of_tokens() -> Vec<Case> {
             ProjectionConfig::new(4, 4).init(hidden_states(), &device),
             &layers,
         ),
-        Case::new("adapted", PairObjective::new([adapted], 1.0)),
+        Case::new("adapted", TapObjective::new([adapted], 1.0)),
         pair(AttentionTransferLossConfig::new().init()),
     ];
     for normalization in [
@@ -151,7 +158,7 @@ pub fn of_tokens() -> Vec<Case> {
         let loss = PatientLossConfig::new().with_reduction(reduction).init();
         let name = format!("{loss:?}");
         let layers = || layers.iter().copied();
-        let objective = Weighted::of(LayersTerm::new(loss, layers(), layers()), 1.0);
+        let objective = Weighted::of(MultiLayerTerm::new(loss, layers(), layers()), 1.0);
         cases.push(Case::new(name, objective));
     }
     cases

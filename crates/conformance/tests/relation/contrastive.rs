@@ -17,7 +17,7 @@ fn unit(rows: Tensor<2>) -> Tensor<2> {
 /// A loss whose banks are given, for embeddings that are.
 fn loss(student_bank: Tensor<2>, teacher_bank: Tensor<2>, negatives: usize) -> ContrastiveLoss {
     let [samples, embedding] = student_bank.dims();
-    let population = Population::new((0..samples).map(|id| (id, None)));
+    let population = SampleIndex::new((0..samples).map(|id| (id, None)));
     let loss = ContrastiveLossConfig::new()
         .with_embedding(embedding)
         .with_negatives(negatives)
@@ -187,7 +187,7 @@ fn fresh(
     bias: f64,
     (device, dtype): (&Device, DType),
 ) -> ContrastiveLoss {
-    let population = Population::new((0..6).map(|id| (id, Some(id / 2))));
+    let population = SampleIndex::new((0..6).map(|id| (id, Some(id / 2))));
     let config = config.clone().with_embedding(4).with_temperature(0.7);
     let mut loss = config.init(features, population, device);
     let options = (device, dtype);

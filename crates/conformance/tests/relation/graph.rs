@@ -524,7 +524,7 @@ fn objectives_take_the_tap_of_each_teacher() {
         Weighted::of(GraphTerm::new(loss, "pool", ["pool", "hidden"]), 2.0),
         Weighted::of(LogitsGraphLossConfig::new().init(2, &device), 1.0),
     );
-    let targets = Targets::Unlabelled;
+    let targets = Targets::Unlabeled;
     let context = Context::new(&student, &teachers, &targets, &[], Clock::start());
 
     let terms = objective.forward(&context);
@@ -540,8 +540,8 @@ fn objectives_take_the_tap_of_each_teacher() {
         assert_eq!((term.0.as_str(), term.1), (name, weight));
         assert!((term.2 / value - 1.0).abs() < 1e-5, "{term:?}");
     }
-    let wanted = objective.wanted().teacher;
-    assert_eq!(wanted.for_network(1), TapSelection::named(["hidden"]));
+    let requirements = objective.requirements().teacher;
+    assert_eq!(requirements.for_network(1), TapSelection::named(["hidden"]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const TEACHER: [f64; 12] = [1.0, 2.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 3.0, 2.0, 1.
 fn trial(config: InformationFlowLossConfig, golden: [f64; 2]) -> Trial<2> {
     let loss = config.init();
     let turn = |tensor: Tensor<2>| {
-        // A rotation of every two neighbouring features by one angle, of both networks.
+        // A rotation of every two neighboring features by one angle, of both networks.
         let [rows, features] = tensor.dims();
         let pairs = tensor.narrow(1, 0, features - features % 2);
         let [a, b] = [0, 1].map(|i| {
@@ -165,7 +165,7 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
             batch: 0,
             batches: 1,
         };
-        let context = Context::new(&student, &teacher, &Targets::Unlabelled, &[], clock);
+        let context = Context::new(&student, &teacher, &Targets::Unlabeled, &[], clock);
         let terms = objective.forward(&context);
 
         let term = terms.iter().next().unwrap();
@@ -173,7 +173,7 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
         let value = term.value.clone().into_scalar();
         assert_near("value", value, 0.027156827 * weight, 1e-4);
     }
-    assert_eq!(objective.wanted().student, TapSelection::named(names));
+    assert_eq!(objective.requirements().student, TapSelection::named(names));
 }
 
 #[test]

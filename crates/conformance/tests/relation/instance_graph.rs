@@ -2,7 +2,7 @@ use crate::between_layers::{assert_near, filled, table};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_core::{
-    Clock, Context, Knowledge, LayersLoss, Objective, Response, Tap, TapRecorder, TapSelection,
+    Clock, Context, Knowledge, MultiLayerLoss, Objective, Response, Tap, TapRecorder, TapSelection,
     Taps, Targets, Weighted,
 };
 use burn_distill_relation::*;
@@ -137,7 +137,7 @@ const NAMES: [&str; 3] = ["layer1", "layer2", "pool"];
 fn forward(config: InstanceGraphLossConfig, student: &Layers, teacher: &Layers) -> Tensor<1> {
     let objective = Weighted::of(InstanceGraphTerm::new(config.init(), NAMES, NAMES), 1.0);
     let (student, teacher) = (student.knowledge(), teacher.knowledge());
-    let targets = Targets::Unlabelled;
+    let targets = Targets::Unlabeled;
     let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
     objective.forward(&context).total()
 }
@@ -171,7 +171,7 @@ fn the_parts_add_up_to_the_loss() {
         .with_vertex_weight(2.0)
         .with_edge_weight(3.0)
         .with_transformation_weight(5.0);
-    let taps = |layers: &Layers| NAMES.map(|name| layers.taps().take(name)).to_vec();
+    let taps = |layers: &Layers| NAMES.map(|name| layers.taps().expect(name)).to_vec();
 
     let parts = config.init().forward_parts(
         &student.knowledge().response,
@@ -257,14 +257,14 @@ fn samples_that_differ_by_rounding_have_no_edges() {
 #[test]
 fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
     let (student, teacher) = (Layers::student().taps(), Layers::teacher().taps());
-    let take = |taps: &Taps| NAMES.map(|name| taps.take(name)).to_vec();
+    let take = |taps: &Taps| NAMES.map(|name| taps.expect(name)).to_vec();
     let value = |pairing, student: Vec<Tap>, teacher: Vec<Tap>| {
         let loss = edges_only().with_pairing(pairing).init();
         loss.forward_layers(student, teacher, None)
             .into_scalar::<f64>()
     };
     let pair = |s: usize, t: usize| {
-        let (student, teacher) = (student.take(NAMES[s]), teacher.take(NAMES[t]));
+        let (student, teacher) = (student.expect(NAMES[s]), teacher.expect(NAMES[t]));
         value(LayerPairing::OneToOne, vec![student], vec![teacher])
     };
     for (pairing, pairs) in [

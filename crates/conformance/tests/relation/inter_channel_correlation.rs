@@ -2,7 +2,7 @@ use crate::common::*;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, Pair, PairObjective, Response, Tap, TapRecorder,
+    Clock, Context, Knowledge, Objective, Response, Tap, TapObjective, TapPair, TapRecorder,
     TapSelection, Targets,
 };
 use burn_distill_relation::*;
@@ -51,13 +51,13 @@ fn the_embedding_learns_with_the_student() {
     let (student, teacher) = (knowledge(3, 4), knowledge(5, 2));
     let embedding = ChannelEmbeddingConfig::new(3, 5).init(&device);
     let loss = InterChannelCorrelationLossConfig::new().init();
-    let pair = Pair::new("layer3", "layer3", loss).with_adapter(embedding);
-    let objective = PairObjective::new([pair], 2.5);
+    let pair = TapPair::new("layer3", "layer3", loss).with_adapter(embedding);
+    let objective = TapObjective::new([pair], 2.5);
 
     let terms = objective.forward(&Context::new(
         &student,
         &teacher,
-        &Targets::Unlabelled,
+        &Targets::Unlabeled,
         &[],
         Clock::start(),
     ));

@@ -82,16 +82,16 @@ fn opposite_samples_have_a_value() {
 const CLASSES: [i32; 5] = [1, 0, 1, 2, 0];
 
 /// The supervised variant, of which the samples with these places have a label.
-fn supervised(labelled: Option<[bool; 5]>) -> Trial<2> {
+fn supervised(labeled: Option<[bool; 5]>) -> Trial<2> {
     let loss = ProbabilisticTransferLossConfig::new().init();
     let name = format!("supervised {loss}");
     Trial::new(name, [5, 3], move |student: Tensor<2>, _| {
         let [batch_size, _] = student.dims();
         let device = student.device().without_autodiff();
         let classes = Tensor::<1, Int>::from_data(&CLASSES[..batch_size], &device);
-        let labelled =
-            labelled.map(|labelled| Tensor::<1, Bool>::from_data(&labelled[..batch_size], &device));
-        loss.forward_supervised(student, classes, labelled)
+        let labeled =
+            labeled.map(|labeled| Tensor::<1, Bool>::from_data(&labeled[..batch_size], &device));
+        loss.forward_supervised(student, classes, labeled)
     })
     .skip(
         "perfect student",
@@ -120,8 +120,8 @@ fn label_similarity_lets_samples_of_a_class_choose_each_other() {
 
 #[test]
 fn samples_without_a_label_do_not_choose_and_are_not_chosen() {
-    let labelled = [true, false, true, false, true];
-    supervised(Some(labelled))
+    let labeled = [true, false, true, false, true];
+    supervised(Some(labeled))
         .golden(
             wave(1.0, 0.7, 0.3),
             wave(1.0, 0.4, 0.3),
@@ -159,12 +159,12 @@ fn the_supervised_variant_is_a_term_of_the_student_and_the_labels() {
         term.value.clone().into_scalar::<f64>()
     };
 
-    let labelled = Targets::classes(Tensor::from_data(CLASSES, &device));
-    assert!((term(&labelled) - 0.170685982).abs() < 1e-6);
-    assert_eq!(term(&Targets::Unlabelled), 0.0);
-    let wanted = Objective::<Knowledge, Knowledge>::wanted(&objective);
-    assert_eq!(wanted.student, TapSelection::named(["pool"]));
-    assert_eq!(wanted.teacher, TapSelection::None);
+    let labeled = Targets::classes(Tensor::from_data(CLASSES, &device));
+    assert!((term(&labeled) - 0.170685982).abs() < 1e-6);
+    assert_eq!(term(&Targets::Unlabeled), 0.0);
+    let requirements = Objective::<Knowledge, Knowledge>::requirements(&objective);
+    assert_eq!(requirements.student, TapSelection::named(["pool"]));
+    assert_eq!(requirements.teacher, TapSelection::None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use burn_distill_conformance::{
 };
 use burn_distill_core::numeric::attention_divergence;
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{MultiLayerLoss, Tap};
 use burn_distill_relation::*;
 
 /// Head by head.

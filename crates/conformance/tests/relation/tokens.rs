@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Tensor};
 use burn_distill_conformance::{assert_padding_does_not_count, pad_tokens, ragged, waves};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable, wave};
-use burn_distill_core::{LayersLoss, Tap};
+use burn_distill_core::{MultiLayerLoss, Tap};
 use burn_distill_relation::*;
 
 const SHAPE: [usize; 3] = [3, 4, 3];
@@ -16,7 +16,7 @@ fn taps(layers: &[Tensor<3>]) -> Vec<Tap> {
 }
 
 /// A loss of two layers on trial, with padding or without.
-fn trial<L: LayersLoss>(loss: L, padded: bool) -> Trial<3> {
+fn trial<L: MultiLayerLoss>(loss: L, padded: bool) -> Trial<3> {
     let name = format!("{}, padded: {padded}", loss.name());
     let trial = Trial::new(
         name,
@@ -116,7 +116,10 @@ fn how_far_sequences_are_padded_does_not_matter() {
     let nothing = mask.clone().bool_and(mask.clone().bool_not());
     let longer_mask = Tensor::cat(vec![mask.clone(), nothing], 1);
 
-    fn assert_same<L: LayersLoss>(loss: L, cases: [(Tensor<3>, Tensor<3>, Tensor<2, Bool>); 2]) {
+    fn assert_same<L: MultiLayerLoss>(
+        loss: L,
+        cases: [(Tensor<3>, Tensor<3>, Tensor<2, Bool>); 2],
+    ) {
         let [short, long] = cases.map(|(student, teacher, mask)| {
             let (student, teacher) = (taps(&two(student)), taps(&two(teacher)));
             let loss = loss.forward_layers(student, teacher, Some(mask));
@@ -138,7 +141,7 @@ fn how_far_sequences_are_padded_does_not_matter() {
 
 #[test]
 fn one_layer_is_there_twice() {
-    fn assert_twice<L: LayersLoss>(loss: L) {
+    fn assert_twice<L: MultiLayerLoss>(loss: L) {
         let [alone, both] = [1, 2].map(|count| {
             let layers = |layer: [f64; 3]| vec![Tap::Sequence(waves(SHAPE, layer)); count];
             let (student, teacher) = (layers([1.0, 0.7, 0.3]), layers([1.0, 0.3, 0.6]));

@@ -43,7 +43,7 @@ fn types_can_be_shared() {
     assert_shareable::<ModalityGraphLossConfig>();
     assert_shareable::<MultiHeadGraphConfig>();
     assert_shareable::<MultiHeadGraphObjective>();
-    assert_shareable::<Population>();
+    assert_shareable::<SampleIndex>();
     assert_shareable::<Positive>();
     assert_shareable::<ProbabilisticTransferLossConfig>();
     assert_shareable::<Projected<FlowOfSolutionLoss>>();
@@ -74,5 +74,5 @@ fn no_public_type_is_missing() {
 
 #[test]
 fn no_loss_is_missing() {
-    assert_all_losses_are_tested("relation", catalogue().iter().map(|entry| entry.name));
+    assert_all_losses_are_tested("relation", catalog().iter().map(|entry| entry.name));
 }

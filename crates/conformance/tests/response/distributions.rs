@@ -3,8 +3,8 @@
 use crate::{SHAPE, shifted, student, teacher};
 use burn_distill_core::testing::Trial;
 use burn_distill_response::{
-    Chunked, DistributionLoss, JensenShannonLossConfig, Rest, ReverseKlLossConfig,
-    SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig, SparseSignal,
+    Chunked, DistributionLoss, JensenShannonLossConfig, ReverseKlLossConfig, SkewKlLossConfig,
+    SoftCrossEntropyLossConfig, SoftTargetLossConfig, SparseLogits, TailMode,
     TotalVariationLossConfig,
 };
 use std::fmt::Display;
@@ -46,7 +46,7 @@ fn soft_target_at_its_limit() {
 
 /// A loss of the two likeliest classes of the teacher at two degrees, whose value and gradient with that
 /// rest are these.
-fn of_two_classes<L>(loss: &L, rest: Rest, (value, norm): (f64, f64))
+fn of_two_classes<L>(loss: &L, rest: TailMode, (value, norm): (f64, f64))
 where
     L: DistributionLoss + Display + Clone,
 {
@@ -56,7 +56,7 @@ where
         SHAPE,
         move |student, teacher, reduction| {
             let classes = teacher.dims()[1];
-            let signal = SparseSignal::top_k(teacher, classes.min(2), rest);
+            let signal = SparseLogits::top_k(teacher, classes.min(2), rest);
             loss.forward(student, signal, reduction)
         },
     )
@@ -72,13 +72,13 @@ where
 #[test]
 fn soft_target_of_a_sparse_teacher() {
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    of_two_classes(&loss, Rest::Tail, (1.80149803, 0.426096738));
-    of_two_classes(&loss, Rest::Zero, (2.17788895, 0.467485012));
+    of_two_classes(&loss, TailMode::Tail, (1.80149803, 0.426096738));
+    of_two_classes(&loss, TailMode::Zero, (2.17788895, 0.467485012));
 }
 
 /// The same with a rest of zero, a tail and a uniform one.
 fn of_each_rest<L: DistributionLoss + Display + Clone>(loss: L, golden: [(f64, f64); 3]) {
-    let rests = [Rest::Zero, Rest::Tail, Rest::Uniform];
+    let rests = [TailMode::Zero, TailMode::Tail, TailMode::Uniform];
     for (rest, golden) in rests.into_iter().zip(golden) {
         of_two_classes(&loss, rest, golden);
     }

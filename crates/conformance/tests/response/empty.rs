@@ -3,13 +3,13 @@
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_distill_core::{
-    Clock, Context, DynObjective, EveryView, Hard, HardOfAll, Knowledge, Objective, Response, Taps,
-    Targets, View, Weighted,
+    Clock, Context, CrossEntropyObjective, DynObjective, EveryView, Knowledge, LossDenominator,
+    Objective, Response, Taps, Targets, View, Weighted,
 };
 use burn_distill_response::*;
 
 /// Every objective of rows of logits that needs no labels.
-fn unlabelled() -> Vec<DynObjective> {
+fn unlabeled() -> Vec<DynObjective> {
     let device = Device::default().autodiff();
     let standardization = StandardizationConfig::new();
     let soft_target = SoftTargetLossConfig::new().init();
@@ -18,7 +18,10 @@ fn unlabelled() -> Vec<DynObjective> {
         of_rows(SoftCrossEntropyLossConfig::new().init()),
         of_rows(LogitMatchingLossConfig::new().init()),
         of_rows(ProbabilityMatchingLossConfig::new().init()),
-        DynObjective::new(Weighted::of(Permuted::new(soft_target.clone(), 1), 1.0)),
+        DynObjective::new(Weighted::of(
+            PermutedPredictions::new(soft_target.clone(), 1),
+            1.0,
+        )),
         of_rows(ReverseKlLossConfig::new().with_floor(Some(-50.0)).init()),
         of_rows(JensenShannonLossConfig::new().init()),
         of_rows(TotalVariationLossConfig::new().init()),
@@ -48,10 +51,10 @@ fn unlabelled() -> Vec<DynObjective> {
 }
 
 /// Every objective of rows of logits that needs labels.
-fn labelled() -> Vec<DynObjective> {
+fn labeled() -> Vec<DynObjective> {
     vec![
-        DynObjective::new(Hard::new(1.0)),
-        DynObjective::new(HardOfAll::new(1.0)),
+        DynObjective::new(CrossEntropyObjective::new(1.0)),
+        DynObjective::new(CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All)),
         DynObjective::new(ConfidenceWeighted::new(1.0)),
         of_labels(DecoupledLossConfig::new().init()),
         of_labels(StandardizationConfig::new().init(DecoupledLossConfig::new().init())),
@@ -82,8 +85,8 @@ fn with_confidence(confidence: ConfidenceMask) -> MultiLevelLoss {
         .init()
 }
 
-fn of_labels(loss: impl LabelledLoss) -> DynObjective {
-    DynObjective::new(LabelledObjective::new(loss, 1.0))
+fn of_labels(loss: impl LabeledLoss) -> DynObjective {
+    DynObjective::new(LabeledObjective::new(loss, 1.0))
 }
 
 fn without_teacher(loss: impl TeacherFreeLoss) -> DynObjective {
@@ -125,16 +128,16 @@ fn assert_nothing<const D: usize>(
     assert_eq!(gradient.into_data(), zeros, "{objective} of {shape:?}");
 }
 
-fn classes(count: usize, labelled: bool) -> impl Fn(&Device) -> Targets {
+fn classes(count: usize, labeled: bool) -> impl Fn(&Device) -> Targets {
     move |device| Targets::Classes {
         classes: Tensor::<1, Int>::zeros([count], device),
-        labelled: (!labelled).then(|| Tensor::<1, Bool>::full([count], false, device)),
+        labeled: (!labeled).then(|| Tensor::<1, Bool>::full([count], false, device)),
     }
 }
 
 #[test]
 fn a_batch_of_no_samples() {
-    for objective in unlabelled().iter().chain(&labelled()) {
+    for objective in unlabeled().iter().chain(&labeled()) {
         for num_classes in [1, 5] {
             assert_nothing(
                 objective,
@@ -147,12 +150,10 @@ fn a_batch_of_no_samples() {
 }
 
 #[test]
-fn a_batch_of_no_labelled_samples() {
-    for objective in &labelled() {
+fn a_batch_of_no_labeled_samples() {
+    for objective in &labeled() {
         assert_nothing(objective, [3, 5], Response::Classes, classes(3, false));
-        assert_nothing(objective, [3, 5], Response::Classes, |_| {
-            Targets::Unlabelled
-        });
+        assert_nothing(objective, [3, 5], Response::Classes, |_| Targets::Unlabeled);
     }
 }
 
@@ -163,9 +164,9 @@ fn sequences_of_tokens_that_do_not_count() {
         let mask = Tensor::full([batch_size, length], false, &logits.device());
         Response::Tokens { logits, mask }
     };
-    for objective in unlabelled().iter().chain(&[of_two_views()]) {
+    for objective in unlabeled().iter().chain(&[of_two_views()]) {
         for shape in [[2, 3, 5], [2, 0, 5], [0, 3, 5], [1, 1, 1]] {
-            assert_nothing(objective, shape, tokens, |_| Targets::Unlabelled);
+            assert_nothing(objective, shape, tokens, |_| Targets::Unlabeled);
         }
     }
 }
@@ -174,7 +175,7 @@ fn sequences_of_tokens_that_do_not_count() {
 fn a_batch_of_no_maps() {
     let objective = HeatMapObjective::new(HeatMapLossConfig::new().init(), 1.0);
     let objective = DynObjective::new(objective);
-    let annotated = AnnotatedMaps::new(HeatMapLossConfig::new().init(), 1.0);
+    let annotated = TargetHeatMaps::new(HeatMapLossConfig::new().init(), 1.0);
     let annotated = DynObjective::new(annotated);
     let annotation = |device: &Device| Targets::Maps {
         maps: Tensor::zeros([0, 3, 4, 5], device),
@@ -182,14 +183,14 @@ fn a_batch_of_no_maps() {
     };
 
     assert_nothing(&objective, [0, 3, 4, 5], Response::Maps, |_| {
-        Targets::Unlabelled
+        Targets::Unlabeled
     });
     for objective in [&objective, &annotated] {
         assert_nothing(objective, [0, 3, 4, 5], Response::Maps, annotation);
     }
     // Maps of joints without an annotation teach nothing.
     assert_nothing(&annotated, [2, 3, 4, 5], Response::Maps, |_| {
-        Targets::Unlabelled
+        Targets::Unlabeled
     });
 }
 
@@ -208,7 +209,7 @@ fn proposals_of_nothing_but_background() {
             deltas: Tensor::zeros([proposals, 4], device),
         };
         assert_nothing(&objective, [proposals, 4], boxes, background);
-        assert_nothing(&objective, [proposals, 4], boxes, |_| Targets::Unlabelled);
+        assert_nothing(&objective, [proposals, 4], boxes, |_| Targets::Unlabeled);
     }
 }
 
@@ -218,7 +219,7 @@ fn views_of_nothing() {
         let of_view = |objective| DynObjective::new(EveryView::new(objective, 2));
         objectives.into_iter().map(of_view).collect::<Vec<_>>()
     };
-    for objective in of_views(unlabelled()).iter().chain(&of_views(labelled())) {
+    for objective in of_views(unlabeled()).iter().chain(&of_views(labeled())) {
         assert_nothing(objective, [0, 5], Response::Classes, classes(0, true));
     }
     assert_nothing(&of_two_views(), [0, 5], Response::Classes, classes(0, true));

@@ -4,7 +4,7 @@ use crate::{SHAPE, shifted, student, teacher};
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_distill_core::testing::Trial;
 use burn_distill_response::{
-    DecoupledLossConfig, LabelSmoothingLossConfig, LabelSmoothingVariant, LabelledLoss,
+    DecoupledLossConfig, LabelSmoothingLossConfig, LabelSmoothingVariant, LabeledLoss,
     NormalizedLossConfig, ProposalClassificationLossConfig, StandardizationConfig, TeacherFreeLoss,
     VirtualTeacherLossConfig,
 };
@@ -18,7 +18,7 @@ fn labels(logits: &Tensor<2>) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(labels, [rows]), &logits.device())
 }
 
-fn labelled<L: LabelledLoss + Display>(loss: L) -> Trial<2> {
+fn labeled<L: LabeledLoss + Display>(loss: L) -> Trial<2> {
     let name = format!("{loss}");
     Trial::of_rows(name, SHAPE, move |student, teacher, reduction| {
         let labels = labels(&student);
@@ -44,7 +44,7 @@ fn teacher_free<L: TeacherFreeLoss + Display>(loss: L) -> Trial<2> {
 
 #[test]
 fn decoupled() {
-    labelled(DecoupledLossConfig::new().init())
+    labeled(DecoupledLossConfig::new().init())
         .golden(student(), teacher(), 26.9512647, 5.22445216)
         .minimum(0.0)
         .run();
@@ -54,7 +54,7 @@ fn decoupled() {
 fn standardized() {
     let config = DecoupledLossConfig::new().with_alpha(9.0).with_beta(72.0);
     let loss = config.with_temperature(2.0).init();
-    labelled(StandardizationConfig::new().init(loss))
+    labeled(StandardizationConfig::new().init(loss))
         .golden(student(), teacher(), 58.9123277, 8.52093693)
         .minimum(0.0)
         .run();
@@ -67,7 +67,7 @@ fn normalized() {
         (3.0, 3.5, 49.7062504, 2.24351802),
     ] {
         let config = NormalizedLossConfig::new();
-        labelled(
+        labeled(
             config
                 .with_temperature(temperature)
                 .with_gamma(gamma)
@@ -84,7 +84,7 @@ fn normalized() {
 
 #[test]
 fn proposal_classification() {
-    labelled(ProposalClassificationLossConfig::new().init())
+    labeled(ProposalClassificationLossConfig::new().init())
         .skip(
             "golden values",
             "there is no reference: in the tests of the loss, by its formula",
@@ -102,7 +102,7 @@ fn proposal_classification() {
 
 #[test]
 fn virtual_teacher() {
-    // By scripts/labelled.py; its sum with the cross-entropy agrees with the authors' code.
+    // By scripts/labeled.py; its sum with the cross-entropy agrees with the authors' code.
     for (soften, temperature, value, norm) in [
         (false, 20.0, 1.0844227, 0.27854513),
         (true, 2.0, 0.436882648, 0.0985191001),

@@ -8,7 +8,7 @@ use burn_distill_core::{
 };
 use burn_distill_response::{
     ConfidenceWeighted, LearnedTemperatureConfig, LogitLoss, LogitMatchingLossConfig,
-    LogitMatchingVariant, NormKdLossConfig, Permuted, ProbabilityMatchingLossConfig,
+    LogitMatchingVariant, NormKdLossConfig, PermutedPredictions, ProbabilityMatchingLossConfig,
     SoftTargetLossConfig, StandardizationConfig,
 };
 use std::fmt::Display;
@@ -77,13 +77,13 @@ fn confidence_weighted() {
 fn permuted() {
     let permuted = |student: Tensor<2>, teacher: Tensor<2>| {
         let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
-        let term = Permuted::new(loss, 7);
+        let term = PermutedPredictions::new(loss, 7);
         let said = |logits| Knowledge {
             response: Response::Classes(logits),
             taps: Taps::default(),
         };
         let (student, teacher) = (said(student), said(teacher));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
         term.value(&context)
     };
@@ -142,7 +142,7 @@ fn learned_temperature() {
                     taps: Taps::default(),
                 };
                 let (student, teacher) = (knowledge(student), knowledge(teacher));
-                let targets = Targets::Unlabelled;
+                let targets = Targets::Unlabeled;
                 let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
                 term.value(&context)
             },

@@ -33,8 +33,8 @@ fn configurations_are_written_and_read() {
 
 #[test]
 fn types_can_be_shared() {
-    assert_shareable::<AnnotatedMaps>();
-    assert_shareable::<AnnotatedMapsTerm>();
+    assert_shareable::<TargetHeatMaps>();
+    assert_shareable::<TargetHeatMapsTerm>();
     assert_shareable::<BatchObjective<DistLoss>>();
     assert_shareable::<BatchTerm<DistLoss>>();
     assert_shareable::<BoundedRegressionLoss>();
@@ -50,19 +50,19 @@ fn types_can_be_shared() {
     assert_shareable::<DistLoss>();
     assert_shareable::<DistLossConfig>();
     assert_shareable::<DistParts>();
-    assert_shareable::<Events>();
-    assert_shareable::<Head>();
+    assert_shareable::<PairedLogProbs>();
+    assert_shareable::<LmHead>();
     assert_shareable::<HeatMapLoss>();
     assert_shareable::<HeatMapLossConfig>();
     assert_shareable::<HeatMapObjective>();
-    assert_shareable::<HiddenStates>();
+    assert_shareable::<LazyLogits>();
     assert_shareable::<JensenShannonLoss>();
     assert_shareable::<JensenShannonLossConfig>();
     assert_shareable::<LabelSmoothingLoss>();
     assert_shareable::<LabelSmoothingLossConfig>();
     assert_shareable::<LabelSmoothingVariant>();
-    assert_shareable::<LabelledObjective<DecoupledLoss>>();
-    assert_shareable::<LabelledTerm<DecoupledLoss>>();
+    assert_shareable::<LabeledObjective<DecoupledLoss>>();
+    assert_shareable::<LabeledTerm<DecoupledLoss>>();
     assert_shareable::<LearnedTemperature>();
     assert_shareable::<LearnedTemperatureConfig>();
     assert_shareable::<LogitMatchingLoss>();
@@ -77,13 +77,13 @@ fn types_can_be_shared() {
     assert_shareable::<NormKdLossConfig>();
     assert_shareable::<NormalizedLoss>();
     assert_shareable::<NormalizedLossConfig>();
-    assert_shareable::<Permuted<SoftTargetLoss>>();
+    assert_shareable::<PermutedPredictions<SoftTargetLoss>>();
     assert_shareable::<ProbabilityMatchingLoss>();
     assert_shareable::<ProbabilityMatchingLossConfig>();
     assert_shareable::<ProposalClassificationLoss>();
     assert_shareable::<ProposalClassificationLossConfig>();
     assert_shareable::<ResponseObjective<SoftTargetLoss>>();
-    assert_shareable::<Rest>();
+    assert_shareable::<TailMode>();
     assert_shareable::<ReverseKlLoss>();
     assert_shareable::<ReverseKlLossConfig>();
     assert_shareable::<SkewKlLoss>();
@@ -92,17 +92,17 @@ fn types_can_be_shared() {
     assert_shareable::<SoftCrossEntropyLossConfig>();
     assert_shareable::<SoftTargetLoss>();
     assert_shareable::<SoftTargetLossConfig>();
-    assert_shareable::<SparseSignal>();
+    assert_shareable::<SparseLogits>();
     assert_shareable::<StandardizationConfig>();
     assert_shareable::<Standardized<SoftTargetLoss>>();
     assert_shareable::<TeacherFreeObjective<VirtualTeacherLoss>>();
     assert_shareable::<TeacherFreeTerm<VirtualTeacherLoss>>();
     assert_shareable::<TeacherRows>();
-    assert_shareable::<TeacherSignal>();
+    assert_shareable::<TeacherLogits>();
     assert_shareable::<TotalVariationLoss>();
     assert_shareable::<TotalVariationLossConfig>();
     assert_shareable::<TotalVariationScale>();
-    assert_shareable::<TwoHeaded<SoftTargetLoss>>();
+    assert_shareable::<DualHeadConsistency<SoftTargetLoss>>();
     assert_shareable::<UnknownClass>();
     assert_shareable::<VirtualTeacherLoss>();
     assert_shareable::<VirtualTeacherLossConfig>();
@@ -115,5 +115,5 @@ fn no_public_type_is_missing() {
 
 #[test]
 fn no_loss_is_missing() {
-    assert_all_losses_are_tested("response", catalogue().iter().map(|entry| entry.name));
+    assert_all_losses_are_tested("response", catalog().iter().map(|entry| entry.name));
 }

@@ -6,8 +6,10 @@ use crate::replay::{Replay, sgd};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use burn_distill::core::numeric::l2_normalize;
-use burn_distill::core::{Context, Hard, Knowledge, Objective, TapSelection, Terms, Wanted};
-use burn_distill::relation::{Contrast, ContrastiveLoss, ContrastiveLossConfig, Population};
+use burn_distill::core::{
+    Context, CrossEntropyObjective, Knowledge, Objective, Requirements, TapSelection, Terms,
+};
+use burn_distill::relation::{Contrast, ContrastiveLoss, ContrastiveLossConfig, SampleIndex};
 use burn_distill::strategy::OfflineDistiller;
 use std::sync::Arc;
 
@@ -21,17 +23,17 @@ struct Recorded {
 }
 
 impl Objective for Recorded {
-    fn wanted(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         let pool = || TapSelection::named(["pool"]);
-        Wanted {
+        Requirements {
             student: pool(),
             teacher: pool(),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let pool = |side: &Knowledge| side.taps.take("pool").into_vectors();
+        let pool = |side: &Knowledge| side.taps.expect("pool").into_vectors();
         let embed = |features, layer: &burn::nn::Linear| l2_normalize(layer.forward(features), 1);
         let student = embed(pool(context.student), &self.loss.student_embedding);
         let teacher = embed(
@@ -65,7 +67,7 @@ fn contrast_trains_as_in_rep_distiller() {
     let student = recording.load(Conv::student(), "init_student");
     let teacher = recording.frozen(Conv::teacher(), "init_teacher");
     // Of unknown classes, so that places are ids.
-    let population = Population::new((0..48).map(|id| (id, None)));
+    let population = SampleIndex::new((0..48).map(|id| (id, None)));
     let loss = ContrastiveLossConfig::new()
         .with_embedding(8)
         .with_negatives(15)
@@ -83,10 +85,17 @@ fn contrast_trains_as_in_rep_distiller() {
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(false, 5e-4),
-        terms: &[("hard", "step_loss_cls"), ("contrastive", "step_loss_kd")],
+        terms: &[
+            ("cross-entropy", "step_loss_cls"),
+            ("contrastive", "step_loss_kd"),
+        ],
     };
     replay.run(
-        OfflineDistiller::new(student, teacher, (Hard::new(1.0), contrast)),
+        OfflineDistiller::new(
+            student,
+            teacher,
+            (CrossEntropyObjective::new(1.0), contrast),
+        ),
         |step| recording.batch(step, &["data"]),
         |model, snapshot| {
             snapshot.assert_same(&model.student, "student");

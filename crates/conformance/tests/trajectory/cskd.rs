@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::{Batch, Hard};
+use burn_distill::core::{Batch, CrossEntropyObjective};
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill::strategy::{SameClass, SelfDistiller};
 
@@ -12,7 +12,10 @@ fn samples_of_a_class_train_as_in_the_code_of_the_authors() {
     let recording = Recording::read("cskd");
     let student = recording.load(Mlp::new(16), "init_student");
     let soft = SoftTargetLossConfig::new().with_temperature(4.0).init();
-    let objective = (Hard::new(1.0), ResponseObjective::new(soft, 1.5));
+    let objective = (
+        CrossEntropyObjective::new(1.0),
+        ResponseObjective::new(soft, 1.5),
+    );
 
     let replay = Replay {
         recording: &recording,

@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::{Recording, device};
 use crate::replay::{Replay, sgd};
-use burn_distill::core::{Hard, Weighted};
+use burn_distill::core::{CrossEntropyObjective, Weighted};
 use burn_distill::response::LearnedTemperatureConfig;
 use burn_distill::strategy::OfflineDistiller;
 
@@ -21,12 +21,12 @@ fn a_learned_temperature_trains_as_in_the_code_of_the_authors() {
         recording: &recording,
         optimizer: sgd(false, 5e-4),
         terms: &[
-            ("hard", "step_loss_cls"),
+            ("cross-entropy", "step_loss_cls"),
             ("learned-temperature", "step_loss_div"),
         ],
     };
     replay.run(
-        OfflineDistiller::new(student, teacher, (Hard::new(0.1), learned)),
+        OfflineDistiller::new(student, teacher, (CrossEntropyObjective::new(0.1), learned)),
         |step| recording.batch(step, &["data"]),
         |model, snapshot| {
             snapshot.assert_same(&model.student, "student");

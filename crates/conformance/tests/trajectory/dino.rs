@@ -91,8 +91,8 @@ fn views_train_as_in_the_code_of_the_authors() {
             recording.assert_same_as(&model.student, &snapshot.name("student"), names);
             let average = model.teacher.average.inner();
             recording.assert_same_as(average, &snapshot.name("teacher"), names);
-            let centre = model.objective.centre.get();
-            recording.assert_tensor(centre, &snapshot.name("state_center"));
+            let center = model.objective.center.get();
+            recording.assert_tensor(center, &snapshot.name("state_center"));
         },
     );
 }

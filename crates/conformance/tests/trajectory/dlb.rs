@@ -16,7 +16,7 @@ fn the_last_batch_trains_as_in_the_code_of_the_authors() {
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(true, 5e-4),
-        terms: &[("hard", "step_ce_loss")],
+        terms: &[("cross-entropy", "step_ce_loss")],
     };
     replay.run(
         recording.widen(model),

@@ -6,9 +6,11 @@ use crate::replay::{Replay, sgd};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::train::TrainStep;
-use burn_distill::core::{Context, EachTeacher, Hard, Objective, Terms, Wanted};
+use burn_distill::core::{
+    Context, CrossEntropyObjective, Objective, PerTeacher, Requirements, Terms,
+};
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
-use burn_distill::strategy::{Figures, MutualDistiller, OptimizerConfig, PeerOrder};
+use burn_distill::strategy::{MutualDistiller, OptimizerConfig, PeerOrder, StepMetrics};
 
 #[test]
 fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
@@ -17,7 +19,10 @@ fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
         .map(|(prefix, hidden)| recording.load(Mlp::new(hidden), prefix));
     let objective = || {
         let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
-        EachTeacher::new([(Hard::new(1.0), ResponseObjective::new(soft, 1.0))])
+        PerTeacher::new([(
+            CrossEntropyObjective::new(1.0),
+            ResponseObjective::new(soft, 1.0),
+        )])
     };
     let replay = Replay {
         recording: &recording,
@@ -46,8 +51,8 @@ fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
 struct OffsetDivergence {}
 
 impl Objective for OffsetDivergence {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
@@ -64,7 +69,7 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
     let recording = Recording::read("dml_sequential_authors");
     let peers = [("init_peer1", 16), ("init_peer2", 20)]
         .map(|(prefix, hidden)| recording.load(Mlp::plain(hidden), prefix));
-    let objective = || EachTeacher::new([(Hard::new(1.0), OffsetDivergence {})]);
+    let objective = || PerTeacher::new([(CrossEntropyObjective::new(1.0), OffsetDivergence {})]);
     let mut model = MutualDistiller::new(peers.into(), vec![objective(), objective()])
         .with_order(PeerOrder::Sequential);
     let optimizer = OptimizerConfig::Sgd {
@@ -78,7 +83,7 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
         let batch = recording.batch(step, &["data"]);
         let output = TrainStep::step(&model, batch);
         // What is shown is of before the first turn: that of the first peer is what it is there.
-        let values = Figures::read(&[output.item.figures]).unwrap();
+        let values = StepMetrics::read(&[output.item.metrics]).unwrap();
         let first =
             |name: &str| name.starts_with("peer 1 hard") || name.starts_with("peer 1 divergence");
         let terms = values[0].terms.iter().filter(|(name, _)| first(name));

@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::Hard;
+use burn_distill::core::CrossEntropyObjective;
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill::strategy::OfflineDistiller;
 
@@ -13,12 +13,18 @@ fn soft_targets_train_as_in_rep_distiller() {
     let student = recording.load(Mlp::new(16), "init_student");
     let teacher = recording.frozen(Mlp::new(24), "init_teacher");
     let soft = SoftTargetLossConfig::new().with_temperature(4.0).init();
-    let objective = (Hard::new(0.1), ResponseObjective::new(soft, 0.9));
+    let objective = (
+        CrossEntropyObjective::new(0.1),
+        ResponseObjective::new(soft, 0.9),
+    );
 
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(false, 5e-4),
-        terms: &[("hard", "step_loss_cls"), ("soft-target", "step_loss_div")],
+        terms: &[
+            ("cross-entropy", "step_loss_cls"),
+            ("soft-target", "step_loss_div"),
+        ],
     };
     replay.run(
         OfflineDistiller::new(student, teacher, objective),

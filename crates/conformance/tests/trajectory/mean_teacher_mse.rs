@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::{HardOfAll, MovingAverage};
+use burn_distill::core::{CrossEntropyObjective, LossDenominator, MovingAverage};
 use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
 use burn_distill::strategy::{MeanTeacher, SelfDistiller};
 
@@ -16,14 +16,14 @@ fn an_average_teaches_as_in_the_code_of_the_authors() {
     teacher.average = MovingAverage::new(&average);
     let consistency = ProbabilityMatchingLossConfig::new().init();
     let objective = (
-        HardOfAll::new(1.0),
+        CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
         ResponseObjective::new(consistency, 1.0),
     );
 
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(true, 5e-4),
-        terms: &[("hard", "step_class_loss")],
+        terms: &[("cross-entropy", "step_class_loss")],
     };
     replay.run_with(
         SelfDistiller::new(student, teacher, objective),

@@ -3,21 +3,21 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::Hard;
-use burn_distill::strategy::{GroupLeaderDistillerConfig, TowardsEnsemble};
+use burn_distill::core::CrossEntropyObjective;
+use burn_distill::strategy::{EnsembleKl, GroupLeaderDistillerConfig};
 
 #[test]
 fn a_group_and_its_leader_train_as_in_the_code_of_the_authors() {
     let recording = Recording::read("okddip");
     let [first, second, third, leader] =
         [0, 1, 2, 3].map(|index| recording.load(Mlp::new(16), &format!("init_network.stu{index}")));
-    let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, 1.0));
+    let objective = || (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 1.0));
     let peers = (
         vec![first, second, third],
         vec![objective(), objective(), objective()],
     );
     let mut model = GroupLeaderDistillerConfig::new()
-        .with_as_code(true)
+        .with_reference_gradients(true)
         .init(peers, (leader, objective()));
     let names = |name: &str| {
         name.replace("query", "query_weight")

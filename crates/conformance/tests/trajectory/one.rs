@@ -8,8 +8,8 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, Tensor};
-use burn_distill::core::{Hard, Network, Response, Tap, TapRecorder, batch_norm};
-use burn_distill::strategy::{NativeEnsembleDistiller, TowardsEnsemble};
+use burn_distill::core::{CrossEntropyObjective, Network, Response, Tap, TapRecorder, batch_norm};
+use burn_distill::strategy::{EnsembleKl, NativeEnsembleDistiller};
 
 #[derive(Module, Debug)]
 struct Block {
@@ -93,7 +93,7 @@ fn gate(name: &str) -> String {
 fn branches_and_their_gate_train_as_in_the_code_of_the_authors() {
     let recording = Recording::read("one");
     let network = recording.load_as(Branched::new(), "init_network", names);
-    let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, 1.0));
+    let objective = || (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 1.0));
     let mut model = NativeEnsembleDistiller::new(network, [objective(), objective(), objective()]);
     model.gate = recording.load_as(model.gate, "init_network", gate);
 

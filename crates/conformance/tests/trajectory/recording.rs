@@ -96,7 +96,7 @@ impl Recording {
         let ids = self.ids("batch_indices", step);
         let targets = match self.contains("labels") {
             true => self.targets(&ids),
-            false => Targets::Unlabelled,
+            false => Targets::Unlabeled,
         };
         Batch {
             views: views.iter().map(|view| self.select(view, &ids)).collect(),
@@ -111,11 +111,11 @@ impl Recording {
         let labels: Vec<_> = ids.iter().map(|&id| labels[id]).collect();
         let classes: Vec<_> = labels.iter().map(|label| label.max(0.0) as usize).collect();
         let known: Vec<_> = labels.iter().map(|&label| label >= 0.0).collect();
-        let labelled = (!known.iter().all(|&known| known))
+        let labeled = (!known.iter().all(|&known| known))
             .then(|| Tensor::<1, Bool>::from_data(known.as_slice(), &device()));
         Targets::Classes {
             classes: integers(&classes),
-            labelled,
+            labeled,
         }
     }
 

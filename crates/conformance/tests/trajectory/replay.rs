@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::train::TrainStep;
 use burn_distill::core::{Batch, Input};
-use burn_distill::strategy::{DistillationOutput, Distiller, Figures, OptimizerConfig};
+use burn_distill::strategy::{DistillationOutput, Distiller, OptimizerConfig, StepMetrics};
 use std::ops::Range;
 
 /// The state of a training after a recorded step.
@@ -103,7 +103,7 @@ impl Replay<'_> {
             TOLERANCE,
         );
 
-        let values = Figures::read(std::slice::from_ref(&output.figures)).unwrap();
+        let values = StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap();
         for (term, tensor) in self.terms {
             let found = values[0].terms.iter().find(|(name, _)| name == term);
             let (_, value) = found.unwrap_or_else(|| panic!("there is no term {term}"));

@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::{Frozen, Hard};
+use burn_distill::core::{CrossEntropyObjective, Frozen};
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill::strategy::OfflineDistiller;
 
@@ -20,12 +20,12 @@ fn an_assistant_trains_and_teaches_as_in_the_code_of_the_authors() {
             .init();
         // Their divergence is divided by the classes, too.
         let soft = ResponseObjective::new(soft, lambda / classes);
-        (Hard::new(1.0 - lambda), soft)
+        (CrossEntropyObjective::new(1.0 - lambda), soft)
     };
     let replay = Replay {
         recording: &recording,
         optimizer: sgd(false, 1e-4),
-        terms: &[("hard", "step_loss_SL")],
+        terms: &[("cross-entropy", "step_loss_SL")],
     };
     let distiller = OfflineDistiller::new(assistant, teacher.clone(), objective());
     let assistant = replay.run_steps(

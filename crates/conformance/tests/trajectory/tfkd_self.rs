@@ -3,7 +3,7 @@
 use crate::networks::Mlp;
 use crate::recording::Recording;
 use crate::replay::{Replay, sgd};
-use burn_distill::core::Hard;
+use burn_distill::core::CrossEntropyObjective;
 use burn_distill::response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill::strategy::OfflineDistiller;
 
@@ -18,7 +18,10 @@ fn a_trained_copy_teaches_as_in_the_code_of_the_authors() {
         .init();
     // Theirs is T² · multiplier times a divergence that is divided by the classes, too.
     let weight = alpha * multiplier / classes;
-    let objective = (Hard::new(1.0 - alpha), ResponseObjective::new(soft, weight));
+    let objective = (
+        CrossEntropyObjective::new(1.0 - alpha),
+        ResponseObjective::new(soft, weight),
+    );
 
     let replay = Replay {
         recording: &recording,

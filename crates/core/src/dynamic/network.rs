@@ -151,10 +151,10 @@ mod tests {
         let dynamic = DynNetwork::new(plain.clone());
 
         let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
-        let wanted = TapSelection::named(["hidden"]);
+        let requirements = TapSelection::named(["hidden"]);
         let [a, b] = [
-            plain.forward_knowledge(input.clone(), &wanted),
-            dynamic.forward_knowledge(input, &wanted),
+            plain.forward_knowledge(input.clone(), &requirements),
+            dynamic.forward_knowledge(input, &requirements),
         ]
         .map(|knowledge| knowledge.response.classes().unwrap().to_data());
 

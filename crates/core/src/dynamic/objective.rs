@@ -1,5 +1,5 @@
 use super::erased::{Dynamic, ErasedModule, Slot};
-use crate::{Context, Knowledge, Objective, Terms, Wanted};
+use crate::{Context, Knowledge, Objective, Requirements, Terms};
 
 /// An objective of a type known at run time only.
 ///
@@ -9,8 +9,8 @@ pub type DynObjective<S = Knowledge, T = Knowledge> = Dynamic<dyn ErasedObjectiv
 
 /// The object-safe half of an [`Objective`].
 pub trait ErasedObjective<S, T>: ErasedModule + 'static {
-    /// [`Objective::wanted`]
-    fn wanted_erased(&self) -> Wanted;
+    /// [`Objective::requirements`]
+    fn wanted_erased(&self) -> Requirements;
     /// [`Objective::forward`]
     fn forward_erased(&self, context: &Context<'_, S, T>) -> Terms;
     /// `Clone`
@@ -18,8 +18,8 @@ pub trait ErasedObjective<S, T>: ErasedModule + 'static {
 }
 
 impl<S: 'static, T: 'static, O: Objective<S, T>> ErasedObjective<S, T> for Slot<O> {
-    fn wanted_erased(&self) -> Wanted {
-        self.module().wanted()
+    fn wanted_erased(&self) -> Requirements {
+        self.module().requirements()
     }
 
     fn forward_erased(&self, context: &Context<'_, S, T>) -> Terms {
@@ -45,7 +45,7 @@ impl<S: 'static, T: 'static> DynObjective<S, T> {
 }
 
 impl<S: 'static, T: 'static> Objective<S, T> for DynObjective<S, T> {
-    fn wanted(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         self.0.wanted_erased()
     }
 
@@ -57,13 +57,14 @@ impl<S: 'static, T: 'static> Objective<S, T> for DynObjective<S, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Hard, Response, Taps, Targets};
+    use crate::{Clock, CrossEntropyObjective, Response, Taps, Targets};
     use burn::tensor::{Device, Tensor};
 
     #[test]
     fn a_list_of_objectives_is_their_sum() {
         let device = Device::default();
-        let objectives: Vec<DynObjective<Knowledge, ()>> = vec![DynObjective::new(Hard::new(2.0))];
+        let objectives: Vec<DynObjective<Knowledge, ()>> =
+            vec![DynObjective::new(CrossEntropyObjective::new(2.0))];
         let student = Knowledge {
             response: Response::Classes(Tensor::zeros([3, 4], &device)),
             taps: Taps::default(),
@@ -75,6 +76,6 @@ mod tests {
 
         let total = terms.total().into_scalar::<f32>();
         assert!((total - 2.0 * 4.0_f32.ln()).abs() < 1e-5, "{total}");
-        assert_eq!(objectives.wanted(), Wanted::responses());
+        assert_eq!(objectives.requirements(), Requirements::responses());
     }
 }

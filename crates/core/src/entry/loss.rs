@@ -1,7 +1,7 @@
 use super::builder::LossBuilder;
 use super::{BuiltLoss, LossContext, LossOptions, LossTable};
 use crate::{
-    CatalogueEntry, Check, DefaultTaps, Input, LossError, Objective, TapLoss, WeightSchedule,
+    CatalogEntry, Check, DefaultTaps, Input, LossError, Objective, TapLoss, WeightSchedule,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError
 /// use burn::module::Module;
 /// use burn::tensor::Tensor;
 /// use burn_distill_core::{
-///     CatalogueEntry, Check, Context, LossEntry, LossTerm, NamedLoss,
+///     CatalogEntry, Check, Context, LossEntry, LossTerm, NamedLoss,
 /// };
 ///
 /// #[derive(Config, Debug)]
@@ -52,8 +52,10 @@ type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError
 /// }
 ///
 /// let entry = LossEntry::<Tensor<4>>::new(
-///     CatalogueEntry {
+///     CatalogEntry {
 ///         name: "decay",
+///         abbreviation: "",
+///         about: "keeps the logits small",
 ///         kind: "response",
 ///         aliases: &[],
 ///         reference: "our own",
@@ -64,12 +66,12 @@ type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError
 ///         builder.term(Decay { power: config.power })
 ///     },
 /// );
-/// assert!(entry.catalogue.is_called("decay"));
+/// assert!(entry.catalog.is_called("decay"));
 /// ```
 #[derive(Clone)]
 pub struct LossEntry<I: Input> {
     /// The name, the aliases and the reference.
-    pub catalogue: CatalogueEntry,
+    pub catalog: CatalogEntry,
     /// The weight of the term where a table gives none.
     pub weight: WeightSchedule,
     /// Whether the loss takes all teachers of a student at once.
@@ -100,12 +102,12 @@ impl<I: Input> LossEntry<I> {
     /// Creates the entry of a loss from what lists say about it, its default weight, and a function that
     /// builds its term.
     pub fn new(
-        catalogue: CatalogueEntry,
+        catalog: CatalogEntry,
         weight: impl Into<WeightSchedule>,
         build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            catalogue,
+            catalog,
             weight: weight.into(),
             joint: false,
             responses: None,
@@ -119,7 +121,7 @@ impl<I: Input> LossEntry<I> {
         weight: impl Into<WeightSchedule>,
         build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(CatalogueEntry::of_program(name), weight, build)
+        Self::new(CatalogEntry::of_program(name), weight, build)
     }
 
     /// Creates a loss between pairs of taps, with these taps of both networks and this weight by default.
@@ -157,13 +159,13 @@ impl<I: Input> LossEntry<I> {
 
     /// Sets other names that are understood.
     pub fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
-        self.catalogue.aliases = aliases;
+        self.catalog.aliases = aliases;
         self
     }
 
     /// Sets where the loss comes from: authors, title, venue, year.
     pub fn with_reference(mut self, reference: &'static str) -> Self {
-        self.catalogue.reference = reference;
+        self.catalog.reference = reference;
         self
     }
 
@@ -203,7 +205,7 @@ impl<I: Input> LossEntry<I> {
 impl<I: Input> Debug for LossEntry<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LossEntry")
-            .field("catalogue", &self.catalogue)
+            .field("catalog", &self.catalog)
             .field("weight", &self.weight)
             .finish_non_exhaustive()
     }
@@ -287,13 +289,15 @@ mod tests {
     }
 
     fn entry() -> LossEntry<Tensor<2>> {
-        let catalogue = CatalogueEntry {
+        let catalog = CatalogEntry {
             name: "scaled",
+            abbreviation: "",
+            about: "",
             kind: "feature",
             aliases: &["sc"],
             reference: "a test",
         };
-        LossEntry::new(catalogue, 3.0, |builder| {
+        LossEntry::new(catalog, 3.0, |builder| {
             builder.pairs_of(DefaultTaps::Stages, ScaledConfig::new(), |config| Scaled {
                 scale: config.scale,
             })
@@ -335,7 +339,7 @@ mod tests {
         assert!(text.contains("scale: 2"), "{text}");
         assert!(text.contains("weight: Constant(3.0)"), "{text}");
         let taps = TapSelection::named(["hidden.1"]);
-        assert_eq!(objective.wanted().student, taps);
+        assert_eq!(objective.requirements().student, taps);
         assert_eq!(context(5).classes().unwrap(), 4);
     }
 
@@ -353,7 +357,7 @@ mod tests {
             panic!("the loss is of one teacher");
         };
         assert!(objective.to_string().contains("weight: Constant(0.5)"));
-        assert_eq!(objective.wanted().views, 2);
+        assert_eq!(objective.requirements().views, 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::{DefaultTaps, LayerChoice, LossBuilder, TakenValue};
 use crate::{
-    BuiltLoss, Check, Input, LayersLoss, LayersTerm, LossError, Pair, Tap, TapLoss, TapPairs, Taps,
-    check,
+    BuiltLoss, Check, Input, LossError, MultiLayerLoss, MultiLayerTerm, Tap, TapLoss, TapPair,
+    TapPairs, Taps, check,
 };
 use burn::tensor::Tensor;
 use serde::Serialize;
@@ -224,7 +224,7 @@ impl<I: Input> LossBuilder<'_, I> {
         )?;
         let pairs = pairs
             .into_iter()
-            .map(|(student, teacher)| Pair::new(student, teacher, loss.clone()));
+            .map(|(student, teacher)| TapPair::new(student, teacher, loss.clone()));
         self.term(TapPairs::from(pairs))
     }
 
@@ -233,7 +233,7 @@ impl<I: Input> LossBuilder<'_, I> {
     /// # Errors
     ///
     /// Returns an error if the loss cannot compare the layers.
-    pub fn layers_of<L: LayersLoss>(
+    pub fn layers_of<L: MultiLayerLoss>(
         self,
         (student, teacher): (Vec<String>, Vec<String>),
         samples: usize,
@@ -245,7 +245,7 @@ impl<I: Input> LossBuilder<'_, I> {
             |student, teacher| loss.check_layers(student, teacher),
             |student, teacher| loss.forward_layers(student, teacher, None),
         )?;
-        self.term(LayersTerm::new(loss, student, teacher))
+        self.term(MultiLayerTerm::new(loss, student, teacher))
     }
 }
 

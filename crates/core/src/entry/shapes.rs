@@ -61,8 +61,8 @@ impl Tap {
         }
     }
 
-    fn refused(&self, wanted: &str) -> LossError {
-        LossError::new(self.not(wanted))
+    fn refused(&self, requirements: &str) -> LossError {
+        LossError::new(self.not(requirements))
     }
 }
 

@@ -84,13 +84,13 @@ fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec
             Tap::Mask(mask) => Tap::Mask(mask),
         }
     };
-    taps.take_all(names).into_iter().map(tap).collect()
+    taps.expect_all(names).into_iter().map(tap).collect()
 }
 
 /// Returns the names of taps with the shapes of one sample.
 fn in_words(taps: &Taps, names: &[String]) -> String {
     let words = names.iter().map(|name| {
-        let shape = taps.take(name).shape();
+        let shape = taps.expect(name).shape();
         let sizes: Vec<_> = shape.as_slice()[1..].iter().map(usize::to_string).collect();
         format!("`{name}` ({})", sizes.join("x"))
     });

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 /// d²ᵢⱼ = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ,    x = input − mean of the rows
 /// ```
 ///
-/// Centring changes nothing in exact arithmetic and everything in floating point, where far from
+/// Centering changes nothing in exact arithmetic and everything in floating point, where far from
 /// the origin the three parts cancel. The result is never negative, symmetric, and exactly zero on
 /// the diagonal. Equal rows cancel to the last bit where a matrix product rounds equal rows alike.
 ///
@@ -16,8 +16,8 @@ use burn::tensor::Tensor;
 /// - output: `[rows, rows]`
 pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
     let [rows, _] = input.dims();
-    let centred = input.clone().sub(input.mean_dim(0));
-    let product = centred.clone().matmul(centred.transpose());
+    let centered = input.clone().sub(input.mean_dim(0));
+    let product = centered.clone().matmul(centered.transpose());
     let diagonal = Tensor::<2>::eye(rows, &product.device()).bool();
     // From the product itself: a sum of squares is rounded otherwise, which sets equal rows apart.
     let square = product

@@ -49,7 +49,7 @@ fn safe_norm<const D: usize>(input: Tensor<D>, dim: usize) -> (Tensor<D>, Tensor
 
 /// The sum along an axis, which has nothing to add along one of length 1.
 ///
-/// burn 0.22.1 fuses a sum of one element with a neighbour on a GPU to a kernel that does not compile.
+/// burn 0.22.1 fuses a sum of one element with a neighbor on a GPU to a kernel that does not compile.
 fn sum_along<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     match input.dims()[dim] {
         1 => input,

@@ -11,7 +11,7 @@ use burn::module::{Module, ModuleDisplay};
 /// network each.
 pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'static {
     /// The taps that the objective needs.
-    fn wanted(&self) -> Wanted;
+    fn requirements(&self) -> Requirements;
 
     /// The terms of the loss for one batch.
     fn forward(&self, context: &Context<'_, S, T>) -> Terms;
@@ -19,7 +19,7 @@ pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'sta
 
 /// What an objective needs from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Requirements {
     /// The taps of the student.
     pub student: TapSelection,
     /// The taps of the teacher.
@@ -29,7 +29,7 @@ pub struct Wanted {
 }
 
 /// The responses to the first view.
-impl Default for Wanted {
+impl Default for Requirements {
     fn default() -> Self {
         Self {
             student: TapSelection::default(),
@@ -39,7 +39,7 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl Requirements {
     /// Only the responses.
     pub fn responses() -> Self {
         Self::default()
@@ -63,7 +63,7 @@ pub struct Context<'a, S = Knowledge, T = Knowledge> {
     pub student: &'a S,
     /// What the teacher says about it: constants.
     pub teacher: &'a T,
-    /// What both say about its further views, as many as [wanted](Wanted::views).
+    /// What both say about its further views, as many as [wanted](Requirements::views).
     pub further: &'a [View<S, T>],
     /// What is known about the samples.
     pub targets: &'a Targets,
@@ -92,7 +92,7 @@ impl<S, T> Clone for Context<'_, S, T> {
 }
 
 /// The targets of a context that is given no others.
-static UNLABELLED: Targets = Targets::Unlabelled;
+static UNLABELED: Targets = Targets::Unlabeled;
 
 impl<'a, S, T> Context<'a, S, T> {
     /// Creates the context of one view without targets and ids, by an
@@ -104,7 +104,7 @@ impl<'a, S, T> Context<'a, S, T> {
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
-    /// use burn_distill_core::{Context, Knowledge, Objective, Pair, PairObjective};
+    /// use burn_distill_core::{Context, Knowledge, Objective, TapPair, TapObjective};
     /// # use burn::module::Module;
     /// # use burn::tensor::Bool;
     /// # use burn_distill_core::{NamedLoss, Tap, TapLoss};
@@ -123,14 +123,14 @@ impl<'a, S, T> Context<'a, S, T> {
     /// # let (student_logits, teacher_logits) = (logits(), logits());
     /// # let student_map = Tensor::<4>::zeros([2, 8, 4, 4], &device);
     /// # let teacher_map = Tensor::<4>::ones([2, 8, 4, 4], &device);
-    /// # let objective = PairObjective::new([Pair::new("layer1", "layer2", Hint {})], 0.5);
+    /// # let objective = TapObjective::new([TapPair::new("layer1", "layer2", Hint {})], 0.5);
     /// let student = Knowledge::from_logits(student_logits).with_taps([("layer1", student_map)]);
     /// let teacher = Knowledge::from_logits(teacher_logits).with_taps([("layer2", teacher_map)]);
     /// let loss = objective.forward(&Context::of(&student, &teacher)).total();
     /// # assert_eq!(loss.into_scalar::<f32>(), 0.5);
     /// ```
     pub fn of(student: &'a S, teacher: &'a T) -> Self {
-        Self::new(student, teacher, &UNLABELLED, &[], Clock::unstamped())
+        Self::new(student, teacher, &UNLABELED, &[], Clock::unstamped())
     }
 
     /// Sets the targets.
@@ -194,7 +194,7 @@ impl<'a, S, T> Context<'a, S, T> {
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer views: an objective says how many it [wants](Wanted::views).
+    /// Panics if there are fewer views: an objective says how many it [wants](Requirements::views).
     pub fn of_view(self, view: usize) -> Self {
         let Some(further) = view.checked_sub(1) else {
             return self.with_further(&[]);

@@ -1,4 +1,4 @@
-use crate::{Context, Knowledge, Objective, Terms, Wanted};
+use crate::{Context, Knowledge, Objective, Requirements, Terms};
 use burn::module::Module;
 
 /// An objective against several teachers, where there is one.
@@ -16,13 +16,13 @@ impl<O: Objective<Knowledge, Vec<Knowledge>>> SingleTeacher<O> {
 }
 
 impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
-    fn wanted(&self) -> Wanted {
-        let Wanted {
+    fn requirements(&self) -> Requirements {
+        let Requirements {
             student,
             teacher,
             views,
-        } = self.objective.wanted();
-        Wanted {
+        } = self.objective.requirements();
+        Requirements {
             student,
             teacher: teacher.for_network(0),
             views,
@@ -38,7 +38,7 @@ impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, EachTeacher, Pair, PairObjective, Response, Tap, TapLoss, TapRecorder};
+    use crate::{Clock, PerTeacher, Response, Tap, TapLoss, TapObjective, TapPair, TapRecorder};
     use crate::{NamedLoss, TapSelection, Targets};
     use burn::tensor::{Bool, Device, Tensor};
 
@@ -73,15 +73,15 @@ mod tests {
                 taps: taps.finish().unwrap(),
             }
         };
-        let pair = Pair::new("pool", "pool", Difference {});
-        let one = PairObjective::new([pair], 1.0);
-        let objective = SingleTeacher::new(EachTeacher::new([one.clone()]));
+        let pair = TapPair::new("pool", "pool", Difference {});
+        let one = TapObjective::new([pair], 1.0);
+        let objective = SingleTeacher::new(PerTeacher::new([one.clone()]));
 
         let (student, teacher) = (knowledge(5.0), knowledge(2.0));
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
 
-        assert_eq!(objective.wanted(), one.wanted());
+        assert_eq!(objective.requirements(), one.requirements());
         let value = objective.forward(&context).total().into_scalar::<f32>();
         assert_eq!(value, 3.0);
     }

@@ -1,4 +1,4 @@
-use crate::{Context, Objective, Terms, Wanted};
+use crate::{Context, Objective, Requirements, Terms};
 
 macro_rules! sum_of_objectives {
     ($($name:ident $index:tt),*) => {
@@ -8,8 +8,8 @@ macro_rules! sum_of_objectives {
         where
             $($name: Objective<S, T>,)*
         {
-            fn wanted(&self) -> Wanted {
-                Wanted::default()$(.union(self.$index.wanted()))*
+            fn requirements(&self) -> Requirements {
+                Requirements::default()$(.union(self.$index.requirements()))*
             }
 
             fn forward(&self, context: &Context<'_, S, T>) -> Terms {
@@ -28,10 +28,10 @@ impl<S, T, O> Objective<S, T> for Vec<O>
 where
     O: Objective<S, T>,
 {
-    fn wanted(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         self.iter()
-            .map(Objective::wanted)
-            .fold(Wanted::default(), Wanted::union)
+            .map(Objective::requirements)
+            .fold(Requirements::default(), Requirements::union)
     }
 
     fn forward(&self, context: &Context<'_, S, T>) -> Terms {

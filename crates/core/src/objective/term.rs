@@ -1,4 +1,4 @@
-use crate::{Context, Knowledge, NamedLoss, Objective, Terms, Wanted, WeightSchedule};
+use crate::{Context, Knowledge, NamedLoss, Objective, Requirements, Terms, WeightSchedule};
 use burn::module::{
     Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
     ModuleVisitor,
@@ -19,8 +19,8 @@ use std::fmt;
 pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
     /// Returns the taps and the views that the term needs. Without an implementation: the responses
     /// to the first view.
-    fn requirements(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     /// Computes the unweighted value of a batch.
@@ -89,8 +89,8 @@ impl<L: NamedLoss> Weighted<L> {
 
     /// Creates an objective of a known kind from the loss that its term is made of, and its weight.
     ///
-    /// For the names of kinds, such as [`PairObjective`](crate::PairObjective):
-    /// `PairObjective::new([pair], weight)`.
+    /// For the names of kinds, such as [`TapObjective`](crate::TapObjective):
+    /// `TapObjective::new([pair], weight)`.
     pub fn new<T>(loss: T, weight: impl Into<WeightSchedule>) -> Self
     where
         L: From<T>,
@@ -106,7 +106,7 @@ impl<L: NamedLoss> Weighted<L> {
 }
 
 impl<S, T, L: LossTerm<S, T>> Objective<S, T> for Weighted<L> {
-    fn wanted(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         self.term.requirements()
     }
 
@@ -251,7 +251,7 @@ mod tests {
             response: Response::Classes(Tensor::full([2, 2], 5.0, &device)),
             taps: Taps::default(),
         };
-        let targets = Targets::Unlabelled;
+        let targets = Targets::Unlabeled;
         let context = Context::new(&student, &(), &targets, &[], Clock::start());
 
         let terms = objective.forward(&context);
@@ -260,8 +260,8 @@ mod tests {
         assert_eq!((term.name.as_str(), term.weight), ("mine", 0.25));
         assert_eq!(term.value.clone().into_scalar::<f32>(), 15.0);
         assert_eq!(
-            Objective::<Knowledge, ()>::wanted(&objective),
-            Wanted::responses()
+            Objective::<Knowledge, ()>::requirements(&objective),
+            Requirements::responses()
         );
     }
 

@@ -1,4 +1,4 @@
-use crate::{Context, Objective, Terms, Wanted};
+use crate::{Context, Objective, Requirements, Terms};
 use burn::module::Module;
 
 /// An objective of every view of the samples, summed term by term.
@@ -12,11 +12,11 @@ use burn::module::Module;
 /// # Example
 ///
 /// ```
-/// use burn_distill_core::{EveryView, Hard, Knowledge, Objective};
+/// use burn_distill_core::{EveryView, CrossEntropyObjective, Knowledge, Objective};
 ///
-/// let objective = EveryView::new(Hard::new(0.1), 2);
+/// let objective = EveryView::new(CrossEntropyObjective::new(0.1), 2);
 ///
-/// assert_eq!(Objective::<Knowledge, ()>::wanted(&objective).views, 2);
+/// assert_eq!(Objective::<Knowledge, ()>::requirements(&objective).views, 2);
 /// ```
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -45,10 +45,10 @@ impl<S, T, O> Objective<S, T> for EveryView<O>
 where
     O: Objective<S, T>,
 {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             views: self.views,
-            ..self.objective.wanted()
+            ..self.objective.requirements()
         }
     }
 
@@ -63,7 +63,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Hard, Knowledge, Response, Taps, Targets, View};
+    use crate::{Clock, CrossEntropyObjective, Knowledge, Response, Taps, Targets, View};
     use burn::tensor::{Device, Tensor};
 
     fn knowledge(logits: [[f32; 2]; 1]) -> Knowledge {
@@ -83,12 +83,13 @@ mod tests {
         }];
         let context = Context::new(&weak, &(), &targets, &[0], Clock::start());
 
-        let terms = EveryView::new(Hard::new(0.5), 2).forward(&context.with_further(&strong));
+        let terms = EveryView::new(CrossEntropyObjective::new(0.5), 2)
+            .forward(&context.with_further(&strong));
 
         let term = terms.iter().next().unwrap();
         assert_eq!(
             (terms.len(), term.name.as_str(), term.weight),
-            (1, "hard", 0.5)
+            (1, "cross-entropy", 0.5)
         );
         let value = term.value.clone().into_scalar::<f32>(); // ln 2 + ln 4
         assert!((value - 2.079442).abs() < 1e-6, "{value}");
@@ -98,22 +99,28 @@ mod tests {
     #[should_panic(expected = "View 1 is asked for, but only 1 are known")]
     fn views_that_nobody_showed_are_missed() {
         let student = knowledge([[0.0, 0.0]]);
-        let context = Context::new(&student, &(), &Targets::Unlabelled, &[0], Clock::start());
+        let context = Context::new(&student, &(), &Targets::Unlabeled, &[0], Clock::start());
 
-        EveryView::new(Hard::new(1.0), 2).forward(&context);
+        EveryView::new(CrossEntropyObjective::new(1.0), 2).forward(&context);
     }
 
     #[test]
     fn a_sum_wants_as_many_views_as_the_most_of_its_parts() {
-        let objective = (EveryView::new(Hard::new(1.0), 3), Hard::new(1.0));
+        let objective = (
+            EveryView::new(CrossEntropyObjective::new(1.0), 3),
+            CrossEntropyObjective::new(1.0),
+        );
 
-        assert_eq!(Objective::<Knowledge, ()>::wanted(&objective).views, 3);
+        assert_eq!(
+            Objective::<Knowledge, ()>::requirements(&objective).views,
+            3
+        );
     }
 
     #[test]
     fn display() {
         assert_eq!(
-            EveryView::new(Hard::new(0.5), 2).to_string(),
+            EveryView::new(CrossEntropyObjective::new(0.5), 2).to_string(),
             "EveryView {objective: Hard {weight: Constant(0.5)}, views: 2}"
         );
     }

@@ -8,7 +8,7 @@ fn fixed(number: f64) -> i64 {
 }
 
 impl Affine {
-    /// About the centre, against the clock.
+    /// About the center, against the clock.
     pub fn rotation(degrees: f64, [height, width]: [usize; 2]) -> Self {
         let (sin, cos) = (-degrees.to_radians()).sin_cos();
         let (x, y) = (width as f64 / 2.0, height as f64 / 2.0);
@@ -20,7 +20,7 @@ impl Affine {
     /// Move every plane: to each pixel the nearest one, and black from outside the image.
     pub fn apply(&self, image: &mut [u8], [height, width]: [usize; 2]) {
         let [a, b, c, d, e, f] = self.0;
-        // Of the centre of the first pixel.
+        // Of the center of the first pixel.
         let origin = [fixed(c + a * 0.5 + b * 0.5), fixed(f + d * 0.5 + e * 0.5)];
         let [a, b, d, e] = [a, b, d, e].map(fixed);
         let inside = |place: i64, size: usize| {

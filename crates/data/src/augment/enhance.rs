@@ -5,13 +5,13 @@ fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }
 
-/// How bright a colour is (ITU-R 601-2), in parts of 65,536.
-fn grey([red, green, blue]: [u8; 3]) -> u8 {
+/// How bright a color is (ITU-R 601-2), in parts of 65,536.
+fn gray([red, green, blue]: [u8; 3]) -> u8 {
     let sum = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
     ((sum + 0x8000) >> 16) as u8
 }
 
-/// The planes of red, green and blue; none if the image is grey.
+/// The planes of red, green and blue; none if the image is gray.
 fn planes(image: &mut [u8], plane: usize) -> Option<[&mut [u8]; 3]> {
     let (red, others) = image.split_at_mut(plane);
     let (green, blue) = others.split_at_mut_checked(plane)?;
@@ -23,9 +23,9 @@ pub fn color(image: &mut [u8], plane: usize, factor: f64) {
         return;
     };
     for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-        let grey = grey([*red, *green, *blue]);
+        let gray = gray([*red, *green, *blue]);
         for level in [red, green, blue] {
-            *level = blend(grey, *level, factor as f32);
+            *level = blend(gray, *level, factor as f32);
         }
     }
 }
@@ -35,7 +35,7 @@ pub fn contrast(image: &mut [u8], plane: usize, factor: f64) {
         Some([red, green, blue]) => {
             let pixels = red.iter().zip(green.iter()).zip(blue.iter());
             pixels
-                .map(|((&red, &green), &blue)| u64::from(grey([red, green, blue])))
+                .map(|((&red, &green), &blue)| u64::from(gray([red, green, blue])))
                 .sum()
         }
         None => image.iter().map(|&level| u64::from(level)).sum(),
@@ -63,7 +63,7 @@ pub fn sharpness(image: &mut [u8], [height, width]: [usize; 2], factor: f64) {
                     row.iter().map(|&level| u32::from(level)).sum::<u32>()
                 });
                 let level = source[y * width + x];
-                // Itself five times, its eight neighbours once; thirteen in all, to the nearest.
+                // Itself five times, its eight neighbors once; thirteen in all, to the nearest.
                 let sum = around.iter().sum::<u32>() + 4 * u32::from(level);
                 let smooth = ((2 * sum + 13) / 26) as u8;
                 plane[y * width + x] = blend(smooth, level, factor as f32);

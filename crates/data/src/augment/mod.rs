@@ -17,7 +17,7 @@ use crate::rng::{Purpose, repeated_word, rng};
 use burn_distill_core::check;
 use serde::{Deserialize, Serialize};
 
-/// What is done to an image at random before it is normalised.
+/// What is done to an image at random before it is normalized.
 ///
 /// | Field | Default | Purpose | Range |
 /// | --- | --- | --- | --- |
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// | `flip` | false | mirror left to right, one time in two | |
 /// | `strong` | none | what [operations](StrongAugmentation) follow in every view but the first | 1 or 3 channels |
 ///
-/// The padding is black, since it comes before the normalisation.
+/// The padding is black, since it comes before the normalization.
 ///
 /// ```
 /// use burn_distill_data::{Augmentation, ViewKey};

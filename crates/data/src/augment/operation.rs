@@ -24,15 +24,15 @@ pub enum Operation {
     AutoContrast,
     /// Spread the levels of each channel, so that each range of them is as frequent.
     Equalize,
-    /// Turn about the centre by so many degrees, against the clock.
+    /// Turn about the center by so many degrees, against the clock.
     Rotate(f64),
     /// Invert the levels from this one on.
     Solarize(f64),
     /// Keep so many of the eight bits of a level, the highest.
     Posterize(u32),
-    /// `grey + factor (image − grey)`: 0 takes the colours away. A grey image stays as it is.
+    /// `gray + factor (image − gray)`: 0 takes the colors away. A gray image stays as it is.
     Color(f64),
-    /// `mean + factor (image − mean)`, where the mean is that of the grey image.
+    /// `mean + factor (image − mean)`, where the mean is that of the gray image.
     Contrast(f64),
     /// `factor image`.
     Brightness(f64),
@@ -60,7 +60,7 @@ impl Operation {
     ///
     /// # Shapes
     ///
-    /// - image: `[channels, height, width]`, one channel of grey or red, green and blue
+    /// - image: `[channels, height, width]`, one channel of gray or red, green and blue
     /// - mean: `[channels]`, the level of each that covers
     ///
     /// # Panics

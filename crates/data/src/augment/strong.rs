@@ -10,7 +10,7 @@ const HIGHEST: usize = 30;
 /// The numbers of operations in a row that are not surely a typing error.
 const OPERATIONS: RangeInclusive<usize> = 1..=64;
 
-/// What is done at random to a view that should be hard to recognise, after crop and flip.
+/// What is done at random to a view that should be hard to recognize, after crop and flip.
 ///
 /// Either policy draws some of fourteen [operations](Operation), each equally likely and the same
 /// ones more than once:
@@ -182,7 +182,7 @@ impl StrongAugmentation {
     /// # Errors
     ///
     /// Returns [`DataError::Config`] with the first number out of its range, or
-    /// [`DataError::Invalid`] if the images are neither grey nor of three colors.
+    /// [`DataError::Invalid`] if the images are neither gray nor of three colors.
     pub fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
         if channels != 1 && channels != 3 {
             return Err(DataError::Invalid(format!(
@@ -245,9 +245,9 @@ fn unit(rng: &mut KeyedRng) -> f64 {
 /// A square of that side around any pixel, as far as it lies in the image.
 fn square(rng: &mut KeyedRng, side: usize, size: [usize; 2]) -> Operation {
     let [rows, columns] = size.map(|size| {
-        let centre = rng.below(size as u64) as usize;
-        let end = centre.saturating_add(side - side / 2);
-        [centre.saturating_sub(side / 2), end.min(size)]
+        let center = rng.below(size as u64) as usize;
+        let end = center.saturating_add(side - side / 2);
+        [center.saturating_sub(side / 2), end.min(size)]
     });
     Operation::Cutout { rows, columns }
 }

@@ -21,23 +21,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// use burn_distill_data::ClockedLoader;
 ///
 /// #[derive(Clone, Debug)]
-/// struct Numbers {
+/// struct HostBuffer {
 ///     inputs: Tensor<2>,
 ///     classes: Tensor<1, Int>,
 /// }
 ///
-/// impl From<Numbers> for Batch<Tensor<2>> {
-///     fn from(numbers: Numbers) -> Self {
+/// impl From<HostBuffer> for Batch<Tensor<2>> {
+///     fn from(numbers: HostBuffer) -> Self {
 ///         Batch::new(numbers.inputs, numbers.classes)
 ///     }
 /// }
 ///
 /// struct NumbersBatcher;
 ///
-/// impl Batcher<i32, Numbers> for NumbersBatcher {
-///     fn batch(&self, items: Vec<i32>, device: &Device) -> Numbers {
+/// impl Batcher<i32, HostBuffer> for NumbersBatcher {
+///     fn batch(&self, items: Vec<i32>, device: &Device) -> HostBuffer {
 ///         let classes = Tensor::<1, Int>::from_data(items.as_slice(), device);
-///         Numbers { inputs: classes.clone().float().unsqueeze_dim(1), classes }
+///         HostBuffer { inputs: classes.clone().float().unsqueeze_dim(1), classes }
 ///     }
 /// }
 ///

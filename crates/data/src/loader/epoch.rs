@@ -21,7 +21,7 @@ pub(super) struct Epoch<S> {
 pub(super) struct HostBatch<P> {
     views: Vec<P>,
     classes: Vec<i64>,
-    labelled: Vec<bool>,
+    labeled: Vec<bool>,
     ids: Vec<usize>,
 }
 
@@ -106,14 +106,14 @@ impl<S: Samples> EpochBatches for Epoch<S> {
             classes: ids
                 .iter()
                 .map(|&id| {
-                    if plan.is_labelled(id) {
+                    if plan.is_labeled(id) {
                         plan.dataset.label(id) as i64
                     } else {
                         0
                     }
                 })
                 .collect(),
-            labelled: ids.iter().map(|&id| plan.is_labelled(id)).collect(),
+            labeled: ids.iter().map(|&id| plan.is_labeled(id)).collect(),
             ids,
         })
     }
@@ -128,13 +128,13 @@ impl<S: Samples> EpochBatches for Epoch<S> {
         let views = batch.views.into_iter();
         let views = views.map(|view| self.plan.dataset.upload(view, device));
         let classes = TensorData::new(batch.classes, [size]);
-        let labelled = (!batch.labelled.iter().all(|&labelled| labelled))
-            .then(|| Tensor::from_data(TensorData::new(batch.labelled, [size]), device));
+        let labeled = (!batch.labeled.iter().all(|&labeled| labeled))
+            .then(|| Tensor::from_data(TensorData::new(batch.labeled, [size]), device));
         Batch {
             views: views.collect(),
             targets: Targets::Classes {
                 classes: Tensor::<1, Int>::from_data(classes, device),
-                labelled,
+                labeled,
             },
             ids: batch.ids,
             clock: Clock {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Loads labeled samples as batches, with their classes, ids and clock: an [`ImageDataset`] as
-/// normalised images, `[batch_size, channels, height, width]`, or any other [`Samples`].
+/// normalized images, `[batch_size, channels, height, width]`, or any other [`Samples`].
 ///
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`views`](Self::views) | 1 | augment every sample so many times |
 /// | [`multi_crop`](Self::multi_crop) | none | large and small random crops, resized, as views |
 /// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
-/// | [`labelled`](Self::labelled) | all | which labels are known |
+/// | [`labeled`](Self::labeled) | all | which labels are known |
 /// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
@@ -89,7 +89,7 @@ impl<S: Samples> BatchLoader<S> {
                 view: Views::default(),
                 views: 1,
                 pairs: None,
-                labelled: None,
+                labeled: None,
                 labeled_per_batch: None,
                 drop_last: false,
                 workers: 0,
@@ -168,23 +168,23 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// The labels of these ids alone are known. The other samples are loaded as well, as unlabelled
+    /// The labels of these ids alone are known. The other samples are loaded as well, as unlabeled
     /// ones of class 0.
     ///
     /// # Panics
     ///
     /// Panics if no sample was published under one of the ids.
-    pub fn labelled(mut self, ids: &[usize]) -> Self {
+    pub fn labeled(mut self, ids: &[usize]) -> Self {
         let published = self.plan.dataset.published_len();
-        let mut labelled = vec![false; published];
+        let mut labeled = vec![false; published];
         for &id in ids {
             assert!(
                 id < published,
                 "There are {published} samples, but none with id {id}."
             );
-            labelled[id] = true;
+            labeled[id] = true;
         }
-        self.plan_mut().labelled = Some(labelled);
+        self.plan_mut().labeled = Some(labeled);
         self
     }
 
@@ -196,7 +196,7 @@ impl<S: Samples> BatchLoader<S> {
     /// those, unless such a batch is [dropped](Self::drop_last), but has the same number of labeled
     /// ones.
     ///
-    /// Which labels are known is what [`labelled`](Self::labelled) says. Where all are known, or none
+    /// Which labels are known is what [`labeled`](Self::labeled) says. Where all are known, or none
     /// is, loading is an error.
     ///
     /// As `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola, [Mean
@@ -285,7 +285,7 @@ impl<S> Clone for BatchLoader<S> {
 }
 
 impl<S: Samples> fmt::Debug for BatchLoader<S> {
-    // Without the mask of labelled samples, which is as long as the data set.
+    // Without the mask of labeled samples, which is as long as the data set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchLoader")
             .field("dataset", &self.plan.dataset)

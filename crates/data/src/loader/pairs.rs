@@ -15,7 +15,7 @@ impl Partners {
     pub(super) fn new<S: Samples>(plan: &Plan<S>, seed: u64, epoch: usize) -> Self {
         let mut of_class = vec![Vec::new(); plan.dataset.num_classes()];
         for &id in plan.dataset.ids() {
-            if plan.is_labelled(id) {
+            if plan.is_labeled(id) {
                 of_class[plan.dataset.label(id)].push(id);
             }
         }
@@ -29,7 +29,7 @@ impl Partners {
     /// Returns the partner of a sample at one of its places in the data set. It may be the sample
     /// itself, and is if its class is not known.
     pub(super) fn of<S: Samples>(&self, plan: &Plan<S>, id: usize, repetition: usize) -> usize {
-        if !plan.is_labelled(id) {
+        if !plan.is_labeled(id) {
             return id;
         }
         let alike = &self.of_class[plan.dataset.label(id)];

@@ -17,7 +17,7 @@ pub(super) struct Plan<S> {
     /// The seed of the partners.
     pub(super) pairs: Option<u64>,
     /// Whether the label of each published sample is known; `None` when all are.
-    pub(super) labelled: Option<Vec<bool>>,
+    pub(super) labeled: Option<Vec<bool>>,
     /// The labeled samples in every batch; `None` to draw batches from all samples alike.
     pub(super) labeled_per_batch: Option<usize>,
     pub(super) drop_last: bool,
@@ -34,8 +34,8 @@ impl<S> Plan<S> {
     }
 
     /// Whether the class of a sample is known.
-    pub(super) fn is_labelled(&self, id: usize) -> bool {
-        self.labelled.as_ref().is_none_or(|labelled| labelled[id])
+    pub(super) fn is_labeled(&self, id: usize) -> bool {
+        self.labeled.as_ref().is_none_or(|labeled| labeled[id])
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: Samples> Plan<S> {
     pub(super) fn streams(&self) -> Option<Streams> {
         let per_batch = self.labeled_per_batch?;
         let ids = self.dataset.ids();
-        let (labeled, unlabeled) = (0..ids.len()).partition(|&at| self.is_labelled(ids[at]));
+        let (labeled, unlabeled) = (0..ids.len()).partition(|&at| self.is_labeled(ids[at]));
         Some(Streams {
             labeled,
             unlabeled,

@@ -41,15 +41,15 @@ fn pixels(view: &Tensor<4>) -> Vec<f32> {
 }
 
 fn targets(batch: &Batch<Tensor<4>>) -> (Vec<i64>, Option<Vec<bool>>) {
-    let Targets::Classes { classes, labelled } = &batch.targets else {
+    let Targets::Classes { classes, labeled } = &batch.targets else {
         panic!("The loader gives classes.");
     };
     let classes = classes.clone().into_data().iter::<i64>().collect();
     (
         classes,
-        labelled
+        labeled
             .clone()
-            .map(|labelled| labelled.into_data().iter::<bool>().collect()),
+            .map(|labeled| labeled.into_data().iter::<bool>().collect()),
     )
 }
 
@@ -104,7 +104,7 @@ fn workers_change_nothing() {
         .augment(STRONG, 2)
         .views(2)
         .pairs(3)
-        .labelled(&[3, 14, 15]);
+        .labeled(&[3, 14, 15]);
     for workers in [1, 2, 3, 20] {
         let together = alone.clone().workers(workers);
         for epoch in 1..3 {
@@ -293,7 +293,7 @@ fn only_known_labels_make_pairs() {
     // Samples 3 and 4 are of class 1 and sample 5 is the only one of class 2.
     let dataset = six();
     let loader = BatchLoader::new(dataset.clone(), 6)
-        .labelled(&[0, 1, 3, 5])
+        .labeled(&[0, 1, 3, 5])
         .pairs(0)
         .device(&Device::flex());
     let mut seen = BTreeSet::new();
@@ -481,7 +481,7 @@ fn a_strong_view_is_of_levels_up_to_255_whatever_the_pixels_go_to() {
 }
 
 #[test]
-fn padding_is_black_before_normalisation() {
+fn padding_is_black_before_normalization() {
     let data = ImageData {
         name: "white".into(),
         shape: [1, 4, 4],
@@ -504,9 +504,9 @@ fn padding_is_black_before_normalisation() {
 }
 
 #[test]
-fn unlabelled_samples_are_masked_and_show_no_class() {
+fn unlabeled_samples_are_masked_and_show_no_class() {
     let loader = BatchLoader::new(six(), 3)
-        .labelled(&[0, 1, 2, 4])
+        .labeled(&[0, 1, 2, 4])
         .device(&Device::flex());
     let batches = batches(&loader);
 
@@ -520,7 +520,7 @@ fn unlabelled_samples_are_masked_and_show_no_class() {
 #[test]
 fn the_ids_of_a_subset_are_those_of_the_whole() {
     let loader = BatchLoader::new(six().without_class(1), 10)
-        .labelled(&[5])
+        .labeled(&[5])
         .device(&Device::flex());
     let batch = batches(&loader).swap_remove(0);
 
@@ -638,7 +638,7 @@ fn a_dropped_iterator_stops_its_workers() {
 #[should_panic(expected = "index out of bounds: the len is 0")]
 fn a_panic_of_a_worker_reaches_the_caller() {
     let mut loader = loader().workers(2);
-    loader.plan_mut().labelled = Some(vec![]);
+    loader.plan_mut().labeled = Some(vec![]);
 
     loader.iter().for_each(drop);
 }
@@ -651,8 +651,8 @@ fn an_empty_batch_is_refused() {
 
 #[test]
 #[should_panic(expected = "There are 6 samples, but none with id 6.")]
-fn labelled_ids_are_known() {
-    let _ = BatchLoader::new(six(), 1).labelled(&[6]);
+fn labeled_ids_are_known() {
+    let _ = BatchLoader::new(six(), 1).labeled(&[6]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ mod tests {
     fn loader() -> BatchLoader {
         let dataset = dataset();
         let few = few(&dataset);
-        let loader = BatchLoader::new(dataset, 16).labelled(&few).shuffle(3);
+        let loader = BatchLoader::new(dataset, 16).labeled(&few).shuffle(3);
         loader.labeled_per_batch(6).device(&Device::flex())
     }
 
@@ -207,7 +207,7 @@ mod tests {
     fn without_shuffling_both_streams_keep_their_order() {
         let dataset = dataset();
         let few = few(&dataset);
-        let loader = BatchLoader::new(dataset.clone(), 16).labelled(&few);
+        let loader = BatchLoader::new(dataset.clone(), 16).labeled(&few);
         let loader = loader.labeled_per_batch(6).device(&Device::flex());
 
         let ids = ids(&batches(&loader, 1));
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn there_may_be_more_labeled_samples_in_a_batch_than_labels() {
         let dataset = dataset();
-        let loader = BatchLoader::new(dataset, 16).labelled(&[1, 2]).shuffle(0);
+        let loader = BatchLoader::new(dataset, 16).labeled(&[1, 2]).shuffle(0);
         let loader = loader.labeled_per_batch(8).device(&Device::flex());
 
         let batch = batches(&loader, 1).swap_remove(0);
@@ -260,7 +260,7 @@ mod tests {
         ] {
             for workers in [0, 2] {
                 let loader = BatchLoader::new(dataset(), 16).workers(workers);
-                let loader = loader.labelled(labels).labeled_per_batch(6);
+                let loader = loader.labeled(labels).labeled_per_batch(6);
                 let mut epoch = loader.device(&Device::flex()).epoch(1);
 
                 let error = epoch.next().unwrap().unwrap_err().to_string();
@@ -269,7 +269,7 @@ mod tests {
             }
         }
         let few = few(&dataset());
-        let loader = BatchLoader::new(dataset(), 100).labelled(&few);
+        let loader = BatchLoader::new(dataset(), 100).labeled(&few);
         let loader = loader.labeled_per_batch(6).drop_last(true);
         let error = loader.epoch(1).next().unwrap().unwrap_err().to_string();
         assert!(

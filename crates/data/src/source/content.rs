@@ -84,7 +84,7 @@ fn other_mean(dataset: &ImageDataset, expected: &[f32]) -> Option<(f64, f32)> {
 mod tests {
     use super::*;
 
-    /// Images of one grey level, with these labels first and then zeros.
+    /// Images of one gray level, with these labels first and then zeros.
     fn images(name: DatasetName, first: &[usize], count: usize, level: u8) -> ImageDataset {
         let info = name.info();
         let mut labels = first.to_vec();
@@ -127,7 +127,7 @@ mod tests {
 
         let (found, expected) = mean(255).unwrap();
         assert_eq!((found, expected), (1.0, 0.1307));
-        let grey = images(name, &[], 4, 33);
-        assert!(other_mean(&grey, &[33.0 / 255.0]).is_none());
+        let gray = images(name, &[], 4, 33);
+        assert!(other_mean(&gray, &[33.0 / 255.0]).is_none());
     }
 }

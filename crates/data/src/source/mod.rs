@@ -160,7 +160,7 @@ pub(crate) mod tests {
     use crate::read::tests::gzip;
     use std::fs;
 
-    /// The constants of normalisation are the mean and deviation of the pixels, as rounded.
+    /// The constants of normalization are the mean and deviation of the pixels, as rounded.
     pub(crate) fn assert_normalization_is_measured(dataset: &ImageDataset, maximum: f64) {
         let [channels, height, width] = dataset.shape();
         for channel in 0..channels {

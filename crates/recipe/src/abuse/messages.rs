@@ -34,10 +34,10 @@ const FULL: &str = r#"
     drop_last = false
     patience = 5
     optimizer = { kind = "sgd", momentum = 0.9, nesterov = true, weight_decay = 1e-4, clip_norm = 1.0 }
-    learning_rate = { peak = 0.1, warm_up = 1, shape = { kind = "multi-step", milestones = [2, 4], factor = 0.1 } }
+    learning_rate = { base = 0.1, warm_up = 1, shape = { kind = "multi-step", milestones = [2, 4], factor = 0.1 } }
 
     [[loss]]
-    kind = "hard"
+    kind = "cross-entropy"
     weight = { kind = "linear", from = 1.0, to = 0.5, epochs = 4 }
 
     [[loss]]
@@ -153,7 +153,7 @@ fn recipes() -> Vec<Value> {
 #[test]
 fn a_kind_that_there_is_not_is_named_with_the_nearest_wherever_it_stands() {
     let optimizer = "optimizer = { kind = 'adamw' }";
-    let shape = "learning_rate = { peak = 0.1, shape = { kind = 'cosin' } }";
+    let shape = "learning_rate = { base = 0.1, shape = { kind = 'cosin' } }";
     for (training, key, nearest) in [
         (optimizer, "student.training.optimizer.kind", "adam-w"),
         (shape, "student.training.learning_rate.shape.kind", "cosine"),
@@ -222,7 +222,7 @@ fn a_value_of_a_wrong_type_is_refused_by_the_path_of_its_key() {
 }
 
 #[test]
-fn a_key_that_is_missing_or_misspelt_is_named_with_its_path() {
+fn a_key_that_is_missing_or_misspelled_is_named_with_its_path() {
     for root in recipes() {
         let mut all = Vec::new();
         paths(&root, "", &mut all);
@@ -236,14 +236,14 @@ fn a_key_that_is_missing_or_misspelt_is_named_with_its_path() {
             if last.parse::<usize>().is_ok() {
                 continue;
             }
-            let misspelt = format!("{path}x");
+            let misspelled = format!("{path}x");
             let mut with = without;
-            set(&mut with, &misspelt, Some(1.into()));
-            let error = error(&with).expect(&misspelt);
-            assert_readable(&error, &misspelt);
+            set(&mut with, &misspelled, Some(1.into()));
+            let error = error(&with).expect(&misspelled);
+            assert_readable(&error, &misspelled);
             let missing = error.contains(" is missing");
-            let named = error.contains(&format!("unknown key `{misspelt}`"));
-            assert!(named || missing, "{misspelt}: {error}");
+            let named = error.contains(&format!("unknown key `{misspelled}`"));
+            assert!(named || missing, "{misspelled}: {error}");
         }
     }
 }

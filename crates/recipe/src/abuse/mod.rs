@@ -5,7 +5,7 @@ mod networks;
 mod numbers;
 
 use super::fault::Place;
-use super::loss::{Loss, Scene};
+use super::loss::{Loss, LossContext};
 use super::numbers::check_finite;
 use anyhow::Result;
 use toml::{Table, Value};
@@ -43,10 +43,10 @@ fn assert_readable(error: &str, of: &str) {
 }
 
 /// Builds a loss of these keys as the first of a recipe.
-fn first_loss(keys: &str, scene: &Scene) -> Result<Loss> {
+fn first_loss(keys: &str, context: &LossContext) -> Result<Loss> {
     let table: Table = keys.parse()?;
     check_finite(&Value::Table(table.clone()), "loss.0")?;
-    Loss::new(&table, scene).at("loss.0")
+    Loss::new(&table, context).at("loss.0")
 }
 
 /// Returns the keys that an error about an unknown one lists.

@@ -1,11 +1,11 @@
 use super::{assert_readable, first_loss};
-use crate::loss::{Scene, catalogue};
+use crate::loss::{LossContext, catalog, loss_context};
 use crate::network::for_digits;
 
-fn scene(student: &str, teacher: &str) -> Scene {
+fn context(student: &str, teacher: &str) -> LossContext {
     let [student, teacher] = [student, teacher].map(for_digits);
     let samples = (0..64).map(|id| (id, Some(id % 10))).collect();
-    Scene::new(student, teacher, 4, samples)
+    loss_context(student, teacher, 4, samples)
 }
 
 #[test]
@@ -21,10 +21,10 @@ fn every_loss_between_any_two_networks_is_built_or_refused_in_words() {
     let mut built = 0;
     for student in networks {
         for teacher in networks {
-            let scene = scene(student, teacher);
-            for entry in catalogue() {
+            let context = context(student, teacher);
+            for entry in catalog() {
                 let of = format!("{} from {teacher} to {student}", entry.name);
-                match first_loss(&format!("kind = '{}'", entry.name), &scene) {
+                match first_loss(&format!("kind = '{}'", entry.name), &context) {
                     Ok(_) => built += 1,
                     Err(error) => assert_readable(&format!("{error:#}"), &of),
                 }
@@ -66,8 +66,8 @@ fn what_does_not_fit_is_said_with_both_sides_and_a_remedy() {
             &["4 heads", "the teacher 2", "self-attention-relations"],
         ),
     ] {
-        let scene = scene(student, teacher);
-        let error = first_loss(&format!("kind = '{kind}'"), &scene)
+        let context = context(student, teacher);
+        let error = first_loss(&format!("kind = '{kind}'"), &context)
             .err()
             .unwrap();
         let error = format!("{error:#}");
@@ -79,7 +79,7 @@ fn what_does_not_fit_is_said_with_both_sides_and_a_remedy() {
 
 #[test]
 fn a_loss_that_is_zero_whatever_the_networks_do_is_refused() {
-    let perceptrons = scene("mlp-8", "mlp-16");
+    let perceptrons = context("mlp-8", "mlp-16");
     for kind in [
         "attention-transfer",
         "attention-feature",
@@ -96,7 +96,7 @@ fn a_loss_that_is_zero_whatever_the_networks_do_is_refused() {
             "{kind}: {error}"
         );
     }
-    let maps = scene("convnet-4-8", "convnet-8-16");
+    let maps = context("convnet-4-8", "convnet-8-16");
     for kind in [
         "attention-transfer",
         "attention-feature",

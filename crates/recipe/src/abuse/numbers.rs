@@ -1,5 +1,5 @@
 use super::{assert_readable, first_loss, known_keys};
-use crate::loss::{Scene, catalogue};
+use crate::loss::{LossContext, catalog, example_context, example_context_of_tokens};
 use crate::read::tests::recipe;
 use crate::strategies as strategies_of_recipes;
 
@@ -15,35 +15,35 @@ const MAY_BE_NEGATIVE: [(&str, &str); 2] =
 /// The keys of a loss that hold any text.
 const ANY_TEXT: [&str; 1] = ["name"];
 
-fn scenes() -> [Scene; 2] {
-    [Scene::example(), Scene::of_tokens()]
+fn contexts() -> [LossContext; 2] {
+    [example_context(), example_context_of_tokens()]
 }
 
 /// Returns the keys that each loss may have besides `kind`, and networks that it takes.
-fn losses_with_keys(scenes: &[Scene; 2]) -> Vec<(&'static str, Vec<String>, &Scene)> {
+fn losses_with_keys(contexts: &[LossContext; 2]) -> Vec<(&'static str, Vec<String>, &LossContext)> {
     let with_keys = |name: &'static str| {
         let plain = format!("kind = '{name}'");
-        let takes = |scene: &&Scene| first_loss(&plain, scene).is_ok();
-        let scene = scenes.iter().find(takes).unwrap_or(&scenes[0]);
-        let unknown = first_loss(&format!("{plain}\nno_such_key = 1"), scene);
+        let takes = |context: &&LossContext| first_loss(&plain, context).is_ok();
+        let context = contexts.iter().find(takes).unwrap_or(&contexts[0]);
+        let unknown = first_loss(&format!("{plain}\nno_such_key = 1"), context);
         let error = format!("{:#}", unknown.err().unwrap());
         let keys = known_keys(&error);
         assert!(keys.contains(&"weight".to_string()), "{name}: {error}");
         let keys = keys.into_iter().filter(|key| key != "kind");
-        (name, keys.collect(), scene)
+        (name, keys.collect(), context)
     };
-    catalogue().map(|entry| with_keys(entry.name)).collect()
+    catalog().map(|entry| with_keys(entry.name)).collect()
 }
 
 #[test]
 fn no_loss_takes_a_number_that_is_none() {
-    let scenes = scenes();
-    for (kind, keys, scene) in losses_with_keys(&scenes) {
+    let contexts = contexts();
+    for (kind, keys, context) in losses_with_keys(&contexts) {
         for key in &keys {
             for value in NO_NUMBERS.iter().chain(&["-1", "-0.5"]) {
                 let of = format!("kind = '{kind}'\n{key} = {value}");
                 let negative = MAY_BE_NEGATIVE.contains(&(kind, key.as_str()));
-                match first_loss(&of, scene) {
+                match first_loss(&of, context) {
                     Ok(_) => assert!(negative && value.len() < 5, "{of} is accepted"),
                     Err(error) => {
                         let error = format!("{error:#}");
@@ -59,12 +59,12 @@ fn no_loss_takes_a_number_that_is_none() {
 
 #[test]
 fn no_size_of_a_loss_is_allocated_before_it_is_checked() {
-    let scenes = scenes();
-    for (kind, keys, scene) in losses_with_keys(&scenes) {
+    let contexts = contexts();
+    for (kind, keys, context) in losses_with_keys(&contexts) {
         for key in keys.iter().filter(|key| !ANY_TEXT.contains(&key.as_str())) {
             for value in SIZES {
                 let of = format!("kind = '{kind}'\n{key} = {value}");
-                if let Err(error) = first_loss(&of, scene) {
+                if let Err(error) = first_loss(&of, context) {
                     let error = format!("{error:#}");
                     // The key, the one whose range it is an end of, or that nothing is left to compare.
                     let zero = error.contains("it is zero whatever the networks do");
@@ -78,7 +78,7 @@ fn no_size_of_a_loss_is_allocated_before_it_is_checked() {
 
 #[test]
 fn schedules_of_weights_are_checked_number_by_number() {
-    let scene = Scene::example();
+    let context = example_context();
     for (schedule, numbers) in [
         (
             "kind = 'linear', from = 0.1, to = 1.0, epochs = 2",
@@ -89,14 +89,14 @@ fn schedules_of_weights_are_checked_number_by_number() {
             &["from", "to"],
         ),
         ("kind = 'sigmoid-ramp-up', to = 1.0, epochs = 2", &["to"]),
-        ("kind = 'sigmoid', to = 1.0, centre = 2", &["to"]),
+        ("kind = 'sigmoid', to = 1.0, center = 2", &["to"]),
         (
             "kind = 'step', value = 1.0, factor = 0.5, milestones = [1, 2]",
             &["value", "factor"],
         ),
     ] {
         for key in ["weight", "clip"] {
-            first_loss(&format!("kind = 'kd'\n{key} = {{ {schedule} }}"), &scene).unwrap();
+            first_loss(&format!("kind = 'kd'\n{key} = {{ {schedule} }}"), &context).unwrap();
             for number in numbers {
                 for value in NO_NUMBERS.iter().chain(&["-1.0"]) {
                     let parts = schedule
@@ -107,7 +107,7 @@ fn schedules_of_weights_are_checked_number_by_number() {
                         });
                     let changed = parts.collect::<Vec<_>>().join(", ");
                     let of = format!("kind = 'kd'\n{key} = {{ {changed} }}");
-                    let error = format!("{:#}", first_loss(&of, &scene).err().expect(&of));
+                    let error = format!("{:#}", first_loss(&of, &context).err().expect(&of));
                     let path = format!("`loss.0.{key}.{number}` should be");
                     assert!(error.contains(&path), "{of}: {error}");
                     assert_readable(&error, &of);
@@ -117,7 +117,7 @@ fn schedules_of_weights_are_checked_number_by_number() {
     }
     let back =
         "kind = 'kd'\nweight = { kind = 'step', value = 1.0, factor = 0.5, milestones = [2, 1] }";
-    let error = format!("{:#}", first_loss(back, &scene).err().unwrap());
+    let error = format!("{:#}", first_loss(back, &context).err().unwrap());
     assert!(
         error.contains("`loss.0.weight.milestones` should be in ascending order"),
         "{error}"
@@ -164,7 +164,7 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
         keys.push(key);
     }
     // An alias is told by the name that it stands for.
-    keys.retain(|key| key != "kind" && key != "labelled_per_batch");
+    keys.retain(|key| key != "kind" && key != "labeled_per_batch");
     keys
 }
 
@@ -225,7 +225,7 @@ fn no_training_and_no_data_take_a_number_that_is_none() {
         ("", "student.training.epochs".to_string()),
         ("", "student.training.batch_size".to_string()),
         ("", "student.training.patience".to_string()),
-        ("", format!("{rate}.peak")),
+        ("", format!("{rate}.base")),
         ("", format!("{rate}.warm_up")),
         (
             "student.training.learning_rate.shape={ kind = 'multi-step', milestones = [2], factor = 0.1 }",
@@ -264,7 +264,7 @@ fn no_training_and_no_data_take_a_number_that_is_none() {
             assert_readable(&error, &of);
         }
     }
-    let rate = format!("{rate}.peak=1e30");
+    let rate = format!("{rate}.base=1e30");
     let error = format!(
         "{:#}",
         recipe(RECIPE, &["strategy.kind=mutual", &rate]).unwrap_err()

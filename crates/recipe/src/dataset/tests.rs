@@ -75,7 +75,7 @@ fn images_are_batched_as_by_a_loader_of_images() {
 
 #[test]
 fn pairs_and_few_labels_need_no_images() {
-    let loader = BatchLoader::new(AnyDataset::from(vectors()), 3).labelled(&[0, 1, 2]);
+    let loader = BatchLoader::new(AnyDataset::from(vectors()), 3).labeled(&[0, 1, 2]);
     let loader = loader.pairs(0).device(&Device::flex());
 
     let batch = loader.iter().next().unwrap().unwrap();

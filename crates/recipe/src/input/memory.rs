@@ -6,7 +6,7 @@ use burn::module::{
     ModuleVisitor,
 };
 use burn::tensor::{Device, Int, Tensor};
-use burn_distill::core::{Memorable, State};
+use burn_distill::core::{Buffer, Bufferable};
 use std::fmt;
 
 /// Memory of an [`AnyInput`].
@@ -16,11 +16,11 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub enum AnyMemory {
     /// Images.
-    Images(State<Tensor<4>>),
+    Images(Buffer<Tensor<4>>),
     /// Vectors.
-    Vectors(State<Tensor<2>>),
+    Vectors(Buffer<Tensor<2>>),
     /// Sequences of vectors.
-    Sequences(State<Tensor<3>>),
+    Sequences(Buffer<Tensor<3>>),
     /// Tokens.
     Tokens(TokensMemory),
 }
@@ -100,12 +100,12 @@ impl fmt::Display for AnyMemory {
 /// Memory of [`Tokens`].
 #[derive(Module, Debug)]
 pub struct TokensMemory {
-    ids: State<Tensor<2, Int>>,
+    ids: Buffer<Tensor<2, Int>>,
     /// 1 where there is a token, 0 where there is padding.
-    mask: State<Tensor<2, Int>>,
+    mask: Buffer<Tensor<2, Int>>,
 }
 
-impl Memorable for Tokens {
+impl Bufferable for Tokens {
     type Memory = TokensMemory;
 
     fn memory(self) -> TokensMemory {
@@ -128,7 +128,7 @@ impl Memorable for Tokens {
     }
 }
 
-impl Memorable for AnyInput {
+impl Bufferable for AnyInput {
     type Memory = AnyMemory;
 
     fn memory(self) -> AnyMemory {

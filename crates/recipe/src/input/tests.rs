@@ -1,6 +1,6 @@
 use super::*;
 use burn::tensor::{Device, Int, Tensor};
-use burn_distill::core::{Input, Memorable};
+use burn_distill::core::{Bufferable, Input};
 
 fn tokens(device: &Device) -> AnyInput {
     AnyInput::Tokens(Tokens {

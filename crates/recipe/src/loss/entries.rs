@@ -1,11 +1,11 @@
 use super::options::{Clip, take_options};
 use super::table::{TomlTable, placed};
-use super::{Loss, Scene};
+use super::{Loss, LossContext};
 use crate::fault::Fault;
 use crate::input::AnyInput;
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
-    BuiltLoss, BuiltObjective, CatalogueEntry, DynObjective, Hard, LossContext, Objective,
+    BuiltLoss, BuiltObjective, CatalogEntry, CrossEntropyObjective, DynObjective, Objective,
     SingleTeacher, TapSelection, Taps, known_taps, nearest,
 };
 use std::slice;
@@ -32,7 +32,7 @@ pub struct Losses(Vec<LossEntry>);
 impl Losses {
     /// Returns those of the toolkit.
     pub fn standard() -> Self {
-        let mut all = vec![Hard::entry()];
+        let mut all = vec![CrossEntropyObjective::entry()];
         all.extend(burn_distill::response::losses());
         all.extend(burn_distill::feature::losses());
         all.extend(burn_distill::relation::losses());
@@ -45,7 +45,7 @@ impl Losses {
     ///
     /// Panics if there is a loss of its name or of one of its aliases.
     pub fn add(&mut self, loss: LossEntry) {
-        for name in [&[loss.catalogue.name], loss.catalogue.aliases].concat() {
+        for name in [&[loss.catalog.name], loss.catalog.aliases].concat() {
             assert!(
                 self.get(name).is_none(),
                 "There are two losses named `{name}`: give one of them another name."
@@ -56,12 +56,12 @@ impl Losses {
 
     /// Returns the loss of a name or an alias.
     pub fn get(&self, name: &str) -> Option<&LossEntry> {
-        self.0.iter().find(|loss| loss.catalogue.is_called(name))
+        self.0.iter().find(|loss| loss.catalog.is_called(name))
     }
 
     /// Returns the lines of a list.
-    pub fn entries(&self) -> impl Iterator<Item = &CatalogueEntry> {
-        self.0.iter().map(|loss| &loss.catalogue)
+    pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
+        self.0.iter().map(|loss| &loss.catalog)
     }
 
     /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the fields
@@ -71,22 +71,22 @@ impl Losses {
     ///
     /// Returns an error if there is no such loss, if it has no such fields or values, or if it is not
     /// for these networks.
-    pub fn build(&self, table: &Table, scene: &Scene) -> Result<Loss> {
+    pub fn build(&self, table: &Table, context: &LossContext) -> Result<Loss> {
         let (loss, kind, table) = self.take_kind(table)?;
-        let (built, clip) = built(loss, table, slice::from_ref(&scene.context))
+        let (built, clip) = built(loss, table, slice::from_ref(context))
             .with_context(|| format!("in the loss `{kind}`"))?;
         let objective = match built.objective {
             BuiltObjective::One(objective) => objective,
             BuiltObjective::All(objective) => DynObjective::new(SingleTeacher::new(objective)),
         };
         check_name(loss, &built.name).with_context(|| format!("in the loss `{kind}`"))?;
-        let wanted = objective.wanted();
+        let requirements = objective.requirements();
         let student = match &built.student {
             Some(student) => &known_taps(student),
-            None => &scene.student_taps,
+            None => &context.student_taps,
         };
-        check_taps(&wanted.student, student, "student")
-            .and_then(|()| check_taps(&wanted.teacher, &scene.teacher_taps, "teacher"))
+        check_taps(&requirements.student, student, "student")
+            .and_then(|()| check_taps(&requirements.teacher, &context.teacher_taps, "teacher"))
             .with_context(|| format!("in the loss `{kind}`"))?;
         Ok(Loss {
             name: built.name,
@@ -119,7 +119,7 @@ impl Losses {
     /// Returns whether the loss of a table compares with targets alone, without a teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {
         let loss = self.take_kind(table);
-        loss.is_ok_and(|(loss, _, _)| loss.catalogue.kind == Hard::CATALOGUE.kind)
+        loss.is_ok_and(|(loss, _, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)
     }
 
     /// Returns the loss that a table names, its name there, and the rest of the table.
@@ -155,7 +155,7 @@ impl Losses {
 pub(super) fn built(
     entry: &LossEntry,
     mut table: Table,
-    contexts: &[LossContext<AnyInput>],
+    contexts: &[LossContext],
 ) -> Result<(BuiltLoss<AnyInput>, Clip)> {
     let (options, clip) = take_options(&mut table)?;
     let built = entry.build(options, Box::new(TomlTable(table)), contexts);
@@ -167,7 +167,8 @@ const TAKEN: [&str; 5] = ["accuracy", "discriminator", "ensemble", "generator", 
 
 /// Checks that a term has no name that a table of a run uses for something else.
 fn check_name(entry: &LossEntry, name: &str) -> Result<(), Fault> {
-    let of_labels = name == Hard::TERM && entry.catalogue.name != Hard::TERM;
+    let of_labels =
+        name == CrossEntropyObjective::TERM && entry.catalog.name != CrossEntropyObjective::TERM;
     match of_labels || TAKEN.contains(&name) {
         true => Err(Fault::other(
             "name",

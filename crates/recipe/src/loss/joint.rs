@@ -1,11 +1,11 @@
 use super::entries::built;
-use super::{JointLoss, Losses, Scene};
+use super::{JointLoss, LossContext, Losses, loss_context};
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{BuiltObjective, DynObjective, EachTeacher, Objective};
+use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher};
 use toml::{Table, Value};
 
 impl Losses {
-    /// Builds the term that a `[[loss]]` table describes, against the teacher of each scene.
+    /// Builds the term that a `[[loss]]` table describes, against the teacher of each context.
     ///
     /// A loss that is made for several teachers takes all at once. Any other one is against each of
     /// them, and averaged.
@@ -13,14 +13,14 @@ impl Losses {
     /// # Errors
     ///
     /// Returns the errors of [`build`](Self::build), and one if the loss is for one teacher alone.
-    pub fn build_joint(&self, table: &Table, scenes: &[Scene]) -> Result<JointLoss> {
+    pub fn build_joint(&self, table: &Table, contexts: &[LossContext]) -> Result<JointLoss> {
         let (loss, kind, rest) = self.take_kind(table)?;
         ensure!(
             matches!(table.get("clip"), None | Some(Value::Boolean(false))),
             "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
         );
         if loss.joint {
-            let contexts: Vec<_> = scenes.iter().map(|scene| scene.context.clone()).collect();
+            let contexts: Vec<_> = contexts.iter().map(|context| context.clone()).collect();
             let (built, _) =
                 built(loss, rest, &contexts).with_context(|| format!("in the loss `{kind}`"))?;
             let BuiltObjective::All(objective) = built.objective else {
@@ -31,7 +31,7 @@ impl Losses {
                 objective,
             });
         }
-        let losses = scenes.iter().map(|scene| self.build(table, scene));
+        let losses = contexts.iter().map(|context| self.build(table, context));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;
         let alone = losses
             .iter()
@@ -40,14 +40,14 @@ impl Losses {
             alone,
             "the loss `{kind}` trains something before the student learns, or makes the student \
              another network: it is for one teacher that is trained before, and here {}",
-            match scenes.len() {
+            match contexts.len() {
                 1 => "a peer teaches".to_string(),
                 count => format!("{count} teach"),
             }
         );
         // An average over teachers is of the first view.
         ensure!(
-            losses[0].objective.wanted().views == 1,
+            losses[0].objective.requirements().views == 1,
             "the loss `{kind}` is of several views, which it can be where one teacher teaches that \
              is trained before: leave out `views`"
         );
@@ -55,7 +55,7 @@ impl Losses {
         let objectives = losses.into_iter().map(|loss| loss.objective);
         Ok(JointLoss {
             name,
-            objective: DynObjective::new(EachTeacher::new(objectives)),
+            objective: DynObjective::new(PerTeacher::new(objectives)),
         })
     }
 }
@@ -66,10 +66,10 @@ mod tests {
     use crate::network::for_digits;
     use burn_distill::core::TapSelection;
 
-    fn scenes() -> Vec<Scene> {
+    fn contexts() -> Vec<LossContext> {
         ["convnet-8-16", "mlp-12"]
             .map(|teacher| {
-                Scene::new(
+                loss_context(
                     for_digits("convnet-4-8"),
                     for_digits(teacher),
                     4,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn loss(text: &str) -> Result<JointLoss> {
-        Losses::standard().build_joint(&text.parse().unwrap(), &scenes())
+        Losses::standard().build_joint(&text.parse().unwrap(), &contexts())
     }
 
     #[test]
@@ -91,22 +91,22 @@ mod tests {
             "kind = 'representation-graph'",
             "kind = 'relative-dissimilarity'",
         ] {
-            let wanted = loss(text).unwrap().objective.wanted().teacher;
+            let requirements = loss(text).unwrap().objective.requirements().teacher;
 
             assert_eq!(
-                wanted.for_network(0),
+                requirements.for_network(0),
                 TapSelection::named(["pool"]),
                 "{text}"
             );
             assert_eq!(
-                wanted.for_network(1),
+                requirements.for_network(1),
                 TapSelection::named(["hidden.1"]),
                 "{text}"
             );
         }
         let named = loss("kind = 'modality-graph'\nteachers = ['layer1', 'hidden.1']").unwrap();
-        let wanted = named.objective.wanted().teacher;
-        assert_eq!(wanted.for_network(0), TapSelection::named(["layer1"]));
+        let requirements = named.objective.requirements().teacher;
+        assert_eq!(requirements.for_network(0), TapSelection::named(["layer1"]));
     }
 
     #[test]

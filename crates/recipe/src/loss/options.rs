@@ -35,7 +35,7 @@ pub fn take_options(table: &mut Table) -> Result<(LossOptions, Clip)> {
         }
         Some(other) => {
             let expected = "true, false, a number or a schedule, \
-                            such as { kind = \"sigmoid\", to = 1.0, centre = 0 }";
+                            such as { kind = \"sigmoid\", to = 1.0, center = 0 }";
             return Err(Fault::value("clip", expected, &other).into());
         }
     };
@@ -76,7 +76,7 @@ impl Clip {
         let authors = || {
             WeightSchedule::Changing(ChangingWeight::Sigmoid {
                 to: 1.0,
-                centre: clipped_at.unwrap_or(0),
+                center: clipped_at.unwrap_or(0),
             })
         };
         let is_asked_for = !matches!(self, Self::Default);

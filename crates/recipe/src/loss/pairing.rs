@@ -48,20 +48,23 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
 
 /// Returns the taps of these names of a network for some inputs.
 fn seen(network: &AnyNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
-    let wanted = TapSelection::named(names);
+    let requirements = TapSelection::named(names);
     let network = network.valid();
-    network.forward_knowledge(inputs.clone(), &wanted).taps
+    network
+        .forward_knowledge(inputs.clone(), &requirements)
+        .taps
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Loss, Scene};
+    use super::super::{Loss, LossContext, loss_context, with_inputs};
     use crate::network::for_digits;
+    use crate::notices::Notices;
     use burn::tensor::{Device, Distribution, Tensor};
     use burn_distill::core::Objective;
 
-    fn scene() -> Scene {
-        Scene::new(
+    fn context() -> LossContext {
+        loss_context(
             for_digits("convnet-4-6"),
             for_digits("convnet-4-4-6-6"),
             16,
@@ -69,19 +72,22 @@ mod tests {
         )
     }
 
-    fn pairs(keys: &str, scene: &Scene) -> Result<String, String> {
+    fn pairs(keys: &str, context: &LossContext) -> Result<String, String> {
         let table = format!("kind = 'pearson'\n{keys}").parse().unwrap();
-        let loss = Loss::new(&table, scene).map_err(|error| format!("{error:#}"))?;
-        let wanted = loss.objective.wanted();
-        Ok(format!("{:?} {:?}", wanted.student, wanted.teacher))
+        let loss = Loss::new(&table, context).map_err(|error| format!("{error:#}"))?;
+        let requirements = loss.objective.requirements();
+        Ok(format!(
+            "{:?} {:?}",
+            requirements.student, requirements.teacher
+        ))
     }
 
     fn chosen(keys: &str) -> String {
-        pairs(keys, &scene()).unwrap()
+        pairs(keys, &context()).unwrap()
     }
 
     fn refused(keys: &str) -> String {
-        pairs(keys, &scene()).unwrap_err()
+        pairs(keys, &context()).unwrap_err()
     }
 
     #[test]
@@ -103,12 +109,12 @@ mod tests {
 
     #[test]
     fn pairs_are_chosen_by_similarity_where_there_are_images() {
-        let mut scene = scene();
+        let mut context = context();
         // Equal weights up to the first layer, whose features are then those of the teacher's.
-        scene.student = scene.teacher.clone();
-        scene.student_taps = scene.teacher_taps.clone();
+        context.student = context.teacher.clone();
+        context.student_taps = context.teacher_taps.clone();
         let images = Tensor::<4>::random([16, 1, 8, 8], Distribution::Default, &Device::flex());
-        let scene = scene.with_inputs(images.into());
+        let context = with_inputs(context, images.into(), Notices::default());
 
         let keys = "pairing = 'cka'\npairs = 1\nstudent = ['layer1', 'layer4']\nteacher = ";
         for (teacher, expected) in [
@@ -122,7 +128,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                pairs(&format!("{keys}{teacher}"), &scene).unwrap(),
+                pairs(&format!("{keys}{teacher}"), &context).unwrap(),
                 expected
             );
         }

@@ -10,7 +10,7 @@ const RECIPE: &str = r#"
     training = { epochs = 2 }
     [student]
     model = "mlp-8"
-    training = { epochs = 3, learning_rate = { peak = 0.1 } }
+    training = { epochs = 3, learning_rate = { base = 0.1 } }
     [[loss]]
     kind = "soft-target"
 "#;
@@ -35,7 +35,7 @@ fn a_short_recipe_has_defaults() {
 
     assert_eq!(recipe.seeds, [0]);
     assert_eq!(recipe.student.training.batch_size, 64);
-    assert_eq!(recipe.student.training.learning_rate.peak, 0.1);
+    assert_eq!(recipe.student.training.learning_rate.base_lr, 0.1);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_recipe_is_written_as_it_is_read() {
 }
 
 #[test]
-fn a_misspelt_field_is_refused_with_its_line_and_the_nearest() {
+fn a_misspelled_field_is_refused_with_its_line_and_the_nearest() {
     let error = error(&RECIPE.replace("epochs = 3", "epoch = 3"), &[]);
 
     assert!(error.contains("line 10"), "{error}");
@@ -59,7 +59,7 @@ fn a_misspelt_field_is_refused_with_its_line_and_the_nearest() {
 }
 
 #[test]
-fn a_misspelt_change_is_refused_with_the_nearest() {
+fn a_misspelled_change_is_refused_with_the_nearest() {
     let error = error(RECIPE, &["student.training.epoch=1"]);
 
     assert!(error.contains("after the changes of --set"), "{error}");
@@ -86,8 +86,8 @@ fn values_out_of_range_are_named() {
         ("name='../x'", "as it names files, but is `../x`"),
         ("name='x.'", "`name` should be of up to 200 letters"),
         (
-            "teacher.training.learning_rate.peak=-1",
-            "`teacher.training.learning_rate.peak` should be above 0 and at most 1000, but is -1",
+            "teacher.training.learning_rate.base=-1",
+            "`teacher.training.learning_rate.base` should be above 0 and at most 1000, but is -1",
         ),
         (
             "student.training.optimizer={ kind = 'sgd', momentum = -0.9 }",
@@ -167,8 +167,8 @@ fn values_out_of_range_are_named() {
             "unknown key `strategy.foo`",
         ),
         (
-            "student.training.learning_rate.peak=1e-300",
-            "`student.training.learning_rate.peak` should be above 0 also in single precision, \
+            "student.training.learning_rate.base=1e-300",
+            "`student.training.learning_rate.base` should be above 0 also in single precision, \
              but is 1e-300",
         ),
         (

@@ -2,7 +2,7 @@ use super::network::Task;
 use crate::dataset::{AnyDataset, any_published};
 use crate::input::InputShape;
 use anyhow::{Result, ensure};
-use burn_distill::core::CatalogueEntry;
+use burn_distill::core::CatalogEntry;
 use burn_distill::data::{DataSource, DatasetName, Published, Samples};
 use std::sync::{Arc, OnceLock};
 
@@ -35,15 +35,17 @@ pub trait DatasetSource: Send + Sync {
 /// A data set with its names.
 #[derive(Clone)]
 pub(super) struct NamedDataset {
-    pub(super) entry: CatalogueEntry,
+    pub(super) entry: CatalogEntry,
     pub(super) source: Arc<dyn DatasetSource>,
 }
 
 impl NamedDataset {
     pub(super) fn standard(name: DatasetName) -> Self {
         let info = name.info();
-        let entry = CatalogueEntry {
+        let entry = CatalogEntry {
             name: info.name,
+            abbreviation: "",
+            about: "",
             kind: info.kind,
             aliases: info.aliases,
             reference: info.reference,
@@ -105,7 +107,7 @@ impl<F> OwnDataset<F> {
     {
         let load = move |source: &DataSource| load(source).map(Into::into);
         NamedDataset {
-            entry: CatalogueEntry::of_program(name),
+            entry: CatalogEntry::of_program(name),
             source: Arc::new(OwnDataset {
                 load,
                 loaded: OnceLock::new(),

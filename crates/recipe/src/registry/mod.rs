@@ -14,7 +14,7 @@ use crate::network::seeded;
 use anyhow::{Result, anyhow};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::core::{CatalogueEntry, Network, Seed, nearest};
+use burn_distill::core::{CatalogEntry, Network, Seed, nearest};
 use burn_distill::data::{DataSource, DatasetName, Published};
 use dataset::{NamedDataset, OwnDataset};
 use network::{OwnNetwork, StandardNetworks};
@@ -143,7 +143,7 @@ impl Registry {
     }
 
     /// Returns the entries of the networks, for a list.
-    pub fn networks(&self) -> impl Iterator<Item = CatalogueEntry> {
+    pub fn networks(&self) -> impl Iterator<Item = CatalogEntry> {
         self.0.networks.iter().flat_map(|family| family.entries())
     }
 
@@ -153,7 +153,7 @@ impl Registry {
     }
 
     /// Returns the entries of the data sets, for a list.
-    pub fn datasets(&self) -> impl Iterator<Item = &CatalogueEntry> {
+    pub fn datasets(&self) -> impl Iterator<Item = &CatalogEntry> {
         self.0.datasets.iter().map(|dataset| &dataset.entry)
     }
 

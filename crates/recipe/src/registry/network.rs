@@ -3,7 +3,7 @@ use crate::model::ModelRecipe;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
-use burn_distill::core::{CatalogueEntry, Input, Network, TapSelection};
+use burn_distill::core::{CatalogEntry, Input, Network, TapSelection};
 use std::sync::Arc;
 use toml::Table;
 
@@ -121,7 +121,7 @@ pub trait Architecture: Send + Sync {
 /// Some networks of a registry.
 pub trait NetworkFamily: Send + Sync {
     /// Returns the entries for a list.
-    fn entries(&self) -> Vec<CatalogueEntry>;
+    fn entries(&self) -> Vec<CatalogEntry>;
 
     /// Returns the names that an error may suggest.
     fn examples(&self) -> Vec<&'static str>;
@@ -134,10 +134,12 @@ pub trait NetworkFamily: Send + Sync {
 pub(super) struct StandardNetworks;
 
 impl NetworkFamily for StandardNetworks {
-    fn entries(&self) -> Vec<CatalogueEntry> {
-        let all = architecture::catalogue().iter();
-        all.map(|network| CatalogueEntry {
+    fn entries(&self) -> Vec<CatalogEntry> {
+        let all = architecture::catalog().iter();
+        all.map(|network| CatalogEntry {
             name: network.name,
+            abbreviation: "",
+            about: "",
             kind: network.kind,
             aliases: network.aliases,
             reference: network.reference,
@@ -146,7 +148,7 @@ impl NetworkFamily for StandardNetworks {
     }
 
     fn examples(&self) -> Vec<&'static str> {
-        let all = architecture::catalogue().iter();
+        let all = architecture::catalog().iter();
         all.map(|network| network.example).collect()
     }
 
@@ -261,8 +263,8 @@ impl OwnNetwork {
 }
 
 impl NetworkFamily for OwnNetwork {
-    fn entries(&self) -> Vec<CatalogueEntry> {
-        vec![CatalogueEntry::of_program(self.name)]
+    fn entries(&self) -> Vec<CatalogEntry> {
+        vec![CatalogEntry::of_program(self.name)]
     }
 
     fn examples(&self) -> Vec<&'static str> {

@@ -1,20 +1,22 @@
-use super::peers::{Peers, figures_of_peers, outcome_of_peers};
-use super::setting::{PeerObjective, Ready, Sees, Setting};
+use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
+use super::peers::{Peers, metrics_of_peers, outcome_of_peers};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
 use crate::loss::DefaultTaps;
 use crate::model::ModelRecipe;
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, Tap, known_taps};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, Tap, known_taps};
 use burn_distill::strategy::{AdversarialDistiller, AdversarialDistillerConfig, PeerOrder};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of adversarial learning of features.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>(CatalogEntry {
     name: "adversarial-features",
-    kind: "peers in a ring, by maps that a discriminator cannot tell apart",
+    abbreviation: "AFD",
+    about: "peers teach in a ring, through discriminators",
+    kind: "mutual",
     aliases: &["afd-chung"],
     reference: "Chung et al., Feature-map-level Online Adversarial Knowledge Distillation, \
         ICML 2020 (our interpretation)",
@@ -66,13 +68,13 @@ impl Check for AdversarialFeaturesRecipe {
 
 impl AdversarialFeaturesRecipe {
     /// Sets up peers that learn from each other, and their critics.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Adversarial>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Adversarial>> {
         self.peers.check(1)?;
-        let models = self.peers.models(setting.model());
-        let peers = setting.with_student(&models)?;
+        let models = self.peers.models(context.model());
+        let peers = context.with_student(&models)?;
         let taps = match self.taps.as_slice() {
             [] => (0..peers.len())
-                .map(|index| last_stage(setting, &peers[index], index, &models))
+                .map(|index| last_stage(context, &peers[index], index, &models))
                 .collect::<Result<Vec<_>>>()?,
             taps => {
                 ensure!(
@@ -88,15 +90,15 @@ impl AdversarialFeaturesRecipe {
         let Configured(game) = &self.game;
         game.fit(&peers, &taps).context("strategy.taps")?;
         let (mut terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, None))?;
+            context.draw(|| context.between_peers(&context.losses(), &peers, None))?;
         terms.extend(["generator", "discriminator"].map(String::from));
         let count = peers.len();
-        let mut distiller = setting.draw(|| game.init(peers, objectives, taps));
+        let mut distiller = context.draw(|| game.init(peers, objectives, taps));
         distiller.mutual = distiller.mutual.with_order(self.order);
-        Ok(Ready {
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(1),
-            figures: figures_of_peers(count, &terms),
+            sees: ViewMode::Views(1),
+            metrics: metrics_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Adversarial| distiller.mutual.peers),
         })
     }
@@ -107,8 +109,8 @@ impl Strategy for AdversarialFeaturesRecipe {
         "the peers teach each other"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
@@ -128,7 +130,7 @@ impl Strategy for AdversarialFeaturesRecipe {
 /// Returns the name of the map that the last stage of a network ends in, by the network's index
 /// among the student and its peers.
 fn last_stage(
-    setting: &Setting,
+    context: &StrategyContext,
     network: &AnyNetwork,
     index: usize,
     peers: &[ModelRecipe],
@@ -138,7 +140,7 @@ fn last_stage(
     let map = last.filter(|name| matches!(taps.get(name), Ok(Tap::Map(_))));
     map.with_context(|| {
         let (place, model) = match index.checked_sub(1) {
-            None => ("student.model".to_string(), setting.model()),
+            None => ("student.model".to_string(), context.model()),
             Some(peer) => (format!("strategy.peers.{peer}"), &peers[peer]),
         };
         format!(

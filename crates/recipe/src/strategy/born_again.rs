@@ -1,19 +1,23 @@
+use super::context::StrategyContext;
 use super::prepared::Generations;
-use super::setting::Setting;
 use super::terms::{SOFT_CROSS_ENTROPY, hard, soft};
 use super::{Prepared, Strategy, StrategyEntry};
 use crate::input::AnyNetwork;
 use crate::numbers::MOST_VIEWS;
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard, Weighted, check};
-use burn_distill::response::{ConfidenceWeighted, Permuted, SoftCrossEntropyLossConfig};
+use burn_distill::core::{
+    CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective, Weighted, check,
+};
+use burn_distill::response::{ConfidenceWeighted, PermutedPredictions, SoftCrossEntropyLossConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of born-again networks.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<BornAgainRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<BornAgainRecipe>(CatalogEntry {
     name: "born-again",
-    kind: "generations of one architecture, each the one after it",
+    abbreviation: "BAN",
+    about: "each generation teaches the next",
+    kind: "self-distillation",
     aliases: &["ban"],
     reference: "Furlanello et al., Born Again Neural Networks, ICML 2018 (our interpretation)",
 });
@@ -67,14 +71,14 @@ impl BornAgainRecipe {
     /// Returns the terms of the generation of that number, which the one before it teaches, with their names.
     pub fn generation(
         &self,
-        setting: &Setting,
+        context: &StrategyContext,
         number: usize,
         student: &AnyNetwork,
         teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match self.variant {
             // Its terms are written out.
-            BornAgainVariant::Ban => return setting.taught(student, teacher),
+            BornAgainVariant::Ban => return context.distilled(student, teacher),
             BornAgainVariant::Cwtm => {
                 let weighted = ConfidenceWeighted::new(1.0);
                 let name = ConfidenceWeighted::TERM.to_string();
@@ -82,12 +86,18 @@ impl BornAgainRecipe {
             }
             BornAgainVariant::Dkpp => {
                 let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
-                let seed = setting.seed_of(number).value();
-                let permuted = Weighted::of(Permuted::new(soft.init(), seed as usize), 1.0);
+                let seed = context.seed_of(number).value();
+                let permuted =
+                    Weighted::of(PermutedPredictions::new(soft.init(), seed as usize), 1.0);
                 (permuted.name.clone(), DynObjective::new(permuted))
             }
         };
-        let hard = || (Hard::TERM.to_string(), DynObjective::new(Hard::new(1.0)));
+        let hard = || {
+            (
+                CrossEntropyObjective::TERM.to_string(),
+                DynObjective::new(CrossEntropyObjective::new(1.0)),
+            )
+        };
         let hard = self.labels.unwrap_or(false).then(hard);
         Ok(hard.into_iter().chain([(name, towards)]).unzip())
     }
@@ -98,21 +108,21 @@ impl Strategy for BornAgainRecipe {
         "each generation teaches the next"
     }
 
-    fn prepare(&self, _setting: &Setting) -> Result<Prepared> {
+    fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
         let options = self.clone();
         Ok(Prepared::Generations(Generations {
             count: self.generations,
             training_mode: self.training_mode,
-            objective: Box::new(move |setting, number, student, teacher| {
-                options.generation(setting, number, student, teacher)
+            objective: Box::new(move |context, number, student, teacher| {
+                options.generation(context, number, student, teacher)
             }),
         }))
     }
 
-    fn check_setting(&self, setting: &Setting) -> Result<()> {
-        let [student, teacher] = [2, 1].map(|place| setting.beside(setting.model(), place));
+    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
+        let [student, teacher] = [2, 1].map(|place| context.beside(context.model(), place));
         let (student, teacher) = (student?, teacher?);
-        self.generation(setting, 2, &student, &teacher).map(drop)
+        self.generation(context, 2, &student, &teacher).map(drop)
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

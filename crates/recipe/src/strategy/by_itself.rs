@@ -1,6 +1,6 @@
 //! The student with a teacher that is made of itself.
 
-use super::setting::{Ready, Sees, figures_of_taught};
+use super::context::{PreparedStrategy, ViewMode, metrics_of_distilled};
 use crate::input::AnyNetwork;
 use burn_distill::core::DynObjective;
 use burn_distill::strategy::{SelfDistiller, SelfTeacher};
@@ -17,12 +17,12 @@ pub fn by_itself<T: SelfTeacher<AnyNetwork>>(
     teacher: T,
     objective: Vec<DynObjective>,
     terms: &[String],
-    sees: Sees,
-) -> Ready<Itself<T>> {
-    Ready {
+    sees: ViewMode,
+) -> PreparedStrategy<Itself<T>> {
+    PreparedStrategy {
         distiller: SelfDistiller::new(student, teacher, objective),
         sees,
-        figures: figures_of_taught(terms),
+        metrics: metrics_of_distilled(terms),
         outcome: Box::new(|distiller| Ok(distiller.student.into())),
     }
 }

@@ -1,5 +1,6 @@
-use super::setting::{
-    Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
+use super::context::{
+    Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, accuracy_of, ensemble_accuracy,
+    numbered_terms,
 };
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
@@ -7,14 +8,16 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn_distill::ByotConfig;
 use burn_distill::architecture::{ExitChoice, MultiExitConfig, MultiExitNetwork};
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
-use burn_distill::strategy::{ExitsDistiller, Figure};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective};
+use burn_distill::strategy::{MetricKind, MultiExitDistiller};
 use serde::{Deserialize, Serialize};
 
 /// The entry of be your own teacher.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<ByotRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<ByotRecipe>(CatalogEntry {
     name: "byot",
-    kind: "the deepest exit of a network its shallower ones",
+    abbreviation: "BYOT",
+    about: "the deepest exit teaches the shallower ones",
+    kind: "self-distillation",
     aliases: &["exits", "be-your-own-teacher"],
     reference: "Zhang et al., Be Your Own Teacher: Improve the Performance of \
         Convolutional Neural Networks via Self Distillation, ICCV 2019",
@@ -42,7 +45,7 @@ pub enum ByotVariant {
 }
 
 /// A network whose shallow exits learn from its deepest.
-pub type Exits = ExitsDistiller<MultiExitNetwork<AnyNetwork>, Vec<DynObjective>>;
+pub type Exits = MultiExitDistiller<MultiExitNetwork<AnyNetwork>, Vec<DynObjective>>;
 
 impl Check for ByotRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -52,47 +55,55 @@ impl Check for ByotRecipe {
 
 impl ByotRecipe {
     /// Sets up exits at the stages of the student.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Exits>> {
-        let student = setting.student()?;
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Exits>> {
+        let student = context.student()?;
         self.exits.0.fit(&student).context("strategy.exits")?;
-        let (terms, distiller) = match setting.losses().as_slice() {
+        let (terms, distiller) = match context.losses().as_slice() {
             [] => {
                 let config = match self.variant {
                     ByotVariant::Paper => ByotConfig::paper(),
                     ByotVariant::Later => ByotConfig::later(),
                 };
-                let made = setting.draw(|| config.init(self.exits.0.init(student)));
+                let made = context.draw(|| config.init(self.exits.0.init(student)));
                 let objectives = made.objectives.into_iter();
                 let objectives = objectives.map(|objective| vec![DynObjective::new(objective)]);
-                let terms = [Hard::TERM, "soft-cross-entropy", "exit-feature"].map(String::from);
+                let terms = [
+                    CrossEntropyObjective::TERM,
+                    "soft-cross-entropy",
+                    "exit-feature",
+                ]
+                .map(String::from);
                 let mut distiller = Exits::new(made.network, objectives);
                 distiller.hard = made.hard;
                 (terms.to_vec(), distiller)
             }
             tables => {
-                let plain = setting.student()?;
+                let plain = context.student()?;
                 let why = "the deepest exit learns from the labels alone";
-                let weight = setting.hard_weight(&plain, why)?;
-                let network = setting.draw(|| self.exits.0.init(student));
+                let weight = context.hard_weight(&plain, why)?;
+                let network = context.draw(|| self.exits.0.init(student));
                 let shallow = network.exit_count() - 1;
-                let (terms, objectives) = setting
-                    .draw(|| setting.terms_of_each(shallow, tables, &plain, "the deepest exit"))?;
+                let (terms, objectives) = context
+                    .draw(|| context.terms_of_each(shallow, tables, &plain, "the deepest exit"))?;
                 objectives.iter().try_for_each(Exits::fit)?;
                 (terms, Exits::new(network, objectives).with_hard(weight))
             }
         };
 
         let count = distiller.objectives.len() + 1;
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((1..count).map(|exit| accuracy_of("exit", exit)));
-        figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms("exit", count - 1, &terms));
-        figures.push(Figure::Term(format!("exit {count} {}", Hard::TERM)));
-        let model = setting.model().to_string();
-        Ok(Ready {
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend((1..count).map(|exit| accuracy_of("exit", exit)));
+        metrics.push(ensemble_accuracy());
+        metrics.extend(numbered_terms("exit", count - 1, &terms));
+        metrics.push(MetricKind::Term(format!(
+            "exit {count} {}",
+            CrossEntropyObjective::TERM
+        )));
+        let model = context.model().to_string();
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(1),
-            figures,
+            sees: ViewMode::Views(1),
+            metrics,
             outcome: Box::new(move |distiller| {
                 let network = distiller.network;
                 // Copies with running statistics of their own.
@@ -118,8 +129,8 @@ impl Strategy for ByotRecipe {
         "the deepest exit teaches the others"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -140,8 +151,8 @@ mod tests {
         let recipe = changed(&changes);
         let options: &ByotRecipe = options(&recipe);
 
-        let setting = Setting::to_check(&recipe).unwrap();
-        let distiller = options.set_up(&setting).unwrap().distiller;
+        let context = StrategyContext::to_check(&recipe).unwrap();
+        let distiller = options.set_up(&context).unwrap().distiller;
         let [first, second] = distiller.objectives.as_slice() else {
             panic!("{} exits", distiller.objectives.len());
         };

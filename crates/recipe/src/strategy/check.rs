@@ -1,8 +1,8 @@
-use super::{Setting, entries};
+use super::{StrategyContext, entries};
 use crate::Recipe;
 use crate::fault::Place;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::CatalogueEntry;
+use burn_distill::core::CatalogEntry;
 use toml::{Table, Value};
 
 /// Checks the strategy of a recipe, which is not that of a trained teacher, by preparing it.
@@ -17,13 +17,13 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         "leave out [teacher]: with `{name}` {}",
         recipe.strategy.options().who_teaches()
     );
-    check_setting(&Setting::to_check(recipe)?)
+    check_setting(&StrategyContext::to_check(recipe)?)
 }
 
-/// Checks the strategy of a recipe in a setting.
-pub fn check_setting(setting: &Setting) -> Result<()> {
-    let strategy = &setting.recipe.strategy;
-    let checked = strategy.options().check_setting(setting);
+/// Checks the strategy of a recipe in a context.
+pub fn check_setting(context: &StrategyContext) -> Result<()> {
+    let strategy = &context.recipe.strategy;
+    let checked = strategy.options().check_setting(context);
     checked.with_context(|| format!("in the strategy `{}`", strategy.name()))
 }
 
@@ -35,7 +35,7 @@ pub fn check_numbers(recipe: &Recipe) -> Result<()> {
 /// A strategy that a recipe gives by other tables than `[strategy]`.
 pub struct OtherTables {
     /// The name, the aliases and the reference.
-    pub catalogue: CatalogueEntry,
+    pub catalog: CatalogEntry,
     /// The tables, in a request to give them.
     tables: &'static str,
 }
@@ -43,9 +43,11 @@ pub struct OtherTables {
 /// The strategies that a recipe gives by other tables than `[strategy]`.
 pub const TABLES: [OtherTables; 2] = [
     OtherTables {
-        catalogue: CatalogueEntry {
+        catalog: CatalogEntry {
             name: "curriculum",
-            kind: "stages, each with its own losses, that go on from each other",
+            abbreviation: "",
+            about: "stages with losses of their own",
+            kind: "offline",
             aliases: &["stages", "two-stage"],
             reference: "as in Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
         },
@@ -53,9 +55,11 @@ pub const TABLES: [OtherTables; 2] = [
             [[loss]]",
     },
     OtherTables {
-        catalogue: CatalogueEntry {
+        catalog: CatalogEntry {
             name: "route-constrained",
-            kind: "the teacher as it was along its training, from early on to its end",
+            abbreviation: "RCO",
+            about: "early to late checkpoints of the teacher teach",
+            kind: "offline",
             aliases: &["rco"],
             reference: "Jin et al., Knowledge Distillation via Route Constrained Optimization, \
                 ICCV 2019 (by hardness our interpretation)",
@@ -65,11 +69,11 @@ pub const TABLES: [OtherTables; 2] = [
 ];
 
 /// Returns what a list says about all strategies.
-pub fn catalogue() -> Vec<CatalogueEntry> {
-    let mut catalogue: Vec<_> = entries().map(|entry| entry.catalogue).into();
-    let tables = TABLES.into_iter().map(|tables| tables.catalogue);
-    catalogue.splice(1..1, tables);
-    catalogue
+pub fn catalog() -> Vec<CatalogEntry> {
+    let mut catalog: Vec<_> = entries().map(|entry| entry.catalog).into();
+    let tables = TABLES.into_iter().map(|tables| tables.catalog);
+    catalog.splice(1..1, tables);
+    catalog
 }
 
 /// Refuses a kind of strategy that a recipe gives by other tables, and says by which.
@@ -80,7 +84,7 @@ pub fn refuse_tables(recipe: &Table) -> Result<()> {
         return Ok(());
     };
     let mut tables = TABLES.into_iter();
-    match tables.find(|tables| tables.catalogue.is_called(kind)) {
+    match tables.find(|tables| tables.catalog.is_called(kind)) {
         Some(OtherTables { tables, .. }) => bail!(
             "`strategy.kind` cannot be `{kind}`: a recipe says it by other tables. Give {tables}"
         ),
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn what_is_given_by_other_tables_is_refused_with_their_names() {
         for OtherTables {
-            catalogue: entry,
+            catalog: entry,
             tables,
         } in TABLES
         {

@@ -1,18 +1,20 @@
-use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
-use super::setting::{PeerObjective, Ready, Sees, Setting};
+use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
+use super::peers::{PeerTarget, Peers, metrics_of_peers, outcome_of_peers};
 use super::terms::{SOFT_CROSS_ENTROPY, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, check};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, check};
 use burn_distill::strategy::Codistiller;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of codistillation.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<CodistillationRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CodistillationRecipe>(CatalogEntry {
     name: "codistillation",
-    kind: "peers, as they were a while ago",
+    abbreviation: "",
+    about: "stale copies of the peers teach",
+    kind: "mutual",
     aliases: &["stale-peers"],
     reference: "Anil et al., Large scale distributed neural network training through \
         online distillation, ICLR 2018 (our interpretation)",
@@ -52,7 +54,7 @@ impl Default for CodistillationRecipe {
 }
 
 /// Peers that learn from earlier copies of the others.
-pub type Codistilled = Codistiller<AnyNetwork, Hard, PeerObjective>;
+pub type Codistilled = Codistiller<AnyNetwork, CrossEntropyObjective, PeerObjective>;
 
 impl Check for CodistillationRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -63,25 +65,25 @@ impl Check for CodistillationRecipe {
 
 impl CodistillationRecipe {
     /// Sets up peers that learn from earlier copies of the others.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Codistilled>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Codistilled>> {
         self.peers.check(1)?;
-        let models = self.peers.models(setting.model());
-        let peers = setting.with_student(&models)?;
+        let models = self.peers.models(context.model());
+        let peers = context.with_student(&models)?;
         let why = "each peer learns from the labels alone at first";
-        let (alone, tables) = setting.hard_and_others(&peers[0], why)?;
+        let (alone, tables) = context.hard_and_others(&peers[0], why)?;
         let target = self.target.ensemble();
         let (mut terms, together) =
-            setting.draw(|| setting.between_peers(&tables, &peers, target))?;
-        terms.insert(0, Hard::TERM.into());
+            context.draw(|| context.between_peers(&tables, &peers, target))?;
+        terms.insert(0, CrossEntropyObjective::TERM.into());
         let count = peers.len();
-        let alone = vec![Hard::new(alone); count];
-        let distiller = setting.draw(|| {
+        let alone = vec![CrossEntropyObjective::new(alone); count];
+        let distiller = context.draw(|| {
             Codistiller::new(peers, alone, together).with_schedule(self.burn_in, self.period)
         });
-        Ok(Ready {
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(1),
-            figures: figures_of_peers(count, &terms),
+            sees: ViewMode::Views(1),
+            metrics: metrics_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Codistilled| distiller.peers),
         })
     }
@@ -92,8 +94,8 @@ impl Strategy for CodistillationRecipe {
         "the peers teach each other"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

@@ -1,18 +1,20 @@
+use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::mutual::Mutual;
-use super::peers::{Peers, figures_of_peers, outcome_of_peers};
-use super::setting::{Ready, Sees, Setting};
+use super::peers::{Peers, metrics_of_peers, outcome_of_peers};
 use super::terms::{SOFT_TARGET, hard, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError};
+use burn_distill::core::{CatalogEntry, Check, ConfigError};
 use burn_distill::strategy::{EnsembleTarget, MutualDistiller};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of collaborative learning.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<CollaborativeRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CollaborativeRecipe>(CatalogEntry {
     name: "collaborative",
-    kind: "peers, by one target that is made of all",
+    abbreviation: "KDCL",
+    about: "one target, made of all peers, teaches each",
+    kind: "mutual",
     aliases: &["kdcl"],
     reference: "Guo et al., Online Knowledge Distillation via Collaborative Learning, \
         CVPR 2020 (all targets but the mean our interpretation)",
@@ -54,18 +56,18 @@ impl Check for CollaborativeRecipe {
 
 impl CollaborativeRecipe {
     /// Sets up peers that learn from a target that is made of all, each with a view of its own.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Mutual>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Mutual>> {
         self.peers.check(1)?;
-        let models = self.peers.models(setting.model());
-        let peers = setting.with_student(&models)?;
+        let models = self.peers.models(context.model());
+        let peers = context.with_student(&models)?;
         let target = Some(self.target);
         let (terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))?;
+            context.draw(|| context.between_peers(&context.losses(), &peers, target))?;
         let count = peers.len();
-        Ok(Ready {
-            distiller: setting.draw(|| MutualDistiller::new(peers, objectives)),
-            sees: Sees::Views(count),
-            figures: figures_of_peers(count, &terms),
+        Ok(PreparedStrategy {
+            distiller: context.draw(|| MutualDistiller::new(peers, objectives)),
+            sees: ViewMode::Views(count),
+            metrics: metrics_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
         })
     }
@@ -76,8 +78,8 @@ impl Strategy for CollaborativeRecipe {
         "the peers teach each other"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

@@ -1,17 +1,19 @@
 use super::by_itself::{Itself, WHO, by_itself};
-use super::setting::{Ready, Sees, Setting};
+use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError};
+use burn_distill::core::{CatalogEntry, Check, ConfigError};
 use burn_distill::strategy::SameClass;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of class-wise self-distillation.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<CsKdRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<CsKdRecipe>(CatalogEntry {
     name: "cs-kd",
-    kind: "the network itself, on another sample of the class",
+    abbreviation: "CS-KD",
+    about: "another sample of the same class teaches",
+    kind: "self-distillation",
     aliases: &["same-class"],
     reference: "Yun et al., Regularizing Class-wise Predictions via Self-knowledge \
         Distillation, CVPR 2020",
@@ -37,15 +39,15 @@ impl Check for CsKdRecipe {
 
 impl CsKdRecipe {
     /// Sets up the student with its knowledge of another sample of the class as the teacher.
-    pub fn set_up(setting: &Setting) -> Result<Ready<Itself<SameClass>>> {
-        let student = setting.student()?;
-        let (terms, objective) = setting.taught(&student, &student)?;
+    pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Itself<SameClass>>> {
+        let student = context.student()?;
+        let (terms, objective) = context.distilled(&student, &student)?;
         Ok(by_itself(
             student,
             SameClass::default(),
             objective,
             &terms,
-            Sees::Pairs,
+            ViewMode::Pairs,
         ))
     }
 }
@@ -55,8 +57,8 @@ impl Strategy for CsKdRecipe {
         WHO
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

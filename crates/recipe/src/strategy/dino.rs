@@ -1,8 +1,8 @@
 //! Views without labels, before the student knows some.
 
 use super::by_itself::WHO;
+use super::context::{Outcome, PreparedStrategy, StrategyContext, ViewMode};
 use super::prepared::Pretraining;
-use super::setting::{Outcome, Ready, Sees, Setting};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::Recipe;
 use crate::configure::configure;
@@ -14,21 +14,22 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::core::{
-    CatalogueEntry, ChangingWeight, Check, Clock, ConfigError, Tap, WeightSchedule, check,
-    known_taps,
+    CatalogEntry, ChangingWeight, Check, Clock, ConfigError, Tap, WeightSchedule, check, known_taps,
 };
 use burn_distill::data::MultiCrop;
 use burn_distill::strategy::{
-    DinoDistiller, DinoHeadConfig, DinoNetwork, DinoObjective, DinoObjectiveConfig, Figure,
-    MeanTeacher,
+    DinoDistiller, DinoHeadConfig, DinoNetwork, DinoObjective, DinoObjectiveConfig, MeanTeacher,
+    MetricKind,
 };
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of DINO.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<DinoRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<DinoRecipe>(CatalogEntry {
     name: "dino",
-    kind: "a moving average of the network, on other views and without labels",
+    abbreviation: "DINO",
+    about: "a moving average teaches, without labels",
+    kind: "self-distillation",
     aliases: &[],
     reference: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers, \
         ICCV 2021",
@@ -120,14 +121,14 @@ impl Check for DinoRecipe {
 
 impl DinoRecipe {
     /// Sets up the training without labels: the average is what the student goes on from.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Dino>> {
-        let sees = self.sees(setting)?;
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Dino>> {
+        let sees = self.sees(context)?;
         ensure!(
-            setting.recipe.losses.is_empty(),
-            "there is a [[loss]], but views are compared by prototypes, and labels are learnt as \
+            context.recipe.losses.is_empty(),
+            "there is a [[loss]], but views are compared by prototypes, and labels are learned as \
              without a strategy: leave it out"
         );
-        let epochs = self.epochs(setting.recipe);
+        let epochs = self.epochs(context.recipe);
         if let Some(schedule) = &self.weight_decay {
             for epoch in [1, epochs + 1] {
                 let clock = Clock {
@@ -142,9 +143,9 @@ impl DinoRecipe {
                 );
             }
         }
-        let student = setting.student()?;
-        let (head, objective) = (self.head(setting, &student)?, &self.objective.0);
-        let distiller = setting.draw(|| {
+        let student = context.student()?;
+        let (head, objective) = (self.head(context, &student)?, &self.objective.0);
+        let distiller = context.draw(|| {
             let student = head.init_network(student, &self.tap);
             let decay = ChangingWeight::Cosine {
                 from: self.decay,
@@ -161,14 +162,14 @@ impl DinoRecipe {
                 None => distiller,
             }
         });
-        let plain = setting.student()?;
-        Ok(Ready {
+        let plain = context.student()?;
+        Ok(PreparedStrategy {
             distiller,
             sees,
-            figures: vec![
-                Figure::Loss,
-                Figure::Agreement,
-                Figure::Term(DinoObjective::TERM.into()),
+            metrics: vec![
+                MetricKind::Loss,
+                MetricKind::Agreement,
+                MetricKind::Term(DinoObjective::TERM.into()),
             ],
             outcome: Box::new(move |distiller| {
                 let average = distiller.teacher.average.inner();
@@ -182,7 +183,7 @@ impl DinoRecipe {
 
     /// Returns the head: what the recipe does not give is the authors', but no larger than the student and
     /// its samples are worth.
-    pub fn head(&self, setting: &Setting, student: &AnyNetwork) -> Result<DinoHeadConfig> {
+    pub fn head(&self, context: &StrategyContext, student: &AnyNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
         let features = features.get(&self.tap).at("strategy.tap")?;
         let features = match features {
@@ -195,7 +196,7 @@ impl DinoRecipe {
             tap => tap.shape().as_slice()[1],
         };
         let authors = DinoHeadConfig::new();
-        let samples = setting.samples.len();
+        let samples = context.samples.len();
         let default = DinoHeadConfig::new()
             .with_d_output(authors.d_output.min(samples))
             .with_d_hidden(authors.d_hidden.min(HIDDEN_PER_FEATURE * features))
@@ -223,7 +224,7 @@ impl DinoRecipe {
     }
 
     /// Returns the views of each sample, once it is sure that the student can see them.
-    fn sees(&self, setting: &Setting) -> Result<Sees> {
+    fn sees(&self, context: &StrategyContext) -> Result<ViewMode> {
         let least = if self.local_crops > 0 { 1 } else { 2 };
         let default = if self.local_crops > 0 { 2 } else { 4 };
         let views = self.views.unwrap_or(default);
@@ -243,18 +244,18 @@ impl DinoRecipe {
                      `strategy.local_crops`, which is 0, or leave it out"
                 );
             }
-            return Ok(Sees::Views(views));
+            return Ok(ViewMode::Views(views));
         }
 
-        let architecture = setting.recipe.registry.network(setting.model())?;
+        let architecture = context.recipe.registry.network(context.model())?;
         ensure!(
             architecture.takes_several_sizes(),
             "`strategy.local_crops` is {}, but {} takes images of one size: take a network of \
              convolutions as `student.model`, or leave it out",
             self.local_crops,
-            setting.model()
+            context.model()
         );
-        let shape = setting.task.image()?;
+        let shape = context.task.image()?;
         let defaults = MultiCrop::new(shape);
         let crop = MultiCrop {
             globals: views,
@@ -267,11 +268,11 @@ impl DinoRecipe {
             local_scale: self.local_scale.unwrap_or(defaults.local_scale),
         };
         crop.check(shape).context("strategy")?;
-        let augmentation = &setting.recipe.data.augmentation;
+        let augmentation = &context.recipe.data.augmentation;
         augmentation
             .check_multi_crop()
             .context("data.augmentation")?;
-        Ok(Sees::Crops(crop))
+        Ok(ViewMode::Crops(crop))
     }
 
     /// Returns the number of epochs without labels.
@@ -285,10 +286,10 @@ impl Strategy for DinoRecipe {
         WHO
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
         Ok(Prepared::Pretraining(Pretraining {
-            ready: self.set_up(setting)?.erased(),
-            epochs: self.epochs(setting.recipe),
+            ready: self.set_up(context)?.erased(),
+            epochs: self.epochs(context.recipe),
             decays_weights: self.weight_decay.is_some(),
         }))
     }
@@ -319,18 +320,18 @@ mod tests {
     use crate::read::tests::error;
     use crate::strategy::tests::{RECIPE, changed, options};
 
-    fn ready(changes: &[&str]) -> Ready<Dino> {
+    fn ready(changes: &[&str]) -> PreparedStrategy<Dino> {
         let recipe = changed(changes);
         let options: &DinoRecipe = options(&recipe);
         options
-            .set_up(&Setting::to_check(&recipe).unwrap())
+            .set_up(&StrategyContext::to_check(&recipe).unwrap())
             .unwrap()
     }
 
     #[test]
     fn local_crops_come_beside_two_large_views() {
         let sees = ready(&["strategy={ kind = 'dino', local_crops = 6 }"]).sees;
-        let Sees::Crops(crop) = sees else {
+        let ViewMode::Crops(crop) = sees else {
             panic!("there are crops");
         };
         let expected = MultiCrop {
@@ -342,7 +343,7 @@ mod tests {
 
         let given = "strategy={ kind = 'dino', local_crops = 1, local_size = 5, views = 3, \
                      local_scale = [0.1, 0.5], global_scale = [0.5, 1.0] }";
-        let Sees::Crops(crop) = ready(&[given]).sees else {
+        let ViewMode::Crops(crop) = ready(&[given]).sees else {
             panic!("there are crops");
         };
         let expected = MultiCrop {
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(crop, expected);
         assert!(matches!(
             ready(&["strategy.kind=dino"]).sees,
-            Sees::Views(4)
+            ViewMode::Views(4)
         ));
     }
 

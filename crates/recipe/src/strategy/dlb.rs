@@ -1,18 +1,20 @@
 use super::by_itself::WHO;
-use super::setting::{Ready, Sees, Setting, unzip};
+use super::context::{PreparedStrategy, StrategyContext, ViewMode, unzip};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::{AnyMemory, AnyNetwork};
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, DynObjective, Hard};
-use burn_distill::strategy::{Figure, LastBatchDistiller};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective};
+use burn_distill::strategy::{LastBatchDistiller, MetricKind};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of self-distillation from the last mini-batch.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<DlbRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<DlbRecipe>(CatalogEntry {
     name: "dlb",
-    kind: "the network itself, as it was a step ago",
+    abbreviation: "DLB",
+    about: "the predictions of the last step teach",
+    kind: "self-distillation",
     aliases: &["last-batch"],
     reference: "Shen et al., Self-Distillation from the Last Mini-Batch for Consistency \
         Regularization, CVPR 2022",
@@ -41,26 +43,26 @@ impl Check for DlbRecipe {
 
 impl DlbRecipe {
     /// Sets up the student with its knowledge of the last batch as the teacher.
-    pub fn set_up(setting: &Setting) -> Result<Ready<Last>> {
-        let student = setting.student()?;
+    pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Last>> {
+        let student = context.student()?;
         let why = "either batch has that of the labels besides";
-        let (hard, tables) = setting.hard_and_others(&student, why)?;
-        let losses = setting
-            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))?;
+        let (hard, tables) = context.hard_and_others(&student, why)?;
+        let losses = context
+            .draw(|| context.terms_of_responses(&tables, &student, "what was said before"))?;
         let (terms, objective) = unzip(losses);
-        let batch_size = setting.recipe.student.training.batch_size;
+        let batch_size = context.recipe.student.training.batch_size;
         let mut distiller = LastBatchDistiller::new(student, batch_size, objective);
-        distiller.hard = Hard::new(hard);
-        let mut figures = vec![
-            Figure::Loss,
-            Figure::Accuracy,
-            Figure::Term(Hard::TERM.into()),
+        distiller.hard = CrossEntropyObjective::new(hard);
+        let mut metrics = vec![
+            MetricKind::Loss,
+            MetricKind::Accuracy,
+            MetricKind::Term(CrossEntropyObjective::TERM.into()),
         ];
-        figures.extend(terms.into_iter().map(Figure::Term));
-        Ok(Ready {
+        metrics.extend(terms.into_iter().map(MetricKind::Term));
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(2),
-            figures,
+            sees: ViewMode::Views(2),
+            metrics,
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
@@ -71,8 +73,8 @@ impl Strategy for DlbRecipe {
         WHO
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

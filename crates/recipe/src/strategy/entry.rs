@@ -1,7 +1,7 @@
-use super::{Prepared, Setting};
+use super::{Prepared, StrategyContext};
 use crate::Recipe;
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check};
+use burn_distill::core::{CatalogEntry, Check};
 use serde::de::{DeserializeOwned, Error};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,15 +22,15 @@ pub trait Strategy: StrategyOptions + Check {
     /// # Errors
     ///
     /// Returns an error if the options do not fit the recipe.
-    fn prepare(&self, setting: &Setting) -> Result<Prepared>;
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared>;
 
     /// Checks that the strategy can be prepared.
     ///
     /// # Errors
     ///
     /// Returns an error if the options do not fit the recipe.
-    fn check_setting(&self, setting: &Setting) -> Result<()> {
-        self.prepare(setting).map(drop)
+    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
+        self.prepare(context).map(drop)
     }
 
     /// Returns the terms of the authors, for a recipe without losses, and takes the options that are of
@@ -94,16 +94,16 @@ impl<S: Strategy + Clone + Serialize> StrategyOptions for S {
 #[derive(Clone, Debug)]
 pub struct StrategyEntry {
     /// The name, the aliases and the reference.
-    pub catalogue: CatalogueEntry,
+    pub catalog: CatalogEntry,
     /// Reads the options from the table of the strategy, without its `kind`.
     pub read: fn(Table) -> Result<Box<dyn Strategy>, toml::de::Error>,
 }
 
 impl StrategyEntry {
     /// Creates the entry of a strategy with options of type `S`.
-    pub const fn new<S: Strategy + DeserializeOwned>(catalogue: CatalogueEntry) -> Self {
+    pub const fn new<S: Strategy + DeserializeOwned>(catalog: CatalogEntry) -> Self {
         Self {
-            catalogue,
+            catalog,
             read: read::<S>,
         }
     }
@@ -167,10 +167,10 @@ impl StrategyRecipe {
             return Err(E::custom(message.unwrap_or_default()));
         };
         let mut all = entries.iter();
-        let Some(entry) = all.find(|entry| entry.catalogue.is_called(&kind)) else {
+        let Some(entry) = all.find(|entry| entry.catalog.is_called(&kind)) else {
             let names = entries
                 .iter()
-                .map(|entry| format!("`{}`", entry.catalogue.name));
+                .map(|entry| format!("`{}`", entry.catalog.name));
             let names: Vec<_> = names.collect();
             return Err(E::custom(format!(
                 "unknown variant `{kind}`, expected one of {}",
@@ -179,7 +179,7 @@ impl StrategyRecipe {
         };
         let options = (entry.read)(table).map_err(|error| E::custom(error.message()))?;
         Ok(Self {
-            name: entry.catalogue.name,
+            name: entry.catalog.name,
             options,
         })
     }
@@ -188,7 +188,7 @@ impl StrategyRecipe {
 impl Default for StrategyRecipe {
     fn default() -> Self {
         Self {
-            name: super::offline::ENTRY.catalogue.name,
+            name: super::offline::ENTRY.catalog.name,
             options: Box::new(super::offline::OfflineRecipe {}),
         }
     }
@@ -244,8 +244,10 @@ mod tests {
         share: f64,
     }
 
-    const OWN: StrategyEntry = StrategyEntry::new::<Own>(CatalogueEntry {
+    const OWN: StrategyEntry = StrategyEntry::new::<Own>(CatalogEntry {
         name: "own",
+        abbreviation: "",
+        about: "a strategy of the program",
         kind: "a strategy of one's own",
         aliases: &["mine"],
         reference: "",
@@ -262,7 +264,7 @@ mod tests {
             "the student alone teaches"
         }
 
-        fn prepare(&self, _setting: &Setting) -> Result<Prepared> {
+        fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
             Ok(Prepared::ByTeacher)
         }
     }

@@ -1,22 +1,25 @@
+use super::context::{
+    Outcome, PreparedStrategy, StrategyContext, ViewMode, accuracy_of, ensemble_accuracy,
+    numbered_terms,
+};
 use super::peers::{Peers, copies, mean_of_networks, numbered_peers};
 use super::ramp::Ramp;
-use super::setting::{
-    Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
-};
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
 use crate::input::AnyNetwork;
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, RampInterval};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, RampInterval};
 use burn_distill::strategy::{
-    Figure, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
+    EnsembleKl, GroupLeaderDistiller, GroupLeaderDistillerConfig, MetricKind,
 };
 use serde::{Deserialize, Serialize};
 
 /// The entry of peers with a leader.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(CatalogEntry {
     name: "group-leader",
-    kind: "diverse peers each other, and all of them a leader",
+    abbreviation: "OKDDip",
+    about: "diverse peers teach each other and a leader",
+    kind: "mutual",
     aliases: &["okddip"],
     reference: "Chen et al., Online Knowledge Distillation with Diverse Peers, AAAI 2020",
 });
@@ -30,7 +33,8 @@ pub struct GroupLeaderRecipe {
     /// Tap of the peers that the attention sees.
     pub tap: String,
     /// Whether the targets are no constants, as in the authors' code.
-    pub as_code: bool,
+    #[serde(alias = "as_code")]
+    pub reference_gradients: bool,
     /// Temperature towards the ensemble.
     pub temperature: f64,
     /// Number of epochs until the weight towards the ensemble is 1.
@@ -41,11 +45,14 @@ pub struct GroupLeaderRecipe {
 
 impl Default for GroupLeaderRecipe {
     fn default() -> Self {
-        let GroupLeaderDistillerConfig { tap, as_code } = GroupLeaderDistillerConfig::new();
+        let GroupLeaderDistillerConfig {
+            tap,
+            reference_gradients,
+        } = GroupLeaderDistillerConfig::new();
         Self {
             peers: Peers::Count(3),
             tap,
-            as_code,
+            reference_gradients,
             temperature: towards::TEMPERATURE,
             ramp_epochs: towards::RAMP_EPOCHS,
             ramp_interval: RampInterval::default(),
@@ -54,7 +61,7 @@ impl Default for GroupLeaderRecipe {
 }
 
 /// Peers and a leader.
-pub type Led = GroupLeaderDistiller<AnyNetwork, (Hard, TowardsEnsemble)>;
+pub type Led = GroupLeaderDistiller<AnyNetwork, (CrossEntropyObjective, EnsembleKl)>;
 
 impl Check for GroupLeaderRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -72,38 +79,38 @@ impl GroupLeaderRecipe {
     }
 
     /// Sets up diverse peers, and the student as their leader.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Led>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Led>> {
         self.peers.check(2)?;
         ensure!(
-            setting.recipe.losses.is_empty(),
+            context.recipe.losses.is_empty(),
             "there is a [[loss]], but losses take their teacher as it is, so that the attention \
              between the peers would learn nothing: leave it out"
         );
-        let models = self.peers.models(setting.model());
-        let (leader, peers) = (setting.student()?, setting.peers(&models)?);
+        let models = self.peers.models(context.model());
+        let (leader, peers) = (context.student()?, context.peers(&models)?);
         let towards = towards::towards_ensemble(self.temperature, self.ramp());
-        let objective = || (Hard::new(1.0), towards.clone());
+        let objective = || (CrossEntropyObjective::new(1.0), towards.clone());
         let config = GroupLeaderDistillerConfig::new()
             .with_tap(self.tap.clone())
-            .with_as_code(self.as_code);
+            .with_reference_gradients(self.reference_gradients);
         config.fit(&peers).context("strategy.tap")?;
         let count = peers.len();
-        let distiller = setting.draw(|| {
+        let distiller = context.draw(|| {
             let objectives = (0..count).map(|_| objective()).collect();
             config.init((peers, objectives), (leader, objective()))
         });
 
         let terms = towards::names();
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((1..=count).map(|peer| accuracy_of("peer", peer)));
-        figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms("peer", count, &terms));
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend((1..=count).map(|peer| accuracy_of("peer", peer)));
+        metrics.push(ensemble_accuracy());
+        metrics.extend(numbered_terms("peer", count, &terms));
         let of_leader = terms.iter().map(|term| format!("leader {term}"));
-        figures.extend(of_leader.map(Figure::Term));
-        Ok(Ready {
+        metrics.extend(of_leader.map(MetricKind::Term));
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(1),
-            figures,
+            sees: ViewMode::Views(1),
+            metrics,
             outcome: Box::new(move |Led { leader, peers, .. }| {
                 let ensemble = mean_of_networks(copies(&peers));
                 let mut members = numbered_peers(1, &models, peers);
@@ -122,8 +129,8 @@ impl Strategy for GroupLeaderRecipe {
         "the peers teach each other and their leader"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn warning(&self, recipe: &Recipe) -> Option<String> {

@@ -1,13 +1,14 @@
 use super::by_itself::{Itself, WHO, by_itself};
+use super::context::{Member, Outcome, PreparedStrategy, StrategyContext, ViewMode};
 use super::ramp::Ramp;
-use super::setting::{Member, Outcome, Ready, Sees, Setting};
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::Recipe;
 use crate::input::AnyNetwork;
 use anyhow::{Result, ensure};
 use burn_distill::core::{
-    CatalogueEntry, Check, ConfigError, DynObjective, Hard, HardOfAll, RampInterval, check,
+    CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective, LossDenominator,
+    RampInterval, check,
 };
 use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
 use burn_distill::strategy::MeanTeacher;
@@ -19,9 +20,11 @@ const CONSISTENCY: f64 = 100.0;
 const RAMP_EPOCHS: usize = 5;
 
 /// The entry of mean teacher.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(CatalogEntry {
     name: "mean-teacher",
-    kind: "a moving average of the network, on another view",
+    abbreviation: "MT",
+    about: "a moving average teaches, on another view",
+    kind: "self-distillation",
     aliases: &["ema"],
     reference: "Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017",
 });
@@ -79,23 +82,26 @@ impl Check for MeanTeacherRecipe {
 
 impl MeanTeacherRecipe {
     /// Sets up the student with its average as the teacher, which is reported beside it.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Itself<MeanTeacher<AnyNetwork>>>> {
-        let student = setting.student()?;
-        let (terms, objective) = match setting.recipe.losses.is_empty() {
+    pub fn set_up(
+        &self,
+        context: &StrategyContext,
+    ) -> Result<PreparedStrategy<Itself<MeanTeacher<AnyNetwork>>>> {
+        let student = context.student()?;
+        let (terms, objective) = match context.recipe.losses.is_empty() {
             true => self.consistency(),
-            false => setting.taught(&student, &student)?,
+            false => context.distilled(&student, &student)?,
         };
-        self.check_labeled_per_batch(setting.recipe)?;
+        self.check_labeled_per_batch(context.recipe)?;
         let start = match self.random_start {
-            true => setting.beside(setting.model(), 1)?,
+            true => context.beside(context.model(), 1)?,
             false => student.clone(),
         };
         let average = MeanTeacher::new(&start, self.decay)
             .with_warm_up(self.warm_up)
             .with_training_mode(self.training_mode);
-        let ready = by_itself(student, average, objective, &terms, Sees::Views(2));
-        let model = setting.model().to_string();
-        Ok(Ready {
+        let ready = by_itself(student, average, objective, &terms, ViewMode::Views(2));
+        let model = context.model().to_string();
+        Ok(PreparedStrategy {
             outcome: Box::new(move |distiller| {
                 let average = distiller.teacher.average.inner().clone();
                 Ok(Outcome {
@@ -137,8 +143,13 @@ impl MeanTeacherRecipe {
         let weight = self.ramp().to(self.weight.unwrap_or(CONSISTENCY));
         let loss = ProbabilityMatchingLossConfig::new().init();
         let consistency = ResponseObjective::new(loss, weight);
-        let names = vec![Hard::TERM.to_string(), consistency.name.clone()];
-        let hard = DynObjective::new(HardOfAll::new(1.0));
+        let names = vec![
+            CrossEntropyObjective::TERM.to_string(),
+            consistency.name.clone(),
+        ];
+        let hard = DynObjective::new(
+            CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
+        );
         (names, vec![hard, DynObjective::new(consistency)])
     }
 }
@@ -148,8 +159,8 @@ impl Strategy for MeanTeacherRecipe {
         WHO
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {

@@ -12,6 +12,7 @@ mod checks;
 mod codistillation;
 mod collaborative;
 mod configured;
+mod context;
 mod cs_kd;
 mod dino;
 mod dlb;
@@ -26,18 +27,19 @@ mod prepared;
 mod ps_kd;
 mod ramp;
 mod sd_dropout;
-mod setting;
 mod terms;
 mod tf_kd;
 mod towards;
 mod warnings;
 
-pub use check::{catalogue, check, check_numbers, check_setting, refuse_tables};
+pub use check::{catalog, check, check_numbers, check_setting, refuse_tables};
 pub use configured::Configured;
+pub use context::{
+    Finalize, Outcome, PreparedStrategy, StrategyContext, ViewMode, metrics_of_distilled,
+};
 pub use entry::{Strategy, StrategyEntry, StrategyRecipe};
 pub use peers::mean_of_networks;
 pub use prepared::{Generations, Prepared, Pretraining};
-pub use setting::{Finish, Outcome, Ready, Sees, Setting, figures_of_taught};
 pub use terms::write_out;
 pub use warnings::warnings;
 
@@ -76,7 +78,7 @@ pub mod tests {
     use super::*;
     use crate::Recipe;
     use crate::read::tests::{error, recipe};
-    use burn_distill::core::{CatalogueEntry, tensors};
+    use burn_distill::core::{CatalogEntry, tensors};
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -90,8 +92,8 @@ pub mod tests {
         training = { epochs = 10 }
     "#;
 
-    fn kinds() -> impl Iterator<Item = CatalogueEntry> {
-        entries().into_iter().map(|entry| entry.catalogue)
+    fn kinds() -> impl Iterator<Item = CatalogEntry> {
+        entries().into_iter().map(|entry| entry.catalog)
     }
 
     fn with(strategy: &str) -> Recipe {
@@ -116,7 +118,7 @@ pub mod tests {
     }
 
     #[test]
-    fn every_kind_of_the_catalogue_can_be_named_by_each_of_its_names() {
+    fn every_kind_of_the_catalog_can_be_named_by_each_of_its_names() {
         for entry in kinds() {
             for name in [&[entry.name], entry.aliases].concat() {
                 let strategy: StrategyRecipe = toml::from_str(&format!("kind = '{name}'")).unwrap();
@@ -147,60 +149,60 @@ pub mod tests {
         for (strategy, expected) in [
             (
                 "strategy.kind=mutual",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 1.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-target", temperature = 1.0, weight = 1.0 }"#,
             ),
             (
                 "strategy={ kind = 'dml', temperature = 2, weight = 0.3 }",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 2.0, weight = 0.3 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-target", temperature = 2.0, weight = 0.3 }"#,
             ),
             (
                 "strategy.kind=afd-chung",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
             ),
             (
                 "strategy={ kind = 'kdcl', weight = 0.75 }",
-                r#"{ kind = "hard", weight = 0.25 } { kind = "soft-target", temperature = 4.0, weight = 0.75 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.25 } { kind = "soft-target", temperature = 4.0, weight = 0.75 }"#,
             ),
             (
                 "strategy.kind=codistillation",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
             ),
             (
                 "strategy={ kind = 'tf-kd', temperature = 6 }",
-                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
             ),
             (
                 "strategy={ kind = 'tf-kd', temperature = 6, multiplier = 50 }",
-                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 4.75 }"#,
             ),
             (
                 "strategy={ kind = 'tf-kd', variant = 'self', temperature = 6 }",
-                r#"{ kind = "hard", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.050000000000000044 } { kind = "soft-target", temperature = 6.0, weight = 0.095 }"#,
             ),
             (
                 "strategy={ kind = 'tf-kd', variant = 'virtual' }",
-                r#"{ kind = "hard", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
             ),
             // MobileNetV2: 1 of theirs, on ten classes.
             (
                 "strategy={ kind = 'tf-kd', variant = 'virtual', temperature = 40, weight = 0.75, multiplier = 1 }",
-                r#"{ kind = "hard", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,
+                r#"{ kind = "cross-entropy", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,
             ),
             (
                 "strategy.kind=cs-kd",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-target", temperature = 4.0, weight = 1.0 }"#,
             ),
             (
                 "strategy.kind=dlb",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-target", temperature = 3.0, weight = 1.0 }"#,
             ),
             (
                 "strategy={ kind = 'ps-kd', weight = 0.75 }",
-                r#"{ kind = "hard", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
+                r#"{ kind = "cross-entropy", weight = { epochs = 10, from = 1.0, kind = "linear", to = 0.25 } } { kind = "soft-cross-entropy", temperature = 1.0, weight = { epochs = 10, from = 0.0, kind = "linear", to = 0.75 } }"#,
             ),
             (
                 "strategy={ kind = 'born-again', labels = true }",
-                r#"{ kind = "hard", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
+                r#"{ kind = "cross-entropy", weight = 1.0 } { kind = "soft-cross-entropy", temperature = 1.0, weight = 1.0 }"#,
             ),
             ("strategy={ kind = 'born-again', variant = 'cwtm' }", ""),
             ("strategy={ kind = 'born-again', variant = 'dkpp' }", ""),
@@ -228,7 +230,7 @@ pub mod tests {
             let recipe = with(&peers);
             let options: &AdversarialFeaturesRecipe = options(&recipe);
 
-            let ready = options.set_up(&Setting::to_check(&recipe).unwrap());
+            let ready = options.set_up(&StrategyContext::to_check(&recipe).unwrap());
 
             let critics = ready.unwrap().distiller.critics;
             let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
@@ -240,18 +242,18 @@ pub mod tests {
     fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
         let shown = |strategy: &str| {
             let recipe = with(&format!("strategy={{ {strategy} }}"));
-            let setting = Setting::to_check(&recipe).unwrap();
+            let context = StrategyContext::to_check(&recipe).unwrap();
             match recipe.strategy.name() {
                 "native-ensemble" => {
-                    let ready = options::<NativeEnsembleRecipe>(&recipe).set_up(&setting);
+                    let ready = options::<NativeEnsembleRecipe>(&recipe).set_up(&context);
                     format!("{:?}", ready.unwrap().distiller.objectives)
                 }
                 "group-leader" => {
-                    let ready = options::<GroupLeaderRecipe>(&recipe).set_up(&setting);
+                    let ready = options::<GroupLeaderRecipe>(&recipe).set_up(&context);
                     format!("{:?}", ready.unwrap().distiller.leader_objective)
                 }
                 _ => {
-                    let ready = options::<MeanTeacherRecipe>(&recipe).set_up(&setting);
+                    let ready = options::<MeanTeacherRecipe>(&recipe).set_up(&context);
                     format!("{:?}", ready.unwrap().distiller.objective)
                 }
             }
@@ -274,7 +276,7 @@ pub mod tests {
             let options: &MeanTeacherRecipe = super::tests::options(&recipe);
 
             let ready = options
-                .set_up(&Setting::to_check(&recipe).unwrap())
+                .set_up(&StrategyContext::to_check(&recipe).unwrap())
                 .unwrap();
 
             let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
@@ -308,9 +310,9 @@ pub mod tests {
             let recipe = with(strategy);
             let options: &CollaborativeRecipe = options(&recipe);
             let ready = options
-                .set_up(&Setting::to_check(&recipe).unwrap())
+                .set_up(&StrategyContext::to_check(&recipe).unwrap())
                 .unwrap();
-            assert!(matches!(ready.sees, Sees::Views(views) if views == expected));
+            assert!(matches!(ready.sees, ViewMode::Views(views) if views == expected));
             assert_eq!(ready.distiller.peers.len(), expected);
         }
     }
@@ -319,16 +321,16 @@ pub mod tests {
     fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
         let recipe = with("strategy.kind=one");
         let options: &NativeEnsembleRecipe = options(&recipe);
-        let setting = Setting::to_check(&recipe).unwrap();
+        let context = StrategyContext::to_check(&recipe).unwrap();
 
-        let branched = options.set_up(&setting).unwrap().distiller.network;
-        let alone = tensors(&setting.student().unwrap());
+        let branched = options.set_up(&context).unwrap().distiller.network;
+        let alone = tensors(&context.student().unwrap());
         let shared = tensors(&branched).into_iter();
         let shared: Vec<_> = shared
             .filter(|(name, _)| !name.starts_with("branches"))
             .collect();
         assert_eq!(shared, alone);
-        let other = setting.beside(setting.model(), 1).unwrap();
+        let other = context.beside(context.model(), 1).unwrap();
         assert_ne!(tensors(&other), alone);
     }
 
@@ -588,7 +590,7 @@ pub mod tests {
             ),
             (
                 vec![
-                    "strategy={ kind = 'ema', labelled_per_batch = 64 }",
+                    "strategy={ kind = 'ema', labeled_per_batch = 64 }",
                     "data.labels_per_class=2",
                 ],
                 "below `student.training.batch_size`, which is 64, but is 64",
@@ -661,11 +663,11 @@ pub mod tests {
             ("variant = 'cwtm'", vec!["confidence-weighted"]),
             (
                 "variant = 'cwtm', labels = true",
-                vec!["hard", "confidence-weighted"],
+                vec!["cross-entropy", "confidence-weighted"],
             ),
             (
                 "variant = 'dkpp', labels = true",
-                vec!["hard", "permuted-soft-cross-entropy"],
+                vec!["cross-entropy", "permuted-soft-cross-entropy"],
             ),
         ] {
             let original = changed(&[&format!("strategy={{ kind = 'ban', {options} }}")]);
@@ -673,10 +675,10 @@ pub mod tests {
             let written = recipe(&toml::to_string(&original).unwrap(), &[]).unwrap();
             for recipe in [original, written] {
                 let options: &BornAgainRecipe = super::tests::options(&recipe);
-                let setting = Setting::to_check(&recipe).unwrap();
-                let network = setting.student().unwrap();
+                let context = StrategyContext::to_check(&recipe).unwrap();
+                let network = context.student().unwrap();
                 let generation = |number| {
-                    let generation = options.generation(&setting, number, &network, &network);
+                    let generation = options.generation(&context, number, &network, &network);
                     generation.unwrap()
                 };
                 let (terms, objectives) = generation(1);
@@ -710,14 +712,15 @@ pub mod tests {
         let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
         let recipe = changed(&[virtual_teacher, losses]);
 
-        let ready = TfKdRecipe::set_up_virtual(&Setting::to_check(&recipe).unwrap()).unwrap();
+        let ready =
+            TfKdRecipe::set_up_virtual(&StrategyContext::to_check(&recipe).unwrap()).unwrap();
 
         let names = ["label-smoothing", "virtual-teacher"];
-        let shown: Vec<_> = ready.figures.iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = ready.metrics.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 4, "{shown:?}");
         for name in names {
             assert!(
-                shown.iter().any(|figure| figure.contains(name)),
+                shown.iter().any(|metric| metric.contains(name)),
                 "{shown:?}"
             );
         }

@@ -1,18 +1,20 @@
-use super::peers::{PeerTarget, Peers, figures_of_peers, outcome_of_peers};
-use super::setting::{PeerObjective, Ready, Sees, Setting};
+use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
+use super::peers::{PeerTarget, Peers, metrics_of_peers, outcome_of_peers};
 use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check, ConfigError};
+use burn_distill::core::{CatalogEntry, Check, ConfigError};
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of mutual learning.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<MutualRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<MutualRecipe>(CatalogEntry {
     name: "mutual",
-    kind: "peers, which learn at once or in turns",
+    abbreviation: "DML",
+    about: "peers teach each other",
+    kind: "mutual",
     aliases: &["dml"],
     reference: "Zhang et al., Deep Mutual Learning, CVPR 2018",
 });
@@ -58,19 +60,19 @@ impl Check for MutualRecipe {
 
 impl MutualRecipe {
     /// Sets up peers that learn from each other.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Mutual>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Mutual>> {
         self.peers.check(1)?;
-        let models = self.peers.models(setting.model());
-        let peers = setting.with_student(&models)?;
+        let models = self.peers.models(context.model());
+        let peers = context.with_student(&models)?;
         let target = self.target.ensemble();
         let (terms, objectives) =
-            setting.draw(|| setting.between_peers(&setting.losses(), &peers, target))?;
+            context.draw(|| context.between_peers(&context.losses(), &peers, target))?;
         let count = peers.len();
-        let distiller = setting.draw(|| MutualDistiller::new(peers, objectives));
-        Ok(Ready {
+        let distiller = context.draw(|| MutualDistiller::new(peers, objectives));
+        Ok(PreparedStrategy {
             distiller: distiller.with_order(self.order),
-            sees: Sees::Views(1),
-            figures: figures_of_peers(count, &terms),
+            sees: ViewMode::Views(1),
+            metrics: metrics_of_peers(count, &terms),
             outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
         })
     }
@@ -81,8 +83,8 @@ impl Strategy for MutualRecipe {
         "the peers teach each other"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

@@ -1,7 +1,8 @@
-use super::ramp::Ramp;
-use super::setting::{
-    Member, Outcome, Ready, Sees, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
+use super::context::{
+    Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, accuracy_of, ensemble_accuracy,
+    numbered_terms,
 };
+use super::ramp::Ramp;
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
 use crate::Recipe;
@@ -12,15 +13,18 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::core::{
-    CatalogueEntry, Check, ConfigError, DynObjective, Hard, Objective, RampInterval, Wanted, check,
+    CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective, Objective, RampInterval,
+    Requirements, check,
 };
-use burn_distill::strategy::{Figure, NativeEnsembleDistiller};
+use burn_distill::strategy::{MetricKind, NativeEnsembleDistiller};
 use serde::{Deserialize, Serialize};
 
 /// The entry of a native ensemble.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(CatalogEntry {
     name: "native-ensemble",
-    kind: "the branches of one network, by their weighted mean",
+    abbreviation: "ONE",
+    about: "the gated mean of the branches teaches each branch",
+    kind: "mutual",
     aliases: &["one"],
     reference: "Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble, \
         NeurIPS 2018",
@@ -71,31 +75,31 @@ impl NativeEnsembleRecipe {
     }
 
     /// Sets up a network that has the student's last part several times.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Native>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Native>> {
         let branches = self.branches;
         // Its trunk and first branch begin as the student alone.
-        let network = seeded(setting.seed, || {
-            let architecture = setting.recipe.registry.network(setting.model())?;
-            architecture.init_branched(branches, &setting.task, &Device::flex())
+        let network = seeded(context.seed, || {
+            let architecture = context.recipe.registry.network(context.model())?;
+            architecture.init_branched(branches, &context.task, &Device::flex())
         });
         let network = network.context("student.model")?;
-        let (terms, objectives) = match setting.losses().as_slice() {
+        let (terms, objectives) = match context.losses().as_slice() {
             [] => {
                 let temperature = self.temperature.unwrap_or(towards::TEMPERATURE);
                 let towards = towards::towards_ensemble(temperature, self.ramp());
                 let objective = vec![
-                    DynObjective::new(Hard::new(1.0)),
+                    DynObjective::new(CrossEntropyObjective::new(1.0)),
                     DynObjective::new(towards),
                 ];
                 (towards::names(), vec![objective; branches])
             }
             tables => {
-                let student = setting.student()?;
-                let each = setting
-                    .draw(|| setting.terms_of_each(branches, tables, &student, "an ensemble"))?;
+                let student = context.student()?;
+                let each = context
+                    .draw(|| context.terms_of_each(branches, tables, &student, "an ensemble"))?;
                 for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
-                        objective.wanted() == Wanted::responses(),
+                        objective.requirements() == Requirements::responses(),
                         "the loss `{name}` compares features, and a branch has none but its \
                          predictions"
                     );
@@ -103,18 +107,21 @@ impl NativeEnsembleRecipe {
                 each
             }
         };
-        let distiller = setting.draw(|| NativeEnsembleDistiller::new(network, objectives));
+        let distiller = context.draw(|| NativeEnsembleDistiller::new(network, objectives));
 
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend((2..=branches).map(|branch| accuracy_of("branch", branch)));
-        figures.push(ensemble_accuracy());
-        figures.extend(numbered_terms("branch", branches, &terms));
-        figures.push(Figure::Term(format!("ensemble {}", Hard::TERM)));
-        let plain = setting.student()?;
-        Ok(Ready {
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend((2..=branches).map(|branch| accuracy_of("branch", branch)));
+        metrics.push(ensemble_accuracy());
+        metrics.extend(numbered_terms("branch", branches, &terms));
+        metrics.push(MetricKind::Term(format!(
+            "ensemble {}",
+            CrossEntropyObjective::TERM
+        )));
+        let plain = context.student()?;
+        Ok(PreparedStrategy {
             distiller,
-            sees: Sees::Views(1),
-            figures,
+            sees: ViewMode::Views(1),
+            metrics,
             outcome: Box::new(move |distiller| {
                 let ensemble = distiller.ensemble();
                 let record = distiller.network.valid().into_record();
@@ -134,8 +141,8 @@ impl Strategy for NativeEnsembleRecipe {
         "the branches teach each other"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -167,7 +174,7 @@ mod tests {
         let options: &NativeEnsembleRecipe = options(&recipe);
 
         let ready = options
-            .set_up(&Setting::to_check(&recipe).unwrap())
+            .set_up(&StrategyContext::to_check(&recipe).unwrap())
             .unwrap();
         let [first, second] = ready.distiller.objectives.as_slice() else {
             panic!("{} branches", ready.distiller.objectives.len());

@@ -1,12 +1,14 @@
-use super::{Prepared, Setting, Strategy, StrategyEntry};
+use super::{Prepared, Strategy, StrategyContext, StrategyEntry};
 use anyhow::Result;
-use burn_distill::core::{CatalogueEntry, Check};
+use burn_distill::core::{CatalogEntry, Check};
 use serde::{Deserialize, Serialize};
 
 /// The entry of a trained teacher.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<OfflineRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<OfflineRecipe>(CatalogEntry {
     name: "offline",
-    kind: "a trained teacher that no longer changes",
+    abbreviation: "KD",
+    about: "a trained, frozen teacher teaches",
+    kind: "offline",
     aliases: &["kd"],
     reference: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, \
         NIPS Deep Learning Workshop 2014",
@@ -24,7 +26,7 @@ impl Strategy for OfflineRecipe {
         "a trained teacher does"
     }
 
-    fn prepare(&self, _setting: &Setting) -> Result<Prepared> {
+    fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
         Ok(Prepared::ByTeacher)
     }
 

@@ -1,5 +1,5 @@
-use super::setting::{
-    Finish, Member, Outcome, Setting, accuracy_of, ensemble_accuracy, numbered_terms,
+use super::context::{
+    Finalize, Member, Outcome, StrategyContext, accuracy_of, ensemble_accuracy, numbered_terms,
 };
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
@@ -7,7 +7,7 @@ use crate::numbers::MOST_VIEWS;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn_distill::core::Ensemble;
-use burn_distill::strategy::{EnsembleTarget, Figure};
+use burn_distill::strategy::{EnsembleTarget, MetricKind};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -115,7 +115,7 @@ impl PeerTarget {
     }
 }
 
-impl Setting<'_> {
+impl StrategyContext<'_> {
     /// Returns the student and its peers, the student first.
     pub fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
         let mut all = vec![self.student()?];
@@ -125,12 +125,12 @@ impl Setting<'_> {
 }
 
 /// Returns the figures of peers, of which the first is the student.
-pub fn figures_of_peers(count: usize, terms: &[String]) -> Vec<Figure> {
-    let mut figures = vec![Figure::Loss, Figure::Accuracy];
-    figures.extend((2..=count).map(|peer| accuracy_of("peer", peer)));
-    figures.push(ensemble_accuracy());
-    figures.extend(numbered_terms("peer", count, terms));
-    figures
+pub fn metrics_of_peers(count: usize, terms: &[String]) -> Vec<MetricKind> {
+    let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+    metrics.extend((2..=count).map(|peer| accuracy_of("peer", peer)));
+    metrics.push(ensemble_accuracy());
+    metrics.extend(numbered_terms("peer", count, terms));
+    metrics
 }
 
 /// Returns peers of these models, numbered from `first`.
@@ -156,7 +156,7 @@ pub fn mean_of_networks(networks: Vec<AnyNetwork>) -> Member {
 pub fn outcome_of_peers<M: 'static>(
     models: Vec<ModelRecipe>,
     peers: fn(M) -> Vec<AnyNetwork>,
-) -> Finish<M> {
+) -> Finalize<M> {
     Box::new(move |distiller| {
         let mut peers = peers(distiller);
         let ensemble = mean_of_networks(copies(&peers));

@@ -1,4 +1,4 @@
-use super::{Ready, Setting};
+use super::{PreparedStrategy, StrategyContext};
 use crate::input::{AnyInput, AnyNetwork};
 use anyhow::Result;
 use burn_distill::core::DynObjective;
@@ -7,7 +7,7 @@ use burn_distill::strategy::DynDistiller;
 /// A strategy that is prepared: what an experiment has to do.
 pub enum Prepared {
     /// One training.
-    Training(Ready<DynDistiller<AnyInput>>),
+    Training(PreparedStrategy<DynDistiller<AnyInput>>),
     /// A training without labels, then one of the student from what that has left, with labels alone.
     Pretraining(Pretraining),
     /// Several trainings, each with the network of the one before as its teacher.
@@ -19,7 +19,7 @@ pub enum Prepared {
 /// A training without labels, and how it differs from that of the student.
 pub struct Pretraining {
     /// Training without labels.
-    pub ready: Ready<DynDistiller<AnyInput>>,
+    pub ready: PreparedStrategy<DynDistiller<AnyInput>>,
     /// The number of epochs without labels.
     pub epochs: usize,
     /// Whether the distiller decays weights itself, in the place of the optimizer.
@@ -39,5 +39,10 @@ pub struct Generations {
 /// Returns the names of the terms of a generation and the terms, from its number, counted from 1, the
 /// student and its teacher.
 pub type GenerationObjective = Box<
-    dyn Fn(&Setting, usize, &AnyNetwork, &AnyNetwork) -> Result<(Vec<String>, Vec<DynObjective>)>,
+    dyn Fn(
+        &StrategyContext,
+        usize,
+        &AnyNetwork,
+        &AnyNetwork,
+    ) -> Result<(Vec<String>, Vec<DynObjective>)>,
 >;

@@ -1,18 +1,20 @@
 use super::by_itself::{Itself, WHO, by_itself};
-use super::setting::{Ready, Sees, Setting, unzip};
+use super::context::{PreparedStrategy, StrategyContext, ViewMode, unzip};
 use super::terms::{SOFT_CROSS_ENTROPY, hard, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use anyhow::Result;
 use burn::tensor::Device;
-use burn_distill::core::{CatalogueEntry, ChangingWeight, Check, ConfigError};
+use burn_distill::core::{CatalogEntry, ChangingWeight, Check, ConfigError};
 use burn_distill::strategy::PastPredictions;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of progressive self-distillation.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<PsKdRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<PsKdRecipe>(CatalogEntry {
     name: "ps-kd",
-    kind: "the network itself, as it was an epoch ago",
+    abbreviation: "PS-KD",
+    about: "the predictions of the last epoch teach",
+    kind: "self-distillation",
     aliases: &["past-predictions"],
     reference: "Kim et al., Self-Knowledge Distillation with Progressive Refinement of \
         Targets, ICCV 2021",
@@ -36,15 +38,15 @@ impl Check for PsKdRecipe {
 
 impl PsKdRecipe {
     /// Sets up the student with its past predictions as the teacher.
-    pub fn set_up(setting: &Setting) -> Result<Ready<Itself<PastPredictions>>> {
-        let student = setting.student()?;
-        let tables = setting.losses();
-        let losses = setting
-            .draw(|| setting.terms_of_responses(&tables, &student, "what was said before"))?;
-        let samples = setting.samples.iter().map(|(id, _)| id + 1).max();
+    pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Itself<PastPredictions>>> {
+        let student = context.student()?;
+        let tables = context.losses();
+        let losses = context
+            .draw(|| context.terms_of_responses(&tables, &student, "what was said before"))?;
+        let samples = context.samples.iter().map(|(id, _)| id + 1).max();
         let memory = PastPredictions::new(
             samples.unwrap_or_default(),
-            setting.task.classes,
+            context.task.classes,
             &Device::flex(),
         );
         let (terms, objective) = unzip(losses);
@@ -53,7 +55,7 @@ impl PsKdRecipe {
             memory,
             objective,
             &terms,
-            Sees::Views(1),
+            ViewMode::Views(1),
         ))
     }
 }
@@ -63,8 +65,8 @@ impl Strategy for PsKdRecipe {
         WHO
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(Self::set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, epochs: usize, _classes: usize) -> Vec<Table> {

@@ -1,16 +1,20 @@
-use super::setting::{Ready, Sees, Setting};
+use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::terms::hard;
 use super::{Configured, Prepared, Strategy, StrategyEntry};
 use crate::input::AnyNetwork;
 use anyhow::{Context, Result, ensure};
-use burn_distill::core::{CatalogueEntry, Check, ConfigError, Hard, Seed};
-use burn_distill::strategy::{DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, Figure};
+use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, Seed};
+use burn_distill::strategy::{
+    DropoutDistiller, DropoutDistillerConfig, DropoutDivergence, MetricKind,
+};
 use toml::Table;
 
 /// The entry of self-distillation by dropout.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<SdDropoutRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<SdDropoutRecipe>(CatalogEntry {
     name: "sd-dropout",
-    kind: "a network itself, with others of its features dropped",
+    abbreviation: "SD-Dropout",
+    about: "two dropout samples of the features agree",
+    kind: "self-distillation",
     aliases: &["dropout"],
     reference: "Lee et al., Self-knowledge Distillation via Dropout, 2022",
 });
@@ -19,7 +23,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<SdDropoutRecipe>(Catalogue
 pub type SdDropoutRecipe = Configured<DropoutDistillerConfig>;
 
 /// A network that drops its features.
-pub type Dropped = DropoutDistiller<AnyNetwork, Hard>;
+pub type Dropped = DropoutDistiller<AnyNetwork, CrossEntropyObjective>;
 
 impl Check for SdDropoutRecipe {
     fn check(&self) -> Result<(), ConfigError> {
@@ -29,28 +33,28 @@ impl Check for SdDropoutRecipe {
 
 impl SdDropoutRecipe {
     /// Sets up the student, whose classifier sees its features twice.
-    pub fn set_up(&self, setting: &Setting) -> Result<Ready<Dropped>> {
+    pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Dropped>> {
         let Self(config) = self;
-        let student = setting.student()?;
+        let student = context.student()?;
         let why = "that between the two answers is always there";
-        let weight = setting.hard_weight(&student, why)?;
+        let weight = context.hard_weight(&student, why)?;
         ensure!(
-            setting.recipe.losses.len() == 1,
+            context.recipe.losses.len() == 1,
             "nobody teaches but the student: there is no loss but `{}`, and that between its \
              answers, whose weight is `strategy.weight`",
-            Hard::TERM
+            CrossEntropyObjective::TERM
         );
         // Every repetition drops others.
-        let seed = Seed::new(setting.seed).add(config.seed).value();
+        let seed = Seed::new(context.seed).add(config.seed).value();
         let config = config.clone().with_seed(seed);
-        let terms = [Hard::TERM, DropoutDivergence::TERM].map(String::from);
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend(terms.map(Figure::Term));
+        let terms = [CrossEntropyObjective::TERM, DropoutDivergence::TERM].map(String::from);
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend(terms.map(MetricKind::Term));
         config.fit(&student).context("strategy.tap")?;
-        Ok(Ready {
-            distiller: config.init(student, Hard::new(weight)),
-            sees: Sees::Views(1),
-            figures,
+        Ok(PreparedStrategy {
+            distiller: config.init(student, CrossEntropyObjective::new(weight)),
+            sees: ViewMode::Views(1),
+            metrics,
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
@@ -61,8 +65,8 @@ impl Strategy for SdDropoutRecipe {
         "the student teaches itself"
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(setting)?.erased()))
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::Training(self.set_up(context)?.erased()))
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {

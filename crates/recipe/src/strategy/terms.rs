@@ -2,7 +2,7 @@
 
 use crate::Recipe;
 use anyhow::{Result, bail};
-use burn_distill::core::{Hard, RampInterval};
+use burn_distill::core::{CrossEntropyObjective, RampInterval};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -12,7 +12,7 @@ pub const VIRTUAL_TEACHER: &str = "virtual-teacher";
 
 /// Returns the table of the cross-entropy with the labels.
 pub fn hard(weight: impl Serialize) -> Table {
-    term(Hard::TERM, weight)
+    term(CrossEntropyObjective::TERM, weight)
 }
 
 /// Returns the table of a loss with a temperature.

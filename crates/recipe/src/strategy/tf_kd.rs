@@ -1,4 +1,4 @@
-use super::setting::{Ready, Sees, Setting};
+use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, hard, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
@@ -7,17 +7,19 @@ use crate::naming::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use burn_distill::core::{
-    CatalogueEntry, Check, ConfigError, Context, DynObjective, Knowledge, NoTeacher, Objective,
-    Terms, Wanted, check,
+    CatalogEntry, Check, ConfigError, Context, DynObjective, Knowledge, NoTeacher, Objective,
+    Requirements, Terms, check,
 };
-use burn_distill::strategy::{Figure, OfflineDistiller};
+use burn_distill::strategy::{MetricKind, OfflineDistiller};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// The entry of teacher-free distillation.
-pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogueEntry {
+pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogEntry {
     name: "tf-kd",
-    kind: "a frozen copy of a network of the same architecture",
+    abbreviation: "Tf-KD",
+    about: "a frozen copy of the same architecture teaches",
+    kind: "self-distillation",
     aliases: &["teacher-free"],
     reference: "Yuan et al., Revisiting Knowledge Distillation via Label Smoothing \
         Regularization, CVPR 2020",
@@ -62,8 +64,8 @@ pub struct OfTargets {
 }
 
 impl Objective<Knowledge, ()> for OfTargets {
-    fn wanted(&self) -> Wanted {
-        self.terms.wanted()
+    fn requirements(&self) -> Requirements {
+        self.terms.requirements()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, ()>) -> Terms {
@@ -82,23 +84,23 @@ impl Check for TfKdRecipe {
 
 impl TfKdRecipe {
     /// Sets up the student without a teacher: the terms are of the student and of the targets alone.
-    pub fn set_up_virtual(setting: &Setting) -> Result<Ready<Untaught>> {
-        let student = setting.student()?;
-        let (names, terms) = setting.taught(&student, &student)?;
-        for (number, table) in setting.losses() {
+    pub fn set_up_virtual(context: &StrategyContext) -> Result<PreparedStrategy<Untaught>> {
+        let student = context.student()?;
+        let (names, terms) = context.distilled(&student, &student)?;
+        for (number, table) in context.losses() {
             ensure!(
-                setting.recipe.registry.losses().is_of_targets(table),
+                context.recipe.registry.losses().is_of_targets(table),
                 "`{}` compares the student with a teacher, and a virtual one is no network: `hard`, \
                  `virtual-teacher` and `label-smoothing` need none",
                 loss_place(number - 1)
             );
         }
-        let mut figures = vec![Figure::Loss, Figure::Accuracy];
-        figures.extend(names.into_iter().map(Figure::Term));
-        Ok(Ready {
-            distiller: OfflineDistiller::alone(student, OfTargets { terms }),
-            sees: Sees::Views(1),
-            figures,
+        let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
+        metrics.extend(names.into_iter().map(MetricKind::Term));
+        Ok(PreparedStrategy {
+            distiller: OfflineDistiller::without_teacher(student, OfTargets { terms }),
+            sees: ViewMode::Views(1),
+            metrics,
             outcome: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
@@ -112,23 +114,23 @@ impl Strategy for TfKdRecipe {
         }
     }
 
-    fn prepare(&self, setting: &Setting) -> Result<Prepared> {
+    fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
         Ok(match self.variant {
             TfKdVariant::Copy => Prepared::ByTeacher,
-            TfKdVariant::Virtual => Prepared::Training(Self::set_up_virtual(setting)?.erased()),
+            TfKdVariant::Virtual => Prepared::Training(Self::set_up_virtual(context)?.erased()),
         })
     }
 
-    fn check_setting(&self, setting: &Setting) -> Result<()> {
+    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
         match self.variant {
             // The student teaches its like, as a teacher that is trained before does.
             TfKdVariant::Copy => {
-                let student = setting.student()?;
-                let scene = setting.scene(&student, &student);
-                let recipe = setting.recipe;
-                check_losses(recipe.registry.losses(), &recipe.losses, &scene).map(drop)
+                let student = context.student()?;
+                let losses = context.loss_context(&student, &student);
+                let recipe = context.recipe;
+                check_losses(recipe.registry.losses(), &recipe.losses, &losses).map(drop)
             }
-            TfKdVariant::Virtual => self.prepare(setting).map(drop),
+            TfKdVariant::Virtual => self.prepare(context).map(drop),
         }
     }
 

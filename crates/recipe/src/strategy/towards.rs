@@ -1,8 +1,8 @@
 //! The term of a student and its ensemble, as the authors of ONE and OKDDip have it.
 
 use super::ramp::Ramp;
-use burn_distill::core::{Hard, RampInterval};
-use burn_distill::strategy::TowardsEnsemble;
+use burn_distill::core::{CrossEntropyObjective, RampInterval};
+use burn_distill::strategy::EnsembleKl;
 
 /// The default temperature.
 pub const TEMPERATURE: f64 = 3.0;
@@ -13,13 +13,15 @@ pub const RAMP_EPOCHS: usize = 80;
 pub const WHAT: &str = "the weight towards the ensemble";
 
 /// Creates the term, whose weight rises to 1.
-pub fn towards_ensemble(temperature: f64, ramp: Ramp) -> TowardsEnsemble {
-    TowardsEnsemble::new(temperature, ramp.to(1.0))
+pub fn towards_ensemble(temperature: f64, ramp: Ramp) -> EnsembleKl {
+    EnsembleKl::new(temperature, ramp.to(1.0))
 }
 
 /// Returns the names of the cross-entropy and of the term.
 pub fn names() -> Vec<String> {
-    [Hard::TERM, TowardsEnsemble::TERM].map(String::from).into()
+    [CrossEntropyObjective::TERM, EnsembleKl::TERM]
+        .map(String::from)
+        .into()
 }
 
 /// Returns the ramp of these options, or else that of the authors.

@@ -4,7 +4,7 @@ use crate::naming::loss_place;
 use crate::{Recipe, TeacherRecipe};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;
-use burn_distill::strategy::RateShape;
+use burn_distill::strategy::LrSchedule;
 use toml::{Table, Value};
 
 /// What a reader of the recipe should know before it is run.
@@ -74,7 +74,7 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
                 rate.warm_up
             ));
         }
-        if let RateShape::MultiStep { milestones, .. } = &rate.shape
+        if let LrSchedule::MultiStep { milestones, .. } = &rate.shape
             && let Some(late) = milestones.iter().find(|milestone| **milestone >= epochs)
         {
             warnings.push(format!(
@@ -89,7 +89,7 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
 /// Mixtures with so little of the teacher that a loss of them is next to nothing.
 fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     const LEAST: f64 = 0.01;
-    let mut kinds = response::catalogue().iter();
+    let mut kinds = response::catalog().iter();
     let Some(mixture) = kinds.find(|entry| entry.name == "jensen-shannon") else {
         return Vec::new();
     };
@@ -111,7 +111,7 @@ fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
 /// Heads that learn for so long that they never teach.
 fn busy_heads(recipe: &Recipe) -> Option<String> {
     let trained = recipe.student.training.epochs;
-    let mut kinds = relation::catalogue().iter();
+    let mut kinds = relation::catalog().iter();
     let graph = kinds.find(|entry| entry.name == MultiHeadGraphLoss::TERM)?;
     recipe.losses.iter().find_map(|table| {
         let kind = table.get("kind").and_then(Value::as_str)?;

@@ -10,7 +10,7 @@ use burn_distill_core::numeric::l2_normalize;
 /// Q ← orthonormalize(A A Q), `iterations` times; then the eigenpairs of Qᵀ A Q
 /// ```
 ///
-/// The last step separates what the block contains, so neighbours within it may be as close as they
+/// The last step separates what the block contains, so neighbors within it may be as close as they
 /// like; what matters is that the values after the block are smaller. Where a matrix has nothing,
 /// the vectors and values are zero.
 ///

@@ -9,7 +9,7 @@ use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
@@ -153,14 +153,16 @@ impl GraphLoss for RelativeDissimilarityLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "relative-dissimilarity",
+        abbreviation: "",
+        about: "orders distances by a vote of several teachers",
         kind: "relation",
         aliases: &["triplet-vote"],
         reference: "You et al., Learning from Multiple Teacher Networks, KDD 2017 (our \
             interpretation)",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let taps = GraphTaps::take(&mut builder)?;
         let config = builder.configure(RelativeDissimilarityLossConfig::new())?;
         let loss = config.init(builder.contexts().len());

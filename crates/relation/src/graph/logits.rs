@@ -6,7 +6,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
+    CatalogEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
     check,
 };
 
@@ -262,14 +262,16 @@ impl LossTerm<Knowledge, Vec<Knowledge>> for LogitsGraphLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "logits-graph",
+        abbreviation: "",
+        about: "matches distributions of several teachers by a graph",
         kind: "relation",
         aliases: &[],
         reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our \
             interpretation)",
     };
-    LossEntry::new(catalogue, 1.0, |builder| {
+    LossEntry::new(catalog, 1.0, |builder| {
         let contexts = builder.contexts();
         let config = builder.configure(LogitsGraphLossConfig::new())?;
         let (given, classes) = (config.cost.len(), contexts[0].classes()?);

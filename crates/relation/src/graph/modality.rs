@@ -8,7 +8,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
-use burn_distill_core::{CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check};
+use burn_distill_core::{CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check};
 
 /// What the scores of the prior are divided by: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -337,14 +337,16 @@ impl GraphLoss for ModalityGraphLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "modality-graph",
+        abbreviation: "",
+        about: "weights several teachers by learned edges",
         kind: "relation",
         aliases: &["graph-distillation"],
         reference: "Luo et al., Graph Distillation for Action Detection with Privileged \
             Modalities, ECCV 2018",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let taps = GraphTaps::take(&mut builder)?;
         let contexts = builder.contexts();
         let config = builder.configure(ModalityGraphLossConfig::new())?;

@@ -9,7 +9,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{
-    CatalogueEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
 /// Configuration to create a [representation graph loss](RepresentationGraphLoss) using the [init
@@ -156,14 +156,16 @@ impl GraphLoss for RepresentationGraphLoss {
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "representation-graph",
+        abbreviation: "",
+        about: "matches representations of two teachers jointly",
         kind: "relation",
         aliases: &[],
         reference: "Zhang and Peng, Better and Faster: Graph Distillation, IJCAI 2018 (our \
             interpretation)",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let taps = GraphTaps::take(&mut builder)?;
         let config = builder.configure(RepresentationGraphLossConfig::new())?;
         let device = &builder.context().device;

@@ -1,7 +1,9 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Response, TapSelection, Wanted};
+use burn_distill_core::{
+    Context, Knowledge, LossTerm, NamedLoss, Requirements, Response, TapSelection,
+};
 
 /// What one network of a graph says about a batch.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ impl Vertex {
     fn of(knowledge: &Knowledge, tap: &str) -> Self {
         Self {
             logits: class_logits(&knowledge.response),
-            representation: knowledge.taps.take(tap).into_vectors(),
+            representation: knowledge.taps.expect(tap).into_vectors(),
         }
     }
 
@@ -110,15 +112,15 @@ impl<L: GraphLoss> NamedLoss for GraphTerm<L> {
 }
 
 impl<L: GraphLoss> LossTerm<Knowledge, Vec<Knowledge>> for GraphTerm<L> {
-    fn requirements(&self) -> Wanted {
+    fn requirements(&self) -> Requirements {
         let teachers = self.teachers.iter().enumerate();
         let teacher = teachers
             .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
             .fold(TapSelection::None, TapSelection::union);
-        Wanted {
+        Requirements {
             student: TapSelection::named([&self.student]),
             teacher,
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 

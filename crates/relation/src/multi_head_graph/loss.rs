@@ -7,7 +7,7 @@ use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
 use burn_distill_core::{
-    Check, ConfigError, Frozen, LayersLoss, NamedLoss, Tap, check, zero_padded_maps,
+    Check, ConfigError, Frozen, MultiLayerLoss, NamedLoss, Tap, check, zero_padded_maps,
 };
 
 /// Which of the two graphs the divergence is an expectation over.
@@ -107,7 +107,7 @@ impl Check for MultiHeadGraphConfig {
 ///
 /// # Weights
 ///
-/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::Hard). The authors also
+/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The authors also
 /// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
 /// times a sigmoid of the epoch, as `OfflineDistiller::with_clipped` of the strategies does.
 ///
@@ -254,7 +254,7 @@ impl NamedLoss for MultiHeadGraphLoss {
     }
 }
 
-impl LayersLoss for MultiHeadGraphLoss {
+impl MultiLayerLoss for MultiHeadGraphLoss {
     fn forward_layers(
         &self,
         student: Vec<Tap>,

@@ -6,8 +6,8 @@ use crate::projection::ChannelProjections;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    CatalogueEntry, Check, Context, DefaultTaps, Input, Knowledge, LossEntry, LossError, Objective,
-    Tap, TapSelection, Taps, Terms, Wanted, WeightSchedule,
+    CatalogEntry, Check, Context, DefaultTaps, Input, Knowledge, LossEntry, LossError, Objective,
+    Requirements, Tap, TapSelection, Taps, Terms, WeightSchedule,
 };
 
 /// The first stage of multi-head graph distillation: attention heads learn how the teacher's layers
@@ -67,11 +67,11 @@ impl AttentionHeadsObjective {
 }
 
 impl<S> Objective<S, Knowledge> for AttentionHeadsObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::None,
             teacher: TapSelection::named(&self.teacher),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
@@ -127,11 +127,11 @@ impl MultiHeadGraphObjective {
 }
 
 impl Objective for MultiHeadGraphObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named(&self.student),
             teacher: TapSelection::named(&self.heads.teacher),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
@@ -151,20 +151,22 @@ impl Objective for MultiHeadGraphObjective {
 }
 
 fn take(taps: &Taps, names: &[String]) -> Vec<Tensor<4>> {
-    let taps = taps.take_all(names).into_iter();
+    let taps = taps.expect_all(names).into_iter();
     taps.map(Tap::into_map).collect()
 }
 
 /// Returns the entry of the loss for lists and recipes.
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
-    let catalogue = CatalogueEntry {
+    let catalog = CatalogEntry {
         name: "multi-head-graph",
+        abbreviation: "MHGD",
+        about: "matches how samples attend to each other across layers",
         kind: "relation",
         aliases: &["mhgd"],
         reference: "Lee and Song, Graph-based Knowledge Distillation by Multi-head Attention \
             Network, BMVC 2019",
     };
-    LossEntry::new(catalogue, 1.0, |mut builder| {
+    LossEntry::new(catalog, 1.0, |mut builder| {
         let (student, teacher): (Vec<_>, Vec<_>) =
             builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
         let config = builder.configure(MultiHeadGraphConfig::new())?;

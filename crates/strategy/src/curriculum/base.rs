@@ -1,5 +1,5 @@
 use super::journal::Journal;
-use super::{CurriculumError, Parts, Stage, StageRecord};
+use super::{CurriculumError, Stage, StageArtifacts, StageRecord};
 use crate::training::file::{load_module, remove_partials};
 use crate::{Distiller, EpochLoader, History, Trained, WeightsFile, file_sha256};
 use burn::module::{Module, ParamGroup};
@@ -21,14 +21,14 @@ type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 /// hints before distillation, a teacher's side before the student, assistants, routes, generations.
 ///
 /// A curriculum is a folder. Every stage trains in a folder of its own in it and leaves the
-/// [parts](Parts) of its model there, by name. The journal, `curriculum.json`, tells which stages
+/// [parts](StageArtifacts) of its model there, by name. The journal, `curriculum.json`, tells which stages
 /// were begun and finished, and with what result. The program that is stopped, in any way, is run
 /// again as it is: a finished stage is not trained again, an unfinished one goes on from its last
 /// epoch, and the result is that of a program that was never stopped.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use burn_distill_core::{Frozen, Hard, Network, Objective};
+/// use burn_distill_core::{Frozen, CrossEntropyObjective, Network, Objective};
 /// use burn_distill_data::BatchLoader;
 /// use burn_distill_strategy::{Curriculum, CurriculumError, OfflineDistiller, Stage};
 ///
@@ -46,7 +46,7 @@ type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 ///     curriculum.run(Stage::new("hints", 30), distiller, loaders.clone())?;
 ///
 ///     let student = curriculum.load("student", &new_student())?;
-///     let objective = (Hard::new(0.1), soft_targets);
+///     let objective = (CrossEntropyObjective::new(0.1), soft_targets);
 ///     let distiller = OfflineDistiller::new(student, teacher, objective);
 ///     curriculum.run(Stage::new("distillation", 60), distiller, loaders)?;
 ///
@@ -138,7 +138,7 @@ impl Curriculum {
     ) -> Result<StageRecord, CurriculumError>
     where
         I: Input,
-        M: Distiller<I> + Parts,
+        M: Distiller<I> + StageArtifacts,
     {
         let place = self.passed;
         let is_new = place >= self.journal.stages.len();
@@ -238,7 +238,7 @@ impl Curriculum {
     ) -> Result<(), CurriculumError>
     where
         I: Input,
-        M: Distiller<I> + Parts,
+        M: Distiller<I> + StageArtifacts,
     {
         let folder = self.folder.join(&stage.name);
         make_folder(&folder)?;
@@ -325,13 +325,13 @@ fn checksum(path: &Path) -> Result<String, CurriculumError> {
 }
 
 /// Saves the parts that have weights, and returns their names.
-fn save_parts<M: Parts>(
+fn save_parts<M: StageArtifacts>(
     folder: &Path,
     model: &M,
     metadata: &Metadata,
 ) -> Result<Vec<String>, CurriculumError> {
     let mut saved = Vec::new();
-    for (name, record) in model.parts() {
+    for (name, record) in model.artifacts() {
         if record.is_empty() {
             continue;
         }

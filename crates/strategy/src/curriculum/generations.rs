@@ -30,7 +30,7 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 ///
 /// ```
 /// use burn::tensor::Tensor;
-/// use burn_distill_core::{Ensemble, Frozen, Hard, Network, Objective};
+/// use burn_distill_core::{Ensemble, Frozen, CrossEntropyObjective, Network, Objective};
 /// use burn_distill_data::BatchLoader;
 /// use burn_distill_strategy::{Curriculum, CurriculumError, Generations, Stage};
 ///
@@ -44,7 +44,7 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 ///         curriculum,
 ///         |name| Stage::new(name, 90),
 ///         network,
-///         || Hard::new(1.0),
+///         || CrossEntropyObjective::new(1.0),
 ///         |_| soft_targets(),
 ///         || loaders.clone(),
 ///     )?;
@@ -81,7 +81,7 @@ impl Generations {
     }
 
     /// The seed of the initial weights of a generation, counted from 0: no two of 256 have the same,
-    /// nor do generations of neighbouring seeds.
+    /// nor do generations of neighboring seeds.
     pub fn seed(&self, generation: usize) -> u64 {
         Seed::new(self.seed).network(generation).value()
     }
@@ -129,7 +129,7 @@ impl Generations {
             let fresh = network.valid();
             match generations.last() {
                 None => {
-                    let distiller = OfflineDistiller::alone(network, alone());
+                    let distiller = OfflineDistiller::without_teacher(network, alone());
                     curriculum.run(stage, distiller, loaders())?;
                 }
                 Some(teacher) => {

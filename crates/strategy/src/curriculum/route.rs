@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
 use burn_distill_core::{Batch, Network, PairedRows};
 
-/// Which anchor teaches when, in route-constrained optimisation.
+/// Which anchor teaches when, in route-constrained optimization.
 ///
 /// A small student that cannot follow a converged teacher at once follows the route that the teacher
 /// took: it learns from the teacher as it was early in its training, then from later states of it.
@@ -22,16 +22,16 @@ use burn_distill_core::{Batch, Network, PairedRows};
 /// ```
 ///
 /// ```
-/// use burn_distill_strategy::{Leg, Route};
+/// use burn_distill_strategy::{AnchorStage, Route};
 ///
 /// let route = Route::new(3, 8);
 ///
 /// assert_eq!(
-///     route.legs(),
+///     route.anchor_stages(),
 ///     [
-///         Leg { anchor: 0, epochs: 3 },
-///         Leg { anchor: 1, epochs: 3 },
-///         Leg { anchor: 2, epochs: 2 },
+///         AnchorStage { anchor: 0, epochs: 3 },
+///         AnchorStage { anchor: 1, epochs: 3 },
+///         AnchorStage { anchor: 2, epochs: 2 },
 ///     ]
 /// );
 /// ```
@@ -51,7 +51,7 @@ pub struct Route {
 
 /// A part of a route: so many epochs with one anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leg {
+pub struct AnchorStage {
     /// The place of the anchor that teaches, from 0.
     pub anchor: usize,
     /// For how many epochs.
@@ -86,10 +86,10 @@ impl Route {
     ///
     /// Rounding up may leave no epoch to the last anchors: 9 epochs along 4 anchors are 3 with each
     /// of the first 3.
-    pub fn legs(&self) -> Vec<Leg> {
+    pub fn anchor_stages(&self) -> Vec<AnchorStage> {
         let starts = (0..self.epochs).step_by(self.interval());
         starts
-            .map(|start| Leg {
+            .map(|start| AnchorStage {
                 anchor: self.anchor(start),
                 epochs: self.interval().min(self.epochs - start),
             })
@@ -97,8 +97,8 @@ impl Route {
     }
 
     /// The first leg by hardness: with the first anchor.
-    pub fn start(&self) -> Leg {
-        self.leg(0, 0)
+    pub fn start(&self) -> AnchorStage {
+        self.stage(0, 0)
     }
 
     /// The leg by hardness that follows after so many epochs in all; `None` after the last.
@@ -116,7 +116,13 @@ impl Route {
     /// # Panics
     ///
     /// Panics if `hardness` is not of as many anchors.
-    pub fn next(&self, done: usize, current: usize, hardness: &[f64], ratio: f64) -> Option<Leg> {
+    pub fn next(
+        &self,
+        done: usize,
+        current: usize,
+        hardness: &[f64],
+        ratio: f64,
+    ) -> Option<AnchorStage> {
         assert_eq!(
             hardness.len(),
             self.anchors - current,
@@ -127,19 +133,19 @@ impl Route {
         }
         let bearable = ratio * hardness[0];
         let farthest = hardness[1..].iter().rposition(|&later| later <= bearable);
-        Some(self.leg(done, current + 1 + farthest.unwrap_or(0)))
+        Some(self.stage(done, current + 1 + farthest.unwrap_or(0)))
     }
 
     /// The leg with an anchor, if there is time for others after it.
-    fn leg(&self, done: usize, anchor: usize) -> Leg {
+    fn stage(&self, done: usize, anchor: usize) -> AnchorStage {
         let (last, left) = (self.anchors - 1, self.epochs - done);
         if anchor >= last || left <= self.interval() {
-            return Leg {
+            return AnchorStage {
                 anchor: last,
                 epochs: left,
             };
         }
-        Leg {
+        AnchorStage {
             anchor,
             epochs: self.interval(),
         }
@@ -199,8 +205,8 @@ mod tests {
         (0..route.epochs).map(|epoch| route.anchor(epoch)).collect()
     }
 
-    fn leg(anchor: usize, epochs: usize) -> Leg {
-        Leg { anchor, epochs }
+    fn stage(anchor: usize, epochs: usize) -> AnchorStage {
+        AnchorStage { anchor, epochs }
     }
 
     #[test]
@@ -220,9 +226,9 @@ mod tests {
         for (count, epochs) in [(4, 8), (4, 10), (3, 7), (4, 9), (1, 3), (5, 3), (4, 240)] {
             let route = Route::new(count, epochs);
             let unrolled: Vec<_> = route
-                .legs()
+                .anchor_stages()
                 .iter()
-                .flat_map(|leg| std::iter::repeat_n(leg.anchor, leg.epochs))
+                .flat_map(|stage| std::iter::repeat_n(stage.anchor, stage.epochs))
                 .collect();
             assert_eq!(unrolled, anchors(route), "{route:?}");
         }
@@ -234,17 +240,17 @@ mod tests {
         let next = |hardness: &[f64], ratio| route.next(10, 0, hardness, ratio).unwrap();
 
         let rising = [0.1, 0.15, 0.2, 0.3, 0.4];
-        assert_eq!(next(&rising, 2.0), leg(2, 10));
-        assert_eq!(next(&rising, 3.5), leg(3, 10));
+        assert_eq!(next(&rising, 2.0), stage(2, 10));
+        assert_eq!(next(&rising, 3.5), stage(3, 10));
         // The last anchor has all the time that is left.
-        assert_eq!(next(&rising, 4.5), leg(4, 40));
+        assert_eq!(next(&rising, 4.5), stage(4, 40));
         // All are too hard: one step.
-        assert_eq!(next(&rising, 1.0), leg(1, 10));
+        assert_eq!(next(&rising, 1.0), stage(1, 10));
         // Hardness need not rise: the farthest counts, not the first that is too hard.
-        assert_eq!(next(&[0.1, 0.5, 0.15, 0.5, 0.5], 2.0), leg(2, 10));
+        assert_eq!(next(&[0.1, 0.5, 0.15, 0.5, 0.5], 2.0), stage(2, 10));
         // A student that has become its anchor goes one step.
-        assert_eq!(next(&[0.0, 0.1, 0.1, 0.1, 0.1], 2.0), leg(1, 10));
-        assert_eq!(next(&[f64::NAN; 5], 2.0), leg(1, 10));
+        assert_eq!(next(&[0.0, 0.1, 0.1, 0.1, 0.1], 2.0), stage(1, 10));
+        assert_eq!(next(&[f64::NAN; 5], 2.0), stage(1, 10));
     }
 
     #[test]
@@ -252,13 +258,13 @@ mod tests {
         let route = Route::new(4, 10);
         let steep = [1.0, 9.0, 9.0, 9.0];
 
-        assert_eq!(route.start(), leg(0, 3));
-        assert_eq!(route.next(3, 0, &steep, 1.0), Some(leg(1, 3)));
-        assert_eq!(route.next(6, 1, &steep[1..], 0.5), Some(leg(2, 3)));
-        assert_eq!(route.next(9, 2, &steep[2..], 0.5), Some(leg(3, 1)));
+        assert_eq!(route.start(), stage(0, 3));
+        assert_eq!(route.next(3, 0, &steep, 1.0), Some(stage(1, 3)));
+        assert_eq!(route.next(6, 1, &steep[1..], 0.5), Some(stage(2, 3)));
+        assert_eq!(route.next(9, 2, &steep[2..], 0.5), Some(stage(3, 1)));
         assert_eq!(route.next(10, 3, &steep[3..], 0.5), None);
         // No time is left for the anchors in between.
-        assert_eq!(route.next(8, 0, &steep, 1.0), Some(leg(3, 2)));
-        assert_eq!(Route::new(1, 7).start(), leg(0, 7));
+        assert_eq!(route.next(8, 0, &steep, 1.0), Some(stage(3, 2)));
+        assert_eq!(Route::new(1, 7).start(), stage(0, 7));
     }
 }

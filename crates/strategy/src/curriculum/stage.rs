@@ -1,4 +1,4 @@
-use crate::{Figure, LearningRateConfig, OptimizerConfig, TeacherIdentity, Training};
+use crate::{LearningRateConfig, MetricKind, OptimizerConfig, TeacherIdentity, Training};
 use burn::module::ParamGroup;
 use burn::tensor::Device;
 use burn::train::LearnerModel;
@@ -15,7 +15,7 @@ pub struct Stage {
     pub(super) trains: Option<ParamGroup>,
     patience: Option<usize>,
     teacher: Option<TeacherIdentity>,
-    figures: Option<Vec<Figure>>,
+    metrics: Option<Vec<MetricKind>>,
 }
 
 impl Stage {
@@ -29,7 +29,7 @@ impl Stage {
             trains: None,
             patience: None,
             teacher: None,
-            figures: None,
+            metrics: None,
         }
     }
 
@@ -72,8 +72,8 @@ impl Stage {
     }
 
     /// What to show. Default: the loss and the accuracy.
-    pub fn with_figures(mut self, figures: impl IntoIterator<Item = Figure>) -> Self {
-        self.figures = Some(figures.into_iter().collect());
+    pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
+        self.metrics = Some(metrics.into_iter().collect());
         self
     }
 
@@ -82,8 +82,8 @@ impl Stage {
         let training = Training::new(folder, device, self.epochs)
             .with_patience(self.patience)
             .with_teacher(self.teacher.clone());
-        match &self.figures {
-            Some(figures) => training.with_figures(figures.iter().cloned()),
+        match &self.metrics {
+            Some(metrics) => training.with_metrics(metrics.iter().cloned()),
             None => training,
         }
     }

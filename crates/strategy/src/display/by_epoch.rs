@@ -1,4 +1,4 @@
-use crate::Figure;
+use crate::MetricKind;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::{MetricDefinition, MetricId, MetricName, NumericEntry};
 use burn::train::renderer::{
@@ -16,7 +16,7 @@ pub trait EpochDisplay: Send + Sync {
     fn start(&mut self, training: &TrainingTitle);
 
     /// An epoch has ended.
-    fn epoch(&mut self, epoch: usize, figures: &EpochFigures);
+    fn epoch(&mut self, epoch: usize, metrics: &EpochMetrics);
 
     /// The training has ended.
     fn end(&mut self) {}
@@ -35,20 +35,20 @@ pub struct TrainingTitle {
 
 /// The metrics of one epoch. Displayed, they are brief: the history has them in full.
 #[derive(Clone, Debug, Default)]
-pub struct EpochFigures {
+pub struct EpochMetrics {
     /// Of the training samples.
     pub train: Vec<(MetricName, f64)>,
     /// Of the validation samples.
     pub valid: Vec<(MetricName, f64)>,
 }
 
-impl fmt::Display for EpochFigures {
+impl fmt::Display for EpochMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let loss = Figure::Loss.to_string();
+        let loss = MetricKind::Loss.to_string();
         let is_loss = |name: &MetricName| **name == loss;
-        let of = |figures: &[(MetricName, f64)]| {
-            let mut figures = figures.iter().filter(|(name, _)| is_loss(name));
-            figures.next().map(|(_, value)| *value)
+        let of = |metrics: &[(MetricName, f64)]| {
+            let mut metrics = metrics.iter().filter(|(name, _)| is_loss(name));
+            metrics.next().map(|(_, value)| *value)
         };
         let is_broken = |loss: Option<f64>| loss.is_some_and(|loss| !loss.is_finite());
         let (train, valid) = (of(&self.train), of(&self.valid));
@@ -63,7 +63,7 @@ impl fmt::Display for EpochFigures {
         if is_broken(valid) {
             return write!(f, " {} is not finite", loss.to_lowercase());
         }
-        let terms = Figure::Term(String::new()).to_string();
+        let terms = MetricKind::Term(String::new()).to_string();
         let shown = |name: &MetricName| !name.starts_with(&terms);
         for (name, value) in self.valid.iter().filter(|(name, _)| shown(name)) {
             let decimals = if is_loss(name) { 4 } else { 1 };
@@ -77,7 +77,7 @@ impl fmt::Display for EpochFigures {
 pub struct ByEpoch<D> {
     display: D,
     names: HashMap<MetricId, MetricName>,
-    figures: EpochFigures,
+    metrics: EpochMetrics,
 }
 
 impl<D: EpochDisplay + 'static> ByEpoch<D> {
@@ -86,7 +86,7 @@ impl<D: EpochDisplay + 'static> ByEpoch<D> {
         Box::new(Self {
             display,
             names: HashMap::new(),
-            figures: EpochFigures::default(),
+            metrics: EpochMetrics::default(),
         })
     }
 }
@@ -105,19 +105,19 @@ impl<D> ByEpoch<D> {
 
 impl<D: EpochDisplay> MetricsRendererTraining for ByEpoch<D> {
     fn update_train(&mut self, state: MetricState) {
-        let figure = self.of_epoch(state);
-        self.figures.train.extend(figure);
+        let metric = self.of_epoch(state);
+        self.metrics.train.extend(metric);
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        let figure = self.of_epoch(state);
-        self.figures.valid.extend(figure);
+        let metric = self.of_epoch(state);
+        self.metrics.valid.extend(metric);
     }
 }
 
 impl<D: EpochDisplay> TrainingProgressLogger for ByEpoch<D> {
     fn start(&mut self, epochs: usize, first: usize, _: Option<usize>, label: Option<&str>) {
-        self.figures = EpochFigures::default();
+        self.metrics = EpochMetrics::default();
         self.display.start(&TrainingTitle {
             label: label.unwrap_or("training").into(),
             first_epoch: first,
@@ -126,8 +126,8 @@ impl<D: EpochDisplay> TrainingProgressLogger for ByEpoch<D> {
     }
 
     fn update_epoch(&mut self, epoch: usize) {
-        let figures = std::mem::take(&mut self.figures);
-        self.display.epoch(epoch, &figures);
+        let metrics = std::mem::take(&mut self.metrics);
+        self.display.epoch(epoch, &metrics);
     }
 
     fn end(&mut self) {
@@ -165,25 +165,28 @@ impl<D: EpochDisplay> EvaluationProgressLogger for ByEpoch<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FigureMetric;
+    use crate::DistillationMetric;
     use burn::train::metric::{MetricEntry, Numeric, SerializedEntry};
     use std::sync::Arc;
 
     #[test]
     fn figures_are_brief() {
-        let metric = |figure: Figure, value| (Arc::new(figure.to_string()), value);
-        let figures = EpochFigures {
-            train: vec![metric(Figure::Loss, 0.5), metric(Figure::Accuracy, 99.0)],
+        let metric = |metric: MetricKind, value| (Arc::new(metric.to_string()), value);
+        let metrics = EpochMetrics {
+            train: vec![
+                metric(MetricKind::Loss, 0.5),
+                metric(MetricKind::Accuracy, 99.0),
+            ],
             valid: vec![
-                metric(Figure::Loss, 0.25),
-                metric(Figure::Term("hard".into()), 0.1),
-                metric(Figure::Accuracy, 98.765),
-                metric(Figure::Shown("peer 2 accuracy".into()), 97.0),
+                metric(MetricKind::Loss, 0.25),
+                metric(MetricKind::Term("cross-entropy".into()), 0.1),
+                metric(MetricKind::Accuracy, 98.765),
+                metric(MetricKind::Shown("peer 2 accuracy".into()), 97.0),
             ],
         };
 
         assert_eq!(
-            figures.to_string(),
+            metrics.to_string(),
             "loss 0.5000  validation: loss 0.2500 accuracy 98.8 peer 2 accuracy 97.0"
         );
     }
@@ -191,12 +194,15 @@ mod tests {
     #[test]
     fn a_network_whose_loss_is_not_finite_has_no_accuracy() {
         let shown = |train, valid| {
-            let metric = |figure: Figure, value| (Arc::new(figure.to_string()), value);
-            let figures = EpochFigures {
-                train: vec![metric(Figure::Loss, train)],
-                valid: vec![metric(Figure::Loss, valid), metric(Figure::Accuracy, 9.8)],
+            let metric = |metric: MetricKind, value| (Arc::new(metric.to_string()), value);
+            let metrics = EpochMetrics {
+                train: vec![metric(MetricKind::Loss, train)],
+                valid: vec![
+                    metric(MetricKind::Loss, valid),
+                    metric(MetricKind::Accuracy, 9.8),
+                ],
             };
-            figures.to_string()
+            metrics.to_string()
         };
 
         assert_eq!(shown(f64::NAN, 1.0), "loss is not finite");
@@ -212,19 +218,19 @@ mod tests {
         let mut display = ByEpoch {
             display: super::super::Quiet,
             names: HashMap::new(),
-            figures: EpochFigures::default(),
+            metrics: EpochMetrics::default(),
         };
-        let name = Arc::new(Figure::Agreement.to_string());
+        let name = Arc::new(MetricKind::Agreement.to_string());
         let id = MetricId::new(name.clone());
         display.names.insert(id.clone(), name);
         let entry = SerializedEntry::new(String::new(), String::new());
-        let value = Numeric::final_value(&FigureMetric::new(Figure::Agreement));
+        let value = Numeric::final_value(&DistillationMetric::new(MetricKind::Agreement));
 
         display.update_valid(MetricState::Numeric(
             MetricEntry::new(id, entry),
             Some(value),
         ));
 
-        assert!(display.figures.valid.is_empty());
+        assert!(display.metrics.valid.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-use super::{EpochDisplay, EpochFigures, TrainingTitle};
+use super::{EpochDisplay, EpochMetrics, TrainingTitle};
 use std::io::{Write, stderr};
 use std::time::Instant;
 
@@ -16,12 +16,12 @@ impl EpochDisplay for Lines {
         self.training = Some((training.clone(), Instant::now()));
     }
 
-    fn epoch(&mut self, epoch: usize, figures: &EpochFigures) {
+    fn epoch(&mut self, epoch: usize, metrics: &EpochMetrics) {
         if let Some((TrainingTitle { label, epochs, .. }, since)) = &self.training
             && is_worth_a_line(epoch, *epochs)
         {
             let seconds = since.elapsed().as_secs_f64();
-            let line = format!("{label}  epoch {epoch}/{epochs}  {figures}  {seconds:.1} s\n");
+            let line = format!("{label}  epoch {epoch}/{epochs}  {metrics}  {seconds:.1} s\n");
             // `eprintln!` panics when nobody reads the pipe any more, and the training waits for ever.
             let _ = stderr().write_all(line.as_bytes());
         }

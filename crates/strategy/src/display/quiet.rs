@@ -1,4 +1,4 @@
-use super::{EpochDisplay, EpochFigures, TrainingTitle};
+use super::{EpochDisplay, EpochMetrics, TrainingTitle};
 
 /// Shows nothing.
 #[derive(Debug, Default)]
@@ -6,5 +6,5 @@ pub struct Quiet;
 
 impl EpochDisplay for Quiet {
     fn start(&mut self, _training: &TrainingTitle) {}
-    fn epoch(&mut self, _epoch: usize, _figures: &EpochFigures) {}
+    fn epoch(&mut self, _epoch: usize, _metrics: &EpochMetrics) {}
 }

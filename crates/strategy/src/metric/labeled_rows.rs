@@ -140,7 +140,7 @@ mod tests {
         let logits = [[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.0, 3.0]];
         let targets = Targets::Classes {
             classes: Tensor::from_data([0, 0, 0, 0], &device),
-            labelled: Some(Tensor::from_data([true, true, true, false], &device)),
+            labeled: Some(Tensor::from_data([true, true, true, false], &device)),
         };
 
         let accuracy = accuracy(

@@ -1,9 +1,9 @@
-mod figure;
-mod figures;
+mod distillation_metric;
+mod kind;
 mod labeled_rows;
-mod metrics;
+mod step_metrics;
 
-pub use figure::*;
-pub use figures::*;
+pub use distillation_metric::*;
+pub use kind::*;
 pub use labeled_rows::*;
-pub use metrics::*;
+pub use step_metrics::*;

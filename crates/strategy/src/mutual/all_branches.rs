@@ -25,8 +25,8 @@ impl<N: Network> Network for NativeEnsemble<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, _taps: &mut TapRecorder) -> Response {
-        let wanted = BranchGate::wanted(self.branches);
-        let all = self.network.forward_knowledge(input, &wanted);
+        let requirements = BranchGate::requirements(self.branches);
+        let all = self.network.forward_knowledge(input, &requirements);
         Response::Classes(weigh(&self.gate, &all.taps, self.branches).1)
     }
 

@@ -49,7 +49,7 @@ impl BranchGate {
     }
 
     /// The taps of a network with so many branches that the ensemble is made of.
-    pub(super) fn wanted(branches: usize) -> TapSelection {
+    pub(super) fn requirements(branches: usize) -> TapSelection {
         TapSelection::named((0..branches).map(branch).chain([TRUNK.to_string()]))
     }
 }
@@ -61,9 +61,9 @@ pub(super) fn weigh(
     branches: usize,
 ) -> (Vec<Tensor<2>>, Tensor<2>) {
     let logits: Vec<_> = (0..branches)
-        .map(|index| taps.take(&branch(index)).into_vectors())
+        .map(|index| taps.expect(&branch(index)).into_vectors())
         .collect();
-    let weights = gate.forward(pooled(taps.take(TRUNK)));
+    let weights = gate.forward(pooled(taps.expect(TRUNK)));
     let stacked: Tensor<3> = Tensor::stack(logits.clone(), 1);
     let ensemble = stacked.mul(weights.unsqueeze_dim(2)).sum_dim(1);
     (logits, ensemble.squeeze_dim(1))

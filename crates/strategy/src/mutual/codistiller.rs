@@ -7,7 +7,7 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, MovingAverage, Network, Objective, TapSelection, Terms, Wanted,
+    Batch, Context, Knowledge, MovingAverage, Network, Objective, Requirements, TapSelection, Terms,
 };
 
 /// Codistillation: several networks learn at once, each also from what the others were a while ago.
@@ -36,8 +36,8 @@ use burn_distill_core::{
 ///
 /// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
 /// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
-/// labelled samples.
-/// What [`Figure::Accuracy`](crate::Figure) shows is that of the first.
+/// labeled samples.
+/// What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first.
 ///
 /// # Reference
 ///
@@ -63,7 +63,7 @@ pub struct Codistiller<N, A, O> {
     clock: LastClock,
     /// The taps that are selected of each peer and its copy.
     #[module(skip)]
-    wanted: Resolved<Vec<WantedOfPeer>>,
+    requirements: Resolved<Vec<WantedOfPeer>>,
 }
 
 /// The taps that are selected of one peer and its copy.
@@ -103,7 +103,7 @@ where
             burn_in: 0,
             period: 1,
             clock: LastClock::default(),
-            wanted: Resolved::default(),
+            requirements: Resolved::default(),
         }
     }
 
@@ -122,11 +122,12 @@ where
         self
     }
 
-    fn wanted(&self) -> &[WantedOfPeer] {
-        self.wanted.get(|| {
-            let together: Vec<Wanted> = self.together.iter().map(Objective::wanted).collect();
+    fn requirements(&self) -> &[WantedOfPeer] {
+        self.requirements.get(|| {
+            let together: Vec<Requirements> =
+                self.together.iter().map(Objective::requirements).collect();
             let of_peer = |peer: usize| {
-                let alone = self.alone[peer].wanted().student;
+                let alone = self.alone[peer].requirements().student;
                 WantedOfPeer {
                     together: alone.clone().union(together[peer].student.clone()),
                     copy: asked_by_others(&together, peer),
@@ -144,8 +145,8 @@ where
         let copies = self.copies.iter().enumerate().map(|(index, copy)| {
             let teaches = learners.clone().any(|learner| learner != index);
             teaches.then(|| {
-                let wanted = &self.wanted()[index].copy;
-                let knowledge = copy.forward_knowledge(batch.views[view].clone(), wanted);
+                let requirements = &self.requirements()[index].copy;
+                let knowledge = copy.forward_knowledge(batch.views[view].clone(), requirements);
                 knowledge.without_autodiff()
             })
         });
@@ -176,7 +177,7 @@ where
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
-        let wanted = self.wanted();
+        let requirements = self.requirements();
 
         let together = clock.step() >= self.burn_in;
         // Peers that see one view share what the copies predict for it.
@@ -187,11 +188,11 @@ where
             let place = index % batch.views.len();
             let view = batch.views[place].clone();
             let (alone, with_others) = (&self.alone[index], &self.together[index]);
-            let wanted = match together {
-                true => &wanted[index].together,
-                false => &wanted[index].alone,
+            let requirements = match together {
+                true => &requirements[index].together,
+                false => &requirements[index].alone,
             };
-            let student = peer.forward_knowledge(view, wanted);
+            let student = peer.forward_knowledge(view, requirements);
             let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
             if together {
                 let stale = stale[place].get_or_insert_with(|| self.stale(batch, place));

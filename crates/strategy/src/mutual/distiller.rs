@@ -8,7 +8,7 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
+    Batch, Context, Knowledge, Network, Objective, Requirements, TapSelection, Terms,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 /// per peer would. With several views in a batch, peer `k` sees view `k`, and the first again when
 /// they run out. [`PeerOrder::Sequential`] is the other order that there is.
 ///
-/// [`EachTeacher`](burn_distill_core::EachTeacher) makes an objective against one teacher one
+/// [`PerTeacher`](burn_distill_core::PerTeacher) makes an objective against one teacher one
 /// against all the others, averaged: with the cross-entropy and soft targets of temperature 1 this
 /// is deep mutual learning. [`EnsembleObjective`](crate::EnsembleObjective) makes one teacher of all
 /// the others: this is collaborative learning. Objectives on features or relations do as well, sized
@@ -35,8 +35,8 @@ use std::sync::{Arc, Mutex};
 ///
 /// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
 /// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
-/// labelled samples.
-/// What [`Figure::Accuracy`](crate::Figure) shows is that of the first.
+/// labeled samples.
+/// What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first.
 ///
 /// # Reference
 ///
@@ -59,7 +59,7 @@ pub struct MutualDistiller<N: Network, O> {
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
     /// The taps that are selected of each peer.
     #[module(skip)]
-    wanted: Resolved<Vec<WantedOfPeer>>,
+    selection: Resolved<Vec<WantedOfPeer>>,
 }
 
 /// The taps that are selected of one peer.
@@ -120,7 +120,7 @@ where
             objectives,
             order: PeerOrder::default(),
             waiting: Arc::default(),
-            wanted: Resolved::default(),
+            selection: Resolved::default(),
         }
     }
 
@@ -130,13 +130,17 @@ where
         self
     }
 
-    fn wanted(&self) -> &[WantedOfPeer] {
-        self.wanted.get(|| {
-            let wanted: Vec<Wanted> = self.objectives.iter().map(Objective::wanted).collect();
+    fn requirements(&self) -> &[WantedOfPeer] {
+        self.selection.get(|| {
+            let selection: Vec<Requirements> = self
+                .objectives
+                .iter()
+                .map(Objective::requirements)
+                .collect();
             let of_peer = |peer: usize| {
-                let by_others = asked_by_others(&wanted, peer);
+                let by_others = asked_by_others(&selection, peer);
                 WantedOfPeer {
-                    all: wanted[peer].student.clone().union(by_others.clone()),
+                    all: selection[peer].student.clone().union(by_others.clone()),
                     by_others,
                 }
             };
@@ -146,16 +150,16 @@ where
 
     /// Returns the taps of each peer that any objective wants.
     pub(super) fn wanted_of_peers(&self) -> impl Iterator<Item = &TapSelection> {
-        self.wanted().iter().map(|wanted| &wanted.all)
+        self.requirements().iter().map(|selection| &selection.all)
     }
 
     /// Computes the loss of a batch, and the knowledge of each peer with these taps.
     pub(super) fn forward_with<'a>(
         &self,
         batch: &Batch<N::Input>,
-        wanted: impl IntoIterator<Item = &'a TapSelection>,
+        selection: impl IntoIterator<Item = &'a TapSelection>,
     ) -> (DistillationOutput, Vec<Knowledge>) {
-        let knowledge = self.knowledge(batch, wanted);
+        let knowledge = self.knowledge(batch, selection);
         let terms = |peer: usize| Self::terms(&self.objectives[peer], peer, &knowledge, batch);
         (self.output(terms, &knowledge, batch), knowledge)
     }
@@ -164,11 +168,11 @@ where
     fn knowledge<'a>(
         &self,
         batch: &Batch<N::Input>,
-        wanted: impl IntoIterator<Item = &'a TapSelection>,
+        selection: impl IntoIterator<Item = &'a TapSelection>,
     ) -> Vec<Knowledge> {
-        let peers = self.peers.iter().zip(wanted).enumerate();
+        let peers = self.peers.iter().zip(selection).enumerate();
         peers
-            .map(|(index, (peer, wanted))| ask(peer, index, batch, wanted))
+            .map(|(index, (peer, selection))| ask(peer, index, batch, selection))
             .collect()
     }
 
@@ -240,8 +244,8 @@ where
             let before = peer - 1;
             // A copy with running statistics of its own, which are not to move twice in a batch.
             let copy = self.peers[before].valid().train();
-            let wanted = &self.wanted()[before].by_others;
-            knowledge[before] = ask(&copy, before, &batch, wanted).without_autodiff();
+            let selection = &self.requirements()[before].by_others;
+            knowledge[before] = ask(&copy, before, &batch, selection).without_autodiff();
 
             let terms = Self::terms(&self.objectives[peer], peer, &knowledge, &batch);
             let gradients = GradientsParams::from_grads(terms.total().backward(), &self);
@@ -256,10 +260,10 @@ pub(super) fn ask<N: Network>(
     peer: &N,
     index: usize,
     batch: &Batch<N::Input>,
-    wanted: &TapSelection,
+    selection: &TapSelection,
 ) -> Knowledge {
     let view = &batch.views[index % batch.views.len()];
-    peer.forward_knowledge(view.clone(), wanted)
+    peer.forward_knowledge(view.clone(), selection)
 }
 
 impl<N, O> Distillation for MutualDistiller<N, O>

@@ -6,7 +6,7 @@ use burn_distill_core::numeric::{
     as_precise_as, at_least_f32, cross_entropy_rows, tempered_log_softmax,
 };
 use burn_distill_core::{
-    Clock, Context, Knowledge, Objective, State, TapSelection, Targets, Terms, Wanted,
+    Buffer, Clock, Context, Knowledge, Objective, Requirements, TapSelection, Targets, Terms,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub enum EnsembleTarget {
     /// w = C⁻¹ 1 / (1ᵀ C⁻¹ 1),    negative ones set to zero and the rest divided by its sum
     /// ```
     ///
-    /// over the labelled samples of the epoch before; in the first epoch the weights are equal. The
+    /// over the labeled samples of the epoch before; in the first epoch the weights are equal. The
     /// weights and the sums are part of the record. A validation has the weights that the epoch was
     /// trained with. For a training on one device: what is measured on others is not remembered.
     General,
@@ -74,11 +74,11 @@ pub enum EnsembleTarget {
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use burn_distill_core::Hard;
+/// use burn_distill_core::CrossEntropyObjective;
 /// use burn_distill_strategy::{EnsembleObjective, EnsembleTarget};
 ///
 /// let device = Device::default();
-/// let inner = Hard::new(0.5); // and soft targets at temperature 4 with 0.5
+/// let inner = CrossEntropyObjective::new(0.5); // and soft targets at temperature 4 with 0.5
 /// let objective = EnsembleObjective::new(EnsembleTarget::MinLogit, 3, inner, &device);
 /// ```
 ///
@@ -108,9 +108,9 @@ pub struct EnsembleObjective<O> {
 #[derive(Module, Debug)]
 pub struct PeerErrors {
     /// The weights that the epoch before suggests, the own one first. Shape: `[students]`.
-    pub weights: State<Tensor<1>>,
+    pub weights: Buffer<Tensor<1>>,
     /// The sums over the samples of this epoch. Shape: `[students, students]`.
-    pub products: State<Tensor<2>>,
+    pub products: Buffer<Tensor<2>>,
 }
 
 impl<O: Objective> EnsembleObjective<O> {
@@ -125,7 +125,7 @@ impl<O: Objective> EnsembleObjective<O> {
             students >= 2,
             "An ensemble is of two students at least, but there are {students}."
         );
-        let Wanted { teacher, views, .. } = objective.wanted();
+        let Requirements { teacher, views, .. } = objective.requirements();
         assert!(
             teacher == TapSelection::None,
             "An ensemble has no taps, but {teacher:?} are wanted."
@@ -135,8 +135,8 @@ impl<O: Objective> EnsembleObjective<O> {
             "An ensemble is compared with by one view, but {views} are wanted."
         );
         let errors = (target == EnsembleTarget::General).then(|| PeerErrors {
-            weights: State::new(Tensor::full([students], 1.0 / students as f64, device)),
-            products: State::new(Tensor::zeros([students, students], device)),
+            weights: Buffer::new(Tensor::full([students], 1.0 / students as f64, device)),
+            products: Buffer::new(Tensor::zeros([students, students], device)),
         });
         Self {
             target,
@@ -186,8 +186,8 @@ impl<O: Objective> EnsembleObjective<O> {
 }
 
 impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EnsembleObjective<O> {
-    fn wanted(&self) -> Wanted {
-        self.objective.wanted()
+    fn requirements(&self) -> Requirements {
+        self.objective.requirements()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
@@ -368,12 +368,20 @@ fn least_error(products: Tensor<2>) -> Tensor<1> {
 mod tests {
     use super::*;
     use burn::tensor::{TensorData, Tolerance};
-    use burn_distill_core::Hard;
+    use burn_distill_core::CrossEntropyObjective;
 
     const CLASSES: usize = 3;
 
-    fn objective(target: EnsembleTarget, students: usize) -> EnsembleObjective<Hard> {
-        EnsembleObjective::new(target, students, Hard::new(1.0), &Device::default())
+    fn objective(
+        target: EnsembleTarget,
+        students: usize,
+    ) -> EnsembleObjective<CrossEntropyObjective> {
+        EnsembleObjective::new(
+            target,
+            students,
+            CrossEntropyObjective::new(1.0),
+            &Device::default(),
+        )
     }
 
     fn at(epoch: usize, batch: usize) -> Clock {
@@ -397,7 +405,7 @@ mod tests {
         let device = Device::default();
         Targets::Classes {
             classes: Tensor::from_data([0, 2], &device),
-            labelled: known.map(|known| Tensor::from_data(known, &device)),
+            labeled: known.map(|known| Tensor::from_data(known, &device)),
         }
     }
 
@@ -426,7 +434,7 @@ mod tests {
 
     #[test]
     fn the_others_are_without_oneself() {
-        let target = objective(EnsembleTarget::Others, 2).target(logits(), &Targets::Unlabelled);
+        let target = objective(EnsembleTarget::Others, 2).target(logits(), &Targets::Unlabeled);
 
         let second = logits().narrow(1, 1, 1).squeeze_dim(1);
         let expected = tempered_log_softmax(second, 1.0);
@@ -436,13 +444,13 @@ mod tests {
     }
 
     #[test]
-    fn unlabelled_samples_have_the_mean() {
+    fn unlabeled_samples_have_the_mean() {
         for target in [
             EnsembleTarget::Naive,
             EnsembleTarget::Linear,
             EnsembleTarget::MinLogit,
         ] {
-            assert_target(target, &Targets::Unlabelled, MEAN);
+            assert_target(target, &Targets::Unlabeled, MEAN);
             assert_target(target, &labels(Some([false, false])), MEAN);
             let half = objective(target, 2).target(logits(), &labels(Some([true, false])));
             let all = objective(target, 2).target(logits(), &labels(None));
@@ -565,7 +573,7 @@ mod tests {
     #[test]
     fn unknown_labels_are_not_measured() {
         let objective = objective(EnsembleTarget::General, 2);
-        for targets in [Targets::Unlabelled, labels(Some([false, false]))] {
+        for targets in [Targets::Unlabeled, labels(Some([false, false]))] {
             objective
                 .errors
                 .as_ref()
@@ -581,7 +589,7 @@ mod tests {
     fn the_number_of_students_is_the_one_it_was_made_for() {
         let own = saying(logits().narrow(1, 0, 1).squeeze_dim(1));
         let others = vec![own.clone()];
-        let context = Context::new(&own, &others, &Targets::Unlabelled, &[], at(1, 0));
+        let context = Context::new(&own, &others, &Targets::Unlabeled, &[], at(1, 0));
         objective(EnsembleTarget::General, 3).forward(&context);
     }
 }

@@ -61,7 +61,7 @@ pub struct GroupLeaderDistillerConfig {
     pub tap: String,
     /// Whether the targets are no constants, as in the authors' code. Default: `false`.
     #[config(default = false)]
-    pub as_code: bool,
+    pub reference_gradients: bool,
 }
 
 impl GroupLeaderDistillerConfig {
@@ -83,10 +83,10 @@ impl GroupLeaderDistillerConfig {
         assert_peers_differ(&all);
         assert_objectives(objectives.len(), peers.len(), "peers");
         for objective in objectives.iter().chain([&leader_objective]) {
-            let wanted = objective.wanted().teacher;
+            let selection = objective.requirements().teacher;
             assert!(
-                wanted == TapSelection::None,
-                "A group has no taps, but {wanted:?} are wanted."
+                selection == TapSelection::None,
+                "A group has no taps, but {selection:?} are required."
             );
         }
         let size = self.fit(&peers).unwrap_or_else(|error| panic!("{error}"));
@@ -98,8 +98,8 @@ impl GroupLeaderDistillerConfig {
             leader_objective,
             attention: PeerAttention::new(size, &device),
             tap: self.tap.clone(),
-            as_code: self.as_code,
-            wanted: Resolved::default(),
+            reference_gradients: self.reference_gradients,
+            selection: Resolved::default(),
         }
     }
 
@@ -139,28 +139,28 @@ impl GroupLeaderDistillerConfig {
 /// The leader is what is deployed. The logits of the peers and the mean are constants for whom they
 /// teach; the weights are not, since the attention has nothing else to learn from: the objectives of
 /// the peers need a term that lets a gradient through to its teacher, which
-/// [`TowardsEnsemble`](crate::TowardsEnsemble) does and losses for constant teachers do not. With
-/// `as_code`, nothing is constant, as in the authors' code.
+/// [`EnsembleKl`](crate::EnsembleKl) does and losses for constant teachers do not. With
+/// `reference_gradients`, nothing is constant, as in the authors' code.
 ///
 /// The authors take three peers and a leader and, for each, the cross-entropy plus
-/// [`TowardsEnsemble`](crate::TowardsEnsemble) at temperature 3 that ramps up to 1 over 80 epochs.
+/// [`EnsembleKl`](crate::EnsembleKl) at temperature 3 that ramps up to 1 over 80 epochs.
 ///
 /// Peers are whole networks, that of the paper which share nothing. With several views in a batch,
 /// peer `k` sees view `k`, and the leader the one that follows.
 ///
 /// Besides the terms of each, as `peer 1 hard` and `leader hard`, it shows the accuracy of each, as
 /// `peer 1 accuracy` and `leader accuracy`, and of the mean of the peers, as `ensemble accuracy`, in percent
-/// of the labelled samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the leader, and
+/// of the labeled samples. What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the leader, and
 /// its teacher is the mean.
 ///
 /// # Example
 ///
 /// ```
-/// use burn_distill_core::{ChangingWeight, Hard};
-/// use burn_distill_strategy::TowardsEnsemble;
+/// use burn_distill_core::{ChangingWeight, CrossEntropyObjective};
+/// use burn_distill_strategy::EnsembleKl;
 ///
 /// let ramp = ChangingWeight::sigmoid_ramp_up(1.0, 80);
-/// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
+/// let objective = || (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, ramp.clone()));
 /// // GroupLeaderDistillerConfig::new().init((peers, objectives), (leader, objective()))
 /// ```
 ///
@@ -185,21 +185,24 @@ pub struct GroupLeaderDistiller<N, O> {
     /// The tap of the peers that the attention sees.
     pub tap: String,
     /// Whether the targets are no constants.
-    pub as_code: bool,
+    pub reference_gradients: bool,
     /// The taps that are selected of each peer, and of the leader.
     #[module(skip)]
-    wanted: Resolved<(Vec<TapSelection>, TapSelection)>,
+    selection: Resolved<(Vec<TapSelection>, TapSelection)>,
 }
 
 impl<N: Network, O: Objective> GroupLeaderDistiller<N, O> {
-    fn wanted(&self) -> &(Vec<TapSelection>, TapSelection) {
-        self.wanted.get(|| {
+    fn requirements(&self) -> &(Vec<TapSelection>, TapSelection) {
+        self.selection.get(|| {
             let attended = TapSelection::named([&self.tap]);
             let peers = self.objectives.iter().map(|objective| {
-                let own = objective.wanted().student;
+                let own = objective.requirements().student;
                 own.union(attended.clone())
             });
-            (peers.collect(), self.leader_objective.wanted().student)
+            (
+                peers.collect(),
+                self.leader_objective.requirements().student,
+            )
         })
     }
 }
@@ -209,20 +212,22 @@ impl<N: Network, O: Objective> Distillation for GroupLeaderDistiller<N, O> {
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let mut views = batch.views.iter().cycle();
-        let mut ask = |network: &N, wanted: &TapSelection| {
+        let mut ask = |network: &N, selection: &TapSelection| {
             let view = views.next().expect("A batch has at least one view.");
-            network.forward_knowledge(view.clone(), wanted)
+            network.forward_knowledge(view.clone(), selection)
         };
-        let (of_peers, of_leader) = self.wanted();
+        let (of_peers, of_leader) = self.requirements();
         let peers = self.peers.iter().zip(of_peers);
-        let peers: Vec<_> = peers.map(|(peer, wanted)| ask(peer, wanted)).collect();
+        let peers: Vec<_> = peers
+            .map(|(peer, selection)| ask(peer, selection))
+            .collect();
         let leader = ask(&self.leader, of_leader);
 
-        let features = peers.iter().map(|peer| pooled(peer.taps.take(&self.tap)));
+        let features = peers.iter().map(|peer| pooled(peer.taps.expect(&self.tap)));
         let weights = self.attention.forward(Tensor::stack(features.collect(), 1));
         let logits = peers.iter().map(|peer| class_logits(&peer.response));
         let logits: Tensor<3> = Tensor::stack(logits.collect(), 1);
-        let logits = match self.as_code {
+        let logits = match self.reference_gradients {
             true => logits,
             false => logits.without_autodiff(),
         };

@@ -1,14 +1,14 @@
 mod adversarial;
 mod all_branches;
+mod artifacts;
 mod branch_gate;
 mod codistiller;
 mod distiller;
 mod ensemble;
+mod ensemble_kl;
 mod group_leader;
 mod native_ensemble;
-mod parts;
 pub(crate) mod peers;
-mod towards_ensemble;
 
 pub use adversarial::*;
 pub use all_branches::*;
@@ -16,6 +16,6 @@ pub use branch_gate::*;
 pub use codistiller::*;
 pub use distiller::*;
 pub use ensemble::*;
+pub use ensemble_kl::*;
 pub use group_leader::*;
 pub use native_ensemble::*;
-pub use towards_ensemble::*;

@@ -5,7 +5,8 @@ use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn_distill_core::{
-    Batch, Context, Hard, Network, Objective, Response, TapSelection, Terms, Wanted, known_taps,
+    Batch, Context, CrossEntropyObjective, Network, Objective, Requirements, Response,
+    TapSelection, Terms, known_taps,
 };
 
 /// On-the-fly native ensemble: a network with several branches over one trunk, which learn from
@@ -23,22 +24,22 @@ use burn_distill_core::{
 /// the logits of each branch; its response is that of the first, which is what is deployed.
 /// `BranchedNetwork` of burn-distill-architecture makes one of networks of one family. Each branch
 /// has an objective on responses; the authors take three branches and, for each, the cross-entropy
-/// plus [`TowardsEnsemble`](crate::TowardsEnsemble) at temperature 3 that ramps up to 1 over 80
+/// plus [`EnsembleKl`](crate::EnsembleKl) at temperature 3 that ramps up to 1 over 80
 /// epochs.
 ///
 /// Besides the terms of each branch, as `branch 1 hard`, and that of the ensemble, as `ensemble hard`, it
-/// shows the accuracy of each, as `branch 1 accuracy` and `ensemble accuracy`, in percent of the labelled
-/// samples. What [`Figure::Accuracy`](crate::Figure) shows is that of the first branch, and its
+/// shows the accuracy of each, as `branch 1 accuracy` and `ensemble accuracy`, in percent of the labeled
+/// samples. What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first branch, and its
 /// teacher is the ensemble.
 ///
 /// # Example
 ///
 /// ```
-/// use burn_distill_core::{ChangingWeight, Hard};
-/// use burn_distill_strategy::TowardsEnsemble;
+/// use burn_distill_core::{ChangingWeight, CrossEntropyObjective};
+/// use burn_distill_strategy::EnsembleKl;
 ///
 /// let ramp = ChangingWeight::sigmoid_ramp_up(1.0, 80);
-/// let objective = || (Hard::new(1.0), TowardsEnsemble::new(3.0, ramp.clone()));
+/// let objective = || (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, ramp.clone()));
 /// // NativeEnsembleDistiller::new(network, (0..3).map(|_| objective()))
 /// ```
 ///
@@ -57,10 +58,10 @@ pub struct NativeEnsembleDistiller<N, O> {
     /// What each branch is trained on.
     pub objectives: Vec<O>,
     /// What the ensemble is trained on.
-    pub hard: Hard,
+    pub hard: CrossEntropyObjective,
     /// The taps that the ensemble is made of.
     #[module(skip)]
-    wanted: Resolved<TapSelection>,
+    requirements: Resolved<TapSelection>,
 }
 
 impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
@@ -79,23 +80,23 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
             objectives.len()
         );
         for objective in &objectives {
-            let wanted = objective.wanted();
+            let requirements = objective.requirements();
             assert!(
-                wanted == Wanted::responses(),
-                "Branches are compared by their responses, but {wanted:?} are wanted."
+                requirements == Requirements::responses(),
+                "Branches are compared by their responses, but {requirements:?} are required."
             );
         }
         let taps = known_taps(&network);
         let branches = (0..).take_while(|&index| taps.get(&branch(index)).is_ok());
         assert_objectives(objectives.len(), branches.count(), "branches");
-        let [_, channels] = pooled(taps.take(TRUNK)).dims();
+        let [_, channels] = pooled(taps.expect(TRUNK)).dims();
         let device = network.devices().first().cloned().unwrap_or_default();
         Self {
             gate: BranchGate::new(channels, objectives.len(), &device),
             network,
             objectives,
-            hard: Hard::new(1.0),
-            wanted: Resolved::default(),
+            hard: CrossEntropyObjective::new(1.0),
+            requirements: Resolved::default(),
         }
     }
 
@@ -115,8 +116,10 @@ impl<N: Network, O: Objective> Distillation for NativeEnsembleDistiller<N, O> {
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
         let branches = self.objectives.len();
-        let wanted = self.wanted.get(|| BranchGate::wanted(branches));
-        let all = self.network.forward_knowledge(batch.view().clone(), wanted);
+        let requirements = self.requirements.get(|| BranchGate::requirements(branches));
+        let all = self
+            .network
+            .forward_knowledge(batch.view().clone(), requirements);
 
         let (logits, ensemble) = weigh(&self.gate, &all.taps, branches);
         let ensemble = saying(ensemble);

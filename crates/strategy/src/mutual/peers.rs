@@ -2,7 +2,7 @@ use crate::output::ClassRows;
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Tensor};
 use burn_distill_core::{
-    Knowledge, Network, Response, Tap, TapSelection, Taps, Targets, Terms, Wanted,
+    Knowledge, Network, Requirements, Response, Tap, TapSelection, Taps, Targets, Terms,
     assert_parameters_differ,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,15 @@ pub(super) fn others<T>(all: &[T], index: usize) -> impl Iterator<Item = &T> {
 
 /// What the network at `peer` is asked for by the objectives of the others, each of which sees all
 /// networks but its own.
-pub(super) fn asked_by_others(wanted: &[Wanted], peer: usize) -> TapSelection {
-    let by_others = others(wanted, peer).enumerate().map(|(other, wanted)| {
-        // In the order of the peers without the one who asks.
-        let asks = if other < peer { other } else { other + 1 };
-        let place = if peer < asks { peer } else { peer - 1 };
-        wanted.teacher.for_network(place)
-    });
+pub(super) fn asked_by_others(requirements: &[Requirements], peer: usize) -> TapSelection {
+    let by_others = others(requirements, peer)
+        .enumerate()
+        .map(|(other, requirements)| {
+            // In the order of the peers without the one who asks.
+            let asks = if other < peer { other } else { other + 1 };
+            let place = if peer < asks { peer } else { peer - 1 };
+            requirements.teacher.for_network(place)
+        });
     by_others.fold(TapSelection::None, TapSelection::union)
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
 }
 
 /// The accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
-/// `ensemble accuracy`, in percent of the labelled samples or tokens. Responses that are not classes
+/// `ensemble accuracy`, in percent of the labeled samples or tokens. Responses that are not classes
 /// have none.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
@@ -119,9 +121,9 @@ fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     })
 }
 
-/// The share of the labelled samples, tokens or proposals that a response predicts correctly, in
+/// The share of the labeled samples, tokens or proposals that a response predicts correctly, in
 /// percent, under that name; nothing if the response is not classes or there are no labels. Where no
-/// row is labelled it is zero, which no metric counts: metrics weigh it by the labelled rows.
+/// row is labeled it is zero, which no metric counts: metrics weigh it by the labeled rows.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
     let accuracy = ClassRows::of(response).and_then(|rows| rows.accuracy(targets));
     match accuracy {

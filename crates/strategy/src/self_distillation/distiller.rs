@@ -1,23 +1,23 @@
 use crate::last_clock::LastClock;
 use crate::resolved::Resolved;
-use crate::{Distillation, DistillationOutput, Figure, learner_model};
+use crate::{Distillation, DistillationOutput, MetricKind, learner_model};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Clock, Context, Knowledge, Network, Objective, TapSelection, Terms, Wanted,
+    Batch, Clock, Context, Knowledge, Network, Objective, Requirements, TapSelection, Terms,
 };
 
 /// The figures of a teacher.
-const OF_TEACHER: [Figure; 2] = [Figure::TeacherAccuracy, Figure::Agreement];
+const OF_TEACHER: [MetricKind; 2] = [MetricKind::TeacherAccuracy, MetricKind::Agreement];
 
 /// Where a network that teaches itself has its lessons from: what it said in the past, what it says
 /// about other samples, an average of what it has been.
 pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     /// What the network is taught about a batch: constants. It is asked after the network has
     /// answered to the batch.
-    fn teach(&self, student: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge;
+    fn teach(&self, student: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge;
 
     /// Returns whether what it teaches about a batch is its own, and not a stand-in for a lack of it.
     ///
@@ -28,10 +28,10 @@ pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     }
 
     /// Hear what the network says about a batch that it is being trained on, before the step.
-    fn hear(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
+    fn observe(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
 
     /// Follow the network after a step on a batch with that clock.
-    fn follow(self, _student: &S, _clock: Clock) -> Self {
+    fn update(self, _student: &S, _clock: Clock) -> Self {
         self
     }
 }
@@ -67,7 +67,7 @@ pub struct SelfDistiller<S, T, O> {
     clock: LastClock,
     /// The requirements of the objective.
     #[module(skip)]
-    wanted: Resolved<Wanted>,
+    selection: Resolved<Requirements>,
 }
 
 impl<S, T, O> SelfDistiller<S, T, O>
@@ -83,14 +83,14 @@ where
             teacher,
             objective,
             clock: LastClock::default(),
-            wanted: Resolved::default(),
+            selection: Resolved::default(),
         }
     }
 
     fn terms(&self, batch: &Batch<S::Input>) -> (Knowledge, Knowledge, Terms) {
-        let Wanted {
+        let Requirements {
             student, teacher, ..
-        } = self.wanted.get(|| self.objective.wanted());
+        } = self.selection.get(|| self.objective.requirements());
         // First, as the authors of those methods do: running statistics remember best whoever is
         // asked last, which is a teacher that is the student itself.
         let student = self
@@ -126,7 +126,7 @@ where
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         let (student, taught, terms) = self.terms(&batch);
-        self.teacher.hear(&student, &batch);
+        self.teacher.observe(&student, &batch);
         self.clock.set(batch.clock);
         let taught = Some(&taught.response);
         let output = DistillationOutput::new(terms, &student.response, taught, &batch.targets);
@@ -153,7 +153,7 @@ where
     ) -> Self {
         let mut stepped: Self = optimizer.step(rate, self, gradients);
         let clock = stepped.clock.get();
-        stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
+        stepped.teacher = stepped.teacher.update(&stepped.student, clock);
         stepped
     }
 

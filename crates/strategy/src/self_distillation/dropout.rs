@@ -1,6 +1,6 @@
 use super::DropoutDivergence;
 use crate::resolved::Resolved;
-use crate::{Distillation, DistillationOutput, Figure, learner_model};
+use crate::{Distillation, DistillationOutput, MetricKind, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -62,7 +62,7 @@ impl DropoutDistillerConfig {
             tap: self.tap.clone(),
             weight: self.weight.clone(),
             seed: self.seed,
-            wanted: Resolved::default(),
+            requirements: Resolved::default(),
         }
     }
 
@@ -125,19 +125,19 @@ fn classifier<N: Network>(network: &N) -> Linear {
 /// ends where an uninterrupted one does. In validation nothing is dropped, and the term is zero.
 ///
 /// The term is shown as `dropout`. The authors train with the cross-entropy besides,
-/// [`Hard`](burn_distill_core::Hard) with a weight of 1.
+/// [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) with a weight of 1.
 ///
 /// # Example
 ///
 /// ```
 /// use burn::tensor::Device;
 /// use burn_distill_architecture::NetworkConfig;
-/// use burn_distill_core::Hard;
+/// use burn_distill_core::CrossEntropyObjective;
 /// use burn_distill_strategy::DropoutDistillerConfig;
 ///
 /// let device = Device::default().autodiff();
 /// let network = NetworkConfig::by_name("resnet8")?.init([1, 8, 8], 10, &device)?;
-/// let distiller = DropoutDistillerConfig::new().init(network, Hard::new(1.0));
+/// let distiller = DropoutDistillerConfig::new().init(network, CrossEntropyObjective::new(1.0));
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
 ///
@@ -167,7 +167,7 @@ pub struct DropoutDistiller<N, O> {
     pub seed: u64,
     /// The taps of the student that the classifier sees or the objective wants.
     #[module(skip)]
-    wanted: Resolved<TapSelection>,
+    requirements: Resolved<TapSelection>,
 }
 
 impl<N, O> DropoutDistiller<N, O>
@@ -215,15 +215,17 @@ where
     type Input = N::Input;
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let wanted = self.wanted.get(|| {
+        let requirements = self.requirements.get(|| {
             let features = TapSelection::named([&self.tap]);
-            self.objective.wanted().student.union(features)
+            self.objective.requirements().student.union(features)
         });
-        let student = self.student.forward_knowledge(batch.view().clone(), wanted);
+        let student = self
+            .student
+            .forward_knowledge(batch.view().clone(), requirements);
 
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let context = Context::new(&student, &(), targets, ids, clock);
-        let features = student.taps.take(&self.tap).into_vectors();
+        let features = student.taps.expect(&self.tap).into_vectors();
         let weight = self.weight.at(&clock);
         let dropout = Terms::one(
             DropoutDivergence::TERM,
@@ -236,8 +238,8 @@ where
 
     fn validation_step(&self, batch: Batch<N::Input>) -> DistillationOutput {
         // Nothing is dropped, so that there is nothing between two answers.
-        let dropout = Figure::Term(DropoutDivergence::TERM.into());
-        self.forward(&batch).hiding([Figure::Loss, dropout])
+        let dropout = MetricKind::Term(DropoutDivergence::TERM.into());
+        self.forward(&batch).hiding([MetricKind::Loss, dropout])
     }
 }
 

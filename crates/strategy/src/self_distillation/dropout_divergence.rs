@@ -15,7 +15,7 @@ use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows
 ///
 /// Neither is a constant: both directions move both answers, the one that is the target too. With
 /// `detach`, each direction moves the answer that it compares with the other, and not its target. All
-/// samples count, labelled or not.
+/// samples count, labeled or not.
 ///
 /// # Reference
 ///

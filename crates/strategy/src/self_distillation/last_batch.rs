@@ -1,14 +1,14 @@
 use crate::mutual::peers::saying;
 use crate::resolved::Resolved;
-use crate::{Distillation, DistillationOutput, Figure, learner_model};
+use crate::{Distillation, DistillationOutput, MetricKind, learner_model};
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Hard, Knowledge, Memorable, Network, Numbers, Objective, Response, State,
-    TapSelection, Targets, Terms,
+    Batch, Buffer, Bufferable, Context, CrossEntropyObjective, HostBuffer, Knowledge, Network,
+    Objective, Response, TapSelection, Targets, Terms,
 };
 
 /// What stands for the id of no sample.
@@ -31,7 +31,7 @@ const NOBODY: i64 = -1;
 /// The loader has to make two views of each sample; if there is one only, it is shown twice.
 ///
 /// The last batch is part of the record, inputs included, for which the input has to be
-/// [`Memorable`]: a training that is resumed goes on as if it had not been stopped. Figures are of
+/// [`Bufferable`]: a training that is resumed goes on as if it had not been stopped. Figures are of
 /// the batch of the step; it has no teacher. It learns on one device.
 ///
 /// The authors add the soft targets at temperature 3, with a weight of 1.
@@ -39,15 +39,15 @@ const NOBODY: i64 = -1;
 /// # Example
 ///
 /// ```
-/// use burn_distill_core::{Memorable, Network, Objective};
+/// use burn_distill_core::{Bufferable, Network, Objective};
 /// use burn_distill_strategy::LastBatchDistiller;
 ///
 /// fn last_batch<N: Network, O: Objective>(
 ///     student: N,
 ///     soft_targets: O,
-/// ) -> LastBatchDistiller<N, <N::Input as Memorable>::Memory, O>
+/// ) -> LastBatchDistiller<N, <N::Input as Bufferable>::Memory, O>
 /// where
-///     N::Input: Memorable,
+///     N::Input: Bufferable,
 /// {
 ///     LastBatchDistiller::new(student, 128, soft_targets)
 /// }
@@ -66,12 +66,12 @@ pub struct LastBatchDistiller<S, M, O> {
     /// What it is trained on beside the cross-entropy.
     pub objective: O,
     /// The cross-entropy with the targets, of both batches. Its weight is 1 at first.
-    pub hard: Hard,
+    pub hard: CrossEntropyObjective,
     /// What is remembered of the last batch.
     pub last: LastBatch<M>,
     /// The taps that the objective wants.
     #[module(skip)]
-    wanted: Resolved<TapSelection>,
+    requirements: Resolved<TapSelection>,
 }
 
 /// The last batch of a training, and what the network said about it.
@@ -80,19 +80,19 @@ pub struct LastBatch<M> {
     /// The inputs of the other view.
     pub inputs: M,
     /// What the network said about the first. Shape: `[room, num_classes]`.
-    pub logits: State<Tensor<2>>,
+    pub logits: Buffer<Tensor<2>>,
     /// The targets. Shape: `[room, num_classes]`.
-    pub targets: State<Tensor<2>>,
-    /// One for a labelled sample, zero for another. Shape: `[room]`.
-    pub labelled: State<Tensor<1>>,
+    pub targets: Buffer<Tensor<2>>,
+    /// One for a labeled sample, zero for another. Shape: `[room]`.
+    pub labeled: Buffer<Tensor<1>>,
     /// The ids of the samples, −1 where there is none.
-    pub ids: Numbers,
+    pub ids: HostBuffer,
 }
 
-impl<S, O> LastBatchDistiller<S, <S::Input as Memorable>::Memory, O>
+impl<S, O> LastBatchDistiller<S, <S::Input as Bufferable>::Memory, O>
 where
     S: Network,
-    S::Input: Memorable,
+    S::Input: Bufferable,
     O: Objective,
 {
     /// A network and what it is trained on beside the cross-entropy, with batches of `batch_size`
@@ -103,10 +103,10 @@ where
     /// Panics if the objective wants a tap of the teacher, since responses are all that is
     /// remembered, or if the network does not respond with classes.
     pub fn new(student: S, batch_size: usize, objective: O) -> Self {
-        let wanted = objective.wanted().teacher;
+        let requirements = objective.requirements().teacher;
         assert!(
-            wanted == TapSelection::None,
-            "Only responses are remembered of the last batch, but {wanted:?} are wanted."
+            requirements == TapSelection::None,
+            "Only responses are remembered of the last batch, but {requirements:?} are required."
         );
         let device = student.devices().first().cloned().unwrap_or_default();
         let device = device.without_autodiff();
@@ -117,15 +117,15 @@ where
         Self {
             last: LastBatch {
                 inputs: inputs.memory(),
-                targets: State::new(logits.clone()),
-                labelled: State::new(Tensor::zeros([batch_size], &device)),
-                ids: Numbers::new(vec![NOBODY; batch_size], &device),
-                logits: State::new(logits),
+                targets: Buffer::new(logits.clone()),
+                labeled: Buffer::new(Tensor::zeros([batch_size], &device)),
+                ids: HostBuffer::new(vec![NOBODY; batch_size], &device),
+                logits: Buffer::new(logits),
             },
             student,
             objective,
-            hard: Hard::new(1.0),
-            wanted: Resolved::default(),
+            hard: CrossEntropyObjective::new(1.0),
+            requirements: Resolved::default(),
         }
     }
 }
@@ -133,7 +133,7 @@ where
 impl<S, M, O> LastBatchDistiller<S, M, O>
 where
     S: Network,
-    S::Input: Memorable<Memory = M>,
+    S::Input: Bufferable<Memory = M>,
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
@@ -145,8 +145,12 @@ where
             return (now, terms);
         };
 
-        let wanted = self.wanted.get(|| self.objective.wanted().student);
-        let again = self.student.forward_knowledge(last.view().clone(), wanted);
+        let requirements = self
+            .requirements
+            .get(|| self.objective.requirements().student);
+        let again = self
+            .student
+            .forward_knowledge(last.view().clone(), requirements);
         let both = vec![logits_now.clone(), classes(&again.response)];
         let targets = soft(&batch.targets, &logits_now).and(soft(&last.targets, &logits_now));
         let terms = self.hard_terms(Tensor::cat(both, 0), &targets.into(), batch);
@@ -169,7 +173,7 @@ struct Recalled<I> {
 
 impl<M: Module> LastBatch<M> {
     /// The last batch, if there is one, as one of this step on that device.
-    fn recall<I: Memorable<Memory = M>>(
+    fn recall<I: Bufferable<Memory = M>>(
         &self,
         now: &Batch<I>,
         device: &Device,
@@ -180,14 +184,10 @@ impl<M: Module> LastBatch<M> {
         if samples == 0 {
             return None;
         }
-        let first = |rows: &State<Tensor<2>>| rows.get().narrow(0, 0, samples);
+        let first = |rows: &Buffer<Tensor<2>>| rows.get().narrow(0, 0, samples);
         let targets = Soft {
             probabilities: first(&self.targets),
-            labelled: self
-                .labelled
-                .get()
-                .narrow(0, 0, samples)
-                .greater_scalar(0.0),
+            labeled: self.labeled.get().narrow(0, 0, samples).greater_scalar(0.0),
         };
         Some(Recalled {
             last: Batch {
@@ -200,7 +200,7 @@ impl<M: Module> LastBatch<M> {
         })
     }
 
-    fn remember<I: Memorable<Memory = M>>(&self, batch: &Batch<I>, said: &Response) {
+    fn remember<I: Bufferable<Memory = M>>(&self, batch: &Batch<I>, said: &Response) {
         let room = self.ids.get().len();
         let mut ids: Vec<_> = batch.ids.iter().map(|&id| id as i64).collect();
         assert!(
@@ -213,7 +213,7 @@ impl<M: Module> LastBatch<M> {
         let other = batch.views.get(1).unwrap_or_else(|| batch.view());
         other.clone().without_autodiff().remember(&self.inputs);
         targets.probabilities.remember(&self.targets);
-        targets.labelled.float().remember(&self.labelled);
+        targets.labeled.float().remember(&self.labeled);
         logits.remember(&self.logits);
         ids.resize(room, NOBODY);
         self.ids.set(ids);
@@ -229,7 +229,7 @@ fn classes(response: &Response) -> Tensor<2> {
 /// Targets of one form, whatever form they had.
 struct Soft {
     probabilities: Tensor<2>,
-    labelled: Tensor<1, Bool>,
+    labeled: Tensor<1, Bool>,
 }
 
 /// The targets of samples with these logits.
@@ -237,16 +237,16 @@ fn soft(targets: &Targets, logits: &Tensor<2>) -> Soft {
     let [samples, num_classes] = logits.dims();
     let device = logits.device().without_autodiff();
     let all = |value| Tensor::<1, Bool>::full([samples], value, &device);
-    let (probabilities, labelled): (Tensor<2>, _) = match targets {
-        Targets::Classes { classes, labelled } => {
+    let (probabilities, labeled): (Tensor<2>, _) = match targets {
+        Targets::Classes { classes, labeled } => {
             let classes = classes.clone().without_autodiff();
-            (classes.one_hot(num_classes).float(), labelled.clone())
+            (classes.one_hot(num_classes).float(), labeled.clone())
         }
         Targets::Probabilities {
             probabilities,
-            labelled,
-        } => (probabilities.clone(), labelled.clone()),
-        Targets::Unlabelled => (
+            labeled,
+        } => (probabilities.clone(), labeled.clone()),
+        Targets::Unlabeled => (
             Tensor::zeros([samples, num_classes], &device),
             Some(all(false)),
         ),
@@ -254,7 +254,7 @@ fn soft(targets: &Targets, logits: &Tensor<2>) -> Soft {
     };
     Soft {
         probabilities: probabilities.without_autodiff(),
-        labelled: labelled.map_or_else(|| all(true), Tensor::without_autodiff),
+        labeled: labeled.map_or_else(|| all(true), Tensor::without_autodiff),
     }
 }
 
@@ -262,7 +262,7 @@ impl Soft {
     fn and(self, other: Self) -> Self {
         Self {
             probabilities: Tensor::cat(vec![self.probabilities, other.probabilities], 0),
-            labelled: Tensor::cat(vec![self.labelled, other.labelled], 0),
+            labeled: Tensor::cat(vec![self.labeled, other.labeled], 0),
         }
     }
 }
@@ -271,7 +271,7 @@ impl From<Soft> for Targets {
     fn from(soft: Soft) -> Self {
         Self::Probabilities {
             probabilities: soft.probabilities,
-            labelled: Some(soft.labelled),
+            labeled: Some(soft.labeled),
         }
     }
 }
@@ -279,7 +279,7 @@ impl From<Soft> for Targets {
 impl<S, M, O> Distillation for LastBatchDistiller<S, M, O>
 where
     S: Network,
-    S::Input: Memorable<Memory = M>,
+    S::Input: Bufferable<Memory = M>,
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
@@ -303,7 +303,7 @@ where
         let response = self.student.forward(batch.view().clone());
         let terms = self.hard_terms(classes(&response), &batch.targets, &batch);
         // The sum of all terms is the loss, and this is but one of them.
-        DistillationOutput::new(terms, &response, None, &batch.targets).hiding([Figure::Loss])
+        DistillationOutput::new(terms, &response, None, &batch.targets).hiding([MetricKind::Loss])
     }
 
     fn optimizer_step_multi(

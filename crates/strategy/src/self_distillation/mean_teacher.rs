@@ -6,7 +6,7 @@ use burn_distill_core::{
 };
 
 /// A moving average of the network itself: the teacher of mean teacher, and of other methods that
-/// learn from views of unlabelled samples.
+/// learn from views of unlabeled samples.
 ///
 /// ```text
 /// average ← a · average + (1 − a) · network,    a = min(1 − 1 / (n + 1), decay)     after step n
@@ -34,7 +34,7 @@ use burn_distill_core::{
 ///
 /// The authors weigh the consistency of both with a ramp over the first epochs, five in their
 /// experiments, [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the cross-entropy with the labels
-/// by all samples, which is [`HardOfAll`](burn_distill_core::HardOfAll).
+/// by all samples, which is [`LossDenominator::All`](burn_distill_core::LossDenominator).
 ///
 /// # Reference
 ///
@@ -97,13 +97,13 @@ fn check_decay(decay: f64) -> Result<(), ConfigError> {
 }
 
 impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
-    fn teach(&self, student: &N, batch: &Batch<N::Input>, wanted: &TapSelection) -> Knowledge {
+    fn teach(&self, student: &N, batch: &Batch<N::Input>, selection: &TapSelection) -> Knowledge {
         let view = batch.views.get(1).unwrap_or_else(|| batch.view()).clone();
         match self.training_mode && is_training(student) {
-            true => self.average.forward_training(view, wanted),
+            true => self.average.forward_training(view, selection),
             false => {
                 let view = view.without_autodiff();
-                self.average.forward_knowledge(view, wanted)
+                self.average.forward_knowledge(view, selection)
             }
         }
     }
@@ -111,7 +111,7 @@ impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
     /// # Panics
     ///
     /// Panics if the decay is not between 0 and 1 then.
-    fn follow(self, student: &N, clock: Clock) -> Self {
+    fn update(self, student: &N, clock: Clock) -> Self {
         let decay = self.decay.at(&clock);
         if let Err(error) = check_decay(decay) {
             panic!("{error}");

@@ -1,11 +1,11 @@
+mod artifacts;
 mod dino;
 mod distiller;
 mod dropout;
 mod dropout_divergence;
-mod exits;
 mod last_batch;
 mod mean_teacher;
-mod parts;
+mod multi_exit;
 mod past_predictions;
 mod same_class;
 
@@ -13,8 +13,8 @@ pub use dino::*;
 pub use distiller::*;
 pub use dropout::*;
 pub use dropout_divergence::*;
-pub use exits::*;
 pub use last_batch::*;
 pub use mean_teacher::*;
+pub use multi_exit::*;
 pub use past_predictions::*;
 pub use same_class::*;

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use burn_distill_core::numeric::at_least_f32;
-use burn_distill_core::{Batch, Knowledge, Network, Response, State, TapSelection, Taps, indices};
+use burn_distill_core::{Batch, Buffer, Knowledge, Network, Response, TapSelection, Taps, indices};
 
 /// The least probability that is remembered: a logarithm has to exist.
 const LEAST: f64 = 1e-30;
@@ -13,7 +13,7 @@ const LEAST: f64 = 1e-30;
 ///
 /// Its response are the logarithms of the remembered probabilities, so that at temperature 1 the
 /// network is taught these. Of a sample that was not seen before, it is what is known: certainty of
-/// the class of a labelled sample, and nothing, all classes alike, of any other.
+/// the class of a labeled sample, and nothing, all classes alike, of any other.
 ///
 /// The authors train on a target that moves from the label to the past prediction `P`. With soft
 /// cross-entropy, that is two terms whose weights change with the epoch `e` of `E`:
@@ -32,13 +32,13 @@ const LEAST: f64 = 1e-30;
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use burn_distill_core::{ChangingWeight, Hard};
+/// use burn_distill_core::{ChangingWeight, CrossEntropyObjective};
 /// use burn_distill_strategy::PastPredictions;
 ///
 /// let epochs = 300;
 /// let to_past = ChangingWeight::Linear { from: 0.0, to: 0.8, epochs };
 /// let from_label = ChangingWeight::Linear { from: 1.0, to: 0.2, epochs };
-/// let hard = Hard::new(from_label); // and soft cross-entropy at temperature 1 with `to_past`
+/// let hard = CrossEntropyObjective::new(from_label); // and soft cross-entropy at temperature 1 with `to_past`
 /// let teacher = PastPredictions::new(50_000, 100, &Device::default());
 /// ```
 ///
@@ -51,14 +51,14 @@ const LEAST: f64 = 1e-30;
 pub struct PastPredictions {
     /// The probabilities of each sample, by its id; zeros if it was not seen. Shape:
     /// `[samples, num_classes]`.
-    pub memory: State<Tensor<2>>,
+    pub memory: Buffer<Tensor<2>>,
 }
 
 impl PastPredictions {
     /// No memory yet, of samples with ids below `samples`.
     pub fn new(samples: usize, num_classes: usize, device: &Device) -> Self {
         Self {
-            memory: State::new(Tensor::zeros([samples, num_classes], device)),
+            memory: Buffer::new(Tensor::zeros([samples, num_classes], device)),
         }
     }
 
@@ -85,14 +85,14 @@ impl PastPredictions {
         let alike = recalled.full_like(1.0 / num_classes as f64);
         let known = match batch.targets.hard() {
             None => alike,
-            Some((classes, labelled)) => {
+            Some((classes, labeled)) => {
                 let certain: Tensor<2> = classes.without_autodiff().one_hot(num_classes).float();
                 let certain = certain.cast(recalled.dtype());
-                match labelled {
+                match labeled {
                     None => certain,
-                    Some(labelled) => {
-                        let labelled = labelled.without_autodiff().unsqueeze_dim::<2>(1);
-                        alike.mask_where(labelled.expand([rows.len(), num_classes]), certain)
+                    Some(labeled) => {
+                        let labeled = labeled.without_autodiff().unsqueeze_dim::<2>(1);
+                        alike.mask_where(labeled.expand([rows.len(), num_classes]), certain)
                     }
                 }
             }
@@ -102,10 +102,10 @@ impl PastPredictions {
 }
 
 impl<S: Network> SelfTeacher<S> for PastPredictions {
-    fn teach(&self, _: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge {
+    fn teach(&self, _: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge {
         assert!(
-            *wanted == TapSelection::None,
-            "Past predictions are responses: there are no taps of them, but {wanted:?} are wanted."
+            *selection == TapSelection::None,
+            "Past predictions are responses: there are no taps of them, but {selection:?} are required."
         );
         Knowledge {
             response: Response::Classes(self.recall(batch).clamp_min(LEAST).log()),
@@ -118,7 +118,7 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
         phase == TeachingPhase::Training && batch.clock.epoch > 1
     }
 
-    fn hear(&self, student: &Knowledge, batch: &Batch<S::Input>) {
+    fn observe(&self, student: &Knowledge, batch: &Batch<S::Input>) {
         let Some(logits) = student.response.classes() else {
             panic!(
                 "Past predictions are of classes, not of {:?}.",

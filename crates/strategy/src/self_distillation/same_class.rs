@@ -21,11 +21,11 @@ use burn_distill_core::{Batch, Knowledge, Network, TapSelection};
 pub struct SameClass {}
 
 impl<S: Network> SelfTeacher<S> for SameClass {
-    fn teach(&self, student: &S, batch: &Batch<S::Input>, wanted: &TapSelection) -> Knowledge {
+    fn teach(&self, student: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge {
         // A loader for validation has no pairs: there the network is compared with itself.
         let partner = batch.views.get(1).unwrap_or_else(|| batch.view());
         // With the graph, and let go of: off autodiff, burn normalizes by the running statistics.
-        student.forward_knowledge(partner.clone(), wanted)
+        student.forward_knowledge(partner.clone(), selection)
     }
 
     fn knows(&self, _batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {

@@ -4,7 +4,9 @@ use super::{
     CheckpointError, CheckpointFolder, Divergence, History, NonFinite, Patience, Snapshots,
     TeacherIdentity,
 };
-use crate::{ByEpoch, Distiller, EpochLoader, Figure, FigureMetric, IntoScheduler, Lines};
+use crate::{
+    ByEpoch, DistillationMetric, Distiller, EpochLoader, IntoScheduler, Lines, MetricKind,
+};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use burn::train::metric::store::EventStoreClient;
@@ -44,7 +46,7 @@ use std::sync::Arc;
 ///     let valid = BatchLoader::new(digits(), 256);
 ///     let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
 ///     let trained = Training::new("runs/mine", &Device::default(), 20)
-///         .with_metric(AccuracyMetric::new())
+///         .with_burn_metric(AccuracyMetric::new())
 ///         .with_resume(true)
 ///         .launch(distiller, AdamConfig::new().init(), 1e-3, (train, valid))?;
 ///     Ok(trained.model.student)
@@ -58,11 +60,11 @@ pub struct Training<M: LearnerModel> {
     resume: bool,
     patience: Option<usize>,
     teacher: Option<TeacherIdentity>,
-    figures: Vec<Figure>,
+    metrics: Vec<MetricKind>,
     snapshots: BTreeSet<usize>,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
-    metrics: Vec<AddMetric<M>>,
+    burn_metrics: Vec<AddMetric<M>>,
 }
 
 /// Adds a metric to a training and a validation.
@@ -113,11 +115,11 @@ impl<M: LearnerModel> Training<M> {
             resume: false,
             patience: None,
             teacher: None,
-            figures: vec![Figure::Loss, Figure::Accuracy],
+            metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
             snapshots: BTreeSet::new(),
             interrupter: Interrupter::new(),
             renderer: None,
-            metrics: Vec::new(),
+            burn_metrics: Vec::new(),
         }
     }
 
@@ -146,9 +148,10 @@ impl<M: LearnerModel> Training<M> {
         self
     }
 
-    /// What to show. Default: the loss and the accuracy.
-    pub fn with_figures(mut self, figures: impl IntoIterator<Item = Figure>) -> Self {
-        self.figures = figures.into_iter().collect();
+    /// Sets the metrics of the distillation that are computed and shown. Default: the loss and the
+    /// accuracy.
+    pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
+        self.metrics = metrics.into_iter().collect();
         self
     }
 
@@ -170,14 +173,15 @@ impl<M: LearnerModel> Training<M> {
         self
     }
 
-    /// Adds a metric of burn, of training and validation, to the [figures](Self::with_figures).
-    pub fn with_metric<Me>(mut self, metric: Me) -> Self
+    /// Adds a metric of burn, computed in training and validation, beside the [metrics of the
+    /// distillation](Self::with_metrics).
+    pub fn with_burn_metric<Me>(mut self, metric: Me) -> Self
     where
         Me: Metric + Numeric + Clone + 'static,
         <M as TrainStep>::Output: Adaptor<Me::Input>,
         <M as InferenceStep>::Output: Adaptor<Me::Input>,
     {
-        self.metrics.push(Box::new(|training| {
+        self.burn_metrics.push(Box::new(|training| {
             let training = training.metric_train_numeric(metric.clone());
             training.metric_valid_numeric(metric)
         }));
@@ -282,13 +286,13 @@ impl<M: LearnerModel> Training<M> {
                 checkpoints.part(Part::Optimizer),
                 checkpoints.part(Part::Scheduler),
             );
-        for figure in self.figures {
-            let metric = FigureMetric::new(figure);
+        for metric in self.metrics {
+            let metric = DistillationMetric::new(metric);
             training = training
                 .metric_train_numeric(metric.clone().reporting_to(divergence.clone()))
                 .metric_valid_numeric(metric.reporting_to(divergence.on_validation()));
         }
-        for add in self.metrics {
+        for add in self.burn_metrics {
             training = add(training);
         }
         if finished > 0 {

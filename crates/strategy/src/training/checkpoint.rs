@@ -2,7 +2,7 @@ use super::checkpoint_error::CheckpointError;
 use super::file::{self, partial, publish, write_atomically};
 use super::finite::non_finite_in_file;
 use super::{Divergence, History, NonFinite, Snapshots, TeacherIdentity};
-use crate::Figure;
+use crate::MetricKind;
 use burn::lr_scheduler::LrSchedulerRecord;
 use burn::optim::OptimizerRecord;
 use burn::train::checkpoint::{
@@ -454,7 +454,7 @@ impl CheckpointingStrategy for EveryEpoch {
         // The answer does not matter, but that there is one: the history of the epoch is on the disk
         // then, and the checkpoint answers for it.
         let _ = store.find_metric(
-            &Figure::Loss.to_string(),
+            &MetricKind::Loss.to_string(),
             epoch,
             Aggregate::Mean,
             &Split::Train,

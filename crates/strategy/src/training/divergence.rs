@@ -1,5 +1,5 @@
 use super::non_finite_weights;
-use crate::{Figure, Reading};
+use crate::{MetricKind, StepValues};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -56,10 +56,10 @@ impl Divergence {
     }
 
     /// Looks at the numbers of a step.
-    pub(crate) fn look_at(&self, reading: &Reading) {
+    pub(crate) fn look_at(&self, reading: &StepValues) {
         match reading.non_finite() {
             None => {}
-            Some(Figure::Term(name)) => self.report(NonFinite::Term(name)),
+            Some(MetricKind::Term(name)) => self.report(NonFinite::Term(name)),
             Some(_) => self.report(NonFinite::Loss),
         }
     }

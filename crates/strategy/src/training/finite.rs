@@ -56,13 +56,13 @@ mod tests {
     use super::*;
     use burn::module::Param;
     use burn::tensor::{Device, Tensor};
-    use burn_distill_core::State;
+    use burn_distill_core::Buffer;
 
     #[derive(Module, Debug)]
     struct Toy {
         weight: Param<Tensor<1>>,
         bias: Param<Tensor<1>>,
-        memory: State<Tensor<1>>,
+        memory: Buffer<Tensor<1>>,
     }
 
     fn toy(weight: f32, bias: f32, memory: f32, dtype: DType) -> Toy {
@@ -71,7 +71,7 @@ mod tests {
         Toy {
             weight: Param::from_tensor(tensor(weight)),
             bias: Param::from_tensor(tensor(bias)),
-            memory: State::new(tensor(memory)),
+            memory: Buffer::new(tensor(memory)),
         }
     }
 

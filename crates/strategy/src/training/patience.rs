@@ -1,5 +1,5 @@
 use super::History;
-use crate::Figure;
+use crate::MetricKind;
 use burn::train::EarlyStoppingStrategy;
 use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ impl Patience {
 
     /// Looks at the validation accuracies of a training up to and including an epoch.
     pub fn recall(&self, history: &History, epoch: usize) {
-        let accuracy = Figure::Accuracy.to_string();
+        let accuracy = MetricKind::Accuracy.to_string();
         for epoch in 1..=epoch {
             let accuracy = history.at(epoch, &Split::Valid).remove(&accuracy);
             self.look_at(epoch, accuracy);
@@ -67,7 +67,7 @@ impl Patience {
 
 impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
-        let accuracy = Figure::Accuracy.to_string();
+        let accuracy = MetricKind::Accuracy.to_string();
         let accuracy = store.find_metric(&accuracy, epoch, Aggregate::Mean, &Split::Valid);
         self.look_at(epoch, accuracy.filter(|accuracy| !accuracy.is_nan()))
     }

@@ -6,7 +6,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
-    Batch, Clock, Hard, Knowledge, Network, Response, Tap, TapRecorder, Targets,
+    Batch, Clock, CrossEntropyObjective, Knowledge, Network, Response, Tap, TapRecorder, Targets,
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OptimizerConfig;
@@ -46,9 +46,12 @@ impl Network for Pair {
 }
 
 /// The cross-entropy with the labels, and soft targets at temperature 1.
-pub fn hard_and_soft() -> (Hard, ResponseObjective<SoftTargetLoss>) {
+pub fn hard_and_soft() -> (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>) {
     let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    (Hard::new(1.0), ResponseObjective::new(soft, 1.0))
+    (
+        CrossEntropyObjective::new(1.0),
+        ResponseObjective::new(soft, 1.0),
+    )
 }
 
 /// Samples of class 0, one for each input.

@@ -5,11 +5,12 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill_core::{
-    Batch, Ensemble, Frozen, Hard, Knowledge, Network, TapSelection, Teacher, Weighted, tensors,
+    Batch, CrossEntropyObjective, Ensemble, Frozen, Knowledge, Network, TapSelection, Teacher,
+    Weighted, tensors,
 };
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_response::{
-    ConfidenceWeighted, Permuted, ResponseObjective, SoftCrossEntropyLoss,
+    ConfidenceWeighted, PermutedPredictions, ResponseObjective, SoftCrossEntropyLoss,
     SoftCrossEntropyLossConfig,
 };
 use burn_distill_strategy::{
@@ -26,11 +27,14 @@ fn soft_cross_entropy() -> SoftCrossEntropyLoss {
         .init()
 }
 
-type BornAgain = (Hard, ResponseObjective<SoftCrossEntropyLoss>);
+type BornAgain = (
+    CrossEntropyObjective,
+    ResponseObjective<SoftCrossEntropyLoss>,
+);
 
 fn born_again() -> BornAgain {
     let soft = ResponseObjective::new(soft_cross_entropy(), 1.0);
-    (Hard::new(1.0), soft)
+    (CrossEntropyObjective::new(1.0), soft)
 }
 
 fn network(seed: u64) -> Net {
@@ -42,7 +46,7 @@ fn run(mut curriculum: Curriculum, count: usize) -> Result<Vec<Frozen<Net>>, Cur
         &mut curriculum,
         |name| stage(&name, EPOCHS),
         network,
-        || Hard::new(1.0),
+        || CrossEntropyObjective::new(1.0),
         |_| born_again(),
         loaders,
     )
@@ -109,7 +113,7 @@ fn a_teacher_does_not_change_with_the_network_it_was() {
     let mut curriculum = quiet(folder.path());
     let original = network(1);
     let fresh = original.valid();
-    let model = OfflineDistiller::alone(original, Hard::new(1.0));
+    let model = OfflineDistiller::without_teacher(original, CrossEntropyObjective::new(1.0));
     curriculum
         .run(stage("generation-0", 1), model, loaders())
         .unwrap();
@@ -167,10 +171,13 @@ fn only_confidence_or_only_shuffled_classes_can_be_what_is_taught() {
             &mut curriculum,
             |name| stage(&name, EPOCHS),
             network,
-            || Hard::new(1.0),
+            || CrossEntropyObjective::new(1.0),
             |generation| {
                 let confident = ConfidenceWeighted::new(0.5);
-                let permuted = Weighted::of(Permuted::new(soft_cross_entropy(), generation), 0.5);
+                let permuted = Weighted::of(
+                    PermutedPredictions::new(soft_cross_entropy(), generation),
+                    0.5,
+                );
                 (confident, permuted)
             },
             loaders,

@@ -89,8 +89,11 @@ fn an_artifact_that_nobody_left_has_a_nearest_name() {
         "no stage so far has left a `student`, nor anything else"
     );
 
-    let misspelt = error(with_hints(folder.path()).load("studnet", &new_student()));
-    assert!(misspelt.contains("did you mean `student`?"), "{misspelt}");
+    let misspelled = error(with_hints(folder.path()).load("studnet", &new_student()));
+    assert!(
+        misspelled.contains("did you mean `student`?"),
+        "{misspelled}"
+    );
 
     // Finished by an earlier run, but not come to in this one.
     assert!(!quiet(folder.path()).has("student"));

@@ -2,7 +2,7 @@ use crate::toys::*;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::LearnerModel;
-use burn_distill_core::{Frozen, Hard, NoTeacher, tensors};
+use burn_distill_core::{CrossEntropyObjective, Frozen, NoTeacher, tensors};
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_strategy::{
     ByEpoch, OfflineDistiller, Quiet, Route, Snapshots, Training, hardness,
@@ -12,10 +12,10 @@ use std::path::Path;
 
 const TEACHER_EPOCHS: usize = 6;
 
-type Alone = OfflineDistiller<Net, NoTeacher, Hard>;
+type Alone = OfflineDistiller<Net, NoTeacher, CrossEntropyObjective>;
 
 fn alone() -> Alone {
-    OfflineDistiller::alone(teacher(), Hard::new(1.0))
+    OfflineDistiller::without_teacher(teacher(), CrossEntropyObjective::new(1.0))
 }
 
 fn training<M: LearnerModel>(folder: &Path, epochs: usize) -> Training<M> {
@@ -79,7 +79,7 @@ fn an_anchor_of_another_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (_, anchors) = train_teacher(folder.path(), 1);
 
-    let other = OfflineDistiller::alone(new_student(), Hard::new(1.0));
+    let other = OfflineDistiller::without_teacher(new_student(), CrossEntropyObjective::new(1.0));
     let error = anchors.load(6, &other).unwrap_err().to_string();
     assert!(
         error.contains("snapshots/epoch-6.bpk: does not fit"),
@@ -95,7 +95,7 @@ fn a_route_of_one_anchor_is_offline_distillation() {
     let epochs = 5;
 
     let mut curriculum = quiet(route.path());
-    for leg in Route::new(anchors.epochs().len(), epochs).legs() {
+    for leg in Route::new(anchors.epochs().len(), epochs).anchor_stages() {
         let model = distiller(new_student(), &anchor(&anchors, leg.anchor), soft_targets());
         curriculum
             .run(stage("anchor-1", leg.epochs), model, loaders())
@@ -124,10 +124,10 @@ fn anchors_are_frozen_and_the_student_goes_on_when_they_are_swapped() {
         .collect();
 
     let mut curriculum = quiet(route.path());
-    let mut legs = Vec::new();
-    for leg in Route::new(3, 6).legs() {
+    let mut anchor_stages = Vec::new();
+    for leg in Route::new(3, 6).anchor_stages() {
         let teacher = anchor(&anchors, leg.anchor);
-        let student = match legs.is_empty() {
+        let student = match anchor_stages.is_empty() {
             true => new_student(),
             false => curriculum.load("student", &new_student()).unwrap(),
         };
@@ -144,12 +144,15 @@ fn anchors_are_frozen_and_the_student_goes_on_when_they_are_swapped() {
             tensors(frozen.inner()),
             tensors(&anchor(&anchors, leg.anchor))
         );
-        legs.push((started, ended));
+        anchor_stages.push((started, ended));
     }
 
-    assert_eq!(legs[0].1, legs[1].0, "weights carry over, statistics too");
-    assert_eq!(legs[1].1, legs[2].0);
-    assert_ne!(legs[0].1, legs[2].1);
+    assert_eq!(
+        anchor_stages[0].1, anchor_stages[1].0,
+        "weights carry over, statistics too"
+    );
+    assert_eq!(anchor_stages[1].1, anchor_stages[2].0);
+    assert_ne!(anchor_stages[0].1, anchor_stages[2].1);
     for (epoch, before) in anchors.epochs().iter().zip(files) {
         assert_eq!(fs::read(anchors.path(*epoch)).unwrap(), before);
     }

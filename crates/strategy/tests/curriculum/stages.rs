@@ -5,7 +5,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
 use burn_distill_core::{
-    Context, Frozen, Hard, Knowledge, Objective, Tap, TapSelection, Terms, Wanted, tensors,
+    Context, CrossEntropyObjective, Frozen, Knowledge, Objective, Requirements, Tap, TapSelection,
+    Terms, tensors,
 };
 use burn_distill_strategy::{
     Curriculum, CurriculumError, OfflineDistiller, OptimizerConfig, StageRecord,
@@ -181,7 +182,11 @@ fn weight_decay_moves_what_has_a_gradient_of_zero() {
         weight_decay: 0.5,
         clip_norm: None,
     };
-    let model = distiller(new_student(), &teacher(), (hints(), Hard::new(0.0)));
+    let model = distiller(
+        new_student(),
+        &teacher(),
+        (hints(), CrossEntropyObjective::new(0.0)),
+    );
     let before = tensors(&model.student.classifier);
 
     let output = TrainStep::step(&model, batch());
@@ -238,16 +243,16 @@ impl Rebuild {
 }
 
 impl Objective for Rebuild {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::default(),
             teacher: TapSelection::named(["layer1"]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
-        let Tap::Map(map) = context.teacher.taps.take("layer1") else {
+        let Tap::Map(map) = context.teacher.taps.expect("layer1") else {
             panic!("it is a map");
         };
         let features: Tensor<2> = map.mean_dim(2).mean_dim(3).flatten(1, 3);
@@ -283,7 +288,7 @@ fn a_stage_of_the_teachers_side_changes_neither_network() {
     assert_eq!(tensors(&teacher), before.1);
     assert_eq!(tensors(frozen_teacher.inner()), before.1);
 
-    // The next stage goes on with what was learnt, and with a student that was not there before.
+    // The next stage goes on with what was learned, and with a student that was not there before.
     let next = distiller(new_student(), &teacher, soft_targets());
     curriculum
         .run(crate::toys::stage("distillation", 1), next, loaders())

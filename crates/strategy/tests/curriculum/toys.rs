@@ -8,15 +8,15 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn::train::Interrupter;
 use burn_distill_core::{
-    Batch, Frozen, Hard, Network, Objective, Pair, PairObjective, Response, Tap, TapRecorder,
-    initialize,
+    Batch, CrossEntropyObjective, Frozen, Network, Objective, Response, Tap, TapObjective, TapPair,
+    TapRecorder, initialize,
 };
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{AttentionTransferLoss, AttentionTransferLossConfig};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
-    ByEpoch, Curriculum, EpochDisplay, EpochFigures, LearningRateConfig, OfflineDistiller,
-    OptimizerConfig, Quiet, RateShape, Stage, TrainingTitle,
+    ByEpoch, Curriculum, EpochDisplay, EpochMetrics, LearningRateConfig, LrSchedule,
+    OfflineDistiller, OptimizerConfig, Quiet, Stage, TrainingTitle,
 };
 use std::path::Path;
 use std::sync::Mutex;
@@ -76,17 +76,20 @@ pub fn teacher() -> Net {
     Net::new(5, 2)
 }
 
-pub type Hints = PairObjective<AttentionTransferLoss>;
-pub type Soft = (Hard, ResponseObjective<SoftTargetLoss>);
+pub type Hints = TapObjective<AttentionTransferLoss>;
+pub type Soft = (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>);
 
 pub fn hints() -> Hints {
     let loss = AttentionTransferLossConfig::new().init();
-    PairObjective::new([Pair::new("layer1", "layer1", loss)], 1000.0)
+    TapObjective::new([TapPair::new("layer1", "layer1", loss)], 1000.0)
 }
 
 pub fn soft_targets() -> Soft {
     let soft = SoftTargetLossConfig::new().init();
-    (Hard::new(0.1), ResponseObjective::new(soft, 0.9))
+    (
+        CrossEntropyObjective::new(0.1),
+        ResponseObjective::new(soft, 0.9),
+    )
 }
 
 pub fn distiller<S, O>(
@@ -120,9 +123,9 @@ pub fn optimizer() -> OptimizerConfig {
 
 pub fn rate() -> LearningRateConfig {
     LearningRateConfig {
-        peak: 0.05,
+        base_lr: 0.05,
         warm_up: 0,
-        shape: RateShape::Cosine {},
+        shape: LrSchedule::Cosine {},
     }
 }
 
@@ -159,7 +162,7 @@ struct StopAfter {
 impl EpochDisplay for StopAfter {
     fn start(&mut self, _training: &TrainingTitle) {}
 
-    fn epoch(&mut self, _epoch: usize, _figures: &EpochFigures) {
+    fn epoch(&mut self, _epoch: usize, _metrics: &EpochMetrics) {
         self.epochs = self.epochs.saturating_sub(1);
         if self.epochs == 0 {
             self.interrupter.stop(Some("test"));

@@ -2,17 +2,17 @@
 
 use crate::toys::*;
 use burn::tensor::Device;
-use burn_distill_core::{Hard, NoTeacher};
+use burn_distill_core::{CrossEntropyObjective, NoTeacher};
 use burn_distill_strategy::{
     ByEpoch, Curriculum, OfflineDistiller, Quiet, Snapshots, TrainError, Trained, Training,
 };
 use std::fs;
 use std::path::Path;
 
-type Alone = OfflineDistiller<Net, NoTeacher, Hard>;
+type Alone = OfflineDistiller<Net, NoTeacher, CrossEntropyObjective>;
 
 fn alone(seed: u64) -> Alone {
-    OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0))
+    OfflineDistiller::without_teacher(Net::new(3, seed), CrossEntropyObjective::new(1.0))
 }
 
 fn train(folder: &Path, epochs: usize, seed: u64) -> Result<Trained<Alone>, TrainError> {

@@ -4,11 +4,13 @@ use crate::toys::*;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
-use burn_distill_core::{Context, Frozen, Hard, Knowledge, Objective, Terms, Wanted, tensors};
+use burn_distill_core::{
+    Context, CrossEntropyObjective, Frozen, Knowledge, Objective, Requirements, Terms, tensors,
+};
 use burn_distill_strategy::{
-    ByEpoch, CurriculumError, EpochDisplay, EpochFigures, EvaluationError, Figure, History,
-    NonFinite, OfflineDistiller, Parts, Predictions, TrainError, Trained, Training, TrainingTitle,
-    non_finite_weights,
+    ByEpoch, CurriculumError, EpochDisplay, EpochMetrics, EvaluationError, History, MetricKind,
+    NonFinite, OfflineDistiller, Predictions, StageArtifacts, TrainError, Trained, Training,
+    TrainingTitle, non_finite_weights,
 };
 use std::fs;
 use std::path::Path;
@@ -25,8 +27,8 @@ struct Spoilt {
 }
 
 impl Objective for Spoilt {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
@@ -50,8 +52,8 @@ impl Objective for Spoilt {
 
 type DistillerWith<O> = OfflineDistiller<Net, Frozen<Net>, O>;
 
-fn spoilt(epoch: usize, gradient: bool) -> DistillerWith<(Hard, Spoilt)> {
-    let objective = (Hard::new(1.0), Spoilt { epoch, gradient });
+fn spoilt(epoch: usize, gradient: bool) -> DistillerWith<(CrossEntropyObjective, Spoilt)> {
+    let objective = (CrossEntropyObjective::new(1.0), Spoilt { epoch, gradient });
     distiller(new_student(), &teacher(), objective)
 }
 
@@ -64,8 +66,8 @@ struct SpoiltOnValidation {
 }
 
 impl Objective for SpoiltOnValidation {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
@@ -84,7 +86,7 @@ struct Count(Arc<AtomicUsize>);
 impl EpochDisplay for Count {
     fn start(&mut self, _training: &TrainingTitle) {}
 
-    fn epoch(&mut self, _epoch: usize, _figures: &EpochFigures) {
+    fn epoch(&mut self, _epoch: usize, _metrics: &EpochMetrics) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -99,7 +101,7 @@ fn train<O: Objective>(
     let count = Arc::new(AtomicUsize::new(0));
     let trained = Training::new(folder, &Device::default(), epochs)
         .with_resume(resume)
-        .with_figures([Figure::Loss, Figure::Accuracy])
+        .with_metrics([MetricKind::Loss, MetricKind::Accuracy])
         .with_renderer(Some(ByEpoch::renderer(Count(count.clone()))))
         .launch(model, &optimizer(), &rate(), loaders());
     (trained, count.load(Ordering::SeqCst))
@@ -158,7 +160,11 @@ fn what_is_not_finite_on_the_validation_samples_alone_ends_the_training_too() {
                 value,
                 weight,
             };
-            distiller(new_student(), &teacher(), (Hard::new(1.0), spoilt))
+            distiller(
+                new_student(),
+                &teacher(),
+                (CrossEntropyObjective::new(1.0), spoilt),
+            )
         };
         // Also in the last epoch, whose training is over by then.
         for epochs in [3, 6] {
@@ -295,8 +301,12 @@ fn weights_that_are_not_finite_are_not_loaded() {
     let model = spoilt(0, false);
     curriculum.run(stage("first", 1), model, loaders()).unwrap();
     let path = folder.path().join("first/student.bpk");
-    let broken = distiller(with_bias(f32::NAN), &teacher(), Hard::new(1.0));
-    let (_, record) = broken.parts().into_iter().next().unwrap();
+    let broken = distiller(
+        with_bias(f32::NAN),
+        &teacher(),
+        CrossEntropyObjective::new(1.0),
+    );
+    let (_, record) = broken.artifacts().into_iter().next().unwrap();
     record.save(&path).unwrap();
 
     let error = curriculum.load("student", &new_student()).unwrap_err();

@@ -2,19 +2,19 @@
 
 use crate::toys::*;
 use burn::tensor::Device;
-use burn_distill_core::{Hard, NoTeacher, tensors};
+use burn_distill_core::{CrossEntropyObjective, NoTeacher, tensors};
 use burn_distill_strategy::{
     ByEpoch, LearningRateConfig, OfflineDistiller, Quiet, Trained, Training,
 };
 use std::fs;
 use std::path::Path;
 
-type Alone = OfflineDistiller<Net, NoTeacher, Hard>;
+type Alone = OfflineDistiller<Net, NoTeacher, CrossEntropyObjective>;
 
 /// Trains with a patience of 2 epochs, at a rate that moves weights but no accuracy.
 fn train(folder: &Path, resume: bool, seed: u64) -> Trained<Alone> {
     let rate = LearningRateConfig {
-        peak: 1e-6,
+        base_lr: 1e-6,
         ..LearningRateConfig::default()
     };
     Training::new(folder, &Device::default(), 50)
@@ -22,7 +22,7 @@ fn train(folder: &Path, resume: bool, seed: u64) -> Trained<Alone> {
         .with_patience(Some(2))
         .with_renderer(Some(ByEpoch::renderer(Quiet)))
         .launch(
-            OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0)),
+            OfflineDistiller::without_teacher(Net::new(3, seed), CrossEntropyObjective::new(1.0)),
             &optimizer(),
             &rate,
             loaders(),
@@ -56,7 +56,10 @@ fn a_training_that_has_all_its_epochs_trains_no_further_one() {
             .with_resume(resume)
             .with_renderer(Some(ByEpoch::renderer(Quiet)))
             .launch(
-                OfflineDistiller::alone(Net::new(3, seed), Hard::new(1.0)),
+                OfflineDistiller::without_teacher(
+                    Net::new(3, seed),
+                    CrossEntropyObjective::new(1.0),
+                ),
                 &optimizer(),
                 &rate(),
                 loaders(),

@@ -3,12 +3,12 @@
 use crate::toys::*;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
-use burn_distill_core::{DynNetwork, Hard};
+use burn_distill_core::{CrossEntropyObjective, DynNetwork};
 use burn_distill_data::{Augmentation, BatchLoader, digits};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
     ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, DropoutDistillerConfig,
-    Figure, History, LastBatchDistiller, MeanTeacher, OfflineDistiller, PastPredictions, Quiet,
+    History, LastBatchDistiller, MeanTeacher, MetricKind, OfflineDistiller, PastPredictions, Quiet,
     SameClass, SelfDistiller, Training,
 };
 
@@ -24,17 +24,17 @@ fn network() -> DynNetwork<Tensor<4>> {
 /// epoch on the training and on the validation samples.
 fn shown<M: Distiller<Tensor<4>>>(model: M, terms: &[&str]) -> [[Vec<String>; 2]; 2] {
     let folder = tempfile::tempdir().unwrap();
-    let terms = terms.iter().map(|term| Figure::Term(term.to_string()));
-    let figures = [
-        Figure::Loss,
-        Figure::Accuracy,
-        Figure::TeacherAccuracy,
-        Figure::Agreement,
+    let terms = terms.iter().map(|term| MetricKind::Term(term.to_string()));
+    let metrics = [
+        MetricKind::Loss,
+        MetricKind::Accuracy,
+        MetricKind::TeacherAccuracy,
+        MetricKind::Agreement,
     ];
     let loader = |count| BatchLoader::new(digits().take(count), 16).views(2);
     let train = loader(48).shuffle(0).augment(Augmentation::default(), 0);
     Training::new(folder.path(), &Device::default(), 2)
-        .with_figures(figures.into_iter().chain(terms))
+        .with_metrics(metrics.into_iter().chain(terms))
         .with_renderer(Some(ByEpoch::renderer(Quiet)))
         .launch(model, &optimizer(), &rate(), (train, loader(32)))
         .unwrap();
@@ -53,9 +53,9 @@ const OWN: [&str; 2] = ["Accuracy", "Loss"];
 const ALL: [&str; 4] = ["Accuracy", "Agreement", "Loss", "Teacher Accuracy"];
 
 /// The names of these figures and of these terms, sorted.
-fn with(figures: &[&str], terms: &[&str]) -> Vec<String> {
+fn with(metrics: &[&str], terms: &[&str]) -> Vec<String> {
     let terms = terms.iter().map(|term| format!("Loss @ {term}"));
-    let mut names: Vec<_> = figures.iter().map(|name| name.to_string()).collect();
+    let mut names: Vec<_> = metrics.iter().map(|name| name.to_string()).collect();
     names.extend(terms);
     names.sort();
     names
@@ -63,18 +63,22 @@ fn with(figures: &[&str], terms: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_training_without_a_teacher_has_no_figures_of_one() {
-    let model = OfflineDistiller::alone(new_student(), Hard::new(1.0));
+    let model = OfflineDistiller::without_teacher(new_student(), CrossEntropyObjective::new(1.0));
 
-    for epoch in shown(model, &["hard"]) {
-        assert_eq!(epoch, [(); 2].map(|()| with(&OWN, &["hard"])));
+    for epoch in shown(model, &["cross-entropy"]) {
+        assert_eq!(epoch, [(); 2].map(|()| with(&OWN, &["cross-entropy"])));
     }
 }
 
 #[test]
 fn a_memory_is_no_teacher_of_what_it_has_not_seen() {
     let memory = PastPredictions::new(2000, 10, &Device::default());
-    let model = SelfDistiller::new(new_student(), memory, (Hard::new(1.0), soft()));
-    let terms = ["hard", "soft-target"];
+    let model = SelfDistiller::new(
+        new_student(),
+        memory,
+        (CrossEntropyObjective::new(1.0), soft()),
+    );
+    let terms = ["cross-entropy", "soft-target"];
 
     let [first, second] = shown(model, &terms);
 
@@ -84,9 +88,9 @@ fn a_memory_is_no_teacher_of_what_it_has_not_seen() {
 
 #[test]
 fn a_network_is_not_its_own_partner_in_a_validation() {
-    let objective = (Hard::new(1.0), soft());
+    let objective = (CrossEntropyObjective::new(1.0), soft());
     let model = SelfDistiller::new(new_student(), SameClass::default(), objective);
-    let terms = ["hard", "soft-target"];
+    let terms = ["cross-entropy", "soft-target"];
 
     for epoch in shown(model, &terms) {
         assert_eq!(epoch, [with(&ALL, &terms), with(&["Accuracy"], &[])]);
@@ -96,8 +100,12 @@ fn a_network_is_not_its_own_partner_in_a_validation() {
 #[test]
 fn an_average_teaches_in_a_validation_too() {
     let average = MeanTeacher::new(&new_student(), 0.9);
-    let model = SelfDistiller::new(new_student(), average, (Hard::new(1.0), soft()));
-    let terms = ["hard", "soft-target"];
+    let model = SelfDistiller::new(
+        new_student(),
+        average,
+        (CrossEntropyObjective::new(1.0), soft()),
+    );
+    let terms = ["cross-entropy", "soft-target"];
 
     for epoch in shown(model, &terms) {
         assert_eq!(epoch, [(); 2].map(|()| with(&ALL, &terms)));
@@ -107,10 +115,10 @@ fn an_average_teaches_in_a_validation_too() {
 #[test]
 fn a_loss_without_one_of_its_terms_is_not_shown() {
     let last = LastBatchDistiller::new(network(), 16, soft());
-    for epoch in shown(last, &["hard", "soft-target"]) {
+    for epoch in shown(last, &["cross-entropy", "soft-target"]) {
         let expected = [
-            with(&OWN, &["hard", "soft-target"]),
-            with(&["Accuracy"], &["hard"]),
+            with(&OWN, &["cross-entropy", "soft-target"]),
+            with(&["Accuracy"], &["cross-entropy"]),
         ];
         assert_eq!(epoch, expected);
     }
@@ -121,12 +129,12 @@ fn dropped_features_have_no_term_in_a_validation() {
     use burn_distill_architecture::ConvNetConfig;
     let device = Device::default().autodiff();
     let network = ConvNetConfig::new(vec![3, 4], [1, 8, 8], 10).init(&device);
-    let dropped = DropoutDistillerConfig::new().init(network, Hard::new(1.0));
+    let dropped = DropoutDistillerConfig::new().init(network, CrossEntropyObjective::new(1.0));
 
-    for epoch in shown(dropped, &["hard", "dropout"]) {
+    for epoch in shown(dropped, &["cross-entropy", "dropout"]) {
         let expected = [
-            with(&OWN, &["hard", "dropout"]),
-            with(&["Accuracy"], &["hard"]),
+            with(&OWN, &["cross-entropy", "dropout"]),
+            with(&["Accuracy"], &["cross-entropy"]),
         ];
         assert_eq!(epoch, expected);
     }

@@ -54,7 +54,7 @@ fn matches_the_reference_implementation() {
     let all = Tensor::cat(vec![zs.clone(), zs.flip([0]).mul_scalar(0.1)], 0);
     let objective = DinoObjectiveConfig::new().init(3, 1.0, &device);
 
-    for (value, norm, centre) in [
+    for (value, norm, center) in [
         (1.112950434, 2.577362701, [0.01375, 0.0, 0.005]),
         (1.113717426, 2.580980131, [0.026125, 0.0, 0.0095]),
     ] {
@@ -73,8 +73,8 @@ fn matches_the_reference_implementation() {
         let gradient = gradient.into_scalar::<f64>().sqrt();
         assert!((gradient / norm - 1.0).abs() < 1e-5, "{gradient} {norm}");
         assert!(teacher.grad(&grads).is_none());
-        let now: Vec<f64> = objective.centre.get().into_data().iter().collect();
-        for (now, expected) in now.into_iter().zip(centre) {
+        let now: Vec<f64> = objective.center.get().into_data().iter().collect();
+        for (now, expected) in now.into_iter().zip(center) {
             assert!((now - expected).abs() < 1e-7, "{now} is not {expected}");
         }
     }
@@ -113,13 +113,13 @@ fn views(inputs: &[f32], clock: Clock, device: &Device) -> Batch<Tensor<2>> {
 fn loss(
     weights: [f64; 2],
     average: [f64; 2],
-    centre: [f64; 2],
+    center: [f64; 2],
     inputs: &[f32],
     temperature: f64,
 ) -> f64 {
     let mut pairs = Vec::new();
     for (view, &seen) in inputs.iter().take(2).enumerate() {
-        let logits = [0, 1].map(|k| (average[k] * f64::from(seen) - centre[k]) / temperature);
+        let logits = [0, 1].map(|k| (average[k] * f64::from(seen) - center[k]) / temperature);
         let q = softmax(logits);
         for (_, &other) in inputs
             .iter()
@@ -138,13 +138,13 @@ fn steps_are_what_they_are_by_hand() {
     let device = Device::default().autodiff();
     let inputs = [0.1, -0.05, 0.2];
     let mut weights = [0.3, -0.2];
-    let (mut average, mut centre) = (weights, [0.0; 2]);
+    let (mut average, mut center) = (weights, [0.0; 2]);
     let mut model = of(Pair::new(weights, &device), 2);
     for index in 0..4 {
         let clock = at(1 + index / 2, index % 2);
         let temperature = model.objective.temperature(&clock);
         let gradient = slope(
-            |weights| loss(weights, average, centre, &inputs, temperature),
+            |weights| loss(weights, average, center, &inputs, temperature),
             weights,
         );
         model = step(model, &views(&inputs, clock, &device));
@@ -153,9 +153,9 @@ fn steps_are_what_they_are_by_hand() {
         assert_close(model.student.weights(), weights);
         // After the loss, by what the teacher said before it followed.
         let mean = f64::from(inputs[0] + inputs[1]) / 2.0;
-        centre = [0, 1].map(|k| 0.9 * centre[k] + 0.1 * average[k] * mean);
-        let now: Vec<f64> = model.objective.centre.get().into_data().iter().collect();
-        assert_close([now[0], now[1]], centre);
+        center = [0, 1].map(|k| 0.9 * center[k] + 0.1 * average[k] * mean);
+        let now: Vec<f64> = model.objective.center.get().into_data().iter().collect();
+        assert_close([now[0], now[1]], center);
         let passed = clock.elapsed() / EPOCHS as f64;
         let decay = 1.0 - 0.4 * (1.0 + (std::f64::consts::PI * passed).cos()) / 2.0;
         average = [0, 1].map(|k| decay * average[k] + (1.0 - decay) * weights[k]);
@@ -234,7 +234,7 @@ fn matrices_decay_by_the_schedule_and_vectors_do_not() {
     let plain = of(network(&device), 6);
     let decaying = plain.clone().with_weight_decay(schedule);
     let go = |model: &DinoDistiller<DinoNetwork<Counted>, _, DinoObjective>, epoch| {
-        // A copy with statistics and a centre of its own.
+        // A copy with statistics and a center of its own.
         let copy = model.valid().train();
         step(copy, &three_views(at(epoch, 0), &device)).student.head
     };
@@ -283,7 +283,7 @@ fn the_student_sees_all_views_and_the_teacher_the_first() {
 }
 
 #[test]
-fn centre_and_average_outlive_a_checkpoint() {
+fn center_and_average_outlive_a_checkpoint() {
     let device = Device::default().autodiff();
     for training in [false, true] {
         let build = || {
@@ -309,12 +309,12 @@ fn one_view_and_one_sample_are_no_obstacle() {
 
     let stepped = step(model.clone(), &views(&[0.5], at(2, 0), &device));
     assert_close(stepped.student.weights(), [0.3, -0.2]);
-    let centre = || -> Vec<f32> { model.objective.centre.get().into_data().iter().collect() };
-    let before = centre();
+    let center = || -> Vec<f32> { model.objective.center.get().into_data().iter().collect() };
+    let before = center();
     let plain = views(&[0.5, 0.1], at(2, 0), &Device::default());
     let output = InferenceStep::step(&model.valid(), plain);
     assert!(output.loss.into_scalar::<f32>() > 0.0);
-    assert_eq!(centre(), before);
+    assert_eq!(center(), before);
 }
 
 #[test]

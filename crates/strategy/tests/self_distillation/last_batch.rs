@@ -1,13 +1,13 @@
 //! What was said in the step before, about another view.
 
 use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
-use crate::toys::{Counted, labelled, samples, terms};
+use crate::toys::{Counted, labeled, samples, terms};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainStep};
 use burn_distill_core::{
-    Batch, Context, Knowledge, Memorable, Network, Objective, TapSelection, Targets, Terms, Wanted,
-    tensors,
+    Batch, Bufferable, Context, Knowledge, Network, Objective, Requirements, TapSelection, Targets,
+    Terms, tensors,
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::LastBatchDistiller;
@@ -17,7 +17,7 @@ const WEIGHTS: [f64; 2] = [0.3, -0.2];
 const TEMPERATURE: f64 = 3.0;
 
 type Soft = ResponseObjective<SoftTargetLoss>;
-type LastBatch<S, O> = LastBatchDistiller<S, <<S as Network>::Input as Memorable>::Memory, O>;
+type LastBatch<S, O> = LastBatchDistiller<S, <<S as Network>::Input as Bufferable>::Memory, O>;
 
 fn soft() -> Soft {
     let loss = SoftTargetLossConfig::new().with_temperature(TEMPERATURE);
@@ -106,12 +106,12 @@ fn the_first_step_has_no_past() {
     let batch = two_views([&[1.0], &[3.0]], &[0], &[0], at(1, 0), &device);
     let names = |model: &LastBatch<Pair, Soft>| {
         let output = TrainStep::step(model, batch.clone()).item;
-        terms(&output.figures).into_keys().collect::<Vec<_>>()
+        terms(&output.metrics).into_keys().collect::<Vec<_>>()
     };
     let model = model(&device);
 
-    assert_eq!(names(&model), ["hard"]);
-    assert_eq!(names(&model), ["hard", "soft-target"]);
+    assert_eq!(names(&model), ["cross-entropy"]);
+    assert_eq!(names(&model), ["cross-entropy", "soft-target"]);
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn the_last_batch_outlives_a_checkpoint() {
         at(2, 0),
         &device,
     );
-    // Fewer than there is room for, of which one is not labelled.
-    let model = step(model(&device), &labelled(first, 1));
+    // Fewer than there is room for, of which one is not labeled.
+    let model = step(model(&device), &labeled(first, 1));
 
     let file = tempfile::tempdir().unwrap().path().join("model");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -192,8 +192,8 @@ fn a_validation_is_a_cross_entropy_that_is_not_remembered() {
     );
     let output = InferenceStep::step(&model.valid(), batch);
 
-    let names: Vec<_> = terms(&output.figures).into_keys().collect();
-    assert_eq!(names, ["hard"]);
+    let names: Vec<_> = terms(&output.metrics).into_keys().collect();
+    assert_eq!(names, ["cross-entropy"]);
     assert_eq!(tensors(&model), before);
 }
 
@@ -201,19 +201,19 @@ fn a_validation_is_a_cross_entropy_that_is_not_remembered() {
 fn samples_without_a_label_learn_from_the_past_alone() {
     let device = Device::default().autodiff();
     for nothing in [true, false] {
-        let unlabelled = |batch: Batch<Tensor<2>>| match nothing {
+        let unlabeled = |batch: Batch<Tensor<2>>| match nothing {
             true => Batch {
-                targets: Targets::Unlabelled,
+                targets: Targets::Unlabeled,
                 ..batch
             },
-            false => labelled(batch, 0),
+            false => labeled(batch, 0),
         };
         let first = two_views([&[1.0], &[3.0]], &[0], &[0], at(1, 0), &device);
         let second = two_views([&[2.0], &[2.0]], &[0], &[1], at(1, 1), &device);
 
-        let model = step(model(&device), &unlabelled(first));
+        let model = step(model(&device), &unlabeled(first));
         assert_close(model.student.weights(), WEIGHTS);
-        let model = step(model, &unlabelled(second));
+        let model = step(model, &unlabeled(second));
 
         let past = of_past(WEIGHTS, 3.0, WEIGHTS);
         assert_close(model.student.weights(), descend(WEIGHTS, &[(1.0, past)]));
@@ -223,7 +223,7 @@ fn samples_without_a_label_learn_from_the_past_alone() {
 /// The ids and classes of samples, and the step.
 type Seen = (Vec<usize>, Vec<i64>, usize);
 
-/// Remembers which samples it was asked about, and how they were labelled.
+/// Remembers which samples it was asked about, and how they were labeled.
 #[derive(Module, Debug)]
 struct Spy {
     #[module(skip)]
@@ -231,10 +231,10 @@ struct Spy {
 }
 
 impl Objective for Spy {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             student: TapSelection::named(["logits"]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 
@@ -243,7 +243,7 @@ impl Objective for Spy {
         let classes = classes.into_data().iter().collect();
         let seen = (context.ids.to_vec(), classes, context.clock.step());
         self.seen.lock().unwrap().push(seen);
-        let logits = context.student.taps.take("logits").into_vectors();
+        let logits = context.student.taps.expect("logits").into_vectors();
         let teacher = context.teacher.response.classes().unwrap();
         assert!(!teacher.is_autodiff(), "what was said is a constant");
         Terms::one("spy", logits.mean(), 0.0)
@@ -293,10 +293,10 @@ fn taps_of_the_last_batch_are_not_remembered() {
     struct Taps {}
 
     impl Objective for Taps {
-        fn wanted(&self) -> Wanted {
-            Wanted {
+        fn requirements(&self) -> Requirements {
+            Requirements {
                 teacher: TapSelection::named(["logits"]),
-                ..Wanted::default()
+                ..Requirements::default()
             }
         }
 

@@ -1,21 +1,29 @@
 //! What an average of the network says in training mode, and how few labels count.
 
 use crate::common::{Pair, RATE, assert_close, at, batch, softmax, step};
-use crate::toys::{Counted, labelled, samples};
+use crate::toys::{Counted, labeled, samples};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
-use burn_distill_core::{Batch, ChangingWeight, Hard, HardOfAll, Network, tensors};
+use burn_distill_core::{
+    Batch, ChangingWeight, CrossEntropyObjective, LossDenominator, Network, tensors,
+};
 use burn_distill_response::{
     ProbabilityMatchingLoss, ProbabilityMatchingLossConfig, ResponseObjective,
 };
 use burn_distill_strategy::{MeanTeacher, SelfDistiller};
 
-type Consistency = (HardOfAll, ResponseObjective<ProbabilityMatchingLoss>);
+type Consistency = (
+    CrossEntropyObjective,
+    ResponseObjective<ProbabilityMatchingLoss>,
+);
 
 fn consistency(weight: f64) -> Consistency {
     let loss = ProbabilityMatchingLossConfig::new().init();
-    (HardOfAll::new(1.0), ResponseObjective::new(loss, weight))
+    (
+        CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
+        ResponseObjective::new(loss, weight),
+    )
 }
 
 fn in_training_mode(device: &Device) -> SelfDistiller<Counted, MeanTeacher<Counted>, Consistency> {
@@ -24,12 +32,12 @@ fn in_training_mode(device: &Device) -> SelfDistiller<Counted, MeanTeacher<Count
     SelfDistiller::new(student, teacher, consistency(10.0))
 }
 
-/// Four samples by two views, half of them labelled.
+/// Four samples by two views, half of them labeled.
 fn two_views(epoch: usize, device: &Device) -> Batch<Tensor<2>> {
     let one = samples(at(epoch, 0), device);
     let view = |factor: f32| one.view().clone().mul_scalar(factor).add_scalar(factor);
     let views = vec![view(1.0), view(0.2 + 0.3 * epoch as f32)];
-    labelled(Batch { views, ..one }, 2)
+    labeled(Batch { views, ..one }, 2)
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn a_label_counts_as_one_of_all_samples() {
     let model = SelfDistiller::new(student, teacher, consistency(2.0));
     let samples = batch(&[1.0, -2.0, 0.5, 3.0], &[0, 1, 2, 3], at(1, 0), &device);
 
-    let stepped = step(model, &labelled(samples, 1));
+    let stepped = step(model, &labeled(samples, 1));
 
     let inputs = [1.0, -2.0, 0.5, 3.0];
     let mut gradient = [0.0; 2];
@@ -115,7 +123,7 @@ fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
     let student = Pair::new([0.3, -0.2], &device);
     let own = [5.0, -7.0];
     let teacher = MeanTeacher::new(&Pair::new(own, &device), 0.8);
-    let mut model = SelfDistiller::new(student, teacher, Hard::new(1.0));
+    let mut model = SelfDistiller::new(student, teacher, CrossEntropyObjective::new(1.0));
     let mut average = own;
     for (batch_of, decay) in [(0, 1.0 / 2.0), (1, 2.0 / 3.0), (2, 3.0 / 4.0), (3, 0.8)] {
         let clock = at(1 + batch_of / 2, batch_of % 2);
@@ -138,7 +146,7 @@ fn the_decay_may_change_and_begin_at_once() {
         epochs: 2,
     };
     let teacher = MeanTeacher::new(&student, decay).with_warm_up(false);
-    let mut model = SelfDistiller::new(student, teacher, Hard::new(1.0));
+    let mut model = SelfDistiller::new(student, teacher, CrossEntropyObjective::new(1.0));
     let mut average = [0.3, -0.2];
     for (epoch, decay) in [(1, 0.25), (2, 0.5), (3, 0.5)] {
         model = step(model, &batch(&[1.0], &[0], at(epoch, 0), &device));

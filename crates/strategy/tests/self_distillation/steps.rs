@@ -5,7 +5,9 @@ use crate::toys::{Counted, samples};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
-use burn_distill_core::{Batch, ChangingWeight, Frozen, Hard, Network, Targets, tensors};
+use burn_distill_core::{
+    Batch, ChangingWeight, CrossEntropyObjective, Frozen, Network, Targets, tensors,
+};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{
     MeanTeacher, OfflineDistiller, PastPredictions, SameClass, SelfDistiller,
@@ -16,7 +18,14 @@ const WEIGHTS: [f64; 2] = [0.3, -0.2];
 /// PS-KD over two epochs: `α` is 0.4, then 0.8.
 fn progressive(
     device: &Device,
-) -> SelfDistiller<Pair, PastPredictions, (Hard, ResponseObjective<SoftCrossEntropyLoss>)> {
+) -> SelfDistiller<
+    Pair,
+    PastPredictions,
+    (
+        CrossEntropyObjective,
+        ResponseObjective<SoftCrossEntropyLoss>,
+    ),
+> {
     let ramp = |from, to| ChangingWeight::Linear {
         from,
         to,
@@ -24,7 +33,7 @@ fn progressive(
     };
     let config = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let objective = (
-        Hard::new(ramp(1.0, 0.2)),
+        CrossEntropyObjective::new(ramp(1.0, 0.2)),
         ResponseObjective::new(config.init(), ramp(0.0, 0.8)),
     );
     let past = PastPredictions::new(4, 2, device);
@@ -90,18 +99,18 @@ fn a_validation_is_not_remembered() {
 #[test]
 fn unknown_samples_and_labels_are_no_obstacle() {
     let device = Device::default().autodiff();
-    let unlabelled = |ids: &[usize]| {
+    let unlabeled = |ids: &[usize]| {
         let batch = batch(&[1.0, 2.0], ids, at(2, 0), &device);
-        let labelled = Tensor::<1, Bool>::from_data([true, false], &device);
+        let labeled = Tensor::<1, Bool>::from_data([true, false], &device);
         let (classes, _) = batch.targets.hard().unwrap();
         let targets = Targets::Classes {
             classes,
-            labelled: Some(labelled),
+            labeled: Some(labeled),
         };
         Batch { targets, ..batch }
     };
     for ids in [[0, 1], [9, 12], [2, 2]] {
-        let model = step(progressive(&device), &unlabelled(&ids));
+        let model = step(progressive(&device), &unlabeled(&ids));
         assert!(
             model
                 .student
@@ -187,9 +196,12 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
 #[test]
 fn a_generation_learns_what_the_one_before_says_and_no_label() {
     let device = Device::default().autodiff();
-    let labelled = batch(&[1.0], &[0], at(1, 0), &device);
-    let first = OfflineDistiller::alone(Pair::new(WEIGHTS, &device), Hard::new(1.0));
-    let first = step(first, &labelled).student;
+    let labeled = batch(&[1.0], &[0], at(1, 0), &device);
+    let first = OfflineDistiller::without_teacher(
+        Pair::new(WEIGHTS, &device),
+        CrossEntropyObjective::new(1.0),
+    );
+    let first = step(first, &labeled).student;
     let said = towards(WEIGHTS, [1.0, 0.0], 1.0);
     assert_close(first.weights(), said);
 

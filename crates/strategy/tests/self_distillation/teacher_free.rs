@@ -5,7 +5,9 @@ use crate::toys::values;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
-use burn_distill_core::{Batch, Frozen, Hard, Network, Response, TapRecorder, Targets, tensors};
+use burn_distill_core::{
+    Batch, CrossEntropyObjective, Frozen, Network, Response, TapRecorder, Targets, tensors,
+};
 use burn_distill_response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
 
@@ -55,7 +57,7 @@ fn the_loss_of_a_copy_is_that_of_the_authors() {
     let (alpha, multiplier, classes) = (0.95, 3.0, 3.0);
     let soft = SoftTargetLossConfig::new().with_temperature(6.0).init();
     let objective = (
-        Hard::new(1.0 - alpha),
+        CrossEntropyObjective::new(1.0 - alpha),
         ResponseObjective::new(soft, alpha * multiplier / classes),
     );
     let pretrained = Says::new(zt, &device);
@@ -88,7 +90,7 @@ fn a_copy_does_not_change_with_the_network_that_goes_on() {
     let student = Says::new([[1.0, 0.0, 0.0]; 4], &device);
     let teacher = Frozen::new(student.clone());
     let before = tensors(teacher.inner());
-    let model = OfflineDistiller::new(student, teacher, Hard::new(1.0));
+    let model = OfflineDistiller::new(student, teacher, CrossEntropyObjective::new(1.0));
     let batch = Batch {
         views: vec![Tensor::zeros([4, 1], &device)],
         targets: Targets::classes(Tensor::from_data([1, 1, 1, 1], &device)),

@@ -4,16 +4,18 @@
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
 use burn_distill_architecture::ConvNetConfig;
-use burn_distill_core::{ChangingWeight, DynNetwork, Hard, HardOfAll, Input, initialize, tensors};
+use burn_distill_core::{
+    ChangingWeight, CrossEntropyObjective, DynNetwork, Input, LossDenominator, initialize, tensors,
+};
 use burn_distill_data::{Augmentation, BatchLoader, digits};
 use burn_distill_response::{
     ProbabilityMatchingLossConfig, ResponseObjective, SoftCrossEntropyLossConfig, SoftTargetLoss,
     SoftTargetLossConfig,
 };
 use burn_distill_strategy::{
-    ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, EpochLoader, Figure,
-    History, LastBatchDistiller, LearningRateConfig, MeanTeacher, OptimizerConfig, Parts,
-    PastPredictions, Quiet, SameClass, SelfDistiller, Training,
+    ByEpoch, DinoDistiller, DinoHeadConfig, DinoObjectiveConfig, Distiller, EpochLoader, History,
+    LastBatchDistiller, LearningRateConfig, MeanTeacher, MetricKind, OptimizerConfig,
+    PastPredictions, Quiet, SameClass, SelfDistiller, StageArtifacts, Training,
 };
 use std::path::Path;
 use std::sync::Mutex;
@@ -55,12 +57,12 @@ fn train<M: Distiller<I>, I: Input>(
         clip_norm: None,
     };
     let rate = LearningRateConfig {
-        peak: 0.05,
+        base_lr: 0.05,
         ..LearningRateConfig::default()
     };
     Training::new(folder, &Device::default(), epochs)
         .with_resume(resume)
-        .with_figures([Figure::Loss, Figure::Accuracy])
+        .with_metrics([MetricKind::Loss, MetricKind::Accuracy])
         .with_renderer(Some(ByEpoch::renderer(Quiet)))
         .launch(model, &optimizer, &rate, loaders)
         .unwrap()
@@ -76,7 +78,7 @@ fn check<M>(
     build: impl Fn(u64) -> M,
     views: impl Fn(BatchLoader) -> BatchLoader + Copy,
 ) where
-    M: Distiller<Tensor<4>> + Parts,
+    M: Distiller<Tensor<4>> + StageArtifacts,
 {
     let losses = resumed(parts, build, views);
     assert!(losses[EPOCHS - 1] < losses[0], "{losses:?}");
@@ -90,7 +92,7 @@ fn resumed<M>(
     views: impl Fn(BatchLoader) -> BatchLoader + Copy,
 ) -> Vec<f64>
 where
-    M: Distiller<Tensor<4>> + Parts,
+    M: Distiller<Tensor<4>> + StageArtifacts,
 {
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let start = build(1);
@@ -100,7 +102,11 @@ where
     let resumed = train(halves.path(), EPOCHS, true, build(2), loaders(views));
 
     assert_eq!(tensors(&resumed), tensors(&expected));
-    let left: Vec<_> = expected.parts().into_iter().map(|(name, _)| name).collect();
+    let left: Vec<_> = expected
+        .artifacts()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(left, parts);
     let file = |folder: &Path| folder.join("history.csv");
     let text = |folder: &Path| std::fs::read_to_string(file(folder)).unwrap();
@@ -121,7 +127,7 @@ fn from_the_last_batch() {
 
 #[test]
 fn from_samples_of_the_same_class() {
-    let objective = || (Hard::new(1.0), soft(4.0));
+    let objective = || (CrossEntropyObjective::new(1.0), soft(4.0));
     check(
         &["student", "teacher", "objective"],
         |seed| SelfDistiller::new(network(seed), SameClass::default(), objective()),
@@ -142,7 +148,7 @@ fn from_past_predictions() {
             let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
             let to_past = ResponseObjective::new(soft.init(), ramp(0.0, 0.8));
             let past = PastPredictions::new(56, 10, &Device::default());
-            let objective = (Hard::new(ramp(1.0, 0.2)), to_past);
+            let objective = (CrossEntropyObjective::new(ramp(1.0, 0.2)), to_past);
             SelfDistiller::new(network(seed), past, objective)
         },
         |loader| loader,
@@ -156,7 +162,11 @@ fn from_a_mean_teacher() {
         |seed| {
             let student = network(seed);
             let teacher = MeanTeacher::new(&student, 0.9);
-            SelfDistiller::new(student, teacher, (Hard::new(1.0), soft(1.0)))
+            SelfDistiller::new(
+                student,
+                teacher,
+                (CrossEntropyObjective::new(1.0), soft(1.0)),
+            )
         },
         |loader| loader.views(2),
     );
@@ -173,9 +183,16 @@ fn from_a_mean_teacher_in_training_mode_with_few_labels() {
         |seed| {
             let student = network(seed);
             let teacher = MeanTeacher::new(&student, 0.9).with_training_mode(true);
-            SelfDistiller::new(student, teacher, (HardOfAll::new(1.0), consistency()))
+            SelfDistiller::new(
+                student,
+                teacher,
+                (
+                    CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
+                    consistency(),
+                ),
+            )
         },
-        |loader| loader.views(2).labelled(&(0..40).collect::<Vec<_>>()),
+        |loader| loader.views(2).labeled(&(0..40).collect::<Vec<_>>()),
     );
 }
 

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::{InferenceStep, TrainStep};
 use burn_distill_architecture::ConvNetConfig;
 use burn_distill_core::{
-    Batch, DynNetwork, DynObjective, EachTeacher, Hard, Knowledge, Network, Response, Tap,
-    TapRecorder, Targets, initialize, tensors,
+    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Knowledge, Network, PerTeacher,
+    Response, Tap, TapRecorder, Targets, initialize, tensors,
 };
 use burn_distill_strategy::{
     AdversarialDistiller, AdversarialDistillerConfig, Distillation, MutualDistiller,
@@ -63,15 +63,17 @@ impl Network for Pixels {
     }
 }
 
-type Adversarial = AdversarialDistiller<Pixels, Hard>;
+type Adversarial = AdversarialDistiller<Pixels, CrossEntropyObjective>;
 
 /// A large rate, so that what a step does can be seen.
 fn config() -> AdversarialDistillerConfig {
     AdversarialDistillerConfig::new().with_learning_rate(0.02)
 }
 
-fn hard(count: usize) -> Vec<Hard> {
-    (0..count).map(|_| Hard::new(1.0)).collect()
+fn hard(count: usize) -> Vec<CrossEntropyObjective> {
+    (0..count)
+        .map(|_| CrossEntropyObjective::new(1.0))
+        .collect()
 }
 
 /// Critics that depend on their number alone.
@@ -199,7 +201,7 @@ fn steps_are_what_they_are_by_hand() {
             };
 
             let output = TrainStep::step(&model, batch.clone());
-            let shown = terms(&output.item.figures);
+            let shown = terms(&output.item.metrics);
             for index in 0..count {
                 let number = index + 1;
                 for (name, value) in [
@@ -324,8 +326,8 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
 
     let valid = model.valid();
     let plain = three(&device.clone().without_autodiff());
-    let shown = terms(&InferenceStep::step(&valid, plain).figures);
-    let shown_in_training = terms(&model.forward(&three(&device)).figures);
+    let shown = terms(&InferenceStep::step(&valid, plain).metrics);
+    let shown_in_training = terms(&model.forward(&three(&device)).metrics);
 
     assert_eq!(tensors(&model.valid()), before);
     assert_eq!(tensors(&valid), before);
@@ -385,7 +387,7 @@ fn images(count: usize, device: &Device) -> Batch<Tensor<4>> {
 fn objectives(count: usize) -> Vec<DynObjective<Knowledge, Vec<Knowledge>>> {
     let objective = || {
         let (hard, soft) = hard_and_soft();
-        DynObjective::new(EachTeacher::new(
+        DynObjective::new(PerTeacher::new(
             (1..count).map(|_| (hard.clone(), soft.clone())),
         ))
     };
@@ -412,7 +414,7 @@ fn peers_of_other_channels_and_sizes_have_adapters_that_the_game_trains() {
     for count in [8, 5, 1] {
         let output = TrainStep::step(&model, images(count, &device));
         assert!(
-            terms(&output.item.figures)
+            terms(&output.item.metrics)
                 .values()
                 .all(|value| value.is_finite())
         );

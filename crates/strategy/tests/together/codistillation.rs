@@ -1,15 +1,15 @@
 //! Codistillation: peers that learn from what the others were.
 
 use crate::common::{Pair, RATE, assert_close, batch, softmax, step};
-use crate::toys::{Counted, labelled, samples, terms};
+use crate::toys::{Counted, labeled, samples, terms};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill_core::{Batch, Clock, Hard, Network, tensors};
+use burn_distill_core::{Batch, Clock, CrossEntropyObjective, Network, tensors};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{Codistiller, Distillation, EnsembleObjective, EnsembleTarget};
 
 type Soft = EnsembleObjective<ResponseObjective<SoftCrossEntropyLoss>>;
-type Stale<N> = Codistiller<N, Hard, Soft>;
+type Stale<N> = Codistiller<N, CrossEntropyObjective, Soft>;
 
 /// Soft cross-entropy at temperature 1 with the mean of what the others predict.
 fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Device) -> Stale<N> {
@@ -18,7 +18,10 @@ fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Devi
         let soft = ResponseObjective::new(config.init(), 1.0);
         EnsembleObjective::new(EnsembleTarget::Others, peers.len(), soft, device)
     };
-    let alone = peers.iter().map(|_| Hard::new(1.0)).collect();
+    let alone = peers
+        .iter()
+        .map(|_| CrossEntropyObjective::new(1.0))
+        .collect();
     let together = peers.iter().map(|_| soft()).collect();
     Codistiller::new(peers, alone, together).with_schedule(burn_in, period)
 }
@@ -143,7 +146,7 @@ fn nobody_asks_a_copy_before_its_time() {
     for index in 0..4 {
         let shown = model.forward(&samples(at(index), &device));
         assert_eq!(asked(&model), [(1, usize::from(index >= 2)); 2], "{index}");
-        let names: Vec<_> = terms(&shown.figures).into_keys().collect();
+        let names: Vec<_> = terms(&shown.metrics).into_keys().collect();
         let taught = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
         assert_eq!(taught, index >= 2);
         assert_eq!(names.len(), if taught { 7 } else { 5 });
@@ -196,7 +199,7 @@ fn a_resumed_training_copies_when_an_uninterrupted_one_does() {
 fn batches_of_one_without_a_label_are_no_obstacle() {
     let device = Device::default().autodiff();
     let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
-    let one = labelled(batch(&[1.0], &[0], at(0), &device), 0);
+    let one = labeled(batch(&[1.0], &[0], at(0), &device), 0);
     let stepped = step(stale(peers, 0, 1, &device), &one);
     for peer in &stepped.peers {
         assert!(peer.weights().iter().all(|weight| weight.is_finite()));

@@ -1,15 +1,17 @@
 //! Collaborative learning: peers that learn from one target that is made of all.
 
 use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
-use crate::toys::{Counted, cross_entropy, labelled, samples};
+use crate::toys::{Counted, cross_entropy, labeled, samples};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Batch, Hard, Network, Targets, tensors};
+use burn_distill_core::{Batch, CrossEntropyObjective, Network, Targets, tensors};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss};
 use burn_distill_strategy::{Distillation, EnsembleObjective, EnsembleTarget, MutualDistiller};
 
-type Collaborative<N> =
-    MutualDistiller<N, EnsembleObjective<(Hard, ResponseObjective<SoftTargetLoss>)>>;
+type Collaborative<N> = MutualDistiller<
+    N,
+    EnsembleObjective<(CrossEntropyObjective, ResponseObjective<SoftTargetLoss>)>,
+>;
 
 const TARGETS: [EnsembleTarget; 6] = [
     EnsembleTarget::Mean,
@@ -112,7 +114,7 @@ fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
     let unsure = Batch {
         targets: Targets::Probabilities {
             probabilities: Tensor::from_data([label], &device),
-            labelled: None,
+            labeled: None,
         },
         ..batch(&[1.0], &[0], at(1, 0), &device)
     };
@@ -193,7 +195,7 @@ fn batches_of_one_and_without_labels_do_for_every_target() {
     for target in TARGETS {
         let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
         let one = batch(&[1.0], &[0], at(2, 0), &device);
-        for batch in [one.clone(), labelled(one, 0)] {
+        for batch in [one.clone(), labeled(one, 0)] {
             let stepped = step(
                 collaborative::<Pair>(Vec::clone(&peers), target, &device),
                 &batch,
@@ -294,8 +296,8 @@ fn taps_of_the_target_are_refused() {
     struct Taps {}
 
     impl burn_distill_core::Objective for Taps {
-        fn wanted(&self) -> burn_distill_core::Wanted {
-            burn_distill_core::Wanted {
+        fn requirements(&self) -> burn_distill_core::Requirements {
+            burn_distill_core::Requirements {
                 teacher: burn_distill_core::TapSelection::named(["pool"]),
                 ..Default::default()
             }
@@ -312,6 +314,6 @@ fn taps_of_the_target_are_refused() {
 #[test]
 #[should_panic(expected = "An ensemble is compared with by one view, but 2 are wanted.")]
 fn several_views_of_the_target_are_refused() {
-    let objective = burn_distill_core::EveryView::new(Hard::new(1.0), 2);
+    let objective = burn_distill_core::EveryView::new(CrossEntropyObjective::new(1.0), 2);
     EnsembleObjective::new(EnsembleTarget::Mean, 2, objective, &Device::default());
 }

@@ -1,13 +1,14 @@
 //! Two answers with others of the features dropped, by hand.
 
 use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labelled, slope, terms, values};
+use crate::toys::{cross_entropy, labeled, slope, terms, values};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
 use burn_distill_core::{
-    Clock, Hard, KeyedRng, Network, Response, Tap, TapRecorder, WeightSchedule, tensors,
+    Clock, CrossEntropyObjective, KeyedRng, Network, Response, Tap, TapRecorder, WeightSchedule,
+    tensors,
 };
 use burn_distill_strategy::{Distillation, DropoutDistiller, DropoutDistillerConfig};
 
@@ -74,8 +75,11 @@ fn config() -> DropoutDistillerConfig {
         .with_seed(SEED)
 }
 
-fn model(config: &DropoutDistillerConfig, device: &Device) -> DropoutDistiller<Small, Hard> {
-    config.init(Small::new(device), Hard::new(1.0))
+fn model(
+    config: &DropoutDistillerConfig,
+    device: &Device,
+) -> DropoutDistiller<Small, CrossEntropyObjective> {
+    config.init(Small::new(device), CrossEntropyObjective::new(1.0))
 }
 
 /// What the features of each sample are multiplied by, in the first answer and in the second.
@@ -133,7 +137,7 @@ fn a_step_by_hand() {
         let masks = masks(clock, probability);
         assert_ne!(masks[0], masks[1]);
 
-        let shown = terms(&model.forward(&samples(clock, &device)).figures);
+        let shown = terms(&model.forward(&samples(clock, &device)).metrics);
         let expected = divergence(&START, &START, &masks);
         assert!(expected > 0.01 && (shown["dropout"] - expected).abs() < 1e-5);
 
@@ -158,7 +162,7 @@ fn masks_depend_on_the_seed_and_on_the_step_alone() {
     let device = Device::default().autodiff();
     let term = |config: DropoutDistillerConfig, clock: Clock| {
         let output = model(&config, &device).forward(&samples(clock, &device));
-        terms(&output.figures)["dropout"]
+        terms(&output.metrics)["dropout"]
     };
 
     let first = term(config(), at(1, 0));
@@ -174,7 +178,7 @@ fn what_drops_nothing_has_no_term() {
     let batch = samples(at(1, 0), &device);
     let model = model(&config().with_probability(0.0), &device);
 
-    assert!(terms(&model.forward(&batch).figures)["dropout"].abs() < 1e-6);
+    assert!(terms(&model.forward(&batch).metrics)["dropout"].abs() < 1e-6);
     let stepped = step(model, &batch).student.parameters();
     let gradient = slope(|p| hard(&p), START);
     for (index, after) in stepped.iter().enumerate() {
@@ -191,17 +195,17 @@ fn validation_drops_nothing() {
 
     let output = InferenceStep::step(&model.valid(), samples(at(1, 0), &plain));
 
-    let shown = terms(&output.figures);
+    let shown = terms(&output.metrics);
     assert_eq!(shown["dropout"], 0.0);
-    assert!((shown["hard"] - hard(&START)).abs() < 1e-6);
+    assert!((shown["cross-entropy"] - hard(&START)).abs() < 1e-6);
     assert_eq!(tensors(&model), before);
 }
 
 #[test]
-fn one_sample_and_unlabelled_ones_serve() {
+fn one_sample_and_unlabeled_ones_serve() {
     let device = Device::default().autodiff();
     let one = batch(&[1.0], &[0], at(1, 0), &device);
-    for batch in [one.clone(), labelled(one, 0)] {
+    for batch in [one.clone(), labeled(one, 0)] {
         let model = step(model(&config(), &device), &batch);
         let parameters = model.student.parameters();
         assert!(parameters.iter().all(|value| value.is_finite()));
@@ -224,7 +228,10 @@ fn a_step_after_loading_is_the_step() {
 #[should_panic(expected = "The network names no classifier that could see dropped features.")]
 fn there_is_a_classifier() {
     let config = config().with_tap("logits".into());
-    config.init(Pair::new([0.3, -0.2], &Device::default()), Hard::new(1.0));
+    config.init(
+        Pair::new([0.3, -0.2], &Device::default()),
+        CrossEntropyObjective::new(1.0),
+    );
 }
 
 #[test]

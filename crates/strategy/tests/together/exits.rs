@@ -1,17 +1,18 @@
 //! Exits that learn from the deepest one, by hand.
 
 use crate::common::{RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labelled, slope, terms, values};
+use crate::toys::{cross_entropy, labeled, slope, terms, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
 use burn_distill_architecture::{AdapterKind, AdapterLayer, FeatureAdapter, FeatureAdapterConfig};
 use burn_distill_core::{
-    Hard, Network, Pair, PairObjective, Response, Tap, TapRecorder, initialize, known_taps, tensors,
+    CrossEntropyObjective, Network, Response, Tap, TapObjective, TapPair, TapRecorder, initialize,
+    known_taps, tensors,
 };
 use burn_distill_feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
-use burn_distill_strategy::{Distillation, ExitsDistiller, Figures, TowardsEnsemble};
+use burn_distill_strategy::{Distillation, EnsembleKl, MultiExitDistiller, StepMetrics};
 
 /// Two features of an input, twice made to others; at each depth features of an exit, and two logits
 /// of these. The deepest features are their own.
@@ -92,11 +93,11 @@ impl Network for Exits {
 }
 
 type Objective = (
-    Hard,
+    CrossEntropyObjective,
     ResponseObjective<SoftCrossEntropyLoss>,
-    Vec<PairObjective<ExitFeatureLoss, FeatureAdapter>>,
+    Vec<TapObjective<ExitFeatureLoss, FeatureAdapter>>,
 );
-type Distiller = ExitsDistiller<Exits, Objective>;
+type Distiller = MultiExitDistiller<Exits, Objective>;
 
 const TEMPERATURE: f64 = 3.0;
 
@@ -143,17 +144,17 @@ fn distiller(variant: Variant, device: &Device) -> Distiller {
             (ExitDistance::Norm, _) => None,
         };
         let of_features = kind.map(|kind| {
-            let [from, to] = ["exit1.feature", "exit3.feature"].map(|name| taps.take(name));
+            let [from, to] = ["exit1.feature", "exit3.feature"].map(|name| taps.expect(name));
             let adapter = FeatureAdapterConfig::new(kind).init(&from, &to, device);
             let loss = ExitFeatureLossConfig::new().with_distance(variant.distance);
-            let pair = Pair::new("feature", "feature", loss.init());
-            PairObjective::new([pair.with_adapter(adapter.unwrap())], variant.feature)
+            let pair = TapPair::new("feature", "feature", loss.init());
+            TapObjective::new([pair.with_adapter(adapter.unwrap())], variant.feature)
         });
         let soft = ResponseObjective::new(soft.init(), variant.soft);
         let of_features = of_features.into_iter().collect();
-        initialize((Hard::new(variant.hard), soft, of_features))
+        initialize((CrossEntropyObjective::new(variant.hard), soft, of_features))
     };
-    ExitsDistiller::new(network, [objective(1), objective(2)]).with_hard(variant.deepest)
+    MultiExitDistiller::new(network, [objective(1), objective(2)]).with_hard(variant.deepest)
 }
 
 /// What the exits say of a sample, and their features.
@@ -183,7 +184,7 @@ fn loss(
     p: [f64; COUNT + 6],
     teaches: &[f64; COUNT],
     inputs: &[f64],
-    labelled: usize,
+    labeled: usize,
 ) -> f64 {
     let (p, adapter): (&[f64; COUNT], _) = (p[..COUNT].try_into().unwrap(), &p[COUNT..]);
     let soften = |logits: [f64; 2]| logits.map(|logit| logit / TEMPERATURE);
@@ -192,13 +193,13 @@ fn loss(
     for (index, &input) in inputs.iter().enumerate() {
         let says = said(p, input);
         let constant = said(teaches, input);
-        if index < labelled {
-            deepest += cross_entropy(says.logits[2], [1.0, 0.0]) / labelled as f64;
+        if index < labeled {
+            deepest += cross_entropy(says.logits[2], [1.0, 0.0]) / labeled as f64;
         }
         for exit in 0..2 {
             let logits = says.logits[exit];
-            if index < labelled {
-                hard += cross_entropy(logits, [1.0, 0.0]) / labelled as f64;
+            if index < labeled {
+                hard += cross_entropy(logits, [1.0, 0.0]) / labeled as f64;
             }
             let target = softmax(soften(constant.logits[2]));
             soft += cross_entropy(soften(logits), target) / count;
@@ -247,13 +248,13 @@ fn assert_step_by_hand(variant: Variant, inputs: &[f64], count: usize) {
     let model = distiller(variant, &device);
     let single: Vec<f32> = inputs.iter().map(|&input| input as f32).collect();
     let ids: Vec<_> = (0..inputs.len()).collect();
-    let batch = labelled(batch(&single, &ids, at(1, 0), &device), count);
+    let batch = labeled(batch(&single, &ids, at(1, 0), &device), count);
     let before = all_parameters(&model);
 
-    let figures = Figures::read(&[model.forward(&batch).figures]).unwrap();
+    let metrics = StepMetrics::read(&[model.forward(&batch).metrics]).unwrap();
     let teaches = model.network.parameters();
     let expected = loss(variant, before, &teaches, inputs, count);
-    let value = figures[0].loss;
+    let value = metrics[0].loss;
     assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
 
     let after = all_parameters(&step(model, &batch));
@@ -278,7 +279,7 @@ fn a_step_as_in_the_later_code() {
 }
 
 #[test]
-fn a_step_of_one_sample_and_of_unlabelled_ones() {
+fn a_step_of_one_sample_and_of_unlabeled_ones() {
     for variant in [PAPER, LATER] {
         assert_step_by_hand(variant, &INPUTS[..1], 1);
         assert_step_by_hand(variant, &INPUTS, 1);
@@ -291,7 +292,7 @@ fn the_deepest_exit_is_not_taught() {
     for variant in [PAPER, LATER] {
         let model = distiller(variant, &device);
         // Without a label, what remains is distillation.
-        let batch = labelled(batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device), 0);
+        let batch = labeled(batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device), 0);
         let before = model.network.parameters();
 
         let after = step(model, &batch).network.parameters();
@@ -308,8 +309,8 @@ fn the_deepest_exit_is_not_taught() {
 fn the_deepest_exit_is_a_constant_for_any_objective() {
     // This one lets a gradient through to whoever teaches.
     let device = Device::default().autodiff();
-    let objectives = [(); 2].map(|()| TowardsEnsemble::new(TEMPERATURE, 1.0));
-    let model = ExitsDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
+    let objectives = [(); 2].map(|()| EnsembleKl::new(TEMPERATURE, 1.0));
+    let model = MultiExitDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
     let before = model.network.parameters();
 
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
@@ -332,7 +333,7 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     let single = inputs.map(|input| input as f32);
     let batch = batch(&single, &[0, 1, 2, 3], at(1, 0), &device);
 
-    let shown = terms(&model.forward(&batch).figures);
+    let shown = terms(&model.forward(&batch).metrics);
 
     let p = model.network.parameters();
     let right = |of: &dyn Fn(&Said) -> [f64; 2]| {
@@ -399,14 +400,14 @@ fn a_step_after_loading_is_the_step() {
     expected = "There should be an objective for each of 2 shallow exits, but there are 3."
 )]
 fn there_are_as_many_objectives_as_shallow_exits() {
-    let objectives = (0..3).map(|_| Hard::new(1.0));
-    ExitsDistiller::new(Exits::new(&Device::default()), objectives);
+    let objectives = (0..3).map(|_| CrossEntropyObjective::new(1.0));
+    MultiExitDistiller::new(Exits::new(&Device::default()), objectives);
 }
 
 #[test]
 #[should_panic(expected = "Exits are compared by the responses and features of one view")]
 fn exits_have_no_other_taps() {
     let loss = ExitFeatureLossConfig::new().init();
-    let objective = || PairObjective::new([Pair::new("pool", "feature", loss.clone())], 1.0);
-    ExitsDistiller::new(Exits::new(&Device::default()), [objective(), objective()]);
+    let objective = || TapObjective::new([TapPair::new("pool", "feature", loss.clone())], 1.0);
+    MultiExitDistiller::new(Exits::new(&Device::default()), [objective(), objective()]);
 }

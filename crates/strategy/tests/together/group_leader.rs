@@ -1,21 +1,26 @@
 //! Diverse peers with a leader.
 
 use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{Counted, cross_entropy, labelled, samples, slope, terms, values};
+use crate::toys::{Counted, cross_entropy, labeled, samples, slope, terms, values};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Hard, Knowledge, Network, Wanted, initialize, tensors};
+use burn_distill_core::{
+    CrossEntropyObjective, Knowledge, Network, Requirements, initialize, tensors,
+};
 use burn_distill_strategy::{
-    Distillation, Figures, GroupLeaderDistiller, GroupLeaderDistillerConfig, TowardsEnsemble,
+    Distillation, EnsembleKl, GroupLeaderDistiller, GroupLeaderDistillerConfig, StepMetrics,
 };
 
-type Group<N> = GroupLeaderDistiller<N, (Hard, TowardsEnsemble)>;
+type Group<N> = GroupLeaderDistiller<N, (CrossEntropyObjective, EnsembleKl)>;
 
 const TEMPERATURE: f64 = 3.0;
 const TOWARDS: f64 = 0.7;
 
-fn objective() -> (Hard, TowardsEnsemble) {
-    (Hard::new(1.0), TowardsEnsemble::new(TEMPERATURE, TOWARDS))
+fn objective() -> (CrossEntropyObjective, EnsembleKl) {
+    (
+        CrossEntropyObjective::new(1.0),
+        EnsembleKl::new(TEMPERATURE, TOWARDS),
+    )
 }
 
 fn group<N: Network>(peers: Vec<N>, leader: N, config: GroupLeaderDistillerConfig) -> Group<N> {
@@ -29,11 +34,11 @@ const QUERY: [f64; 2] = [0.8, -0.3];
 const KEY: [f64; 2] = [0.5, 0.6];
 
 /// Two peers whose attention sees their logits, and a leader.
-fn pairs(as_code: bool, device: &Device) -> Group<Pair> {
+fn pairs(reference_gradients: bool, device: &Device) -> Group<Pair> {
     let peers = PEERS.iter().map(|&w| Pair::new(w, device)).collect();
     let config = GroupLeaderDistillerConfig::new()
         .with_tap("logits".into())
-        .with_as_code(as_code);
+        .with_reference_gradients(reference_gradients);
     let mut group = group(peers, Pair::new(LEADER, device), config);
     for (layer, weight) in [
         (&mut group.attention.query, QUERY),
@@ -86,10 +91,10 @@ fn loss(parameters: [f64; 10], said: Option<[[f64; 2]; 2]>) -> f64 {
 #[test]
 fn a_step_is_what_it_is_by_hand() {
     let device = Device::default().autodiff();
-    for as_code in [false, true] {
-        let before = pairs(as_code, &device);
+    for reference_gradients in [false, true] {
+        let before = pairs(reference_gradients, &device);
         let at_start = parameters(&before);
-        let said = (!as_code).then_some(PEERS);
+        let said = (!reference_gradients).then_some(PEERS);
         let gradient = slope(|parameters| loss(parameters, said), at_start);
 
         let batch = batch(&[1.0], &[0], at(1, 0), &device);
@@ -111,11 +116,15 @@ fn a_step_is_what_it_is_by_hand() {
 fn as_in_the_code_peers_also_move_for_the_sake_of_others() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0], &[0], at(1, 0), &device);
-    let [constant, as_code] =
-        [false, true].map(|as_code| parameters(&step(pairs(as_code, &device), &batch)));
+    let [constant, reference_gradients] = [false, true]
+        .map(|reference_gradients| parameters(&step(pairs(reference_gradients, &device), &batch)));
     // The leader and the attention, which is asked the same, do not.
     for i in 0..10 {
-        assert_eq!((constant[i] - as_code[i]).abs() > 1e-4, i < 4, "{i}");
+        assert_eq!(
+            (constant[i] - reference_gradients[i]).abs() > 1e-4,
+            i < 4,
+            "{i}"
+        );
     }
 }
 
@@ -150,12 +159,12 @@ fn every_network_is_shown() {
     let device = Device::default().autodiff();
     let output = counted(&device).forward(&samples(at(1, 0), &device));
 
-    let reading = &Figures::read(std::slice::from_ref(&output.figures)).unwrap()[0];
-    let terms = terms(&output.figures);
+    let reading = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
+    let terms = terms(&output.metrics);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = vec!["ensemble accuracy".to_string()];
     for network in ["leader", "peer 1", "peer 2", "peer 3"] {
-        for term in ["accuracy", "ensemble", "hard"] {
+        for term in ["accuracy", "ensemble", "cross-entropy"] {
             expected.push(format!("{network} {term}"));
         }
     }
@@ -193,7 +202,7 @@ fn attention_is_a_mean_of_all_sample_by_sample() {
 #[test]
 fn a_checkpoint_holds_all() {
     let device = Device::default().autodiff();
-    let one = labelled(samples(at(1, 0), &device), 2);
+    let one = labeled(samples(at(1, 0), &device), 2);
     // Running statistics are whole in a copy for validation, as before every checkpoint.
     let model = step(counted(&device), &one).valid().train();
     let restored = counted(&device).load_record(model.clone().into_record());
@@ -205,9 +214,9 @@ fn a_checkpoint_holds_all() {
 #[test]
 fn batches_of_one_without_a_label_are_no_obstacle() {
     let device = Device::default().autodiff();
-    let one = labelled(batch(&[1.0], &[0], at(1, 0), &device), 0);
-    for as_code in [false, true] {
-        let stepped = step(pairs(as_code, &device), &one);
+    let one = labeled(batch(&[1.0], &[0], at(1, 0), &device), 0);
+    for reference_gradients in [false, true] {
+        let stepped = step(pairs(reference_gradients, &device), &one);
         assert!(parameters(&stepped).iter().all(|value| value.is_finite()));
     }
 }
@@ -229,10 +238,10 @@ fn a_leader_that_is_a_peer_is_refused() {
 struct Tapped {}
 
 impl burn_distill_core::Objective for Tapped {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn requirements(&self) -> Requirements {
+        Requirements {
             teacher: burn_distill_core::TapSelection::named(["pool"]),
-            ..Wanted::default()
+            ..Requirements::default()
         }
     }
 

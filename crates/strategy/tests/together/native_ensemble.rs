@@ -1,11 +1,11 @@
 //! Branches that learn from their own ensemble.
 
 use crate::common::{RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labelled, slope, terms, values};
+use crate::toys::{cross_entropy, labeled, slope, terms, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Hard, Network, Response, Tap, TapRecorder, tensors};
-use burn_distill_strategy::{Distillation, Figures, NativeEnsembleDistiller, TowardsEnsemble};
+use burn_distill_core::{CrossEntropyObjective, Network, Response, Tap, TapRecorder, tensors};
+use burn_distill_strategy::{Distillation, EnsembleKl, NativeEnsembleDistiller, StepMetrics};
 
 /// A trunk of two features and branches of two logits each.
 #[derive(Module, Debug)]
@@ -52,13 +52,18 @@ impl Network for Branched {
     }
 }
 
-type Native = NativeEnsembleDistiller<Branched, (Hard, TowardsEnsemble)>;
+type Native = NativeEnsembleDistiller<Branched, (CrossEntropyObjective, EnsembleKl)>;
 
 const TEMPERATURE: f64 = 3.0;
 const TOWARDS: f64 = 0.6;
 
 fn native(device: &Device) -> Native {
-    let objective = || (Hard::new(1.0), TowardsEnsemble::new(TEMPERATURE, TOWARDS));
+    let objective = || {
+        (
+            CrossEntropyObjective::new(1.0),
+            EnsembleKl::new(TEMPERATURE, TOWARDS),
+        )
+    };
     let mut model =
         NativeEnsembleDistiller::new(Branched::new(3, device), (0..3).map(|_| objective()));
     let weight = Tensor::<1>::from_data([0.5, -0.8, 0.3, 0.9, 0.2, -0.6], device);
@@ -192,7 +197,7 @@ fn the_gate_learns_from_the_ensemble_alone() {
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
     let learned = |weight: f64| {
         let mut model = native(&device);
-        model.hard = Hard::new(weight);
+        model.hard = CrossEntropyObjective::new(weight);
         let before = parameters(&model);
         (before, parameters(&step(model, &batch)))
     };
@@ -211,12 +216,12 @@ fn every_branch_and_the_ensemble_are_shown() {
 
     let output = native(&device).forward(&batch);
 
-    let reading = &Figures::read(std::slice::from_ref(&output.figures)).unwrap()[0];
-    let terms = terms(&output.figures);
+    let reading = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
+    let terms = terms(&output.metrics);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = Vec::new();
     for branch in ["branch 1", "branch 2", "branch 3"] {
-        for term in ["accuracy", "ensemble", "hard"] {
+        for term in ["accuracy", "ensemble", "cross-entropy"] {
             expected.push(format!("{branch} {term}"));
         }
     }
@@ -234,11 +239,11 @@ fn all_branches_say_as_one_network_what_is_shown_of_them() {
     let device = device.without_autodiff();
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
 
-    let shown = terms(&model.forward(&batch).figures);
+    let shown = terms(&model.forward(&batch).metrics);
     let ensemble = model.ensemble();
     let response = ensemble.forward(batch.view().clone());
     let logits = response.classes().unwrap().clone();
-    let loss = Hard::cross_entropy(logits, &batch.targets).into_scalar::<f64>();
+    let loss = CrossEntropyObjective::cross_entropy(logits, &batch.targets).into_scalar::<f64>();
 
     assert!((loss - shown["ensemble hard"]).abs() < 1e-6, "{loss}");
     assert!((loss - shown["branch 1 hard"]).abs() > 1e-3, "{shown:?}");
@@ -268,9 +273,9 @@ fn a_checkpoint_holds_the_gate_and_its_statistics() {
 }
 
 #[test]
-fn unlabelled_samples_teach_branches_and_not_the_gate() {
+fn unlabeled_samples_teach_branches_and_not_the_gate() {
     let device = Device::default().autodiff();
-    let batch = labelled(batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device), 0);
+    let batch = labeled(batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device), 0);
     let before = parameters(&native(&device));
 
     let after = parameters(&step(native(&device), &batch));
@@ -282,6 +287,6 @@ fn unlabelled_samples_teach_branches_and_not_the_gate() {
 #[test]
 #[should_panic(expected = "There should be an objective for each of 2 branches, but there are 3.")]
 fn there_are_as_many_objectives_as_branches() {
-    let objectives = (0..3).map(|_| Hard::new(1.0));
+    let objectives = (0..3).map(|_| CrossEntropyObjective::new(1.0));
     NativeEnsembleDistiller::new(Branched::new(2, &Device::default()), objectives);
 }

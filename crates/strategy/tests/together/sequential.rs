@@ -6,17 +6,18 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::TrainStep;
 use burn_distill_core::{
-    Context, EachTeacher, Hard, Knowledge, Network, Objective, State, Terms, Wanted, tensors,
+    Buffer, Context, CrossEntropyObjective, Knowledge, Network, Objective, PerTeacher,
+    Requirements, Terms, tensors,
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss};
 use burn_distill_strategy::{MutualDistiller, PeerOrder};
 
-type Soft = (Hard, ResponseObjective<SoftTargetLoss>);
-type Deep<N> = MutualDistiller<N, EachTeacher<Soft>>;
+type Soft = (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>);
+type Deep<N> = MutualDistiller<N, PerTeacher<Soft>>;
 
 fn deep<N: Network>(peers: Vec<N>, order: PeerOrder) -> Deep<N> {
     let others = peers.len() - 1;
-    let objective = || EachTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
     let objectives = peers.iter().map(|_| objective()).collect();
     MutualDistiller::new(peers, objectives).with_order(order)
 }
@@ -73,7 +74,7 @@ fn what_is_shown_is_what_was_before_the_first_step() {
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let shown = |order| {
         let model = deep(pairs(&PEERS, &device), order);
-        terms(&TrainStep::step(&model, batch.clone()).item.figures)
+        terms(&TrainStep::step(&model, batch.clone()).item.metrics)
     };
 
     let (turns, at_once) = (shown(PeerOrder::Sequential), shown(PeerOrder::Simultaneous));
@@ -158,12 +159,12 @@ fn several_devices_are_refused() {
 /// Counts the batches that it has seen, and asks for nothing.
 #[derive(Module, Debug)]
 struct Counting {
-    seen: State<burn::tensor::Tensor<1>>,
+    seen: Buffer<burn::tensor::Tensor<1>>,
 }
 
 impl Objective<Knowledge, Vec<Knowledge>> for Counting {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
@@ -177,7 +178,7 @@ impl Objective<Knowledge, Vec<Knowledge>> for Counting {
 fn an_objective_remembers_a_batch_once() {
     let device = Device::default().autodiff();
     let objective = || Counting {
-        seen: State::new(burn::tensor::Tensor::zeros([1], &device)),
+        seen: Buffer::new(burn::tensor::Tensor::zeros([1], &device)),
     };
     let objectives = vec![objective(), objective(), objective()];
     let model =
@@ -218,10 +219,10 @@ fn soft_targets_of_peers_are_the_divergence_of_the_paper() {
         taps: Default::default(),
     };
     let (student, peers) = (says(student), vec![says(peer)]);
-    let targets = burn_distill_core::Targets::Unlabelled;
+    let targets = burn_distill_core::Targets::Unlabeled;
     let context = Context::new(&student, &peers, &targets, &[], at(1, 0));
 
-    let terms = EachTeacher::new([hard_and_soft()]).forward(&context);
+    let terms = PerTeacher::new([hard_and_soft()]).forward(&context);
 
     let soft = terms
         .iter()

@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::{Batch, Clock, Network, Response, Tap, TapRecorder, Targets};
-use burn_distill_strategy::Figures;
+use burn_distill_strategy::StepMetrics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,20 +76,20 @@ pub fn samples(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     }
 }
 
-/// The same of which the first ones are labelled.
-pub fn labelled(batch: Batch<Tensor<2>>, count: usize) -> Batch<Tensor<2>> {
+/// The same of which the first ones are labeled.
+pub fn labeled(batch: Batch<Tensor<2>>, count: usize) -> Batch<Tensor<2>> {
     let (classes, _) = batch.targets.hard().unwrap();
     let mask: Vec<bool> = (0..batch.len()).map(|i| i < count).collect();
     let mask = Tensor::<1, Bool>::from_data(mask.as_slice(), &classes.device());
     let targets = Targets::Classes {
         classes,
-        labelled: Some(mask),
+        labeled: Some(mask),
     };
     Batch { targets, ..batch }
 }
 
-pub fn terms(figures: &Figures) -> BTreeMap<String, f64> {
-    let reading = Figures::read(std::slice::from_ref(figures)).unwrap();
+pub fn terms(metrics: &StepMetrics) -> BTreeMap<String, f64> {
+    let reading = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
     reading[0].terms.iter().cloned().collect()
 }
 

@@ -9,7 +9,8 @@ use burn_distill_architecture::{
     BranchedNetwork, ConvNet, ConvNetConfig, ExitChoice, MultiExitConfig, MultiExitNetwork,
 };
 use burn_distill_core::{
-    Batch, EachTeacher, Hard, Network, Pair, PairObjective, Response, initialize, tensors,
+    Batch, CrossEntropyObjective, Network, PerTeacher, Response, TapObjective, TapPair, initialize,
+    tensors,
 };
 use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{ExitFeatureLoss, ExitFeatureLossConfig};
@@ -19,9 +20,10 @@ use burn_distill_response::{
 };
 use burn_distill_strategy::{
     AdversarialDistillerConfig, ByEpoch, Codistiller, Distiller, DropoutDistiller,
-    DropoutDistillerConfig, EnsembleObjective, EnsembleTarget, ExitsDistiller, Figure,
-    GroupLeaderDistillerConfig, LearningRateConfig, MutualDistiller, NativeEnsembleDistiller,
-    OptimizerConfig, Parts, PeerOrder, Quiet, TowardsEnsemble, Training,
+    DropoutDistillerConfig, EnsembleKl, EnsembleObjective, EnsembleTarget,
+    GroupLeaderDistillerConfig, LearningRateConfig, MetricKind, MultiExitDistiller,
+    MutualDistiller, NativeEnsembleDistiller, OptimizerConfig, PeerOrder, Quiet, StageArtifacts,
+    Training,
 };
 use std::path::Path;
 
@@ -34,13 +36,16 @@ fn networks(count: usize) -> Vec<ConvNet> {
     (0..count).map(|_| network()).collect()
 }
 
-fn soft_target() -> (Hard, ResponseObjective<SoftTargetLoss>) {
+fn soft_target() -> (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>) {
     let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    (Hard::new(1.0), ResponseObjective::new(soft, 1.0))
+    (
+        CrossEntropyObjective::new(1.0),
+        ResponseObjective::new(soft, 1.0),
+    )
 }
 
-fn towards() -> (Hard, TowardsEnsemble) {
-    (Hard::new(1.0), TowardsEnsemble::new(3.0, 1.0))
+fn towards() -> (CrossEntropyObjective, EnsembleKl) {
+    (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 1.0))
 }
 
 /// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
@@ -55,10 +60,12 @@ fn train<M: Distiller<Tensor<4>>>(
     folder: &Path,
     epochs: usize,
     resume: bool,
-    figures: &[&str],
+    metrics: &[&str],
     model: M,
 ) -> M {
-    let shown = figures.iter().map(|name| Figure::Term(name.to_string()));
+    let shown = metrics
+        .iter()
+        .map(|name| MetricKind::Term(name.to_string()));
     let optimizer = OptimizerConfig::Sgd {
         momentum: 0.9,
         nesterov: false,
@@ -66,12 +73,12 @@ fn train<M: Distiller<Tensor<4>>>(
         clip_norm: None,
     };
     let rate = LearningRateConfig {
-        peak: 0.05,
+        base_lr: 0.05,
         ..LearningRateConfig::default()
     };
     Training::new(folder, &Device::default(), epochs)
         .with_resume(resume)
-        .with_figures(shown.chain([Figure::Loss, Figure::Accuracy]))
+        .with_metrics(shown.chain([MetricKind::Loss, MetricKind::Accuracy]))
         .with_renderer(Some(ByEpoch::renderer(Quiet)))
         .launch(model, &optimizer, &rate, loaders())
         .unwrap()
@@ -79,24 +86,24 @@ fn train<M: Distiller<Tensor<4>>>(
 }
 
 /// Trains, and compares with a training that was interrupted, all of whose initial values differ.
-fn check<M>(figures: &[&str], parts: &[&str], build: impl Fn() -> M) -> M
+fn check<M>(metrics: &[&str], parts: &[&str], build: impl Fn() -> M) -> M
 where
-    M: Distiller<Tensor<4>> + Parts,
+    M: Distiller<Tensor<4>> + StageArtifacts,
 {
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let start = build();
     let before = tensors(&start);
     // Copies with running statistics of their own: the generator is shared by all tests.
-    let expected = train(whole.path(), 3, false, figures, start.valid());
+    let expected = train(whole.path(), 3, false, metrics, start.valid());
 
-    train(halves.path(), 1, false, figures, start.valid());
-    let resumed = train(halves.path(), 3, true, figures, build());
+    train(halves.path(), 1, false, metrics, start.valid());
+    let resumed = train(halves.path(), 3, true, metrics, build());
 
     assert_eq!(tensors(&resumed), tensors(&expected));
     for ((name, after), (_, before)) in tensors(&expected).iter().zip(&before) {
         assert_ne!(after, before, "{name}");
     }
-    let left = expected.parts();
+    let left = expected.artifacts();
     assert!(left.iter().map(|(name, _)| name).eq(parts));
     // An objective without weights leaves nothing.
     let full = |(name, record): &(String, ModuleRecord)| name == "objective" || !record.is_empty();
@@ -112,7 +119,7 @@ fn peers_in_turns() {
         &["peer 2 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
         || {
-            let objective = || EachTeacher::new([soft_target()]);
+            let objective = || PerTeacher::new([soft_target()]);
             MutualDistiller::new(networks(2), vec![objective(), objective()])
                 .with_order(PeerOrder::Sequential)
         },
@@ -139,7 +146,7 @@ fn peers_with_critics() {
         &["peer 1 generator", "peer 2 discriminator"],
         &["peer-1", "peer-2"],
         || {
-            let objective = || EachTeacher::new([soft_target()]);
+            let objective = || PerTeacher::new([soft_target()]);
             let objectives = vec![objective(), objective()];
             AdversarialDistillerConfig::new().init(networks(2), objectives, ["layer2", "layer2"])
         },
@@ -195,7 +202,10 @@ fn peers_with_stale_copies() {
                 let soft = soft_target().1;
                 EnsembleObjective::new(EnsembleTarget::Others, 2, soft, &device)
             };
-            let alone = vec![Hard::new(1.0), Hard::new(1.0)];
+            let alone = vec![
+                CrossEntropyObjective::new(1.0),
+                CrossEntropyObjective::new(1.0),
+            ];
             Codistiller::new(networks(2), alone, vec![soft(), soft()]).with_schedule(4, 2)
         },
     );
@@ -226,8 +236,8 @@ impl ModuleMapper for Fixed {
             let places = Tensor::<1, Int>::arange(0..shape.num_elements() as i64, &tensor.device());
             let values = places.float().mul_scalar(1.3).add_scalar(offset).sin();
             // Around 1: right for the scales of a normalization.
-            let centre = if D == 1 { 1.0 } else { 0.0 };
-            let values = values.mul_scalar(0.5).add_scalar(centre).reshape(shape);
+            let center = if D == 1 { 1.0 } else { 0.0 };
+            let values = values.mul_scalar(0.5).add_scalar(center).reshape(shape);
             values.require_grad()
         })
     }
@@ -243,13 +253,13 @@ fn assert_descends<M: Distiller<Tensor<4>>>(start: M) {
 }
 
 type ExitObjective = (
-    Hard,
+    CrossEntropyObjective,
     ResponseObjective<SoftCrossEntropyLoss>,
-    PairObjective<ExitFeatureLoss>,
+    TapObjective<ExitFeatureLoss>,
 );
 
 /// As in the paper, but for the weight of the features of a network this small.
-fn exits() -> ExitsDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
+fn exits() -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
     let device = Device::default().autodiff();
     let network = ConvNetConfig::new(vec![3, 4, 4], [1, 8, 8], 10);
     let network = MultiExitConfig::new().init(initialize(network.init(&device)));
@@ -257,12 +267,12 @@ fn exits() -> ExitsDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
         let soft = SoftCrossEntropyLossConfig::new().with_temperature(3.0);
         let feature = ExitFeatureLossConfig::new().init();
         (
-            Hard::new(0.9),
+            CrossEntropyObjective::new(0.9),
             ResponseObjective::new(soft.init(), 0.1),
-            PairObjective::new([Pair::new("feature", "feature", feature)], 1e-3),
+            TapObjective::new([TapPair::new("feature", "feature", feature)], 1e-3),
         )
     };
-    ExitsDistiller::new(network, [objective(), objective()]).with_hard(0.9)
+    MultiExitDistiller::new(network, [objective(), objective()]).with_hard(0.9)
 }
 
 #[test]
@@ -294,8 +304,8 @@ fn exits_of_one_network() {
 
 #[test]
 fn answers_with_dropped_features() {
-    let build = || -> DropoutDistiller<ConvNet, Hard> {
-        DropoutDistillerConfig::new().init(network(), Hard::new(1.0))
+    let build = || -> DropoutDistiller<ConvNet, CrossEntropyObjective> {
+        DropoutDistillerConfig::new().init(network(), CrossEntropyObjective::new(1.0))
     };
     check(&["dropout"], &["student", "objective"], build);
     assert_descends(build());

@@ -6,7 +6,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Int};
 use burn_distill_core::{DynNetwork, Knowledge, known_taps, parameter_count, tensors};
 
-/// Colour images of 8×12, wider than high, on that device.
+/// Color images of 8×12, wider than high, on that device.
 fn images(samples: usize, device: &Device) -> Tensor<4> {
     Tensor::random([samples, 3, 8, 12], Distribution::Default, device)
 }
@@ -20,7 +20,7 @@ fn names(knowledge: &Knowledge) -> Vec<String> {
 }
 
 fn vectors(knowledge: &Knowledge, name: &str) -> Tensor<2> {
-    knowledge.taps.take(name).into_vectors()
+    knowledge.taps.expect(name).into_vectors()
 }
 
 /// What holds for every network, of 5 classes, with two shallow stages.
@@ -55,7 +55,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
         pool.to_data()
     );
     for (exit, number) in valid.exits.iter().zip(1..) {
-        let map = knowledge.taps.take(&format!("layer{number}")).into_map();
+        let map = knowledge.taps.expect(&format!("layer{number}")).into_map();
         let name = format!("exit{number}");
         let said = exit.forward(map.clone()).into_data();
         assert_eq!(vectors(&knowledge, &name).into_data(), said);
@@ -146,8 +146,8 @@ fn taps_of_another_network_are_named() {
     let network = config.init(network);
 
     let taps = known_taps(&network);
-    assert_eq!(taps.take("exit1.feature").shape().as_slice(), [2, 4]);
-    assert_eq!(taps.take("exit2").shape().as_slice(), [2, 5]);
+    assert_eq!(taps.expect("exit1.feature").shape().as_slice(), [2, 4]);
+    assert_eq!(taps.expect("exit2").shape().as_slice(), [2, 5]);
 }
 
 fn convnet(device: &Device) -> MultiExitNetwork<crate::ConvNet> {

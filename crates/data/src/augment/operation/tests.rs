@@ -32,7 +32,7 @@ fn checksum(image: &[u8]) -> u64 {
 }
 
 #[test]
-fn a_colour_image_becomes_what_the_reference_makes_of_it() {
+fn a_color_image_becomes_what_the_reference_makes_of_it() {
     let after = |operation| after(operation, [3, 3, 4]);
 
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_colour_image_becomes_what_the_reference_makes_of_it() {
 }
 
 #[test]
-fn a_grey_image_becomes_what_the_reference_makes_of_it() {
+fn a_gray_image_becomes_what_the_reference_makes_of_it() {
     let after = |operation| after(operation, [1, 5, 3]);
 
     assert_eq!(
@@ -345,7 +345,7 @@ fn a_single_pixel_survives() {
 
 #[test]
 #[should_panic(expected = "The image should have 1 or 3 channels, but has 2.")]
-fn an_image_is_grey_or_of_three_colours() {
+fn an_image_is_gray_or_of_three_colors() {
     Identity.apply(&mut [0; 2], [2, 1, 1], &[0; 2]);
 }
 
@@ -364,7 +364,7 @@ fn the_mean_pixel_is_of_every_channel() {
 proptest! {
     #[test]
     fn no_size_of_image_is_too_small_or_too_odd(
-        colour: bool,
+        color: bool,
         height in 1_usize..20,
         width in 1_usize..20,
         pixels in proptest::collection::vec(any::<u8>(), 3 * 19 * 19),
@@ -372,7 +372,7 @@ proptest! {
         cutout in 1_usize..50,
         seed: u64,
     ) {
-        let shape = [if colour { 3 } else { 1 }, height, width];
+        let shape = [if color { 3 } else { 1 }, height, width];
         let cutout = Some(cutout.min(height.max(width)));
         let policies = [
             StrongAugmentation::RandAugment { operations: 14, magnitude, cutout },

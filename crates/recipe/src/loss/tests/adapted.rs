@@ -1,24 +1,24 @@
 use crate::network::for_digits;
-use crate::{Loss, Scene};
+use crate::{Loss, LossContext, example_context, loss_context};
 
-fn scene(student: &str, teacher: &str) -> Scene {
-    Scene::new(for_digits(student), for_digits(teacher), 4, vec![(0, None)])
+fn context(student: &str, teacher: &str) -> LossContext {
+    loss_context(for_digits(student), for_digits(teacher), 4, vec![(0, None)])
 }
 
-fn loss(text: &str, scene: &Scene) -> String {
-    let loss = Loss::new(&text.parse().unwrap(), scene).unwrap();
+fn loss(text: &str, context: &LossContext) -> String {
+    let loss = Loss::new(&text.parse().unwrap(), context).unwrap();
     loss.objective.to_string()
 }
 
 fn error(text: &str) -> String {
-    let scene = Scene::example();
-    let loss = Loss::new(&text.parse().unwrap(), &scene);
+    let context = example_context();
+    let loss = Loss::new(&text.parse().unwrap(), &context);
     format!("{:#}", loss.err().unwrap())
 }
 
 #[test]
 fn adapters_are_those_of_the_table_or_else_of_the_authors() {
-    let scene = Scene::example();
+    let context = example_context();
     for (text, layer, norm) in [
         ("kind = 'hint'", "kernel_size: [1, 1]", true),
         (
@@ -49,27 +49,27 @@ fn adapters_are_those_of_the_table_or_else_of_the_authors() {
         ),
         ("kind = 'ab'", "params: 32", true),
     ] {
-        let objective = loss(text, &scene);
+        let objective = loss(text, &context);
         assert!(objective.contains(layer), "{text}: {objective}");
         assert_eq!(objective.contains("BatchNorm"), norm, "{text}: {objective}");
     }
-    let active = loss("kind = 'hint'\nactivation = true", &scene);
+    let active = loss("kind = 'hint'\nactivation = true", &context);
     assert!(active.contains("activation: true"), "{active}");
 }
 
 #[test]
 fn margins_come_from_the_normalization_where_there_is_one() {
-    let given = loss("kind = 'ofd'", &Scene::example());
+    let given = loss("kind = 'ofd'", &example_context());
     assert!(given.contains("margins: 16 given"), "{given}");
 
-    let perceptrons = scene("mlp-8", "mlp-16");
+    let perceptrons = context("mlp-8", "mlp-16");
     let estimated = loss("kind = 'ofd'", &perceptrons);
     assert!(estimated.contains("margins: estimated"), "{estimated}");
 }
 
 #[test]
 fn later_layers_count_more() {
-    let boundaries = loss("kind = 'ab'", &Scene::example());
+    let boundaries = loss("kind = 'ab'", &example_context());
 
     let (first, second) = boundaries.split_once("layer2.pre").unwrap();
     assert!(first.contains("weight: 0.5"), "{boundaries}");
@@ -83,10 +83,10 @@ fn errors_name_the_taps_and_what_there_is() {
         misfit.contains("`adapter` from `layer2` to `layer2`: without an adapter both taps"),
         "{misfit}"
     );
-    let misspelt = error("kind = 'hint'\nadapter = 'conv'");
+    let misspelled = error("kind = 'hint'\nadapter = 'conv'");
     assert!(
-        misspelt.contains("`adapter` should be one of none, linear, conv1x1"),
-        "{misspelt}"
+        misspelled.contains("`adapter` should be one of none, linear, conv1x1"),
+        "{misspelled}"
     );
     let kinds = error("kind = 'hint'\nstudent = 'pool'");
     assert!(

@@ -1,10 +1,10 @@
-use crate::{Loss, Scene};
+use crate::{Loss, LossContext, example_context};
 use anyhow::Result;
 use burn::module::Module;
 
 fn loss(text: &str) -> Result<Loss> {
     let table = format!("kind = 'factor-transfer'\n{text}").parse().unwrap();
-    Loss::new(&table, &Scene::example())
+    Loss::new(&table, &example_context())
 }
 
 #[test]

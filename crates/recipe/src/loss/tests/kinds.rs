@@ -1,21 +1,23 @@
-use crate::loss::catalogue;
+use crate::loss::catalog;
 use crate::network::for_digits;
-use crate::{Loss, LossEntry, Losses, Scene};
+use crate::{
+    Loss, LossContext, LossEntry, Losses, example_context, example_context_of_tokens, loss_context,
+};
 use anyhow::{Context, Result};
-use burn_distill::core::{Clock, Hard, Objective};
+use burn_distill::core::{Clock, CrossEntropyObjective, Objective};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use toml::{Table, Value};
 
 fn loss(text: &str) -> Result<Loss> {
-    Loss::new(&text.parse().unwrap(), &Scene::example())
+    Loss::new(&text.parse().unwrap(), &example_context())
 }
 
 /// Some losses compare maps, some tokens: one of the two pairs of networks has what it takes.
 fn loss_between_any(table: &Table) -> Result<Loss> {
-    Loss::new(table, &Scene::example()).or_else(|of_maps| {
-        Loss::new(table, &Scene::of_tokens()).with_context(|| format!("{of_maps:#}"))
+    Loss::new(table, &example_context()).or_else(|of_maps| {
+        Loss::new(table, &example_context_of_tokens()).with_context(|| format!("{of_maps:#}"))
     })
 }
 
@@ -24,8 +26,8 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn every_loss_of_the_catalogue_can_be_built_by_each_of_its_names() {
-    for entry in catalogue() {
+fn every_loss_of_the_catalog_can_be_built_by_each_of_its_names() {
+    for entry in catalog() {
         for name in [&[entry.name], entry.aliases].concat() {
             let table = format!("kind = '{name}'").parse().unwrap();
             assert_eq!(loss_between_any(&table).unwrap().name, entry.name);
@@ -48,7 +50,7 @@ fn a_term_may_have_a_name_of_its_own() {
 #[test]
 fn a_term_has_no_name_that_a_run_uses_for_something_else() {
     for name in [
-        "hard",
+        "cross-entropy",
         "accuracy",
         "generator",
         "discriminator",
@@ -59,22 +61,22 @@ fn a_term_has_no_name_that_a_run_uses_for_something_else() {
         let expected = format!("`name`: `{name}` is the name of another figure of a run");
         assert!(error.contains(&expected), "{error}");
     }
-    assert_eq!(loss("kind = 'hard'").unwrap().name, "hard");
+    assert_eq!(loss("kind = 'hard'").unwrap().name, "cross-entropy");
 }
 
 #[test]
 fn a_loss_of_a_program_takes_taps_that_there_are() {
-    use burn_distill::core::{Pair, TapPairs};
+    use burn_distill::core::{TapPair, TapPairs};
     use burn_distill::feature::HintLossConfig;
 
     let entry = |student: &'static str| {
         let entry = LossEntry::named("mine", 1.0, move |builder| {
-            let pair = Pair::new(student, "layer2", HintLossConfig::new().init());
+            let pair = TapPair::new(student, "layer2", HintLossConfig::new().init());
             builder.term(TapPairs::from([pair]))
         });
         let mut losses = Losses::standard();
         losses.add(entry);
-        losses.build(&"kind = 'mine'".parse().unwrap(), &Scene::example())
+        losses.build(&"kind = 'mine'".parse().unwrap(), &example_context())
     };
 
     assert!(entry("layer2").is_ok());
@@ -146,12 +148,20 @@ fn any_loss_of_distributions_may_be_computed_in_chunks() {
 
 #[test]
 fn any_loss_may_be_of_several_views() {
-    for kind in ["hard", "multi-level", "decoupled", "attention-transfer"] {
+    for kind in [
+        "cross-entropy",
+        "multi-level",
+        "decoupled",
+        "attention-transfer",
+    ] {
         let one = loss(&format!("kind = '{kind}'")).unwrap();
         let two = loss(&format!("kind = '{kind}'\nviews = 2")).unwrap();
 
-        assert_eq!((one.objective.wanted().views, two.name.as_str()), (1, kind));
-        assert_eq!(two.objective.wanted().views, 2);
+        assert_eq!(
+            (one.objective.requirements().views, two.name.as_str()),
+            (1, kind)
+        );
+        assert_eq!(two.objective.requirements().views, 2);
     }
     // The one loss that tells by the first view what counts in the others.
     let levels = loss("kind = 'multi-level'\nviews = 2").unwrap().objective;
@@ -186,7 +196,7 @@ fn the_gradient_of_any_loss_may_be_clipped() {
     assert_eq!(share("kind = 'logits-graph'\nclip = true"), sigmoid);
     assert_eq!(share("kind = 'kd'\nclip = 0.25"), Some([0.25, 0.25]));
     assert_eq!(
-        share("kind = 'kd'\nclip = { kind = 'sigmoid', to = 2.0, centre = 0 }"),
+        share("kind = 'kd'\nclip = { kind = 'sigmoid', to = 2.0, center = 0 }"),
         sigmoid.map(|shares| shares.map(|share| 2.0 * share))
     );
     // Once the heads have learned, and by default, as its authors do.
@@ -318,14 +328,14 @@ fn what_relations_learn_is_sized_for_both_networks() {
 
 #[test]
 fn classes_are_seen_by_networks_that_pool() {
-    let scene = |student: &str| {
+    let context = |student: &str| {
         let samples = vec![(0, Some(0))];
-        Scene::new(for_digits(student), for_digits("convnet-8"), 4, samples)
+        loss_context(for_digits(student), for_digits("convnet-8"), 4, samples)
     };
     let table: Table = "kind = 'cat-kd'".parse().unwrap();
 
-    assert!(Loss::new(&table, &scene("resnet8")).is_ok());
-    let error = Loss::new(&table, &scene("mlp-8")).err().unwrap();
+    assert!(Loss::new(&table, &context("resnet8")).is_ok());
+    let error = Loss::new(&table, &context("mlp-8")).err().unwrap();
     let error = format!("{error:#}");
     assert!(
         error.contains("the student does not classify the mean of each channel"),
@@ -334,7 +344,7 @@ fn classes_are_seen_by_networks_that_pool() {
 }
 
 #[test]
-fn a_misspelt_key_is_refused_with_all_that_there_are() {
+fn a_misspelled_key_is_refused_with_all_that_there_are() {
     assert_eq!(
         error("kind = 'hint'\nadaptor = 'linear'"),
         "in the loss `hint`: unknown key `adaptor`, did you mean `adapter`?; \
@@ -370,7 +380,7 @@ fn the_snippets_of_the_book_are_valid() {
             }
         }
     }
-    for loss in catalogue().filter(|loss| loss.name != Hard::TERM) {
+    for loss in catalog().filter(|loss| loss.name != CrossEntropyObjective::TERM) {
         let found = described.iter().any(|kind| loss.is_called(kind));
         assert!(found, "the book has no snippet for `{}`", loss.name);
     }

@@ -1,8 +1,8 @@
-use crate::{Loss, Scene};
+use crate::{Loss, LossContext, example_context};
 use anyhow::Result;
 
 fn loss(text: &str) -> Result<Loss> {
-    Loss::new(&text.parse().unwrap(), &Scene::example())
+    Loss::new(&text.parse().unwrap(), &example_context())
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn layers_that_do_not_go_together_are_refused() {
 
 #[test]
 fn whole_batches_need_enough_samples() {
-    let mut scene = Scene::example();
-    scene.samples = (0..3).map(|id| (id, None)).collect();
+    let mut context = example_context();
+    context.samples = (0..3).map(|id| (id, None)).collect();
     let table = "kind = 'semckd'".parse().unwrap();
 
-    let error = format!("{:#}", Loss::new(&table, &scene).err().unwrap());
+    let error = format!("{:#}", Loss::new(&table, &context).err().unwrap());
     assert!(error.contains("3 samples for a batch of 4"), "{error}");
 }

@@ -1,8 +1,8 @@
-use crate::{Loss, Scene};
+use crate::{Loss, LossContext, example_context, example_context_of_tokens};
 use anyhow::Result;
 
 fn loss(text: &str) -> Result<String> {
-    let loss = Loss::new(&text.parse().unwrap(), &Scene::of_tokens())?;
+    let loss = Loss::new(&text.parse().unwrap(), &example_context_of_tokens())?;
     Ok(loss.objective.to_string().replace(['\n', ' '], ""))
 }
 
@@ -108,7 +108,7 @@ fn what_does_not_fit_is_refused_before_training() {
         let error = error(text);
         assert!(error.contains(message), "{text}: {error}");
     }
-    let maps = Loss::new(&"kind = 'patient'".parse().unwrap(), &Scene::example());
+    let maps = Loss::new(&"kind = 'patient'".parse().unwrap(), &example_context());
     let error = format!("{:#}", maps.err().unwrap());
     assert!(
         error.contains("a transformer has taps `hidden.1`"),

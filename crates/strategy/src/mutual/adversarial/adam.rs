@@ -1,7 +1,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Tensor};
-use burn_distill_core::State;
+use burn_distill_core::Buffer;
 
 /// Adam, whose moments are saved with the module that it is part of: a second optimizer beside the
 /// one of the training, which a checkpoint knows nothing of.
@@ -29,13 +29,13 @@ pub struct RecordedAdam {
     /// The L2 penalty, in the gradient.
     pub weight_decay: f64,
     /// `m`, of all tensors one after the other. Shape: `[elements]`.
-    first: State<Tensor<1>>,
+    first: Buffer<Tensor<1>>,
     /// `v`, likewise.
-    second: State<Tensor<1>>,
+    second: Buffer<Tensor<1>>,
     /// `0.9ᵗ`. Shape: `[1]`.
-    first_power: State<Tensor<1>>,
+    first_power: Buffer<Tensor<1>>,
     /// `0.999ᵗ`, likewise.
-    second_power: State<Tensor<1>>,
+    second_power: Buffer<Tensor<1>>,
 }
 
 const FIRST_DECAY: f64 = 0.9;
@@ -49,8 +49,8 @@ impl RecordedAdam {
         let options = (&device.without_autodiff(), DType::F32);
         let mut elements = Elements(0);
         module.visit(&mut elements);
-        let moment = || State::new(Tensor::zeros([elements.0], options));
-        let power = || State::new(Tensor::ones([1], options));
+        let moment = || Buffer::new(Tensor::zeros([elements.0], options));
+        let power = || Buffer::new(Tensor::ones([1], options));
         Self {
             rate,
             weight_decay,
@@ -88,7 +88,7 @@ impl RecordedAdam {
     fn way(&self, gradient: Tensor<1>) -> Tensor<1> {
         let first = decayed(&self.first, FIRST_DECAY, gradient.clone());
         let second = decayed(&self.second, SECOND_DECAY, gradient.square());
-        let rest = |power: &State<Tensor<1>>, decay: f64| {
+        let rest = |power: &Buffer<Tensor<1>>, decay: f64| {
             power.set(power.get().mul_scalar(decay));
             power.get().neg().add_scalar(1.0)
         };
@@ -100,7 +100,7 @@ impl RecordedAdam {
 }
 
 /// A moment that has seen one more value.
-fn decayed(moment: &State<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1> {
+fn decayed(moment: &Buffer<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1> {
     let before = moment.get().mul_scalar(decay);
     let after = before.add(value.mul_scalar(1.0 - decay));
     moment.set(after.clone());

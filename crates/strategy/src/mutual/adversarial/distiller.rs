@@ -72,7 +72,7 @@ impl AdversarialDistillerConfig {
             critics,
             adam: RecordedAdam::new(&players, learning_rate, weight_decay),
             game: Arc::default(),
-            wanted: Resolved::default(),
+            requirements: Resolved::default(),
         }
     }
 
@@ -162,7 +162,7 @@ fn before(index: usize, peers: usize) -> usize {
 /// ```
 /// use burn::tensor::Device;
 /// use burn_distill_architecture::NetworkConfig;
-/// use burn_distill_core::{EachTeacher, Hard, initialize};
+/// use burn_distill_core::{PerTeacher, CrossEntropyObjective, initialize};
 /// use burn_distill_response::{ResponseObjective, SoftTargetLossConfig};
 /// use burn_distill_strategy::AdversarialDistillerConfig;
 ///
@@ -171,7 +171,7 @@ fn before(index: usize, peers: usize) -> usize {
 /// let peers = vec![network("convnet-4-8")?, network("convnet-4-6")?];
 /// let objective = || {
 ///     let soft = SoftTargetLossConfig::new().with_temperature(3.0).init();
-///     EachTeacher::new([(Hard::new(1.0), ResponseObjective::new(soft, 1.0))])
+///     PerTeacher::new([(CrossEntropyObjective::new(1.0), ResponseObjective::new(soft, 1.0))])
 /// };
 /// let distiller = AdversarialDistillerConfig::new().init(
 ///     peers.into_iter().map(initialize).collect(),
@@ -202,7 +202,7 @@ pub struct AdversarialDistiller<N: Network, O> {
     game: Arc<Mutex<Option<GradientsParams>>>,
     /// The taps that are selected of each peer.
     #[module(skip)]
-    wanted: Resolved<Vec<WantedOfPeer>>,
+    requirements: Resolved<Vec<WantedOfPeer>>,
 }
 
 /// The taps that are selected of one peer.
@@ -219,13 +219,13 @@ where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    fn wanted(&self) -> &[WantedOfPeer] {
-        self.wanted.get(|| {
+    fn requirements(&self) -> &[WantedOfPeer] {
+        self.requirements.get(|| {
             let peers = self.critics.iter().zip(self.mutual.wanted_of_peers());
-            let of_peer = |(critic, wanted): (&FeatureCritic, &TapSelection)| {
+            let of_peer = |(critic, requirements): (&FeatureCritic, &TapSelection)| {
                 let judged = TapSelection::named([critic.tap.as_str()]);
                 WantedOfPeer {
-                    all: wanted.clone().union(judged.clone()),
+                    all: requirements.clone().union(judged.clone()),
                     judged,
                 }
             };
@@ -237,8 +237,9 @@ where
     fn play(&self, batch: &Batch<N::Input>) -> (Vec<GameLosses>, GradientsParams) {
         // A copy with running statistics of its own, which are not to move twice in a batch.
         let peers = self.mutual.peers.valid().train();
-        let said = peers.iter().zip(self.wanted()).enumerate();
-        let said = said.map(|(index, (peer, wanted))| ask(peer, index, batch, &wanted.judged));
+        let said = peers.iter().zip(self.requirements()).enumerate();
+        let said =
+            said.map(|(index, (peer, requirements))| ask(peer, index, batch, &requirements.judged));
         let losses = losses(&self.critics, said);
         // One pass for all: each loss reaches one player alone.
         let each = losses
@@ -255,7 +256,7 @@ fn losses(critics: &[FeatureCritic], said: impl Iterator<Item = Knowledge>) -> V
     let maps: Vec<_> = critics
         .iter()
         .zip(said)
-        .map(|(critic, said)| said.taps.take(&critic.tap).into_map())
+        .map(|(critic, said)| said.taps.expect(&critic.tap).into_map())
         .collect();
     critics
         .iter()
@@ -286,8 +287,11 @@ where
     type Input = N::Input;
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        let wanted = self.wanted().iter().map(|wanted| &wanted.all);
-        let (output, knowledge) = self.mutual.forward_with(batch, wanted);
+        let requirements = self
+            .requirements()
+            .iter()
+            .map(|requirements| &requirements.all);
+        let (output, knowledge) = self.mutual.forward_with(batch, requirements);
         // To be shown only: critics that remember nothing of it.
         let critics = self.critics.valid();
         let said = knowledge.into_iter().map(Knowledge::without_autodiff);

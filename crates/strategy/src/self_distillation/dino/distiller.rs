@@ -8,7 +8,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Clock, Context, Input, Knowledge, Network, Objective, Targets, Wanted, WeightSchedule,
+    Batch, Clock, Context, Input, Knowledge, Network, Objective, Requirements, Targets,
+    WeightSchedule,
 };
 
 /// Self-distillation between views, without labels (DINO): a network learns to say of every view of
@@ -90,7 +91,7 @@ pub struct DinoDistiller<S, T, O> {
     clock: LastClock,
     /// The requirements of the objective.
     #[module(skip)]
-    wanted: Resolved<Wanted>,
+    requirements: Resolved<Requirements>,
 }
 
 impl<S, T, O> DinoDistiller<S, T, O>
@@ -111,7 +112,7 @@ where
             held: Some((last, 1)),
             weight_decay: None,
             clock: LastClock::default(),
-            wanted: Resolved::default(),
+            requirements: Resolved::default(),
         }
     }
 
@@ -171,7 +172,7 @@ where
         for views in views.chunk_by(same_size) {
             let said = says(Batch {
                 views: vec![S::Input::concat(views.to_vec())],
-                targets: Targets::Unlabelled,
+                targets: Targets::Unlabeled,
                 ids: batch.ids.repeat(views.len()),
                 clock: batch.clock,
             });
@@ -285,9 +286,9 @@ where
     type Input = S::Input;
 
     fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let Wanted {
+        let Requirements {
             student, teacher, ..
-        } = self.wanted.get(|| self.objective.wanted());
+        } = self.requirements.get(|| self.objective.requirements());
         let taught = self.views(batch, self.globals, |view| {
             let taught = self.teacher.teach(&self.student, &view, teacher);
             taught.without_autodiff()
@@ -300,7 +301,7 @@ where
         let context = Context::new(&student, &taught, targets, ids, batch.clock);
         let terms = self.objective.forward(&context);
         let said = taught.first().map(|taught| &taught.response);
-        DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabelled)
+        DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabeled)
     }
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
@@ -325,7 +326,7 @@ where
         let gradients = self.released(gradients, clock.epoch);
         let decayed = self.decayed(&rate, &gradients, clock);
         let mut stepped: Self = optimizer.step(rate, decayed, gradients);
-        stepped.teacher = stepped.teacher.follow(&stepped.student, clock);
+        stepped.teacher = stepped.teacher.update(&stepped.student, clock);
         stepped
     }
 

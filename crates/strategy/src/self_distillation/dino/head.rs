@@ -55,7 +55,7 @@ impl DinoHeadConfig {
     ///
     /// Panics if the network offers no such tap.
     pub fn init_network<N: Network>(&self, backbone: N, tap: &str) -> DinoNetwork<N> {
-        let [_, d_input] = pooled(known_taps(&backbone).take(tap)).dims();
+        let [_, d_input] = pooled(known_taps(&backbone).expect(tap)).dims();
         let device = backbone.devices().first().cloned().unwrap_or_default();
         DinoNetwork {
             head: self.init(d_input, &device),
@@ -133,9 +133,9 @@ impl<N: Network> Network for DinoNetwork<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
-        let wanted = TapSelection::named([&self.tap]);
-        let knowledge = self.backbone.forward_knowledge(input, &wanted);
-        let features = pooled(knowledge.taps.take(&self.tap));
+        let requirements = TapSelection::named([&self.tap]);
+        let knowledge = self.backbone.forward_knowledge(input, &requirements);
+        let features = pooled(knowledge.taps.expect(&self.tap));
         taps.offer(self.tap.clone(), || Tap::Vector(features.clone()));
         Response::Classes(self.head.forward(features))
     }

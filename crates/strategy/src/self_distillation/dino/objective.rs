@@ -6,8 +6,8 @@ use burn_distill_core::numeric::{
     as_precise_as, at_least_f32, connected_zero, cross_entropy_rows, tempered_log_softmax,
 };
 use burn_distill_core::{
-    Check, Clock, ConfigError, Context, Knowledge, Objective, State, Terms, Wanted, WeightSchedule,
-    check,
+    Buffer, Check, Clock, ConfigError, Context, Knowledge, Objective, Requirements, Terms,
+    WeightSchedule, check,
 };
 
 /// Configuration to create a [DINO objective](DinoObjective) using the
@@ -17,7 +17,7 @@ pub struct DinoObjectiveConfig {
     /// What the logits of the student are divided by. Must be positive and finite. Default: `0.1`.
     #[config(default = 0.1)]
     pub student_temperature: f64,
-    /// What the centred logits of the teacher are divided by in the first epoch. Must be positive and
+    /// What the centered logits of the teacher are divided by in the first epoch. Must be positive and
     /// finite. Default: `0.04`.
     #[config(default = 0.04)]
     pub first_temperature: f64,
@@ -28,7 +28,7 @@ pub struct DinoObjectiveConfig {
     /// Default: `30`.
     #[config(default = 30)]
     pub warm_up: usize,
-    /// How much of the centre stays at each step. Between 0 and 1. Default: `0.9`.
+    /// How much of the center stays at each step. Between 0 and 1. Default: `0.9`.
     #[config(default = 0.9)]
     pub momentum: f64,
 }
@@ -48,7 +48,7 @@ impl DinoObjectiveConfig {
         self.assert_valid();
         let device = device.clone().without_autodiff();
         DinoObjective {
-            centre: State::new(Tensor::zeros([1, prototypes], &device)),
+            center: Buffer::new(Tensor::zeros([1, prototypes], &device)),
             student_temperature: self.student_temperature,
             first_temperature: self.first_temperature,
             teacher_temperature: self.teacher_temperature,
@@ -79,13 +79,13 @@ impl Check for DinoObjectiveConfig {
 /// c ← momentum · c + (1 − momentum) · mean over views and samples of g_T      after the loss
 /// ```
 ///
-/// Centring keeps one prototype from taking all, and the low temperature keeps all from being alike:
+/// Centering keeps one prototype from taking all, and the low temperature keeps all from being alike:
 /// together they prevent a collapse. `τ_T` rises in a straight line over the first epochs. Half
 /// precision is widened to single, sums over many prototypes included. Without a pair of views the loss
-/// is a connected zero; without a sample the centre stays, too.
+/// is a connected zero; without a sample the center stays, too.
 ///
 /// What either side says is a list, view by view: [`DinoDistiller`](crate::DinoDistiller) asks for
-/// it. The teacher is a constant: no gradient flows to it. The centre is part of the record; it moves
+/// it. The teacher is a constant: no gradient flows to it. The center is part of the record; it moves
 /// with every call, but that of a copy for validation moves on its own.
 ///
 /// # Reference
@@ -96,8 +96,8 @@ impl Check for DinoObjectiveConfig {
 #[doc(alias = "DINO")]
 #[derive(Module, Debug)]
 pub struct DinoObjective {
-    /// What the logits of the teacher are centred by. Shape: `[1, prototypes]`.
-    pub centre: State<Tensor<2>>,
+    /// What the logits of the teacher are centered by. Shape: `[1, prototypes]`.
+    pub center: Buffer<Tensor<2>>,
     /// What the logits of the student are divided by.
     pub student_temperature: f64,
     /// What those of the teacher are divided by in the first epoch.
@@ -106,7 +106,7 @@ pub struct DinoObjective {
     pub teacher_temperature: f64,
     /// The epochs over which it rises.
     pub warm_up: usize,
-    /// How much of the centre stays at each step.
+    /// How much of the center stays at each step.
     pub momentum: f64,
     /// The weight of the term.
     #[module(skip)]
@@ -127,7 +127,7 @@ impl DinoObjective {
         self.first_temperature + (self.teacher_temperature - self.first_temperature) * passed
     }
 
-    /// The loss of the views of a batch, after which the centre moves.
+    /// The loss of the views of a batch, after which the center moves.
     ///
     /// # Shapes
     ///
@@ -159,11 +159,11 @@ impl DinoObjective {
             return zero;
         }
 
-        let centre = self.centre.get();
+        let center = self.center.get();
         let mut pairs = Vec::new();
         for (view, logits) in teacher.iter().enumerate() {
-            let centred = logits.clone().sub(centre.clone().cast(logits.dtype()));
-            let target = softmax(centred.div_scalar(temperature), 1);
+            let centered = logits.clone().sub(center.clone().cast(logits.dtype()));
+            let target = softmax(centered.div_scalar(temperature), 1);
             for (other, log_prediction) in log_predictions.iter().enumerate() {
                 if other != view {
                     let rows = cross_entropy_rows(target.clone(), log_prediction.clone());
@@ -171,26 +171,26 @@ impl DinoObjective {
                 }
             }
         }
-        self.follow(centre, Tensor::cat(teacher, 0));
+        self.follow(center, Tensor::cat(teacher, 0));
         match pairs.len() {
             0 => zero,
             _ => Tensor::cat(pairs, 0).mean(),
         }
     }
 
-    /// Move the centre by what the teacher said of all its views.
-    fn follow(&self, centre: Tensor<2>, said: Tensor<2>) {
-        let now = as_precise_as(said.mean_dim(0), &centre);
-        let centre = as_precise_as(centre, &now)
+    /// Move the center by what the teacher said of all its views.
+    fn follow(&self, center: Tensor<2>, said: Tensor<2>) {
+        let now = as_precise_as(said.mean_dim(0), &center);
+        let center = as_precise_as(center, &now)
             .mul_scalar(self.momentum)
             .add(now.mul_scalar(1.0 - self.momentum));
-        self.centre.set(centre);
+        self.center.set(center);
     }
 }
 
 impl Objective<Vec<Knowledge>, Vec<Knowledge>> for DinoObjective {
-    fn wanted(&self) -> Wanted {
-        Wanted::responses()
+    fn requirements(&self) -> Requirements {
+        Requirements::responses()
     }
 
     fn forward(&self, context: &Context<'_, Vec<Knowledge>, Vec<Knowledge>>) -> Terms {

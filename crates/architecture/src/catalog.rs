@@ -1,0 +1,100 @@
+/// What a list of networks says about one of them, or about a family of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchitectureEntry {
+    /// The name, or a pattern with the numbers to fill in between angle brackets.
+    pub name: &'static str,
+    /// A name to try: the name itself, unless that is a pattern.
+    pub example: &'static str,
+    /// What kind of network it is.
+    pub kind: &'static str,
+    /// Other spellings that are understood.
+    pub aliases: &'static [&'static str],
+    /// Where it comes from, with year and venue.
+    pub reference: &'static str,
+}
+
+const HE: &str = "He et al., Deep Residual Learning for Image Recognition, CVPR 2016";
+const TIAN: &str = "Tian et al., Contrastive Representation Distillation, ICLR 2020; after \
+                    He et al., Deep Residual Learning for Image Recognition, CVPR 2016";
+const ZAGORUYKO: &str = "Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016";
+
+const fn resnet(name: &'static str, reference: &'static str) -> ArchitectureEntry {
+    ArchitectureEntry {
+        name,
+        example: name,
+        kind: "residual network",
+        aliases: &[],
+        reference,
+    }
+}
+
+const fn wide(name: &'static str, aliases: &'static [&'static str]) -> ArchitectureEntry {
+    ArchitectureEntry {
+        name,
+        example: name,
+        kind: "wide residual network",
+        aliases,
+        reference: ZAGORUYKO,
+    }
+}
+
+const CATALOG: &[ArchitectureEntry] = &[
+    ArchitectureEntry {
+        name: "mlp-<width>-<width>-…",
+        example: "mlp-64-32",
+        kind: "multilayer perceptron",
+        aliases: &["mlp_64_32"],
+        reference: "Rumelhart et al., Learning Representations by Back-Propagating Errors, \
+                    Nature 1986",
+    },
+    ArchitectureEntry {
+        name: "convnet-<width>-<width>-…",
+        example: "convnet-16-32",
+        kind: "convolutional network",
+        aliases: &["convnet_16_32"],
+        reference: "LeCun et al., Gradient-Based Learning Applied to Document Recognition, \
+                    Proceedings of the IEEE 1998",
+    },
+    resnet("resnet8", HE),
+    resnet("resnet14", HE),
+    resnet("resnet20", HE),
+    resnet("resnet32", HE),
+    resnet("resnet44", HE),
+    resnet("resnet56", HE),
+    resnet("resnet110", HE),
+    resnet("resnet8x4", TIAN),
+    resnet("resnet32x4", TIAN),
+    wide("wrn-16-1", &["wrn_16_1"]),
+    wide("wrn-16-2", &["wrn_16_2"]),
+    wide("wrn-40-1", &["wrn_40_1"]),
+    wide("wrn-40-2", &["wrn_40_2"]),
+    ArchitectureEntry {
+        name: "vit-<features>-<depth>-<heads>",
+        example: "vit-16-2-4",
+        kind: "patch transformer",
+        aliases: &["vit_16_2_4"],
+        reference: "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
+    },
+];
+
+/// Every network that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.
+pub fn catalog() -> &'static [ArchitectureEntry] {
+    CATALOG
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+
+    #[test]
+    fn names_and_aliases_are_understood() {
+        for entry in catalog() {
+            let config = NetworkConfig::by_name(entry.example).unwrap();
+            assert_eq!(config.to_string(), entry.example);
+            for alias in entry.aliases {
+                assert_eq!(NetworkConfig::by_name(alias).unwrap(), config, "{alias}");
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+use crate::{Context, Knowledge, Objective, Requirements, Term, Terms};
+use burn::module::Module;
+use std::collections::BTreeMap;
+
+/// An objective against each of several teachers, averaged over them.
+///
+/// ```text
+/// L = 1 / M · Σₘ objectiveₘ(student, teacherₘ, targets)
+/// ```
+///
+/// Terms of one name are one term, and have one weight. A term that looks at no teacher, such as the
+/// cross-entropy with the labels, is what it is with one. One view of each sample is compared.
+#[derive(Module, Debug)]
+pub struct PerTeacher<O> {
+    /// One objective for each teacher: its adapters are sized for it.
+    pub objectives: Vec<O>,
+}
+
+impl<O: Objective> PerTeacher<O> {
+    /// These objectives, in the order of the teachers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none, or if one wants several views.
+    pub fn new(objectives: impl IntoIterator<Item = O>) -> Self {
+        let objectives: Vec<_> = objectives.into_iter().collect();
+        assert!(!objectives.is_empty(), "There should be a teacher.");
+        for objective in &objectives {
+            let views = objective.requirements().views;
+            assert_eq!(
+                views, 1,
+                "Each teacher is compared with by one view, but {views} are wanted."
+            );
+        }
+        Self { objectives }
+    }
+}
+
+impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
+    fn requirements(&self) -> Requirements {
+        let requirements = |(index, objective): (usize, &O)| {
+            let Requirements {
+                student, teacher, ..
+            } = objective.requirements();
+            Requirements {
+                student,
+                teacher: teacher.of_network(index),
+                ..Requirements::default()
+            }
+        };
+        let all = self.objectives.iter().enumerate().map(requirements);
+        all.fold(Requirements::default(), Requirements::union)
+    }
+
+    fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+        assert_eq!(
+            context.teacher.len(),
+            self.objectives.len(),
+            "There are {} objectives for {} teachers.",
+            self.objectives.len(),
+            context.teacher.len()
+        );
+        let share = 1.0 / self.objectives.len() as f64;
+        let mut sums: Vec<Term> = Vec::new();
+        let mut places = BTreeMap::new();
+        for (objective, teacher) in self.objectives.iter().zip(context.teacher) {
+            for term in objective.forward(&context.taught_by(teacher)) {
+                let value = term.value.mul_scalar(share);
+                match places.get(&term.name) {
+                    None => {
+                        places.insert(term.name.clone(), sums.len());
+                        sums.push(Term { value, ..term });
+                    }
+                    Some(&place) => {
+                        let sum = &mut sums[place];
+                        assert_eq!(
+                            sum.weight, term.weight,
+                            "Terms of one name have one weight, but for different teachers that \
+                             of `{}` differs.",
+                            term.name
+                        );
+                        sum.value = sum.value.clone().add(value);
+                    }
+                }
+            }
+        }
+        sums.into_iter()
+            .map(Terms::from)
+            .fold(Terms::default(), Terms::and)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Clock, CrossEntropyObjective, EveryView, NamedLoss, NoAdapter, Response, Tap, TapLoss,
+        TapObjective, TapPair, TapRecorder, TapSelection, Targets,
+    };
+    use burn::tensor::{Bool, Device, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Squares {}
+
+    impl NamedLoss for Squares {
+        fn name(&self) -> &'static str {
+            "squares"
+        }
+    }
+
+    impl TapLoss for Squares {
+        fn forward_taps(
+            &self,
+            student: Tap,
+            teacher: Tap,
+            _: Option<Tensor<2, Bool>>,
+        ) -> Tensor<1> {
+            let difference = student.into_vectors().sub(teacher.into_vectors());
+            difference.square().mean()
+        }
+    }
+
+    fn knowledge(name: &str, value: f32, device: &Device) -> Knowledge {
+        let mut taps = TapRecorder::new(TapSelection::All);
+        taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
+        Knowledge {
+            response: Response::Classes(Tensor::zeros([2, 4], device)),
+            taps: taps.finish().unwrap(),
+        }
+    }
+
+    #[test]
+    fn teachers_that_differ_are_averaged() {
+        let device = Device::default();
+        let against = |tap: &str| -> (CrossEntropyObjective, TapObjective<Squares, NoAdapter>) {
+            let pair = TapPair::new("pool", tap, Squares {});
+            (
+                CrossEntropyObjective::new(0.5),
+                TapObjective::new([pair], 2.0),
+            )
+        };
+        let objective = PerTeacher::new([against("pool"), against("hidden.1")]);
+
+        let student = knowledge("pool", 1.0, &device);
+        let teachers = vec![
+            knowledge("pool", 2.0, &device),
+            knowledge("hidden.1", 4.0, &device),
+        ];
+        let targets = Targets::classes(Tensor::zeros([2], &device));
+        let context = Context::new(&student, &teachers, &targets, &[0, 1], Clock::start());
+        let terms = objective.forward(&context);
+
+        let terms: Vec<_> = terms
+            .into_iter()
+            .map(|term| (term.name, term.weight, term.value.into_scalar::<f32>()))
+            .collect();
+        assert_eq!(terms[0].0, "cross-entropy");
+        assert!((terms[0].2 - 4.0_f32.ln()).abs() < 1e-6);
+        assert_eq!(terms[1], ("squares".to_string(), 2.0, (1.0 + 9.0) / 2.0));
+        let requirements = objective.requirements().teacher;
+        assert_eq!(
+            requirements.for_network(1),
+            TapSelection::named(["hidden.1"])
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "Terms of one name have one weight, but for different teachers")]
+    fn a_weight_that_differs_is_not_lost() {
+        let device = Device::default();
+        let objective = PerTeacher::new([
+            CrossEntropyObjective::new(0.5),
+            CrossEntropyObjective::new(1.0),
+        ]);
+        let student = knowledge("pool", 1.0, &device);
+        let teachers = vec![student.clone(), student.clone()];
+        let targets = Targets::classes(Tensor::zeros([2], &device));
+        objective.forward(&Context::new(
+            &student,
+            &teachers,
+            &targets,
+            &[0, 1],
+            Clock::start(),
+        ));
+    }
+
+    #[test]
+    #[should_panic(expected = "Each teacher is compared with by one view, but 2 are wanted.")]
+    fn one_view_is_compared() {
+        let of_views = |views| EveryView::new(TapObjective::new([pair()], 1.0), views);
+        PerTeacher::new([of_views(1), of_views(2)]);
+    }
+
+    fn pair() -> TapPair<Squares, NoAdapter> {
+        TapPair::new("pool", "pool", Squares {})
+    }
+}

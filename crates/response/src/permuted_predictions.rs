@@ -1,0 +1,246 @@
+use crate::LogitLoss;
+use burn::module::Module;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_distill_core::{
+    Clock, Context, KeyedRng, LossTerm, NamedLoss, PairedRows, one_line_display, reduce_rows,
+};
+
+/// What the permutations of this are drawn for: the same seed elsewhere gives unrelated ones.
+const PURPOSE: u64 = 0x444b_5050; // DKPP
+
+/// The term of a loss towards a teacher whose classes are shuffled, all but the likeliest (dark knowledge with
+/// permuted predictions, DKPP).
+///
+/// ```text
+/// a = argmax(teacher)
+/// permuted[a] = teacher[a],    the other classes in an order of their own in each row and step
+/// L = mean of the loss(student, permuted) over the rows that count
+/// ```
+///
+/// What remains of the teacher is how sure it is of what and how the rest is spread, but not over
+/// which classes: the difference to the loss itself is what similar classes tell. Any
+/// [`LogitLoss`] serves; the authors take soft cross-entropy at temperature 1. Of several likeliest
+/// classes one stays.
+///
+/// The order depends on the seed, the clock and the row alone, so that a run that is resumed sees
+/// the same. Rows and masks are those of a [`ResponseObjective`](crate::ResponseObjective).
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_core::Weighted;
+/// use burn_distill_response::{PermutedPredictions, SoftCrossEntropyLossConfig};
+///
+/// let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0).init();
+/// let objective = Weighted::of(PermutedPredictions::new(loss, 7), 1.0);
+///
+/// assert_eq!(objective.name, "permuted-soft-cross-entropy");
+/// ```
+///
+/// # Reference
+///
+/// T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti and A. Anandkumar, [Born Again Neural
+/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors have published no code: this
+/// is our interpretation of the paper.
+#[doc(alias = "DKPP")]
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct PermutedPredictions<L> {
+    /// The loss.
+    pub loss: L,
+    /// The seed of the permutations.
+    pub seed: usize,
+}
+
+one_line_display!(PermutedPredictions<L>: loss, seed);
+
+impl<L: LogitLoss> PermutedPredictions<L> {
+    /// Creates the term of a loss with permutations of a seed.
+    pub fn new(loss: L, seed: usize) -> Self {
+        Self { loss, seed }
+    }
+
+    /// The teacher's logits, all but the largest of each row in another order.
+    ///
+    /// # Shapes
+    ///
+    /// - teacher, output: `[rows, num_classes]`
+    pub fn permute(&self, teacher: Tensor<2>, clock: Clock) -> Tensor<2> {
+        let [rows, num_classes] = teacher.dims();
+        if rows == 0 || num_classes < 3 {
+            return teacher; // There is nothing to exchange.
+        }
+        let others = num_classes - 1;
+        let mut orders = Vec::with_capacity(rows * others);
+        for row in 0..rows {
+            let key = [self.seed as u64, clock.step() as u64, row as u64, PURPOSE];
+            let order = KeyedRng::new(key).permutation(others);
+            orders.extend(order.into_iter().map(|place| place as i32));
+        }
+        let device = teacher.device();
+        let orders = TensorData::new(orders, [rows, others]);
+        let orders = Tensor::<2, Int>::from_data(orders, &device);
+
+        // Places among the others and classes differ by one from the likeliest class on.
+        let likeliest = teacher.clone().argmax(1).repeat_dim(1, num_classes);
+        let classes = Tensor::<1, Int>::arange(0..num_classes as i64, &device);
+        let classes: Tensor<2, Int> = classes.unsqueeze::<2>().repeat_dim(0, rows);
+        let is_likeliest = classes.clone().equal(likeliest.clone());
+        let after = classes.clone().greater(likeliest.clone()).int();
+        let places = classes.clone().sub(after).clamp_max(others as i64 - 1);
+        let from = orders.gather(1, places);
+        let shift = from.clone().greater_equal(likeliest).int();
+        let from = from.add(shift).mask_where(is_likeliest, classes);
+        teacher.gather(1, from)
+    }
+}
+
+impl<L: LogitLoss> NamedLoss for PermutedPredictions<L> {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn term_name(&self) -> String {
+        format!("permuted-{}", self.loss.name())
+    }
+}
+
+impl<L: LogitLoss> LossTerm for PermutedPredictions<L> {
+    fn value(&self, context: &Context<'_>) -> Tensor<1> {
+        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let teacher = self.permute(rows.teacher.without_autodiff(), context.clock);
+        let loss = self.loss.forward_rows(rows.student, teacher);
+        reduce_rows(loss, rows.mask, &Reduction::Mean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_value_and_gradient_of, small_student, small_teacher};
+    use crate::{DistributionLoss, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
+    use burn::tensor::Device;
+    use burn_distill_core::{Knowledge, Response, Taps, Targets, Weighted};
+    use std::collections::BTreeMap;
+
+    fn permuted(seed: usize) -> PermutedPredictions<SoftCrossEntropyLoss> {
+        let loss = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
+        PermutedPredictions::new(loss.init(), seed)
+    }
+
+    fn at(batch: usize) -> Clock {
+        Clock {
+            epoch: 1,
+            batch,
+            batches: 10_000,
+        }
+    }
+
+    fn row(
+        objective: &PermutedPredictions<SoftCrossEntropyLoss>,
+        row: [f32; 4],
+        step: usize,
+    ) -> Vec<f32> {
+        let row = Tensor::from_data([row], &Device::default());
+        objective
+            .permute(row, at(step))
+            .into_data()
+            .iter()
+            .collect()
+    }
+
+    #[test]
+    fn all_but_the_likeliest_class_change_places_and_every_order_occurs() {
+        for largest in 0..4 {
+            let mut logits = [0.1, 0.2, 0.3, 0.4];
+            logits[largest] = 9.0;
+            let mut seen = BTreeMap::new();
+            for step in 0..600 {
+                let row = row(&permuted(1), logits, step);
+                assert_eq!(row[largest], 9.0);
+                let mut sorted = row.clone();
+                sorted.sort_by(f32::total_cmp);
+                let mut expected = logits;
+                expected.sort_by(f32::total_cmp);
+                assert_eq!(sorted, expected);
+                let key: Vec<_> = row.iter().map(|value| value.to_bits()).collect();
+                *seen.entry(key).or_insert(0) += 1;
+            }
+            // 100 of each of six, give or take five standard deviations.
+            assert_eq!(seen.len(), 6);
+            assert!(
+                seen.values().all(|count| (54..147).contains(count)),
+                "{seen:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_order_depends_on_seed_step_and_row() {
+        let rows = |seed: usize, step: usize| -> Vec<f32> {
+            let logits = Tensor::<1, Int>::arange(0..20, &Device::default()).float();
+            let rows = logits.unsqueeze::<2>().repeat_dim(0, 2);
+            permuted(seed)
+                .permute(rows, at(step))
+                .into_data()
+                .iter()
+                .collect()
+        };
+        let expected = rows(1, 2);
+
+        assert_eq!(rows(1, 2), expected);
+        assert_ne!(rows(2, 2), expected);
+        assert_ne!(rows(1, 3), expected);
+        assert_ne!(expected[..20], expected[20..]);
+    }
+
+    // Soft cross-entropy with probabilities that are exchanged by hand: the two smaller of a row, or
+    // not. Its values are those of PS-KD's `soft CE`, .575475141, where nothing is exchanged.
+    #[test]
+    fn the_loss_is_that_of_the_exchanged_teacher() {
+        let objective = permuted(3);
+        let device = Device::default();
+        let (student, teacher) = (small_student(&device), small_teacher(&device));
+        let mut values = Vec::new();
+        for step in 0..20 {
+            let exchanged = objective.permute(teacher.clone(), at(step));
+            let by_hand = objective
+                .loss
+                .forward(student.clone(), exchanged, Reduction::Mean);
+            let said = |logits: &Tensor<2>| Knowledge {
+                response: Response::Classes(logits.clone()),
+                taps: Taps::default(),
+            };
+            let (student, teacher) = (said(&student), said(&teacher));
+            let targets = Targets::Unlabeled;
+            let context = Context::new(&student, &teacher, &targets, &[], at(step));
+            let value = objective.value(&context).into_scalar::<f32>();
+            assert_eq!(value, by_hand.into_scalar::<f32>());
+            values.push(value);
+        }
+        assert!(values.iter().any(|value| (value - 0.575475).abs() > 1e-3));
+
+        let same = |student, teacher| objective.loss.forward(student, teacher, Reduction::Mean);
+        assert_value_and_gradient_of(small_student, small_teacher, same, 0.575475141, 0.130712321);
+    }
+
+    #[test]
+    fn nobody_and_two_classes_have_nothing_to_exchange() {
+        let device = Device::default();
+        for shape in [[0, 5], [2, 1], [2, 2]] {
+            let teacher = Tensor::<2>::random(shape, burn::tensor::Distribution::Default, &device);
+            let same = permuted(0).permute(teacher.clone(), at(0));
+            same.into_data().assert_eq(&teacher.into_data(), true);
+        }
+    }
+
+    #[test]
+    fn display() {
+        assert_eq!(
+            Weighted::of(permuted(7), 1.0).with_name("dark").to_string(),
+            "Weighted {loss: SoftCrossEntropyLoss {temperature: 1, scale_t2: true, renormalize: \
+             false}, seed: 7, name: dark, weight: Constant(1.0)}"
+        );
+    }
+}
