@@ -10,12 +10,12 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
-/// How the violations of activation boundaries are reduced.
+/// Reduction of the violations of activation boundaries.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum BoundaryReduction {
-    /// Their sum, as a mean over samples, times the scale: the authors' code.
+    /// Sum of the violations, averaged over samples and multiplied by the scale: the authors' code.
     Sum,
-    /// Their mean.
+    /// Mean of the violations.
     Mean,
 }
 
@@ -23,19 +23,19 @@ pub enum BoundaryReduction {
 /// [init function](ActivationBoundaryLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ActivationBoundaryLossConfig {
-    /// How far beyond the boundary the student should be. Above 0. Default: `1.0`.
+    /// Margin by which the student should exceed the boundary. Above 0. Default: `1.0`.
     #[config(default = 1.0)]
     pub margin: f64,
-    /// How the violations are reduced. Default: `Sum`.
+    /// Reduction of the violations. Default: `Sum`.
     #[config(default = "BoundaryReduction::Sum")]
     pub reduction: BoundaryReduction,
-    /// The factor of `Sum`; `Mean` has none. Default: `0.003`, the authors'.
+    /// Factor of `Sum`; unused by `Mean`. Default: `0.003`, the authors'.
     #[config(default = 0.003)]
     pub scale: f64,
 }
 
 impl ActivationBoundaryLossConfig {
-    /// Initialize an [activation boundary loss](ActivationBoundaryLoss).
+    /// Creates an [activation boundary loss](ActivationBoundaryLoss).
     ///
     /// # Panics
     ///
@@ -58,8 +58,8 @@ impl Check for ActivationBoundaryLossConfig {
     }
 }
 
-/// Activation boundaries: a neuron of the student should be active where that of the teacher is, how
-/// strongly does not matter.
+/// Activation boundaries (AB): the student's neurons should be active where the teacher's neurons
+/// are active, regardless of their strength.
 ///
 /// ```text
 /// side      = 1 where teacher > 0, else −1
@@ -68,16 +68,16 @@ impl Check for ActivationBoundaryLossConfig {
 /// Mean: L = mean of violation
 /// ```
 ///
-/// Both are taken before their activation, the student's through a 1×1 convolution with batch
-/// normalization. A neuron of the student that is beyond the margin on the side of the teacher's costs
-/// nothing. The larger map is pooled to the size of the smaller. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// Both maps are taken before their activation, the student's after a 1×1 convolution with batch
+/// normalization. A student's neuron beyond the margin, on the same side as the teacher's, has no
+/// loss. The larger map is pooled to the size of the smaller. The teacher is a constant: no
+/// gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
 /// The authors sum over the stages, each with [half the weight of the next](doubling_weights). They
-/// train the student on this alone first, and on soft targets then; it may also be a term beside
-/// others.
+/// train the student with this loss only first, then with soft targets; it may also be combined
+/// with other losses.
 ///
 /// # Example
 ///
@@ -103,12 +103,12 @@ impl Check for ActivationBoundaryLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ActivationBoundaryLoss {
-    /// How far beyond the boundary the student should be.
+    /// Margin by which the student should exceed the boundary.
     pub margin: f64,
-    /// How the violations are reduced.
+    /// Reduction of the violations.
     #[module(skip)]
     pub reduction: BoundaryReduction,
-    /// The factor of `Sum`.
+    /// Factor of `Sum`.
     pub scale: f64,
 }
 
@@ -131,7 +131,8 @@ impl ModuleDisplay for ActivationBoundaryLoss {
 }
 
 impl ActivationBoundaryLoss {
-    /// The loss of a batch of maps before their activation, the student's adapted.
+    /// Computes the loss of a batch of maps before their activation, the student's after its
+    /// adapter.
     ///
     /// # Shapes
     ///
@@ -141,7 +142,7 @@ impl ActivationBoundaryLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ.
+    /// Panics if the batch sizes or the numbers of channels differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
@@ -153,7 +154,7 @@ impl ActivationBoundaryLoss {
 
         let active = teacher.greater_scalar(0.0);
         let inactive = active.bool_not();
-        // Where the teacher is inactive the student counts with its sign turned.
+        // Where the teacher is inactive, the sign of the student is inverted.
         let towards = student.clone().mask_where(inactive, student.neg());
         let violation = relu(towards.neg().add_scalar(self.margin)).square();
         match self.reduction {
@@ -176,7 +177,7 @@ impl TapLoss for ActivationBoundaryLoss {
     }
 }
 
-/// The weights of so many layers of which each counts half as much as the next: `…, ¼, ½, 1`.
+/// Returns weights for a number of layers, each half of the next one: `…, ¼, ½, 1`.
 ///
 /// ```
 /// assert_eq!(burn_distill_feature::doubling_weights(3), [0.25, 0.5, 1.0]);
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`margin` should be finite and above 0, but is 0")]
-    fn a_margin_is_positive() {
+    fn the_margin_must_be_positive() {
         ActivationBoundaryLossConfig::new().with_margin(0.0).init();
     }
 }

@@ -14,13 +14,14 @@ use burn_distill_core::{
 /// [init function](AttentionFeatureLossConfig::init).
 #[derive(Config, Debug)]
 pub struct AttentionFeatureLossConfig {
-    /// The length of queries and keys. At least 1. Default: `128`.
+    /// Number of features of queries and keys. At least 1. Default: `128`.
     #[config(default = 128)]
     pub features: usize,
 }
 
 impl AttentionFeatureLossConfig {
-    /// Initialize an [attention feature loss](AttentionFeatureLoss) for maps with so many channels.
+    /// Creates an [attention feature loss](AttentionFeatureLoss) for maps with these numbers of
+    /// channels.
     ///
     /// # Panics
     ///
@@ -46,8 +47,8 @@ impl Check for AttentionFeatureLossConfig {
     }
 }
 
-/// Attention-based feature distillation: each layer of the teacher is compared with all layers of the
-/// student, most with those that its attention picks.
+/// Attention-based feature distillation (AFD): compares each layer of the teacher with all layers
+/// of the student, weighted by learned attention.
 ///
 /// ```text
 /// attention = LinkAttention(student, teacher)
@@ -57,17 +58,19 @@ impl Check for AttentionFeatureLossConfig {
 /// ```
 ///
 /// The squared channels of the student are pooled to the size of the teacher's map before they are
-/// normalized. A map of zeros is active nowhere, with a zero gradient. [`LinkAttention`] trains with
-/// the student, its half that looks at the teacher included. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// normalized. A map of zeros stays zero, with a zero gradient. [`LinkAttention`] is trained with
+/// the student, including its layers for the teacher. The teacher is a constant: no gradient flows
+/// to it. Half precision is widened to single.
 ///
-/// In training the attention normalizes over the batch. A single sample has no query and no key of
-/// its own; it is then the learned places of the layers alone that decide.
+/// In training the attention normalizes over the batch. The queries and keys of a single sample are
+/// normalized to zero; its attention then depends only on the learned position embeddings of the
+/// layers.
 ///
 /// # Weights
 ///
-/// The authors take 200, beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective) and
-/// 0.9 of soft targets at a temperature of 4.
+/// The authors use a weight of 200, beside 1 for the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective) and 0.9 for soft targets at a temperature of
+/// 4.
 ///
 /// # Example
 ///
@@ -81,7 +84,7 @@ impl Check for AttentionFeatureLossConfig {
 /// let student = vec![Tensor::<4>::ones([4, 8, 8, 8], &device), Tensor::ones([4, 16, 4, 4], &device)];
 /// let teacher = vec![Tensor::ones([4, 32, 4, 4], &device)];
 ///
-/// // All are active everywhere alike.
+/// // All maps are uniform.
 /// assert!(loss.forward(student, teacher).into_scalar::<f32>() < 1e-6);
 /// ```
 ///
@@ -93,7 +96,7 @@ impl Check for AttentionFeatureLossConfig {
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AttentionFeatureLoss {
-    /// How much each layer of the student counts for each of the teacher.
+    /// Attention of each layer of the teacher to the layers of the student.
     pub attention: LinkAttention,
 }
 
@@ -102,14 +105,13 @@ impl AttentionFeatureLoss {
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, teacher_channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
-    /// differ.
+    /// Panics if the number of maps is not the expected one, or if the batch sizes differ.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         let counts = [self.attention.keys.len(), self.attention.queries.len()];
         let (student, teacher) = checked(student, teacher, counts);
@@ -120,7 +122,7 @@ impl AttentionFeatureLoss {
         Self::forward_linked(attention, student, teacher)
     }
 
-    /// The loss for a known attention.
+    /// Computes the loss for a given attention.
     ///
     /// # Shapes
     ///
@@ -130,7 +132,7 @@ impl AttentionFeatureLoss {
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps than in the attention, or if the batch sizes differ.
+    /// Panics if the number of maps does not match the attention, or if the batch sizes differ.
     pub fn forward_linked(
         attention: Tensor<3>,
         student: Vec<Tensor<4>>,
@@ -157,13 +159,13 @@ impl AttentionFeatureLoss {
     }
 }
 
-/// The mean square of the channels. Shape: `[batch_size, 1, height, width]`.
+/// Returns the mean square over the channels. Shape: `[batch_size, 1, height, width]`.
 fn energy(map: Tensor<4>) -> Tensor<4> {
     map.square().mean_dim(1)
 }
 
-/// Where a map is active, from its energy: one unit vector per sample.
-/// Shape: `[batch_size, height · width]`.
+/// Returns the attention map of each sample, the normalized energy, as a unit vector. Shape:
+/// `[batch_size, height · width]`.
 fn active(energy: Tensor<4>) -> Tensor<2> {
     l2_normalize(energy.flatten(1, 3), 1)
 }

@@ -14,7 +14,7 @@ use burn_distill_core::{
 pub struct AttentionRelationLossConfig {}
 
 impl AttentionRelationLossConfig {
-    /// Initialize an [attention relation loss](AttentionRelationLoss).
+    /// Creates an [attention relation loss](AttentionRelationLoss).
     pub fn init(&self) -> AttentionRelationLoss {
         AttentionRelationLoss {}
     }
@@ -22,17 +22,17 @@ impl AttentionRelationLossConfig {
 
 impl Check for AttentionRelationLossConfig {}
 
-/// What one layer of attention computes with.
+/// Scores and values of one layer of attention.
 #[derive(Clone, Debug)]
 pub struct AttentionLayer {
-    /// Queries times keys over the root of the size of a head, before the softmax. Shape:
-    /// `[batch_size, heads, length, length]`.
+    /// Scores before the softmax: products of queries and keys divided by the root of the size of a
+    /// head. Shape: `[batch_size, heads, length, length]`.
     pub scores: Tensor<4>,
-    /// The values, one head after the other. Shape: `[batch_size, length, features]`.
+    /// Values of all heads, concatenated. Shape: `[batch_size, length, features]`.
     pub values: Tensor<3>,
 }
 
-/// The student should attend as the teacher does, and its values should be as much alike.
+/// MiniLM: matches the attention and the relations between the values of one layer.
 ///
 /// ```text
 /// relation(V) = V Vᵀ / √(features of a head), head by head
@@ -41,15 +41,15 @@ pub struct AttentionLayer {
 ///             + D(relation(values of the teacher), relation(values of the student))
 /// ```
 ///
-/// The student needs as many heads as the teacher, of any size. With a mask, softmax is over the
-/// tokens that count, and the mean is over those of each sequence, then over the sequences that have
-/// any; without any, the loss is a connected zero. Scores may be masked already, with −∞ or a large
-/// negative number. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// The student needs the same number of heads as the teacher; their sizes may differ. With a mask,
+/// the softmax is over the tokens that count, and the mean is over those tokens of each sequence,
+/// then over the sequences that have any; if there are none, the loss is zero, still connected to
+/// the autodiff graph. Scores may already be masked with −∞ or a large negative number. The teacher
+/// is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take the sum of the two divergences, of the last layer, and nothing else.
+/// The authors use the sum of the two divergences, for the last layer, as their only loss.
 ///
 /// # Example
 ///
@@ -70,8 +70,9 @@ pub struct AttentionLayer {
 ///
 /// # Reference
 ///
-/// W. Wang et al., [MiniLM](https://arxiv.org/abs/2002.10957), NeurIPS 2020. Agrees with the formula
-/// of the paper; the authors' training code is not public. `MiniLMLoss` of xdpx has half of it.
+/// W. Wang et al., [MiniLM](https://arxiv.org/abs/2002.10957), NeurIPS 2020. Agrees with the
+/// formula of the paper; the authors' training code is not public. `MiniLMLoss` of xdpx implements
+/// half of it.
 #[doc(alias = "MiniLM")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -90,19 +91,19 @@ impl ModuleDisplay for AttentionRelationLoss {
 }
 
 impl AttentionRelationLoss {
-    /// The loss of one layer.
+    /// Computes the loss of one layer.
     ///
     /// # Shapes
     ///
     /// - student: see [`AttentionLayer`]
-    /// - teacher: the same, with `teacher_features`
+    /// - teacher: as the student, with `teacher_features`
     /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes, lengths or numbers of heads differ, or if the features of a side do
-    /// not split into its heads.
+    /// Panics if the batch sizes, lengths or numbers of heads differ, or if a number of features is
+    /// not a multiple of the number of heads.
     pub fn forward(
         &self,
         student: AttentionLayer,
@@ -131,7 +132,7 @@ impl NamedLoss for AttentionRelationLoss {
 }
 
 impl MultiLayerLoss for AttentionRelationLoss {
-    /// Takes two taps of each: attention, then values.
+    /// Computes the loss of two taps of each network: attention, then values.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -139,9 +140,9 @@ impl MultiLayerLoss for AttentionRelationLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         let layer = |taps: Vec<Tap>| {
-            let [scores, values]: [Tap; 2] = taps
-                .try_into()
-                .expect("There should be two taps: the attention and the values of a layer.");
+            let [scores, values]: [Tap; 2] = taps.try_into().expect(
+                "MiniLM needs two taps per network: the attention and the values of a layer.",
+            );
             AttentionLayer {
                 scores: scores.into_attention(),
                 values: values.into_sequence(),
@@ -153,7 +154,7 @@ impl MultiLayerLoss for AttentionRelationLoss {
     fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
         let ([scores, values], [teacher_scores, teacher_values]) = (student, teacher) else {
             return Err(LossError::new(
-                "there should be two taps: the attention and the values of a layer",
+                "two taps per network are needed: the attention and the values of a layer",
             ));
         };
         let [heads, queries, keys] = scores.attention_size()?;
@@ -166,7 +167,8 @@ impl MultiLayerLoss for AttentionRelationLoss {
             check_same("tokens", length, queries)?;
             if features % heads != 0 {
                 return Err(LossError::new(format_args!(
-                    "{features} features do not split into {heads} heads"
+                    "the number of features must be a multiple of the {heads} heads, found \
+                     {features}"
                 )));
             }
         }
@@ -196,9 +198,9 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             && student != teacher
         {
             return Err(LossError::new(format_args!(
-                "it compares attention head by head, but `{}` of the student has {student} heads and \
-                 `{}` of the teacher {teacher}: take networks of as many heads, or the loss \
-                 `self-attention-relations`, which regroups them",
+                "attention is compared head by head, but `{}` of the student has {student} heads \
+                 and `{}` of the teacher {teacher}: use networks with the same number of heads, \
+                 or the loss `self-attention-relations`, which regroups them",
                 names.0[0], names.1[0]
             )));
         }

@@ -13,13 +13,13 @@ use burn_distill_core::{
 /// [init function](AttentionScoresLossConfig::init).
 #[derive(Config, Debug)]
 pub struct AttentionScoresLossConfig {
-    /// What the mean does with padding. Default: `Excluded`; the authors' code has `Included`.
+    /// Treatment of padding in the mean. Default: `Excluded`; the authors' code uses `Included`.
     #[config(default = "Padding::Excluded")]
     pub padding: Padding,
 }
 
 impl AttentionScoresLossConfig {
-    /// Initialize an [attention scores loss](AttentionScoresLoss).
+    /// Creates an [attention scores loss](AttentionScoresLoss).
     pub fn init(&self) -> AttentionScoresLoss {
         AttentionScoresLoss {
             padding: self.padding,
@@ -29,30 +29,30 @@ impl AttentionScoresLossConfig {
 
 impl Check for AttentionScoresLossConfig {}
 
-/// The student's attention scores, before the softmax, should be the teacher's, head by head.
+/// TinyBERT, attention: matches the attention scores before the softmax, head by head.
 ///
 /// ```text
 /// L = sum over layers of the mean over heads and pairs of tokens of (student − teacher)²
 /// ```
 ///
-/// A score is a product of query and key over the root of the size of a head. Of scores that are
-/// masked already:
+/// A score is the product of a query and a key divided by the root of the size of a head. Padding
+/// and scores that are already masked are treated as follows:
 ///
 /// | Padding | Pairs of the mean | Scores that are masked |
 /// | --- | --- | --- |
 /// | `Excluded` | query and key count, and neither score is −∞ | do not count |
 /// | `Included` | all | at or below −100, or of a key that is padding: zero on that side |
 ///
-/// Where no pair counts the loss is zero, still connected to the graph. The teacher is a constant:
-/// no gradient flows to it. Half precision is widened to single.
+/// If no pair counts, the loss is zero, still connected to the autodiff graph. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// The authors compare every layer of the student with the
-/// [layers of the teacher](crate::uniform_layer_map) that it spreads over.
+/// The authors compare every layer of the student with [every `k`-th layer of the
+/// teacher](crate::uniform_layer_map).
 ///
 /// # Weights
 ///
-/// The authors add 1 of it to 1 of the [hidden states](crate::HiddenStatesLoss), before they train on
-/// the teacher's response.
+/// The authors add this loss and the [hidden states loss](crate::HiddenStatesLoss), each with
+/// weight 1, before they train on the teacher's response.
 ///
 /// # Example
 ///
@@ -78,7 +78,7 @@ impl Check for AttentionScoresLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct AttentionScoresLoss {
-    /// What the mean does with padding.
+    /// Treatment of padding in the mean.
     #[module(skip)]
     pub padding: Padding,
 }
@@ -97,11 +97,11 @@ impl ModuleDisplay for AttentionScoresLoss {
     }
 }
 
-/// Scores at or below this are masked ones, to the authors.
+/// Scores at or below this are masked in the authors' code.
 const MASKED: f64 = -100.0;
 
 impl AttentionScoresLoss {
-    /// The loss of one layer.
+    /// Computes the loss of one layer.
     ///
     /// # Shapes
     ///
@@ -125,7 +125,7 @@ impl AttentionScoresLoss {
             assert_shape!(mask, [batch_size, keys]);
             assert_eq!(
                 queries, keys,
-                "A mask is for attention of tokens to each other."
+                "A mask is for self-attention: expected the same number of queries and keys."
             );
         }
         if student.shape().num_elements() == 0 {
@@ -150,7 +150,7 @@ fn excluded(student: Tensor<4>, teacher: Tensor<4>, mask: Option<Tensor<2, Bool>
         Some(mask) => pairs.bool_and(token_pairs(mask, heads)),
         None => pairs,
     };
-    // Before the difference: −∞ − (−∞) is NaN, and so is its gradient.
+    // Filled before the difference: −∞ − (−∞) is NaN, and so is its gradient.
     let counted = |scores: Tensor<4>| scores.mask_fill(pairs.clone().bool_not(), 0.0);
     let distance = counted(student).sub(counted(teacher)).square();
     masked_mean(distance, Some(pairs))

@@ -8,12 +8,12 @@ use burn_distill_core::{
     check, one_line_display,
 };
 
-/// How the attention of student and teacher is compared.
+/// Distance between the attention maps of student and teacher.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum AttentionDistance {
-    /// The mean of the squared differences, as in the authors' code.
+    /// Mean of the squared differences, as in the authors' code.
     MeanSquare,
-    /// The mean over samples of the L2 norm of the difference, as in the paper.
+    /// L2 norm of the difference, averaged over samples, as in the paper.
     Norm,
 }
 
@@ -21,16 +21,16 @@ pub enum AttentionDistance {
 /// [init function](AttentionTransferLossConfig::init).
 #[derive(Config, Debug)]
 pub struct AttentionTransferLossConfig {
-    /// The power of the activations. At least 1. Default: `2`.
+    /// Power of the activations. At least 1. Default: `2`.
     #[config(default = 2)]
     pub power: u32,
-    /// How the attention is compared. Default: `MeanSquare`, the authors' code.
+    /// Distance between the attention maps. Default: `MeanSquare`, the authors' code.
     #[config(default = "AttentionDistance::MeanSquare")]
     pub distance: AttentionDistance,
 }
 
 impl AttentionTransferLossConfig {
-    /// Initialize an [attention transfer loss](AttentionTransferLoss).
+    /// Creates an [attention transfer loss](AttentionTransferLoss).
     ///
     /// # Panics
     ///
@@ -46,12 +46,13 @@ impl AttentionTransferLossConfig {
 
 impl Check for AttentionTransferLossConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        // Above that, all but the largest activations vanish in `f32`.
+        // With higher powers, all but the largest activations vanish in `f32`.
         check::count_in("power", self.power as usize, 1..=64)
     }
 }
 
-/// Attention transfer: the student should be active where the teacher is, whatever the channels.
+/// Attention transfer (AT): matches the spatial attention maps, computed from all channels of a
+/// map.
 ///
 /// ```text
 /// attention(F) = normalize(flatten(mean over channels of |F|^power))
@@ -59,15 +60,15 @@ impl Check for AttentionTransferLossConfig {
 /// Norm:        L = mean over samples of ‖attention(student) − attention(teacher)‖₂
 /// ```
 ///
-/// The larger map is pooled to the size of the smaller. A map of zeros has no attention: its
-/// attention is zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half
-/// precision is widened to single.
+/// The larger map is pooled to the size of the smaller. The attention map of a map of zeros is
+/// zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half precision
+/// is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 1000 times the sum over the three stages of a CIFAR network, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). Since it is a mean over pixels, large
-/// maps count less.
+/// The authors use a weight of 1000 for the sum over the three stages of a CIFAR network, beside
+/// the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). Because the loss
+/// is a mean over pixels, its value is smaller for large maps.
 ///
 /// # Example
 ///
@@ -93,9 +94,9 @@ impl Check for AttentionTransferLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct AttentionTransferLoss {
-    /// The power of the activations.
+    /// Power of the activations.
     pub power: u32,
-    /// How the attention is compared.
+    /// Distance between the attention maps.
     #[module(skip)]
     pub distance: AttentionDistance,
 }
@@ -129,7 +130,8 @@ impl AttentionTransferLoss {
         }
     }
 
-    /// Where a map is active: one unit vector per sample. Shape: `[batch_size, height · width]`.
+    /// Returns the attention map as one unit vector per sample. Shape: `[batch_size, height ·
+    /// width]`.
     fn attention(&self, map: Tensor<4>) -> Tensor<2> {
         let size = match self.power {
             1 => map.abs(),

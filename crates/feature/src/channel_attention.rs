@@ -16,21 +16,25 @@ use std::f64::consts::SQRT_2;
 /// [init function](ChannelAttentionLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ChannelAttentionLossConfig {
-    /// How many features the attention has in its middle, as a multiple of the channels. Must be
-    /// positive and finite. Default: `1.0`.
+    /// Number of hidden features of the attention, as a multiple of the channels. Must be positive
+    /// and finite. Default: `1.0`.
     #[config(default = 1.0)]
     pub factor: f64,
 }
 
 impl ChannelAttentionLossConfig {
-    /// Initialize a [channel attention loss](ChannelAttentionLoss) for maps with so many channels.
+    /// Creates a [channel attention loss](ChannelAttentionLoss) for maps with this number of
+    /// channels.
     ///
     /// # Panics
     ///
     /// Panics if `factor` is not positive and finite, or if `channels` is zero.
     pub fn init(&self, channels: usize, device: &Device) -> ChannelAttentionLoss {
         self.assert_valid();
-        assert!(channels > 0, "A map has channels.");
+        assert!(
+            channels > 0,
+            "The number of channels must be at least 1, found 0."
+        );
         let middle = ((channels as f64 * self.factor) as usize).max(1);
         ChannelAttentionLoss {
             squeeze: linear([channels, middle], device),
@@ -45,7 +49,7 @@ impl Check for ChannelAttentionLossConfig {
     }
 }
 
-/// A linear layer with the normal weights of He et al. by their outputs, and without a bias at first.
+/// Creates a linear layer with He-normal weights (fan-out) and a bias of zeros.
 fn linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
     let weights = Initializer::KaimingNormal {
         gain: SQRT_2,
@@ -60,8 +64,8 @@ fn linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
     }
 }
 
-/// Attentive features: the channels of the student are those of the teacher, the more so the more
-/// attention the teacher's channel gets.
+/// Attentive feature distillation (AFD): matches the channels of normalized maps, weighted by an
+/// attention computed from the teacher.
 ///
 /// ```text
 /// attention = σ / Σσ,    σ = sigmoid(excite(relu(squeeze(mean over pixels of teacher))))
@@ -70,14 +74,15 @@ fn linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
 ///     attention · mean over pixels of (unit(student) − unit(teacher))²
 /// ```
 ///
-/// The attention trains with the student. A dead channel stays zero, with a zero gradient. The larger
-/// map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it. Half
-/// precision is widened to single.
+/// The attention is trained with the student. A dead channel stays zero, with a zero gradient. The
+/// larger map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to
+/// it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Knowledge-Distillation-Zoo takes 500 times the mean over the three stages of a CIFAR network,
-/// beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// Knowledge-Distillation-Zoo uses a weight of 500 for the mean over the three stages of a CIFAR
+/// network, beside 1 for the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -102,9 +107,9 @@ fn linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
 #[doc(alias = "AFDS")]
 #[derive(Module, Debug)]
 pub struct ChannelAttentionLoss {
-    /// From the channels to the middle of the attention.
+    /// Linear layer from the channels to the hidden features of the attention.
     pub squeeze: Linear,
-    /// From the middle of the attention to the channels.
+    /// Linear layer from the hidden features of the attention to the channels.
     pub excite: Linear,
 }
 
@@ -119,8 +124,8 @@ impl ChannelAttentionLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ, or if there are more or fewer channels than
-    /// the loss was made for.
+    /// Panics if the batch sizes or the numbers of channels differ, or if the number of channels is
+    /// not the one given at creation.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, ..] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
@@ -137,7 +142,8 @@ impl ChannelAttentionLoss {
             .div_scalar(batch_size as f64)
     }
 
-    /// How much each channel of the teacher counts, one in sum for every sample.
+    /// Returns the attention to each channel of the teacher; the attention of each sample sums to
+    /// 1.
     ///
     /// # Shapes
     ///
@@ -154,13 +160,13 @@ impl ChannelAttentionLoss {
     }
 }
 
-/// Each channel divided by its norm. Shape: `[batch_size, channels, height · width]`.
+/// Returns each channel divided by its norm. Shape: `[batch_size, channels, height · width]`.
 fn unit(map: Tensor<4>) -> Tensor<3> {
     const EPS: f64 = 1e-6;
     let channels = map.flatten::<3>(2, 3);
     let norm = l2_norm(channels.clone(), 2);
     let dead = norm.clone().equal_scalar(0.0).expand(channels.shape());
-    // Of a dead channel, `EPS` alone would make a gradient of 1e6.
+    // For a dead channel, `EPS` as the only divisor would give a gradient of 1e6.
     channels.div(norm.add_scalar(EPS)).mask_fill(dead, 0.0)
 }
 
@@ -195,7 +201,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let config = builder.configure(ChannelAttentionLossConfig::new())?;
         let inputs = builder.channels(&context.student_taps, &student)?;
         let outputs = builder.channels(&context.teacher_taps, &teacher)?;
-        // The weight of the term is that of their mean.
+        // The weight of the term applies to the mean over the pairs.
         let weight = 1.0 / student.len() as f64;
         let pairs = student
             .into_iter()
@@ -239,7 +245,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`factor` should be from 0.001 to 16, but is 0")]
-    fn the_attention_has_a_middle() {
+    fn the_factor_must_be_positive() {
         let config = ChannelAttentionLossConfig::new().with_factor(0.0);
         config.init(2, &Device::default());
     }

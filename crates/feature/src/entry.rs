@@ -1,4 +1,4 @@
-//! The keys that losses of one kind have in common.
+//! Recipe keys that losses of one kind have in common.
 
 use crate::uniform_layer_map;
 use burn_distill_architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig};
@@ -9,23 +9,23 @@ use burn_distill_core::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The names of taps of the student and of the teacher.
+/// Names of the taps of the student and of the teacher.
 pub(crate) type Names = (Vec<String>, Vec<String>);
 
-/// The defaults of a loss between adapted taps.
+/// Defaults of a loss between adapted taps.
 pub(crate) struct Adapted<C> {
-    /// The taps.
+    /// Taps that are compared.
     pub taps: DefaultTaps,
-    /// The adapter between two of them.
+    /// Default adapter between two taps.
     pub adapter: fn(&Tap, &Tap) -> FeatureAdapterConfig,
-    /// The weights of a number of pairs.
+    /// Weights for a number of pairs.
     pub weights: fn(usize) -> Vec<f64>,
-    /// The configuration of the loss.
+    /// Configuration of the loss.
     pub config: C,
 }
 
-/// Builds a loss between pairs of taps, of which the student's are adapted. `init` makes the loss for a tap
-/// of the teacher.
+/// Builds a loss between pairs of taps, with an adapter for the student's tap. `init` creates the
+/// loss for a tap of the teacher.
 pub(crate) fn adapted<I, C, L>(
     mut builder: LossBuilder<'_, I>,
     defaults: Adapted<C>,
@@ -51,13 +51,13 @@ where
     builder.term(pairs)
 }
 
-/// The adapters of pairs of taps.
+/// Creates the adapters for pairs of taps.
 fn adapters<I: Input>(
     builder: &mut LossBuilder<'_, I>,
     pairs: &[(String, String)],
     default: fn(&Tap, &Tap) -> FeatureAdapterConfig,
 ) -> Result<Vec<FeatureAdapter>, LossError> {
-    // The key is not the name of the field.
+    // Checked first, because the key differs from the name of the field.
     builder.check_typed::<AdapterKind>("adapter")?;
     let keys = builder.take_part(&[
         ("adapter", "kind"),
@@ -82,12 +82,13 @@ fn adapters<I: Input>(
         .collect()
 }
 
-/// The number of features or channels; none of what has none.
+/// Returns the number of features or channels, or 0 if the tap has neither.
 pub(crate) fn features(tap: &Tap) -> usize {
     tap.channels().unwrap_or_default()
 }
 
-/// Builds a loss between these layers of the student and of the teacher, made for their channels.
+/// Builds a loss between layers of the student and of the teacher, created for their numbers of
+/// channels.
 pub(crate) fn between<I: Input, L: MultiLayerLoss>(
     builder: LossBuilder<'_, I>,
     (student, teacher): Names,
@@ -101,8 +102,8 @@ pub(crate) fn between<I: Input, L: MultiLayerLoss>(
     builder.layers_of((student, teacher), samples, loss)
 }
 
-/// Layers `first..=last` of the student with those of the teacher that it spreads over, unless the table
-/// names some.
+/// Takes layers `first..=last` of the student and the matching layers of the teacher (every
+/// `k`-th), unless the table names layers.
 pub(crate) fn spread<I: Input>(
     builder: &mut LossBuilder<'_, I>,
     kind: &'static str,
@@ -123,7 +124,7 @@ pub(crate) fn spread<I: Input>(
     let (first, last) = range(student);
     if first > last {
         return Err(LossError::new(
-            "the student has no layer before its last: name one as `student`",
+            "the student has no layer before its last: name a layer with the key `student`",
         ));
     }
     let name = |layer| format!("{kind}.{layer}");

@@ -4,13 +4,13 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
 use burn_distill_core::{Check, NamedLoss, Tap, TapLoss, one_line_display};
 
-/// How far the features of an exit are from those of the deepest one, in an [exit feature
+/// Distance between the features of an exit and those of the deepest exit, in an [exit feature
 /// loss](ExitFeatureLoss).
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum ExitDistance {
-    /// The squared differences where either of the two is positive, summed over the batch.
+    /// Squared differences where at least one of the two is positive, summed over the batch.
     ActiveSquares,
-    /// The L2 norm of all differences of the batch, not squared.
+    /// L2 norm of all differences of the batch, not squared.
     Norm,
 }
 
@@ -18,14 +18,14 @@ pub enum ExitDistance {
 /// [init function](ExitFeatureLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ExitFeatureLossConfig {
-    /// How far features are from each other. Default: `ActiveSquares`, the paper; `Norm` is that of
-    /// the authors' later code, behind a linear adapter.
+    /// Distance between features. Default: `ActiveSquares`, the paper; the authors' later code uses
+    /// `Norm`, after a linear adapter.
     #[config(default = "ExitDistance::ActiveSquares")]
     pub distance: ExitDistance,
 }
 
 impl ExitFeatureLossConfig {
-    /// Initialize an [exit feature loss](ExitFeatureLoss).
+    /// Creates an [exit feature loss](ExitFeatureLoss).
     pub fn init(&self) -> ExitFeatureLoss {
         ExitFeatureLoss {
             distance: self.distance,
@@ -35,8 +35,8 @@ impl ExitFeatureLossConfig {
 
 impl Check for ExitFeatureLossConfig {}
 
-/// The features of a shallow exit of a network should be those of its deepest one: the feature term
-/// of be your own teacher (BYOT).
+/// Be your own teacher (BYOT), feature term: matches the features of a shallow exit to those of the
+/// deepest exit of the same network.
 ///
 /// ```text
 /// d = student − teacher
@@ -44,9 +44,10 @@ impl Check for ExitFeatureLossConfig {}
 /// Norm:           L = √(Σ d²)                                over samples and features
 /// ```
 ///
-/// Neither is a mean: a batch of twice the size, or features of twice the dimensions, count twice, or
-/// √2 times. Of equal features, the norm and its gradient are zero. The teacher, the deepest exit, is
-/// a constant: no gradient flows to it. Half precision is widened to single.
+/// Neither is a mean: with twice the batch size or twice the number of features, `ActiveSquares`
+/// doubles and `Norm` grows by √2. For equal features, the norm and its gradient are zero. The
+/// teacher, the deepest exit, is a constant: no gradient flows to it. Half precision is widened to
+/// single.
 ///
 /// # Weights
 ///
@@ -78,7 +79,7 @@ impl Check for ExitFeatureLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ExitFeatureLoss {
-    /// How far features are from each other.
+    /// Distance between features.
     #[module(skip)]
     pub distance: ExitDistance,
 }
@@ -160,7 +161,7 @@ mod tests {
         let (value, gradient) = value_and_gradient(ExitDistance::ActiveSquares, STUDENT, TEACHER);
 
         assert!((value - 4.98).abs() < 1e-5, "{value}");
-        // Twice the difference, but where both are below zero.
+        // Twice the difference, except where both are below zero.
         let expected = TensorData::from([[0.6, -3.4], [0.0, 0.6], [0.6, 2.6], [0.6, -0.4]]);
         gradient.assert_approx_eq::<FT>(&expected, Tolerance::default());
     }
@@ -169,7 +170,7 @@ mod tests {
     fn the_norm_is_of_the_whole_batch_and_not_squared() {
         let (value, gradient) = value_and_gradient(ExitDistance::Norm, STUDENT, TEACHER);
 
-        // √5.07, the squares above and 0.3² of those that are below zero.
+        // √5.07: the squares above and 0.3² for those below zero.
         assert!((value - 2.251666).abs() < 1e-6, "{value}");
         let difference = [[0.3, -1.7], [0.3, 0.3], [0.3, 1.3], [0.3, -0.2]];
         let unit = difference.map(|row| row.map(|d| d / 2.251_666_f32));

@@ -13,25 +13,25 @@ use burn_distill_core::{
 };
 use std::rc::Rc;
 
-/// How the factors of student and teacher are compared.
+/// Distance between the factors of student and teacher.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum FactorDistance {
-    /// The mean of the absolute differences, as in the authors' code: `p = 1`.
+    /// Mean of the absolute differences, as in the authors' code: `p = 1`.
     MeanAbsolute,
-    /// The mean over samples of the L2 norm of the difference: `p = 2`.
+    /// L2 norm of the difference, averaged over samples: `p = 2`.
     Norm,
-    /// As `MeanAbsolute`, of the mean over channels of the squares: RepDistiller's form, which is
-    /// attention transfer with another distance.
+    /// Mean of the absolute differences between attention maps of the factors: RepDistiller's form,
+    /// which is attention transfer with another distance.
     Attention,
 }
 
 impl FactorDistance {
-    /// The distance of a batch of factors. The teacher's are constants.
+    /// Returns the distance of a batch of factors. The teacher's factors are constants.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, factors, height, width]`
-    /// - teacher: the same
+    /// - teacher: the same shape
     /// - output: `[1]`
     ///
     /// # Panics
@@ -52,7 +52,7 @@ impl FactorDistance {
         }
     }
 
-    /// What is compared, as one unit vector per sample.
+    /// Returns the compared values, as one unit vector per sample.
     fn unit(self, factors: Tensor<4>) -> Tensor<2> {
         let compared = match self {
             Self::MeanAbsolute | Self::Norm => factors,
@@ -66,26 +66,27 @@ impl FactorDistance {
 /// [init function](FactorTransferLossConfig::init), and the paraphraser that it needs.
 #[derive(Config, Debug)]
 pub struct FactorTransferLossConfig {
-    /// How factors are compared. Default: `MeanAbsolute`, the authors' code.
+    /// Distance between factors. Default: `MeanAbsolute`, the authors' code.
     #[config(default = "FactorDistance::MeanAbsolute")]
     pub distance: FactorDistance,
-    /// Channels of a factor for each channel of the teacher's map. Default: `0.5`, as in the paper.
+    /// Number of channels of a factor, as a multiple of the channels of the teacher's map. Default:
+    /// `0.5`, as in the paper.
     #[config(default = 0.5)]
     pub rate: f64,
-    /// Whether the paraphraser normalizes over the batch. Default: `false`, the authors' code.
+    /// Whether the paraphraser has batch normalization. Default: `false`, the authors' code.
     #[config(default = false)]
     pub paraphraser_norm: bool,
-    /// Whether the translator normalizes over the batch. Default: `false`, the authors' code.
+    /// Whether the translator has batch normalization. Default: `false`, the authors' code.
     #[config(default = false)]
     pub translator_norm: bool,
 }
 
 impl FactorTransferLossConfig {
-    /// Initialize the paraphraser for the teacher's map, which is to be trained before the student.
+    /// Creates the paraphraser for the teacher's map, which is trained before the student.
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels, or if `rate` is not positive.
+    /// Panics if `teacher_channels` is zero, or if `rate` is not positive.
     pub fn paraphraser(&self, teacher_channels: usize, device: &Device) -> Paraphraser {
         self.assert_valid();
         ParaphraserConfig::new(teacher_channels)
@@ -94,12 +95,12 @@ impl FactorTransferLossConfig {
             .init(device)
     }
 
-    /// Initialize a [factor transfer loss](FactorTransferLoss) with a trained paraphraser, which is
+    /// Creates a [factor transfer loss](FactorTransferLoss) from a trained paraphraser, which is
     /// frozen, and a new translator.
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels.
+    /// Panics if the number of channels is zero.
     pub fn init(
         &self,
         student_channels: usize,
@@ -122,7 +123,8 @@ impl Check for FactorTransferLossConfig {
     }
 }
 
-/// Factor transfer: the student should speak of the features in the teacher's words.
+/// Factor transfer (FT): matches factors, compressed feature maps that a paraphraser extracts from
+/// the teacher and a translator from the student.
 ///
 /// ```text
 /// MeanAbsolute: L = mean over samples and elements of |unit(student factor) − unit(teacher factor)|
@@ -133,20 +135,20 @@ impl Check for FactorTransferLossConfig {
 /// unit(factor) = flatten(factor) / ‖flatten(factor)‖₂
 /// ```
 ///
-/// `Attention` compares `unit(mean over channels of factor²)` instead, as `MeanAbsolute` does. The
-/// larger factor is pooled to the size of the smaller. A factor of zeros stays zero, with a zero
-/// gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// `Attention` compares `unit(mean over channels of factor²)` instead, with the distance of
+/// `MeanAbsolute`. The larger factor is pooled to the size of the smaller. A factor of zeros stays
+/// zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half precision
+/// is widened to single.
 ///
-/// The translator trains with the student. The paraphraser is trained before, by a
-/// [`ReconstructionObjective`](crate::ReconstructionObjective), and constant here: neither trained
-/// nor saved.
+/// The translator is trained with the student. The paraphraser is trained before, by a
+/// [`ReconstructionObjective`](crate::ReconstructionObjective), and is a constant here: neither
+/// trained nor saved.
 ///
 /// # Weights
 ///
-/// On CIFAR-10 the authors take 500 times this for the last stage, beside the [cross-entropy with
-/// the labels](burn_distill_core::CrossEntropyObjective), and train the paraphraser for 5 epochs; RepDistiller takes
-/// 200 of `Attention` and 30 epochs.
+/// On CIFAR-10 the authors use a weight of 500 for the last stage, beside the [cross-entropy with
+/// the labels](burn_distill_core::CrossEntropyObjective), and train the paraphraser for 5 epochs;
+/// RepDistiller uses a weight of 200 with `Attention`, and 30 epochs.
 ///
 /// # Example
 ///
@@ -156,7 +158,7 @@ impl Check for FactorTransferLossConfig {
 ///
 /// let device = Device::default();
 /// let config = FactorTransferLossConfig::new();
-/// let paraphraser = config.paraphraser(8, &device); // to be trained here
+/// let paraphraser = config.paraphraser(8, &device); // train it before use
 ///
 /// let loss = config.init(6, paraphraser, &device);
 /// let student = Tensor::<4>::ones([2, 6, 4, 4], &device);
@@ -175,11 +177,11 @@ impl Check for FactorTransferLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct FactorTransferLoss {
-    /// What makes factors of the teacher's map.
+    /// Paraphraser that extracts factors from the teacher's map.
     pub paraphraser: Frozen<Paraphraser>,
-    /// What makes factors of the student's map.
+    /// Translator that extracts factors from the student's map.
     pub translator: Translator,
-    /// How they are compared.
+    /// Distance between factors.
     #[module(skip)]
     pub distance: FactorDistance,
 }
@@ -210,7 +212,7 @@ impl FactorTransferLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes differ, or if the channels are others than the loss was made for.
+    /// Panics if the batch sizes differ, or if the channels are not those given at creation.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let batch_size = student.dims()[0];
         assert_shape!(teacher, [batch_size, _, _, _]);
@@ -247,23 +249,23 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, 500.0, build)
 }
 
-/// The authors' number of passes over the training samples.
+/// The authors' number of epochs for the paraphraser.
 const PARAPHRASER_EPOCHS: usize = 5;
 
-/// More passes than any training has.
-const MOST_EPOCHS: usize = 1_000_000;
+/// Upper bound of the number of epochs.
+const MAX_EPOCHS: usize = 1_000_000;
 
-/// Builds the loss, whose paraphraser is trained first.
+/// Builds the loss and the preparation that trains its paraphraser.
 fn build<I: Input>(mut builder: LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> {
     let context = builder.context();
     let pairs = builder.pairs(DefaultTaps::LastStage)?;
     let [(student, teacher)] = pairs.as_slice() else {
         return Err(LossError::new(format_args!(
-            "factor transfer compares one tap with one, not {}",
+            "factor transfer needs one pair of taps, found {}: name one tap of each network",
             pairs.len()
         )));
     };
-    let epochs = builder.count("paraphraser_epochs", MOST_EPOCHS)?;
+    let epochs = builder.count("paraphraser_epochs", MAX_EPOCHS)?;
     let epochs = epochs.unwrap_or(PARAPHRASER_EPOCHS);
     let distance = builder.take_typed("reconstruction")?;
     let distance = distance.unwrap_or(ReconstructionDistance::MeanSquare);
@@ -277,7 +279,7 @@ fn build<I: Input>(mut builder: LossBuilder<'_, I>) -> Result<BuiltLoss<I>, Loss
         return Err(LossError::new("there is one tap"));
     };
     let width = teacher_channels as f64;
-    // The convolutions of 3 x 3 of the paraphraser, there and back, and of the translator.
+    // The 3×3 convolutions of the paraphraser, encoder and decoder, and of the translator.
     let factors = (width * config.rate).max(1.0);
     let bytes = trained_bytes(9.0 * 4.0 * factors * (factors + width));
     context.fits("rate", config.rate, bytes)?;

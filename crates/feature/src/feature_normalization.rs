@@ -7,8 +7,8 @@ use burn_distill_core::{
     Requirements, TapSelection, one_line_display,
 };
 
-/// The term of feature normalization: soft targets for a student whose features have a limited norm, which takes
-/// the place of the temperature.
+/// Feature normalization (FN): soft targets for a student whose features have a limited norm, which
+/// replaces the temperature.
 ///
 /// ```text
 /// clipped = features · min(‖features‖₂, limit) / ‖features‖₂
@@ -17,16 +17,16 @@ use burn_distill_core::{
 /// L = −mean over samples of Σₖ pₖ log qₖ
 /// ```
 ///
-/// Long features make confident predictions, whatever their direction, and learn more from the
-/// labels than from a teacher. Here the norm of a sample has no say. The features and the classifier
-/// are the student's own, a [`NormalizedFeatures`](
-/// burn_distill_architecture::NormalizedFeatures), whose classifier learns from this and from its
-/// true response. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// A large norm of the features makes confident predictions, whatever their direction, and such
+/// samples learn more from the labels than from the teacher. The limit removes the influence of the
+/// norm. The features and the classifier are those of the student, wrapped in a
+/// [`NormalizedFeatures`](burn_distill_architecture::NormalizedFeatures), whose classifier is
+/// trained by this loss and by the loss of its unclipped response. The teacher is a constant: no
+/// gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 9 times this with a limit of 2, beside the [cross-entropy with the
+/// The authors use a weight of 9 with a limit of 2, beside the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
@@ -51,9 +51,9 @@ use burn_distill_core::{
 /// # Reference
 ///
 /// K. Xu, L. Rui, Y. Li and L. Gu, Feature Normalized Knowledge Distillation for Image
-/// Classification, ECCV 2020. After the authors' FNKD, where the norm is clipped and the teacher's
-/// softmax has no temperature: it was read and not run, and the values that the tests compare with are of the
-/// formula.
+/// Classification, ECCV 2020. Follows the authors' FNKD, where the norm is clipped and the
+/// teacher's softmax has no temperature. Their code was read, not run: the expected values of the
+/// tests come from the formula.
 #[doc(alias = "FN")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -62,7 +62,7 @@ pub struct FeatureNormalization {}
 one_line_display!(FeatureNormalization);
 
 impl FeatureNormalization {
-    /// The unweighted loss.
+    /// Computes the unweighted loss.
     ///
     /// # Shapes
     ///
@@ -110,7 +110,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "feature-normalization",
         abbreviation: "FN",
-        about: "sets the temperature by the norm of the features",
+        about: "replaces the temperature by the norm of the features",
         kind: "feature",
         aliases: &["fn"],
         reference: "Xu et al., Feature Normalized Knowledge Distillation for Image \

@@ -17,7 +17,7 @@ use burn_distill_core::{
 pub struct HiddenCosineLossConfig {}
 
 impl HiddenCosineLossConfig {
-    /// Initialize a [hidden cosine loss](HiddenCosineLoss).
+    /// Creates a [hidden cosine loss](HiddenCosineLoss).
     pub fn init(&self) -> HiddenCosineLoss {
         HiddenCosineLoss {}
     }
@@ -25,21 +25,22 @@ impl HiddenCosineLossConfig {
 
 impl Check for HiddenCosineLossConfig {}
 
-/// The hidden state of each token of the student should point where the teacher's does.
+/// DistilBERT: matches the directions of the tokens' hidden states by their cosine similarity.
 ///
 /// ```text
 /// L = mean over tokens of 1 − cos(student, teacher)
 /// ```
 ///
-/// Of several layers it is the mean. A token of zeros points nowhere: its cosine is zero, with a
-/// zero gradient. Where no token counts the loss is zero, still connected to the graph. The teacher
-/// is a constant: no gradient flows to it. Half precision is widened to single. Tokens of another
-/// size go through a [projection](crate::ProjectedSequences) first.
+/// For several layers the loss is the mean. The cosine of a token of zeros is zero, with a zero
+/// gradient. If no token counts, the loss is zero, still connected to the autodiff graph. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single. If the
+/// networks differ in the size of their tokens, add a [projection](crate::ProjectedSequences).
 ///
 /// # Weights
 ///
-/// The authors take 1 of it, for the last layer, beside 5 of soft targets at temperature 2 and 2 of
-/// the cross-entropy with the masked words; 0.5 of soft targets and 0.5 of the labels for questions.
+/// For pre-training, the authors use weights of 1 for this loss of the last layer, 5 for soft
+/// targets at temperature 2 and 2 for the cross-entropy with the masked words; for question
+/// answering, 0.5 for soft targets and 0.5 for the labels.
 ///
 /// # Example
 ///
@@ -79,7 +80,7 @@ impl ModuleDisplay for HiddenCosineLoss {
 }
 
 impl HiddenCosineLoss {
-    /// The loss of one layer.
+    /// Computes the loss of one layer.
     ///
     /// # Shapes
     ///

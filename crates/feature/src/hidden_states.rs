@@ -14,13 +14,13 @@ use burn_distill_core::{
 /// [init function](HiddenStatesLossConfig::init).
 #[derive(Config, Debug)]
 pub struct HiddenStatesLossConfig {
-    /// What the mean does with padding. Default: `Excluded`; the authors' code has `Included`.
+    /// Treatment of padding in the mean. Default: `Excluded`; the authors' code uses `Included`.
     #[config(default = "Padding::Excluded")]
     pub padding: Padding,
 }
 
 impl HiddenStatesLossConfig {
-    /// Initialize a [hidden states loss](HiddenStatesLoss).
+    /// Creates a [hidden states loss](HiddenStatesLoss).
     pub fn init(&self) -> HiddenStatesLoss {
         HiddenStatesLoss {
             padding: self.padding,
@@ -30,23 +30,23 @@ impl HiddenStatesLossConfig {
 
 impl Check for HiddenStatesLossConfig {}
 
-/// The hidden states of the student should be the teacher's.
+/// TinyBERT, hidden states: matches the hidden states, layer by layer.
 ///
 /// ```text
 /// L = sum over layers of the mean over tokens and features of (student − teacher)²
 /// ```
 ///
-/// Where no token counts the loss is zero, still connected to the graph. The teacher is a constant:
-/// no gradient flows to it. Half precision is widened to single.
+/// If no token counts, the loss is zero, still connected to the autodiff graph. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// The authors compare the embedding and every layer of the student with the
-/// [layers of the teacher](crate::uniform_layer_map) that it spreads over, always behind a
-/// [projection](crate::ProjectedSequences), one for all layers.
+/// The authors compare the embedding and every layer of the student with [every `k`-th layer of the
+/// teacher](crate::uniform_layer_map), always after a [projection](crate::ProjectedSequences) that
+/// all layers share.
 ///
 /// # Weights
 ///
-/// The authors add 1 of it to 1 of the [attention scores](crate::AttentionScoresLoss), before they
-/// train on the teacher's response.
+/// The authors add this loss and the [attention scores loss](crate::AttentionScoresLoss), each with
+/// weight 1, before they train on the teacher's response.
 ///
 /// # Example
 ///
@@ -72,7 +72,7 @@ impl Check for HiddenStatesLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct HiddenStatesLoss {
-    /// What the mean does with padding.
+    /// Treatment of padding in the mean.
     #[module(skip)]
     pub padding: Padding,
 }
@@ -92,7 +92,7 @@ impl ModuleDisplay for HiddenStatesLoss {
 }
 
 impl HiddenStatesLoss {
-    /// The loss of one layer.
+    /// Computes the loss of one layer.
     ///
     /// # Shapes
     ///

@@ -2,20 +2,20 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_architecture::pool_to;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 
-/// The sizes that a map is pooled to, beside its own.
+/// Sizes that a map is pooled to, beside its own size.
 const SIZES: [usize; 3] = [4, 2, 1];
 
-/// The hierarchical context loss: two maps of one shape are alike as they are and pooled to 4×4, 2×2
-/// and 1×1 pixels.
+/// Computes the hierarchical context loss (HCL) of ReviewKD: the mean squared difference of two
+/// maps of one shape, at full size and pooled to 4×4, 2×2 and 1×1 pixels.
 ///
 /// ```text
 /// L = Σᵢ wᵢ · mean((poolᵢ(student) − poolᵢ(teacher))²) / Σᵢ wᵢ,    w = 1, ½, ¼, ⅛
 /// ```
 ///
-/// A size that the map does not exceed is left out and does not halve the weight of the next: maps of
-/// 4×4 pixels have weights of 1, ½ and ¼. Where height and width differ, each is pooled to no more
-/// than it has. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// A size that is not smaller than the map is left out and does not halve the weight of the next:
+/// maps of 4×4 pixels have weights of 1, ½ and ¼. If height and width differ, each is pooled to at
+/// most its own size. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -50,7 +50,7 @@ pub fn hierarchical_context_loss(student: Tensor<4>, teacher: Tensor<4>) -> Tens
     if batch_size == 0 {
         return connected_zero(student);
     }
-    // Pooling is linear: the difference is pooled, once instead of twice.
+    // Pooling is linear, so the difference is pooled once instead of both maps.
     let teacher = at_least_f32(teacher.without_autodiff());
     let difference = at_least_f32(student).sub(teacher);
 

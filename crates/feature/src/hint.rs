@@ -11,28 +11,28 @@ use burn_distill_core::{
     TapLoss, check_same,
 };
 
-/// How the squared differences of hints are reduced.
+/// Reduction of the squared differences of hints.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum HintReduction {
-    /// Their mean, as in all code today.
+    /// Mean of the squared differences, as in all current implementations.
     Mean,
-    /// Half their sum, as a mean over samples: the paper.
+    /// Half the sum of the squared differences, averaged over samples: the paper.
     HalfSum,
 }
 
 /// Configuration to create a [hint loss](HintLoss) using the [init function](HintLossConfig::init).
 #[derive(Config, Debug)]
 pub struct HintLossConfig {
-    /// How the squared differences are reduced. Default: `Mean`.
+    /// Reduction of the squared differences. Default: `Mean`.
     #[config(default = "HintReduction::Mean")]
     pub reduction: HintReduction,
-    /// What the features are brought to first. Default: `None`.
+    /// Normalization of both features before the comparison. Default: `None`.
     #[config(default = "HintNormalization::None")]
     pub normalize: HintNormalization,
 }
 
 impl HintLossConfig {
-    /// Initialize a [hint loss](HintLoss).
+    /// Creates a [hint loss](HintLoss).
     pub fn init(&self) -> HintLoss {
         HintLoss {
             reduction: self.reduction,
@@ -43,7 +43,7 @@ impl HintLossConfig {
 
 impl Check for HintLossConfig {}
 
-/// Hints: the student, adapted, should compute the features of the teacher.
+/// Hints (FitNets): the student's adapted features should equal the teacher's features.
 ///
 /// ```text
 /// difference = normalize(adapter(student)) − normalize(teacher)
@@ -51,21 +51,22 @@ impl Check for HintLossConfig {}
 /// HalfSum: L = ½ sum of difference² / batch_size
 /// ```
 ///
-/// The larger map is pooled to the size of the smaller. Where the features differ in number, the
-/// student goes through a [`FeatureAdapter`](burn_distill_architecture::FeatureAdapter) first. The
-/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// The larger map is pooled to the size of the smaller. If the numbers of features differ, the
+/// student needs a [`FeatureAdapter`](burn_distill_architecture::FeatureAdapter). The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// Padding does not count where the mask of the tokens is known: in a
-/// [`TapObjective`](burn_distill_core::TapObjective) from the responses of student and teacher, in a
-/// [`MultiLayerObjective`](burn_distill_core::MultiLayerObjective), which adds up layers, also from taps.
-/// An adapter comes before and sees zeros in place of padding: one with batch normalization gathers its
-/// statistics on these zeros too.
+/// Padding does not count if the mask of the tokens is known: from the responses of student and
+/// teacher in a [`TapObjective`](burn_distill_core::TapObjective), also from taps in a
+/// [`MultiLayerObjective`](burn_distill_core::MultiLayerObjective), which sums over layers. The
+/// adapter is applied before, with zeros in place of padding: batch normalization in an adapter
+/// includes these zeros in its statistics.
 ///
 /// # Weights
 ///
-/// RepDistiller takes 100 times the loss of the middle stage, beside the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective), through a regressor with batch normalization and a ReLU. The
-/// authors train a student up to its hint first, and the whole of it on soft targets then.
+/// RepDistiller uses a weight of 100 for the middle stage, beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective), with a regressor of a convolution, batch
+/// normalization and a ReLU. The authors train the student up to its hint layer first, then the
+/// whole student on soft targets.
 ///
 /// # Example
 ///
@@ -95,10 +96,10 @@ impl Check for HintLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct HintLoss {
-    /// How the squared differences are reduced.
+    /// Reduction of the squared differences.
     #[module(skip)]
     pub reduction: HintReduction,
-    /// What the features are brought to first.
+    /// Normalization of both features before the comparison.
     #[module(skip)]
     pub normalize: HintNormalization,
 }
@@ -119,7 +120,7 @@ impl ModuleDisplay for HintLoss {
 }
 
 impl HintLoss {
-    /// The loss of a batch of features, the student's adapted.
+    /// Computes the loss of a batch of features, the student's after its adapter.
     ///
     /// # Shapes
     ///
@@ -129,7 +130,7 @@ impl HintLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ.
+    /// Panics if the batch sizes or the numbers of channels differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
@@ -151,9 +152,10 @@ impl HintLoss {
         }
     }
 
-    /// The loss of a batch of sequences, the student's adapted, over the tokens that count.
+    /// Computes the loss of a batch of sequences, the student's after its adapter, over the tokens
+    /// that count.
     ///
-    /// Where no token counts it is zero, still connected to the graph.
+    /// If no token counts, the loss is zero, still connected to the autodiff graph.
     ///
     /// # Shapes
     ///

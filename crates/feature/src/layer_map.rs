@@ -1,11 +1,11 @@
-/// The layer of a deep teacher that each layer of its student learns from: every `k`-th.
+/// Returns the layer of the teacher that each layer of the student is compared with: every `k`-th.
 ///
 /// ```text
 /// m → k m,    k = teacher_layers / student_layers
 /// ```
 ///
-/// Layer 0 is the embedding, for hidden states; the layers of attention begin with 1. Counted from
-/// zero, as in the authors' code, the latter is `m → k (m + 1) − 1`.
+/// Layer 0 is the embedding, for hidden states; attention layers begin with 1. Counted from zero,
+/// as in the authors' code, the attention layers are mapped as `m → k (m + 1) − 1`.
 ///
 /// ```
 /// use burn_distill_feature::uniform_layer_map;
@@ -16,7 +16,8 @@
 ///
 /// # Errors
 ///
-/// Returns an error if the student has no layer, or if the layers of the teacher are no multiple of its.
+/// Returns an error if the student has no layers, or if the number of the teacher's layers is not a
+/// multiple of the number of the student's layers.
 ///
 /// # Reference
 ///
@@ -37,16 +38,17 @@ pub fn uniform_layer_map(
     Ok((0..=student_layers).map(|layer| step * layer).collect())
 }
 
-/// An error of layers of a teacher that do not spread over those of a student.
+/// Error of [`uniform_layer_map`]: the number of the teacher's layers is not a multiple of the
+/// student's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{teacher} layers of a teacher do not spread over {student} of a student: name the layers that belong \
-     together."
+    "a teacher of {teacher} layers cannot be spread evenly over a student of {student} layers: \
+     name the layers to compare"
 )]
 pub struct UnevenLayers {
-    /// The number of layers of the student.
+    /// Number of layers of the student.
     pub student: usize,
-    /// The number of layers of the teacher.
+    /// Number of layers of the teacher.
     pub teacher: usize,
 }
 
@@ -55,15 +57,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_layer_learns_from_the_last() {
+    fn the_last_layers_are_paired() {
         assert_eq!(uniform_layer_map(2, 4).unwrap(), [0, 2, 4]);
         assert_eq!(uniform_layer_map(3, 3).unwrap(), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn layers_are_a_multiple() {
+    fn the_number_of_layers_must_be_a_multiple() {
         let error = uniform_layer_map(2, 5).unwrap_err().to_string();
-        let expected = "5 layers of a teacher do not spread over 2 of a student";
+        let expected = "a teacher of 5 layers cannot be spread evenly over a student of 2 layers";
         assert!(error.starts_with(expected), "{error}");
         assert!(uniform_layer_map(0, 4).is_err());
     }

@@ -7,20 +7,20 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
-/// How alike two neurons `x` and `y` are, of unit length each.
+/// Kernel that measures the similarity of two neurons `x` and `y`, each of unit length.
 #[derive(Config, Copy, Debug, PartialEq)]
 pub enum SelectivityKernel {
-    /// `(x·y + offset)²`. The authors' code, and all other, has an offset of zero.
+    /// `(x·y + offset)²`. All implementations, including the authors', use an offset of zero.
     Polynomial {
-        /// What is added to the product. Must be finite and not negative.
+        /// Added to the product. Must be finite and not negative.
         offset: f64,
     },
-    /// `x·y`: only the mean neurons are compared.
+    /// `x·y`: only the means of the neurons are compared.
     Linear,
     /// `exp(−‖x − y‖² / (2 variance))`.
     Gaussian {
-        /// The width of the kernel, positive and finite. If not given, the mean of `‖x − y‖²` over
-        /// the neurons of student and teacher, of each sample, as a constant.
+        /// Width of the kernel, positive and finite. Default: for each sample, the mean of `‖x −
+        /// y‖²` over the neurons of student and teacher, as a constant.
         variance: Option<f64>,
     },
 }
@@ -29,18 +29,19 @@ pub enum SelectivityKernel {
 /// [init function](NeuronSelectivityLossConfig::init).
 #[derive(Config, Debug)]
 pub struct NeuronSelectivityLossConfig {
-    /// How alike two neurons are. Default: `Polynomial`, with an offset of zero.
+    /// Kernel that measures the similarity of two neurons. Default: `Polynomial`, with an offset of
+    /// zero.
     #[config(default = "SelectivityKernel::Polynomial { offset: 0.0 }")]
     pub kernel: SelectivityKernel,
 }
 
 impl NeuronSelectivityLossConfig {
-    /// Initialize a [neuron selectivity loss](NeuronSelectivityLoss).
+    /// Creates a [neuron selectivity loss](NeuronSelectivityLoss).
     ///
     /// # Panics
     ///
-    /// Panics if the offset of the kernel is negative or its variance not positive, or if one of
-    /// them is not finite.
+    /// Panics if the offset of the kernel is negative, if its variance is not positive, or if one
+    /// of them is not finite.
     pub fn init(&self) -> NeuronSelectivityLoss {
         self.assert_valid();
         NeuronSelectivityLoss {
@@ -63,10 +64,10 @@ impl Check for NeuronSelectivityLossConfig {
     }
 }
 
-/// Neuron selectivity transfer: the neurons of the student are active in the same places as those of
-/// the teacher. Which neuron is which does not matter, nor how many there are.
+/// Neuron selectivity transfer (NST): matches the distributions of activation patterns over the
+/// channels. The order and the number of the channels do not matter.
 ///
-/// A neuron is one channel: where in the map it is active, as a unit vector.
+/// A neuron is one channel: its pattern of activations over the map, as a unit vector.
 ///
 /// ```text
 /// neurons(F)ᵢ = normalize(flatten(channel i of F))
@@ -78,8 +79,8 @@ impl Check for NeuronSelectivityLossConfig {
 /// ```
 ///
 /// with `s` the neurons of the student and `t` those of the teacher: the squared maximum mean
-/// discrepancy of the two sets. It is computed from products of matrices, over pairs of pixels or
-/// pairs of channels, whichever are fewer; no pair of channels is ever spelled out pixel by pixel.
+/// discrepancy (MMD²) of the two sets. It is computed from matrix products, over pairs of pixels or
+/// of channels, whichever are fewer; no tensor of all pairs of channels at all pixels is formed.
 ///
 /// The larger map is pooled to the size of the smaller. A dead channel is the zero vector, with a
 /// zero gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
@@ -87,8 +88,8 @@ impl Check for NeuronSelectivityLossConfig {
 ///
 /// # Weights
 ///
-/// RepDistiller takes 50 times the sum over the three stages of a CIFAR network, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// RepDistiller uses a weight of 50 for the sum over the three stages of a CIFAR network, beside
+/// the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -98,7 +99,7 @@ impl Check for NeuronSelectivityLossConfig {
 ///
 /// let device = Device::default();
 /// let student = Tensor::<4>::from_data([[[[0.0, 1.0]], [[2.0, 0.0]]]], &device);
-/// let teacher = Tensor::<4>::from_data([[[[3.0, 0.0]], [[0.0, 4.0]]]], &device); // the other way
+/// let teacher = Tensor::<4>::from_data([[[[3.0, 0.0]], [[0.0, 4.0]]]], &device); // swapped
 ///
 /// let loss = NeuronSelectivityLossConfig::new().init().forward(student, teacher);
 ///
@@ -107,15 +108,15 @@ impl Check for NeuronSelectivityLossConfig {
 ///
 /// # Reference
 ///
-/// Z. Huang and N. Wang, [Like What You Like: Knowledge Distill via Neuron Selectivity Transfer](
-/// https://arxiv.org/abs/1707.01219), 2017. The polynomial kernel agrees with `NSTLoss` of
-/// RepDistiller. The linear and the Gaussian kernel are those of the paper, of which there is no
-/// public code.
+/// Z. Huang and N. Wang, [Like What You Like: Knowledge Distill via Neuron Selectivity
+/// Transfer](https://arxiv.org/abs/1707.01219), 2017. The polynomial kernel agrees with `NSTLoss`
+/// of RepDistiller. The linear and the Gaussian kernel follow the paper; there is no public code
+/// for them.
 #[doc(alias = "NST")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct NeuronSelectivityLoss {
-    /// How alike two neurons are.
+    /// Kernel that measures the similarity of two neurons.
     #[module(skip)]
     pub kernel: SelectivityKernel,
 }
@@ -159,7 +160,7 @@ impl NeuronSelectivityLoss {
             SelectivityKernel::Linear => linear(student, teacher),
             SelectivityKernel::Gaussian { variance } => gaussian(student, teacher, variance),
             SelectivityKernel::Polynomial { offset: 0.0 } => square(student, teacher),
-            // (x·y + c)² = (x·y)² + 2c x·y + c², and a constant has no discrepancy.
+            // (x·y + c)² = (x·y)² + 2c x·y + c², and the discrepancy of a constant is zero.
             SelectivityKernel::Polynomial { offset } => {
                 let linear = linear(student.clone(), teacher.clone());
                 square(student, teacher).add(linear.mul_scalar(2.0 * offset))
@@ -169,12 +170,12 @@ impl NeuronSelectivityLoss {
     }
 }
 
-/// One unit vector per channel, of where it is active. Shape: `[batch_size, channels, pixels]`.
+/// Returns the neurons: one unit vector per channel. Shape: `[batch_size, channels, pixels]`.
 fn neurons(map: Tensor<4>) -> Tensor<3> {
     l2_normalize(map.flatten(2, 3), 2)
 }
 
-/// The discrepancy under `(x·y)²`, summed over the batch.
+/// Returns the discrepancy with the kernel `(x·y)²`, summed over the batch.
 fn square(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
     let [_, channels, pixels] = student.dims();
     let [_, teacher_channels, _] = teacher.dims();
@@ -184,8 +185,9 @@ fn square(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
     }
 }
 
-/// The sum of the squared products of all pairs of neurons is that of the products of all pairs of
-/// pixels, where the subtraction can come first: nothing cancels.
+/// Returns the discrepancy of the square kernel from products of pixels. The sum of the squared
+/// products of all pairs of neurons equals that of all pairs of pixels, where the subtraction comes
+/// first and avoids cancellation.
 fn square_by_pixels(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
     let pixels = |neurons: Tensor<3>| {
         let [_, channels, _] = neurons.dims();
@@ -201,20 +203,21 @@ fn square_by_channels(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
     })
 }
 
-/// The discrepancy under `x·y`, summed over the batch: the squared distance of the mean neurons.
+/// Returns the discrepancy with the kernel `x·y`, summed over the batch: the squared distance
+/// between the mean neurons.
 fn linear(student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
     student.mean_dim(1).sub(teacher.mean_dim(1)).square().sum()
 }
 
-/// The discrepancy under a Gaussian kernel, summed over the batch.
+/// Returns the discrepancy with a Gaussian kernel, summed over the batch.
 fn gaussian(student: Tensor<3>, teacher: Tensor<3>, variance: Option<f64>) -> Tensor<1> {
-    // Below it, the distances of unit vectors in single precision are mostly rounding.
-    const LEAST: f64 = 1e-4;
+    // Below this, distances between unit vectors in single precision are mostly rounding errors.
+    const MIN_VARIANCE: f64 = 1e-4;
     let variance = match variance {
         Some(variance) => Tensor::full([1, 1, 1], variance, (&student.device(), student.dtype())),
         None => squared_distances(student.clone().without_autodiff(), teacher.clone())
             .mean_dims(&[1, 2])
-            .clamp_min(LEAST),
+            .clamp_min(MIN_VARIANCE),
     };
     discrepancy(student, teacher, |x, y| {
         squared_distances(x, y)
@@ -224,15 +227,15 @@ fn gaussian(student: Tensor<3>, teacher: Tensor<3>, variance: Option<f64>) -> Te
     })
 }
 
-/// The squared distance of every pair of neurons. A dead one has no length, so the lengths are not
-/// assumed. Shape: `[batch_size, channels of x, channels of y]`.
+/// Returns the squared distance of every pair of neurons. The lengths are computed, because that of
+/// a dead neuron is zero. Shape: `[batch_size, channels of x, channels of y]`.
 fn squared_distances(x: Tensor<3>, y: Tensor<3>) -> Tensor<3> {
     let length = |neurons: &Tensor<3>| neurons.clone().square().sum_dim(2);
     let lengths = length(&x).add(length(&y).swap_dims(1, 2));
     lengths.sub(x.matmul(y.swap_dims(1, 2)).mul_scalar(2.0))
 }
 
-/// The discrepancy under any kernel of all pairs, summed over the batch.
+/// Returns the discrepancy with any kernel, computed from all pairs, summed over the batch.
 fn discrepancy(
     student: Tensor<3>,
     teacher: Tensor<3>,
@@ -296,23 +299,23 @@ mod tests {
         (loss.into_scalar(), student.grad(&grads).unwrap())
     }
 
-    /// Every pair of channels, pixel by pixel.
-    fn spelled_out(x: &Tensor<3>, y: &Tensor<3>) -> Tensor<1> {
+    /// Computes the discrepancy from every pair of channels, pixel by pixel.
+    fn all_pairs(x: &Tensor<3>, y: &Tensor<3>) -> Tensor<1> {
         let (x, y) = (x.clone(), y.clone());
         let product = x.unsqueeze_dim::<4>(2).mul(y.unsqueeze_dim::<4>(1));
         product.sum_dim(3).square().mean()
     }
 
     #[test]
-    fn pairs_of_pixels_and_of_channels_agree_with_every_pair_spelled_out() {
+    fn products_of_pixels_and_of_channels_agree_with_all_pairs() {
         let device = Device::default();
         for [height, width] in [[2, 3], [4, 5]] {
             let student = random([2, 7, height, width], &device);
             let teacher = random([2, 9, height, width], &device);
 
             let (value, expected) = gradient(&student, |student| {
-                let cross = spelled_out(&student, &teacher).mul_scalar(2.0);
-                let own = spelled_out(&student, &student).add(spelled_out(&teacher, &teacher));
+                let cross = all_pairs(&student, &teacher).mul_scalar(2.0);
+                let own = all_pairs(&student, &student).add(all_pairs(&teacher, &teacher));
                 own.sub(cross).mul_scalar(2.0) // two samples
             });
 
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_that_of_the_kernel() {
+    fn the_offset_is_added_in_the_kernel() {
         let device = Device::default();
         let [student, teacher] =
             [3, 5].map(|c| Tensor::<4>::random([2, c, 4, 3], Distribution::Default, &device));
@@ -348,7 +351,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`kernel.Gaussian.variance` should be finite and above 0, but is 0")]
-    fn a_variance_is_positive() {
+    fn the_variance_must_be_positive() {
         let kernel = SelectivityKernel::Gaussian {
             variance: Some(0.0),
         };
@@ -359,7 +362,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`kernel.Polynomial.offset` should be finite and not negative")]
-    fn an_offset_is_not_negative() {
+    fn the_offset_must_not_be_negative() {
         let kernel = SelectivityKernel::Polynomial { offset: -1.0 };
         NeuronSelectivityLossConfig::new()
             .with_kernel(kernel)

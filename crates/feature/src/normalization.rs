@@ -2,28 +2,28 @@ use burn::config::Config;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{l2_norm, l2_normalize};
 
-/// What features are brought to before they are compared.
+/// Normalization of features before they are compared.
 ///
-/// Features are a map here: of a vector with one pixel, of a sequence with one pixel per token.
+/// Features are treated as a map: a vector has one pixel, a sequence one pixel per token.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum HintNormalization {
-    /// Nothing.
+    /// No normalization.
     None,
-    /// Unit length of all features of a sample together.
+    /// All features of a sample together have unit length.
     L2Flat,
-    /// Unit length of the features of every pixel.
+    /// The features of every pixel have unit length.
     L2Channel,
-    /// Mean zero and variance one of the features of every pixel, as in a layer normalization
+    /// The features of every pixel have mean zero and variance one, as in layer normalization
     /// without weights: `(x − mean) / √(variance + 1e-5)`.
     LayerNorm,
-    /// Mean zero and variance one of every channel over the batch and its pixels:
-    /// `(x − mean) / (deviation + 1e-6)`, as in [`PearsonLoss`](crate::PearsonLoss). A constant channel
-    /// becomes zero, with a zero gradient.
+    /// Every channel has mean zero and variance one over the batch and its pixels: `(x − mean) /
+    /// (deviation + 1e-6)`, as in [`PearsonLoss`](crate::PearsonLoss). A constant channel becomes
+    /// zero, with a zero gradient.
     BatchPearson,
 }
 
 impl HintNormalization {
-    /// Normalize a map.
+    /// Normalizes a map.
     ///
     /// # Shapes
     ///
@@ -46,25 +46,28 @@ impl HintNormalization {
         }
     }
 
-    /// Normalize sequences whose padding is zero: what is over several tokens is over those that count.
+    /// Normalizes sequences whose padding is zero; statistics over tokens include only the tokens
+    /// that count.
     ///
     /// # Shapes
     ///
-    /// - sequence, output: `[batch_size, length, features]`, of padding anything that is finite
+    /// - sequence, output: `[batch_size, length, features]`; the output's padding is finite but
+    ///   arbitrary
     /// - mask: `[batch_size, length]`, true for the tokens that count
     pub(crate) fn forward_masked(self, sequence: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<3> {
         let map = sequence.swap_dims(1, 2).unsqueeze_dim::<4>(3);
         let map = match self {
             Self::BatchPearson => standardize_channels(map, Some(mask)),
-            // Of a token each, or of a sum that zeros do not change.
+            // Other normalizations are per token, or sums that zeros do not change.
             _ => self.forward(map),
         };
         map.squeeze_dim::<3>(3).swap_dims(1, 2)
     }
 }
 
-/// Every channel with mean zero and variance one over the batch and its pixels. With a mask, which is one
-/// of the pixels `[batch_size, height · width]`, over those that count; the others have to be zero.
+/// Normalizes every channel to mean zero and variance one over the batch and its pixels. With a
+/// mask of the pixels, `[batch_size, height · width]`, only those that count are included; the
+/// others must be zero.
 fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
     const EPS: f64 = 1e-6;
     let [batch_size, channels, height, width] = map.dims();
@@ -96,7 +99,8 @@ fn standardize_channels(map: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor
         }
     }
 
-    // What is left of a constant after subtracting its mean is rounding, and would be blown up.
+    // Subtracting the mean of a constant channel leaves rounding errors, which a division would
+    // amplify.
     let constant = deviation
         .clone()
         .lower_equal(mean.abs().clamp_min(1.0).mul_scalar(EPS))
@@ -119,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn each_is_over_its_own_axes() {
+    fn each_normalization_has_its_axes() {
         let root = std::f32::consts::FRAC_1_SQRT_2;
-        // Two channels of two pixels: pixels (3, 4) and (0, 0) if read down.
+        // Two channels of two pixels: the columns are the pixels (3, 4) and (0, 0).
         for (normalization, values, expected) in [
             (
                 HintNormalization::None,
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_channel_has_no_gradient_however_large() {
+    fn a_constant_channel_has_no_gradient_at_any_scale() {
         let device = Device::default().autodiff();
         for value in [0.0, 0.1, 5.3, 1234.5] {
             let map = Tensor::<4>::full([3, 1, 5, 7], value, &device).require_grad();

@@ -14,18 +14,18 @@ use burn_distill_core::{
 use std::f64::consts::{PI, SQRT_2};
 
 /// Configuration to create an [overhaul loss](OverhaulLoss) using one of the init functions, which
-/// differ in where the margins come from.
+/// differ in the source of the margins.
 #[derive(Config, Debug)]
 pub struct OverhaulLossConfig {
-    /// The factor of the sum over channels and pixels. Above 0. Default: `0.001`, the authors' for
-    /// CIFAR; for ImageNet they take `0.0001`.
+    /// Factor of the sum over channels and pixels. Above 0. Default: `0.001`, the authors' for
+    /// CIFAR; for ImageNet they use `0.0001`.
     #[config(default = 0.001)]
     pub scale: f64,
 }
 
 impl OverhaulLossConfig {
-    /// A loss whose margins are estimated from every batch of the teacher: of each channel the mean of
-    /// its values below zero. For a teacher without batch normalization.
+    /// Creates a loss whose margins are estimated from every batch of the teacher: the mean of the
+    /// negative values of each channel. For a teacher without batch normalization.
     ///
     /// # Panics
     ///
@@ -38,7 +38,7 @@ impl OverhaulLossConfig {
         }
     }
 
-    /// A loss with these margins, one per channel of the teacher.
+    /// Creates a loss with given margins, one per channel of the teacher.
     ///
     /// # Panics
     ///
@@ -47,7 +47,7 @@ impl OverhaulLossConfig {
         for margin in margins {
             assert!(
                 *margin <= 0.0,
-                "The margins of the overhaul must be at most 0, got {margin}."
+                "The margins of an overhaul loss must be at most 0, found {margin}."
             );
         }
         let margins = TensorData::new(margins.to_vec(), [margins.len()]);
@@ -57,10 +57,11 @@ impl OverhaulLossConfig {
         }
     }
 
-    /// A loss with the margins of the [batch normalization](burn_distill_core::Network::normalization)
-    /// in front of the teacher's activation: the authors'.
+    /// Creates a loss with the margins of the [batch
+    /// normalization](burn_distill_core::Network::normalization) in front of the teacher's
+    /// activation, as the authors do.
     ///
-    /// The parameters of the normalization are read from its device.
+    /// Reads the parameters of the normalization back from its device.
     ///
     /// # Panics
     ///
@@ -83,19 +84,20 @@ impl Check for OverhaulLossConfig {
     }
 }
 
-/// The mean of a normal variable where it is below zero: `E[x | x < 0]` for `x ~ N(beta, gamma²)`.
+/// Returns the mean of the negative values of a normal variable: `E[x | x < 0]` for `x ~ N(beta,
+/// gamma²)`.
 ///
 /// ```text
 /// margin = β − |γ| φ(β/γ) / Φ(−β/|γ|),   or −3 |γ| where Φ(−β/|γ|) ≤ 0.001
 /// ```
 ///
-/// A variable that is rarely below zero has hardly such a mean, hence the second. It is 0 where gamma
-/// is, of which the authors' code makes a division by zero.
+/// For a variable that is rarely negative this mean is not well defined, so `−3 |γ|` is used. The
+/// margin is 0 if gamma is, where the authors' code divides by zero.
 ///
 /// ```
 /// use burn_distill_feature::margin;
 ///
-/// // The mean of a negative half of a standard normal variable: −√(2/π).
+/// // The mean of the negative half of a standard normal variable: −√(2/π).
 /// assert!((margin(1.0, 0.0) + 0.797884561).abs() < 1e-9);
 /// ```
 pub fn margin(gamma: f64, beta: f64) -> f64 {
@@ -105,7 +107,7 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
         return 0.0;
     }
     let ratio = beta / deviation;
-    // Not 1 − erf, which leaves no digit of what is rare.
+    // Not 1 − erf, which has no precision for rare values.
     let below = 0.5 * libm::erfc(ratio / SQRT_2);
     if below > RARE {
         let density = (-0.5 * ratio * ratio).exp() / (2.0 * PI).sqrt();
@@ -115,8 +117,9 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
     }
 }
 
-/// The overhaul of feature distillation: features before the activation, of the teacher only as far
-/// below zero as they usually are, and only where it matters.
+/// Overhaul of feature distillation (OFD): matches features before the activation, with the
+/// teacher's negative values limited by a margin, and only where the activation could depend on
+/// them.
 ///
 /// ```text
 /// target = max(teacher, margin of the channel)
@@ -124,16 +127,17 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
 /// L = scale · sum of counts · (student − target)² / batch_size
 /// ```
 ///
-/// What is below zero is cut off by the activation that follows, so that a student which is further
-/// below is as good. The student goes through a 1×1 convolution with batch normalization. The larger map
+/// The following activation removes negative values, so a student below a negative target has no
+/// loss. The student's map is adapted by a 1×1 convolution with batch normalization. The larger map
 /// is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it. Half
 /// precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors sum over the stages, each with [half the weight of the next](crate::doubling_weights),
-/// beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). They leave the teacher in
-/// training mode, in which its statistics drift; here it is frozen.
+/// The authors sum over the stages, each with [half the weight of the
+/// next](crate::doubling_weights), beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective). They leave the teacher in training mode, in
+/// which its statistics drift; here it is frozen.
 ///
 /// # Example
 ///
@@ -162,9 +166,9 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct OverhaulLoss {
-    /// The factor of the sum.
+    /// Factor of the sum.
     pub scale: f64,
-    /// One margin per channel of the teacher; estimated from every batch where there are none.
+    /// Margins, one per channel of the teacher; `None` to estimate them from every batch.
     pub margins: Option<Tensor<1>>,
 }
 
@@ -188,7 +192,8 @@ impl ModuleDisplay for OverhaulLoss {
 }
 
 impl OverhaulLoss {
-    /// The loss of a batch of maps before their activation, the student's adapted.
+    /// Computes the loss of a batch of maps before their activation, the student's after its
+    /// adapter.
     ///
     /// # Shapes
     ///
@@ -198,7 +203,8 @@ impl OverhaulLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ, or if there is another number of margins.
+    /// Panics if the batch sizes or the numbers of channels differ, or if the number of margins is
+    /// not the number of channels.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
@@ -248,8 +254,8 @@ impl TapLoss for OverhaulLoss {
     }
 }
 
-/// Of each channel the mean of its values below zero, 0 if there are none. From
-/// `[batch_size, channels, height, width]` to `[1, channels, 1, 1]`.
+/// Returns the mean of the negative values of each channel, 0 if there are none. From `[batch_size,
+/// channels, height, width]` to `[1, channels, 1, 1]`.
 fn estimated_margins(teacher: Tensor<4>) -> Tensor<4> {
     const AXES: [usize; 3] = [0, 2, 3];
     let below = teacher.clone().lower_scalar(0.0);
@@ -293,7 +299,7 @@ mod tests {
     use burn::tensor::Tolerance;
 
     #[test]
-    fn margins_are_those_of_the_authors() {
+    fn margins_agree_with_the_authors_code() {
         // `get_margin_from_BN` of overhaul-distillation, in double precision.
         for (gamma, beta, expected) in [
             (1.0, 0.0, -0.797884561),
@@ -319,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn estimates_are_the_mean_of_what_is_below_zero() {
+    fn estimates_are_the_mean_of_the_negative_values() {
         let device = Device::default();
         let map = Tensor::<4>::from_data([[[[-1.0, -3.0, 5.0]], [[0.0, 1.0, 2.0]]]], &device);
 
@@ -330,14 +336,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The margins of the overhaul must be at most 0, got 0.5.")]
-    fn margins_are_below_zero() {
+    #[should_panic(expected = "The margins of an overhaul loss must be at most 0, found 0.5.")]
+    fn margins_must_not_be_positive() {
         OverhaulLossConfig::new().init_with_margins(&[-1.0, 0.5], &Device::default());
     }
 
     #[test]
     #[should_panic(expected = "margins")]
-    fn there_is_a_margin_per_channel() {
+    fn every_channel_needs_a_margin() {
         let device = Device::default();
         let map = Tensor::<4>::zeros([1, 2, 1, 1], &device);
         let overhaul = OverhaulLossConfig::new().init_with_margins(&[-1.0], &device);

@@ -1,6 +1,6 @@
 use burn::config::Config;
 
-/// What a mean over tokens does with padding.
+/// Treatment of padding in a mean over tokens.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
     /// The mean is over the tokens that count.

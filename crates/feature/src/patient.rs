@@ -11,12 +11,12 @@ use burn_distill_core::{
     Tap, check_paired, check_same,
 };
 
-/// What the squared differences of [patient distillation](PatientLoss) are divided by.
+/// Divisor of the squared differences of [patient distillation](PatientLoss).
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum PatientReduction {
-    /// The number of samples: the sum over layers and features, as in the paper.
+    /// Number of samples: sums over layers and features, as in the paper.
     Sum,
-    /// The number of samples, layers and features, as in the authors' code.
+    /// Number of samples, layers and features, as in the authors' code.
     MeanAll,
 }
 
@@ -24,13 +24,13 @@ pub enum PatientReduction {
 /// [init function](PatientLossConfig::init).
 #[derive(Config, Debug)]
 pub struct PatientLossConfig {
-    /// What the squared differences are divided by. Default: `Sum`, the paper.
+    /// Divisor of the squared differences. Default: `Sum`, the paper.
     #[config(default = "PatientReduction::Sum")]
     pub reduction: PatientReduction,
 }
 
 impl PatientLossConfig {
-    /// Initialize a [patient loss](PatientLoss).
+    /// Creates a [patient loss](PatientLoss).
     pub fn init(&self) -> PatientLoss {
         PatientLoss {
             reduction: self.reduction,
@@ -40,8 +40,8 @@ impl PatientLossConfig {
 
 impl Check for PatientLossConfig {}
 
-/// Patient distillation: the first token, that of the class, should point where the teacher's does,
-/// in every layer but the last.
+/// Patient knowledge distillation (PKD): matches the normalized hidden states of the first token,
+/// the class token, in every layer but the last.
 ///
 /// ```text
 /// difference = normalize(student) − normalize(teacher), of the first token
@@ -49,18 +49,18 @@ impl Check for PatientLossConfig {}
 /// MeanAll: L = mean over samples, layers and features of difference²
 /// ```
 ///
-/// The two are a factor of `layers · features` apart. A token of zeros has no direction: it stays
-/// zero, with a zero gradient. The teacher is a constant: no gradient flows to it. Half precision is
-/// widened to single.
+/// The two differ by a factor of `layers · features`. A token of zeros stays zero, with a zero
+/// gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
 ///
-/// The authors leave the last layer to the loss on responses. The student learns from every `k`-th
-/// layer of the teacher ("skip", see [`uniform_layer_map`](crate::uniform_layer_map)) or from those
-/// before its last ("last").
+/// The authors leave the last layer to the loss on responses. The student is compared with every
+/// `k`-th layer of the teacher ("skip", see [`uniform_layer_map`](crate::uniform_layer_map)) or
+/// with the last layers before the teacher's last ("last").
 ///
 /// # Weights
 ///
-/// The authors search 10 to 500 for `MeanAll`, beside 1 − α of the cross-entropy with the labels and
-/// α of soft targets.
+/// The authors search weights from 10 to 500 for `MeanAll`, beside 1 − α for the cross-entropy with
+/// the labels and α for soft targets.
 ///
 /// # Example
 ///
@@ -86,7 +86,7 @@ impl Check for PatientLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct PatientLoss {
-    /// What the squared differences are divided by.
+    /// Divisor of the squared differences.
     #[module(skip)]
     pub reduction: PatientReduction,
 }
@@ -106,7 +106,7 @@ impl ModuleDisplay for PatientLoss {
 }
 
 impl PatientLoss {
-    /// The loss of the first tokens of several layers.
+    /// Computes the loss of the first tokens of several layers.
     ///
     /// # Shapes
     ///
@@ -115,14 +115,14 @@ impl PatientLoss {
     ///
     /// # Panics
     ///
-    /// Panics if there is no layer, if there are not as many of either, or if the shapes differ.
+    /// Panics if there are no layers, if the numbers of layers differ, or if the shapes differ.
     pub fn forward(&self, student: Vec<Tensor<2>>, teacher: Vec<Tensor<2>>) -> Tensor<1> {
         self.forward_masked(student, teacher, None)
     }
 
     /// Computes the loss of the samples whose first token counts.
     ///
-    /// Where none does it is zero, still connected to the graph.
+    /// If there are none, the loss is zero, still connected to the autodiff graph.
     ///
     /// # Shapes
     ///
@@ -132,7 +132,8 @@ impl PatientLoss {
     ///
     /// # Panics
     ///
-    /// Panics as [`forward`](Self::forward) does, or if the mask is of another shape.
+    /// Panics in the cases in which [`forward`](Self::forward) panics, or if the mask has another
+    /// shape.
     pub fn forward_masked(
         &self,
         student: Vec<Tensor<2>>,
@@ -142,7 +143,9 @@ impl PatientLoss {
         assert_eq!(
             student.len(),
             teacher.len(),
-            "Each layer of the student is compared with one of the teacher."
+            "Student and teacher need the same number of layers, found {} and {}.",
+            student.len(),
+            teacher.len()
         );
         let [student, teacher] = [student, teacher].map(|layers| {
             let layers = layers
@@ -165,7 +168,7 @@ impl PatientLoss {
     }
 }
 
-/// The first tokens of paired layers: of a sequence the first, and a vector as it is.
+/// Returns the first tokens of paired layers: the first of a sequence, or a vector unchanged.
 fn first_tokens(student: Vec<Tap>, teacher: Vec<Tap>) -> (Vec<Tensor<2>>, Vec<Tensor<2>>) {
     let first_token = |tap| match tap {
         Tap::Sequence(sequence) => sequence.narrow(1, 0, 1).squeeze_dim(1),
@@ -183,8 +186,8 @@ impl NamedLoss for PatientLoss {
 }
 
 impl MultiLayerLoss for PatientLoss {
-    /// Takes the first token of sequences, and vectors as they are. Samples whose first token does not
-    /// count are left out.
+    /// Computes the loss of the first token of sequences, or of vectors. Samples whose first token
+    /// does not count are left out.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -221,7 +224,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         reference: "Sun et al., Patient Knowledge Distillation for BERT Model Compression, \
             EMNLP 2019",
     };
-    // The authors' weight of the mean over layers and features, in either reduction.
+    // The authors' weight of the mean over layers and features, used for both reductions.
     const MEAN_ALL: f64 = 500.0;
     LossEntry::new(catalog, MEAN_ALL, |mut builder| {
         let names = spread(&mut builder, "hidden", |depth| (1, depth - 1))?;
@@ -232,9 +235,9 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         }
         if student != teacher {
             return Err(LossError::new(format_args!(
-                "it compares tokens of one size, but those of `{}` of the student have {student} features \
-                 and those of `{}` of the teacher {teacher}: take networks of one width, or a loss with a \
-                 projection, such as `hidden-states`",
+                "tokens must have the same size, but those of `{}` of the student have {student} \
+                 features and those of `{}` of the teacher {teacher}: use networks of one width, \
+                 or a loss with a projection, such as `hidden-states`",
                 names.0[0], names.1[0]
             )));
         }

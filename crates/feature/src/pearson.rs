@@ -16,7 +16,7 @@ use burn_distill_core::{
 pub struct PearsonLossConfig {}
 
 impl PearsonLossConfig {
-    /// Initialize a [Pearson loss](PearsonLoss).
+    /// Creates a [Pearson loss](PearsonLoss).
     pub fn init(&self) -> PearsonLoss {
         PearsonLoss {}
     }
@@ -24,22 +24,23 @@ impl PearsonLossConfig {
 
 impl Check for PearsonLossConfig {}
 
-/// Pearson correlation of features: every channel of the student should rise and fall with that of
-/// the teacher, whatever its scale and offset.
+/// Pearson correlation of features (PKD for detectors): matches every channel up to its scale and
+/// offset.
 ///
 /// ```text
 /// standardize(F) = (F − mean) / (deviation + 1e-6),   per channel over samples and pixels
 /// L = ½ mean of (standardize(student) − standardize(teacher))²
 /// ```
 ///
-/// which is about `1 − r`, with `r` the mean correlation of the channels. A map of another size than the
-/// teacher's is brought to it by bilinear interpolation. A constant channel becomes zero, with a zero gradient,
-/// where the authors' code passes one of a million times the usual size. The teacher is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// which is about `1 − r`, with `r` the mean correlation of the channels. A student's map of
+/// another size is resized to the teacher's by bilinear interpolation. A constant channel becomes
+/// zero, with a zero gradient, where the authors' code passes a gradient a million times the usual
+/// size. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// For detectors, on every level of a feature pyramid; mmrazor's default weight is 1.
+/// The loss is used for detectors, on every level of a feature pyramid; mmrazor's default weight is
+/// 1.
 ///
 /// # Example
 ///
@@ -60,7 +61,7 @@ impl Check for PearsonLossConfig {}
 ///
 /// W. Cao et al., [PKD: General Distillation Framework for Object Detectors via Pearson Correlation
 /// Coefficient](https://arxiv.org/abs/2207.02039), NeurIPS 2022. Agrees with `PKDLoss` of mmrazor.
-/// Patient knowledge distillation, also called PKD, is another loss.
+/// Patient knowledge distillation, [`PatientLoss`](crate::PatientLoss), is also called PKD.
 #[doc(alias = "PKD")]
 #[derive(Module, Debug)]
 pub struct PearsonLoss {}
@@ -76,7 +77,7 @@ impl PearsonLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ.
+    /// Panics if the batch sizes or the numbers of channels differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, _, _] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);

@@ -5,24 +5,24 @@ use burn_distill_architecture::Paraphraser;
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{Context, Knowledge, Objective, Requirements, TapSelection, Terms};
 
-/// How a reconstruction is compared with the original.
+/// Distance between a reconstruction and the original.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum ReconstructionDistance {
-    /// The mean of the squared differences, as in RepDistiller.
+    /// Mean of the squared differences, as in RepDistiller.
     MeanSquare,
-    /// The mean of the absolute differences, as in the authors' code.
+    /// Mean of the absolute differences, as in the authors' code.
     MeanAbsolute,
 }
 
-/// The first stage of factor transfer: a paraphraser learns to reconstruct the teacher's features.
+/// First stage of factor transfer (FT): trains a paraphraser to reconstruct the teacher's features.
 ///
 /// ```text
 /// MeanSquare:   L = mean over samples and elements of (paraphraser(teacher) − teacher)²
 /// MeanAbsolute: L = mean over samples and elements of |paraphraser(teacher) − teacher|
 /// ```
 ///
-/// It does not look at the student, so a frozen one serves. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// It does not use the student, which may be frozen. The teacher is a constant: no gradient flows
+/// to it. Half precision is widened to single.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -51,20 +51,21 @@ pub enum ReconstructionDistance {
 /// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018.
 #[derive(Module, Debug)]
 pub struct ReconstructionObjective {
-    /// What is trained.
+    /// Paraphraser to train.
     pub paraphraser: Paraphraser,
-    /// The name of the teacher's tap.
+    /// Name of the teacher's tap.
     pub teacher: String,
-    /// How the reconstruction is compared with it.
+    /// Distance between the reconstruction and the original.
     #[module(skip)]
     pub distance: ReconstructionDistance,
 }
 
 impl ReconstructionObjective {
-    /// The name of its term.
+    /// Name of the term.
     pub const TERM: &'static str = "reconstruction";
 
-    /// That paraphraser for that tap of the teacher, by the mean squared error.
+    /// Creates the objective for a paraphraser and a tap of the teacher, with the mean squared
+    /// error.
     pub fn new(paraphraser: Paraphraser, teacher: impl Into<String>) -> Self {
         Self {
             paraphraser,
@@ -73,13 +74,13 @@ impl ReconstructionObjective {
         }
     }
 
-    /// The same by another distance.
+    /// Sets the distance between the reconstruction and the original.
     pub fn with_distance(mut self, distance: ReconstructionDistance) -> Self {
         self.distance = distance;
         self
     }
 
-    /// How far a batch of maps is from its reconstruction.
+    /// Computes the distance between a batch of maps and its reconstruction.
     ///
     /// # Shapes
     ///
@@ -88,7 +89,7 @@ impl ReconstructionObjective {
     ///
     /// # Panics
     ///
-    /// Panics if the channels are others than those of the paraphraser.
+    /// Panics if the channels are not those of the paraphraser.
     pub fn loss(&self, teacher: Tensor<4>) -> Tensor<1> {
         let teacher = teacher.without_autodiff();
         let reconstruction = at_least_f32(self.paraphraser.forward(teacher.clone()));
@@ -125,7 +126,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     #[test]
-    fn it_is_how_far_the_reconstruction_is_from_the_original() {
+    fn the_loss_is_the_distance_to_the_original() {
         let device = Device::default();
         let paraphraser = FactorTransferLossConfig::new().paraphraser(4, &device);
         let map = Tensor::random([2, 4, 3, 5], Distribution::Normal(0.0, 1.0), &device);

@@ -15,19 +15,20 @@ use burn_distill_core::{
 /// [init function](ReviewLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ReviewLossConfig {
-    /// The most channels on the way back. There are no more than the student's deepest map has.
-    /// Default: `512`.
+    /// Maximum number of channels of the fusion modules; at most the number of channels of the
+    /// student's deepest map. Default: `512`.
     #[config(default = 512)]
     pub channels: usize,
 }
 
 impl ReviewLossConfig {
-    /// Initialize a [review loss](ReviewLoss) for maps with so many channels, from shallow to deep.
+    /// Creates a [review loss](ReviewLoss) for maps with these numbers of channels, from shallow to
+    /// deep.
     ///
     /// # Panics
     ///
-    /// Panics if there is no map, if the teacher has more or fewer than the student, or if a number
-    /// of channels is zero.
+    /// Panics if there are no maps, if the numbers of maps differ, or if a number of channels is
+    /// zero.
     pub fn init(&self, student: &[usize], teacher: &[usize], device: &Device) -> ReviewLoss {
         self.assert_valid();
         let path = ReviewPathConfig::new(student.to_vec(), teacher.to_vec());
@@ -43,27 +44,30 @@ impl Check for ReviewLossConfig {
     }
 }
 
-/// Knowledge review: each map of the student, fused with all that are deeper, should be the map of
-/// the teacher.
+/// Knowledge review (ReviewKD): each map of the student, fused with the deeper maps, should equal
+/// the teacher's map.
 ///
 /// ```text
 /// output, residual = fusion(map of the student, residual of the next deeper)    from deep to shallow
 /// L = Σ over maps of hierarchical context(output, map of the teacher)
 /// ```
 ///
-/// [`ReviewPath`] has the fusions, which train with the student, and
-/// [`hierarchical_context_loss`] compares. The maps are the stages and the pooled features, which
-/// are a map of one pixel. The authors take the teacher's stages before their last activation. The
-/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// [`ReviewPath`] holds the fusions, which are trained with the student, and
+/// [`hierarchical_context_loss`] compares the maps. The maps are the stages and the pooled
+/// features, as a map of one pixel. The authors take the teacher's stages before their last
+/// activation. The teacher is a constant: no gradient flows to it. Half precision is widened to
+/// single.
 ///
-/// A channel with a single value per batch, as the pooled features of one sample, normalizes to zero
-/// in training: what is fused is then the same for any student, and no gradient reaches it from there.
+/// A channel with a single value per batch, such as the pooled features of one sample, is
+/// normalized to zero in training: the fused map is then the same for any student, and no gradient
+/// flows back from there.
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take 5 for pairs such as resnet32x4 and resnet8x4, 8 for ShuffleNetV2,
-/// 0.6 for resnet56 and resnet20, 1 for resnet110 and resnet32, each growing in a straight line over
-/// the first 20 epochs, beside 1 of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// On CIFAR-100 the authors use a weight of 5 for pairs such as resnet32x4 and resnet8x4, 8 for
+/// ShuffleNetV2, 0.6 for resnet56 and resnet20, 1 for resnet110 and resnet32, each increased
+/// linearly over the first 20 epochs, beside 1 for the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -87,7 +91,7 @@ impl Check for ReviewLossConfig {
 #[doc(alias = "ReviewKD")]
 #[derive(Module, Debug)]
 pub struct ReviewLoss {
-    /// What fuses the maps of the student.
+    /// Fusion modules for the maps of the student.
     pub path: ReviewPath,
 }
 
@@ -96,14 +100,13 @@ impl ReviewLoss {
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, teacher_channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
-    /// differ.
+    /// Panics if the number of maps is not the expected one, or if the batch sizes differ.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         let count = self.path.fusions.len();
         let (student, teacher) = checked(student, teacher, [count, count]);
@@ -172,8 +175,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let teacher = builder.names("teacher", teacher_taps, teacher)?;
         if student.len() != teacher.len() {
             return Err(LossError::new(format_args!(
-                "it compares a map of the student with the one of the teacher in the same place, but the \
-                 student has {} ({}) and the teacher {} ({}): name as many as `student` and `teacher`",
+                "maps are compared one by one, but the student has {} ({}) and the teacher {} \
+                 ({}): name the same number with the keys `student` and `teacher`",
                 student.len(),
                 student.join(", "),
                 teacher.len(),
@@ -184,7 +187,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let width = |channels: Vec<usize>| channels.into_iter().sum::<usize>() as f64;
         let inputs = width(builder.channels(student_taps, &student)?);
         let outputs = width(builder.channels(teacher_taps, &teacher)?);
-        // From the student's channels by a convolution of 1 x 1, to the teacher's by one of 3 x 3.
+        // 1×1 convolutions from the student's channels, 3×3 convolutions to the teacher's channels.
         let parameters = config.channels as f64 * (inputs + 9.0 * outputs);
         context.fits("channels", config.channels, trained_bytes(parameters))?;
         between(builder, (student, teacher), |student, teacher, context| {

@@ -17,20 +17,20 @@ use burn_distill_core::{
 /// [init function](SemanticCalibrationLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SemanticCalibrationLossConfig {
-    /// What the products of queries and keys are divided by. Must be positive and finite.
-    /// Default: `1.0`.
+    /// Temperature that the products of queries and keys are divided by. Must be positive and
+    /// finite. Default: `1.0`.
     #[config(default = 1.0)]
     pub temperature: f64,
 }
 
 impl SemanticCalibrationLossConfig {
-    /// Initialize a [semantic calibration loss](SemanticCalibrationLoss) for maps with so many
-    /// channels, in batches of `batch_size` samples.
+    /// Creates a [semantic calibration loss](SemanticCalibrationLoss) for maps with these numbers
+    /// of channels, in batches of `batch_size` samples.
     ///
     /// # Panics
     ///
-    /// Panics if the temperature is not positive and finite, if there is no map of the student or of
-    /// the teacher, if a number of channels is zero, or if `batch_size` is.
+    /// Panics if the temperature is not positive and finite, if there is no map of the student or
+    /// of the teacher, if a number of channels is zero, or if `batch_size` is zero.
     pub fn init(
         &self,
         student: &[usize],
@@ -62,8 +62,8 @@ impl Check for SemanticCalibrationLossConfig {
     }
 }
 
-/// Semantic calibration: each layer of the student learns from all layers of the teacher, most from
-/// those that mean the same.
+/// Semantic calibration (SemCKD): compares each layer of the student with all layers of the
+/// teacher, weighted by learned attention.
 ///
 /// ```text
 /// attention = SemanticAttention(student, teacher)
@@ -71,19 +71,21 @@ impl Check for SemanticCalibrationLossConfig {
 ///     Σⱼ attentionᵢⱼ · mean((adapterᵢⱼ(studentᵢ) − teacherⱼ)²)
 /// ```
 ///
-/// Layers mean the same if the samples of the batch resemble each other in both in the same way;
-/// [`SemanticAttention`] learns to tell. An [`ExpansionAdapter`] for every pair of layers brings the
-/// student's map to the channels of the teacher's, after the larger of the two was pooled to the
-/// size of the smaller. All of this trains with the student. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// The attention is high between two layers in which the samples of the batch are similar to each
+/// other in the same way; [`SemanticAttention`] learns to measure this. An [`ExpansionAdapter`] for
+/// every pair of layers projects the student's map to the channels of the teacher's, after the
+/// larger of the two has been pooled to the size of the smaller. Attention and adapters are trained
+/// with the student. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
-/// The attention is made for one batch size. A batch of another, such as the last of an epoch, is
-/// left out: its loss is zero, with a zero gradient.
+/// The attention is created for one batch size. A batch of another size, such as the last of an
+/// epoch, is ignored: its loss is zero, with a zero gradient.
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take 400, beside 1 of the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective) and 1 of soft targets at a temperature of 4; on ImageNet 50.
+/// On CIFAR-100 the authors use a weight of 400, beside 1 for the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective) and 1 for soft targets at a temperature of 4;
+/// on ImageNet 50.
 ///
 /// # Example
 ///
@@ -109,10 +111,10 @@ impl Check for SemanticCalibrationLossConfig {
 #[doc(alias = "SemCKD")]
 #[derive(Module, Debug)]
 pub struct SemanticCalibrationLoss {
-    /// How much each layer of the teacher counts for each of the student.
+    /// Attention of each layer of the student to the layers of the teacher.
     pub attention: SemanticAttention,
-    /// What brings the maps of the student to the channels of the teacher's: for each layer of the
-    /// student, one for each of the teacher.
+    /// Adapters that project the maps of the student to the channels of the teacher's: for each
+    /// layer of the student, one for each layer of the teacher.
     pub adapters: Vec<Vec<ExpansionAdapter>>,
 }
 
@@ -121,19 +123,18 @@ impl SemanticCalibrationLoss {
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, teacher_channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, teacher_channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps than the loss was made for, or if the batch sizes
-    /// differ.
+    /// Panics if the number of maps is not the expected one, or if the batch sizes differ.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         let counts = [self.adapters.len(), self.adapters[0].len()];
         let (student, teacher) = checked(student, teacher, counts);
         if student[0].dims()[0] != self.attention.batch_size {
-            // A student that does not train, beside a loss that does, has no graph to connect to.
+            // A student that is not trained has no autodiff graph to connect to.
             return match student[0].is_autodiff() {
                 true => connected_zero(student[0].clone()),
                 false => connected_zero(self.adapters[0][0].conv1.weight.val()),
@@ -152,19 +153,19 @@ impl SemanticCalibrationLoss {
         Self::forward_pairs(attention, pairs)
     }
 
-    /// The loss for a known attention, between adapted maps of the student and the maps of the
-    /// teacher they are compared with: every layer of the teacher for the first of the student, then
-    /// for the second, and so on.
+    /// Computes the loss for a given attention and pairs of an adapted map of the student and a map
+    /// of the teacher. The pairs are ordered by the layer of the student, then by the layer of the
+    /// teacher.
     ///
     /// # Shapes
     ///
     /// - attention: `[batch_size, student_layers, teacher_layers]`
-    /// - pairs: `[batch_size, teacher_channels, height, width]`, twice each
+    /// - pairs: two maps `[batch_size, teacher_channels, height, width]` each
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the shapes of a pair differ or if there are more or fewer pairs than in the
+    /// Panics if the shapes of a pair differ, or if the number of pairs does not match the
     /// attention.
     pub fn forward_pairs(
         attention: Tensor<3>,
@@ -175,8 +176,8 @@ impl SemanticCalibrationLoss {
             let [_, channels, height, width] = student.dims();
             assert_shape!(student, [batch_size, channels, height, width]);
             assert_shape!(teacher, [batch_size, channels, height, width]);
-            // Flat first: of a convolution to one channel, burn 0.22.1 fuses the difference with a mean over
-            // the flattened map to a kernel that reads other pixels on a GPU.
+            // Flattened first: after a convolution to one channel, burn 0.22.1 fuses the difference
+            // with a mean over the flattened map into a kernel that reads wrong pixels on a GPU.
             let [student, teacher] = [student, teacher].map(|map| map.flatten::<2>(1, 3));
             let difference = student.sub(teacher.without_autodiff());
             difference.square().mean_dim(1)
@@ -231,7 +232,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let (batch_size, samples) = (context.batch_size, context.samples.len());
         if samples < batch_size {
             return Err(LossError::new(format_args!(
-                "it compares whole batches, but there are {samples} samples for a batch of {batch_size}"
+                "whole batches are compared, but there are {samples} samples for a batch of \
+                 {batch_size}: reduce the batch size"
             )));
         }
         let config = builder.configure(SemanticCalibrationLossConfig::new())?;

@@ -1,8 +1,8 @@
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 
-/// What a loss over several layers computes on: the teacher as constants, both in at least single
-/// precision, as many maps as the loss was made for.
+/// Returns the maps of a loss over several layers, in at least single precision and the teacher's
+/// as constants, after checking their numbers and batch sizes.
 pub(crate) fn checked(
     student: Vec<Tensor<4>>,
     teacher: Vec<Tensor<4>>,
@@ -11,7 +11,10 @@ pub(crate) fn checked(
     assert_eq!(
         [student.len(), teacher.len()],
         [students, teachers],
-        "The loss was made for {students} maps of the student and {teachers} of the teacher."
+        "The loss was created for {students} maps of the student and {teachers} of the teacher, \
+         found {} and {}.",
+        student.len(),
+        teacher.len()
     );
     let batch_size = student[0].dims()[0];
     for map in &student {

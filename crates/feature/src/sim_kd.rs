@@ -13,13 +13,13 @@ use burn_distill_core::{
 /// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SimKdLossConfig {
-    /// Whether the teacher's map is rectified first, as the projected one is. Default: `true`.
+    /// Whether a ReLU is applied to the teacher's map, as to the projected one. Default: `true`.
     #[config(default = true)]
     pub relu: bool,
 }
 
 impl SimKdLossConfig {
-    /// Initialize a [SimKD loss](SimKdLoss).
+    /// Creates a [SimKD loss](SimKdLoss).
     pub fn init(&self) -> SimKdLoss {
         SimKdLoss { relu: self.relu }
     }
@@ -27,24 +27,23 @@ impl SimKdLossConfig {
 
 impl Check for SimKdLossConfig {}
 
-/// The loss of SimKD: the student's projected features should be those that the teacher's classifier
-/// sees.
+/// SimKD: the student's projected features should equal the input of the teacher's classifier.
 ///
 /// ```text
 /// L = mean over samples and elements of (student − relu(teacher))²
 /// ```
 ///
-/// It is for a student that goes on with its teacher's classifier, a [`ReusedClassifier`](
-/// burn_distill_architecture::ReusedClassifier), and compares its tap `projected`. The ReLU leaves
-/// features that are already rectified as they are, and makes those before an activation what the
-/// projector can reach; for features that may be negative, turn it off in both places. The larger
-/// map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it.
-/// Half precision is widened to single.
+/// It is for a student that reuses its teacher's classifier, a
+/// [`ReusedClassifier`](burn_distill_architecture::ReusedClassifier), whose tap `projected` is
+/// compared. The ReLU does not change features after an activation, and makes features before an
+/// activation reachable for the projector; for features that may be negative, disable it both here
+/// and in the projector. The larger map is pooled to the size of the smaller. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take this alone, with a weight of 1: no cross-entropy with the labels and no soft
-/// targets.
+/// The authors use this as the only loss, with a weight of 1: no cross-entropy with the labels and
+/// no soft targets.
 ///
 /// # Example
 ///
@@ -70,7 +69,7 @@ impl Check for SimKdLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SimKdLoss {
-    /// Whether the teacher's map is rectified first.
+    /// Whether a ReLU is applied to the teacher's map.
     pub relu: bool,
 }
 
@@ -97,7 +96,7 @@ impl SimKdLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the channels differ.
+    /// Panics if the batch sizes or the numbers of channels differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, channels, ..] = student.dims();
         assert_shape!(teacher, [batch_size, channels, _, _]);
@@ -155,10 +154,10 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     })
 }
 
-/// Takes the tap of the teacher whose mean its classifier sees.
+/// Takes the teacher's tap that its classifier averages.
 ///
-/// Rectified, the last features before an activation are that, whether or not the network offers them
-/// activated, too.
+/// With the ReLU, the last features before an activation serve as well, whether or not the network
+/// also exposes the activated features.
 fn classified<I: Input>(
     builder: &mut LossBuilder<'_, I>,
     taps: &Taps,

@@ -14,19 +14,19 @@ use burn_distill_core::{
 /// [init function](VidLossConfig::init).
 #[derive(Config, Debug)]
 pub struct VidLossConfig {
-    /// The variance of every channel at first. Above `epsilon`. Default: `5.0`.
+    /// Initial variance of every channel. Above `epsilon`. Default: `5.0`.
     #[config(default = 5.0)]
     pub variance: f64,
-    /// The least variance that a channel can come to. Above 0. Default: `1e-5`.
+    /// Lower bound of the variance of a channel. Above 0. Default: `1e-5`.
     #[config(default = 1e-5)]
     pub epsilon: f64,
-    /// Whether the variances learn. If not they stay as they are at first. Default: `true`.
+    /// Whether the variances are learned instead of fixed. Default: `true`.
     #[config(default = true)]
     pub learn_variance: bool,
 }
 
 impl VidLossConfig {
-    /// Initialize a [variational loss](VidLoss) between features of that many channels.
+    /// Creates a [variational loss](VidLoss) between features with these numbers of channels.
     ///
     /// # Panics
     ///
@@ -49,8 +49,8 @@ impl VidLossConfig {
                 .init(device)
         };
         // The inverse of the softplus: log(exp(x) − 1), which for a large x is x.
-        let requirements = variance - epsilon;
-        let alpha = requirements + (-(-requirements).exp()).ln_1p();
+        let excess = variance - epsilon;
+        let alpha = excess + (-(-excess).exp()).ln_1p();
         VidLoss {
             regressor: [student_channels, teacher_channels, teacher_channels].map(conv),
             alpha: Param::from_tensor(Tensor::full([teacher_channels], alpha, device)),
@@ -72,8 +72,9 @@ impl Check for VidLossConfig {
     }
 }
 
-/// Variational information distillation: the student should tell what the teacher computes, as well as
-/// a normal distribution of a learned variance per channel allows.
+/// Variational information distillation (VID): maximizes the likelihood of the teacher's features
+/// under a normal distribution that is predicted from the student, with a learned variance per
+/// channel.
 ///
 /// ```text
 /// mean     = regressor(student),   three 1×1 convolutions without bias, ReLU between them
@@ -81,17 +82,17 @@ impl Check for VidLossConfig {
 /// L = mean of ½ ((mean − teacher)² / variance + log variance)
 /// ```
 ///
-/// That is the negative log-likelihood without its constant, a bound of the mutual information. It can
-/// be negative, down to `½ log epsilon`. The regressor and the variances train with the student. The
-/// larger map is pooled to the size of the smaller. The teacher is a constant: no gradient flows to it.
-/// Half precision is widened to single.
+/// This is the negative log-likelihood without its constant, a bound of the mutual information. It
+/// can be negative, down to `½ log epsilon`. The regressor and the variances are trained with the
+/// student. The larger map is pooled to the size of the smaller. The teacher is a constant: no
+/// gradient flows to it. Half precision is widened to single.
 ///
-/// With variances that do not learn it is half the mean squared error divided by the variance, and a
-/// constant: what mdistiller computes.
+/// With fixed variances the loss is half the mean squared error divided by the variance, plus a
+/// constant, as in mdistiller.
 ///
 /// # Weights
 ///
-/// RepDistiller takes 1 times the sum over the stages, beside the [cross-entropy with the
+/// RepDistiller uses a weight of 1 for the sum over the stages, beside the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
@@ -119,13 +120,13 @@ impl Check for VidLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct VidLoss {
-    /// The convolutions from the student's channels to the teacher's.
+    /// Convolutions from the student's channels to the teacher's.
     pub regressor: [Conv2d; 3],
-    /// What the variances come from. Shape: `[teacher_channels]`.
+    /// Parameters of the variances, before the softplus. Shape: `[teacher_channels]`.
     pub alpha: Param<Tensor<1>>,
-    /// The least variance.
+    /// Lower bound of the variances.
     pub epsilon: f64,
-    /// Whether the variances learn.
+    /// Whether the variances are learned.
     pub learn_variance: bool,
 }
 
@@ -160,7 +161,7 @@ impl VidLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes differ, or if the channels are not those that the loss was made for.
+    /// Panics if the batch sizes differ, or if the channels are not those given at creation.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let batch_size = student.dims()[0];
         assert_shape!(teacher, [batch_size, _, _, _]);
@@ -175,17 +176,17 @@ impl VidLoss {
         self.forward_regressed(third.forward(hidden), teacher)
     }
 
-    /// The loss of what a regressor made of the student.
+    /// Computes the loss for the output of a regressor.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, teacher_channels, height, width]`, the mean of the distribution
-    /// - teacher: the same
+    /// - teacher: the same shape
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the shapes differ, or if the channels are not those that the loss was made for.
+    /// Panics if the shapes differ, or if the channels are not those given at creation.
     pub fn forward_regressed(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, _, height, width] = student.dims();
         let [channels] = self.alpha.dims();
@@ -209,11 +210,12 @@ impl VidLoss {
             .div_scalar(2.0)
     }
 
-    /// The variance of every channel. Shape: `[teacher_channels]`.
+    /// Returns the variance of every channel. Shape: `[teacher_channels]`.
     pub fn variance(&self) -> Tensor<1> {
         let alpha = match self.learn_variance {
             true => self.alpha.val(),
-            // A parameter without a gradient is moved by no optimizer, nor by its weight decay.
+            // Detached, because optimizers skip a parameter without a gradient, also in weight
+            // decay.
             false => self.alpha.val().without_autodiff(),
         };
         softplus(at_least_f32(alpha), 1.0).add_scalar(self.epsilon)
@@ -270,7 +272,7 @@ mod tests {
     use burn_distill_core::parameter_count;
 
     #[test]
-    fn the_variance_starts_where_it_is_told() {
+    fn the_initial_variance_is_the_configured_one() {
         let device = Device::default();
         for variance in [2e-5, 1.0, 5.0, 500.0] {
             let config = VidLossConfig::new().with_variance(variance);
@@ -313,7 +315,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`variance` should be finite and above `epsilon`")]
-    fn a_variance_is_above_its_least() {
+    fn the_variance_must_be_above_epsilon() {
         VidLossConfig::new()
             .with_variance(1e-5)
             .init(1, 1, &Device::default());

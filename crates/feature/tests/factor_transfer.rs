@@ -26,7 +26,7 @@ fn batch(device: &Device) -> Batch<Tensor<4>> {
     }
 }
 
-/// Some steps of Adam, and the loss before each.
+/// Takes steps of Adam and returns the loss before each.
 fn train<M: Distiller<Tensor<4>>>(mut model: M, batch: &Batch<Tensor<4>>) -> (M, Vec<f32>) {
     let mut optimizer = AdamConfig::new().init();
     let mut losses = Vec::new();
@@ -39,7 +39,7 @@ fn train<M: Distiller<Tensor<4>>>(mut model: M, batch: &Batch<Tensor<4>>) -> (M,
 }
 
 #[test]
-fn a_paraphraser_is_trained_and_then_it_teaches() {
+fn a_trained_paraphraser_distills_a_student() {
     let device = Device::default().autodiff();
     let batch = batch(&device);
     let student = network("convnet-4-6", &device);
@@ -97,7 +97,7 @@ fn records_hold_the_translator_and_not_the_paraphraser() {
 }
 
 #[test]
-fn a_normalizing_paraphraser_speaks_as_it_was_trained() {
+fn a_frozen_paraphraser_keeps_its_statistics() {
     let device = Device::default().autodiff();
     let config = FactorTransferLossConfig::new().with_paraphraser_norm(true);
     let objective = ReconstructionObjective::new(config.paraphraser(4, &device), "layer2");

@@ -1,4 +1,4 @@
-//! SimKD from end to end: a student that goes on with its teacher's classifier.
+//! SimKD from end to end: a student that reuses its teacher's classifier.
 
 use burn::module::Module;
 use burn::optim::SgdConfig;
@@ -42,19 +42,19 @@ fn logits(network: &impl Network<Input = Tensor<4>>, batch: &Batch<Tensor<4>>) -
 }
 
 #[test]
-fn student_and_projector_learn_and_the_classifier_stays() {
+fn student_and_projector_are_trained_and_the_classifier_is_constant() {
     let device = Device::default().autodiff();
     let batch = batch(&device);
     let teacher = network("convnet-6-8", &device);
     let student = wrapped(&teacher, &device);
     let loss = SimKdLossConfig::new().init();
     let features = TapPair::new(ReusedClassifierConfig::TAP, "layer2", loss);
-    // The labels ask for more than SimKD does: their gradient goes through the classifier.
+    // SimKD itself does not use the labels: here their gradient flows through the classifier.
     let objective = (
         CrossEntropyObjective::new(1.0),
         TapObjective::new([features], 1.0),
     );
-    // As `Training` and burn's loop do it.
+    // The same steps as in `Training` and in burn's training loop.
     let mut model = OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
         .valid()
         .train()
@@ -74,20 +74,20 @@ fn student_and_projector_learn_and_the_classifier_stays() {
 
     assert!(losses[19] < 0.8 * losses[0], "{losses:?}");
     for ((path, after), (_, before)) in tensors(&model.student).iter().zip(&before) {
-        // Its own classifier is out of use.
+        // The student's own classifier is unused.
         let constant = path.starts_with("classifier") || path.starts_with("student.fc");
         assert_eq!(after == before, constant, "{path}");
     }
     let classifier = teacher.classifier().unwrap();
     assert_eq!(tensors(&model.student.classifier), tensors(&classifier));
-    // The teacher that lent it can still learn.
+    // The classifier of the original teacher is still trainable.
     let grads = teacher.forward(batch.view().clone().autodiff());
     let grads = grads.classes().unwrap().clone().sum().backward();
     assert!(classifier.weight.grad(&grads).is_some());
 }
 
 #[test]
-fn the_record_holds_all_that_is_deployed() {
+fn the_record_holds_everything_deployed() {
     let device = Device::default();
     let batch = batch(&device);
     let original = wrapped(&network("convnet-6-8", &device), &device);

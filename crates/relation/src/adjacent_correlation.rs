@@ -6,14 +6,14 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
 use burn_distill_core::{CatalogEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss};
 
-/// Configuration to create a [loss of adjacent correlations](AdjacentCorrelationLoss) using the
-/// [init function](AdjacentCorrelationLossConfig::init).
+/// Configuration to create an [adjacent correlation loss](AdjacentCorrelationLoss) using the [init
+/// function](AdjacentCorrelationLossConfig::init).
 #[derive(Config, Debug)]
 pub struct AdjacentCorrelationLossConfig {}
 
 impl AdjacentCorrelationLossConfig {
-    /// Initialize a [loss of adjacent correlations](AdjacentCorrelationLoss) without embeddings, for
-    /// features of one size.
+    /// Creates an [adjacent correlation loss](AdjacentCorrelationLoss) without embeddings, for
+    /// features of the same size.
     pub fn init(&self) -> AdjacentCorrelationLoss {
         AdjacentCorrelationLoss { embeddings: None }
     }
@@ -21,24 +21,24 @@ impl AdjacentCorrelationLossConfig {
 
 impl Check for AdjacentCorrelationLossConfig {}
 
-/// Adjacent correlations: the student should not be wrong about the same feature of two samples in a
-/// row.
+/// Correlation congruence (CC) as implemented in RepDistiller: penalizes errors of the student that
+/// fall on the same feature in two consecutive samples of the batch.
 ///
 /// ```text
 /// Δᵢ = |embedding of the student's xᵢ − embedding of the teacher's xᵢ|
 /// L  = mean over i, but the last, of Δᵢ · Δᵢ₊₁
 /// ```
 ///
-/// This is what RepDistiller calls correlation congruence, as its authors were told by those of the
-/// [method](crate::CorrelationCongruenceLoss); it depends on the order of the batch, which should be
-/// random. The teacher's features are constants, to which no gradient flows; its
-/// [embedding](Self::with_embeddings) learns. Half precision is widened to single. A single sample has no
-/// neighbor: its loss is zero.
+/// RepDistiller calls this loss correlation congruence, following advice from the authors of the
+/// [method](crate::CorrelationCongruenceLoss). It depends on the order of the batch, which should
+/// be random. No gradient flows to the teacher's features; the teacher's
+/// [embedding](Self::with_embeddings) is trained. Half precision is widened to single. The loss of
+/// a single sample is zero.
 ///
 /// # Weights
 ///
-/// RepDistiller takes 0.02 with embeddings of 128 features, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// RepDistiller uses a weight of 0.02 with embeddings of 128 features, beside the [cross-entropy
+/// with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -53,7 +53,7 @@ impl Check for AdjacentCorrelationLossConfig {}
 /// let loss = AdjacentCorrelationLossConfig::new().init();
 /// assert_eq!(loss.forward(student, teacher).into_scalar::<f32>(), 3.0); // 3 · 1 + 0 · 2
 ///
-/// // As in RepDistiller: between embeddings that are learned, of features of any size.
+/// As in RepDistiller: between learned embeddings, of features of any size.
 /// let embeddings = EmbeddingsConfig::new(64, 256).init(&device);
 /// let embedded = loss.with_embeddings(embeddings);
 /// ```
@@ -67,7 +67,7 @@ impl Check for AdjacentCorrelationLossConfig {}
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct AdjacentCorrelationLoss {
-    /// What the features go through first.
+    /// Linear embeddings applied to the features of both networks first, if any.
     pub embeddings: Option<Embeddings>,
 }
 
@@ -87,24 +87,25 @@ impl ModuleDisplay for AdjacentCorrelationLoss {
 }
 
 impl AdjacentCorrelationLoss {
-    /// The same between embeddings of the features.
+    /// Compares learned embeddings of the features instead of the features.
     pub fn with_embeddings(mut self, embeddings: Embeddings) -> Self {
         self.embeddings = Some(embeddings);
         self
     }
 
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, features]`
-    /// - teacher: `[batch_size, teacher_features]`, as many as the student's without embeddings
+    /// - teacher: `[batch_size, teacher_features]`; without embeddings, the size of the student's
+    ///   features
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes differ, if the embeddings are for other features, or if there are none
-    /// and student and teacher differ in their features.
+    /// Panics if the batch sizes differ, if the embeddings expect another number of features, or if
+    /// there are no embeddings and student and teacher have different numbers of features.
     pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_shape!(teacher, [batch_size, _]);

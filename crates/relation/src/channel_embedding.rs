@@ -9,14 +9,14 @@ use burn_distill_core::{Tap, TapAdapter, batch_norm};
 /// [init function](ChannelEmbeddingConfig::init).
 #[derive(Config, Debug)]
 pub struct ChannelEmbeddingConfig {
-    /// How many channels the student has.
+    /// Number of channels of the student.
     pub student: usize,
-    /// How many channels the teacher has.
+    /// Number of channels of the teacher.
     pub teacher: usize,
 }
 
 impl ChannelEmbeddingConfig {
-    /// Initialize a [channel embedding](ChannelEmbedding).
+    /// Creates a [channel embedding](ChannelEmbedding).
     pub fn init(&self, device: &Device) -> ChannelEmbedding {
         ChannelEmbedding {
             conv: Conv2dConfig::new([self.student, self.teacher], [1, 1])
@@ -27,10 +27,10 @@ impl ChannelEmbeddingConfig {
     }
 }
 
-/// A 1×1 convolution without bias and a batch normalization: a student's map with as many channels as
-/// the teacher's.
+/// A 1×1 convolution without bias, followed by batch normalization, that gives a student's map as
+/// many channels as the teacher's.
 ///
-/// It trains with the student and is no part of what is deployed.
+/// It is trained with the student and not deployed.
 ///
 /// # Shapes
 ///
@@ -39,9 +39,9 @@ impl ChannelEmbeddingConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ChannelEmbedding {
-    /// The convolution.
+    /// Convolution.
     pub conv: Conv2d,
-    /// Its normalization.
+    /// Batch normalization of the convolution's output.
     pub norm: BatchNorm,
 }
 
@@ -62,7 +62,7 @@ impl ModuleDisplay for ChannelEmbedding {
 }
 
 impl ChannelEmbedding {
-    /// The embedding of a batch of maps.
+    /// Returns the embedding of a batch of maps.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         batch_norm(&self.norm, self.conv.forward(map))
     }

@@ -12,17 +12,17 @@ use burn_distill_core::{
 /// [init function](ClassAttentionLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ClassAttentionLossConfig {
-    /// The height and width that maps are pooled to. At least 1. Default: `2`, the authors' code.
+    /// Height and width that maps are pooled to. At least 1. Default: `2`, the authors' code.
     #[config(default = 2)]
     pub size: usize,
-    /// Whether each map is divided by its L2 norm after that. Default: `false`, which the authors call
-    /// CAT-KD; they call it CAT where nothing but attention is transferred.
+    /// Whether each pooled map is divided by its L2 norm. Default: `false`, which the authors call
+    /// CAT-KD; with `true` and no other loss, they call it CAT.
     #[config(default = false)]
     pub normalize: bool,
 }
 
 impl ClassAttentionLossConfig {
-    /// Initialize a [class attention loss](ClassAttentionLoss).
+    /// Creates a [class attention loss](ClassAttentionLoss).
     ///
     /// # Panics
     ///
@@ -42,23 +42,25 @@ impl Check for ClassAttentionLossConfig {
     }
 }
 
-/// Class attention transfer: the student should see each class where in the image the teacher sees it.
+/// Class attention transfer (CAT-KD): matches the pooled class activation maps, which show where in
+/// the image each class is found.
 ///
 /// ```text
 /// A = pool(class maps) to [size, size],    each divided by its L2 norm if normalize
 /// L = mean over samples, classes and pixels of (A(student) − A(teacher))²
 /// ```
 ///
-/// Class maps are the [classifier at every pixel](burn_distill_architecture::class_maps) of the last map;
-/// networks that classify the mean of each channel offer them as the tap `class-maps`. A map of zeros
-/// stays zero, and passes no gradient through its norm. The teacher is a constant: no gradient flows to
-/// it. Half precision is widened to single.
+/// Class maps are the result of applying the [classifier at every
+/// pixel](burn_distill_architecture::class_maps) of the last map; networks that classify the mean
+/// of each channel expose them as the tap `class-maps`. A map of zeros stays zero, and passes no
+/// gradient through its norm. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
 ///
 /// # Weights
 ///
-/// Beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective) the authors take 15 for
-/// resnet32x4 and resnet8x4, 12 for wrn-40-2 and wrn-16-2, 4.5 for vgg13 and vgg8, 0.7 for resnet56 and
-/// resnet20; 400 with `normalize` and nothing beside it.
+/// Beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective) the authors
+/// use a weight of 15 for resnet32x4 and resnet8x4, 12 for wrn-40-2 and wrn-16-2, 4.5 for vgg13 and
+/// vgg8, 0.7 for resnet56 and resnet20; with `normalize` and no other loss they use 400.
 ///
 /// # Example
 ///
@@ -73,7 +75,7 @@ impl Check for ClassAttentionLossConfig {
 /// let loss = ClassAttentionLossConfig::new().with_normalize(true).init();
 /// let loss = loss.forward(student, teacher);
 ///
-/// assert!(loss.into_scalar::<f32>() < 1e-6); // the first class is seen on the left
+/// assert!(loss.into_scalar::<f32>() < 1e-6); // both find the first class on the left
 /// ```
 ///
 /// # Reference
@@ -85,9 +87,9 @@ impl Check for ClassAttentionLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ClassAttentionLoss {
-    /// The height and width that maps are pooled to.
+    /// Height and width that maps are pooled to.
     pub size: usize,
-    /// Whether each map is divided by its L2 norm after that.
+    /// Whether each pooled map is divided by its L2 norm.
     pub normalize: bool,
 }
 
@@ -107,7 +109,7 @@ impl ModuleDisplay for ClassAttentionLoss {
 }
 
 impl ClassAttentionLoss {
-    /// The loss of a batch of class maps.
+    /// Computes the loss of a batch of class maps.
     ///
     /// # Shapes
     ///
@@ -117,7 +119,7 @@ impl ClassAttentionLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes or the classes differ.
+    /// Panics if the batch sizes or the numbers of classes differ.
     pub fn forward(&self, student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         let [batch_size, num_classes, ..] = student.dims();
         assert_shape!(teacher, [batch_size, num_classes, _, _]);
@@ -129,7 +131,7 @@ impl ClassAttentionLoss {
         student.sub(teacher).square().mean()
     }
 
-    /// The pooled maps. Shape: `[batch_size, num_classes, size²]`.
+    /// Returns the pooled maps. Shape: `[batch_size, num_classes, size²]`.
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         let pooled = pool_to(maps, [self.size, self.size]).flatten(2, 3);
         match self.normalize {
@@ -175,8 +177,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         ] {
             if !builder.has(side) && taps.get("class-maps").is_err() {
                 return Err(LossError::new(format_args!(
-                    "the {side} does not classify the mean of each channel of a map: it offers no tap \
-                     `class-maps`"
+                    "the {side} exposes no tap `class-maps`, which networks that classify the \
+                     mean of each channel of a map have: choose such a network or name the taps"
                 )));
             }
         }

@@ -12,15 +12,15 @@ use burn_distill_core::{
 };
 use std::sync::Arc;
 
-/// Added to a sum of probabilities.
+/// Added to the denominators of the probabilities.
 const EPS: f64 = 1e-7;
 
-/// What a sample should be close to.
+/// Definition of the positive that a sample is matched with.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum Positive {
-    /// The same sample as the other network sees it.
+    /// The same sample, as represented by the other network.
     Exact,
-    /// Some sample of its class.
+    /// A randomly drawn sample of the same class.
     Relaxed,
 }
 
@@ -28,38 +28,41 @@ pub enum Positive {
 /// [init function](ContrastiveLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ContrastiveLossConfig {
-    /// Features of the space in which both are compared. Default: `128`.
+    /// Number of features of the space in which student and teacher are compared. Default: `128`.
     #[config(default = 128)]
     pub embedding: usize,
-    /// How many samples of other classes a sample is contrasted with. Default: `16384`.
+    /// Number of negatives: samples of other classes that each sample is contrasted with. Default:
+    /// `16384`.
     #[config(default = 16384)]
     pub negatives: usize,
-    /// What similarities are divided by. Must be positive and finite. Default: `0.07`.
+    /// Temperature that similarities are divided by. Must be positive and finite. Default: `0.07`.
     #[config(default = 0.07)]
     pub temperature: f64,
-    /// How much of a memory stays when its sample is seen again, from 0 to 1. Default: `0.5`.
+    /// Share of an entry of the memory bank that is kept when its sample is seen again, from 0 to
+    /// 1. Default: `0.5`.
     #[config(default = 0.5)]
     pub momentum: f64,
-    /// What a sample should be close to. Default: `Exact`.
+    /// Definition of the positive of a sample. Default: `Exact`.
     #[config(default = "Positive::Exact")]
     pub positive: Positive,
-    /// Whether all samples of a batch share one set of negatives, from which those of their own
-    /// class are left out: much less memory, another draw. Default: `false`.
+    /// Whether all samples of a batch share one set of negatives, in which each sample ignores
+    /// those of its own class. This needs much less memory and draws other negatives. Default:
+    /// `false`.
     #[config(default = false)]
     pub shared: bool,
-    /// Decides what is drawn. Default: `0`.
+    /// Seed of the draws of positives and negatives. Default: `0`.
     #[config(default = 0)]
     pub seed: u64,
 }
 
 impl ContrastiveLossConfig {
-    /// Initialize a [contrastive loss](ContrastiveLoss) for that many features of the student and of
-    /// the teacher, on a training set of these samples.
+    /// Creates a [contrastive loss](ContrastiveLoss) for these numbers of features of the student
+    /// and of the teacher, and for the samples of a training set.
     ///
     /// # Panics
     ///
-    /// Panics if there is no sample or no negative, if `temperature` is not positive and finite, or
-    /// if `momentum` is not between 0 and 1.
+    /// Panics if there are no samples, if `negatives` is zero, if `temperature` is not positive and
+    /// finite, or if `momentum` is not between 0 and 1.
     pub fn init(
         &self,
         [student, teacher]: [usize; 2],
@@ -71,7 +74,7 @@ impl ContrastiveLossConfig {
             !population.is_empty(),
             "A contrastive loss needs the samples of the training set."
         );
-        // Each row of about unit length, as the authors draw it.
+        // The authors draw rows of about unit length, too.
         let bound = (3.0 / self.embedding as f64).sqrt();
         let bank = || {
             let shape = [population.len(), self.embedding];
@@ -110,11 +113,12 @@ impl Check for ContrastiveLossConfig {
     }
 }
 
-/// Contrastive representation distillation (CRD): of many samples, the student should tell which
-/// one the teacher sees, and the other way round.
+/// Contrastive representation distillation (CRD): a sample's embedding by one network should be
+/// near its embedding by the other network, and far from those of other samples.
 ///
-/// Both networks' features `x` are embedded in one space. A memory bank per network holds the last
-/// embedding of every training sample. With `n` samples, `N` negatives, `i = 0` the positive,
+/// Linear layers embed both networks' features `x` in one space. A memory bank per network holds
+/// the last embedding of every training sample. With `n` samples, `N` negatives, `i = 0` the
+/// positive,
 ///
 /// ```text
 /// v = normalize(W x + b)
@@ -125,57 +129,63 @@ impl Check for ContrastiveLossConfig {
 /// memory of the sample ← normalize(momentum · memory + (1 − momentum) · v)     in either bank
 /// ```
 ///
-/// `Z` is `n` times the mean of the exponentials in the first batch, and stays. Negatives are of
-/// other classes, drawn anew for each sample and step, different from each other unless there are
-/// too few; a sample whose class is not known has all others as negatives. Scores are computed for a
-/// whole bank and then picked, so that no `[batch_size, negatives, embedding]` is ever held.
+/// `Z` is `n` times the mean of the exponentials in the first batch, and constant afterwards.
+/// Negatives are of other classes, drawn anew for each sample and step, different from each other
+/// unless there are too few; for a sample of unknown class all other samples are negatives. Scores
+/// are computed for a whole bank and then gathered, so that no tensor of `[batch_size, negatives,
+/// embedding]` is ever held.
 ///
-/// Of `shared` negatives, a sample leaves out those of its own class, so that fewer than `N` count
-/// for it; `c` stays `N / n`, and `Z` is of all scores. That is our choice: the authors share none.
+/// With `shared` negatives, each sample ignores those of its own class, so that fewer than `N`
+/// count for it; `c` stays `N / n`, and `Z` includes all scores. This is our choice: the authors
+/// share no negatives.
 ///
-/// No gradient flows to the teacher's features or the memories; both embeddings train. Banks and
-/// constants are part of the record. Samples that are not of the training set, such as those of a
-/// validation, have no memory and do not count: without any other the loss is a connected zero. Half
-/// precision is widened to single.
+/// No gradient flows to the teacher's features or the memory banks; both embeddings are trained.
+/// Banks and constants are part of the record. Samples outside the training set, such as those of a
+/// validation set, have no entry in the banks and are ignored; if a batch has no other samples the
+/// loss is zero, still connected to the autodiff graph. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 0.8 of it beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
-/// At first the loss is about `2 (1 + log(N + 1))`: the sum over negatives is no mean.
+/// The authors use a weight of 0.8 beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective). The initial loss is about `2 (1 + log(N +
+/// 1))`, because it sums over the negatives instead of averaging.
 ///
 /// # Reference
 ///
 /// Y. Tian, D. Krishnan and P. Isola, [Contrastive Representation
 /// Distillation](https://arxiv.org/abs/1910.10699), ICLR 2020. Agrees with `ContrastMemory` and
-/// `ContrastLoss` of the authors' RepDistiller; a memory seen twice in a batch is that of the last.
+/// `ContrastLoss` of the authors' RepDistiller; if a sample occurs twice in a batch, its last
+/// occurrence updates the bank.
 #[doc(alias = "CRD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ContrastiveLoss {
-    /// Embeds the features of the student.
+    /// Linear embedding of the student's features.
     pub student_embedding: Linear,
-    /// Embeds the features of the teacher.
+    /// Linear embedding of the teacher's features.
     pub teacher_embedding: Linear,
-    /// What the student said last about each sample. Shape: `[samples, embedding]`.
+    /// Memory bank of the student: its last embedding of each sample. Shape: `[samples,
+    /// embedding]`.
     pub student_bank: Buffer<Tensor<2>>,
-    /// What the teacher said last about each sample. Shape: `[samples, embedding]`.
+    /// Memory bank of the teacher: its last embedding of each sample. Shape: `[samples,
+    /// embedding]`.
     pub teacher_bank: Buffer<Tensor<2>>,
     /// `Z` of the student's scores; negative before the first batch. Shape: `[1]`.
     pub student_constant: Buffer<Tensor<1>>,
     /// `Z` of the teacher's scores; negative before the first batch. Shape: `[1]`.
     pub teacher_constant: Buffer<Tensor<1>>,
-    /// How many samples of other classes a sample is contrasted with.
+    /// Number of samples of other classes that each sample is contrasted with.
     pub negatives: usize,
-    /// What similarities are divided by.
+    /// Temperature that similarities are divided by.
     pub temperature: f64,
-    /// How much of a memory stays when its sample is seen again.
+    /// Share of an entry of the memory bank that is kept when its sample is seen again.
     pub momentum: f64,
-    /// What a sample should be close to.
+    /// Definition of the positive of a sample.
     #[module(skip)]
     pub positive: Positive,
     /// Whether all samples of a batch share one set of negatives.
     pub shared: bool,
-    /// Decides what is drawn.
+    /// Seed of the draws of positives and negatives.
     pub seed: u64,
     /// The samples of the training set, in the order of the banks.
     #[module(skip)]
@@ -203,37 +213,38 @@ impl ModuleDisplay for ContrastiveLoss {
     }
 }
 
-/// What the samples of a batch are compared with, by places in the banks.
+/// Positives and negatives of the samples of a batch, as rows of the memory banks.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per step")]
 pub enum Contrast {
-    /// Each sample has its own: its positive, then its negatives. Shape: `[batch_size, 1 + N]`.
+    /// Individual negatives for each sample: its positive, then its negatives. Shape: `[batch_size,
+    /// 1 + N]`.
     Own(Tensor<2, Int>),
-    /// All share one set of negatives.
+    /// One set of negatives shared by the batch.
     Shared {
-        /// The place of each sample's positive. Shape: `[batch_size]`.
+        /// Row of each sample's positive. Shape: `[batch_size]`.
         positives: Tensor<1, Int>,
-        /// The places of the negatives. Shape: `[N]`.
+        /// Rows of the negatives. Shape: `[N]`.
         negatives: Tensor<1, Int>,
-        /// One where a negative counts for a sample, zero where it is of its class. Shape:
+        /// One where a negative counts for a sample, zero where both are of the same class. Shape:
         /// `[batch_size, N]`.
         counts: Tensor<2>,
     },
 }
 
 impl ContrastiveLoss {
-    /// The loss of the samples of a batch, which are then remembered.
+    /// Computes the loss of a batch, then updates the memory banks with its samples.
     ///
     /// # Shapes
     ///
     /// - student: features `[batch_size, student_features]`
     /// - teacher: features `[batch_size, teacher_features]`
-    /// - ids: `batch_size` of them
+    /// - ids: `batch_size` ids of samples
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are not as many rows and ids.
+    /// Panics if the number of ids is not the number of rows.
     pub fn forward(
         &self,
         student: Tensor<2>,
@@ -246,7 +257,7 @@ impl ContrastiveLoss {
         assert_eq!(
             ids.len(),
             batch_size,
-            "There should be an id for each of {batch_size} samples, but there are {}.",
+            "A contrastive loss needs one id per sample: expected {batch_size} ids, found {}.",
             ids.len()
         );
         let (student, teacher) = (
@@ -273,12 +284,13 @@ impl ContrastiveLoss {
         self.forward_embedded(student, teacher, &places, &contrast)
     }
 
-    /// The loss of embedded samples against a given contrast; they are then remembered.
+    /// Computes the loss of embeddings against given positives and negatives, then updates the
+    /// memory banks.
     ///
     /// # Shapes
     ///
     /// - student, teacher: unit vectors `[batch_size, embedding]`
-    /// - places: of the samples in the banks, `batch_size` of them
+    /// - places: row of each sample in the banks, `batch_size` in all
     /// - output: `[1]`
     pub fn forward_embedded(
         &self,
@@ -305,12 +317,12 @@ impl ContrastiveLoss {
                 &self.teacher_constant,
             ));
 
-        self.remember(&self.student_bank, student, places);
-        self.remember(&self.teacher_bank, teacher, places);
+        self.update_bank(&self.student_bank, student, places);
+        self.update_bank(&self.teacher_bank, teacher, places);
         loss
     }
 
-    /// The loss of one network's embeddings against the other's memories.
+    /// Returns the loss of one network's embeddings against the other's memory bank.
     fn side(
         &self,
         embedded: Tensor<2>,
@@ -343,7 +355,8 @@ impl ContrastiveLoss {
                 )
             }
         };
-        // Not divided: burn's gradient of a quotient by a number is in single precision throughout.
+        // Multiplied by the reciprocal: burn computes the gradient of a division by a scalar in
+        // single precision throughout.
         let positives = positives.mul_scalar(self.temperature.recip());
         let negatives = negatives.mul_scalar(self.temperature.recip());
         let constant = {
@@ -356,31 +369,32 @@ impl ContrastiveLoss {
             constant.set(now.clone());
             now.log().unsqueeze::<2>()
         };
-        // P / (P + c') and c / (P + c') by their logarithms: the exponentials would overflow.
+        // P / (P + c') and c / (P + c') through logarithms, because the exponentials would
+        // overflow.
         let c = self.negatives as f64 / samples;
         let shift = (c + EPS).ln();
         let odds = |scores: Tensor<2>| scores.sub(constant.clone()).sub_scalar(shift);
         let found = log_sigmoid(odds(positives)).sum();
-        let told_apart = log_sigmoid(odds(negatives).neg()).sub_scalar(shift - c.ln());
-        let told_apart = match counts {
+        let rejected = log_sigmoid(odds(negatives).neg()).sub_scalar(shift - c.ln());
+        let rejected = match counts {
             Some(counts) => {
-                let counts = counts.cast(told_apart.dtype());
-                told_apart.mul(counts)
+                let counts = counts.cast(rejected.dtype());
+                rejected.mul(counts)
             }
-            None => told_apart,
+            None => rejected,
         };
-        let sum = found.add(told_apart.sum());
+        let sum = found.add(rejected.sum());
         sum.mul_scalar(-(batch_size as f64).recip())
     }
 
-    /// Move the memories at these places towards these embeddings.
-    fn remember(&self, bank: &Buffer<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
+    /// Moves the rows of a bank at these places towards new embeddings.
+    fn update_bank(&self, bank: &Buffer<Tensor<2>>, embedded: Tensor<2>, places: &[usize]) {
         let old = as_precise_as(bank.rows(places), &embedded).mul_scalar(self.momentum);
         let new = embedded.without_autodiff().mul_scalar(1.0 - self.momentum);
         bank.set_rows(places, l2_normalize(old.add(new), 1));
     }
 
-    /// What samples at these places are compared with in that step.
+    /// Draws the positives and negatives for the samples at these places in one step.
     fn contrast(&self, places: &[usize], step: u64, device: &Device) -> Contrast {
         let population = &self.population;
         let mut positives = Vec::with_capacity(places.len());
@@ -412,7 +426,7 @@ impl ContrastiveLoss {
             rows.push(self.positive_of(place, &mut rng));
             let others = population.others(place, self.negatives, &mut rng);
             if others.is_empty() {
-                // A training set of one class has nothing to contrast with.
+                // A training set of a single class has no negatives.
                 return Contrast::Shared {
                     positives: indices(places, device),
                     negatives: indices(&[0], device),
@@ -433,20 +447,20 @@ impl ContrastiveLoss {
     }
 }
 
-/// The term of the [contrastive loss](ContrastiveLoss) between one tap of the student and one of the
-/// teacher. It needs the ids of the samples.
+/// Term of the [contrastive loss](ContrastiveLoss) between one tap of the student and one of the
+/// teacher. It requires the ids of the samples.
 #[derive(Module, Debug)]
 pub struct ContrastiveTerm {
-    /// The loss.
+    /// Contrastive loss.
     pub loss: ContrastiveLoss,
-    /// The name of the student's tap.
+    /// Name of the student's tap.
     pub student: String,
-    /// The name of the teacher's tap.
+    /// Name of the teacher's tap.
     pub teacher: String,
 }
 
 impl ContrastiveTerm {
-    /// Creates the term of a loss between these taps.
+    /// Creates the term of a loss between two taps.
     pub fn new(
         loss: ContrastiveLoss,
         student: impl Into<String>,
@@ -488,7 +502,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "contrastive",
         abbreviation: "CRD",
-        about: "tells each sample apart from many remembered ones",
+        about: "tells each sample apart from those of a memory bank",
         kind: "relation",
         aliases: &["crd"],
         reference: "Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR \
@@ -505,7 +519,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let parameters = (features[0] + features[1]) as f64 * config.embedding as f64;
         let banks = 2.0 * samples * row + trained_bytes(parameters);
         context.fits("embedding", config.embedding, banks)?;
-        // The rows of either bank that each sample of a batch is compared with.
+        // The rows of both banks that each sample of a batch is compared with.
         let compared = 2.0 * batch * (config.negatives as f64 + 1.0) * row;
         context.fits("negatives", config.negatives, compared)?;
         if population.is_empty() {
@@ -575,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_goes_on_as_if_it_had_not_stopped() {
+    fn a_restored_loss_continues_like_the_original() {
         let device = Device::default();
         let original = loss(&small(), &device);
         let (student, teacher) = batch(&device);
@@ -593,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constant_is_that_of_the_first_batch() {
+    fn the_first_batch_sets_the_constant() {
         let device = Device::default();
         let loss = loss(&small(), &device);
         let (student, teacher) = batch(&device);
@@ -608,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_another_set_do_not_count() {
+    fn samples_outside_the_training_set_do_not_count() {
         let device = Device::default().autodiff();
         let loss = loss(&small(), &device);
         let (student, teacher) = batch(&device);
@@ -627,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_sample_seen_twice_the_last_is_remembered() {
+    fn the_last_occurrence_of_a_sample_updates_the_bank() {
         let device = Device::default();
         let loss = loss(&small().with_momentum(0.0), &device);
         let (student, teacher) = batch(&device);
@@ -643,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn hopeless_batches_have_finite_losses() {
+    fn degenerate_batches_have_finite_losses_and_gradients() {
         let device = Device::default().autodiff();
         let single = SampleIndex::new((0..4).map(|id| (id, Some(0))));
         for loss in [
@@ -664,8 +678,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "There should be an id for each of 4 samples, but there are 1.")]
-    fn every_sample_has_an_id() {
+    #[should_panic(expected = "expected 4 ids, found 1")]
+    fn every_sample_needs_an_id() {
         let device = Device::default();
         let (student, teacher) = batch(&device);
         loss(&small(), &device).forward(student, teacher, &[0], at(0));

@@ -10,23 +10,24 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
-/// What the correlation of two samples is.
+/// Kernel that measures the correlation of two samples.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum CorrelationKernel {
-    /// The product of their features.
+    /// Inner product of their features.
     Bilinear,
-    /// The Gaussian of their distance, as the Taylor series in their product that the authors define.
+    /// Gaussian of their distance, as the Taylor series in their inner product that the authors
+    /// define.
     Gaussian,
-    /// The Gaussian of their distance, without that approximation.
+    /// Gaussian of their distance, computed exactly.
     ExactGaussian,
 }
 
-/// How the correlations of student and teacher are compared.
+/// Distance between the correlations of student and teacher.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum CorrelationDistance {
-    /// The mean of the squared differences, as in the paper.
+    /// Mean of the squared differences, as in the paper.
     MeanSquare,
-    /// The square root of their sum, divided by how many there are, as in torchdistill.
+    /// Square root of the sum of squared differences, divided by their number, as in torchdistill.
     Norm,
 }
 
@@ -34,25 +35,25 @@ pub enum CorrelationDistance {
 /// [init function](CorrelationCongruenceLossConfig::init).
 #[derive(Config, Debug)]
 pub struct CorrelationCongruenceLossConfig {
-    /// What the correlation of two samples is. Default: `Gaussian`.
+    /// Kernel that measures the correlation of two samples. Default: `Gaussian`.
     #[config(default = "CorrelationKernel::Gaussian")]
     pub kernel: CorrelationKernel,
-    /// The factor of squared distances in a Gaussian. Above 0. Default: `0.4`.
+    /// Factor of squared distances in a Gaussian. Above 0. Default: `0.4`.
     #[config(default = 0.4)]
     pub gamma: f64,
-    /// The order of the Taylor series. At least 1. Default: `2`.
+    /// Order of the Taylor series. At least 1. Default: `2`.
     #[config(default = 2)]
     pub order: usize,
     /// Whether samples are divided by their L2 norm first. Default: `true`; torchdistill does not.
     #[config(default = true)]
     pub normalize: bool,
-    /// How correlations are compared. Default: `MeanSquare`.
+    /// Distance between the correlations. Default: `MeanSquare`.
     #[config(default = "CorrelationDistance::MeanSquare")]
     pub distance: CorrelationDistance,
 }
 
 impl CorrelationCongruenceLossConfig {
-    /// Initialize a [correlation congruence loss](CorrelationCongruenceLoss) without embeddings.
+    /// Creates a [correlation congruence loss](CorrelationCongruenceLoss) without embeddings.
     ///
     /// # Panics
     ///
@@ -77,7 +78,7 @@ impl Check for CorrelationCongruenceLossConfig {
     }
 }
 
-/// Correlation congruence: two samples should be as correlated for the student as for the teacher.
+/// Correlation congruence (CC): matches the correlations between the samples of a batch.
 ///
 /// ```text
 /// sᵢⱼ = xᵢ · xⱼ,    each divided by its L2 norm
@@ -87,16 +88,16 @@ impl Check for CorrelationCongruenceLossConfig {
 /// L = mean over i, j of (C(student) − C(teacher))²
 /// ```
 ///
-/// The truncated series is part of the definition: with the defaults it is up to 0.047 from the
-/// Gaussian. Without a change of the value, the features of either side may be rotated and, where they
-/// are normalized, each sample scaled; a sample of zeros passes no gradient then. With
-/// [embeddings](Self::with_embeddings) the relations are those of a linear layer on either side. The
-/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// The truncated series is part of the definition: with the defaults it differs from the Gaussian
+/// by up to 0.047. The value does not change if the features of either network are rotated or, with
+/// `normalize`, if each sample is scaled; a sample of zeros then passes no gradient. With
+/// [embeddings](Self::with_embeddings), a linear layer is applied to the features of each network
+/// first. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Knowledge-Distillation-Zoo takes 100, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// Knowledge-Distillation-Zoo uses a weight of 100, beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -109,9 +110,9 @@ impl Check for CorrelationCongruenceLossConfig {
 /// let teacher = Tensor::<2>::from_data([[0.0, 3.0, 0.0], [4.0, 0.0, 0.0]], &device);
 ///
 /// let loss = CorrelationCongruenceLossConfig::new().init();
-/// assert_eq!(loss.forward(student, teacher).into_scalar::<f32>(), 0.0); // at right angles both
+/// assert_eq!(loss.forward(student, teacher).into_scalar::<f32>(), 0.0); // both at right angles
 ///
-/// // As in torchdistill: between embeddings that are learned.
+/// As in torchdistill: between learned embeddings.
 /// let embeddings = EmbeddingsConfig::new(2, 3).init(&device);
 /// let embedded = loss.with_embeddings(embeddings);
 /// ```
@@ -120,25 +121,25 @@ impl Check for CorrelationCongruenceLossConfig {
 ///
 /// B. Peng, X. Jin, J. Liu, S. Zhou, Y. Wu, Y. Liu, D. Li and Z. Zhang, [Correlation Congruence for
 /// Knowledge Distillation](https://arxiv.org/abs/1904.01802), ICCV 2019. Agrees with
-/// Knowledge-Distillation-Zoo. What RepDistiller calls by this name is the
-/// [loss of adjacent correlations](crate::AdjacentCorrelationLoss).
+/// Knowledge-Distillation-Zoo. The loss that RepDistiller calls by this name is the [adjacent
+/// correlation loss](crate::AdjacentCorrelationLoss).
 #[doc(alias = "CC")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct CorrelationCongruenceLoss {
-    /// What the correlation of two samples is.
+    /// Kernel that measures the correlation of two samples.
     #[module(skip)]
     pub kernel: CorrelationKernel,
-    /// The factor of squared distances in a Gaussian.
+    /// Factor of squared distances in a Gaussian.
     pub gamma: f64,
-    /// The order of the Taylor series.
+    /// Order of the Taylor series.
     pub order: usize,
     /// Whether samples are divided by their L2 norm first.
     pub normalize: bool,
-    /// How correlations are compared.
+    /// Distance between the correlations.
     #[module(skip)]
     pub distance: CorrelationDistance,
-    /// What the features go through first.
+    /// Linear embeddings applied to the features of both networks first, if any.
     pub embeddings: Option<Embeddings>,
 }
 
@@ -164,13 +165,13 @@ impl ModuleDisplay for CorrelationCongruenceLoss {
 }
 
 impl CorrelationCongruenceLoss {
-    /// The same between embeddings of the features.
+    /// Compares learned embeddings of the features instead of the features.
     pub fn with_embeddings(mut self, embeddings: Embeddings) -> Self {
         self.embeddings = Some(embeddings);
         self
     }
 
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -180,7 +181,7 @@ impl CorrelationCongruenceLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the batch sizes differ, or if the embeddings are for other features.
+    /// Panics if the batch sizes differ, or if the embeddings expect another number of features.
     pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_shape!(teacher, [batch_size, _]);
@@ -203,7 +204,7 @@ impl CorrelationCongruenceLoss {
         }
     }
 
-    /// `C`, of all pairs. Shape: `[batch_size, batch_size]`.
+    /// Returns the correlations `C` of all pairs. Shape: `[batch_size, batch_size]`.
     fn correlations(&self, features: Tensor<2>) -> Tensor<2> {
         let features = match self.normalize {
             true => l2_normalize(features, 1),
@@ -219,7 +220,7 @@ impl CorrelationCongruenceLoss {
         }
     }
 
-    /// The Taylor series of the Gaussian, from the highest power on: no power is ever formed.
+    /// Evaluates the Taylor series of the Gaussian by Horner's rule, without forming powers.
     fn series(&self, products: Tensor<2>) -> Tensor<2> {
         let twice = 2.0 * self.gamma;
         let sum = (1..=self.order).rev().fold(None, |inner, power| {

@@ -10,24 +10,24 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
-/// Configuration to create a [dark rank loss](DarkRankLoss) using the
-/// [init function](DarkRankLossConfig::init).
+/// Configuration to create a [DarkRank loss](DarkRankLoss) using the [init
+/// function](DarkRankLossConfig::init).
 #[derive(Config, Debug)]
 pub struct DarkRankLossConfig {
-    /// How many samples are ranked, the nearest of the teacher. At least 1; of small batches, all
-    /// others. Default: `4`.
+    /// Number of nearest samples of the teacher that are ranked. At least 1; all other samples in
+    /// small batches. Default: `4`.
     #[config(default = 4)]
     pub length: usize,
-    /// How much distances count, called α by the authors. Above 0. Default: `3.0`.
+    /// Factor of the distances, called α by the authors. Above 0. Default: `3.0`.
     #[config(default = 3.0)]
     pub scale: f64,
-    /// The power of distances, called β by the authors. At least 1. Default: `3.0`.
+    /// Power of the distances, called β by the authors. At least 1. Default: `3.0`.
     #[config(default = 3.0)]
     pub power: f64,
 }
 
 impl DarkRankLossConfig {
-    /// Initialize a [dark rank loss](DarkRankLoss).
+    /// Creates a [DarkRank loss](DarkRankLoss).
     ///
     /// # Panics
     ///
@@ -46,13 +46,12 @@ impl Check for DarkRankLossConfig {
     fn check(&self) -> Result<(), ConfigError> {
         check::count_in("length", self.length, 1..=1024)?;
         check::positive("scale", self.scale)?;
-        // Below one the derivative is infinite between equal samples; far above, distances overflow.
+        // Below one the derivative is infinite between equal samples; large powers overflow.
         check::in_range("power", self.power, 1.0..=64.0)
     }
 }
 
-/// Dark rank: of the samples that are nearest to another for the teacher, the student should rank the
-/// nearer ones first.
+/// DarkRank: the student should rank the nearest neighbors of each sample in the teacher's order.
 ///
 /// ```text
 /// sᵢⱼ = −scale · ‖xᵢ − xⱼ‖₂^power,    of the student
@@ -60,14 +59,15 @@ impl Check for DarkRankLossConfig {
 /// L = mean over i of −Σₐ log(exp sᵢ(nₐ) / Σ_{b ≥ a} exp sᵢ(n_b))
 /// ```
 ///
-/// That is the negative log-likelihood of the teacher's ranking under the Plackett–Luce model of the
-/// student's scores. It tells an order, not distances: it has no minimum where student and teacher
-/// agree. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// This is the negative log-likelihood of the teacher's ranking under the Plackett–Luce model of
+/// the student's scores. It depends on the order of the distances, not on their values, so it has
+/// no minimum where student and teacher agree. The teacher is a constant: no gradient flows to it.
+/// Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Dark rank is a baseline of metric learning, where distances are between vectors of unit length, as
-/// they are not in a classifier; the weight is 1 for lack of one by the authors.
+/// DarkRank comes from metric learning, where distances are between vectors of unit length, unlike
+/// those of a classifier. The authors give no weight for this use; ours is 1.
 ///
 /// # Example
 ///
@@ -96,11 +96,11 @@ impl Check for DarkRankLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct DarkRankLoss {
-    /// How many samples are ranked.
+    /// Number of samples that are ranked.
     pub length: usize,
-    /// How much distances count.
+    /// Factor of the distances.
     pub scale: f64,
-    /// The power of distances.
+    /// Power of the distances.
     pub power: f64,
 }
 
@@ -121,7 +121,7 @@ impl ModuleDisplay for DarkRankLoss {
 }
 
 impl DarkRankLoss {
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -146,7 +146,8 @@ impl DarkRankLoss {
             .mul_scalar(-self.scale)
             .gather(1, ranking);
 
-        // Row a of these holds the samples that are left when a are ranked; the first is the next.
+        // Row a holds the samples that remain after a have been ranked; its first entry is the next
+        // one.
         let device = scores.device();
         let ranked = Tensor::<2, Bool>::triu_mask([length, length], 0, &device).unsqueeze::<3>();
         let others = Tensor::<2, Bool>::diag_mask([length, length], 0, &device).unsqueeze::<3>();

@@ -7,17 +7,17 @@ use burn_distill_core::{Check, ConfigError, check};
 /// Configuration to create [embeddings](Embeddings) using the [init function](EmbeddingsConfig::init).
 #[derive(Config, Debug)]
 pub struct EmbeddingsConfig {
-    /// How many features the student has.
+    /// Number of features of the student.
     pub student: usize,
-    /// How many features the teacher has.
+    /// Number of features of the teacher.
     pub teacher: usize,
-    /// How many features both have after it. Default: `128`, as in RepDistiller and torchdistill.
+    /// Number of features of both embeddings. Default: `128`, as in RepDistiller and torchdistill.
     #[config(default = 128)]
     pub features: usize,
 }
 
 impl EmbeddingsConfig {
-    /// Initialize [embeddings](Embeddings).
+    /// Creates [embeddings](Embeddings).
     ///
     /// # Panics
     ///
@@ -40,16 +40,16 @@ impl Check for EmbeddingsConfig {
     }
 }
 
-/// A linear layer on either side, for relations between embeddings of the features.
+/// Linear layers that embed the features of student and teacher in a space of the same size.
 ///
-/// Both train with the student, that of the teacher too: the teacher's features are constants, what
-/// they are embedded as is not. Neither is a part of what is deployed.
+/// Both layers are trained with the student: the teacher's features are constants, but their
+/// embedding is not. Neither layer is deployed.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct Embeddings {
-    /// What embeds the student's features.
+    /// Layer that embeds the student's features.
     pub student: Linear,
-    /// What embeds the teacher's features.
+    /// Layer that embeds the teacher's features.
     pub teacher: Linear,
 }
 
@@ -72,13 +72,14 @@ impl ModuleDisplay for Embeddings {
 }
 
 impl Embeddings {
-    /// Both sides embedded. No gradient flows to the teacher's features.
+    /// Returns the embeddings of the features of both networks. No gradient flows to the teacher's
+    /// features.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, student]`
     /// - teacher: `[batch_size, teacher]`
-    /// - output: twice `[batch_size, features]`
+    /// - output: two tensors `[batch_size, features]`
     pub fn forward(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let teacher = teacher.without_autodiff();
         (self.student.forward(student), self.teacher.forward(teacher))

@@ -1,4 +1,4 @@
-//! The keys that losses of one kind have in common.
+//! Recipe keys that losses of one kind have in common.
 
 use crate::{ChannelProjections, Embeddings, EmbeddingsConfig, Projected};
 use burn_distill_core::{
@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The most features of an embedding.
-const MOST_FEATURES: u64 = 65_536;
+/// Maximum number of features of an embedding.
+const MAX_FEATURES: u64 = 65_536;
 
-/// Builds a loss between each pair of pooled features, after the embeddings that the key `embedding` asks
-/// for: their number of features, or `false`.
+/// Builds a loss between each pair of pooled features, after embeddings with the number of features
+/// in the key `embedding`, or without embeddings if it is `false`.
 pub(crate) fn embedded<I, C, L>(
     mut builder: LossBuilder<'_, I>,
     default_features: Option<usize>,
@@ -30,7 +30,7 @@ where
         None => default_features,
         Some(taken) => match (&taken.value, taken.value.as_u64()) {
             (Value::Bool(false), _) => None,
-            (_, Some(features @ 1..=MOST_FEATURES)) => Some(features as usize),
+            (_, Some(features @ 1..=MAX_FEATURES)) => Some(features as usize),
             _ => {
                 let expected = "a number of features from 1 to 65536, or false";
                 return Err(taken.refused(expected));
@@ -59,7 +59,8 @@ where
     builder.term(TapPairs::from(pairs))
 }
 
-/// Builds a loss that needs as many channels in each layer of the student as in the teacher's.
+/// Builds a loss that needs the same number of channels in each layer of student and teacher, with
+/// projections of the student's channels.
 pub(crate) fn projected_layers<I, C, L>(
     mut builder: LossBuilder<'_, I>,
     default: C,
@@ -76,7 +77,7 @@ where
     builder.layers_of(names, TRIAL_SAMPLES, Projected::new(loss, projections))
 }
 
-/// The projections from the student's channels of each layer to the teacher's.
+/// Returns the projections from the student's channels to the teacher's for each layer.
 pub(crate) fn projections<I: Input>(
     builder: &LossBuilder<'_, I>,
     student: &[String],
@@ -90,7 +91,7 @@ pub(crate) fn projections<I: Input>(
     ))
 }
 
-/// The taps that a graph of networks compares.
+/// Taps that a graph of networks compares.
 pub(crate) struct GraphTaps {
     pub student: String,
     pub student_features: usize,
@@ -99,8 +100,8 @@ pub(crate) struct GraphTaps {
 }
 
 impl GraphTaps {
-    /// Takes the pooled features of each network, unless the table names others: `student` one tap,
-    /// `teachers` one for each of them.
+    /// Takes the taps from the keys `student` (one tap) and `teachers` (one tap for each teacher),
+    /// by default the pooled features of each network.
     pub fn take<I: Input>(builder: &mut LossBuilder<'_, I>) -> Result<Self, LossError> {
         let contexts = builder.contexts();
         let student_taps = &contexts[0].student_taps;
@@ -124,7 +125,7 @@ impl GraphTaps {
         check::ensure(
             named.len() == contexts.len(),
             "teachers",
-            format_args!("a list of {} taps, one of each teacher", contexts.len()),
+            format_args!("a list of {} taps, one for each teacher", contexts.len()),
             format_args!("a list of {}", named.len()),
         )?;
         let teachers = contexts.iter().zip(named).map(|(context, name)| {

@@ -12,26 +12,27 @@ use burn_distill_core::{
     zero_padded_maps,
 };
 
-/// How two flows are compared, per pair of layers.
+/// Distance between two flows of a pair of layers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum FlowDistance {
-    /// The mean of the squared differences, as in RepDistiller and the Knowledge-Distillation-Zoo.
+    /// Mean of the squared differences, as in RepDistiller and the Knowledge-Distillation-Zoo.
     MeanSquare,
-    /// Half the squared Frobenius norm, averaged over samples, as in KD_methods_with_TF (there times
-    /// 1e-3).
+    /// Half the squared Frobenius norm, averaged over samples, as in KD_methods_with_TF (which
+    /// multiplies it by 1e-3).
     HalfSquare,
-    /// The same divided by the number of entries, as in SSKD_SVD.
+    /// Half the squared Frobenius norm divided by the number of entries, as in SSKD_SVD.
     HalfSquarePerEntry,
-    /// The L2 norm of each column, summed over columns and averaged over samples, as in torchdistill.
+    /// L2 norm of each column, summed over columns and averaged over samples, as in torchdistill.
     ColumnNorm,
 }
 
-/// How the larger map of a pair is brought to the size of the smaller.
+/// Pooling that brings the larger map of a pair to the size of the smaller one.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum FlowPooling {
     /// Adaptive average pooling, as in RepDistiller.
     Average,
-    /// Max pooling, as in KD_methods_with_TF and torchdistill. The smaller size divides the larger.
+    /// Max pooling, as in KD_methods_with_TF and torchdistill. The larger size must be a multiple
+    /// of the smaller one.
     Max,
 }
 
@@ -39,20 +40,20 @@ pub enum FlowPooling {
 /// [init function](FlowOfSolutionLossConfig::init).
 #[derive(Config, Debug)]
 pub struct FlowOfSolutionLossConfig {
-    /// How two flows are compared. Default: `MeanSquare`.
+    /// Distance between two flows. Default: `MeanSquare`.
     #[config(default = "FlowDistance::MeanSquare")]
     pub distance: FlowDistance,
-    /// How sizes are matched within a pair of layers. Default: `Average`.
+    /// Pooling that matches the sizes within a pair of layers. Default: `Average`.
     #[config(default = "FlowPooling::Average")]
     pub pooling: FlowPooling,
-    /// Average over the pairs of layers, as in the Knowledge-Distillation-Zoo, instead of summing.
-    /// Default: false.
+    /// Whether to average over the pairs of layers, as in the Knowledge-Distillation-Zoo, instead
+    /// of summing. Default: `false`.
     #[config(default = false)]
     pub average_pairs: bool,
 }
 
 impl FlowOfSolutionLossConfig {
-    /// Initialize a [flow of solution loss](FlowOfSolutionLoss).
+    /// Creates a [flow of solution loss](FlowOfSolutionLoss).
     pub fn init(&self) -> FlowOfSolutionLoss {
         FlowOfSolutionLoss {
             distance: self.distance,
@@ -64,24 +65,25 @@ impl FlowOfSolutionLossConfig {
 
 impl Check for FlowOfSolutionLossConfig {}
 
-/// Flow of solution procedure: the student goes from layer to layer in the direction in which the
-/// teacher does.
+/// Flow of solution procedure (FSP): matches the inner products between the channels of consecutive
+/// layers.
 ///
 /// ```text
 /// flow(F, F') = F F'ᵀ / pixels,     maps flattened to [channels, pixels], the larger one pooled
 /// MeanSquare:  L = Σ over consecutive layers of mean (flow(student) − flow(teacher))²
 /// ```
 ///
-/// Each factor is divided by `√pixels` before the product, so that nothing overflows on the way. The
-/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// Each factor is divided by `√pixels` before the product, to avoid overflow. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// Both networks need as many channels in each layer; [`Projected`](crate::Projected) gives them to
-/// a student that has others.
+/// Both networks need the same number of channels in each layer; for a student with other numbers,
+/// wrap the loss in [`Projected`](crate::Projected).
 ///
 /// # Training
 ///
-/// The authors train in two stages: first on this loss alone, without the classifier, then on the
-/// labels alone, with a fresh optimizer. Beside the cross-entropy with the labels it is used too.
+/// The authors train in two stages: first with this loss only, without the classifier, then with
+/// the labels only and a fresh optimizer. The loss is also used beside the cross-entropy with the
+/// labels.
 ///
 /// # Example
 ///
@@ -101,17 +103,18 @@ impl Check for FlowOfSolutionLossConfig {}
 ///
 /// # Reference
 ///
-/// J. Yim, D. Joo, J. Bae and J. Kim, [A Gift from Knowledge Distillation](
-/// https://openaccess.thecvf.com/content_cvpr_2017/html/Yim_A_Gift_From_CVPR_2017_paper.html), CVPR
-/// 2017. Agrees with `FSP` of RepDistiller; the options with the codes that they name.
+/// J. Yim, D. Joo, J. Bae and J. Kim, [A Gift from Knowledge
+/// Distillation](https://openaccess.thecvf.com/content_cvpr_2017/html/Yim_A_Gift_From_CVPR_2017_paper.html),
+/// CVPR 2017. Agrees with `FSP` of RepDistiller; the options agree with the implementations that
+/// they name.
 #[doc(alias = "FSP")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct FlowOfSolutionLoss {
-    /// How two flows are compared.
+    /// Distance between two flows.
     #[module(skip)]
     pub distance: FlowDistance,
-    /// How sizes are matched within a pair of layers.
+    /// Pooling that matches the sizes within a pair of layers.
     #[module(skip)]
     pub pooling: FlowPooling,
     /// Whether to average over the pairs of layers instead of summing.
@@ -135,18 +138,18 @@ impl ModuleDisplay for FlowOfSolutionLoss {
 }
 
 impl FlowOfSolutionLoss {
-    /// The loss of the maps of several layers, in the order of the forward pass.
+    /// Computes the loss of the maps of several layers, in the order of the forward pass.
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two layers or not as many of each, or if the channels or batch
-    /// sizes differ.
+    /// Panics if there are fewer than two layers, if the numbers of layers differ, or if the
+    /// channels or batch sizes differ.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         check_layers(&student, &teacher);
         if student[0].dims()[0] == 0 {
@@ -169,7 +172,7 @@ impl FlowOfSolutionLoss {
         }
     }
 
-    /// The flow from one map to the next. Shape: `[batch_size, channels, next_channels]`.
+    /// Returns the flow from one map to the next. Shape: `[batch_size, channels, next_channels]`.
     fn flow(&self, pair: &[Tensor<4>]) -> Tensor<3> {
         let ([.., height, width], [.., next_height, next_width]) = (pair[0].dims(), pair[1].dims());
         let size = [height.min(next_height), width.min(next_width)];
@@ -201,7 +204,7 @@ impl FlowOfSolutionLoss {
 }
 
 impl FlowPooling {
-    /// Checks that maps of a size can be pooled to another.
+    /// Checks that a map can be pooled to a size.
     fn check(self, [height, width]: [usize; 2], size: [usize; 2]) -> Result<(), LossError> {
         let fits = match self {
             Self::Average => true,
@@ -210,7 +213,8 @@ impl FlowPooling {
         match fits {
             true => Ok(()),
             false => Err(LossError::new(format_args!(
-                "Max pooling of a flow needs sizes that divide, got {height}×{width} to {}×{}.",
+                "Max pooling of a flow needs a size that is a multiple of {}×{}, found \
+                 {height}×{width}; use average pooling.",
                 size[0], size[1]
             ))),
         }

@@ -9,17 +9,17 @@ use burn_distill_core::{
     Requirements, Tap, TapSelection, Taps, check,
 };
 
-/// What is added to a squared distance before its root, and in the Kullback–Leibler variant, as in
-/// the authors' code.
+/// Added to a squared distance before its root, and to quotients in the Kullback–Leibler variant,
+/// as in the authors' code.
 const EPS: f64 = 1e-6;
 
-/// Probabilities below this count as this in a logarithm or a denominator.
-const LEAST: f64 = 1e-12;
+/// Lower bound of probabilities in a logarithm or a denominator.
+const MIN_PROBABILITY: f64 = 1e-12;
 
-/// How near two samples are to each other, with `d = √(‖x − y‖² + 1e-6)`.
+/// Kernel that measures the affinity of two samples, with `d = √(‖x − y‖² + 1e-6)`.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityKernel {
-    /// The loss of `Cosine` plus that of `StudentT`.
+    /// Sum of the losses of `Cosine` and `StudentT`.
     Combined,
     /// `(1 + cos(x, y)) / 2`
     Cosine,
@@ -27,13 +27,14 @@ pub enum AffinityKernel {
     StudentT,
     /// `exp(−d / bandwidth)`
     Rbf,
-    /// `exp(−d / mean d)`, where the mean is a constant of the gradient.
+    /// `exp(−d / mean d)`, where no gradient flows through the mean.
     AdaptiveRbf,
     /// `1 / (1 + d² / bandwidth²)`
     Cauchy,
 }
 
-/// How the probabilities `p` of the teacher and `q` of the student are compared, per pair of samples.
+/// Divergence between the probabilities `p` of the teacher and `q` of the student, per pair of
+/// samples.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityDivergence {
     /// `(p − q) (log p − log q)`
@@ -54,25 +55,25 @@ pub enum AffinityDivergence {
 /// [init function](InformationFlowLossConfig::init).
 #[derive(Config, Debug)]
 pub struct InformationFlowLossConfig {
-    /// How near two samples are. Default: `Combined`.
+    /// Kernel that measures the affinity of two samples. Default: `Combined`.
     #[config(default = "AffinityKernel::Combined")]
     pub kernel: AffinityKernel,
-    /// How the probabilities are compared. Default: `Jeffreys`.
+    /// Divergence between the probabilities. Default: `Jeffreys`.
     #[config(default = "AffinityDivergence::Jeffreys")]
     pub divergence: AffinityDivergence,
-    /// The bandwidth of the kernels that have one. Above 0. Default: `1.0`.
+    /// Bandwidth of the kernels that have one. Above 0. Default: `1.0`.
     #[config(default = 1.0)]
     pub bandwidth: f64,
-    /// The weight of the layers before the last in the first epoch. At least 0. Default: `100.0`.
+    /// Weight of the layers before the last in the first epoch. At least 0. Default: `100.0`.
     #[config(default = 100.0)]
     pub critical_weight: f64,
-    /// What each epoch multiplies that weight by. From 0 to 1. Default: `0.7`.
+    /// Factor by which that weight is multiplied after each epoch. From 0 to 1. Default: `0.7`.
     #[config(default = 0.7)]
     pub critical_decay: f64,
 }
 
 impl InformationFlowLossConfig {
-    /// Initialize an [information flow loss](InformationFlowLoss).
+    /// Creates an [information flow loss](InformationFlowLoss).
     ///
     /// # Panics
     ///
@@ -97,8 +98,9 @@ impl Check for InformationFlowLossConfig {
     }
 }
 
-/// Information flow modeling: which samples are neighbors, from layer to layer, as in the teacher;
-/// the early layers only in the critical period at the start of the training.
+/// Information flow modeling (IFM): matches the probabilities that samples are neighbors, layer by
+/// layer, with a large weight for the early layers in the critical period at the start of the
+/// training.
 ///
 /// ```text
 /// P = kernel(x, y) of every two samples of the batch, divided by the sum of its row
@@ -106,18 +108,18 @@ impl Check for InformationFlowLossConfig {
 /// L = layer(last) + Σ over layers before of critical_weight · critical_decayᵉ · layer
 /// ```
 ///
-/// with `e` the epochs that have passed, 0 in the first. The diagonal of `P` counts. The combined
-/// kernel adds the losses of two. The features are flattened; those of student and teacher may have
-/// any sizes. A sample of zeros has a cosine of zero, with a zero gradient. The teacher is a
-/// constant: no gradient flows to it. Half precision is widened to single.
+/// with `e` the number of finished epochs, 0 in the first. The diagonal of `P` is included. The
+/// combined kernel adds the losses of two kernels. Features are flattened; student and teacher may
+/// have features of different sizes. The cosine of a sample of zeros is zero, with a zero gradient.
+/// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Training
 ///
-/// The authors first distil the teacher into an auxiliary network of the student's family, about
-/// twice as wide, on the last layer alone; that network then teaches the student on all layers. The
-/// first stage is this loss between one pair of layers. Their students learn a representation, on
-/// this loss alone; a classifier needs the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective)
-/// beside it.
+/// The authors first distill the teacher into an auxiliary network of the student's family, about
+/// twice as wide, with the last layer only; that network is the student's teacher for all layers.
+/// The first stage is this loss between one pair of layers. Their students learn a representation,
+/// with this loss only; a classifier also needs the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -144,17 +146,17 @@ impl Check for InformationFlowLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct InformationFlowLoss {
-    /// How near two samples are.
+    /// Kernel that measures the affinity of two samples.
     #[module(skip)]
     pub kernel: AffinityKernel,
-    /// How the probabilities are compared.
+    /// Divergence between the probabilities.
     #[module(skip)]
     pub divergence: AffinityDivergence,
-    /// The bandwidth of the kernels that have one.
+    /// Bandwidth of the kernels that have one.
     pub bandwidth: f64,
-    /// The weight of the layers before the last in the first epoch.
+    /// Weight of the layers before the last in the first epoch.
     pub critical_weight: f64,
-    /// What each epoch multiplies that weight by.
+    /// Factor by which that weight is multiplied after each epoch.
     pub critical_decay: f64,
 }
 
@@ -177,21 +179,22 @@ impl ModuleDisplay for InformationFlowLoss {
 }
 
 impl InformationFlowLoss {
-    /// The name of its term, and its name in a recipe.
+    /// Name of the term and of the loss in a recipe.
     pub const TERM: &'static str = "information-flow";
 
-    /// The loss of several layers, the last of them last.
+    /// Computes the loss of several layers, given in the order of the forward pass.
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, features]` each
-    /// - teacher: `[batch_size, teacher_features]` each
+    /// - student: each `[batch_size, features]`
+    /// - teacher: each `[batch_size, teacher_features]`
     /// - epochs_passed: the number of finished epochs
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there is no layer or if there are not as many of each, or if the batch sizes differ.
+    /// Panics if there are no layers, if the numbers of layers differ, or if the batch sizes
+    /// differ.
     pub fn forward(
         &self,
         student: Vec<Tensor<2>>,
@@ -201,12 +204,15 @@ impl InformationFlowLoss {
         assert_eq!(
             student.len(),
             teacher.len(),
-            "There should be as many layers of the teacher as of the student."
+            "An information flow loss needs the same number of layers of both networks, found {} \
+             of the student and {} of the teacher.",
+            student.len(),
+            teacher.len()
         );
         let last = student
             .len()
             .checked_sub(1)
-            .expect("There should be a layer.");
+            .expect("An information flow loss needs at least 1 layer, found none.");
         let critical = self.critical_weight * self.critical_decay.powf(epochs_passed as f64);
         student
             .into_iter()
@@ -220,7 +226,7 @@ impl InformationFlowLoss {
             .expect("There is a layer.")
     }
 
-    /// The loss of one layer, unweighted.
+    /// Computes the loss of one layer, unweighted.
     ///
     /// # Shapes
     ///
@@ -256,7 +262,8 @@ impl InformationFlowLoss {
 }
 
 impl AffinityKernel {
-    /// How near the samples are, each row divided by its sum. Shape: `[batch_size, batch_size]`.
+    /// Returns the affinities of all pairs, each row divided by its sum. Shape: `[batch_size,
+    /// batch_size]`.
     fn probabilities(self, features: Tensor<2>, bandwidth: f64) -> Tensor<2> {
         let distances = |features| pairwise_squared_distances(features).add_scalar(EPS).sqrt();
         let kernel = match self {
@@ -264,7 +271,7 @@ impl AffinityKernel {
             Self::Cosine => {
                 let unit = l2_normalize(features, 1);
                 let cosine = unit.clone().matmul(unit.transpose());
-                // Rounding may leave less than −1.
+                // Rounding errors may take the cosine below −1.
                 cosine.add_scalar(1.0).div_scalar(2.0).clamp_min(0.0)
             }
             Self::StudentT => distances(features).add_scalar(1.0).recip(),
@@ -288,9 +295,9 @@ impl AffinityKernel {
 }
 
 impl AffinityDivergence {
-    /// Of every pair of samples. Shapes: `[batch_size, batch_size]`.
+    /// Computes the divergence of every pair of samples. Shapes: `[batch_size, batch_size]`.
     fn of(self, p: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
-        let log = |p: &Tensor<2>| p.clone().clamp_min(LEAST).log();
+        let log = |p: &Tensor<2>| p.clone().clamp_min(MIN_PROBABILITY).log();
         let log_ratio = || log(&p).sub(log(&q));
         let difference = p.clone().sub(q.clone());
         match self {
@@ -302,20 +309,20 @@ impl AffinityDivergence {
             Self::Abs => difference.abs(),
             Self::Squared => difference.square(),
             Self::Exponential => p.clone().mul(log_ratio().square()),
-            Self::Kagan => difference.square().div(p.clamp_min(LEAST)),
+            Self::Kagan => difference.square().div(p.clamp_min(MIN_PROBABILITY)),
         }
     }
 }
 
-/// The term of an [information flow loss](InformationFlowLoss) between layers. It reads the epoch from
+/// Term of an [information flow loss](InformationFlowLoss) between layers. It takes the epoch from
 /// the clock.
 #[derive(Module, Debug)]
 pub struct InformationFlowTerm {
-    /// The loss.
+    /// Information flow loss.
     pub loss: InformationFlowLoss,
-    /// The names of the student's taps, the last layer last.
+    /// Names of the student's taps, in the order of the forward pass.
     pub student: Vec<String>,
-    /// The names of the teacher's taps, the last layer last.
+    /// Names of the teacher's taps, in the order of the forward pass.
     pub teacher: Vec<String>,
 }
 

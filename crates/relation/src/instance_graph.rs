@@ -11,26 +11,27 @@ use burn_distill_core::{
     zero_padding_of_taps,
 };
 
-/// Which layers of the student have the edges of which of the teacher's.
+/// Assignment of layers whose edges are compared.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum LayerPairing {
-    /// Each those of its partner.
+    /// Each layer of the student with the teacher's layer at the same position.
     OneToOne,
-    /// Each those of the teacher's last layer.
+    /// Each layer of the student with the teacher's last layer.
     OneToAll,
-    /// Each those of every layer.
+    /// Each layer of the student with every layer of the teacher.
     AllToAll,
 }
 
-/// What a transformation from one layer to the next is.
+/// Definition of the transformation from one layer to the next.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum GraphTransformation {
-    /// How far each sample moves, divided by the farthest, as in the Knowledge-Distillation-Zoo.
-    /// Between maps: the larger is pooled, and twice as many channels are averaged in pairs.
+    /// Squared distance between the features of each sample in the two layers, divided by the
+    /// maximum, as in the Knowledge-Distillation-Zoo. Only between maps: the larger map is pooled,
+    /// and pairs of channels are averaged if the next layer has twice as many.
     Vertices,
-    /// The mean squared difference of the edges of the two layers, one number, between layers of any
-    /// kind. SemCKD has the same number; it takes the layers in disjoint pairs and sums over them,
-    /// where all consecutive ones are averaged here.
+    /// Mean squared difference between the edges of the two layers, one number, for layers of any
+    /// kind. SemCKD computes the same number, but sums it over disjoint pairs of layers; here it is
+    /// averaged over all consecutive layers.
     Edges,
 }
 
@@ -38,29 +39,29 @@ pub enum GraphTransformation {
 /// [init function](InstanceGraphLossConfig::init).
 #[derive(Config, Debug)]
 pub struct InstanceGraphLossConfig {
-    /// The weight of the vertices: the logits. At least 0. Default: `0.1`.
+    /// Weight of the vertices: the logits. At least 0. Default: `0.1`.
     #[config(default = 0.1)]
     pub vertex_weight: f64,
-    /// The weight of the edges. At least 0. Default: `5.0`.
+    /// Weight of the edges. At least 0. Default: `5.0`.
     #[config(default = 5.0)]
     pub edge_weight: f64,
-    /// The weight of the transformations between layers. At least 0. Default: `5.0`.
+    /// Weight of the transformations between layers. At least 0. Default: `5.0`.
     #[config(default = 5.0)]
     pub transformation_weight: f64,
-    /// Which layers share edges. Default: `OneToOne`.
+    /// Assignment of layers whose edges are compared. Default: `OneToOne`.
     #[config(default = "LayerPairing::OneToOne")]
     pub pairing: LayerPairing,
-    /// What a transformation is. Default: `Vertices`.
+    /// Definition of a transformation. Default: `Vertices`.
     #[config(default = "GraphTransformation::Vertices")]
     pub transformation: GraphTransformation,
-    /// Whether the maximum that edges are divided by is a constant of the gradient, as in the
-    /// authors' code. Default: false.
+    /// Whether the maximum that edges are divided by is a constant, without gradient, as in the
+    /// authors' code. Default: `false`.
     #[config(default = false)]
     pub detach_max: bool,
 }
 
 impl InstanceGraphLossConfig {
-    /// Initialize an [instance graph loss](InstanceGraphLoss).
+    /// Creates an [instance graph loss](InstanceGraphLoss).
     ///
     /// # Panics
     ///
@@ -86,8 +87,8 @@ impl Check for InstanceGraphLossConfig {
     }
 }
 
-/// Instance relationship graph: the samples of a batch are the vertices, their distances the edges,
-/// and how they move from layer to layer is the transformation.
+/// Instance relationship graph (IRG): matches the graph of a batch, whose vertices are samples and
+/// whose edges are their distances, and the change of that graph from layer to layer.
 ///
 /// ```text
 /// edges(F)ᵢⱼ    = ‖Fᵢ − Fⱼ‖² / max
@@ -97,19 +98,21 @@ impl Check for InstanceGraphLossConfig {
 ///   + transformation_weight · mean over consecutive layers of mean (steps(student) − steps(teacher))²
 /// ```
 ///
-/// The steps are the `moves` between consecutive maps, or, as the option says, the mean squared
-/// difference of the `edges` of consecutive layers, the last step to pooled features among them.
+/// The steps are the `moves` between consecutive maps or, with [`GraphTransformation::Edges`], the
+/// mean squared difference between the `edges` of consecutive layers, including the step to pooled
+/// features.
 ///
-/// The features of a layer are flattened; those of student and teacher may have any sizes. The
-/// gradient goes through the maximum unless `detach_max`. A batch whose samples are all alike has no
-/// edges: they are zero, with a zero gradient. The teacher is a constant: no gradient flows to it.
-/// Half precision is widened to single.
+/// The features of a layer are flattened; student and teacher may have features of different sizes.
+/// The gradient flows through the maximum unless `detach_max` is set. If all samples of a batch are
+/// equal, their edges are zero, with a zero gradient. The teacher is a constant: no gradient flows
+/// to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The Knowledge-Distillation-Zoo takes the last two stages and the pooled features, the defaults of
-/// the three weights, and 1 for the whole beside the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective). The authors take 0.005 for the edges of the pooled features.
+/// The Knowledge-Distillation-Zoo uses the last two stages and the pooled features, the default
+/// weights, and a weight of 1 for the whole loss beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective). The authors use a weight of 0.005 for the
+/// edges of the pooled features.
 ///
 /// # Example
 ///
@@ -131,27 +134,28 @@ impl Check for InstanceGraphLossConfig {
 /// # Reference
 ///
 /// Y. Liu, J. Cao, B. Li, C. Yuan, W. Hu, Y. Li and Y. Duan, [Knowledge Distillation via Instance
-/// Relationship Graph](https://openaccess.thecvf.com/content_CVPR_2019/html/Liu_Knowledge_Distillation_via_Instance_Relationship_Graph_CVPR_2019_paper.html),
-/// CVPR 2019. Agrees with `IRG` of the Knowledge-Distillation-Zoo. The authors' Caffe layers give
-/// half the gradient of their edges, which is not repeated here. The paper names the pairings; which
-/// layer of the teacher `OneToAll` takes is our reading.
+/// Relationship
+/// Graph](https://openaccess.thecvf.com/content_CVPR_2019/html/Liu_Knowledge_Distillation_via_Instance_Relationship_Graph_CVPR_2019_paper.html),
+/// CVPR 2019. Agrees with `IRG` of the Knowledge-Distillation-Zoo. The authors' Caffe layers
+/// compute half the gradient of their edges, which is not reproduced here. The paper names the
+/// pairings; the choice of the teacher's last layer for `OneToAll` is our interpretation.
 #[doc(alias = "IRG")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct InstanceGraphLoss {
-    /// The weight of the vertices.
+    /// Weight of the vertices.
     pub vertex_weight: f64,
-    /// The weight of the edges.
+    /// Weight of the edges.
     pub edge_weight: f64,
-    /// The weight of the transformations.
+    /// Weight of the transformations.
     pub transformation_weight: f64,
-    /// Which layers share edges.
+    /// Assignment of layers whose edges are compared.
     #[module(skip)]
     pub pairing: LayerPairing,
-    /// What a transformation is.
+    /// Definition of a transformation.
     #[module(skip)]
     pub transformation: GraphTransformation,
-    /// Whether the maximum is a constant of the gradient.
+    /// Whether the maximum that edges are divided by is a constant, without gradient.
     pub detach_max: bool,
 }
 
@@ -174,28 +178,29 @@ impl ModuleDisplay for InstanceGraphLoss {
     }
 }
 
-/// The parts of an [instance graph loss](InstanceGraphLoss), not yet multiplied by their weights.
+/// Parts of an [instance graph loss](InstanceGraphLoss), not yet multiplied by their weights.
 #[derive(Clone, Debug)]
 pub struct InstanceGraphParts {
-    /// The vertices, the responses of both networks, unless they have no weight. Shape: `[1]`.
+    /// Loss of the vertices, the responses of both networks; `None` if their weight is 0. Shape:
+    /// `[1]`.
     pub vertex: Option<Tensor<1>>,
-    /// The edges, the distances of the samples. Shape: `[1]`.
+    /// Loss of the edges, the distances between samples. Shape: `[1]`.
     pub edge: Tensor<1>,
-    /// The transformations, the changes from layer to layer, unless they have no weight or there is one
-    /// layer. Shape: `[1]`.
+    /// Loss of the transformations, the changes from layer to layer; `None` if their weight is 0 or
+    /// if there is only one layer. Shape: `[1]`.
     pub transformation: Option<Tensor<1>>,
 }
 
 impl InstanceGraphLoss {
-    /// The name of its term, and its name in a recipe.
+    /// Name of the term and of the loss in a recipe.
     pub const TERM: &'static str = "instance-graph";
 
-    /// The whole loss: vertices, edges and transformations.
+    /// Computes the loss of a batch: vertices, edges and transformations.
     ///
     /// # Panics
     ///
-    /// Panics if the responses have not as many classes, unless the vertices have no weight, and
-    /// where [`forward_layers`](MultiLayerLoss::forward_layers) does.
+    /// Panics if the responses have different numbers of classes and `vertex_weight` is not 0, and
+    /// in the cases in which [`forward_layers`](MultiLayerLoss::forward_layers) panics.
     pub fn forward(
         &self,
         student: &Response,
@@ -210,11 +215,12 @@ impl InstanceGraphLoss {
         relations.add(vertices(student, teacher).mul_scalar(self.vertex_weight))
     }
 
-    /// Computes the parts of a batch. Vertices and transformations without a weight are left out.
+    /// Computes the parts of a batch. Vertices and transformations are left out if their weight is
+    /// 0.
     ///
     /// # Panics
     ///
-    /// Panics where [`forward`](Self::forward) does.
+    /// Panics in the cases in which [`forward`](Self::forward) panics.
     pub fn forward_parts(
         &self,
         student: &Response,
@@ -247,7 +253,7 @@ impl InstanceGraphLoss {
             let teacher = teacher.shape();
             assert!(
                 teacher[0] == batch_size,
-                "The teacher should have a batch of {batch_size}, got {}.",
+                "Student and teacher need the same batch size, found {batch_size} and {}.",
                 teacher[0]
             );
         }
@@ -315,7 +321,7 @@ impl InstanceGraphLoss {
         })
     }
 
-    /// How far each sample moves between two maps. Shape: `[batch_size]`.
+    /// Returns the distance between the features of each sample in two maps. Shape: `[batch_size]`.
     fn moves(&self, pair: &[Tensor<4>]) -> Tensor<1> {
         let (map, next) = match_size(pair[0].clone(), pair[1].clone());
         let ([batch_size, channels, height, width], [_, next_channels, _, _]) =
@@ -336,7 +342,7 @@ impl InstanceGraphLoss {
             .sum_dim(1)
             .squeeze_dim(1);
         let moves = map.sub(next).square().flatten::<2>(1, 3).sum_dim(1);
-        // The gradient always goes through this maximum: `detach_max` is about edges.
+        // The gradient always flows through this maximum: `detach_max` is for edges only.
         by_maximum(moves.squeeze_dim(1), size, false)
     }
 }
@@ -348,12 +354,12 @@ impl NamedLoss for InstanceGraphLoss {
 }
 
 impl MultiLayerLoss for InstanceGraphLoss {
-    /// Edges and transformations, without the vertices.
+    /// Computes the loss of edges and transformations, without the vertices.
     ///
     /// # Panics
     ///
-    /// Panics if there is no layer, if there are not as many of each where they are paired, if the
-    /// batch sizes differ, or if samples cannot move between maps of these channels.
+    /// Panics if there are no layers, if the numbers of layers differ where layers are paired, if
+    /// the batch sizes differ, or if the channels of consecutive maps have no transformation.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -375,16 +381,17 @@ impl MultiLayerLoss for InstanceGraphLoss {
     fn check_layers(&self, student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
         if student.is_empty() || teacher.is_empty() {
             return Err(LossError::new(
-                "There should be a layer of the student and one of the teacher.",
+                "An instance graph loss needs at least 1 layer of each network, found none.",
             ));
         }
         let transformed = self.transformation_weight > 0.0;
         let paired = self.pairing == LayerPairing::OneToOne || transformed;
         if paired && student.len() != teacher.len() {
             return Err(LossError::new(format_args!(
-                "There should be as many layers of the teacher as of the student, got {} and {}.",
-                teacher.len(),
-                student.len()
+                "An instance graph loss needs the same number of layers of both networks, found \
+                 {} of the student and {} of the teacher.",
+                student.len(),
+                teacher.len()
             )));
         }
         for tap in student.iter().chain(teacher) {
@@ -408,15 +415,16 @@ impl MultiLayerLoss for InstanceGraphLoss {
     }
 }
 
-/// Returns the error of samples that cannot move between two maps.
+/// Returns the error message for two maps that have no transformation between vertices.
 fn unrelated_widths(channels: usize, next: usize) -> String {
     format!(
-        "The samples move between maps of {channels} channels and as many or twice as many, not {next}: \
-         give the transformation no weight, or take that of edges."
+        "The next layer after one with {channels} channels needs the same number or twice the \
+         number, found {next}: set the weight of the transformation to 0, or use the \
+         transformation of edges."
     )
 }
 
-/// The maps among the taps.
+/// Returns the maps among the taps.
 fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
     let maps = taps.into_iter().filter_map(|tap| match tap {
         Tap::Map(map) => Some(at_least_f32(map)),
@@ -428,7 +436,7 @@ fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
 fn mean_over<T>(parts: Vec<T>, loss: impl FnMut(T) -> Tensor<1>) -> Tensor<1> {
     let count = parts.len();
     let sum = parts.into_iter().map(loss).reduce(Tensor::add);
-    sum.expect("There is something to average.")
+    sum.expect("There are parts to average.")
         .div_scalar(count as f64)
 }
 
@@ -446,7 +454,7 @@ fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
     }
 }
 
-/// Squared distances of every two samples, divided by the largest.
+/// Returns the squared distances between all samples, divided by the largest.
 fn edges(vectors: Tensor<2>, detach_max: bool) -> Tensor<2> {
     let [batch_size, _] = vectors.dims();
     let size = vectors.clone().square().sum_dim(1).squeeze_dim(1);
@@ -454,14 +462,15 @@ fn edges(vectors: Tensor<2>, detach_max: bool) -> Tensor<2> {
     by_maximum(distances.flatten(0, 1), size, detach_max).reshape([batch_size, batch_size])
 }
 
-/// Divide by the maximum. Where even that is rounding of features of that squared size, all are zero.
+/// Divides distances by their maximum. If the maximum is within rounding errors of the features,
+/// whose squared norms are `size`, the result is zero.
 ///
 /// # Shapes
 ///
 /// - distances: `[count]`
 /// - size: `[batch_size]`
 fn by_maximum(distances: Tensor<1>, size: Tensor<1>, detach: bool) -> Tensor<1> {
-    // The square of single precision, with room for the sum.
+    // Square of the relative rounding error of single precision, with a margin for the sum.
     const ROUNDING: f64 = 1e-12;
     let largest = distances.clone().max();
     let largest = if detach { largest.detach() } else { largest };
@@ -472,14 +481,14 @@ fn by_maximum(distances: Tensor<1>, size: Tensor<1>, detach: bool) -> Tensor<1> 
     distances.div(largest).mask_fill(nothing, 0.0)
 }
 
-/// The term of an [instance graph loss](InstanceGraphLoss) between responses and layers.
+/// Term of an [instance graph loss](InstanceGraphLoss) between responses and layers.
 #[derive(Module, Debug)]
 pub struct InstanceGraphTerm {
-    /// The loss.
+    /// Instance graph loss.
     pub loss: InstanceGraphLoss,
-    /// The names of the student's taps, in the order of its forward pass.
+    /// Names of the student's taps, in the order of the forward pass.
     pub student: Vec<String>,
-    /// The names of the teacher's taps, in the order of its forward pass.
+    /// Names of the teacher's taps, in the order of the forward pass.
     pub teacher: Vec<String>,
 }
 
@@ -528,7 +537,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "instance-graph",
         abbreviation: "IRG",
-        about: "matches graphs of samples and their changes",
+        about: "matches distances of samples and their changes",
         kind: "relation",
         aliases: &["irg"],
         reference: "Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR \

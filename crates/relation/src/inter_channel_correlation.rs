@@ -13,7 +13,7 @@ use burn_distill_core::{
 pub struct InterChannelCorrelationLossConfig {}
 
 impl InterChannelCorrelationLossConfig {
-    /// Initialize an [inter-channel correlation loss](InterChannelCorrelationLoss).
+    /// Creates an [inter-channel correlation loss](InterChannelCorrelationLoss).
     pub fn init(&self) -> InterChannelCorrelationLoss {
         InterChannelCorrelationLoss {}
     }
@@ -21,24 +21,24 @@ impl InterChannelCorrelationLossConfig {
 
 impl Check for InterChannelCorrelationLossConfig {}
 
-/// Inter-channel correlation: channels that are active together in the teacher should be active together
-/// in the student.
+/// Inter-channel correlation (ICKD): matches the correlations between the channels of a map.
 ///
 /// ```text
 /// M = F Fᵀ,    F flattened to [channels, pixels], each row of M divided by its L2 norm
 /// L = mean over samples of Σ over pairs of channels of (M(student) − M(teacher))² / channels
 /// ```
 ///
-/// It does not change when the pixels of either side are permuted, or the map of a sample is scaled, and
-/// the maps may differ in height and width. The channels must be as many on both sides and are compared
-/// one with one: the authors always bring the student's through a
-/// [channel embedding](crate::ChannelEmbedding) first, whatever their number. A channel of zeros passes
-/// no gradient. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// The loss does not change if the pixels of either network are permuted or if the map of a sample
+/// is scaled, and the maps may differ in height and width. Student and teacher need the same number
+/// of channels, which are compared one by one: the authors always apply a [channel
+/// embedding](crate::ChannelEmbedding) to the student's map first, also where the numbers are
+/// equal. A channel of zeros passes no gradient. The teacher is a constant: no gradient flows to
+/// it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors' description takes 2.5 for the last map, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective); their script takes 4.
+/// The authors' documentation uses a weight of 2.5 for the last map, beside the [cross-entropy with
+/// the labels](burn_distill_core::CrossEntropyObjective); their script uses 4.
 ///
 /// # Example
 ///
@@ -77,7 +77,7 @@ impl ModuleDisplay for InterChannelCorrelationLoss {
 }
 
 impl InterChannelCorrelationLoss {
-    /// The loss of a batch of maps with the same channels.
+    /// Computes the loss of a batch of maps with the same channels.
     ///
     /// # Shapes
     ///
@@ -101,7 +101,8 @@ impl InterChannelCorrelationLoss {
     }
 }
 
-/// How alike channels are, one unit vector for each. Shape: `[batch_size, channels, channels]`.
+/// Returns the correlations between channels, each row of unit length. Shape: `[batch_size,
+/// channels, channels]`.
 fn correlations(map: Tensor<4>) -> Tensor<3> {
     let channels = map.flatten::<3>(2, 3);
     let gram = channels.clone().matmul(channels.transpose());

@@ -2,22 +2,24 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, zero_padding};
 use burn_distill_core::{LossError, Tap, check_same};
 
-/// The taps as maps.
+/// Returns the taps as maps.
 pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
     taps.into_iter().map(Tap::into_map).collect()
 }
 
-/// Check that there are pairs of layers, of as many channels on both sides.
+/// Asserts that there are at least two layers, with the same shapes but for the size of the maps.
 pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
     assert!(
         student.len() >= 2,
-        "There should be at least two layers of the student, got {}.",
+        "The student needs at least 2 layers, found {}.",
         student.len()
     );
     assert_eq!(
         student.len(),
         teacher.len(),
-        "There should be as many layers of the teacher as of the student."
+        "Student and teacher need the same number of layers, found {} and {}.",
+        student.len(),
+        teacher.len()
     );
     for (student, teacher) in student.iter().zip(teacher) {
         let [batch_size, channels, _, _] = student.dims();
@@ -25,11 +27,11 @@ pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
     }
 }
 
-/// Checks that there are pairs of layers, of as many channels on both sides.
+/// Checks that there are at least two layers, with the same number of channels in both networks.
 pub(crate) fn check_maps(student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
     if student.len() < 2 {
         return Err(LossError::new(format_args!(
-            "There should be at least two layers of the student, got {}.",
+            "The student needs at least 2 layers, found {}.",
             student.len()
         )));
     }
@@ -40,12 +42,12 @@ pub(crate) fn check_maps(student: &[Tap], teacher: &[Tap]) -> Result<(), LossErr
     Ok(())
 }
 
-/// Checks that there are one or two layers on both sides.
+/// Checks that each network has one or two layers.
 pub(crate) fn check_two_layers(student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
     for layers in [student, teacher] {
         if !(1..=2).contains(&layers.len()) {
             return Err(LossError::new(format_args!(
-                "There should be one layer of tokens or two, got {}.",
+                "Each network needs 1 or 2 layers of tokens, found {}.",
                 layers.len()
             )));
         }
@@ -53,7 +55,7 @@ pub(crate) fn check_two_layers(student: &[Tap], teacher: &[Tap]) -> Result<(), L
     Ok(())
 }
 
-/// The two taps as layers of tokens; one alone is there twice.
+/// Returns the taps as two layers of tokens; a single layer is repeated.
 pub(crate) fn two_layers(taps: Vec<Tap>) -> [Tensor<3>; 2] {
     let mut layers: Vec<_> = taps.into_iter().map(Tap::into_sequence).collect();
     if let [one] = layers.as_slice() {
@@ -61,13 +63,13 @@ pub(crate) fn two_layers(taps: Vec<Tap>) -> [Tensor<3>; 2] {
     }
     layers.try_into().unwrap_or_else(|layers: Vec<_>| {
         panic!(
-            "There should be one layer of tokens or two, got {}.",
+            "Each network needs 1 or 2 layers of tokens, found {}.",
             layers.len()
         )
     })
 }
 
-/// The layers in at least single precision, with zeros in place of padding.
+/// Returns the layers in at least single precision, with zeros in place of padding.
 pub(crate) fn prepared<const N: usize>(
     layers: [Tensor<3>; N],
     mask: Option<&Tensor<2, Bool>>,

@@ -9,25 +9,25 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };
 
-/// Configuration to create a [locality preserving loss](LocalityPreservingLoss) using the
-/// [init function](LocalityPreservingLossConfig::init).
+/// Configuration to create a [locality-preserving loss](LocalityPreservingLoss) using the [init
+/// function](LocalityPreservingLossConfig::init).
 #[derive(Config, Debug)]
 pub struct LocalityPreservingLossConfig {
-    /// How many neighbors of the teacher each sample keeps. At least 1; of small batches, all others.
-    /// Default: `5`.
+    /// Number of nearest neighbors of each sample for the teacher. At least 1; all other samples in
+    /// small batches. Default: `5`.
     #[config(default = 5)]
     pub neighbors: usize,
-    /// The squared distance at which a neighbor counts 1/e, called σ² in the paper. Above 0. Default:
-    /// the mean squared distance of the neighbors in the batch.
+    /// Squared distance at which a neighbor has a weight of 1/e, called σ² in the paper. Above 0.
+    /// Default: the mean squared distance of the neighbors in the batch.
     pub variance: Option<f64>,
-    /// Whether the student's features are divided by their mean norm, so that it does not help to
-    /// shrink them. Default: `false`, the paper.
+    /// Whether the student's features are divided by their mean norm, so that shrinking them does
+    /// not reduce the loss. Default: `false`, the paper.
     #[config(default = false)]
     pub normalize: bool,
 }
 
 impl LocalityPreservingLossConfig {
-    /// Initialize a [locality preserving loss](LocalityPreservingLoss).
+    /// Creates a [locality-preserving loss](LocalityPreservingLoss).
     ///
     /// # Panics
     ///
@@ -52,26 +52,26 @@ impl Check for LocalityPreservingLossConfig {
     }
 }
 
-/// Learning student networks: samples that are neighbors for the teacher should be near each other for
-/// the student.
+/// Locality-preserving loss (LSN, after "learning student networks"): the nearest neighbors of a
+/// sample for the teacher should be near for the student.
 ///
 /// ```text
 /// αᵢⱼ = exp(−‖tᵢ − tⱼ‖² / variance)    if j is among the nearest neighbors of i for the teacher
 /// L   = mean over i and its neighbors j of αᵢⱼ ‖sᵢ − sⱼ‖²
 /// ```
 ///
-/// The features may differ in size, and nothing has to learn to bridge that. The teacher, and with it
-/// every `α`, is a constant: no gradient flows to it. Half precision is widened to single.
+/// The features may differ in size, without any adapter. The teacher, and with it every `α`, is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// **Our interpretation:** the authors have published no code. The paper divides the sum by the batch
-/// size; this is a mean over the neighbors as well, so that their number does not change the weight.
-/// Features of deep networks are so far apart that with a fixed `variance` all `α` vanish, and with them
-/// the loss; the default goes with the features.
+/// **Our interpretation:** the authors have published no code. The paper divides the sum by the
+/// batch size; this loss also divides by the number of neighbors, which therefore does not change
+/// its scale. The features of deep networks are so far apart that with a fixed `variance` all `α`
+/// vanish, and the loss with them; the default adapts to the features.
 ///
 /// # Weights
 ///
-/// A weight of 1 is ours. A student whose features are all equal is perfect for this loss: never train
-/// on it alone.
+/// The weight of 1 is our choice. A student whose features are all equal minimizes this loss:
+/// combine it with other losses.
 ///
 /// # Example
 ///
@@ -98,9 +98,9 @@ impl Check for LocalityPreservingLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LocalityPreservingLoss {
-    /// How many neighbors each sample keeps.
+    /// Number of nearest neighbors of each sample for the teacher.
     pub neighbors: usize,
-    /// The squared distance at which a neighbor counts 1/e; the mean of the batch if none.
+    /// Squared distance at which a neighbor has a weight of 1/e; `None` for the mean of the batch.
     pub variance: Option<f64>,
     /// Whether the student's features are divided by their mean norm.
     pub normalize: bool,
@@ -123,7 +123,7 @@ impl ModuleDisplay for LocalityPreservingLoss {
 }
 
 impl LocalityPreservingLoss {
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -150,7 +150,7 @@ impl LocalityPreservingLoss {
         affinity.mul(distances).mean()
     }
 
-    /// `α` of squared distances. Shape: `[batch_size, neighbors]`.
+    /// Returns the weights `α` for squared distances. Shape: `[batch_size, neighbors]`.
     fn affinity(&self, distances: Tensor<2>) -> Tensor<2> {
         let exponent = match self.variance {
             Some(variance) => distances.div_scalar(variance),
@@ -172,7 +172,7 @@ impl LocalityPreservingLoss {
     }
 }
 
-/// What is divided by is at least this.
+/// Lower bound of divisors.
 const EPS: f64 = 1e-12;
 
 impl NamedLoss for LocalityPreservingLoss {

@@ -1,6 +1,6 @@
 use burn::tensor::{Int, Tensor};
 
-/// The other rows nearest to each row, nearest first; among equals any.
+/// Returns the other rows nearest to each row, the nearest first; ties are in any order.
 ///
 /// # Shapes
 ///
@@ -9,11 +9,16 @@ use burn::tensor::{Int, Tensor};
 ///
 /// # Panics
 ///
-/// Panics if there are no `count` other rows.
+/// Panics if there are fewer than `count` other rows.
 pub(crate) fn nearest(distances: Tensor<2>, count: usize) -> Tensor<2, Int> {
     let [rows, _] = distances.dims();
-    assert!(count < rows, "A row of {rows} has no {count} others.");
-    // Not by leaving out the first: where rows are equal that may be another.
+    assert!(
+        count < rows,
+        "Finding {count} neighbors needs at least {} rows, found {rows}.",
+        count + 1
+    );
+    // The row itself is masked instead of skipping the first result, which may be another, equal
+    // row.
     let itself = Tensor::<2>::eye(rows, &distances.device()).bool();
     distances
         .neg()
@@ -28,14 +33,14 @@ mod tests {
     use burn_distill_core::numeric::pairwise_squared_distances;
 
     #[test]
-    fn nearest_first_and_never_oneself() {
+    fn the_nearest_is_first_and_a_row_is_not_its_own_neighbor() {
         let points = Tensor::<2>::from_data([[0.0], [0.0], [1.0], [5.0]], &Device::default());
 
         let nearest = nearest(pairwise_squared_distances(points), 2);
 
         let nearest: Vec<_> = nearest.into_data().iter::<i64>().collect();
         assert_eq!(&nearest[..4], [1, 2, 0, 2]);
-        // Which of the two equals is first is left open.
+        // The order of the two equal rows is not specified.
         let equals = |pair: &[i64]| pair == [0, 1] || pair == [1, 0];
         assert!(equals(&nearest[4..6]), "{nearest:?}");
         assert_eq!(nearest[6], 2);

@@ -17,7 +17,7 @@ pub struct ProbabilisticTransferLossConfig {
 }
 
 impl ProbabilisticTransferLossConfig {
-    /// Initialize a [probabilistic transfer loss](ProbabilisticTransferLoss).
+    /// Creates a [probabilistic transfer loss](ProbabilisticTransferLoss).
     ///
     /// # Panics
     ///
@@ -34,8 +34,8 @@ impl Check for ProbabilisticTransferLossConfig {
     }
 }
 
-/// Probabilistic knowledge transfer: a sample should choose its neighbors with the probabilities that
-/// it chooses them with for the teacher.
+/// Probabilistic knowledge transfer (PKT): matches the probabilities with which each sample chooses
+/// the other samples as its neighbors.
 ///
 /// ```text
 /// sᵢⱼ = (1 + cosine of xᵢ and xⱼ) / 2
@@ -43,18 +43,19 @@ impl Check for ProbabilisticTransferLossConfig {
 /// L   = mean over i, j of p(teacher) log((p(teacher) + eps) / (p(student) + eps))
 /// ```
 ///
-/// It does not change when samples are scaled, each by a factor of its own, nor when the features are
-/// rotated. A sample of zeros is like all others to the same degree, and passes no gradient. The teacher
-/// is a constant: no gradient flows to it. Half precision is widened to single.
+/// The loss does not change if each sample is scaled by a factor, nor if the features are rotated.
+/// A sample of zeros is equally similar to all others, and passes no gradient. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// RepDistiller takes 30000, Knowledge-Distillation-Zoo 10000 with an `eps` of `1e-6`, beside the
-/// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). These are so large because the mean is over
-/// all pairs: twice the batch size needs twice the weight.
+/// RepDistiller uses a weight of 30000, Knowledge-Distillation-Zoo 10000 with an `eps` of `1e-6`,
+/// beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The
+/// weights are large because the mean is over all pairs: if the batch size doubles, the weight
+/// should double.
 ///
-/// The authors also have the labels in place of the teacher: a [supervised
-/// variant](LabelSimilarityTerm), alone or beside it.
+/// The authors also use the labels in place of the teacher, in a [supervised
+/// variant](LabelSimilarityTerm), by itself or beside this loss.
 ///
 /// # Example
 ///
@@ -68,15 +69,15 @@ impl Check for ProbabilisticTransferLossConfig {
 ///
 /// let loss = ProbabilisticTransferLossConfig::new().init().forward(student, teacher);
 ///
-/// assert_eq!(loss.into_scalar::<f32>(), 0.0); // at right angles both
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0); // both at right angles
 /// ```
 ///
 /// # Reference
 ///
-/// N. Passalis and A. Tefas, [Learning Deep Representations with Probabilistic Knowledge Transfer](
-/// https://arxiv.org/abs/1803.10837), ECCV 2018. Agrees with `cosine_similarity_loss` of the authors'
-/// code and with RepDistiller, but for the `1e-7` that these add to the norm of a sample; where a sample
-/// is zero their gradient is not a number.
+/// N. Passalis and A. Tefas, [Learning Deep Representations with Probabilistic Knowledge
+/// Transfer](https://arxiv.org/abs/1803.10837), ECCV 2018. Agrees with `cosine_similarity_loss` of
+/// the authors' code and with RepDistiller, except for the `1e-7` that both add to the norm of a
+/// sample; for a sample of zeros their gradient is NaN.
 #[doc(alias = "PKT")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -98,7 +99,7 @@ impl ModuleDisplay for ProbabilisticTransferLoss {
 }
 
 impl ProbabilisticTransferLoss {
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -120,14 +121,14 @@ impl ProbabilisticTransferLoss {
         self.divergence(teacher, student).mean()
     }
 
-    /// The supervised variant: a sample should choose those of its class, each with the same
-    /// probability. See [`LabelSimilarityTerm`].
+    /// Computes the supervised variant: each sample should choose the samples of its class with
+    /// equal probabilities. See [`LabelSimilarityTerm`].
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, features]`
     /// - classes: `[batch_size]`
-    /// - labeled: `[batch_size]`, true for the samples whose class is known; all without it
+    /// - labeled: `[batch_size]`, true for the samples whose class is known; `None` if all are
     /// - output: `[1]`
     ///
     /// # Panics
@@ -159,7 +160,7 @@ impl ProbabilisticTransferLoss {
         masked_mean(self.divergence(target, student), known)
     }
 
-    /// The divergence of every choice. Shape: `[batch_size, batch_size]`.
+    /// Returns the divergence for every pair. Shape: `[batch_size, batch_size]`.
     fn divergence(&self, target: Tensor<2>, student: Tensor<2>) -> Tensor<2> {
         let ratio = target
             .clone()
@@ -169,10 +170,11 @@ impl ProbabilisticTransferLoss {
     }
 }
 
-/// With which probability each sample chooses each. Shape: `[batch_size, batch_size]`.
+/// Returns the probability with which each sample chooses each sample. Shape: `[batch_size,
+/// batch_size]`.
 fn probabilities(features: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> {
     let unit = l2_normalize(features, 1);
-    // Rounding takes the cosine of opposite samples below −1.
+    // Rounding errors may take the cosine of opposite samples below −1.
     let similarity = unit
         .clone()
         .matmul(unit.transpose())
@@ -182,13 +184,14 @@ fn probabilities(features: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor
     choices(similarity, known)
 }
 
-/// Similarities, of known pairs alone, as parts of the sum of their row.
+/// Returns the similarities of known pairs, divided by the sum of their row.
 fn choices(similarity: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> {
     let similarity = match known {
         Some(known) => similarity.mask_fill(known.clone().bool_not(), 0.0),
         None => similarity,
     };
-    // A sample is like itself, at least by a half where it is zero. The rows of others are not used.
+    // The similarity of a sample to itself is 1, or a half if it is zero. Rows of unknown samples
+    // are unused.
     let sum = similarity.clone().sum_dim(1).clamp_min(0.25);
     similarity.div(sum)
 }
@@ -206,29 +209,30 @@ impl TapLoss for ProbabilisticTransferLoss {
     }
 }
 
-/// The term of the supervised variant of [probabilistic transfer](ProbabilisticTransferLoss): a sample
-/// of the student should choose those of its class, whatever the teacher says.
+/// Supervised probabilistic knowledge transfer (S-PKT): each sample of the student should choose
+/// the samples of its class as its neighbors. No teacher is needed.
 ///
 /// ```text
 /// tᵢⱼ = 1 / number of samples of i's class if j is of that class, itself included, else 0
 /// L   = mean over labeled i, j of t log((t + eps) / (p(student) + eps))
 /// ```
 ///
-/// Samples without a label are neither chosen nor choose; of a mixed target the likeliest class counts.
-/// Without any label the term is a connected zero.
+/// Samples without a label are ignored as choosers and as neighbors; for a mixed target, the class
+/// with the highest probability is used. Without any label the term is zero, still connected to the
+/// autodiff graph.
 ///
-/// The mean is over all pairs: with the batch size as its weight, it is the mean over samples of the
-/// divergence. The authors' code has it as `supervised_loss`.
+/// The mean is over all pairs: with the batch size as its weight, it is the mean divergence per
+/// sample. The authors' code calls it `supervised_loss`.
 #[derive(Module, Debug)]
 pub struct LabelSimilarityTerm {
-    /// The loss.
+    /// Loss that compares the probabilities.
     pub loss: ProbabilisticTransferLoss,
-    /// The name of the student's tap.
+    /// Name of the student's tap.
     pub student: String,
 }
 
 impl LabelSimilarityTerm {
-    /// Creates the term of a loss of this tap.
+    /// Creates the term of a loss for this tap.
     pub fn new(loss: ProbabilisticTransferLoss, student: impl Into<String>) -> Self {
         Self {
             loss,
@@ -291,7 +295,7 @@ pub(crate) fn label_similarity_entry<I: Input>() -> LossEntry<I> {
         reference: "Passalis and Tefas, Learning Deep Representations with Probabilistic \
             Knowledge Transfer, ECCV 2018: the supervised variant",
     };
-    // In batches of 64, the mean over samples of the divergence.
+    // With batches of 64, this weight gives the mean divergence per sample.
     LossEntry::new(catalog, 64.0, |mut builder| {
         let context = builder.context();
         let student = builder.one("student", &context.student_taps, DefaultTaps::Pooled)?;

@@ -6,26 +6,29 @@ use burn_distill_core::{
     LossError, MultiLayerLoss, NamedLoss, Tap, check_same, zero_padding_of_taps,
 };
 
-/// A 1×1 convolution for each layer of the student that has not as many channels as the teacher's.
+/// 1×1 convolutions that project the layers of the student whose number of channels differs from
+/// the teacher's.
 ///
-/// They train with the student and are no part of what is deployed.
+/// They are trained with the student and not deployed.
 #[derive(Module, Debug)]
 pub struct ChannelProjections {
-    /// One for each layer; none where the channels are as many.
+    /// Convolution for each layer; `None` where the numbers of channels are equal.
     pub layers: Vec<Option<Conv2d>>,
 }
 
 impl ChannelProjections {
-    /// From the student's channels of each layer to the teacher's.
+    /// Creates projections from the student's channels of each layer to the teacher's.
     ///
     /// # Panics
     ///
-    /// Panics if there are not as many layers of each.
+    /// Panics if the numbers of layers differ.
     pub fn new(student: &[usize], teacher: &[usize], device: &Device) -> Self {
         assert_eq!(
             student.len(),
             teacher.len(),
-            "The student should have as many layers as the teacher."
+            "Student and teacher need the same number of layers, found {} and {}.",
+            student.len(),
+            teacher.len()
         );
         let layers = student.iter().zip(teacher).map(|(&student, &teacher)| {
             (student != teacher).then(|| Conv2dConfig::new([student, teacher], [1, 1]).init(device))
@@ -35,16 +38,18 @@ impl ChannelProjections {
         }
     }
 
-    /// The student's maps with the teacher's channels.
+    /// Returns the student's maps, projected to the teacher's channels.
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps than projections.
+    /// Panics if the number of maps is not the number of layers.
     pub fn forward(&self, maps: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
         assert_eq!(
             maps.len(),
             self.layers.len(),
-            "There should be as many layers as were projected."
+            "These projections were created for {} layers, found {}.",
+            self.layers.len(),
+            maps.len()
         );
         let project = |(map, layer): (Tensor<4>, &Option<Conv2d>)| match layer {
             Some(layer) => layer.forward(map),
@@ -54,17 +59,18 @@ impl ChannelProjections {
     }
 }
 
-/// A loss between layers whose student first goes through [projections](ChannelProjections).
+/// A loss between layers that applies [projections](ChannelProjections) to the student's layers
+/// first.
 #[derive(Module, Debug)]
 pub struct Projected<L> {
-    /// What gives the student's layers the teacher's channels.
+    /// Projections from the student's channels to the teacher's.
     pub projections: ChannelProjections,
-    /// What compares the layers.
+    /// Loss between the layers.
     pub loss: L,
 }
 
 impl<L: MultiLayerLoss> Projected<L> {
-    /// That loss behind these projections.
+    /// Creates the combination of a loss and projections.
     pub fn new(loss: L, projections: ChannelProjections) -> Self {
         Self { projections, loss }
     }
@@ -83,7 +89,7 @@ impl<L: MultiLayerLoss> MultiLayerLoss for Projected<L> {
         teacher: Vec<Tap>,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
-        // Padding of NaN would give the weights gradients of NaN.
+        // NaN in padding would make the gradients of the weights NaN.
         let student = zero_padding_of_taps(student, mask.as_ref());
         let student = self.projections.forward(maps(student));
         let student = student.into_iter().map(Tap::Map).collect();
@@ -134,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "as many layers as the teacher")]
-    fn layers_are_paired() {
+    #[should_panic(expected = "need the same number of layers")]
+    fn the_numbers_of_layers_must_match() {
         ChannelProjections::new(&[3], &[3, 7], &Device::default());
     }
 }

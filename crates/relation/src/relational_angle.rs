@@ -8,20 +8,21 @@ use burn_distill_core::{
 };
 use std::ops::Range;
 
-/// Configuration to create a [loss of relational angles](RelationalAngleLoss) using the
-/// [init function](RelationalAngleLossConfig::init).
+/// Configuration to create a [relational angle loss](RelationalAngleLoss) using the [init
+/// function](RelationalAngleLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelationalAngleLossConfig {
-    /// How many anchors are looked at together. At least 1. Default: `4`, on a CPU several times as fast
-    /// as all at once in batches of 128 and more; a GPU may like more.
+    /// Number of anchors that are processed at once. At least 1. Default: `4`, which on a CPU is
+    /// several times as fast as all at once in batches of 128 and more; a GPU may be faster with
+    /// more.
     ///
-    /// The memory of the loss is that many times `batch_size²`; the result is the same.
+    /// The loss needs memory for `chunk · batch_size²` numbers; the result does not depend on it.
     #[config(default = 4)]
     pub chunk: usize,
 }
 
 impl RelationalAngleLossConfig {
-    /// Initialize a [loss of relational angles](RelationalAngleLoss).
+    /// Creates a [relational angle loss](RelationalAngleLoss).
     ///
     /// # Panics
     ///
@@ -38,8 +39,7 @@ impl Check for RelationalAngleLossConfig {
     }
 }
 
-/// Relational knowledge distillation of triples: what the teacher sees from a sample under some
-/// angle, the student should see under the same.
+/// Relational KD, angle (RKD-A): matches the angles at each sample between every two other samples.
 ///
 /// ```text
 /// cosᵢⱼₖ = cosine of the angle at xᵢ, the anchor, between xⱼ and xₖ
@@ -47,18 +47,20 @@ impl Check for RelationalAngleLossConfig {
 /// L      = mean over i, j, k of smooth_l1(cosᵢⱼₖ(student) − cosᵢⱼₖ(teacher))
 /// ```
 ///
-/// By the law of cosines the distances of pairs tell all angles, so no difference of features is ever
-/// formed; and the derivative by the distances is accumulated with the value, some
-/// [anchors](Self::chunk) at a time. Nothing of the size of the triples ever exists, in the backward pass
-/// neither: memory grows with `batch_size²`.
+/// By the law of cosines the angles follow from the distances between pairs, so no difference of
+/// features is ever computed; and the derivative with respect to the distances is accumulated with
+/// the value, for `chunk` [anchors](Self::chunk) at a time. No tensor of the size of all triples is
+/// held, not even in the backward pass: memory grows with `batch_size²`.
 ///
-/// It does not change when the features of either side are shifted, rotated or scaled. The teacher is
-/// a constant: no gradient flows to it. Half precision is widened to single. First derivatives only.
+/// The loss does not change if the features of either network are shifted, rotated or scaled. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single. The loss
+/// has first derivatives only.
 ///
 /// # Weights
 ///
-/// The authors take 50 times this and 25 times the [loss of distances](crate::RelationalDistanceLoss)
-/// for classification, beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// For classification, the authors use a weight of 50 for this loss and 25 for the [distance
+/// loss](crate::RelationalDistanceLoss), beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -84,7 +86,7 @@ impl Check for RelationalAngleLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RelationalAngleLoss {
-    /// How many anchors are looked at together.
+    /// Number of anchors that are processed at once.
     pub chunk: usize,
 }
 
@@ -101,7 +103,7 @@ impl ModuleDisplay for RelationalAngleLoss {
 }
 
 impl RelationalAngleLoss {
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -121,17 +123,18 @@ impl RelationalAngleLoss {
         let student = pairwise_squared_distances(at_least_f32(student));
         let teacher = pairwise_squared_distances(at_least_f32(teacher.without_autodiff()));
         let (value, gradient) = self.compare(student.clone().without_autodiff(), teacher);
-        // Adds nothing to the value, and the gradient to the graph.
+        // Zero in value, with the precomputed gradient in the autodiff graph.
         let tangent = student.mul(gradient).sum();
         value.add(tangent.clone().sub(tangent.without_autodiff()))
     }
 
-    /// The value, and its derivative by the student's squared distances.
+    /// Returns the value and its derivative with respect to the student's squared distances.
     fn compare(&self, student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
         let [batch_size, _] = student.dims();
         let mut value = Tensor::zeros([1], (&student.device(), student.dtype()));
-        // By the two legs of an angle, one row per anchor, and by the side opposite of it.
-        let mut by_legs = Vec::new();
+        // Derivatives with respect to the two sides at each anchor, one row per anchor, and to the
+        // opposite side.
+        let mut by_sides = Vec::new();
         let mut by_opposite = student.zeros_like();
         for start in (0..batch_size).step_by(self.chunk) {
             let anchors = start..batch_size.min(start.saturating_add(self.chunk));
@@ -145,38 +148,39 @@ impl RelationalAngleLoss {
                 .square()
                 .mul(slope.clone().mul(cosines).sum_dim(2).squeeze_dim(2));
             let slope = slope.mul(products(inverse));
-            by_legs.push(slope.clone().sum_dim(2).squeeze_dim::<2>(2).sub(turn));
+            by_sides.push(slope.clone().sum_dim(2).squeeze_dim::<2>(2).sub(turn));
             by_opposite = by_opposite.add(slope.sum_dim(0).squeeze_dim(0));
         }
-        let gradient = Tensor::cat(by_legs, 0).sub(by_opposite.mul_scalar(0.5));
+        let gradient = Tensor::cat(by_sides, 0).sub(by_opposite.mul_scalar(0.5));
         let triples = (batch_size as f64).powi(3);
         (value.div_scalar(triples), gradient.div_scalar(triples))
     }
 }
 
-/// The angles at some anchors.
+/// Angles at several anchors.
 struct Angles {
-    /// Shape: `[anchors, batch_size, batch_size]`
+    /// Cosines of the angles. Shape: `[anchors, batch_size, batch_size]`
     cosines: Tensor<3>,
-    /// One over the distances from the anchors, 0 for equal samples. Shape: `[anchors, batch_size]`
+    /// Reciprocals of the distances from the anchors, 0 for equal samples. Shape: `[anchors,
+    /// batch_size]`
     inverse: Tensor<2>,
 }
 
 impl Angles {
     fn new(squared_distances: &Tensor<2>, anchors: Range<usize>) -> Self {
-        /// Squared distances up to this count as zero.
+        /// Squared distances up to this value are treated as zero.
         const EPS: f64 = 1e-24;
 
-        let anchor_stages = squared_distances.clone().slice([anchors]);
-        let equal = anchor_stages.clone().lower_equal_scalar(EPS);
-        let inverse = anchor_stages
+        let distances = squared_distances.clone().slice([anchors]);
+        let equal = distances.clone().lower_equal_scalar(EPS);
+        let inverse = distances
             .clone()
             .mask_fill(equal.clone(), 1.0)
             .sqrt()
             .recip()
             .mask_fill(equal, 0.0);
         let opposite = squared_distances.clone().unsqueeze::<3>();
-        let cosines = sums(anchor_stages)
+        let cosines = sums(distances)
             .sub(opposite)
             .mul_scalar(0.5)
             .mul(products(inverse.clone()));
@@ -184,12 +188,12 @@ impl Angles {
     }
 }
 
-/// `xᵢⱼ + xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
+/// Returns `xᵢⱼ + xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
 fn sums(x: Tensor<2>) -> Tensor<3> {
     x.clone().unsqueeze_dim::<3>(2).add(x.unsqueeze_dim(1))
 }
 
-/// `xᵢⱼ · xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
+/// Returns `xᵢⱼ · xᵢₖ`. From `[anchors, batch_size]` to `[anchors, batch_size, batch_size]`.
 fn products(x: Tensor<2>) -> Tensor<3> {
     x.clone().unsqueeze_dim::<3>(2).mul(x.unsqueeze_dim(1))
 }
@@ -232,7 +236,8 @@ mod tests {
     use burn::tensor::{DType, Device, TensorData, Tolerance};
     use burn_distill_core::numeric::l2_normalize;
 
-    /// The loss as it is written: every difference of features, normalized.
+    /// Computes the loss directly from its definition, with every normalized difference of
+    /// features.
     fn naive(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let cosines = |features: Tensor<2>| {
             let differences: Tensor<3> = features
@@ -251,7 +256,7 @@ mod tests {
         Tensor::from_data(data, (&Device::flex(), dtype))
     }
 
-    /// Value and gradient of a loss.
+    /// Returns the value and the gradient of a loss.
     fn outcome(
         loss: impl Fn(Tensor<2>) -> Tensor<1>,
         student: &Tensor<2>,
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn angles_are_those_of_the_differences() {
+    fn values_and_gradients_agree_with_the_direct_computation() {
         let student = features(11, 7, 0.7, DType::F64);
         let teacher = features(11, 5, 1.9, DType::F64);
         let expected = outcome(|student| naive(student, teacher.clone()), &student);
@@ -280,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_of_any_size_are_the_whole() {
+    fn the_result_does_not_depend_on_the_chunk() {
         let tolerance = Tolerance::<f64>::rel_abs(1e-12, 1e-16);
         for batch_size in 1..=9 {
             let student = features(batch_size, 7, 0.7, DType::F64);
@@ -299,8 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn between_equal_samples_there_is_no_angle() {
-        // Of a size at which the rounding of products is not small.
+    fn equal_samples_have_no_angle() {
+        // Features so large that the rounding errors of their products are not small.
         let half = features(5, 64, 0.7, DType::F32).mul_scalar(1e3);
         let student = Tensor::cat(vec![half.clone(), half], 0);
         let teacher = features(10, 6, 1.9, DType::F32);

@@ -7,13 +7,13 @@ use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };
 
-/// Configuration to create a [loss of relational distances](RelationalDistanceLoss) using the
-/// [init function](RelationalDistanceLossConfig::init).
+/// Configuration to create a [relational distance loss](RelationalDistanceLoss) using the [init
+/// function](RelationalDistanceLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelationalDistanceLossConfig {}
 
 impl RelationalDistanceLossConfig {
-    /// Initialize a [loss of relational distances](RelationalDistanceLoss).
+    /// Creates a [relational distance loss](RelationalDistanceLoss).
     pub fn init(&self) -> RelationalDistanceLoss {
         RelationalDistanceLoss {}
     }
@@ -21,22 +21,24 @@ impl RelationalDistanceLossConfig {
 
 impl Check for RelationalDistanceLossConfig {}
 
-/// Relational knowledge distillation of pairs: samples that are far apart for the teacher should be
-/// far apart for the student.
+/// Relational KD, distance (RKD-D): matches the distances between pairs of samples, relative to
+/// their mean.
 ///
 /// ```text
 /// dᵢⱼ = ‖xᵢ − xⱼ‖₂ / (mean of the distances between different samples)
 /// L   = mean over i, j of smooth_l1(dᵢⱼ(student) − dᵢⱼ(teacher))
 /// ```
 ///
-/// It does not change when the features of either side are shifted, rotated or scaled. Equal samples
-/// are `1e-6` apart, and pass no gradient. The mean over `i, j` counts the zeros of the diagonal.
-/// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// The loss does not change if the features of either network are shifted, rotated or scaled. Equal
+/// samples are treated as `1e-6` apart, and pass no gradient. The mean over `i, j` includes the
+/// zeros of the diagonal. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 25 times this and 50 times the [loss of angles](crate::RelationalAngleLoss) for
-/// classification, beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// For classification, the authors use a weight of 25 for this loss and 50 for the [angle
+/// loss](crate::RelationalAngleLoss), beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -50,7 +52,7 @@ impl Check for RelationalDistanceLossConfig {}
 ///
 /// let loss = RelationalDistanceLossConfig::new().init().forward(student, teacher);
 ///
-/// assert!(loss.into_scalar::<f32>() < 1e-6); // as far apart, but for a factor of two
+/// assert!(loss.into_scalar::<f32>() < 1e-6); // the same distances up to a factor of two
 /// ```
 ///
 /// # Reference
@@ -76,7 +78,7 @@ impl ModuleDisplay for RelationalDistanceLoss {
 }
 
 impl RelationalDistanceLoss {
-    /// The loss of a batch of features.
+    /// Computes the loss of a batch of features.
     ///
     /// # Shapes
     ///
@@ -99,15 +101,18 @@ impl RelationalDistanceLoss {
     }
 }
 
-/// The distances of all pairs in units of their mean. Shape: `[batch_size, batch_size]`.
+/// Returns the distances of all pairs divided by their mean. Shape: `[batch_size, batch_size]`.
 fn relative_distances(features: Tensor<2>) -> Tensor<2> {
-    /// The square of what equal samples are apart, so that they count in the mean.
-    const LEAST: f64 = 1e-12;
+    /// Squared distance of equal samples, so that they are included in the mean.
+    const MIN_SQUARED_DISTANCE: f64 = 1e-12;
 
     let [batch_size, _] = features.dims();
     let squared = pairwise_squared_distances(features);
     let diagonal = Tensor::<2>::eye(batch_size, &squared.device()).bool();
-    let distances = squared.clamp_min(LEAST).sqrt().mask_fill(diagonal, 0.0);
+    let distances = squared
+        .clamp_min(MIN_SQUARED_DISTANCE)
+        .sqrt()
+        .mask_fill(diagonal, 0.0);
     let pairs = batch_size * (batch_size - 1);
     let mean = distances.clone().sum().div_scalar(pairs as f64);
     distances.div(mean.unsqueeze())

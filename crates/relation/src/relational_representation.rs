@@ -15,23 +15,23 @@ use burn_distill_core::{
 /// the [init function](RelationalRepresentationLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelationalRepresentationLossConfig {
-    /// Features of the space in which both are compared. Default: `128`.
+    /// Number of features of the space in which student and teacher are compared. Default: `128`.
     #[config(default = 128)]
     pub embedding: usize,
-    /// How many embeddings of the teacher are remembered. Default: `16384`.
+    /// Number of embeddings of the teacher in the queue. Default: `16384`.
     #[config(default = 16384)]
     pub queue: usize,
-    /// What the student's similarities are divided by. Must be positive and finite. Default: `0.1`.
+    /// Temperature of the student's similarities. Must be positive and finite. Default: `0.1`.
     #[config(default = 0.1)]
     pub student_temperature: f64,
-    /// What the teacher's similarities are divided by. Must be positive and finite. Default: `0.02`.
+    /// Temperature of the teacher's similarities. Must be positive and finite. Default: `0.02`.
     #[config(default = 0.02)]
     pub teacher_temperature: f64,
 }
 
 impl RelationalRepresentationLossConfig {
-    /// Initialize a [relational representation loss](RelationalRepresentationLoss) for that many
-    /// features of the student and of the teacher.
+    /// Creates a [relational representation loss](RelationalRepresentationLoss) for these numbers
+    /// of features of the student and of the teacher.
     ///
     /// # Panics
     ///
@@ -42,10 +42,10 @@ impl RelationalRepresentationLossConfig {
         device: &Device,
     ) -> RelationalRepresentationLoss {
         self.assert_valid();
-        // What PyTorch draws a linear layer from: it is never trained.
+        // The distribution of PyTorch's linear layers: the projection is never trained.
         let bound = (1.0 / teacher as f64).sqrt();
         let layer = Distribution::Uniform(-bound, bound);
-        // As unit rows of a normal distribution, they point in every direction.
+        // Normally distributed rows of unit length point in every direction.
         let normal = Distribution::Normal(0.0, 1.0);
         let queue = Tensor::random([self.queue, self.embedding], normal, device);
         RelationalRepresentationLoss {
@@ -68,27 +68,28 @@ impl Check for RelationalRepresentationLossConfig {
     }
 }
 
-/// Relational representation distillation (RRD): a sample should be as similar to remembered samples
-/// as the teacher finds it.
+/// Relational representation distillation (RRD): matches the similarities between each sample and a
+/// queue of earlier samples.
 ///
-/// A queue holds the last embeddings of the teacher, those of this batch among them.
+/// The queue holds the latest embeddings by the teacher, including those of the current batch.
 ///
 /// ```text
 /// s = normalize(W student + b)
-/// t = normalize(R teacher + r)                         R and r are random, and stay
+/// t = normalize(R teacher + r)                         R and r are random and fixed
 /// P = softmax(t · queueᵀ / teacher_temperature)
 /// Q = softmax(s · queueᵀ / student_temperature)
 /// L = −mean over samples of Σ P log Q
 /// ```
 ///
-/// The teacher is sharper than the student, so that few neighbors count. The minimum is the entropy
-/// of `P`, not zero. No gradient flows to the teacher or the queue; the student's embedding trains,
-/// the teacher's is a projection that does not. Queue and projection are part of the record. Half
+/// The teacher has the lower temperature, so that only a few neighbors count. The minimum is the
+/// entropy of `P`, not zero. No gradient flows to the teacher or the queue; the student's embedding
+/// is trained, the teacher's projection is not. Queue and projection are part of the record. Half
 /// precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors take 1 of it beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// The authors use a weight of 1 beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///
@@ -108,24 +109,24 @@ impl Check for RelationalRepresentationLossConfig {
 ///
 /// N. Giakoumoglou and T. Stathaki, [Relational Representation
 /// Distillation](https://arxiv.org/abs/2407.12073), 2024. Agrees with `RRD` of the authors'
-/// distillers, but for two things. The rows of the first queue, normally distributed as theirs, are
-/// of unit length, where theirs are normalized column by column: it matters until the queue has been
-/// filled once. And the teacher's projection, which never has a gradient, does not decay.
+/// distillers, with two exceptions. The rows of the initial queue are normally distributed and of
+/// unit length, while the authors normalize each column; this matters until the queue has been
+/// filled once. And the teacher's projection, which never has a gradient, has no weight decay.
 #[doc(alias = "RRD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RelationalRepresentationLoss {
-    /// Embeds the features of the student.
+    /// Linear embedding of the student's features.
     pub student_embedding: Linear,
-    /// Projects the features of the teacher. Shape: `[teacher_features, embedding]`.
+    /// Fixed random projection of the teacher's features. Shape: `[teacher_features, embedding]`.
     pub teacher_weight: Buffer<Tensor<2>>,
-    /// Is added to the projection. Shape: `[1, embedding]`.
+    /// Bias of that projection. Shape: `[1, embedding]`.
     pub teacher_bias: Buffer<Tensor<2>>,
-    /// The last embeddings of the teacher, the newest last. Shape: `[queue, embedding]`.
+    /// Latest embeddings by the teacher, the newest last. Shape: `[queue, embedding]`.
     pub queue: Buffer<Tensor<2>>,
-    /// What the student's similarities are divided by.
+    /// Temperature of the student's similarities.
     pub student_temperature: f64,
-    /// What the teacher's similarities are divided by.
+    /// Temperature of the teacher's similarities.
     pub teacher_temperature: f64,
 }
 
@@ -146,7 +147,7 @@ impl ModuleDisplay for RelationalRepresentationLoss {
 }
 
 impl RelationalRepresentationLoss {
-    /// The loss of a batch, which is then remembered.
+    /// Computes the loss of a batch and adds the batch to the queue.
     ///
     /// # Shapes
     ///
@@ -170,7 +171,7 @@ impl RelationalRepresentationLoss {
         self.forward_embedded(student, l2_normalize(teacher, 1))
     }
 
-    /// The loss of embedded samples, which are then remembered.
+    /// Computes the loss of embedded samples and adds them to the queue.
     ///
     /// # Shapes
     ///
@@ -184,7 +185,7 @@ impl RelationalRepresentationLoss {
         let teacher = teacher.without_autodiff();
         let queue = as_precise_as(self.queue.get(), &teacher);
         let length = queue.dims()[0];
-        // The oldest first: they make room for the batch.
+        // The oldest embeddings are first, and are dropped to make room for the batch.
         let queue = Tensor::cat(vec![queue, teacher.clone()], 0)
             .slice([batch_size..batch_size + length, 0..embedding]);
         self.queue.set(queue.clone());
@@ -214,7 +215,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "relational-representation",
         abbreviation: "RRD",
-        about: "matches similarities to remembered samples",
+        about: "matches similarities to a queue of samples",
         kind: "relation",
         aliases: &["rrd"],
         reference: "Giakoumoglou and Stathaki, Relational Representation Distillation, 2024",
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_goes_on_as_if_it_had_not_stopped() {
+    fn a_restored_loss_continues_like_the_original() {
         let device = Device::default();
         let original = loss(&device);
         let (student, teacher) = batch(&device);
@@ -295,7 +296,7 @@ mod tests {
         let number = |tensor: Tensor<1>| tensor.into_scalar::<f64>();
         let negative = number(queue.clone().lower_elem(0.0).float().mean());
         assert!((0.45..0.55).contains(&negative), "{negative} are negative");
-        // With the diagonal, whose cosines are 1, and without it.
+        // The mean cosine with the diagonal, whose entries are 1, and without it.
         let cosines = number(queue.clone().matmul(queue.transpose()).mean());
         let cosine = (cosines - 1.0 / 512.0) * 512.0 / 511.0;
         assert!(cosine.abs() < 0.01, "the mean cosine is {cosine}");
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn hopeless_batches_have_finite_losses() {
+    fn degenerate_batches_have_finite_losses_and_gradients() {
         let device = Device::default().autodiff();
         for (count, scale) in [(4, 0.0), (4, 1e4), (1, 1.0), (0, 1.0)] {
             let loss = loss(&device);

@@ -1,12 +1,12 @@
 use burn_distill_core::KeyedRng;
 use std::collections::HashMap;
 
-/// The samples that a training set holds, as far as a contrast between them has to know them.
+/// Samples of a training set and their classes, indexed for drawing positives and negatives.
 #[derive(Clone, Debug, Default)]
 pub struct SampleIndex {
-    /// The ids of the samples, those of a class beside each other.
+    /// Ids of the samples, grouped by class.
     ids: Vec<usize>,
-    /// The place of each id in that order, and the first and last place of its class.
+    /// Position of each id in `ids`, and the range of its class.
     places: HashMap<usize, Place>,
 }
 
@@ -18,8 +18,8 @@ struct Place {
 }
 
 impl SampleIndex {
-    /// The samples with these ids and classes. A sample whose class is not known is alone in its
-    /// class.
+    /// Creates the index of samples with these ids and classes. A sample of unknown class is in a
+    /// class by itself.
     pub fn new(samples: impl IntoIterator<Item = (usize, Option<usize>)>) -> Self {
         let mut samples: Vec<_> = samples.into_iter().collect();
         samples.sort_by_key(|&(id, class)| (class, id));
@@ -40,30 +40,30 @@ impl SampleIndex {
         Self { ids, places }
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// The place of a sample in the order of the classes, if it is one of these.
+    /// Returns the position of a sample in the order of the classes, if it is in the index.
     pub fn place(&self, id: usize) -> Option<usize> {
         self.places.get(&id).map(|place| place.own)
     }
 
-    /// Whether two samples, given by their places, are of one class.
+    /// Returns whether two samples, given by their positions, are of the same class.
     pub(crate) fn alike(&self, a: usize, b: usize) -> bool {
         self.places
             .get(&self.ids[a])
             .is_some_and(|place| (place.first..place.after).contains(&b))
     }
 
-    /// The places of as many samples of other classes than that at `place`: different ones, unless
-    /// there are too few. Of a single class there are none.
+    /// Draws the positions of `count` samples of other classes than that of `place`, without
+    /// repetition unless there are too few. Returns none if there is only one class.
     pub(crate) fn others(&self, place: usize, count: usize, rng: &mut KeyedRng) -> Vec<usize> {
         let Place { first, after, .. } = self.places[&self.ids[place]];
         let alike = after - first;
@@ -83,7 +83,7 @@ impl SampleIndex {
             .collect()
     }
 
-    /// The place of some sample of the class of that at `place`, perhaps itself.
+    /// Draws the position of a sample of the same class as that of `place`, possibly itself.
     pub(crate) fn similar(&self, place: usize, rng: &mut KeyedRng) -> usize {
         let Place { first, after, .. } = self.places[&self.ids[place]];
         first + rng.below((after - first) as u64) as usize
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn population() -> SampleIndex {
+    fn index() -> SampleIndex {
         let class = [Some(1), Some(0), None, Some(1), None, Some(0), Some(1)];
         SampleIndex::new(
             class
@@ -107,37 +107,34 @@ mod tests {
 
     #[test]
     fn others_are_of_other_classes_and_differ() {
-        let population = population();
+        let index = index();
         let mut rng = KeyedRng::new([0; 4]);
         for id in 10..17 {
-            let place = population.place(id).unwrap();
-            let alike: BTreeSet<_> = (0..7).filter(|&b| population.alike(place, b)).collect();
+            let place = index.place(id).unwrap();
+            let alike: BTreeSet<_> = (0..7).filter(|&b| index.alike(place, b)).collect();
             assert!(alike.contains(&place));
 
-            let others = population.others(place, 7 - alike.len(), &mut rng);
+            let others = index.others(place, 7 - alike.len(), &mut rng);
             let all: BTreeSet<_> = others.into_iter().chain(alike.iter().copied()).collect();
             assert_eq!(all, (0..7).collect(), "{id}");
-            assert!(alike.contains(&population.similar(place, &mut rng)));
+            assert!(alike.contains(&index.similar(place, &mut rng)));
         }
-        let alike = |a: usize, b: usize| {
-            population.alike(population.place(a).unwrap(), population.place(b).unwrap())
-        };
+        let alike =
+            |a: usize, b: usize| index.alike(index.place(a).unwrap(), index.place(b).unwrap());
         assert!(alike(10, 16) && alike(11, 15) && !alike(12, 14) && !alike(10, 11));
     }
 
     #[test]
-    fn too_few_others_are_drawn_again() {
-        let population = population();
-        let place = population.place(10).unwrap();
+    fn too_few_others_are_drawn_repeatedly() {
+        let index = index();
+        let place = index.place(10).unwrap();
 
         assert_eq!(
-            population
-                .others(place, 50, &mut KeyedRng::new([0; 4]))
-                .len(),
+            index.others(place, 50, &mut KeyedRng::new([0; 4])).len(),
             50
         );
         let single = SampleIndex::new([(0, Some(1)), (1, Some(1))]);
         assert!(single.others(0, 5, &mut KeyedRng::new([0; 4])).is_empty());
-        assert_eq!(population.place(3), None);
+        assert_eq!(index.place(3), None);
     }
 }

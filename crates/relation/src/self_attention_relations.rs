@@ -11,18 +11,18 @@ use burn_distill_core::{
 /// [init function](SelfAttentionRelationsLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SelfAttentionRelationsLossConfig {
-    /// The number of relation heads, a divisor of the features of both networks. Default: `48`, for
-    /// teachers of base size; the authors take 64 for large ones.
+    /// Number of relation heads, a divisor of the number of features of both networks. Default:
+    /// `48`, for teachers of base size; the authors use 64 for large ones.
     #[config(default = 48)]
     pub relation_heads: usize,
 }
 
 impl SelfAttentionRelationsLossConfig {
-    /// Initialize a [self-attention relations loss](SelfAttentionRelationsLoss).
+    /// Creates a [self-attention relations loss](SelfAttentionRelationsLoss).
     ///
     /// # Panics
     ///
-    /// Panics if there is no relation head.
+    /// Panics if `relation_heads` is zero.
     pub fn init(&self) -> SelfAttentionRelationsLoss {
         self.assert_valid();
         SelfAttentionRelationsLoss {
@@ -37,8 +37,7 @@ impl Check for SelfAttentionRelationsLossConfig {
     }
 }
 
-/// The tokens of the student should relate to each other as the teacher's do: by their queries, by
-/// their keys and by their values.
+/// MiniLMv2: matches the self-attention relations between tokens, of queries, keys and values.
 ///
 /// ```text
 /// relation(X) = softmax(X Xᵀ / √(features / relation_heads)), relation head by relation head
@@ -46,16 +45,17 @@ impl Check for SelfAttentionRelationsLossConfig {
 /// L           = sum over queries, keys and values of D(teacher, student)
 /// ```
 ///
-/// The features of all attention heads are joined and split again into relation heads, so that the
-/// networks may differ in their heads and in their features. With a mask, softmax is over the tokens
-/// that count, and the mean is over those of each sequence, then over the sequences that have any;
-/// without any, the loss is a connected zero. The teacher is a constant: no gradient flows to it.
-/// Half precision is widened to single.
+/// The features of all attention heads are joined and split again into relation heads, so the
+/// networks may differ in the number of attention heads and of features. With a mask, the softmax
+/// is over the tokens that count, and the mean is over those tokens of each sequence, then over the
+/// sequences that have any; if there are none, the loss is zero, still connected to the autodiff
+/// graph. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Each of the three counts 1, and nothing else does: the last layer of the student with the last of
-/// a teacher of 12 layers, or with one of the upper middle of a teacher of 24.
+/// In the paper each of the three relations has a weight of 1, and there is no other loss. The
+/// student's last layer is matched with the last layer of a teacher of 12 layers, or with an upper
+/// middle layer of a teacher of 24.
 ///
 /// # Example
 ///
@@ -82,7 +82,7 @@ impl Check for SelfAttentionRelationsLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SelfAttentionRelationsLoss {
-    /// The number of relation heads.
+    /// Number of relation heads.
     pub relation_heads: usize,
 }
 
@@ -101,7 +101,7 @@ impl ModuleDisplay for SelfAttentionRelationsLoss {
 }
 
 impl SelfAttentionRelationsLoss {
-    /// The loss of queries, keys and values, or of some of them.
+    /// Computes the loss of queries, keys and values, or of some of them.
     ///
     /// # Shapes
     ///
@@ -112,8 +112,9 @@ impl SelfAttentionRelationsLoss {
     ///
     /// # Panics
     ///
-    /// Panics if there is nothing to compare or not as much of either, if batch sizes or lengths
-    /// differ, or if features do not split into the relation heads.
+    /// Panics if there is nothing to compare, if the networks have different numbers of inputs, if
+    /// batch sizes or lengths differ, or if the number of features is not a multiple of the number
+    /// of relation heads.
     pub fn forward(
         &self,
         student: Vec<Tensor<3>>,
@@ -123,7 +124,9 @@ impl SelfAttentionRelationsLoss {
         assert_eq!(
             student.len(),
             teacher.len(),
-            "Each relation of the student is compared with one of the teacher."
+            "Student and teacher need the same number of relations, found {} and {}.",
+            student.len(),
+            teacher.len()
         );
         let relation = |sequence| relation_scores(sequence, self.relation_heads, mask.as_ref());
         student
@@ -136,7 +139,7 @@ impl SelfAttentionRelationsLoss {
                 attention_divergence(relation(student), teacher, mask.clone())
             })
             .reduce(Tensor::add)
-            .expect("There should be queries, keys or values to compare.")
+            .expect("Self-attention relations need queries, keys or values, found none.")
     }
 }
 
@@ -147,7 +150,7 @@ impl NamedLoss for SelfAttentionRelationsLoss {
 }
 
 impl MultiLayerLoss for SelfAttentionRelationsLoss {
-    /// Takes queries, keys and values, or some of them.
+    /// Computes the loss of queries, keys and values, or of some of them.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -165,7 +168,8 @@ impl MultiLayerLoss for SelfAttentionRelationsLoss {
             let heads = self.relation_heads;
             if features % heads != 0 {
                 return Err(LossError::new(format_args!(
-                    "{features} features do not split into {heads} relation heads"
+                    "the number of features must be a multiple of the {heads} relation heads, \
+                     found {features}"
                 )));
             }
         }
@@ -195,8 +199,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             student % heads == 0 && teacher % heads == 0,
             "relation_heads",
             format_args!(
-                "a divisor of both numbers of features, {student} of the student's `{}` and {teacher} \
-                 of the teacher's `{}`",
+                "a divisor of both numbers of features, {student} of the student's `{}` and \
+                 {teacher} of the teacher's `{}`",
                 names.0[0], names.1[0]
             ),
             heads,

@@ -6,13 +6,13 @@ use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };
 
-/// Configuration to create a [similarity preserving loss](SimilarityPreservingLoss) using the
-/// [init function](SimilarityPreservingLossConfig::init).
+/// Configuration to create a [similarity-preserving loss](SimilarityPreservingLoss) using the [init
+/// function](SimilarityPreservingLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SimilarityPreservingLossConfig {}
 
 impl SimilarityPreservingLossConfig {
-    /// Initialize a [similarity preserving loss](SimilarityPreservingLoss).
+    /// Creates a [similarity-preserving loss](SimilarityPreservingLoss).
     pub fn init(&self) -> SimilarityPreservingLoss {
         SimilarityPreservingLoss {}
     }
@@ -20,20 +20,21 @@ impl SimilarityPreservingLossConfig {
 
 impl Check for SimilarityPreservingLossConfig {}
 
-/// Similarity preserving: samples that activate the teacher alike should activate the student alike.
+/// Similarity-preserving distillation (SP): matches the similarities between the samples of a
+/// batch.
 ///
 /// ```text
 /// G = X Xᵀ,    each row divided by its L2 norm
 /// L = mean over i, j of (G(student) − G(teacher))²
 /// ```
 ///
-/// It does not change when the features of either side are rotated, or all scaled by one factor. A
-/// sample of zeros has a row of zeros, and passes no gradient there. The teacher is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// The loss does not change if the features of either network are rotated, or all scaled by one
+/// factor. A sample of zeros has a row of zeros, and passes no gradient there. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// The paper and RepDistiller take 3000 for the last map before the pooling, beside the
+/// The paper and RepDistiller use a weight of 3000 for the last map before the pooling, beside the
 /// [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
@@ -48,7 +49,7 @@ impl Check for SimilarityPreservingLossConfig {}
 ///
 /// let loss = SimilarityPreservingLossConfig::new().init().forward(student, teacher);
 ///
-/// assert_eq!(loss.into_scalar::<f32>(), 0.0); // two samples that have nothing in common
+/// assert_eq!(loss.into_scalar::<f32>(), 0.0); // both at right angles
 /// ```
 ///
 /// # Reference
@@ -74,7 +75,7 @@ impl ModuleDisplay for SimilarityPreservingLoss {
 }
 
 impl SimilarityPreservingLoss {
-    /// The loss of a batch of features. Maps are flattened first.
+    /// Computes the loss of a batch of features. Maps are flattened first.
     ///
     /// # Shapes
     ///
@@ -97,7 +98,8 @@ impl SimilarityPreservingLoss {
     }
 }
 
-/// How alike samples are, one unit vector for each. Shape: `[batch_size, batch_size]`.
+/// Returns the similarities between samples, each row of unit length. Shape: `[batch_size,
+/// batch_size]`.
 fn similarities(features: Tensor<2>) -> Tensor<2> {
     let gram = features.clone().matmul(features.transpose());
     l2_normalize(gram, 1)

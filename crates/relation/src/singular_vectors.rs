@@ -15,19 +15,21 @@ use burn_distill_core::{
 /// [init function](SingularVectorLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SingularVectorLossConfig {
-    /// Singular vectors of the teacher per map. At least 1. Default: `1`, as in all code.
+    /// Number of singular vectors of the teacher per map. At least 1. Default: `1`, as in all
+    /// implementations.
     #[config(default = 1)]
     pub rank: usize,
-    /// Iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
+    /// Number of iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
     #[config(default = 16)]
     pub iterations: usize,
-    /// Terms of the series in the gradient of a singular vector. At least 1. Default: `8`.
+    /// Number of terms of the series in the gradient of a singular vector. At least 1. Default:
+    /// `8`.
     #[config(default = 8)]
     pub series: usize,
 }
 
 impl SingularVectorLossConfig {
-    /// Initialize a [singular vector loss](SingularVectorLoss).
+    /// Creates a [singular vector loss](SingularVectorLoss).
     ///
     /// # Panics
     ///
@@ -50,33 +52,35 @@ impl Check for SingularVectorLossConfig {
     }
 }
 
-/// Singular vectors of feature maps, and how they change from layer to layer (KD-SVD).
+/// Singular vector distillation (KD-SVD): matches the change of the leading singular vectors of
+/// feature maps from layer to layer.
 ///
 /// ```text
 /// v = leading right singular vectors of a map [pixels, channels], times the share of each in σ(teacher)
-/// R = exp(−(vᵢ − v'ⱼ)² / 8)         of every pair of entries, v of one layer and v' of the one before
+/// R = exp(−(vᵢ − v'ⱼ)² / 8)         of every pair of entries, v of one layer and v' of the previous one
 /// L = Σ over consecutive layers of Σ (R(student) − R(teacher))² / batch_size
 /// ```
 ///
-/// A singular vector has no sign of its own. Those of the teacher get the one in which their entries
-/// have a positive sum. For each of them the student gives the nearest of its `rank + 3` leading
-/// vectors, with the sign that brings the two together.
+/// The sign of a singular vector is arbitrary. The teacher's vectors get the sign that makes the
+/// sum of their entries positive. Each of them is compared with the nearest of the student's `rank
+/// + 3` leading vectors, with the sign that brings the two closer.
 ///
 /// # Gradient
 ///
 /// The decomposition is a block power iteration on the smaller of the two Gram matrices, without
 /// gradient. The gradient of a vector is that of an eigenvector: exact between the leading vectors,
-/// a series of `series` terms for the rest, whose relative error is `(λ / λ₁)^series` with `λ` the
-/// first eigenvalue after the leading ones. Equal singular values have a gradient of zero between
-/// them. A map of zeros has vectors of zeros, with a zero gradient.
+/// and a series of `series` terms for the rest, whose relative error is `(λ / λ₁)^series` with `λ`
+/// the first eigenvalue after the leading ones. Between equal singular values the gradient is zero.
+/// A map of zeros has vectors of zeros, with a zero gradient.
 ///
 /// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The authors also
-/// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
-/// times a sigmoid of the epoch, as `OfflineDistiller::with_clipped` of the strategies does.
+/// The weight is 1 beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective). The authors also clip the gradient of this
+/// term, for each parameter, to the norm of the cross-entropy's gradient times a sigmoid of the
+/// epoch, as `OfflineDistiller::with_clipped` of burn-distill-strategy does.
 ///
 /// # Example
 ///
@@ -104,11 +108,11 @@ impl Check for SingularVectorLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SingularVectorLoss {
-    /// Singular vectors of the teacher per map.
+    /// Number of singular vectors of the teacher per map.
     pub rank: usize,
-    /// Iterations of the decomposition.
+    /// Number of iterations of the decomposition.
     pub iterations: usize,
-    /// Terms of the series in the gradient of a singular vector.
+    /// Number of terms of the series in the gradient of a singular vector.
     pub series: usize,
 }
 
@@ -129,18 +133,18 @@ impl ModuleDisplay for SingularVectorLoss {
 }
 
 impl SingularVectorLoss {
-    /// The loss of the maps of several layers, in the order of the forward pass.
+    /// Computes the loss of the maps of several layers, in the order of the forward pass.
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two layers or not as many of each, or if the channels or batch
-    /// sizes differ.
+    /// Panics if there are fewer than two layers, if the numbers of layers differ, or if the
+    /// channels or batch sizes differ.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         check_layers(&student, &teacher);
         let [batch_size, ..] = student[0].dims();
@@ -163,7 +167,8 @@ impl SingularVectorLoss {
             .div_scalar(batch_size as f64)
     }
 
-    /// The weighted singular vectors of both. Shapes: `[batch_size, channels, rank]`.
+    /// Returns the weighted singular vectors of student and teacher. Shapes: `[batch_size,
+    /// channels, rank]`.
     fn vectors(&self, student: Tensor<4>, teacher: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
         let effort = Effort {
             iterations: self.iterations,
@@ -176,8 +181,8 @@ impl SingularVectorLoss {
     }
 }
 
-/// Every entry of a layer's vectors beside every one of the layer before.
-/// Shape: `[batch_size, channels, channels_before, rank]`.
+/// Returns the relation between every entry of a layer's vectors and every entry of the previous
+/// layer's. Shape: `[batch_size, channels, channels_before, rank]`.
 fn relation(pair: &[Tensor<3>]) -> Tensor<4> {
     // Maps of few pixels or channels have fewer vectors.
     let rank = pair[0].dims()[2].min(pair[1].dims()[2]);

@@ -1,13 +1,13 @@
 use burn::tensor::Tensor;
 
-/// Huber's loss of a difference, unreduced: half its square up to one, linear beyond.
+/// Returns the unreduced Huber loss of a difference: half its square up to one, linear beyond.
 pub(crate) fn smooth_l1<const D: usize>(difference: Tensor<D>) -> Tensor<D> {
     let size = difference.abs();
     let inner = size.clone().clamp_max(1.0);
     inner.clone().mul(size.sub(inner.mul_scalar(0.5)))
 }
 
-/// The derivative of [`smooth_l1`].
+/// Returns the derivative of [`smooth_l1`].
 pub(crate) fn smooth_l1_derivative<const D: usize>(difference: Tensor<D>) -> Tensor<D> {
     difference.clamp(-1.0, 1.0)
 }

@@ -16,7 +16,7 @@ use burn_distill_core::{
 pub struct TokenFlowLossConfig {}
 
 impl TokenFlowLossConfig {
-    /// Initialize a [token flow loss](TokenFlowLoss).
+    /// Creates a [token flow loss](TokenFlowLoss).
     pub fn init(&self) -> TokenFlowLoss {
         TokenFlowLoss {}
     }
@@ -24,18 +24,19 @@ impl TokenFlowLossConfig {
 
 impl Check for TokenFlowLossConfig {}
 
-/// The [flow of solution](crate::FlowOfSolutionLoss) of tokens: the products of the features of two
-/// layers should be the teacher's.
+/// Flow of solution procedure (FSP) for tokens: matches the inner products between the features of
+/// two layers. See [`FlowOfSolutionLoss`](crate::FlowOfSolutionLoss) for maps.
 ///
 /// ```text
 /// flow(H, H') = Hᵀ H' / number of tokens that count
 /// L = mean over sequences, features and features' of (flow(student) − flow(teacher))²
 /// ```
 ///
-/// Both networks need as many features in each layer; `ProjectionConfig` of burn-distill-feature
-/// gives them to a student that has others. Padding does not count: each sequence is divided by its own
-/// length, and one without a token is left out. Without any the loss is a connected zero. The teacher
-/// is a constant: no gradient flows to it. Half precision is widened to single.
+/// Both networks need the same number of features in each layer; for a student with other numbers,
+/// use the `ProjectionConfig` of burn-distill-feature. Padding does not count: the products of each
+/// sequence are divided by its own length, and a sequence without a token is left out. If there are
+/// no tokens, the loss is zero, still connected to the autodiff graph. The teacher is a constant:
+/// no gradient flows to it. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -54,9 +55,9 @@ impl Check for TokenFlowLossConfig {}
 ///
 /// # Reference
 ///
-/// `fsp_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, after J. Yim
-/// et al., CVPR 2017. Agrees with recordings of its code, gradients included. There a sequence without
-/// a token is divided by zero.
+/// `fsp_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, after J.
+/// Yim et al., CVPR 2017. Agrees with recordings of its code, gradients included, except that
+/// TextBrewer divides by zero for a sequence without a token.
 #[doc(alias = "fsp_loss")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -65,18 +66,19 @@ pub struct TokenFlowLoss {}
 one_line_display!(TokenFlowLoss);
 
 impl TokenFlowLoss {
-    /// The loss of two layers of tokens.
+    /// Computes the loss of two layers of tokens.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, length, features]` and `[batch_size, length, features']`
-    /// - teacher: the same
+    /// - teacher: the same shapes
     /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the shapes differ, or the batch sizes or lengths of two layers.
+    /// Panics if the shapes of the networks differ, or the batch sizes or lengths of the two
+    /// layers.
     pub fn forward(
         &self,
         student: [Tensor<3>; 2],
@@ -118,7 +120,7 @@ impl NamedLoss for TokenFlowLoss {
 }
 
 impl MultiLayerLoss for TokenFlowLoss {
-    /// Takes two layers, or one that flows into itself.
+    /// Computes the loss of two layers, or of one layer with itself.
     fn forward_layers(
         &self,
         student: Vec<Tap>,

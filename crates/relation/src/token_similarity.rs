@@ -15,7 +15,7 @@ use burn_distill_core::{
 pub struct TokenSimilarityLossConfig {}
 
 impl TokenSimilarityLossConfig {
-    /// Initialize a [token similarity loss](TokenSimilarityLoss).
+    /// Creates a [token similarity loss](TokenSimilarityLoss).
     pub fn init(&self) -> TokenSimilarityLoss {
         TokenSimilarityLoss {}
     }
@@ -23,17 +23,18 @@ impl TokenSimilarityLossConfig {
 
 impl Check for TokenSimilarityLossConfig {}
 
-/// How similar the tokens of two layers, or of one, are to each other: it should be as in the teacher.
+/// Token similarity (MMD in TextBrewer): matches the similarities between the tokens of two layers,
+/// or of one layer.
 ///
 /// ```text
 /// similarity(H, H') = H H'ᵀ / features
 /// L = mean over pairs of tokens of (similarity(student) − similarity(teacher))²
 /// ```
 ///
-/// The features of student and teacher may be of any number, and are divided by it. Pairs of which
-/// one is padding do not count, and every other pair of the batch counts the same; without any the
-/// loss is a connected zero. The teacher is a constant: no gradient flows to it. Half precision is
-/// widened to single.
+/// Student and teacher may have different numbers of features. Pairs with a padding token do not
+/// count, and all other pairs of the batch have the same weight; if there are none, the loss is
+/// zero, still connected to the autodiff graph. The teacher is a constant: no gradient flows to it.
+/// Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -52,9 +53,11 @@ impl Check for TokenSimilarityLossConfig {}
 ///
 /// # Reference
 ///
-/// `mmd_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, where it is a
-/// variant of N. Wang and Z. Huang's [neuron selectivity transfer](https://arxiv.org/abs/1707.01219).
-/// Agrees with recordings of its code, gradients included. Before its commit `3496f3e` that code divided
+/// `mmd_loss` of Z. Yang et al., [TextBrewer](https://arxiv.org/abs/2002.12620), ACL 2020, where it
+/// is a variant of N. Wang and Z. Huang's [neuron selectivity
+/// transfer](https://arxiv.org/abs/1707.01219). Agrees with recordings of its code, gradients
+/// included. Before commit `3496f3e` that code divided by the padded length if there was a mask;
+/// since then it divides by the number of features, as this loss does.
 /// by the padded length where there was a mask; since then it divides by the features, as here.
 #[doc(alias = "mmd_loss")]
 #[derive(Module, Debug)]
@@ -64,18 +67,19 @@ pub struct TokenSimilarityLoss {}
 one_line_display!(TokenSimilarityLoss);
 
 impl TokenSimilarityLoss {
-    /// The loss of two layers of tokens.
+    /// Computes the loss of two layers of tokens.
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, length, features]` twice
-    /// - teacher: `[batch_size, length, teacher_features]` twice
+    /// - student: two layers `[batch_size, length, features]`
+    /// - teacher: two layers `[batch_size, length, teacher_features]`
     /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if batch sizes or lengths differ, or the features of two layers of one network.
+    /// Panics if batch sizes or lengths differ, or the numbers of features of the two layers of a
+    /// network.
     pub fn forward(
         &self,
         student: [Tensor<3>; 2],
@@ -95,7 +99,7 @@ impl TokenSimilarityLoss {
         let [student, teacher] = [student, teacher].map(|layers| prepared(layers, mask.as_ref()));
         let similarity = |[layer, other]: [Tensor<3>; 2]| {
             let [.., features] = layer.dims();
-            // Each before the product, which might overflow on the way.
+            // Both factors are divided by the root before the product, to avoid overflow.
             let root = (features as f64).sqrt();
             let other = other.div_scalar(root).swap_dims(1, 2);
             layer.div_scalar(root).matmul(other)
@@ -113,7 +117,7 @@ impl NamedLoss for TokenSimilarityLoss {
 }
 
 impl MultiLayerLoss for TokenSimilarityLoss {
-    /// Takes two layers, or one that is compared with itself.
+    /// Computes the loss of two layers, or of one layer with itself.
     fn forward_layers(
         &self,
         student: Vec<Tap>,

@@ -168,7 +168,7 @@ fn separate_projections_are_as_many_as_layers() {
 }
 
 #[test]
-#[should_panic(expected = "Each layer of the student is compared with one of the teacher")]
+#[should_panic(expected = "Student and teacher need the same number of layers")]
 fn layers_come_in_pairs() {
     let layer = || Tap::Sequence(waves(SHAPE, STUDENT));
     HiddenStatesLossConfig::new().init().forward_layers(

@@ -82,7 +82,7 @@ fn a_single_token_is_a_vector() {
 }
 
 #[test]
-#[should_panic(expected = "Each layer of the student is compared with one of the teacher")]
+#[should_panic(expected = "Student and teacher need the same number of layers")]
 fn layers_come_in_pairs() {
     let layer = || waves([2, 6], [1.0, 0.7, 0.3]);
     PatientLossConfig::new()

@@ -116,7 +116,7 @@ fn channels_must_be_as_many() {
 }
 
 #[test]
-#[should_panic(expected = "at least two layers of the student, got 1")]
+#[should_panic(expected = "The student needs at least 2 layers, found 1.")]
 fn a_flow_is_between_layers() {
     let one = |maps: Vec<Tensor<4>>| maps[..1].to_vec();
     let loss = FlowOfSolutionLossConfig::new().init();
@@ -124,7 +124,7 @@ fn a_flow_is_between_layers() {
 }
 
 #[test]
-#[should_panic(expected = "needs sizes that divide, got 4×4 to 3×3")]
+#[should_panic(expected = "needs a size that is a multiple of 3×3, found 4×4")]
 fn max_pooling_needs_sizes_that_divide() {
     let config = FlowOfSolutionLossConfig::new().with_pooling(FlowPooling::Max);
     let maps = vec![sine_map(0.9, 3, 4), sine_map(1.7, 3, 3)];

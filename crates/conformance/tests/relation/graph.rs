@@ -545,7 +545,7 @@ fn objectives_take_the_tap_of_each_teacher() {
 }
 
 #[test]
-#[should_panic(expected = "This graph has 2 teachers, not 1.")]
+#[should_panic(expected = "This loss was created for 2 teachers, found 1.")]
 fn the_number_of_teachers_is_known() {
     let device = Device::default();
     let logits = rows(STUDENT, &device);

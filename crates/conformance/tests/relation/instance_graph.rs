@@ -283,7 +283,9 @@ fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
 }
 
 #[test]
-#[should_panic(expected = "maps of 2 channels and as many or twice as many, not 5")]
+#[should_panic(
+    expected = "The next layer after one with 2 channels needs the same number or twice the number, found 5"
+)]
 fn samples_move_between_maps_of_related_widths() {
     let taps = || {
         let map = |channels| Tap::Map(filled([3, channels, 2, 2], &wave(1.0, 0.7, 0.3)));
@@ -294,7 +296,9 @@ fn samples_move_between_maps_of_related_widths() {
 }
 
 #[test]
-#[should_panic(expected = "as many layers of the teacher as of the student, got 1 and 2")]
+#[should_panic(
+    expected = "the same number of layers of both networks, found 2 of the student and 1 of the teacher"
+)]
 fn paired_layers_are_as_many() {
     let layer = filled([3, 4], &wave(1.0, 0.7, 0.3));
     let loss = edges_only().init();

@@ -125,7 +125,7 @@ fn two_samples_have_no_third() {
 }
 
 #[test]
-#[should_panic(expected = "This graph has 2 teachers, not 1.")]
+#[should_panic(expected = "This loss was created for 2 teachers, found 1.")]
 fn the_number_of_teachers_is_known() {
     loss(2, 0.1).forward(features(4, 3, 0.7), vec![features(4, 3, 0.9)]);
 }

@@ -155,7 +155,7 @@ fn one_layer_is_there_twice() {
 }
 
 #[test]
-#[should_panic(expected = "There should be one layer of tokens or two, got 3.")]
+#[should_panic(expected = "Each network needs 1 or 2 layers of tokens, found 3.")]
 fn there_are_no_more_than_two_layers() {
     let layer = waves(SHAPE, [1.0, 0.7, 0.3]);
     let three = || taps(&[layer.clone(), layer.clone(), layer.clone()]);

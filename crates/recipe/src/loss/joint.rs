@@ -137,7 +137,7 @@ mod tests {
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool']",
-                "`teachers` should be a list of 2 taps, one of each teacher, but is a list of 1",
+                "`teachers` should be a list of 2 taps, one for each teacher, but is a list of 1",
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool', 'pool']",

@@ -1,6 +1,7 @@
 use burn::tensor::{Bool, Tensor, TensorData};
 
-/// A matrix of these entries for every sample, on the device and in the precision of `like`.
+/// Returns a matrix with the entries that a function computes, on the device and in the precision
+/// of `like`.
 ///
 /// # Shapes
 ///
@@ -18,7 +19,7 @@ pub(super) fn matrix(
     Tensor::from_data(data, (&like.device(), like.dtype()))
 }
 
-/// 1 where the condition holds, 0 elsewhere, with the shape and in the precision of `like`.
+/// Returns 1 where the condition holds and 0 elsewhere, in the precision of `like`.
 pub(super) fn ones_where(condition: Tensor<3, Bool>, like: &Tensor<3>) -> Tensor<3> {
     like.zeros_like().mask_fill(condition, 1.0)
 }

@@ -2,32 +2,37 @@ use super::constant::ones_where;
 use super::singular::Singular;
 use burn::tensor::Tensor;
 
-/// How many more vectors of the student stand to choose from than there are of the teacher.
-const MORE: usize = 3;
+/// Number of candidate vectors of the student beyond the number of the teacher's vectors.
+const EXTRA_CANDIDATES: usize = 3;
 
-/// Where sums of a unit vector below this have no sign.
+/// Sums of a unit vector below this are rounding errors: their sign is not used.
 const NO_SIGN: f64 = 1e-6;
 
-/// What a decomposition takes.
+/// Computational effort of a decomposition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Orthonormalizations of the block power iteration.
+    /// Number of orthonormalizations of the block power iteration.
     pub iterations: usize,
-    /// Terms of the power series in the gradient.
+    /// Number of terms of the power series in the gradient.
     pub series: usize,
 }
 
-/// The directions among the channels in which a map is largest, as constants, and how large it is:
-/// the leading right singular vectors, each with the sign in which its entries have a positive sum.
+/// Returns the leading right singular vectors of a map and their singular values, as constants. The
+/// vectors are directions among the channels; each has the sign that makes the sum of its entries
+/// positive.
 ///
-/// A decomposition may return either sign, and a loss that compares layers sees the difference.
+/// The sign of a singular vector is arbitrary, but a loss that compares layers depends on it.
 ///
 /// # Shapes
 ///
 /// - map: `[batch_size, channels, height, width]`
 /// - output: `[batch_size, channels, min(count, ..)]` and `[batch_size, 1, min(count, ..)]`
 pub(crate) fn directions(map: Tensor<4>, count: usize, effort: Effort) -> (Tensor<3>, Tensor<3>) {
-    let found = Singular::new(map.without_autodiff(), count + MORE, effort.iterations);
+    let found = Singular::new(
+        map.without_autodiff(),
+        count + EXTRA_CANDIDATES,
+        effort.iterations,
+    );
     let (vectors, values) = (found.right_vectors(), found.values());
     let [.., available] = vectors.dims();
     let count = count.min(available);
@@ -37,8 +42,8 @@ pub(crate) fn directions(map: Tensor<4>, count: usize, effort: Effort) -> (Tenso
     )
 }
 
-/// For each of the teacher's directions the nearest of the student's, turned to its side, with its
-/// gradient.
+/// Returns, for each of the teacher's directions, the nearest of the student's directions with the
+/// matching sign, and with its gradient.
 ///
 /// # Shapes
 ///
@@ -46,7 +51,7 @@ pub(crate) fn directions(map: Tensor<4>, count: usize, effort: Effort) -> (Tenso
 /// - teacher, output: `[batch_size, channels, count]`
 pub(crate) fn nearest_directions(map: Tensor<4>, teacher: Tensor<3>, effort: Effort) -> Tensor<3> {
     let [_, _, count] = teacher.dims();
-    let found = Singular::new(map, count + MORE, effort.iterations);
+    let found = Singular::new(map, count + EXTRA_CANDIDATES, effort.iterations);
     let cosine = found.right_vectors().swap_dims(1, 2).matmul(teacher);
     let distance = cosine.clone().abs().sub(cosine.clone().abs().max_dim(1));
     let nearest = ones_where(distance.clone().equal_scalar(0.0), &distance);
@@ -68,7 +73,7 @@ mod tests {
     use burn::tensor::{Device, TensorData, Tolerance};
 
     #[test]
-    fn signs_are_those_of_the_sum_or_else_of_the_largest() {
+    fn the_sign_comes_from_the_sum_or_else_the_largest_entry() {
         let vectors = Tensor::<3>::from_data(
             [[[-0.9, 0.6, 0.0], [0.1, -0.6, 0.0], [0.1, -0.0, 0.0]]],
             &Device::default(),

@@ -4,15 +4,15 @@ use super::jacobi;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::l2_normalize;
 
-/// The leading eigenpairs of positive semidefinite matrices, by block power iteration.
+/// Computes the leading eigenpairs of positive semidefinite matrices by block power iteration.
 ///
 /// ```text
 /// Q ← orthonormalize(A A Q), `iterations` times; then the eigenpairs of Qᵀ A Q
 /// ```
 ///
-/// The last step separates what the block contains, so neighbors within it may be as close as they
-/// like; what matters is that the values after the block are smaller. Where a matrix has nothing,
-/// the vectors and values are zero.
+/// The last step separates the vectors within the block, so their eigenvalues may be arbitrarily
+/// close; only the eigenvalues after the block must be smaller. Vectors and values beyond the rank
+/// of a matrix are zero.
 ///
 /// # Shapes
 ///
@@ -28,7 +28,7 @@ pub(super) fn leading_eigenpairs(
     } else {
         let mut block = start([size, count], &positive).expand([batch_size, size, count]);
         for _ in 0..iterations {
-            // Twice between two orthonormalizations, which cost more launches than a product.
+            // Two products per orthonormalization, which needs more kernel launches than a product.
             block = orthonormal(positive.clone().matmul(positive.clone().matmul(block)));
         }
         let image = positive.matmul(block.clone());
@@ -42,8 +42,8 @@ pub(super) fn leading_eigenpairs(
     found.without_rounding()
 }
 
-/// Where the iteration starts: all axes alike, where the leading vector of non-negative features is
-/// near, then columns of no particular direction.
+/// Returns the initial block: a constant column, which is near the leading vector of non-negative
+/// features, then columns without a preferred direction.
 fn start(shape: [usize; 2], like: &Tensor<3>) -> Tensor<3> {
     let entry = |row: usize, column: usize| match column {
         0 => 1.0,
@@ -52,8 +52,8 @@ fn start(shape: [usize; 2], like: &Tensor<3>) -> Tensor<3> {
     matrix(shape, entry, like)
 }
 
-/// Gram–Schmidt over the columns. Each is cleared of the former ones twice: once leaves what
-/// rounding put back.
+/// Orthonormalizes the columns by Gram–Schmidt. The former columns are subtracted twice, because
+/// rounding errors remain after the first time.
 fn orthonormal(block: Tensor<3>) -> Tensor<3> {
     let [_, _, count] = block.dims();
     let mut done = l2_normalize(block.clone().narrow(2, 0, 1), 1);

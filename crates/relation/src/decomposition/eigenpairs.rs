@@ -1,20 +1,20 @@
 use burn::tensor::Tensor;
 
-/// Eigenvalues below this share of the first are rounding: their vectors are anything.
-const NOTHING: f64 = 1e-6;
+/// Eigenvalues below this share of the first are rounding errors, and their vectors arbitrary.
+const NEGLIGIBLE: f64 = 1e-6;
 
-/// Eigenvectors of symmetric matrices and their values, the largest first. Constants.
+/// Eigenvectors and eigenvalues of symmetric matrices, the largest first, as constants.
 pub(super) struct Eigenpairs {
-    /// One per column, of unit length. Shape: `[batch_size, size, count]`.
+    /// Eigenvectors of unit length, one per column. Shape: `[batch_size, size, count]`.
     pub vectors: Tensor<3>,
-    /// Shape: `[batch_size, 1, count]`.
+    /// Eigenvalues. Shape: `[batch_size, 1, count]`.
     pub values: Tensor<3>,
 }
 
 impl Eigenpairs {
-    /// Returns them with zeros in the place of eigenvalues that are rounding, and of their vectors.
+    /// Replaces eigenvalues that are rounding errors, and their vectors, by zeros.
     pub(super) fn without_rounding(self) -> Self {
-        let least = self.values.clone().narrow(2, 0, 1).mul_scalar(NOTHING);
+        let least = self.values.clone().narrow(2, 0, 1).mul_scalar(NEGLIGIBLE);
         let nothing = self.values.clone().sub(least).lower_equal_scalar(0.0);
         Self {
             vectors: self

@@ -2,13 +2,13 @@ use super::constant::{matrix, ones_where};
 use super::eigenpairs::Eigenpairs;
 use burn::tensor::Tensor;
 
-/// Passes over all pairs of axes. Convergence is quadratic: the fourth pass already leaves nothing
-/// of double precision.
+/// Number of passes over all pairs of axes. Convergence is quadratic: after the fourth pass the
+/// remainder is below double precision.
 const SWEEPS: usize = 6;
 
-/// All eigenpairs of small symmetric matrices, the largest first, by Jacobi rotations.
+/// Computes all eigenpairs of small symmetric matrices by Jacobi rotations, the largest first.
 ///
-/// The rotations of one round turn disjoint pairs of axes, so each round is one product with an
+/// The rotations of one round act on disjoint pairs of axes, so each round is one product with an
 /// orthogonal matrix. The number of rounds is fixed.
 ///
 /// # Shapes
@@ -43,7 +43,7 @@ pub(super) fn eigenpairs(symmetric: Tensor<3>) -> Eigenpairs {
     }
 }
 
-/// The rotation that turns each of these pairs of axes until they no longer mix.
+/// Returns the rotation that diagonalizes each of these pairs of axes.
 ///
 /// With `d = hⱼⱼ − hᵢᵢ`, the smaller of the two angles has
 /// `tan = sign(d) · 2 hᵢⱼ / (|d| + √(d² + 4 hᵢⱼ²))`.
@@ -53,7 +53,7 @@ fn rotation(symmetric: &Tensor<3>, pairs: &Tensor<3>, identity: &Tensor<3>) -> T
     let twice = symmetric.clone().mul_scalar(2.0);
     let root = gap.clone().square().add(twice.clone().square()).sqrt();
     let size = gap.clone().abs().add(root);
-    // Equal axes that do not mix: no rotation.
+    // No rotation for equal axes whose off-diagonal entry is zero.
     let size = size.clone().mask_fill(size.lower_equal_scalar(0.0), 1.0);
     let tangent = twice.div(size).mul(pairs.clone());
     let tangent = tangent
@@ -62,7 +62,7 @@ fn rotation(symmetric: &Tensor<3>, pairs: &Tensor<3>, identity: &Tensor<3>) -> T
 
     let cosine = tangent.clone().square().add_scalar(1.0).sqrt().recip();
     let sine = tangent.mul(cosine.clone());
-    // Zero but for the pairs, each of which stands above the diagonal.
+    // Zero except for the pairs, each of which is above the diagonal.
     let less = cosine.sub_scalar(1.0);
     let on_axis = less.clone().sum_dim(2).add(less.sum_dim(1).swap_dims(1, 2));
     identity
@@ -72,8 +72,8 @@ fn rotation(symmetric: &Tensor<3>, pairs: &Tensor<3>, identity: &Tensor<3>) -> T
         .sub(sine.swap_dims(1, 2))
 }
 
-/// The permutation that puts the largest value first, found by counting: sorting would read the
-/// values back on some backends.
+/// Returns the permutation that sorts the values in descending order. The ranks are counted,
+/// because sorting would read the values back on some backends.
 ///
 /// # Shapes
 ///
@@ -91,9 +91,9 @@ fn order(values: &Tensor<3>) -> Tensor<3> {
     ones_where(distance.clone().abs().lower_scalar(0.5), &distance)
 }
 
-/// A round-robin tournament: every pair `i < j` meets once, in rounds of disjoint pairs.
+/// Returns every pair `i < j` once, in rounds of disjoint pairs, as in a round-robin tournament.
 fn rounds(size: usize) -> Vec<Vec<(usize, usize)>> {
-    // Of an odd number, whoever meets the added player rests.
+    // With an odd number, the axis paired with the added one rests in that round.
     let players = size + size % 2;
     let circle = players.saturating_sub(1);
     let rounds = (0..circle).map(|round| {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_and_zero_matrices_are_in_order_too() {
+    fn equal_and_zero_eigenvalues_are_in_order_too() {
         let device = Device::default();
         for scale in [0.0, 2.0] {
             let symmetric = Tensor::<2>::eye(4, &device)

@@ -1,5 +1,5 @@
-//! The leading singular vectors of feature maps, computed where the maps are: no value is read back
-//! to the host and no sample waits for another.
+//! The leading singular vectors of feature maps, computed on the device of the maps for a whole
+//! batch at once, without reading values back to the host.
 
 mod constant;
 mod direction;

@@ -3,24 +3,24 @@ use super::eigenpairs::Eigenpairs;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{at_least_f32, l2_norm, l2_normalize};
 
-/// Differences of eigenvalues, of matrices with trace 1, whose square is below this are no
-/// difference: the gradient between the two vectors fades.
+/// Regularization of differences of eigenvalues of matrices with trace 1: where the squared
+/// difference is below this, the gradient between the two vectors fades.
 const EQUAL: f64 = 1e-10;
 
-/// The leading singular vectors of maps, seen as matrices of pixels times channels.
+/// Leading singular vectors of maps, as matrices of pixels times channels.
 pub(super) struct Singular {
-    /// The maps at unit norm, with their graph. Shape: `[batch_size, pixels, channels]`.
+    /// Maps of unit norm, connected to the autodiff graph. Shape: `[batch_size, pixels, channels]`.
     pixels: Tensor<3>,
-    /// Their Gram matrices on the smaller side, with their graph.
+    /// Gram matrices of the smaller side, connected to the autodiff graph.
     gram: Tensor<3>,
-    /// The leading eigenpairs of those.
+    /// Leading eigenpairs of the Gram matrices.
     pairs: Eigenpairs,
-    /// Whether the smaller side is that of the channels.
+    /// Whether the channels are the smaller side.
     by_channels: bool,
 }
 
 impl Singular {
-    /// Decompose maps. Their size does not matter: they are brought to unit norm first.
+    /// Decomposes maps, whose scale does not matter: they are divided by their norm first.
     ///
     /// # Shapes
     ///
@@ -28,7 +28,7 @@ impl Singular {
     pub fn new(map: Tensor<4>, count: usize, iterations: usize) -> Self {
         let map: Tensor<3> = at_least_f32(map).flatten(2, 3);
         let [batch_size, channels, pixels] = map.dims();
-        // A constant: the vectors do not depend on it, so neither does their gradient.
+        // The norm is a constant: the vectors do not depend on it, so neither does their gradient.
         let norm = l2_norm(map.clone().without_autodiff().flatten::<2>(1, 2), 1);
         let norm = norm.clone().mask_fill(norm.equal_scalar(0.0), 1.0);
         let map = map.div(norm.reshape([batch_size, 1, 1]));
@@ -47,8 +47,8 @@ impl Singular {
         }
     }
 
-    /// The right singular vectors, one per column, as constants: directions among the channels. Zero
-    /// where a map has nothing. Shape: `[batch_size, channels, count]`.
+    /// Returns the right singular vectors as constants, one per column: directions among the
+    /// channels. Vectors beyond the rank of a map are zero. Shape: `[batch_size, channels, count]`.
     pub fn right_vectors(&self) -> Tensor<3> {
         let vectors = self.pairs.vectors.clone();
         match self.by_channels {
@@ -57,35 +57,37 @@ impl Singular {
         }
     }
 
-    /// The singular values, in units of the norm of the map. Shape: `[batch_size, 1, count]`.
+    /// Returns the singular values divided by the norm of the map. Shape: `[batch_size, 1, count]`.
     pub fn values(&self) -> Tensor<3> {
         self.pairs.values.clone().clamp_min(0.0).sqrt()
     }
 
-    /// Some of the right singular vectors, with their gradient.
+    /// Returns selected right singular vectors, with their gradient.
     ///
-    /// The vectors are those of the iteration, which has no gradient. That of an eigenvector is
-    /// `dv = (λ − G)⁺ dG v`, where the pseudo-inverse is known on the leading vectors and is a power
-    /// series of `series` terms on the rest:
+    /// The iteration that finds the vectors has no gradient. The differential of an eigenvector is
+    /// `dv = (λ − G)⁺ dG v`, where the pseudo-inverse is known exactly on the leading vectors and
+    /// approximated by a power series of `series` terms on the rest:
     ///
     /// ```text
     /// dv = Σⱼ vⱼ (vⱼᵀ dG v) / (λ − λⱼ)  +  1/λ Σₘ (G/λ)ᵐ (1 − V Vᵀ) dG v,    m < series
     /// ```
     ///
-    /// Where two values are equal the quotient is `Δ / (Δ² + ε)`, which is zero.
+    /// For a difference `Δ` of two eigenvalues the quotient is `Δ / (Δ² + ε)`, which is zero if
+    /// they are equal.
     ///
     /// # Shapes
     ///
-    /// - selection: `[batch_size, count, selected]`, in each column the sign of one vector
+    /// - selection: `[batch_size, count, selected]`, each column zero but for the sign at one
+    ///   vector
     /// - output: `[batch_size, channels, selected]`
     pub fn select(self, selection: Tensor<3>, series: usize) -> Tensor<3> {
         let Eigenpairs { vectors, values } = self.pairs;
         let chosen = vectors.clone().matmul(selection.clone());
         let value = values.clone().matmul(selection.abs());
-        // Nothing is chosen from a map that has nothing.
+        // No vector is selected beyond the rank of a map.
         let value = value.clone().mask_fill(value.equal_scalar(0.0), 1.0);
 
-        // Zero, with the gradient of `G v`.
+        // The value is zero, the gradient that of `G v`.
         let image = self.gram.clone().matmul(chosen.clone());
         let change = image.clone().sub(image.without_autodiff());
 
@@ -113,7 +115,7 @@ impl Singular {
     }
 }
 
-/// From directions among the pixels to those among the channels.
+/// Maps directions among the pixels to directions among the channels.
 fn to_channels(pixels: Tensor<3>, vectors: Tensor<3>) -> Tensor<3> {
     l2_normalize(pixels.swap_dims(1, 2).matmul(vectors), 1)
 }
@@ -133,14 +135,14 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), dtype))
     }
 
-    /// Each column multiplied by its sign in the other.
+    /// Returns the sign of the inner product of each column with the same column of the others.
     fn signs(vectors: &Tensor<3>, others: &Tensor<3>) -> Tensor<3> {
         vectors.clone().mul(others.clone()).sum_dim(1).sign()
     }
 
-    /// The singular values of one map and its right singular vectors, the largest first, by rotating
-    /// its channels until they are orthogonal (one-sided Jacobi).
-    fn another_decomposition(map: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+    /// Returns the singular values and right singular vectors of one map, the largest first, by
+    /// rotating its channels until they are orthogonal (one-sided Jacobi).
+    fn one_sided_jacobi(map: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let mut columns: Vec<(Vec<f64>, Vec<f64>)> = (0..map.len())
             .map(|channel| {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_and_values_are_those_of_another_decomposition() {
+    fn vectors_and_values_agree_with_one_sided_jacobi() {
         // More pixels than channels, fewer, a single pixel, and more than the block in both.
         for [channels, height, width] in [[4, 3, 5], [9, 2, 3], [5, 1, 1], [12, 4, 4]] {
             let map = map([channels, height, width], DType::F64);
@@ -186,7 +188,7 @@ mod tests {
             for (sample, map) in entries.chunks(channels * height * width).enumerate() {
                 let size = map.iter().map(|entry| entry * entry).sum::<f64>().sqrt();
                 let rows = map.chunks(height * width).map(<[f64]>::to_vec);
-                let expected = another_decomposition(rows.collect());
+                let expected = one_sided_jacobi(rows.collect());
                 for (rank, (value, vector)) in expected.iter().take(count).enumerate() {
                     let error = (values[sample * count + rank] * size - value).abs();
                     assert!(error < 1e-7, "value {rank} is off by {error}");
@@ -213,7 +215,7 @@ mod tests {
             .assert_approx_eq::<f32>(&double.into_data(), Tolerance::absolute(1e-4));
     }
 
-    /// One number of each selected vector.
+    /// Returns a scalar that depends on every entry of two selected vectors.
     fn probe(map: Tensor<4>, series: usize) -> Tensor<1> {
         let found = Singular::new(map, 4, 40);
         let count = found.values().dims()[2];
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_central_differences() {
+    fn gradients_agree_with_central_differences() {
         for shape in [[4, 3, 3], [9, 2, 3], [7, 3, 3]] {
             let plain = map(shape, DType::F64);
             let tracked = plain.clone().autodiff().require_grad();

@@ -1,14 +1,14 @@
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{connected_zero, pairwise_squared_distances};
 
-/// The squared maximum mean discrepancy of two samples, without bias.
+/// Computes the unbiased estimate of the squared maximum mean discrepancy (MMD²) of two samples.
 ///
 /// ```text
 /// k(x, y) = exp(−‖x − y‖² / mean squared distance of two different rows of both)
 /// MMD²    = mean over i ≠ j of k(xᵢ, xⱼ) + k(yᵢ, yⱼ) − k(xᵢ, yⱼ) − k(xⱼ, yᵢ)
 /// ```
 ///
-/// The mean distance is a constant. Zero for fewer than two rows.
+/// The mean squared distance is a constant. The estimate is zero for fewer than two rows.
 ///
 /// # Shapes
 ///
@@ -24,7 +24,7 @@ pub fn squared_discrepancy(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
 
     let bandwidth = distances.clone().without_autodiff().sum();
     let bandwidth = bandwidth.div_scalar((both * (both - 1)) as f64);
-    // Where all rows are the same any bandwidth will do, but zero.
+    // If all rows are equal, any positive bandwidth gives the same result.
     let same = bandwidth.clone().equal_scalar(0.0);
     let bandwidth = bandwidth.mask_fill(same, 1.0).unsqueeze::<2>();
 

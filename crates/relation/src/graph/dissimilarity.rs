@@ -16,20 +16,23 @@ use burn_distill_core::{
 /// function](RelativeDissimilarityLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelativeDissimilarityLossConfig {
-    /// How much farther the farther sample should be. Finite and at least 0. Default: `0.1`.
+    /// Margin by which the farther sample should be farther. Finite and at least 0. Default: `0.1`.
     #[config(default = 0.1)]
     pub margin: f64,
 }
 
 impl RelativeDissimilarityLossConfig {
-    /// Initialize a [relative dissimilarity loss](RelativeDissimilarityLoss) for that many teachers.
+    /// Creates a [relative dissimilarity loss](RelativeDissimilarityLoss) for a number of teachers.
     ///
     /// # Panics
     ///
-    /// Panics if there is no teacher, or if `margin` is not finite or below zero.
+    /// Panics if `teachers` is zero, or if `margin` is not finite or below zero.
     pub fn init(&self, teachers: usize) -> RelativeDissimilarityLoss {
         self.assert_valid();
-        assert!(teachers > 0, "There should be a teacher.");
+        assert!(
+            teachers > 0,
+            "The number of teachers must be at least 1, found 0."
+        );
         RelativeDissimilarityLoss {
             margin: self.margin,
             teachers,
@@ -43,8 +46,8 @@ impl Check for RelativeDissimilarityLossConfig {
     }
 }
 
-/// Relative dissimilarity: the teachers vote which of two samples is farther from a third, and it
-/// should be farther for the student.
+/// Relative dissimilarity: of two samples, the student should place the one farther from a third
+/// that the majority of the teachers places farther.
 ///
 /// ```text
 /// dᵢⱼ  = ‖xᵢ / ‖xᵢ‖ − xⱼ / ‖xⱼ‖‖²
@@ -52,11 +55,11 @@ impl Check for RelativeDissimilarityLossConfig {
 /// L    = mean over triplets with v ≠ 0 of max(0, margin − v (dᵢⱼ − dᵢₖ) of the student)
 /// ```
 ///
-/// Each teacher has one vote for each three different samples. Where as many say the one as the
-/// other, the triplet does not count; without any that does, as in a batch of two, the loss is a
-/// connected zero. Only the order of the teachers' distances matters, so their features may be of any
-/// size and scale. No gradient flows to the teachers. Half precision is widened to single. It takes
-/// the memory of all triplets: the cube of the batch size.
+/// Each teacher votes on every triplet of different samples. A triplet with a tied vote does not
+/// count; if no triplet counts, as in a batch of two, the loss is zero, still connected to the
+/// autodiff graph. Only the order of the teachers' distances matters, so their features may have
+/// any size and scale. No gradient flows to the teachers. Half precision is widened to single. The
+/// loss holds all triplets in memory: the cube of the batch size.
 ///
 /// # Example
 ///
@@ -70,20 +73,20 @@ impl Check for RelativeDissimilarityLossConfig {
 /// let features = Tensor::<2>::from_data([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], &device);
 /// let value = loss.forward(features.clone(), vec![features.clone(), features]);
 ///
-/// assert_eq!(value.into_scalar::<f32>(), 0.0); // all are farther by more than the margin
+/// assert_eq!(value.into_scalar::<f32>(), 0.0); // all differ by more than the margin
 /// ```
 ///
 /// # Reference
 ///
 /// S. You, C. Xu, C. Xu and D. Tao, [Learning from Multiple Teacher
-/// Networks](https://doi.org/10.1145/3097983.3098135), KDD 2017. There is no public code: this is our
-/// interpretation. The paper has the teachers vote on the relative dissimilarity of triplets of
-/// samples, which an intermediate layer of the student is to follow; the distance, the margin, that
-/// all triplets count and that ties do not are our choices.
+/// Networks](https://doi.org/10.1145/3097983.3098135), KDD 2017. There is no public code: this is
+/// our interpretation. In the paper, teachers vote on the relative dissimilarity of triplets of
+/// samples, which an intermediate layer of the student should follow. The distance, the margin, the
+/// use of all triplets and the exclusion of ties are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RelativeDissimilarityLoss {
-    /// How much farther the farther sample should be.
+    /// Margin by which the farther sample should be farther.
     pub margin: f64,
     teachers: usize,
 }
@@ -91,17 +94,17 @@ pub struct RelativeDissimilarityLoss {
 one_line_display!(RelativeDissimilarityLoss: teachers, margin);
 
 impl RelativeDissimilarityLoss {
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, features]`
-    /// - each teacher: `[batch_size, features]`, of a size of its own
+    /// - each teacher: `[batch_size, features]`; the number of features may differ between teachers
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the number of teachers is another one, or if a batch size differs.
+    /// Panics if the number of teachers is not the expected one, or if a batch size differs.
     pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_teachers(batch_size, self.teachers, teachers.iter().cloned());
@@ -114,7 +117,7 @@ impl RelativeDissimilarityLoss {
             .reduce(Tensor::add)
             .expect("There is a teacher.")
             .sign();
-        // No sample is compared with how far it is from itself.
+        // Triplets that repeat a sample do not count.
         let itself = Tensor::<2>::eye(batch_size, &votes.device()).bool();
         let shape = [batch_size; 3];
         let first = itself.clone().unsqueeze_dim::<3>(2).expand(shape);
@@ -129,8 +132,8 @@ impl RelativeDissimilarityLoss {
     }
 }
 
-/// How much farther from the first sample the second is than the third. Shape:
-/// `[batch_size, batch_size, batch_size]`.
+/// Returns the difference of the distances from the first sample to the second and to the third.
+/// Shape: `[batch_size, batch_size, batch_size]`.
 fn differences(features: Tensor<2>) -> Tensor<3> {
     let distances = pairwise_squared_distances(l2_normalize(at_least_f32(features), 1));
     let second = distances.clone().unsqueeze_dim::<3>(2);

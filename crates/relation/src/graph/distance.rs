@@ -2,25 +2,26 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, l2_normalize, tempered_log_softmax};
 use serde::{Deserialize, Serialize};
 
-/// What the two are divided by before they are taken as logits: the authors' constant.
+/// Temperature of the Kullback–Leibler divergence between vectors taken as logits: the authors'
+/// constant.
 const TEMPERATURE: f64 = 8.0;
 
-/// How far two vectors are from each other in a [graph](crate::ModalityGraphLoss).
+/// Distance between two vectors in a [graph](crate::ModalityGraphLoss).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GraphDistance {
-    /// One minus the cosine.
+    /// One minus the cosine similarity.
     #[default]
     Cosine,
-    /// The sum of the squared differences.
+    /// Sum of the squared differences.
     SquaredL2,
-    /// The sum of the absolute differences.
+    /// Sum of the absolute differences.
     L1,
     /// `T² KL(softmax(teacher / T) ‖ softmax(student / T))` with `T = 8`.
     Kl,
 }
 
 impl GraphDistance {
-    /// The distance of every row.
+    /// Computes the distance of every row.
     ///
     /// # Shapes
     ///

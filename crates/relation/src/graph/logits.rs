@@ -10,37 +10,40 @@ use burn_distill_core::{
     check,
 };
 
-/// Below it Sinkhorn's iteration is far from its end after the steps that it takes.
-const LEAST_REGULARIZATION: f64 = 0.02;
+/// Minimum regularization; with less, Sinkhorn's iteration does not converge in the steps it takes.
+const MIN_REGULARIZATION: f64 = 0.02;
 
 /// Configuration to create a [logits graph loss](LogitsGraphLoss) using the [init
 /// function](LogitsGraphLossConfig::init).
 #[derive(Config, Debug)]
 pub struct LogitsGraphLossConfig {
-    /// What the logits of both sides are divided by. Must be positive and finite. Default: `1`.
+    /// Softmax temperature of student and teachers. Must be positive and finite. Default: `1`.
     #[config(default = 1.0)]
     pub temperature: f64,
-    /// Whether it is learned how much each teacher counts. Default: `false`: all count the same.
+    /// Whether the weights of the teachers are learned. Default: `false`, equal weights.
     #[config(default = false)]
     pub learned: bool,
-    /// What it costs to move probability from one class to another: a row for each class. Must be
-    /// symmetric, not negative and zero on the diagonal. Default: none, every other class is as far.
+    /// Cost of moving probability from one class to another, one row per class. Must be symmetric,
+    /// not negative and zero on the diagonal. Default: empty, the same cost between all classes.
     #[config(default = "Vec::new()")]
     pub cost: Vec<Vec<f64>>,
-    /// How much the transport under a `cost` is smoothed, as a part of the largest cost. Must be at
-    /// least `0.02`, below which 50 steps are too few, and finite. Default: `0.05`.
+    /// Entropic regularization of the transport under a `cost`, as a share of the largest cost.
+    /// Must be finite and at least `0.02`, below which 50 steps are too few. Default: `0.05`.
     #[config(default = 0.05)]
     pub regularization: f64,
 }
 
 impl LogitsGraphLossConfig {
-    /// Initialize a [logits graph loss](LogitsGraphLoss) for that many teachers.
+    /// Creates a [logits graph loss](LogitsGraphLoss) for a number of teachers.
     ///
     /// # Panics
     ///
-    /// Panics if there is no teacher, or if a value is out of its range.
+    /// Panics if `teachers` is zero, or if a value is out of its range.
     pub fn init(&self, teachers: usize, device: &Device) -> LogitsGraphLoss {
-        assert!(teachers > 0, "There should be a teacher.");
+        assert!(
+            teachers > 0,
+            "The number of teachers must be at least 1, found 0."
+        );
         self.assert_valid();
         let scores = self
             .learned
@@ -54,7 +57,7 @@ impl LogitsGraphLossConfig {
         }
     }
 
-    /// The costs as parts of the largest.
+    /// Returns the costs divided by the largest, if there are any.
     fn cost(&self, device: &Device) -> Option<TransportCost> {
         let rows = &self.cost;
         let classes = rows.len();
@@ -77,20 +80,21 @@ impl Check for LogitsGraphLossConfig {
         check::in_range(
             "regularization",
             self.regularization,
-            LEAST_REGULARIZATION..=1e6,
+            MIN_REGULARIZATION..=1e6,
         )?;
         check_cost(&self.cost)
     }
 }
 
-/// Checks that a matrix is symmetric, not negative and zero on its diagonal alone; empty is none.
+/// Checks that a matrix is symmetric, not negative and zero only on its diagonal. An empty matrix
+/// is valid.
 fn check_cost(rows: &[Vec<f64>]) -> Result<(), ConfigError> {
     let classes = rows.len();
     for (from, row) in rows.iter().enumerate() {
         check::ensure(
             row.len() == classes,
             format_args!("cost.{from}"),
-            format_args!("a row of {classes} numbers, one for each row"),
+            format_args!("a row of {classes} numbers, as many as there are rows"),
             format_args!("one of {}", row.len()),
         )?;
     }
@@ -117,16 +121,16 @@ fn check_cost(rows: &[Vec<f64>]) -> Result<(), ConfigError> {
     )
 }
 
-/// What it costs to move probability between classes.
+/// Cost of moving probability between classes.
 #[derive(Module, Debug)]
 pub struct TransportCost {
-    /// The costs as parts of the largest. Shape: `[num_classes, num_classes]`.
+    /// Costs divided by the largest. Shape: `[num_classes, num_classes]`.
     pub relative: Tensor<2>,
-    /// The largest cost.
+    /// Largest cost.
     pub largest: f64,
 }
 
-/// Logits graph: the earth mover's distance of the student's distribution from that of each
+/// Logits graph: the earth mover's distance between the student's distribution and that of each
 /// teacher.
 ///
 /// ```text
@@ -135,13 +139,13 @@ pub struct TransportCost {
 /// L  = mean over samples of Σₘ aᵐ EMD(p, qᵐ)
 /// ```
 ///
-/// Where every class is as far from every other, the distance is `½ Σ |p − q|`. Under a `cost` it is
-/// computed by 50 steps of Sinkhorn's iteration in the logarithm, less what the smoothing adds, so
-/// that it is zero where the two agree; the smoothing makes it slightly smaller than the exact
-/// distance.
+/// If all classes are at the same distance from each other, the earth mover's distance is `½ Σ |p −
+/// q|`. Under a `cost` it is computed by 50 steps of Sinkhorn's iteration in the log domain,
+/// debiased (Sinkhorn divergence) so that it is zero where the distributions agree; the
+/// regularization makes it slightly smaller than the exact distance.
 ///
-/// No gradient flows to the teachers; the scores train with the student, and move to the teachers
-/// that are the easiest to follow. Half precision is widened to single.
+/// No gradient flows to the teachers; the scores are trained with the student, and move to the
+/// teachers that are easiest to match. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -162,20 +166,21 @@ pub struct TransportCost {
 /// C. Zhang and Y. Peng, [Better and Faster: Knowledge Transfer from Multiple Self-supervised
 /// Learning Tasks via Graph Distillation for Video
 /// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. There is no public code: this is
-/// our interpretation. The paper has a graph on logits, matched by the earth mover's distance; the
+/// our interpretation. The paper has a graph of logits, matched by the earth mover's distance; the
 /// distance between classes, the weights and the temperature are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LogitsGraphLoss {
-    /// How much each teacher counts, before a softmax, if it is learned. Shape: `[1, teachers]`.
+    /// Learned weights of the teachers before a softmax, if they are learned. Shape: `[1,
+    /// teachers]`.
     pub scores: Option<Param<Tensor<2>>>,
-    /// What it costs to move probability between classes, if not the same everywhere.
+    /// Cost of moving probability between classes, if it is not the same everywhere.
     pub cost: Option<TransportCost>,
-    /// The number of teachers.
+    /// Number of teachers.
     pub teachers: usize,
-    /// What the logits are divided by.
+    /// Softmax temperature.
     pub temperature: f64,
-    /// How much the transport under a cost is smoothed.
+    /// Entropic regularization of the transport under a cost, as a share of the largest cost.
     pub regularization: f64,
 }
 
@@ -200,7 +205,7 @@ impl ModuleDisplay for LogitsGraphLoss {
 }
 
 impl LogitsGraphLoss {
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     ///
     /// # Shapes
     ///
@@ -210,7 +215,7 @@ impl LogitsGraphLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the number of teachers or a shape is another one.
+    /// Panics if the number of teachers or a shape is not the expected one.
     pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_teachers(batch_size, self.teachers, teachers.iter().cloned());
@@ -233,7 +238,7 @@ impl LogitsGraphLoss {
         }
     }
 
-    /// The earth mover's distance of every row. Shape: `[batch_size, 1]`.
+    /// Returns the earth mover's distance of every row. Shape: `[batch_size, 1]`.
     fn distance(&self, p: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
         let Some(cost) = &self.cost else {
             return p.sub(q).abs().sum_dim(1).div_scalar(2.0);
@@ -278,8 +283,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         check::ensure(
             given == 0 || given == classes,
             "cost",
-            format_args!("a matrix of the {classes} classes"),
-            format_args!("one of {given}"),
+            format_args!("a matrix with a row for each of the {classes} classes"),
+            format_args!("a matrix of {given} rows"),
         )?;
         let loss = config.init(contexts.len(), &contexts[0].device);
         builder.joint_term(loss)

@@ -1,4 +1,4 @@
-//! A student and its teachers as a graph.
+//! Losses over the graph of a student and several teachers.
 
 mod discrepancy;
 pub(crate) mod dissimilarity;

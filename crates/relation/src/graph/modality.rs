@@ -10,45 +10,46 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
 use burn_distill_core::{CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check};
 
-/// What the scores of the prior are divided by: the authors' constant.
+/// Temperature of the softmax over the prior scores: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
 
 /// Configuration to create a [modality graph loss](ModalityGraphLoss) using the [init
 /// function](ModalityGraphLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ModalityGraphLossConfig {
-    /// Features that logits and representation are each reduced to, to tell the weight of an edge.
-    /// Default: `32`.
+    /// Number of features that logits and representation are each reduced to, to compute the weight
+    /// of an edge. Default: `32`.
     #[config(default = 32)]
     pub edge_features: usize,
-    /// What the scores of the edges are multiplied by before the softmax. Default: `0.125`.
+    /// Factor of the scores of the edges before the softmax. Default: `0.125`.
     #[config(default = 0.125)]
     pub sharpness: f64,
-    /// What each teacher is thought to be worth before training, such as its accuracy. Default:
-    /// none, so that all are worth the same.
+    /// Prior score of each teacher, such as its accuracy. Default: empty, the same score for all
+    /// teachers.
     #[config(default = "Vec::new()")]
     pub prior_scores: Vec<f64>,
-    /// How far student and teacher are from each other. Default: `Cosine`.
+    /// Distance between student and teacher. Default: `Cosine`.
     #[config(default = "GraphDistance::Cosine")]
     pub distance: GraphDistance,
-    /// The weight of the distances of the logits. Default: `10`.
+    /// Weight of the distances between logits. Default: `10`.
     #[config(default = 10.0)]
     pub logits_weight: f64,
-    /// The weight of the distances of the representations. Default: `1`.
+    /// Weight of the distances between representations. Default: `1`.
     #[config(default = 1.0)]
     pub representation_weight: f64,
-    /// The weight of the distance of the edges from the prior. Default: `10`.
+    /// Weight of the squared difference between the mean edge weights and the prior. Default: `10`.
     #[config(default = 10.0)]
     pub prior_weight: f64,
 }
 
 impl ModalityGraphLossConfig {
-    /// Initialize a [modality graph loss](ModalityGraphLoss) for that many classes, features of the
-    /// student and features of each teacher.
+    /// Creates a [modality graph loss](ModalityGraphLoss) for a number of classes, a number of
+    /// features of the student, and the number of features of each teacher.
     ///
     /// # Panics
     ///
-    /// Panics if there is no teacher, or not one score for each where there are any.
+    /// Panics if there is no teacher, or if `prior_scores` is not empty and does not have one score
+    /// per teacher.
     pub fn init(
         &self,
         num_classes: usize,
@@ -58,13 +59,17 @@ impl ModalityGraphLossConfig {
     ) -> ModalityGraphLoss {
         self.assert_valid();
         let count = teachers.len();
-        assert!(count > 0, "There should be a teacher.");
+        assert!(
+            count > 0,
+            "The number of teachers must be at least 1, found 0."
+        );
         let scores = match self.prior_scores.len() {
             0 => vec![0.0; count],
             given => {
                 assert_eq!(
                     given, count,
-                    "Prior of the modality graph loss has {given} scores for {count} teachers."
+                    "The prior of a modality graph loss needs {count} scores, one per teacher, \
+                     found {given}."
                 );
                 self.prior_scores.clone()
             }
@@ -108,7 +113,7 @@ impl Check for ModalityGraphLossConfig {
     }
 }
 
-/// The softmax of the scores, in double precision. Shape: `[1, teachers]`.
+/// Returns the softmax of the scores, computed in double precision. Shape: `[1, teachers]`.
 fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let shares = scores
@@ -120,20 +125,19 @@ fn prior(scores: &[f64], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(shares, [1, scores.len()]), device)
 }
 
-/// Representations of one size: teachers whose representations have it share what is learned of
-/// them.
+/// Parameters for representations of one size, shared by the teachers with that size.
 #[derive(Module, Debug)]
 pub struct RepresentationSpace {
-    /// The features of the representations.
+    /// Number of features of the representations.
     pub features: usize,
-    /// Reduces a representation for the weight of an edge.
+    /// Linear layer that reduces a representation, to compute the weight of an edge.
     pub edge: Linear,
-    /// Brings the student's representation here, if it is of another size.
+    /// Projection of the student's representation to this size, if its own size differs.
     pub projection: Option<Linear>,
 }
 
-/// Graph distillation from several teachers, such as networks of other modalities: how much each
-/// teaches about a sample is learned.
+/// Graph distillation from several teachers, such as networks of other modalities, with a learned
+/// weight for each teacher and sample.
 ///
 /// ```text
 /// hᵐ  = [W_logit zᵐ ; W_repr rᵐ]                       z logits, r representation of teacher m
@@ -144,10 +148,10 @@ pub struct RepresentationSpace {
 ///     + prior_weight · Σₘ (mean over samples of wᵐ − πᵐ)²
 /// ```
 ///
-/// The weights of a sample sum to 2, because the prior is added. With one teacher both are 1 and the
-/// last part is zero. No gradient flows to the teachers; `W` train with the student. Where a
-/// teacher's representation has another size than the student's, a projection of the student's
-/// trains, too. Half precision is widened to single.
+/// The weights of a sample sum to 2, because the prior is added. With one teacher both parts are 1
+/// and the last term is zero. No gradient flows to the teachers; all `W` are trained with the
+/// student. If a teacher's representation has another size than the student's, a projection of the
+/// student's representation is trained, too. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -170,33 +174,33 @@ pub struct RepresentationSpace {
 ///
 /// Z. Luo, J.-T. Hsieh, L. Jiang, J. C. Niebles and L. Fei-Fei, [Graph Distillation for Action
 /// Detection with Privileged Modalities](https://arxiv.org/abs/1712.00108), ECCV 2018. Agrees with
-/// `DistillationKernel` of the authors' graph_distillation, but for three things. The authors' edge
-/// also reads the student and a bias: both are one number for all teachers of a sample, which the
-/// softmax takes out again, so they are left out here, and no gradient reaches the student through
-/// the edges there either. Their teachers are in training mode, ours in validation mode. Their `kl`
-/// takes no weights and so does not run in the graph; ours is the weighted one.
+/// `DistillationKernel` of the authors' graph_distillation, with three exceptions. The authors'
+/// edge also reads the student and a bias: both add the same number for all teachers of a sample,
+/// which the softmax cancels, so they are left out here, and no gradient reaches the student
+/// through the edges there either. Their teachers are in training mode, ours in validation mode.
+/// Their `kl` takes no weights and so does not run in the graph; ours is the weighted one.
 #[doc(alias = "graph distillation")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct ModalityGraphLoss {
-    /// Reduces logits for the weight of an edge.
+    /// Linear layer that reduces logits, to compute the weight of an edge.
     pub logits_edge: Linear,
-    /// What is learned of the representations, one for each size.
+    /// Parameters for the representations, one for each size.
     pub spaces: Vec<RepresentationSpace>,
-    /// The score of an edge.
+    /// Linear layer that computes the score of an edge.
     pub edge: Linear,
-    /// What the teachers are worth before training. Shape: `[1, teachers]`.
+    /// Prior weights of the teachers. Shape: `[1, teachers]`.
     pub prior: Tensor<2>,
-    /// What the scores are multiplied by before the softmax.
+    /// Factor of the scores before the softmax.
     pub sharpness: f64,
-    /// How far student and teacher are from each other.
+    /// Distance between student and teacher.
     #[module(skip)]
     pub distance: GraphDistance,
-    /// The weight of the distances of the logits.
+    /// Weight of the distances between logits.
     pub logits_weight: f64,
-    /// The weight of the distances of the representations.
+    /// Weight of the distances between representations.
     pub representation_weight: f64,
-    /// The weight of the distance of the edges from the prior.
+    /// Weight of the squared difference between the mean edge weights and the prior.
     pub prior_weight: f64,
 }
 
@@ -220,23 +224,24 @@ impl ModuleDisplay for ModalityGraphLoss {
 }
 
 impl ModalityGraphLoss {
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     ///
     /// # Shapes
     ///
     /// - logits: `[batch_size, num_classes]`
-    /// - representations: `[batch_size, features]`, of the sizes that the loss was made for
+    /// - representations: `[batch_size, features]`, with the sizes given at creation
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the number of teachers or a shape is another one.
+    /// Panics if the number of teachers or a shape is not the expected one.
     pub fn forward(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1> {
         let [batch_size, _] = student.logits.dims();
         let [samples, _] = student.representation.dims();
         assert_eq!(
             samples, batch_size,
-            "Logits of {batch_size} samples go with representations of as many, not of {samples}."
+            "The logits are of {batch_size} samples, but the representations of {samples}; both \
+             must be of the same batch."
         );
         let student = student.at_least_f32();
         if batch_size == 0 {
@@ -272,7 +277,8 @@ impl ModalityGraphLoss {
             .add(from_prior.mul_scalar(self.prior_weight))
     }
 
-    /// How much each teacher teaches about each sample; the weights of a sample sum to 1.
+    /// Returns the learned weight of each teacher for each sample; the weights of a sample sum to
+    /// 1.
     ///
     /// # Shapes
     ///
@@ -280,7 +286,7 @@ impl ModalityGraphLoss {
     ///
     /// # Panics
     ///
-    /// Panics if the number of teachers or a shape is another one.
+    /// Panics if the number of teachers or a shape is not the expected one.
     pub fn edge_weights(&self, teachers: Vec<Vertex>) -> Tensor<2> {
         let batch_size = teachers.first().map_or(0, |first| first.logits.dims()[0]);
         self.edges(&self.constants(batch_size, teachers))
@@ -318,7 +324,10 @@ impl ModalityGraphLoss {
         let [_, features] = representation.dims();
         let space = self.spaces.iter().find(|space| space.features == features);
         space.unwrap_or_else(|| {
-            panic!("No teacher of this modality graph loss has {features} features.")
+            panic!(
+                "A teacher's representation has {features} features, for which this modality graph \
+                 loss was not created."
+            )
         })
     }
 }
@@ -354,7 +363,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         check::ensure(
             given == 0 || given == contexts.len(),
             "prior_scores",
-            format_args!("a list of {} scores, one of each teacher", contexts.len()),
+            format_args!("a list of {} scores, one for each teacher", contexts.len()),
             format_args!("a list of {given}"),
         )?;
         let device = &contexts[0].device;

@@ -4,24 +4,24 @@ use burn_distill_core::KeyedRng;
 use burn_distill_core::numeric::as_precise_as;
 use std::f64::consts::TAU;
 
-/// Compact bilinear pooling: every product of a feature of one vector with a feature of another, with
-/// a random sign, added to one of `size` sums.
+/// Compact bilinear pooling: approximates the outer product of two vectors by adding every product
+/// of two of their features, with a random sign, to one of `size` sums.
 ///
 /// ```text
 /// outputₖ = Σ over i, j with h₁(i) + h₂(j) = k (mod size) of s₁(i) s₂(j) xᵢ yⱼ
 /// ```
 ///
-/// That is the circular convolution of the count sketches of both (Gao et al., CVPR 2016), here by a
-/// product of their Fourier transforms. Places `h` and signs `s` are drawn once, so sketch and
-/// transform are one matrix: nothing but matrix products is left.
+/// This is the circular convolution of the count sketches of both vectors (Gao et al., CVPR 2016),
+/// computed as a product of Fourier transforms. The indices `h` and signs `s` are drawn once, so
+/// sketch and transform are one matrix, and pooling needs only matrix products.
 #[derive(Module, Debug)]
 pub(crate) struct BilinearPooling {
     sketches: Vec<Sketch>,
-    /// Shape: `[2 · size, size]`, for real parts beside imaginary ones.
+    /// Inverse transform, for real parts beside imaginary ones. Shape: `[2 · size, size]`.
     inverse: Tensor<2>,
 }
 
-/// The Fourier transform of the count sketch of a vector. Shape: `[features, size]` each.
+/// Fourier transform of the count sketch of a vector. Shape: `[features, size]` each.
 #[derive(Module, Debug)]
 struct Sketch {
     real: Tensor<2>,
@@ -29,15 +29,15 @@ struct Sketch {
 }
 
 impl BilinearPooling {
-    /// Pooling of vectors with these numbers of features, to `size` features.
+    /// Creates the pooling of vectors with these numbers of features to `size` features.
     pub fn new(features: &[usize], size: usize, seed: u64, device: &Device) -> Self {
         let sketches = features
             .iter()
             .enumerate()
             .map(|(index, &features)| Sketch::new(&draw(seed, index, features, size), size, device))
             .collect();
-        // In double precision, rounded once to that of the device; the angle from a remainder, which
-        // is exact.
+        // Computed in double precision and rounded once to that of the device; the angle is reduced
+        // by an exact remainder first.
         let wave = |place: usize, wave: fn(f64) -> f64| {
             let (frequency, place) = (place / size, place % size);
             wave(angle(frequency * place, size)) / size as f64
@@ -51,12 +51,11 @@ impl BilinearPooling {
         }
     }
 
-    /// The pooled products of every two of these vectors, one set of them for each number of
-    /// features.
+    /// Returns the pooled products of every two of these vectors.
     ///
     /// # Shapes
     ///
-    /// - each of `vectors`: `[batch_size, features]`
+    /// - each of `vectors`: `[batch_size, features]`, with the numbers of features given to `new`
     /// - each output: `[batch_size, size]`
     pub fn pairs(&self, vectors: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
         let transformed = vectors.into_iter().zip(&self.sketches);
@@ -70,7 +69,7 @@ impl BilinearPooling {
         let mut pairs = Vec::new();
         for (index, (a, b)) in transformed.iter().enumerate() {
             for (c, d) in &transformed[index + 1..] {
-                // (a + ib) (c + id)
+                // Complex product (a + ib) (c + id).
                 let real = a.clone().mul(c.clone()).sub(b.clone().mul(d.clone()));
                 let imaginary = a.clone().mul(d.clone()).add(b.clone().mul(c.clone()));
                 let inverse = as_precise_as(self.inverse.clone(), &real);
@@ -100,7 +99,7 @@ impl Sketch {
     }
 }
 
-/// The place and the sign of each feature of the vector with that index.
+/// Draws the index and the sign of each feature of the vector at a position in the list.
 fn draw(seed: u64, index: usize, features: usize, size: usize) -> Vec<(usize, bool)> {
     let mut rng = KeyedRng::new([seed, index as u64, 0, 0]);
     (0..features)

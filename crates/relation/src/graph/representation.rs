@@ -16,16 +16,16 @@ use burn_distill_core::{
 /// function](RepresentationGraphLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RepresentationGraphLossConfig {
-    /// Features of a pooled pair, to which the student is projected. Default: `128`.
+    /// Number of features of a pooled pair, to which the student is projected. Default: `128`.
     #[config(default = 128)]
     pub pooled: usize,
-    /// Decides how pairs are pooled. Default: `0`.
+    /// Seed of the draws of the pooling. Default: `0`.
     #[config(default = 0)]
     pub seed: u64,
 }
 
 impl RepresentationGraphLossConfig {
-    /// Initialize a [representation graph loss](RepresentationGraphLoss) for that many features of
+    /// Creates a [representation graph loss](RepresentationGraphLoss) for the number of features of
     /// the student and of each teacher.
     ///
     /// # Panics
@@ -38,7 +38,10 @@ impl RepresentationGraphLossConfig {
         device: &Device,
     ) -> RepresentationGraphLoss {
         self.assert_valid();
-        assert!(!teachers.is_empty(), "There should be a teacher.");
+        assert!(
+            !teachers.is_empty(),
+            "The number of teachers must be at least 1, found 0."
+        );
         let pooling = paired(teachers.to_vec());
         RepresentationGraphLoss {
             projection: LinearConfig::new(student, self.pooled).init(device),
@@ -54,7 +57,7 @@ impl Check for RepresentationGraphLossConfig {
     }
 }
 
-/// The same, but one alone is there twice: it is a pair with itself.
+/// Returns the items, with a single item repeated so that it forms a pair with itself.
 fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
     if let [one] = items.as_slice() {
         items.push(one.clone());
@@ -62,8 +65,8 @@ fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
     items
 }
 
-/// Representation graph: the student's representations are distributed as those of every two
-/// teachers together.
+/// Representation graph: matches the distribution of the student's representations to that of every
+/// pair of teachers, by the maximum mean discrepancy.
 ///
 /// ```text
 /// rₘₙ  = compact bilinear pooling of teachers m and n
@@ -71,10 +74,10 @@ fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
 /// k(x, y) = exp(−‖x − y‖² / mean squared distance)
 /// ```
 ///
-/// The discrepancy is estimated without bias, so it may be slightly below zero, and it is zero for a
-/// batch of one. A teacher that is alone is a pair with itself. Pooling draws its places and signs
-/// once, from `seed`: they depend on nothing else. No gradient flows to the teachers; the projection
-/// trains with the student. Half precision is widened to single.
+/// The discrepancy is an unbiased estimate, so it may be slightly below zero; it is zero for a
+/// batch of one. A single teacher forms a pair with itself. The random indices and signs of the
+/// pooling depend only on `seed`. No gradient flows to the teachers; the projection is trained with
+/// the student. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -96,12 +99,12 @@ fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
 /// C. Zhang and Y. Peng, [Better and Faster: Knowledge Transfer from Multiple Self-supervised
 /// Learning Tasks via Graph Distillation for Video
 /// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. There is no public code: this is
-/// our interpretation. The paper has a graph on representations that are ensembled in pairs by
+/// our interpretation. The paper has a graph of representations that are combined in pairs by
 /// compact bilinear pooling; kernel, bandwidth and projection are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RepresentationGraphLoss {
-    /// Brings the student's representation to the size of a pooled pair.
+    /// Projection of the student's representation to the size of a pooled pair.
     pub projection: Linear,
     pooling: BilinearPooling,
     teachers: usize,
@@ -110,17 +113,17 @@ pub struct RepresentationGraphLoss {
 one_line_display!(RepresentationGraphLoss: teachers, projection);
 
 impl RepresentationGraphLoss {
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     ///
     /// # Shapes
     ///
     /// - student: `[batch_size, student_features]`
-    /// - each teacher: `[batch_size, features]`, of the size that the loss was made for
+    /// - each teacher: `[batch_size, features]`, with the size given at creation
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the number of teachers or a shape is another one.
+    /// Panics if the number of teachers or a shape is not the expected one.
     pub fn forward(&self, student: Tensor<2>, teachers: Vec<Tensor<2>>) -> Tensor<1> {
         let [batch_size, _] = student.dims();
         assert_teachers(batch_size, self.teachers, teachers.iter().cloned());

@@ -1,19 +1,19 @@
 use burn::tensor::Tensor;
 
-/// Steps of Sinkhorn's iteration.
+/// Number of steps of Sinkhorn's iteration.
 const STEPS: usize = 50;
 
-/// What it costs to turn each row of one distribution into that of another, moving probability
-/// between classes: Sinkhorn's divergence.
+/// Computes the Sinkhorn divergence between the rows of two distributions: a regularized cost of
+/// moving probability between classes.
 ///
 /// ```text
 /// OT(p, q) = min over plans π from p to q of Σ π cost + ε KL(π ‖ p qᵀ)
 /// S(p, q)  = OT(p, q) − ½ OT(p, p) − ½ OT(q, q)
 /// ```
 ///
-/// Zero where the two agree, with a gradient of some thousandths at most, as far as 50 steps bring it.
-/// The plan itself is never differentiated: at the optimum the gradient
-/// of `OT` by `p` is its dual potential.
+/// It is zero where the distributions agree, with a remaining gradient of a few thousandths after
+/// 50 steps. The plan is never differentiated: at the optimum the gradient of `OT` with respect to
+/// `p` is its dual potential.
 ///
 /// # Shapes
 ///
@@ -32,7 +32,7 @@ pub fn sinkhorn_divergence(
     let between = |log_p: &Tensor<2>, log_q: &Tensor<2>| {
         potentials(log_p.clone(), log_q.clone(), cost.clone(), regularization)
     };
-    // Of a distribution and itself both potentials are one in the end, but for a constant.
+    // For a distribution and itself, both potentials converge to the same values up to a constant.
     let within = |log_p: &Tensor<2>| {
         let (first, second) = between(log_p, log_p);
         first.add(second).div_scalar(2.0)
@@ -43,14 +43,14 @@ pub fn sinkhorn_divergence(
     p.mul(first).add(q.mul(second)).sum_dim(1)
 }
 
-/// The dual potentials of both sides. Shape: `[rows, num_classes]` each.
+/// Returns the dual potentials of both distributions. Shape: `[rows, num_classes]` each.
 fn potentials(
     log_p: Tensor<2>,
     log_q: Tensor<2>,
     cost: Tensor<3>,
     regularization: f64,
 ) -> (Tensor<2>, Tensor<2>) {
-    // The cost is symmetric, so both sides read it along the last axis.
+    // The cost is symmetric, so both distributions read it along the last axis.
     let update = |log_other: &Tensor<2>, other: Tensor<2>| -> Tensor<2> {
         let other = other.unsqueeze_dim::<3>(1).sub(cost.clone());
         let exponents = other
@@ -67,14 +67,15 @@ fn potentials(
     (first, second)
 }
 
-/// Along the last axis, which it takes away. Shape: `[rows, num_classes]`.
+/// Returns the logarithm of the sum of exponentials over the last axis, which is removed. Shape:
+/// `[rows, num_classes]`.
 fn log_sum_exp(values: Tensor<3>) -> Tensor<2> {
     let largest = values.clone().max_dim(2);
     let sum = values.sub(largest.clone()).exp().sum_dim(2);
     sum.log().add(largest).squeeze_dim(2)
 }
 
-/// The logarithm, where that of zero is a number that still counts for nothing.
+/// Returns the logarithm, with a finite value for zero that is small enough to be negligible.
 fn log(probabilities: Tensor<2>) -> Tensor<2> {
     probabilities.clamp_min(1e-30).log()
 }
@@ -85,7 +86,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn on_a_line_it_is_near_the_distance_of_the_cumulated_distributions() {
+    fn on_a_line_it_is_near_the_distance_of_the_cumulative_distributions() {
         let device = Device::default();
         let p = Tensor::<2>::from_data([[0.7, 0.1, 0.2], [0.0, 0.0, 1.0]], &device);
         let q = Tensor::<2>::from_data([[0.1, 0.3, 0.6], [1.0, 0.0, 0.0]], &device);

@@ -5,12 +5,12 @@ use burn_distill_core::{
     Context, Knowledge, LossTerm, NamedLoss, Requirements, Response, TapSelection,
 };
 
-/// What one network of a graph says about a batch.
+/// Logits and representation of one network of a graph for a batch.
 #[derive(Clone, Debug)]
 pub struct Vertex {
-    /// The class logits. Shape: `[batch_size, num_classes]`.
+    /// Class logits. Shape: `[batch_size, num_classes]`.
     pub logits: Tensor<2>,
-    /// The representation. Shape: `[batch_size, features]`.
+    /// Representation. Shape: `[batch_size, features]`.
     pub representation: Tensor<2>,
 }
 
@@ -22,7 +22,7 @@ impl Vertex {
         }
     }
 
-    /// The same in at least single precision.
+    /// Returns the vertex in at least single precision.
     pub(super) fn at_least_f32(self) -> Self {
         Self {
             logits: at_least_f32(self.logits),
@@ -30,7 +30,7 @@ impl Vertex {
         }
     }
 
-    /// The same values as constants, off the autodiff graph.
+    /// Returns the vertex as a constant, detached from the autodiff graph.
     pub(super) fn without_autodiff(self) -> Self {
         Self {
             logits: self.logits.without_autodiff(),
@@ -41,11 +41,13 @@ impl Vertex {
 
 pub(super) fn class_logits(response: &Response) -> Tensor<2> {
     let logits = response.classes();
-    let logits = logits.expect("A graph of networks compares class logits.");
+    let logits =
+        logits.expect("A graph of networks compares class logits, but a network has none.");
     logits.clone()
 }
 
-/// Assert that a teacher speaks about the same samples as the student, and about that many teachers.
+/// Asserts that the number of teachers is the expected one and that each has the student's batch
+/// size.
 pub(super) fn assert_teachers(
     batch_size: usize,
     expected: usize,
@@ -54,7 +56,7 @@ pub(super) fn assert_teachers(
     assert_eq!(
         teachers.len(),
         expected,
-        "This graph has {expected} teachers, not {}.",
+        "This loss was created for {expected} teachers, found {}.",
         teachers.len()
     );
     for teacher in teachers {
@@ -62,9 +64,9 @@ pub(super) fn assert_teachers(
     }
 }
 
-/// A loss between a student and all of its teachers at once.
+/// Loss between a student and all of its teachers at once.
 pub trait GraphLoss: NamedLoss {
-    /// The loss, reduced to one value. No gradient flows to the teachers.
+    /// Computes the loss, reduced to one value. No gradient flows to the teachers.
     ///
     /// # Shapes
     ///
@@ -72,21 +74,20 @@ pub trait GraphLoss: NamedLoss {
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer teachers than the loss was made for, or if shapes differ
-    /// from those it was made for.
+    /// Panics if the number of teachers or a shape is not the one that the loss was created for.
     fn forward_graph(&self, student: Vertex, teachers: Vec<Vertex>) -> Tensor<1>;
 }
 
-/// The term of a loss between a student and all of its teachers.
+/// Term of a loss between a student and all of its teachers.
 ///
-/// The parameters of the loss itself train with the student.
+/// The parameters of the loss are trained with the student.
 #[derive(Module, Debug)]
 pub struct GraphTerm<L> {
-    /// The loss.
+    /// Loss.
     pub loss: L,
-    /// The name of the student's tap.
+    /// Name of the student's tap.
     pub student: String,
-    /// The name of the tap of each teacher.
+    /// Name of the tap of each teacher.
     pub teachers: Vec<String>,
 }
 
@@ -128,7 +129,7 @@ impl<L: GraphLoss> LossTerm<Knowledge, Vec<Knowledge>> for GraphTerm<L> {
         assert_eq!(
             context.teacher.len(),
             self.teachers.len(),
-            "There are taps for {} teachers, not {}.",
+            "This term names taps of {} teachers, found {} teachers.",
             self.teachers.len(),
             context.teacher.len()
         );

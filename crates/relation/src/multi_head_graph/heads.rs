@@ -5,55 +5,59 @@ use burn::tensor::{Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::l2_normalize;
 use burn_distill_core::{batch_norm, initialize};
 
-/// Attention from each layer to the one before, learned from a teacher.
+/// Attention heads between consecutive layers, trained on a teacher.
 ///
-/// Each layer is given as one direction among its channels per sample. The attention of a layer to
-/// the one before it is a graph over the samples of the batch, once per head.
+/// The input is one direction among the channels per layer and sample. The attention of a layer to
+/// the previous layer is a graph over the samples of the batch, one graph per head.
 #[derive(Module, Debug)]
 pub struct AttentionHeads {
-    /// One for each two consecutive layers.
+    /// Attention of each layer but the first to the previous layer.
     pub layers: Vec<LayerAttention>,
 }
 
 impl AttentionHeads {
-    /// Attention between consecutive layers of these channels, not yet trained.
+    /// Creates untrained attention heads between consecutive layers with these numbers of channels.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two layers, or no head.
+    /// Panics if there are fewer than two layers, or if `heads` is zero.
     pub fn new(channels: &[usize], heads: usize, device: &Device) -> Self {
         assert!(
             channels.len() >= 2,
-            "Attention is between layers: there should be at least two, got {}.",
+            "Attention between layers needs at least 2 layers, found {}.",
             channels.len()
         );
-        assert!(heads > 0, "There should be an attention head.");
+        assert!(
+            heads > 0,
+            "The number of attention heads must be at least 1, found 0."
+        );
         let layers = channels
             .windows(2)
             .map(|pair| LayerAttention::new(pair[1], pair[0], heads, device))
             .collect();
-        // Now: what is drawn later is drawn anew in every copy of the heads.
+        // Initialized now, because parameters that are drawn lazily would differ between copies of
+        // the heads.
         initialize(Self { layers })
     }
 
-    /// How the layers attend to each other, one graph for each two consecutive layers.
+    /// Computes the attention between the samples, one graph for every two consecutive layers.
     ///
     /// # Shapes
     ///
-    /// - directions: `[batch_size, channels]` each
-    /// - output: `[heads, batch_size, batch_size]` each
+    /// - directions: each `[batch_size, channels]`
+    /// - output: each `[heads, batch_size, batch_size]`
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer layers than the heads were made for, or if they have other
-    /// channels.
+    /// Panics if the number of layers or their numbers of channels are not those given at creation.
     pub fn graphs(&self, directions: &[Tensor<2>]) -> Vec<Tensor<3>> {
         self.pairs(directions, |attention, direction, before| {
             attention.graph(direction, before)
         })
     }
 
-    /// What the attention has to learn: how well each layer follows from the one before.
+    /// Computes the training loss of the heads: the error of estimating each layer from the
+    /// previous one.
     ///
     /// ```text
     /// L = Σ over layers of mean over samples of 1 − cos(estimate, direction)
@@ -61,7 +65,7 @@ impl AttentionHeads {
     ///
     /// # Shapes
     ///
-    /// - directions: `[batch_size, channels]` each, of unit length
+    /// - directions: each `[batch_size, channels]`, of unit length
     /// - output: `[1]`
     pub fn estimation_loss(&self, directions: &[Tensor<2>]) -> Tensor<1> {
         self.pairs(directions, |attention, direction, before| {
@@ -82,12 +86,15 @@ impl AttentionHeads {
         assert_eq!(
             directions.len(),
             self.layers.len() + 1,
-            "There should be as many layers as the heads were made for."
+            "The heads were created for {} layers, found {}.",
+            self.layers.len() + 1,
+            directions.len()
         );
         let pairs = self.layers.iter().zip(directions.windows(2));
         pairs
             .map(|(attention, pair)| {
-                // Directions are computed in at least single precision, the heads in their own.
+                // Directions are computed in at least single precision, but the heads have their
+                // own precision.
                 let dtype = attention.sender.weight.dtype();
                 let [before, direction] = [0, 1].map(|index| pair[index].clone().cast(dtype));
                 of(attention, direction, before)
@@ -96,7 +103,7 @@ impl AttentionHeads {
     }
 }
 
-/// The attention of one layer to the one before.
+/// Attention of one layer to the previous layer.
 ///
 /// ```text
 /// graph    = norm(sender(direction)) · norm(receiver(before))ᵀ           per head
@@ -104,21 +111,21 @@ impl AttentionHeads {
 /// ```
 #[derive(Module, Debug)]
 pub struct LayerAttention {
-    /// From the layer.
+    /// Linear layer for the queries, from the directions of the layer.
     pub sender: Linear,
-    /// Its normalization.
+    /// Normalization of the queries.
     pub sender_norm: BatchNorm,
-    /// From the layer before.
+    /// Linear layer for the keys, from the directions of the previous layer.
     pub receiver: Linear,
-    /// Its normalization.
+    /// Normalization of the keys.
     pub receiver_norm: BatchNorm,
-    /// What the layer before says.
+    /// Linear layer for the values, from the directions of the previous layer.
     pub value: Linear,
-    /// Its normalization.
+    /// Normalization of the values.
     pub value_norm: BatchNorm,
-    /// From what all heads attend to, to the layer.
+    /// Linear layer from the joined heads to the estimate of the layer's directions.
     pub output: Linear,
-    /// The number of heads.
+    /// Number of heads.
     pub heads: usize,
 }
 
@@ -142,12 +149,13 @@ impl LayerAttention {
         }
     }
 
-    /// Shapes: `[batch_size, channels]` each, to `[heads, batch_size, batch_size]`.
+    /// Computes the graph of each head. Shapes: `[batch_size, channels]` each, to `[heads,
+    /// batch_size, batch_size]`.
     fn graph(&self, direction: Tensor<2>, before: Tensor<2>) -> Tensor<3> {
         let [batch_size, _] = direction.dims();
         assert_shape!(before, [batch_size, _]);
         let by_head = |features: Tensor<2>| -> Tensor<3> {
-            // The heads are interleaved, as in the authors' code.
+            // The features of the heads are interleaved, as in the authors' code.
             let features = features.reshape([batch_size as i64, -1, self.heads as i64]);
             features.permute([2, 0, 1])
         };
@@ -162,21 +170,22 @@ impl LayerAttention {
         sender.matmul(receiver.swap_dims(1, 2))
     }
 
-    /// Shapes: `[batch_size, channels]` each, to `[batch_size, channels]`.
+    /// Estimates the directions of a layer from those of the previous layer. Shapes: `[batch_size,
+    /// channels]` each, to `[batch_size, channels]`.
     fn estimate(&self, direction: Tensor<2>, before: Tensor<2>) -> Tensor<2> {
         let [batch_size, _] = direction.dims();
         let attention = softmax(self.graph(direction, before.clone()), 2);
         let attention = self.drop_heads(attention);
         let value = relu(batch_norm(&self.value_norm, self.value.forward(before)));
-        let said = attention.matmul(value.unsqueeze());
-        let said = said.swap_dims(0, 1).reshape([batch_size as i64, -1]);
-        l2_normalize(self.output.forward(said), 1)
+        let attended = attention.matmul(value.unsqueeze());
+        let attended = attended.swap_dims(0, 1).reshape([batch_size as i64, -1]);
+        l2_normalize(self.output.forward(attended), 1)
     }
 
-    /// In training, each row of the graphs attends with those heads whose draw is above the average
-    /// of its row.
+    /// Drops heads in training: each row of the graphs keeps the heads whose random number is above
+    /// the row's average.
     fn drop_heads(&self, attention: Tensor<3>) -> Tensor<3> {
-        // One head would always be dropped.
+        // A single head would always be dropped.
         if !attention.is_autodiff() || self.heads == 1 {
             return attention;
         }
@@ -249,7 +258,7 @@ mod tests {
         let kept = heads.drop_heads(attention.clone().autodiff());
         let share = kept.clone().mean().into_scalar::<f32>();
         assert!((0.4..0.6).contains(&share), "{share}");
-        // A head attends to all samples or to none.
+        // A head is either kept for all samples of a row or dropped for all.
         let rows = kept.mean_dim(2).into_data();
         assert!(rows.iter::<f32>().all(|row| row == 0.0 || row == 1.0));
 
@@ -258,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "as many layers as the heads were made for")]
-    fn heads_are_made_for_as_many_layers() {
+    #[should_panic(expected = "The heads were created for 2 layers, found 1.")]
+    fn the_number_of_layers_must_match() {
         let device = Device::default();
         let mut directions = directions(&device);
         directions.pop();

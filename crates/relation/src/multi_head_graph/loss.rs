@@ -10,7 +10,7 @@ use burn_distill_core::{
     Check, ConfigError, Frozen, MultiLayerLoss, NamedLoss, Tap, check, zero_padded_maps,
 };
 
-/// Which of the two graphs the divergence is an expectation over.
+/// Direction of the divergence between two graphs.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum GraphDivergence {
     /// `KL(student ‖ teacher)`, as in the authors' code.
@@ -20,42 +20,44 @@ pub enum GraphDivergence {
 }
 
 /// Configuration of multi-head graph distillation: of its [heads](AttentionHeads), of the
-/// [loss](MultiHeadGraphLoss) and of the [objective](crate::MultiHeadGraphObjective) that trains one
-/// after the other.
+/// [loss](MultiHeadGraphLoss), and of the [objective](crate::MultiHeadGraphObjective) that trains
+/// the heads, then the student.
 #[derive(Config, Debug)]
 pub struct MultiHeadGraphConfig {
-    /// The number of attention heads. At least 1. Default: `8`.
+    /// Number of attention heads. At least 1. Default: `8`.
     #[config(default = 8)]
     pub heads: usize,
-    /// Which way the divergence goes. Default: `Reverse`.
+    /// Direction of the divergence. Default: `Reverse`.
     #[config(default = "GraphDivergence::Reverse")]
     pub divergence: GraphDivergence,
-    /// Average over heads and samples instead of summing. Default: false, the authors' code.
+    /// Whether to average over heads and samples instead of summing. Default: `false`, the authors'
+    /// code.
     #[config(default = false)]
     pub average: bool,
-    /// Iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
+    /// Number of iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
     #[config(default = 16)]
     pub iterations: usize,
-    /// Terms of the series in the gradient of a singular vector. At least 1. Default: `8`.
+    /// Number of terms of the series in the gradient of a singular vector. At least 1. Default:
+    /// `8`.
     #[config(default = 8)]
     pub series: usize,
-    /// Epochs that the heads are trained in before the student is taught, where
-    /// [one objective](crate::MultiHeadGraphObjective) does both. Default: `40`.
+    /// Number of epochs in which the [objective of both stages](crate::MultiHeadGraphObjective)
+    /// trains the heads before it trains the student. Default: `40`.
     #[config(default = 40)]
     pub heads_epochs: usize,
 }
 
 impl MultiHeadGraphConfig {
-    /// Untrained heads for a teacher whose layers have these channels.
+    /// Creates untrained heads for a teacher whose layers have these numbers of channels.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two layers, or no head.
+    /// Panics if there are fewer than two layers, or if `heads` is zero.
     pub fn init_heads(&self, channels: &[usize], device: &Device) -> AttentionHeads {
         AttentionHeads::new(channels, self.heads, device)
     }
 
-    /// Initialize a [multi-head graph loss](MultiHeadGraphLoss) with trained heads.
+    /// Creates a [multi-head graph loss](MultiHeadGraphLoss) with trained heads.
     ///
     /// # Panics
     ///
@@ -87,8 +89,8 @@ impl Check for MultiHeadGraphConfig {
     }
 }
 
-/// Multi-head graph distillation: the samples of a batch attend to each other, from layer to layer,
-/// as the teacher's do.
+/// Multi-head graph distillation (MHGD): matches the attention between the samples of a batch, from
+/// layer to layer.
 ///
 /// ```text
 /// v = leading right singular vector of a map [pixels, channels], the student's aligned to the teacher's
@@ -96,20 +98,23 @@ impl Check for MultiHeadGraphConfig {
 /// L = Σ over consecutive layers, heads and samples of KL(softmax(G(student)) ‖ softmax(G(teacher)))
 /// ```
 ///
-/// The heads were trained on the teacher alone, see
-/// [`AttentionHeadsObjective`](crate::AttentionHeadsObjective), and are frozen here: both networks go
-/// through the same. The graph is over the batch, so its size is part of the loss; use batches of one
-/// size. The vectors are those of [`SingularVectorLoss`](crate::SingularVectorLoss), with their
-/// safeguards and their gradient. The teacher is a constant: no gradient flows to it.
+/// The heads are trained on the teacher first, see
+/// [`AttentionHeadsObjective`](crate::AttentionHeadsObjective), and are frozen here: the same heads
+/// are applied to both networks. The graph is over the batch, so the loss depends on the batch
+/// size; use batches of one size. The vectors are computed as in
+/// [`SingularVectorLoss`](crate::SingularVectorLoss), with the same safeguards and gradient. The
+/// teacher is a constant: no gradient flows to it.
 ///
-/// Being frozen, the heads are no part of a checkpoint: whoever resumes brings them along, as the
-/// teacher. [`MultiHeadGraphObjective`](crate::MultiHeadGraphObjective) trains and keeps them itself.
+/// The frozen heads are not part of a checkpoint: to resume a training, provide them again, as the
+/// teacher. [`MultiHeadGraphObjective`](crate::MultiHeadGraphObjective) trains the heads itself and
+/// saves them.
 ///
 /// # Weights
 ///
-/// Weight 1 beside the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The authors also
-/// clip the gradient of this term, parameter by parameter, to the norm of that of the cross-entropy
-/// times a sigmoid of the epoch, as `OfflineDistiller::with_clipped` of the strategies does.
+/// The weight is 1 beside the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective). The authors also clip the gradient of this
+/// term, for each parameter, to the norm of the cross-entropy's gradient times a sigmoid of the
+/// epoch, as `OfflineDistiller::with_clipped` of burn-distill-strategy does.
 ///
 /// # Example
 ///
@@ -119,7 +124,7 @@ impl Check for MultiHeadGraphConfig {
 ///
 /// let device = Device::default();
 /// let config = MultiHeadGraphConfig::new();
-/// let heads = config.init_heads(&[3, 5], &device); // to be trained
+/// let heads = config.init_heads(&[3, 5], &device); // train them before use
 /// let loss = config.init(heads);
 ///
 /// let maps = [[2, 3, 8, 8], [2, 5, 4, 4]].map(|shape| Tensor::<4>::ones(shape, &device));
@@ -130,23 +135,23 @@ impl Check for MultiHeadGraphConfig {
 ///
 /// # Reference
 ///
-/// S. Lee and B. C. Song, [Graph-based Knowledge Distillation by Multi-head Attention Network](
-/// https://arxiv.org/abs/1907.02226), BMVC 2019. After the authors' TensorFlow code in
+/// S. Lee and B. C. Song, [Graph-based Knowledge Distillation by Multi-head Attention
+/// Network](https://arxiv.org/abs/1907.02226), BMVC 2019. Follows the authors' TensorFlow code in
 /// KD_methods_with_TF, whose values could not be computed here: tested against the formula.
 #[doc(alias = "MHGD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct MultiHeadGraphLoss {
-    /// What turns directions into graphs.
+    /// Attention heads that turn directions into graphs.
     pub heads: Frozen<AttentionHeads>,
-    /// Which way the divergence goes.
+    /// Direction of the divergence.
     #[module(skip)]
     pub divergence: GraphDivergence,
     /// Whether to average over heads and samples instead of summing.
     pub average: bool,
-    /// Iterations of the decomposition.
+    /// Number of iterations of the decomposition.
     pub iterations: usize,
-    /// Terms of the series in the gradient of a singular vector.
+    /// Number of terms of the series in the gradient of a singular vector.
     pub series: usize,
 }
 
@@ -168,21 +173,21 @@ impl ModuleDisplay for MultiHeadGraphLoss {
 }
 
 impl MultiHeadGraphLoss {
-    /// The name of its term, and its name in a recipe.
+    /// Name of the term and of the loss in a recipe.
     pub const TERM: &'static str = "multi-head-graph";
 
-    /// The loss of the maps of several layers, in the order of the forward pass.
+    /// Computes the loss of the maps of several layers, in the order of the forward pass.
     ///
     /// # Shapes
     ///
-    /// - student: `[batch_size, channels, height, width]` each
-    /// - teacher: `[batch_size, channels, teacher_height, teacher_width]` each
+    /// - student: each `[batch_size, channels, height, width]`
+    /// - teacher: each `[batch_size, channels, teacher_height, teacher_width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two layers or not as many of each, if the channels or batch
-    /// sizes differ, or if they are not those that the heads were made for.
+    /// Panics if there are fewer than two layers, if the numbers of layers differ, if the channels
+    /// or batch sizes differ, or if the layers are not those that the heads were created for.
     pub fn forward(&self, student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> Tensor<1> {
         check_layers(&student, &teacher);
         if student[0].dims()[0] == 0 {
@@ -204,11 +209,11 @@ impl MultiHeadGraphLoss {
         self.forward_directions(&vectors(student), &vectors(targets))
     }
 
-    /// The loss of one direction per layer and sample.
+    /// Computes the loss for given directions, one per layer and sample.
     ///
     /// # Shapes
     ///
-    /// - student, teacher: `[batch_size, channels]` each
+    /// - student, teacher: each `[batch_size, channels]`
     /// - output: `[1]`
     pub fn forward_directions(&self, student: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
         let heads = self.heads.inner();
@@ -229,7 +234,7 @@ impl MultiHeadGraphLoss {
 }
 
 impl GraphDivergence {
-    /// Of each row of each head. Shape: `[heads · batch_size]`.
+    /// Computes the divergence of each row of each head. Shape: `[heads · batch_size]`.
     fn of(self, student: Tensor<3>, teacher: Tensor<3>) -> Tensor<1> {
         let [student, teacher] = [student, teacher]
             .map(|graph| log_softmax(tanh(at_least_f32(graph)).flatten::<2>(0, 1), 1));
@@ -240,7 +245,7 @@ impl GraphDivergence {
     }
 }
 
-/// The one direction of each sample.
+/// Returns the single direction of each sample.
 pub(super) fn vectors(directions: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
     let vectors = directions
         .into_iter()

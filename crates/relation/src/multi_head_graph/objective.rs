@@ -10,35 +10,36 @@ use burn_distill_core::{
     Requirements, Tap, TapSelection, Taps, Terms, WeightSchedule,
 };
 
-/// The first stage of multi-head graph distillation: attention heads learn how the teacher's layers
-/// follow from each other.
+/// First stage of multi-head graph distillation: trains attention heads to estimate each layer of
+/// the teacher from the previous one.
 ///
-/// It looks at the teacher only, so the student may be [frozen](burn_distill_core::Frozen):
+/// It uses only the teacher, so the student may be [frozen](burn_distill_core::Frozen):
 ///
 /// ```text
 /// OfflineDistiller::new(Frozen::new(student), Frozen::new(teacher), AttentionHeadsObjective::new(..))
 /// ```
 ///
-/// After it, [`MultiHeadGraphConfig::init`] takes the heads. The authors train them for 40 epochs
-/// with `5e-4 ‖parameters‖²` added to the loss, which is a weight decay of 1e-3 of the optimizer.
+/// After this stage, pass the heads to [`MultiHeadGraphConfig::init`]. The authors train them for
+/// 40 epochs with `5e-4 ‖parameters‖²` added to the loss, which is a weight decay of 1e-3 of the
+/// optimizer.
 #[derive(Module, Debug)]
 pub struct AttentionHeadsObjective {
-    /// What is trained.
+    /// Attention heads to train.
     pub heads: AttentionHeads,
-    /// The names of the teacher's taps, in the order of its forward pass.
+    /// Names of the teacher's taps, in the order of the forward pass.
     pub teacher: Vec<String>,
-    /// How directions are found, and what the heads are for.
+    /// Configuration of the decomposition and of the loss that the heads are trained for.
     #[module(skip)]
     pub config: MultiHeadGraphConfig,
-    /// The name of the term.
+    /// Name of the term.
     pub name: String,
 }
 
 impl AttentionHeadsObjective {
-    /// The name of its term.
+    /// Default name of the term.
     pub const TERM: &'static str = "attention-heads";
 
-    /// The training of these heads on these taps of the teacher.
+    /// Creates the objective that trains these heads on the teacher's taps.
     ///
     /// # Panics
     ///
@@ -80,30 +81,32 @@ impl<S> Objective<S, Knowledge> for AttentionHeadsObjective {
     }
 }
 
-/// Both stages of multi-head graph distillation in one training, by the epoch of the clock: first the
-/// heads learn from the teacher, then they stand still and the student is taught.
+/// Both stages of multi-head graph distillation in one training: trains the heads on the teacher in
+/// the first epochs, then keeps them fixed and distills the student.
 ///
-/// The authors' student waits for the heads; here the other terms of the loss, such as the
-/// cross-entropy with the labels, may train it meanwhile. The term is the loss of the heads in the
-/// first `heads_epochs` epochs, with weight 1, and [that of the student](MultiHeadGraphLoss) after
-/// them. The heads are saved with the student, so a training can be resumed in either stage.
+/// In the authors' code the student is not trained in the first stage; here the other terms of the
+/// loss, such as the cross-entropy with the labels, may train it meanwhile. The term is the loss of
+/// the heads in the first `heads_epochs` epochs, with weight 1, and [that of the
+/// student](MultiHeadGraphLoss) afterwards. The heads are saved with the student, so a training can
+/// be resumed in either stage.
 #[derive(Module, Debug)]
 pub struct MultiHeadGraphObjective {
-    /// The heads, and how they are trained.
+    /// Heads, and the objective that trains them.
     pub heads: AttentionHeadsObjective,
-    /// What gives the student's layers the teacher's channels.
+    /// Projections from the student's channels to the teacher's.
     pub projections: ChannelProjections,
-    /// The names of the student's taps, in the order of its forward pass.
+    /// Names of the student's taps, in the order of the forward pass.
     pub student: Vec<String>,
-    /// The name of the term.
+    /// Name of the term.
     pub name: String,
-    /// The weight of the term once the student is taught.
+    /// Weight of the term in the second stage.
     #[module(skip)]
     pub weight: WeightSchedule,
 }
 
 impl MultiHeadGraphObjective {
-    /// The training of these heads, then of the student's taps with that weight.
+    /// Creates the objective of both stages from the heads and the student's taps, projections and
+    /// weight.
     pub fn new<S: Into<String>>(
         heads: AttentionHeadsObjective,
         projections: ChannelProjections,
@@ -119,7 +122,7 @@ impl MultiHeadGraphObjective {
         }
     }
 
-    /// The same under another name: two terms of a loss may not share one.
+    /// Sets the name of the term; two terms of an objective must have different names.
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -160,7 +163,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "multi-head-graph",
         abbreviation: "MHGD",
-        about: "matches how samples attend to each other across layers",
+        about: "matches attention between samples across layers",
         kind: "relation",
         aliases: &["mhgd"],
         reference: "Lee and Song, Graph-based Knowledge Distillation by Multi-head Attention \
@@ -176,7 +179,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let channels = builder.channels(&context.teacher_taps, &teacher)?;
         if channels.len() < 2 {
             return Err(LossError::new(format_args!(
-                "Attention is between layers: there should be at least two, got {}.",
+                "Attention between layers needs at least 2 layers, found {}.",
                 channels.len()
             )));
         }

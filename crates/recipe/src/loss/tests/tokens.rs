@@ -102,7 +102,7 @@ fn what_does_not_fit_is_refused_before_training() {
         (
             "kind = 'token-similarity'\nstudent = ['hidden.0', 'hidden.1', 'hidden.2']\n\
              teacher = ['hidden.0', 'hidden.1', 'hidden.2']",
-            "one layer of tokens or two, got 3",
+            "Each network needs 1 or 2 layers of tokens, found 3",
         ),
     ] {
         let error = error(text);
