@@ -1,6 +1,6 @@
 //! Losses on features, one forward and one backward pass each, on the taps of a resnet32x4 and a
-//! resnet8x4 for a batch of 64 CIFAR images. Adapters between the two are not counted, but for those
-//! that belong to a loss.
+//! resnet8x4 for a batch of 64 CIFAR images. Adapters between the two are included only if they are
+//! part of a loss.
 //!
 //! ```text
 //! cargo bench -p burn-distill-benches --bench features
@@ -19,7 +19,7 @@ fn main() {
     divan::main();
 }
 
-/// The stages of both networks: their maps are of one shape.
+/// Shapes of the stages, which are the same in both networks.
 const STAGES: [[usize; 4]; 3] = [[64, 64, 32, 32], [64, 128, 16, 16], [64, 256, 8, 8]];
 
 macro_rules! of_a_stage {
@@ -50,7 +50,7 @@ of_a_stage! {
     sim_kd: |_channels| SimKdLossConfig::new().init();
 }
 
-/// The stages with 8 images: pixel by pixel, each kernel of 64 takes 1 GB.
+/// Stages for 8 images: computed pixel by pixel, each kernel for 64 images would take 1 GB.
 const FEW: [[usize; 4]; 3] = [[8, 64, 32, 32], [8, 128, 16, 16], [8, 256, 8, 8]];
 
 #[divan::bench(args = [1, 2, 3], sample_count = 10)]
@@ -62,7 +62,7 @@ fn neuron_selectivity_of_8(bencher: Bencher<'_, '_>, stage: usize) {
     });
 }
 
-/// As it is written down: every two channels, pixel by pixel.
+/// Direct computation over every pair of channels, pixel by pixel.
 #[divan::bench(args = [1, 2, 3], sample_count = 10)]
 fn neuron_selectivity_of_8_naive(bencher: Bencher<'_, '_>, stage: usize) {
     let shape = FEW[stage - 1];
@@ -75,7 +75,7 @@ fn device() -> Device {
 
 const CHANNELS: [usize; 3] = [64, 128, 256];
 
-/// A loss over all stages at once. Time is for one pass, not for one stage.
+/// A loss over all stages at once; the time is for one pass, not for one stage.
 fn stages(bencher: Bencher<'_, '_>, loss: impl Fn(Vec<Tensor<4>>, Vec<Tensor<4>>) -> Tensor<1>) {
     let student = STAGES.map(|shape| waves(shape, 0.7, &device()).require_grad());
     let teacher = STAGES.map(|shape| waves(shape, 0.37, &Device::flex()));

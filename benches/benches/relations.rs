@@ -19,7 +19,7 @@ fn main() {
 
 const FEATURES: usize = 256;
 
-/// How cost grows with the batch.
+/// Batch sizes, to measure how the cost grows.
 const BATCHES: [usize; 4] = [64, 256, 512, 1024];
 
 fn vectors(
@@ -57,7 +57,7 @@ of_vectors! {
     adjacent_correlation: AdjacentCorrelationLossConfig::new().init(), [64, 256];
 }
 
-/// All anchors at once, which takes the memory of all triples.
+/// All anchors at once, which needs memory for all triples.
 #[divan::bench(args = [64, 256, 512], sample_count = 10)]
 fn relational_angle_at_once(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = RelationalAngleLossConfig::new().with_chunk(batch).init();
@@ -66,7 +66,7 @@ fn relational_angle_at_once(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// The same losses as they are written down.
+/// The same losses, computed directly from their definitions.
 macro_rules! naive_of_vectors {
     ($($name:ident: $loss:ident;)*) => {$(
         #[divan::bench(args = [64, 256], sample_count = 10)]
@@ -96,7 +96,7 @@ fn instance_graph_edges(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// The logits and the edges of one layer.
+/// Loss of the logits and of the edges of one layer.
 #[divan::bench(args = [64, 256])]
 fn instance_graph_vertices(bencher: Bencher<'_, '_>, batch: usize) {
     let config = InstanceGraphLossConfig::new().with_edge_weight(0.0);
@@ -109,7 +109,7 @@ fn instance_graph_vertices(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// How the samples move between two maps, and the edges of both.
+/// Loss of the transformation between two maps and of the edges of both.
 #[divan::bench(args = [64, 256])]
 fn instance_graph_transformation(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = InstanceGraphLossConfig::new().init();
@@ -151,7 +151,7 @@ fn contrast(bencher: Bencher<'_, '_>, batch: usize, shared: bool) {
     });
 }
 
-/// Embedded samples against 4,096 negatives each, of 10,000 that are remembered.
+/// Embedded samples against 4,096 negatives each, from a memory bank of 10,000 samples.
 fn contrast_embedded(
     bencher: Bencher<'_, '_>,
     batch: usize,
@@ -166,7 +166,7 @@ fn contrast_embedded(
         population,
         &device,
     );
-    // Whom it is, and then every second one.
+    // The sample itself, then every second one.
     let places = (0..batch).flat_map(|own| {
         let others = (0..NEGATIVES).map(move |other| (own + 2 * other + 1) % 10_000);
         [own].into_iter().chain(others).map(|place| place as i32)
@@ -188,7 +188,7 @@ fn contrastive_embedded(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// With a copy of the memory of every negative for each sample.
+/// With a copy of the memory bank's row of every negative for each sample.
 #[divan::bench(args = [16, 64], sample_count = 10)]
 fn contrastive_embedded_naive(bencher: Bencher<'_, '_>, batch: usize) {
     contrast_embedded(bencher, batch, |student, teacher, loss, contrast| {
@@ -222,13 +222,13 @@ fn class_attention(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// Two layers: the map, and the map again with its channels turned around.
+/// Two layers: the map, and the map with its channels reversed.
 fn two(map: Tensor<4>) -> Vec<Tensor<4>> {
     let other = map.clone().flip([1]);
     vec![map, other]
 }
 
-/// Each product of two channels pixel by pixel: a batch of 64 would be 1 GB per network.
+/// Every product of two channels pixel by pixel: a batch of 64 would need 1 GB per network.
 #[divan::bench(args = [8], sample_count = 10)]
 fn flow_of_solution_naive(bencher: Bencher<'_, '_>, batch: usize) {
     let two = |map: Tensor<4>| [map.clone(), map.flip([1])];
@@ -263,10 +263,10 @@ fn multi_head_graph(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// How many classes the networks of a graph know.
+/// Number of classes of the networks of a graph.
 const CLASSES: usize = 100;
 
-/// The first features as logits, the others as a representation.
+/// Takes the first features as logits, the others as a representation.
 fn vertex(features: Tensor<2>) -> Vertex {
     let [batch, count] = features.dims();
     Vertex {
@@ -275,7 +275,7 @@ fn vertex(features: Tensor<2>) -> Vertex {
     }
 }
 
-/// Two teachers: this one, and the same turned around.
+/// Two teachers: the features, and the features reversed.
 fn teachers(features: Tensor<2>) -> Vec<Tensor<2>> {
     vec![features.clone(), features.flip([1])]
 }
@@ -297,7 +297,7 @@ fn logits_graph(bencher: Bencher<'_, '_>, batch: usize) {
     graph_of_logits(bencher, batch, Vec::new());
 }
 
-/// Where some classes are nearer than others: fifty steps of Sinkhorn's iteration.
+/// With different distances between classes: fifty steps of Sinkhorn's iteration.
 #[divan::bench(args = [64, 256], sample_count = 10)]
 fn logits_graph_with_cost(bencher: Bencher<'_, '_>, batch: usize) {
     let row = |from: usize| (0..CLASSES).map(move |to| from.abs_diff(to) as f64);

@@ -1,20 +1,20 @@
-//! What the benches share: tensors of the shapes that losses see, and a step to time.
+//! Shared code of the benches: tensors with the shapes of losses' inputs, and a step to time.
 //!
 //! ```text
 //! cargo bench -p burn-distill-benches --bench relations
 //! ```
 //!
 //! Each bench is one forward and one backward pass of a loss on the CPU, without the networks. The
-//! allocator tells how much was held at most.
+//! allocator reports the peak of allocated memory.
 
 pub mod naive;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Counts what is allocated, for the memory that a bench holds at most.
+/// Counts allocations, to report the peak memory of a bench.
 pub use divan::AllocProfiler;
 
-/// A tensor of sines, each element another.
+/// Returns a tensor of sines in which every element is different.
 pub fn waves<const D: usize>(shape: [usize; D], frequency: f64, device: &Device) -> Tensor<D> {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count)
@@ -23,7 +23,7 @@ pub fn waves<const D: usize>(shape: [usize; D], frequency: f64, device: &Device)
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Time one forward and one backward pass of a loss between tensors of these shapes.
+/// Times one forward and one backward pass of a loss between tensors of these shapes.
 pub fn step<const D: usize>(
     bencher: divan::Bencher<'_, '_>,
     student: [usize; D],

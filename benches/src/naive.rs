@@ -1,10 +1,11 @@
-//! Losses as they are written down, to compare what ours cost with: every difference of features, every
-//! pair of channels and every negative spelled out. Each agrees with ours, see the tests.
+//! Losses computed directly from their definitions, to compare the cost of ours with: every
+//! difference of features, every pair of channels and every negative is formed. Tests check that
+//! each agrees with ours.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
-/// The distances of relational knowledge distillation, from the difference of every two samples.
+/// Distances of relational knowledge distillation, from the difference of every two samples.
 pub fn relational_distance(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let relative = |features: Tensor<2>| {
         let [batch_size, _] = features.dims();
@@ -18,11 +19,11 @@ pub fn relational_distance(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> 
     smooth_l1(relative(student).sub(relative(teacher)))
 }
 
-/// The angles of relational knowledge distillation: `[batch, batch, features]` differences, normalized.
+/// Angles of relational knowledge distillation: `[batch, batch, features]` differences, normalized.
 pub fn relational_angle(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let cosines = |features: Tensor<2>| {
         let difference = differences(features);
-        // Of a sample to itself there is none: its root has no derivative.
+        // The difference of a sample to itself is masked: its root has no derivative.
         let squared = difference.clone().square().sum_dim(2);
         let length = squared.add_scalar(1e-12).sqrt();
         let unit = difference.div(length);
@@ -31,7 +32,7 @@ pub fn relational_angle(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     smooth_l1(cosines(student).sub(cosines(teacher)))
 }
 
-/// The hard dark rank of 4 samples, each sorted among all, and its likelihood factor by factor.
+/// Hard DarkRank of 4 samples: each sample sorted among all, and the likelihood factor by factor.
 pub fn dark_rank(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const LENGTH: usize = 4;
 
@@ -49,7 +50,7 @@ pub fn dark_rank(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     likelihood.expect("there are places").mean().neg()
 }
 
-/// Locality preserving with 5 neighbors, each sample sorted among all.
+/// Locality-preserving loss with 5 neighbors: each sample sorted among all.
 pub fn locality_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const NEIGHBORS: usize = 5;
 
@@ -74,7 +75,7 @@ pub fn probabilistic_transfer(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<
     p.mul(ratio.log()).mean()
 }
 
-/// Similarity preserving, from the product of every two samples.
+/// Similarity-preserving loss, from the product of every two samples.
 pub fn similarity_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let similarities = |features| unit(products(features), 0.0);
     similarities(student)
@@ -103,7 +104,7 @@ pub fn correlation_congruence(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<
         .mean()
 }
 
-/// The edges of an instance graph with their weight of 5, from the difference of every two samples.
+/// Edges of an instance graph with their weight of 5, from the difference of every two samples.
 pub fn instance_graph_edges(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let edges = |features| {
         let distances = squared_distances(features);
@@ -118,11 +119,12 @@ pub fn instance_graph_edges(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1>
 pub fn information_flow(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const EPS: f64 = 1e-6;
 
-    // The authors add `EPS` to the length of a sample here, which tells where two are opposite.
+    // The authors add `EPS` to the length of a sample here, which matters if two samples are
+    // opposite.
     let cosine = |features: Tensor<2>| cosine_affinity(unit(features, 0.0));
     let student_t = |features: Tensor<2>| {
         let distances = squared_distances(features).add_scalar(EPS).sqrt();
-        by_rows(distances.add_scalar(1.0).recip())
+        rows_divided_by_their_sum(distances.add_scalar(1.0).recip())
     };
     let jeffreys = |p: Tensor<2>, q: Tensor<2>| {
         let ratio = p.clone().log().sub(q.clone().log());
@@ -132,14 +134,14 @@ pub fn information_flow(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         .add(jeffreys(student_t(teacher), student_t(student)))
 }
 
-/// The contrastive loss of embedded samples, with a copy of every negative's memory for each:
-/// `[batch, 1 + negatives, embedding]`. The constants are those of the first batch.
+/// Contrastive loss of embedded samples, with a copy of every negative's row of the memory bank for
+/// each sample: `[batch, 1 + negatives, embedding]`. The constants are those of the first batch.
 ///
 /// # Shapes
 ///
 /// - student, teacher: unit vectors `[batch_size, embedding]`
-/// - banks: of the student and of the teacher `[samples, embedding]`
-/// - contrast: places in the banks `[batch_size, 1 + negatives]`, the positive first
+/// - banks: memory banks of the student and of the teacher `[samples, embedding]`
+/// - contrast: rows of the banks `[batch_size, 1 + negatives]`, the positive first
 pub fn contrastive(
     student: Tensor<2>,
     teacher: Tensor<2>,
@@ -171,7 +173,7 @@ pub fn contrastive(
     side(student, teacher_bank).add(side(teacher, student_bank))
 }
 
-/// The flow of solution between two maps of one size, channel by channel and pixel by pixel:
+/// Flow of solution between two maps of the same size, channel by channel and pixel by pixel:
 /// `[batch, channels, next channels, pixels]`.
 pub fn flow_of_solution(student: [Tensor<4>; 2], teacher: [Tensor<4>; 2]) -> Tensor<1> {
     let flow = |maps: [Tensor<4>; 2]| -> Tensor<4> {
@@ -182,8 +184,8 @@ pub fn flow_of_solution(student: [Tensor<4>; 2], teacher: [Tensor<4>; 2]) -> Ten
     flow(student).sub(flow(teacher)).square().mean()
 }
 
-/// Neuron selectivity with the kernel of the square, channel by channel and pixel by pixel:
-/// `[batch, channels, channels, pixels]`, three times.
+/// Neuron selectivity with the square kernel, channel by channel and pixel by pixel: `[batch,
+/// channels, channels, pixels]`, three times.
 pub fn neuron_selectivity(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
     let neurons = |map: Tensor<4>| {
         let map = map.flatten::<3>(2, 3);
@@ -200,35 +202,35 @@ pub fn neuron_selectivity(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
         .sub(kernel(&student, &teacher).mul_scalar(2.0))
 }
 
-/// `xⱼ − xᵢ`. Shape: `[rows, rows, features]`.
+/// Returns `xⱼ − xᵢ`. Shape: `[rows, rows, features]`.
 fn differences(rows: Tensor<2>) -> Tensor<3> {
     let to: Tensor<3> = rows.clone().unsqueeze_dim(0);
     to.sub(rows.unsqueeze_dim(1))
 }
 
-/// `‖xᵢ − xⱼ‖²`. Shape: `[rows, rows]`.
+/// Returns `‖xᵢ − xⱼ‖²`. Shape: `[rows, rows]`.
 fn squared_distances(rows: Tensor<2>) -> Tensor<2> {
     differences(rows).square().sum_dim(2).squeeze_dim(2)
 }
 
-/// `xᵢ · xⱼ`, by way of `[rows, rows, features]`. Shape: `[rows, rows]`.
+/// Returns `xᵢ · xⱼ`, by way of `[rows, rows, features]`. Shape: `[rows, rows]`.
 fn products(rows: Tensor<2>) -> Tensor<2> {
     let to: Tensor<3> = rows.clone().unsqueeze_dim(0);
     to.mul(rows.unsqueeze_dim(1)).sum_dim(2).squeeze_dim(2)
 }
 
-/// Each row divided by its length.
+/// Returns each row divided by its length.
 fn unit(rows: Tensor<2>, eps: f64) -> Tensor<2> {
     let length = rows.clone().square().sum_dim(1).sqrt().add_scalar(eps);
     rows.div(length)
 }
 
-/// `(1 + xᵢ · xⱼ) / 2`, each row divided by its sum.
+/// Returns `(1 + xᵢ · xⱼ) / 2`, each row divided by its sum.
 fn cosine_affinity(unit: Tensor<2>) -> Tensor<2> {
-    by_rows(products(unit).add_scalar(1.0).div_scalar(2.0))
+    rows_divided_by_their_sum(products(unit).add_scalar(1.0).div_scalar(2.0))
 }
 
-fn by_rows(affinity: Tensor<2>) -> Tensor<2> {
+fn rows_divided_by_their_sum(affinity: Tensor<2>) -> Tensor<2> {
     let sum = affinity.clone().sum_dim(1);
     affinity.div(sum)
 }
@@ -250,9 +252,9 @@ mod tests {
     use burn_distill::feature::NeuronSelectivityLossConfig;
     use burn_distill::relation::*;
 
-    /// That two losses are one, in value and in gradient. In double precision, where rounding is no
-    /// excuse.
-    fn assert_same<const D: usize>(
+    /// Asserts that two losses agree in value and in gradient, in double precision to exclude
+    /// rounding errors.
+    fn assert_agree<const D: usize>(
         student: [usize; D],
         teacher: [usize; D],
         naive: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<1>,
@@ -277,59 +279,59 @@ mod tests {
         ours.1.assert_approx_eq::<f64>(&naive.1, tolerance);
     }
 
-    fn assert_same_vectors(
+    fn assert_agree_on_vectors(
         naive: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
         ours: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
     ) {
-        assert_same([13, 7], [13, 5], naive, ours);
+        assert_agree([13, 7], [13, 5], naive, ours);
     }
 
     #[test]
-    fn relations_of_samples_are_ours() {
+    fn relations_of_samples_agree() {
         let loss = RelationalDistanceLossConfig::new().init();
-        assert_same_vectors(relational_distance, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(relational_distance, |s, t| loss.forward(s, t));
         let loss = RelationalAngleLossConfig::new().init();
-        assert_same_vectors(relational_angle, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(relational_angle, |s, t| loss.forward(s, t));
         let loss = DarkRankLossConfig::new().init();
-        assert_same_vectors(dark_rank, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(dark_rank, |s, t| loss.forward(s, t));
         let loss = LocalityPreservingLossConfig::new().init();
-        assert_same_vectors(locality_preserving, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(locality_preserving, |s, t| loss.forward(s, t));
         let loss = ProbabilisticTransferLossConfig::new().init();
-        assert_same_vectors(probabilistic_transfer, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(probabilistic_transfer, |s, t| loss.forward(s, t));
         let loss = SimilarityPreservingLossConfig::new().init();
-        assert_same_vectors(similarity_preserving, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(similarity_preserving, |s, t| loss.forward(s, t));
         let loss = CorrelationCongruenceLossConfig::new().init();
-        assert_same_vectors(correlation_congruence, |s, t| loss.forward(s, t));
+        assert_agree_on_vectors(correlation_congruence, |s, t| loss.forward(s, t));
         let loss = InstanceGraphLossConfig::new().init();
-        assert_same_vectors(instance_graph_edges, |s, t| {
+        assert_agree_on_vectors(instance_graph_edges, |s, t| {
             loss.forward_layers(vec![Tap::Vector(s)], vec![Tap::Vector(t)], None)
         });
         let loss = InformationFlowLossConfig::new().init();
-        assert_same_vectors(information_flow, |s, t| loss.forward_layer(s, t));
+        assert_agree_on_vectors(information_flow, |s, t| loss.forward_layer(s, t));
     }
 
     #[test]
-    fn flows_and_neurons_are_ours() {
+    fn flows_and_neurons_agree() {
         let (student, teacher) = ([3, 5, 4, 3], [3, 5, 4, 3]);
         let two = |map: Tensor<4>| [map.clone(), map.flip([1])];
         let loss = FlowOfSolutionLossConfig::new().init();
-        assert_same(
+        assert_agree(
             student,
             teacher,
             |s, t| flow_of_solution(two(s), two(t)),
             |s, t| loss.forward(two(s).to_vec(), two(t).to_vec()),
         );
-        // By pairs of pixels and by pairs of channels.
+        // Both methods: by pairs of pixels and by pairs of channels.
         for shape in [[3, 5, 4, 3], [3, 15, 4, 3]] {
             let loss = NeuronSelectivityLossConfig::new().init();
-            assert_same(shape, [3, 6, 4, 3], neuron_selectivity, |s, t| {
+            assert_agree(shape, [3, 6, 4, 3], neuron_selectivity, |s, t| {
                 loss.forward(s, t)
             });
         }
     }
 
     #[test]
-    fn contrasts_are_ours() {
+    fn contrastive_losses_agree() {
         let device = Device::flex();
         let population = SampleIndex::new((0..10).map(|id| (id, Some(id % 3))));
         let mut loss = ContrastiveLossConfig::new()
@@ -340,7 +342,7 @@ mod tests {
         let places = [[1, 0, 3, 5, 7], [4, 2, 6, 8, 9], [1, 9, 2, 0, 3]];
         let contrast = Tensor::<2, Int>::from_data(places, &device);
 
-        // In the precision of the memories.
+        // In the precision of the memory banks.
         let embed = |rows: Tensor<2>| unit(rows.cast(DType::F32), 0.0);
         let naive = |s, t| contrastive(embed(s), embed(t), banks.clone(), contrast.clone());
         let [student_bank, teacher_bank] = banks.clone();
@@ -350,6 +352,6 @@ mod tests {
             let contrast = Contrast::Own(contrast.clone());
             loss.forward_embedded(embed(s), embed(t), &[1, 4, 1], &contrast)
         };
-        assert_same([3, 6], [3, 6], naive, ours);
+        assert_agree([3, 6], [3, 6], naive, ours);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The data sets that are known by name.
+/// Data sets that are available by name.
 ///
 /// ```
 /// use burn_distill_data::DatasetName;
@@ -19,7 +19,7 @@ use std::str::FromStr;
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum DatasetName {
-    /// The UCI repository's handwritten digits, embedded.
+    /// The UCI repository's handwritten digits, embedded in this crate.
     Digits,
     /// Handwritten digits.
     Mnist,
@@ -31,49 +31,49 @@ pub enum DatasetName {
     Cifar100,
 }
 
-/// What is known about a data set without loading it.
+/// Description of a data set, available without loading it.
 #[derive(Debug)]
 pub struct DatasetInfo {
-    /// The name, in kebab case.
+    /// Name, in kebab case.
     pub name: &'static str,
-    /// Other names that are understood.
+    /// Alternative names that are accepted.
     pub aliases: &'static [&'static str],
-    /// What it holds, in a few words.
+    /// Short description of the contents.
     pub kind: &'static str,
-    /// Who made it.
+    /// Publication to cite.
     pub reference: &'static str,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
-    /// The names of the classes.
+    /// Names of the classes.
     pub classes: &'static [&'static str],
-    /// The numbers of published images, for training and for testing.
+    /// Numbers of published training and test images.
     pub images: [usize; 2],
-    /// The mean of each channel over the training images, in units of pixels from 0 to 1.
+    /// Mean of each channel over the training images, for pixels from 0 to 1.
     pub mean: &'static [f32],
-    /// The standard deviation of each channel, likewise.
+    /// Standard deviation of each channel over the training images, for pixels from 0 to 1.
     pub std: &'static [f32],
-    /// The published files; none if the data set is embedded.
+    /// Published files; empty if the data set is embedded.
     pub files: &'static [RemoteFile],
-    /// The folder that the published archive unpacks to, if it is one.
+    /// Folder that the published archive unpacks to, if it is one.
     pub folder: Option<&'static str>,
-    /// The first labels for training and for testing, by which data sets with equal file names are told
-    /// apart; empty if none has the same.
+    /// First labels of the training and test images, which distinguish data sets with equal file
+    /// names; empty if the file names are unique.
     pub first_labels: [&'static [usize]; 2],
 }
 
-/// A file as published.
+/// File as published.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteFile {
-    /// The folder it is published in, as an address that ends in a slash.
+    /// URL of its folder, which ends in a slash.
     pub base: &'static str,
-    /// The name of the file.
+    /// Name of the file.
     pub name: &'static str,
-    /// The published MD5 checksum, in hexadecimal digits: it tells damage, not malice.
+    /// Published MD5 checksum, in hexadecimal digits: it detects damage, not manipulation.
     pub md5: &'static str,
 }
 
 impl DatasetName {
-    /// Every known data set.
+    /// All data sets.
     pub const ALL: [Self; 5] = [
         Self::Digits,
         Self::Mnist,
@@ -82,7 +82,7 @@ impl DatasetName {
         Self::Cifar100,
     ];
 
-    /// What is known about it without loading it.
+    /// Returns the description of the data set.
     pub fn info(self) -> &'static DatasetInfo {
         match self {
             Self::Digits => &DIGITS,
@@ -95,7 +95,7 @@ impl DatasetName {
 }
 
 impl DatasetInfo {
-    /// What the pixels are normalized by.
+    /// Returns the constants that the pixels are normalized by.
     pub fn normalization(&self) -> Normalization {
         Normalization {
             mean: self.mean.to_vec(),
@@ -103,7 +103,7 @@ impl DatasetInfo {
         }
     }
 
-    /// A data set of this kind.
+    /// Creates a data set of this kind.
     pub(crate) fn dataset(
         &self,
         pixels: Vec<u8>,
@@ -309,7 +309,7 @@ const CIFAR100: DatasetInfo = DatasetInfo {
     first_labels: [&[], &[]],
 };
 
-/// The four files of MNIST and its kin.
+/// Returns the four files of MNIST and similar data sets.
 const fn idx_files(base: &'static str, md5: [&'static str; 4]) -> [RemoteFile; 4] {
     let [train_images, train_labels, test_images, test_labels] = md5;
     [
@@ -385,7 +385,7 @@ mod tests {
                 assert!(file.md5.bytes().all(|byte| byte.is_ascii_hexdigit()));
             }
         }
-        // The published classes of CIFAR-100 are in the order of the alphabet.
+        // The published classes of CIFAR-100 are in alphabetical order.
         assert!(CIFAR100.classes.is_sorted());
     }
 }

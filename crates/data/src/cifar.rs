@@ -1,11 +1,11 @@
 use crate::{DataError, read::read};
 use std::path::{Path, PathBuf};
 
-/// Three planes of 32 by 32 pixels.
+/// Number of values in three planes of 32 by 32 pixels.
 const PIXELS: usize = 3 * 32 * 32;
 
-/// The images and labels of CIFAR's binary files, one file after the other: records of label bytes,
-/// of which the last counts, and the planes of an image.
+/// Reads the images and labels of CIFAR's binary files, one file after the other. A record consists
+/// of label bytes, of which the last is used, and the planes of an image.
 ///
 /// `classes` is the number of classes of each label byte.
 pub(crate) fn load(
@@ -61,7 +61,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
     use std::fs;
 
-    /// A record whose pixels all are `pixel`.
+    /// Returns a record in which all pixels have the same value.
     pub(crate) fn record(labels: &[u8], pixel: u8) -> Vec<u8> {
         [labels, &[pixel; PIXELS]].concat()
     }
@@ -73,7 +73,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn batches_follow_each_other() {
+    fn batches_are_concatenated() {
         let folder = tempfile::tempdir().unwrap();
         let paths = [1, 2].map(|number| folder.path().join(format!("data_batch_{number}.bin")));
         fs::write(&paths[0], [record(&[3], 0), record(&[4], 1)].concat()).unwrap();
@@ -86,12 +86,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_fine_label_counts() {
+    fn the_fine_label_is_used() {
         assert_eq!(parse(&record(&[19, 99], 0), &[20, 100]).unwrap().1, [99]);
     }
 
     #[test]
-    fn a_size_that_is_no_multiple_of_the_record_is_refused() {
+    fn an_incomplete_record_is_refused() {
         let bytes = [record(&[0], 0), vec![0; 7]].concat();
 
         assert_eq!(

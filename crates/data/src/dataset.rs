@@ -4,31 +4,31 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
 use std::sync::Arc;
 
-/// What an [`ImageDataset`] is made of.
+/// Contents of an [`ImageDataset`].
 #[derive(Clone, Debug)]
 pub struct ImageData {
-    /// The name of the data set.
+    /// Name of the data set.
     pub name: String,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
-    /// Every image, one after the other, each as planes of rows.
-    /// Length: `samples · channels · height · width`.
+    /// All images, one after the other, each as planes of rows. Length: `samples · channels ·
+    /// height · width`.
     pub pixels: Vec<u8>,
-    /// The value of a pixel of full intensity: mostly 255.
+    /// Value of a pixel of full intensity, usually 255.
     pub maximum: u8,
-    /// The class of each image.
+    /// Class of each image.
     pub labels: Vec<usize>,
-    /// The names of the classes.
+    /// Names of the classes.
     pub classes: Vec<String>,
-    /// What the pixels are normalized by.
+    /// Constants that the pixels are normalized by.
     pub normalization: Normalization,
 }
 
-/// Labeled images in memory, one byte per pixel; normalized only when they are batched.
+/// Labeled images in memory, with one byte per value; normalized when they are batched.
 ///
-/// A sample's id is its place in the data set as published. It stays the same in every split and
-/// subset, which share the images: a clone or a subset costs its ids alone. The published training
-/// and test images are two data sets, and each counts its ids from 0.
+/// The id of a sample is its position in the data set as published. It stays the same in every
+/// split and subset, which share the images: a clone or a subset only copies the ids. The published
+/// training and test images are two data sets, and the ids of each start at 0.
 ///
 /// ```
 /// use burn_distill_data::digits;
@@ -47,11 +47,12 @@ pub struct ImageDataset {
 }
 
 impl ImageDataset {
-    /// A data set of these images.
+    /// Creates a data set from its contents.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if sizes disagree or a label is not a class.
+    /// Returns [`DataError::Invalid`] if sizes disagree, if a label is not a class, or if the
+    /// normalization is invalid.
     pub fn new(data: ImageData) -> Result<Self, DataError> {
         let invalid = |what: String| Err(DataError::Invalid(format!("{}: {what}", data.name)));
         let (samples, pixels) = (data.labels.len(), data.shape.iter().product::<usize>());
@@ -59,7 +60,7 @@ impl ImageDataset {
 
         if pixels == 0 || samples.checked_mul(pixels) != Some(data.pixels.len()) {
             return invalid(format!(
-                "{samples} labels and {} pixels do not make images of shape {:?}",
+                "{samples} labels and {} bytes of pixels do not make images of shape {:?}",
                 data.pixels.len(),
                 data.shape
             ));
@@ -69,20 +70,25 @@ impl ImageDataset {
             .iter()
             .find(|&&label| label >= data.classes.len())
         {
-            return invalid(format!("label {label}, but {} classes", data.classes.len()));
+            return invalid(format!(
+                "label {label} should be below the number of classes, {}",
+                data.classes.len()
+            ));
         }
         if mean.len() != data.shape[0] || std.len() != data.shape[0] {
             return invalid(format!(
-                "{} means and {} standard deviations for {} channels",
+                "the normalization of {} channels needs one mean and one standard deviation each, \
+                 found {} and {}",
+                data.shape[0],
                 mean.len(),
-                std.len(),
-                data.shape[0]
+                std.len()
             ));
         }
-        // Also tests for NaN.
+        // This also rejects NaN.
         if !mean.iter().all(|mean| mean.is_finite()) || !std.iter().all(|&std| std > 0.0) {
             return invalid(format!(
-                "cannot normalize by mean {mean:?} and deviation {std:?}"
+                "the normalization needs finite means and standard deviations above 0, found \
+                 {mean:?} and {std:?}"
             ));
         }
         if data.maximum == 0 {
@@ -97,76 +103,76 @@ impl ImageDataset {
         })
     }
 
-    /// The name of the data set.
+    /// Returns the name of the data set.
     pub fn name(&self) -> &str {
         &self.data.name
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Channels, height and width of an image.
+    /// Returns channels, height and width of an image.
     pub fn shape(&self) -> [usize; 3] {
         self.data.shape
     }
 
-    /// The names of the classes, also of those without samples.
+    /// Returns the names of the classes, including those without samples.
     pub fn classes(&self) -> &[String] {
         &self.data.classes
     }
 
-    /// The number of classes, also of those without samples.
+    /// Returns the number of classes, including those without samples.
     pub fn num_classes(&self) -> usize {
         self.data.classes.len()
     }
 
-    /// What the pixels are normalized by.
+    /// Returns the constants that the pixels are normalized by.
     pub fn normalization(&self) -> &Normalization {
         &self.data.normalization
     }
 
-    /// The id of each sample: its place in the data set as published.
+    /// Returns the id of each sample: its position in the data set as published.
     pub fn ids(&self) -> &[usize] {
         &self.ids
     }
 
-    /// The number of samples in the data set as published: every id is below it.
+    /// Returns the number of samples in the data set as published: every id is below it.
     pub fn published_len(&self) -> usize {
         self.data.labels.len()
     }
 
-    /// The class of each sample, in the order of [`ids`](Self::ids).
+    /// Returns the class of each sample, in the order of [`ids`](Self::ids).
     pub fn labels(&self) -> Vec<usize> {
         Samples::labels(self)
     }
 
-    /// The class of the sample with this id.
+    /// Returns the class of the sample with this id.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under this id.
+    /// Panics if `id` is not below [`published_len`](Self::published_len).
     pub fn label(&self, id: usize) -> usize {
         self.data.labels[id]
     }
 
-    /// The image with this id as planes of rows, not normalized.
+    /// Returns the image with this id as planes of rows, not normalized.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under this id.
+    /// Panics if `id` is not below [`published_len`](Self::published_len).
     pub fn pixels(&self, id: usize) -> &[u8] {
         let size = self.data.shape.iter().product::<usize>();
         &self.data.pixels[id * size..(id + 1) * size]
     }
 
-    /// The number of samples of each class.
+    /// Returns the number of samples of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.num_classes()];
         for label in self.labels() {
@@ -175,17 +181,18 @@ impl ImageDataset {
         counts
     }
 
-    /// The samples with these ids, in this order.
+    /// Returns the samples with these ids, in this order.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under one of them.
+    /// Panics if an id is not below [`published_len`](Self::published_len).
     pub fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
         let ids = ids.into();
         let published = self.published_len();
         if let Some(id) = ids.iter().find(|&&id| id >= published) {
             panic!(
-                "{} has {published} samples, but none with id {id}.",
+                "The ids of {} should be below its number of samples, {published}, but one is \
+                 {id}.",
                 self.name()
             );
         }
@@ -195,26 +202,28 @@ impl ImageDataset {
         }
     }
 
-    /// The first `count` samples, or all if there are fewer.
+    /// Returns the first `count` samples, or all if there are fewer.
     pub fn take(&self, count: usize) -> Self {
         Samples::take(self, count)
     }
 
-    /// The samples that are not of this class. Its place among the classes is kept.
+    /// Returns the samples of all other classes. The class keeps its position among the classes.
     pub fn without_class(&self, class: usize) -> Self {
         Samples::without_class(self, class)
     }
 
-    /// A stratified split in two, `(rest, held out)`, as [`stratified_split`](crate::stratified_split) makes it.
+    /// Returns a stratified split in two, `(rest, held out)`, as
+    /// [`stratified_split`](crate::stratified_split) computes it.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if there is not as much to hold out.
+    /// Returns [`DataError::Invalid`] if there are fewer samples than should be held out.
     pub fn split(&self, holdout: impl Into<Holdout>, seed: u64) -> Result<(Self, Self), DataError> {
         Samples::split(self, holdout, seed)
     }
 
-    /// `count` samples of each class that occurs, as [`few_per_class`](crate::few_per_class) chooses them.
+    /// Returns `count` samples of each class that occurs, as
+    /// [`few_per_class`](crate::few_per_class) chooses them.
     ///
     /// # Errors
     ///
@@ -223,7 +232,7 @@ impl ImageDataset {
         Samples::few_per_class(self, count, seed)
     }
 
-    /// The level of a pixel that stands for one.
+    /// Returns the value of a pixel of full intensity.
     pub(crate) fn maximum(&self) -> u8 {
         self.data.maximum
     }
@@ -277,7 +286,7 @@ impl Samples for ImageDataset {
 }
 
 impl fmt::Debug for ImageDataset {
-    // Without the pixels: there are millions.
+    // Without the pixels, which may be millions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageDataset")
             .field("name", &self.name())
@@ -293,7 +302,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{BatchLoader, DataSource};
 
-    /// Six gray images of 2 by 3 whose pixels count on, of classes 0 0 0 1 1 2.
+    /// Returns six gray images of 2 by 3 pixels with increasing values, of classes 0 0 0 1 1 2.
     pub(crate) fn six() -> ImageDataset {
         ImageDataset::new(six_data()).unwrap()
     }
@@ -331,8 +340,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "six has 6 samples, but none with id 6.")]
-    fn a_subset_has_known_ids() {
+    #[should_panic(
+        expected = "The ids of six should be below its number of samples, 6, but one is 6."
+    )]
+    fn unknown_ids_are_refused() {
         six().subset([0, 6]);
     }
 
@@ -354,19 +365,21 @@ pub(crate) mod tests {
 
         assert_eq!(
             error(|data| data.pixels.truncate(35)),
-            "six: 6 labels and 35 pixels do not make images of shape [1, 2, 3]"
+            "six: 6 labels and 35 bytes of pixels do not make images of shape [1, 2, 3]"
         );
         assert_eq!(
             error(|data| data.labels[0] = 3),
-            "six: label 3, but 3 classes"
+            "six: label 3 should be below the number of classes, 3"
         );
         assert_eq!(
             error(|data| data.normalization.mean = vec![]),
-            "six: 0 means and 1 standard deviations for 1 channels"
+            "six: the normalization of 1 channels needs one mean and one standard deviation each, \
+             found 0 and 1"
         );
         assert_eq!(
             error(|data| data.normalization.std = vec![0.0]),
-            "six: cannot normalize by mean [0.5] and deviation [0.0]"
+            "six: the normalization needs finite means and standard deviations above 0, found \
+             [0.5] and [0.0]"
         );
         assert_eq!(
             error(|data| data.maximum = 0),

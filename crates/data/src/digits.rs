@@ -5,8 +5,8 @@ use std::path::Path;
 const SIZE: usize = 64;
 const MAXIMUM: u8 = 16;
 
-/// The 1,797 handwritten digits of the UCI repository's *Optical Recognition of Handwritten Digits*,
-/// 8 by 8 pixels of 17 gray levels, embedded in this crate.
+/// Returns the 1,797 handwritten digits of the UCI repository's *Optical Recognition of Handwritten
+/// Digits*, 8 by 8 pixels of 17 gray levels, embedded in this crate.
 ///
 /// They have no published split: make one with [`ImageDataset::split`].
 ///
@@ -19,7 +19,7 @@ pub fn digits() -> ImageDataset {
         .expect("The embedded digits are whole, as the tests show.")
 }
 
-/// Lines of 64 pixels and a label.
+/// Parses lines of 64 pixels and a label.
 fn parse(path: &Path, text: &[u8]) -> Result<(Vec<u8>, Vec<usize>), DataError> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let mut offset = 0;
@@ -66,7 +66,7 @@ mod tests {
 
         assert_eq!(digits.len(), 1797);
         assert_eq!(digits.shape(), [1, 8, 8]);
-        // As scikit-learn's `load_digits` counts them, which ships the same file.
+        // Expected values: scikit-learn's `load_digits`, which ships the same file.
         assert_eq!(
             digits.class_counts(),
             [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constants_of_normalization_are_those_of_the_digits() {
+    fn the_constants_of_normalization_are_measured() {
         assert_normalization_is_measured(&digits(), 16.0);
     }
 

@@ -2,31 +2,31 @@ use burn_distill_core::ConfigError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why data could not be had.
+/// Error of loading, splitting, augmenting or batching data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file has unexpected contents.
     #[error("{}: at byte {offset}: expected {expected}, found {found}", path.display())]
     Corrupt {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The place in the file, after decompression if it is compressed.
+        /// Position in the file, after decompression if it is compressed.
         offset: u64,
-        /// What should be there.
+        /// Expected contents.
         expected: String,
-        /// What is there.
+        /// Actual contents.
         found: String,
     },
-    /// Files of a data set are in none of the folders where they may be.
+    /// The files of a data set are in none of the searched folders.
     #[error(
         "{dataset}: {} not found in {}. Put the files there ({from}), or name the folder that \
          holds them with --data-dir",
@@ -34,97 +34,98 @@ pub enum DataError {
         listed(folders)
     )]
     Missing {
-        /// The name of the data set.
+        /// Name of the data set.
         dataset: String,
-        /// The files that are missing.
+        /// Names of the missing files.
         files: Vec<String>,
-        /// The folders that were looked at.
+        /// Folders that were searched.
         folders: Vec<PathBuf>,
-        /// Where the files are published.
+        /// URL where the files are published.
         from: String,
     },
-    /// The files that were found are those of another data set.
+    /// The files belong to another data set.
     #[error(
-        "{}: these are the files of {found}, not of {dataset}, whose files have the same names; name \
-         the folder of {dataset} with --data-dir, or set `data.name = \"{found}\"`",
+        "{}: these are the files of {found}, not of {dataset}, whose files have the same names; \
+         name the folder of {dataset} with --data-dir, or set `data.name = \"{found}\"`",
         folder.display()
     )]
     OtherDataset {
-        /// The name of the data set that was asked for.
+        /// Name of the requested data set.
         dataset: String,
-        /// The name of the data set that was found.
+        /// Name of the data set that was found.
         found: String,
-        /// The folder of the files.
+        /// Folder of the files.
         folder: PathBuf,
     },
-    /// A file could not be downloaded. What came is kept, and the next attempt goes on from there.
+    /// A file could not be downloaded. The received part is kept, and the next attempt resumes from
+    /// there.
     #[error(
         "cannot download {url}: {reason}. Try again, or put {file} into {}, or name a folder that \
          holds it with --data-dir",
         folder.display()
     )]
     Download {
-        /// The address.
+        /// URL of the file.
         url: String,
-        /// What went wrong.
+        /// Reason of the failure.
         reason: String,
-        /// The file, as published.
+        /// Name of the file, as published.
         file: String,
-        /// Where it belongs.
+        /// Folder that the file belongs in.
         folder: PathBuf,
     },
-    /// A downloaded file is not the published one. It was thrown away.
+    /// A downloaded file is not the published one. It was discarded.
     #[error(
         "{url}: expected the MD5 checksum {expected}, found {found}; the download was discarded"
     )]
     Checksum {
-        /// The address.
+        /// URL of the file.
         url: String,
-        /// The published checksum.
+        /// Published checksum.
         expected: String,
-        /// The checksum of what came.
+        /// Checksum of the downloaded file.
         found: String,
     },
-    /// No data set has this name.
+    /// There is no data set of this name.
     #[error(
         "no data set named `{name}`{}; known are {}",
         nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(),
         known.join(", ")
     )]
     UnknownDataset {
-        /// The name that was asked for.
+        /// Requested name.
         name: String,
-        /// The most similar known name, if one is similar.
+        /// Most similar known name, if one is similar.
         nearest: Option<String>,
-        /// The known names.
+        /// Known names.
         known: Vec<String>,
     },
-    /// A value of a configuration that is not what it should be.
+    /// A value of a configuration is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A value that cannot be, such as a split of more samples than there are.
+    /// A value is impossible, such as a split of more samples than there are.
     #[error("{0}")]
     Invalid(String),
     /// An epoch would be empty, because incomplete batches are dropped.
     #[error(
         "no batch: {samples} samples do not fill one of {batch_size}, and incomplete batches are \
-         dropped"
+         dropped: reduce the batch size, or keep incomplete batches"
     )]
     NoBatch {
-        /// The samples that there are.
+        /// Number of samples.
         samples: usize,
-        /// The samples in a batch.
+        /// Number of samples in a batch.
         batch_size: usize,
     },
-    /// Batches of labeled and unlabeled samples are asked for where all samples are of one kind.
+    /// Batches of labeled and unlabeled samples are requested, but all samples are of one kind.
     #[error(
-        "no batch: one of labeled and unlabeled samples needs both, but {labeled} samples are labeled \
-         and {unlabeled} are not: load batches of all samples alike"
+        "no batch: batches of labeled and unlabeled samples need both, but {labeled} samples are \
+         labeled and {unlabeled} are not: leave out the number of labeled samples per batch"
     )]
     OneStream {
         /// Number of samples with a label.
         labeled: usize,
-        /// Number of samples without one.
+        /// Number of samples without a label.
         unlabeled: usize,
     },
 }

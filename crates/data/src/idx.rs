@@ -1,11 +1,11 @@
 use crate::{DataError, read::read};
 use std::path::Path;
 
-/// An IDX file of unsigned bytes starts with these, and the number of its axes.
+/// First bytes of an IDX file of unsigned bytes, to which the number of axes is added.
 const MAGIC: u32 = 0x0000_0800;
 
-/// The images and labels of two IDX files, the format of MNIST and its kin: a magic number, the
-/// size of each axis, all big-endian 32-bit, then one byte per value.
+/// Reads the images and labels of two IDX files, the format of MNIST and similar data sets: a magic
+/// number and the size of each axis as big-endian 32-bit numbers, then one byte per value.
 pub(crate) fn load(
     images: &Path,
     labels: &Path,
@@ -55,7 +55,7 @@ fn labels(path: &Path, bytes: &[u8], num_classes: usize) -> Result<Vec<usize>, D
     }
 }
 
-/// The size of each of `D` axes, and the values.
+/// Returns the size of each of `D` axes, and the values.
 fn values<'a, const D: usize>(
     path: &Path,
     bytes: &'a [u8],
@@ -75,13 +75,13 @@ fn values<'a, const D: usize>(
         *size = word(path, bytes, 4 + 4 * axis)? as usize;
     }
     let start = 4 + 4 * D;
-    // In 128 bits: a corrupt header can claim more than memory could hold.
+    // Computed in 128 bits, because a corrupt header can claim more than fits into memory.
     let total = start as u128 + sizes.iter().map(|&size| size as u128).product::<u128>();
     if bytes.len() as u128 != total {
         return Err(DataError::corrupt(
             path,
             (bytes.len() as u128).min(total) as usize,
-            format!("{total} bytes, as the sizes {sizes:?} tell"),
+            format!("{total} bytes, according to the sizes {sizes:?}"),
             format!("{} bytes", bytes.len()),
         ));
     }
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn whole_files_are_read() {
+    fn complete_files_are_read() {
         let pixels: Vec<u8> = (0..8).collect();
 
         assert_eq!(
@@ -141,7 +141,8 @@ pub(crate) mod tests {
     fn a_wrong_magic_number_is_refused() {
         assert_eq!(
             images_error(&idx(&[2], &[1, 2])),
-            "i: at byte 0: expected the magic number 0x00000803 of 3 axes of bytes, found 0x00000801"
+            "i: at byte 0: expected the magic number 0x00000803 of 3 axes of bytes, found \
+             0x00000801"
         );
     }
 
@@ -158,11 +159,11 @@ pub(crate) mod tests {
     fn too_few_or_too_many_values_are_refused() {
         assert_eq!(
             images_error(&idx(&[2, 2, 2], &[0; 7])),
-            "i: at byte 23: expected 24 bytes, as the sizes [2, 2, 2] tell, found 23 bytes"
+            "i: at byte 23: expected 24 bytes, according to the sizes [2, 2, 2], found 23 bytes"
         );
         assert_eq!(
             labels_error(&idx(&[1], &[0; 2])),
-            "l: at byte 9: expected 9 bytes, as the sizes [1] tell, found 10 bytes"
+            "l: at byte 9: expected 9 bytes, according to the sizes [1], found 10 bytes"
         );
     }
 
@@ -190,7 +191,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn images_and_labels_are_as_many() {
+    fn the_numbers_of_images_and_labels_must_match() {
         let folder = tempfile::tempdir().unwrap();
         let (images, labels) = (folder.path().join("i"), folder.path().join("l"));
         fs::write(&images, idx(&[2, 1, 1], &[0; 2])).unwrap();

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// The constants that pixels are normalized by, one per channel, in units of pixels from 0 to 1.
+/// Constants that pixels are normalized by, one per channel, for pixels from 0 to 1.
 ///
 /// ```text
 /// normalized = (pixel / maximum − mean) / std
@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {
-    /// The mean of each channel.
+    /// Mean of each channel.
     pub mean: Vec<f32>,
-    /// The standard deviation of each channel, above 0.
+    /// Standard deviation of each channel, above 0.
     pub std: Vec<f32>,
 }
 
 impl Normalization {
-    /// The normalized value of every possible pixel, per channel, where that level stands for one.
+    /// Returns the normalized value of every pixel value, per channel, for pixels with this
+    /// maximum.
     pub(crate) fn levels(&self, maximum: u8) -> Vec<[f32; 256]> {
         let maximum = f32::from(maximum);
         let channels = self.mean.iter().zip(&self.std);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-/// The content of a file, decompressed if its name ends in `.gz`.
+/// Reads a file, decompressed if its name ends in `.gz`.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
     if path.extension().is_some_and(|extension| extension == "gz") {
@@ -14,7 +14,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// What was compressed to `bytes`.
+/// Decompresses gzipped bytes.
 pub(crate) fn gunzip(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
     let mut content = Vec::new();
     match MultiGzDecoder::new(bytes).read_to_end(&mut content) {
@@ -22,7 +22,7 @@ pub(crate) fn gunzip(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
         Err(error) => Err(DataError::corrupt(
             path,
             content.len(),
-            "more of a whole gzip file",
+            "the rest of a complete gzip file",
             error.to_string(),
         )),
     }
@@ -59,7 +59,7 @@ pub(crate) mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("a.gz: at byte 5: expected more of a whole gzip file"),
+            error.starts_with("a.gz: at byte 5: expected the rest of a complete gzip file"),
             "{error}"
         );
     }

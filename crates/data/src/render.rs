@@ -3,14 +3,14 @@
 use crate::{Normalization, Shown, Views};
 use burn::tensor::TensorData;
 
-/// Values that the pixels of a data set stand for.
+/// Normalized values of the pixels of a data set.
 ///
-/// Strong operations are of levels up to 255. Where a data set has fewer, its strong views are
-/// stretched to them.
+/// Strong operations work on levels up to 255. If the maximum of a data set is lower, its levels
+/// are stretched for strong views.
 pub(crate) struct Palette {
     published: Vec<[f32; 256]>,
     stretched: Vec<[f32; 256]>,
-    /// The level up to 255 of each published one.
+    /// Level up to 255 of each published level.
     stretch: [u8; 256],
     mean: Vec<u8>,
 }
@@ -27,32 +27,33 @@ impl Palette {
         }
     }
 
-    /// The normalized value of every published level, per channel.
+    /// Returns the normalized value of every published level, per channel.
     fn published(&self) -> &[[f32; 256]] {
         &self.published
     }
 
-    /// The normalized value of every stretched level, per channel.
+    /// Returns the normalized value of every stretched level, per channel.
     fn stretched(&self) -> &[[f32; 256]] {
         &self.stretched
     }
 
-    /// Stretch published levels.
+    /// Stretches published levels.
     fn stretch(&self, image: &mut [u8]) {
         for level in image {
             *level = self.stretch[usize::from(*level)];
         }
     }
 
-    /// The stretched level of each channel that is next to zero once it is normalized.
+    /// Returns the stretched level of each channel whose normalized value is closest to zero.
     fn mean(&self) -> &[u8] {
         &self.mean
     }
 }
 
-/// Returns a view of some images, `[images, channels, height, width]`.
+/// Returns a view of several images, `[images, channels, height, width]`.
 ///
-/// Before that they are of a shape, `[channels, height, width]`, and have published pixels by their ids.
+/// `published` returns the pixels of an image with the given shape, `[channels, height, width]`, by
+/// its id.
 pub(crate) fn render<'a>(
     published_shape: [usize; 3],
     published: impl Fn(usize) -> &'a [u8],
@@ -72,7 +73,7 @@ pub(crate) fn render<'a>(
         let published = published(id);
         let operations = views.augmentation.operations(key, shape);
         let levels = if let Some(crop) = &views.multi_crop {
-            // Stretched first: means of few levels would be too coarse.
+            // Stretched first, because the mean pixel of few levels would be too coarse.
             let mut stretched = published.to_vec();
             palette.stretch(&mut stretched);
             let cropped = crop.apply(key, &stretched, published_shape);

@@ -1,29 +1,29 @@
 use burn_distill_core::KeyedRng;
 
-/// What random numbers are drawn for: the same seed gives unrelated numbers for each purpose.
+/// Purpose of random numbers: the same seed gives unrelated numbers for each purpose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
-    /// The order of the samples in an epoch.
+    /// Order of the samples in an epoch.
     Order = 1,
-    /// Which samples are held out.
+    /// Choice of the samples that are held out.
     Split = 2,
-    /// The crop and flip of a view.
+    /// Crop and flip of a view.
     View = 3,
-    /// The operations of a strong view.
+    /// Operations of a strong view.
     Strong = 4,
-    /// Which sample of the same class a sample is shown with.
+    /// Choice of the partner of the same class for a sample.
     Partner = 5,
-    /// The random crop of a view, resized.
+    /// Random crop of a view, resized.
     Crop = 6,
 }
 
-/// The generator for that purpose.
+/// Returns the generator for a purpose.
 pub(crate) fn rng(purpose: Purpose, [a, b, c]: [u64; 3], view: u32) -> KeyedRng {
     KeyedRng::new([a, b, c, halves(purpose as u64, view.into())])
 }
 
-/// Returns the word of a key for an epoch and the number of earlier places of the same id in the data
-/// set, each below 2³². It is the epoch itself where an id has no earlier place.
+/// Returns the word of a key for an epoch and the number of earlier occurrences of the same id in
+/// the data set, each below 2³². It is the epoch itself for the first occurrence.
 pub(crate) fn repeated_word(epoch: usize, repetition: usize) -> u64 {
     halves(repetition as u64, epoch as u64)
 }
@@ -38,10 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_gives_the_same_numbers_for_ever() {
+    fn a_key_always_gives_the_same_numbers() {
         let order = rng(Purpose::Order, [1, 2, 3], 4).permutation(8);
 
-        // From a ChaCha8 written apart in Python.
+        // From an independent ChaCha8 in Python.
         assert_eq!(order, [0, 3, 4, 5, 1, 7, 6, 2]);
     }
 
@@ -75,7 +75,8 @@ mod tests {
             "{counts:?}"
         );
 
-        // Three quarters of all numbers: without drawing again, half would be multiples of 3.
+        // The bound is three quarters of all numbers: without rejection, half would be multiples of
+        // 3.
         let mut counts = [0; 3];
         for _ in 0..6000 {
             counts[(rng.below(3 << 62) % 3) as usize] += 1;

@@ -6,12 +6,12 @@ use burn_distill_core::Input;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Labeled samples in memory, which a [`BatchLoader`](crate::BatchLoader) makes batches of.
+/// Labeled samples in memory that a [`BatchLoader`](crate::BatchLoader) makes batches of.
 ///
-/// A sample has the same id in every split and subset: its position in the data set as published. The
-/// splits and subsets of a data set share its contents: a clone costs its ids alone.
+/// The id of a sample is its position in the data set as published, and the same in every split and
+/// subset. Splits and subsets of a data set share its contents: a clone only copies the ids.
 pub trait Samples: Clone + Debug + Send + Sync + 'static {
-    /// Input of networks, made of samples.
+    /// Input of networks that the samples are batched to.
     type Input: Input;
     /// One view of the samples of a batch, in host memory.
     type Prepared: Send + 'static;
@@ -22,34 +22,35 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     /// Returns the number of samples in the data set as published: every id is below it.
     fn published_len(&self) -> usize;
 
-    /// Returns the number of classes, also of those without samples.
+    /// Returns the number of classes, including those without samples.
     fn num_classes(&self) -> usize;
 
     /// Returns the class of the sample with this id.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under this id.
+    /// Panics if `id` is not below [`published_len`](Self::published_len).
     fn label(&self, id: usize) -> usize;
 
     /// Returns the samples with these ids, in this order.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under one of them.
+    /// Panics if an id is not below [`published_len`](Self::published_len).
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self;
 
-    /// Checks that views of these samples can be made so.
+    /// Checks that these views of the samples can be made.
     ///
     /// # Errors
     ///
-    /// Returns an error if they cannot, such as random crops of what is no image.
+    /// Returns an error if they cannot be made, such as random crops of samples that are not
+    /// images.
     fn check_views(&self, views: &Views) -> Result<(), DataError>;
 
-    /// Prepares one view of some samples, in host memory.
+    /// Prepares one view of several samples, in host memory.
     fn prepare(&self, shown: &[Shown], views: &Views) -> Self::Prepared;
 
-    /// Puts a prepared view on a device.
+    /// Uploads a prepared view to a device.
     fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
 
     /// Feeds the shape, the labels and the contents of the samples to a function, such as a hash.
@@ -60,7 +61,7 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
         self.ids().len()
     }
 
-    /// Returns whether there is no sample.
+    /// Returns whether there are no samples.
     fn is_empty(&self) -> bool {
         self.ids().is_empty()
     }
@@ -74,7 +75,7 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     ///
     /// # Panics
     ///
-    /// Panics if there is no such position.
+    /// Panics if a position is out of range.
     fn at(&self, positions: &[usize]) -> Self {
         let ids = positions.iter().map(|&position| self.ids()[position]);
         self.subset(ids.collect::<Vec<_>>())
@@ -85,18 +86,18 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
         self.subset(&self.ids()[..count.min(self.len())])
     }
 
-    /// Returns the samples that are not of this class. Its position among the classes is kept.
+    /// Returns the samples of all other classes. The class keeps its position among the classes.
     fn without_class(&self, class: usize) -> Self {
         let kept = self.ids().iter().copied();
         let kept: Vec<_> = kept.filter(|&id| self.label(id) != class).collect();
         self.subset(kept)
     }
 
-    /// Returns a stratified split in two, `(rest, held out)`, as [`stratified_split`] makes it.
+    /// Returns a stratified split in two, `(rest, held out)`, as [`stratified_split`] computes it.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if there are fewer samples than are to be held out.
+    /// Returns [`DataError::Invalid`] if there are fewer samples than should be held out.
     fn split(&self, holdout: impl Into<Holdout>, seed: u64) -> Result<(Self, Self), DataError> {
         let (rest, held_out) = stratified_split(&self.labels(), holdout, seed)?;
         Ok((self.at(&rest), self.at(&held_out)))
@@ -112,29 +113,29 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     }
 }
 
-/// Way in which the views of samples are made.
+/// Settings from which the views of samples are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Views {
-    /// Random changes of images.
+    /// Random augmentation of images.
     pub augmentation: Augmentation,
     /// Seed of the augmentation and of the crops.
     pub seed: u64,
-    /// Random crops of images, resized, if views are made of those.
+    /// Random crops of images, resized, if views are made of these.
     pub multi_crop: Option<MultiCrop>,
 }
 
 impl Views {
-    /// Returns whether every view shows the samples as they are.
+    /// Returns whether every view shows the samples unchanged.
     pub fn are_plain(&self) -> bool {
         self.augmentation == Augmentation::default() && self.multi_crop.is_none()
     }
 
-    /// Checks that views of images of this shape, `[channels, height, width]`, can be made so.
+    /// Checks that these views can be made of images of this shape, `[channels, height, width]`.
     ///
     /// # Errors
     ///
-    /// Returns the error of [`Augmentation::check`] or [`MultiCrop::check`], or one if images are
-    /// cropped in two ways.
+    /// Returns the error of [`Augmentation::check`] or [`MultiCrop::check`], or an error if images
+    /// would be cropped twice.
     pub fn check_images(&self, shape: [usize; 3]) -> Result<(), DataError> {
         self.augmentation.check(shape)?;
         if let Some(crop) = self.multi_crop {
@@ -145,10 +146,10 @@ impl Views {
     }
 }
 
-/// Sample that is shown in a view.
+/// Sample shown in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// Id of the sample whose content is shown: another one of the same class, in a pair.
+    /// Id of the sample whose content is shown: in a pair, another sample of the same class.
     pub id: usize,
     /// Key of the random choices of the view.
     pub key: ViewKey,

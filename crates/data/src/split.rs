@@ -1,7 +1,7 @@
 use crate::DataError;
 use crate::rng::{Purpose, rng};
 
-/// How many samples to hold out.
+/// Number or share of samples to hold out.
 ///
 /// ```
 /// use burn_distill_data::Holdout;
@@ -11,9 +11,9 @@ use crate::rng::{Purpose, rng};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Holdout {
-    /// This part of all samples, from 0 to 1, rounded to the nearest count.
+    /// Share of all samples, from 0 to 1, rounded to the nearest count.
     Fraction(f64),
-    /// This many samples.
+    /// Number of samples.
     Count(usize),
 }
 
@@ -36,7 +36,7 @@ impl Holdout {
                 Ok((fraction * samples as f64).round() as usize)
             }
             Self::Fraction(fraction) => Err(DataError::Invalid(format!(
-                "the fraction to hold out should be in range [0, 1], but is {fraction}"
+                "the fraction to hold out should be from 0 to 1, but is {fraction}"
             ))),
             Self::Count(count) if count <= samples => Ok(count),
             Self::Count(count) => Err(DataError::Invalid(format!(
@@ -46,14 +46,15 @@ impl Holdout {
     }
 }
 
-/// Split positions of `labels` in two, `(rest, held out)`, each in ascending order, with the classes
-/// in equal proportions: no class is off its exact share by one sample or more.
+/// Splits the positions of `labels` in two, `(rest, held out)`, each in ascending order, with the
+/// classes in equal proportions: the count of each class differs from its exact share by less than
+/// one sample.
 ///
-/// The result depends on the labels and the seed alone, on every platform and in every version.
+/// The result depends only on the labels and the seed, on every platform and in every version.
 ///
 /// # Errors
 ///
-/// Returns [`DataError::Invalid`] if there is not as much to hold out.
+/// Returns [`DataError::Invalid`] if there are fewer samples than should be held out.
 ///
 /// # Example
 ///
@@ -87,10 +88,10 @@ pub fn stratified_split(
     Ok((rest, held_out))
 }
 
-/// Positions of `count` samples of each class that occurs in `labels`, in ascending order: the few
-/// labels of a semi-supervised experiment.
+/// Returns the positions of `count` samples of each class that occurs in `labels`, in ascending
+/// order: the few labels of a semi-supervised experiment.
 ///
-/// Of one seed, the samples for a smaller count are among those for a larger one, so that runs
+/// For one seed, the samples for a smaller count are among those for a larger one, so that runs
 /// with more labels only add to those with fewer.
 ///
 /// # Errors
@@ -101,11 +102,11 @@ pub fn few_per_class(labels: &[usize], count: usize, seed: u64) -> Result<Vec<us
     for (class, members) in shuffled_members(labels, seed).iter().enumerate() {
         match members.get(..count) {
             Some(members) => few.extend_from_slice(members),
-            // A class that was left out on purpose.
+            // The class was left out on purpose.
             None if members.is_empty() => {}
             None => {
                 return Err(DataError::Invalid(format!(
-                    "class {class} has only {} samples, but {count} are to be labeled",
+                    "class {class} has only {} samples, but {count} should be labeled: use fewer",
                     members.len()
                 )));
             }
@@ -115,7 +116,7 @@ pub fn few_per_class(labels: &[usize], count: usize, seed: u64) -> Result<Vec<us
     Ok(few)
 }
 
-/// The positions of each class, in an order that depends on the seed and the class.
+/// Returns the positions of each class, in an order that depends on the seed and the class.
 fn shuffled_members(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
     let classes = labels.iter().max().map_or(0, |largest| largest + 1);
     let mut members = vec![Vec::new(); classes];
@@ -130,8 +131,8 @@ fn shuffled_members(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
     members
 }
 
-/// How many of each class to hold out: the whole part of each exact share, and the samples that
-/// remain to the largest fractional parts.
+/// Returns the number of samples of each class to hold out: the integer part of each exact share,
+/// and the remaining samples for the largest fractional parts.
 fn shares(members: &[Vec<usize>], samples: usize, total: usize) -> Vec<usize> {
     let samples = samples.max(1);
     let mut shares: Vec<_> = members
@@ -165,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_split_for_ever() {
+    fn a_seed_always_gives_the_same_split() {
         let labels: Vec<_> = (0..30).map(|index| index % 3).collect();
 
         let (rest, held_out) = stratified_split(&labels, 6, 42).unwrap();
-        // From a ChaCha8 written apart in Python.
+        // From an independent ChaCha8 in Python.
         assert_eq!(held_out, [0, 2, 7, 12, 22, 26]);
         assert_eq!(rest[..6], [1, 3, 4, 5, 6, 8]);
         assert_eq!(few_per_class(&labels, 1, 42).unwrap(), [0, 7, 26]);
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_labels_are_among_more() {
+    fn a_smaller_set_of_labels_is_part_of_a_larger_one() {
         let labels: Vec<_> = (0..300).map(|index| index % 3).collect();
         let few = few_per_class(&labels, 5, 1).unwrap();
         let more = few_per_class(&labels, 20, 1).unwrap();
@@ -211,18 +212,18 @@ mod tests {
         );
         assert_eq!(
             error(1.5.into()).to_string(),
-            "the fraction to hold out should be in range [0, 1], but is 1.5"
+            "the fraction to hold out should be from 0 to 1, but is 1.5"
         );
         assert!(error(f64::NAN.into()).to_string().ends_with("but is NaN"));
         assert_eq!(
             few_per_class(&[0, 0, 1], 2, 0).unwrap_err().to_string(),
-            "class 1 has only 1 samples, but 2 are to be labeled"
+            "class 1 has only 1 samples, but 2 should be labeled: use fewer"
         );
     }
 
     proptest! {
         #[test]
-        fn both_parts_are_the_whole_and_every_class_has_its_share(
+        fn the_parts_make_the_whole_and_every_class_has_its_share(
             labels in prop::collection::vec(0usize..3, 0..200),
             fraction in 0.0..=1.0,
             seed: u64,

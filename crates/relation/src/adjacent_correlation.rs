@@ -53,7 +53,7 @@ impl Check for AdjacentCorrelationLossConfig {}
 /// let loss = AdjacentCorrelationLossConfig::new().init();
 /// assert_eq!(loss.forward(student, teacher).into_scalar::<f32>(), 3.0); // 3 · 1 + 0 · 2
 ///
-/// As in RepDistiller: between learned embeddings, of features of any size.
+/// // As in RepDistiller: between learned embeddings, of features of any size.
 /// let embeddings = EmbeddingsConfig::new(64, 256).init(&device);
 /// let embedded = loss.with_embeddings(embeddings);
 /// ```

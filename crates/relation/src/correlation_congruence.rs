@@ -112,7 +112,7 @@ impl Check for CorrelationCongruenceLossConfig {
 /// let loss = CorrelationCongruenceLossConfig::new().init();
 /// assert_eq!(loss.forward(student, teacher).into_scalar::<f32>(), 0.0); // both at right angles
 ///
-/// As in torchdistill: between learned embeddings.
+/// // As in torchdistill: between learned embeddings.
 /// let embeddings = EmbeddingsConfig::new(2, 3).init(&device);
 /// let embedded = loss.with_embeddings(embeddings);
 /// ```

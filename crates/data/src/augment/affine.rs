@@ -1,14 +1,14 @@
-/// Where a pixel comes from: what is at `(x, y)` was at `(a x + b y + c, d x + e y + f)`, counted
-/// from the top left corner of the image.
+/// Affine transform of an image: the pixel at `(x, y)` comes from `(a x + b y + c, d x + e y + f)`,
+/// relative to the top left corner of the image.
 pub struct Affine(pub [f64; 6]);
 
-/// A number in parts of 65,536, to the nearest: sums of them are exact on every machine.
+/// Returns a number in units of 1/65,536, rounded: sums of these are exact on every machine.
 fn fixed(number: f64) -> i64 {
     (number * 65_536.0 + 0.5).floor() as i64
 }
 
 impl Affine {
-    /// About the center, against the clock.
+    /// Creates the rotation about the center, counterclockwise.
     pub fn rotation(degrees: f64, [height, width]: [usize; 2]) -> Self {
         let (sin, cos) = (-degrees.to_radians()).sin_cos();
         let (x, y) = (width as f64 / 2.0, height as f64 / 2.0);
@@ -17,10 +17,11 @@ impl Affine {
         Self([cos, sin, c, -sin, cos, f])
     }
 
-    /// Move every plane: to each pixel the nearest one, and black from outside the image.
+    /// Transforms every plane of an image; each pixel takes the nearest source pixel, black outside
+    /// the image.
     pub fn apply(&self, image: &mut [u8], [height, width]: [usize; 2]) {
         let [a, b, c, d, e, f] = self.0;
-        // Of the center of the first pixel.
+        // The position of the center of the first pixel.
         let origin = [fixed(c + a * 0.5 + b * 0.5), fixed(f + d * 0.5 + e * 0.5)];
         let [a, b, d, e] = [a, b, d, e].map(fixed);
         let inside = |place: i64, size: usize| {

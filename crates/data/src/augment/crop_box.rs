@@ -1,4 +1,4 @@
-/// Part of an image, in pixels.
+/// Rectangle of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CropBox {
     /// First row.

@@ -1,17 +1,17 @@
-//! Operations that mix an image with one that lacks something.
+//! Operations that blend an image with a degenerate version of it.
 
-/// `from + factor (to − from)`, cut off. Above a factor of 1 beyond `to`.
+/// Returns `from + factor (to − from)`, clamped. A factor above 1 extrapolates.
 fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }
 
-/// How bright a color is (ITU-R 601-2), in parts of 65,536.
+/// Returns the luma of a color (ITU-R 601-2), computed in units of 1/65,536.
 fn gray([red, green, blue]: [u8; 3]) -> u8 {
     let sum = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
     ((sum + 0x8000) >> 16) as u8
 }
 
-/// The planes of red, green and blue; none if the image is gray.
+/// Returns the planes of red, green and blue; `None` for a gray image.
 fn planes(image: &mut [u8], plane: usize) -> Option<[&mut [u8]; 3]> {
     let (red, others) = image.split_at_mut(plane);
     let (green, blue) = others.split_at_mut_checked(plane)?;
@@ -63,7 +63,8 @@ pub fn sharpness(image: &mut [u8], [height, width]: [usize; 2], factor: f64) {
                     row.iter().map(|&level| u32::from(level)).sum::<u32>()
                 });
                 let level = source[y * width + x];
-                // Itself five times, its eight neighbors once; thirteen in all, to the nearest.
+                // The pixel has weight 5 and its eight neighbors weight 1: thirteen in all,
+                // rounded.
                 let sum = around.iter().sum::<u32>() + 4 * u32::from(level);
                 let smooth = ((2 * sum + 13) / 26) as u8;
                 plane[y * width + x] = blend(smooth, level, factor as f32);

@@ -1,8 +1,8 @@
-//! Operations that look at one level at a time.
+//! Operations that map each level to another.
 
 use std::array::from_fn;
 
-/// Each plane through a table of its own, made from how often each of its levels occurs.
+/// Maps each plane through a table computed from the histogram of its levels.
 fn tabulate(image: &mut [u8], plane: usize, table: impl Fn(&[usize; 256]) -> [u8; 256]) {
     for plane in image.chunks_exact_mut(plane) {
         let mut counts = [0; 256];
@@ -16,12 +16,12 @@ fn tabulate(image: &mut [u8], plane: usize, table: impl Fn(&[usize; 256]) -> [u8
     }
 }
 
-/// The table that changes nothing.
+/// Returns the identity table.
 fn unchanged() -> [u8; 256] {
     from_fn(|level| level as u8)
 }
 
-/// The darkest and the brightest level that occur.
+/// Returns the darkest and the brightest level that occur.
 fn extremes(counts: &[usize; 256]) -> (usize, usize) {
     let occurs = |count: &usize| *count > 0;
     let darkest = counts.iter().position(occurs).unwrap_or(0);
@@ -34,7 +34,7 @@ pub fn auto_contrast(image: &mut [u8], plane: usize) {
         if brightest == darkest {
             return unchanged();
         }
-        // In this order, which decides what is cut off.
+        // The order of the operations decides how the result is rounded.
         let scale = 255.0 / (brightest - darkest) as f64;
         let offset = -(darkest as f64) * scale;
         from_fn(|level| (level as f64 * scale + offset) as u8)

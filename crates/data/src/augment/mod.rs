@@ -17,15 +17,15 @@ use crate::rng::{Purpose, repeated_word, rng};
 use burn_distill_core::check;
 use serde::{Deserialize, Serialize};
 
-/// What is done to an image at random before it is normalized.
+/// Random augmentation of an image, before it is normalized.
 ///
 /// | Field | Default | Purpose | Range |
 /// | --- | --- | --- | --- |
-/// | `crop` | none | pad by so many zero pixels, then crop back to the size at random | at most the image's height and width |
-/// | `flip` | false | mirror left to right, one time in two | |
-/// | `strong` | none | what [operations](StrongAugmentation) follow in every view but the first | 1 or 3 channels |
+/// | `crop` | none | pad by this number of zero pixels, then crop back to the size at random | at most the image's height and width |
+/// | `flip` | false | mirror left to right with probability ½ | |
+/// | `strong` | none | [strong augmentation](StrongAugmentation) of every view but the first | 1 or 3 channels |
 ///
-/// The padding is black, since it comes before the normalization.
+/// The padding is black, because it is applied before the normalization.
 ///
 /// ```
 /// use burn_distill_data::{Augmentation, ViewKey};
@@ -33,40 +33,40 @@ use serde::{Deserialize, Serialize};
 /// let cifar = Augmentation { crop: Some(4), flip: true, ..Augmentation::default() };
 /// let key = ViewKey { seed: 0, id: 42, epoch: 1, view: 0, repetition: 0 };
 ///
-/// // Whoever asks for this view, in whatever order, gets the same.
+/// // The same key always gives the same view, in any order.
 /// assert_eq!(cifar.transform(key), cifar.transform(key));
 /// assert_ne!(cifar.transform(key), cifar.transform(ViewKey { epoch: 2, ..key }));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// The padding on each side, in pixels, of a random crop.
+    /// Padding on each side, in pixels, of a random crop.
     pub crop: Option<usize>,
-    /// Whether to mirror left to right, one time in two.
+    /// Whether to mirror left to right with probability ½.
     pub flip: bool,
-    /// What follows in every view but the first, which stays weak.
+    /// Strong augmentation of every view but the first, which stays weak.
     pub strong: Option<StrongAugmentation>,
 }
 
-/// Key of the random choices of an augmentation, which depend on nothing else.
+/// Key of the random choices of an augmentation; nothing else influences them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ViewKey {
-    /// The seed of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// The id of the sample.
+    /// Id of the sample.
     pub id: usize,
-    /// The epoch, counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// The view, counted from 0.
+    /// View, counted from 0.
     pub view: usize,
-    /// The number of earlier places of the same id in the data set: 0 where every id occurs once.
+    /// Number of earlier occurrences of the same id in the data set: 0 if every id occurs once.
     pub repetition: usize,
 }
 
 impl ViewKey {
     /// Returns the words of a key for random numbers, beside the purpose and the view.
     ///
-    /// The repetition is in the upper half of the epoch's word, so that it changes nothing where every
+    /// The repetition is in the upper half of the epoch's word, so that it changes nothing if every
     /// id occurs once.
     fn words(self) -> [u64; 3] {
         [
@@ -77,27 +77,27 @@ impl ViewKey {
     }
 }
 
-/// The random choices of a crop and a flip.
+/// Random choices of a crop and a flip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transform {
-    /// How far the image moves down and to the right, in pixels; what leaves it is lost.
+    /// Shift of the image down and to the right, in pixels; pixels that leave the image are lost.
     pub shift: [isize; 2],
-    /// Whether it is then mirrored left to right.
+    /// Whether the image is mirrored left to right after the shift.
     pub flip: bool,
 }
 
 impl Augmentation {
-    /// Whether images of this shape, `[channels, height, width]`, can be augmented so.
+    /// Checks that images of this shape, `[channels, height, width]`, can be augmented.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Config`] if the crop pads by more than the image, or the error of the
-    /// [strong augmentation](StrongAugmentation::check), whose keys are then those of the table of
-    /// this augmentation.
+    /// Returns [`DataError::Config`] if the padding of the crop is larger than the image, or the
+    /// error of the [strong augmentation](StrongAugmentation::check), with keys relative to the
+    /// table of this augmentation.
     pub fn check(&self, shape: [usize; 3]) -> Result<(), DataError> {
         let [_, height, width] = shape;
         if let Some(padding) = self.crop {
-            // With a larger padding, a crop can miss the image.
+            // With a larger padding, a crop could miss the image.
             check::count_in("crop", padding, 0..=height.min(width))?;
         }
         let Some(strong) = self.strong else {
@@ -109,10 +109,10 @@ impl Augmentation {
         })
     }
 
-    /// The crop and the flip of this view.
+    /// Returns the crop and the flip of a view.
     pub fn transform(&self, key: ViewKey) -> Transform {
         let mut rng = rng(Purpose::View, key.words(), key.view as u32);
-        // Drawn in any case, so that neither choice depends on whether the other is made.
+        // Drawn in any case, so that the choices are independent of the settings.
         let flip = rng.coin();
         let padding = self.crop.unwrap_or(0) as isize;
         let mut shift = || padding - rng.below(2 * padding as u64 + 1) as isize;
@@ -122,10 +122,10 @@ impl Augmentation {
         }
     }
 
-    /// The operations that follow in this view of an image of that shape, `[channels, height,
-    /// width]`: none in the first.
+    /// Returns the strong operations for a view of an image with shape `[channels, height, width]`:
+    /// none for the first view.
     ///
-    /// They are drawn apart from crop and flip, which therefore do not depend on them.
+    /// They use other random numbers than crop and flip, and do not depend on them.
     pub fn operations(&self, key: ViewKey, [_, height, width]: [usize; 3]) -> Vec<Operation> {
         match self.strong {
             Some(strong) if key.view > 0 => {
@@ -138,7 +138,7 @@ impl Augmentation {
 }
 
 impl Transform {
-    /// Transform an image of planes of rows.
+    /// Transforms an image, stored as planes of rows.
     ///
     /// # Panics
     ///
@@ -147,16 +147,19 @@ impl Transform {
         assert_eq!(
             image.len(),
             channels * height * width,
-            "The image should be of its shape."
+            "The image should have {channels} · {height} · {width} bytes, but has {}.",
+            image.len()
         );
         assert_eq!(
             output.len(),
             image.len(),
-            "The output should be as large as the image."
+            "The output should be as large as the image, {} bytes, but has {}.",
+            image.len(),
+            output.len()
         );
 
         let [down, right] = self.shift;
-        // The columns that stay within the image, where they come from and where they go.
+        // The columns that stay within the image, with their source and destination.
         let shift = right.unsigned_abs().min(width);
         let kept = width - shift;
         let (from, to) = if right < 0 { (shift, 0) } else { (0, shift) };
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_move_and_zeros_follow() {
+    fn pixels_are_shifted_and_zeros_fill_in() {
         assert_eq!(transformed([0, 0], false), [1, 2, 3, 4, 5, 6]);
         assert_eq!(transformed([1, 0], false), [0, 0, 0, 1, 2, 3]);
         assert_eq!(transformed([-1, 0], false), [4, 5, 6, 0, 0, 0]);
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_channel_moves_alike() {
+    fn every_channel_is_shifted_alike() {
         let mut output = [0; 4];
         let transform = Transform {
             shift: [0, 1],
@@ -235,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gives_the_same_view_for_ever() {
-        // From a ChaCha8 written apart in Python.
+    fn a_key_always_gives_the_same_view() {
+        // From an independent ChaCha8 in Python.
         let expected = Transform {
             shift: [-3, 3],
             flip: false,

@@ -4,26 +4,27 @@ use crate::DataError;
 use crate::rng::{Purpose, rng};
 use burn_distill_core::KeyedRng;
 
-/// Random crops of each image, resized: some large ones that keep the size of the image, and some
-/// small ones of a smaller size. The multi-crop of self-supervised learning.
+/// Multi-crop of self-supervised learning: resized random crops of each image, a few large ones at
+/// the size of the image and several small ones at a smaller size.
 ///
 /// | Field | Default | Purpose | Range |
 /// | --- | --- | --- | --- |
 /// | `globals` | 2 | number of large crops | at least 1 |
 /// | `locals` | 8 | number of small crops | any |
 /// | `local_size` | 3/7 of the image | height and width of a small crop | at least 1, below those of the image |
-/// | `global_scale` | 0.4 to 1 | part of the area of the image that a large crop shows | above 0, at most 1 |
-/// | `local_scale` | 0.05 to 0.4 | the same of a small crop | above 0, at most 1 |
+/// | `global_scale` | 0.4 to 1 | area of a large crop, as a share of the image | above 0, at most 1 |
+/// | `local_scale` | 0.05 to 0.4 | area of a small crop, as a share of the image | above 0, at most 1 |
 ///
-/// The area is drawn evenly from its range, the ratio of width to height between 3/4 and 4/3, evenly
-/// in its logarithm; a crop that does not fit is drawn again, ten times at most, and is then the
-/// largest one at the center. Crops are resized bilinearly, each pixel from all that it covers.
+/// The area is uniform in its range, and the logarithm of the aspect ratio is uniform between 3/4
+/// and 4/3. A crop that does not fit is drawn again, at most ten times; then the largest central
+/// crop is taken. Crops are resized bilinearly with antialiasing: each pixel is a weighted mean of
+/// all pixels that it covers.
 ///
 /// # Reference
 ///
 /// M. Caron et al., [Unsupervised Learning of Visual Features by Contrasting Cluster
-/// Assignments](https://arxiv.org/abs/2006.09882), NeurIPS 2020. The scales are those of the authors'
-/// dino, whose small crops have 96 pixels a side where large ones have 224.
+/// Assignments](https://arxiv.org/abs/2006.09882), NeurIPS 2020. The scales are those of the
+/// authors' dino, whose small crops have sides of 96 pixels and large crops of 224.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MultiCrop {
     /// Number of large crops.
@@ -32,15 +33,15 @@ pub struct MultiCrop {
     pub locals: usize,
     /// Height and width of a small crop in pixels.
     pub local_size: [usize; 2],
-    /// Least and largest part of the area of the image that a large crop shows.
+    /// Smallest and largest area of a large crop, as a share of the image.
     pub global_scale: [f64; 2],
-    /// Least and largest part of the area of the image that a small crop shows.
+    /// Smallest and largest area of a small crop, as a share of the image.
     pub local_scale: [f64; 2],
 }
 
 impl MultiCrop {
-    /// Creates two large crops and eight small ones of images of this shape, `[channels, height,
-    /// width]`.
+    /// Creates a multi-crop of two large and eight small crops for images of this shape,
+    /// `[channels, height, width]`.
     pub fn new([_, height, width]: [usize; 3]) -> Self {
         let local = |size: usize| ((size as f64 * 3.0 / 7.0).round() as usize).max(1);
         Self {
@@ -52,25 +53,25 @@ impl MultiCrop {
         }
     }
 
-    /// Checks that images of this shape, `[channels, height, width]`, can be cropped so.
+    /// Checks that images of this shape, `[channels, height, width]`, can be cropped.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if there is no large crop, if a small one is empty or not
-    /// smaller than the image, or if a scale is no range within 0 and 1.
+    /// Returns [`DataError::Invalid`] if there is no large crop, if a small crop is empty or not
+    /// smaller than the image, or if a scale is not an ascending range above 0 and at most 1.
     pub fn check(&self, [_, height, width]: [usize; 3]) -> Result<(), DataError> {
         let [local_height, local_width] = self.local_size;
         let fits = |local: usize, size: usize| (1..size).contains(&local);
         if self.globals == 0 {
             return Err(DataError::Invalid(
-                "there is no large crop: there should be at least 1".into(),
+                "the number of global crops should be at least 1, but is 0".into(),
             ));
         }
         if self.locals > 0 && !(fits(local_height, height) && fits(local_width, width)) {
             return Err(DataError::Invalid(format!(
                 "a local crop of {local_height} by {local_width} pixels is not smaller than the \
-                 image of {height} by {width}: each side should be at least 1 and below that of the \
-                 image"
+                 image of {height} by {width}: each side should be at least 1 and below that of \
+                 the image"
             )));
         }
         for (name, [least, largest]) in [("global", self.global_scale), ("local", self.local_scale)]
@@ -78,20 +79,21 @@ impl MultiCrop {
             // This also rejects NaN.
             if !(least > 0.0 && least <= largest && largest <= 1.0) {
                 return Err(DataError::Invalid(format!(
-                    "the {name} scale goes from {least} to {largest}: it should rise, above 0 and up \
-                     to 1 at most"
+                    "the {name} scale goes from {least} to {largest}: it should rise, above 0 and \
+                     up to 1 at most"
                 )));
             }
         }
         Ok(())
     }
 
-    /// The number of views.
+    /// Returns the number of views.
     pub fn views(&self) -> usize {
         self.globals + self.locals
     }
 
-    /// The height and width of a view, counted from 0, of images of that height and width.
+    /// Returns the height and width of a view, counted from 0, for an image of this height and
+    /// width.
     pub fn size(&self, view: usize, image: [usize; 2]) -> [usize; 2] {
         match view < self.globals {
             true => image,
@@ -99,7 +101,7 @@ impl MultiCrop {
         }
     }
 
-    /// The part of an image of that height and width that this view shows.
+    /// Draws the rectangle of an image of this height and width that a view shows.
     pub fn draw(&self, key: ViewKey, image: [usize; 2]) -> CropBox {
         let mut rng = rng(Purpose::Crop, key.words(), key.view as u32);
         let scale = match key.view < self.globals {
@@ -109,7 +111,7 @@ impl MultiCrop {
         draw(&mut rng, scale, image)
     }
 
-    /// Crops and resizes planes of rows for this view.
+    /// Crops and resizes an image, stored as planes of rows, for a view.
     pub(crate) fn apply(
         &self,
         key: ViewKey,
@@ -125,7 +127,7 @@ impl MultiCrop {
     }
 }
 
-/// As `RandomResizedCrop` of torchvision.
+/// Draws a rectangle as `RandomResizedCrop` of torchvision does.
 fn draw(rng: &mut KeyedRng, [least, largest]: [f64; 2], [height, width]: [usize; 2]) -> CropBox {
     const TRIES: usize = 10;
     let ratio = [3.0_f64 / 4.0, 4.0 / 3.0];
@@ -160,23 +162,23 @@ fn draw(rng: &mut KeyedRng, [least, largest]: [f64; 2], [height, width]: [usize;
     }
 }
 
-/// A number of that range, evenly, in steps of a part in 2⁵³.
+/// Draws a number uniformly from a range, in steps of 2⁻⁵³ of its width.
 fn between(rng: &mut KeyedRng, from: f64, to: f64) -> f64 {
     let part = rng.below(1 << 53) as f64 / (1_u64 << 53) as f64;
     from + (to - from) * part
 }
 
 impl Augmentation {
-    /// Checks that the augmentation goes with multi-crop.
+    /// Checks that the augmentation can be combined with multi-crop.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if it crops at random itself.
+    /// Returns [`DataError::Invalid`] if the augmentation has a random crop.
     pub fn check_multi_crop(&self) -> Result<(), DataError> {
         match self.crop {
             Some(padding) => Err(DataError::Invalid(format!(
-                "images are cropped with a padding of {padding} and cropped and resized as well: \
-                 leave out `crop`"
+                "images are cropped twice, with a padding of {padding} and by multi-crop: leave \
+                 out `crop`"
             ))),
             None => Ok(()),
         }
@@ -196,7 +198,7 @@ mod tests {
     };
 
     #[test]
-    fn each_showing_of_a_repeated_sample_has_a_crop_of_its_own() {
+    fn occurrences_of_a_repeated_sample_have_different_crops() {
         let crop = MultiCrop::new([3, 32, 32]);
         let drawn = [0, 1, 2].map(|repetition| crop.draw(ViewKey { repetition, ..KEY }, [32, 32]));
 
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_show_as_much_as_their_scale_says() {
+    fn areas_of_crops_follow_the_scale() {
         let crop = MultiCrop::new([3, 32, 32]);
         assert_eq!((crop.local_size, crop.views()), ([14, 14], 10));
         for (view, [least, largest]) in [(0, [0.4, 1.0]), (1, [0.4, 1.0]), (2, [0.05, 0.4])] {
@@ -218,7 +220,8 @@ mod tests {
                 })
                 .map(|part| (part.height * part.width) as f64 / 1024.0)
                 .collect();
-            // Sides are whole pixels, and large ratios do not fit: within a tenth of the range.
+            // Sides are whole pixels and extreme ratios do not fit, so the mean is off by up to a
+            // tenth of the range.
             let margin = 0.1 * (largest - least);
             let mean = parts.iter().sum::<f64>() / parts.len() as f64;
             assert!((mean - (least + largest) / 2.0).abs() < margin, "{mean}");
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_depends_on_its_key_alone() {
+    fn a_view_depends_only_on_its_key() {
         let crop = MultiCrop::new([3, 32, 32]);
         let draw = |key| crop.draw(key, [32, 32]);
 
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_crop_is_taken_where_none_fits() {
+    fn the_largest_central_crop_is_taken_if_none_fits() {
         let crop = MultiCrop {
             global_scale: [1.0, 1.0],
             ..MultiCrop::new([1, 1, 9])
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_has_its_size() {
+    fn large_and_small_views_have_their_sizes() {
         let crop = MultiCrop::new([2, 8, 8]);
         let image = vec![7; 2 * 64];
 
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_that_cannot_be_are_refused() {
+    fn impossible_crops_are_refused() {
         let new = || MultiCrop::new([3, 32, 32]);
         for (crop, expected) in [
             (
@@ -281,7 +284,7 @@ mod tests {
                     globals: 0,
                     ..new()
                 },
-                "there is no large crop",
+                "the number of global crops should be at least 1, but is 0",
             ),
             (
                 MultiCrop {

@@ -1,10 +1,10 @@
 use super::affine::Affine;
 use super::{enhance, levels};
 
-/// An operation of a [strong augmentation](crate::StrongAugmentation), with its strength.
+/// Operation of a [strong augmentation](crate::StrongAugmentation), with its strength.
 ///
-/// Each is what the Python Imaging Library computes, to the pixel: a level is of `0..=255`, and what
-/// comes from outside the image is black.
+/// The results equal those of the Python Imaging Library in every pixel: levels are in `0..=255`,
+/// and pixels from outside the image are black.
 ///
 /// ```
 /// use burn_distill_data::Operation;
@@ -18,55 +18,57 @@ use super::{enhance, levels};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
-    /// Nothing.
+    /// Leaves the image unchanged.
     Identity,
-    /// Spread the levels of each channel, so that its darkest is 0 and its brightest 255.
+    /// Stretches the levels of each channel, so that its darkest is 0 and its brightest 255.
     AutoContrast,
-    /// Spread the levels of each channel, so that each range of them is as frequent.
+    /// Equalizes the histogram of each channel.
     Equalize,
-    /// Turn about the center by so many degrees, against the clock.
+    /// Rotates about the center by this number of degrees, counterclockwise.
     Rotate(f64),
-    /// Invert the levels from this one on.
+    /// Inverts the levels from this one on.
     Solarize(f64),
-    /// Keep so many of the eight bits of a level, the highest.
+    /// Keeps this number of the highest of the eight bits of a level.
     Posterize(u32),
-    /// `gray + factor (image − gray)`: 0 takes the colors away. A gray image stays as it is.
+    /// Changes the saturation: `gray + factor (image − gray)`; 0 removes the colors. A gray image
+    /// stays unchanged.
     Color(f64),
-    /// `mean + factor (image − mean)`, where the mean is that of the gray image.
+    /// Changes the contrast: `mean + factor (image − mean)`, with the mean of the gray image.
     Contrast(f64),
-    /// `factor image`.
+    /// Changes the brightness: `factor image`.
     Brightness(f64),
-    /// `smooth + factor (image − smooth)`: below 1 blurs. The pixels at the edge stay as they are.
+    /// Changes the sharpness: `smooth + factor (image − smooth)`; below 1 blurs. Pixels at the edge
+    /// stay unchanged.
     Sharpness(f64),
-    /// Row `y` shows what was so many times `y` to the right.
+    /// Shears horizontally: row `y` shows the pixels that were `factor · y` to the right.
     ShearX(f64),
-    /// Column `x` shows what was so many times `x` below.
+    /// Shears vertically: column `x` shows the pixels that were `factor · x` below.
     ShearY(f64),
-    /// Move to the right by so many pixels.
+    /// Moves the image to the right by this number of pixels.
     TranslateX(isize),
-    /// Move down by so many pixels.
+    /// Moves the image down by this number of pixels.
     TranslateY(isize),
-    /// Cover a rectangle with the mean pixel: from the first row and column to before the last.
+    /// Covers a rectangle with the mean pixel.
     Cutout {
-        /// The first row, and the first that is not covered.
+        /// First covered row, and the row after the last.
         rows: [usize; 2],
-        /// The first column, and the first that is not covered.
+        /// First covered column, and the column after the last.
         columns: [usize; 2],
     },
 }
 
 impl Operation {
-    /// Change an image of planes of rows.
+    /// Applies the operation to an image, stored as planes of rows.
     ///
     /// # Shapes
     ///
-    /// - image: `[channels, height, width]`, one channel of gray or red, green and blue
-    /// - mean: `[channels]`, the level of each that covers
+    /// - image: `[channels, height, width]`, one gray channel, or red, green and blue
+    /// - mean: `[channels]`, the level of each channel in a cutout
     ///
     /// # Panics
     ///
-    /// Panics if the image is not of this shape, or has neither 1 nor 3 channels, or if the mean is
-    /// not of as many.
+    /// Panics if the image does not have this shape, if it has neither 1 nor 3 channels, or if the
+    /// mean has another number of channels.
     pub fn apply(&self, image: &mut [u8], shape: [usize; 3], mean: &[u8]) {
         let [channels, height, width] = shape;
         assert!(
@@ -76,12 +78,14 @@ impl Operation {
         assert_eq!(
             image.len(),
             channels * height * width,
-            "The image should be of its shape."
+            "The image should have {channels} · {height} · {width} bytes, but has {}.",
+            image.len()
         );
         assert_eq!(
             mean.len(),
             channels,
-            "The mean pixel should have as many channels as the image."
+            "The mean pixel should have {channels} channels, but has {}.",
+            mean.len()
         );
 
         match *self {

@@ -1,8 +1,9 @@
 use super::CropBox;
 
-/// Returns a part of a plane of rows of that width, resized bilinearly to `[height, width]`.
+/// Returns a part of a plane, stored in rows of the given width, resized bilinearly to `[height,
+/// width]`.
 ///
-/// Where it becomes smaller, each pixel is a weighted mean of all that it covers, as in Pillow.
+/// If it becomes smaller, each pixel is a weighted mean of all pixels that it covers, as in Pillow.
 pub(super) fn resize(
     plane: &[u8],
     stride: usize,
@@ -30,7 +31,7 @@ pub(super) fn resize(
         .collect()
 }
 
-/// Sources of one pixel: neighbors from `first` on, with their weights.
+/// Source pixels of one output pixel: consecutive pixels from `first` on, with their weights.
 struct Window {
     first: usize,
     weights: Vec<f64>,
@@ -45,7 +46,8 @@ impl Window {
     }
 }
 
-/// A triangle around each pixel, as wide as what it covers, and not less than two pixels.
+/// Computes triangular weights around each pixel, as wide as the pixels it covers, and at least two
+/// pixels.
 fn weights(from: usize, to: usize) -> Vec<Window> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_stays_changes_nothing() {
+    fn resizing_to_the_same_size_changes_nothing() {
         let plane: Vec<u8> = (0..12).map(|level| level * 20).collect();
 
         assert_eq!(resize(&plane, 4, all([3, 4]), [3, 4]), plane);
@@ -95,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_those_of_pillow() {
-        // PIL.Image.resize with BILINEAR, of a row: up, and down with what is covered.
+    fn pixels_agree_with_pillow() {
+        // PIL.Image.resize with BILINEAR for a row: enlarged, and reduced with antialiasing.
         assert_eq!(resize(&[0, 100], 2, all([1, 2]), [1, 4]), [0, 25, 75, 100]);
         let row = [10, 20, 60, 80, 200, 240];
         assert_eq!(resize(&row, 6, all([1, 6]), [1, 3]), [21, 80, 200]);

@@ -4,16 +4,16 @@ use burn_distill_core::{KeyedRng, check};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// The magnitudes of RandAugment end here.
-const HIGHEST: usize = 30;
+/// Highest magnitude of RandAugment.
+const MAX_MAGNITUDE: usize = 30;
 
-/// The numbers of operations in a row that are not surely a typing error.
+/// Accepted numbers of operations; larger ones are surely a typing error.
 const OPERATIONS: RangeInclusive<usize> = 1..=64;
 
-/// What is done at random to a view that should be hard to recognize, after crop and flip.
+/// Strong augmentation: random operations that make a view hard to recognize, after crop and flip.
 ///
-/// Either policy draws some of fourteen [operations](Operation), each equally likely and the same
-/// ones more than once:
+/// Both policies draw from fourteen [operations](Operation) with equal probabilities and with
+/// repetition:
 ///
 /// | Operation | RandAugment, at magnitude `m` | FixMatch, drawn from |
 /// | --- | --- | --- |
@@ -22,7 +22,7 @@ const OPERATIONS: RangeInclusive<usize> = 1..=64;
 /// | shear-x, shear-y | ± `0.01 m` | −0.3 to 0.3 |
 /// | translate-x, translate-y | ± `m / 30 · 150 / 331` of the size | −0.3 to 0.3 of the size |
 /// | brightness, color, contrast, sharpness | `1 ± 0.03 m` | 0.05 to 0.95 |
-/// | posterize | `8 − m / 7.5` bits, to the nearest | 4 to 7 bits |
+/// | posterize | `8 − m / 7.5` bits, rounded | 4 to 7 bits |
 /// | solarize | from `255 − 8.5 m` | from 0 to 256 |
 ///
 /// ```
@@ -41,33 +41,34 @@ const OPERATIONS: RangeInclusive<usize> = 1..=64;
 /// # Reference
 ///
 /// - E. D. Cubuk, B. Zoph, J. Shlens and Q. V. Le, [RandAugment: Practical Automated Data
-///   Augmentation with a Reduced Search Space](https://arxiv.org/abs/1909.13719), NeurIPS 2020. Table
-///   and defaults are those of torchvision's `RandAugment`, with its 31 magnitudes, nearest pixels
-///   and black outside. The strengths are in double precision here and in single there.
+///   Augmentation with a Reduced Search Space](https://arxiv.org/abs/1909.13719), NeurIPS 2020.
+///   Table and defaults are those of torchvision's `RandAugment`, with its 31 magnitudes, nearest
+///   pixels and black outside the image. Strengths are in double precision here and in single
+///   precision there.
 /// - T. DeVries and G. W. Taylor, [Improved Regularization of Convolutional Neural Networks with
 ///   Cutout](https://arxiv.org/abs/1708.04552), 2017.
 /// - K. Sohn et al., [FixMatch: Simplifying Semi-Supervised Learning with Consistency and
-///   Confidence](https://arxiv.org/abs/2001.07685), NeurIPS 2020. It agrees with the loader of
-///   strong views in the repository of Sun et al., CVPR 2024, which covers with a pixel of its own,
-///   (125, 123, 114).
+///   Confidence](https://arxiv.org/abs/2001.07685), NeurIPS 2020. Agrees with the loader of strong
+///   views in the repository of Sun et al., CVPR 2024, except for the color of the covered square,
+///   which is (125, 123, 114) there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum StrongAugmentation {
-    /// Operations of one magnitude, of either sign.
+    /// Operations of one magnitude, with random signs.
     RandAugment {
         /// Number of operations in a row, from 1 to 64. Default: 2.
         #[serde(default = "two")]
         operations: usize,
-        /// How strong they are, at most 30. Default: 9.
+        /// Magnitude of the operations, at most 30. Default: 9.
         #[serde(default = "nine")]
         magnitude: usize,
-        /// The side in pixels of a square that is covered at last, around any pixel: at least 1, at
-        /// most the longer side of the image. The paper of
-        /// Cutout takes 16 on CIFAR-10 and 8 on CIFAR-100. Default: none.
+        /// Side in pixels of a square around a random pixel that is covered last: at least 1, at
+        /// most the longer side of the image. The paper of Cutout uses 16 on CIFAR-10 and 8 on
+        /// CIFAR-100. Default: none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cutout: Option<usize>,
     },
-    /// Operations of random strengths, and at last a square of up to half the width is covered.
+    /// Operations of random strengths; last, a square of up to half the width is covered.
     FixMatch {
         /// Number of operations in a row, from 1 to 64. Default: 2.
         #[serde(default = "two")]
@@ -83,7 +84,7 @@ fn nine() -> usize {
     9
 }
 
-/// What either policy draws from.
+/// Kind of operation that both policies draw from.
 #[derive(Clone, Copy)]
 enum Kind {
     Identity,
@@ -124,12 +125,12 @@ impl Kind {
         Self::ALL[rng.below(Self::ALL.len() as u64) as usize]
     }
 
-    /// This operation at that magnitude of RandAugment, of which `sign` is 1 or −1.
+    /// Returns the operation at a magnitude of RandAugment; `sign` is 1 or −1.
     fn at_magnitude(self, magnitude: usize, sign: f64, [height, width]: [usize; 2]) -> Operation {
         let magnitude = magnitude as f64;
         let shear = sign * 0.01 * magnitude;
         let pixels = |size: usize| {
-            let pixels = 150.0 / 331.0 * size as f64 * magnitude / HIGHEST as f64;
+            let pixels = 150.0 / 331.0 * size as f64 * magnitude / MAX_MAGNITUDE as f64;
             (sign * pixels) as isize
         };
         let factor = 1.0 + sign * 0.03 * magnitude;
@@ -151,7 +152,7 @@ impl Kind {
         }
     }
 
-    /// This operation in the ranges of FixMatch, for a number from 0 to below 1.
+    /// Returns the operation in the range of FixMatch, for a number from 0 to below 1.
     fn drawn(self, number: f64, [height, width]: [usize; 2]) -> Operation {
         let between = |low: f64, high: f64| low + (high - low) * number;
         let shear = between(-0.3, 0.3);
@@ -177,16 +178,16 @@ impl Kind {
 }
 
 impl StrongAugmentation {
-    /// Whether images of this shape, `[channels, height, width]`, can be augmented so.
+    /// Checks that images of this shape, `[channels, height, width]`, can be augmented.
     ///
     /// # Errors
     ///
     /// Returns [`DataError::Config`] with the first number out of its range, or
-    /// [`DataError::Invalid`] if the images are neither gray nor of three colors.
+    /// [`DataError::Invalid`] if the images have neither 1 nor 3 channels.
     pub fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
         if channels != 1 && channels != 3 {
             return Err(DataError::Invalid(format!(
-                "a strong augmentation is of images of 1 or 3 channels, and these have {channels}"
+                "a strong augmentation needs images of 1 or 3 channels, but these have {channels}"
             )));
         }
         match *self {
@@ -196,7 +197,7 @@ impl StrongAugmentation {
                 cutout,
             } => {
                 check::count_in("operations", operations, OPERATIONS)?;
-                check::count_in("magnitude", magnitude, 0..=HIGHEST)?;
+                check::count_in("magnitude", magnitude, 0..=MAX_MAGNITUDE)?;
                 if let Some(side) = cutout {
                     check::count_in("cutout", side, 1..=height.max(width))?;
                 }
@@ -208,7 +209,7 @@ impl StrongAugmentation {
         Ok(())
     }
 
-    /// The operations on an image of this height and width, in their order.
+    /// Draws the operations for an image of this height and width, in their order.
     pub(super) fn draw(&self, rng: &mut KeyedRng, size: [usize; 2]) -> Vec<Operation> {
         match *self {
             Self::RandAugment {
@@ -218,7 +219,7 @@ impl StrongAugmentation {
             } => {
                 let mut draw = || {
                     let kind = Kind::draw(rng);
-                    // Drawn in any case, so that no choice depends on which came before.
+                    // Drawn in any case, so that no choice depends on the ones before.
                     let sign = if rng.coin() { -1.0 } else { 1.0 };
                     kind.at_magnitude(magnitude, sign, size)
                 };
@@ -236,13 +237,13 @@ impl StrongAugmentation {
     }
 }
 
-/// A number from 0 to below 1.
+/// Draws a number from 0 to below 1.
 fn unit(rng: &mut KeyedRng) -> f64 {
     const PARTS: u64 = 1 << f64::MANTISSA_DIGITS;
     rng.below(PARTS) as f64 / PARTS as f64
 }
 
-/// A square of that side around any pixel, as far as it lies in the image.
+/// Draws a square of this side around a random pixel, clipped to the image.
 fn square(rng: &mut KeyedRng, side: usize, size: [usize; 2]) -> Operation {
     let [rows, columns] = size.map(|size| {
         let center = rng.below(size as u64) as usize;
@@ -252,14 +253,14 @@ fn square(rng: &mut KeyedRng, side: usize, size: [usize; 2]) -> Operation {
     Operation::Cutout { rows, columns }
 }
 
-/// A square of up to half the width around any place. Where it would begin outside, it begins at
-/// the edge.
+/// Draws a square of up to half the width around a random position. Parts outside the image are
+/// clipped.
 fn random_square(rng: &mut KeyedRng, [height, width]: [usize; 2]) -> Operation {
     let side = 0.5 * unit(rng) * width as f64;
     let [columns, rows] = [width, height].map(|size| {
         let size = size as f64;
         let start = (unit(rng) * size - side / 2.0).max(0.0).floor();
-        // The last pixel that is touched is covered, too.
+        // The last pixel is covered even if the square touches only a part of it.
         let end = (start + side).floor() + 1.0;
         [start as usize, end.min(size) as usize]
     });

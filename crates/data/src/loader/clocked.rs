@@ -6,12 +6,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Turns any data loader of burn into one that distillers train on.
+/// Data loader that makes batches for distillers from any data loader of burn.
 ///
-/// Each batch of the loader becomes a [`Batch`], by the `From` of its type, and is stamped with the
-/// [`Clock`] that schedules of weights depend on. Every [`iter`](DataLoader::iter) is one epoch, counted
-/// from [`starting_at`](Self::starting_at). The order of the samples is the loader's: burn's own shuffle
-/// begins anew when a training is resumed, while that of a [`BatchLoader`](crate::BatchLoader) does not.
+/// Each batch of the wrapped loader is converted to a [`Batch`] by the `From` of its type, and
+/// stamped with the [`Clock`] that weight schedules depend on. Every [`iter`](DataLoader::iter) is
+/// one epoch, counted from [`starting_at`](Self::starting_at). The wrapped loader determines the
+/// order of the samples: burn's own shuffle restarts when a training is resumed, while that of a
+/// [`BatchLoader`](crate::BatchLoader) continues.
 ///
 /// ```
 /// use burn::data::dataloader::{DataLoaderBuilder, batcher::Batcher};
@@ -21,23 +22,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// use burn_distill_data::ClockedLoader;
 ///
 /// #[derive(Clone, Debug)]
-/// struct HostBuffer {
+/// struct NumbersBatch {
 ///     inputs: Tensor<2>,
 ///     classes: Tensor<1, Int>,
 /// }
 ///
-/// impl From<HostBuffer> for Batch<Tensor<2>> {
-///     fn from(numbers: HostBuffer) -> Self {
+/// impl From<NumbersBatch> for Batch<Tensor<2>> {
+///     fn from(numbers: NumbersBatch) -> Self {
 ///         Batch::new(numbers.inputs, numbers.classes)
 ///     }
 /// }
 ///
 /// struct NumbersBatcher;
 ///
-/// impl Batcher<i32, HostBuffer> for NumbersBatcher {
-///     fn batch(&self, items: Vec<i32>, device: &Device) -> HostBuffer {
+/// impl Batcher<i32, NumbersBatch> for NumbersBatcher {
+///     fn batch(&self, items: Vec<i32>, device: &Device) -> NumbersBatch {
 ///         let classes = Tensor::<1, Int>::from_data(items.as_slice(), device);
-///         HostBuffer { inputs: classes.clone().float().unsqueeze_dim(1), classes }
+///         NumbersBatch { inputs: classes.clone().float().unsqueeze_dim(1), classes }
 ///     }
 /// }
 ///
@@ -83,16 +84,16 @@ where
     pub fn starting_at(self, epoch: usize) -> Self {
         assert!(
             epoch > 0,
-            "Epochs are counted from 1, but the first is to be 0."
+            "Epochs are counted from 1, but the first epoch is set to 0."
         );
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self
     }
 
-    /// Returns the number of batches in an epoch, which takes loading the first one: a data loader of burn
-    /// tells the number of its samples alone.
+    /// Returns the number of batches in an epoch. This loads the first batch, because a data loader
+    /// of burn only knows the number of its samples.
     ///
-    /// 0 if there is no batch, or if the first cannot be loaded.
+    /// Returns 0 if there is no batch, or if the first cannot be loaded.
     pub fn num_batches(&self) -> usize {
         let first = self.loader.iter().next().and_then(Result::ok);
         first.map_or(0, |batch| batches(self.loader.num_items(), &batch.into()))
@@ -133,7 +134,7 @@ where
     }
 }
 
-/// Returns the number of batches in an epoch, whose first one is full.
+/// Returns the number of batches in an epoch, given its first, full batch.
 fn batches<I: Input>(samples: usize, first: &Batch<I>) -> usize {
     samples.div_ceil(first.len().max(1)).max(1)
 }
@@ -141,7 +142,7 @@ fn batches<I: Input>(samples: usize, first: &Batch<I>) -> usize {
 struct ClockedIterator<'a, B, I> {
     batches: Box<dyn DataLoaderIterator<B> + 'a>,
     samples: usize,
-    /// Of the next batch.
+    /// Clock of the next batch.
     clock: Clock,
     input: PhantomData<fn() -> I>,
 }

@@ -11,22 +11,23 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Loads any data set of burn as reproducible batches, by a batcher of burn.
+/// Data loader that makes reproducible batches from any data set of burn, with a batcher of burn.
 ///
-/// The batcher makes batches of any type that becomes a [`Batch`] by `From`. Each is stamped with the
-/// [`Clock`] and, unless it has ids already, with the indices of its samples in the data set.
+/// The batcher may return any type that converts to a [`Batch`] by `From`. Each batch is stamped
+/// with the [`Clock`] and, unless it has ids already, with the indices of its samples in the data
+/// set.
 ///
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
-/// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
+/// | [`shuffle`](Self::shuffle) | the order of the data set | a new order in every epoch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a training |
 /// | [`workers`](Self::workers) | 0 | threads that read items ahead of time |
 /// | [`device`](Self::device) | burn's default | device of the tensors |
 ///
-/// The samples of a batch depend on the seed, the epoch and the place in the epoch alone, so a training
-/// that is resumed sees what an uninterrupted one would have seen. The workers get the items; the batcher
-/// runs on the thread that trains.
+/// The samples of a batch depend only on the seed, the epoch and the position in the epoch, so a
+/// resumed training gets the same batches as an uninterrupted one. Workers read the items; the
+/// batcher runs on the training thread.
 ///
 /// ```
 /// use burn::data::dataloader::{DataLoader, batcher::Batcher};
@@ -55,7 +56,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct DatasetLoader<T, B, I> {
     source: Arc<Source<T, B>>,
     plan: Plan,
-    /// burn's default when none is given, looked up only when tensors are made.
+    /// `None` for burn's default, which is looked up only when tensors are created.
     device: Option<Device>,
     next_epoch: AtomicUsize,
     input: PhantomData<fn() -> I>,
@@ -68,7 +69,7 @@ struct Source<T, B> {
 
 #[derive(Clone)]
 struct Plan {
-    /// The indices that are loaded.
+    /// Indices of the samples that are loaded.
     indices: Arc<[usize]>,
     batch_size: usize,
     shuffle: Option<u64>,
@@ -114,7 +115,7 @@ where
         }
     }
 
-    /// Loads the samples in an order that is new in every epoch and fixed by the seed.
+    /// Shuffles the samples, in a new order for every epoch that is fixed by the seed.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.plan.shuffle = Some(seed);
         self
@@ -134,7 +135,7 @@ where
     pub fn starting_at(self, epoch: usize) -> Self {
         assert!(
             epoch > 0,
-            "Epochs are counted from 1, but the first is to be 0."
+            "Epochs are counted from 1, but the first epoch is set to 0."
         );
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self
@@ -211,7 +212,7 @@ where
         ))
     }
 
-    /// Returns the number of samples that an epoch delivers: without those of a dropped last batch.
+    /// Returns the number of samples that an epoch delivers, without those of a dropped last batch.
     fn num_items(&self) -> usize {
         self.plan.samples()
     }
@@ -220,7 +221,7 @@ where
         Arc::new(self.clone().device(device))
     }
 
-    /// Returns a loader of part of the samples, the same ones in every epoch.
+    /// Returns a loader of a part of the samples, the same part in every epoch.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         let mut slice = self.clone();
         slice.plan.indices = self.plan.indices[start..end].into();
@@ -233,7 +234,7 @@ struct ItemEpoch<T, B, I> {
     source: Arc<Source<T, B>>,
     plan: Plan,
     number: usize,
-    /// The indices in the order in which they are loaded.
+    /// Indices in the order in which they are loaded.
     order: Arc<[usize]>,
     input: PhantomData<fn() -> I>,
 }

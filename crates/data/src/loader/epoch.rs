@@ -12,12 +12,12 @@ use std::sync::Arc;
 pub(super) struct Epoch<S> {
     pub(super) plan: Arc<Plan<S>>,
     number: usize,
-    /// The samples in the order in which they are loaded.
+    /// Samples in the order in which they are loaded.
     order: Vec<Showing>,
     partners: Option<Partners>,
 }
 
-/// A batch that is not yet on a device.
+/// A batch in host memory.
 pub(super) struct HostBatch<P> {
     views: Vec<P>,
     classes: Vec<i64>,
@@ -46,14 +46,15 @@ impl<S: Samples> Epoch<S> {
         }
     }
 
-    /// Returns the samples that a view shows: those of a batch or, in the second view of pairs, their
+    /// Returns the samples of a view: those of the batch or, in the second view of pairs, their
     /// partners.
     fn shown(&self, showings: &[Showing], view: usize) -> Vec<Shown> {
         let plan = &self.plan;
         let partners = self.partners.as_ref().filter(|_| view == 1);
         let shown = showings.iter().map(|&Showing { place, repetition }| {
             let id = plan.dataset.ids()[place];
-            // By the sample, not by its partner: two that share one see it in two ways.
+            // The key is that of the sample, not of its partner: two samples with the same partner
+            // get different views of it.
             let key = ViewKey {
                 seed: plan.view.seed,
                 id,

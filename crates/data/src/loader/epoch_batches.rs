@@ -3,8 +3,8 @@ use burn::data::dataset::DatasetError;
 use burn::tensor::Device;
 use burn_distill_core::{Batch, Input};
 
-/// The batches of one epoch. Each is prepared on any thread and put on the device by the thread that
-/// trains: burn's queues go by thread.
+/// Batches of one epoch. They are prepared on any thread, but uploaded to the device by the
+/// training thread, because burn's queues are per thread.
 pub(super) trait EpochBatches: Send + Sync + 'static {
     type Input: Input;
     type Prepared: Send + 'static;
@@ -21,13 +21,13 @@ pub(super) trait EpochBatches: Send + Sync + 'static {
     /// Returns the number of threads that prepare batches ahead of time.
     fn workers(&self) -> usize;
 
-    /// Returns why the epoch of a data set with samples has no batch.
+    /// Returns the error if the epoch has no batch although the data set has samples.
     fn no_batch(&self) -> Option<DataError>;
 
-    /// Prepares the batch at this place of the epoch, in host memory.
+    /// Prepares the batch at a position of the epoch, in host memory.
     fn prepare(&self, place: usize) -> Result<Self::Prepared, DatasetError>;
 
-    /// Puts a batch on the device.
+    /// Uploads a batch to the device.
     fn upload(&self, prepared: Self::Prepared, place: usize, device: &Device)
     -> Batch<Self::Input>;
 }

@@ -7,14 +7,14 @@ use burn::tensor::Device;
 use burn_distill_core::Batch;
 use std::sync::Arc;
 
-/// Iterates over the batches of one epoch.
+/// Iterator over the batches of one epoch.
 pub(super) struct BatchIterator<E: EpochBatches> {
     epoch: Arc<E>,
     /// `None` if batches are prepared on the calling thread.
     workers: Option<Workers<E::Prepared>>,
     device: Device,
     next: usize,
-    /// Why the epoch cannot have a batch, until it has been told.
+    /// Error of an epoch without a batch, until it has been returned.
     refusal: Option<DataError>,
 }
 
@@ -22,7 +22,10 @@ impl<E: EpochBatches> BatchIterator<E> {
     pub(super) fn new(epoch: E, device: Device) -> Self {
         let epoch = Arc::new(epoch);
         let workers = Workers::start(&epoch).inspect_err(|error| {
-            log::warn!("batches are prepared on the calling thread, for want of others: {error}");
+            log::warn!(
+                "batches are prepared on the calling thread, because no worker could be started: \
+                 {error}"
+            );
         });
         Self {
             refusal: epoch.no_batch(),
@@ -39,7 +42,7 @@ impl<E: EpochBatches> Iterator for BatchIterator<E> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.refusal.take() {
-            // Rather than training on nothing without a word.
+            // An error, instead of training silently on nothing.
             return Some(Err(DatasetError::new(error)));
         }
         if self.next == self.epoch.batches() {

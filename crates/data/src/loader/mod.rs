@@ -22,32 +22,32 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Loads labeled samples as batches, with their classes, ids and clock: an [`ImageDataset`] as
+/// Data loader of labeled samples, with their classes, ids and clock: an [`ImageDataset`] as
 /// normalized images, `[batch_size, channels, height, width]`, or any other [`Samples`].
 ///
 /// | Method | Default | Purpose |
 /// | --- | --- | --- |
-/// | [`shuffle`](Self::shuffle) | as the data set stands | a new order in every epoch |
-/// | [`augment`](Self::augment) | nothing | random crops, flips and strong operations |
-/// | [`views`](Self::views) | 1 | augment every sample so many times |
+/// | [`shuffle`](Self::shuffle) | the order of the data set | a new order in every epoch |
+/// | [`augment`](Self::augment) | none | random crops, flips and strong operations |
+/// | [`views`](Self::views) | 1 | number of augmented views of every sample |
 /// | [`multi_crop`](Self::multi_crop) | none | large and small random crops, resized, as views |
-/// | [`pairs`](Self::pairs) | none | show every sample with another one of its class |
-/// | [`labeled`](Self::labeled) | all | which labels are known |
-/// | [`labeled_per_batch`](Self::labeled_per_batch) | by chance | labeled samples in every batch |
+/// | [`pairs`](Self::pairs) | none | a second view that shows another sample of the class |
+/// | [`labeled`](Self::labeled) | all | the samples whose labels are known |
+/// | [`labeled_per_batch`](Self::labeled_per_batch) | random | number of labeled samples in every batch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
 /// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
 /// | [`workers`](Self::workers) | 0 | threads that prepare batches ahead of time |
-/// | [`device`](Self::device) | burn's default | where the tensors are |
+/// | [`device`](Self::device) | burn's default | device of the tensors |
 ///
-/// A batch depends on the data set, the seeds, the epoch and its place in the epoch, and on nothing
-/// else: neither on the workers nor on what was loaded before.
+/// A batch depends only on the data set, the seeds, the epoch and its position in the epoch: not on
+/// the workers, nor on the batches loaded before.
 ///
-/// Where an id occurs in the data set more than once, each of its places is augmented, and paired, on
-/// its own.
+/// If an id occurs more than once in the data set, each occurrence is augmented, and paired,
+/// independently.
 ///
 /// Every [`iter`](DataLoader::iter) is one epoch: the first call is the first epoch, the next call
-/// the next one. A loader moved [to a device](DataLoader::to_device) or cloned counts on by itself
-/// from where the original stands.
+/// the next one. A loader that is moved [to a device](DataLoader::to_device) or cloned has its own
+/// count, which starts from that of the original.
 ///
 /// ```
 /// use burn::data::dataloader::DataLoader;
@@ -60,26 +60,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// assert_eq!((first.clock.epoch, second.clock.epoch), (1, 2));
 /// assert_ne!(first.ids, second.ids);
 ///
-/// // A run that is resumed in epoch 2 goes on as if it had not been interrupted.
+/// // A run that is resumed in epoch 2 continues as if it had not been interrupted.
 /// let resumed = BatchLoader::new(digits(), 100).shuffle(0).starting_at(2);
 /// assert_eq!(resumed.iter().next().unwrap()?.ids, second.ids);
 /// # Ok::<(), burn::data::dataset::DatasetError>(())
 /// ```
 pub struct BatchLoader<S = ImageDataset> {
     plan: Arc<Plan<S>>,
-    /// burn's default when none is given, looked up only when tensors are made.
+    /// `None` for burn's default, which is looked up only when tensors are created.
     device: Option<Device>,
     next_epoch: AtomicUsize,
 }
 
 impl<S: Samples> BatchLoader<S> {
-    /// Load so many samples at a time.
+    /// Creates a loader of batches of `batch_size` samples.
     ///
     /// # Panics
     ///
     /// Panics if the batch size is 0.
     pub fn new(dataset: S, batch_size: usize) -> Self {
-        assert!(batch_size > 0, "The batch size should be at least 1.");
+        assert!(
+            batch_size > 0,
+            "The batch size should be at least 1, but is 0."
+        );
         Self {
             plan: Arc::new(Plan {
                 repetitions: repetitions(&dataset),
@@ -99,17 +102,18 @@ impl<S: Samples> BatchLoader<S> {
         }
     }
 
-    /// Load the samples in an order that is new in every epoch and fixed by the seed.
+    /// Shuffles the samples, in a new order for every epoch that is fixed by the seed.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.plan_mut().shuffle = Some(seed);
         self
     }
 
-    /// Augment the images at random, fixed by the seed.
+    /// Augments the images at random, fixed by the seed.
     ///
     /// # Panics
     ///
-    /// Panics if the samples cannot be augmented so, as [`Samples::check_views`] tells beforehand.
+    /// Panics if the samples cannot be augmented this way; [`Samples::check_views`] checks it
+    /// beforehand.
     pub fn augment(self, augmentation: Augmentation, seed: u64) -> Self {
         let view = Views {
             augmentation,
@@ -119,24 +123,28 @@ impl<S: Samples> BatchLoader<S> {
         self.with_view(view)
     }
 
-    /// Put so many views of each sample into a batch, each augmented on its own: the first weakly,
-    /// the others also [strongly](Augmentation::strong) where that is asked for.
+    /// Sets the number of views of each sample in a batch, augmented independently: the first
+    /// weakly, the others also [strongly](Augmentation::strong) if that is set.
     ///
     /// # Panics
     ///
-    /// Panics if there are none.
+    /// Panics if `views` is zero.
     pub fn views(mut self, views: usize) -> Self {
-        assert!(views > 0, "A batch has at least one view.");
+        assert!(
+            views > 0,
+            "The number of views should be at least 1, but is 0."
+        );
         self.plan_mut().views = views;
         self
     }
 
-    /// Makes the views of each sample from random crops of it, resized: the large ones first. They are
-    /// then flipped and changed as the [augmentation](Self::augment) says.
+    /// Makes the views of each sample from resized random crops, the large ones first. They are
+    /// then flipped and changed by the [augmentation](Self::augment).
     ///
     /// # Panics
     ///
-    /// Panics if the samples cannot be cropped so, as [`Samples::check_views`] tells beforehand.
+    /// Panics if the samples cannot be cropped this way; [`Samples::check_views`] checks it
+    /// beforehand.
     pub fn multi_crop(self, crop: MultiCrop) -> Self {
         let view = Views {
             multi_crop: Some(crop),
@@ -152,35 +160,36 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Put into the second view of a batch, for each sample, a sample of the same class: each is
-    /// equally likely, the sample itself too. It is augmented on its own.
+    /// Shows in the second view of a batch, for each sample, a random sample of the same class,
+    /// each with equal probability, including the sample itself. It is augmented independently.
     ///
-    /// Partners depend on the seed, the epoch, the sample and, where its id occurs more than once, which
-    /// of its places it is; they are drawn from the samples that are
-    /// loaded. Only known labels are used: a sample without one is its own partner, and so is the
-    /// only one of its class. There are two views then, or more if more are [asked
-    /// for](Self::views); the targets and ids of a batch are those of its first.
+    /// Partners depend on the seed, the epoch, the sample and, if its id occurs more than once, on
+    /// the occurrence; they are drawn from the loaded samples. Only known labels are used: a sample
+    /// without a label is its own partner, as is the only sample of a class. There are then at
+    /// least two views, or more if [`views`](Self::views) is larger; the targets and ids of a batch
+    /// are those of its first view.
     ///
-    /// As `PairBatchSampler` of the authors' cs-kd (S. Yun et al., [Regularizing Class-wise
+    /// Follows `PairBatchSampler` of the authors' cs-kd (S. Yun et al., [Regularizing Class-wise
     /// Predictions via Self-knowledge Distillation](https://arxiv.org/abs/2003.13964), CVPR 2020).
     pub fn pairs(mut self, seed: u64) -> Self {
         self.plan_mut().pairs = Some(seed);
         self
     }
 
-    /// The labels of these ids alone are known. The other samples are loaded as well, as unlabeled
-    /// ones of class 0.
+    /// Sets the ids whose labels are known. All other samples are loaded, too, as unlabeled samples
+    /// of class 0.
     ///
     /// # Panics
     ///
-    /// Panics if no sample was published under one of the ids.
+    /// Panics if an id is not below [`Samples::published_len`].
     pub fn labeled(mut self, ids: &[usize]) -> Self {
         let published = self.plan.dataset.published_len();
         let mut labeled = vec![false; published];
         for &id in ids {
             assert!(
                 id < published,
-                "There are {published} samples, but none with id {id}."
+                "The labeled ids should be below the number of samples, {published}, but one is \
+                 {id}."
             );
             labeled[id] = true;
         }
@@ -188,20 +197,21 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled ones.
-    ///
-    /// An epoch is one pass over the unlabeled samples. The labeled ones are passed over as often as
-    /// the epoch needs, in a new order each time, and every showing of a sample is augmented on its
-    /// own. A batch begins with its unlabeled samples. The last batch of an epoch may have fewer of
-    /// those, unless such a batch is [dropped](Self::drop_last), but has the same number of labeled
+    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled
     /// ones.
     ///
-    /// Which labels are known is what [`labeled`](Self::labeled) says. Where all are known, or none
-    /// is, loading is an error.
+    /// An epoch is one pass over the unlabeled samples. The labeled ones are repeated as often as
+    /// the epoch needs, in a new order each time, and every repetition of a sample is augmented
+    /// independently. A batch begins with its unlabeled samples. The last batch of an epoch may
+    /// have fewer of those, unless such a batch is [dropped](Self::drop_last), but has the same
+    /// number of labeled ones.
     ///
-    /// As `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola, [Mean
-    /// teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which drops the
-    /// last batch and asks for as many labeled samples as a batch has.
+    /// [`labeled`](Self::labeled) sets which labels are known. If all or none are known, loading
+    /// returns an error.
+    ///
+    /// Follows `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola,
+    /// [Mean teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which
+    /// drops the last batch and needs at least as many labeled samples as a batch has.
     ///
     /// # Panics
     ///
@@ -210,61 +220,65 @@ impl<S: Samples> BatchLoader<S> {
         let batch_size = self.plan.batch_size;
         assert!(
             (1..batch_size).contains(&labeled),
-            "A batch of {batch_size} should have from 1 to {} labeled samples beside unlabeled ones, \
-             but {labeled} are asked for.",
+            "A batch of {batch_size} should have from 1 to {} labeled samples beside unlabeled \
+             ones, but {labeled} are requested.",
             batch_size - 1
         );
         self.plan_mut().labeled_per_batch = Some(labeled);
         self
     }
 
-    /// Whether to skip a last batch that is not full.
+    /// Sets whether to skip a last batch that is not full.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.plan_mut().drop_last = drop_last;
         self
     }
 
-    /// Count the epochs from this one, as when a run is resumed.
+    /// Sets the number of the first epoch, counted from 1, to resume a training.
     ///
     /// # Panics
     ///
     /// Panics if the epoch is 0.
     pub fn starting_at(self, epoch: usize) -> Self {
-        assert!(epoch > 0, "Epochs are counted from 1.");
+        assert!(
+            epoch > 0,
+            "Epochs are counted from 1, but the first epoch is set to 0."
+        );
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self
     }
 
-    /// Prepare batches ahead of time on so many threads; on the calling thread if there are none.
+    /// Sets the number of threads that prepare batches ahead of time; 0 prepares on the calling
+    /// thread.
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan_mut().workers = workers;
         self
     }
 
-    /// Put the tensors on this device.
+    /// Sets the device of the tensors.
     pub fn device(mut self, device: &Device) -> Self {
         self.device = Some(device.clone());
         self
     }
 
-    /// The batches of an epoch: the same as [`iter`](DataLoader::iter) gives for it, but without
-    /// counting on.
+    /// Returns the batches of an epoch: the same as [`iter`](DataLoader::iter) for that epoch,
+    /// without advancing the count of epochs.
     pub fn epoch(&self, epoch: usize) -> impl DataLoaderIterator<Batch<S::Input>> + use<S> {
         let device = self.device.clone().unwrap_or_default();
         BatchIterator::new(Epoch::new(self.plan.clone(), epoch), device)
     }
 
-    /// The data set that is loaded.
+    /// Returns the data set that is loaded.
     pub fn dataset(&self) -> &S {
         &self.plan.dataset
     }
 
-    /// The number of views of each sample.
+    /// Returns the number of views of each sample.
     pub fn num_views(&self) -> usize {
         self.plan.views()
     }
 
-    /// The number of batches in an epoch.
+    /// Returns the number of batches in an epoch.
     pub fn num_batches(&self) -> usize {
         self.plan.batches()
     }
@@ -301,7 +315,7 @@ impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
         Box::new(self.epoch(epoch))
     }
 
-    /// The number of samples that an epoch delivers: without those of a dropped last batch.
+    /// Returns the number of samples that an epoch delivers, without those of a dropped last batch.
     fn num_items(&self) -> usize {
         self.plan.samples()
     }
@@ -310,10 +324,10 @@ impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
         Arc::new(self.clone().device(device))
     }
 
-    /// A loader of part of the samples, the same ones in every epoch.
+    /// Returns a loader of a part of the samples, the same part in every epoch.
     ///
-    /// Of a loader that shuffles, the parts are random ones, so that each of several devices sees
-    /// every class even where the data set stands in the order of its classes.
+    /// If the loader shuffles, the parts are random, so that each of several devices gets every
+    /// class even if the data set is sorted by class.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<S::Input>>> {
         let mut slice = self.clone();
         let plan = slice.plan_mut();
@@ -322,7 +336,8 @@ impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
             Some(seed) => permutation(seed, 0, plan.dataset.len())[start..end].to_vec(),
             None => (start..end).collect(),
         };
-        // Counted over the whole, so that an id in two slices is not augmented alike in both.
+        // Counted over the whole data set, so that an id in two slices is augmented differently in
+        // each.
         plan.repetitions = places.iter().map(|&at| plan.repetitions[at]).collect();
         let ids: Vec<_> = places.iter().map(|&at| plan.dataset.ids()[at]).collect();
         plan.dataset = plan.dataset.subset(ids);

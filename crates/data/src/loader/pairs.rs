@@ -2,16 +2,16 @@ use super::plan::Plan;
 use crate::Samples;
 use crate::rng::{Purpose, repeated_word, rng};
 
-/// Which other sample of its class each sample is shown with in an epoch.
+/// Partner of the same class for each sample in an epoch.
 pub(super) struct Partners {
     seed: u64,
     epoch: usize,
-    /// The ids whose class is known, class by class.
+    /// Ids whose class is known, grouped by class.
     of_class: Vec<Vec<usize>>,
 }
 
 impl Partners {
-    /// Those of the samples that are loaded.
+    /// Creates the partners of the samples that are loaded.
     pub(super) fn new<S: Samples>(plan: &Plan<S>, seed: u64, epoch: usize) -> Self {
         let mut of_class = vec![Vec::new(); plan.dataset.num_classes()];
         for &id in plan.dataset.ids() {
@@ -26,8 +26,8 @@ impl Partners {
         }
     }
 
-    /// Returns the partner of a sample at one of its places in the data set. It may be the sample
-    /// itself, and is if its class is not known.
+    /// Returns the partner of one occurrence of a sample in the data set. It may be the sample
+    /// itself, and is the sample itself if its class is not known.
     pub(super) fn of<S: Samples>(&self, plan: &Plan<S>, id: usize, repetition: usize) -> usize {
         if !plan.is_labeled(id) {
             return id;

@@ -3,22 +3,22 @@ use crate::rng::{Purpose, rng};
 use crate::{DataError, Samples, Views};
 use std::sync::Arc;
 
-/// The data set and the settings of a loader: all that a batch depends on but for the epoch.
+/// Data set and settings of a loader: everything that a batch depends on except the epoch.
 #[derive(Clone)]
 pub(super) struct Plan<S> {
     pub(super) dataset: S,
-    /// The number of earlier places of the same id, for each place in the data set.
+    /// Number of earlier occurrences of the same id, for each position in the data set.
     pub(super) repetitions: Arc<[usize]>,
     pub(super) batch_size: usize,
     pub(super) shuffle: Option<u64>,
-    /// How a view is made.
+    /// Settings of the views.
     pub(super) view: Views,
     pub(super) views: usize,
-    /// The seed of the partners.
+    /// Seed of the partners.
     pub(super) pairs: Option<u64>,
-    /// Whether the label of each published sample is known; `None` when all are.
+    /// Whether the label of each published sample is known; `None` if all are.
     pub(super) labeled: Option<Vec<bool>>,
-    /// The labeled samples in every batch; `None` to draw batches from all samples alike.
+    /// Number of labeled samples in every batch; `None` to draw batches from all samples alike.
     pub(super) labeled_per_batch: Option<usize>,
     pub(super) drop_last: bool,
     pub(super) workers: usize,
@@ -33,7 +33,7 @@ impl<S> Plan<S> {
         }
     }
 
-    /// Whether the class of a sample is known.
+    /// Returns whether the class of a sample is known.
     pub(super) fn is_labeled(&self, id: usize) -> bool {
         self.labeled.as_ref().is_none_or(|labeled| labeled[id])
     }
@@ -44,7 +44,7 @@ impl<S: Samples> Plan<S> {
         self.samples_and_batches().1
     }
 
-    /// The number of samples that an epoch delivers.
+    /// Returns the number of samples that an epoch delivers.
     pub(super) fn samples(&self) -> usize {
         self.samples_and_batches().0
     }
@@ -61,7 +61,7 @@ impl<S: Samples> Plan<S> {
         (samples.min(batches * self.batch_size), batches)
     }
 
-    /// Returns why an epoch has no batch.
+    /// Returns the error of an epoch without a batch.
     pub(super) fn no_batch(&self) -> DataError {
         match self.streams() {
             Some(streams) => streams.no_batch(),
@@ -72,7 +72,7 @@ impl<S: Samples> Plan<S> {
         }
     }
 
-    /// Returns the streams that batches are drawn from, if they are drawn from two.
+    /// Returns the labeled and the unlabeled stream, if batches are drawn from two.
     pub(super) fn streams(&self) -> Option<Streams> {
         let per_batch = self.labeled_per_batch?;
         let ids = self.dataset.ids();
@@ -86,7 +86,7 @@ impl<S: Samples> Plan<S> {
     }
 }
 
-/// Returns the number of earlier places of the same id, for each place in a data set.
+/// Returns the number of earlier occurrences of the same id, for each position in a data set.
 pub(super) fn repetitions(dataset: &impl Samples) -> Arc<[usize]> {
     let mut counts = vec![0; dataset.published_len()];
     let mut count = |id: &usize| {

@@ -54,7 +54,7 @@ fn targets(batch: &Batch<Tensor<4>>) -> (Vec<i64>, Option<Vec<bool>>) {
 }
 
 #[test]
-fn samples_are_loaded_as_the_data_set_stands() {
+fn samples_are_loaded_in_the_order_of_the_data_set() {
     let loader = BatchLoader::new(six(), 4).device(&Device::flex());
     let batches = batches(&loader);
 
@@ -76,11 +76,11 @@ fn samples_are_loaded_as_the_data_set_stands() {
 }
 
 #[test]
-fn a_seed_gives_the_same_order_for_ever() {
+fn a_seed_always_gives_the_same_order() {
     let loader = BatchLoader::new(digits(), 8).shuffle(42);
 
     let first = |epoch| loader.epoch(epoch).next().unwrap().unwrap().ids;
-    // From a ChaCha8 written apart in Python.
+    // From an independent ChaCha8 in Python.
     assert_eq!(first(1), [203, 47, 711, 1789, 86, 475, 99, 1758]);
     assert_eq!(first(2), [285, 98, 500, 490, 774, 1646, 799, 1441]);
 }
@@ -155,7 +155,7 @@ fn views_differ_from_each_other_and_between_epochs() {
     assert_ne!(pixels(&first.views[0]), pixels(&second.views[0]));
 }
 
-/// The ids of the samples that the views of a batch show, by their pixels.
+/// Returns the ids of the samples that a view of a batch shows, found by their pixels.
 fn shown(dataset: &ImageDataset, view: &Tensor<4>) -> Vec<usize> {
     let whole = BatchLoader::new(dataset.clone(), dataset.len()).device(&Device::flex());
     let batch = batches(&whole).swap_remove(0);
@@ -169,7 +169,7 @@ fn shown(dataset: &ImageDataset, view: &Tensor<4>) -> Vec<usize> {
 }
 
 #[test]
-fn the_second_view_of_pairs_is_of_any_sample_of_the_class() {
+fn the_second_view_of_pairs_shows_any_sample_of_the_class() {
     let dataset = digits().take(60);
     let loader = BatchLoader::new(dataset.clone(), 16).shuffle(3).pairs(7);
     let alone = BatchLoader::new(dataset.clone(), 16).shuffle(3);
@@ -178,7 +178,7 @@ fn the_second_view_of_pairs_is_of_any_sample_of_the_class() {
         for (pairs, alone) in loader.epoch(epoch).zip(alone.epoch(epoch)) {
             let (pairs, alone) = (pairs.unwrap(), alone.unwrap());
             assert_eq!(pairs.views.len(), 2);
-            // Anchors are what they are without partners.
+            // Partners do not change the anchors.
             assert_eq!((&pairs.ids, targets(&pairs)), (&alone.ids, targets(&alone)));
             assert_eq!(pixels(pairs.view()), pixels(alone.view()));
             let partners = shown(&dataset, &pairs.views[1]);
@@ -188,7 +188,8 @@ fn the_second_view_of_pairs_is_of_any_sample_of_the_class() {
 
     let same_class = |&(a, b): &(usize, usize)| dataset.label(a) == dataset.label(b);
     assert!(seen.iter().all(same_class));
-    // About six of each class, seen 60 times: every pair occurs, a sample with itself too.
+    // About six samples per class, seen 60 times: every pair occurs, including a sample with
+    // itself.
     let counts = dataset.class_counts();
     let all: usize = counts.iter().map(|count| count * count).sum();
     assert!(seen.len() > all * 99 / 100, "{} of {all}", seen.len());
@@ -196,7 +197,7 @@ fn the_second_view_of_pairs_is_of_any_sample_of_the_class() {
 }
 
 #[test]
-fn partners_depend_on_seed_epoch_and_sample_alone() {
+fn partners_depend_only_on_seed_epoch_and_sample() {
     let dataset = digits().take(103);
     let partners = |loader: &BatchLoader, epoch| -> Vec<(usize, usize)> {
         let mut pairs = Vec::new();
@@ -233,7 +234,7 @@ fn partners_depend_on_seed_epoch_and_sample_alone() {
 }
 
 #[test]
-fn partners_have_an_augmentation_of_their_own() {
+fn partners_are_augmented_independently() {
     let shift = Augmentation {
         crop: Some(1),
         flip: false,
@@ -269,7 +270,7 @@ fn partners_have_an_augmentation_of_their_own() {
 }
 
 #[test]
-fn two_samples_see_the_partner_that_they_share_in_two_ways() {
+fn two_samples_get_different_views_of_a_shared_partner() {
     let dataset = digits().take(60);
     let plain = BatchLoader::new(dataset.clone(), 60).pairs(0);
     let partners = shown(&dataset, &batches(&plain).swap_remove(0).views[1]);
@@ -284,7 +285,7 @@ fn two_samples_see_the_partner_that_they_share_in_two_ways() {
     }
     let shared = 60 - seen.len();
     let ways: usize = seen.values().map(|ways| ways.len() - 1).sum();
-    // There are 50 ways to see each.
+    // There are 50 different views of each sample.
     assert!(shared > 15 && ways > shared * 8 / 10, "{ways} of {shared}");
 }
 
@@ -303,7 +304,7 @@ fn only_known_labels_make_pairs() {
         seen.extend(batch.ids.into_iter().zip(partners));
     }
 
-    // Sample 2 is of class 0 and sample 4 of class 1, which nobody may know.
+    // Sample 2 is of class 0 and sample 4 of class 1, which are unknown to the loader.
     let expected = [
         (0, 0),
         (0, 1),
@@ -318,7 +319,7 @@ fn only_known_labels_make_pairs() {
 }
 
 #[test]
-fn a_part_of_the_samples_is_paired_within_itself() {
+fn partners_of_a_slice_are_from_the_slice() {
     let part = loader().shuffle(4).pairs(1).slice(0, 34);
     let within = BTreeSet::from_iter(ids(&*part));
     for batch in batches(&*part) {
@@ -327,7 +328,7 @@ fn a_part_of_the_samples_is_paired_within_itself() {
     }
 }
 
-/// Three samples of each digit, each of them 20 times.
+/// Returns three samples of each digit, each of them 20 times.
 fn repeated() -> (ImageDataset, BatchLoader) {
     let few = digits().few_per_class(3, 0).unwrap();
     let ids: Vec<_> = few.ids().iter().copied().cycle().take(600).collect();
@@ -335,7 +336,7 @@ fn repeated() -> (ImageDataset, BatchLoader) {
     (few, loader.device(&Device::flex()))
 }
 
-/// The different images of every id in one view of these batches.
+/// Returns the different images of every id in one view of these batches.
 fn images(
     batches: impl IntoIterator<Item = Batch<Tensor<4>>>,
     view: usize,
@@ -352,7 +353,7 @@ fn images(
 }
 
 #[test]
-fn each_showing_of_a_repeated_sample_has_a_view_of_its_own() {
+fn occurrences_of_a_repeated_sample_have_different_views() {
     let (_, loader) = repeated();
     let loader = loader.augment(STRONG, 5).views(2);
     let batches: Vec<_> = loader.epoch(1).map(Result::unwrap).collect();
@@ -368,7 +369,7 @@ fn each_showing_of_a_repeated_sample_has_a_view_of_its_own() {
 }
 
 #[test]
-fn the_first_place_of_a_repeated_sample_is_augmented_as_if_it_were_the_only_one() {
+fn the_first_occurrence_is_augmented_like_a_single_one() {
     let (few, loader) = repeated();
     let once = BatchLoader::new(few, 64).augment(STRONG, 5).views(2);
     let repeated = loader.augment(STRONG, 5).views(2);
@@ -399,7 +400,7 @@ fn repeated_samples_are_the_same_after_a_resume_and_with_workers() {
 }
 
 #[test]
-fn each_showing_of_a_repeated_sample_has_a_partner_of_its_own() {
+fn occurrences_of_a_repeated_sample_have_different_partners() {
     let (few, loader) = repeated();
     let mut partners: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for batch in loader.pairs(6).epoch(1).map(Result::unwrap) {
@@ -409,7 +410,7 @@ fn each_showing_of_a_repeated_sample_has_a_partner_of_its_own() {
         }
     }
 
-    // Each of the three samples of a class, the sample itself too.
+    // Each of the three samples of a class, including the sample itself.
     assert!(partners.values().all(|partners| partners.len() == 3));
 }
 
@@ -444,7 +445,7 @@ fn the_first_view_is_weak_and_the_others_are_strong() {
 }
 
 #[test]
-fn a_strong_view_is_of_levels_up_to_255_whatever_the_pixels_go_to() {
+fn strong_views_use_levels_up_to_255_for_every_maximum() {
     let loader = BatchLoader::new(digits(), 1).augment(STRONG, 7).views(2);
     let batch = batches(&loader.clone().device(&Device::flex())).swap_remove(5);
 
@@ -476,7 +477,7 @@ fn a_strong_view_is_of_levels_up_to_255_whatever_the_pixels_go_to() {
         .map(|&pixel| levels[usize::from(pixel)])
         .collect();
     assert_eq!(pixels(&batch.views[1]), expected);
-    // What is covered is next to zero.
+    // The covered part is close to zero.
     assert!(levels[usize::from(mean)].abs() < 0.01);
 }
 
@@ -504,7 +505,7 @@ fn padding_is_black_before_normalization() {
 }
 
 #[test]
-fn unlabeled_samples_are_masked_and_show_no_class() {
+fn unlabeled_samples_are_masked_and_have_class_0() {
     let loader = BatchLoader::new(six(), 3)
         .labeled(&[0, 1, 2, 4])
         .device(&Device::flex());
@@ -549,7 +550,8 @@ fn an_epoch_without_a_batch_is_an_error() {
 
     assert_eq!(
         iterator.next().unwrap().unwrap_err().to_string(),
-        "no batch: 6 samples do not fill one of 7, and incomplete batches are dropped"
+        "no batch: 6 samples do not fill one of 7, and incomplete batches are dropped: reduce the \
+         batch size, or keep incomplete batches"
     );
     assert!(iterator.next().is_none());
     assert!(BatchLoader::new(six().take(0), 7).iter().next().is_none());
@@ -573,7 +575,7 @@ fn progress_ends_with_the_last_batch() {
 }
 
 #[test]
-fn a_loader_on_a_device_counts_on_by_itself() {
+fn a_loader_on_a_device_counts_its_own_epochs() {
     let loader = loader().starting_at(3);
     let epoch = |loader: &dyn DataLoader<_>| batches(loader)[0].clock.epoch;
 
@@ -585,7 +587,7 @@ fn a_loader_on_a_device_counts_on_by_itself() {
 }
 
 #[test]
-fn parts_for_several_devices_are_disjoint_and_stay_so() {
+fn slices_for_several_devices_are_disjoint_in_every_epoch() {
     let whole: Vec<_> = (0..103).collect();
     for loader in [loader(), loader().shuffle(4)] {
         let shuffled = loader.plan.shuffle.is_some();
@@ -644,14 +646,16 @@ fn a_panic_of_a_worker_reaches_the_caller() {
 }
 
 #[test]
-#[should_panic(expected = "The batch size should be at least 1.")]
+#[should_panic(expected = "The batch size should be at least 1, but is 0.")]
 fn an_empty_batch_is_refused() {
     BatchLoader::new(six(), 0);
 }
 
 #[test]
-#[should_panic(expected = "There are 6 samples, but none with id 6.")]
-fn labeled_ids_are_known() {
+#[should_panic(
+    expected = "The labeled ids should be below the number of samples, 6, but one is 6."
+)]
+fn unknown_labeled_ids_are_refused() {
     let _ = BatchLoader::new(six(), 1).labeled(&[6]);
 }
 
@@ -685,7 +689,7 @@ fn multi_crop_makes_large_and_small_views() {
     for (view, size) in [8, 8, 3, 3, 3].into_iter().enumerate() {
         let [a, b] = [&batches[0].views[view], &batches[1].views[view]];
         assert_eq!(a.dims()[1..], [1, size, size]);
-        // Neither the workers nor the order of the settings change a batch.
+        // Neither the workers nor the order of the settings changes a batch.
         assert_eq!(pixels(a), pixels(b));
     }
     let of = |view: usize| pixels(&batches[0].views[view]);
@@ -694,8 +698,8 @@ fn multi_crop_makes_large_and_small_views() {
 }
 
 #[test]
-#[should_panic(expected = "cropped and resized as well: leave out `crop`")]
-fn images_are_cropped_in_one_way() {
+#[should_panic(expected = "by multi-crop: leave out `crop`")]
+fn images_are_not_cropped_twice() {
     loader()
         .augment(SHIFT, 0)
         .multi_crop(MultiCrop::new([1, 8, 8]));

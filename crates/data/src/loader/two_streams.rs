@@ -1,21 +1,22 @@
-//! Batches of two streams: unlabeled samples once per epoch, labeled ones as often as they are needed.
+//! Batches from two streams: unlabeled samples once per epoch, labeled ones as often as needed.
 
 use super::showing::Showing;
 use crate::DataError;
 use crate::rng::{Purpose, rng};
 
-/// Places of the labeled and of the unlabeled samples in a data set, and how batches are filled.
+/// Positions of the labeled and of the unlabeled samples in a data set, and the composition of
+/// batches.
 pub(super) struct Streams {
     pub(super) labeled: Vec<usize>,
     pub(super) unlabeled: Vec<usize>,
-    /// Number of labeled and of unlabeled samples in a batch.
+    /// Numbers of labeled and of unlabeled samples in a batch.
     pub(super) batch: [usize; 2],
     /// Whether a last batch that is not full is skipped.
     pub(super) drop_last: bool,
 }
 
 impl Streams {
-    /// Returns the number of samples that an epoch delivers, and of its batches.
+    /// Returns the number of samples that an epoch delivers, and the number of its batches.
     pub(super) fn samples_and_batches(&self) -> (usize, usize) {
         if self.labeled.is_empty() {
             return (0, 0);
@@ -28,7 +29,7 @@ impl Streams {
         (unlabeled.min(batches * rest) + batches * labeled, batches)
     }
 
-    /// Returns why an epoch has no batch.
+    /// Returns the error of an epoch without a batch.
     pub(super) fn no_batch(&self) -> DataError {
         let [labeled, unlabeled] = [&self.labeled, &self.unlabeled].map(Vec::len);
         match labeled == 0 || unlabeled == 0 {
@@ -42,7 +43,7 @@ impl Streams {
 
     /// Returns the order of an epoch, batch by batch.
     ///
-    /// `repetitions` holds the number of earlier places of the same sample, for each place.
+    /// `repetitions` holds the number of earlier occurrences of the same sample, for each position.
     pub(super) fn order(
         &self,
         repetitions: &[usize],
@@ -51,7 +52,7 @@ impl Streams {
     ) -> Vec<Showing> {
         let (samples, batches) = self.samples_and_batches();
         let [labeled, rest] = self.batch;
-        // Pass 0 is the one over the unlabeled samples, so that no two passes share an order.
+        // Pass 0 is that of the unlabeled samples, so that no two passes share an order.
         let pass = |places: &[usize], pass: usize| match shuffle {
             Some(seed) => {
                 let key = [seed, epoch as u64, pass as u64];
@@ -60,7 +61,7 @@ impl Streams {
             }
             None => places.to_vec(),
         };
-        // A place that is shown again is another repetition of its sample, beyond those of the data set.
+        // Another pass over a position is counted as a repetition after all those in the data set.
         let stride = 1 + repetitions.iter().max().copied().unwrap_or(0);
         let mut again = (0..).flat_map(|number| {
             let places: Vec<usize> = pass(&self.labeled, number + 1);
@@ -89,7 +90,7 @@ mod tests {
     use burn_distill_core::Batch;
     use std::collections::{BTreeMap, BTreeSet};
 
-    /// Two labels of each of the ten digits.
+    /// Two labels for each of the ten digits.
     const LABELS: usize = 20;
 
     fn dataset() -> ImageDataset {
@@ -100,7 +101,7 @@ mod tests {
         dataset.few_per_class(2, 0).unwrap().ids().to_vec()
     }
 
-    /// Batches of 16, six of whose samples are labeled.
+    /// Returns a loader of batches of 16, of which six samples are labeled.
     fn loader() -> BatchLoader {
         let dataset = dataset();
         let few = few(&dataset);
@@ -145,7 +146,7 @@ mod tests {
 
             let once = BTreeSet::from_iter(unlabeled.iter().copied());
             assert_eq!((unlabeled.len(), once.len()), (83, 83));
-            // 54 showings: two passes of 20 and a part of the third, each in an order of its own.
+            // 54 samples: two passes of 20 and a part of the third, each in a different order.
             assert_eq!(labeled.len(), 54);
             let passes: Vec<_> = labeled.chunks(LABELS).collect();
             for pass in &passes {
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_depends_on_the_seed_and_the_epoch_alone() {
+    fn the_order_depends_only_on_the_seed_and_the_epoch() {
         let first = ids(&batches(&loader(), 2));
 
         for other in [
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_showing_of_a_labeled_sample_is_augmented_on_its_own() {
+    fn repetitions_of_a_labeled_sample_are_augmented_independently() {
         let shift = Augmentation {
             crop: Some(2),
             ..Augmentation::default()
@@ -198,7 +199,7 @@ mod tests {
                 .map(|images| BTreeSet::from_iter(images).len());
             let different: usize = different.sum();
             assert_eq!(shown, 54);
-            // There are 25 ways to see each, some of which coincide by chance.
+            // There are 25 different views of each sample, some of which coincide by chance.
             assert!(different > 48, "{different} of {shown}");
         }
     }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "should have from 1 to 15 labeled samples beside unlabeled ones")]
-    fn a_batch_has_room_for_unlabeled_samples() {
+    fn a_batch_needs_room_for_unlabeled_samples() {
         let _ = BatchLoader::new(dataset(), 16).labeled_per_batch(16);
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// Batches that each worker has ready at most, besides the one it prepares.
+/// Maximum number of batches that each worker has ready, besides the one it prepares.
 const READY: usize = 2;
 
-/// Threads that prepare batches ahead of time: of `n` threads, each prepares every `n`-th batch, so
-/// taking them in turn gives the batches in order.
+/// Threads that prepare batches ahead of time. Each of `n` threads prepares every `n`-th batch, so
+/// taking from them in turn gives the batches in order.
 pub(super) struct Workers<P> {
     queues: Vec<Receiver<Result<P, DatasetError>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<P: Send + 'static> Workers<P> {
-    /// Starts the workers of an epoch, but no more than it has batches.
+    /// Starts the workers of an epoch, at most as many as it has batches.
     pub(super) fn start(epoch: &Arc<impl EpochBatches<Prepared = P>>) -> std::io::Result<Self> {
         let batches = epoch.batches();
         let count = epoch.workers().min(batches);
@@ -31,7 +31,7 @@ impl<P: Send + 'static> Workers<P> {
                 .name(format!("batches-{worker}"))
                 .spawn(move || {
                     for place in (worker..batches).step_by(count) {
-                        // The iterator is gone: nobody wants the rest.
+                        // The iterator was dropped: the remaining batches are not needed.
                         if sender.send(epoch.prepare(place)).is_err() {
                             return;
                         }
@@ -43,11 +43,11 @@ impl<P: Send + 'static> Workers<P> {
         Ok(workers)
     }
 
-    /// Returns the batch at this place of the epoch, or nothing if there are no workers.
+    /// Returns the batch at a position of the epoch, or `None` if there are no workers.
     ///
     /// # Panics
     ///
-    /// Panics if its worker did, with the same message.
+    /// Panics with the worker's message if the worker panicked.
     pub(super) fn take(&mut self, place: usize) -> Option<Result<P, DatasetError>> {
         let worker = place.checked_rem(self.queues.len())?;
         match self.queues[worker].recv() {
@@ -62,10 +62,10 @@ impl<P: Send + 'static> Workers<P> {
 
 impl<P> Drop for Workers<P> {
     fn drop(&mut self) {
-        // A worker that waits to send fails now, and ends.
+        // A worker that waits to send now fails, and ends.
         self.queues.clear();
         for thread in self.threads.drain(..) {
-            // A panic was either passed on already, or in a batch that nobody took.
+            // A panic was either passed on already, or belongs to a batch that was never taken.
             let _ = thread.join();
         }
     }

@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use tar::Archive;
 
-/// Unpack the data files of a `.tar.gz` to `folder`, which gets its name only when it is whole, and
-/// remove the archive.
+/// Unpacks the data files of a `.tar.gz` to `folder`, which gets its final name only when it is
+/// complete, and removes the archive.
 ///
-/// Folders in the archive are ignored: a file lands in `folder` whatever path it claims.
+/// Folders in the archive are ignored: every file is written directly into `folder`.
 pub(super) fn unpack(archive: &Path, folder: &Path) -> Result<(), DataError> {
     let mut unfinished = folder.as_os_str().to_os_string();
     unfinished.push(".part");
@@ -46,7 +46,7 @@ pub(super) fn unpack(archive: &Path, folder: &Path) -> Result<(), DataError> {
             "none",
         ));
     }
-    // What is there is not whole, or it would not have been downloaded again.
+    // An existing folder is incomplete, or the archive would not have been downloaded again.
     remove(folder)?;
     fs::rename(unfinished, folder).map_err(|source| DataError::io(folder, source))?;
     fs::remove_file(archive).map_err(at_archive)
@@ -74,7 +74,7 @@ pub(super) mod tests {
             let mut header = Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
-            // Written as it is: `append_data` would refuse the paths that a test is about.
+            // Written directly, because `append_data` would refuse the paths that are tested.
             header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
             header.set_cksum();
             builder.append(&header, *bytes).unwrap();
@@ -82,7 +82,8 @@ pub(super) mod tests {
         gzip(&builder.into_inner().unwrap())
     }
 
-    /// The archive of a CIFAR-10 with one image of class 1 to train on, and one of class 2 to test.
+    /// Returns an archive of CIFAR-10 with one training image of class 1 and one test image of
+    /// class 2.
     pub(in crate::source) fn cifar10() -> Vec<u8> {
         archive(&[
             ("cifar-10-batches-bin/data_batch_1.bin", &record(&[1], 0)),
@@ -92,9 +93,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_folder_holds_the_data_files_and_nothing_is_left() {
+    fn the_folder_holds_only_the_data_files() {
         let cache = tempfile::tempdir().unwrap();
-        // As a run that was interrupted leaves it.
+        // As an interrupted run leaves it.
         fs::create_dir_all(cache.path().join("folder.part/rest")).unwrap();
         fs::create_dir_all(cache.path().join("folder")).unwrap();
         fs::write(cache.path().join("folder/data_batch_9.bin"), b"").unwrap();
@@ -117,7 +118,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn no_file_leaves_the_folder() {
+    fn no_file_is_written_outside_the_folder() {
         let cache = tempfile::tempdir().unwrap();
         let path = cache.path().join("a.tar.gz");
         fs::write(&path, archive(&[("../../escaped.bin", b"x")])).unwrap();

@@ -1,12 +1,14 @@
 use crate::{DataError, DatasetName, ImageDataset};
 use std::path::Path;
 
-/// The published means are rounded, and of CIFAR-100 the common ones are off by as much as `1.2e-4`.
+/// Tolerance of means: published ones are rounded, and the common ones of CIFAR-100 are off by up
+/// to `1.2e-4`.
 const TOLERANCE: f64 = 5e-4;
 
-/// Checks that the training and test images of a folder are those of the data set of that name.
+/// Checks that the training and test images of a folder are those of the named data set.
 ///
-/// Other contents are warned of only, so that parts of a data set, or another version of it, can be used.
+/// Unknown contents are only logged as a warning, so that a part of a data set, or another version
+/// of it, can be used.
 ///
 /// # Errors
 ///
@@ -18,15 +20,15 @@ pub(super) fn check(
 ) -> Result<(), DataError> {
     let info = name.info();
     if begins_as(parts, name) {
-        // The number of images is warned of where they are read.
+        // A wrong number of images is logged where they are read.
         let whole = parts
             .iter()
             .zip(info.images)
             .all(|(part, count)| part.len() == count);
         if whole && let Some((found, expected)) = other_mean(parts[0], info.mean) {
             log::warn!(
-                "{}: these images are not those of {name} as published: the mean of their pixels is \
-                 {found:.4}, not {expected}",
+                "{}: these are not the published images of {name}: the mean of their pixels is \
+                     {found:.4}, expected {expected}",
                 folder.display()
             );
         }
@@ -45,7 +47,7 @@ pub(super) fn check(
         }),
         None => {
             log::warn!(
-                "{}: these images are not those of {name} as published: their first labels differ",
+                "{}: these are not the published images of {name}: their first labels differ",
                 folder.display()
             );
             Ok(())
@@ -53,7 +55,7 @@ pub(super) fn check(
     }
 }
 
-/// Whether the labels begin with those of a data set.
+/// Returns whether the labels begin with those of a data set.
 fn begins_as(parts: [&ImageDataset; 2], name: DatasetName) -> bool {
     let mut parts = parts.into_iter().zip(name.info().first_labels);
     parts.all(|(part, expected)| {
@@ -62,7 +64,7 @@ fn begins_as(parts: [&ImageDataset; 2], name: DatasetName) -> bool {
     })
 }
 
-/// The mean of the first channel whose pixels have another mean than they should, and that mean.
+/// Returns the mean and the expected mean of the first channel where they differ.
 fn other_mean(dataset: &ImageDataset, expected: &[f32]) -> Option<(f64, f32)> {
     let [_, height, width] = dataset.shape();
     let mut sums = vec![0u64; expected.len()];
@@ -84,7 +86,7 @@ fn other_mean(dataset: &ImageDataset, expected: &[f32]) -> Option<(f64, f32)> {
 mod tests {
     use super::*;
 
-    /// Images of one gray level, with these labels first and then zeros.
+    /// Returns images of one gray level whose labels begin with the given ones, followed by zeros.
     fn images(name: DatasetName, first: &[usize], count: usize, level: u8) -> ImageDataset {
         let info = name.info();
         let mut labels = first.to_vec();
@@ -107,8 +109,9 @@ mod tests {
         assert!(checked(fashion, labels(fashion)).is_ok());
         assert_eq!(
             checked(fashion, labels(mnist)).unwrap_err().to_string(),
-            "folder: these are the files of mnist, not of fashion-mnist, whose files have the same \
-             names; name the folder of fashion-mnist with --data-dir, or set `data.name = \"mnist\"`"
+            "folder: these are the files of mnist, not of fashion-mnist, whose files have the \
+             same names; name the folder of fashion-mnist with --data-dir, or set `data.name = \
+             \"mnist\"`"
         );
         assert!(checked(mnist, labels(fashion)).is_err());
     }
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pixels_are_noticed_by_their_mean() {
+    fn other_pixels_are_detected_by_their_mean() {
         let name = DatasetName::Mnist;
         let mean = |level| other_mean(&images(name, &[], 4, level), name.info().mean);
 

@@ -10,12 +10,13 @@ use ureq::Agent;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use ureq::http::{Response, StatusCode};
 
-/// A server that says nothing for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for a server that sends nothing.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Download the files of a data set to `folder`, and unpack them if they are an archive.
+/// Downloads the files of a data set to `folder`, and unpacks them if they are an archive.
 ///
-/// `whole` tells whether all of them are there: another process may be at work on the same folder.
+/// `whole` returns whether all of them are present: another process may be working on the same
+/// folder.
 pub(super) fn obtain(
     agent: &Agent,
     info: &DatasetInfo,
@@ -25,7 +26,8 @@ pub(super) fn obtain(
     fs::create_dir_all(folder).map_err(|source| DataError::io(folder, source))?;
     let path = folder.join(".lock");
     let lock = File::create(&path).map_err(|source| DataError::io(&path, source))?;
-    // Not every network file system can lock: there, two processes may download the same twice.
+    // Some network file systems cannot lock: there, two processes may download the same files
+    // twice.
     if let Err(error) = lock.lock() {
         log::warn!("{}: {error}", path.display());
     }
@@ -41,20 +43,21 @@ pub(super) fn obtain(
     Ok(())
 }
 
-/// The client, which goes through the proxy that the environment names.
+/// Returns the client, which uses the proxy of the environment.
 pub(super) fn agent() -> Agent {
     Agent::config_builder()
-        // A decompressed body would be neither of the published length nor checksum.
+        // The length and the checksum are those of the body before decompression.
         .accept_encoding("identity")
         .http_status_as_error(false)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT))
         .build()
         .into()
 }
 
-/// Download a file, unless it is there. It gets its name only when it is whole and as published.
+/// Downloads a file, unless it exists. It gets its final name only when it is complete and its
+/// checksum is the published one.
 fn download(agent: &Agent, remote: &RemoteFile, folder: &Path) -> Result<(), DataError> {
     let target = folder.join(remote.name);
     if target.is_file() {
@@ -84,7 +87,7 @@ fn download(agent: &Agent, remote: &RemoteFile, folder: &Path) -> Result<(), Dat
             break;
         }
         part.set_len(0).map_err(io)?;
-        // What an earlier run left may be at fault: try once more from the start.
+        // The remains of an earlier run may be the cause: tries once more from the start.
         if !std::mem::take(&mut left_over) {
             return Err(DataError::Checksum {
                 url,
@@ -98,7 +101,7 @@ fn download(agent: &Agent, remote: &RemoteFile, folder: &Path) -> Result<(), Dat
     fs::rename(&path, &target).map_err(io)
 }
 
-/// Transfer what `part` lacks, for as long as every attempt brings the file further than before.
+/// Transfers the missing part of a file, as long as every attempt gets further than the one before.
 fn fill(agent: &Agent, url: &str, part: &mut File) -> Result<(), String> {
     let bar = ProgressBar::no_length().with_message(url.to_string());
     let style = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}";
@@ -117,14 +120,14 @@ fn fill(agent: &Agent, url: &str, part: &mut File) -> Result<(), String> {
                     bar.finish_and_clear();
                     return Err(reason);
                 }
-                log::warn!("{url}: {reason}; going on from byte {reached}");
+                log::warn!("{url}: {reason}; resuming from byte {reached}");
                 furthest = reached;
             }
         }
     }
 }
 
-/// One request for what `part` lacks.
+/// Makes one request for the missing part of a file.
 fn transfer(agent: &Agent, url: &str, part: &mut File, bar: &ProgressBar) -> Result<(), String> {
     let mut have = length(part)?;
     let mut request = agent.get(url);
@@ -134,13 +137,13 @@ fn transfer(agent: &Agent, url: &str, part: &mut File, bar: &ProgressBar) -> Res
     let response = request.call().map_err(|error| error.to_string())?;
     match response.status() {
         StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(have) => {}
-        // The whole file, or a part that was not asked for.
+        // The server sent the whole file, or a part that was not requested.
         StatusCode::OK => have = 0,
         StatusCode::PARTIAL_CONTENT => {
             part.set_len(0).map_err(|error| error.to_string())?;
-            return Err(format!("the server did not go on from byte {have}"));
+            return Err(format!("the server did not resume from byte {have}"));
         }
-        // Nothing is lacking: the checksum will tell.
+        // Nothing is missing: the checksum decides.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
         status => return Err(format!("the server answered {status}")),
     }
@@ -195,7 +198,7 @@ fn header<'a, B>(response: &'a Response<B>, name: &str) -> Option<&'a str> {
         .and_then(|value| value.to_str().ok())
 }
 
-/// Where a part of a file starts: 5 of `bytes 5-9/10`.
+/// Returns the start of a part of a file: 5 for `bytes 5-9/10`.
 fn range_start<B>(response: &Response<B>) -> Option<u64> {
     let range = header(response, CONTENT_RANGE.as_str())?;
     range
@@ -231,25 +234,25 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::thread;
 
-    /// What the server does with one request.
+    /// Reaction of the server to one request.
     #[derive(Clone, Copy)]
     enum Answer {
-        /// All that was asked for.
+        /// Sends everything that was requested.
         Whole,
-        /// Close the connection after so many bytes of the body.
+        /// Closes the connection after this number of bytes of the body.
         Cut(usize),
-        /// The whole file, whatever part was asked for.
+        /// Sends the whole file, whichever part was requested.
         IgnoreRange,
-        /// Another part than was asked for.
+        /// Sends another part than the requested one.
         WrongRange,
-        /// An error.
+        /// Returns an error status.
         Status(&'static str),
     }
 
-    /// A server on this machine, which answers so many requests and is then gone.
+    /// A local server that answers a fixed number of requests and then stops.
     struct Server {
         base: &'static str,
-        /// The bytes that each request asked for.
+        /// The range header of each request.
         ranges: Arc<Mutex<Vec<Option<String>>>>,
     }
 
@@ -316,7 +319,7 @@ mod tests {
         stream.write_all(sent).unwrap();
     }
 
-    /// A client of the server: whatever proxy this machine uses could not reach it.
+    /// Returns a client without a proxy, which could not reach the server.
     fn agent() -> Agent {
         Agent::config_builder()
             .http_status_as_error(false)
@@ -334,7 +337,7 @@ mod tests {
             .leak()
     }
 
-    /// The download of one file.
+    /// Download of one file.
     struct Case {
         server: Server,
         remote: RemoteFile,
@@ -370,7 +373,7 @@ mod tests {
         }
 
         fn assert_requests(&self, expected: &[Option<&str>]) {
-            // The server notes a request only after the client has its answer.
+            // The server records a request only after the client has its answer.
             while self.server.ranges.lock().unwrap().len() < expected.len() {
                 thread::yield_now();
             }
@@ -394,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_transfer_goes_on_where_it_ended() {
+    fn a_truncated_transfer_is_resumed() {
         let case = Case::new([Answer::Cut(4), Answer::Cut(3), Answer::Whole]);
 
         case.download().unwrap();
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_run_goes_on_where_the_last_one_ended() {
+    fn the_next_run_resumes_the_transfer() {
         let case = Case::new([Answer::Cut(4), Answer::Cut(0), Answer::Whole]);
 
         let error = case.download().unwrap_err().to_string();
@@ -423,12 +426,12 @@ mod tests {
     }
 
     #[test]
-    fn another_part_than_asked_for_is_not_taken() {
+    fn an_unrequested_part_is_not_used() {
         let case = Case::new([Answer::Cut(4), Answer::WrongRange, Answer::Whole]);
 
         let error = case.download().unwrap_err().to_string();
         assert!(
-            error.contains("the server did not go on from byte 4"),
+            error.contains("the server did not resume from byte 4"),
             "{error}"
         );
         case.download().unwrap();
@@ -436,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_part_needs_only_its_checksum() {
+    fn a_complete_part_needs_only_its_checksum() {
         let case = Case::new([Answer::Whole]);
         fs::write(case.path("digits.txt.part"), CONTENT).unwrap();
 
@@ -445,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_checksum_is_named_and_the_file_thrown_away() {
+    fn a_wrong_checksum_is_named_and_the_file_discarded() {
         let mut case = Case::new([Answer::Whole, Answer::Whole]);
         case.remote.md5 = "00000000000000000000000000000000";
 
@@ -463,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_left_wrong_is_replaced() {
+    fn damaged_remains_of_an_earlier_run_are_replaced() {
         let case = Case::new([Answer::Whole, Answer::Whole]);
         fs::write(case.path("digits.txt.part"), b"wrong").unwrap();
 
@@ -472,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_file_is_named() {
+    fn an_error_status_is_named() {
         let case = Case::new([Answer::Status("404 Not Found")]);
 
         let error = case.download().unwrap_err().to_string();

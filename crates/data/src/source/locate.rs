@@ -1,13 +1,13 @@
 use crate::{DataError, DatasetName};
 use std::path::{Path, PathBuf};
 
-/// The files of a data set, in the order in which they are read.
+/// Files of a data set, in the order in which they are read.
 pub(super) struct Files {
     pub(super) train: Vec<PathBuf>,
     pub(super) test: Vec<PathBuf>,
 }
 
-/// The files in the first folder that holds all of them.
+/// Returns the files in the first folder that contains all of them.
 pub(super) fn locate(name: DatasetName, folders: &[PathBuf]) -> Result<Files, DataError> {
     let mut fewest: Option<Vec<String>> = None;
     for folder in folders {
@@ -37,7 +37,7 @@ pub(super) fn locate(name: DatasetName, folders: &[PathBuf]) -> Result<Files, Da
     })
 }
 
-/// The files in a folder, or the names of those that are missing.
+/// Returns the files in a folder, or the names of those that are missing.
 fn search(name: DatasetName, folder: &Path) -> Result<Files, Vec<String>> {
     let mut missing = Vec::new();
     let mut need = |names: &[&str], shown: &str| {
@@ -64,7 +64,7 @@ fn search(name: DatasetName, folder: &Path) -> Result<Files, Vec<String>> {
         DatasetName::Digits => (vec![], vec![]),
         DatasetName::Mnist | DatasetName::FashionMnist => (idx("train"), idx("t10k")),
         DatasetName::Cifar10 => {
-            // Any of the batches: part of the data set is one, too.
+            // Any of the batches is enough: a part of the data set can be used, too.
             let batches = (1..=5).map(|number| folder.join(format!("data_batch_{number}.bin")));
             let mut train: Vec<_> = batches.filter(|path| path.is_file()).collect();
             if train.is_empty() {

@@ -10,27 +10,27 @@ use locate::{Files, locate};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// Where the files of data sets are.
+/// Location of the files of data sets.
 ///
-/// | Given | Looked in | Downloaded to |
+/// | Settings | Searched folders | Downloads to |
 /// | --- | --- | --- |
 /// | a data folder | `<data folder>/<name>`, then the data folder itself | never |
-/// | none | `<cache folder>/<name>` | there, with feature `download` |
+/// | no data folder | `<cache folder>/<name>` | the same, with feature `download` |
 ///
-/// In each, CIFAR's files may also be in the folder that its archive unpacks to, and MNIST's may be
-/// compressed or not.
+/// In each folder, the files of CIFAR may also be in the subfolder that its archive unpacks to, and
+/// the files of MNIST may be compressed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSource {
     data_dir: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
 }
 
-/// A data set as published.
+/// Training and test samples of a data set as published.
 #[derive(Clone, Debug)]
 pub struct Published<S = ImageDataset> {
-    /// The samples to train on.
+    /// Training samples.
     pub train: S,
-    /// The samples to test on, if they are published apart: else hold some out with
+    /// Test samples, if they are published separately; otherwise hold some out with
     /// [`Samples::split`].
     pub test: Option<S>,
 }
@@ -49,7 +49,7 @@ impl<S: Samples> Published<S> {
 }
 
 impl Default for DataSource {
-    /// `burn-distill` in the user's cache folder.
+    /// Returns the source with the folder `burn-distill` in the user's cache folder.
     fn default() -> Self {
         Self {
             data_dir: None,
@@ -59,22 +59,23 @@ impl Default for DataSource {
 }
 
 impl DataSource {
-    /// Look in this folder, and nowhere else.
+    /// Sets the only folder to search.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
     }
 
-    /// Keep downloads in this folder rather than in the user's cache folder.
+    /// Sets the folder for downloads, instead of the user's cache folder.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(folder.into());
         self
     }
 
-    /// The folders where the files of a data set may be, the most likely one first.
+    /// Returns the folders to search for the files of a data set, the most likely one first.
     fn folders(&self, info: &DatasetInfo) -> Vec<PathBuf> {
         let bases = match (&self.data_dir, &self.cache_dir) {
-            // MNIST and its kin use one set of file names: the folder of that name comes first.
+            // MNIST and similar data sets have equal file names: the folder with the name comes
+            // first.
             (Some(data), _) => vec![data.join(info.name), data.clone()],
             (None, Some(cache)) => vec![cache.join(info.name)],
             (None, None) => vec![],
@@ -104,15 +105,16 @@ impl DataSource {
 }
 
 impl DatasetName {
-    /// Load the data set into memory.
+    /// Loads the data set into memory.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Missing`] if its files are not where they should be,
-    /// [`DataError::OtherDataset`] if they are those of another known data set, and other variants if
-    /// they cannot be downloaded or are damaged.
+    /// Returns [`DataError::Missing`] if its files are in none of the searched folders,
+    /// [`DataError::OtherDataset`] if they are those of another known data set, and other variants
+    /// if they cannot be downloaded or are damaged.
     ///
-    /// Images that are not those that were published, as of a part of the data set, are warned of.
+    /// Other images than the published ones, such as a part of the data set, are logged as a
+    /// warning.
     pub fn load(self, source: &DataSource) -> Result<Published, DataError> {
         let info = self.info();
         let load: &dyn Fn(&[PathBuf]) -> _ = match self {
@@ -134,7 +136,7 @@ impl DatasetName {
             let (pixels, labels) = load(paths)?;
             if labels.len() != published {
                 log::warn!(
-                    "{}: {} images of the {published} published ones",
+                    "{}: found {} images, {published} are published",
                     paths[0].display(),
                     labels.len()
                 );
@@ -160,7 +162,8 @@ pub(crate) mod tests {
     use crate::read::tests::gzip;
     use std::fs;
 
-    /// The constants of normalization are the mean and deviation of the pixels, as rounded.
+    /// Asserts that the constants of normalization are the rounded mean and deviation of the
+    /// pixels.
     pub(crate) fn assert_normalization_is_measured(dataset: &ImageDataset, maximum: f64) {
         let [channels, height, width] = dataset.shape();
         for channel in 0..channels {
@@ -188,8 +191,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// The four files of MNIST, with so many images to train on, of class 7 and all of one pixel
-    /// value, and one to test on.
+    /// Returns the four files of MNIST, with the given number of training images, of class 7 and of
+    /// a single pixel value, and one test image.
     pub(crate) fn mnist_files(train: usize, pixel: u8) -> [(&'static str, Vec<u8>); 4] {
         let images = |count: usize| idx(&[count as u32, 28, 28], &vec![pixel; count * 784]);
         let labels = |count: usize| idx(&[count as u32], &vec![7; count]);
@@ -256,7 +259,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_checksum_is_that_of_the_contents() {
+    fn the_checksum_depends_on_the_contents() {
         let folder = tempfile::tempdir().unwrap();
         let checksum = |train: usize, pixel: u8| {
             for (name, bytes) in mnist_files(train, pixel) {
@@ -272,7 +275,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn without_a_data_folder_the_cache_is_looked_in() {
+    fn without_a_data_folder_the_cache_is_searched() {
         let folder = tempfile::tempdir().unwrap();
         write_mnist(&folder.path().join("mnist"), 1);
         let source = DataSource::default().cache_dir(folder.path());
@@ -334,7 +337,7 @@ pub(crate) mod tests {
         assert_eq!(published.train.num_classes(), 100);
     }
 
-    /// Run by hand where the published files are.
+    /// Run this test by hand where the published files are.
     #[test]
     #[ignore = "needs the published files of MNIST in the folder BURN_DISTILL_MNIST"]
     fn mnist_as_published_is_read() {
@@ -349,7 +352,7 @@ pub(crate) mod tests {
         assert_normalization_is_measured(&published.train, 255.0);
     }
 
-    /// Run by hand where such files are.
+    /// Run this test by hand where such files are.
     #[test]
     #[ignore = "needs files in the layout of CIFAR-10 in the folder BURN_DISTILL_CIFAR10"]
     fn cifar10_is_read() {

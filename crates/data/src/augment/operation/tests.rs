@@ -4,9 +4,9 @@ use crate::StrongAugmentation;
 use burn_distill_core::KeyedRng;
 use proptest::prelude::*;
 
-// Expected values: scripts/strong.py, which asks the Python Imaging Library.
+// Expected values: scripts/strong.py, which calls the Python Imaging Library.
 
-/// An image whose channels differ and that uses neither all levels nor each alike.
+/// Returns an image whose channels differ and whose levels are not all used nor equally frequent.
 fn image([channels, height, width]: [usize; 3]) -> Vec<u8> {
     let mut image = Vec::new();
     for c in 0..channels {
@@ -25,14 +25,14 @@ fn after(operation: Operation, shape: [usize; 3]) -> Vec<u8> {
     image
 }
 
-/// The sum of the levels, each times its place counted from 1.
+/// Returns the sum of the levels, each times its position counted from 1.
 fn checksum(image: &[u8]) -> u64 {
     let levels = image.iter().zip(1..);
     levels.map(|(&level, place)| u64::from(level) * place).sum()
 }
 
 #[test]
-fn a_color_image_becomes_what_the_reference_makes_of_it() {
+fn color_images_agree_with_the_reference() {
     let after = |operation| after(operation, [3, 3, 4]);
 
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_color_image_becomes_what_the_reference_makes_of_it() {
 }
 
 #[test]
-fn a_gray_image_becomes_what_the_reference_makes_of_it() {
+fn gray_images_agree_with_the_reference() {
     let after = |operation| after(operation, [1, 5, 3]);
 
     assert_eq!(
@@ -207,7 +207,8 @@ fn a_gray_image_becomes_what_the_reference_makes_of_it() {
     );
 }
 
-/// Operations of every magnitude of RandAugment on 32 pixels, or the one that has no strength.
+/// Returns operations of every magnitude of RandAugment on 32 pixels, or the single operation
+/// without strength.
 fn strengths() -> Vec<(&'static str, Vec<Operation>)> {
     let steps = || (0..=30).map(f64::from);
     let both = |operation: fn(f64) -> Operation| -> Vec<_> {
@@ -246,7 +247,7 @@ fn strengths() -> Vec<(&'static str, Vec<Operation>)> {
 }
 
 #[test]
-fn every_magnitude_is_as_in_the_reference() {
+fn every_magnitude_agrees_with_the_reference() {
     let expected = [
         ("AutoContrast", [599_865_072, 10_053_378]),
         ("Equalize", [747_906_441, 13_233_534]),
@@ -295,7 +296,7 @@ fn a_cutout_covers_its_rows_and_columns_with_the_mean() {
 }
 
 #[test]
-fn an_image_of_one_level_is_neither_spread_nor_divided_by_nothing() {
+fn an_image_of_one_level_is_not_stretched() {
     for operation in [AutoContrast, Equalize] {
         let mut image = [9; 3000];
         operation.apply(&mut image, [3, 40, 25], &[0; 3]);
@@ -304,7 +305,7 @@ fn an_image_of_one_level_is_neither_spread_nor_divided_by_nothing() {
 }
 
 #[test]
-fn strengths_of_one_and_none_change_nothing() {
+fn identity_strengths_change_nothing() {
     let unchanged = [
         Identity,
         Rotate(0.0),
@@ -333,7 +334,7 @@ fn strengths_of_one_and_none_change_nothing() {
 }
 
 #[test]
-fn a_single_pixel_survives() {
+fn operations_work_on_a_single_pixel() {
     let after = |operation| after(operation, [1, 1, 1]);
 
     assert_eq!(after(Sharpness(0.0)), [20]);
@@ -345,25 +346,25 @@ fn a_single_pixel_survives() {
 
 #[test]
 #[should_panic(expected = "The image should have 1 or 3 channels, but has 2.")]
-fn an_image_is_gray_or_of_three_colors() {
+fn images_need_one_or_three_channels() {
     Identity.apply(&mut [0; 2], [2, 1, 1], &[0; 2]);
 }
 
 #[test]
-#[should_panic(expected = "The image should be of its shape.")]
-fn an_image_is_of_its_shape() {
+#[should_panic(expected = "The image should have 1 · 2 · 3 bytes, but has 5.")]
+fn the_image_must_have_its_shape() {
     Identity.apply(&mut [0; 5], [1, 2, 3], &[0]);
 }
 
 #[test]
-#[should_panic(expected = "The mean pixel should have as many channels as the image.")]
-fn the_mean_pixel_is_of_every_channel() {
+#[should_panic(expected = "The mean pixel should have 3 channels, but has 1.")]
+fn the_mean_pixel_needs_every_channel() {
     Identity.apply(&mut [0; 3], [3, 1, 1], &[0]);
 }
 
 proptest! {
     #[test]
-    fn no_size_of_image_is_too_small_or_too_odd(
+    fn images_of_every_size_can_be_augmented(
         color: bool,
         height in 1_usize..20,
         width in 1_usize..20,

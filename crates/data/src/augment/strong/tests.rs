@@ -30,7 +30,7 @@ fn drawn(strong: StrongAugmentation, key: ViewKey) -> Vec<Operation> {
     augmentation.operations(key, SHAPE)
 }
 
-/// What many views draw, without the cutouts.
+/// Returns the operations of many views, without the cutouts.
 fn many(strong: StrongAugmentation) -> Vec<Operation> {
     (0..2000)
         .flat_map(|id| drawn(strong, ViewKey { id, ..KEY }))
@@ -41,7 +41,7 @@ fn many(strong: StrongAugmentation) -> Vec<Operation> {
 // Expected values: the ChaCha8 of scripts/strong.py.
 
 #[test]
-fn a_key_gives_the_same_operations_for_ever() {
+fn a_key_always_gives_the_same_operations() {
     assert_eq!(
         drawn(rand_augment(9, Some(16)), KEY),
         [
@@ -78,7 +78,7 @@ fn the_first_view_stays_weak() {
 }
 
 #[test]
-fn crop_and_flip_do_not_depend_on_what_follows() {
+fn crop_and_flip_do_not_depend_on_the_operations() {
     let weak = Augmentation {
         crop: Some(4),
         flip: true,
@@ -120,7 +120,7 @@ fn every_part_of_the_key_changes_the_operations() {
 }
 
 #[test]
-fn every_operation_occurs_as_often() {
+fn every_operation_is_equally_frequent() {
     for strong in [rand_augment(9, None), FIX_MATCH] {
         let operations = many(strong);
         let mut left = operations.as_slice().to_vec();
@@ -137,7 +137,7 @@ fn every_operation_occurs_as_often() {
     }
 }
 
-/// The least and the greatest strength of each operation.
+/// Returns the smallest and the largest strength of the operations.
 fn range(operations: &[Operation], strength: fn(&Operation) -> Option<f64>) -> [f64; 2] {
     let strengths = operations.iter().filter_map(strength);
     strengths.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], next| {
@@ -155,7 +155,7 @@ macro_rules! range_of {
 }
 
 #[test]
-fn magnitudes_of_rand_augment_end_where_torchvisions_do() {
+fn magnitudes_of_rand_augment_agree_with_torchvision() {
     for (magnitude, step) in [(0, 0.0), (9, 0.3), (30, 1.0)] {
         let operations = many(rand_augment(magnitude, None));
         let assert_range = |[low, high]: [f64; 2], expected: [f64; 2]| {
@@ -189,7 +189,7 @@ fn magnitudes_of_rand_augment_end_where_torchvisions_do() {
 #[test]
 fn strengths_of_fix_match_fill_their_ranges() {
     let operations = many(FIX_MATCH);
-    // Of 429 numbers in a range none is likely to leave a twentieth at an end empty.
+    // With 429 numbers in a range, an empty twentieth at an end is improbable.
     let assert_range = |[low, high]: [f64; 2], expected: [f64; 2]| {
         let margin = (expected[1] - expected[0]) / 20.0;
         let filled = (expected[0]..expected[0] + margin).contains(&low)
@@ -212,7 +212,7 @@ fn strengths_of_fix_match_fill_their_ranges() {
 }
 
 #[test]
-fn sides_differ_where_the_image_is_not_square() {
+fn height_and_width_have_their_own_ranges() {
     let mut rng = KeyedRng::new([0; 4]);
     let strong = rand_augment(30, Some(4));
     let operations: Vec<_> = (0..200)
@@ -231,7 +231,7 @@ fn sides_differ_where_the_image_is_not_square() {
 }
 
 #[test]
-fn a_square_lies_around_any_pixel_and_ends_with_the_image() {
+fn squares_are_centered_on_any_pixel_and_clipped() {
     let mut rng = KeyedRng::new([1; 4]);
     let mut places = BTreeSet::new();
     for _ in 0..1000 {
@@ -246,7 +246,7 @@ fn a_square_lies_around_any_pixel_and_ends_with_the_image() {
 }
 
 #[test]
-fn random_squares_are_of_up_to_half_the_width() {
+fn random_squares_have_up_to_half_the_width() {
     let sides: BTreeSet<_> = (0..2000)
         .filter_map(|id| drawn(FIX_MATCH, ViewKey { id, ..KEY }).pop())
         .flat_map(|operation| match operation {
@@ -260,7 +260,7 @@ fn random_squares_are_of_up_to_half_the_width() {
 }
 
 #[test]
-fn what_cannot_be_done_is_refused() {
+fn values_out_of_range_are_refused() {
     let error = |strong: StrongAugmentation, shape| strong.check(shape).unwrap_err().to_string();
 
     assert!(rand_augment(30, Some(1)).check([1, 1, 1]).is_ok());
@@ -289,7 +289,7 @@ fn what_cannot_be_done_is_refused() {
     }
     assert_eq!(
         error(FIX_MATCH, [4, 8, 8]),
-        "a strong augmentation is of images of 1 or 3 channels, and these have 4"
+        "a strong augmentation needs images of 1 or 3 channels, but these have 4"
     );
     let augmentation = Augmentation {
         strong: Some(rand_augment(31, None)),
