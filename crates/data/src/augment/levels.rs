@@ -34,7 +34,7 @@ pub fn auto_contrast(image: &mut [u8], plane: usize) {
         if brightest == darkest {
             return unchanged();
         }
-        // The order of the operations decides how the result is rounded.
+        // The order of these operations decides how the result is truncated.
         let scale = 255.0 / (brightest - darkest) as f64;
         let offset = -(darkest as f64) * scale;
         from_fn(|level| (level as f64 * scale + offset) as u8)

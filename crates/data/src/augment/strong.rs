@@ -253,8 +253,8 @@ fn square(rng: &mut KeyedRng, side: usize, size: [usize; 2]) -> Operation {
     Operation::Cutout { rows, columns }
 }
 
-/// Draws a square of up to half the width around a random position. Parts outside the image are
-/// clipped.
+/// Draws a square of up to half the width around a random position. A square that would start
+/// outside the image starts at its edge.
 fn random_square(rng: &mut KeyedRng, [height, width]: [usize; 2]) -> Operation {
     let side = 0.5 * unit(rng) * width as f64;
     let [columns, rows] = [width, height].map(|size| {

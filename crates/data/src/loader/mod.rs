@@ -211,7 +211,7 @@ impl<S: Samples> BatchLoader<S> {
     ///
     /// Follows `TwoStreamBatchSampler` of the authors' mean-teacher (A. Tarvainen and H. Valpola,
     /// [Mean teachers are better role models](https://arxiv.org/abs/1703.01780), NIPS 2017), which
-    /// drops the last batch and needs at least as many labeled samples as a batch has.
+    /// drops the last batch and needs enough labeled samples for one batch.
     ///
     /// # Panics
     ///
