@@ -184,8 +184,8 @@ pub fn flow_of_solution(student: [Tensor<4>; 2], teacher: [Tensor<4>; 2]) -> Ten
     flow(student).sub(flow(teacher)).square().mean()
 }
 
-/// Neuron selectivity with the square kernel, channel by channel and pixel by pixel: `[batch,
-/// channels, channels, pixels]`, three times.
+/// Neuron selectivity with the square kernel, channel by channel and pixel by pixel:
+/// `[batch, channels, channels, pixels]`, three times.
 pub fn neuron_selectivity(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
     let neurons = |map: Tensor<4>| {
         let map = map.flatten::<3>(2, 3);

@@ -11,8 +11,8 @@ pub struct ImageData {
     pub name: String,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
-    /// All images, one after the other, each as planes of rows. Length: `samples · channels ·
-    /// height · width`.
+    /// All images, one after the other, each as planes of rows. Length:
+    /// `samples · channels · height · width`.
     pub pixels: Vec<u8>,
     /// Value of a pixel of full intensity, usually 255.
     pub maximum: u8,

@@ -101,7 +101,7 @@ pub struct AttentionFeatureLoss {
 }
 
 impl AttentionFeatureLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -104,7 +104,7 @@ pub struct AttentionTransferLoss {
 one_line_display!(AttentionTransferLoss: power, ?distance);
 
 impl AttentionTransferLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///
@@ -130,8 +130,8 @@ impl AttentionTransferLoss {
         }
     }
 
-    /// Returns the attention map as one unit vector per sample. Shape: `[batch_size, height ·
-    /// width]`.
+    /// Returns the attention map as one unit vector per sample. Shape:
+    /// `[batch_size, height · width]`.
     fn attention(&self, map: Tensor<4>) -> Tensor<2> {
         let size = match self.power {
             1 => map.abs(),

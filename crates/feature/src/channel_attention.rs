@@ -114,7 +114,7 @@ pub struct ChannelAttentionLoss {
 }
 
 impl ChannelAttentionLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -87,7 +87,7 @@ pub struct ExitFeatureLoss {
 one_line_display!(ExitFeatureLoss: ?distance);
 
 impl ExitFeatureLoss {
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     ///
     /// # Shapes
     ///

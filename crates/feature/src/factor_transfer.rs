@@ -202,7 +202,7 @@ impl ModuleDisplay for FactorTransferLoss {
 }
 
 impl FactorTransferLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///
@@ -273,10 +273,14 @@ fn build<I: Input>(mut builder: LossBuilder<'_, I>) -> Result<BuiltLoss<I>, Loss
 
     let names = |name: &String| [name.clone()];
     let [student_channels] = builder.channels(&context.student_taps, &names(student))?[..] else {
-        return Err(LossError::new("there is one tap"));
+        return Err(LossError::new(
+            "factor transfer needs one tap of each network",
+        ));
     };
     let [teacher_channels] = builder.channels(&context.teacher_taps, &names(teacher))?[..] else {
-        return Err(LossError::new("there is one tap"));
+        return Err(LossError::new(
+            "factor transfer needs one tap of each network",
+        ));
     };
     let width = teacher_channels as f64;
     // The 3×3 convolutions of the paraphraser, encoder and decoder, and of the translator.

@@ -19,8 +19,8 @@ pub enum SelectivityKernel {
     Linear,
     /// `exp(−‖x − y‖² / (2 variance))`.
     Gaussian {
-        /// Width of the kernel, positive and finite. Default: for each sample, the mean of `‖x −
-        /// y‖²` over the neurons of student and teacher, as a constant.
+        /// Width of the kernel, positive and finite. Default: for each sample, the mean of
+        /// `‖x − y‖²` over the neurons of student and teacher, as a constant.
         variance: Option<f64>,
     },
 }
@@ -136,7 +136,7 @@ impl ModuleDisplay for NeuronSelectivityLoss {
 }
 
 impl NeuronSelectivityLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

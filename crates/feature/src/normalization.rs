@@ -16,9 +16,9 @@ pub enum HintNormalization {
     /// The features of every pixel have mean zero and variance one, as in layer normalization
     /// without weights: `(x − mean) / √(variance + 1e-5)`.
     LayerNorm,
-    /// Every channel has mean zero and variance one over the batch and its pixels: `(x − mean) /
-    /// (deviation + 1e-6)`, as in [`PearsonLoss`](crate::PearsonLoss). A constant channel becomes
-    /// zero, with a zero gradient.
+    /// Every channel has mean zero and variance one over the batch and its pixels:
+    /// `(x − mean) / (deviation + 1e-6)`, as in [`PearsonLoss`](crate::PearsonLoss). A constant
+    /// channel becomes zero, with a zero gradient.
     BatchPearson,
 }
 

@@ -84,8 +84,8 @@ impl Check for OverhaulLossConfig {
     }
 }
 
-/// Returns the mean of the negative values of a normal variable: `E[x | x < 0]` for `x ~ N(beta,
-/// gamma²)`.
+/// Returns the mean of the negative values of a normal variable: `E[x | x < 0]` for
+/// `x ~ N(beta, gamma²)`.
 ///
 /// ```text
 /// margin = β − |γ| φ(β/γ) / Φ(−β/|γ|),   or −3 |γ| where Φ(−β/|γ|) ≤ 0.001
@@ -117,9 +117,8 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
     }
 }
 
-/// Overhaul of feature distillation (OFD): matches features before the activation, with the
-/// teacher's negative values limited by a margin, and only where the activation could depend on
-/// them.
+/// Overhaul of feature distillation (OFD): matches features before the activation, with a margin
+/// ReLU for the teacher and a partial L2 distance that ignores irrelevant negative values.
 ///
 /// ```text
 /// target = max(teacher, margin of the channel)
@@ -254,8 +253,8 @@ impl TapLoss for OverhaulLoss {
     }
 }
 
-/// Returns the mean of the negative values of each channel, 0 if there are none. From `[batch_size,
-/// channels, height, width]` to `[1, channels, 1, 1]`.
+/// Returns the mean of the negative values of each channel, 0 if there are none. From
+/// `[batch_size, channels, height, width]` to `[1, channels, 1, 1]`.
 fn estimated_margins(teacher: Tensor<4>) -> Tensor<4> {
     const AXES: [usize; 3] = [0, 2, 3];
     let below = teacher.clone().lower_scalar(0.0);

@@ -67,7 +67,7 @@ impl Check for PearsonLossConfig {}
 pub struct PearsonLoss {}
 
 impl PearsonLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -96,7 +96,7 @@ pub struct ReviewLoss {
 }
 
 impl ReviewLoss {
-    /// The loss of a batch of maps, from shallow to deep.
+    /// Computes the loss of a batch of maps, from shallow to deep.
     ///
     /// # Shapes
     ///

@@ -119,7 +119,7 @@ pub struct SemanticCalibrationLoss {
 }
 
 impl SemanticCalibrationLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -86,7 +86,7 @@ impl ModuleDisplay for SimKdLoss {
 }
 
 impl SimKdLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -151,7 +151,7 @@ impl ModuleDisplay for VidLoss {
 }
 
 impl VidLoss {
-    /// The loss of a batch of maps.
+    /// Computes the loss of a batch of maps.
     ///
     /// # Shapes
     ///

@@ -66,18 +66,18 @@ impl ContrastiveLossConfig {
     pub fn init(
         &self,
         [student, teacher]: [usize; 2],
-        population: SampleIndex,
+        sample_index: SampleIndex,
         device: &Device,
     ) -> ContrastiveLoss {
         self.assert_valid();
         assert!(
-            !population.is_empty(),
+            !sample_index.is_empty(),
             "A contrastive loss needs the samples of the training set."
         );
         // The authors draw rows of about unit length, too.
         let bound = (3.0 / self.embedding as f64).sqrt();
         let bank = || {
-            let shape = [population.len(), self.embedding];
+            let shape = [sample_index.len(), self.embedding];
             Buffer::new(Tensor::random(
                 shape,
                 Distribution::Uniform(-bound, bound),
@@ -99,7 +99,7 @@ impl ContrastiveLossConfig {
             positive: self.positive,
             shared: self.shared,
             seed: self.seed,
-            population: Arc::new(population),
+            sample_index: Arc::new(sample_index),
         }
     }
 }
@@ -132,8 +132,8 @@ impl Check for ContrastiveLossConfig {
 /// `Z` is `n` times the mean of the exponentials in the first batch, and constant afterwards.
 /// Negatives are of other classes, drawn anew for each sample and step, different from each other
 /// unless there are too few; for a sample of unknown class all other samples are negatives. Scores
-/// are computed for a whole bank and then gathered, so that no tensor of `[batch_size, negatives,
-/// embedding]` is ever held.
+/// are computed for a whole bank and then gathered, so that no tensor of
+/// `[batch_size, negatives, embedding]` is ever held.
 ///
 /// With `shared` negatives, each sample ignores those of its own class, so that fewer than `N`
 /// count for it; `c` stays `N / n`, and `Z` includes all scores. This is our choice: the authors
@@ -147,8 +147,8 @@ impl Check for ContrastiveLossConfig {
 /// # Weights
 ///
 /// The authors use a weight of 0.8 beside the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective). The initial loss is about `2 (1 + log(N +
-/// 1))`, because it sums over the negatives instead of averaging.
+/// labels](burn_distill_core::CrossEntropyObjective). The initial loss is about
+/// `2 (1 + log(N + 1))`, because it sums over the negatives instead of averaging.
 ///
 /// # Reference
 ///
@@ -164,11 +164,11 @@ pub struct ContrastiveLoss {
     pub student_embedding: Linear,
     /// Linear embedding of the teacher's features.
     pub teacher_embedding: Linear,
-    /// Memory bank of the student: its last embedding of each sample. Shape: `[samples,
-    /// embedding]`.
+    /// Memory bank of the student: its last embedding of each sample. Shape:
+    /// `[samples, embedding]`.
     pub student_bank: Buffer<Tensor<2>>,
-    /// Memory bank of the teacher: its last embedding of each sample. Shape: `[samples,
-    /// embedding]`.
+    /// Memory bank of the teacher: its last embedding of each sample. Shape:
+    /// `[samples, embedding]`.
     pub teacher_bank: Buffer<Tensor<2>>,
     /// `Z` of the student's scores; negative before the first batch. Shape: `[1]`.
     pub student_constant: Buffer<Tensor<1>>,
@@ -189,7 +189,7 @@ pub struct ContrastiveLoss {
     pub seed: u64,
     /// The samples of the training set, in the order of the banks.
     #[module(skip)]
-    pub population: Arc<SampleIndex>,
+    pub sample_index: Arc<SampleIndex>,
 }
 
 impl ModuleDisplay for ContrastiveLoss {
@@ -203,7 +203,7 @@ impl ModuleDisplay for ContrastiveLoss {
         content
             .add("student_embedding", &self.student_embedding)
             .add("teacher_embedding", &self.teacher_embedding)
-            .add("samples", &self.population.len())
+            .add("samples", &self.sample_index.len())
             .add("negatives", &self.negatives)
             .add("temperature", &self.temperature)
             .add("momentum", &self.momentum)
@@ -217,8 +217,8 @@ impl ModuleDisplay for ContrastiveLoss {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per step")]
 pub enum Contrast {
-    /// Individual negatives for each sample: its positive, then its negatives. Shape: `[batch_size,
-    /// 1 + N]`.
+    /// Individual negatives for each sample: its positive, then its negatives. Shape:
+    /// `[batch_size, 1 + N]`.
     Own(Tensor<2, Int>),
     /// One set of negatives shared by the batch.
     Shared {
@@ -266,7 +266,7 @@ impl ContrastiveLoss {
         );
         let (rows, places): (Vec<_>, Vec<_>) = (0..)
             .zip(ids)
-            .filter_map(|(row, &id)| Some((row, self.population.place(id)?)))
+            .filter_map(|(row, &id)| Some((row, self.sample_index.place(id)?)))
             .unzip();
         if rows.is_empty() {
             return connected_zero(student);
@@ -331,7 +331,7 @@ impl ContrastiveLoss {
         constant: &Buffer<Tensor<1>>,
     ) -> Tensor<1> {
         let [batch_size, _] = embedded.dims();
-        let samples = self.population.len() as f64;
+        let samples = self.sample_index.len() as f64;
         let (positives, negatives, counts) = match contrast {
             Contrast::Own(places) => {
                 let [_, count] = places.dims();
@@ -396,22 +396,22 @@ impl ContrastiveLoss {
 
     /// Draws the positives and negatives for the samples at these places in one step.
     fn contrast(&self, places: &[usize], step: u64, device: &Device) -> Contrast {
-        let population = &self.population;
+        let sample_index = &self.sample_index;
         let mut positives = Vec::with_capacity(places.len());
         let mut rngs = (0..).map(|row| KeyedRng::new([self.seed, step, row, 0]));
         if self.shared {
             let mut rng = KeyedRng::new([self.seed, step, 0, 1]);
-            let drawn: Vec<_> = if self.negatives <= population.len() {
-                rng.distinct(self.negatives, population.len())
+            let drawn: Vec<_> = if self.negatives <= sample_index.len() {
+                rng.distinct(self.negatives, sample_index.len())
             } else {
-                let samples = population.len() as u64;
+                let samples = sample_index.len() as u64;
                 let mut draw = || rng.below(samples) as usize;
                 (0..self.negatives).map(|_| draw()).collect()
             };
             let mut counts = Vec::with_capacity(places.len() * drawn.len());
             for (&place, mut rng) in places.iter().zip(&mut rngs) {
                 positives.push(self.positive_of(place, &mut rng));
-                let others = drawn.iter().map(|&other| !population.alike(place, other));
+                let others = drawn.iter().map(|&other| !sample_index.alike(place, other));
                 counts.extend(others.map(|other| f32::from(u8::from(other))));
             }
             let shape = [places.len(), drawn.len()];
@@ -424,7 +424,7 @@ impl ContrastiveLoss {
         let mut rows = Vec::with_capacity(places.len() * (1 + self.negatives));
         for (&place, mut rng) in places.iter().zip(&mut rngs) {
             rows.push(self.positive_of(place, &mut rng));
-            let others = population.others(place, self.negatives, &mut rng);
+            let others = sample_index.others(place, self.negatives, &mut rng);
             if others.is_empty() {
                 // A training set of a single class has no negatives.
                 return Contrast::Shared {
@@ -442,7 +442,7 @@ impl ContrastiveLoss {
     fn positive_of(&self, place: usize, rng: &mut KeyedRng) -> usize {
         match self.positive {
             Positive::Exact => place,
-            Positive::Relaxed => self.population.similar(place, rng),
+            Positive::Relaxed => self.sample_index.similar(place, rng),
         }
     }
 }
@@ -512,9 +512,9 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let (student, teacher) = builder.pair(DefaultTaps::Pooled)?;
         let features = builder.vector_sizes(&student, &teacher)?;
         let context = builder.context();
-        let population = SampleIndex::new(context.samples.iter().copied());
+        let sample_index = SampleIndex::new(context.samples.iter().copied());
         let config = builder.configure(ContrastiveLossConfig::new())?;
-        let (samples, batch) = (population.len() as f64, context.batch_size as f64);
+        let (samples, batch) = (sample_index.len() as f64, context.batch_size as f64);
         let row = BYTES_PER_NUMBER * config.embedding as f64;
         let parameters = (features[0] + features[1]) as f64 * config.embedding as f64;
         let banks = 2.0 * samples * row + trained_bytes(parameters);
@@ -522,12 +522,12 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         // The rows of both banks that each sample of a batch is compared with.
         let compared = 2.0 * batch * (config.negatives as f64 + 1.0) * row;
         context.fits("negatives", config.negatives, compared)?;
-        if population.is_empty() {
+        if sample_index.is_empty() {
             return Err(LossError::new(
                 "A contrastive loss needs the samples of the training set.",
             ));
         }
-        let loss = config.init(features, population, &context.device);
+        let loss = config.init(features, sample_index, &context.device);
         builder.term(ContrastiveTerm::new(loss, student, teacher))
     })
 }
@@ -648,7 +648,7 @@ mod tests {
 
         loss.forward(student.clone(), teacher, &[3, 3, 12, 3], at(0));
 
-        let place = loss.population.place(3).unwrap();
+        let place = loss.sample_index.place(3).unwrap();
         let memory = loss.student_bank.get().slice([place..place + 1, 0..4]);
         let last = l2_normalize(loss.student_embedding.forward(student), 1).slice([3..4, 0..4]);
         memory

@@ -99,7 +99,7 @@ impl Check for InformationFlowLossConfig {
 }
 
 /// Information flow modeling (IFM): matches the probabilities that samples are neighbors, layer by
-/// layer, with a large weight for the early layers in the critical period at the start of the
+/// layer. The early layers have a large weight only in the critical period at the start of the
 /// training.
 ///
 /// ```text
@@ -262,8 +262,8 @@ impl InformationFlowLoss {
 }
 
 impl AffinityKernel {
-    /// Returns the affinities of all pairs, each row divided by its sum. Shape: `[batch_size,
-    /// batch_size]`.
+    /// Returns the affinities of all pairs, each row divided by its sum. Shape:
+    /// `[batch_size, batch_size]`.
     fn probabilities(self, features: Tensor<2>, bandwidth: f64) -> Tensor<2> {
         let distances = |features| pairwise_squared_distances(features).add_scalar(EPS).sqrt();
         let kernel = match self {

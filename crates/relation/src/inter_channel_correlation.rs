@@ -101,8 +101,8 @@ impl InterChannelCorrelationLoss {
     }
 }
 
-/// Returns the correlations between channels, each row of unit length. Shape: `[batch_size,
-/// channels, channels]`.
+/// Returns the correlations between channels, each row of unit length. Shape:
+/// `[batch_size, channels, channels]`.
 fn correlations(map: Tensor<4>) -> Tensor<3> {
     let channels = map.flatten::<3>(2, 3);
     let gram = channels.clone().matmul(channels.transpose());

@@ -170,8 +170,8 @@ impl ProbabilisticTransferLoss {
     }
 }
 
-/// Returns the probability with which each sample chooses each sample. Shape: `[batch_size,
-/// batch_size]`.
+/// Returns the probability with which each sample chooses each sample. Shape:
+/// `[batch_size, batch_size]`.
 fn probabilities(features: Tensor<2>, known: Option<&Tensor<2, Bool>>) -> Tensor<2> {
     let unit = l2_normalize(features, 1);
     // Rounding errors may take the cosine of opposite samples below −1.

@@ -161,8 +161,8 @@ impl RelationalAngleLoss {
 struct Angles {
     /// Cosines of the angles. Shape: `[anchors, batch_size, batch_size]`
     cosines: Tensor<3>,
-    /// Reciprocals of the distances from the anchors, 0 for equal samples. Shape: `[anchors,
-    /// batch_size]`
+    /// Reciprocals of the distances from the anchors, 0 for equal samples. Shape:
+    /// `[anchors, batch_size]`
     inverse: Tensor<2>,
 }
 

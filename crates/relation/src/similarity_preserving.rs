@@ -98,8 +98,8 @@ impl SimilarityPreservingLoss {
     }
 }
 
-/// Returns the similarities between samples, each row of unit length. Shape: `[batch_size,
-/// batch_size]`.
+/// Returns the similarities between samples, each row of unit length. Shape:
+/// `[batch_size, batch_size]`.
 fn similarities(features: Tensor<2>) -> Tensor<2> {
     let gram = features.clone().matmul(features.transpose());
     l2_normalize(gram, 1)

@@ -62,8 +62,8 @@ impl Check for SingularVectorLossConfig {
 /// ```
 ///
 /// The sign of a singular vector is arbitrary. The teacher's vectors get the sign that makes the
-/// sum of their entries positive. Each of them is compared with the nearest of the student's `rank
-/// + 3` leading vectors, with the sign that brings the two closer.
+/// sum of their entries positive. Each of them is compared with the nearest of the student's
+/// `rank + 3` leading vectors, with the sign that brings the two closer.
 ///
 /// # Gradient
 ///
@@ -167,8 +167,8 @@ impl SingularVectorLoss {
             .div_scalar(batch_size as f64)
     }
 
-    /// Returns the weighted singular vectors of student and teacher. Shapes: `[batch_size,
-    /// channels, rank]`.
+    /// Returns the weighted singular vectors of student and teacher. Shapes:
+    /// `[batch_size, channels, rank]`.
     fn vectors(&self, student: Tensor<4>, teacher: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
         let effort = Effort {
             iterations: self.iterations,

@@ -1,7 +1,7 @@
 use super::CropBox;
 
-/// Returns a part of a plane, stored in rows of the given width, resized bilinearly to `[height,
-/// width]`.
+/// Returns a part of a plane, stored in rows of the given width, resized bilinearly to
+/// `[height, width]`.
 ///
 /// If it becomes smaller, each pixel is a weighted mean of all pixels that it covers, as in Pillow.
 pub(super) fn resize(

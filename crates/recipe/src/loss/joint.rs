@@ -149,7 +149,8 @@ mod tests {
             ),
             (
                 "kind = 'logits-graph'\ncost = [[0, 1], [1, 0]]",
-                "`cost` should be a matrix of the 10 classes, but is one of 2",
+                "`cost` should be a matrix with a row for each of the 10 classes, but is a matrix \
+                 of 2 rows",
             ),
         ] {
             let error = format!("{:#}", loss(text).err().unwrap());

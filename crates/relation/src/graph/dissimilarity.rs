@@ -46,8 +46,8 @@ impl Check for RelativeDissimilarityLossConfig {
     }
 }
 
-/// Relative dissimilarity: of two samples, the student should place the one farther from a third
-/// that the majority of the teachers places farther.
+/// Relative dissimilarity: for every triplet of samples, matches the majority vote of the teachers
+/// on which of two samples is farther from the third.
 ///
 /// ```text
 /// dᵢⱼ  = ‖xᵢ / ‖xᵢ‖ − xⱼ / ‖xⱼ‖‖²

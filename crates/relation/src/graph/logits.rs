@@ -139,9 +139,9 @@ pub struct TransportCost {
 /// L  = mean over samples of Σₘ aᵐ EMD(p, qᵐ)
 /// ```
 ///
-/// If all classes are at the same distance from each other, the earth mover's distance is `½ Σ |p −
-/// q|`. Under a `cost` it is computed by 50 steps of Sinkhorn's iteration in the log domain,
-/// debiased (Sinkhorn divergence) so that it is zero where the distributions agree; the
+/// If all classes are at the same distance from each other, the earth mover's distance is
+/// `½ Σ |p − q|`. Under a `cost` it is computed by 50 steps of Sinkhorn's iteration in the log
+/// domain, debiased (Sinkhorn divergence) so that it is zero where the distributions agree; the
 /// regularization makes it slightly smaller than the exact distance.
 ///
 /// No gradient flows to the teachers; the scores are trained with the student, and move to the
@@ -171,8 +171,8 @@ pub struct TransportCost {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LogitsGraphLoss {
-    /// Learned weights of the teachers before a softmax, if they are learned. Shape: `[1,
-    /// teachers]`.
+    /// Scores whose softmax gives the weights of the teachers; `None` for equal weights. Shape:
+    /// `[1, teachers]`.
     pub scores: Option<Param<Tensor<2>>>,
     /// Cost of moving probability between classes, if it is not the same everywhere.
     pub cost: Option<TransportCost>,

@@ -148,7 +148,7 @@ pub struct RepresentationSpace {
 ///     + prior_weight · Σₘ (mean over samples of wᵐ − πᵐ)²
 /// ```
 ///
-/// The weights of a sample sum to 2, because the prior is added. With one teacher both parts are 1
+/// The weights of a sample sum to 2, because the prior is added. With one teacher `w` and `π` are 1
 /// and the last term is zero. No gradient flows to the teachers; all `W` are trained with the
 /// student. If a teacher's representation has another size than the student's, a projection of the
 /// student's representation is trained, too. Half precision is widened to single.

@@ -149,8 +149,8 @@ impl LayerAttention {
         }
     }
 
-    /// Computes the graph of each head. Shapes: `[batch_size, channels]` each, to `[heads,
-    /// batch_size, batch_size]`.
+    /// Computes the graph of each head. Shapes: `[batch_size, channels]` each, to
+    /// `[heads, batch_size, batch_size]`.
     fn graph(&self, direction: Tensor<2>, before: Tensor<2>) -> Tensor<3> {
         let [batch_size, _] = direction.dims();
         assert_shape!(before, [batch_size, _]);
@@ -170,8 +170,8 @@ impl LayerAttention {
         sender.matmul(receiver.swap_dims(1, 2))
     }
 
-    /// Estimates the directions of a layer from those of the previous layer. Shapes: `[batch_size,
-    /// channels]` each, to `[batch_size, channels]`.
+    /// Estimates the directions of a layer from those of the previous layer. Shapes:
+    /// `[batch_size, channels]` each, to `[batch_size, channels]`.
     fn estimate(&self, direction: Tensor<2>, before: Tensor<2>) -> Tensor<2> {
         let [batch_size, _] = direction.dims();
         let attention = softmax(self.graph(direction, before.clone()), 2);

@@ -39,7 +39,7 @@ fn what_does_not_fit_is_named() {
         ("rate = 0", "`rate` should be from 0.001 to 16, but is 0"),
         (
             "student = ['layer1', 'layer2']\nteacher = ['layer1', 'layer2']",
-            "one tap with one, not 2",
+            "factor transfer needs one pair of taps, found 2",
         ),
     ] {
         let error = format!("{:#}", loss(text).err().unwrap());
