@@ -5,8 +5,8 @@ mod common;
 use common::{Warnings, attributes, files, root};
 use mdbook_driver::MDBook;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, iter};
 
 /// Every page of the book as HTML, by its path within `folder`.
 fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
@@ -89,34 +89,54 @@ fn a_warning_of_the_build_is_collected() {
     assert!(!warnings.is_empty());
 }
 
-#[test]
-fn every_page_opens_with_a_title_and_a_sentence() {
+/// Returns the pages of the methods, with their text.
+fn methods() -> Vec<(PathBuf, String)> {
     let source = root().join("docs/src");
-    for path in files(&source, "md") {
+    let folders = ["response", "feature", "relation", "strategy"];
+    let pages = folders
+        .iter()
+        .flat_map(|kind| files(&source.join(kind), "md"));
+    let pages = pages.map(|path| {
         let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<_> = text.lines().collect();
-        let [title, "", opening, ..] = lines.as_slice() else {
-            panic!("{}: expected a title and a sentence", path.display());
-        };
-        assert!(title.starts_with("# "), "{}: {title}", path.display());
-        let is_sentence = opening.starts_with(|first: char| first.is_uppercase());
-        let is_list = path == source.join("SUMMARY.md");
-        assert!(is_sentence || is_list, "{}: {opening}", path.display());
+        (path, text)
+    });
+    let pages: Vec<_> = pages.collect();
+    assert!(pages.len() > 75, "only {} methods", pages.len());
+    pages
+}
+
+#[test]
+fn every_page_of_a_method_opens_with_what_it_does_and_when_to_use_it() {
+    for (path, text) in methods() {
+        let page = path.display();
+        let mut parts = text.split("\n\n");
+        let title = parts.next().unwrap();
+        assert!(title.starts_with("# "), "{page}: {title}");
+        let opening = parts.next().unwrap().replace('\n', " ");
+        let does = opening.starts_with(|first: char| first.is_uppercase());
+        let when = opening.contains(". Use it ") || opening.contains(". Start here ");
+        assert!(does && when, "{page}: {opening}");
     }
 }
 
 #[test]
-fn every_page_of_a_method_says_when_to_use_it() {
-    let source = root().join("docs/src");
-    for kind in ["response", "feature", "relation", "strategy"] {
-        for path in files(&source.join(kind), "md") {
-            let text = fs::read_to_string(&path).unwrap();
-            let sections = text.lines().filter(|line| line.starts_with("## "));
-            let sections: Vec<_> = iter::once("").chain(sections).collect();
-            for section in ["## When to use it", "## Traps"] {
-                let found = sections.contains(&section);
-                assert!(found, "{}: no section `{section}`", path.display());
-            }
+fn every_page_of_a_method_has_the_same_sections() {
+    for (path, text) in methods() {
+        for section in ["When to use it", "What is reported", "Traps"] {
+            let found = text.contains(&format!("\n## {section}\n"));
+            assert!(found, "{}: no section `{section}`", path.display());
         }
+    }
+}
+
+#[test]
+fn every_title_is_the_same_in_the_list_of_pages() {
+    let summary = fs::read_to_string(root().join("docs/src/SUMMARY.md")).unwrap();
+    for (path, text) in methods() {
+        let folder = path.parent().unwrap().file_name().unwrap().display();
+        let page = path.file_name().unwrap().display();
+        let title = text.lines().next().unwrap().trim_start_matches("# ");
+        let line = format!("- [{title}]({folder}/{page})\n");
+        assert!(summary.contains(&line), "SUMMARY.md: expected {line}");
     }
 }

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 fn documents() -> Vec<PathBuf> {
     let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
     let folders = ["crates", "examples"].map(|folder| files(&root().join(folder), "md"));
-    let mut documents: Vec<_> = top.into_iter().chain(folders.into_iter().flatten()).collect();
+    let mut documents: Vec<_> = top
+        .into_iter()
+        .chain(folders.into_iter().flatten())
+        .collect();
     documents.push(root().join("docs/reference/README.md"));
     documents
 }
@@ -43,7 +46,9 @@ fn anchor(heading: &str) -> String {
 fn has_heading(file: &Path, wanted: &str) -> bool {
     let text = fs::read_to_string(file).unwrap();
     let prose = text.split("```").step_by(2);
-    let mut headings = prose.flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let mut headings = prose
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with('#'));
     headings.any(|line| anchor(line) == wanted)
 }
 
