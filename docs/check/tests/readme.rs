@@ -1,8 +1,6 @@
 //! Links of the README files, of CONTRIBUTING.md and of CHANGELOG.md lead to files and headings.
 
-mod common;
-
-use common::{files, root};
+use burn_distill_book::{files, root};
 use pulldown_cmark::{Event, Options, Parser, Tag};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Markdown files outside of the book.
 fn documents() -> Vec<PathBuf> {
     let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
-    let folders = ["crates", "examples"].map(|folder| files(&root().join(folder), "md"));
+    let folders = ["crates", "examples"].map(|folder| files(&root().join(folder), "md").unwrap());
     let mut documents: Vec<_> = top
         .into_iter()
         .chain(folders.into_iter().flatten())

@@ -1,16 +1,27 @@
 //! The book builds without warnings, and its pages link to pages and headings that exist.
 
-mod common;
+mod warnings;
 
-use common::{Warnings, attributes, files, root};
+use burn_distill_book::{files, root};
 use mdbook_driver::MDBook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use warnings::Warnings;
+
+/// Returns the values of an attribute in HTML that mdBook has written.
+fn attributes<'a>(html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let opening = format!(" {name}=\"");
+    let starts: Vec<_> = html.match_indices(&opening).collect();
+    starts.into_iter().map(move |(at, opening)| {
+        let value = &html[at + opening.len()..];
+        value.split('"').next().unwrap()
+    })
+}
 
 /// Every page of the book as HTML, by its path within `folder`.
 fn pages(folder: &Path) -> BTreeMap<PathBuf, String> {
-    let paths = files(folder, "html").into_iter();
+    let paths = files(folder, "html").unwrap().into_iter();
     let pages = paths.map(|path| {
         let html = fs::read_to_string(&path).unwrap();
         (path.strip_prefix(folder).unwrap().to_path_buf(), html)
@@ -95,7 +106,7 @@ fn methods() -> Vec<(PathBuf, String)> {
     let folders = ["response", "feature", "relation", "strategy"];
     let pages = folders
         .iter()
-        .flat_map(|kind| files(&source.join(kind), "md"));
+        .flat_map(|kind| files(&source.join(kind), "md").unwrap());
     let pages = pages.map(|path| {
         let text = fs::read_to_string(&path).unwrap();
         (path, text)
