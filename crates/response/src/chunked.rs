@@ -474,7 +474,6 @@ fn zero_with_gradient<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{student, teacher};
     use crate::{
         JensenShannonLossConfig, LmHead, ResponseObjective, ReverseKlLossConfig, SkewKlLossConfig,
         SoftCrossEntropyLossConfig, SoftTargetLoss, SoftTargetLossConfig, TailMode,
@@ -892,30 +891,6 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_both_exclude_contributes_nothing() {
-        let device = Device::default().autodiff();
-        let excluded = Tensor::full([4, 1], f32::NEG_INFINITY, &device);
-        let widened = |logits| Tensor::cat(vec![logits, excluded.clone()], 1);
-        let outcome = |chunked: bool| {
-            let leaf = student(&device).require_grad();
-            let (student, teacher) = (widened(leaf.clone()), widened(teacher(&device)));
-            let loss = SoftTargetLossConfig::new().init();
-            let loss = match chunked {
-                true => {
-                    Chunked::new(loss)
-                        .with_chunk_rows(3)
-                        .forward(student, teacher, Reduction::Sum)
-                }
-                false => loss.forward(student, teacher, Reduction::Sum),
-            };
-            let grads = loss.backward();
-            (loss.into_data(), leaf.grad(&grads).unwrap().into_data())
-        };
-
-        assert_eq!(outcome(true), outcome(false));
-    }
-
-    #[test]
     fn half_precision_is_widened() {
         let device = Device::default().autodiff();
         for dtype in [DType::F16, DType::BF16] {
@@ -997,15 +972,5 @@ mod tests {
         let mask = Tensor::from_data([true; 4], &device);
 
         chunked.forward_hidden(student, teacher, Some(mask));
-    }
-
-    #[test]
-    fn public_types_cross_threads() {
-        fn check<T: Send + Sync + Sized + Unpin>() {}
-
-        check::<Chunked<SoftTargetLoss>>();
-        check::<LmHead>();
-        check::<LazyLogits>();
-        check::<TeacherRows>();
     }
 }

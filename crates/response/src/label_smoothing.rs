@@ -158,10 +158,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{assert_value_and_gradient, labels, student};
-    use burn::nn::loss::Reduction;
+
     use burn::tensor::Device;
-    use burn_distill_core::{CrossEntropyObjective, Targets};
 
     fn criterion(smoothing: f64, variant: LabelSmoothingVariant) -> LabelSmoothingLoss {
         LabelSmoothingLossConfig::new()
@@ -170,80 +168,15 @@ mod tests {
             .init()
     }
 
-    // Expected values: `cross_entropy` of PyTorch and `loss_label_smoothing` of Teacher-free-KD.
-
-    #[test]
-    fn matches_the_reference_implementations() {
-        for (variant, value, norm) in [
-            (LabelSmoothingVariant::All, 4.24586837, 0.564727426),
-            (LabelSmoothingVariant::Others, 4.20226601, 0.554809054),
-        ] {
-            let criterion = criterion(0.1, variant);
-            assert_value_and_gradient(
-                |student, _| {
-                    let classes = labels(&student.device());
-                    criterion.forward(student, classes, Reduction::Mean)
-                },
-                value,
-                norm,
-            );
-        }
-    }
-
-    #[test]
-    fn every_reduction_is_known() {
-        let device = Device::default();
-        let loss = |reduction| {
-            criterion(0.1, LabelSmoothingVariant::All)
-                .forward(student(&device), labels(&device), reduction)
-                .into_scalar::<f32>()
-        };
-
-        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
-            assert!((loss(reduction) - 4.245868).abs() < 1e-5);
-        }
-        assert!((loss(Reduction::Sum) - 16.983473).abs() < 4e-5);
-    }
-
-    #[test]
-    fn without_smoothing_it_is_the_cross_entropy_with_the_labels() {
-        let device = Device::default();
-        let expected = CrossEntropyObjective::cross_entropy(
-            student(&device),
-            &Targets::classes(labels(&device)),
-        );
-        let expected = expected.into_scalar::<f32>();
-        for variant in [LabelSmoothingVariant::All, LabelSmoothingVariant::Others] {
-            let loss = criterion(0.0, variant);
-            let loss = loss.forward(student(&device), labels(&device), Reduction::Mean);
-
-            assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-6);
-        }
-    }
-
-    #[test]
-    fn a_class_that_the_student_excludes_matters_only_with_smoothing() {
-        let device = Device::default();
-        let loss = |smoothing| {
-            criterion(smoothing, LabelSmoothingVariant::Others)
-                .forward(
-                    Tensor::from_data([[0.0, 0.0, f32::NEG_INFINITY]], &device),
-                    Tensor::from_data([0], &device),
-                    Reduction::Mean,
-                )
-                .into_scalar::<f32>()
-        };
-
-        assert!((loss(0.0) - std::f32::consts::LN_2).abs() < 1e-6);
-        assert_eq!(loss(0.1), f32::INFINITY);
-    }
-
     #[test]
     #[should_panic(expected = "assert_shape!(classes, [rows]): axis 0 expected 4, got 1")]
     fn numbers_of_labels_must_match() {
         let device = Device::default();
         let criterion = criterion(0.1, LabelSmoothingVariant::All);
-        criterion.forward_rows(student(&device), Tensor::from_data([0], &device));
+        criterion.forward_rows(
+            Tensor::zeros([4, 5], &device),
+            Tensor::from_data([0], &device),
+        );
     }
 
     #[test]

@@ -41,13 +41,6 @@ mod teacher_logits;
 mod total_variation;
 mod virtual_teacher;
 
-#[cfg(test)]
-mod fixtures;
-#[cfg(test)]
-mod labeled_suite;
-#[cfg(test)]
-mod suite;
-
 pub use batch_loss::*;
 pub use bounded_objective::*;
 pub use bounded_regression::*;

@@ -605,7 +605,6 @@ fn weigh(rows: Tensor<2>, weights: Option<Tensor<1>>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{assert_value_and_gradient, student, teacher};
     use burn::tensor::{Device, Int, TensorData, Tolerance};
 
     fn with_confidence(confidence: ConfidenceMask) -> MultiLevelLoss {
@@ -619,119 +618,6 @@ mod tests {
         let numbers = 0..(shape[0] * shape[1]) as i64;
         let numbers = Tensor::<1, Int>::arange(numbers, device).float();
         numbers.square().add_scalar(phase).sin().reshape(shape)
-    }
-
-    // Expected values: `kd_loss`, `bc_loss` and `cc_loss` of Multi-Level-Logit-Distillation, and
-    // scripts/response_batch.py; the script alone for the sums of the levels.
-
-    #[test]
-    fn the_levels_match_the_reference_implementation() {
-        assert_value_and_gradient(|s, t| instance_level(s, t, 4.0), 3.43276022, 0.609944507);
-        assert_value_and_gradient(|s, t| batch_level(s, t, 4.0), 0.00779972349, 0.00191953254);
-        assert_value_and_gradient(|s, t| class_level(s, t, 4.0), 0.047646382, 0.012140619);
-    }
-
-    #[test]
-    fn the_parts_are_the_levels_summed_over_the_temperatures() {
-        let device = Device::default();
-        let criterion = MultiLevelLossConfig::new()
-            .with_temperatures(vec![2.0, 4.0])
-            .init();
-        let parts = criterion.forward_parts(student(&device), teacher(&device));
-
-        type LevelOf = fn(Tensor<2>, Tensor<2>, f64) -> Tensor<1>;
-        let levels: [(Tensor<1>, LevelOf); 3] = [
-            (parts.instance, instance_level),
-            (parts.batch, batch_level),
-            (parts.class, class_level),
-        ];
-        for (part, level) in levels {
-            let at = |temperature| level(student(&device), teacher(&device), temperature);
-            let expected = at(2.0).add(at(4.0)).into_data();
-            part.into_data().assert_eq(&expected, true);
-        }
-    }
-
-    #[test]
-    fn only_the_instance_level_is_of_standardized_logits() {
-        // scripts/response_batch.py; the instance level alone is that of `Standardized`.
-        let config = MultiLevelLossConfig::new().with_standardize(true);
-        let criterion = config.init();
-        assert_value_and_gradient(|s, t| criterion.forward(s, t), 4.76378004, 0.579508286);
-
-        let config = config.with_batch(0.0).with_class(0.0);
-        let criterion = config.with_temperatures(vec![2.0]).init();
-        assert_value_and_gradient(|s, t| criterion.forward(s, t), 0.840799317, 0.108832562);
-    }
-
-    #[test]
-    fn the_instance_level_under_a_mask_matches_the_reference_implementation() {
-        for (confidence, value, norm) in [
-            (ConfidenceMask::Select, 6.95075458, 1.91673517),
-            (ConfidenceMask::ReferenceCompat, 8.35031592, 1.50070057),
-        ] {
-            let criterion = MultiLevelLossConfig::new()
-                .with_batch(0.0)
-                .with_class(0.0)
-                .with_confidence(confidence)
-                .init();
-            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
-        }
-    }
-
-    #[test]
-    fn the_sum_over_temperatures_matches_the_script() {
-        for (confidence, value, norm) in [
-            (ConfidenceMask::None, 17.1737642, 3.09508614),
-            (ConfidenceMask::Select, 7.23056716, 1.97808957),
-            (ConfidenceMask::ReferenceCompat, 8.62301602, 1.55470106),
-        ] {
-            let criterion = with_confidence(confidence);
-            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
-        }
-    }
-
-    #[test]
-    fn each_level_has_its_share() {
-        let device = Device::default();
-        let criterion = MultiLevelLossConfig::new()
-            .with_temperatures(vec![4.0])
-            .with_instance(0.0)
-            .with_batch(10.0)
-            .with_class(100.0)
-            .init();
-
-        let loss = criterion.forward(student(&device), teacher(&device));
-
-        let loss = loss.into_scalar::<f64>();
-        assert!((loss - 4.84263543).abs() < 1e-5, "{loss}");
-    }
-
-    #[test]
-    fn two_views_add_up_under_the_confidence_of_the_weak_one() {
-        let device = Device::default();
-        // The rows of the strong view are in another order, so its own confidence is, too.
-        let next = |logits: Tensor<2>| {
-            let (first, others) = (logits.clone().slice(0..1), logits.slice(1..4));
-            Tensor::cat(vec![others, first], 0)
-        };
-        let weak = || (student(&device), teacher(&device));
-        let strong = || (next(student(&device)), next(teacher(&device)));
-
-        let plain = with_confidence(ConfidenceMask::None).forward_views(weak(), strong());
-        let plain = plain.into_scalar::<f64>();
-        assert!((plain - 2.0 * 17.1737642).abs() < 1e-4, "{plain}");
-
-        let selected = MultiLevelLossConfig::new()
-            .with_temperatures(vec![4.0])
-            .with_batch(0.0)
-            .with_class(0.0)
-            .with_confidence(ConfidenceMask::Select)
-            .init()
-            .forward_views(weak(), strong());
-        // The rows of the soft-target loss: (5.346783 + 0.405030) / 4 + (0.405030 + 4.361444) / 4
-        let selected = selected.into_scalar::<f64>();
-        assert!((selected - 2.629572).abs() < 1e-5, "{selected}");
     }
 
     #[test]
@@ -807,7 +693,7 @@ mod tests {
     fn batch_sizes_must_match() {
         let device = Device::default();
         let teacher = Tensor::zeros([3, 5], &device);
-        with_confidence(ConfidenceMask::Select).forward(student(&device), teacher);
+        with_confidence(ConfidenceMask::Select).forward(Tensor::zeros([4, 5], &device), teacher);
     }
 
     #[test]
@@ -817,7 +703,10 @@ mod tests {
     fn views_are_of_the_same_samples() {
         let device = Device::default();
         let none = || Tensor::zeros([3, 5], &device);
-        let weak = (student(&device), teacher(&device));
+        let weak = (
+            Tensor::zeros([4, 5], &device),
+            Tensor::zeros([4, 5], &device),
+        );
         with_confidence(ConfidenceMask::None).forward_views(weak, (none(), none()));
     }
 

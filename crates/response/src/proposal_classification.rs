@@ -177,70 +177,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
-    use burn::nn::loss::Reduction;
+
     use burn::tensor::Device;
-    use burn_distill_core::{CrossEntropyObjective, Targets};
-
-    fn criterion() -> ProposalClassificationLoss {
-        ProposalClassificationLossConfig::new().init()
-    }
-
-    // Expected values: scripts/labeled.py. There is no reference implementation.
-
-    #[test]
-    fn matches_the_written_out_formula() {
-        assert_value_and_gradient(
-            |student, teacher| {
-                let classes = labels(&student.device());
-                criterion().forward(student, teacher, classes, Reduction::Mean)
-            },
-            3.83489437,
-            0.5096206,
-        );
-    }
-
-    #[test]
-    fn without_the_teacher_it_is_the_cross_entropy_with_the_labels() {
-        let device = Device::default();
-        let criterion = ProposalClassificationLossConfig::new()
-            .with_hard_weight(1.0)
-            .init();
-        let loss = criterion.forward(
-            student(&device),
-            teacher(&device),
-            labels(&device),
-            Reduction::Mean,
-        );
-
-        let expected = CrossEntropyObjective::cross_entropy(
-            student(&device),
-            &Targets::classes(labels(&device)),
-        );
-        let (loss, expected) = (loss.into_scalar::<f32>(), expected.into_scalar::<f32>());
-        assert!((loss - expected).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_background_may_be_any_class() {
-        let device = Device::default();
-        let loss = |background, classes| {
-            ProposalClassificationLossConfig::new()
-                .with_hard_weight(0.0)
-                .with_background(background)
-                .init()
-                .forward(
-                    Tensor::from_data([[0.0, 0.0, 0.0]], &device),
-                    Tensor::from_data([[0.0, 0.0, 1e4]], &device),
-                    Tensor::from_data([classes], &device),
-                    Reduction::Sum,
-                )
-                .into_scalar::<f32>()
-        };
-
-        assert!((loss(2, 0) - 1.5 * 1.098612).abs() < 1e-5); // 1.5 ln 3
-        assert!((loss(0, 0) - 1.098612).abs() < 1e-5);
-    }
 
     #[test]
     #[should_panic(expected = "The background is class 5, but there are 5 classes.")]
@@ -249,7 +187,11 @@ mod tests {
         ProposalClassificationLossConfig::new()
             .with_background(5)
             .init()
-            .forward_rows(student(&device), teacher(&device), labels(&device));
+            .forward_rows(
+                Tensor::zeros([4, 5], &device),
+                Tensor::zeros([4, 5], &device),
+                Tensor::zeros([4], &device),
+            );
     }
 
     #[test]
@@ -274,7 +216,7 @@ mod tests {
     #[test]
     fn display() {
         assert_eq!(
-            format!("{}", criterion()),
+            ProposalClassificationLossConfig::new().init().to_string(),
             "ProposalClassificationLoss {hard_weight: 0.5, background: 0, \
              background_weight: 1.5, foreground_weight: 1}"
         );

@@ -219,152 +219,11 @@ impl<L: BatchLogitLoss> BatchLogitLoss for Standardized<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{assert_value_and_gradient, labels, student, teacher};
-    use crate::{
-        DecoupledLossConfig, DistLossConfig, LogitMatchingLossConfig, NormalizedLossConfig,
-        SoftTargetLoss, SoftTargetLossConfig,
-    };
-    use burn::tensor::{Device, TensorData};
+    use crate::{SoftTargetLoss, SoftTargetLossConfig};
+    use burn::tensor::Device;
 
     fn soft_target() -> SoftTargetLoss {
         SoftTargetLossConfig::new().with_temperature(2.0).init()
-    }
-
-    fn value(loss: &impl LogitLoss, student: Tensor<2>, teacher: Tensor<2>) -> f64 {
-        let rows = loss.forward_rows(student, teacher);
-        rows.mean().into_scalar::<f64>()
-    }
-
-    // Expected values: `KD` of logit-standardization-KD and scripts/response_batch.py, which agree;
-    // the script alone for the population and for the losses that the authors did not try.
-
-    #[test]
-    fn standardized_soft_targets_match_the_reference_implementation() {
-        for (population, value, norm) in [
-            (false, 0.840799317, 0.108832562),
-            (true, 1.04156661, 0.136698758),
-        ] {
-            let criterion = StandardizationConfig::new()
-                .with_population(population)
-                .init(soft_target());
-            assert_value_and_gradient(
-                |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
-                value,
-                norm,
-            );
-        }
-    }
-
-    #[test]
-    fn any_loss_of_logits_may_be_standardized() {
-        let criterion = StandardizationConfig::new().init(LogitMatchingLossConfig::new().init());
-        assert_value_and_gradient(
-            |student, teacher| criterion.forward(student, teacher, Reduction::Mean),
-            1.72912152,
-            0.201963294,
-        );
-    }
-
-    #[test]
-    fn any_loss_of_labels_may_be_standardized() {
-        fn check<L: LabeledLoss>(loss: L, value: f64, norm: f64) {
-            let criterion = StandardizationConfig::new().init(loss);
-            let device = Device::default();
-            assert_value_and_gradient(
-                |student, teacher| {
-                    criterion.forward(student, teacher, labels(&device), Reduction::Mean)
-                },
-                value,
-                norm,
-            );
-        }
-        let decoupled = DecoupledLossConfig::new().with_alpha(9.0).with_beta(72.0);
-        check(
-            decoupled.with_temperature(2.0).init(),
-            58.9123277,
-            8.52093693,
-        );
-        check(NormalizedLossConfig::new().init(), 3.33956998, 0.175962878);
-    }
-
-    #[test]
-    fn any_loss_of_batches_may_be_standardized() {
-        let criterion = StandardizationConfig::new().init(DistLossConfig::new().init());
-        assert_eq!(NamedLoss::name(&criterion), "dist");
-        assert_value_and_gradient(
-            |student, teacher| BatchLogitLoss::forward(&criterion, student, teacher),
-            33.921955,
-            4.17756154,
-        );
-    }
-
-    #[test]
-    fn scale_and_shift_of_the_logits_do_not_matter() {
-        let device = Device::default();
-        let standardized = StandardizationConfig::new().init(soft_target());
-        let expected = value(&standardized, student(&device), teacher(&device));
-        for (scale, shift) in [(7.0, 3.0), (0.05, -20.0), (300.0, 1000.0)] {
-            let moved = |logits: Tensor<2>| logits.mul_scalar(scale).add_scalar(shift);
-            let (student, teacher) = (student(&device), teacher(&device));
-
-            let both = value(&standardized, moved(student), moved(teacher));
-            assert!((both - expected).abs() < 1e-4, "{both} is not {expected}");
-        }
-    }
-
-    #[test]
-    fn excluded_classes_count_in_no_statistic() {
-        fn check(loss: impl LogitLoss) {
-            let device = Device::default();
-            let excluded = || Tensor::full([4, 1], f32::NEG_INFINITY, &device);
-            let widened = |logits| Tensor::cat(vec![excluded(), logits], 1);
-            let (student, teacher) = (student(&device), teacher(&device));
-
-            let wide = value(&loss, widened(student.clone()), widened(teacher.clone()));
-            let narrow = value(&loss, student, teacher);
-            assert!((wide - narrow).abs() < 1e-5, "{wide} is not {narrow}");
-        }
-        check(StandardizationConfig::new().init(soft_target()));
-        check(crate::NormKdLossConfig::new().init());
-    }
-
-    #[test]
-    fn the_floor_bounds_the_gradient_of_equal_logits() {
-        let device = Device::default().autodiff();
-        let largest = |loss: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>| {
-            let student = Tensor::<2>::full([4, 5], 2.0, &device).require_grad();
-            let grads = loss(student.clone(), teacher(&device)).sum().backward();
-            let gradient = student.grad(&grads).unwrap();
-            gradient.abs().max().into_scalar::<f32>()
-        };
-        let standardized = StandardizationConfig::new().init(soft_target());
-        let bound = largest(&|s, t| standardized.forward_rows(s, t));
-        assert!(bound > 100.0 && bound < 1e3, "{bound}");
-
-        let without = StandardizationConfig::new()
-            .with_floor(0.0)
-            .init(soft_target());
-        let unbounded = largest(&|s, t| without.forward_rows(s, t));
-        assert!(unbounded > 1e5 && unbounded.is_finite(), "{unbounded}");
-    }
-
-    #[test]
-    fn one_class_has_no_shape() {
-        let device = Device::default().autodiff();
-        for population in [false, true] {
-            let criterion = StandardizationConfig::new()
-                .with_population(population)
-                .init(soft_target());
-            let student = Tensor::<2>::from_data([[3.0], [-5.0]], &device).require_grad();
-            let teacher = Tensor::<2>::from_data([[1.0], [2.0]], &device);
-
-            let loss = criterion.forward(student.clone(), teacher, Reduction::Sum);
-            let grads = loss.clone().backward();
-
-            assert_eq!(loss.into_scalar::<f32>(), 0.0);
-            let gradient = student.grad(&grads).unwrap().into_data();
-            gradient.assert_eq(&TensorData::from([[0.0_f32], [0.0]]), false);
-        }
     }
 
     #[test]
@@ -374,7 +233,10 @@ mod tests {
     fn batch_sizes_must_match() {
         let device = Device::default();
         let criterion = StandardizationConfig::new().init(soft_target());
-        criterion.forward_rows(student(&device), Tensor::zeros([3, 5], &device));
+        criterion.forward_rows(
+            Tensor::zeros([4, 5], &device),
+            Tensor::zeros([3, 5], &device),
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What holds for every public type: configurations survive JSON, and all may cross threads.
 
 use burn_distill_conformance::{assert_all_losses_are_tested, assert_all_types_are_tested};
+use burn_distill_core::CatalogEntry;
 use burn_distill_core::testing::{assert_round_trip, assert_shareable};
 use burn_distill_response::*;
 
@@ -42,6 +43,7 @@ fn types_can_be_shared() {
     assert_shareable::<BoundedRegressionObjective>();
     assert_shareable::<BoundedRegressionTerm>();
     assert_shareable::<Chunked<SoftTargetLoss>>();
+    assert_shareable::<CatalogEntry>();
     assert_shareable::<ConfidenceMask>();
     assert_shareable::<ConfidenceWeighted>();
     assert_shareable::<DecoupledLoss>();
