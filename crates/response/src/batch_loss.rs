@@ -1,17 +1,17 @@
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Weighted};
 
-/// A loss that compares the logits of whole batches: what it says about a row depends on the
-/// others.
+/// Loss that compares the logits of whole batches: its value is not a sum over rows.
 ///
-/// A loss that looks at one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
+/// A loss that compares one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
 pub trait BatchLogitLoss: NamedLoss {
-    /// The loss of the rows that count, as if there were no others. No gradient flows to the
-    /// teacher.
+    /// Computes the loss of the rows that count, as if there were no others. No gradient flows to
+    /// the teacher.
     ///
-    /// An implementation weighs the rows: to select them would need their number on the host.
+    /// An implementation gives rows a weight of zero instead of selecting rows, which would need
+    /// their number on the host.
     ///
     /// # Shapes
     ///
@@ -25,7 +25,7 @@ pub trait BatchLogitLoss: NamedLoss {
         mask: Option<Tensor<1, Bool>>,
     ) -> Tensor<1>;
 
-    /// The loss of the batch. No gradient flows to the teacher.
+    /// Computes the loss of the batch. No gradient flows to the teacher.
     ///
     /// # Shapes
     ///
@@ -40,22 +40,22 @@ pub trait BatchLogitLoss: NamedLoss {
     }
 }
 
-/// The term of a loss between the logits of whole batches: see [`BatchObjective`].
+/// Term of a loss between the logits of whole batches: see [`BatchObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct BatchTerm<L> {
-    /// The loss.
+    /// Loss of the batch.
     pub loss: L,
 }
 
-place_of_loss!(BatchTerm<BatchLogitLoss>);
+term_of_loss!(BatchTerm<BatchLogitLoss>);
 
-/// A loss between the responses of whole batches, as one weighted term.
+/// Weighted term of a loss between the responses of whole batches.
 ///
-/// The counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are not of
-/// single rows. The rows are the samples of a classifier, the tokens of sequences, the proposals of a
-/// detector. All samples count, labeled or not. Of sequences, the tokens that student and teacher both
-/// count make up the batch; without any, the term is zero.
+/// It is the counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are
+/// not sums over rows. The rows are the samples of a classifier, the tokens of sequences, the
+/// proposals of a detector. All samples count, labeled or not. Of sequences, the tokens that are in
+/// the masks of both student and teacher make up the batch; without any, the term is zero.
 ///
 /// # Example
 ///

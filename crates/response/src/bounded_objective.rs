@@ -9,39 +9,38 @@ use burn_distill_core::{
     one_line_display, reduce_rows,
 };
 
-/// The term of a [bounded regression loss](BoundedRegressionLoss) between the boxes of student and
+/// Term of a [bounded regression loss](BoundedRegressionLoss) between the boxes of student and
 /// teacher: see [`BoundedRegressionObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct BoundedRegressionTerm {
-    /// The loss.
+    /// Loss of the boxes.
     pub loss: BoundedRegressionLoss,
-    /// The index of the background among the classes.
+    /// Index of the background class.
     pub background: usize,
 }
 
 one_line_display!(BoundedRegressionTerm: loss, background);
 
-/// A [bounded regression loss](BoundedRegressionLoss) between the boxes of student and teacher, as
-/// one weighted term.
+/// Weighted term of a [bounded regression loss](BoundedRegressionLoss) between the boxes of student
+/// and teacher.
 ///
 /// ```text
 /// L = mean of the loss over the proposals that are not background
 /// ```
 ///
-/// The [targets](Targets::Boxes) hold one class and one box per proposal. What is said about the box
-/// of a proposal of the background does not matter; without any other proposal, or without targets,
-/// the term is zero. The classes of the proposals are compared by a
-/// [`ProposalClassificationLoss`](crate::ProposalClassificationLoss), which counts the background
-/// from the same place.
+/// The [targets](Targets::Boxes) hold one class and one box per proposal. The boxes of background
+/// proposals do not matter; without any other proposal, or without targets, the term is zero. A
+/// [`ProposalClassificationLoss`](crate::ProposalClassificationLoss) with the same `background`
+/// compares the classes of the proposals.
 ///
 /// # Panics
 ///
-/// `forward` panics if a response or the targets are not of boxes.
+/// `forward` panics if a response or the targets are not boxes.
 ///
 /// # Example
 ///
-/// This is the objective of Chen et al. for a detector's head:
+/// The objective of Chen et al. for the head of a detector:
 ///
 /// ```
 /// use burn_distill_response::{
@@ -59,7 +58,7 @@ one_line_display!(BoundedRegressionTerm: loss, background);
 /// ```
 pub type BoundedRegressionObjective = Weighted<BoundedRegressionTerm>;
 
-/// The background is class 0.
+/// Creates the term with class 0 as the background.
 impl From<BoundedRegressionLoss> for BoundedRegressionTerm {
     fn from(loss: BoundedRegressionLoss) -> Self {
         Self {
@@ -70,7 +69,7 @@ impl From<BoundedRegressionLoss> for BoundedRegressionTerm {
 }
 
 impl BoundedRegressionTerm {
-    /// Sets the index of the background among the classes.
+    /// Sets the index of the background class.
     pub fn with_background(mut self, background: usize) -> Self {
         self.background = background;
         self
@@ -80,7 +79,10 @@ impl BoundedRegressionTerm {
         let (classes, target) = match targets {
             Targets::Boxes { classes, deltas } => (classes.clone(), deltas.clone()),
             Targets::Unlabeled => return connected_zero(student),
-            _ => panic!("The bounded regression loss needs targets of boxes."),
+            _ => panic!(
+                "The bounded regression loss needs targets of boxes, but the targets are of another \
+                 kind: give the batch annotated boxes, or leave the loss out."
+            ),
         };
         let [proposals, _] = student.dims();
         assert_shape!(teacher, [proposals, 4]);
@@ -113,8 +115,8 @@ fn boxes(response: &Response, whose: &str) -> Tensor<2> {
     match response {
         Response::Boxes { deltas, .. } => deltas.clone(),
         _ => panic!(
-            "The bounded regression loss compares boxes, but the {whose} responds with something \
-             else."
+            "The bounded regression loss compares boxes, but the response of the {whose} is of another \
+             kind: use networks that output boxes."
         ),
     }
 }
@@ -151,7 +153,7 @@ mod tests {
     use burn::tensor::Device;
     use burn_distill_core::{Clock, Knowledge, Objective, Taps};
 
-    /// Two proposals, each with the error of the student in its first number.
+    /// Knowledge of a detector with these boxes.
     fn knowledge(boxes: Tensor<2>) -> Knowledge {
         let [proposals, _] = boxes.dims();
         Knowledge {
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "needs targets of boxes")]
-    fn classes_alone_are_not_enough() {
+    fn targets_must_be_boxes() {
         let device = Device::default();
         let student = knowledge(Tensor::ones([2, 4], &device));
         let targets = Targets::classes(Tensor::from_data([1, 2], &device));
@@ -183,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "compares boxes, but the teacher responds with something else")]
-    fn both_respond_with_boxes() {
+    #[should_panic(expected = "compares boxes, but the response of the teacher is of another kind")]
+    fn responses_must_be_boxes() {
         let device = Device::default();
         let student = knowledge(Tensor::ones([2, 4], &device));
         let teacher = Knowledge {

@@ -9,17 +9,17 @@ use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows
 /// [init function](BoundedRegressionLossConfig::init).
 #[derive(Config, Debug)]
 pub struct BoundedRegressionLossConfig {
-    /// By how much the squared error of the student must be smaller than that of the teacher.
+    /// Margin by which the squared error of the student must be smaller than that of the teacher.
     /// Not negative. Default: `0.0`.
     #[config(default = 0.0)]
     pub margin: f64,
-    /// What the bounded part is multiplied by. Not negative. Default: `0.5`.
+    /// Weight of the bounded part. Not negative. Default: `0.5`.
     #[config(default = 0.5)]
     pub bounded_weight: f64,
 }
 
 impl BoundedRegressionLossConfig {
-    /// Initialize a [bounded regression loss](BoundedRegressionLoss).
+    /// Initializes a [bounded regression loss](BoundedRegressionLoss).
     ///
     /// # Panics
     ///
@@ -40,7 +40,8 @@ impl Check for BoundedRegressionLossConfig {
     }
 }
 
-/// Bounded regression loss: the teacher's boxes are no targets, only what the student should beat.
+/// Bounded regression of boxes: the error of the teacher is a bound that the student should beat,
+/// not a target.
 ///
 /// For every matched proposal, with the encoded box of the annotation as `target`,
 ///
@@ -50,15 +51,15 @@ impl Check for BoundedRegressionLossConfig {
 /// L = Σ smooth_l1(student − target) + bounded_weight · bounded
 /// ```
 ///
-/// A teacher's regression may point anywhere, even away from the truth, so it is never followed: a
-/// student that is worse pays twice, one that is better by the `margin` only for its own error.
-/// Where the teacher says NaN or ±∞ it is no bound. The squared norm is over the four coordinates
-/// together, and the mean is over the proposals given, which should be the matched ones. The
-/// teacher and the target are constants: no gradient flows to them. Half precision is widened to
-/// single.
+/// The regression of a teacher may point anywhere, even away from the annotation, so it is never
+/// imitated: a student with a larger error pays twice, one that is better by the `margin` pays for
+/// its own error only. A teacher's box of NaN or ±∞ is no bound, so the bounded part is zero. The
+/// squared norm is over the four coordinates together, and the mean is over the proposals given,
+/// which should be the matched ones. The teacher and the target are constants: no gradient flows to
+/// them. Half precision is widened to single.
 ///
-/// Its objective is a [`BoundedRegressionObjective`](crate::BoundedRegressionObjective), which takes
-/// the matched ones of a detector's proposals.
+/// A [`BoundedRegressionObjective`](crate::BoundedRegressionObjective) makes a weighted term of it
+/// and selects the matched proposals of a detector.
 ///
 /// # Example
 ///
@@ -88,19 +89,19 @@ impl Check for BoundedRegressionLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct BoundedRegressionLoss {
-    /// By how much the squared error of the student must be smaller than that of the teacher.
+    /// Margin by which the squared error of the student must be smaller than that of the teacher.
     pub margin: f64,
-    /// What the bounded part is multiplied by.
+    /// Weight of the bounded part.
     pub bounded_weight: f64,
 }
 
 one_line_display!(BoundedRegressionLoss: margin, bounded_weight);
 
 impl BoundedRegressionLoss {
-    /// Compute the loss of every proposal, then reduce to a single value.
+    /// Computes the loss of every proposal and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
-    /// proposals; of none, it is a zero that is still connected to the graph.
+    /// proposals. Without a proposal the result is a zero that is connected to the graph.
     ///
     /// # Shapes
     ///
@@ -121,7 +122,7 @@ impl BoundedRegressionLoss {
         reduce_rows(loss, None, &reduction)
     }
 
-    /// Compute the loss of every proposal, without reducing.
+    /// Computes the loss of every proposal, without reducing.
     ///
     /// # Shapes
     ///
@@ -146,7 +147,7 @@ impl BoundedRegressionLoss {
             .add(bounded.mul_scalar(self.bounded_weight))
     }
 
-    /// Compute the bounded part of every proposal, without its weight.
+    /// Computes the bounded part of every proposal, without its weight.
     ///
     /// # Shapes
     ///

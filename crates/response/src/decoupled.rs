@@ -1,7 +1,7 @@
 use crate::LabeledLoss;
-use crate::columns::beside;
+use crate::columns::concat_columns;
 use crate::entry::labeled;
-use crate::target::{at_target, is_target, log_sum_exp, of_others};
+use crate::target::{at_target, is_target, log_sum_exp, without_target};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -15,19 +15,20 @@ use burn_distill_core::{
 /// [init function](DecoupledLossConfig::init).
 #[derive(Config, Debug)]
 pub struct DecoupledLossConfig {
-    /// What the part of the target is multiplied by. Not negative. Default: `1.0`.
+    /// Weight of the part of the target class (TCKD). Not negative. Default: `1.0`.
     #[config(default = 1.0)]
     pub alpha: f64,
-    /// What the part of the others is multiplied by. Not negative. Default: `8.0`.
+    /// Weight of the part of the other classes (NCKD). Not negative. Default: `8.0`.
     #[config(default = 8.0)]
     pub beta: f64,
-    /// What both logits are divided by. Must be positive and finite. Default: `4.0`.
+    /// Softmax temperature, which divides the logits of student and teacher. Must be positive and
+    /// finite. Default: `4.0`.
     #[config(default = 4.0)]
     pub temperature: f64,
 }
 
 impl DecoupledLossConfig {
-    /// Initialize a [decoupled loss](DecoupledLoss).
+    /// Initializes a [decoupled loss](DecoupledLoss).
     ///
     /// # Panics
     ///
@@ -51,8 +52,9 @@ impl Check for DecoupledLossConfig {
     }
 }
 
-/// Decoupled loss: the soft-target loss in two parts, one about the target and one about the
-/// others, so that the second counts however sure the teacher is of the first.
+/// Decoupled KD (DKD): the soft-target loss in two parts with separate weights, one about the
+/// target class and one about the others, so that the second counts even if the teacher is certain
+/// of the target.
 ///
 /// For every row of class `y`, with `T` the `temperature`,
 ///
@@ -64,16 +66,17 @@ impl Check for DecoupledLossConfig {
 /// L = alpha · target + beta · others
 /// ```
 ///
-/// The [soft-target loss](crate::SoftTargetLoss) of a row is `target + (1 − p_y) · others`: what a
-/// teacher knows about the other classes fades as it becomes sure of the target. Of two classes
-/// `others` is zero. A class that both exclude by a logit of −∞ contributes nothing. The teacher is
-/// a constant: no gradient flows to it. Half precision is widened to single.
+/// The [soft-target loss](crate::SoftTargetLoss) of a row is `target + (1 − p_y) · others`: the
+/// knowledge about the other classes fades as the teacher becomes certain of the target. With two
+/// classes `others` is zero. A class that student and teacher both exclude by a logit of −∞
+/// contributes nothing. The teacher is a constant: no gradient flows to it. Half precision is
+/// widened to single.
 ///
 /// # Weights
 ///
-/// Usually added to the whole of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective), with
-/// a warm-up, which is the business of the weight: on CIFAR-100 mdistiller multiplies the loss by
-/// `min(epoch / 20, 1)`, where the epoch counts from 1. In a recipe that is
+/// Usually added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective),
+/// both with a weight of 1 after a warm-up of this loss: on CIFAR-100 mdistiller multiplies the
+/// loss by `min(epoch / 20, 1)`, where the epoch counts from 1. In a recipe, write
 ///
 /// ```text
 /// weight = { kind = "linear", from = 0, to = 1, epochs = 20 }
@@ -93,7 +96,7 @@ impl Check for DecoupledLossConfig {
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
-/// let teacher = Tensor::<2>::from_data([[1e4, 1e3, 0.0]], &device); // sure of the first
+/// let teacher = Tensor::<2>::from_data([[1e4, 1e3, 0.0]], &device); // certain of the first
 /// let classes = Tensor::from_data([0], &device);
 ///
 /// let criterion = DecoupledLossConfig::new().with_temperature(1.0).init();
@@ -113,11 +116,11 @@ impl Check for DecoupledLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct DecoupledLoss {
-    /// What the part of the target is multiplied by.
+    /// Weight of the part of the target class (TCKD).
     pub alpha: f64,
-    /// What the part of the others is multiplied by.
+    /// Weight of the part of the other classes (NCKD).
     pub beta: f64,
-    /// What both logits are divided by.
+    /// Softmax temperature, which divides the logits of student and teacher.
     pub temperature: f64,
 }
 
@@ -125,16 +128,16 @@ pub struct DecoupledLoss {
 /// but not yet by `alpha` and `beta`.
 #[derive(Clone, Debug)]
 pub struct DecoupledParts {
-    /// About the target against the rest (TCKD). Shape: `[rows]`.
+    /// Target class against all others (TCKD). Shape: `[rows]`.
     pub target: Tensor<1>,
-    /// About the classes other than the target, among themselves (NCKD). Shape: `[rows]`.
+    /// Classes other than the target, among themselves (NCKD). Shape: `[rows]`.
     pub others: Tensor<1>,
 }
 
 one_line_display!(DecoupledLoss: alpha, beta, temperature);
 
 impl DecoupledLoss {
-    /// Compute the two parts of every row.
+    /// Computes the two parts of every row.
     ///
     /// # Shapes
     ///
@@ -158,20 +161,20 @@ impl DecoupledLoss {
         let student = at_least_f32(student).div_scalar(self.temperature);
         let is_target = is_target(&classes, num_classes);
 
-        // The probability of the rest from its own logarithms: 1 − q_y is zero long before they
-        // are.
-        let target_and_rest = |logits: Tensor<2>| {
+        // The probability of the others is computed from their logarithms: 1 − q_y is zero long
+        // before they are.
+        let target_and_others = |logits: Tensor<2>| {
             let log = log_softmax(logits, 1);
-            let rest = log_sum_exp(of_others(log.clone(), is_target.clone()));
-            beside(at_target(log, &classes), rest)
+            let others = log_sum_exp(without_target(log.clone(), is_target.clone()));
+            concat_columns(at_target(log, &classes), others)
         };
-        let others = |logits| log_softmax(of_others(logits, is_target.clone()), 1);
+        let others = |logits| log_softmax(without_target(logits, is_target.clone()), 1);
 
         let scale = self.temperature.powi(2);
         DecoupledParts {
             target: kl_divergence_rows(
-                target_and_rest(teacher.clone()),
-                target_and_rest(student.clone()),
+                target_and_others(teacher.clone()),
+                target_and_others(student.clone()),
             )
             .mul_scalar(scale),
             others: kl_divergence_rows(others(teacher), others(student)).mul_scalar(scale),

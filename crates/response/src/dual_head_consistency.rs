@@ -7,8 +7,8 @@ use burn_distill_core::{
     WeightSchedule, one_line_display, reduce_rows,
 };
 
-/// A loss between the response of the teacher and a second head of the student, which is held near
-/// to the first.
+/// Consistency of a second head: a loss between the teacher and a second head of the student, which
+/// is kept close to the first head.
 ///
 /// With `tap` the logits of the second head and `K` classes,
 ///
@@ -18,10 +18,10 @@ use burn_distill_core::{
 /// ```
 ///
 /// The first head learns from the labels and is not pulled to the teacher where the two disagree; a
-/// small weight of the distance ties the heads. It has gradients to both of them. The teacher is a
-/// constant, by its first head.
+/// small weight of the distance ties the heads. The distance has gradients to both heads. The
+/// teacher is a constant; its first head is used.
 ///
-/// The authors of mean teacher weigh the distance by 0.01.
+/// The authors of mean teacher give the distance a weight of 0.01.
 ///
 /// # Example
 ///
@@ -44,16 +44,16 @@ use burn_distill_core::{
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct DualHeadConsistency<L> {
-    /// The tap of the logits of the second head.
+    /// Name of the tap that holds the logits of the second head.
     pub tap: String,
-    /// What compares it with the teacher.
+    /// Loss between the second head and the teacher.
     pub loss: L,
-    /// The name of the term.
+    /// Name of the term of the loss.
     pub name: String,
-    /// The weight of the term.
+    /// Weight of the term of the loss.
     #[module(skip)]
     pub weight: WeightSchedule,
-    /// The weight of the distance.
+    /// Weight of the distance.
     #[module(skip)]
     pub distance: WeightSchedule,
 }
@@ -61,10 +61,11 @@ pub struct DualHeadConsistency<L> {
 one_line_display!(DualHeadConsistency<L>: tap, loss, name, ?weight, ?distance);
 
 impl<L: LogitLoss> DualHeadConsistency<L> {
-    /// The name of the term of the distance.
+    /// Name of the term of the distance.
     pub const DISTANCE: &'static str = "logit-distance";
 
-    /// That loss of the head at that tap with that weight, and that of the distance.
+    /// Creates the objective from the tap of the second head, the loss and its weight, and the
+    /// weight of the distance.
     pub fn new(
         tap: impl Into<String>,
         loss: L,

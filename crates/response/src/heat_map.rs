@@ -14,7 +14,7 @@ use burn_distill_core::{
 pub struct HeatMapLossConfig {}
 
 impl HeatMapLossConfig {
-    /// Initialize a [heat-map loss](HeatMapLoss).
+    /// Initializes a [heat-map loss](HeatMapLoss).
     pub fn init(&self) -> HeatMapLoss {
         HeatMapLoss {}
     }
@@ -22,7 +22,8 @@ impl HeatMapLossConfig {
 
 impl Check for HeatMapLossConfig {}
 
-/// Heat-map loss: the maps of the student, one per joint, should be those of the teacher.
+/// Fast pose distillation (FPD): the squared error between the heat maps of student and teacher,
+/// one per joint.
 ///
 /// For every sample, with `w` the `visibility` of a joint, or 1,
 ///
@@ -31,16 +32,16 @@ impl Check for HeatMapLossConfig {}
 /// ```
 ///
 /// The visibility counts by its square, and joints that are not visible count in the mean, as in
-/// the reference; what either network says about them does not matter. The teacher is a constant:
-/// no gradient flows to it. Half precision is widened to single.
+/// the reference; the values of their maps do not matter. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
 ///
-/// A stacked hourglass gives one response per stack; the authors compare each of them with the last
-/// of the teacher.
+/// A stacked hourglass network has one response per stack; the authors compare each of them with
+/// the last one of the teacher.
 ///
 /// # Weights
 ///
-/// The authors give half of the weight to this and half to the same loss with the maps of the
-/// annotation, which is [`TargetHeatMaps`].
+/// The authors take weights of one half for this loss and one half for the same loss with the
+/// annotated maps, [`TargetHeatMaps`].
 ///
 /// # Example
 ///
@@ -72,7 +73,7 @@ pub struct HeatMapLoss {}
 one_line_display!(HeatMapLoss);
 
 impl HeatMapLoss {
-    /// Compute the loss of every sample, then reduce to a single value.
+    /// Computes the loss of every sample and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// samples.
@@ -97,7 +98,7 @@ impl HeatMapLoss {
         reduce_rows(loss, None, &reduction)
     }
 
-    /// Compute the loss of every sample, without reducing.
+    /// Computes the loss of every sample, without reducing.
     ///
     /// # Shapes
     ///
@@ -127,7 +128,7 @@ impl HeatMapLoss {
                     .without_autodiff()
                     .cast(difference.dtype())
                     .reshape([batch_size, joints, 1, 1]);
-                // A map of a joint that is not there may be anything, and 0 · NaN is NaN.
+                // The map of a hidden joint may hold anything, and 0 · NaN is NaN.
                 let hidden: Tensor<4, Bool> = visibility.clone().equal_scalar(0.0);
                 // Not `expand`, which refuses a batch of no samples.
                 let hidden = hidden.repeat_dim(2, height).repeat_dim(3, width);
@@ -149,15 +150,15 @@ impl NamedLoss for HeatMapLoss {
     }
 }
 
-/// A [heat-map loss](HeatMapLoss) between the responses of student and teacher, as one weighted
-/// term.
+/// Weighted term of a [heat-map loss](HeatMapLoss) between the responses of student and teacher.
 ///
-/// The visibility of the joints is that of the [targets](Targets::Maps); with targets of another kind
-/// all joints of all samples count.
+/// The visibility of the joints is that of the [targets](Targets::Maps); with targets of another
+/// kind, all joints of all samples count.
 ///
 /// # Panics
 ///
-/// `forward` panics if a response is not one of maps, or if the visibility is of other joints.
+/// `forward` panics if a response is not one of heat maps, or if the visibility has another number
+/// of joints.
 ///
 /// # Example
 ///
@@ -182,30 +183,32 @@ impl LossTerm for HeatMapLoss {
     }
 }
 
-/// The term of a [heat-map loss](HeatMapLoss) between the response of the student and the maps of the
-/// annotation: see [`TargetHeatMaps`].
+/// Term of a [heat-map loss](HeatMapLoss) between the response of the student and the annotated
+/// heat maps: see [`TargetHeatMaps`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct TargetHeatMapsTerm {
-    /// The loss.
+    /// Loss of the maps.
     pub loss: HeatMapLoss,
 }
 
 one_line_display!(TargetHeatMapsTerm: loss);
 
-/// A [heat-map loss](HeatMapLoss) between the response of the student and the maps of the annotation,
-/// as one weighted term: the counterpart of [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) for maps.
+/// Weighted term of a [heat-map loss](HeatMapLoss) between the response of the student and the
+/// annotated heat maps: the counterpart of
+/// [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) for heat maps.
 ///
 /// The [targets](Targets::Maps) hold the maps and the visibility of the joints. Without targets the
 /// term is zero.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response or the targets are not of maps, or if these are of other joints.
+/// `forward` panics if the response or the targets are not heat maps, or if the numbers of joints
+/// differ.
 ///
 /// # Example
 ///
-/// This is the objective of Zhang, Zhu and Ye, half of the annotation and half of the teacher:
+/// The objective of Zhang, Zhu and Ye, one half each for the annotation and the teacher:
 ///
 /// ```
 /// use burn_distill_response::{TargetHeatMaps, HeatMapLossConfig, HeatMapObjective};
@@ -213,7 +216,7 @@ one_line_display!(TargetHeatMapsTerm: loss);
 /// let loss = HeatMapLossConfig::new().init();
 /// let objective = (TargetHeatMaps::new(loss.clone(), 0.5), HeatMapObjective::new(loss, 0.5));
 ///
-/// assert_eq!(objective.0.name, "annotated-maps");
+/// assert_eq!(objective.0.name, "target-heat-maps");
 /// ```
 pub type TargetHeatMaps = Weighted<TargetHeatMapsTerm>;
 
@@ -225,7 +228,7 @@ impl From<HeatMapLoss> for TargetHeatMapsTerm {
 
 impl NamedLoss for TargetHeatMapsTerm {
     fn name(&self) -> &'static str {
-        "annotated-maps"
+        "target-heat-maps"
     }
 }
 
@@ -239,7 +242,10 @@ impl<T> LossTerm<Knowledge, T> for TargetHeatMapsTerm {
                     .forward(student, maps, visibility, Reduction::Mean)
             }
             Targets::Unlabeled => connected_zero(student),
-            _ => panic!("The heat-map loss of the annotation needs targets of maps."),
+            _ => panic!(
+                "The loss of target heat maps needs targets of heat maps, but the targets are of another \
+                 kind: give the batch annotated heat maps, or leave the loss out."
+            ),
         }
     }
 }
@@ -248,7 +254,10 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
     match response {
         Response::Maps(maps) => maps.clone(),
         _ => {
-            panic!("The heat-map loss compares maps, but the {whose} responds with something else.")
+            panic!(
+                "The heat-map loss compares heat maps, but the response of the {whose} is of another \
+                 kind: use networks that output heat maps."
+            )
         }
     }
 }
@@ -293,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "needs targets of maps")]
-    fn classes_are_no_annotation_of_maps() {
+    #[should_panic(expected = "needs targets of heat maps, but the targets are of another kind")]
+    fn targets_must_be_heat_maps() {
         let device = Device::default();
         let student = knowledge(Response::Maps(maps_of_zeros(&device)));
         let targets = Targets::classes(Tensor::from_data([0, 1], &device));
@@ -303,8 +312,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "compares maps, but the teacher responds with something else")]
-    fn responses_must_be_maps() {
+    #[should_panic(
+        expected = "compares heat maps, but the response of the teacher is of another kind"
+    )]
+    fn responses_must_be_heat_maps() {
         let device = Device::default();
         let student = knowledge(Response::Maps(maps_of_zeros(&device)));
         let teacher = Knowledge::from_logits(Tensor::zeros([2, 3], &device));
@@ -348,7 +359,7 @@ mod tests {
         );
         assert_eq!(
             format!("{}", TargetHeatMaps::new(criterion(), 0.5)),
-            "Weighted {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
+            "Weighted {loss: HeatMapLoss, name: target-heat-maps, weight: Constant(0.5)}"
         );
     }
 }

@@ -1,14 +1,14 @@
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{Context, LossTerm, NamedLoss, Response, Weighted, reduce_rows};
 
-/// A loss that compares the logits of a student with those of a teacher, row by row, and treats the
-/// class of the row unlike the others.
+/// Loss that compares the logits of student and teacher row by row and treats the class of the row
+/// differently from the others.
 pub trait LabeledLoss: NamedLoss {
-    /// The loss of every row. No gradient flows to the teacher.
+    /// Computes the loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
     ///
@@ -26,7 +26,7 @@ pub trait LabeledLoss: NamedLoss {
         classes: Tensor<1, Int>,
     ) -> Tensor<1>;
 
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -55,29 +55,29 @@ pub trait LabeledLoss: NamedLoss {
     }
 }
 
-/// The term of a loss between labeled logits of student and teacher: see [`LabeledObjective`].
+/// Term of a loss between the labeled logits of student and teacher: see [`LabeledObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LabeledTerm<L> {
-    /// The loss.
+    /// Loss of the rows.
     pub loss: L,
 }
 
-place_of_loss!(LabeledTerm<LabeledLoss>);
+term_of_loss!(LabeledTerm<LabeledLoss>);
 
-/// A loss between the responses of student and teacher that needs the labels, as one weighted term.
+/// Weighted term of a loss between the responses of student and teacher that needs labels.
 ///
 /// ```text
 /// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever either network says about them; without any
-/// labeled sample the term is zero. Of [target probabilities](burn_distill_core::Targets), as from
-/// mixing samples, the likeliest class is the label.
+/// Samples without a label do not count, whatever their logits are; without any labeled sample the
+/// term is zero. With [target probabilities](burn_distill_core::Targets), as from mixed samples,
+/// the likeliest class is the label.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response is a sequence or a map: a label is of a sample.
+/// `forward` panics if the response is a sequence or a map, since labels belong to samples.
 ///
 /// # Example
 ///
@@ -111,12 +111,12 @@ impl<L: LabeledLoss> LossTerm for LabeledTerm<L> {
     }
 }
 
-/// The logits of a response that has one row per label. Shape: `[rows, num_classes]`.
+/// Returns the logits of a response that has one row per label. Shape: `[rows, num_classes]`.
 pub(crate) fn rows_of_samples(response: &Response) -> Tensor<2> {
     let rows = response.rows();
     assert!(
         rows.mask.is_none(),
-        "A response of tokens has no class per sample: use a loss that needs no labels."
+        "The response is one of tokens, which has no class per sample: use a loss that needs no labels."
     );
     rows.logits
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "A response of tokens has no class per sample")]
+    #[should_panic(expected = "The response is one of tokens, which has no class per sample")]
     fn tokens_are_refused() {
         let device = Device::default();
         let tokens = Knowledge {

@@ -12,23 +12,23 @@ use burn_distill_core::{
 };
 use std::f64::consts::PI;
 
-/// The least temperature, however it is configured.
+/// Minimum temperature, whatever the configuration.
 const LEAST: f64 = 0.1;
 
 /// Configuration to create a [learned temperature](LearnedTemperature) using the
 /// [init function](LearnedTemperatureConfig::init).
 #[derive(Config, Debug)]
 pub struct LearnedTemperatureConfig {
-    /// The temperature that it stays above. Must be finite and not negative. Default: `1.0`.
+    /// Lower end of the range of the temperature. Must be finite and not negative. Default: `1.0`.
     #[config(default = 1.0)]
     pub start: f64,
-    /// How far above `start` it stays below. Must be positive and finite. Default: `20.0`.
+    /// Width of the range of the temperature. Must be positive and finite. Default: `20.0`.
     #[config(default = 20.0)]
     pub range: f64,
-    /// The parameter before training. Must be finite. Default: `1.0`, a temperature of 15.6.
+    /// Initial value of the parameter. Must be finite. Default: `1.0`, a temperature of 15.6.
     #[config(default = 1.0)]
     pub theta: f64,
-    /// The epoch from which on the temperature opposes the student in full. Default: `10`.
+    /// Epoch from which on the gradient of the parameter is fully reversed. Default: `10`.
     #[config(default = 10)]
     pub ramp: usize,
     /// Whether the logits are [standardized](crate::Standardized) first. Default: `false`.
@@ -37,7 +37,7 @@ pub struct LearnedTemperatureConfig {
 }
 
 impl LearnedTemperatureConfig {
-    /// Initialize a [learned temperature](LearnedTemperature).
+    /// Initializes a [learned temperature](LearnedTemperature).
     ///
     /// # Panics
     ///
@@ -64,8 +64,8 @@ impl Check for LearnedTemperatureConfig {
     }
 }
 
-/// Soft targets at a temperature that learns to be the hardest for the student (curriculum
-/// temperature).
+/// Curriculum temperature (CTKD): soft targets at a temperature that is learned to be the hardest
+/// for the student.
 ///
 /// With a trainable number `theta`, in epoch `e`,
 ///
@@ -77,14 +77,14 @@ impl Check for LearnedTemperatureConfig {
 /// gradient of theta = reversal · ∂L/∂theta,    reversal = −½ (1 − cos(π min(e, ramp) / ramp))
 /// ```
 ///
-/// The gradient of `theta` comes through `T²` and both softmaxes, that of the constant teacher
-/// included. The student descends, `theta` ascends: the temperature moves to where the two differ
-/// most. How much so grows over the first epochs, from easy to hard. Minimizing it as well would
-/// let the temperature collapse to where there is nothing to learn. `T` is at least 0.1. Rows and
-/// masks are those of a [`ResponseObjective`](crate::ResponseObjective). A class that both exclude
-/// by a logit of −∞ contributes nothing. The teacher is a constant: no gradient flows to it. Half
-/// precision is widened to single. With `standardize` both logits are
-/// [standardized](crate::Standardized) row by row before the temperature divides them.
+/// The gradient of `theta` comes through `T²` and both softmaxes, including that of the constant
+/// teacher. The student descends and `theta` ascends: the temperature moves to where student and
+/// teacher differ most. The reversal grows over the first epochs, from easy to hard. If `theta`
+/// descended too, the temperature would collapse to where there is nothing to learn. `T` is at
+/// least 0.1. Rows and masks are as in a [`ResponseObjective`](crate::ResponseObjective). A class
+/// that student and teacher both exclude by a logit of −∞ contributes nothing. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single. With `standardize` both
+/// logits are [standardized](crate::Standardized) row by row before the temperature divides them.
 ///
 /// `theta` is a parameter like those of an adapter: it is on a device, trains with the student
 /// under the same optimizer, weight decay included, and is saved in the checkpoints, not with the
@@ -92,8 +92,8 @@ impl Check for LearnedTemperatureConfig {
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take 0.1 of the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective) and 0.9 of this.
+/// On CIFAR-100 the authors take weights of 0.1 for the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective) and 0.9 for this loss.
 ///
 /// # Example
 ///
@@ -107,7 +107,7 @@ impl Check for LearnedTemperatureConfig {
 ///
 /// let temperature = objective.term.temperature().into_scalar::<f32>();
 /// assert!((temperature - 15.6212).abs() < 1e-3);
-/// assert!((objective.term.reversal(5) + 0.5).abs() < 1e-12); // half of it in the fifth epoch
+/// assert!((objective.term.reversal(5) + 0.5).abs() < 1e-12); // half of the reversal in the fifth epoch
 /// ```
 ///
 /// # Reference
@@ -121,13 +121,13 @@ impl Check for LearnedTemperatureConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LearnedTemperature {
-    /// What is learned. Shape: `[1]`.
+    /// Trained parameter of the temperature. Shape: `[1]`.
     pub theta: Param<Tensor<1>>,
-    /// The temperature that it stays above.
+    /// Lower end of the range of the temperature.
     pub start: f64,
-    /// How far above `start` it stays below.
+    /// Width of the range of the temperature.
     pub range: f64,
-    /// The epoch from which on the temperature opposes the student in full.
+    /// Epoch from which on the gradient of the parameter is fully reversed.
     pub ramp: usize,
     /// Whether the logits are standardized first.
     pub standardize: bool,
@@ -136,15 +136,15 @@ pub struct LearnedTemperature {
 one_line_display!(LearnedTemperature: start, range, ramp, standardize);
 
 impl LearnedTemperature {
-    /// The temperature, by the parameter as it stands. Shape: `[1]`.
+    /// Returns the current temperature. Shape: `[1]`.
     pub fn temperature(&self) -> Tensor<1> {
         sigmoid(at_least_f32(self.theta.val()))
             .mul_scalar(self.range)
             .add_scalar(self.start)
     }
 
-    /// What the gradient of the parameter is multiplied by in that epoch, counted from 1: from 0
-    /// down to −1.
+    /// Returns the factor of the gradient of the parameter in an epoch, counted from 1: from 0 down
+    /// to −1.
     pub fn reversal(&self, epoch: usize) -> f64 {
         if epoch >= self.ramp {
             return -1.0;
@@ -153,8 +153,8 @@ impl LearnedTemperature {
         -(1.0 - (PI * passed).cos()) / 2.0
     }
 
-    /// The temperature, with the gradient of the parameter multiplied by a factor.
-    fn opposed(&self, factor: f64) -> Tensor<1> {
+    /// Returns the temperature, with the gradient of the parameter multiplied by a factor.
+    fn with_gradient_times(&self, factor: f64) -> Tensor<1> {
         let temperature = self.temperature();
         let constant = temperature.clone().without_autodiff();
         let zero = temperature.sub(constant.clone());
@@ -179,7 +179,7 @@ impl LossTerm for LearnedTemperature {
             false => [rows.student, rows.teacher],
         };
         let student = at_least_f32(student);
-        let temperature = self.opposed(self.reversal(context.clock.epoch));
+        let temperature = self.with_gradient_times(self.reversal(context.clock.epoch));
         let temperature = temperature.cast(student.dtype());
 
         let log_q = tempered(student, temperature.clone());
@@ -192,7 +192,7 @@ impl LossTerm for LearnedTemperature {
     }
 }
 
-/// Logarithm of the softmax of `logits / temperature`, with gradients to both.
+/// Returns the logarithm of the softmax of `logits / temperature`, with gradients to both.
 fn tempered(logits: Tensor<2>, temperature: Tensor<1>) -> Tensor<2> {
     // The quotient −∞ / T would give the temperature a gradient of 0 · ∞.
     let excluded = logits.clone().equal_scalar(f32::NEG_INFINITY);

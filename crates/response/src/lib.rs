@@ -26,7 +26,6 @@ mod norm_kd;
 mod normalized;
 mod objective;
 mod permuted_predictions;
-mod place_of_loss;
 mod probability_matching;
 mod proposal_classification;
 mod reverse_kl;
@@ -38,6 +37,7 @@ mod standardized;
 mod target;
 mod teacher_free;
 mod teacher_logits;
+mod term_of_loss;
 mod total_variation;
 mod virtual_teacher;
 

@@ -15,17 +15,18 @@ use serde::{Deserialize, Serialize};
 /// [init function](LogitMatchingLossConfig::init).
 #[derive(Config, Debug)]
 pub struct LogitMatchingLossConfig {
-    /// What is made of the differences of a row. Default: their mean square.
+    /// Reduction of the differences of a row. Default: the mean of their squares.
     #[config(default = "LogitMatchingVariant::Mean")]
     pub variant: LogitMatchingVariant,
-    /// What both logits are divided by. Nothing makes up for it: the loss shrinks by its square.
-    /// Must be positive and finite. Default: `1.0`.
+    /// Softmax temperature, which divides the logits of student and teacher. The loss is not
+    /// multiplied by its square, so a higher temperature shrinks it. Must be positive and finite.
+    /// Default: `1.0`.
     #[config(default = 1.0)]
     pub temperature: f64,
 }
 
 impl LogitMatchingLossConfig {
-    /// Initialize a [logit-matching loss](LogitMatchingLoss).
+    /// Initializes a [logit-matching loss](LogitMatchingLoss).
     ///
     /// # Panics
     ///
@@ -45,21 +46,21 @@ impl Check for LogitMatchingLossConfig {
     }
 }
 
-/// What a [logit-matching loss](LogitMatchingLoss) makes of the differences of a row.
+/// Reduction of the differences of a row in a [logit-matching loss](LogitMatchingLoss).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogitMatchingVariant {
-    /// The mean of their squares. The mean over rows is then that over all elements.
+    /// Mean of the squares. The mean over rows is then the mean over all elements.
     #[default]
     Mean,
-    /// Half the sum of their squares, as the paper writes it.
+    /// Half the sum of the squares, as in the paper.
     HalfSum,
-    /// The mean of their squares after the mean of the row is subtracted: what all logits share
+    /// Mean of the squares after the mean of the row is subtracted: a constant added to all logits
     /// does not change a softmax.
     Centered,
 }
 
-/// Logit-matching loss: the logits of the student should be those of the teacher.
+/// Logit matching: the squared error between the logits of student and teacher.
 ///
 /// For every row of `K` classes, with `T` the `temperature`,
 ///
@@ -76,7 +77,8 @@ pub enum LogitMatchingVariant {
 /// The gradient grows with the logits without bound. Half of `Centered` is what a
 /// [`SoftTargetLoss`](crate::SoftTargetLoss) tends to as its temperature grows.
 ///
-/// The scripts of Knowledge-Distillation-Zoo add 0.1 of it to the cross-entropy with the labels.
+/// The scripts of Knowledge-Distillation-Zoo add it with a weight of 0.1 to the cross-entropy with
+/// the labels.
 ///
 /// # Example
 ///
@@ -108,17 +110,17 @@ pub enum LogitMatchingVariant {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LogitMatchingLoss {
-    /// What is made of the differences of a row.
+    /// Reduction of the differences of a row.
     #[module(skip)]
     pub variant: LogitMatchingVariant,
-    /// What both logits are divided by.
+    /// Softmax temperature, which divides the logits of student and teacher.
     pub temperature: f64,
 }
 
 one_line_display!(LogitMatchingLoss: ?variant, temperature);
 
 impl LogitMatchingLoss {
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -144,7 +146,7 @@ impl LogitMatchingLoss {
         )
     }
 
-    /// Compute the loss of every row, without reducing.
+    /// Computes the loss of every row, without reducing.
     ///
     /// # Shapes
     ///

@@ -7,25 +7,25 @@ use burn_distill_core::{
     one_line_display,
 };
 
-/// The term of a [multi-level loss](MultiLevelLoss) of every view of the samples.
+/// Term of a [multi-level loss](MultiLevelLoss) over all views of the samples.
 ///
 /// ```text
 /// L = Σ over views of L(view), all with the confidence of the first
 /// ```
 ///
-/// The first view is the weak one of the paper, by which it tells what the teacher is sure of; the
-/// second is the strong one. Of one view it is a [`BatchObjective`](crate::BatchObjective). All
-/// samples count, labeled or not. Of sequences, the tokens that student and teacher both count do, in
-/// each view by its own masks.
+/// The first view is the weak one of the paper, which determines the confidence of the teacher; the
+/// second is the strong one. With one view it equals a [`BatchObjective`](crate::BatchObjective).
+/// All samples count, labeled or not. Of sequences, the tokens that are in the masks of both
+/// student and teacher count, view by view.
 ///
 /// # Panics
 ///
-/// `value` panics if there are fewer views, or if one of them has another number of rows or
-/// classes.
+/// `value` panics if the context has fewer views, or if the views differ in their numbers of rows
+/// or classes.
 ///
 /// # Example
 ///
-/// This is the objective of the paper, of both views with the weights of the authors:
+/// The objective of the paper, with both views and the weights of the authors:
 ///
 /// ```
 /// use burn_distill_core::{EveryView, CrossEntropyObjective, Objective, Weighted};
@@ -42,25 +42,25 @@ use burn_distill_core::{
 ///
 /// # Reference
 ///
-/// That of the [loss](MultiLevelLoss). The code of the authors masks only the batch level of its
-/// strong view, by the weak one, and then leaves it out; here every level is masked.
+/// See the [loss](MultiLevelLoss). The code of the authors masks only the batch level of its strong
+/// view, by the weak one, and then leaves it out; here every level is masked.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct MultiLevelTerm {
-    /// The loss of the logits of a view.
+    /// Loss of the logits of a view.
     pub loss: MultiLevelLoss,
-    /// The number of views.
+    /// Number of views.
     pub views: usize,
 }
 
 one_line_display!(MultiLevelTerm: loss, views);
 
 impl MultiLevelTerm {
-    /// Creates the term of a loss of `views` views.
+    /// Creates the term of a loss over `views` views.
     ///
     /// # Panics
     ///
-    /// Panics if there is no view.
+    /// Panics if `views` is 0.
     pub fn new(loss: MultiLevelLoss, views: usize) -> Self {
         assert!(views > 0, "An objective needs at least one view.");
         Self { loss, views }
@@ -123,7 +123,7 @@ mod tests {
     #[should_panic(
         expected = "A view should have the 4 rows and 5 classes of the first, but has 3 and 5."
     )]
-    fn views_are_of_the_same_samples() {
+    fn views_must_have_the_same_shape() {
         let device = Device::default();
         let knowledge = |rows| Knowledge::from_logits(Tensor::zeros([rows, 5], &device));
         let (weak, strong) = (knowledge(4), knowledge(3));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "An objective needs at least one view.")]
-    fn there_is_a_view() {
+    fn there_must_be_a_view() {
         of_views(0);
     }
 

@@ -12,22 +12,22 @@ use burn_distill_core::{
     reduce_rows,
 };
 
-/// Configuration to create a [loss at the temperature of the logits](NormKdLoss) using the
+/// Configuration to create a [NormKD loss](NormKdLoss) using the
 /// [init function](NormKdLossConfig::init).
 #[derive(Config, Debug)]
 pub struct NormKdLossConfig {
-    /// The temperature per standard deviation of the logits. Must be positive and finite. Default:
-    /// `1.5`, as the third-party implementation has it.
+    /// Temperature per standard deviation of the logits. Must be positive and finite. Default:
+    /// `1.5`, as in the third-party implementation.
     #[config(default = 1.5)]
     pub coefficient: f64,
-    /// The least standard deviation that logits are taken to have. Must be positive and finite.
-    /// Default: `1e-3`.
+    /// Lower bound on the standard deviation of the logits. Must be positive and finite. Default:
+    /// `1e-3`.
     #[config(default = 1e-3)]
     pub floor: f64,
 }
 
 impl NormKdLossConfig {
-    /// Initialize a [loss at the temperature of the logits](NormKdLoss).
+    /// Initializes a [NormKD loss](NormKdLoss).
     ///
     /// # Panics
     ///
@@ -48,7 +48,8 @@ impl Check for NormKdLossConfig {
     }
 }
 
-/// Soft targets at the temperature of the logits: each row is softened by its own spread.
+/// Normalized logits (NormKD): soft targets whose temperature is proportional to the standard
+/// deviation of the logits of each row.
 ///
 /// For every row,
 ///
@@ -61,13 +62,13 @@ impl Check for NormKdLossConfig {
 /// L = Tₜ² Σₖ pₖ (log pₖ − log qₖ)
 /// ```
 ///
-/// No temperature needs to be found, and no sample is too sharp or too flat for the common one. The
-/// gradient flows through `Tₛ`. A class excluded by a logit of −∞ stays so, and counts in no
-/// deviation. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// No temperature has to be tuned, and no sample is too sharp or too flat for a common one. The
+/// gradient flows through `Tₛ`. A class excluded by a logit of −∞ stays excluded and does not count
+/// in the deviation. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
-/// As with [standardized](crate::Standardized) logits, the scale of the student's does not matter;
-/// that of the teacher's is the size of the loss.
+/// As with [standardized](crate::Standardized) logits, the scale of the student's logits does not
+/// matter; the scale of the teacher's logits determines the size of the loss.
 ///
 /// # Example
 ///
@@ -94,16 +95,16 @@ impl Check for NormKdLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct NormKdLoss {
-    /// The temperature per standard deviation of the logits.
+    /// Temperature per standard deviation of the logits.
     pub coefficient: f64,
-    /// The least standard deviation that logits are taken to have.
+    /// Lower bound on the standard deviation of the logits.
     pub floor: f64,
 }
 
 one_line_display!(NormKdLoss: coefficient, floor);
 
 impl NormKdLoss {
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -139,7 +140,7 @@ impl LogitLoss for NormKdLoss {
         let soften = |logits| {
             let spread = Spread::of(logits, false, self.floor);
             let temperature = spread.deviation.clone().mul_scalar(self.coefficient);
-            // Centered logits have the softmax of the others.
+            // Centered logits have the same softmax.
             let logits = spread.in_units_of(temperature.clone());
             (log_softmax(logits, 1), temperature)
         };

@@ -1,6 +1,6 @@
 use crate::LabeledLoss;
 use crate::entry::labeled;
-use crate::target::{at_target, is_target, of_others};
+use crate::target::{at_target, is_target, without_target};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -14,17 +14,17 @@ use burn_distill_core::{
 /// [init function](NormalizedLossConfig::init).
 #[derive(Config, Debug)]
 pub struct NormalizedLossConfig {
-    /// What the logits of the classes other than the target are divided by. Must be positive and
-    /// finite. Default: `1.0`.
+    /// Softmax temperature of the classes other than the target. Must be positive and finite.
+    /// Default: `1.0`.
     #[config(default = 1.0)]
     pub temperature: f64,
-    /// What the part of the others is multiplied by. Not negative. Default: `1.5`.
+    /// Weight of the part of the other classes. Not negative. Default: `1.5`.
     #[config(default = 1.5)]
     pub gamma: f64,
 }
 
 impl NormalizedLossConfig {
-    /// Initialize a [normalized loss](NormalizedLoss).
+    /// Initializes a [normalized loss](NormalizedLoss).
     ///
     /// # Panics
     ///
@@ -45,8 +45,8 @@ impl Check for NormalizedLossConfig {
     }
 }
 
-/// Normalized loss: a soft label for the target, and cross-entropy of the others once they sum to
-/// one.
+/// Normalized KD (NKD): cross-entropy of the target class, weighted by its probability under the
+/// teacher, plus cross-entropy of the other classes, normalized to sum to one.
 ///
 /// For every row of class `y`, with `T` the `temperature`,
 ///
@@ -57,16 +57,17 @@ impl Check for NormalizedLossConfig {
 /// ```
 ///
 /// The temperature softens the others only. Where the [decoupled loss](crate::DecoupledLoss)
-/// compares the target with the rest, this one weighs the cross-entropy with the label by the trust
-/// of the teacher in it. Both parts are cross-entropies: the loss of a perfect student is not zero.
-/// Of two classes the second part is. A class that both exclude by a logit of −∞ contributes
-/// nothing. The teacher is a constant: no gradient flows to it. Half precision is widened to
-/// single.
+/// compares the target with the rest, this one weights the cross-entropy with the label by the
+/// probability that the teacher gives it. Both parts are cross-entropies: the loss of a perfect
+/// student is not zero. With two classes the second part is zero. A class that student and teacher
+/// both exclude by a logit of −∞ contributes nothing. The teacher is a constant: no gradient flows
+/// to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
-/// Added to the whole of the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). The defaults
-/// are those of the authors for ImageNet; for CIFAR-100 their code takes `T = 3` and `gamma = 3.5`.
+/// Added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective), which
+/// has a weight of 1. The defaults are those of the authors for ImageNet; for CIFAR-100 their code
+/// takes `T = 3` and `gamma = 3.5`.
 ///
 /// # Example
 ///
@@ -77,7 +78,7 @@ impl Check for NormalizedLossConfig {
 ///
 /// let device = Device::default();
 /// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
-/// let teacher = Tensor::<2>::from_data([[1e4, 0.0, 0.0]], &device); // sure of the first
+/// let teacher = Tensor::<2>::from_data([[1e4, 0.0, 0.0]], &device); // certain of the first
 /// let classes = Tensor::from_data([0], &device);
 ///
 /// let criterion = NormalizedLossConfig::new().init();
@@ -95,9 +96,9 @@ impl Check for NormalizedLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct NormalizedLoss {
-    /// What the logits of the classes other than the target are divided by.
+    /// Softmax temperature of the classes other than the target.
     pub temperature: f64,
-    /// What the part of the others is multiplied by.
+    /// Weight of the part of the other classes.
     pub gamma: f64,
 }
 
@@ -127,7 +128,7 @@ impl LabeledLoss for NormalizedLoss {
         let target = |logits| at_target(log_softmax(logits, 1), &classes);
         let others = |logits: Tensor<2>| {
             let logits = logits.div_scalar(self.temperature);
-            log_softmax(of_others(logits, is_target.clone()), 1)
+            log_softmax(without_target(logits, is_target.clone()), 1)
         };
 
         let of_target = cross_entropy_rows(target(teacher.clone()).exp(), target(student.clone()));

@@ -1,13 +1,13 @@
 use crate::DistributionLoss;
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Weighted, reduce_rows};
 
-/// A loss that compares the logits of a student with those of a teacher, row by row.
+/// Loss that compares the logits of student and teacher row by row.
 pub trait LogitLoss: NamedLoss {
-    /// The loss of every row. No gradient flows to the teacher.
+    /// Computes the loss of every row. No gradient flows to the teacher.
     ///
     /// # Shapes
     ///
@@ -16,33 +16,32 @@ pub trait LogitLoss: NamedLoss {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1>;
 }
 
-/// Every loss between distributions is one.
+/// Every loss between distributions is a loss of rows of logits.
 impl<L: DistributionLoss> LogitLoss for L {
     fn forward_rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         self.forward_no_reduction(student, teacher)
     }
 }
 
-/// The term of a loss between the logits of student and teacher: see [`ResponseObjective`].
+/// Term of a loss between the logits of student and teacher: see [`ResponseObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LogitTerm<L> {
-    /// The loss.
+    /// Loss of the rows.
     pub loss: L,
 }
 
-place_of_loss!(LogitTerm<LogitLoss>);
+term_of_loss!(LogitTerm<LogitLoss>);
 
-/// The soft half of a distillation: a loss between the responses of student and teacher, as one
-/// weighted term.
+/// Weighted term of a loss between the responses of student and teacher, row by row.
 ///
 /// ```text
 /// L = mean of the loss over the rows that count
 /// ```
 ///
 /// A row is a sample of a classifier, a token of a sequence, a proposal of a detector. All samples
-/// count, labeled or not: the teacher needs no labels. Of a sequence, the tokens that student and
-/// teacher both count do; without any, the term is zero.
+/// count, labeled or not, since the teacher needs no labels. Of a sequence, the tokens that are in
+/// the masks of both student and teacher count; without any, the term is zero.
 ///
 /// # Example
 ///

@@ -12,20 +12,21 @@ use burn_distill_core::{
 /// [init function](SkewKlLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SkewKlLossConfig {
-    /// The share of the first distribution in the mixture that it is compared with. Between 0 and 1,
+    /// Weight of the first distribution in the mixture that it is compared with. Between 0 and 1,
     /// both excluded. Default: `0.1`.
     #[config(default = 0.1)]
     pub alpha: f64,
-    /// Whether the student comes first. Default: `false`.
+    /// Whether the student, not the teacher, is the first distribution. Default: `false`.
     #[config(default = false)]
     pub reverse: bool,
-    /// What both logits are divided by. Must be positive and finite. Default: `1.0`.
+    /// Softmax temperature, which divides the logits of student and teacher. Must be positive and
+    /// finite. Default: `1.0`.
     #[config(default = 1.0)]
     pub temperature: f64,
 }
 
 impl SkewKlLossConfig {
-    /// Initialize a [skew KL loss](SkewKlLoss).
+    /// Initializes a [skew KL loss](SkewKlLoss).
     ///
     /// # Panics
     ///
@@ -47,7 +48,8 @@ impl Check for SkewKlLossConfig {
     }
 }
 
-/// Skew Kullback–Leibler loss: a divergence from a mixture, which tames its gradient.
+/// Skew KL divergence (SKL): the divergence of one distribution from a mixture of both, which
+/// bounds the value and keeps the gradient small.
 ///
 /// For every row, with `T` the `temperature`,
 ///
@@ -58,8 +60,8 @@ impl Check for SkewKlLossConfig {
 /// L = KL(q ‖ (1 − alpha) p + alpha q)          if reverse
 /// ```
 ///
-/// Bounded by `−ln alpha`. A class that both exclude contributes nothing. The teacher is a constant:
-/// no gradient flows to it. Half precision is widened to single.
+/// It is bounded by `−ln alpha`. A class that student and teacher both exclude contributes nothing.
+/// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -88,11 +90,11 @@ impl Check for SkewKlLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SkewKlLoss {
-    /// The share of the first distribution in the mixture.
+    /// Weight of the first distribution in the mixture.
     pub alpha: f64,
-    /// Whether the student comes first.
+    /// Whether the student, not the teacher, is the first distribution.
     pub reverse: bool,
-    /// What both logits are divided by.
+    /// Softmax temperature, which divides the logits of student and teacher.
     pub temperature: f64,
 }
 

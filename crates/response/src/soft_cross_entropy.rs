@@ -14,8 +14,8 @@ use burn_distill_core::{
 /// [init function](SoftCrossEntropyLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SoftCrossEntropyLossConfig {
-    /// What logits are divided by; given probabilities are taken as they are. Must be positive and
-    /// finite. Default: `4.0`.
+    /// Softmax temperature, which divides logits; given probabilities are not changed. Must be
+    /// positive and finite. Default: `4.0`.
     #[config(default = 4.0)]
     pub temperature: f64,
     /// Whether to multiply by the square of the temperature, which keeps the size of the gradient
@@ -28,7 +28,7 @@ pub struct SoftCrossEntropyLossConfig {
 }
 
 impl SoftCrossEntropyLossConfig {
-    /// Initialize a [soft cross-entropy loss](SoftCrossEntropyLoss).
+    /// Initializes a [soft cross-entropy loss](SoftCrossEntropyLoss).
     ///
     /// # Panics
     ///
@@ -49,8 +49,8 @@ impl Check for SoftCrossEntropyLossConfig {
     }
 }
 
-/// Soft cross-entropy loss: cross-entropy of the student with the softened probabilities of the
-/// teacher, or with any others.
+/// Soft cross-entropy: the cross-entropy of the student with the softened probabilities of the
+/// teacher, or with given probabilities.
 ///
 /// For every row, with `T` the `temperature`,
 ///
@@ -67,8 +67,8 @@ impl Check for SoftCrossEntropyLossConfig {
 ///
 /// Probabilities that do not sum to one, such as those cut to the largest few, weigh their row by
 /// their sum, unless `renormalize` divides by it. A row of zeros contributes nothing either way. A
-/// class that both exclude by a logit of −∞ contributes nothing. The target is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// class that student and teacher both exclude by a logit of −∞ contributes nothing. The target is
+/// a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -96,7 +96,7 @@ impl Check for SoftCrossEntropyLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SoftCrossEntropyLoss {
-    /// What logits are divided by.
+    /// Softmax temperature, which divides logits.
     pub temperature: f64,
     /// Whether to multiply by the square of the temperature.
     pub scale_t2: bool,
@@ -130,7 +130,7 @@ impl DistributionLoss for SoftCrossEntropyLoss {
 }
 
 impl SoftCrossEntropyLoss {
-    /// Compute the loss of every row from probabilities, then reduce to a single value.
+    /// Computes the loss of every row from probabilities and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -154,7 +154,7 @@ impl SoftCrossEntropyLoss {
         reduce_rows(loss, None, &reduction)
     }
 
-    /// Compute the loss of every row from probabilities, without reducing.
+    /// Computes the loss of every row from probabilities, without reducing.
     ///
     /// # Shapes
     ///

@@ -8,20 +8,21 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
-/// Above this temperature the loss is its limit.
+/// Temperature above which the loss is computed as its limit.
 const LIMIT: f64 = 50.0;
 
 /// Configuration to create a [soft-target loss](SoftTargetLoss) using the
 /// [init function](SoftTargetLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SoftTargetLossConfig {
-    /// What both logits are divided by. Must be positive and finite. Default: `4.0`.
+    /// Softmax temperature, which divides the logits of student and teacher. Must be positive and
+    /// finite. Default: `4.0`.
     #[config(default = 4.0)]
     pub temperature: f64,
 }
 
 impl SoftTargetLossConfig {
-    /// Initialize a [soft-target loss](SoftTargetLoss).
+    /// Initializes a [soft-target loss](SoftTargetLoss).
     ///
     /// # Panics
     ///
@@ -40,8 +41,8 @@ impl Check for SoftTargetLossConfig {
     }
 }
 
-/// Soft-target loss, the classic knowledge distillation: the softened probabilities of the student
-/// should be those of the teacher.
+/// Knowledge distillation (KD), the soft-target loss: the divergence between the softened class
+/// probabilities of teacher and student.
 ///
 /// For every row, with `T` the `temperature`,
 ///
@@ -52,13 +53,14 @@ impl Check for SoftTargetLossConfig {
 /// ```
 ///
 /// `T²` keeps the size of the gradient, `T (q − p)`, about the same at any temperature. A class
-/// that both exclude by a logit of −∞ contributes nothing. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// that student and teacher both exclude by a logit of −∞ contributes nothing. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # High temperatures
 ///
-/// There the divergence is a small difference of large numbers: in single precision, `L` is off by
-/// 0.7 % at `T = 1000` and by 57 % at `T = 10 000`. Above `T = 50` the loss is therefore its limit,
+/// At a high temperature the divergence is a small difference of large numbers: in single
+/// precision, `L` is off by 0.7 % at `T = 1000` and by 57 % at `T = 10 000`. Above `T = 50` the
+/// loss is therefore its limit,
 ///
 /// ```text
 /// L = ½ mean((d − mean(d))²),    d = student − teacher
@@ -70,9 +72,9 @@ impl Check for SoftTargetLossConfig {
 ///
 /// # Weights
 ///
-/// Usually added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective). On CIFAR-100
-/// RepDistiller and mdistiller take `T = 4`, 0.1 of the cross-entropy and 0.9 of this; on ImageNet
-/// mdistiller takes `T = 1` and halves.
+/// Usually added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// On CIFAR-100 RepDistiller and mdistiller take `T = 4` and weights of 0.1 for the cross-entropy
+/// and 0.9 for this loss; on ImageNet mdistiller takes `T = 1` and one half for each.
 ///
 /// # Example
 ///
@@ -102,7 +104,7 @@ impl Check for SoftTargetLossConfig {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SoftTargetLoss {
-    /// What both logits are divided by.
+    /// Softmax temperature, which divides the logits of student and teacher.
     pub temperature: f64,
 }
 
@@ -141,8 +143,8 @@ impl DistributionLoss for SoftTargetLoss {
                     .div_scalar(2.0)
             }
             teacher => {
-                let events = teacher.events(student, self.temperature);
-                self.divergence(events.log_p, events.log_q)
+                let pair = teacher.paired_log_probs(student, self.temperature);
+                self.divergence(pair.log_p, pair.log_q)
                     .mul_scalar(self.scale())
             }
         }

@@ -1,15 +1,14 @@
 use crate::labeled::rows_of_samples;
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Weighted, reduce_rows};
 
-/// A loss that compares the logits of a student with what a teacher would say who knows nothing but
-/// the label.
+/// Loss that compares the logits of a student with a distribution made from the label alone.
 pub trait TeacherFreeLoss: NamedLoss {
-    /// The loss of every row.
+    /// Computes the loss of every row.
     ///
     /// # Shapes
     ///
@@ -22,7 +21,7 @@ pub trait TeacherFreeLoss: NamedLoss {
     /// Panics if the shapes differ.
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1>;
 
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -46,35 +45,34 @@ pub trait TeacherFreeLoss: NamedLoss {
     }
 }
 
-/// The term of a loss between the logits of a student and its labels: see [`TeacherFreeObjective`].
+/// Term of a loss between the logits of a student and its labels: see [`TeacherFreeObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct TeacherFreeTerm<L> {
-    /// The loss.
+    /// Loss of the rows.
     pub loss: L,
 }
 
-place_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
+term_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
 
-/// A loss between the response of a student and its labels, as one weighted term, whatever the
-/// teacher is.
+/// Weighted term of a loss between the response of a student and its labels, with any teacher or
+/// none.
 ///
 /// ```text
 /// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever the student says about them; without any labeled
-/// sample the term is zero. Of [target probabilities](burn_distill_core::Targets), as from mixing
-/// samples, the likeliest class is the label.
+/// Samples without a label do not count, whatever their logits are; without any labeled sample the
+/// term is zero. With [target probabilities](burn_distill_core::Targets), as from mixed samples,
+/// the likeliest class is the label.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response is a sequence or a map: a label is of a sample.
+/// `forward` panics if the response is a sequence or a map, since labels belong to samples.
 ///
 /// # Example
 ///
-/// This is the objective of teacher-free distillation for ResNet-18 on CIFAR-100, without a
-/// teacher:
+/// The objective of teacher-free distillation for ResNet-18 on CIFAR-100:
 ///
 /// ```
 /// use burn_distill_core::{CrossEntropyObjective, Knowledge, Objective};
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "A response of tokens has no class per sample")]
+    #[should_panic(expected = "The response is one of tokens, which has no class per sample")]
     fn tokens_are_refused() {
         let device = Device::default();
         let tokens = Knowledge {

@@ -1,20 +1,20 @@
-use crate::columns::beside;
+use crate::columns::concat_columns;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, at_least_f32, tempered_log_softmax};
 
-/// What a teacher says about the classes of each row: everything, or the most of it.
+/// Logits of a teacher for each row: of every class, or of a few.
 ///
-/// Every [`DistributionLoss`](crate::DistributionLoss) takes either.
+/// Every [`DistributionLoss`](crate::DistributionLoss) accepts both.
 #[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "made once per step, and the size of a tensor depends on the backends that are built in"
 )]
 pub enum TeacherLogits {
-    /// A logit for every class. Shape: `[rows, num_classes]`.
+    /// Logits of all classes. Shape: `[rows, num_classes]`.
     Dense(Tensor<2>),
-    /// The probabilities of a few classes.
+    /// Log-probabilities of a few classes.
     Sparse(SparseLogits),
 }
 
@@ -25,13 +25,13 @@ impl From<Tensor<2>> for TeacherLogits {
 }
 
 impl From<SparseLogits> for TeacherLogits {
-    fn from(signal: SparseLogits) -> Self {
-        Self::Sparse(signal)
+    fn from(logits: SparseLogits) -> Self {
+        Self::Sparse(logits)
     }
 }
 
-/// The probabilities that a teacher gives to a few classes of each row, and what is assumed of the
-/// rest. Cached logits and teachers behind a network connection come in this form.
+/// Log-probabilities that a teacher gives to a few classes of each row, with an assumption about
+/// the others, the tail. Cached logits and teachers behind a network connection come in this form.
 ///
 /// # References
 ///
@@ -39,53 +39,57 @@ impl From<SparseLogits> for TeacherLogits {
 /// al., Sparse Logit Sampling, ACL 2025.
 #[derive(Clone, Debug)]
 pub struct SparseLogits {
-    /// The classes, none twice in a row. Where the log-probability is −∞ the id does not matter: it may
+    /// Classes, none twice in a row. Where the log-probability is −∞ the id does not matter: it may
     /// be −1, −100 or any other number that a cache pads with. Shape: `[rows, k]`.
     pub ids: Tensor<2, Int>,
-    /// Their log-probabilities among all classes; −∞ where a row has fewer, or where the teacher
-    /// excludes the class. Shape: `[rows, k]`.
+    /// Log-probabilities of these classes among all classes; −∞ where a row has fewer, or where the
+    /// teacher excludes the class. Shape: `[rows, k]`.
     pub log_probabilities: Tensor<2>,
-    /// The temperature at which the teacher computed them.
+    /// Temperature at which the teacher computed the log-probabilities.
     pub temperature: f64,
-    /// What is assumed of the classes that are not named.
-    pub rest: TailMode,
+    /// Assumption about the classes that are not named.
+    pub tail: TailMode,
 }
 
-/// What is assumed of the classes that a [`SparseLogits`] does not name.
+/// Assumption about the classes that [`SparseLogits`] do not name, the tail.
 ///
-/// A signal of as many ids as there are classes leaves no rest.
+/// If all classes are named, there is no tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TailMode {
-    /// `Tail` at the temperature of the signal, where it is exact, and `Zero` at any other.
+    /// `Tail` at the temperature of the sparse logits, where it is exact, and `Zero` at any other.
     #[default]
     Auto,
-    /// The teacher gives them nothing: the probabilities of the named ones are rescaled to sum to 1.
+    /// The tail has no probability: the probabilities of the named classes are rescaled to sum to
+    /// 1.
     ///
-    /// A divergence whose first part is the student, such as the [reverse
-    /// KL](crate::ReverseKlLoss), is then infinite for any student that gives them anything, which is
-    /// every one of finite logits: it takes a `floor`, or one of the assumptions below.
+    /// A divergence whose first distribution is the student, such as the [reverse
+    /// KL](crate::ReverseKlLoss), is then infinite for any student that gives the tail a
+    /// probability, which every student with finite logits does: it needs a `floor`, or another
+    /// assumption.
     Zero,
-    /// They are one event, of the probability that is left. Away from the temperature of the signal
-    /// that event is tempered as a whole, as DistillKit does.
+    /// The tail is one event, which has the remaining probability. Away from the temperature of the
+    /// sparse logits that event is tempered as a whole, as in DistillKit.
     Tail,
-    /// They share the probability that is left equally, also when it is tempered; together they
-    /// are one event. At the temperature of the signal this is `Tail`.
+    /// The classes of the tail share the remaining probability equally, also when it is tempered;
+    /// together they are one event. At the temperature of the sparse logits this is the same as
+    /// `Tail`.
     Uniform,
 }
 
-/// The log-probabilities that teacher and student give to the same events.
+/// Log-probabilities that teacher and student give to the same events.
 ///
-/// The events of a row are its classes, or some of them and one for all the others.
+/// The events of a row are its classes, or some of them and one event for all others.
 #[derive(Clone, Debug)]
 pub struct PairedLogProbs {
-    /// The teacher's, constant. Shape: `[rows, events]`.
+    /// Log-probabilities of the teacher, constant. Shape: `[rows, events]`.
     pub log_p: Tensor<2>,
-    /// The student's. Shape: `[rows, events]`.
+    /// Log-probabilities of the student. Shape: `[rows, events]`.
     pub log_q: Tensor<2>,
 }
 
 impl SparseLogits {
-    /// The `k` most likely classes of each row, by the teacher's logits.
+    /// Creates the log-probabilities of the `k` likeliest classes of each row from the logits of a
+    /// teacher.
     ///
     /// # Shapes
     ///
@@ -94,23 +98,24 @@ impl SparseLogits {
     /// # Panics
     ///
     /// Panics if there are fewer than `k` classes.
-    pub fn top_k(logits: Tensor<2>, k: usize, rest: TailMode) -> Self {
+    pub fn top_k(logits: Tensor<2>, k: usize, tail: TailMode) -> Self {
         let log_probabilities = tempered_log_softmax(logits.without_autodiff(), 1.0);
         let (log_probabilities, ids) = log_probabilities.topk_with_indices(k, 1);
         Self {
             ids,
             log_probabilities,
             temperature: 1.0,
-            rest,
+            tail,
         }
     }
 
-    /// Classes that were drawn from the teacher, with how often each was.
+    /// Creates sparse logits from classes that were drawn from the teacher and the number of draws
+    /// of each.
     ///
-    /// The shares of the draws are an unbiased estimate of the teacher's probabilities, which the
-    /// probabilities of the most likely classes are not. The rest is [`TailMode::Zero`], with which the
-    /// [reverse KL](crate::ReverseKlLoss) is infinite unless it has a `floor`. A row without any draw
-    /// has a loss of zero, and no gradient.
+    /// The shares of the draws are an unbiased estimate of the teacher's probabilities, unlike the
+    /// probabilities of the likeliest classes. The tail is [`TailMode::Zero`], with which the
+    /// [reverse KL](crate::ReverseKlLoss) is infinite unless it has a `floor`. A row without any
+    /// draw has a loss of zero, and no gradient.
     ///
     /// # Shapes
     ///
@@ -129,15 +134,15 @@ impl SparseLogits {
             ids,
             log_probabilities: counts.div(draws).log(),
             temperature: 1.0,
-            rest: TailMode::Zero,
+            tail: TailMode::Zero,
         }
     }
 
     /// Checks that every id that counts is a class of the student.
     ///
-    /// It reads the ids from the device, so it is for a signal that is made once and used often, such as
-    /// one from a cache: a step on a GPU does not check the ids by itself, see
-    /// [`TeacherLogits::events`].
+    /// It reads the ids from the device, so it is for sparse logits that are made once and used
+    /// often, such as those of a cache. A step on a GPU does not check the ids by itself: see
+    /// [`TeacherLogits::paired_log_probs`].
     ///
     /// # Errors
     ///
@@ -155,11 +160,11 @@ impl SparseLogits {
         }
     }
 
-    /// The signal for these logits of a student, in their precision, with ids that all are classes: 0
+    /// Returns the sparse logits in the precision of the student, with ids that all are classes: 0
     /// where the id does not matter, and a log-probability of NaN where it counts and is no class.
     fn among_classes_of(self, student: &Tensor<2>) -> Self {
         let [_, num_classes] = student.dims();
-        // Nothing is waited for: a CPU has computed the ids already.
+        // This does not wait: a CPU has computed the ids already.
         if is_on_host(&self.ids.device())
             && let Err(error) = self.check(num_classes)
         {
@@ -178,42 +183,44 @@ impl SparseLogits {
         }
     }
 
-    fn events(self, student: Tensor<2>, temperature: f64) -> PairedLogProbs {
+    fn paired_log_probs(self, student: Tensor<2>, temperature: f64) -> PairedLogProbs {
         let [rows, num_classes] = student.dims();
         let [_, k] = self.ids.dims();
         assert!(
             k <= num_classes,
-            "The signal names {k} classes of a row, but the student has {num_classes}."
+            "The sparse logits name {k} classes in a row, but the student has {num_classes} classes: \
+             name fewer."
         );
         let (teacher_ids, teacher) = (&self.ids, &self.log_probabilities);
         assert_shape!(teacher_ids, [rows, k]);
         assert_shape!(teacher, [rows, k]);
 
-        let signal = self.among_classes_of(&student);
-        let (ids, teacher) = (signal.ids, signal.log_probabilities);
+        let sparse = self.among_classes_of(&student);
+        let (ids, teacher) = (sparse.ids, sparse.log_probabilities);
         let absent = absent(&teacher);
         let named = absent.clone().bool_not().float().cast(teacher.dtype());
         let named = named.sum_dim(1);
-        // A row that names nothing is one of a rest alone, about which the two agree.
+        // A row that names nothing is a tail alone, about which student and teacher agree.
         let silent = named.clone().equal_scalar(0.0);
-        let power = signal.temperature / temperature;
-        // Over all classes, not over the named ones: the student pays for what it gives to others.
+        let power = sparse.temperature / temperature;
+        // Over all classes, not over the named ones, so that the probability that the student gives
+        // to others is penalized.
         let log_q = tempered_log_softmax(student, temperature);
-        let (teacher, log_p_rest, log_q_rest, log_q) = if k == num_classes {
-            // There is no rest, and tempering would blow up what rounding leaves of it. What the
-            // student gives to a class that the teacher excludes stays in its column: the columns are
-            // the classes, whatever ids the excluded ones have.
+        let (teacher, log_p_tail, log_q_tail, log_q) = if k == num_classes {
+            // There is no tail, and tempering would magnify a rounding error of it. The probability
+            // that the student gives to a class that the teacher excludes stays in its column: the
+            // columns are the classes, whatever ids the excluded ones have.
             let teacher = in_order(teacher, ids, absent);
             let none = named.full_like(f32::NEG_INFINITY);
-            let rest = none.mask_fill(silent.clone(), 0.0);
+            let tail = none.mask_fill(silent.clone(), 0.0);
             // Not `expand`, which refuses a batch of no rows.
             let silent = silent.repeat_dim(1, k);
             let log_q = log_q.mask_fill(silent, f32::NEG_INFINITY);
-            (teacher, rest.clone(), rest.cast(log_q.dtype()), log_q)
+            (teacher, tail.clone(), tail.cast(log_q.dtype()), log_q)
         } else {
             let log_q = log_q.gather(1, ids).mask_fill(absent, f32::NEG_INFINITY);
-            let left = log_of_rest(teacher.clone());
-            let log_p_rest = match signal.rest.at(power) {
+            let left = log_of_tail(teacher.clone());
+            let log_p_tail = match sparse.tail.at(power) {
                 TailMode::Uniform => {
                     let others = named.neg().add_scalar(num_classes as f64).log();
                     left.sub(others.clone()).mul_scalar(power).add(others)
@@ -221,27 +228,27 @@ impl SparseLogits {
                 TailMode::Zero => left.mask_fill(silent.bool_not(), f32::NEG_INFINITY),
                 TailMode::Auto | TailMode::Tail => left.mul_scalar(power),
             };
-            (teacher, log_p_rest, log_of_rest(log_q.clone()), log_q)
+            (teacher, log_p_tail, log_of_tail(log_q.clone()), log_q)
         };
-        let log_p = beside(teacher.mul_scalar(power), log_p_rest);
+        let log_p = concat_columns(teacher.mul_scalar(power), log_p_tail);
         PairedLogProbs {
             log_p: log_softmax(log_p, 1),
-            log_q: beside(log_q, log_q_rest),
+            log_q: concat_columns(log_q, log_q_tail),
         }
     }
 }
 
-/// A class of a sparse signal that the student does not have.
+/// Class of sparse logits that the student does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the sparse signal of a teacher gives a probability to class {class}, but the student has \
-     {num_classes} classes, from 0 on: give the two one vocabulary, or map the ids of the signal to the \
-     classes of the student"
+    "the sparse logits of a teacher give a probability to class {class}, but the student has \
+     {num_classes} classes, counted from 0: give both the same vocabulary, or map the ids to the classes \
+     of the student"
 )]
 pub struct UnknownClass {
-    /// The id of the class.
+    /// Id of the class.
     pub class: i64,
-    /// The number of classes of the student.
+    /// Number of classes of the student.
     pub num_classes: usize,
 }
 
@@ -269,7 +276,7 @@ fn in_order(teacher: Tensor<2>, ids: Tensor<2, Int>, absent: Tensor<2, Bool>) ->
     place(teacher.mask_fill(absent, 0.0)).mask_fill(missing, f32::NEG_INFINITY)
 }
 
-/// Whether tensors of the device are in memory that the host reads without waiting.
+/// Returns whether tensors of the device are in memory that the host reads without waiting.
 fn is_on_host(device: &Device) -> bool {
     // burn 0.22.1 tells which backend a device is of by its debug name alone, unless the backend is a
     // feature of this crate.
@@ -278,7 +285,7 @@ fn is_on_host(device: &Device) -> bool {
 }
 
 impl TailMode {
-    /// What it is for a signal that is raised to a power.
+    /// Returns the assumption for log-probabilities that are raised to a power.
     fn at(self, power: f64) -> Self {
         match self {
             Self::Auto if power == 1.0 => Self::Tail,
@@ -288,20 +295,21 @@ impl TailMode {
     }
 }
 
-/// `log(1 − Σ exp(log_probabilities))` of every row. Shape: `[rows, 1]`.
-fn log_of_rest(log_probabilities: Tensor<2>) -> Tensor<2> {
-    // Rounding may leave nothing, or less: then the rest is as small as single precision can tell.
+/// Computes `log(1 − Σ exp(log_probabilities))` of every row. Shape: `[rows, 1]`.
+fn log_of_tail(log_probabilities: Tensor<2>) -> Tensor<2> {
+    // Rounding may leave zero or less: then the tail is as small as single precision can tell.
     const LEAST: f64 = 1e-7;
     let named = log_probabilities.exp().sum_dim(1);
     named.neg().add_scalar(1.0).clamp_min(LEAST).log()
 }
 
 impl TeacherLogits {
-    /// Returns the events over which teacher and student are compared, at a temperature.
+    /// Returns the log-probabilities that teacher and student give to the same events, at a
+    /// temperature.
     ///
-    /// The ids of a sparse signal whose log-probability is −∞ do not matter. An id that counts and is no
-    /// class of the student panics on a CPU. On another device nothing is read back in a step: there the
-    /// loss of its row is NaN, and [`SparseLogits::check`] tells why.
+    /// Ids of sparse logits whose log-probability is −∞ do not matter. An id that counts and is no
+    /// class of the student panics on a CPU. On another device nothing is read back in a step:
+    /// there the loss of its row is NaN, and [`SparseLogits::check`] tells why.
     ///
     /// # Shapes
     ///
@@ -309,9 +317,10 @@ impl TeacherLogits {
     ///
     /// # Panics
     ///
-    /// Panics if the signal is of other rows, if a dense one is of other classes, if a sparse one names
-    /// more classes than there are, or, on a CPU, if an id that counts is no class.
-    pub fn events(self, student: Tensor<2>, temperature: f64) -> PairedLogProbs {
+    /// Panics if the numbers of rows differ, if those of the classes of dense logits differ, if
+    /// sparse logits name more classes than there are, or, on a CPU, if an id that counts is no
+    /// class.
+    pub fn paired_log_probs(self, student: Tensor<2>, temperature: f64) -> PairedLogProbs {
         match self {
             Self::Dense(teacher) => {
                 let [batch_size, num_classes] = student.dims();
@@ -324,7 +333,7 @@ impl TeacherLogits {
                     log_q: tempered_log_softmax(student, temperature),
                 }
             }
-            Self::Sparse(signal) => signal.events(student, temperature),
+            Self::Sparse(sparse) => sparse.paired_log_probs(student, temperature),
         }
     }
 }

@@ -11,7 +11,7 @@ use burn_distill_response::*;
 
 // Expected values: scripts/labeled.py. There is no reference implementation.
 
-/// The annotation: sin(0.5 n + 0.9), as many boxes as there are.
+/// Creates annotated boxes, sin(0.5 n + 0.9), for the boxes of a network.
 fn annotation(boxes: &Tensor<2>) -> Tensor<2> {
     let [rows, columns] = boxes.dims();
     let target: Vec<f64> = (0..rows * columns).map(wave(1.0, 0.5, 0.9)).collect();
@@ -106,7 +106,7 @@ fn criterion(margin: f64) -> BoundedRegressionLoss {
         .init()
 }
 
-/// The mean of a loss and the gradient of the student.
+/// Computes the mean of a loss and the gradient of the student.
 fn mean_and_gradient(
     loss: impl Fn(Tensor<2>, Tensor<2>, Tensor<2>) -> Tensor<1>,
     boxes: [Tensor<2>; 3],
@@ -135,7 +135,7 @@ fn assert_value_and_norm(actual: (f64, TensorData), value: f64, norm: f64) {
 }
 
 #[test]
-fn a_student_that_beats_the_teacher_by_the_margin_is_left_alone() {
+fn a_student_that_beats_the_teacher_by_the_margin_has_no_bounded_part() {
     let device = Device::default();
     let boxes = |x: f32| Tensor::<2>::from_data([[x, 0.0, 0.0, 0.0]], &device);
     let bounded = |student, teacher, margin| {
@@ -148,7 +148,7 @@ fn a_student_that_beats_the_teacher_by_the_margin_is_left_alone() {
     assert_eq!(bounded(1.0, 2.0, 3.0), 0.0); // 1 + 3 ≤ 4
     assert_eq!(bounded(1.0, 2.0, 3.5), 1.0);
     assert_eq!(bounded(2.0, 1.0, 0.0), 4.0);
-    assert_eq!(bounded(1.0, 1.0, 0.0), 0.0); // as good is good enough
+    assert_eq!(bounded(1.0, 1.0, 0.0), 0.0); // an equal error is within the bound
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn half_precision_is_widened() {
         if !device.supports_dtype(dtype) {
             continue;
         }
-        // Its square would overflow.
+        // The square of 1024 overflows in half precision.
         let full = |value: f64| Tensor::<2>::full([1, 4], value, (&device, dtype));
         let bounded = criterion(0.0).forward_bounded(full(1024.0), full(0.0), full(0.0));
 
@@ -225,7 +225,7 @@ fn half_precision_is_widened() {
 mod objective {
     use super::*;
 
-    /// Two proposals, each with the error of the student in its first number.
+    /// Knowledge of a detector with these boxes.
     fn knowledge(boxes: Tensor<2>) -> Knowledge {
         let [proposals, _] = boxes.dims();
         Knowledge {
@@ -241,8 +241,8 @@ mod objective {
         BoundedRegressionObjective::new(BoundedRegressionLossConfig::new().init(), 2.0)
     }
 
-    /// The term of two proposals of these classes, and the gradient of the student's boxes. The
-    /// student is 0.4 off, the teacher 0.1 and then 0.9.
+    /// Computes the term of two proposals with these classes and the gradient of the student's
+    /// boxes. The error of the student is 0.4, those of the teacher are 0.1 and 0.9.
     fn term_and_gradient(
         objective: &BoundedRegressionObjective,
         classes: [i64; 2],
@@ -272,10 +272,10 @@ mod objective {
         (term.value.into_scalar::<f32>(), gradient)
     }
 
-    // 0.4² / 2 for its own error, as much again where the teacher is better.
+    // 0.4² / 2 for the error of the student, and the same again where the teacher is better.
 
     #[test]
-    fn is_the_mean_over_the_proposals_that_are_matched() {
+    fn the_term_is_the_mean_over_matched_proposals() {
         for (classes, expected) in [([1, 2], 0.12), ([1, 0], 0.16), ([0, 2], 0.08)] {
             let (value, _) = term_and_gradient(&objective(), classes, 0.0);
             assert!((value - expected).abs() < 1e-6, "{classes:?}: {value}");
@@ -291,7 +291,7 @@ mod objective {
     }
 
     #[test]
-    fn what_is_said_about_the_background_does_not_matter() {
+    fn boxes_of_the_background_do_not_matter() {
         let (_, expected) = term_and_gradient(&objective(), [1, 0], 0.0);
         for anything in [f32::NAN, f32::INFINITY, 1e4] {
             let (value, gradient) = term_and_gradient(&objective(), [1, 0], anything);

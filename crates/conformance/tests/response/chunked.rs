@@ -18,7 +18,7 @@ fn chunked() {
 }
 
 #[test]
-fn a_class_that_both_exclude_contributes_nothing() {
+fn an_excluded_class_contributes_nothing() {
     let device = Device::default().autodiff();
     let excluded = Tensor::full([4, 1], f32::NEG_INFINITY, &device);
     let widened = |logits| Tensor::cat(vec![logits, excluded.clone()], 1);

@@ -29,7 +29,7 @@ fn confidence_weighted() {
         .run();
 }
 
-/// With labels, of which these are known.
+/// Computes the loss with these labels, of which some may be unknown.
 fn of(labels: [i64; 4], labeled: Option<[bool; 4]>) -> impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> {
     move |student, teacher| {
         let device = student.device();
@@ -41,9 +41,8 @@ fn of(labels: [i64; 4], labeled: Option<[bool; 4]>) -> impl Fn(Tensor<2>, Tensor
     }
 }
 
-// Expected values: scripts/response.py.
 #[test]
-fn is_the_formula_of_the_paper() {
+fn matches_the_formula_of_the_paper_for_three_classes() {
     let small = of(SMALL_LABELS, None);
     assert_value_and_gradient_of(
         small_student,
@@ -55,7 +54,7 @@ fn is_the_formula_of_the_paper() {
 }
 
 #[test]
-fn a_teacher_that_is_equally_sure_is_none() {
+fn a_teacher_of_equal_confidence_changes_nothing() {
     let device = Device::default();
     let targets = Targets::classes(Tensor::from_data(LABELS, &device));
     let teacher = Tensor::<2>::zeros([4, 5], &device);
@@ -80,7 +79,7 @@ fn whether_the_teacher_is_right_does_not_matter() {
 }
 
 #[test]
-fn unlabeled_samples_do_not_count_and_none_is_a_connected_zero() {
+fn unlabeled_samples_do_not_count_and_without_labels_the_loss_is_a_connected_zero() {
     let device = Device::default().autodiff();
     let loss_of = |rows: usize, labeled: Option<[bool; 4]>| {
         let tracked = small_student(&device)

@@ -6,8 +6,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_response::*;
 
-// Expected values: `dkd_loss` of mdistiller, and scripts/labeled.py, which alone computes those at
-// other temperatures.
+// Expected values: `dkd_loss` of mdistiller, and scripts/labeled.py; at other temperatures the
+// formula in double precision.
 
 #[test]
 fn decoupled() {
@@ -58,7 +58,7 @@ fn the_parts_make_up_the_soft_target_loss_of_every_row() {
 }
 
 #[test]
-fn parts_are_those_of_the_probabilities() {
+fn the_part_of_the_target_is_that_of_its_probability() {
     let device = Device::default();
     let parts =
         criterion(1.0, 8.0).forward_parts(student(&device), teacher(&device), labels(&device));
@@ -77,7 +77,7 @@ fn parts_are_those_of_the_probabilities() {
     );
 }
 
-/// The value and gradient of each part for one row of class 0.
+/// Computes the value and the gradient of each part for one row of class 0.
 fn parts_of<const K: usize>(student: [f32; K], teacher: [f32; K]) -> [(f32, Vec<f32>); 2] {
     let device = Device::default().autodiff();
     [true, false].map(|target| {
@@ -98,7 +98,7 @@ fn parts_of<const K: usize>(student: [f32; K], teacher: [f32; K]) -> [(f32, Vec<
 }
 
 #[test]
-fn of_two_classes_there_are_no_others_to_compare() {
+fn with_two_classes_the_part_of_the_others_is_zero() {
     let [_, (others, gradient)] = parts_of([0.3, -2.0], [-1.0, 4.0]);
 
     assert_eq!(others, 0.0);
@@ -106,14 +106,15 @@ fn of_two_classes_there_are_no_others_to_compare() {
 }
 
 #[test]
-fn a_student_too_sure_of_the_target_is_told_so() {
-    // At 4 degrees the rest has e⁻⁷⁵⁰ ≈ 0 of the probability, whose logarithm is still −750.
+fn a_student_too_certain_of_the_target_has_a_gradient() {
+    // At a temperature of 4 the others have e⁻⁷⁵⁰ ≈ 0 of the probability, whose logarithm is still
+    // −750.
     let [(target, gradient), (others, of_others)] = parts_of([3000.0, 1.0, 2.0], [0.0, 1.0, 2.0]);
 
     // p = 1 / (1 + e^¼ + e^½); 16 (p ln p + (1 − p)(ln(1 − p) + 750 − ln(e^¼ + e^½)))
-    let rest = 0.25_f64.exp() + 0.5_f64.exp();
-    let p = 1.0 / (1.0 + rest);
-    let expected = 16.0 * (p * p.ln() + (1.0 - p) * ((1.0 - p).ln() + 750.0 - rest.ln()));
+    let others_sum = 0.25_f64.exp() + 0.5_f64.exp();
+    let p = 1.0 / (1.0 + others_sum);
+    let expected = 16.0 * (p * p.ln() + (1.0 - p) * ((1.0 - p).ln() + 750.0 - others_sum.ln()));
     assert!(
         (target as f64 / expected - 1.0).abs() < 1e-6,
         "{target} is not {expected}"
@@ -127,7 +128,7 @@ fn a_student_too_sure_of_the_target_is_told_so() {
 }
 
 #[test]
-fn others_are_compared_however_unlikely_they_are() {
+fn others_are_compared_even_if_they_are_unlikely() {
     let [_, (others, _)] = parts_of([0.0, -1e4, 8.0 - 1e4], [0.0, 8.0 - 1e4, -1e4]);
 
     // With x = 8 / 4, 16 x (σ(x) − σ(−x)) = 32 tanh 1
@@ -136,7 +137,7 @@ fn others_are_compared_however_unlikely_they_are() {
 }
 
 #[test]
-fn where_only_the_target_is_possible_nothing_is_left_to_learn() {
+fn where_only_the_target_is_possible_both_parts_are_zero() {
     const NONE: f32 = f32::NEG_INFINITY;
     for (value, gradient) in parts_of([1.0, NONE, NONE], [2.0, NONE, NONE]) {
         assert_eq!(value, 0.0);

@@ -58,7 +58,7 @@ fn matches_the_reference_implementation_for_fewer_classes_than_samples() {
 }
 
 #[test]
-fn each_part_has_its_share() {
+fn each_part_has_its_weight() {
     for (beta, gamma, value) in [(1.0, 0.0, 1.12913412), (0.0, 1.0, 1.1231443)] {
         let criterion = DistLossConfig::new()
             .with_temperature(1.0)
@@ -75,9 +75,9 @@ fn each_part_has_its_share() {
 }
 
 #[test]
-fn what_does_not_vary_has_no_gradient() {
+fn equal_samples_have_no_gradient() {
     let device = Device::default().autodiff();
-    // Undecided samples, all alike, whose probabilities do not add up to one exactly.
+    // Undecided and equal samples, whose probabilities do not add up to one exactly.
     for num_classes in [1, 3, 7, 10] {
         let student = Tensor::<2>::full([6, num_classes], 0.3, &device).require_grad();
         let teacher = Tensor::<1, burn::tensor::Int>::arange(0..6 * num_classes as i64, &device)

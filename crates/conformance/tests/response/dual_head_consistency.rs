@@ -1,4 +1,4 @@
-//! A second head of the student that is held near the first.
+//! Consistency of a second head of the student, which is kept close to the first.
 
 use crate::fixtures::*;
 use burn::tensor::{Device, Tensor};
@@ -7,7 +7,7 @@ use burn_distill_core::{
 };
 use burn_distill_response::*;
 
-fn two_headed() -> DualHeadConsistency<ProbabilityMatchingLoss> {
+fn objective() -> DualHeadConsistency<ProbabilityMatchingLoss> {
     let loss = ProbabilityMatchingLossConfig::new().init();
     DualHeadConsistency::new("second", loss, 100.0, 0.01)
 }
@@ -38,11 +38,11 @@ fn matches_the_reference_implementation() {
     );
     let teacher = small_teacher(&device).require_grad();
     let student = with_second_head(&first, Some(&second));
-    let taught = with_second_head(&teacher, None);
+    let teacher_knowledge = with_second_head(&teacher, None);
     let targets = Targets::Unlabeled;
-    let context = Context::new(&student, &taught, &targets, &[], Clock::start());
+    let context = Context::new(&student, &teacher_knowledge, &targets, &[], Clock::start());
 
-    let terms = two_headed().forward(&context);
+    let terms = objective().forward(&context);
     let values: Vec<_> = terms
         .iter()
         .map(|term| {
@@ -83,9 +83,9 @@ fn the_first_head_is_not_pulled_to_the_teacher() {
         small_student(&device).require_grad(),
     );
     let student = with_second_head(&first, Some(&second));
-    let taught = with_second_head(&small_teacher(&device), None);
+    let teacher_knowledge = with_second_head(&small_teacher(&device), None);
     let targets = Targets::Unlabeled;
-    let context = Context::new(&student, &taught, &targets, &[], Clock::start());
+    let context = Context::new(&student, &teacher_knowledge, &targets, &[], Clock::start());
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
 
     let terms = DualHeadConsistency::new("second", loss, 1.0, 0.0).forward(&context);

@@ -1,4 +1,4 @@
-//! The logits that the golden values are computed from. `scripts/response.py` computes the same in
+//! Logits from which the golden values are computed. `scripts/response.py` computes the same in
 //! double precision.
 
 use crate::trials::{SHAPE, student_wave, teacher_wave};

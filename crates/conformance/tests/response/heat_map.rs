@@ -20,7 +20,7 @@ fn teacher_maps() -> Fill {
 fn heat_map() {
     let all = HeatMapLossConfig::new().init();
     let some = all.clone();
-    // Two samples of three joints, as many as the visibility of the reference has.
+    // Two samples of three joints, with the visibility of the reference.
     let visible = |maps: &Tensor<4>| {
         let [samples, joints, _, _] = maps.dims();
         let pattern = [1.0, 0.0, 1.0, 1.0, 1.0, 0.0].into_iter().cycle();
@@ -69,7 +69,7 @@ fn criterion() -> HeatMapLoss {
     HeatMapLossConfig::new().init()
 }
 
-/// The mean, and the gradient of the student.
+/// Computes the mean and the gradient of the student.
 fn mean_and_gradient(
     student: Tensor<4>,
     teacher: Tensor<4>,
@@ -114,7 +114,7 @@ fn visibility_counts_by_its_square() {
 }
 
 #[test]
-fn both_may_say_anything_about_a_hidden_joint() {
+fn the_map_of_a_hidden_joint_does_not_matter() {
     let device = Device::default().autodiff();
     for anything in [f32::NAN, f32::INFINITY] {
         let spoil = |maps: Tensor<4>| {
@@ -155,7 +155,7 @@ fn half_precision_is_widened() {
         if !device.supports_dtype(dtype) {
             continue;
         }
-        // Its square would overflow.
+        // The square of 1024 overflows in half precision.
         let student = Tensor::<4>::full([1, 1, 2, 2], 1024.0, (&device, dtype));
         let teacher = student.zeros_like();
 
@@ -182,7 +182,7 @@ fn the_objective_compares_the_responses() {
     assert!((total - 0.244131).abs() < 1e-6, "{total}");
 }
 
-/// The annotation of the tests: what the teacher of the golden values says, or nothing of it.
+/// Creates annotated maps.
 fn annotation(maps: Tensor<4>, visibility: Option<Tensor<2>>) -> Targets {
     Targets::Maps { maps, visibility }
 }
@@ -200,9 +200,9 @@ fn total(objective: &impl Objective<Knowledge, Knowledge>, targets: &Targets) ->
 }
 
 #[test]
-fn the_objective_knows_which_joints_are_visible() {
+fn the_objective_takes_the_visibility_of_the_targets() {
     let device = Device::default().autodiff();
-    // What the maps of the annotation are does not matter to the half with the teacher.
+    // The annotated maps do not matter to the term of the teacher.
     let zeros = Tensor::zeros([2, 3, 4, 4], &device);
     let targets = annotation(zeros, Some(visibility(&device)));
 
@@ -214,7 +214,7 @@ fn the_objective_knows_which_joints_are_visible() {
 }
 
 #[test]
-fn the_annotation_is_a_term_of_its_own() {
+fn the_annotation_has_a_separate_term() {
     let device = Device::default().autodiff();
     let objective = TargetHeatMaps::new(criterion(), 0.5);
     for (visibility, expected, expected_norm) in [

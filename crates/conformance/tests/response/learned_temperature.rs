@@ -14,7 +14,8 @@ fn learned_temperature() {
         (false, 1.0, 3.61311205, 0.608897767),
         (true, -3.0, 0.83918172, 0.108959272),
     ] {
-        // The second at 1.9 degrees: rounding grows with the temperature in so small a loss.
+        // The second is at a temperature of 1.9: rounding errors of so small a loss grow with the
+        // temperature.
         Trial::new(
             format!("LearnedTemperature, standardize {standardize}"),
             SHAPE,
@@ -62,7 +63,7 @@ fn terms(
     ))
 }
 
-/// The value, the norm of the gradient of the student, and the gradient of the parameter.
+/// Computes the value, the norm of the gradient of the student, and the gradient of the parameter.
 fn value_and_gradients(epoch: usize) -> (f64, f64, f64) {
     let device = Device::default().autodiff();
     let objective = objective(&device);
@@ -93,7 +94,7 @@ fn matches_the_reference_implementation() {
 
         assert!((value / 3.61311205 - 1.0).abs() < 1e-5, "{value}");
         assert!((norm / 0.608897767 - 1.0).abs() < 1e-5, "{norm}");
-        // A small difference of large numbers, in single precision.
+        // In single precision it is a small difference of large numbers.
         let error = (theta - expected).abs();
         assert!(error < 2e-5, "epoch {epoch}: {theta} is not {expected}");
     }
@@ -124,7 +125,7 @@ fn gradient_of_the_parameter_is_reversed_in_double_precision() {
             .grad(&grads)
             .unwrap()
             .into_scalar::<f64>();
-        // The logits come in single precision.
+        // The logits are given in single precision.
         assert!(
             (theta / expected - 1.0).abs() < 1e-5,
             "{theta} is not {expected}"
@@ -133,7 +134,7 @@ fn gradient_of_the_parameter_is_reversed_in_double_precision() {
 }
 
 #[test]
-fn it_is_the_soft_target_loss_at_its_temperature() {
+fn the_value_is_that_of_the_soft_target_loss_at_the_temperature() {
     let device = Device::default();
     let learned = objective(&device);
     let temperature = learned.term.temperature().into_scalar::<f64>();
@@ -148,9 +149,9 @@ fn it_is_the_soft_target_loss_at_its_temperature() {
 }
 
 #[test]
-fn a_step_raises_the_loss_by_its_temperature() {
+fn a_step_changes_the_temperature_so_that_the_loss_grows() {
     let device = Device::default().autodiff();
-    // At 3.4 degrees, where the loss clearly grows with the temperature.
+    // At a temperature of 3.4 the loss clearly grows with the temperature.
     let config = LearnedTemperatureConfig::new().with_theta(-2.0);
     let objective = Weighted::of(config.init(&device), 1.0);
     let before = terms(&objective, student(&device), teacher(&device), 10).total();
@@ -203,7 +204,7 @@ fn extreme_logits_keep_values_and_gradients_finite() {
 }
 
 #[test]
-fn without_a_token_nothing_is_learned() {
+fn without_a_token_the_parameter_has_no_gradient() {
     let device = Device::default().autodiff();
     let objective = objective(&device);
     let tokens = |logits: Tensor<2>| {

@@ -111,7 +111,7 @@ fn the_instance_level_under_a_mask_matches_the_reference_implementation() {
 }
 
 #[test]
-fn each_level_has_its_share() {
+fn each_level_has_its_weight() {
     let device = Device::default();
     let criterion = MultiLevelLossConfig::new()
         .with_temperatures(vec![4.0])
@@ -127,9 +127,9 @@ fn each_level_has_its_share() {
 }
 
 #[test]
-fn two_views_add_up_under_the_confidence_of_the_weak_one() {
+fn the_loss_of_two_views_is_a_sum_with_the_confidence_of_the_weak_one() {
     let device = Device::default();
-    // The rows of the strong view are in another order, so its own confidence is, too.
+    // The rows of the strong view are in another order, so its confidence differs.
     let next = |logits: Tensor<2>| {
         let (first, others) = (logits.clone().slice(0..1), logits.slice(1..4));
         Tensor::cat(vec![others, first], 0)
@@ -153,7 +153,7 @@ fn two_views_add_up_under_the_confidence_of_the_weak_one() {
     assert!((selected - 2.629572).abs() < 1e-5, "{selected}");
 }
 
-/// The rows in another order, so that the teacher is sure of others.
+/// Returns the rows in another order, so that the teacher is confident about others.
 fn next(logits: Tensor<2>) -> Tensor<2> {
     let (first, others) = (logits.clone().slice(0..1), logits.slice(1..4));
     Tensor::cat(vec![others, first], 0)
@@ -187,7 +187,7 @@ fn value(
 }
 
 #[test]
-fn views_add_up_under_the_confidence_of_the_first() {
+fn the_term_of_two_views_is_a_sum_with_the_confidence_of_the_first() {
     let device = Device::default();
     let weak = || (knowledge(student(&device)), knowledge(teacher(&device)));
     let strong = || {
@@ -238,7 +238,7 @@ fn gradient_flows_to_the_student_of_both_views_and_to_no_teacher() {
 }
 
 #[test]
-fn one_view_is_like_any_loss_of_batches() {
+fn one_view_equals_the_objective_of_batches() {
     let device = Device::default();
     let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
     let targets = Targets::Unlabeled;
@@ -254,7 +254,7 @@ fn one_view_is_like_any_loss_of_batches() {
 }
 
 #[test]
-fn the_tokens_of_each_view_count_as_its_own_mask_says() {
+fn the_tokens_of_each_view_count_by_the_mask_of_the_view() {
     let device = Device::default();
     let masks = [[true, false, true, true], [true, true, false, true]];
     let tokens = |rows, [a, b, c, d]: [bool; 4]| tokens(rows, [[a, b], [c, d]]);

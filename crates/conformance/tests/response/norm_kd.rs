@@ -38,7 +38,7 @@ fn scale_and_shift_of_the_student_do_not_matter() {
 }
 
 #[test]
-fn the_scale_of_the_teacher_is_that_of_the_loss() {
+fn the_loss_grows_with_the_square_of_the_scale_of_the_teacher() {
     let device = Device::default();
     let loss = value(student(&device), teacher(&device).mul_scalar(3.0));
     assert!((loss - 9.0 * 4.6462093).abs() < 1e-3, "{loss}");
@@ -58,7 +58,7 @@ fn the_floor_bounds_the_gradient_of_equal_logits() {
 }
 
 #[test]
-fn one_class_leaves_nothing_to_learn() {
+fn one_class_has_no_loss() {
     let device = Device::default().autodiff();
     let student = Tensor::<2>::from_data([[3.0], [-5.0]], &device).require_grad();
     let teacher = Tensor::<2>::from_data([[1.0], [2.0]], &device);

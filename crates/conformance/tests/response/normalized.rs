@@ -6,8 +6,8 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_response::*;
 
-// Expected values: `NKDLoss` of cls_KD, and scripts/labeled.py, which alone computes those at
-// temperatures of 0.5 and 4.
+// Expected values: `NKDLoss` of cls_KD, and scripts/labeled.py; at temperatures of 0.5 and 4 the
+// formula in double precision.
 
 #[test]
 fn normalized() {
@@ -36,7 +36,7 @@ fn criterion(temperature: f64, gamma: f64) -> NormalizedLoss {
 }
 
 #[test]
-fn rows_stand_beside_each_other() {
+fn normalized_of_each_row() {
     let device = Device::default();
     let rows =
         criterion(1.0, 1.5).forward_rows(student(&device), teacher(&device), labels(&device));
@@ -48,7 +48,7 @@ fn rows_stand_beside_each_other() {
 }
 
 #[test]
-fn the_temperature_does_not_touch_the_target() {
+fn the_temperature_does_not_change_the_part_of_the_target() {
     let device = Device::default();
     let loss = |temperature| {
         criterion(temperature, 0.0)
@@ -65,7 +65,7 @@ fn the_temperature_does_not_touch_the_target() {
 }
 
 #[test]
-fn of_two_classes_only_the_target_is_compared() {
+fn with_two_classes_only_the_target_is_compared() {
     let device = Device::default();
     let loss = |gamma| {
         criterion(1.0, gamma)

@@ -1,5 +1,4 @@
-//! The objectives that make weighted terms of losses on logits: samples, tokens and labels that
-//! count.
+//! Objectives that make weighted terms of losses of logits: which samples, tokens and labels count.
 
 use crate::fixtures::*;
 use burn::module::{Module, Param};
@@ -23,7 +22,7 @@ mod of_rows {
         objective.forward(&context)
     }
 
-    /// The single term of these tokens, and the gradient of the student.
+    /// Computes the single term of these tokens, and the gradient of the student.
     fn term_and_gradient(
         mask: [[bool; 2]; 2],
         teacher: impl Fn(&Device) -> Tensor<2>,
@@ -100,7 +99,7 @@ mod of_rows {
     }
 
     #[test]
-    fn stands_beside_the_hard_loss_and_other_responses() {
+    fn terms_add_up_with_the_cross_entropy_and_other_responses() {
         let device = Device::default();
         let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
         let logits = LogitMatchingLossConfig::new().init();
@@ -165,7 +164,7 @@ mod of_labels {
         }
     }
 
-    /// The value of the term and the gradient of the student.
+    /// Computes the value of the term and the gradient of the student.
     fn value_and_gradient(
         change: impl Fn(Tensor<2>) -> Tensor<2>,
         targets: impl Fn(&Device) -> Targets,
@@ -207,7 +206,7 @@ mod of_labels {
     }
 
     #[test]
-    fn both_may_say_anything_about_samples_without_a_label() {
+    fn logits_of_samples_without_a_label_do_not_matter() {
         let targets = |device: &Device| some_labeled([true, false, true, true], device);
         let (expected, expected_gradient) = value_and_gradient(|rows| rows, targets);
         for anything in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY] {
@@ -222,7 +221,7 @@ mod of_labels {
         }
     }
 
-    /// A loss with something to train.
+    /// Loss with a parameter.
     #[derive(Module, Debug)]
     struct Learned {
         scale: Param<Tensor<1>>,
@@ -247,7 +246,7 @@ mod of_labels {
     }
 
     #[test]
-    fn samples_without_a_label_do_not_spoil_what_a_loss_learns() {
+    fn samples_without_a_label_do_not_change_the_gradient_of_parameters() {
         let device = Device::default().autodiff();
         let scale = Param::from_tensor(Tensor::ones([1], &device));
         let objective = LabeledObjective::new(Learned { scale }, 1.0);
@@ -290,7 +289,7 @@ mod without_teacher {
         TeacherFreeObjective::new(VirtualTeacherLossConfig::new().init(), 0.1)
     }
 
-    /// The terms for a student without a teacher.
+    /// Computes the terms of a student without a teacher.
     fn terms(objective: &impl Objective<Knowledge, ()>, student: &Knowledge) -> Terms {
         let classes = labels(&Device::default());
         let targets = Targets::classes(classes);
@@ -313,7 +312,7 @@ mod without_teacher {
     }
 
     #[test]
-    fn samples_without_a_label_do_not_count_whatever_they_are() {
+    fn samples_without_a_label_do_not_count() {
         for anything in [0.0, f32::NAN, f32::INFINITY] {
             let device = Device::default().autodiff();
             let row = Tensor::full([1, 5], anything, &device);

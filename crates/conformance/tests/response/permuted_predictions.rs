@@ -46,8 +46,9 @@ fn at(batch: usize) -> Clock {
     }
 }
 
-// Soft cross-entropy with probabilities that are exchanged by hand: the two smaller of a row, or
-// not. Its values are those of PS-KD's `soft CE`, .575475141, where nothing is exchanged.
+// Expected: soft cross-entropy with probabilities that are exchanged by hand, or not: the two
+// smaller ones of a row. Its value where nothing is exchanged is that of `soft CE` of PS-KD,
+// 0.575475141.
 #[test]
 fn the_loss_is_that_of_the_exchanged_teacher() {
     let objective = permuted(3);

@@ -29,7 +29,7 @@ fn matches_the_reference_implementation_for_three_classes() {
 }
 
 #[test]
-fn it_is_bounded_however_sure_the_teacher_is() {
+fn the_loss_is_bounded_for_a_certain_teacher() {
     let device = Device::default().autodiff();
     let student = Tensor::<2>::from_data([[0.0, 1e4, 0.0]], &device).require_grad();
     let teacher = Tensor::from_data([[1e4, 0.0, 0.0]], &device);

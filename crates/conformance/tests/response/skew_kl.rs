@@ -21,7 +21,7 @@ fn skew_kl() {
     }
 }
 
-// `skewed_reverse_kl` of DistiLLM computes the second in single precision.
+// `skewed_reverse_kl` of DistiLLM computes the second value, in single precision.
 #[test]
 fn matches_the_reference_implementation() {
     for (reverse, expected) in [(false, 0.098185106), (true, 0.114790)] {

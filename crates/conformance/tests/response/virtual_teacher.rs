@@ -26,7 +26,7 @@ fn criterion() -> VirtualTeacherLoss {
 }
 
 #[test]
-fn assembled_it_matches_the_reference_implementation() {
+fn with_the_cross_entropy_it_matches_the_reference_implementation() {
     // `loss_kd_regularization` with alpha = 0.1, a temperature of 20 and a multiplier of 100.
     // The divergence there is divided by the five classes as well.
     let criterion = VirtualTeacherLossConfig::new()
@@ -48,7 +48,7 @@ fn assembled_it_matches_the_reference_implementation() {
 }
 
 #[test]
-fn the_virtual_teacher_is_little_more_than_uniform() {
+fn the_virtual_teacher_is_almost_uniform() {
     let classes = Tensor::from_data([1], &Device::default());
 
     let p = criterion().log_probabilities(classes, 5).exp();
@@ -61,7 +61,7 @@ fn the_virtual_teacher_is_little_more_than_uniform() {
 }
 
 #[test]
-fn a_student_that_excludes_a_class_is_infinitely_wrong() {
+fn the_loss_of_a_student_that_excludes_a_class_is_infinite() {
     let device = Device::default();
     let student = Tensor::from_data([[0.0, 1.0, f32::NEG_INFINITY]], &device);
     let classes = Tensor::from_data([0], &device);
