@@ -80,9 +80,16 @@ fn a_bare_clause_is_found_in_any_kind_of_doc_line() {
     fs::create_dir(sources.path().join("below")).unwrap();
     fs::write(
         sources.path().join("below/a.rs"),
-        "//! What a file is about.\n\n/// Whatever is allowed.\n    /// As many as there are.\n\
-         // That is a comment, not a doc.\n/// A noun: What comes later is allowed.\n///   Those.\n\
-         ///So many things.\n",
+        [
+            "//! What a file is about.",
+            "/// Whatever is allowed.",
+            "    /// As many as there are.",
+            "// That is a comment, not a doc.",
+            "/// A noun: What comes later is allowed.",
+            "///   Those.",
+            "///So many things.",
+        ]
+        .join("\n"),
     )
     .unwrap();
     fs::write(
@@ -97,8 +104,8 @@ fn a_bare_clause_is_found_in_any_kind_of_doc_line() {
         found,
         [
             "below/a.rs:1: //! What a file is about.",
-            "below/a.rs:4: /// As many as there are.",
-            "below/a.rs:8: ///So many things."
+            "below/a.rs:3: /// As many as there are.",
+            "below/a.rs:7: ///So many things."
         ]
     );
 }
