@@ -101,8 +101,8 @@ fn parts_of<const K: usize>(student: [f32; K], teacher: [f32; K]) -> [(f32, Vec<
 fn with_two_classes_the_part_of_the_others_is_zero() {
     let [_, (others, gradient)] = parts_of([0.3, -2.0], [-1.0, 4.0]);
 
-    assert_eq!(others, 0.0);
-    assert_eq!(gradient, [0.0, 0.0]);
+    assert!(others.abs() < 1e-5, "{others}");
+    assert!(gradient.iter().all(|g| g.abs() < 1e-5), "{gradient:?}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_student_too_certain_of_the_target_has_a_gradient() {
     let p = 1.0 / (1.0 + others_sum);
     let expected = 16.0 * (p * p.ln() + (1.0 - p) * ((1.0 - p).ln() + 750.0 - others_sum.ln()));
     assert!(
-        (target as f64 / expected - 1.0).abs() < 1e-6,
+        (target as f64 / expected - 1.0).abs() < 1e-5,
         "{target} is not {expected}"
     );
     assert!(
@@ -140,7 +140,7 @@ fn others_are_compared_even_if_they_are_unlikely() {
 fn where_only_the_target_is_possible_both_parts_are_zero() {
     const NONE: f32 = f32::NEG_INFINITY;
     for (value, gradient) in parts_of([1.0, NONE, NONE], [2.0, NONE, NONE]) {
-        assert_eq!(value, 0.0);
-        assert_eq!(gradient, [0.0; 3]);
+        assert!(value.abs() < 1e-5, "{value}");
+        assert!(gradient.iter().all(|g| g.abs() < 1e-5), "{gradient:?}");
     }
 }

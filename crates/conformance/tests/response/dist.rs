@@ -2,7 +2,7 @@
 
 use crate::fixtures::*;
 use crate::trials::*;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_response::*;
 
 // Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py. The paper does
@@ -41,7 +41,7 @@ fn the_parts_are_those_of_the_loss() {
     for (part, criterion) in [(parts.inter, of(1.0, 0.0)), (parts.intra, of(0.0, 1.0))] {
         let expected = criterion.forward(student(&device), teacher(&device));
         let part = part.mul_scalar(4.0).into_data();
-        part.assert_eq(&expected.into_data(), true);
+        part.assert_approx_eq::<f32>(&expected.into_data(), Tolerance::rel_abs(1e-5, 1e-6));
     }
 }
 
@@ -88,10 +88,10 @@ fn equal_samples_have_no_gradient() {
         let loss = at_temperature(1.0).forward(student.clone(), teacher);
         let grads = loss.clone().backward();
 
-        assert_eq!(loss.into_scalar::<f32>(), 2.0);
+        assert_near(loss, 2.0);
         let gradient = student.grad(&grads).unwrap().into_data();
         let zeros = TensorData::zeros::<f32, _>([6, num_classes]);
-        gradient.assert_eq(&zeros, false);
+        gradient.assert_approx_eq::<f32>(&zeros, Tolerance::absolute(1e-5));
     }
 }
 
@@ -105,9 +105,9 @@ fn a_single_sample_has_no_relations_to_others() {
     let loss = intra_only.forward(student.clone(), sample([[0.0, 5.0, 1.0]]));
     let grads = loss.clone().backward();
 
-    assert_eq!(loss.into_scalar::<f32>(), 16.0);
+    assert_near(loss, 16.0);
     let gradient = student.grad(&grads).unwrap().into_data();
-    gradient.assert_eq(&TensorData::from([[0.0_f32; 3]]), false);
+    gradient.assert_approx_eq::<f32>(&TensorData::from([[0.0_f32; 3]]), Tolerance::absolute(1e-5));
 }
 
 #[test]
@@ -126,5 +126,5 @@ fn a_class_that_both_exclude_adds_its_share_to_intra() {
 
     let wide = wide.into_scalar::<f64>();
     let expected = (5.0 * narrow.into_scalar::<f64>() + 1.0) / 6.0;
-    assert!((wide - expected).abs() < 1e-6, "{wide} is not {expected}");
+    assert!((wide - expected).abs() < 1e-5, "{wide} is not {expected}");
 }

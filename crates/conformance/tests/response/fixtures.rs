@@ -124,3 +124,10 @@ pub fn assert_rows(rows: Tensor<1>, expected: [f64; 4]) {
     rows.into_data()
         .assert_approx_eq::<f32>(&TensorData::from(expected), Tolerance::relative(1e-5));
 }
+
+/// Asserts the value of a loss up to the rounding of single precision.
+pub fn assert_near(loss: Tensor<1>, expected: f64) {
+    let value = loss.into_scalar::<f64>();
+    let close = (value - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+    assert!(close, "{value} is not {expected}");
+}

@@ -109,8 +109,8 @@ fn visibility_counts_by_its_square() {
             .into_scalar::<f32>()
     };
 
-    assert!((loss(1.0) - 0.488262).abs() < 1e-6);
-    assert!((loss(0.5) - 0.488262 / 4.0).abs() < 1e-6);
+    assert!((loss(1.0) - 0.488262).abs() < 1e-5);
+    assert!((loss(0.5) - 0.488262 / 4.0).abs() < 1e-5);
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn the_map_of_a_hidden_joint_does_not_matter() {
             Some(visibility(&device)),
         );
 
-        assert!((value - 0.274896).abs() < 1e-6, "{value}");
-        assert!((norm(&gradient) - 0.075677).abs() < 1e-6, "{gradient}");
+        assert!((value - 0.274896).abs() < 1e-5, "{value}");
+        assert!((norm(&gradient) - 0.075677).abs() < 1e-5, "{gradient}");
     }
 }
 
@@ -179,7 +179,7 @@ fn the_objective_compares_the_responses() {
 
     assert_eq!(terms.iter().next().unwrap().name, "heat-map");
     let total = terms.total().into_scalar::<f64>();
-    assert!((total - 0.244131).abs() < 1e-6, "{total}");
+    assert!((total - 0.244131).abs() < 1e-5, "{total}");
 }
 
 /// Creates annotated maps.
@@ -208,9 +208,9 @@ fn the_objective_takes_the_visibility_of_the_targets() {
 
     let (value, gradient) = total(&HeatMapObjective::new(criterion(), 0.5), &targets);
 
-    assert!((value - 0.5 * 0.274896191).abs() < 1e-6, "{value}");
+    assert!((value - 0.5 * 0.274896191).abs() < 1e-5, "{value}");
     let norm = norm(&gradient);
-    assert!((norm - 0.5 * 0.0756769713).abs() < 1e-6, "{norm}");
+    assert!((norm - 0.5 * 0.0756769713).abs() < 1e-5, "{norm}");
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn the_annotation_has_a_separate_term() {
         let targets = annotation(teacher(&device), visibility);
         let (value, gradient) = total(&objective, &targets);
 
-        assert!((value - 0.5 * expected).abs() < 1e-6, "{value}");
+        assert!((value - 0.5 * expected).abs() < 1e-5, "{value}");
         let norm = norm(&gradient);
-        assert!((norm - 0.5 * expected_norm).abs() < 1e-6, "{norm}");
+        assert!((norm - 0.5 * expected_norm).abs() < 1e-5, "{norm}");
     }
     let (value, gradient) = total(&objective, &Targets::Unlabeled);
     assert_eq!((value, norm(&gradient)), (0.0, 0.0));

@@ -83,7 +83,8 @@ fn the_parts_are_the_levels_summed_over_the_temperatures() {
     for (part, level) in levels {
         let at = |temperature| level(student(&device), teacher(&device), temperature);
         let expected = at(2.0).add(at(4.0)).into_data();
-        part.into_data().assert_eq(&expected, true);
+        part.into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-5, 1e-6));
     }
 }
 
@@ -249,7 +250,7 @@ fn one_view_equals_the_objective_of_batches() {
 
         let [one, expected] = [objective.forward(&context), expected.forward(&context)]
             .map(|terms| terms.total().into_data());
-        one.assert_eq(&expected, true);
+        one.assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-5, 1e-6));
     }
 }
 

