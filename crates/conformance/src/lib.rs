@@ -1,5 +1,5 @@
-//! One row per loss in `tests/`: what it is called with, what is known about it, and what cannot
-//! hold for it.
+//! One row per loss in `tests/`: the calls of the loss, its known values and properties, and the
+//! checks that cannot hold for it.
 //!
 //! ```console
 //! cargo test -p burn-distill-conformance

@@ -1,13 +1,15 @@
 use burn::tensor::{Bool, Device, Tensor, TensorData, Tolerance};
 
-/// Which tokens count in the fixtures: all but the last of every sequence but the first.
+/// Returns the mask of the tokens of the fixtures: all count but the last one of every sequence
+/// except the first.
 pub fn ragged(batch_size: usize, length: usize) -> Tensor<2, Bool> {
     let counts = (0..batch_size * length).map(|n| n < length || n % length + 1 < length);
     let data = TensorData::new(counts.collect::<Vec<_>>(), [batch_size, length]);
     Tensor::from_data(data, &Device::default())
 }
 
-/// The fixture `amplitude · sin(frequency · n + phase)`, counted row by row.
+/// Creates the fixture `amplitude · sin(frequency · n + phase)`, where `n` counts the elements row
+/// by row.
 pub fn waves<const D: usize>(
     shape: [usize; D],
     [amplitude, frequency, phase]: [f64; 3],
@@ -18,7 +20,7 @@ pub fn waves<const D: usize>(
     Tensor::from_data(data, &Device::default())
 }
 
-/// A loss, and the gradient of the student.
+/// Computes a loss and the gradient of the student.
 pub fn outcome<const D: usize>(
     student: Tensor<D>,
     loss: impl FnOnce(Tensor<D>) -> Tensor<1>,
@@ -30,17 +32,17 @@ pub fn outcome<const D: usize>(
     (loss.into_scalar::<f64>(), gradient.into_data())
 }
 
-/// The L2 norm of a gradient.
+/// Computes the L2 norm of a gradient.
 pub fn norm(gradient: &TensorData) -> f64 {
     let squares = gradient.iter::<f64>().map(|value| value * value);
     squares.sum::<f64>().sqrt()
 }
 
-/// Assert that a value and the norm of its gradient are those of a reference.
+/// Asserts a value and the norm of its gradient against a reference.
 ///
 /// # Panics
 ///
-/// Panics if they are not.
+/// Panics if they differ.
 pub fn assert_golden((value, gradient): &(f64, TensorData), expected: f64, expected_norm: f64) {
     assert!(
         (value - expected).abs() < 1e-5 * expected,
@@ -53,14 +55,14 @@ pub fn assert_golden((value, gradient): &(f64, TensorData), expected: f64, expec
     );
 }
 
-/// Assert that padding may be anything and has no gradient, and that padding alone is a connected
-/// zero.
+/// Asserts that padding may hold anything and has no gradient, and that a batch of padding is a
+/// connected zero.
 ///
-/// `pad` writes a value where [`ragged`] says that tokens do not count.
+/// `pad` writes a value to the tokens that [`ragged`] does not count.
 ///
 /// # Panics
 ///
-/// Panics if one does not hold.
+/// Panics if this does not hold.
 pub fn assert_padding_does_not_count<const D: usize>(
     student: Tensor<D>,
     teacher: Tensor<D>,
@@ -95,14 +97,14 @@ pub fn assert_padding_does_not_count<const D: usize>(
     assert_eq!(norm(&gradient), 0.0);
 }
 
-/// Write a value into the tokens that do not count.
+/// Writes a value to the tokens that do not count.
 pub fn pad_tokens(sequence: Tensor<3>, value: f32) -> Tensor<3> {
     let [batch_size, length, features] = sequence.dims();
     let padding = ragged(batch_size, length).bool_not().unsqueeze_dim::<3>(2);
     sequence.mask_fill(padding.expand([batch_size, length, features]), value)
 }
 
-/// Write a value into the scores of queries and of keys that do not count.
+/// Writes a value to the scores of queries and keys that do not count.
 pub fn pad_scores(scores: Tensor<4>, value: f32) -> Tensor<4> {
     let [batch_size, heads, length, _] = scores.dims();
     let shape = [batch_size, heads, length, length];
@@ -112,8 +114,8 @@ pub fn pad_scores(scores: Tensor<4>, value: f32) -> Tensor<4> {
     scores.mask_fill(queries.bool_or(keys), value)
 }
 
-/// The features of all heads one after the other. From `[batch_size, heads, length, features]` to
-/// `[batch_size, length, heads · features]`.
+/// Joins the features of all heads. From `[batch_size, heads, length, features]` to `[batch_size,
+/// length, heads · features]`.
 pub fn join_heads(heads: Tensor<4>) -> Tensor<3> {
     let [batch_size, number, length, features] = heads.dims();
     heads

@@ -1,14 +1,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Assert that every public type of a crate is in its part of this suite: that it may cross threads, and
-/// of a configuration that it survives JSON.
+/// Asserts that this suite tests every public type of a crate: that it can cross threads, and that
+/// a configuration survives JSON.
 ///
-/// `part` is the name of the crate's folder and of that of its rows.
+/// `part` is the name of the folder of the crate and of the folder of its tests.
 ///
 /// # Panics
 ///
-/// Panics if one is not, or if there are fewer types than that: then they were looked for in vain.
+/// Panics if a type is not tested, or if fewer than `at_least` types are found: then the types were
+/// looked for in the wrong place.
 pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
     let rows = without_space(&texts(&rows_of(part)).concat());
     let sources = root().join(format!("../{part}/src"));
@@ -24,12 +25,12 @@ pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
             let shared = [">()", "<"].map(|end| format!("assert_shareable::<{name}{end}"));
             assert!(
                 shared.iter().any(|text| rows.contains(text)),
-                "{name} is not shared"
+                "{name} is not tested: add `assert_shareable::<{name}>()` to the types of the suite"
             );
             if name.ends_with("Config") {
                 assert!(
                     rows.contains(&format!("assert_round_trip(&{name}::new(")),
-                    "{name} is not written"
+                    "{name} is not tested: add `assert_round_trip` of it to the types of the suite"
                 );
             }
             found += 1;
@@ -38,12 +39,12 @@ pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
     assert!(found >= at_least, "only {found} types are found");
 }
 
-/// Assert that every loss of a catalog has a place in a part of this suite: a file of its name, or a
+/// Asserts that a part of this suite tests every loss of a catalog: in a file of its name, or in a
 /// test whose name begins with it.
 ///
 /// # Panics
 ///
-/// Panics if one has none, or if the catalog is empty.
+/// Panics if a loss is not tested, or if the catalog is empty.
 pub fn assert_all_losses_are_tested<'a>(part: &str, names: impl IntoIterator<Item = &'a str>) {
     let folder = rows_of(part);
     let rows = texts(&folder).concat();
@@ -53,7 +54,7 @@ pub fn assert_all_losses_are_tested<'a>(part: &str, names: impl IntoIterator<Ite
         let file = folder.join(format!("{name}.rs"));
         assert!(
             file.exists() || rows.contains(&format!("#[test]\nfn {name}")),
-            "{name} has no row"
+            "{name} is not tested: add a file or a test of its name to the suite"
         );
         count += 1;
     }
@@ -68,7 +69,7 @@ fn rows_of(part: &str) -> PathBuf {
     root().join("tests").join(part)
 }
 
-/// The sources in a folder and in those below it.
+/// Returns the sources in a folder and in its subfolders.
 fn texts(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -80,7 +81,7 @@ fn texts(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The text as it is in however many lines.
+/// Returns the text without white space, so that line breaks do not matter.
 fn without_space(text: &str) -> String {
     text.split_whitespace().collect()
 }

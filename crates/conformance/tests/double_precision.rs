@@ -1,8 +1,9 @@
-//! On a device whose numbers are of double precision, losses with parameters or a memory compute in
-//! double precision, and so do their gradients.
+//! Losses with parameters or a memory compute values and gradients in double precision on a device
+//! whose numbers are of double precision.
 //!
-//! burn takes the precision of what it creates from the device, once for all, so these tests are a
-//! program of their own. Losses without either are tried in double precision by their rows.
+//! burn takes the precision of new tensors from the device and does not change it afterwards, so
+//! these tests are a separate program. Losses without parameters or memory are tested in double
+//! precision by their trials.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
@@ -16,7 +17,7 @@ use burn_distill_relation::*;
 use burn_distill_response::*;
 use std::sync::LazyLock;
 
-/// The device, if it has double precision.
+/// Device, if it has double precision.
 static DEVICE: LazyLock<Option<Device>> = LazyLock::new(|| {
     let mut device = Device::default();
     let double = device.configure(FloatDType::F64).is_ok();
@@ -33,7 +34,7 @@ fn waves<const D: usize>(shape: [usize; D], frequency: f64, device: &Device) -> 
         .reshape(shape)
 }
 
-/// Asserts that parameters and memories are of double precision.
+/// Asserts that parameters and memories are in double precision.
 struct IsDouble<'a>(&'a str);
 
 impl ModuleVisitor for IsDouble<'_> {
@@ -42,7 +43,7 @@ impl ModuleVisitor for IsDouble<'_> {
     }
 }
 
-/// Computes a loss twice, as the second time sees what the first has left in a memory.
+/// Computes a loss twice, because the second step uses the memory of the first.
 fn check<const D: usize, M: Module + 'static>(
     module: M,
     [student, teacher]: [[usize; D]; 2],
@@ -72,7 +73,7 @@ fn check_taps<L: TapLoss>(loss: L, shapes: [[usize; 4]; 2]) {
     });
 }
 
-/// Two layers each: a map, and the same once more.
+/// Checks a loss over two layers: a map, and the same map times a half.
 fn check_layers<L: MultiLayerLoss>(loss: L, shapes: [[usize; 4]; 2]) {
     check(loss, shapes, |loss, student, teacher| {
         let layers = |map: Tensor<4>| vec![Tap::Map(map.clone()), Tap::Map(map.mul_scalar(0.5))];
@@ -87,7 +88,7 @@ fn on_device(test: impl FnOnce(&Device)) {
 }
 
 #[test]
-fn losses_that_remember() {
+fn losses_with_a_memory() {
     on_device(|device| {
         for shared in [false, true] {
             let population = SampleIndex::new((0..8).map(|id| (id, Some(id % 3))));

@@ -1,4 +1,4 @@
-//! The losses at realistic sizes, against an independent computation in double precision: see
+//! Losses at realistic sizes, against an independent computation in double precision: see
 //! `docs/reference`.
 
 use burn::config::Config;
@@ -20,13 +20,14 @@ use burn_distill_response::{
 };
 use serde_json::{Value, json};
 
-/// Single precision, of sums over a thousand classes.
+/// Relative error of single precision for sums over a thousand classes.
 const TOLERANCE: f64 = 1e-4;
 
-/// A loss of the student's logits, the teacher's, and the labels.
+/// Loss of the logits of student and teacher, and of the labels.
 type Loss = Box<dyn Fn(Tensor<2>, Tensor<2>, Tensor<1, Int>) -> Tensor<1>>;
 
-/// The loss of a fixture. One without a loss fails here: none is left out in silence.
+/// Returns the loss of a fixture, and panics if there is none, so that no fixture is skipped
+/// silently.
 fn loss(name: &str, parameters: &Value) -> Loss {
     let p = parameters;
     match name {
@@ -111,7 +112,7 @@ fn mean(rows: Tensor<1>) -> Tensor<1> {
     reduce_rows(rows, None, &Reduction::Mean)
 }
 
-/// A loss of the teacher's `k` likeliest classes, with what is assumed of the rest.
+/// Creates a loss of the teacher's `k` likeliest classes with an assumption about the tail.
 fn sparse<C: Config, L: DistributionLoss>(
     default: C,
     parameters: &Value,
@@ -119,16 +120,16 @@ fn sparse<C: Config, L: DistributionLoss>(
 ) -> Loss {
     let mut fields = parameters.as_object().unwrap().clone();
     let k = fields.remove("k").unwrap().as_u64().unwrap() as usize;
-    let rest = match fields.remove("rest").unwrap().as_str().unwrap() {
+    let tail = match fields.remove("rest").unwrap().as_str().unwrap() {
         "zero" => TailMode::Zero,
         "tail" => TailMode::Tail,
         "uniform" => TailMode::Uniform,
-        other => panic!("there is no rest `{other}`"),
+        other => panic!("there is no tail `{other}`"),
     };
     let loss = init(&configured(default, &Value::Object(fields)));
     of_logits(move |student, teacher| {
-        let signal = SparseLogits::top_k(teacher, k, rest);
-        loss.forward(student, signal, Reduction::Mean)
+        let sparse = SparseLogits::top_k(teacher, k, tail);
+        loss.forward(student, sparse, Reduction::Mean)
     })
 }
 
@@ -148,7 +149,7 @@ fn learned_temperature(parameters: &Value) -> Loss {
     })
 }
 
-/// A configuration with the parameters of a fixture, which have the names of its fields.
+/// Returns a configuration with the parameters of a fixture, whose names are those of the fields.
 fn configured<C: Config>(default: C, parameters: &Value) -> C {
     let mut fields = serde_json::to_value(default).unwrap();
     for (name, value) in parameters.as_object().unwrap() {
@@ -158,7 +159,7 @@ fn configured<C: Config>(default: C, parameters: &Value) -> C {
     serde_json::from_value(fields).unwrap()
 }
 
-/// Value and L2 norm of the gradient.
+/// Computes the value and the L2 norm of the gradient.
 fn outcome(loss: &Loss, shape: [usize; 2]) -> [f64; 2] {
     let device = Device::default();
     let [rows, classes] = shape;
@@ -213,6 +214,6 @@ fn losses_agree_with_double_precision() {
 
 #[test]
 #[should_panic(expected = "there is no field `temprature`")]
-fn parameters_are_fields() {
+fn parameters_must_be_fields() {
     configured(SoftTargetLossConfig::new(), &json!({ "temprature": 2.0 }));
 }

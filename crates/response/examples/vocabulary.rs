@@ -1,4 +1,4 @@
-//! Time and memory of a loss over a large vocabulary.
+//! Measures time and memory of a loss over a large vocabulary.
 //!
 //! ```text
 //! cargo run --release -p burn-distill-response --example vocabulary -- \
@@ -6,10 +6,10 @@
 //!     [REPETITIONS] [CHUNK_ROWS]
 //! ```
 //!
-//! One step is the mean loss of student and teacher, both from hidden states and a head of their own,
-//! and its gradients. `plain` computes all logits and the loss of all rows at once, `chunked` all
-//! logits and the loss chunk by chunk, `fused` the logits and the loss chunk by chunk. The peak is
-//! that of the process, so each way needs a process of its own.
+//! One step is the mean loss of student and teacher, each from hidden states and a head, and its
+//! gradients. `plain` computes all logits and the loss of all rows at once, `chunked` all logits
+//! and the loss chunk by chunk, `fused` the logits and the loss chunk by chunk. The peak is that of
+//! the process, so each of them has to be measured in a separate process.
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -43,7 +43,7 @@ fn main() {
     match loss {
         "soft-target" => measurement.run(SoftTargetLossConfig::new().with_temperature(2.0).init()),
         "jensen-shannon" => measurement.run(JensenShannonLossConfig::new().init()),
-        other => panic!("There is no loss {other} here."),
+        other => panic!("The loss `{other}` is unknown: take soft-target or jensen-shannon."),
     }
 }
 
@@ -82,7 +82,7 @@ impl Measurement<'_> {
                 "plain" => loss.forward(student.logits(), teacher.logits(), Reduction::Mean),
                 "chunked" => chunked.forward(student.logits(), teacher.logits(), Reduction::Mean),
                 "fused" => chunked.forward_hidden(student, teacher, None),
-                other => panic!("There is no way {other}: plain, chunked or fused."),
+                other => panic!("The way `{other}` is unknown: take plain, chunked or fused."),
             };
             let grads = value.backward();
             let gradients = norm(hidden.grad(&grads)) + norm(weight.grad(&grads));
@@ -98,7 +98,7 @@ impl Measurement<'_> {
     }
 }
 
-/// Values of about 1 and logits of about 3, the same in every process.
+/// Creates values of about 1 and logits of about 3, the same in every process.
 fn states(of: &Measurement<'_>, seed: f64, device: &Device) -> LazyLogits {
     let matrix = |shape: [usize; 2], scale: f64| {
         let values: Vec<f32> = (0..shape[0] * shape[1])
@@ -119,7 +119,7 @@ fn norm(gradient: Option<Tensor<2>>) -> f32 {
     gradient.square().sum().sqrt().into_scalar()
 }
 
-/// The most memory that the process has held so far, as the system counts it.
+/// Returns the peak memory of the process, as the system counts it.
 fn peak() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -1,17 +1,17 @@
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::{Context, LossTerm, NamedLoss, PairedRows, Weighted};
 
-/// A loss that compares the logits of whole batches: what it says about a row depends on the
-/// others.
+/// Loss that compares the logits of whole batches: its value is not a sum over rows.
 ///
-/// A loss that looks at one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
+/// A loss that compares one row at a time is a [`LogitLoss`](crate::LogitLoss) instead.
 pub trait BatchLogitLoss: NamedLoss {
-    /// The loss of the rows that count, as if there were no others. No gradient flows to the
-    /// teacher.
+    /// Computes the loss of the rows that count, as if there were no others. No gradient flows to
+    /// the teacher.
     ///
-    /// An implementation weighs the rows: to select them would need their number on the host.
+    /// An implementation gives rows a weight of zero instead of selecting rows, which would need
+    /// their number on the host.
     ///
     /// # Shapes
     ///
@@ -25,7 +25,7 @@ pub trait BatchLogitLoss: NamedLoss {
         mask: Option<Tensor<1, Bool>>,
     ) -> Tensor<1>;
 
-    /// The loss of the batch. No gradient flows to the teacher.
+    /// Computes the loss of the batch. No gradient flows to the teacher.
     ///
     /// # Shapes
     ///
@@ -40,22 +40,22 @@ pub trait BatchLogitLoss: NamedLoss {
     }
 }
 
-/// The term of a loss between the logits of whole batches: see [`BatchObjective`].
+/// Term of a loss between the logits of whole batches: see [`BatchObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct BatchTerm<L> {
-    /// The loss.
+    /// Loss of the batch.
     pub loss: L,
 }
 
-place_of_loss!(BatchTerm<BatchLogitLoss>);
+term_of_loss!(BatchTerm<BatchLogitLoss>);
 
-/// A loss between the responses of whole batches, as one weighted term.
+/// Weighted term of a loss between the responses of whole batches.
 ///
-/// The counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are not of
-/// single rows. The rows are the samples of a classifier, the tokens of sequences, the proposals of a
-/// detector. All samples count, labeled or not. Of sequences, the tokens that student and teacher both
-/// count make up the batch; without any, the term is zero.
+/// It is the counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are
+/// not sums over rows. The rows are the samples of a classifier, the tokens of sequences, the
+/// proposals of a detector. All samples count, labeled or not. Of sequences, the tokens that are in
+/// the masks of both student and teacher make up the batch; without any, the term is zero.
 ///
 /// # Example
 ///
@@ -79,129 +79,16 @@ impl<L: BatchLogitLoss> LossTerm for BatchTerm<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{student, teacher};
-    use crate::{ConfidenceMask, DistLoss, DistLossConfig, MultiLevelLossConfig};
-    use burn::tensor::{Device, TensorData, Tolerance};
-    use burn_distill_core::{Clock, Knowledge, Objective, Response, Taps, Targets};
-
-    fn knowledge(response: impl Into<Response>) -> Knowledge {
-        Knowledge {
-            response: response.into(),
-            taps: Taps::default(),
-        }
-    }
-
-    /// Two sequences of two tokens.
-    fn tokens(rows: Tensor<2>, mask: [[bool; 2]; 2]) -> Knowledge {
-        let mask = Tensor::from_data(mask, &rows.device());
-        knowledge(Response::Tokens {
-            logits: rows.reshape([2, 2, 5]),
-            mask,
-        })
-    }
+    use crate::{DistLoss, DistLossConfig};
+    use burn::tensor::Device;
+    use burn_distill_core::{Knowledge, Objective};
 
     fn dist() -> BatchObjective<DistLoss> {
         BatchObjective::new(DistLossConfig::new().init(), 2.0)
     }
 
-    fn term(objective: &impl Objective, student: &Knowledge, teacher: &Knowledge) -> Tensor<1> {
-        let context = Context::new(student, teacher, &Targets::Unlabeled, &[], Clock::start());
-        let mut terms = objective.forward(&context).into_iter();
-        terms.next().unwrap().value
-    }
-
-    /// The single term of these tokens, and the gradient of the student.
-    fn term_and_gradient<L: BatchLogitLoss>(
-        objective: &BatchObjective<L>,
-        mask: [[bool; 2]; 2],
-        padding: f32,
-    ) -> (f64, TensorData) {
-        let device = Device::default().autodiff();
-        let rows = student(&device).require_grad();
-        let row = Tensor::full([1, 5], padding, &device);
-        let teacher = teacher(&device).slice_assign([1..2, 0..5], row);
-
-        let student = tokens(rows.clone(), mask);
-        let value = term(objective, &student, &tokens(teacher, [[true; 2]; 2]));
-        let grads = value.clone().backward();
-
-        let gradient = rows.grad(&grads).unwrap().into_data();
-        (value.into_scalar::<f64>(), gradient)
-    }
-
-    /// All but the second row.
-    fn without_padding(logits: Tensor<2>) -> Tensor<2> {
-        Tensor::cat(
-            vec![
-                logits.clone().slice([0..1, 0..5]),
-                logits.slice([2..4, 0..5]),
-            ],
-            0,
-        )
-    }
-
-    fn check_padding<L: BatchLogitLoss>(loss: L) {
-        let device = Device::default().autodiff();
-        let rows = student(&device).require_grad();
-        let expected = loss.forward(
-            without_padding(rows.clone()),
-            without_padding(teacher(&device)),
-        );
-        let grads = expected.clone().backward();
-        let expected = expected.into_scalar::<f64>();
-        let expected_gradient = rows.grad(&grads).unwrap().into_data();
-
-        // Logits at odds where nothing counts.
-        let mask = Tensor::from_data([true, false, true, true], &device);
-        let masked = loss.forward_masked(student(&device), teacher(&device), Some(mask));
-        let error = (masked.into_scalar::<f64>() - expected).abs();
-        assert!(error < 1e-5 * expected, "{error}");
-
-        let objective = BatchObjective::new(loss, 1.0);
-        for padding in [0.0, 50.0, f32::NAN, f32::NEG_INFINITY] {
-            let mask = [[true, false], [true, true]];
-            let (value, gradient) = term_and_gradient(&objective, mask, padding);
-
-            let error = (value - expected).abs();
-            assert!(error < 1e-5 * expected, "{value} is not {expected}");
-            gradient.assert_approx_eq::<f32>(&expected_gradient, Tolerance::absolute(1e-5));
-        }
-
-        let (value, gradient) = term_and_gradient(&objective, [[false; 2]; 2], 0.0);
-        assert_eq!(value, 0.0);
-        gradient.assert_eq(&TensorData::from([[0.0_f32; 5]; 4]), false);
-    }
-
     #[test]
-    fn tokens_that_do_not_count_are_as_if_they_were_not_there() {
-        check_padding(DistLossConfig::new().init());
-        for confidence in [
-            ConfidenceMask::None,
-            ConfidenceMask::Select,
-            ConfidenceMask::ReferenceCompat,
-        ] {
-            let config = MultiLevelLossConfig::new().with_confidence(confidence);
-            check_padding(config.init());
-        }
-    }
-
-    #[test]
-    fn all_samples_count() {
-        let device = Device::default();
-        let (student, teacher) = (knowledge(student(&device)), knowledge(teacher(&device)));
-        let targets = Targets::Unlabeled;
-        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-
-        let terms = dist().forward(&context);
-
-        let term = terms.iter().next().unwrap();
-        assert_eq!((term.name.as_str(), term.weight), ("dist", 2.0));
-        let total = terms.total().into_scalar::<f64>();
-        assert!((total - 2.0 * 33.0105964).abs() < 1e-3, "{total}");
-    }
-
-    #[test]
-    fn a_term_may_have_a_name_of_its_own() {
+    fn the_name_of_a_term_can_be_changed() {
         assert_eq!(dist().with_name("relations").name, "relations");
     }
 
@@ -209,13 +96,10 @@ mod tests {
     #[should_panic(expected = "assert_shape!(teacher, [rows, num_classes]): axis 0 expected 4")]
     fn numbers_of_rows_must_match() {
         let device = Device::default();
-        let student = tokens(student(&device), [[true; 2]; 2]);
+        let student = Knowledge::from_logits(Tensor::zeros([4, 5], &device));
+        let teacher = Knowledge::from_logits(Tensor::zeros([3, 5], &device));
 
-        term(
-            &dist(),
-            &student,
-            &knowledge(Tensor::zeros([3, 5], &device)),
-        );
+        dist().forward(&Context::of(&student, &teacher));
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn the_catalog_holds_every_loss_under_the_name_of_its_term() {
+    fn the_catalog_lists_every_loss_under_the_name_of_its_term() {
         let names: Vec<_> = catalog().iter().map(|loss| loss.name).collect();
 
         let expected = [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_means_two_losses() {
+    fn names_and_aliases_are_unique() {
         let names = || {
             catalog()
                 .iter()

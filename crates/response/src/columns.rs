@@ -1,11 +1,11 @@
 use burn::tensor::Tensor;
 
-/// The columns of the first, then those of the second, also of no rows.
+/// Returns the columns of two matrices side by side, also of matrices without rows.
 ///
 /// # Shapes
 ///
 /// - left, right: `[rows, _]`
-pub(crate) fn beside(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+pub(crate) fn concat_columns(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
     let ([rows, width], [_, further]) = (left.dims(), right.dims());
     match rows {
         // The backward pass of `cat` slices, which panics in burn 0.22.1 where there are no rows.

@@ -8,34 +8,34 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
-/// Added to the product of two norms.
+/// Constant that is added to the product of two norms.
 const EPS: f64 = 1e-8;
 
-/// A vector that varies by less than this share of its length is constant: that much is rounding.
+/// Relative variation up to which a vector counts as constant, because it may be rounding.
 const ROUNDING: f64 = 1e-6;
 
-/// Configuration to create a [correlation loss](DistLoss) using the
+/// Configuration to create a [DIST loss](DistLoss) using the
 /// [init function](DistLossConfig::init).
 #[derive(Config, Debug)]
 pub struct DistLossConfig {
-    /// What both logits are divided by. Must be positive and finite. Default: `4.0`, which the
-    /// paper takes for CIFAR-100; it takes `1.0` for ImageNet.
+    /// Softmax temperature, which divides the logits of student and teacher. Must be positive and
+    /// finite. Default: `4.0`, which the paper takes for CIFAR-100; it takes `1.0` for ImageNet.
     #[config(default = 4.0)]
     pub temperature: f64,
-    /// How much the relations between classes count. Default: `1.0`.
+    /// Weight of `inter`, the relations between the classes of each sample. Default: `1.0`.
     #[config(default = 1.0)]
     pub beta: f64,
-    /// How much the relations between samples count. Default: `1.0`.
+    /// Weight of `intra`, the relations between the samples of each class. Default: `1.0`.
     #[config(default = 1.0)]
     pub gamma: f64,
-    /// Whether to multiply by `temperature²`. Default: `true`, as the code of the authors does; the
-    /// paper does not.
+    /// Whether to multiply by `temperature²`. Default: `true`, as in the code of the authors; the
+    /// paper does not multiply.
     #[config(default = true)]
     pub scale_t2: bool,
 }
 
 impl DistLossConfig {
-    /// Initialize a [correlation loss](DistLoss).
+    /// Initializes a [DIST loss](DistLoss).
     ///
     /// # Panics
     ///
@@ -60,8 +60,8 @@ impl Check for DistLossConfig {
     }
 }
 
-/// Correlation loss (DIST): the student should rank as the teacher does, the classes of every
-/// sample and the samples of every class.
+/// Distillation from a stronger teacher (DIST): correlates the probabilities of student and
+/// teacher, over the classes of every sample and over the samples of every class.
 ///
 /// With `T` the `temperature`,
 ///
@@ -77,10 +77,11 @@ impl Check for DistLossConfig {
 /// Pearson's correlation ignores scale and shift, so a small student need not reach the confidence
 /// of its teacher. `inter` and `intra` are between 0 and 2.
 ///
-/// A row or column that does not vary, beyond rounding, correlates with nothing: `ρ` is 0 and has
-/// no gradient. So it is for a single class, for a single sample's columns, and for a class that
-/// both exclude by a logit of −∞, which adds `1 / num_classes` to `intra`. Without any row the loss
-/// is 0. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
+/// The correlation of a row or column that does not vary beyond rounding is 0, without a gradient.
+/// This holds for a single class, for the columns of a single sample, and for a class that student
+/// and teacher both exclude by a logit of −∞, which adds `1 / num_classes` to `intra`. Without any
+/// row the loss is 0. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
 /// # Weights
 ///
@@ -105,18 +106,18 @@ impl Check for DistLossConfig {
 ///
 /// T. Huang, S. You, F. Wang, C. Qian and C. Xu, [Knowledge Distillation from A Stronger
 /// Teacher](https://arxiv.org/abs/2205.10536), NeurIPS 2022. Agrees with `DIST` of the authors'
-/// image_classification_sota; the paper does not write the `T²` that it multiplies by, and
-/// `scale_t2 = false` leaves out.
-/// Torchdistill's `DISTLoss` bounds the product of norms from below instead of adding to it.
+/// image_classification_sota; the paper does not write the factor `T²`, which `scale_t2 = false`
+/// leaves out. Torchdistill's `DISTLoss` bounds the product of norms from below instead of adding
+/// to it.
 #[doc(alias = "DIST")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct DistLoss {
-    /// What both logits are divided by.
+    /// Softmax temperature, which divides the logits of student and teacher.
     pub temperature: f64,
-    /// How much the relations between classes count.
+    /// Weight of `inter`, the relations between the classes of each sample.
     pub beta: f64,
-    /// How much the relations between samples count.
+    /// Weight of `intra`, the relations between the samples of each class.
     pub gamma: f64,
     /// Whether the loss is multiplied by `temperature²`.
     pub scale_t2: bool,
@@ -124,13 +125,13 @@ pub struct DistLoss {
 
 one_line_display!(DistLoss: temperature, beta, gamma, scale_t2);
 
-/// The two parts of a [correlation loss](DistLoss), not yet multiplied by `beta`, `gamma` and the square
+/// The two parts of a [DIST loss](DistLoss), not yet multiplied by `beta`, `gamma` and the square
 /// of the temperature.
 #[derive(Clone, Debug)]
 pub struct DistParts {
-    /// The relations between classes, `inter`. Shape: `[1]`.
+    /// Relations between the classes of each sample, `inter`. Shape: `[1]`.
     pub inter: Tensor<1>,
-    /// The relations between samples, `intra`. Shape: `[1]`.
+    /// Relations between the samples of each class, `intra`. Shape: `[1]`.
     pub intra: Tensor<1>,
 }
 
@@ -179,7 +180,7 @@ impl DistLoss {
         let intra = correlation(centered(q, 0, columns.clone()), centered(p, 0, columns), 0);
         let intra = masked_mean(distance(intra), None);
         let intra = match mask {
-            // The columns of no row do not differ.
+            // Without a row, no columns differ.
             Some(mask) => {
                 let any = mask.float().cast(intra.dtype()).sum().clamp_max(1.0);
                 intra.mul(any)
@@ -219,8 +220,8 @@ fn distance(correlation: Tensor<2>) -> Tensor<2> {
     correlation.neg().add_scalar(1.0)
 }
 
-/// The values less their mean along an axis; zero where the mask is false, and where they do not
-/// vary.
+/// Returns the values minus their mean along an axis; zero where the mask is false, and where the
+/// values do not vary.
 fn centered(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Tensor<2> {
     let shape = values.shape();
     let (values, centered) = match mask {
@@ -236,14 +237,14 @@ fn centered(values: Tensor<2>, dim: usize, mask: Option<Tensor<2, Bool>>) -> Ten
             (values.clone(), values.sub(mean).mask_fill(padding, 0.0))
         }
     };
-    // Equal values and their mean differ by a rounding, which normalizing would blow up.
+    // Equal values and their mean differ by a rounding error, which normalizing would magnify.
     let size = |values: Tensor<2>| values.without_autodiff().square().sum_dim(dim);
     let rounding = size(values).mul_scalar(ROUNDING.powi(2));
     let constant = size(centered.clone()).lower_equal(rounding);
     centered.mask_fill(constant.expand(shape), 0.0)
 }
 
-/// Pearson's correlation along an axis, of values whose mean is zero.
+/// Returns Pearson's correlation along an axis, of values whose mean is zero.
 fn correlation(a: Tensor<2>, b: Tensor<2>, dim: usize) -> Tensor<2> {
     let norms = l2_norm(a.clone(), dim).mul(l2_norm(b.clone(), dim));
     a.mul(b).sum_dim(dim).div(norms.add_scalar(EPS))
@@ -268,156 +269,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{
-        assert_value_and_gradient, assert_value_and_gradient_of, student, teacher,
-    };
-    use burn::tensor::{Device, TensorData};
-
-    fn at_temperature(temperature: f64) -> DistLoss {
-        DistLossConfig::new().with_temperature(temperature).init()
-    }
-
-    // Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py.
-
-    #[test]
-    fn the_parts_are_those_of_the_loss() {
-        let device = Device::default();
-        let of = |beta, gamma| {
-            let config = DistLossConfig::new().with_temperature(2.0);
-            config.with_beta(beta).with_gamma(gamma).init()
-        };
-        let parts = of(1.0, 1.0).forward_parts(student(&device), teacher(&device));
-
-        for (part, criterion) in [(parts.inter, of(1.0, 0.0)), (parts.intra, of(0.0, 1.0))] {
-            let expected = criterion.forward(student(&device), teacher(&device));
-            let part = part.mul_scalar(4.0).into_data();
-            part.assert_eq(&expected.into_data(), true);
-        }
-    }
-
-    #[test]
-    fn matches_the_reference_implementation() {
-        for (temperature, value, norm) in [
-            (1.0, 2.25227841, 0.362771809),
-            (4.0, 33.0105964, 4.00528645),
-        ] {
-            let criterion = at_temperature(temperature);
-            assert_value_and_gradient(|s, t| criterion.forward(s, t), value, norm);
-        }
-    }
-
-    #[test]
-    fn unscaled_it_is_the_formula_of_the_paper() {
-        let criterion = DistLossConfig::new().with_scale_t2(false).init();
-        assert_value_and_gradient(
-            |s, t| criterion.forward(s, t),
-            33.0105964 / 16.0,
-            4.00528645 / 16.0,
-        );
-    }
-
-    #[test]
-    fn matches_it_where_there_are_fewer_classes_than_samples() {
-        let student = [
-            [2.0, 0.5, -1.0],
-            [0.0, 1.0, 0.5],
-            [1.0, -1.0, 0.3],
-            [0.2, 0.1, 2.0],
-        ];
-        let teacher = [
-            [3.0, 0.0, -1.0],
-            [0.5, 2.0, 0.0],
-            [2.0, -2.0, 0.0],
-            [0.0, 0.0, 3.0],
-        ];
-        for (temperature, value, norm) in [
-            (1.0, 0.0701183947, 0.224862717),
-            (4.0, 1.85178252, 4.87350695),
-        ] {
-            let criterion = at_temperature(temperature);
-            let logits = |data: [[f64; 3]; 4]| move |device: &_| Tensor::from_data(data, device);
-            assert_value_and_gradient_of(
-                logits(student),
-                logits(teacher),
-                |s, t| criterion.forward(s, t),
-                value,
-                norm,
-            );
-        }
-    }
-
-    #[test]
-    fn each_part_has_its_share() {
-        for (beta, gamma, value) in [(1.0, 0.0, 1.12913412), (0.0, 1.0, 1.1231443)] {
-            let criterion = DistLossConfig::new()
-                .with_temperature(1.0)
-                .with_beta(beta)
-                .with_gamma(gamma)
-                .init();
-            let device = Device::default();
-            let (student, teacher) = (student(&device), teacher(&device));
-            let loss = criterion.forward(student, teacher).into_scalar::<f64>();
-            assert!((loss - value).abs() < 1e-5, "{loss}");
-        }
-        let criterion = DistLossConfig::new().with_beta(2.0).with_gamma(0.5).init();
-        assert_value_and_gradient(|s, t| criterion.forward(s, t), 43.3918094, 4.82430196);
-    }
-
-    #[test]
-    fn what_does_not_vary_has_no_gradient() {
-        let device = Device::default().autodiff();
-        // Undecided samples, all alike, whose probabilities do not add up to one exactly.
-        for num_classes in [1, 3, 7, 10] {
-            let student = Tensor::<2>::full([6, num_classes], 0.3, &device).require_grad();
-            let teacher =
-                Tensor::<1, burn::tensor::Int>::arange(0..6 * num_classes as i64, &device)
-                    .float()
-                    .sin()
-                    .reshape([6, num_classes]);
-
-            let loss = at_temperature(1.0).forward(student.clone(), teacher);
-            let grads = loss.clone().backward();
-
-            assert_eq!(loss.into_scalar::<f32>(), 2.0);
-            let gradient = student.grad(&grads).unwrap().into_data();
-            let zeros = TensorData::zeros::<f32, _>([6, num_classes]);
-            gradient.assert_eq(&zeros, false);
-        }
-    }
-
-    #[test]
-    fn a_single_sample_has_no_relations_to_others() {
-        let device = Device::default().autodiff();
-        let sample = |data: [[f64; 3]; 1]| Tensor::<2>::from_data(data, &device);
-        let intra_only = DistLossConfig::new().with_beta(0.0).init();
-        let student = sample([[1.0, 2.0, 0.0]]).require_grad();
-
-        let loss = intra_only.forward(student.clone(), sample([[0.0, 5.0, 1.0]]));
-        let grads = loss.clone().backward();
-
-        assert_eq!(loss.into_scalar::<f32>(), 16.0);
-        let gradient = student.grad(&grads).unwrap().into_data();
-        gradient.assert_eq(&TensorData::from([[0.0_f32; 3]]), false);
-    }
-
-    #[test]
-    fn a_class_that_both_exclude_adds_its_share_to_intra() {
-        let device = Device::default();
-        let excluded = || Tensor::full([4, 1], f32::NEG_INFINITY, &device);
-        let widened = |logits| Tensor::cat(vec![logits, excluded()], 1);
-        let (student, teacher) = (student(&device), teacher(&device));
-        let criterion = DistLossConfig::new()
-            .with_temperature(1.0)
-            .with_beta(0.0)
-            .init();
-
-        let wide = criterion.forward(widened(student.clone()), widened(teacher.clone()));
-        let narrow = criterion.forward(student, teacher);
-
-        let wide = wide.into_scalar::<f64>();
-        let expected = (5.0 * narrow.into_scalar::<f64>() + 1.0) / 6.0;
-        assert!((wide - expected).abs() < 1e-6, "{wide} is not {expected}");
-    }
+    use burn::tensor::Device;
 
     #[test]
     #[should_panic(
@@ -425,13 +277,16 @@ mod tests {
     )]
     fn batch_sizes_must_match() {
         let device = Device::default();
-        let student = student(&device);
-        at_temperature(4.0).forward(student, Tensor::zeros([3, 5], &device));
+        let criterion = DistLossConfig::new().init();
+        criterion.forward(
+            Tensor::zeros([4, 5], &device),
+            Tensor::zeros([3, 5], &device),
+        );
     }
 
     #[test]
     #[should_panic(expected = "`gamma` should be from 0 to 1e9")]
-    fn shares_must_not_be_negative() {
+    fn weights_must_not_be_negative() {
         DistLossConfig::new().with_gamma(-1.0).init();
     }
 

@@ -3,7 +3,7 @@ use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 use burn_distill_core::{NamedLoss, reduce_rows};
 
-/// A loss between the distribution of the teacher and that of the student, row by row.
+/// Loss between the class distributions of teacher and student, row by row.
 ///
 /// ```text
 /// p = teacher's probabilities at the temperature, constant
@@ -11,16 +11,16 @@ use burn_distill_core::{NamedLoss, reduce_rows};
 /// L = scale · divergence(p, q)
 /// ```
 ///
-/// An implementation writes one formula, [`divergence`](Self::divergence). It then serves a teacher
-/// that says everything and one that says only [the most of it](crate::SparseLogits).
+/// An implementation defines one formula, [`divergence`](Self::divergence). The loss then accepts a
+/// teacher's logits of all classes and [sparse logits](crate::SparseLogits).
 pub trait DistributionLoss: NamedLoss {
-    /// What both logits are divided by.
+    /// Returns the softmax temperature, which divides the logits of student and teacher.
     fn temperature(&self) -> f64;
 
-    /// What the divergence is multiplied by, such as `temperature²`.
+    /// Returns the factor of the divergence, such as `temperature²`.
     fn scale(&self) -> f64;
 
-    /// The divergence of every row, without the scale.
+    /// Computes the divergence of every row, without the scale.
     ///
     /// Gradients flow to `log_q`. Probabilities of zero, logarithms of −∞, contribute their limit.
     ///
@@ -30,7 +30,7 @@ pub trait DistributionLoss: NamedLoss {
     /// - output: `[rows]`
     fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1>;
 
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -38,7 +38,7 @@ pub trait DistributionLoss: NamedLoss {
     /// # Shapes
     ///
     /// - student: logits `[batch_size, num_classes]`
-    /// - teacher: logits of the same shape, or a sparse signal
+    /// - teacher: logits of the same shape, or sparse logits of the same rows
     /// - output: `[1]`
     ///
     /// # Panics
@@ -57,12 +57,12 @@ pub trait DistributionLoss: NamedLoss {
         )
     }
 
-    /// Compute the loss of every row, without reducing.
+    /// Computes the loss of every row, without reducing.
     ///
     /// # Shapes
     ///
     /// - student: logits `[batch_size, num_classes]`
-    /// - teacher: logits of the same shape, or a sparse signal
+    /// - teacher: logits of the same shape, or sparse logits of the same rows
     /// - output: `[batch_size]`
     ///
     /// # Panics
@@ -73,8 +73,8 @@ pub trait DistributionLoss: NamedLoss {
         student: Tensor<2>,
         teacher: impl Into<TeacherLogits>,
     ) -> Tensor<1> {
-        let events = teacher.into().events(student, self.temperature());
-        self.divergence(events.log_p, events.log_q)
+        let pair = teacher.into().paired_log_probs(student, self.temperature());
+        self.divergence(pair.log_p, pair.log_q)
             .mul_scalar(self.scale())
     }
 }

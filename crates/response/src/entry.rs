@@ -1,4 +1,4 @@
-//! The keys that losses of one kind have in common.
+//! Builders of losses from tables of recipes, with the keys that losses of one kind have in common.
 
 use crate::{
     BatchLogitLoss, BatchTerm, Chunked, DistributionLoss, LabeledLoss, LabeledTerm, LogitLoss,
@@ -10,7 +10,7 @@ use burn_distill_core::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The most rows of a chunk.
+/// Maximum number of rows of a chunk.
 const MOST_ROWS: usize = 1 << 30;
 
 /// Builds a loss between distributions, which may be computed in chunks.
@@ -24,7 +24,7 @@ where
     C: Serialize + DeserializeOwned + Check,
     L: DistributionLoss,
 {
-    // How any of them may be computed, so no field of their configurations. So is the next.
+    // `chunk` and `standardize` apply to any loss of a kind, so no configuration has a field for them.
     match builder.count("chunk", MOST_ROWS)? {
         Some(rows) => logits(builder, default, |config| {
             Chunked::new(init(config)).with_chunk_rows(rows)
@@ -33,64 +33,47 @@ where
     }
 }
 
-/// Builds a loss of rows of logits, which may be standardized.
-pub(crate) fn logits<I, C, L>(
-    mut builder: LossBuilder<'_, I>,
-    default: C,
-    init: impl FnOnce(&C) -> L,
-) -> Result<BuiltLoss<I>, LossError>
-where
-    I: Input,
-    C: Serialize + DeserializeOwned + Check,
-    L: LogitLoss,
-{
-    let standardize = builder.flag("standardize")?;
-    let loss = init(&builder.configure(default)?);
-    match standardize {
-        true => builder.term(LogitTerm::from(StandardizationConfig::new().init(loss))),
-        false => builder.term(LogitTerm::from(loss)),
-    }
+/// Defines a function that builds a kind of losses of logits, whose logits may be standardized, as terms
+/// of a type.
+macro_rules! builder_of_logits {
+    ($(#[$doc:meta])* $name:ident: $loss:ident => $term:ident) => {
+        $(#[$doc])*
+        pub(crate) fn $name<I, C, L>(
+            mut builder: LossBuilder<'_, I>,
+            default: C,
+            init: impl FnOnce(&C) -> L,
+        ) -> Result<BuiltLoss<I>, LossError>
+        where
+            I: Input,
+            C: Serialize + DeserializeOwned + Check,
+            L: $loss,
+        {
+            let standardize = builder.flag("standardize")?;
+            let loss = init(&builder.configure(default)?);
+            match standardize {
+                true => builder.term($term::from(StandardizationConfig::new().init(loss))),
+                false => builder.term($term::from(loss)),
+            }
+        }
+    };
 }
 
-/// Builds a loss of batches of logits, which may be standardized.
-pub(crate) fn batch<I, C, L>(
-    mut builder: LossBuilder<'_, I>,
-    default: C,
-    init: impl FnOnce(&C) -> L,
-) -> Result<BuiltLoss<I>, LossError>
-where
-    I: Input,
-    C: Serialize + DeserializeOwned + Check,
-    L: BatchLogitLoss,
-{
-    let standardize = builder.flag("standardize")?;
-    let loss = init(&builder.configure(default)?);
-    match standardize {
-        true => builder.term(BatchTerm::from(StandardizationConfig::new().init(loss))),
-        false => builder.term(BatchTerm::from(loss)),
-    }
+builder_of_logits! {
+    /// Builds a loss of rows of logits, which may be standardized.
+    logits: LogitLoss => LogitTerm
 }
 
-/// Builds a loss of labeled logits, which may be standardized.
-pub(crate) fn labeled<I, C, L>(
-    mut builder: LossBuilder<'_, I>,
-    default: C,
-    init: impl FnOnce(&C) -> L,
-) -> Result<BuiltLoss<I>, LossError>
-where
-    I: Input,
-    C: Serialize + DeserializeOwned + Check,
-    L: LabeledLoss,
-{
-    let standardize = builder.flag("standardize")?;
-    let loss = init(&builder.configure(default)?);
-    match standardize {
-        true => builder.term(LabeledTerm::from(StandardizationConfig::new().init(loss))),
-        false => builder.term(LabeledTerm::from(loss)),
-    }
+builder_of_logits! {
+    /// Builds a loss of batches of logits, which may be standardized.
+    batch: BatchLogitLoss => BatchTerm
 }
 
-/// Builds a loss of labeled logits without a teacher.
+builder_of_logits! {
+    /// Builds a loss of labeled logits, which may be standardized.
+    labeled: LabeledLoss => LabeledTerm
+}
+
+/// Builds a loss of the logits of the student and labels, without a teacher.
 pub(crate) fn teacher_free<I, C, L>(
     builder: LossBuilder<'_, I>,
     default: C,
@@ -105,26 +88,27 @@ where
     builder.term(TeacherFreeTerm::from(loss))
 }
 
-/// Entries of losses of one's own on responses.
+/// Constructors of entries for losses on responses that a program adds to those of the toolkit.
 ///
-/// The values of a table replace those of the fields of `default`. Any of these losses has a `weight`, 1
-/// by default, and may be `standardize`d.
+/// The values of a table replace the fields of `default`. Each of these losses has a `weight`, 1 by
+/// default, and a flag `standardize`.
 pub trait ResponseEntry: Sized {
-    /// Creates a loss on the logits of each sample.
+    /// Creates the entry of a loss on the logits of each sample.
     fn logits<C, L, F>(name: &'static str, default: C, init: F) -> Self
     where
         C: Configuration,
         L: LogitLoss,
         F: Fn(&C) -> L + Send + Sync + 'static;
 
-    /// Creates a loss on the logits of a batch as a whole, such as one of correlations between samples.
+    /// Creates the entry of a loss on the logits of a batch as a whole, such as one of correlations
+    /// between samples.
     fn batch_logits<C, L, F>(name: &'static str, default: C, init: F) -> Self
     where
         C: Configuration,
         L: BatchLogitLoss,
         F: Fn(&C) -> L + Send + Sync + 'static;
 
-    /// Creates a loss on the logits of each sample and its label.
+    /// Creates the entry of a loss on the logits of each sample and its label.
     fn labeled<C, L, F>(name: &'static str, default: C, init: F) -> Self
     where
         C: Configuration,

@@ -14,7 +14,7 @@ use burn_distill_core::{
 pub struct HeatMapLossConfig {}
 
 impl HeatMapLossConfig {
-    /// Initialize a [heat-map loss](HeatMapLoss).
+    /// Initializes a [heat-map loss](HeatMapLoss).
     pub fn init(&self) -> HeatMapLoss {
         HeatMapLoss {}
     }
@@ -22,7 +22,8 @@ impl HeatMapLossConfig {
 
 impl Check for HeatMapLossConfig {}
 
-/// Heat-map loss: the maps of the student, one per joint, should be those of the teacher.
+/// Fast pose distillation (FPD): the squared error between the heat maps of student and teacher,
+/// one per joint.
 ///
 /// For every sample, with `w` the `visibility` of a joint, or 1,
 ///
@@ -31,16 +32,16 @@ impl Check for HeatMapLossConfig {}
 /// ```
 ///
 /// The visibility counts by its square, and joints that are not visible count in the mean, as in
-/// the reference; what either network says about them does not matter. The teacher is a constant:
-/// no gradient flows to it. Half precision is widened to single.
+/// the reference; the values of their maps do not matter. The teacher is a constant: no gradient
+/// flows to it. Half precision is widened to single.
 ///
-/// A stacked hourglass gives one response per stack; the authors compare each of them with the last
-/// of the teacher.
+/// A stacked hourglass network has one response per stack; the authors compare each of them with
+/// the last one of the teacher.
 ///
 /// # Weights
 ///
-/// The authors give half of the weight to this and half to the same loss with the maps of the
-/// annotation, which is [`TargetHeatMaps`].
+/// The authors take weights of one half for this loss and one half for the same loss with the
+/// annotated maps, [`TargetHeatMaps`].
 ///
 /// # Example
 ///
@@ -72,7 +73,7 @@ pub struct HeatMapLoss {}
 one_line_display!(HeatMapLoss);
 
 impl HeatMapLoss {
-    /// Compute the loss of every sample, then reduce to a single value.
+    /// Computes the loss of every sample and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// samples.
@@ -97,7 +98,7 @@ impl HeatMapLoss {
         reduce_rows(loss, None, &reduction)
     }
 
-    /// Compute the loss of every sample, without reducing.
+    /// Computes the loss of every sample, without reducing.
     ///
     /// # Shapes
     ///
@@ -127,7 +128,7 @@ impl HeatMapLoss {
                     .without_autodiff()
                     .cast(difference.dtype())
                     .reshape([batch_size, joints, 1, 1]);
-                // A map of a joint that is not there may be anything, and 0 · NaN is NaN.
+                // The map of a hidden joint may hold anything, and 0 · NaN is NaN.
                 let hidden: Tensor<4, Bool> = visibility.clone().equal_scalar(0.0);
                 // Not `expand`, which refuses a batch of no samples.
                 let hidden = hidden.repeat_dim(2, height).repeat_dim(3, width);
@@ -149,15 +150,15 @@ impl NamedLoss for HeatMapLoss {
     }
 }
 
-/// A [heat-map loss](HeatMapLoss) between the responses of student and teacher, as one weighted
-/// term.
+/// Weighted term of a [heat-map loss](HeatMapLoss) between the responses of student and teacher.
 ///
-/// The visibility of the joints is that of the [targets](Targets::Maps); with targets of another kind
-/// all joints of all samples count.
+/// The visibility of the joints is that of the [targets](Targets::Maps); with targets of another
+/// kind, all joints of all samples count.
 ///
 /// # Panics
 ///
-/// `forward` panics if a response is not one of maps, or if the visibility is of other joints.
+/// `forward` panics if a response is not one of heat maps, or if the visibility has another number
+/// of joints.
 ///
 /// # Example
 ///
@@ -182,30 +183,32 @@ impl LossTerm for HeatMapLoss {
     }
 }
 
-/// The term of a [heat-map loss](HeatMapLoss) between the response of the student and the maps of the
-/// annotation: see [`TargetHeatMaps`].
+/// Term of a [heat-map loss](HeatMapLoss) between the response of the student and the annotated
+/// heat maps: see [`TargetHeatMaps`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct TargetHeatMapsTerm {
-    /// The loss.
+    /// Loss of the maps.
     pub loss: HeatMapLoss,
 }
 
 one_line_display!(TargetHeatMapsTerm: loss);
 
-/// A [heat-map loss](HeatMapLoss) between the response of the student and the maps of the annotation,
-/// as one weighted term: the counterpart of [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) for maps.
+/// Weighted term of a [heat-map loss](HeatMapLoss) between the response of the student and the
+/// annotated heat maps: the counterpart of
+/// [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) for heat maps.
 ///
 /// The [targets](Targets::Maps) hold the maps and the visibility of the joints. Without targets the
 /// term is zero.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response or the targets are not of maps, or if these are of other joints.
+/// `forward` panics if the response or the targets are not heat maps, or if the numbers of joints
+/// differ.
 ///
 /// # Example
 ///
-/// This is the objective of Zhang, Zhu and Ye, half of the annotation and half of the teacher:
+/// The objective of Zhang, Zhu and Ye, one half each for the annotation and the teacher:
 ///
 /// ```
 /// use burn_distill_response::{TargetHeatMaps, HeatMapLossConfig, HeatMapObjective};
@@ -213,7 +216,7 @@ one_line_display!(TargetHeatMapsTerm: loss);
 /// let loss = HeatMapLossConfig::new().init();
 /// let objective = (TargetHeatMaps::new(loss.clone(), 0.5), HeatMapObjective::new(loss, 0.5));
 ///
-/// assert_eq!(objective.0.name, "annotated-maps");
+/// assert_eq!(objective.0.name, "target-heat-maps");
 /// ```
 pub type TargetHeatMaps = Weighted<TargetHeatMapsTerm>;
 
@@ -225,7 +228,7 @@ impl From<HeatMapLoss> for TargetHeatMapsTerm {
 
 impl NamedLoss for TargetHeatMapsTerm {
     fn name(&self) -> &'static str {
-        "annotated-maps"
+        "target-heat-maps"
     }
 }
 
@@ -239,7 +242,10 @@ impl<T> LossTerm<Knowledge, T> for TargetHeatMapsTerm {
                     .forward(student, maps, visibility, Reduction::Mean)
             }
             Targets::Unlabeled => connected_zero(student),
-            _ => panic!("The heat-map loss of the annotation needs targets of maps."),
+            _ => panic!(
+                "The loss of target heat maps needs targets of heat maps, but the targets are of another \
+                 kind: give the batch annotated heat maps, or leave the loss out."
+            ),
         }
     }
 }
@@ -248,7 +254,10 @@ fn maps(response: &Response, whose: &str) -> Tensor<4> {
     match response {
         Response::Maps(maps) => maps.clone(),
         _ => {
-            panic!("The heat-map loss compares maps, but the {whose} responds with something else.")
+            panic!(
+                "The heat-map loss compares heat maps, but the response of the {whose} is of another \
+                 kind: use networks that output heat maps."
+            )
         }
     }
 }
@@ -273,171 +282,16 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{DType, Device, TensorData};
-    use burn_distill_core::{Clock, Objective, Taps};
-
-    fn student(device: &Device) -> Tensor<4> {
-        series(|n| (0.37 * n + 0.2).sin(), device)
-    }
-
-    fn teacher(device: &Device) -> Tensor<4> {
-        series(|n| (0.23 * n + 0.5).cos(), device)
-    }
-
-    fn series(value: impl Fn(f64) -> f64, device: &Device) -> Tensor<4> {
-        let values: Vec<f64> = (0..96).map(|n| value(n as f64)).collect();
-        Tensor::from_data(TensorData::new(values, [2, 3, 4, 4]), device)
-    }
-
-    fn visibility(device: &Device) -> Tensor<2> {
-        Tensor::from_data([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]], device)
-    }
+    use burn::tensor::Device;
+    use burn_distill_core::{Objective, Taps};
 
     fn criterion() -> HeatMapLoss {
         HeatMapLossConfig::new().init()
     }
 
-    /// The mean, and the gradient of the student.
-    fn mean_and_gradient(
-        student: Tensor<4>,
-        teacher: Tensor<4>,
-        visibility: Option<Tensor<2>>,
-    ) -> (f64, TensorData) {
-        let student = student.require_grad();
-        let teacher = teacher.require_grad();
-        let loss = criterion().forward(
-            student.clone(),
-            teacher.clone(),
-            visibility,
-            Reduction::Mean,
-        );
-        let grads = loss.clone().backward();
-        assert!(teacher.grad(&grads).is_none(), "the teacher has a gradient");
-        let gradient = student.grad(&grads).unwrap().into_data();
-        (loss.into_scalar::<f64>(), gradient)
-    }
-
-    fn norm(gradient: &TensorData) -> f64 {
-        let square: f64 = gradient.iter::<f64>().map(|value| value * value).sum();
-        square.sqrt()
-    }
-
-    // Expected values: `JointsMSELoss` of fast-human-pose-estimation.pytorch, and
-    // scripts/labeled.py.
-
-    #[test]
-    fn matches_the_reference_implementation() {
-        let device = Device::default().autodiff();
-        for (visibility, expected, expected_norm) in [
-            (Some(visibility(&device)), 0.274896191, 0.0756769713),
-            (None, 0.488262324, 0.100856987),
-        ] {
-            let (value, gradient) =
-                mean_and_gradient(student(&device), teacher(&device), visibility);
-
-            assert!((value / expected - 1.0).abs() < 3e-6, "{value}");
-            let norm = norm(&gradient);
-            assert!((norm / expected_norm - 1.0).abs() < 3e-6, "{norm}");
-        }
-    }
-
-    #[test]
-    fn every_reduction_is_known() {
-        let device = Device::default();
-        let loss = |reduction| {
-            criterion()
-                .forward(student(&device), teacher(&device), None, reduction)
-                .into_scalar::<f32>()
-        };
-
-        for reduction in [Reduction::Mean, Reduction::BatchMean, Reduction::Auto] {
-            assert!((loss(reduction) - 0.488262).abs() < 1e-6);
-        }
-        assert!((loss(Reduction::Sum) - 0.976525).abs() < 2e-6);
-    }
-
-    #[test]
-    fn visibility_counts_by_its_square() {
-        let device = Device::default();
-        let loss = |visibility: f64| {
-            let visibility = Tensor::full([2, 3], visibility, &device);
-            criterion()
-                .forward(
-                    student(&device),
-                    teacher(&device),
-                    Some(visibility),
-                    Reduction::Mean,
-                )
-                .into_scalar::<f32>()
-        };
-
-        assert!((loss(1.0) - 0.488262).abs() < 1e-6);
-        assert!((loss(0.5) - 0.488262 / 4.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn both_may_say_anything_about_a_hidden_joint() {
-        let device = Device::default().autodiff();
-        for anything in [f32::NAN, f32::INFINITY] {
-            let spoil = |maps: Tensor<4>| {
-                let map = Tensor::full([1, 1, 4, 4], anything, &device);
-                maps.slice_assign([0..1, 1..2, 0..4, 0..4], map)
-            };
-            let (value, gradient) = mean_and_gradient(
-                spoil(student(&device)),
-                spoil(teacher(&device)),
-                Some(visibility(&device)),
-            );
-
-            assert!((value - 0.274896).abs() < 1e-6, "{value}");
-            assert!((norm(&gradient) - 0.075677).abs() < 1e-6, "{gradient}");
-        }
-    }
-
-    #[test]
-    fn extreme_maps_keep_values_and_gradients_finite() {
-        let device = Device::default().autodiff();
-        let full = |value: f64| Tensor::<4>::full([1, 1, 2, 2], value, &device);
-        for (ours, theirs, expected) in [
-            (0.0, 0.0, 0.0),
-            (1e4, 1e4, 0.0),
-            (1e4, -1e4, 2e8), // ½ · (2·10⁴)²
-        ] {
-            let (value, gradient) = mean_and_gradient(full(ours), full(theirs), None);
-
-            assert_eq!(value, expected);
-            assert!(gradient.iter::<f32>().all(f32::is_finite));
-        }
-    }
-
-    #[test]
-    fn an_empty_batch_is_a_connected_zero() {
-        let device = Device::default().autodiff();
-        let empty = || Tensor::<4>::zeros([0, 3, 4, 4], &device);
-
-        for visibility in [None, Some(Tensor::zeros([0, 3], &device))] {
-            let (value, _) = mean_and_gradient(empty(), empty(), visibility);
-
-            assert_eq!(value, 0.0);
-        }
-    }
-
-    #[test]
-    fn half_precision_is_widened() {
-        let device = Device::default();
-        for dtype in [DType::F16, DType::BF16] {
-            if !device.supports_dtype(dtype) {
-                continue;
-            }
-            // Its square would overflow.
-            let student = Tensor::<4>::full([1, 1, 2, 2], 1024.0, (&device, dtype));
-            let teacher = student.zeros_like();
-
-            let loss = criterion().forward(student, teacher, None, Reduction::Mean);
-
-            assert_eq!(loss.dtype(), DType::F32);
-            assert_eq!(loss.into_scalar::<f32>(), 524288.0);
-        }
+    /// Maps of three joints of two samples.
+    fn maps_of_zeros(device: &Device) -> Tensor<4> {
+        Tensor::zeros([2, 3, 4, 4], device)
     }
 
     fn knowledge(response: Response) -> Knowledge {
@@ -448,91 +302,25 @@ mod tests {
     }
 
     #[test]
-    fn the_objective_compares_the_responses() {
+    #[should_panic(expected = "needs targets of heat maps, but the targets are of another kind")]
+    fn targets_must_be_heat_maps() {
         let device = Device::default();
-        let student = knowledge(Response::Maps(student(&device)));
-        let teacher = knowledge(Response::Maps(teacher(&device)));
-
-        let objective = HeatMapObjective::new(criterion(), 0.5);
-        let targets = Targets::Unlabeled;
-        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
-        let terms = objective.forward(&context);
-
-        assert_eq!(terms.iter().next().unwrap().name, "heat-map");
-        let total = terms.total().into_scalar::<f64>();
-        assert!((total - 0.244131).abs() < 1e-6, "{total}");
-    }
-
-    /// The annotation of the tests: what the teacher of the golden values says, or nothing of it.
-    fn annotation(maps: Tensor<4>, visibility: Option<Tensor<2>>) -> Targets {
-        Targets::Maps { maps, visibility }
-    }
-
-    fn total(
-        objective: &impl Objective<Knowledge, Knowledge>,
-        targets: &Targets,
-    ) -> (f64, TensorData) {
-        let device = Device::default().autodiff();
-        let maps = student(&device).require_grad();
-        let student = knowledge(Response::Maps(maps.clone()));
-        let teacher = knowledge(Response::Maps(teacher(&device)));
-        let context = Context::new(&student, &teacher, targets, &[], Clock::start());
-        let total = objective.forward(&context).total();
-        let grads = total.clone().backward();
-        let gradient = maps.grad(&grads).unwrap().into_data();
-        (total.into_scalar::<f64>(), gradient)
+        let student = knowledge(Response::Maps(maps_of_zeros(&device)));
+        let targets = Targets::classes(Tensor::from_data([0, 1], &device));
+        let context = Context::of(&student, &student).with_targets(&targets);
+        TargetHeatMaps::new(criterion(), 0.5).forward(&context);
     }
 
     #[test]
-    fn the_objective_knows_which_joints_are_visible() {
-        let device = Device::default().autodiff();
-        // What the maps of the annotation are does not matter to the half with the teacher.
-        let zeros = Tensor::zeros([2, 3, 4, 4], &device);
-        let targets = annotation(zeros, Some(visibility(&device)));
-
-        let (value, gradient) = total(&HeatMapObjective::new(criterion(), 0.5), &targets);
-
-        assert!((value - 0.5 * 0.274896191).abs() < 1e-6, "{value}");
-        let norm = norm(&gradient);
-        assert!((norm - 0.5 * 0.0756769713).abs() < 1e-6, "{norm}");
-    }
-
-    #[test]
-    fn the_annotation_is_a_term_of_its_own() {
-        let device = Device::default().autodiff();
-        let objective = TargetHeatMaps::new(criterion(), 0.5);
-        for (visibility, expected, expected_norm) in [
-            (Some(visibility(&device)), 0.274896191, 0.0756769713),
-            (None, 0.488262324, 0.100856987),
-        ] {
-            let targets = annotation(teacher(&device), visibility);
-            let (value, gradient) = total(&objective, &targets);
-
-            assert!((value - 0.5 * expected).abs() < 1e-6, "{value}");
-            let norm = norm(&gradient);
-            assert!((norm - 0.5 * expected_norm).abs() < 1e-6, "{norm}");
-        }
-        let (value, gradient) = total(&objective, &Targets::Unlabeled);
-        assert_eq!((value, norm(&gradient)), (0.0, 0.0));
-        assert_eq!(objective.with_name("truth").name, "truth");
-    }
-
-    #[test]
-    #[should_panic(expected = "needs targets of maps")]
-    fn classes_are_no_annotation_of_maps() {
-        let targets = Targets::classes(Tensor::from_data([0, 1], &Device::default()));
-        total(&TargetHeatMaps::new(criterion(), 0.5), &targets);
-    }
-
-    #[test]
-    #[should_panic(expected = "compares maps, but the teacher responds with something else")]
-    fn responses_must_be_maps() {
+    #[should_panic(
+        expected = "compares heat maps, but the response of the teacher is of another kind"
+    )]
+    fn responses_must_be_heat_maps() {
         let device = Device::default();
-        let student = knowledge(Response::Maps(student(&device)));
-        let teacher = knowledge(Response::Classes(Tensor::zeros([2, 3], &device)));
+        let student = knowledge(Response::Maps(maps_of_zeros(&device)));
+        let teacher = Knowledge::from_logits(Tensor::zeros([2, 3], &device));
 
-        let targets = Targets::Unlabeled;
-        let context = Context::new(&student, &teacher, &targets, &[], Clock::start());
+        let context = Context::of(&student, &teacher);
         HeatMapObjective::new(criterion(), 0.5).forward(&context);
     }
 
@@ -543,7 +331,7 @@ mod tests {
     fn resolutions_must_match() {
         let device = Device::default();
         let teacher = Tensor::zeros([2, 3, 4, 8], &device);
-        criterion().forward(student(&device), teacher, None, Reduction::Mean);
+        criterion().forward(maps_of_zeros(&device), teacher, None, Reduction::Mean);
     }
 
     #[test]
@@ -551,7 +339,8 @@ mod tests {
     fn numbers_of_joints_must_match() {
         let device = Device::default();
         let visibility = Tensor::zeros([2, 4], &device);
-        criterion().forward_no_reduction(student(&device), teacher(&device), Some(visibility));
+        let maps = maps_of_zeros(&device);
+        criterion().forward_no_reduction(maps.clone(), maps, Some(visibility));
     }
 
     #[test]
@@ -570,7 +359,7 @@ mod tests {
         );
         assert_eq!(
             format!("{}", TargetHeatMaps::new(criterion(), 0.5)),
-            "Weighted {loss: HeatMapLoss, name: annotated-maps, weight: Constant(0.5)}"
+            "Weighted {loss: HeatMapLoss, name: target-heat-maps, weight: Constant(0.5)}"
         );
     }
 }

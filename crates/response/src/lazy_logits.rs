@@ -2,13 +2,13 @@ use crate::{SparseLogits, TeacherLogits};
 use burn::nn::Linear;
 use burn::tensor::{Tensor, assert_shape};
 
-/// The output head of a network: the linear layer from its hidden states to its logits.
+/// Output head of a language model: the linear layer from hidden states to logits.
 ///
 /// ```text
 /// logits = hidden · weight + bias
 /// ```
 ///
-/// A head whose tensors do not require gradients is a frozen one.
+/// A head whose tensors do not require gradients is frozen.
 ///
 /// # Example
 ///
@@ -26,10 +26,10 @@ use burn::tensor::{Tensor, assert_shape};
 #[doc(alias = "lm_head")]
 #[derive(Clone, Debug)]
 pub struct LmHead {
-    /// Shape: `[features, vocabulary]`, as that of a [`Linear`] layer; an embedding that is tied to
-    /// the head has to be transposed.
+    /// Weight, as in a [`Linear`] layer; an embedding that is tied to the head has to be
+    /// transposed. Shape: `[features, vocabulary]`.
     pub weight: Tensor<2>,
-    /// Shape: `[vocabulary]`.
+    /// Bias, if there is one. Shape: `[vocabulary]`.
     pub bias: Option<Tensor<1>>,
 }
 
@@ -51,7 +51,8 @@ impl LmHead {
     }
 }
 
-/// Logits that are not computed yet: hidden states, and the [head](LmHead) that makes logits of them.
+/// Logits that are not computed yet: hidden states, and the [head](LmHead) that turns them into
+/// logits.
 ///
 /// They take `vocabulary / features` times less memory than the logits.
 ///
@@ -75,14 +76,14 @@ impl LmHead {
 /// ```
 #[derive(Clone, Debug)]
 pub struct LazyLogits {
-    /// What the head is applied to. Shape: `[rows, features]`.
+    /// Hidden states, the input of the head. Shape: `[rows, features]`.
     pub hidden: Tensor<2>,
-    /// What makes logits of it.
+    /// Head that turns the hidden states into logits.
     pub head: LmHead,
 }
 
 impl LazyLogits {
-    /// These hidden states with that head.
+    /// Creates lazy logits from hidden states and a head.
     ///
     /// # Shapes
     ///
@@ -91,8 +92,7 @@ impl LazyLogits {
     ///
     /// # Panics
     ///
-    /// Panics if the head is for hidden states of other features, or its bias for another
-    /// vocabulary.
+    /// Panics if the head has another number of features, or its bias another vocabulary.
     pub fn new(hidden: Tensor<2>, head: impl Into<LmHead>) -> Self {
         let states = Self {
             hidden,
@@ -102,7 +102,7 @@ impl LazyLogits {
         states
     }
 
-    /// The logits of all rows at once.
+    /// Computes the logits of all rows at once.
     ///
     /// # Shapes
     ///
@@ -110,8 +110,7 @@ impl LazyLogits {
     ///
     /// # Panics
     ///
-    /// Panics if the head is for hidden states of other features, or its bias for another
-    /// vocabulary.
+    /// Panics if the head has another number of features, or its bias another vocabulary.
     pub fn logits(self) -> Tensor<2> {
         self.assertions();
         let logits = self.hidden.matmul(self.head.weight);
@@ -139,8 +138,8 @@ impl LazyLogits {
     }
 }
 
-/// What a teacher says about rows of a large vocabulary: a [signal](TeacherLogits), or the hidden
-/// states from which its logits can be computed when they are needed.
+/// Logits of a teacher with a large vocabulary: [given](TeacherLogits), or as hidden states from
+/// which they are computed when they are needed.
 ///
 /// # Example
 ///
@@ -153,42 +152,42 @@ impl LazyLogits {
 /// let dense = TeacherRows::from(logits.clone());
 /// let sparse = TeacherRows::from(SparseLogits::top_k(logits, 2, TailMode::Tail));
 ///
-/// assert!(matches!(dense, TeacherRows::Signal(TeacherLogits::Dense(_))));
-/// assert!(matches!(sparse, TeacherRows::Signal(TeacherLogits::Sparse(_))));
+/// assert!(matches!(dense, TeacherRows::Logits(TeacherLogits::Dense(_))));
+/// assert!(matches!(sparse, TeacherRows::Logits(TeacherLogits::Sparse(_))));
 /// ```
 #[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
-    reason = "there is one per loss, of tensors that are handles"
+    reason = "there is one per loss, and its tensors are handles"
 )]
 pub enum TeacherRows {
-    /// Logits of every class, or probabilities of some.
-    Signal(TeacherLogits),
+    /// Logits of all classes, or of some.
+    Logits(TeacherLogits),
     /// Logits that are not computed yet.
-    Hidden(LazyLogits),
+    Lazy(LazyLogits),
 }
 
 impl From<Tensor<2>> for TeacherRows {
     fn from(logits: Tensor<2>) -> Self {
-        Self::Signal(logits.into())
+        Self::Logits(logits.into())
     }
 }
 
 impl From<SparseLogits> for TeacherRows {
-    fn from(signal: SparseLogits) -> Self {
-        Self::Signal(signal.into())
+    fn from(logits: SparseLogits) -> Self {
+        Self::Logits(logits.into())
     }
 }
 
 impl From<TeacherLogits> for TeacherRows {
-    fn from(signal: TeacherLogits) -> Self {
-        Self::Signal(signal)
+    fn from(logits: TeacherLogits) -> Self {
+        Self::Logits(logits)
     }
 }
 
 impl From<LazyLogits> for TeacherRows {
-    fn from(states: LazyLogits) -> Self {
-        Self::Hidden(states)
+    fn from(logits: LazyLogits) -> Self {
+        Self::Lazy(logits)
     }
 }
 

@@ -26,7 +26,6 @@ mod norm_kd;
 mod normalized;
 mod objective;
 mod permuted_predictions;
-mod place_of_loss;
 mod probability_matching;
 mod proposal_classification;
 mod reverse_kl;
@@ -38,15 +37,9 @@ mod standardized;
 mod target;
 mod teacher_free;
 mod teacher_logits;
+mod term_of_loss;
 mod total_variation;
 mod virtual_teacher;
-
-#[cfg(test)]
-mod fixtures;
-#[cfg(test)]
-mod labeled_suite;
-#[cfg(test)]
-mod suite;
 
 pub use batch_loss::*;
 pub use bounded_objective::*;

@@ -1,17 +1,19 @@
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{at_least_f32, l2_norm};
 
-/// How the logits of each row spread.
+/// Centered logits of each row and their standard deviation.
 pub(crate) struct Spread {
-    /// The logits less their mean; zero where excluded. Shape: `[rows, num_classes]`.
+    /// Logits minus the mean of their row; zero where excluded. Shape: `[rows, num_classes]`.
     centered: Tensor<2>,
-    /// Where logits are −∞. Shape: `[rows, num_classes]`.
+    /// Places where logits are −∞. Shape: `[rows, num_classes]`.
     excluded: Tensor<2, Bool>,
-    /// Their standard deviation, at least the floor. Shape: `[rows, 1]`.
+    /// Standard deviation, at least the floor. Shape: `[rows, 1]`.
     pub deviation: Tensor<2>,
 }
 
 impl Spread {
+    /// Computes the statistics of logits. `population` divides the sum of squares by the number of
+    /// classes instead of one less.
     pub fn of(logits: Tensor<2>, population: bool, floor: f64) -> Self {
         let logits = at_least_f32(logits);
         let excluded = logits.clone().equal_scalar(f32::NEG_INFINITY);
@@ -39,11 +41,12 @@ impl Spread {
         }
     }
 
-    /// The centered logits divided by that, row by row. Shape: `[rows, num_classes]`.
+    /// Returns the centered logits divided by a unit, row by row. Shape: `[rows, num_classes]`.
     ///
     /// - unit: `[rows, 1]`
     pub fn in_units_of(self, unit: Tensor<2>) -> Tensor<2> {
-        // Excluded again only now: −∞ in a quotient is NaN in the backward pass.
+        // Classes are excluded only after the division: −∞ in a quotient is NaN in the backward
+        // pass.
         self.centered
             .div(unit)
             .mask_fill(self.excluded, f32::NEG_INFINITY)

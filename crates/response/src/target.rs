@@ -1,8 +1,8 @@
-//! The class that a label names, and the others.
+//! Selection of the target class and of the others.
 
 use burn::tensor::{Bool, Int, Tensor};
 
-/// True at the class of each row. Shape: `[rows, num_classes]`.
+/// Returns true at the class of each row. Shape: `[rows, num_classes]`.
 pub(crate) fn is_target(classes: &Tensor<1, Int>, num_classes: usize) -> Tensor<2, Bool> {
     let every: Tensor<2, Int> = Tensor::<1, Int>::arange(0..num_classes as i64, &classes.device())
         .cast(classes.dtype())
@@ -12,18 +12,18 @@ pub(crate) fn is_target(classes: &Tensor<1, Int>, num_classes: usize) -> Tensor<
     classes.repeat_dim(1, num_classes).equal(every)
 }
 
-/// The value at the class of each row. Shape: `[rows, 1]`.
+/// Returns the value at the class of each row. Shape: `[rows, 1]`.
 pub(crate) fn at_target(values: Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<2> {
     values.gather(1, classes.clone().unsqueeze_dim(1))
 }
 
-/// Logits in which the class of each row counts for nothing. Shape: `[rows, num_classes]`.
-pub(crate) fn of_others(logits: Tensor<2>, is_target: Tensor<2, Bool>) -> Tensor<2> {
-    // Not −∞: where nothing else is possible, the softmax of a row of −∞ is NaN.
+/// Returns the logits with the class of each row excluded. Shape: `[rows, num_classes]`.
+pub(crate) fn without_target(logits: Tensor<2>, is_target: Tensor<2, Bool>) -> Tensor<2> {
+    // Not −∞: where no other class is possible, the softmax of a row of −∞ is NaN.
     logits.mask_fill(is_target, -1e30)
 }
 
-/// `log Σₖ exp(values)` of every row that is not all −∞. Shape: `[rows, 1]`.
+/// Computes `log Σₖ exp(values)` of every row that is not all −∞. Shape: `[rows, 1]`.
 pub(crate) fn log_sum_exp(values: Tensor<2>) -> Tensor<2> {
     // The derivative of the result by the largest value it was computed from is zero: a constant
     // saves the graph.

@@ -1,15 +1,14 @@
 use crate::labeled::rows_of_samples;
-use crate::place_of_loss::place_of_loss;
+use crate::term_of_loss::term_of_loss;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Weighted, reduce_rows};
 
-/// A loss that compares the logits of a student with what a teacher would say who knows nothing but
-/// the label.
+/// Loss that compares the logits of a student with a distribution made from the label alone.
 pub trait TeacherFreeLoss: NamedLoss {
-    /// The loss of every row.
+    /// Computes the loss of every row.
     ///
     /// # Shapes
     ///
@@ -22,7 +21,7 @@ pub trait TeacherFreeLoss: NamedLoss {
     /// Panics if the shapes differ.
     fn forward_rows(&self, student: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1>;
 
-    /// Compute the loss of every row, then reduce to a single value.
+    /// Computes the loss of every row and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
     /// rows.
@@ -46,35 +45,34 @@ pub trait TeacherFreeLoss: NamedLoss {
     }
 }
 
-/// The term of a loss between the logits of a student and its labels: see [`TeacherFreeObjective`].
+/// Term of a loss between the logits of a student and its labels: see [`TeacherFreeObjective`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct TeacherFreeTerm<L> {
-    /// The loss.
+    /// Loss of the rows.
     pub loss: L,
 }
 
-place_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
+term_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
 
-/// A loss between the response of a student and its labels, as one weighted term, whatever the
-/// teacher is.
+/// Weighted term of a loss between the response of a student and its labels, with any teacher or
+/// none.
 ///
 /// ```text
 /// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever the student says about them; without any labeled
-/// sample the term is zero. Of [target probabilities](burn_distill_core::Targets), as from mixing
-/// samples, the likeliest class is the label.
+/// Samples without a label do not count, whatever their logits are; without any labeled sample the
+/// term is zero. With [target probabilities](burn_distill_core::Targets), as from mixed samples,
+/// the likeliest class is the label.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response is a sequence or a map: a label is of a sample.
+/// `forward` panics if the response is a sequence or a map, since labels belong to samples.
 ///
 /// # Example
 ///
-/// This is the objective of teacher-free distillation for ResNet-18 on CIFAR-100, without a
-/// teacher:
+/// The objective of teacher-free distillation for ResNet-18 on CIFAR-100:
 ///
 /// ```
 /// use burn_distill_core::{CrossEntropyObjective, Knowledge, Objective};
@@ -107,99 +105,28 @@ impl<L: TeacherFreeLoss, T> LossTerm<Knowledge, T> for TeacherFreeTerm<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{labels, student};
     use crate::{VirtualTeacherLoss, VirtualTeacherLossConfig};
-    use burn::tensor::{Device, TensorData};
-    use burn_distill_core::{
-        Clock, CrossEntropyObjective, Objective, Response, Taps, Targets, Terms,
-    };
-
-    fn knowledge(response: impl Into<Response>) -> Knowledge {
-        Knowledge {
-            response: response.into(),
-            taps: Taps::default(),
-        }
-    }
+    use burn::tensor::Device;
+    use burn_distill_core::{Objective, Response, Taps, Targets};
 
     fn objective() -> TeacherFreeObjective<VirtualTeacherLoss> {
         TeacherFreeObjective::new(VirtualTeacherLossConfig::new().init(), 0.1)
     }
 
-    /// The terms for a student without a teacher.
-    fn terms(objective: &impl Objective<Knowledge, ()>, student: &Knowledge) -> Terms {
-        let classes = labels(&Device::default());
-        let targets = Targets::classes(classes);
-        objective.forward(&Context::new(student, &(), &targets, &[], Clock::start()))
-    }
-
-    // Expected values: scripts/labeled.py.
-
     #[test]
-    fn no_teacher_is_needed() {
-        let student = knowledge(student(&Device::default()));
-
-        let terms = terms(&(CrossEntropyObjective::new(0.9), objective()), &student);
-
-        let names: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
-        assert_eq!(names, ["cross-entropy", "virtual-teacher"]);
-        // 0.9 · 4.420278 + 0.1 · 1.084423
-        let total = terms.total().into_scalar::<f64>();
-        assert!((total - 4.086692).abs() < 1e-5, "{total}");
-    }
-
-    #[test]
-    fn samples_without_a_label_do_not_count_whatever_they_are() {
-        for anything in [0.0, f32::NAN, f32::INFINITY] {
-            let device = Device::default().autodiff();
-            let row = Tensor::full([1, 5], anything, &device);
-            let rows = student(&device)
-                .slice_assign([1..2, 0..5], row)
-                .require_grad();
-            let student = knowledge(rows.clone());
-            let targets = Targets::Classes {
-                classes: labels(&device),
-                labeled: Some(Tensor::from_data([true, false, true, true], &device)),
-            };
-
-            let context = Context::new(&student, &(), &targets, &[], Clock::start());
-            let term = objective().forward(&context).into_iter().next().unwrap();
-            let grads = term.value.clone().backward();
-
-            // (0.457856 + 0.988594 + 1.818938) / 3
-            let value = term.value.into_scalar::<f64>();
-            assert!((value - 1.088463).abs() < 1e-5, "{value}");
-            let gradient = rows.grad(&grads).unwrap().into_data();
-            let gradient = gradient.try_to_vec::<f32>().unwrap();
-            assert_eq!(gradient[5..10], [0.0; 5]);
-            assert!(gradient.iter().all(|g| g.is_finite()));
-        }
-    }
-
-    #[test]
-    fn without_a_label_the_term_is_a_connected_zero() {
-        let device = Device::default().autodiff();
-        let rows = student(&device).require_grad();
-        let student = knowledge(rows.clone());
-
-        let context = Context::new(&student, &(), &Targets::Unlabeled, &[], Clock::start());
-        let total = objective().forward(&context).total();
-        let grads = total.clone().backward();
-
-        assert_eq!(total.into_scalar::<f32>(), 0.0);
-        let gradient = rows.grad(&grads).unwrap().into_data();
-        gradient.assert_eq(&TensorData::from([[0.0_f32; 5]; 4]), false);
-    }
-
-    #[test]
-    #[should_panic(expected = "A response of tokens has no class per sample")]
+    #[should_panic(expected = "The response is one of tokens, which has no class per sample")]
     fn tokens_are_refused() {
         let device = Device::default();
-        let tokens = knowledge(Response::Tokens {
-            logits: Tensor::zeros([2, 2, 5], &device),
-            mask: Tensor::from_data([[true; 2]; 2], &device),
-        });
+        let tokens = Knowledge {
+            response: Response::Tokens {
+                logits: Tensor::zeros([2, 2, 5], &device),
+                mask: Tensor::from_data([[true; 2]; 2], &device),
+            },
+            taps: Taps::default(),
+        };
+        let targets = Targets::classes(Tensor::zeros([4], &device));
 
-        terms(&objective(), &tokens);
+        objective().forward(&Context::of(&tokens, &()).with_targets(&targets));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn trial(config: ActivationBoundaryLossConfig, value: f64, gradient: f64) -> Tri
         value,
         gradient,
     )
-    .invariant("the size of the teacher's features", |student, teacher| {
+    .invariant("the scale of the teacher's features", |student, teacher| {
         (student, teacher.mul_scalar(100.0))
     })
     .skip(
@@ -30,21 +30,21 @@ fn trial(config: ActivationBoundaryLossConfig, value: f64, gradient: f64) -> Tri
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let plain = ActivationBoundaryLossConfig::new();
     trial(plain.clone(), 0.398636955, 0.097812509).run();
-    // The sum alone, of a batch of two.
+    // Only the sum, for a batch of two.
     trial(plain.with_scale(2.0), 265.75797, 65.2083393).run();
 }
 
 #[test]
-fn as_a_mean() {
+fn the_mean_of_the_elements() {
     let mean = ActivationBoundaryLossConfig::new().with_reduction(BoundaryReduction::Mean);
     trial(mean, 2.76831219, 0.679253535).run();
 }
 
 #[test]
-fn beyond_the_margin_on_the_right_side_nothing_is_lost() {
+fn beyond_the_margin_on_the_right_side_the_loss_is_zero() {
     let device = Device::default().autodiff();
     let teacher = Tensor::<4>::random(SHAPE, Distribution::Normal(0.0, 1.0), &device);
     let student = teacher.clone().sign().mul_scalar(1.5).require_grad();
@@ -80,7 +80,7 @@ fn a_neuron_at_zero_is_inactive() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ActivationBoundaryLossConfig::new());
     assert_shareable::<ActivationBoundaryLoss>();
 }

@@ -29,7 +29,7 @@ fn assert_golden(loss: Tensor<1>, student: &[Tensor<4>], value: f64, norms: [f64
 }
 
 #[test]
-fn the_value_term_as_in_the_authors_code() {
+fn the_value_term_matches_the_code_of_the_authors() {
     let attention = [[[0.7, 0.3]], [[0.4, 0.6]]];
     let attention = Tensor::<3>::from_data(attention, &Device::default());
     let student = student();
@@ -41,7 +41,7 @@ fn the_value_term_as_in_the_authors_code() {
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let device = Device::default();
     let config = AttentionFeatureLossConfig::new().with_features(4);
     let mut loss = config.init(&[3, 4], &[5, 5], &device);
@@ -56,7 +56,7 @@ fn as_in_the_authors_code() {
     for (index, layer) in layers.enumerate() {
         set(&mut layer.linear, 2 + 2 * index);
     }
-    // The normalization of validation, whose statistics are still those it starts with.
+    // In validation mode, the statistics of the normalization have their initial values.
     let loss = loss.freeze();
 
     let student = student();
@@ -65,7 +65,7 @@ fn as_in_the_authors_code() {
     assert_golden(value, &student, 0.0306588707, [0.0133091007, 0.0148334058]);
 }
 
-/// The weights of a linear layer lie in PyTorch the other way round.
+/// PyTorch stores the weights of a linear layer transposed.
 fn set(linear: &mut Linear, index: usize) {
     let [inputs, outputs] = linear.weight.dims();
     let weight = parameter(index, [outputs, inputs]).val();
@@ -84,7 +84,7 @@ fn trial() {
     )
     .skip(
         "perfect student",
-        "of several layers the attention mixes those that differ: below",
+        "the attention mixes several different layers: one layer is tested below",
     )
     .run();
 }
@@ -100,14 +100,14 @@ fn trial_of_one_and_two_channels() {
     )
     .skip(
         "perfect student",
-        "of several layers the attention mixes those that differ: below",
+        "the attention mixes several different layers: one layer is tested below",
     )
     .run();
 }
 
-/// What is compared of a map is where its squares are large: neither its sign nor its size.
+/// Maps are compared by the places where their squares are large: sign and scale do not matter.
 #[test]
-fn trial_of_one_layer_that_is_perfect() {
+fn trial_of_one_perfect_layer() {
     let device = Device::default().autodiff();
     LayersTrial::new(
         AttentionFeatureLossConfig::new()
@@ -124,7 +124,7 @@ fn trial_of_one_layer_that_is_perfect() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&AttentionFeatureLossConfig::new());
     assert_shareable::<AttentionFeatureLoss>();
 }

@@ -39,13 +39,13 @@ fn with_scores(heads: Tensor<4>) -> AttentionLayer {
 }
 
 #[test]
-fn attention_is_as_in_the_paper() {
+fn attention_matches_the_paper() {
     Trial::new(
         "AttentionRelationLoss of scores",
         SCORES,
         |student, teacher| {
             let [batch_size, _, queries, keys] = student.dims();
-            // The suite also cuts the keys short.
+            // The suite also shortens the keys.
             let mask = (queries == keys).then(|| ragged(batch_size, keys));
             forward(with_values(student), with_values(teacher), mask)
         },
@@ -64,7 +64,7 @@ fn attention_is_as_in_the_paper() {
 }
 
 #[test]
-fn values_are_as_in_the_paper() {
+fn values_match_the_paper() {
     Trial::new(
         "AttentionRelationLoss of values",
         VALUES,
@@ -81,9 +81,10 @@ fn values_are_as_in_the_paper() {
         0.0631980261,
         0.0608512831,
     )
-    .invariant("a turn of the features of a head", |student, teacher| {
-        (student.flip([3]), teacher.neg())
-    })
+    .invariant(
+        "a rotation of the features of a head",
+        |student, teacher| (student.flip([3]), teacher.neg()),
+    )
     .skip("perfect student", "the heads differ in size")
     .skip(
         "impossible classes",
@@ -93,7 +94,7 @@ fn values_are_as_in_the_paper() {
 }
 
 #[test]
-fn the_two_add_up() {
+fn attention_and_values_add_up() {
     let student = AttentionLayer {
         scores: waves(SCORES, [3.0, 0.7, 0.3]),
         values: join_heads(waves(VALUES, [1.0, 0.7, 0.3])),
@@ -154,7 +155,7 @@ fn numbers_of_heads_must_match() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&AttentionRelationLossConfig::new());
     assert_shareable::<AttentionRelationLoss>();
     assert_eq!(

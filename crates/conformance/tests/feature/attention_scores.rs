@@ -18,7 +18,7 @@ fn trial(padding: Padding, masked: bool) -> Trial<4> {
     let loss = config(padding).init();
     Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
         let [batch_size, _, queries, keys] = student.dims();
-        // The suite also cuts the keys short.
+        // The suite also shortens the keys.
         let mask = (masked && queries == keys).then(|| ragged(batch_size, keys));
         loss.forward(student, teacher, mask)
     })
@@ -29,7 +29,7 @@ fn trial(padding: Padding, masked: bool) -> Trial<4> {
 }
 
 #[test]
-fn as_in_text_brewer_and_in_the_authors_code() {
+fn matches_text_brewer_and_the_code_of_the_authors() {
     // TextBrewer's `att_mse_loss` with a mask; the plain mean; the lines of the authors' training
     // loop, whose scores of padded keys are masked.
     for (padding, masked, value, norm) in [
@@ -63,7 +63,7 @@ fn padding_does_not_count() {
     );
 }
 
-/// The scores with a number added for each key that is padding.
+/// Adds a number to the scores of keys that are padding.
 fn mask_keys(scores: Tensor<4>, added: f32) -> Tensor<4> {
     let [batch_size, heads, length, _] = scores.dims();
     let keys: Tensor<4, Bool> = ragged(batch_size, length)
@@ -75,7 +75,7 @@ fn mask_keys(scores: Tensor<4>, added: f32) -> Tensor<4> {
 }
 
 #[test]
-fn scores_that_are_masked_already_are_zero_to_the_authors() {
+fn masked_scores_count_as_zero_as_in_the_code_of_the_authors() {
     let loss = config(Padding::Included).init();
     for added in [-1e4, f32::NEG_INFINITY] {
         let teacher = mask_keys(waves(SHAPE, TEACHER), added);
@@ -102,7 +102,7 @@ fn scores_of_minus_infinity_do_not_count() {
 }
 
 #[test]
-fn nothing_but_masked_scores_is_a_connected_zero() {
+fn masked_scores_alone_are_a_connected_zero() {
     for padding in [Padding::Excluded, Padding::Included] {
         let teacher = waves(SHAPE, TEACHER).add_scalar(f32::NEG_INFINITY);
         let (value, gradient) = outcome(waves(SHAPE, STUDENT), |student| {
@@ -142,7 +142,7 @@ fn numbers_of_heads_must_match() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&AttentionScoresLossConfig::new());
     assert_shareable::<AttentionScoresLoss>();
     assert_eq!(

@@ -8,7 +8,7 @@ fn trial(config: AttentionTransferLossConfig) -> Trial<4> {
     Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
         loss.forward(student, teacher)
     })
-    .invariant("the size of the features", |student, teacher| {
+    .invariant("the scale of the features", |student, teacher| {
         (student.mul_scalar(3.0), teacher.mul_scalar(-2.0))
     })
     .minimum(0.0)
@@ -19,7 +19,7 @@ fn trial(config: AttentionTransferLossConfig) -> Trial<4> {
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     for (shape, teacher, value, norm) in [
         (
             SHAPE,
@@ -51,7 +51,7 @@ fn as_in_the_authors_code() {
 }
 
 #[test]
-fn as_in_the_paper() {
+fn matches_the_paper() {
     let config = AttentionTransferLossConfig::new().with_distance(AttentionDistance::Norm);
     trial(config)
         .golden(
@@ -64,7 +64,7 @@ fn as_in_the_paper() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&AttentionTransferLossConfig::new());
     assert_shareable::<AttentionTransferLoss>();
 }

@@ -5,7 +5,7 @@ use burn_distill_feature::*;
 
 const SHAPE: [usize; 4] = [2, 3, 4, 4];
 
-/// A loss that attends to all channels alike.
+/// Creates a loss that attends to all channels equally.
 fn uniform(device: &Device) -> ChannelAttentionLoss {
     let mut loss = ChannelAttentionLossConfig::new().init(3, device);
     for linear in [&mut loss.squeeze, &mut loss.excite] {
@@ -15,7 +15,7 @@ fn uniform(device: &Device) -> ChannelAttentionLoss {
 }
 
 #[test]
-fn as_in_knowledge_distillation_zoo() {
+fn matches_knowledge_distillation_zoo() {
     let loss = uniform(&Device::default());
     Trial::new("channel attention", SHAPE, move |student, teacher| {
         loss.forward(student, teacher)
@@ -26,7 +26,7 @@ fn as_in_knowledge_distillation_zoo() {
         0.123399452,
         0.0156705317,
     )
-    .invariant("the size of the features", |student, teacher| {
+    .invariant("the scale of the features", |student, teacher| {
         (student.mul_scalar(3.0), teacher.mul_scalar(0.5))
     })
     .minimum(0.0)
@@ -35,7 +35,7 @@ fn as_in_knowledge_distillation_zoo() {
 }
 
 #[test]
-fn larger_maps_are_pooled_and_need_not_be_square() {
+fn larger_maps_are_pooled_and_may_be_rectangular() {
     let loss = ChannelAttentionLossConfig::new().init(3, &Device::default());
     Trial::new(
         "channel attention",
@@ -52,7 +52,7 @@ fn larger_maps_are_pooled_and_need_not_be_square() {
 }
 
 #[test]
-fn the_attention_counts_one_in_sum_and_learns() {
+fn the_attention_sums_to_one_and_trains() {
     let device = Device::default().autodiff();
     let loss = ChannelAttentionLossConfig::new().init(3, &device);
     let [student, teacher] = [0.7, 1.1].map(|frequency| {
@@ -92,7 +92,7 @@ fn a_dead_channel_has_no_gradient() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ChannelAttentionLossConfig::new());
     assert_shareable::<ChannelAttentionLoss>();
 }

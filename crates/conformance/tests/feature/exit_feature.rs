@@ -31,7 +31,7 @@ fn squares_where_features_are_active() {
 
 #[test]
 fn the_norm_of_a_batch() {
-    // `torch.dist`; a norm that is not squared has a gradient of norm 1.
+    // `torch.dist`: the gradient of a norm that is not squared has a norm of 1.
     trial(ExitDistance::Norm, 2.25166605, 1.0)
         .invariant("the same shift of both", |student, teacher| {
             (student.add_scalar(3.0), teacher.add_scalar(3.0))
@@ -40,7 +40,7 @@ fn the_norm_of_a_batch() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     for distance in [ExitDistance::ActiveSquares, ExitDistance::Norm] {
         assert_round_trip(&config(distance));
     }

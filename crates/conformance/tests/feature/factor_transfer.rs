@@ -25,23 +25,23 @@ fn golden(distance: FactorDistance, value: f64, norm: f64) {
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     golden(FactorDistance::MeanAbsolute, 0.165135329, 0.0176569011);
 }
 
 #[test]
-fn as_in_torchdistill_with_the_norm() {
+fn matches_torchdistill_with_the_norm() {
     // From the formula, by central differences in double precision.
     golden(FactorDistance::Norm, 1.40069167509, 0.103717665245);
 }
 
 #[test]
-fn as_in_repdistiller_of_squares() {
+fn matches_rep_distiller_with_squares() {
     golden(FactorDistance::Attention, 0.163186993, 0.046962508);
 }
 
 #[test]
-fn factors_are_made_pooled_and_compared() {
+fn factors_are_computed_pooled_and_compared() {
     let device = Device::default();
     let config = FactorTransferLossConfig::new();
     let paraphraser = config.paraphraser(6, &device);
@@ -59,7 +59,7 @@ fn factors_are_made_pooled_and_compared() {
 }
 
 #[test]
-fn the_translator_learns_and_the_paraphraser_does_not() {
+fn the_translator_trains_and_the_paraphraser_does_not() {
     let device = Device::default().autodiff();
     let config = FactorTransferLossConfig::new();
     let paraphraser = config.paraphraser(6, &device);
@@ -100,7 +100,7 @@ fn batches_of_any_size_and_constant_maps_are_finite() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&FactorTransferLossConfig::new());
     assert_shareable::<FactorTransferLoss>();
     assert_shareable::<ReconstructionObjective>();

@@ -9,7 +9,7 @@ use burn_distill_core::{
 };
 use burn_distill_feature::*;
 
-/// A network whose features are its input.
+/// Network whose features are its input.
 #[derive(Module, Debug)]
 struct Features {
     classifier: Linear,
@@ -54,7 +54,7 @@ impl Network for Features {
     }
 }
 
-/// The weighted loss of a batch whose labels are 0, 2, 4, 1.
+/// Computes the weighted loss of a batch with labels 0, 2, 4, 1.
 fn loss<O: Objective>(
     network: Features,
     objective: &O,
@@ -95,7 +95,7 @@ fn trial<O: Objective>(name: &str, objective: O) -> Trial<2> {
     .teacher_shape([4, 5])
     .skip(
         "perfect student",
-        "the student is features and the teacher is logits",
+        "the student has features and the teacher logits",
     )
     .skip(
         "impossible classes",
@@ -104,8 +104,8 @@ fn trial<O: Objective>(name: &str, objective: O) -> Trial<2> {
 }
 
 #[test]
-fn with_the_labels_as_in_the_authors_setting() {
-    // From the formula: the authors' code is for MXNet.
+fn the_weights_of_the_authors_with_labels() {
+    // From the formula: the code of the authors is for MXNet.
     trial(
         "feature normalization with labels",
         (
@@ -146,7 +146,7 @@ fn the_norm_of_long_features_does_not_matter() {
 }
 
 #[test]
-fn the_classifier_learns_from_both_terms() {
+fn both_terms_train_the_classifier() {
     let device = Device::default().autodiff();
     let tensor = |shape: [usize; 2], fill: burn_distill_core::testing::Fill| {
         let values: Vec<f64> = (0..shape[0] * shape[1]).map(fill).collect();
@@ -179,7 +179,7 @@ fn the_classifier_learns_from_both_terms() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&NormalizedFeaturesConfig::new());
     assert_shareable::<FeatureNormalization>();
 }

@@ -14,7 +14,7 @@ fn loss(student: Tensor<3>, teacher: Tensor<3>, mask: Option<Tensor<2, Bool>>) -
 
 fn trial(loss: impl Fn(Tensor<3>, Tensor<3>) -> Tensor<1> + 'static) -> Trial<3> {
     Trial::new("HiddenCosineLoss", SHAPE, loss)
-        .invariant("the size of the features", |student, teacher| {
+        .invariant("the scale of the features", |student, teacher| {
             (student.mul_scalar(3.0), teacher.mul_scalar(0.2))
         })
         .minimum(0.0)
@@ -25,7 +25,7 @@ fn trial(loss: impl Fn(Tensor<3>, Tensor<3>) -> Tensor<1> + 'static) -> Trial<3>
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let teacher = || wave(1.0, 0.23, 0.5 + QUARTER);
     trial(|student, teacher| {
         let [batch_size, length, _] = student.dims();
@@ -48,7 +48,7 @@ fn padding_does_not_count() {
 }
 
 #[test]
-fn of_several_layers_it_is_the_mean() {
+fn several_layers_are_averaged() {
     let student = waves(SHAPE, [1.0, 0.37, 0.2]);
     let teachers = [waves(SHAPE, [1.0, 1.1, 0.5]), waves(SHAPE, [1.0, 0.9, 0.1])];
     let one = |teacher: &Tensor<3>| {
@@ -71,7 +71,7 @@ fn of_several_layers_it_is_the_mean() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&HiddenCosineLossConfig::new());
     assert_shareable::<HiddenCosineLoss>();
     assert_eq!(

@@ -28,7 +28,7 @@ fn trial(padding: Padding, masked: bool) -> Trial<3> {
 }
 
 #[test]
-fn as_in_text_brewer_and_in_the_authors_code() {
+fn matches_text_brewer_and_the_code_of_the_authors() {
     // TextBrewer's `hid_mse_loss` with and without a mask; the authors have no mask here.
     for (padding, masked, value, norm) in [
         (Padding::Excluded, true, 0.606542503, 0.284380614),
@@ -61,7 +61,7 @@ fn padding_does_not_count() {
     );
 }
 
-/// The loss of two layers behind a projection, and the gradient of the student.
+/// Computes the loss of two layers with a projection, and the gradient of the student.
 fn projected(
     loss: &ProjectedSequences<HiddenStatesLoss>,
     mask: Option<Tensor<2, Bool>>,
@@ -78,7 +78,7 @@ fn projected(
 }
 
 #[test]
-fn layers_add_up_behind_an_identity() {
+fn layers_add_up_with_an_identity_projection() {
     let device = Device::default();
     let loss = HiddenStatesLossConfig::new().init();
     for projections in [1, 2] {
@@ -97,12 +97,12 @@ fn layers_add_up_behind_an_identity() {
 }
 
 #[test]
-fn two_projections_are_one_of_the_embedding_and_one_of_the_rest() {
+fn two_projections_are_for_the_embedding_and_for_the_other_layers() {
     let device = Device::default();
     let loss = HiddenStatesLossConfig::new().init();
     let config = ProjectionConfig::new(6, 6).with_projections(2);
     let mut loss = config.init(loss, &device);
-    // The embedding becomes zero, the rest is as it is.
+    // The embedding becomes zero, the other layers do not change.
     for (projection, factor) in loss.projections.iter_mut().zip([0.0, 1.0]) {
         let weight = projection.weight.clone();
         projection.weight =
@@ -161,7 +161,7 @@ fn a_projection_starts_small_and_trains_with_the_student() {
 
 #[test]
 #[should_panic(expected = "3 projections are not for 2 layers")]
-fn separate_projections_are_as_many_as_layers() {
+fn the_number_of_separate_projections_must_match() {
     let config = ProjectionConfig::new(6, 6).with_projections(3);
     let loss = config.init(HiddenStatesLossConfig::new().init(), &Device::default());
     projected(&loss, None);
@@ -169,7 +169,7 @@ fn separate_projections_are_as_many_as_layers() {
 
 #[test]
 #[should_panic(expected = "Student and teacher need the same number of layers")]
-fn layers_come_in_pairs() {
+fn numbers_of_layers_must_match() {
     let layer = || Tap::Sequence(waves(SHAPE, STUDENT));
     HiddenStatesLossConfig::new().init().forward_layers(
         vec![layer()],
@@ -179,7 +179,7 @@ fn layers_come_in_pairs() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&HiddenStatesLossConfig::new());
     assert_round_trip(&ProjectionConfig::new(2, 3));
     assert_shareable::<ProjectedSequences<HiddenStatesLoss>>();

@@ -37,7 +37,7 @@ fn normalized(normalize: HintNormalization) -> Trial<4> {
 }
 
 #[test]
-fn as_in_the_code_of_today_and_as_in_the_paper() {
+fn matches_later_codes_and_the_paper() {
     golden(trial(HintLossConfig::new()), 0.976524647, 0.201713973).run();
 
     let paper = HintLossConfig::new().with_reduction(HintReduction::HalfSum);
@@ -56,24 +56,24 @@ fn the_larger_map_is_pooled_in_each_direction() {
     .run();
 }
 
-// The normalized ones by their formulas in double precision; BatchPearson is twice `PKDLoss` of
+// The normalized losses by their formulas in double precision; BatchPearson is twice `PKDLoss` of
 // mmrazor.
 
 #[test]
-fn of_samples_of_unit_length() {
+fn samples_of_unit_length() {
     golden(
         normalized(HintNormalization::L2Flat),
         0.0408808879,
         0.00605475222,
     )
-    .invariant("the size of the features", |student, teacher| {
+    .invariant("the scale of the features", |student, teacher| {
         (student.mul_scalar(3.0), teacher.mul_scalar(0.2))
     })
     .run();
 }
 
 #[test]
-fn of_pixels_of_unit_length() {
+fn pixels_of_unit_length() {
     golden(
         normalized(HintNormalization::L2Channel),
         0.647441083,
@@ -87,7 +87,7 @@ fn of_pixels_of_unit_length() {
 }
 
 #[test]
-fn of_pixels_of_mean_zero_and_variance_one() {
+fn pixels_of_mean_zero_and_variance_one() {
     golden(
         normalized(HintNormalization::LayerNorm),
         2.09207017,
@@ -100,7 +100,7 @@ fn of_pixels_of_mean_zero_and_variance_one() {
 }
 
 #[test]
-fn of_channels_of_mean_zero_and_variance_one() {
+fn channels_of_mean_zero_and_variance_one() {
     golden(
         normalized(HintNormalization::BatchPearson),
         1.93932714,
@@ -114,7 +114,7 @@ fn of_channels_of_mean_zero_and_variance_one() {
 }
 
 #[test]
-fn of_vectors() {
+fn vectors() {
     let loss = HintLossConfig::new().init();
     Trial::new("hint of vectors", [4, 6], move |student, teacher| {
         loss.forward_taps(Tap::Vector(student), Tap::Vector(teacher), None)
@@ -132,8 +132,8 @@ fn of_vectors() {
 }
 
 #[test]
-fn of_sequences() {
-    // As `hid_mse_loss` of TextBrewer without a mask.
+fn sequences() {
+    // From `hid_mse_loss` of TextBrewer without a mask.
     let loss = HintLossConfig::new().init();
     Trial::new("hint of sequences", [2, 3, 6], move |student, teacher| {
         loss.forward_taps(Tap::Sequence(student), Tap::Sequence(teacher), None)
@@ -151,8 +151,8 @@ fn of_sequences() {
 }
 
 #[test]
-fn of_tokens_that_count() {
-    // As `hid_mse_loss` of TextBrewer with a mask.
+fn tokens_that_count() {
+    // From `hid_mse_loss` of TextBrewer with a mask.
     let (student, teacher) = ([1.0, 0.37, 0.2], [1.0, 0.23, 0.5 + QUARTER]);
     let shape = [2, 3, 6];
     let loss = HintLossConfig::new().init();
@@ -170,9 +170,9 @@ fn of_tokens_that_count() {
     assert_golden(&masked, 7.5 * 0.606542503, 7.5 * 0.284380614);
 }
 
-/// What is over tokens is over those that count: it is as if the others were not there.
+/// Sums and means over tokens are over the tokens that count, as if there were no others.
 #[test]
-fn padding_is_as_if_it_were_not_there() {
+fn a_padded_sequence_equals_the_sequence_without_padding() {
     for normalize in [
         HintNormalization::None,
         HintNormalization::L2Channel,
@@ -236,7 +236,7 @@ fn padding_does_not_count() {
 }
 
 #[test]
-fn the_response_tells_a_pair_which_tokens_count() {
+fn the_mask_of_the_response_applies_to_taps() {
     let device = Device::default();
     let knowledge = |sequence: Tensor<3>| {
         let mut taps = TapRecorder::new(TapSelection::All);
@@ -306,14 +306,14 @@ fn the_adapter_trains_with_the_student() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&HintLossConfig::new());
     assert_shareable::<HintLoss>();
 }
 
 #[test]
 #[should_panic(expected = "An adapter brings one to the shape of the other")]
-fn taps_of_other_features_need_an_adapter() {
+fn taps_with_other_numbers_of_features_need_an_adapter() {
     let device = Device::default();
     let side = |features: usize| {
         let taps = Taps::from([("features", Tensor::<2>::ones([3, features], &device))]);

@@ -1,4 +1,4 @@
-//! What every loss over several layers owes its users, as `Trial` checks it of a loss on one.
+//! Trial of a loss over several layers, with the checks that `Trial` does for a loss on one.
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
@@ -6,14 +6,14 @@ use burn_distill_core::testing::{Fill, QUARTER, computes_in_double_precision, wa
 use burn_distill_core::{MultiLayerLoss, Tap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A tensor with these values.
+/// Creates a tensor with these values.
 pub fn filled<const D: usize>(shape: [usize; D], fill: &Fill) -> Tensor<D> {
     let values: Vec<f64> = (0..shape.iter().product()).map(fill).collect();
     let device = Device::default();
     Tensor::from_data(TensorData::new(values, shape), (&device, DType::F32))
 }
 
-/// The values of the `index`-th parameter in the golden values of what has several.
+/// Returns the values of the `index`-th parameter in the golden values of losses with several.
 pub fn parameter<const D: usize>(index: usize, shape: [usize; D]) -> Param<Tensor<D>> {
     let fill = wave(0.3, 0.5, 0.1 * (index + 1) as f64);
     Param::from_tensor(filled(shape, &fill))
@@ -33,21 +33,21 @@ pub fn assert_close(what: &str, actual: f64, expected: f64) {
 
 const CHECKS: [&str; 3] = ["perfect student", "invariances", "differences"];
 
-/// A loss over several layers on trial.
+/// Loss over several layers on trial.
 pub struct LayersTrial<L> {
     name: &'static str,
     loss: L,
     student: Vec<[usize; 4]>,
     teacher: Vec<[usize; 4]>,
     dtype: DType,
-    /// The maps of a perfect student, of those of its teacher.
+    /// Maps of a perfect student, computed from those of its teacher.
     perfect: Option<fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>>,
     skipped: Vec<(&'static str, &'static str)>,
 }
 
 impl<L: MultiLayerLoss> LayersTrial<L> {
-    /// A loss on autodiff, with other parameters than it was drawn with, between maps of these
-    /// shapes.
+    /// Creates the trial of a loss, which is on autodiff, between maps of these shapes. Fixed
+    /// parameters replace those that the loss was initialized with.
     pub fn new(
         loss: L,
         student: impl Into<Vec<[usize; 4]>>,
@@ -64,20 +64,20 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         }
     }
 
-    /// What the student is that has learned everything: it has no loss, and no gradient.
+    /// Sets the maps of a perfect student, which has no loss and no gradient.
     pub fn perfect(mut self, student: fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>) -> Self {
         self.perfect = Some(student);
         self
     }
 
-    /// Leave out a check that cannot hold.
+    /// Leaves out a check that cannot hold.
     pub fn skip(mut self, check: &'static str, reason: &'static str) -> Self {
         assert!(CHECKS.contains(&check), "There is no check `{check}`.");
         self.skipped.push((check, reason));
         self
     }
 
-    /// Check everything.
+    /// Runs every check.
     pub fn run(self) {
         self.unless_skipped(CHECKS[0], Self::perfect_student);
         self.constant_teacher();
@@ -94,7 +94,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         }
     }
 
-    /// Whether a check is left out; says why if it is.
+    /// Returns whether a check is left out, and prints the reason if it is.
     fn skips(&self, check: &str) -> bool {
         let mut skipped = self.skipped.iter();
         let reason = skipped.find_map(|(skipped, reason)| (*skipped == check).then_some(reason));
@@ -126,7 +126,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         self.loss.forward_layers(taps(student), taps(teacher), None)
     }
 
-    /// The value, the gradients of the student, and all of them.
+    /// Computes the value, the gradients of the student, and all gradients.
     fn outcome(
         &self,
         student: Vec<Tensor<4>>,
@@ -170,8 +170,9 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         assert_close("value off autodiff", off_autodiff, value);
     }
 
-    /// Every element of the gradient is that of central differences where the device computes in
-    /// double precision. Where it does not, the loss changes by the norm of its gradient along it.
+    /// Checks that every element of the gradient agrees with central differences where the device
+    /// computes in double precision. Elsewhere it checks that the loss changes by the norm of its
+    /// gradient along it.
     fn differences(self) {
         if self.skips(CHECKS[2]) {
             return;
@@ -231,7 +232,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         );
     }
 
-    /// The value of a student, as in training but without its gradient.
+    /// Computes the value of a student, as in training but without its gradient.
     fn plain_value(&self, student: Vec<Tensor<4>>) -> f64 {
         let student: Vec<_> = student.into_iter().map(Tensor::autodiff).collect();
         self.value(&student, &self.teacher()).into_scalar::<f64>()
@@ -240,7 +241,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
     fn extreme_inputs(&self) {
         let constant = |value: f64| -> Fill { Box::new(move |_| value) };
         let plain = || wave(1.5, 0.7, 0.3);
-        // The first two rows of pixels at least are zero: dead channels.
+        // At least the first two rows of pixels are zero, as dead channels are.
         let dead = || -> Fill { Box::new(|n| if n < 8 { 0.0 } else { (0.7 * n as f64).sin() }) };
         let inputs: [(&str, Fill, Fill); 8] = [
             ("all zero", constant(0.0), constant(0.0)),
@@ -270,7 +271,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         }
     }
 
-    /// Assert that the value and all gradients are finite.
+    /// Asserts that the value and all gradients are finite.
     fn assert_finite(&self, place: &str, student: Vec<Tensor<4>>, teacher: &[Tensor<4>]) {
         let (value, gradients, grads) = self.outcome(student, teacher);
         assert!(value.is_finite(), "{place}: the value is {value}");
@@ -283,7 +284,8 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         });
     }
 
-    /// The order of the samples does not matter, and each takes its gradient with it.
+    /// Checks that the order of the samples does not matter and that gradients follow their
+    /// samples.
     fn any_order(&self) {
         let flip = |maps: Vec<Tensor<4>>| -> Vec<_> {
             maps.into_iter().map(|map| map.flip([0])).collect()
@@ -338,7 +340,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
     }
 }
 
-/// The norm of several maps together.
+/// Computes the norm of several maps together.
 fn size(maps: &[Tensor<4>]) -> f64 {
     let square = |map: &Tensor<4>| {
         let values = map.clone().into_data().convert::<f64>();
@@ -347,7 +349,7 @@ fn size(maps: &[Tensor<4>]) -> f64 {
     maps.iter().map(square).sum::<f64>().sqrt()
 }
 
-/// A map with a step added to one element.
+/// Returns a map with a step added to one element.
 fn step_at(map: Tensor<4>, index: usize, step: f64) -> Tensor<4> {
     let options = (&map.device(), map.dtype());
     let shape = map.dims();
@@ -361,7 +363,7 @@ fn assert_finite<const D: usize>(gradient: Tensor<D>, place: &str) {
     assert!(finite, "{place}: a gradient is not finite");
 }
 
-/// Looks at the gradients of what a loss has to learn.
+/// Collects the gradients of the parameters of a loss.
 struct Finite<'a> {
     grads: &'a Gradients,
     place: &'a str,
@@ -375,7 +377,7 @@ impl ModuleVisitor for Finite<'_> {
     }
 }
 
-/// Gives a module parameters that depend on nothing else, of vectors around one.
+/// Sets the parameters of a module to fixed values, those of vectors to values around one.
 struct Settle(usize);
 
 impl ModuleMapper for Settle {
@@ -390,7 +392,7 @@ impl ModuleMapper for Settle {
     }
 }
 
-/// Brings what a module has learned to double precision.
+/// Converts the parameters of a module to double precision.
 struct InDouble;
 
 impl ModuleMapper for InDouble {

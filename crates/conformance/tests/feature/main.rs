@@ -1,4 +1,4 @@
-//! The losses on features.
+//! Losses on features.
 
 mod activation_boundaries;
 mod attention_feature;

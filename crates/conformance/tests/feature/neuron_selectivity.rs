@@ -10,7 +10,7 @@ fn trial(kernel: SelectivityKernel) -> Trial<4> {
     Trial::new(format!("{loss}"), SHAPE, move |student, teacher| {
         loss.forward(student, teacher)
     })
-    .invariant("the size of the features", |student, teacher| {
+    .invariant("the scale of the features", |student, teacher| {
         (student.mul_scalar(3.0), teacher.mul_scalar(0.5))
     })
     .invariant("the order of the channels", |student, teacher| {
@@ -24,7 +24,7 @@ fn trial(kernel: SelectivityKernel) -> Trial<4> {
 }
 
 #[test]
-fn as_in_repdistiller() {
+fn matches_rep_distiller() {
     const DEFAULT: SelectivityKernel = SelectivityKernel::Polynomial { offset: 0.0 };
     trial(DEFAULT)
         .golden(
@@ -49,9 +49,9 @@ fn as_in_repdistiller() {
         .run();
 }
 
-/// Of as many channels as pixels, the other form is computed.
+/// With the same number of channels and pixels, the other form is computed.
 #[test]
-fn with_as_many_channels_as_pixels() {
+fn with_equal_numbers_of_channels_and_pixels() {
     let loss = NeuronSelectivityLossConfig::new().init();
     Trial::new("by pixels", [2, 6, 2, 3], move |student, teacher| {
         loss.forward(student, teacher)
@@ -60,7 +60,7 @@ fn with_as_many_channels_as_pixels() {
     .minimum(0.0)
     .skip(
         "golden values",
-        "that both forms agree is a test beside them",
+        "the tests of the crate show that both forms agree",
     )
     .skip("impossible classes", "features are finite")
     .run();
@@ -86,7 +86,7 @@ fn the_kernels_of_the_paper() {
             true => trial
                 .skip(
                     "differences",
-                    "the variance is a constant, but they move it",
+                    "the variance is a constant, but differences change it",
                 )
                 .run(),
             false => trial.run(),
@@ -95,7 +95,7 @@ fn the_kernels_of_the_paper() {
 }
 
 #[test]
-fn the_same_neurons_are_the_minimum_of_every_kernel() {
+fn equal_neurons_are_the_minimum_of_every_kernel() {
     for kernel in [
         SelectivityKernel::Linear,
         SelectivityKernel::Gaussian { variance: None },
@@ -108,7 +108,7 @@ fn the_same_neurons_are_the_minimum_of_every_kernel() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&NeuronSelectivityLossConfig::new());
     let kernel = SelectivityKernel::Gaussian {
         variance: Some(2.0),

@@ -25,7 +25,7 @@ fn trial(loss: OverhaulLoss, value: f64, gradient: f64) -> Trial<4> {
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let margins = [-0.3, -0.5, -0.7];
     let loss = OverhaulLossConfig::new().init_with_margins(&margins, &Device::default());
     trial(loss, 0.0413154124, 0.00909014988).run();
@@ -58,7 +58,7 @@ fn margins_come_from_the_normalization_of_the_teacher() {
 }
 
 #[test]
-fn below_the_margin_of_an_inactive_teacher_nothing_is_lost() {
+fn below_the_margin_of_an_inactive_teacher_the_loss_is_zero() {
     let device = Device::default().autodiff();
     let margins = [-0.3, -0.5, -0.7];
     let loss = OverhaulLossConfig::new().init_with_margins(&margins, &device);
@@ -71,14 +71,14 @@ fn below_the_margin_of_an_inactive_teacher_nothing_is_lost() {
     assert_eq!(value.into_scalar::<f32>(), 0.0);
     let gradient = student.grad(&grads).unwrap();
     assert_eq!(gradient.abs().max().into_scalar::<f32>(), 0.0);
-    // Above the margin it is drawn down to it, and not further.
+    // Above the margin it is pulled to the margin, and not further.
     let above = loss.forward(teacher.zeros_like(), teacher.clone());
     let expected = 1e-3 * 16.0 * (0.09 + 0.25 + 0.49);
     assert!((above.into_scalar::<f64>() - expected).abs() < 1e-6);
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&OverhaulLossConfig::new());
     assert_shareable::<OverhaulLoss>();
 }

@@ -22,7 +22,7 @@ fn trial(
         value,
         norm,
     )
-    .invariant("the size of the features", |student, teacher| {
+    .invariant("the scale of the features", |student, teacher| {
         (student.mul_scalar(3.0), teacher.mul_scalar(0.2))
     })
     .minimum(0.0)
@@ -32,7 +32,7 @@ fn trial(
     )
 }
 
-/// The middle axis as layers.
+/// Splits the middle axis into layers.
 fn layers(vectors: Tensor<3>) -> Vec<Tap> {
     let layers = vectors.dims()[1];
     vectors
@@ -43,13 +43,13 @@ fn layers(vectors: Tensor<3>) -> Vec<Tap> {
 }
 
 #[test]
-fn as_in_the_paper_and_in_the_authors_code() {
+fn matches_the_paper_and_the_code_of_the_authors() {
     trial(PatientReduction::Sum, layers, 4.3975454, 1.05875073).run();
     trial(PatientReduction::MeanAll, layers, 0.244308078, 0.0588194852).run();
 }
 
 #[test]
-fn of_a_sequence_the_first_token_counts() {
+fn the_first_token_of_a_sequence_counts() {
     // `pkd_loss` of TextBrewer.
     trial(
         PatientReduction::Sum,
@@ -83,7 +83,7 @@ fn a_single_token_is_a_vector() {
 
 #[test]
 #[should_panic(expected = "Student and teacher need the same number of layers")]
-fn layers_come_in_pairs() {
+fn numbers_of_layers_must_match() {
     let layer = || waves([2, 6], [1.0, 0.7, 0.3]);
     PatientLossConfig::new()
         .init()
@@ -91,7 +91,7 @@ fn layers_come_in_pairs() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&PatientLossConfig::new());
     assert_shareable::<PatientLoss>();
     assert_eq!(

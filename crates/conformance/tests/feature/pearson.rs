@@ -29,7 +29,7 @@ fn trial(shape: [usize; 4], value: f64, gradient: f64) -> Trial<4> {
 }
 
 #[test]
-fn as_in_mmrazor() {
+fn matches_mmrazor() {
     trial(SHAPE, 0.969663571, 0.120918652).run();
 }
 
@@ -47,7 +47,7 @@ fn the_student_is_interpolated() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&PearsonLossConfig::new());
     assert_shareable::<PearsonLoss>();
 }

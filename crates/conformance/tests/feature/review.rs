@@ -17,7 +17,7 @@ fn context(shape: [usize; 4]) -> Trial<4> {
 }
 
 #[test]
-fn the_context_as_in_the_authors_code() {
+fn the_context_matches_the_code_of_the_authors() {
     for (shape, value, norm) in [
         ([2, 3, 8, 8], 0.562495267, 0.0597036122),
         ([2, 3, 4, 4], 0.747062541, 0.157781014),
@@ -41,7 +41,7 @@ fn the_context_of_maps_that_are_not_square() {
     context([2, 3, 6, 3])
         .skip("golden values", "the authors' maps are square")
         .run();
-    // A row of pixels is pooled along itself: 1, ½ and ¼, as of a square of that height.
+    // A row of pixels is pooled along itself: to 1, ½ and ¼ as a square of that height.
     let device = Device::default();
     let row = Tensor::<4>::from_data([[[[1.0, 3.0, -1.0, -3.0]]]], &device);
     let loss = hierarchical_context_loss(row.clone(), row.zeros_like());
@@ -49,7 +49,7 @@ fn the_context_of_maps_that_are_not_square() {
 }
 
 #[test]
-fn the_fusion_as_in_the_authors_code() {
+fn the_fusion_matches_the_code_of_the_authors() {
     let device = Device::default();
     let mut fusion = AttentionFusionConfig::new(3, 2, 4).init(&device);
     fusion.conv1.weight = parameter(0, [2, 3, 1, 1]);
@@ -69,7 +69,7 @@ fn the_fusion_as_in_the_authors_code() {
 }
 
 #[test]
-fn every_fused_map_is_compared_with_its_own() {
+fn every_fused_map_is_compared_with_the_map_of_its_layer() {
     let device = Device::default();
     let loss = ReviewLossConfig::new().init(&[3, 5], &[4, 6], &device);
     let student = vec![
@@ -124,7 +124,7 @@ fn trial_of_one_and_two_channels() {
     .skip("perfect student", CONVOLVED);
     match computes_in_double_precision() {
         true => to_one.run(),
-        // On a GPU, burn 0.22.1 gives samples each other's gradients in a convolution to one channel.
+        // On a GPU, burn 0.22.1 mixes the gradients of samples in a convolution to one channel.
         false => to_one
             .skip(
                 "invariances",
@@ -138,9 +138,9 @@ fn trial_of_one_and_two_channels() {
     }
 }
 
-/// One value per channel and batch normalizes to zero: finite, and nothing to learn from.
+/// One value per channel and batch normalizes to zero: the loss is finite and has no gradient.
 #[test]
-fn a_single_pixel_of_a_single_sample_teaches_nothing() {
+fn a_single_pixel_of_a_single_sample_has_no_gradient() {
     let device = Device::default().autodiff();
     let loss = ReviewLossConfig::new().init(&[4], &[6], &device);
     let student = filled([1, 4, 1, 1], &wave(1.0, 0.7, 0.3))
@@ -158,7 +158,7 @@ fn a_single_pixel_of_a_single_sample_teaches_nothing() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ReviewLossConfig::new());
     assert_shareable::<ReviewLoss>();
 }

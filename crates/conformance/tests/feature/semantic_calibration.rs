@@ -9,7 +9,7 @@ const CONVOLVED: &str = "the student goes through convolutions that no map passe
 const IN_ORDER: &str = "the embeddings take the samples of a batch in their order";
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let attention = [[[0.7, 0.3], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]];
     let attention = Tensor::<3>::from_data(attention, &Device::default());
     let teacher = filled(SHAPE, &wave(1.0, 0.23, 0.5 + QUARTER));
@@ -79,7 +79,7 @@ fn trial_of_one_and_two_channels() {
 }
 
 #[test]
-fn the_attention_weighs_adapted_maps() {
+fn the_attention_weights_adapted_maps() {
     let device = Device::default();
     let loss = small(&device);
     let student = vec![
@@ -131,14 +131,14 @@ fn a_batch_of_another_size_is_left_out() {
     let gradient = student[0].grad(&grads).unwrap().abs().max();
     assert_eq!(gradient.into_scalar::<f32>(), 0.0);
 
-    // A student that does not train.
+    // A student that is not trained.
     let frozen = student.into_iter().map(Tensor::without_autodiff).collect();
     let value = loss.forward(frozen, maps(&[[7, 4, 8, 4], [7, 6, 4, 3], [7, 5, 1, 1]]));
     value.backward();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&SemanticCalibrationLossConfig::new());
     assert_shareable::<SemanticCalibrationLoss>();
 }

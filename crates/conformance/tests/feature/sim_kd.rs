@@ -14,7 +14,7 @@ fn trial(config: SimKdLossConfig) -> Trial<4> {
 }
 
 #[test]
-fn as_in_the_authors_code_it_is_the_mean_squared_error() {
+fn matches_the_mean_squared_error_of_the_authors() {
     trial(SimKdLossConfig::new().with_relu(false))
         .golden(
             wave(1.0, 0.37, 0.2),
@@ -27,7 +27,7 @@ fn as_in_the_authors_code_it_is_the_mean_squared_error() {
 }
 
 #[test]
-fn of_a_rectified_teacher() {
+fn a_rectified_teacher() {
     // From the formula, in double precision.
     trial(SimKdLossConfig::new())
         .golden(
@@ -44,7 +44,7 @@ fn of_a_rectified_teacher() {
 }
 
 #[test]
-fn a_teacher_of_any_size_is_pooled() {
+fn teacher_maps_of_another_size_are_resized() {
     for (shape, teacher) in [([2, 3, 4, 4], [2, 3, 8, 2]), ([2, 3, 5, 7], [2, 3, 2, 3])] {
         let loss = SimKdLossConfig::new().init();
         let ones = |shape: [usize; 4]| burn::tensor::Tensor::<4>::ones(shape, &Default::default());
@@ -57,7 +57,7 @@ fn a_teacher_of_any_size_is_pooled() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&SimKdLossConfig::new());
     assert_shareable::<SimKdLoss>();
 }

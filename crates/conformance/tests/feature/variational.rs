@@ -7,7 +7,7 @@ const SHAPE: [usize; 4] = [2, 3, 4, 4];
 const EXCLUDED: &str = "features are finite: there is nothing to exclude";
 
 #[test]
-fn as_in_repdistiller_without_a_regressor() {
+fn matches_rep_distiller_without_a_regressor() {
     let vid = VidLossConfig::new().init(3, 3, &Device::default());
     Trial::new(format!("{vid}"), SHAPE, move |student, teacher| {
         vid.forward_regressed(student, teacher)
@@ -18,7 +18,7 @@ fn as_in_repdistiller_without_a_regressor() {
         0.902371421,
         0.0201713973,
     )
-    // Of a perfect prediction ½ log of the variance is left.
+    // A perfect prediction leaves ½ log of the variance.
     .minimum(0.5 * 5.0_f64.ln())
     .in_any_order()
     .skip("impossible classes", EXCLUDED)
@@ -26,7 +26,7 @@ fn as_in_repdistiller_without_a_regressor() {
 }
 
 #[test]
-fn the_regressor_is_finite_and_leaves_the_teacher_alone() {
+fn the_regressor_is_finite_and_the_teacher_has_no_gradient() {
     let vid = initialize(VidLossConfig::new().init(3, 5, &Device::default()));
     Trial::new(format!("{vid}"), SHAPE, move |student, teacher| {
         vid.forward(student, teacher)
@@ -51,7 +51,7 @@ fn fixture(device: &Device) -> (Tensor<4>, Tensor<4>) {
 }
 
 #[test]
-fn variances_learn_as_in_repdistiller() {
+fn trained_variances_match_rep_distiller() {
     let device = Device::default().autodiff();
     let vid = VidLossConfig::new().init(3, 3, &device);
     let (student, teacher) = fixture(&device);
@@ -66,7 +66,7 @@ fn variances_learn_as_in_repdistiller() {
 }
 
 #[test]
-fn variances_that_do_not_learn_are_a_scaled_mean_squared_error() {
+fn constant_variances_are_a_scaled_mean_squared_error() {
     let device = Device::default().autodiff();
     let config = VidLossConfig::new().with_learn_variance(false);
     let vid = config.init(3, 3, &device);
@@ -88,7 +88,7 @@ fn variances_that_do_not_learn_are_a_scaled_mean_squared_error() {
 }
 
 #[test]
-fn every_layer_of_the_regressor_learns() {
+fn every_layer_of_the_regressor_trains() {
     let device = Device::default().autodiff();
     let vid = VidLossConfig::new().init(3, 5, &device);
     let normal = Distribution::Normal(0.0, 1.0);
@@ -104,7 +104,7 @@ fn every_layer_of_the_regressor_learns() {
 }
 
 #[test]
-fn it_may_be_negative() {
+fn the_loss_may_be_negative() {
     let device = Device::default();
     let vid = VidLossConfig::new().with_variance(1e-3).init(3, 3, &device);
     let (student, _) = fixture(&device);
@@ -116,7 +116,7 @@ fn it_may_be_negative() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&VidLossConfig::new());
     assert_shareable::<VidLoss>();
 }

@@ -1,13 +1,15 @@
-//! The structure of the workspace, read from its sources.
+//! The structure of the workspace and the words of its docs, read from its sources.
 
 mod circles;
+mod words;
 
 use circles::circles;
 use std::fs;
 use std::path::Path;
+use words::bare_clauses;
 
-/// The one circle that stays: a recipe holds its strategy, whose options are prepared and checked with the
-/// recipe that they are of. `Recipe` is in `types`, `StrategyRecipe` in `strategy/entry`.
+/// The only circle that is allowed: a recipe holds its strategy, whose options are prepared and checked
+/// with the recipe that they belong to. `Recipe` is in `types`, `StrategyRecipe` in `strategy/entry`.
 const OF_RECIPES: [&str; 2] = ["strategy/entry", "types"];
 
 #[test]
@@ -56,4 +58,54 @@ fn a_circle_is_found_through_names_that_are_passed_on() {
         .collect();
     assert_eq!(files, ["a b"]);
     assert_eq!(circles[0].uses, ["a uses B of b", "b uses A of a"]);
+}
+
+#[test]
+fn no_doc_line_begins_with_a_bare_clause() {
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let workspace = workspace.canonicalize().unwrap();
+    let found = bare_clauses(&workspace, &["crates", "examples", "benches"], 500);
+    assert!(
+        found.is_empty(),
+        "{} doc lines begin with a bare clause. Begin the docs of a type or field with a noun, those of a \
+         function with a verb in the third person:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+#[test]
+fn a_bare_clause_is_found_in_any_kind_of_doc_line() {
+    let sources = tempfile::tempdir().unwrap();
+    fs::create_dir(sources.path().join("below")).unwrap();
+    fs::write(
+        sources.path().join("below/a.rs"),
+        [
+            "//! What a file is about.",
+            "/// Whatever is allowed.",
+            "    /// As many as there are.",
+            "// That is a comment, not a doc.",
+            "/// A noun: What comes later is allowed.",
+            "///   Those.",
+            "///So many things.",
+        ]
+        .join("\n"),
+    )
+    .unwrap();
+    fs::write(
+        sources.path().join("below/a.md"),
+        "/// What is no Rust file.\n",
+    )
+    .unwrap();
+
+    let found = bare_clauses(sources.path(), &["below"], 1);
+
+    assert_eq!(
+        found,
+        [
+            "below/a.rs:1: //! What a file is about.",
+            "below/a.rs:3: /// As many as there are.",
+            "below/a.rs:7: ///So many things."
+        ]
+    );
 }

@@ -1,5 +1,5 @@
-//! A row counts if student and teacher both count it. Nothing that a side holds anywhere else matters,
-//! NaN and infinities included, in value or gradient.
+//! A row counts if student and teacher both count it. The values of either side in any other row do
+//! not matter, NaN and infinities included, to value and gradient.
 
 mod rows;
 mod tables;
@@ -7,11 +7,12 @@ mod tables;
 use rows::{Fill, MASKS};
 use tables::{of_labels, of_rows, of_tokens};
 
-/// The fillings of what does not count: what a truncated context, a diverged or a padded network holds.
+/// Contents of rows that do not count, such as those of a truncated context, a diverged or a padded
+/// network.
 const ANYTHING: [f32; 5] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 1e4, -1e4];
 
 #[test]
-fn whatever_a_side_holds_where_a_row_does_not_count_does_not_matter() {
+fn contents_of_rows_that_do_not_count_do_not_matter() {
     let cases = of_rows().into_iter().chain(of_tokens());
     for case in cases.chain(of_labels()) {
         for masks in MASKS {
@@ -27,7 +28,7 @@ fn whatever_a_side_holds_where_a_row_does_not_count_does_not_matter() {
 }
 
 #[test]
-fn the_masks_of_both_sides_are_worth_the_rows_that_both_count() {
+fn masks_of_both_sides_equal_their_intersection() {
     for case in of_rows().into_iter().chain(of_tokens()) {
         for masks @ [student, teacher] in MASKS {
             let mut both = student;
@@ -77,7 +78,8 @@ fn labels_of_tokens_that_the_student_does_not_count_do_not_count() {
     for case in of_labels() {
         let rows = case.outcome_of_counted_rows([some, all]);
         let tokens = case.outcome([some, all], Fill::Value(f32::NAN));
-        // The labels of the rows alone are others: as many rows count, with finite gradients.
+        // The labels of the counted rows alone differ: the same number of rows counts, with finite
+        // gradients.
         assert!(
             tokens.value.is_finite() && rows.value.is_finite(),
             "{}",

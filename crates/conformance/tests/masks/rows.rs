@@ -15,7 +15,7 @@ const FEATURES: usize = 4;
 
 pub type Mask = [bool; SEQUENCES * LENGTH];
 
-/// The masks of student and teacher: either may count fewer tokens, also of a whole sequence.
+/// Masks of student and teacher: either may count fewer tokens, also in a whole sequence.
 pub const MASKS: [[Mask; 2]; 5] = [
     [
         [true, true, true, true, false, false],
@@ -45,15 +45,15 @@ type Term = Box<dyn Fn(&Knowledge, &Knowledge, &Targets) -> Tensor<1>>;
 /// Reads the gradients of the parameters of an objective.
 type ParameterGradients = Box<dyn Fn(&Gradients) -> Vec<f64>>;
 
-/// An objective on trial.
+/// Objective on trial.
 pub struct Case {
     pub name: String,
     term: Term,
     parameters: ParameterGradients,
 }
 
-/// The value of a term, and the gradients of all that the student gives, then of the parameters of the
-/// objective itself.
+/// Value of a term, and the gradients of all tensors of the student, then of the parameters of the
+/// objective.
 pub struct Outcome {
     pub value: f64,
     pub gradient: Vec<f64>,
@@ -62,24 +62,24 @@ pub struct Outcome {
 impl Outcome {
     pub fn assert_close(&self, expected: &Self, what: &str) {
         let tolerance = |expected: f64| 2e-5 * (1.0 + expected.abs());
-        let (value, requirements) = (self.value, expected.value);
+        let (value, expected_value) = (self.value, expected.value);
         assert!(
-            (value - requirements).abs() < tolerance(requirements),
-            "{what}: {value} is not {requirements}"
+            (value - expected_value).abs() < tolerance(expected_value),
+            "{what}: {value} is not {expected_value}"
         );
         assert_eq!(self.gradient.len(), expected.gradient.len(), "{what}");
-        for (place, (gradient, requirements)) in
+        for (place, (gradient, expected)) in
             self.gradient.iter().zip(&expected.gradient).enumerate()
         {
             assert!(
-                (gradient - requirements).abs() < tolerance(*requirements),
-                "{what}: the gradient at {place} is {gradient}, not {requirements}"
+                (gradient - expected).abs() < tolerance(*expected),
+                "{what}: the gradient at {place} is {gradient}, not {expected}"
             );
         }
     }
 }
 
-/// One side: its logits and taps, tracked if it is the student.
+/// Logits and taps of one side, tracked if it is the student.
 struct Side {
     logits: Tensor<3>,
     hidden: [Tensor<3>; 2],
@@ -124,7 +124,7 @@ impl Side {
         self.knowledge(Response::Tokens { logits, mask })
     }
 
-    /// The rows of the tokens that count, as classes of samples.
+    /// Returns the rows of the tokens that count, as classes of samples.
     fn counted(&self, counted: Mask) -> Knowledge {
         let kept: Vec<_> = (0..).zip(counted).filter(|(_, kept)| *kept).collect();
         let kept: Vec<i32> = kept.into_iter().map(|(row, _)| row).collect();
@@ -185,14 +185,15 @@ impl Case {
         }
     }
 
-    /// The outcome with these masks of student and teacher, where what a side does not count is filled.
+    /// Computes the outcome with these masks of student and teacher, where rows that a side does
+    /// not count are filled.
     pub fn outcome(&self, [student, teacher]: [Mask; 2], fill: Fill) -> Outcome {
         self.compare([student, teacher], fill, |student_side, teacher_side| {
             [student_side.tokens(student), teacher_side.tokens(teacher)]
         })
     }
 
-    /// The outcome of a batch of nothing but the rows that both sides count.
+    /// Computes the outcome of a batch of the rows that both sides count.
     pub fn outcome_of_counted_rows(&self, masks @ [student, teacher]: [Mask; 2]) -> Outcome {
         let mut both = student;
         both.iter_mut()
@@ -232,7 +233,7 @@ impl Case {
     }
 }
 
-/// The gradient of a tensor, zeros if it has none.
+/// Returns the gradient of a tensor, zeros if it has none.
 fn gradient_of<const D: usize>(tensor: &Tensor<D>, grads: &Gradients) -> Vec<f64> {
     match tensor.grad(grads) {
         Some(gradient) => gradient.into_data().iter::<f64>().collect(),

@@ -1,4 +1,4 @@
-//! One row per objective that sees masks.
+//! One row per objective that has masks.
 
 use crate::rows::Case;
 use burn::tensor::Device;
@@ -25,7 +25,7 @@ fn named<O: Objective>(objective: O) -> Case {
     Case::new(format!("{objective:?}"), objective)
 }
 
-/// Objectives on the rows of responses.
+/// Creates objectives on rows of responses.
 pub fn of_rows() -> Vec<Case> {
     let device = Device::default().autodiff();
     let soft_target = || SoftTargetLossConfig::new().init();
@@ -74,12 +74,12 @@ pub fn of_rows() -> Vec<Case> {
     ]
 }
 
-/// Objectives that look at no teacher: the mask of the student counts alone.
+/// Creates objectives without a teacher, where only the mask of the student counts.
 pub fn of_labels() -> Vec<Case> {
     vec![
         Case::new("the labels", CrossEntropyObjective::new(1.0)),
         Case::new(
-            "the labels of all",
+            "the labels, divided by all samples",
             CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
         ),
     ]
@@ -100,7 +100,7 @@ fn pair<L: TapLoss>(loss: L) -> Case {
     Case::new(name, TapObjective::new([pair], 1.0))
 }
 
-/// Objectives on taps of tokens, and those on rows that look at labels by place.
+/// Creates objectives on taps of tokens, and those on rows that need labels.
 pub fn of_tokens() -> Vec<Case> {
     let device = Device::default().autodiff();
     let hidden_states = || HiddenStatesLossConfig::new().init();

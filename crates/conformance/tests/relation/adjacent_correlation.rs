@@ -4,7 +4,7 @@ use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_relation::*;
 
 #[test]
-fn as_in_rep_distiller() {
+fn matches_rep_distiller() {
     let loss = AdjacentCorrelationLossConfig::new().init();
     Trial::new(format!("{loss}"), SHAPE, move |s, t| loss.forward(s, t))
         .golden(
@@ -15,7 +15,7 @@ fn as_in_rep_distiller() {
             0.372677996,
         )
         .minimum(0.0)
-        .invariant("what both have more", |student, teacher| {
+        .invariant("additional features of both", |student, teacher| {
             (student.add_scalar(3.0), teacher.add_scalar(3.0))
         })
         .skip(
@@ -26,7 +26,7 @@ fn as_in_rep_distiller() {
 }
 
 #[test]
-fn both_embeddings_learn_and_the_teacher_does_not() {
+fn both_embeddings_train_and_the_teacher_does_not() {
     let device = Device::default().autodiff();
     let embeddings = EmbeddingsConfig::new(2, 3).with_features(5).init(&device);
     let loss = AdjacentCorrelationLossConfig::new()
@@ -48,7 +48,7 @@ fn both_embeddings_learn_and_the_teacher_does_not() {
 
 #[test]
 #[should_panic(expected = "axis 1 expected 2, got 3")]
-fn without_embeddings_the_features_are_as_many() {
+fn without_embeddings_the_numbers_of_features_must_match() {
     let device = Device::default();
     let loss = AdjacentCorrelationLossConfig::new().init();
     loss.forward(
@@ -58,7 +58,7 @@ fn without_embeddings_the_features_are_as_many() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&AdjacentCorrelationLossConfig::new());
     assert_shareable::<AdjacentCorrelationLoss>();
 }

@@ -1,16 +1,16 @@
-//! What the tests of losses between layers share.
+//! Helpers that tests of losses between layers share.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::testing::{Fill, wave};
 
-/// A map of two samples as after a ReLU, as in the scripts of the golden values.
+/// Creates the map of two samples after a ReLU, as in the scripts of the golden values.
 pub fn sine_map(frequency: f64, channels: usize, size: usize) -> Tensor<4> {
     let wave = wave(1.0, frequency, 0.3 * frequency);
     let fill = |n| (wave(n) + 0.4_f64).max(0.0);
     filled([2, channels, size, size], &fill)
 }
 
-/// A tensor of these values.
+/// Creates a tensor from values.
 pub fn filled<const D: usize>(shape: [usize; D], fill: &dyn Fn(usize) -> f64) -> Tensor<D> {
     let values: Vec<f64> = (0..shape.iter().product()).map(fill).collect();
     Tensor::from_data(
@@ -19,12 +19,13 @@ pub fn filled<const D: usize>(shape: [usize; D], fill: &dyn Fn(usize) -> f64) ->
     )
 }
 
-/// A small table of values, row by row.
+/// Creates a small table of values, row by row.
 pub fn table<const N: usize>(values: [f64; N]) -> Fill {
     Box::new(move |n| values[n % N])
 }
 
-/// Two layers made of one tensor: itself, and one of fewer channels that depends on all of them.
+/// Creates two layers from one tensor: the tensor itself, and one with fewer channels that depends
+/// on all of them.
 pub fn two_layers(map: Tensor<4>) -> Vec<Tensor<4>> {
     let [_, channels, _, _] = map.dims();
     let mean = map.clone().mean_dim(1);
@@ -32,13 +33,14 @@ pub fn two_layers(map: Tensor<4>) -> Vec<Tensor<4>> {
     vec![map, fewer.mul_scalar(0.5).sub(mean).tanh()]
 }
 
-/// The same of non-negative features, where the leading direction has a sign of its own.
+/// Creates two layers of non-negative features, where the sign of the leading direction is
+/// determined.
 pub fn two_positive_layers(map: Tensor<4>) -> Vec<Tensor<4>> {
     let layers = two_layers(map.square());
     layers.into_iter().map(|map| map.tanh().square()).collect()
 }
 
-/// Assert that the value and the norms of the gradients by each input are these.
+/// Asserts the value and the norms of the gradients by each input.
 pub fn assert_golden<const D: usize>(
     inputs: Vec<Tensor<D>>,
     loss: impl FnOnce(Vec<Tensor<D>>) -> Tensor<1>,
@@ -59,7 +61,7 @@ pub fn assert_golden<const D: usize>(
     }
 }
 
-/// Assert that two numbers agree up to a relative error.
+/// Asserts that two numbers agree up to a relative error.
 pub fn assert_near(what: &str, actual: f64, expected: f64, tolerance: f64) {
     let error = (actual - expected).abs();
     assert!(

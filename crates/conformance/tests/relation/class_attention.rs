@@ -20,13 +20,13 @@ fn attentive(config: ClassAttentionLossConfig) -> Trial<4> {
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     attentive(ClassAttentionLossConfig::new())
         .golden(activation(0.7), activation(0.9), 0.024335256, 0.031842880)
         .run();
     attentive(ClassAttentionLossConfig::new().with_normalize(true))
         .golden(activation(0.7), activation(0.9), 0.018068072, 0.025357036)
-        .invariant("the size of the features", scaled)
+        .invariant("the scale of the features", scaled)
         .run();
 }
 
@@ -40,7 +40,7 @@ fn maps_of_other_sizes_are_pooled() {
 }
 
 #[test]
-fn maps_of_one_pixel_are_compared_as_they_are() {
+fn maps_of_one_pixel_are_compared_directly() {
     let device = Device::default();
     let map = |value: f32| Tensor::<4>::full([2, 3, 1, 1], value, &device);
     let loss = ClassAttentionLossConfig::new().init();
@@ -50,7 +50,7 @@ fn maps_of_one_pixel_are_compared_as_they_are() {
 
 #[test]
 #[should_panic(expected = "assert_shape!(teacher, [batch_size, num_classes, _, _])")]
-fn classes_are_the_same() {
+fn numbers_of_classes_must_match() {
     let device = Device::default();
     let loss = ClassAttentionLossConfig::new().init();
     loss.forward(
@@ -61,12 +61,12 @@ fn classes_are_the_same() {
 
 #[test]
 #[should_panic(expected = "`size` should be from 1 to 1024, but is 0")]
-fn a_map_has_a_size() {
+fn the_size_must_not_be_zero() {
     ClassAttentionLossConfig::new().with_size(0).init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ClassAttentionLossConfig::new());
     assert_shareable::<ClassAttentionLoss>();
 }

@@ -1,15 +1,15 @@
-//! What the rows of this suite share: the features of the golden values, and what relations do not
-//! change with.
+//! Helpers that the trials of relations share: the features of the golden values, and changes that
+//! relations are invariant to.
 
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_distill_core::testing::{Fill, Trial, wave};
 
-/// Four samples of the student.
+/// Features of the student for four samples.
 pub const STUDENT: [[f64; 2]; 4] = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.5]];
 
-/// The same samples of the teacher.
+/// Features of the teacher for the same samples.
 pub const TEACHER: [[f64; 3]; 4] = [
     [1.0, 2.0, 0.0],
     [0.0, 1.0, 1.0],
@@ -37,7 +37,7 @@ pub fn activation(frequency: f64) -> Fill {
     Box::new(move |n| ((frequency * (n as f64 + 0.3)).sin() + 0.4).max(0.0))
 }
 
-/// A loss of features on trial, the student's of two and the teacher's of three.
+/// Creates the trial of a loss of features, two of the student and three of the teacher.
 pub fn trial(name: String, loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> + 'static) -> Trial<2> {
     Trial::new(name, SHAPE, loss)
         .teacher_shape(TEACHER_SHAPE)
@@ -47,12 +47,12 @@ pub fn trial(name: String, loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1> + 's
         )
 }
 
-/// The samples in another order.
+/// Returns the samples in another order.
 pub fn reordered<const D: usize>(student: Tensor<D>, teacher: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
     (student.flip([0]), teacher.flip([0]))
 }
 
-/// The features of either side, turned and mirrored.
+/// Rotates and mirrors the features of student and teacher.
 pub fn rotated(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let rotate = |features: Tensor<2>| {
         let [_, size] = features.dims();
@@ -69,12 +69,12 @@ pub fn rotated(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>)
     (rotate(student), rotate(teacher))
 }
 
-/// The features of either side, all times a number.
+/// Multiplies the features of student and teacher by a number.
 pub fn scaled<const D: usize>(student: Tensor<D>, teacher: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
     (student.mul_scalar(3.0), teacher.mul_scalar(0.2))
 }
 
-/// The features of each sample times a number of its own.
+/// Multiplies the features of each sample by a different number.
 pub fn scaled_each(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let scale = |features: Tensor<2>| {
         let factors = Tensor::from_data([[0.5], [1.0], [2.0], [4.0]], &Device::default());
@@ -83,12 +83,12 @@ pub fn scaled_each(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor
     (scale(student), scale(teacher))
 }
 
-/// The features of either side, far from the origin.
+/// Shifts the features of student and teacher far from the origin.
 pub fn shifted(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     (student.add_scalar(100.0), teacher.sub_scalar(100.0))
 }
 
-/// The value of a loss and the gradient of the student's features.
+/// Computes the value of a loss and the gradient of the student's features.
 pub fn value_and_gradient<const D: usize>(
     loss: impl Fn(Tensor<D>) -> Tensor<1>,
     student: Tensor<D>,
@@ -103,7 +103,7 @@ pub fn value_and_gradient<const D: usize>(
     )
 }
 
-/// Assert that two losses have one value and one gradient.
+/// Asserts that two losses have the same value and gradient.
 pub fn assert_same(
     student: Tensor<2>,
     a: impl Fn(Tensor<2>) -> Tensor<1>,
@@ -125,7 +125,7 @@ pub fn assert_same(
     );
 }
 
-/// Features of no particular kind.
+/// Creates features without a visible pattern.
 pub fn features(samples: usize, size: usize, frequency: f64) -> Tensor<2> {
     let values = (0..samples * size).map(|n| (frequency * n as f64 + 0.3).sin());
     Tensor::from_data(
@@ -134,7 +134,7 @@ pub fn features(samples: usize, size: usize, frequency: f64) -> Tensor<2> {
     )
 }
 
-/// The weights and the biases of a layer that embeds features.
+/// Returns the weights and biases of a layer that embeds features.
 pub fn embedding_weights(
     shape: [usize; 2],
     [frequency, phase, bias]: [f64; 3],
@@ -147,7 +147,7 @@ pub fn embedding_weights(
     (weights, Tensor::full([shape[1]], bias, options))
 }
 
-/// A layer with these weights.
+/// Creates a layer with these weights.
 pub fn embedding(shape: [usize; 2], values: [f64; 3], options: (&Device, DType)) -> Linear {
     let (weight, bias) = embedding_weights(shape, values, options);
     Linear {
@@ -156,7 +156,7 @@ pub fn embedding(shape: [usize; 2], values: [f64; 3], options: (&Device, DType))
     }
 }
 
-/// What a loss computes with for features of this precision: it widens half to single.
+/// Returns the precision of a loss of features of a precision: half is widened to single.
 pub fn precision(features: &Tensor<2>) -> DType {
     match features.dtype() {
         DType::F64 => DType::F64,

@@ -14,7 +14,7 @@ fn unit(rows: Tensor<2>) -> Tensor<2> {
     rows.div(norm)
 }
 
-/// A loss whose banks are given, for embeddings that are.
+/// Creates a loss with given banks, for given embeddings.
 fn loss(student_bank: Tensor<2>, teacher_bank: Tensor<2>, negatives: usize) -> ContrastiveLoss {
     let [samples, embedding] = student_bank.dims();
     let population = SampleIndex::new((0..samples).map(|id| (id, None)));
@@ -50,9 +50,9 @@ fn assert_close(actual: f64, expected: f64) {
 
 /// `ContrastMemory` and `ContrastLoss` of RepDistiller, run in double precision.
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let device = Device::default().autodiff();
-    // The bank that scores the student's embeddings is the teacher's, and the other way round.
+    // The teacher's bank scores the student's embeddings, and the other way round.
     let teacher_bank = unit(rows(10, 4, wave(1.0, 0.53, 0.9), &device));
     let student_bank = unit(rows(10, 4, wave(1.0, 0.77, 0.2), &device));
     let loss = loss(student_bank, teacher_bank, 3);
@@ -80,7 +80,7 @@ fn as_in_the_authors_code() {
 }
 
 #[test]
-fn as_in_the_authors_code_with_few_features() {
+fn matches_the_code_of_the_authors_with_few_features() {
     let device = Device::default().autodiff();
     let student_bank = rows(6, 2, wave(1.0, 0.8, QUARTER), &device);
     let teacher_bank = rows(6, 2, wave(1.0, 0.5, 0.2), &device);
@@ -123,9 +123,9 @@ fn as_in_the_authors_code_with_few_features() {
     }
 }
 
-/// The formula as it is written, on rows that are gathered before they are multiplied.
+/// The formula as written, on rows that are gathered before they are multiplied.
 #[test]
-fn picking_scores_is_scoring_what_is_picked() {
+fn selecting_scores_equals_scoring_selected_rows() {
     let device = Device::default();
     let bank = unit(rows(10, 4, wave(1.0, 0.53, 0.9), &device));
     let embedded = unit(rows(2, 4, wave(1.0, 1.3, 0.4), &device));
@@ -151,12 +151,12 @@ fn picking_scores_is_scoring_what_is_picked() {
             expected -= share.ln();
         }
     }
-    // Both sides are alike here.
+    // Student and teacher are the same here.
     assert_close(scalar(value), 2.0 * expected / 2.0);
 }
 
 #[test]
-fn shared_negatives_are_the_same_contrast_for_all() {
+fn shared_negatives_are_the_same_for_all_samples() {
     let device = Device::default();
     let student_bank = unit(rows(10, 4, wave(1.0, 0.77, 0.2), &device));
     let teacher_bank = unit(rows(10, 4, wave(1.0, 0.53, 0.9), &device));
@@ -177,10 +177,10 @@ fn shared_negatives_are_the_same_contrast_for_all() {
     assert_close(values[0], values[1]);
 }
 
-/// Six samples, two of each class, of which those of a batch are the first of these.
+/// Classes of six samples, two of each class; the first of them are those of a batch.
 const IDS: [usize; 4] = [0, 3, 4, 1];
 
-/// A loss that has seen no batch yet, for features of these sizes.
+/// Creates a loss that has seen no batch yet, for features of these sizes.
 fn fresh(
     config: &ContrastiveLossConfig,
     features: [usize; 2],
@@ -196,7 +196,7 @@ fn fresh(
     let bank = |frequency, phase| unit(rows(6, 4, wave(1.0, frequency, phase), device)).cast(dtype);
     loss.student_bank.set(bank(0.77, 0.2));
     loss.teacher_bank.set(bank(0.53, 0.9));
-    // Else these would be of the first batch, and no constants.
+    // Otherwise these would belong to the first batch and not be constant.
     for constant in [&loss.student_constant, &loss.teacher_constant] {
         constant.set(Tensor::full([1], 8.0, options));
     }
@@ -223,7 +223,7 @@ fn trial(config: ContrastiveLossConfig, bias: f64) -> Trial<2> {
     .teacher_shape([4, 5])
     .skip(
         "perfect student",
-        "it is contrasted with memories: none is perfect",
+        "the student is contrasted with memories, so none is perfect",
     )
     .skip(
         "impossible classes",
@@ -231,7 +231,8 @@ fn trial(config: ContrastiveLossConfig, bias: f64) -> Trial<2> {
     )
 }
 
-// From crates/relation/scripts/memory.py. All that may be drawn are, so that the draw is known.
+// From crates/relation/scripts/memory.py. All samples that may be drawn are drawn, so the draw is
+// known.
 #[test]
 fn the_negatives_of_a_sample_are_of_other_classes() {
     let all = ContrastiveLossConfig::new().with_negatives(4);
@@ -242,7 +243,7 @@ fn the_negatives_of_a_sample_are_of_other_classes() {
             6.267738585,
             0.272575301,
         )
-        .invariant("the size of each sample", scaled_each)
+        .invariant("the scale of each sample", scaled_each)
         .run();
 }
 
@@ -260,7 +261,7 @@ fn shared_negatives_of_the_same_class_do_not_count() {
         )
         .skip(
             "invariances",
-            "the embedding has a bias, and each place a sample with negatives of its own",
+            "the embedding has a bias, and the negatives of a sample depend on its place",
         )
         .run();
 }
@@ -270,7 +271,7 @@ fn a_negative_that_does_not_count_has_no_loss() {
     let device = Device::default();
     let value = |counts: [f32; 3], memory: f64| {
         let mut student_bank = unit(rows(10, 4, wave(1.0, 0.77, 0.2), &device));
-        // What sample 7 is remembered as.
+        // Memory of sample 7.
         let other = unit(rows(1, 4, wave(1.0, memory, 0.4), &device));
         student_bank = student_bank.slice_assign([7..8, 0..4], other);
         let loss = loss(student_bank.clone(), student_bank, 3);
@@ -291,7 +292,7 @@ fn a_negative_that_does_not_count_has_no_loss() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ContrastiveLossConfig::new());
     assert_shareable::<ContrastiveLoss>();
     assert_shareable::<ContrastiveTerm>();

@@ -16,20 +16,20 @@ fn congruent(config: CorrelationCongruenceLossConfig) -> Trial<2> {
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated);
     match normalize {
-        true => trial.invariant("the size of each sample", scaled_each),
+        true => trial.invariant("the scale of each sample", scaled_each),
         false => trial,
     }
 }
 
 #[test]
-fn as_in_knowledge_distillation_zoo() {
+fn matches_knowledge_distillation_zoo() {
     congruent(config())
         .golden(student(), teacher(), 0.027143713, 0.048010625)
         .run();
 }
 
 #[test]
-fn of_other_kernels() {
+fn other_kernels_match_their_formulas() {
     // In double precision from the formulas, with powers, by a complex step.
     for (config, value, norm) in [
         (
@@ -52,7 +52,7 @@ fn of_other_kernels() {
 }
 
 #[test]
-fn without_norms() {
+fn unnormalized_features_match_the_formulas() {
     let plain = || config().with_normalize(false);
     // In double precision from the formulas, as in torchdistill.
     for (config, value, norm) in [
@@ -76,12 +76,12 @@ fn without_norms() {
     }
     congruent(plain().with_kernel(CorrelationKernel::ExactGaussian))
         .golden(student(), teacher(), 0.144938549, 0.218903599)
-        .invariant("where the features are", shifted)
+        .invariant("a shift of the features", shifted)
         .run();
 }
 
 #[test]
-fn a_long_series_is_the_gaussian() {
+fn a_long_series_approaches_the_gaussian() {
     let (student, teacher) = (features(7, 5, 0.7), features(7, 3, 1.9));
     let series = config().with_order(12).init();
     let exact = config()
@@ -96,7 +96,7 @@ fn a_long_series_is_the_gaussian() {
 }
 
 #[test]
-fn both_embeddings_learn_and_the_teacher_does_not() {
+fn both_embeddings_train_and_the_teacher_does_not() {
     let device = Device::default().autodiff();
     let embeddings = EmbeddingsConfig::new(2, 3).with_features(5).init(&device);
     let loss = config().init().with_embeddings(embeddings);
@@ -115,7 +115,7 @@ fn both_embeddings_learn_and_the_teacher_does_not() {
 }
 
 #[test]
-fn embeddings_that_do_nothing_change_nothing() {
+fn identity_embeddings_change_nothing() {
     let device = Device::default();
     let mut embeddings = EmbeddingsConfig::new(2, 3).with_features(3).init(&device);
     for (linear, size) in [(&mut embeddings.student, 2), (&mut embeddings.teacher, 3)] {
@@ -135,12 +135,12 @@ fn embeddings_that_do_nothing_change_nothing() {
 
 #[test]
 #[should_panic(expected = "`order` should be from 1 to 64, but is 0")]
-fn a_series_has_an_order() {
+fn the_order_of_a_series_must_not_be_zero() {
     config().with_order(0).init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&config());
     assert_round_trip(&EmbeddingsConfig::new(64, 256));
     assert_shareable::<CorrelationCongruenceLoss>();

@@ -8,34 +8,35 @@ fn ranked(config: DarkRankLossConfig) -> Trial<2> {
     trial(format!("{loss}"), move |s, t| loss.forward(s, t))
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .invariant("where the features are", shifted)
-        .invariant("the size of the teacher's features", |student, teacher| {
+        .invariant("a shift of the features", shifted)
+        .invariant("the scale of the teacher's features", |student, teacher| {
             (student, teacher.mul_scalar(5.0))
         })
         .skip(
             "perfect student",
-            "it tells an order: a student does better the further apart it ranks",
+            "the loss falls as the student ranks samples further apart",
         )
-        // Distances go in to the third power.
+        // Distances enter to the third power.
         .half_tolerance(0.1)
 }
 
-/// The teacher of the golden values, but for its last sample. To two others that is as near as the
-/// second is, which the authors' code counts as farther away, and other devices may not.
+/// Teacher of the golden values with another last sample. In the original that sample is as near to
+/// two others as the second is, which the authors' code counts as farther away, and other devices
+/// may not.
 fn ranking() -> Fill {
     let teacher = teacher();
     Box::new(move |n| teacher(n) + if n == 9 { 1e-3 } else { 0.0 })
 }
 
 #[test]
-fn as_in_the_code_of_relational_knowledge_distillation() {
+fn matches_the_code_of_relational_knowledge_distillation() {
     ranked(DarkRankLossConfig::new())
         .golden(student(), ranking(), 15.265656909, 32.023801998)
         .run();
 }
 
 #[test]
-fn of_other_lengths_and_powers() {
+fn other_lengths_and_powers_match_the_formula() {
     // In double precision from the formula, by a complex step.
     for (length, scale, power, value, norm) in [
         (2, 3.0, 3.0, 1.142805958, 8.371944104),
@@ -53,12 +54,12 @@ fn of_other_lengths_and_powers() {
 }
 
 #[test]
-fn ranks_the_nearest_of_the_teacher_only() {
+fn only_the_nearest_samples_of_the_teacher_are_ranked() {
     let device = Device::default();
     let teacher = Tensor::<2>::from_data([[0.0], [1.0], [3.0], [7.0], [15.0]], &device);
     let loss = DarkRankLossConfig::new().with_length(1).init();
 
-    // One alone is always first.
+    // A single sample is always ranked first.
     let value = loss.forward(features(5, 3, 0.7), teacher);
 
     assert_eq!(value.into_scalar::<f32>(), 0.0);
@@ -71,7 +72,7 @@ fn roots_of_distances_are_refused() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&DarkRankLossConfig::new());
     assert_shareable::<DarkRankLoss>();
 }

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use burn_distill_core::testing::{Trial, assert_round_trip, assert_shareable};
 use burn_distill_relation::*;
 
-/// Maps of two sizes: the larger is pooled.
+/// Creates maps of two sizes, of which the larger is pooled.
 fn student() -> Vec<Tensor<4>> {
     vec![sine_map(0.7, 3, 4), sine_map(1.3, 4, 2)]
 }
@@ -14,7 +14,7 @@ fn teacher() -> Vec<Tensor<4>> {
 
 // The first is that of RepDistiller; all are from crates/relation/scripts/between_layers.py.
 #[test]
-fn as_in_each_of_the_codes() {
+fn matches_each_reference_implementation() {
     let mean = FlowOfSolutionLossConfig::new;
     for (config, value, norms) in [
         (mean(), 0.009395078, [0.009108849, 0.016933681]),
@@ -54,14 +54,14 @@ fn pairs_are_summed_or_averaged() {
     };
     let sum = value(false, three(student()), three(teacher()));
 
-    // The way back is the transposed flow.
+    // The flow in the other direction is transposed.
     assert_near("sum", sum, 2.0 * 0.009395078, 2e-5);
     let mean = value(true, three(student()), three(teacher()));
     assert_near("mean", mean, 0.009395078, 2e-5);
 }
 
 #[test]
-fn products_are_those_of_every_two_channels() {
+fn products_are_of_all_pairs_of_channels() {
     let (maps, others) = (
         two_layers(sine_map(0.7, 5, 3)),
         two_layers(sine_map(0.9, 5, 3)),
@@ -86,7 +86,7 @@ fn products_are_those_of_every_two_channels() {
 }
 
 #[test]
-fn one_suite() {
+fn trial() {
     for distance in [FlowDistance::MeanSquare, FlowDistance::ColumnNorm] {
         let config = FlowOfSolutionLossConfig::new().with_distance(distance);
         let loss = config.init();
@@ -94,10 +94,10 @@ fn one_suite() {
             loss.forward(two_layers(student), two_layers(teacher))
         })
         .minimum(0.0)
-        .invariant("where the pixels are", |student, teacher| {
+        .invariant("the order of the pixels", |student, teacher| {
             (student.flip([2]), teacher.flip([3]))
         })
-        .skip("golden values", "they are of maps of two sizes, above")
+        .skip("golden values", "tested above, with maps of two sizes")
         .skip(
             "impossible classes",
             "features are finite: there is nothing to exclude",
@@ -108,7 +108,7 @@ fn one_suite() {
 
 #[test]
 #[should_panic(expected = "teacher, [batch_size, channels, _, _]")]
-fn channels_must_be_as_many() {
+fn numbers_of_channels_must_match() {
     let narrow = vec![sine_map(0.9, 3, 4), sine_map(1.7, 3, 2)];
     FlowOfSolutionLossConfig::new()
         .init()
@@ -117,7 +117,7 @@ fn channels_must_be_as_many() {
 
 #[test]
 #[should_panic(expected = "The student needs at least 2 layers, found 1.")]
-fn a_flow_is_between_layers() {
+fn a_flow_needs_two_layers() {
     let one = |maps: Vec<Tensor<4>>| maps[..1].to_vec();
     let loss = FlowOfSolutionLossConfig::new().init();
     loss.forward(one(student()), one(teacher()));
@@ -125,14 +125,14 @@ fn a_flow_is_between_layers() {
 
 #[test]
 #[should_panic(expected = "needs a size that is a multiple of 3×3, found 4×4")]
-fn max_pooling_needs_sizes_that_divide() {
+fn max_pooling_needs_divisible_sizes() {
     let config = FlowOfSolutionLossConfig::new().with_pooling(FlowPooling::Max);
     let maps = vec![sine_map(0.9, 3, 4), sine_map(1.7, 3, 3)];
     config.init().forward(maps.clone(), maps);
 }
 
 #[test]
-fn no_sample_is_a_connected_zero() {
+fn without_samples_the_loss_is_a_connected_zero() {
     let device = Device::default();
     let none = [[0, 3, 4, 4], [0, 4, 2, 2]].map(|shape| Tensor::<4>::zeros(shape, &device));
     let student = none.clone().map(|map| map.autodiff().require_grad());
@@ -145,7 +145,7 @@ fn no_sample_is_a_connected_zero() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&FlowOfSolutionLossConfig::new());
     assert_shareable::<FlowOfSolutionLoss>();
 }

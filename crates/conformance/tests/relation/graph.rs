@@ -47,7 +47,7 @@ fn wave<const D: usize>(shape: [usize; D], step: f64, start: f64, device: &Devic
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// A layer with weights and a bias of these waves.
+/// Creates a layer with weights and a bias of these waves.
 fn layer(layer: &mut Linear, (weight, bias): ((f64, f64), (f64, f64)), device: &Device) {
     let shape: [usize; 2] = layer.weight.dims();
     let weight = wave(shape, weight.0, weight.1, device);
@@ -58,7 +58,7 @@ fn layer(layer: &mut Linear, (weight, bias): ((f64, f64), (f64, f64)), device: &
     }
 }
 
-/// A loss whose weights are the waves that the expected values were computed with.
+/// Creates a loss with the weights that the expected values were computed with.
 fn modality(
     config: ModalityGraphLossConfig,
     classes: usize,
@@ -79,7 +79,7 @@ fn modality(
             layer(projection, ((0.45, 0.15), (0.35, 0.25)), device);
         }
     }
-    // The half of the authors' edge that reads the teacher.
+    // Half of the edge in the authors' code reads the teacher.
     let edge = wave([8, 1], 0.9, 0.4, device).slice([4..8, 0..1]);
     loss.edge.weight = Param::from_tensor(edge);
     loss
@@ -96,7 +96,7 @@ fn teachers(representations: [Tensor<2>; 2], device: &Device) -> Vec<Vertex> {
         .collect()
 }
 
-/// The value and the norms of the gradients of the student's logits and representation.
+/// Computes the value and the norms of the gradients of the student's logits and representation.
 fn value_and_norms(loss: &ModalityGraphLoss, teachers: Vec<Vertex>, device: &Device) -> [f64; 3] {
     let student = Vertex {
         logits: rows(STUDENT, device).require_grad(),
@@ -155,13 +155,13 @@ fn modality_graph_of_representations_of_two_sizes() {
 
     let expected = [6.038885421, 2.470276937, 0.333527419];
     assert_near(value_and_norms(&loss, teachers.clone(), &device), expected);
-    // The order of the teachers is theirs alone.
+    // The order of the teachers does not matter.
     let swapped = teachers.into_iter().rev().collect();
     assert_near(value_and_norms(&loss, swapped, &device), expected);
 }
 
 #[test]
-fn edges_of_equal_teachers_are_equal_and_those_of_a_sample_sum_to_one() {
+fn edges_of_equal_teachers_are_equal_and_edges_of_a_sample_sum_to_one() {
     let device = Device::default();
     let loss = modality(ModalityGraphLossConfig::new(), 3, 2, &[2, 2], &device);
     let two = teachers([narrow(0, &device), narrow(1, &device)], &device);
@@ -212,7 +212,7 @@ fn edges_and_projections_train_and_teachers_do_not() {
     }
 }
 
-/// Both halves of the features, of which each is what the other is if there is only one.
+/// Returns both halves of the features; a single feature serves as both.
 fn halves(features: Tensor<2>) -> Vertex {
     let [batch_size, count] = features.dims();
     let half = count.div_ceil(2);
@@ -241,7 +241,7 @@ fn modality_graph_of_one_teacher() {
     ] {
         let name = format!("modality graph, {distance:?}");
         let trial = Trial::<2>::new(name, [4, 5], move |student, teacher| {
-            // Three logits beside two features, or else halves.
+            // Three logits and two features, or otherwise halves.
             let split = |features: Tensor<2>| match features.dims() {
                 [rows, 5] => Vertex {
                     logits: features.clone().slice([0..rows, 0..3]),
@@ -317,7 +317,7 @@ fn logits_graph_of_one_teacher() {
     }
 }
 
-/// Sinkhorn's divergence on a line and the norm of its gradient, after 2000 steps.
+/// Sinkhorn divergence on a line and the norm of its gradient, after 2000 steps.
 const SINKHORN: [f64; 2] = [0.181055010, 0.048184830];
 
 fn line(scale: f64) -> Vec<Vec<f64>> {
@@ -359,7 +359,7 @@ fn logits_graph_of_two_teachers() {
         .forward(rows(STUDENT, &device), teachers())
         .backward();
     let scores = learned.scores.unwrap().grad(&grads).unwrap();
-    // The nearer teacher gains by descent.
+    // The weight of the nearer teacher grows by descent.
     let scores = scores.into_data().try_to_vec::<f32>().unwrap();
     assert!(scores[0] < 0.0 && scores[1] > 0.0, "{scores:?}");
 
@@ -371,7 +371,7 @@ fn logits_graph_of_two_teachers() {
 }
 
 #[test]
-fn a_class_as_far_from_every_other_costs_what_it_costs_without_a_cost() {
+fn equal_costs_between_classes_equal_no_cost() {
     let device = Device::default().autodiff();
     let other = |from: usize| (0..3).map(move |to| f64::from(u8::from(from != to)));
     let cost = (0..3).map(|from| other(from).collect()).collect();
@@ -393,7 +393,7 @@ fn a_class_as_far_from_every_other_costs_what_it_costs_without_a_cost() {
 }
 
 #[test]
-fn transport_under_a_cost_is_finite_and_least_where_both_agree() {
+fn transport_with_a_cost_is_finite_and_minimal_where_both_agree() {
     let device = Device::default().autodiff();
     let loss = LogitsGraphLossConfig::new().with_cost(line(1.0));
     let loss = loss.init(1, &device);
@@ -437,21 +437,24 @@ fn representation_graph_of_one_teacher() {
             (student.flip([0]), teacher.flip([0]))
         })
         .invariant(
-            "sign of the teacher, which is a pair with itself",
+            "sign of the teacher, which is paired with itself",
             |student, teacher| (student, teacher.neg()),
         )
         .skip(
             "golden values",
-            "its parts have them: the discrepancy and the pooling",
+            "tested for its parts, the discrepancy and the pooling",
         )
-        .skip("perfect student", "a projection stands between the two")
+        .skip(
+            "perfect student",
+            "there is a projection between student and teacher",
+        )
         .skip("differences", "the bandwidth is a constant")
         .skip("impossible classes", "features are no logits")
         .run();
 }
 
 #[test]
-fn a_student_that_is_distributed_as_the_pairs_has_nothing_to_learn() {
+fn a_student_with_the_distribution_of_the_pairs_has_no_loss() {
     let device = Device::default().autodiff();
     // One sum: a pooled pair is the product of the two features, but for its sign.
     let config = RepresentationGraphLossConfig::new().with_pooled(1);
@@ -475,7 +478,7 @@ fn a_student_that_is_distributed_as_the_pairs_has_nothing_to_learn() {
 }
 
 #[test]
-fn every_pair_of_teachers_counts_and_none_has_a_gradient() {
+fn every_pair_of_teachers_counts_and_no_teacher_has_a_gradient() {
     let device = Device::default().autodiff();
     let config = RepresentationGraphLossConfig::new().with_pooled(16);
     let features = [2, 3, 4];
@@ -546,7 +549,7 @@ fn objectives_take_the_tap_of_each_teacher() {
 
 #[test]
 #[should_panic(expected = "This loss was created for 2 teachers, found 1.")]
-fn the_number_of_teachers_is_known() {
+fn the_number_of_teachers_must_match() {
     let device = Device::default();
     let logits = rows(STUDENT, &device);
     let loss = LogitsGraphLossConfig::new().init(2, &device);
@@ -557,14 +560,14 @@ fn the_number_of_teachers_is_known() {
 #[should_panic(
     expected = "`cost.0.1` should be finite, not negative, zero on the diagonal and equal in both"
 )]
-fn a_cost_is_a_distance() {
+fn a_cost_must_be_a_distance() {
     let cost = vec![vec![0.0, 1.0], vec![2.0, 0.0]];
     let config = LogitsGraphLossConfig::new().with_cost(cost);
     config.init(1, &Device::default());
 }
 
 #[test]
-fn a_batch_of_none_is_a_connected_zero() {
+fn an_empty_batch_is_a_connected_zero() {
     let device = Device::default().autodiff();
     let student = Tensor::<2>::zeros([0, 3], &device).require_grad();
     let vertex = || Vertex {
@@ -585,7 +588,7 @@ fn a_batch_of_none_is_a_connected_zero() {
 }
 
 #[test]
-fn configurations() {
+fn configurations_survive_json_and_types_cross_threads() {
     assert_round_trip(&ModalityGraphLossConfig::new());
     assert_round_trip(&LogitsGraphLossConfig::new().with_cost(line(1.0)));
     assert_round_trip(&RepresentationGraphLossConfig::new());

@@ -14,7 +14,7 @@ const TEACHER: [f64; 12] = [1.0, 2.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 3.0, 2.0, 1.
 fn trial(config: InformationFlowLossConfig, golden: [f64; 2]) -> Trial<2> {
     let loss = config.init();
     let turn = |tensor: Tensor<2>| {
-        // A rotation of every two neighboring features by one angle, of both networks.
+        // Rotates every two neighboring features by one angle, for both networks.
         let [rows, features] = tensor.dims();
         let pairs = tensor.narrow(1, 0, features - features % 2);
         let [a, b] = [0, 1].map(|i| {
@@ -51,7 +51,7 @@ fn trial(config: InformationFlowLossConfig, golden: [f64; 2]) -> Trial<2> {
 // The first two are those of the authors' code; all are from
 // crates/relation/scripts/between_layers.py.
 #[test]
-fn every_kernel_and_divergence() {
+fn every_kernel_and_divergence_matches_its_reference() {
     use AffinityDivergence::{Abs, Exponential, Jeffreys, Kagan, Kl, Squared};
     use AffinityKernel::{AdaptiveRbf, Cauchy, Combined, Cosine, Rbf, StudentT};
     for (kernel, divergence, golden) in [
@@ -72,11 +72,11 @@ fn every_kernel_and_divergence() {
             .with_kernel(kernel)
             .with_divergence(divergence);
         let trial = trial(config, golden);
-        // Of these kernels only the cosine sees where the origin is.
+        // Of these kernels only the cosine depends on the origin.
         let trial = match kernel {
             Combined | Cosine => trial,
             StudentT | Rbf | Cauchy | AdaptiveRbf => {
-                trial.invariant("where the features lie", shifted)
+                trial.invariant("a shift of the features", shifted)
             }
         };
         match kernel {
@@ -90,7 +90,7 @@ fn every_kernel_and_divergence() {
 }
 
 #[test]
-fn a_kernel_may_be_wider() {
+fn the_bandwidth_can_be_set() {
     for (kernel, golden) in [
         (AffinityKernel::Rbf, [0.034608770, 0.030662527]),
         (AffinityKernel::Cauchy, [0.032254979, 0.023274503]),
@@ -127,7 +127,7 @@ fn layers(values: &[f64], features: usize) -> Vec<Tensor<2>> {
 }
 
 #[test]
-fn the_layers_before_the_last_fade() {
+fn the_weight_of_the_layers_before_the_last_falls() {
     let loss = InformationFlowLossConfig::new().init();
     for (passed, weight) in [(0, 100.0), (1, 70.0), (10, 2.8247525)] {
         let value = loss.forward(layers(&STUDENT, 2), layers(&TEACHER, 3), passed);
@@ -138,7 +138,7 @@ fn the_layers_before_the_last_fade() {
 }
 
 #[test]
-fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
+fn the_epoch_comes_from_the_clock_and_the_last_tap_always_counts() {
     let device = Device::default();
     let knowledge = |layers: Vec<Tensor<2>>| {
         let mut taps = TapRecorder::new(TapSelection::All);
@@ -150,7 +150,7 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
             taps: taps.finish().unwrap(),
         }
     };
-    // The last layers agree, so what is left is the critical weight.
+    // The last layers agree, so the critical weight is left.
     let mut student = layers(&STUDENT, 2);
     student[1] = layers(&TEACHER, 3).remove(1);
     let (student, teacher) = (knowledge(student), knowledge(layers(&TEACHER, 3)));
@@ -178,20 +178,20 @@ fn the_clock_tells_the_epoch_and_the_last_tap_counts_always() {
 
 #[test]
 #[should_panic(expected = "`bandwidth` should be finite and above 0, but is 0")]
-fn a_kernel_has_a_bandwidth() {
+fn the_bandwidth_must_be_positive() {
     InformationFlowLossConfig::new().with_bandwidth(0.0).init();
 }
 
 #[test]
 #[should_panic(expected = "`critical_decay` should be from 0 to 1, but is 1.5")]
-fn the_critical_period_ends() {
+fn the_critical_period_must_end() {
     InformationFlowLossConfig::new()
         .with_critical_decay(1.5)
         .init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&InformationFlowLossConfig::new());
     assert_shareable::<InformationFlowLoss>();
 }

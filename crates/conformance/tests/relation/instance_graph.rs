@@ -36,15 +36,15 @@ fn trial(name: &str, loss: InstanceGraphLoss, layers: fn(Tensor<2>) -> Vec<Tenso
     )
 }
 
-// Value and gradient of the edges are those of the Knowledge-Distillation-Zoo; the others are from
-// crates/relation/scripts/between_layers.py, which is proved on a value of SemCKD.
+// Value and gradient of the edges are those of Knowledge-Distillation-Zoo; the others are from
+// crates/relation/scripts/between_layers.py, which reproduces a value of SemCKD.
 #[test]
 fn edges() {
     let alone = |tensor| vec![tensor];
     let golden =
         |trial: Trial<2>, norm| trial.golden(table(STUDENT), table(TEACHER), 0.150600930, norm);
     let anywhere = |trial: Trial<2>| {
-        trial.invariant("size and place", |student, teacher| {
+        trial.invariant("scale and shift", |student, teacher| {
             let student = student.mul_scalar(3.0).add_scalar(100.0);
             (student, teacher.mul_scalar(-0.2).sub_scalar(5.0))
         })
@@ -73,8 +73,8 @@ fn transformation_of_edges() {
     .run();
 }
 
-/// The layers of a network as in the script: pooled features, and two maps of which the second has
-/// twice the channels and half the size.
+/// Creates the layers of a network as in the script: pooled features, and two maps of which the
+/// second has twice the channels and half the size.
 fn maps(first: f64, second: f64) -> [Tensor<4>; 2] {
     let as_after_relu =
         |frequency: f64| move |n: usize| ((frequency * n as f64).sin() + 0.4).max(0.0);
@@ -192,7 +192,7 @@ fn the_parts_add_up_to_the_loss() {
 }
 
 #[test]
-fn a_perfect_student_loses_nothing() {
+fn a_perfect_student_has_no_loss() {
     for transformation in [GraphTransformation::Vertices, GraphTransformation::Edges] {
         let config = InstanceGraphLossConfig::new().with_transformation(transformation);
         let student = Layers::student().tracked();
@@ -209,7 +209,7 @@ fn a_perfect_student_loses_nothing() {
 }
 
 #[test]
-fn samples_that_do_not_move_and_lone_samples_have_finite_gradients() {
+fn equal_layers_and_single_samples_have_finite_gradients() {
     let device = Device::default();
     for batch_size in [1, 2, 3] {
         let map = |channels: usize, size, value: f32| {
@@ -286,7 +286,7 @@ fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
 #[should_panic(
     expected = "The next layer after one with 2 channels needs the same number or twice the number, found 5"
 )]
-fn samples_move_between_maps_of_related_widths() {
+fn transformations_are_between_maps_of_related_widths() {
     let taps = || {
         let map = |channels| Tap::Map(filled([3, channels, 2, 2], &wave(1.0, 0.7, 0.3)));
         vec![map(2), map(5)]
@@ -299,7 +299,7 @@ fn samples_move_between_maps_of_related_widths() {
 #[should_panic(
     expected = "the same number of layers of both networks, found 2 of the student and 1 of the teacher"
 )]
-fn paired_layers_are_as_many() {
+fn numbers_of_paired_layers_must_match() {
     let layer = filled([3, 4], &wave(1.0, 0.7, 0.3));
     let loss = edges_only().init();
     loss.forward_layers(
@@ -311,7 +311,7 @@ fn paired_layers_are_as_many() {
 
 #[test]
 #[should_panic(expected = "teacher, [rows, num_classes]")]
-fn classes_must_be_as_many() {
+fn numbers_of_classes_must_match() {
     let teacher = Layers {
         logits: Tensor::zeros([3, 9], &Device::default()),
         ..Layers::teacher()
@@ -320,7 +320,7 @@ fn classes_must_be_as_many() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&InstanceGraphLossConfig::new());
     assert_shareable::<InstanceGraphLoss>();
 }

@@ -10,7 +10,7 @@ use burn_distill_relation::*;
 const SHAPE: [usize; 4] = [2, 3, 4, 4];
 
 #[test]
-fn as_in_the_authors_code_without_the_embedding() {
+fn matches_the_code_of_the_authors_without_the_embedding() {
     // The teacher of another size in double precision from the formula, by a complex step.
     for (teacher_shape, value, norm) in [
         (SHAPE, 0.036764873, 0.049328531),
@@ -22,8 +22,8 @@ fn as_in_the_authors_code_without_the_embedding() {
             .golden(activation(0.7), activation(0.9), value, norm)
             .minimum(0.0)
             .invariant("the order of the batch", reordered)
-            .invariant("the size of the features", scaled)
-            .invariant("where pixels are", |student, teacher| {
+            .invariant("the scale of the features", scaled)
+            .invariant("the order of the pixels", |student, teacher| {
                 (student.flip([2]), teacher.swap_dims(2, 3))
             })
             .skip(
@@ -35,7 +35,7 @@ fn as_in_the_authors_code_without_the_embedding() {
 }
 
 #[test]
-fn the_embedding_learns_with_the_student() {
+fn the_embedding_trains_with_the_student() {
     let device = Device::default().autodiff();
     let knowledge = |channels: usize, size: usize| {
         let mut taps = TapRecorder::new(TapSelection::All);
@@ -75,7 +75,7 @@ fn the_embedding_learns_with_the_student() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&InterChannelCorrelationLossConfig::new());
     assert_round_trip(&ChannelEmbeddingConfig::new(64, 256));
     assert_shareable::<InterChannelCorrelationLoss>();

@@ -8,10 +8,9 @@ fn local(config: LocalityPreservingLossConfig) -> Trial<2> {
     trial(format!("{loss}"), move |s, t| loss.forward(s, t))
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .invariant(
-            "where the features of the teacher are",
-            |student, teacher| (student, teacher.add_scalar(100.0)),
-        )
+        .invariant("a shift of the teacher's features", |student, teacher| {
+            (student, teacher.add_scalar(100.0))
+        })
         .skip(
             "perfect student",
             "its minimum is a student whose features are all equal",
@@ -19,7 +18,7 @@ fn local(config: LocalityPreservingLossConfig) -> Trial<2> {
 }
 
 #[test]
-fn neighbors_count_by_their_distance() {
+fn neighbors_are_weighted_by_their_distance() {
     // In double precision from the formula, by a complex step; the values of a variance of 2 also in
     // another implementation.
     for (neighbors, variance, normalize, value, norm) in [
@@ -35,13 +34,12 @@ fn neighbors_count_by_their_distance() {
             .with_normalize(normalize);
         let mut trial = local(config).golden(student(), teacher(), value, norm);
         if !normalize {
-            trial = trial.invariant(
-                "where the features of the student are",
-                |student, teacher| (student.add_scalar(100.0), teacher),
-            );
+            trial = trial.invariant("a shift of the student's features", |student, teacher| {
+                (student.add_scalar(100.0), teacher)
+            });
         }
         if variance.is_none() {
-            trial = trial.invariant("the size of the teacher's features", |student, teacher| {
+            trial = trial.invariant("the scale of the teacher's features", |student, teacher| {
                 (student, teacher.mul_scalar(5.0))
             });
         }
@@ -50,7 +48,7 @@ fn neighbors_count_by_their_distance() {
 }
 
 #[test]
-fn of_neighbors_that_are_equally_near_any_is_one() {
+fn any_of_equally_near_neighbors_is_taken() {
     let device = Device::default();
     let (student, teacher) = (
         Tensor::<2>::from_data(STUDENT, &device),
@@ -94,14 +92,14 @@ fn a_student_cannot_gain_by_shrinking_if_normalized() {
 
 #[test]
 #[should_panic(expected = "`variance` should be finite and above 0, but is 0")]
-fn a_variance_is_positive() {
+fn the_variance_must_be_positive() {
     LocalityPreservingLossConfig::new()
         .with_variance(Some(0.0))
         .init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&LocalityPreservingLossConfig::new());
     assert_shareable::<LocalityPreservingLoss>();
 }

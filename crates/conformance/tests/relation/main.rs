@@ -1,4 +1,4 @@
-//! The losses on relations.
+//! Losses on relations.
 
 mod adjacent_correlation;
 mod between_layers;

@@ -4,7 +4,8 @@ use burn::tensor::{DType, Device, Tensor};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_relation::*;
 
-/// The heads of the script: the first two linear layers are waves, normalization does nothing yet.
+/// Creates the heads of the script: the first two linear layers are waves, and the normalization is
+/// the identity.
 fn heads() -> AttentionHeads {
     let device = Device::default();
     let mut heads = MultiHeadGraphConfig::new()
@@ -20,7 +21,7 @@ fn direction(frequency: f64, channels: usize) -> Tensor<2> {
     filled([4, channels], &wave(1.0, frequency, 0.2))
 }
 
-// From crates/relation/scripts/between_layers.py: the authors' code is of TensorFlow 1.
+// From crates/relation/scripts/between_layers.py: the code of the authors is in TensorFlow 1.
 #[test]
 fn graphs_are_compared_row_by_row() {
     let config = MultiHeadGraphConfig::new().with_heads(2);
@@ -61,9 +62,9 @@ fn graphs_are_compared_row_by_row() {
 }
 
 #[test]
-fn one_suite() {
+fn trial() {
     let config = MultiHeadGraphConfig::new();
-    // Of this many channels are the layers that the suite makes.
+    // The layers of the suite have this number of channels.
     let heads = config.init_heads(&[4, 2], &Device::default());
     let heads = heads.map(&mut Waves(0));
     Trial::new("multi-head graph", [3, 4, 3, 2], move |student, teacher| {
@@ -79,7 +80,7 @@ fn one_suite() {
     .invariant("the sign of the features", |student, teacher| {
         (student.neg(), teacher)
     })
-    .invariant("where the pixels are", |student, teacher| {
+    .invariant("the order of the pixels", |student, teacher| {
         (student.flip([2]), teacher.flip([3]))
     })
     .skip("golden values", "above")
@@ -90,14 +91,14 @@ fn one_suite() {
     .run();
 }
 
-/// Parameters that no generator draws.
+/// Sets parameters that no generator draws.
 struct Waves(usize);
 
 impl ModuleMapper for Waves {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.0 += 1;
         let phase = self.0 as f64;
-        // The scales and variances stay as they are.
+        // The scales and variances are not changed.
         param.map(|tensor| match D {
             1 => tensor,
             _ => filled(tensor.dims(), &wave(0.8, 1.3, phase)),
@@ -105,7 +106,7 @@ impl ModuleMapper for Waves {
     }
 }
 
-/// All parameters in that precision.
+/// Converts all parameters to a precision.
 struct Precision(DType);
 
 impl ModuleMapper for Precision {
@@ -115,7 +116,7 @@ impl ModuleMapper for Precision {
 }
 
 #[test]
-fn frozen_heads_do_not_learn_from_the_student() {
+fn frozen_heads_do_not_train_with_the_student() {
     let device = Device::default().autodiff();
     let heads = MultiHeadGraphConfig::new().init_heads(&[3, 4], &device);
     let loss = MultiHeadGraphConfig::new().init(heads.clone());
@@ -141,7 +142,7 @@ fn the_gradient_has_a_term() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&MultiHeadGraphConfig::new());
     assert_shareable::<MultiHeadGraphLoss>();
 }

@@ -13,18 +13,18 @@ fn probabilistic() -> Trial<2> {
         .minimum(0.0)
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .invariant("the size of each sample", scaled_each)
+        .invariant("the scale of each sample", scaled_each)
 }
 
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     probabilistic()
         .golden(student(), teacher(), 0.005339215, 0.015438167)
         .run();
 }
 
 #[test]
-fn as_in_the_authors_code_of_more_features() {
+fn matches_the_code_of_the_authors_of_more_features() {
     let loss = ProbabilisticTransferLossConfig::new().init();
     Trial::new(format!("{loss}"), [4, 6], move |s, t| loss.forward(s, t))
         .teacher_shape([4, 8])
@@ -55,7 +55,7 @@ fn a_sample_of_zeros_passes_no_gradient() {
     let (value, gradient) =
         value_and_gradient(|student| loss.forward(student, teacher.clone()), student);
 
-    // The value of RepDistiller, whose gradient is not a number.
+    // The value is that of RepDistiller, whose gradient is NaN.
     assert!((value - 0.004611671).abs() < 1e-7, "{value}");
     let first = gradient.clone().narrow(0, 0, 1).abs().sum();
     assert_eq!(first.into_scalar::<f32>(), 0.0);
@@ -63,10 +63,10 @@ fn a_sample_of_zeros_passes_no_gradient() {
 }
 
 #[test]
-fn opposite_samples_have_a_value() {
+fn opposite_samples_have_a_finite_value() {
     let teacher = features(2, 5, 1.9);
     let loss = ProbabilisticTransferLossConfig::new().with_eps(1e-9).init();
-    // The cosine of some of these is rounded to less than −1, by more than eps.
+    // The cosine of some of these is rounded to less than −1 by more than eps.
     for size in 1..100 {
         let student = features(1, size, 0.7);
         let student = Tensor::cat(vec![student.clone(), student.mul_scalar(-0.37)], 0);
@@ -81,7 +81,7 @@ fn opposite_samples_have_a_value() {
 
 const CLASSES: [i32; 5] = [1, 0, 1, 2, 0];
 
-/// The supervised variant, of which the samples with these places have a label.
+/// Creates the trial of the supervised variant, where the samples at these places have a label.
 fn supervised(labeled: Option<[bool; 5]>) -> Trial<2> {
     let loss = ProbabilisticTransferLossConfig::new().init();
     let name = format!("supervised {loss}");
@@ -95,7 +95,7 @@ fn supervised(labeled: Option<[bool; 5]>) -> Trial<2> {
     })
     .skip(
         "perfect student",
-        "classes are compared with, not a teacher",
+        "the student is compared with classes, not with a teacher",
     )
     .skip("mismatches", "there is no teacher")
     .skip(
@@ -106,7 +106,7 @@ fn supervised(labeled: Option<[bool; 5]>) -> Trial<2> {
 
 // From crates/relation/scripts/tokens_and_votes.py.
 #[test]
-fn label_similarity_lets_samples_of_a_class_choose_each_other() {
+fn label_similarity_relates_samples_of_the_same_class() {
     supervised(None)
         .golden(
             wave(1.0, 0.7, 0.3),
@@ -119,7 +119,7 @@ fn label_similarity_lets_samples_of_a_class_choose_each_other() {
 }
 
 #[test]
-fn samples_without_a_label_do_not_choose_and_are_not_chosen() {
+fn samples_without_a_label_are_related_to_none() {
     let labeled = [true, false, true, false, true];
     supervised(Some(labeled))
         .golden(
@@ -128,7 +128,10 @@ fn samples_without_a_label_do_not_choose_and_are_not_chosen() {
             0.223546752,
             0.340321740,
         )
-        .skip("invariances", "the labels belong to their places")
+        .skip(
+            "invariances",
+            "the labels belong to the places of the samples",
+        )
         .run();
     supervised(Some([false; 5]))
         .in_any_order()
@@ -169,12 +172,12 @@ fn the_supervised_variant_is_a_term_of_the_student_and_the_labels() {
 
 #[test]
 #[should_panic(expected = "`eps` should be finite and above 0, but is 0")]
-fn eps_is_positive() {
+fn eps_must_be_positive() {
     ProbabilisticTransferLossConfig::new().with_eps(0.0).init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&ProbabilisticTransferLossConfig::new());
     assert_shareable::<ProbabilisticTransferLoss>();
 }

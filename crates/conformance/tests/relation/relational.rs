@@ -16,8 +16,8 @@ fn relational(trial: Trial<2>) -> Trial<2> {
         .minimum(0.0)
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .invariant("the size of the features", scaled)
-        .invariant("where the features are", shifted)
+        .invariant("the scale of the features", scaled)
+        .invariant("a shift of the features", shifted)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn relational_angles() {
 }
 
 #[test]
-fn both_with_the_weights_of_the_authors() {
+fn the_sum_with_the_weights_of_the_authors() {
     let (distance, angle) = (distance(), angle());
     let both = move |student: Tensor<2>, teacher: Tensor<2>| {
         let distances = distance.forward(student.clone(), teacher.clone());
@@ -64,9 +64,9 @@ fn chunks_change_nothing() {
 }
 
 #[test]
-fn equal_samples_are_hardly_apart() {
+fn equal_samples_have_almost_no_distance() {
     let (student, teacher) = (features(5, 64, 0.7), features(10, 6, 1.9));
-    // Of a size at which the rounding of products is not small.
+    // Features so large that the rounding of products is not small.
     let student = Tensor::cat(vec![student.clone(), student], 0).mul_scalar(1e3);
 
     let loss = distance();
@@ -75,7 +75,8 @@ fn equal_samples_are_hardly_apart() {
         student.clone(),
     );
 
-    // The same without the other half of the equals, each of which counts as much as it does.
+    // Expected: without the second half of the equal samples, each of which counts as the first
+    // half does.
     let half = student.narrow(0, 0, 5);
     let distances = |features: Tensor<2>| {
         let squared: Tensor<3> = features
@@ -103,7 +104,7 @@ fn equal_samples_are_hardly_apart() {
 }
 
 #[test]
-fn a_student_that_sees_no_difference_gets_no_gradient() {
+fn a_student_with_equal_features_has_no_gradient() {
     let teacher = features(4, 3, 1.9);
     let student = Tensor::ones([4, 2], &Device::default());
 
@@ -112,7 +113,7 @@ fn a_student_that_sees_no_difference_gets_no_gradient() {
         student,
     );
 
-    // All different samples are equally far apart then, as for the authors.
+    // All different samples are then equally far apart, as in the code of the authors.
     let equally = Tensor::<2>::eye(4, &Device::default());
     let expected = distance()
         .forward(equally, teacher.clone())
@@ -125,12 +126,12 @@ fn a_student_that_sees_no_difference_gets_no_gradient() {
 
 #[test]
 #[should_panic(expected = "`chunk` should be at least 1, but is 0")]
-fn a_chunk_has_an_anchor() {
+fn a_chunk_must_have_an_anchor() {
     RelationalAngleLossConfig::new().with_chunk(0).init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&RelationalDistanceLossConfig::new());
     assert_round_trip(&RelationalAngleLossConfig::new().with_chunk(8));
     assert_shareable::<RelationalDistanceLoss>();

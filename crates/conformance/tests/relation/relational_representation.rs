@@ -10,7 +10,7 @@ fn unit(rows: Tensor<2>) -> Tensor<2> {
 
 /// `RRD` of the authors' distillers, without embeddings and with a queue of unit rows.
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     let device = Device::default();
     let loss = RelationalRepresentationLossConfig::new()
         .with_embedding(2)
@@ -32,7 +32,7 @@ fn as_in_the_authors_code() {
     }
 }
 
-/// A loss that has seen no batch yet, for features of these sizes.
+/// Creates a loss that has seen no batch yet, for features of these sizes.
 fn fresh(student: &Tensor<2>, teacher: &Tensor<2>) -> RelationalRepresentationLoss {
     let ([_, student_features], [_, teacher_features]) = (student.dims(), teacher.dims());
     let device = student.device();
@@ -53,7 +53,7 @@ fn fresh(student: &Tensor<2>, teacher: &Tensor<2>) -> RelationalRepresentationLo
 
 // From crates/relation/scripts/memory.py.
 #[test]
-fn what_is_remembered_is_compared_with() {
+fn batches_are_compared_with_the_queue() {
     Trial::new(
         "RelationalRepresentationLoss",
         [4, 3],
@@ -69,7 +69,7 @@ fn what_is_remembered_is_compared_with() {
     .invariant("the order of the batch", reordered)
     .skip(
         "perfect student",
-        "the least is the entropy of the teacher's similarities: see the next test",
+        "its minimum is the entropy of the teacher's similarities: see the next test",
     )
     .skip(
         "impossible classes",
@@ -79,7 +79,7 @@ fn what_is_remembered_is_compared_with() {
 }
 
 #[test]
-fn the_least_is_the_entropy_of_the_teachers_similarities() {
+fn the_minimum_is_the_entropy_of_the_teachers_similarities() {
     let device = Device::default();
     let rows = |phase: f64| {
         let values: Vec<_> = (0..8).map(wave(1.0, 0.9, phase)).collect();
@@ -106,7 +106,7 @@ fn the_least_is_the_entropy_of_the_teachers_similarities() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&RelationalRepresentationLossConfig::new());
     assert_shareable::<RelationalRepresentationLoss>();
 }

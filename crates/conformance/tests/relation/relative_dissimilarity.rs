@@ -24,14 +24,14 @@ fn trial(shape: [usize; 2], margin: f64) -> Trial<2> {
     .skip("impossible classes", "features are no logits")
     .skip(
         "half precision",
-        "rounding turns the teacher's order of near samples around",
+        "rounding reverses the teacher's order of near samples",
     )
     .kinks()
 }
 
 // All values are from crates/relation/scripts/tokens_and_votes.py.
 #[test]
-fn one_teacher_decides() {
+fn the_order_of_one_teacher() {
     trial([5, 3], 0.1)
         .teacher_shape([5, 4])
         .golden(
@@ -42,12 +42,18 @@ fn one_teacher_decides() {
         )
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .skip("perfect student", "of a margin of zero: see the next test")
+        .skip(
+            "perfect student",
+            "only with a margin of zero: see the next test",
+        )
         .run();
     trial([4, 3], 0.1)
-        .invariant("the size of each sample", scaled_each)
+        .invariant("the scale of each sample", scaled_each)
         .skip("golden values", "above")
-        .skip("perfect student", "of a margin of zero: see the next test")
+        .skip(
+            "perfect student",
+            "only with a margin of zero: see the next test",
+        )
         .run();
 }
 
@@ -56,10 +62,10 @@ fn without_a_margin_the_order_is_enough() {
     trial([5, 3], 0.0)
         .minimum(0.0)
         .in_any_order()
-        .skip("golden values", "of a margin")
+        .skip("golden values", "given with a margin")
         .run();
 
-    // The same order of all distances, which are others.
+    // All distances are in the same order, but have other values.
     let angles = |angles: [f64; 3]| {
         let rows = angles.map(|angle| [angle.cos(), angle.sin()]);
         Tensor::<2>::from_data(rows, &Device::default())
@@ -70,7 +76,7 @@ fn without_a_margin_the_order_is_enough() {
 }
 
 #[test]
-fn the_majority_of_teachers_decides() {
+fn the_majority_of_teachers() {
     let student = waves([5, 3], 0.7, 0.3);
     let teachers = [
         waves([5, 4], 0.4, 0.3),
@@ -107,37 +113,38 @@ fn a_tie_does_not_count() {
     let teachers = vec![angles([0.0, 0.3, 1.0]), angles([0.0, 0.7, 1.0])];
     let student = angles([0.0, 0.1, 1.0]).autodiff().require_grad();
 
-    // From sample 1 the teachers do not agree. From 0 and from 2 they do, and so does the student.
+    // From sample 1, the teachers do not agree. From 0 and from 2 they do, and the student agrees
+    // with them.
     let value = loss(2, 0.001).forward(student.clone(), teachers.clone());
     let grads = value.clone().backward();
     assert_eq!(value.into_scalar::<f32>(), 0.0);
     let gradient = student.grad(&grads).unwrap().abs().sum();
     assert_eq!(gradient.into_scalar::<f32>(), 0.0);
-    // Alone, the second one sees it otherwise than the student.
+    // The second teacher alone disagrees with the student.
     let value = loss(1, 0.0).forward(student, vec![teachers[1].clone()]);
     assert!(value.into_scalar::<f32>() > 0.1);
 }
 
 #[test]
-fn two_samples_have_no_third() {
+fn two_samples_have_no_loss() {
     let value = loss(1, 0.1).forward(features(2, 3, 0.7), vec![features(2, 4, 0.9)]);
     assert_eq!(value.into_scalar::<f32>(), 0.0);
 }
 
 #[test]
 #[should_panic(expected = "This loss was created for 2 teachers, found 1.")]
-fn the_number_of_teachers_is_known() {
+fn the_number_of_teachers_must_match() {
     loss(2, 0.1).forward(features(4, 3, 0.7), vec![features(4, 3, 0.9)]);
 }
 
 #[test]
 #[should_panic(expected = "`margin` should be finite and not negative")]
-fn the_margin_is_not_negative() {
+fn the_margin_must_not_be_negative() {
     loss(1, -0.1);
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&RelativeDissimilarityLossConfig::new());
     assert_shareable::<RelativeDissimilarityLoss>();
     assert_eq!(

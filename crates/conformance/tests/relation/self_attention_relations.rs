@@ -18,7 +18,7 @@ fn loss(relation_heads: usize) -> SelfAttentionRelationsLoss {
 }
 
 #[test]
-fn a_relation_is_as_in_bloombergs_code() {
+fn a_relation_matches_the_code_of_bloomberg() {
     Trial::new("SelfAttentionRelationsLoss", SHAPE, |student, teacher| {
         let [batch_size, _, length, _] = student.dims();
         let mask = ragged(batch_size, length);
@@ -32,9 +32,10 @@ fn a_relation_is_as_in_bloombergs_code() {
         0.0631980261,
         0.0608512831,
     )
-    .invariant("a turn of the features of a head", |student, teacher| {
-        (student.flip([3]), teacher.neg())
-    })
+    .invariant(
+        "a rotation of the features of a head",
+        |student, teacher| (student.flip([3]), teacher.neg()),
+    )
     .skip("perfect student", "the relation heads differ in size")
     .skip(
         "impossible classes",
@@ -44,7 +45,7 @@ fn a_relation_is_as_in_bloombergs_code() {
 }
 
 #[test]
-fn a_relation_of_one_size_is_at_its_least_where_both_agree() {
+fn a_relation_of_equal_sizes_is_minimal_where_both_agree() {
     Trial::new("SelfAttentionRelationsLoss", SHAPE, |student, teacher| {
         loss(2).forward(vec![join_heads(student)], vec![join_heads(teacher)], None)
     })
@@ -59,7 +60,7 @@ fn a_relation_of_one_size_is_at_its_least_where_both_agree() {
 }
 
 #[test]
-fn divergences_are_as_in_bloombergs_code() {
+fn divergences_match_the_code_of_bloomberg() {
     for (student, teacher, value, norm) in [
         (
             wave(2.0, 0.7, 0.0),
@@ -76,7 +77,7 @@ fn divergences_are_as_in_bloombergs_code() {
     ] {
         Trial::new("attention_divergence", [2, 2, 3, 3], |student, teacher| {
             let [batch_size, _, queries, keys] = student.dims();
-            // The suite also cuts the keys short.
+            // The suite also shortens the keys.
             let mask = (queries == keys).then(|| ragged(batch_size, keys));
             attention_divergence(student, teacher, mask)
         })
@@ -102,8 +103,9 @@ fn queries_keys_and_values_add_up() {
 }
 
 #[test]
-fn relation_heads_are_no_attention_heads() {
-    // One relation head of a student of eight features: the features in any order are the same.
+fn relation_heads_need_not_be_attention_heads() {
+    // One relation head of a student with eight features: the order of the features does not
+    // matter.
     let student = waves([2, 3, 8], [1.0, 0.7, 0.3]);
     let teacher = waves([2, 3, 6], [1.0, 0.3, 0.6]);
     let value = |heads, student: Tensor<3>| {
@@ -113,7 +115,7 @@ fn relation_heads_are_no_attention_heads() {
 
     let turned = value(1, student.clone().flip([2]));
     assert!((value(1, student.clone()) - turned).abs() < 1e-6);
-    // Two relation heads see which features are whose.
+    // Two relation heads depend on the head that a feature belongs to.
     let turned = value(2, student.clone().flip([2]));
     assert!((value(2, student) - turned).abs() > 1e-3);
 }
@@ -131,7 +133,7 @@ fn padding_does_not_count() {
 
 #[test]
 #[should_panic(expected = "8 features do not split into 48 heads")]
-fn relation_heads_share_the_features() {
+fn relation_heads_must_divide_the_features() {
     let student = waves([2, 3, 8], [1.0, 0.7, 0.3]);
     SelfAttentionRelationsLossConfig::new().init().forward(
         vec![student.clone()],
@@ -142,12 +144,12 @@ fn relation_heads_share_the_features() {
 
 #[test]
 #[should_panic(expected = "`relation_heads` should be at least 1, but is 0")]
-fn there_is_a_relation_head() {
+fn there_must_be_a_relation_head() {
     loss(0);
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&SelfAttentionRelationsLossConfig::new());
     assert_shareable::<SelfAttentionRelationsLoss>();
     assert_eq!(

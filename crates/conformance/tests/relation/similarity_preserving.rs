@@ -5,14 +5,14 @@ use burn_distill_core::{Tap, TapLoss};
 use burn_distill_relation::*;
 
 #[test]
-fn as_in_rep_distiller() {
+fn matches_rep_distiller() {
     let loss = SimilarityPreservingLossConfig::new().init();
     trial(format!("{loss}"), move |s, t| loss.forward(s, t))
         .golden(student(), teacher(), 0.051217242, 0.102465645)
         .minimum(0.0)
         .invariant("the order of the batch", reordered)
         .invariant("a rotation", rotated)
-        .invariant("the size of the features", scaled)
+        .invariant("the scale of the features", scaled)
         .run();
 }
 
@@ -29,7 +29,7 @@ fn maps_are_flattened() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&SimilarityPreservingLossConfig::new());
     assert_shareable::<SimilarityPreservingLoss>();
 }

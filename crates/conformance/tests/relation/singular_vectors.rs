@@ -13,7 +13,7 @@ fn maps(frequencies: [f64; 2], channels: usize, size: usize) -> Vec<Tensor<4>> {
 // The first is that of RepDistiller; all are from crates/relation/scripts/between_layers.py, whose
 // decomposition is that of LAPACK.
 #[test]
-fn as_in_the_authors_code() {
+fn matches_the_code_of_the_authors() {
     for (rank, channels, size, value, norms) in [
         (1, 5, 4, 0.000769677, [0.000470701, 0.000898345]),
         (2, 5, 4, 0.014019955, [0.003174795, 0.011070435]),
@@ -29,17 +29,17 @@ fn as_in_the_authors_code() {
 }
 
 #[test]
-fn one_suite() {
+fn trial() {
     for rank in [1, 2] {
         let loss = SingularVectorLossConfig::new().with_rank(rank).init();
         Trial::new(format!("{loss}"), [3, 4, 3, 2], move |student, teacher| {
             loss.forward(two_positive_layers(student), two_positive_layers(teacher))
         })
         .minimum(0.0)
-        .invariant("where the pixels are", |student, teacher| {
+        .invariant("the order of the pixels", |student, teacher| {
             (student.flip([2]), teacher.flip([3]))
         })
-        .skip("golden values", "they are of maps of two sizes, above")
+        .skip("golden values", "tested above, with maps of two sizes")
         .skip(
             "impossible classes",
             "features are finite: there is nothing to exclude",
@@ -54,7 +54,7 @@ fn value(student: Vec<Tensor<4>>, teacher: Vec<Tensor<4>>) -> f64 {
 }
 
 #[test]
-fn size_sign_and_order_of_the_channels_do_not_matter() {
+fn scale_sign_and_order_of_the_channels_do_not_matter() {
     let (student, teacher) = (maps([0.7, 1.3], 5, 4), maps([0.9, 1.7], 5, 4));
     let expected = value(student.clone(), teacher.clone());
     let each = |maps: &[Tensor<4>], change: fn(Tensor<4>) -> Tensor<4>| -> Vec<_> {
@@ -87,12 +87,12 @@ fn size_sign_and_order_of_the_channels_do_not_matter() {
 
 #[test]
 #[should_panic(expected = "`rank` should be from 1 to 65536, but is 0")]
-fn there_is_a_vector() {
+fn the_number_of_vectors_must_not_be_zero() {
     SingularVectorLossConfig::new().with_rank(0).init();
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&SingularVectorLossConfig::new());
     assert_shareable::<SingularVectorLoss>();
 }

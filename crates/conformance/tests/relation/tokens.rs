@@ -6,7 +6,7 @@ use burn_distill_relation::*;
 
 const SHAPE: [usize; 3] = [3, 4, 3];
 
-/// A layer, and another one: its features turned around and shifted.
+/// Creates two layers: the second has the features of the first, reversed and shifted.
 fn two(layer: Tensor<3>) -> [Tensor<3>; 2] {
     [layer.clone(), layer.flip([2]).add_scalar(0.5)]
 }
@@ -15,7 +15,7 @@ fn taps(layers: &[Tensor<3>]) -> Vec<Tap> {
     layers.iter().cloned().map(Tap::Sequence).collect()
 }
 
-/// A loss of two layers on trial, with padding or without.
+/// Creates the trial of a loss of two layers, with padding or without.
 fn trial<L: MultiLayerLoss>(loss: L, padded: bool) -> Trial<3> {
     let name = format!("{}, padded: {padded}", loss.name());
     let trial = Trial::new(
@@ -32,7 +32,10 @@ fn trial<L: MultiLayerLoss>(loss: L, padded: bool) -> Trial<3> {
         "features are finite: there is nothing to exclude",
     );
     match padded {
-        true => trial.skip("invariances", "each place has a length of its own"),
+        true => trial.skip(
+            "invariances",
+            "the length of a sequence depends on its place",
+        ),
         false => trial.in_any_order(),
     }
 }
@@ -65,7 +68,7 @@ fn token_flow_from_layer_to_layer() {
 }
 
 #[test]
-fn token_similarity_of_any_size() {
+fn token_similarity_of_different_sizes() {
     let loss = TokenSimilarityLossConfig::new().init();
     for (padded, golden) in [
         (true, [0.553585773, 0.273937120]),
@@ -89,7 +92,7 @@ fn a_student_with_the_teachers_tokens_is_perfect() {
     let loss = TokenSimilarityLossConfig::new().init();
     trial(loss, true)
         .minimum(0.0)
-        .skip("golden values", "of features of two sizes above")
+        .skip("golden values", "tested above, with features of two sizes")
         .run();
 }
 
@@ -109,7 +112,7 @@ fn padding_does_not_count() {
 }
 
 #[test]
-fn how_far_sequences_are_padded_does_not_matter() {
+fn the_length_of_the_padding_does_not_matter() {
     let (student, teacher) = (waves(SHAPE, [1.0, 0.7, 0.3]), waves(SHAPE, [1.0, 0.3, 0.6]));
     let longer = |tokens: Tensor<3>| Tensor::cat(vec![tokens.clone(), tokens], 1);
     let mask = ragged(3, 4);
@@ -140,7 +143,7 @@ fn how_far_sequences_are_padded_does_not_matter() {
 }
 
 #[test]
-fn one_layer_is_there_twice() {
+fn a_single_layer_is_taken_twice() {
     fn assert_twice<L: MultiLayerLoss>(loss: L) {
         let [alone, both] = [1, 2].map(|count| {
             let layers = |layer: [f64; 3]| vec![Tap::Sequence(waves(SHAPE, layer)); count];
@@ -156,7 +159,7 @@ fn one_layer_is_there_twice() {
 
 #[test]
 #[should_panic(expected = "Each network needs 1 or 2 layers of tokens, found 3.")]
-fn there_are_no_more_than_two_layers() {
+fn there_must_not_be_more_than_two_layers() {
     let layer = waves(SHAPE, [1.0, 0.7, 0.3]);
     let three = || taps(&[layer.clone(), layer.clone(), layer.clone()]);
     let loss = TokenFlowLossConfig::new().init();
@@ -164,7 +167,7 @@ fn there_are_no_more_than_two_layers() {
 }
 
 #[test]
-fn configuration() {
+fn configuration_survives_json_and_types_cross_threads() {
     assert_round_trip(&TokenFlowLossConfig::new());
     assert_round_trip(&TokenSimilarityLossConfig::new());
     assert_shareable::<TokenFlowLoss>();

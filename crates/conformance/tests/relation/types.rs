@@ -1,4 +1,5 @@
-//! What holds for every public type: all may cross threads. Those that are not here are beside their rows.
+//! All public types can cross threads. Tests of types that are not here are next to the trials of
+//! the losses.
 
 use burn_distill_conformance::{assert_all_losses_are_tested, assert_all_types_are_tested};
 use burn_distill_core::testing::{assert_round_trip, assert_shareable};
@@ -63,7 +64,7 @@ fn types_can_be_shared() {
 }
 
 #[test]
-fn configurations_are_written_and_read() {
+fn configurations_survive_json() {
     assert_round_trip(&CorrelationCongruenceLossConfig::new());
 }
 

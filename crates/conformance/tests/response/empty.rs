@@ -1,5 +1,5 @@
-//! What every objective makes of nothing: a zero that is connected to the graph, so that a step
-//! still works.
+//! Every objective of a batch in which nothing counts: a zero that is connected to the graph, so
+//! that a step still works.
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_distill_core::{
@@ -73,7 +73,7 @@ fn of_batches(loss: impl BatchLogitLoss) -> DynObjective {
     DynObjective::new(BatchObjective::new(loss, 1.0))
 }
 
-/// What looks at two views at once.
+/// Creates an objective of two views.
 fn of_two_views() -> DynObjective {
     let loss = with_confidence(ConfidenceMask::Select);
     DynObjective::new(Weighted::of(MultiLevelTerm::new(loss, 2), 1.0))
@@ -93,7 +93,7 @@ fn without_teacher(loss: impl TeacherFreeLoss) -> DynObjective {
     DynObjective::new(TeacherFreeObjective::new(loss, 1.0))
 }
 
-/// Assert that a student that gives `values` to a `teacher` of others yields zero, and a gradient of
+/// Asserts that the total for a student of ones and a teacher of NaN is zero, with a gradient of
 /// zeros.
 fn assert_nothing<const D: usize>(
     objective: &DynObjective,
@@ -108,7 +108,7 @@ fn assert_nothing<const D: usize>(
     };
     let values = Tensor::<D>::ones(shape, (&device, DType::F32)).require_grad();
     let student = knowledge(values.clone());
-    // No number, where nothing counts.
+    // Where nothing counts, the teacher may hold NaN.
     let teacher = knowledge(Tensor::full(shape, f32::NAN, (&device, DType::F32)));
     let further = [View {
         student: student.clone(),
@@ -188,7 +188,7 @@ fn a_batch_of_no_maps() {
     for objective in [&objective, &annotated] {
         assert_nothing(objective, [0, 3, 4, 5], Response::Maps, annotation);
     }
-    // Maps of joints without an annotation teach nothing.
+    // Heat maps without an annotation have no loss.
     assert_nothing(&annotated, [2, 3, 4, 5], Response::Maps, |_| {
         Targets::Unlabeled
     });

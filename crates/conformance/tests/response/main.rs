@@ -1,27 +1,34 @@
-//! The losses on responses.
+//! The losses on responses: a file per loss with its row and its golden values, then the properties
+//! that all of them share.
 
-mod batches;
-mod dense;
-mod distributions;
+mod bounded_regression;
+mod chunked;
+mod confidence_weighted;
+mod decoupled;
+mod dist;
+mod dual_head_consistency;
 mod empty;
-mod labels;
-mod logits;
+mod every_loss;
+mod fixtures;
+mod heat_map;
+mod jensen_shannon;
+mod label_smoothing;
+mod learned_temperature;
+mod logit_matching;
+mod multi_level;
+mod norm_kd;
+mod normalized;
+mod objectives;
+mod permuted_predictions;
+mod probability_matching;
+mod proposal_classification;
+mod reverse_kl;
+mod skew_kl;
+mod soft_cross_entropy;
+mod soft_target;
+mod sparse_logits;
+mod standardized;
+mod total_variation;
+mod trials;
 mod types;
-
-use burn::tensor::Tensor;
-use burn_distill_core::testing::{Fill, QUARTER, wave};
-
-/// The logits of the golden values: four samples of five classes.
-const SHAPE: [usize; 2] = [4, 5];
-
-fn student() -> Fill {
-    wave(3.0, 0.7, 0.3)
-}
-
-fn teacher() -> Fill {
-    wave(3.0, 1.1, 0.1 + QUARTER)
-}
-
-fn shifted(student: Tensor<2>, teacher: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    (student.add_scalar(3.0), teacher.sub_scalar(2.0))
-}
+mod virtual_teacher;

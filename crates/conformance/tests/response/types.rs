@@ -1,12 +1,14 @@
-//! What holds for every public type: configurations survive JSON, and all may cross threads.
+//! Properties of every public type: configurations can be written as JSON and read again, and all
+//! types can cross threads.
 
 use burn_distill_conformance::{assert_all_losses_are_tested, assert_all_types_are_tested};
+use burn_distill_core::CatalogEntry;
 use burn_distill_core::testing::{assert_round_trip, assert_shareable};
 use burn_distill_response::*;
 
 #[test]
-fn configurations_are_written_and_read() {
-    // Of values that are not their defaults.
+fn configurations_survive_json() {
+    // With values that are not the defaults.
     assert_round_trip(&SoftTargetLossConfig::new().with_temperature(2.5));
     assert_round_trip(&SoftCrossEntropyLossConfig::new().with_renormalize(true));
     assert_round_trip(&LogitMatchingLossConfig::new().with_variant(LogitMatchingVariant::Centered));
@@ -42,6 +44,7 @@ fn types_can_be_shared() {
     assert_shareable::<BoundedRegressionObjective>();
     assert_shareable::<BoundedRegressionTerm>();
     assert_shareable::<Chunked<SoftTargetLoss>>();
+    assert_shareable::<CatalogEntry>();
     assert_shareable::<ConfidenceMask>();
     assert_shareable::<ConfidenceWeighted>();
     assert_shareable::<DecoupledLoss>();

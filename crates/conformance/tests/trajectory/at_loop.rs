@@ -1,4 +1,4 @@
-//! Attention transfer beside soft targets, by RepDistiller.
+//! Attention transfer (AT) with soft targets, against RepDistiller.
 
 use crate::networks::Conv;
 use crate::recording::Recording;

@@ -1,4 +1,5 @@
-//! Exits that learn from the deepest one, by the authors' later code of be your own teacher.
+//! Be your own teacher (BYOT): exits that are trained by the deepest one, against the later code of
+//! the authors.
 
 use crate::networks::norm;
 use crate::recording::{Recording, device};
@@ -68,7 +69,8 @@ fn linear(name: &str) -> String {
     name.replace("layer.Linear.", "")
 }
 
-/// The adapters run from deep to shallow. That of the exit next to the deepest is never used.
+/// The adapters are stored from deep to shallow. The adapter of the exit next to the deepest is
+/// never used.
 const ADAPTERS: [&str; 2] = ["network.adaptation_layers.2", "network.adaptation_layers.1"];
 
 #[test]

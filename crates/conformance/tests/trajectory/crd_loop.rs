@@ -1,4 +1,4 @@
-//! Contrastive representation distillation with its memories, by RepDistiller.
+//! Contrastive representation distillation (CRD) with its memories, against RepDistiller.
 
 use crate::networks::Conv;
 use crate::recording::{Recording, device, integers};
@@ -13,11 +13,11 @@ use burn_distill::relation::{Contrast, ContrastiveLoss, ContrastiveLossConfig, S
 use burn_distill::strategy::OfflineDistiller;
 use std::sync::Arc;
 
-/// The loss against negatives that are not drawn, but recorded.
+/// Loss with recorded negatives instead of drawn ones.
 #[derive(Module, Debug)]
 struct Recorded {
     loss: ContrastiveLoss,
-    /// The places of each step.
+    /// Places of the negatives in each step.
     #[module(skip)]
     places: Arc<Vec<Vec<Vec<usize>>>>,
 }
@@ -66,7 +66,7 @@ fn contrast_trains_as_in_rep_distiller() {
     let recording = Recording::read("crd_loop");
     let student = recording.load(Conv::student(), "init_student");
     let teacher = recording.frozen(Conv::teacher(), "init_teacher");
-    // Of unknown classes, so that places are ids.
+    // The classes are unknown, so that places are ids.
     let population = SampleIndex::new((0..48).map(|id| (id, None)));
     let loss = ContrastiveLossConfig::new()
         .with_embedding(8)

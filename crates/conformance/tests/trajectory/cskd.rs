@@ -1,4 +1,4 @@
-//! Class-wise self-distillation, by its authors.
+//! Class-wise self-distillation (CS-KD), against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;

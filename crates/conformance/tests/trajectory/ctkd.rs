@@ -1,4 +1,4 @@
-//! A temperature that learns against the student, by the authors of curriculum temperature.
+//! Curriculum temperature (CTKD), against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::{Recording, device};

@@ -1,4 +1,4 @@
-//! Views without labels, by the authors of DINO.
+//! DINO: views without labels, against the code of the authors.
 
 use crate::networks::{conv3x3, pixels};
 use crate::recording::Recording;

@@ -1,4 +1,4 @@
-//! Self-distillation from the last mini-batch, by its authors.
+//! Self-distillation from the last mini-batch (DLB), against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;

@@ -1,4 +1,4 @@
-//! Mutual learning in both orders.
+//! Deep mutual learning (DML) in both orders.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;
@@ -28,8 +28,8 @@ fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
         recording: &recording,
         optimizer: sgd(true, 1e-4),
         terms: &[
-            ("peer 1 hard", "step_cls1_loss"),
-            ("peer 2 hard", "step_cls2_loss"),
+            ("peer 1 cross-entropy", "step_cls1_loss"),
+            ("peer 2 cross-entropy", "step_cls2_loss"),
             ("peer 1 soft-target", "step_kd1_loss"),
             ("peer 2 soft-target", "step_kd2_loss"),
         ],
@@ -45,8 +45,8 @@ fn peers_that_step_at_once_train_as_in_the_knowledge_distillation_zoo() {
     );
 }
 
-/// The divergence of the authors, whose offsets keep it from being one exactly:
-/// `mean over samples of Σₖ pₖ log(1e-8 + pₖ / (qₖ + 1e-8))`.
+/// KL divergence of the authors, which their offsets change slightly: `mean over samples of Σₖ pₖ
+/// log(1e-8 + pₖ / (qₖ + 1e-8))`.
 #[derive(Module, Debug)]
 struct OffsetDivergence {}
 
@@ -82,10 +82,12 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
     for step in 0..recording.steps() {
         let batch = recording.batch(step, &["data"]);
         let output = TrainStep::step(&model, batch);
-        // What is shown is of before the first turn: that of the first peer is what it is there.
+        // The shown terms are from before the first turn: those of the first peer have its values
+        // there.
         let values = StepMetrics::read(&[output.item.metrics]).unwrap();
-        let first =
-            |name: &str| name.starts_with("peer 1 hard") || name.starts_with("peer 1 divergence");
+        let first = |name: &str| {
+            name.starts_with("peer 1 cross-entropy") || name.starts_with("peer 1 divergence")
+        };
         let terms = values[0].terms.iter().filter(|(name, _)| first(name));
         let loss: f64 = terms.map(|(_, value)| value).sum();
         let expected = recording.row("step_backward", step)[0];

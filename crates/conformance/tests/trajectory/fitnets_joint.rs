@@ -1,4 +1,4 @@
-//! Hints through a regressor that trains with the student, by RepDistiller.
+//! FitNets: hints through a regressor that trains with the student, against RepDistiller.
 
 use crate::networks::Conv;
 use crate::recording::{Recording, device};
@@ -8,7 +8,7 @@ use burn_distill::core::{CrossEntropyObjective, TapObjective, TapPair, known_tap
 use burn_distill::feature::HintLossConfig;
 use burn_distill::strategy::OfflineDistiller;
 
-/// The regressor has its layer as `conv` and its normalization as `bn` in PyTorch.
+/// In PyTorch the layer of the regressor is `conv` and its normalization is `bn`.
 fn regressor(name: &str) -> String {
     name.replace("layer.Conv.", "conv.").replace("norm.", "bn.")
 }

@@ -1,4 +1,4 @@
-//! A student that learns from a trained teacher, by RepDistiller.
+//! Knowledge distillation (KD) from a trained teacher, against RepDistiller.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;

@@ -1,8 +1,8 @@
-//! Whole trainings, step by step, against those that public reference implementations recorded:
-//! see `recordings/README.md`.
+//! Whole trainings, step by step, against recordings of public reference implementations: see
+//! `recordings/README.md`.
 //!
-//! The order of updates, what is constant, training or evaluation mode, schedules, averages, memories
-//! and the optimizer have to be the same: losses alone are tested elsewhere.
+//! The order of updates, constants, training and evaluation mode, schedules, averages, memories and
+//! the optimizer have to be the same. Losses without a training are tested elsewhere.
 
 mod at_loop;
 mod byot_zhang;

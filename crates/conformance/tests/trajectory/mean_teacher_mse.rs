@@ -1,4 +1,5 @@
-//! An average of the student that begins with weights of its own, by the authors of mean teacher.
+//! Mean teacher, whose average begins with other weights than the student, against the code of the
+//! authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;

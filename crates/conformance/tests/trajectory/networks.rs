@@ -1,4 +1,4 @@
-//! The networks of the recordings, with the names of their tensors.
+//! Networks of the recordings, with the names of their tensors.
 
 use crate::recording::device;
 use burn::module::Module;
@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, Tensor};
 use burn_distill::core::{Network, Response, Tap, TapRecorder, batch_norm};
 
-/// 12 → 16 → 5, with batch normalization or without.
+/// Network of 12 → 16 → 5 features, with batch normalization or without.
 #[derive(Module, Debug)]
 pub struct Mlp {
     fc1: Linear,
@@ -65,7 +65,7 @@ pub fn norm(channels: usize) -> BatchNorm {
     BatchNormConfig::new(channels).init(&device())
 }
 
-/// Two blocks, the mean over pixels and a classifier.
+/// Network of two blocks, the mean over pixels and a classifier.
 #[derive(Module, Debug)]
 pub struct Conv {
     conv1: Conv2d,
@@ -113,7 +113,7 @@ impl Network for Conv {
     }
 }
 
-/// The mean over the pixels of each channel.
+/// Returns the mean over the pixels of each channel.
 pub fn pixels(map: Tensor<4>) -> Tensor<2> {
     map.mean_dims(&[2, 3]).flatten(1, 3)
 }

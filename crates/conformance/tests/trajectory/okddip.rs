@@ -1,4 +1,4 @@
-//! Diverse peers and a leader, by their authors.
+//! Online distillation with diverse peers (OKDDip) and a leader, against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;

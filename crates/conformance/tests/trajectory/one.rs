@@ -1,4 +1,5 @@
-//! Branches that learn from their weighted mean, by the authors of the on-the-fly native ensemble.
+//! On-the-fly native ensemble (ONE): branches that are trained by their weighted mean, against the
+//! code of the authors.
 
 use crate::networks::{conv3x3, norm, pixels};
 use crate::recording::{Recording, device};

@@ -1,4 +1,4 @@
-//! Tensors of a recording, and networks that are made of them.
+//! Tensors of a recording, and networks that are built from them.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -7,13 +7,13 @@ use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A recording, by the names of its tensors.
+/// Tensors of a recording by their names.
 pub struct Recording {
     name: String,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
 }
 
-/// The device of all replays: double precision is not for every other one.
+/// Device of all replays. Not every other device has double precision.
 pub fn device() -> Device {
     Device::flex().autodiff()
 }
@@ -38,7 +38,7 @@ impl Recording {
         self.tensors.contains_key(name)
     }
 
-    /// Whether there are tensors of networks or other state under that prefix.
+    /// Returns whether there are tensors of networks or other state under a prefix.
     pub fn has_state(&self, prefix: &str) -> bool {
         let prefix = format!("{prefix}_");
         self.tensors.keys().any(|name| name.starts_with(&prefix))
@@ -57,7 +57,7 @@ impl Recording {
         Tensor::from_data(data, (&device(), DType::F64))
     }
 
-    /// The values of a row of a matrix; of a vector, the one value.
+    /// Returns the values of a row of a matrix; of a vector, its single value.
     pub fn row(&self, name: &str, row: usize) -> &[f64] {
         let values = self.values(name);
         let columns = values.len() / self.tensors[name].0[0];
@@ -78,7 +78,7 @@ impl Recording {
         }
     }
 
-    /// The samples of a step; −1 pads.
+    /// Returns the samples of a step; −1 is padding.
     pub fn ids(&self, indices: &str, step: usize) -> Vec<usize> {
         let row = self.row(indices, step).iter();
         row.filter(|&&id| id >= 0.0)
@@ -86,12 +86,12 @@ impl Recording {
             .collect()
     }
 
-    /// These samples of such a tensor.
+    /// Returns these samples of a tensor.
     pub fn select<const D: usize>(&self, name: &str, ids: &[usize]) -> Tensor<D> {
         self.tensor::<D>(name).select(0, integers(ids))
     }
 
-    /// The batch of a step, with a view of each of these tensors.
+    /// Returns the batch of a step, with a view of each of these tensors.
     pub fn batch<const D: usize>(&self, step: usize, views: &[&str]) -> Batch<Tensor<D>> {
         let ids = self.ids("batch_indices", step);
         let targets = match self.contains("labels") {
@@ -119,15 +119,15 @@ impl Recording {
         }
     }
 
-    /// The module with the values of all tensors that are recorded under that prefix, everything in
+    /// Returns the module with the values of all tensors that are recorded under a prefix, in
     /// double precision.
     ///
-    /// Its fields are named as those of the network in PyTorch.
+    /// The names of its fields are those of the network in PyTorch.
     pub fn load<M: Module>(&self, module: M, prefix: &str) -> M {
         self.load_as(module, prefix, str::to_string)
     }
 
-    /// The same, with fields that are named otherwise.
+    /// Returns the module with recorded values, where its fields have other names.
     pub fn load_as<M: Module>(
         &self,
         module: M,
@@ -146,17 +146,17 @@ impl Recording {
         module
     }
 
-    /// The module in double precision.
+    /// Returns the module in double precision.
     pub fn widen<M: Module>(&self, module: M) -> M {
         module.map(&mut Widen)
     }
 
-    /// The network of that name as a constant.
+    /// Returns the network of a name as a constant.
     pub fn frozen<M: Module>(&self, module: M, prefix: &str) -> Frozen<M> {
         Frozen::new(self.load(module, prefix))
     }
 
-    /// Assert that every tensor of the module is what was recorded.
+    /// Asserts that every tensor of the module has the recorded value.
     pub fn assert_same<M: Module>(&self, module: &M, prefix: &str) {
         self.assert_same_as(module, prefix, str::to_string);
     }
@@ -179,7 +179,7 @@ impl Recording {
         assert!(compare.compared > 0, "{prefix} has no tensors");
     }
 
-    /// Assert that a tensor is what was recorded, to nine digits of the largest of its values.
+    /// Asserts that a tensor has the recorded values, to nine digits of the largest of them.
     pub fn assert_tensor<const D: usize>(&self, actual: Tensor<D>, name: &str) {
         let actual = actual.into_data().convert::<f64>();
         let actual: Vec<f64> = actual.iter().collect();
@@ -202,7 +202,7 @@ impl Recording {
     }
 }
 
-/// Relative to the largest value of a tensor.
+/// Tolerance, relative to the largest value of a tensor.
 pub const TOLERANCE: f64 = 1e-9;
 
 pub fn integers(values: &[usize]) -> Tensor<1, Int> {
@@ -210,10 +210,10 @@ pub fn integers(values: &[usize]) -> Tensor<1, Int> {
     Tensor::from_data(values.as_slice(), &device())
 }
 
-/// A tensor by its place in the module tree, and the structs that it is in.
+/// Path of a tensor in the module tree, with the structs that contain it.
 type Places = Vec<(String, String)>;
 
-/// PyTorch's name of a tensor, and whether its layout is the transpose of ours.
+/// Returns the name of a tensor in PyTorch, and whether its layout there is the transpose of ours.
 fn named(path: &Places, rename: &impl Fn(&str) -> String) -> (String, bool) {
     let names = path.iter().map(|(name, _)| match name.as_str() {
         "gamma" => "weight",

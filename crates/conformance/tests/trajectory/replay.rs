@@ -1,4 +1,4 @@
-//! The loop of a training.
+//! Loop of a training.
 
 use crate::recording::{Recording, TOLERANCE};
 use burn::module::Module;
@@ -8,7 +8,7 @@ use burn_distill::core::{Batch, Input};
 use burn_distill::strategy::{DistillationOutput, Distiller, OptimizerConfig, StepMetrics};
 use std::ops::Range;
 
-/// The state of a training after a recorded step.
+/// State of a training after a recorded step.
 pub struct Snapshot<'a> {
     pub recording: &'a Recording,
     prefix: String,
@@ -24,17 +24,17 @@ impl Snapshot<'_> {
     }
 }
 
-/// How a recorded training is repeated.
+/// Instructions to repeat a recorded training.
 pub struct Replay<'a> {
     pub recording: &'a Recording,
     pub optimizer: OptimizerConfig,
-    /// Names of terms, each with the tensor that the reference's own variable is in.
+    /// Names of terms, each with the tensor that holds the variable of the reference.
     pub terms: &'a [(&'a str, &'a str)],
 }
 
 impl Replay<'_> {
-    /// Repeats all steps: each with its batch, its loss compared, and the state of the training
-    /// where it was recorded.
+    /// Repeats all steps, each with its batch. Compares the loss of each, and the state of the
+    /// training where it was recorded.
     pub fn run<I: Input, M: Distiller<I>>(
         &self,
         model: M,
@@ -44,7 +44,7 @@ impl Replay<'_> {
         self.run_with(model, batch, |model, _| model, check)
     }
 
-    /// The same, with something that is done before each step.
+    /// Repeats all steps with an action before each.
     pub fn run_with<I: Input, M: Distiller<I>>(
         &self,
         model: M,
@@ -55,7 +55,7 @@ impl Replay<'_> {
         self.run_steps(model, 0..self.recording.steps(), batch, prepare, check)
     }
 
-    /// Replays these steps alone, which begin with a new optimizer.
+    /// Repeats these steps only, which begin with a new optimizer.
     pub fn run_steps<I: Input, M: Distiller<I>>(
         &self,
         mut model: M,
@@ -112,7 +112,7 @@ impl Replay<'_> {
                 continue; // The reference has no such variable yet.
             }
             let what = format!("{term} of step {step}");
-            // What is shown is in single precision.
+            // Shown values are in single precision.
             recording.assert_values(&[*value], &[*expected], &what, 1e-5);
         }
     }
@@ -131,7 +131,7 @@ impl Replay<'_> {
     }
 }
 
-/// PyTorch's SGD with a momentum of 0.9.
+/// Creates PyTorch's SGD with a momentum of 0.9.
 pub fn sgd(nesterov: bool, weight_decay: f64) -> OptimizerConfig {
     OptimizerConfig::Sgd {
         momentum: 0.9,

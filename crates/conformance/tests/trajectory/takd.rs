@@ -1,4 +1,4 @@
-//! A teacher assistant between teacher and student, by its authors.
+//! Teacher assistant (TAKD) between teacher and student, against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;
@@ -18,7 +18,7 @@ fn an_assistant_trains_and_teaches_as_in_the_code_of_the_authors() {
         let soft = SoftTargetLossConfig::new()
             .with_temperature(temperature)
             .init();
-        // Their divergence is divided by the classes, too.
+        // The divergence of the authors is divided by the number of classes too.
         let soft = ResponseObjective::new(soft, lambda / classes);
         (CrossEntropyObjective::new(1.0 - lambda), soft)
     };

@@ -1,4 +1,4 @@
-//! Teacher-free distillation from a trained copy, by its authors.
+//! Teacher-free distillation (Tf-KD) from a trained copy, against the code of the authors.
 
 use crate::networks::Mlp;
 use crate::recording::Recording;
@@ -16,7 +16,8 @@ fn a_trained_copy_teaches_as_in_the_code_of_the_authors() {
     let soft = SoftTargetLossConfig::new()
         .with_temperature(temperature)
         .init();
-    // Theirs is T² · multiplier times a divergence that is divided by the classes, too.
+    // The term of the authors is T² · multiplier times a divergence that is divided by the number
+    // of classes too.
     let weight = alpha * multiplier / classes;
     let objective = (
         CrossEntropyObjective::new(1.0 - alpha),

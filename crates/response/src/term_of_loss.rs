@@ -1,6 +1,6 @@
-/// Implements for the term of a kind of losses, whose only field is `loss`: the display on one line, the
-/// name of the loss, and the conversion from the loss.
-macro_rules! place_of_loss {
+/// Implements the display on one line, the name of the loss and the conversion from the loss for a
+/// term whose only field is `loss`.
+macro_rules! term_of_loss {
     ($term:ident<$loss:ident>) => {
         burn_distill_core::one_line_display!($term<L>: loss);
 
@@ -17,4 +17,4 @@ macro_rules! place_of_loss {
         }
     };
 }
-pub(crate) use place_of_loss;
+pub(crate) use term_of_loss;
