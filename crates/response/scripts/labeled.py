@@ -1,7 +1,7 @@
 """Expected values of the losses of labels, boxes and maps, in double precision.
 
 Writes the formulas out in plain Python and differentiates them by central differences.
-Run: python3 scripts/labelled.py
+Run: python3 scripts/labeled.py
 """
 
 from math import cos, exp, fsum, log, sin, sqrt
