@@ -3,9 +3,8 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
 };

@@ -4,8 +4,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::ChannelAdapterConfig;
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
     TapPair, TapPairs, check,

@@ -2,10 +2,8 @@ use crate::{ReconstructionDistance, ReconstructionObjective};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_distill_architecture::{
-    Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
-};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
+use burn_distill_architecture::{Paraphraser, ParaphraserConfig, Translator, TranslatorConfig};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize, match_size};
 use burn_distill_core::{
     BuiltLoss, CatalogEntry, Check, ConfigError, DefaultTaps, DynObjective, Frozen, Input,
     LossBuilder, LossEntry, LossError, NamedLoss, Preparation, Tap, TapLoss, TapObjective, TapPair,

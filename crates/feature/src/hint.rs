@@ -3,9 +3,10 @@ use crate::{HintNormalization, pair_layers};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, masked_mean, match_size, zero_padding,
+};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     TapLoss, check_same,

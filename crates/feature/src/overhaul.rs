@@ -4,9 +4,8 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::BatchNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Network, Tap,
     TapLoss, check,

@@ -3,8 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::ReusedClassifierConfig;
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, DynNetwork, Input, LossBuilder, LossEntry, LossError,
     NamedLoss, Tap, TapLoss, TapPair, TapPairs, Taps, initialize,

@@ -3,8 +3,7 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
     TapPair, TapPairs, check,

@@ -5,8 +5,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_architecture::pool_to;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, pool_to};
 use burn_distill_core::{
     CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
     zero_padded_maps,

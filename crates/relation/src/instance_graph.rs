@@ -1,9 +1,8 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
-use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
+    at_least_f32, connected_zero, masked_mean, match_size, pairwise_squared_distances,
 };
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossError, LossTerm,

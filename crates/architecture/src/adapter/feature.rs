@@ -1,5 +1,5 @@
+use super::AdapterKind;
 use super::error::{AdapterError, describe};
-use super::{AdapterKind, Interpolation, pool_to, resize_to};
 use crate::layers::convolution;
 use burn::config::Config;
 use burn::module::Module;
@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Identity, Linear, LinearConfig, Paddi
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Check;
-use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::numeric::{Interpolation, at_least_f32, pool_to, resize_to};
 use burn_distill_core::{Tap, TapAdapter, batch_norm};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl AdapterKind {
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// The larger of the two is pooled, in height and in width: the student's map here, the
-    /// teacher's by the loss, which [matches sizes](crate::match_size).
+    /// teacher's by the loss, which [matches sizes](burn_distill_core::numeric::match_size).
     Pool,
     /// The student's map is resized, each pixel from the nearest.
     Nearest,

@@ -1,8 +1,9 @@
 use crate::layers::global_average;
-use crate::{BottleneckProjector, BottleneckProjectorConfig, pool_to};
+use crate::{BottleneckProjector, BottleneckProjectorConfig};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
+use burn_distill_core::numeric::pool_to;
 use burn_distill_core::{
     Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, Taps, check,
     delegate_network, known_taps,

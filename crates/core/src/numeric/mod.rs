@@ -10,6 +10,7 @@ mod mean;
 mod norm;
 mod padding;
 mod precision;
+mod spatial;
 
 pub use attention::*;
 pub use distance::*;
@@ -18,3 +19,4 @@ pub use mean::*;
 pub use norm::*;
 pub use padding::*;
 pub use precision::*;
+pub use spatial::*;
