@@ -1,7 +1,7 @@
 use crate::entry::{Adapted, adapted};
 use crate::{HintNormalization, pair_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
 use burn_distill_core::numeric::{
@@ -9,7 +9,7 @@ use burn_distill_core::numeric::{
 };
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    TapLoss, check_same,
+    TapLoss, check_same, one_line_display,
 };
 
 /// How the squared differences of hints are reduced.
@@ -104,20 +104,7 @@ pub struct HintLoss {
     pub normalize: HintNormalization,
 }
 
-impl ModuleDisplay for HintLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("reduction", &self.reduction)
-            .add_debug_attribute("normalize", &self.normalize)
-            .optional()
-    }
-}
+one_line_display!(HintLoss: ?reduction, ?normalize);
 
 impl HintLoss {
     /// The loss of a batch of features, the student's adapted.

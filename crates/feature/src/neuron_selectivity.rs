@@ -1,9 +1,10 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, match_size};
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 
 /// How alike two neurons `x` and `y` are, of unit length each.
@@ -119,19 +120,7 @@ pub struct NeuronSelectivityLoss {
     pub kernel: SelectivityKernel,
 }
 
-impl ModuleDisplay for NeuronSelectivityLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("kernel", &self.kernel)
-            .optional()
-    }
-}
+one_line_display!(NeuronSelectivityLoss: ?kernel);
 
 impl NeuronSelectivityLoss {
     /// The loss of a batch of maps.

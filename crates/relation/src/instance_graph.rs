@@ -1,5 +1,5 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, masked_mean, match_size, pairwise_squared_distances,
@@ -7,7 +7,7 @@ use burn_distill_core::numeric::{
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossError, LossTerm,
     MultiLayerLoss, NamedLoss, PairedRows, Requirements, Response, Tap, TapSelection, check,
-    zero_padding_of_taps,
+    one_line_display, zero_padding_of_taps,
 };
 
 /// Which layers of the student have the edges of which of the teacher's.
@@ -154,24 +154,14 @@ pub struct InstanceGraphLoss {
     pub detach_max: bool,
 }
 
-impl ModuleDisplay for InstanceGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("vertex_weight", &self.vertex_weight)
-            .add("edge_weight", &self.edge_weight)
-            .add("transformation_weight", &self.transformation_weight)
-            .add_debug_attribute("pairing", &self.pairing)
-            .add_debug_attribute("transformation", &self.transformation)
-            .add("detach_max", &self.detach_max)
-            .optional()
-    }
-}
+one_line_display!(
+    InstanceGraphLoss: vertex_weight,
+    edge_weight,
+    transformation_weight,
+    ?pairing,
+    ?transformation,
+    detach_max
+);
 
 /// The parts of an [instance graph loss](InstanceGraphLoss), not yet multiplied by their weights.
 #[derive(Clone, Debug)]

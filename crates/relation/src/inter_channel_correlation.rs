@@ -1,10 +1,11 @@
 use crate::ChannelEmbeddingConfig;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, TapPair, TapPairs,
+    one_line_display,
 };
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
@@ -64,17 +65,7 @@ impl Check for InterChannelCorrelationLossConfig {}
 #[module(custom_display)]
 pub struct InterChannelCorrelationLoss {}
 
-impl ModuleDisplay for InterChannelCorrelationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(InterChannelCorrelationLoss);
 
 impl InterChannelCorrelationLoss {
     /// The loss of a batch of maps with the same channels.
