@@ -338,27 +338,40 @@ impl FeatureAdapter {
             AdapterLayer::Conv(conv) => conv.forward(student),
             AdapterLayer::Transposed(conv) => conv.forward(student),
         };
+        self.finish(features)
+    }
+
+    /// Normalizes and activates the output of the layer.
+    fn finish<const D: usize>(&self, features: Tensor<D>) -> Tensor<D> {
         let features = match &self.norm {
             Some(norm) => batch_norm(norm, features),
             None => features,
         };
-        if self.activation {
-            relu(features)
-        } else {
-            features
+        match self.activation {
+            true => relu(features),
+            false => features,
         }
     }
 }
 
 impl TapAdapter for FeatureAdapter {
     fn adapt(&self, student: Tap) -> Tap {
-        match student {
-            Tap::Vector(_) => Tap::Vector(self.forward(student.into_map()).flatten(1, 3)),
-            Tap::Sequence(_) => {
-                let adapted = self.forward(student.into_map());
+        match (&self.layer, student) {
+            (AdapterLayer::None(_), Tap::Vector(vectors)) => {
+                Tap::Vector(self.finish(at_least_f32(vectors)))
+            }
+            (AdapterLayer::Linear(linear), Tap::Vector(vectors)) => {
+                Tap::Vector(self.finish(linear.forward(at_least_f32(vectors))))
+            }
+            // A convolution takes vectors as maps of one pixel.
+            (_, vector @ Tap::Vector(_)) => {
+                Tap::Vector(self.forward(vector.into_map()).flatten(1, 3))
+            }
+            (_, sequence @ Tap::Sequence(_)) => {
+                let adapted = self.forward(sequence.into_map());
                 Tap::Sequence(adapted.squeeze_dim::<3>(3).swap_dims(1, 2))
             }
-            other => Tap::Map(self.forward(other.into_map())),
+            (_, other) => Tap::Map(self.forward(other.into_map())),
         }
     }
 }

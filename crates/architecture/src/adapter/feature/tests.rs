@@ -147,6 +147,64 @@ fn vectors_and_sequences_stay_what_they_are() {
 }
 
 #[test]
+fn vectors_are_adapted_to_the_bit_as_maps_of_one_pixel() {
+    let device = device().autodiff();
+    let draw = Distribution::Normal(0.0, 1.0);
+    let input = Tensor::<2>::random([37, 19], draw, &device);
+    let weights = Tensor::<2>::random([37, 23], draw, &device);
+    let teacher = Tap::Vector(Tensor::zeros([37, 23], &device));
+    for (kind, teacher) in [
+        (AdapterKind::Linear, &teacher),
+        (AdapterKind::Conv1x1, &teacher),
+        (AdapterKind::Connector, &teacher),
+        (AdapterKind::None, &Tap::Vector(input.clone())),
+    ] {
+        for norm in [false, true] {
+            let config = FeatureAdapterConfig::new(kind)
+                .with_norm(Some(norm))
+                .with_activation(norm);
+            let student = Tap::Vector(input.clone());
+            let made = config.init(&student, teacher, &device).unwrap();
+            let made = burn_distill_core::initialize(made);
+            let bits = |adapt: &dyn Fn(Tensor<2>) -> Tensor<2>| {
+                let input = input.clone().detach().require_grad();
+                let output = adapt(input.clone());
+                let weights = weights.clone().narrow(1, 0, output.dims()[1]);
+                let grads = output.clone().mul(weights).sum().backward();
+                let mut all = vec![output.into_data(), input.grad(&grads).unwrap().into_data()];
+                match &made.layer {
+                    AdapterLayer::Linear(layer) => {
+                        all.push(layer.weight.grad(&grads).unwrap().into_data());
+                        let bias = layer.bias.as_ref().unwrap();
+                        all.push(bias.grad(&grads).unwrap().into_data());
+                    }
+                    AdapterLayer::Conv(layer) => {
+                        all.push(layer.weight.grad(&grads).unwrap().into_data());
+                    }
+                    _ => {}
+                }
+                if let Some(norm) = &made.norm {
+                    all.push(norm.gamma.grad(&grads).unwrap().into_data());
+                    all.push(norm.beta.grad(&grads).unwrap().into_data());
+                }
+                all
+            };
+
+            let as_vector = bits(&|input| made.adapt(Tap::Vector(input)).into_vectors());
+            let as_map = bits(&|input| {
+                let map = made.forward(Tap::Vector(input).into_map());
+                map.flatten(1, 3)
+            });
+
+            assert_eq!(as_vector.len(), as_map.len());
+            for (index, (vector, map)) in as_vector.iter().zip(&as_map).enumerate() {
+                assert_eq!(vector, map, "{kind} with norm {norm}: tensor {index}");
+            }
+        }
+    }
+}
+
+#[test]
 fn tokens_are_adapted_each_by_itself() {
     let (student, teacher) = (random(&sequence(4, 3)), sequence(4, 5));
     let adapter = adapter(AdapterKind::Linear, &student, &teacher);
