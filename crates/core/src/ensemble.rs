@@ -2,14 +2,14 @@ use crate::{Network, Response, TapRecorder};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-/// Several networks that answer as one: by the mean of their probabilities.
+/// An ensemble of networks, whose response is the mean of their probabilities.
 ///
 /// ```text
 /// response = log(1 / M · Σₘ softmax(zₘ))
 /// ```
 ///
-/// so that its softmax is the mean. It is a [`Network`]: it can be evaluated, and
-/// [`Frozen`](crate::Frozen) it teaches. It offers no taps. Half precision is widened to single.
+/// so that the softmax of the response is the mean. An ensemble is a [`Network`]: it can be evaluated, and
+/// it can be a [`Frozen`](crate::Frozen) teacher. It offers no taps. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 /// use burn::tensor::Tensor;
 /// use burn_distill_core::{Ensemble, Network};
 ///
-/// /// The mean accuracy of several networks is one thing, that of their mean another.
+/// /// Returns the mean of the probabilities of several networks.
 /// fn probabilities<N: Network>(networks: Vec<N>, input: N::Input) -> Tensor<2> {
 ///     let response = Ensemble::new(networks).forward(input);
 ///     response.classes().unwrap().clone().exp()
@@ -25,26 +25,29 @@ use burn::tensor::{Device, Tensor};
 /// ```
 #[derive(Module, Debug)]
 pub struct Ensemble<N> {
-    /// Its members.
+    /// Members of the ensemble.
     pub members: Vec<N>,
 }
 
 impl<N: Network> Ensemble<N> {
-    /// These networks, all of which count the same.
+    /// Creates an ensemble of networks with equal weights.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if there are no networks.
     pub fn new(members: impl IntoIterator<Item = N>) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        assert!(!members.is_empty(), "An ensemble has a member at least.");
+        assert!(
+            !members.is_empty(),
+            "An ensemble needs at least one network, but there is none."
+        );
         Self { members }
     }
 }
 
 /// # Panics
 ///
-/// `forward` panics if a member responds with anything but classes.
+/// `forward` panics if the response of a member is not of classes.
 impl<N: Network> Network for Ensemble<N> {
     type Input = N::Input;
 
@@ -52,12 +55,13 @@ impl<N: Network> Network for Ensemble<N> {
         let log_probabilities = self.members.iter().map(|member| {
             let response = member.forward(input.clone());
             let logits = response.classes().cloned();
-            let logits =
-                logits.unwrap_or_else(|| panic!("An ensemble is of classes, not of {response:?}."));
+            let logits = logits.unwrap_or_else(|| {
+                panic!("The members of an ensemble should output class logits, got {response:?}.")
+            });
             crate::numeric::tempered_log_softmax(logits, 1.0)
         });
         let all: Tensor<3> = Tensor::stack(log_probabilities.collect(), 0);
-        // From the largest on, so that what all think unlikely does not vanish.
+        // Relative to the largest, so that classes with a tiny probability in all members do not underflow.
         let largest = all.clone().max_dim(0).detach();
         let impossible = largest.clone().equal_scalar(f32::NEG_INFINITY);
         let largest = largest.mask_fill(impossible, 0.0);
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_think_unlikely_does_not_vanish() {
+    fn tiny_probabilities_do_not_underflow() {
         let unlikely = Ensemble::new([says([0.0, -200.0, -300.0]), says([0.0, -201.0, -300.0])]);
 
         // ln((e⁻²⁰⁰ + e⁻²⁰¹) / 2) = −200 + ln((1 + e⁻¹) / 2)
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn one_member_is_itself_and_it_teaches() {
+    fn an_ensemble_of_one_is_that_network_and_can_be_a_teacher() {
         let member = says([1.0, 2.0, 0.5]);
         let one = Ensemble::new([member.clone()]);
         let alone = burn::tensor::activation::log_softmax(response(&member), 1);
@@ -143,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "An ensemble has a member at least.")]
-    fn nobody_is_no_ensemble() {
+    #[should_panic(expected = "An ensemble needs at least one network")]
+    fn an_empty_ensemble_is_refused() {
         Ensemble::<Constant>::new([]);
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-/// A network inside an input type that is not its own.
+/// A network with another input type, which is converted.
 #[derive(Clone, Debug)]
 struct Converting<N, I> {
     network: Slot<N>,
@@ -15,10 +15,12 @@ struct Converting<N, I> {
 }
 
 impl<I: Input> DynNetwork<I> {
-    /// Forgets the type of a network, and that of its input, which is converted from one of type `I`:
-    /// such as an enum of the inputs of several networks.
+    /// Creates a dynamic network from a network with another input type, to which an input of type `I` is
+    /// converted. `I` can be an enum of the inputs of several networks, for instance.
     ///
-    /// The forward pass panics with the error of the conversion where an input is of another kind.
+    /// The forward pass panics with the error of the conversion if an input cannot be converted.
+    ///
+    /// # Example
     ///
     /// ```
     /// use burn::nn::{Linear, LinearConfig};
@@ -39,7 +41,7 @@ impl<I: Input> DynNetwork<I> {
     /// # let device = Device::default();
     /// let net = Net { linear: LinearConfig::new(3, 2).init(&device) };
     ///
-    /// // Every type converts from and into itself.
+    /// // Every type converts to itself.
     /// let network = DynNetwork::<Tensor<2>>::converting(net);
     ///
     /// let input = network.example(4, &device);
@@ -128,7 +130,7 @@ mod tests {
     use burn::nn::LinearConfig;
     use burn::tensor::{Distribution, Tensor};
 
-    /// Rows under a name, which a number of columns may not fit.
+    /// An input that converts to a tensor only if it has three columns.
     #[derive(Clone, Debug)]
     struct Rows {
         rows: Tensor<2>,
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_network_inside_but_for_its_input() {
+    fn it_is_the_inner_network_with_another_input_type() {
         let plain = net();
         let converting = DynNetwork::<Rows>::converting(plain.clone());
         let rows = Tensor::<2>::random([4, 3], Distribution::Default, &Device::default());
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "rows of 2 columns are not for this network")]
-    fn an_input_of_another_kind_is_refused_with_the_words_of_its_conversion() {
+    fn an_input_that_does_not_convert_is_refused_with_the_error_of_the_conversion() {
         let rows = Tensor::<2>::zeros([1, 2], &Device::default());
 
         DynNetwork::<Rows>::converting(net()).forward(rows.into());

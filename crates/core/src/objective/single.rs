@@ -1,15 +1,15 @@
 use crate::{Context, Knowledge, Objective, Requirements, Terms};
 use burn::module::Module;
 
-/// An objective against several teachers, where there is one.
+/// An objective for several teachers, applied to a single one.
 #[derive(Module, Debug)]
 pub struct SingleTeacher<O> {
-    /// The objective, made for one teacher.
+    /// Objective for several teachers, created for a single one.
     pub objective: O,
 }
 
 impl<O: Objective<Knowledge, Vec<Knowledge>>> SingleTeacher<O> {
-    /// That objective.
+    /// Creates an objective for one teacher from an objective for several.
     pub fn new(objective: O) -> Self {
         Self { objective }
     }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_is_one() {
+    fn a_list_of_one_teacher_is_like_that_teacher() {
         let device = Device::default();
         let knowledge = |value: f32| {
             let mut taps = TapRecorder::new(TapSelection::All);
