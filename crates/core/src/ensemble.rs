@@ -77,32 +77,12 @@ impl<N: Network> Network for Ensemble<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::LinearClassifier;
     use crate::{Batch, Clock, Frozen, TapSelection, Targets, Teacher};
-    use burn::module::Param;
     use burn::tensor::Tolerance;
 
-    #[derive(Module, Debug)]
-    struct Constant {
-        logits: Param<Tensor<2>>,
-    }
-
-    impl Network for Constant {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(input.matmul(self.logits.val()))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 1], device)
-        }
-    }
-
-    fn says(logits: [f32; 3]) -> Constant {
-        let logits = Tensor::from_data([logits], &Device::default());
-        Constant {
-            logits: Param::from_tensor(logits),
-        }
+    fn network(logits: [f32; 3]) -> LinearClassifier {
+        LinearClassifier::of_weight(Tensor::from_data([logits], &Device::default()))
     }
 
     fn response<N: Network<Input = Tensor<2>>>(network: &N) -> Tensor<2> {
@@ -112,7 +92,10 @@ mod tests {
 
     #[test]
     fn tiny_probabilities_do_not_underflow() {
-        let unlikely = Ensemble::new([says([0.0, -200.0, -300.0]), says([0.0, -201.0, -300.0])]);
+        let unlikely = Ensemble::new([
+            network([0.0, -200.0, -300.0]),
+            network([0.0, -201.0, -300.0]),
+        ]);
 
         // ln((e⁻²⁰⁰ + e⁻²⁰¹) / 2) = −200 + ln((1 + e⁻¹) / 2)
         let expected = Tensor::<2>::from_data([[0.0, -200.379886, -300.0]], &Device::default());
@@ -123,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_ensemble_of_one_is_that_network_and_can_be_a_teacher() {
-        let member = says([1.0, 2.0, 0.5]);
+        let member = network([1.0, 2.0, 0.5]);
         let one = Ensemble::new([member.clone()]);
         let alone = burn::tensor::activation::log_softmax(response(&member), 1);
         let tolerance = Tolerance::absolute(1e-6);
@@ -138,10 +121,10 @@ mod tests {
             ids: vec![0],
             clock: Clock::start(),
         };
-        let taught = Frozen::new(one.clone()).teach(&batch, &TapSelection::None);
-        let taught = taught.response.classes().unwrap().clone();
-        assert!(!taught.is_autodiff());
-        taught
+        let output = Frozen::new(one.clone()).teach(&batch, &TapSelection::None);
+        let output = output.response.classes().unwrap().clone();
+        assert!(!output.is_autodiff());
+        output
             .into_data()
             .assert_eq(&response(&one).into_data(), true);
     }
@@ -149,6 +132,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "An ensemble needs at least one network")]
     fn an_empty_ensemble_is_refused() {
-        Ensemble::<Constant>::new([]);
+        Ensemble::<LinearClassifier>::new([]);
     }
 }

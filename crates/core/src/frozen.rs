@@ -111,45 +111,30 @@ display_module!([M: ModuleDisplay] Frozen<M>: frozen = module);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Perceptron;
     use crate::{Batch, Clock, TapSelection, Targets, Teacher, parameter_count, tensors};
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Distribution, Tensor};
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-        norm: BatchNorm,
-    }
-
-    impl Net {
-        fn new(device: &Device) -> Self {
-            Self {
-                linear: LinearConfig::new(3, 4).init(device),
-                norm: BatchNormConfig::new(4).init(device),
-            }
-        }
-
-        fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-            self.norm.forward(self.linear.forward(input))
-        }
+    fn net(device: &Device) -> Perceptron {
+        Perceptron::new([3, 4, 2], device)
     }
 
     #[test]
     fn the_original_still_trains() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = net(&device);
 
         // Clones share lazy parameters: with `freeze` alone, the original would be frozen, too.
         let _frozen = Frozen::new(net.clone());
 
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let grads = Net::forward(&net, input).sum().backward();
-        assert!(net.linear.weight.grad(&grads).is_some());
+        let grads = net.logits(input).sum().backward();
+        assert!(net.hidden.weight.grad(&grads).is_some());
     }
 
     #[test]
     fn its_parameters_are_not_counted_or_saved() {
-        let frozen = Frozen::new(Net::new(&Device::default().autodiff()));
+        let frozen = Frozen::new(net(&Device::default().autodiff()));
 
         assert_eq!(Module::num_params(&frozen), 0);
         assert_eq!(parameter_count(&frozen), 0);
@@ -160,37 +145,25 @@ mod tests {
     #[test]
     fn training_mode_and_autodiff_devices_do_not_affect_it() {
         let device = Device::default().autodiff();
-        let frozen = Frozen::new(Net::new(&device));
+        let frozen = Frozen::new(net(&device));
         let before = tensors(frozen.inner());
 
         let frozen = frozen.train().fork(&device).to_device(&device);
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let output = Net::forward(frozen.inner(), input.without_autodiff());
+        let output = frozen.inner().logits(input.without_autodiff());
 
         assert!(!output.is_autodiff());
         assert_eq!(tensors(frozen.inner()), before);
     }
 
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(Net::forward(self, input))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-    }
-
     #[test]
     fn a_teacher_in_training_mode_uses_batch_statistics_and_does_not_change() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = net(&device);
         let frozen = Frozen::new(net.clone()).with_training_mode(true);
         let before = tensors(frozen.inner());
         let input = Tensor::<2>::random([5, 3], Distribution::Default, &device);
-        let teach = |frozen: &Frozen<Net>, input: Tensor<2>| {
+        let teach = |frozen: &Frozen<Perceptron>, input: Tensor<2>| {
             let batch = Batch {
                 views: vec![input],
                 targets: Targets::Unlabeled,
@@ -203,23 +176,23 @@ mod tests {
 
         for frozen in [frozen.clone(), frozen.to_device(&device).train()] {
             for _ in 0..2 {
-                let taught = teach(&frozen, input.clone());
-                assert!(!taught.is_autodiff());
-                let expected = Net::forward(&net.valid().train(), input.clone());
-                taught.into_data().assert_eq(&expected.into_data(), true);
+                let output = teach(&frozen, input.clone());
+                assert!(!output.is_autodiff());
+                let expected = net.valid().train().logits(input.clone());
+                output.into_data().assert_eq(&expected.into_data(), true);
                 assert_eq!(tensors(frozen.inner()), before);
             }
             // During validation, by its running statistics.
             let plain = input.clone().without_autodiff();
-            let taught = teach(&frozen, plain.clone()).into_data();
-            let expected = Net::forward(&net.valid(), plain).into_data();
-            taught.assert_eq(&expected, true);
+            let output = teach(&frozen, plain.clone()).into_data();
+            let expected = net.valid().logits(plain).into_data();
+            output.assert_eq(&expected, true);
         }
     }
 
     #[test]
     fn display_shows_that_it_is_frozen() {
-        let display = Frozen::new(Net::new(&Device::default())).to_string();
+        let display = Frozen::new(net(&Device::default())).to_string();
 
         assert!(display.starts_with("Frozen {"), "{display}");
         assert!(display.contains("Linear"), "{display}");

@@ -293,46 +293,31 @@ display_module!([M: ModuleDisplay] MovingAverage<M>: average = network);
 mod tests {
     use super::*;
     use crate::tensors;
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use crate::testing::Perceptron;
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::{Distribution, Tolerance};
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-        norm: BatchNorm,
+    fn new_net(device: &Device) -> Perceptron {
+        Perceptron::new([3, 2, 2], device)
     }
 
-    impl Net {
-        fn new(device: &Device) -> Self {
-            Self {
-                linear: LinearConfig::new(3, 2).init(device),
-                norm: BatchNormConfig::new(2).init(device),
-            }
-        }
-
-        fn step(self, device: &Device) -> Self {
-            let input = Tensor::<2>::random([4, 3], Distribution::Default, device);
-            let loss = self
-                .norm
-                .forward(self.linear.forward(input))
-                .square()
-                .mean();
-            let grads = GradientsParams::from_grads(loss.backward(), &self);
-            SgdConfig::new().init().step(0.5, self, grads)
-        }
+    fn step(net: Perceptron, device: &Device) -> Perceptron {
+        let input = Tensor::<2>::random([4, 3], Distribution::Default, device);
+        let loss = net.logits(input).square().mean();
+        let grads = GradientsParams::from_grads(loss.backward(), &net);
+        SgdConfig::new().init().step(0.5, net, grads)
     }
 
     #[test]
     fn after_several_updates_it_is_the_closed_form() {
         let device = Device::default().autodiff();
-        let mut net = Net::new(&device);
+        let mut net = new_net(&device);
         let mut average = MovingAverage::new(&net);
-        let mut weights = vec![net.linear.weight.val().without_autodiff()];
+        let mut weights = vec![net.hidden.weight.val().without_autodiff()];
         for _ in 0..3 {
-            net = net.step(&device);
+            net = step(net, &device);
             average = average.follow(&net, 0.9);
-            weights.push(net.linear.weight.val().without_autodiff());
+            weights.push(net.hidden.weight.val().without_autodiff());
         }
 
         // 0.9³ w₀ + 0.1 (0.9² w₁ + 0.9 w₂ + w₃)
@@ -342,11 +327,11 @@ mod tests {
             .map(|(share, weight)| weight.mul_scalar(share))
             .reduce(Tensor::add)
             .unwrap();
-        let weight = average.inner().linear.weight.val();
+        let weight = average.inner().hidden.weight.val();
         weight
             .into_data()
             .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::default());
-        let mean = |net: &Net| net.norm.running_mean.value_sync().into_data();
+        let mean = |net: &Perceptron| net.norm.running_mean.value_sync().into_data();
         assert_eq!(mean(average.inner()), mean(&net));
     }
 
@@ -359,8 +344,8 @@ mod tests {
         }
     }
 
-    fn weight(average: &MovingAverage<Net>) -> Tensor<2> {
-        average.inner().linear.weight.val()
+    fn weight(average: &MovingAverage<Perceptron>) -> Tensor<2> {
+        average.inner().hidden.weight.val()
     }
 
     #[test]
@@ -372,9 +357,9 @@ mod tests {
             }
             let device = Device::default();
             let net = |value: f64| {
-                let mut net = Net::new(&device);
+                let mut net = new_net(&device);
                 let ones = Tensor::<2>::full([3, 2], value, &device);
-                net.linear.weight = Param::from_tensor(ones);
+                net.hidden.weight = Param::from_tensor(ones);
                 net.map(&mut To(dtype))
             };
             let mut average = MovingAverage::new(&net(1.0));
@@ -396,7 +381,7 @@ mod tests {
             let restored = fresh.load_record(average.clone().into_record());
             assert_eq!(tensors(&restored), tensors(&average));
             assert_eq!(weight(&restored).dtype(), dtype);
-            let precise = restored.precise.linear.weight.val();
+            let precise = restored.precise.hidden.weight.val();
             assert_eq!(precise.dtype(), DType::F32);
             let value = precise.max().into_scalar::<f64>();
             assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
@@ -418,33 +403,26 @@ mod tests {
     fn it_is_saved_and_not_changed_by_the_training_of_its_network() {
         #[derive(Module, Debug)]
         struct Both {
-            net: Net,
-            average: MovingAverage<Net>,
+            net: Perceptron,
+            average: MovingAverage<Perceptron>,
         }
 
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = new_net(&device);
         let average = MovingAverage::new(&net);
         let both = Both { net, average }.train();
         let before = tensors(&both.average);
 
         let input = Tensor::<2>::random([4, 3], Distribution::Default, &device);
-        let out = both
-            .net
-            .norm
-            .forward(both.net.linear.forward(input.clone()));
+        let out = both.net.logits(input.clone());
         let grads = GradientsParams::from_grads(out.sum().backward(), &both);
         let both = SgdConfig::new().init().step(0.5, both, grads);
         assert_eq!(tensors(&both.average), before);
         assert_ne!(tensors(&both.net), before);
-        let plain = both
-            .average
-            .inner()
-            .linear
-            .forward(input.without_autodiff());
+        let plain = both.average.inner().logits(input.without_autodiff());
         assert!(!plain.is_autodiff());
 
-        let other = Net::new(&device);
+        let other = new_net(&device);
         let other = Both {
             average: MovingAverage::new(&other),
             net: other,
@@ -454,23 +432,10 @@ mod tests {
         assert_eq!(tensors(&other.net), tensors(&both.net));
     }
 
-    /// A network for [`MovingAverage::forward_training`].
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(self.norm.forward(self.linear.forward(input)))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-    }
-
     #[test]
     fn in_training_mode_it_gathers_separate_statistics() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = new_net(&device);
         let average = MovingAverage::new(&net);
         let (before, parameters) = (tensors(&average), tensors(&net));
         let input = |seed: f32| {
@@ -479,20 +444,21 @@ mod tests {
         };
 
         // A network with the same weights and the same inputs.
-        let twin = Net::new(&device).load_record(net.clone().into_record());
+        let twin = new_net(&device).load_record(net.clone().into_record());
         for seed in [0.3, 5.0] {
-            let said = average.forward_training(input(seed), &TapSelection::None);
-            let said = said.response.classes().unwrap().clone();
-            assert!(!said.is_autodiff());
-            let expected = twin.norm.forward(twin.linear.forward(input(seed)));
-            said.into_data()
+            let output = average.forward_training(input(seed), &TapSelection::None);
+            let output = output.response.classes().unwrap().clone();
+            assert!(!output.is_autodiff());
+            let expected = twin.logits(input(seed));
+            output
+                .into_data()
                 .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
         }
         assert_eq!(tensors(&average), before, "until the next step");
         assert_eq!(tensors(&net), parameters);
 
         let average = average.follow(&net, 0.5);
-        let mean = |net: &Net| net.norm.valid().running_mean.value().into_data();
+        let mean = |net: &Perceptron| net.norm.valid().running_mean.value().into_data();
         assert_eq!(mean(average.inner()), mean(&twin));
         assert_ne!(mean(average.inner()), mean(&net));
         // After an update without such a pass, they are those of the network.

@@ -130,7 +130,7 @@ fn padding_does_not_count() {
 }
 
 #[test]
-#[should_panic(expected = "8 features do not split into 48 heads")]
+#[should_panic(expected = "but 8 is not a multiple of 48")]
 fn relation_heads_share_the_features() {
     let student = waves([2, 3, 8], [1.0, 0.7, 0.3]);
     SelfAttentionRelationsLossConfig::new().init().forward(

@@ -125,9 +125,9 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::LinearClassifier;
     use crate::{impl_input, known_taps, tensors};
     use burn::module::Module;
-    use burn::nn::LinearConfig;
     use burn::tensor::{Distribution, Tensor};
 
     /// An input that converts to a tensor only if it has three columns.
@@ -155,33 +155,8 @@ mod tests {
         }
     }
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-    }
-
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
-            let output = self.linear.forward(input);
-            taps.offer("output", || Tap::Vector(output.clone()));
-            Response::Classes(output)
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-
-        fn classifier(&self) -> Option<Linear> {
-            Some(self.linear.clone())
-        }
-    }
-
-    fn net() -> Net {
-        Net {
-            linear: LinearConfig::new(3, 2).init(&Device::default()),
-        }
+    fn net() -> LinearClassifier {
+        LinearClassifier::new(3, 2, &Device::default())
     }
 
     #[test]
@@ -196,7 +171,7 @@ mod tests {
         ]
         .map(|response| response.classes().unwrap().to_data());
         a.assert_eq(&b, true);
-        let tap = converting.forward_to(rows.into(), "output");
+        let tap = converting.forward_to(rows.into(), "logits");
         tap.into_vectors().into_data().assert_eq(&a, true);
 
         assert_eq!(tensors(&converting), tensors(&plain));

@@ -1,7 +1,7 @@
-//! The numerics that losses share, each safe where the plain formula is not.
+//! Numerically safe tensor functions that losses share.
 //!
-//! Squares, roots and logarithms have places where a value is fine and its gradient is not. Every
-//! function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
+//! Roots, logarithms and quotients can have an infinite or undefined gradient where their value is finite.
+//! Every function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
 
 mod attention;
 mod distance;
