@@ -3,10 +3,12 @@ use burn_distill_core::numeric::{at_least_f32, l2_normalize};
 use burn_distill_core::{Tap, TapError, Taps};
 use std::fmt::{self, Display, Formatter};
 
-/// Which layers of a student are compared with which of a teacher, one with one.
+/// Rule that pairs layers of the student with layers of the teacher.
 ///
-/// The layers to choose from are the taps that were kept, in the order of the forward pass. A pair
-/// never crosses another: a later layer of the student goes with a later one of the teacher.
+/// The layers are the kept taps, in the order of the forward pass. Except for explicit pairs, pairs never
+/// cross: a later layer of the student is paired with a later layer of the teacher.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -29,26 +31,26 @@ use std::fmt::{self, Display, Formatter};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pairing {
-    /// These, by name, in any order.
+    /// Pairs of names, in any order.
     Explicit(Vec<(String, String)>),
-    /// So many of each, evenly spaced, the last of each among them: of `n` layers, those numbered
-    /// `⌈i · n / pairs⌉` for `i` from 1 to `pairs`. Of 4 and 12 layers that is 1 with 3, 2 with 6, 3
+    /// A number of evenly spaced pairs, including the last layers: of `n` layers, those with the numbers
+    /// `⌈i · n / pairs⌉` for `i` from 1 to `pairs`. For 4 and 12 layers, these are 1 with 3, 2 with 6, 3
     /// with 9 and 4 with 12, as in TinyBERT.
     Uniform(usize),
-    /// The last so many of each.
+    /// A number of pairs of the last layers.
     Last(usize),
-    /// So many pairs whose similarities add up to the most: see [`CkaPairing`]. The taps have to be
-    /// those of one batch.
+    /// The number of pairs with the largest sum of similarities: see [`CkaPairing`]. The taps of student
+    /// and teacher must be of the same batch.
     Cka(usize),
 }
 
 impl Pairing {
-    /// The pairs, by name.
+    /// Returns the pairs of names.
     ///
     /// # Errors
     ///
-    /// Returns a [`PairingError`] if a named tap is not there, if there are fewer layers than pairs,
-    /// or if layers are compared that cannot be.
+    /// Returns a [`PairingError`] if a named tap is missing, if there are fewer layers than pairs, or if CKA
+    /// cannot compare the layers.
     pub fn pairs(
         &self,
         student: &Taps,
@@ -85,9 +87,9 @@ impl Pairing {
     }
 }
 
-/// Pairs of layers chosen by how alike the two networks are in them.
+/// Pairs of layers with the largest similarity, chosen by centered kernel alignment.
 ///
-/// Printed, it is a table with the chosen pairs starred:
+/// It is displayed as a table of the similarities, with a star after the chosen pairs:
 ///
 /// ```text
 ///         layer1  layer2  layer3
@@ -95,8 +97,8 @@ impl Pairing {
 /// layer2   0.54     0.48    0.71*
 /// ```
 ///
-/// The similarity is [linear CKA](linear_cka). The chosen pairs are those, among all that do not
-/// cross, whose similarities add up to the most.
+/// The similarity is [linear CKA](linear_cka). The chosen pairs have the largest sum of similarities among all
+/// pairs that do not cross.
 ///
 /// # Example
 ///
@@ -121,23 +123,23 @@ impl Pairing {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CkaPairing {
-    /// The layers of the student.
+    /// Layers of the student.
     pub student: Vec<String>,
-    /// The layers of the teacher.
+    /// Layers of the teacher.
     pub teacher: Vec<String>,
-    /// For each layer of the student, its similarity to each of the teacher.
+    /// For each layer of the student, its similarities to the layers of the teacher.
     pub similarities: Vec<Vec<f64>>,
-    /// The chosen pairs, in the order of the networks.
+    /// Chosen pairs, in the order of the layers.
     pub pairs: Vec<(String, String)>,
 }
 
 impl CkaPairing {
-    /// Compare all taps of one batch, which both networks saw, and choose so many pairs.
+    /// Compares all taps of student and teacher for the same batch and chooses a number of pairs.
     ///
     /// # Errors
     ///
-    /// Returns a [`PairingError`] if there are fewer layers than pairs, fewer than four samples, or
-    /// a tap that holds no features.
+    /// Returns a [`PairingError`] if there are fewer layers than pairs, fewer than four samples, or a tap
+    /// without features.
     pub fn new(student: &Taps, teacher: &Taps, pairs: usize) -> Result<Self, PairingError> {
         check_count(pairs, student.len(), teacher.len())?;
         let [student_grams, teacher_grams] = [grams(student)?, grams(teacher)?];
@@ -178,7 +180,7 @@ impl Display for CkaPairing {
         }
         for (student, row) in self.student.iter().zip(&self.similarities) {
             write!(f, "\n{student:first$}")?;
-            // A star stands in the gap that follows.
+            // The star is in the gap that follows.
             let mut gap = "  ";
             for (teacher, similarity) in self.teacher.iter().zip(row) {
                 write!(f, "{gap}{similarity:>column$.2}")?;
@@ -194,17 +196,18 @@ impl Display for CkaPairing {
     }
 }
 
-/// Linear centered kernel alignment: how alike two sets of features of the same samples are.
+/// Computes the linear centered kernel alignment (CKA), a similarity of two sets of features of the same
+/// samples.
 ///
 /// ```text
 /// K = X Xᵀ,  L = Y Yᵀ,   each centered and without its diagonal
 /// CKA = ⟨K, L⟩ / (‖K‖ ‖L‖)
 /// ```
 ///
-/// It is 1 for features that are equal but for an offset, a scale and an orthogonal map, about 0 for
-/// independent ones, and 0 for constant ones. The two may differ in width: what is compared is of
-/// the size of the batch. The centering is the one without bias, since one batch has fewer samples
-/// than a map has features, and the plain one would find all wide layers alike.
+/// It is 1 for features that differ only by an offset, a scale and an orthogonal map, about 0 for independent
+/// features, and 0 for constant features. The numbers of features may differ, because the compared matrices
+/// have the size of the batch. The estimate is unbiased: a batch has fewer samples than a map has features, and
+/// with the biased estimate all wide layers would be similar.
 ///
 /// # Shapes
 ///
@@ -234,16 +237,16 @@ pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     gram(a).mul(gram(b)).sum()
 }
 
-/// The centering divides by two and by three samples fewer.
+/// Smallest number of samples, because the unbiased centering divides by the number minus 1, 2 and 3.
 const LEAST_SAMPLES: usize = 4;
 
-/// The Gram matrix of centered samples as one vector of unit length; zero if the features are
-/// constant. Shape: `[1, batch_size²]`.
+/// Computes the Gram matrix of centered samples as a unit vector, or zero if the features are constant.
+/// Shape: `[1, batch_size²]`.
 fn gram(features: Tensor<2>) -> Tensor<2> {
     let features = at_least_f32(features);
     let [samples, _] = features.dims();
     let count = samples as f64;
-    // Without effect in exact arithmetic, but far from the origin everything else cancels.
+    // It has no effect in exact arithmetic, but avoids cancellation far from the origin.
     let centered = features.clone().sub(features.mean_dim(0));
     let diagonal = Tensor::<2>::eye(samples, &centered.device()).bool();
 
@@ -259,7 +262,7 @@ fn gram(features: Tensor<2>) -> Tensor<2> {
     l2_normalize(gram.reshape([1, -1]), 1)
 }
 
-/// One Gram matrix per tap. Shape: `[taps, batch_size²]`.
+/// Computes one Gram matrix per tap. Shape: `[taps, batch_size²]`.
 fn grams(taps: &Taps) -> Result<Tensor<2>, PairingError> {
     let mut grams = Vec::with_capacity(taps.len());
     for (name, tap) in taps.iter() {
@@ -279,7 +282,8 @@ fn grams(taps: &Taps) -> Result<Tensor<2>, PairingError> {
     Ok(Tensor::cat(grams, 0))
 }
 
-/// So many cells of the table, each below and to the right of the one before, with the largest sum.
+/// Returns the `count` cells of the table with the largest sum, each below and to the right of the previous
+/// one.
 fn most_alike(table: &[Vec<f64>], count: usize) -> Vec<(usize, usize)> {
     let (rows, columns) = (table.len(), table[0].len());
     // best[k][i][j] is the largest sum of k cells within the first i rows and j columns.
@@ -328,39 +332,41 @@ fn check_count(pairs: usize, student: usize, teacher: usize) -> Result<(), Pairi
     }
 }
 
-/// Why layers cannot be paired.
+/// Error about layers that cannot be paired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingError {
-    /// A named tap is not there.
+    /// A named tap is missing.
     #[error(transparent)]
     Tap(#[from] TapError),
-    /// More pairs than layers, or none.
+    /// The number of pairs is zero or larger than the number of layers.
     #[error(
-        "the number of pairs should be at least 1 and at most that of the layers, \
+        "the number of pairs should be at least 1 and at most the number of layers, \
          of which the student has {student} and the teacher {teacher}, but is {pairs}"
     )]
     Count {
-        /// The number that was asked for.
+        /// Requested number of pairs.
         pairs: usize,
-        /// The layers of the student.
+        /// Number of layers of the student.
         student: usize,
-        /// The layers of the teacher.
+        /// Number of layers of the teacher.
         teacher: usize,
     },
-    /// Attention or a mask.
-    #[error("the tap `{name}` holds no features to compare: its kind is {kind}")]
+    /// A tap is attention or a mask.
+    #[error(
+        "the tap `{name}` should be a vector, a sequence or a map to be compared, but its kind is {kind}"
+    )]
     NoFeatures {
-        /// The tap.
+        /// Name of the tap.
         name: String,
-        /// What it is.
+        /// Kind of the tap.
         kind: &'static str,
     },
-    /// A batch too small to tell anything.
-    #[error("to compare layers takes at least {LEAST_SAMPLES} samples, but there are {0}")]
+    /// The batch is too small.
+    #[error("a comparison of layers needs at least {LEAST_SAMPLES} samples, but there are {0}")]
     Samples(usize),
-    /// Taps of two batches.
-    #[error("student and teacher should have seen the same batch, but these differ in size")]
+    /// The batches of student and teacher differ in size.
+    #[error("the taps of student and teacher should be of the same batch, but their sizes differ")]
     Batches,
 }
 
@@ -405,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_but_for_rotation_scale_and_offset_is_alike() {
+    fn rotation_scale_and_offset_do_not_change_the_similarity() {
         let features = normal(16, 6);
         let rotation = burn::nn::Initializer::Orthogonal { gain: 1.0 }
             .init::<2, _>([6, 6], &device())
@@ -426,11 +432,11 @@ mod tests {
     }
 
     #[test]
-    fn independent_features_are_unlike_however_many_there_are() {
+    fn independent_features_of_any_number_are_dissimilar() {
         device().seed(1);
         for features in [4, 64, 2048] {
             let similarity = cka(normal(64, features), normal(64, features));
-            // Plain centering finds 0.97 for the widest.
+            // With biased centering, the widest features would have a similarity of 0.97.
             assert!(similarity.abs() < 0.2, "{features}: {similarity}");
         }
     }
@@ -484,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_features_are_like_nothing() {
+    fn constant_features_have_no_similarity() {
         let constant = Tensor::full([8, 5], 5.3, &device());
 
         assert_eq!(cka(constant.clone(), normal(8, 5)), 0.0);
@@ -492,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn uniform_pairs_are_those_of_tinybert() {
+    fn uniform_pairs_are_spaced_as_in_tinybert() {
         let teacher = ["a", "b", "c", "d", "e", "f"];
 
         assert_eq!(
@@ -514,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pairs_end_with_both_networks() {
+    fn the_last_pairs_are_those_of_the_last_layers() {
         let (student, teacher) = (["1", "2", "3"], ["a", "b"]);
 
         assert_eq!(chosen(Pairing::Last(1), &student, &teacher), "3b");
@@ -588,7 +594,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_decides_and_not_the_largest_cell() {
+    fn the_largest_sum_counts_and_not_the_largest_cell() {
         let table = [
             vec![0.1, 0.2, 0.9],
             vec![0.7, 0.3, 0.2],
@@ -596,13 +602,13 @@ mod tests {
         ];
 
         assert_eq!(most_alike(&table, 1), [(0, 2)]);
-        // 0.7 + 0.6 is more than 0.9 and anything that does not cross it.
+        // 0.7 + 0.6 is more than 0.9 and any cell that does not cross it.
         assert_eq!(most_alike(&table, 2), [(1, 0), (2, 1)]);
         assert_eq!(most_alike(&table, 3), [(0, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
-    fn what_cannot_be_paired_is_explained() {
+    fn invalid_pairings_are_refused() {
         let (student, teacher) = (layers(&["1", "2"]), layers(&["a"]));
         for pairing in [Pairing::Uniform(2), Pairing::Last(2), Pairing::Cka(0)] {
             let error = pairing.pairs(&student, &teacher).unwrap_err().to_string();
@@ -622,7 +628,7 @@ mod tests {
         let error = CkaPairing::new(&student, &taps([("m", Tap::Mask(mask))]), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the tap `m` holds no features to compare: its kind is mask"
+            "the tap `m` should be a vector, a sequence or a map to be compared, but its kind is mask"
         );
     }
 }

@@ -97,7 +97,7 @@ fn what_does_not_fit_is_refused_before_training() {
         ),
         (
             "kind = 'distilbert'\nseparate = 'embedding'",
-            "2 projections are not for 1 layers",
+            "number of layers, which is 1, but is 2",
         ),
         (
             "kind = 'token-similarity'\nstudent = ['hidden.0', 'hidden.1', 'hidden.2']\n\
