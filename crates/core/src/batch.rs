@@ -76,7 +76,9 @@ impl<I: Input> Batch<I> {
     ///
     /// Panics if there is no view.
     pub fn view(&self) -> &I {
-        self.views.first().expect("A batch has at least one view.")
+        self.views
+            .first()
+            .expect("a batch should have at least one view")
     }
 
     /// Returns the batch with only one of its views, counted from 0.

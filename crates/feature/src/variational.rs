@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    TapPair, TapPairs, check, one_line_display,
+    TapPair, check, one_line_display,
 };
 
 /// Configuration to create a [variational loss](VidLoss) using the
@@ -232,21 +232,12 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     };
     LossEntry::new(catalog, 1.0, |mut builder| {
         let context = builder.context();
-        let (student, teacher): (Vec<_>, Vec<_>) =
-            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let pairs = builder.pairs(DefaultTaps::Stages)?;
         let config = builder.configure(VidLossConfig::new())?;
-        let inputs = builder.channels(&context.student_taps, &student)?;
-        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
-        let pairs = student
-            .into_iter()
-            .zip(teacher)
-            .zip(inputs.into_iter().zip(outputs));
-        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+        builder.pairs_of_channels(pairs, |student, teacher, [inputs, outputs]| {
             let loss = config.init(inputs, outputs, &context.device);
             TapPair::new(student, teacher, loss)
-        });
-        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
-        builder.term(pairs)
+        })
     })
 }
 

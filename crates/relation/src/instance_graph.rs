@@ -265,7 +265,7 @@ impl InstanceGraphLoss {
         }
         let transformations: Vec<_> = match self.transformation {
             GraphTransformation::Vertices => {
-                let (student, teacher) = (maps(student), maps(teacher));
+                let (student, teacher) = (only_maps(student), only_maps(teacher));
                 let (student, teacher) = (student.windows(2), teacher.windows(2));
                 let pairs = student.zip(teacher);
                 pairs.map(|(s, t)| (self.moves(s), self.moves(t))).collect()
@@ -406,7 +406,7 @@ fn unrelated_widths(channels: usize, next: usize) -> String {
 }
 
 /// The maps among the taps.
-fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
+fn only_maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
     let maps = taps.into_iter().filter_map(|tap| match tap {
         Tap::Map(map) => Some(at_least_f32(map)),
         _ => None,

@@ -2,11 +2,6 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, zero_padding};
 use burn_distill_core::{LossError, Tap, check_same};
 
-/// The taps as maps.
-pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
-    taps.into_iter().map(Tap::into_map).collect()
-}
-
 /// Check that there are pairs of layers, of as many channels on both sides.
 pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
     assert!(

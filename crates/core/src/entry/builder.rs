@@ -269,14 +269,17 @@ where
     C: Serialize + DeserializeOwned + Check,
 {
     let Ok(Value::Object(fields)) = serde_json::to_value(&default) else {
-        return Err(LossError::new("a configuration is a table"));
+        return Err(LossError::new(
+            "the configuration of a loss should be a table of fields",
+        ));
     };
     let mut config = None;
     table.read(fields, beside, &mut |fields| {
         config = Some(serde_json::from_value(fields).map_err(|error| error.to_string())?);
         Ok(())
     })?;
-    let config: C = config.ok_or_else(|| LossError::new("the table was not read"))?;
+    let config: C = config
+        .ok_or_else(|| LossError::new("the table did not pass its values to the configuration"))?;
     config
         .check()
         .map_err(|error: ConfigError| LossError::from(error))?;

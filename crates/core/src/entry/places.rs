@@ -1,7 +1,7 @@
 use super::{DefaultTaps, LayerChoice, LossBuilder, TakenValue};
 use crate::{
-    BuiltLoss, Check, Input, LossError, MultiLayerLoss, MultiLayerTerm, Tap, TapLoss, TapPair,
-    TapPairs, Taps, check,
+    BuiltLoss, Check, Input, LossError, MultiLayerLoss, MultiLayerTerm, Tap, TapAdapter, TapLoss,
+    TapPair, TapPairs, Taps, check,
 };
 use burn::tensor::Tensor;
 use serde::Serialize;
@@ -237,6 +237,29 @@ impl<I: Input> LossBuilder<'_, I> {
             .into_iter()
             .map(|(student, teacher)| TapPair::new(student, teacher, loss.clone()));
         self.term(TapPairs::from(pairs))
+    }
+
+    /// Builds the term of a loss between each pair of taps, from a function that creates a pair from the names
+    /// of its taps and their numbers of channels.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a tap is attention or a mask, which have no channels.
+    pub fn pairs_of_channels<L: TapLoss, A: TapAdapter>(
+        self,
+        pairs: Vec<(String, String)>,
+        pair: impl Fn(String, String, [usize; 2]) -> TapPair<L, A>,
+    ) -> Result<BuiltLoss<I>, LossError> {
+        let context = self.context();
+        let (students, teachers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let inputs = self.channels(&context.student_taps, &students)?;
+        let outputs = self.channels(&context.teacher_taps, &teachers)?;
+        let names = students.into_iter().zip(teachers);
+        let pairs = names.zip(inputs.into_iter().zip(outputs));
+        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+            pair(student, teacher, [inputs, outputs])
+        });
+        self.term(TapPairs::from(pairs.collect::<Vec<_>>()))
     }
 
     /// Builds the term of a loss between several layers, after a trial on a number of samples.

@@ -197,7 +197,7 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
             let loss = pair.loss.forward_taps(student, teacher, mask);
             loss.mul_scalar(pair.weight)
         });
-        let value = values.reduce(Tensor::add).expect("There is a pair.");
+        let value = values.reduce(Tensor::add).expect("there is a pair");
         self.checked.0.store(true, Ordering::Relaxed);
         value
     }

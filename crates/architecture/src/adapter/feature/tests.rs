@@ -148,7 +148,7 @@ fn vectors_and_sequences_keep_their_kind() {
 
 #[test]
 fn vectors_are_adapted_to_the_bit_as_maps_of_one_pixel() {
-    let device = device().autodiff();
+    let device = Device::flex().autodiff();
     let draw = Distribution::Normal(0.0, 1.0);
     let input = Tensor::<2>::random([37, 19], draw, &device);
     let weights = Tensor::<2>::random([37, 23], draw, &device);

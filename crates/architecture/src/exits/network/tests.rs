@@ -226,7 +226,7 @@ fn the_responses_of_deployed_exits_are_those_computed_by_hand() {
     };
     let mut draws = (0..20).map(|_| draw());
     let apart = draws.find(|(_, exits)| sorted(exits)[4] - sorted(exits)[3] > 1e-5);
-    let (network, exits) = apart.expect("the samples of some draw are told apart");
+    let (network, exits) = apart.expect("the logits differ with some initial weights");
 
     let mean = network.clone().deploy(ExitChoice::Mean);
     let expected = mean_logits(&exits).into_data();
