@@ -391,7 +391,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=one", "student.model=mlp-8"],
-                "student.model: `mlp-8` does not branch",
+                "student.model: `mlp-8` cannot have branches",
             ),
             (
                 vec!["strategy={ kind = 'okddip', tap = 'pol' }"],
