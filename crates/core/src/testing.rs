@@ -1,4 +1,4 @@
-//! Test suite for losses, on any device, and small networks for tests.
+//! Test suite for losses, on any device, and a small loss and small networks for tests.
 //!
 //! A [`Trial`] describes a loss and its known properties. [`Trial::run`] runs these checks:
 //!
@@ -35,8 +35,10 @@
 //!     .run();
 //! ```
 
+mod losses;
 mod networks;
 
+pub use losses::*;
 pub use networks::*;
 
 use burn::nn::loss::Reduction;

@@ -97,47 +97,26 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::SquaredDifference;
     use crate::{
-        Clock, CrossEntropyObjective, EveryView, NamedLoss, NoAdapter, Response, Tap, TapLoss,
-        TapObjective, TapPair, TapRecorder, TapSelection, Targets,
+        Clock, CrossEntropyObjective, EveryView, NoAdapter, TapObjective, TapPair, TapSelection,
+        Targets,
     };
-    use burn::tensor::{Bool, Device, Tensor};
-
-    #[derive(Module, Debug)]
-    struct Squares {}
-
-    impl NamedLoss for Squares {
-        fn name(&self) -> &'static str {
-            "squares"
-        }
-    }
-
-    impl TapLoss for Squares {
-        fn forward_taps(
-            &self,
-            student: Tap,
-            teacher: Tap,
-            _: Option<Tensor<2, Bool>>,
-        ) -> Tensor<1> {
-            let difference = student.into_vectors().sub(teacher.into_vectors());
-            difference.square().mean()
-        }
-    }
+    use burn::tensor::{Device, Tensor};
 
     fn knowledge(name: &str, value: f32, device: &Device) -> Knowledge {
-        let mut taps = TapRecorder::new(TapSelection::All);
-        taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
-        Knowledge {
-            response: Response::Classes(Tensor::zeros([2, 4], device)),
-            taps: taps.finish().unwrap(),
-        }
+        let vectors = Tensor::<2>::full([2, 3], value, device);
+        Knowledge::from_logits(Tensor::zeros([2, 4], device)).with_taps([(name, vectors)])
     }
 
     #[test]
     fn terms_are_averaged_over_the_teachers() {
         let device = Device::default();
-        let against = |tap: &str| -> (CrossEntropyObjective, TapObjective<Squares, NoAdapter>) {
-            let pair = TapPair::new("pool", tap, Squares {});
+        let against = |tap: &str| -> (
+            CrossEntropyObjective,
+            TapObjective<SquaredDifference, NoAdapter>,
+        ) {
+            let pair = TapPair::new("pool", tap, SquaredDifference {});
             (
                 CrossEntropyObjective::new(0.5),
                 TapObjective::new([pair], 2.0),
@@ -160,7 +139,10 @@ mod tests {
             .collect();
         assert_eq!(terms[0].0, "cross-entropy");
         assert!((terms[0].2 - 4.0_f32.ln()).abs() < 1e-6);
-        assert_eq!(terms[1], ("squares".to_string(), 2.0, (1.0 + 9.0) / 2.0));
+        assert_eq!(
+            terms[1],
+            ("squared-difference".to_string(), 2.0, (1.0 + 9.0) / 2.0)
+        );
         let requirements = objective.requirements().teacher;
         assert_eq!(
             requirements.for_network(1),
@@ -197,7 +179,7 @@ mod tests {
         PerTeacher::new([of_views(1), of_views(2)]);
     }
 
-    fn pair() -> TapPair<Squares, NoAdapter> {
-        TapPair::new("pool", "pool", Squares {})
+    fn pair() -> TapPair<SquaredDifference, NoAdapter> {
+        TapPair::new("pool", "pool", SquaredDifference {})
     }
 }

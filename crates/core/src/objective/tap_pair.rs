@@ -237,35 +237,12 @@ fn warn_of_untrained<L, A: TapAdapter>(pair: &TapPair<L, A>, student: &Tap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Knowledge, Objective, Response, TapRecorder, Taps, Targets};
+    use crate::testing::SquaredDifference;
+    use crate::{Knowledge, Objective};
     use burn::tensor::Device;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
-
-    #[derive(Module, Debug)]
-    struct Squares {}
-
-    impl NamedLoss for Squares {
-        fn name(&self) -> &'static str {
-            "squares"
-        }
-    }
-
-    impl TapLoss for Squares {
-        fn forward_taps(
-            &self,
-            student: Tap,
-            teacher: Tap,
-            _: Option<Tensor<2, Bool>>,
-        ) -> Tensor<1> {
-            student
-                .into_vectors()
-                .sub(teacher.into_vectors())
-                .square()
-                .mean()
-        }
-    }
 
     #[derive(Module, Debug)]
     struct Double {}
@@ -277,14 +254,9 @@ mod tests {
     }
 
     fn knowledge(value: f32, device: &Device) -> Knowledge {
-        let mut taps = TapRecorder::new(TapSelection::All);
-        for (name, value) in [("a", value), ("b", 2.0 * value)] {
-            taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
-        }
-        Knowledge {
-            response: Response::Classes(Tensor::zeros([2, 4], device)),
-            taps: taps.finish().unwrap(),
-        }
+        let vectors = |value| Tensor::<2>::full([2, 3], value, device);
+        let knowledge = Knowledge::from_logits(Tensor::zeros([2, 4], device));
+        knowledge.with_taps([("a", vectors(value)), ("b", vectors(2.0 * value))])
     }
 
     #[test]
@@ -293,19 +265,21 @@ mod tests {
         let (student, teacher) = (knowledge(1.0, &device), knowledge(4.0, &device));
         let objective = TapObjective::new(
             [
-                TapPair::new("a", "a", Squares {}).with_adapter(Double {}),
-                TapPair::new("a", "b", Squares {})
+                TapPair::new("a", "a", SquaredDifference {}).with_adapter(Double {}),
+                TapPair::new("a", "b", SquaredDifference {})
                     .with_adapter(Double {})
                     .with_weight(0.5),
             ],
             3.0,
         );
 
-        let context = Context::new(&student, &teacher, &Targets::Unlabeled, &[], Clock::start());
-        let terms = objective.forward(&context);
+        let terms = objective.forward(&Context::of(&student, &teacher));
 
         let term = terms.iter().next().unwrap();
-        assert_eq!((term.name.as_str(), term.weight), ("squares", 3.0));
+        assert_eq!(
+            (term.name.as_str(), term.weight),
+            ("squared-difference", 3.0)
+        );
         // (2 − 4)² + ½ (2 − 8)²
         assert_eq!(term.value.clone().into_scalar::<f32>(), 22.0);
         let requirements = objective.requirements();
@@ -355,13 +329,9 @@ mod tests {
         let term = TapPairs::from([pair]);
         let value = |term: &TapPairs<CountsChecks>, features: usize| {
             let vectors = Tensor::<2>::ones([2, features], &device);
-            let knowledge = Knowledge {
-                response: Response::Classes(Tensor::zeros([2, 4], &device)),
-                taps: Taps::from([("a", vectors)]),
-            };
-            let targets = Targets::Unlabeled;
-            let context = Context::new(&knowledge, &knowledge, &targets, &[], Clock::start());
-            term.value(&context)
+            let logits = Tensor::zeros([2, 4], &device);
+            let knowledge = Knowledge::from_logits(logits).with_taps([("a", vectors)]);
+            term.value(&Context::of(&knowledge, &knowledge))
         };
         let refused = |term: &TapPairs<CountsChecks>| {
             let wrong = catch_unwind(AssertUnwindSafe(|| value(term, 4)));
@@ -384,6 +354,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "There should be at least one pair of taps")]
     fn an_empty_list_of_pairs_is_refused() {
-        TapObjective::new(Vec::<TapPair<Squares>>::new(), 1.0);
+        TapObjective::new(Vec::<TapPair<SquaredDifference>>::new(), 1.0);
     }
 }
