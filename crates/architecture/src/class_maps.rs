@@ -68,8 +68,8 @@ mod tests {
             let network = config.init([1, 12, 8], 5, &device).unwrap();
             let input = Tensor::random([3, 1, 12, 8], Distribution::Default, &device);
 
-            let requirements = TapSelection::named(["class-maps"]);
-            let knowledge = network.forward_knowledge(input, &requirements);
+            let selection = TapSelection::named(["class-maps"]);
+            let knowledge = network.forward_knowledge(input, &selection);
 
             let maps = knowledge.taps.expect("class-maps").into_map();
             assert!(
@@ -89,8 +89,8 @@ mod tests {
         let network = config.init([1, 8, 8], 5, &device).unwrap();
         let input = Tensor::random([3, 1, 8, 8], Distribution::Default, &device);
 
-        let requirements = TapSelection::named(["class-maps"]);
-        let maps = network.forward_knowledge(input, &requirements).taps;
+        let selection = TapSelection::named(["class-maps"]);
+        let maps = network.forward_knowledge(input, &selection).taps;
         let grads = maps
             .expect("class-maps")
             .into_map()

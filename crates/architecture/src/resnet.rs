@@ -334,8 +334,8 @@ mod tests {
     fn a_fourth_stage_is_refused() {
         let device = Device::default();
         let resnet = ResNetConfig::new(8, [3, 8, 8], 10).init(&device);
-        let requirements = TapSelection::named(["layer4"]);
-        resnet.forward_knowledge(resnet.example(1, &device), &requirements);
+        let selection = TapSelection::named(["layer4"]);
+        resnet.forward_knowledge(resnet.example(1, &device), &selection);
     }
 
     #[test]

@@ -461,8 +461,8 @@ impl TapRecorder {
     /// # Panics
     ///
     /// Panics if the inner network does not offer the tap.
-    pub fn watch<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
-        let (output, mut taps) = self.watch_all(&[name.to_string()], forward);
+    pub fn capture<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
+        let (output, mut taps) = self.capture_all(&[name.to_string()], forward);
         (output, taps.swap_remove(0))
     }
 
@@ -472,23 +472,20 @@ impl TapRecorder {
     /// # Panics
     ///
     /// Panics if the inner network does not offer one of the taps.
-    pub fn watch_all<R>(
+    pub fn capture_all<R>(
         &mut self,
         names: &[String],
         forward: impl FnOnce(&mut Self) -> R,
     ) -> (R, Vec<Tap>) {
-        let requirements = std::mem::take(&mut self.selection);
-        self.selection = requirements.clone().union(TapSelection::named(names));
+        let outer = std::mem::take(&mut self.selection);
+        self.selection = outer.clone().union(TapSelection::named(names));
         let output = forward(self);
-        self.selection = requirements;
+        self.selection = outer;
 
         let taps = self.taps.expect_all(names);
-        let Self {
-            selection,
-            taps: kept,
-        } = self;
-        kept.kept
-            .retain(|(kept, _)| !names.contains(kept) || selection.wants(kept));
+        let selection = &self.selection;
+        let is_selected = |name: &String| !names.contains(name) || selection.wants(name);
+        self.taps.kept.retain(|(name, _)| is_selected(name));
         (output, taps)
     }
 
@@ -732,14 +729,14 @@ mod tests {
     }
 
     #[test]
-    fn a_watched_tap_is_kept_only_if_it_is_selected() {
+    fn a_captured_tap_is_kept_only_if_it_is_selected() {
         for (selection, kept) in [
             (TapSelection::None, vec![]),
             (TapSelection::named(["b", "c"]), vec!["b", "c"]),
             (TapSelection::All, vec!["a", "b", "c"]),
         ] {
             let mut recorder = TapRecorder::new(selection);
-            let (output, tap) = recorder.watch("a", |taps| {
+            let (output, tap) = recorder.capture("a", |taps| {
                 taps.offer("a", vector);
                 taps.offer("b", vector);
                 "output"
@@ -754,10 +751,10 @@ mod tests {
     }
 
     #[test]
-    fn several_taps_are_watched_at_once() {
+    fn several_taps_are_captured_at_once() {
         let mut recorder = TapRecorder::new(TapSelection::named(["b", "d"]));
         let names = ["c", "b"].map(String::from);
-        let (_, taps) = recorder.watch_all(&names, |taps| {
+        let (_, taps) = recorder.capture_all(&names, |taps| {
             for (name, value) in [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)] {
                 let device = Device::default();
                 taps.offer(name, || Tap::Vector(Tensor::full([1, 1], value, &device)));
@@ -773,9 +770,9 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no tap named `c`; this network offers a")]
-    fn a_watched_tap_that_is_not_offered_is_refused() {
+    fn a_captured_tap_that_is_not_offered_is_refused() {
         let mut recorder = TapRecorder::new(TapSelection::None);
-        recorder.watch("c", |taps| taps.offer("a", vector));
+        recorder.capture("c", |taps| taps.offer("a", vector));
     }
 
     #[test]

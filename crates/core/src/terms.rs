@@ -81,7 +81,7 @@ impl Terms {
     /// # Panics
     ///
     /// Panics if the names of the terms differ.
-    pub fn plus(self, others: Terms) -> Self {
+    pub fn add_values(self, others: Terms) -> Self {
         let names = |terms: &Terms| {
             terms
                 .iter()
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn values_of_the_same_terms_add_up() {
-        let sum = term("cross-entropy", 2.0, 0.5).plus(term("cross-entropy", 3.0, 0.5));
+        let sum = term("cross-entropy", 2.0, 0.5).add_values(term("cross-entropy", 3.0, 0.5));
 
         assert_eq!((sum.len(), sum.total().into_scalar::<f32>()), (1, 2.5));
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     #[should_panic(expected = r#"expected ["cross-entropy"], got ["soft"]"#)]
     fn terms_of_other_names_are_not_added() {
-        let _ = term("cross-entropy", 2.0, 0.5).plus(term("soft", 3.0, 0.5));
+        let _ = term("cross-entropy", 2.0, 0.5).add_values(term("soft", 3.0, 0.5));
     }
 
     #[test]

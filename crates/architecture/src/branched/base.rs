@@ -107,7 +107,7 @@ impl<N: Branching> Network for BranchedNetwork<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
-        let (response, trunk) = taps.watch(&self.network.trunk(), |taps| {
+        let (response, trunk) = taps.capture(&self.network.trunk(), |taps| {
             self.network.forward_tapped(input, taps)
         });
         taps.offer(TRUNK, || trunk.clone());
@@ -193,8 +193,8 @@ mod tests {
         // All parameters train.
         let before = tensors(&network);
         let input = Tensor::random([3, 3, 8, 8], Distribution::Default, &device);
-        let requirements = TapSelection::named(["branch1", "branch2", "branch3"]);
-        let taps = network.forward_knowledge(input, &requirements).taps;
+        let selection = TapSelection::named(["branch1", "branch2", "branch3"]);
+        let taps = network.forward_knowledge(input, &selection).taps;
         let loss = sum_of_squares(&taps);
         let grads = GradientsParams::from_grads(loss.backward(), &network);
         let stepped = SgdConfig::new().init().step(0.1, network, grads);

@@ -296,8 +296,8 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         let mut names = self.taps.clone();
         names.push(self.feature.clone());
         let (response, mut maps) =
-            taps.watch_all(&names, |taps| self.network.forward_tapped(input, taps));
-        let own = maps.pop().expect("it was watched");
+            taps.capture_all(&names, |taps| self.network.forward_tapped(input, taps));
+        let own = maps.pop().expect("it was captured");
         for ((exit, map), number) in self.exits.iter().zip(maps).zip(1..) {
             // Once for both taps, because a normalization that runs twice would update its statistics twice.
             let feature = LazyCell::new(|| exit.feature(map.into_map()));
@@ -329,10 +329,8 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         if self.taps.iter().any(|name| name == tap) {
             return self.network.forward_to(input, tap);
         }
-        let requirements = TapSelection::named([tap]);
-        self.forward_knowledge(input, &requirements)
-            .taps
-            .expect(tap)
+        let selection = TapSelection::named([tap]);
+        self.forward_knowledge(input, &selection).taps.expect(tap)
     }
 
     delegate_network!(network: example, classifier, normalization);

@@ -131,7 +131,7 @@ impl<N: Network> Network for NormalizedFeatures<N> {
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
         let forward = |taps: &mut TapRecorder| self.network.forward_tapped(input, taps);
-        let (response, features) = taps.watch(&self.tap, forward);
+        let (response, features) = taps.capture(&self.tap, forward);
         taps.offer(NormalizedFeaturesConfig::TAP, || {
             let classifier = self.network.classifier().expect("checked at creation");
             let clipped = clip_norm(features.into_vectors(), self.limit);
@@ -211,8 +211,8 @@ mod tests {
         let wrapped = config.init(network("mlp-4"), "hidden.1");
         let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
 
-        let requirements = TapSelection::named([NormalizedFeaturesConfig::TAP]);
-        let knowledge = wrapped.forward_knowledge(input, &requirements);
+        let selection = TapSelection::named([NormalizedFeaturesConfig::TAP]);
+        let knowledge = wrapped.forward_knowledge(input, &selection);
 
         let normalized = knowledge.taps.expect("logits.normalized").into_vectors();
         let response = knowledge.response.classes().unwrap();

@@ -159,7 +159,8 @@ impl<S: Network> Network for ReusedClassifier<S> {
     type Input = S::Input;
 
     fn forward_tapped(&self, input: S::Input, taps: &mut TapRecorder) -> Response {
-        let (_, features) = taps.watch(&self.tap, |taps| self.student.forward_tapped(input, taps));
+        let (_, features) =
+            taps.capture(&self.tap, |taps| self.student.forward_tapped(input, taps));
         let map = features.into_map();
         let [.., height, width] = map.dims();
         let size = [height.min(self.size[0]), width.min(self.size[1])];

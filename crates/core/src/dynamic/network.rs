@@ -151,10 +151,10 @@ mod tests {
         let dynamic = DynNetwork::new(plain.clone());
 
         let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
-        let requirements = TapSelection::named(["hidden"]);
+        let selection = TapSelection::named(["hidden"]);
         let [a, b] = [
-            plain.forward_knowledge(input.clone(), &requirements),
-            dynamic.forward_knowledge(input, &requirements),
+            plain.forward_knowledge(input.clone(), &selection),
+            dynamic.forward_knowledge(input, &selection),
         ]
         .map(|knowledge| knowledge.response.classes().unwrap().to_data());
 

@@ -160,7 +160,7 @@ impl<I: Input> LossBuilder<'_, I> {
     }
 
     /// Returns whether the table names taps of the student or of the teacher.
-    pub fn names_taps(&self) -> bool {
+    pub fn has_tap_names(&self) -> bool {
         self.has("student") || self.has("teacher")
     }
 

@@ -58,7 +58,7 @@ where
     fn forward(&self, context: &Context<'_, S, T>) -> Terms {
         (0..self.views)
             .map(|view| self.objective.forward(&context.of_view(view)))
-            .reduce(Terms::plus)
+            .reduce(Terms::add_values)
             .expect("there is at least one view")
     }
 }
