@@ -7,9 +7,9 @@ use burn::tensor::Tensor;
 /// class_maps[k] = Σ over channels c of weight[c, k] · map[c] + bias[k]
 /// ```
 ///
-/// They show the regions of an image that support each class. In a network with global average pooling, the
-/// mean of a class map is the logit of its class, so the network can offer the maps as a tap, `class-maps`,
-/// without a change of its layers.
+/// They show the regions of an image that support each class. In a network with global average
+/// pooling, the mean of a class map is the logit of its class, so the network can offer the maps as
+/// a tap, `class-maps`, without a change of its layers.
 ///
 /// # Shapes
 ///

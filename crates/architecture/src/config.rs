@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-/// Configuration of a network by its name, without the shape of the images and the number of classes.
+/// Configuration of a network by its name, without the shape of the images and the number of
+/// classes.
 ///
 /// It is serialized as its name.
 ///
@@ -21,7 +22,8 @@ use std::str::FromStr;
 /// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and of this multiple of the width |
 /// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) with these numbers of features, blocks and heads |
 ///
-/// Upper case, and `_` instead of `-`, are also valid. [`catalog`] lists the networks of the literature.
+/// Upper case, and `_` instead of `-`, are also valid. [`catalog`] lists the networks of the
+/// literature.
 ///
 /// # Example
 ///
@@ -79,8 +81,8 @@ impl NetworkConfig {
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if there is no
-    /// network of this name, or the error about a number in the name that is out of range.
+    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if there
+    /// is no network of this name, or the error about a number in the name that is out of range.
     pub fn by_name(name: &str) -> Result<Self, NetworkError> {
         let spelled = name.to_lowercase().replace('_', "-");
         let config = Self::parse(&spelled).ok_or_else(|| NetworkError::Unknown {
@@ -94,8 +96,8 @@ impl NetworkConfig {
 
     /// Initializes the network for images of shape `input`: channels, height, width.
     ///
-    /// All parameters are drawn at once, in their order in the module tree, so that they depend only on the
-    /// seed of the device.
+    /// All parameters are drawn at once, in their order in the module tree, so that they depend
+    /// only on the seed of the device.
     ///
     /// # Errors
     ///
@@ -118,11 +120,13 @@ impl NetworkConfig {
     }
 
     /// Initializes the network with several [branches](crate::BranchedNetwork), which have separate
-    /// parameters. Convolutional networks with at least two stages and residual networks can have branches.
+    /// parameters. Convolutional networks with at least two stages and residual networks can have
+    /// branches.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`init`](Self::init), and an error if the network cannot have branches.
+    /// Returns the errors of [`init`](Self::init), and an error if the network cannot have
+    /// branches.
     ///
     /// # Panics
     ///

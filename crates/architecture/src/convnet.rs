@@ -15,8 +15,8 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 pub struct ConvNetConfig {
     /// Number of channels of each stage, for at least one stage.
     pub widths: Vec<usize>,
-    /// Shape of one image: channels, height, width. Each of the `n` stages but the first halves height and
-    /// width, rounding down, so both must be at least `2ⁿ⁻¹`.
+    /// Shape of one image: channels, height, width. Each of the `n` stages but the first halves
+    /// height and width, rounding down, so both must be at least `2ⁿ⁻¹`.
     pub input: [usize; 3],
     /// Number of classes.
     pub classes: usize,
@@ -27,7 +27,8 @@ impl ConvNetConfig {
     ///
     /// # Panics
     ///
-    /// Panics if there is no stage, if a size is zero or above 65,536, or if the image is too small.
+    /// Panics if there is no stage, if a size is zero or above 65,536, or if the image is too
+    /// small.
     pub fn init(&self, device: &Device) -> ConvNet {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let [mut channels, ..] = self.input;
@@ -96,8 +97,8 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 
 /// Plain convolutional network for small images.
 ///
-/// Each stage is a 3×3 convolution, batch normalization and ReLU, with max pooling between the stages. Global
-/// average pooling and a linear classifier follow.
+/// Each stage is a 3×3 convolution, batch normalization and ReLU, with max pooling between the
+/// stages. Global average pooling and a linear classifier follow.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
@@ -112,8 +113,8 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 /// - map taps: `[batch_size, widths[i], height / 2^i, width / 2^i]`, where the first `i` is 0
 /// - response: `[batch_size, classes]`
 ///
-/// Images of other sizes are also supported, if they are large enough and have the configured number of
-/// channels.
+/// Images of other sizes are also supported, if they are large enough and have the configured
+/// number of channels.
 ///
 /// # Panics
 ///
@@ -123,8 +124,8 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 ///
 /// Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, [Gradient-Based Learning Applied to Document
 /// Recognition](https://doi.org/10.1109/5.726791), Proceedings of the IEEE 1998; with the batch
-/// normalization of S. Ioffe and C. Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167),
-/// ICML 2015.
+/// normalization of S. Ioffe and C. Szegedy, [Batch
+/// Normalization](https://arxiv.org/abs/1502.03167), ICML 2015.
 #[derive(Module, Debug)]
 pub struct ConvNet {
     /// Stages.

@@ -3,9 +3,9 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use std::f64::consts::SQRT_2;
 
-/// Creates a convolution without bias, padded by half its kernel, with the initial weights of He et al.,
-/// [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), ICCV 2015: normal with variance
-/// `2 / (kernel² · outputs)`.
+/// Creates a convolution without bias, padded by half its kernel, with the initial weights of He et
+/// al., [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), ICCV 2015: normal with
+/// variance `2 / (kernel² · outputs)`.
 pub(crate) fn convolution(
     channels: [usize; 2],
     kernel: usize,

@@ -51,7 +51,8 @@ impl MlpConfig {
         Ok(plan)
     }
 
-    /// Returns the numbers of input and output features of each hidden layer, and of the classifier.
+    /// Returns the numbers of input and output features of each hidden layer, and of the
+    /// classifier.
     fn features(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
         let mut inputs = self.input.iter().product();
         let layers = self

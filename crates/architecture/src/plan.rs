@@ -1,7 +1,7 @@
 /// List of the layers of a network, computed without creating the network.
 ///
-/// It contains the layers that have parameters or multiply matrices, in the order and with the names of
-/// the module tree.
+/// It contains the layers that have parameters or multiply matrices, in the order and with the
+/// names of the module tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Layers.
@@ -75,8 +75,8 @@ impl Layer {
 
     /// Returns the number of multiply-adds for one sample.
     ///
-    /// As in the literature, only those of convolutions and matrix products count, not those of biases and
-    /// normalizations.
+    /// As in the literature, only those of convolutions and matrix products count, not those of
+    /// biases and normalizations.
     pub fn multiply_adds(&self) -> usize {
         match self.kind {
             LayerKind::Convolution {

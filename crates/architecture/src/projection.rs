@@ -16,8 +16,8 @@ pub struct ProjectionConfig {
     pub student_features: usize,
     /// Number of features of the teacher's tokens.
     pub teacher_features: usize,
-    /// Number of projections: one for all layers; two, of which the first is for the first layer, the
-    /// embedding, and the second for the others; or one for each layer. Default: `1`.
+    /// Number of projections: one for all layers; two, of which the first is for the first layer,
+    /// the embedding, and the second for the others; or one for each layer. Default: `1`.
     #[config(default = 1)]
     pub projections: usize,
 }
@@ -55,19 +55,20 @@ impl Check for ProjectionConfig {
     }
 }
 
-/// A loss between hidden states of different sizes, behind a learned projection of the student's states.
+/// A loss between hidden states of different sizes, behind a learned projection of the student's
+/// states.
 ///
 /// ```text
 /// L = loss(student W + b, teacher)
 /// ```
 ///
-/// There is one projection for all layers; or one for the first layer, the embedding, and one for the others;
-/// or one for each layer. They train with the student.
+/// There is one projection for all layers; or one for the first layer, the embedding, and one for
+/// the others; or one for each layer. They train with the student.
 ///
 /// # Reference
 ///
-/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. A single projection
-/// is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
+/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. A single
+/// projection is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
 #[derive(Module, Debug)]
 pub struct ProjectedSequences<L> {
     /// Projections: one for all layers, one for the first and one for the others, or one for each.
@@ -136,8 +137,8 @@ impl<L: MultiLayerLoss> MultiLayerLoss for ProjectedSequences<L> {
     }
 }
 
-/// Removes the key `separate` from the table: whether all layers, none, or only the embedding, which is the
-/// first, have a separate projection. Returns `None` without the key.
+/// Removes the key `separate` from the table: whether all layers, none, or only the embedding,
+/// which is the first, have a separate projection. Returns `None` without the key.
 ///
 /// # Errors
 ///
@@ -171,7 +172,8 @@ pub enum SeparateProjections {
     Each,
 }
 
-/// Builds a loss between hidden states, behind projections from the student's features to the teacher's.
+/// Builds a loss between hidden states, behind projections from the student's features to the
+/// teacher's.
 ///
 /// # Errors
 ///
@@ -194,8 +196,8 @@ pub fn projected<I: Input, L: MultiLayerLoss>(
     builder.layers_of(names, TRIAL_SAMPLES, initialize(loss))
 }
 
-/// Builds a loss between hidden states, behind projections if the numbers of features differ or if the table
-/// has the key `separate`.
+/// Builds a loss between hidden states, behind projections if the numbers of features differ or if
+/// the table has the key `separate`.
 ///
 /// # Errors
 ///

@@ -30,8 +30,8 @@ pub struct ResNetConfig {
     pub input: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// Numbers of channels of the stem and of the three stages. Default: 16, 16, 32, 64, as in the paper. The
-    /// networks called ×4 have 32, 64, 128, 256.
+    /// Numbers of channels of the stem and of the three stages. Default: 16, 16, 32, 64, as in the
+    /// paper. The networks called ×4 have 32, 64, 128, 256.
     #[config(default = "[16, 16, 32, 64]")]
     pub widths: [usize; 4],
 }
@@ -97,8 +97,8 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
     error::blocks_per_stage(KIND, "6n + 2", depth, 2)
 }
 
-/// Residual network (ResNet) for small images: a 3×3 stem, three stages of [basic blocks](BasicBlock), global
-/// average pooling and a linear classifier.
+/// Residual network (ResNet) for small images: a 3×3 stem, three stages of [basic
+/// blocks](BasicBlock), global average pooling and a linear classifier.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
@@ -108,10 +108,10 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of `layer3` |
 ///
-/// The order and the names of the tensors are those of the public checkpoints of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P. Isola, ICLR 2020), which
-/// introduced the networks called ×4. The `weight` and `bias` of a normalization there are `gamma` and `beta`
-/// here.
+/// The order and the names of the tensors are those of the public checkpoints of [Contrastive
+/// Representation Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P.
+/// Isola, ICLR 2020), which introduced the networks called ×4. The `weight` and `bias` of a
+/// normalization there are `gamma` and `beta` here.
 ///
 /// # Shapes
 ///
@@ -130,8 +130,8 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// # Reference
 ///
 /// K. He, X. Zhang, S. Ren and J. Sun, [Deep Residual Learning for Image
-/// Recognition](https://arxiv.org/abs/1512.03385), CVPR 2016, section 4.2. In the paper, a shortcut to
-/// another shape pads with zeros; here, as in most implementations, it is a 1×1 convolution.
+/// Recognition](https://arxiv.org/abs/1512.03385), CVPR 2016, section 4.2. In the paper, a shortcut
+/// to another shape pads with zeros; here, as in most implementations, it is a 1×1 convolution.
 #[derive(Module, Debug)]
 pub struct ResNet {
     /// Convolution of the stem.
@@ -358,8 +358,8 @@ mod tests {
 
         let weight = resnet.layer3[0].conv1.weight.val();
         let (variance, mean) = weight.reshape([-1]).var_mean(0);
-        // 2 / (3² · 64), from the 64 output channels and not the 32 input channels. The standard error of
-        // the variance of 18 432 draws is 1 %.
+        // 2 / (3² · 64), from the 64 output channels and not the 32 input channels. The standard
+        // error of the variance of 18 432 draws is 1 %.
         let ratio = variance.into_scalar::<f32>() * 9.0 * 64.0 / 2.0;
         assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
         assert!(mean.into_scalar::<f32>().abs() < 2e-3);

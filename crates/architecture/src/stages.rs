@@ -9,8 +9,8 @@ pub(crate) trait Staged: Network<Input = Tensor<4>> {
     /// Runs the first `last` stages, offers their taps and returns the map of the last one.
     fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4>;
 
-    /// Implements [`Network::forward_to`]: runs only the stages up to the tap, or the whole network for a tap
-    /// that is not the output of a stage.
+    /// Implements [`Network::forward_to`]: runs only the stages up to the tap, or the whole network
+    /// for a tap that is not the output of a stage.
     fn forward_to_stage(&self, input: Tensor<4>, tap: &str) -> Tap {
         let mut taps = TapRecorder::new(TapSelection::named([tap]));
         let number = tap.strip_prefix("layer").and_then(|n| n.parse().ok());
@@ -37,15 +37,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Returns whether the shortcut needs a projection, because the shapes of input and output differ.
+    /// Returns whether the shortcut needs a projection, because the shapes of input and output
+    /// differ.
     pub fn projects(&self) -> bool {
         let [inputs, outputs] = self.channels;
         inputs != outputs || self.stride != 1
     }
 }
 
-/// Returns the blocks of the three stages of a CIFAR network. The first block of a stage changes the map to
-/// the width of the stage and, from the second stage on, to half the size.
+/// Returns the blocks of the three stages of a CIFAR network. The first block of a stage changes
+/// the map to the width of the stage and, from the second stage on, to half the size.
 pub(crate) fn stages([stem, widths @ ..]: [usize; 4], blocks: usize) -> [Vec<Block>; 3] {
     let mut inputs = stem;
     let mut stride = 1;
@@ -112,7 +113,8 @@ mod tests {
                 .collect();
             let deeper = ["layer.2", "layer3", "block3", "bn1.running"];
             let is_deeper = |name: &str| deeper.iter().any(|part| name.starts_with(part));
-            // `bn1` is the normalization of the stem of a residual network, but the last of a wide one.
+            // `bn1` is the normalization of the stem of a residual network, but the last of a wide
+            // one.
             let is_deeper = |tensor: &str| {
                 is_deeper(tensor) && !(name == "resnet14" && tensor.starts_with("bn1"))
             };

@@ -28,8 +28,8 @@ impl VisionTransformerConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the number of features is not a multiple of the number of heads, or if a size is zero or too
-    /// large.
+    /// Panics if the number of features is not a multiple of the number of heads, or if a size is
+    /// zero or too large.
     pub fn init(&self, device: &Device) -> VisionTransformer {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let features = self.features;
@@ -140,9 +140,9 @@ impl Patches {
 
 /// Vision transformer (ViT) for small images.
 ///
-/// Every patch of the image is a token, preceded by a class token. Learned position embeddings are added,
-/// blocks of attention and of two linear layers with pre-normalization follow, and a linear classifier of the
-/// class token.
+/// Every patch of the image is a token, preceded by a class token. Learned position embeddings are
+/// added, blocks of attention and of two linear layers with pre-normalization follow, and a linear
+/// classifier of the class token.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
@@ -152,10 +152,10 @@ impl Patches {
 /// | `hidden.1`, `hidden.2`, … | sequence | the tokens after each block: a sum, not normalized |
 /// | `pool` | vector | the class token, which is the first, after the last normalization |
 ///
-/// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2: it is 2 for
-/// images of 8 × 8 pixels and 4 for images of 28 × 28 and 32 × 32 pixels. Images whose size is not a multiple
-/// of the side are padded with zeros at the right and at the bottom. There is no dropout. The initial position
-/// embeddings and class token are drawn from N(0, 1).
+/// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2: it
+/// is 2 for images of 8 × 8 pixels and 4 for images of 28 × 28 and 32 × 32 pixels. Images whose
+/// size is not a multiple of the side are padded with zeros at the right and at the bottom. There
+/// is no dropout. The initial position embeddings and class token are drawn from N(0, 1).
 ///
 /// # Shapes
 ///
@@ -203,8 +203,8 @@ pub struct PatchEmbedding {
 impl PatchEmbedding {
     fn new(features: usize, input: [usize; 3], device: &Device) -> Self {
         let patches = Patches::of(input);
-        // The usual deviation of embeddings. With the 0.02 of large models, small models learn the positions
-        // of patches slowly.
+        // The usual deviation of embeddings. With the 0.02 of large models, small models learn the
+        // positions of patches slowly.
         let normal = Initializer::Normal {
             mean: 0.0,
             std: 1.0,

@@ -104,13 +104,15 @@ pub(crate) fn blocks_and_widths(
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of the activation of `layer3.pre` |
 ///
-/// In a pre-activation network, a stage ends before an activation, so both taps are before an activation; the
-/// normalization between them is the first layer of the next stage. The names follow the literature, which
-/// calls `layerN` the feature and `layerN.pre` the feature before its ReLU.
+/// In a pre-activation network, a stage ends before an activation, so both taps are before an
+/// activation; the normalization between them is the first layer of the next stage. The names
+/// follow the literature, which calls `layerN` the feature and `layerN.pre` the feature before its
+/// ReLU.
 ///
-/// The order and the names of the tensors are those of the public checkpoints of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P. Isola, ICLR 2020). The `weight`
-/// and `bias` of a normalization there are `gamma` and `beta` here, and `convShortcut` is `shortcut`.
+/// The order and the names of the tensors are those of the public checkpoints of [Contrastive
+/// Representation Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P.
+/// Isola, ICLR 2020). The `weight` and `bias` of a normalization there are `gamma` and `beta` here,
+/// and `convShortcut` is `shortcut`.
 ///
 /// # Shapes
 ///
@@ -224,8 +226,8 @@ pub struct WideStage {
 impl WideStage {
     /// Applies the blocks and passes the normalized input of the first one to `show`.
     ///
-    /// The caller must not compute it again, because a normalization that runs twice in training would update
-    /// its statistics twice.
+    /// The caller must not compute it again, because a normalization that runs twice in training
+    /// would update its statistics twice.
     fn forward(&self, input: Tensor<4>, show: impl FnOnce(&Tensor<4>)) -> Tensor<4> {
         let mut show = Some(show);
         self.layer.iter().fold(input, |map, block| {
@@ -238,8 +240,8 @@ impl WideStage {
     }
 }
 
-/// A block of a [`WideResNet`]: twice a normalization, a ReLU and a 3×3 convolution, whose output is added to
-/// the input.
+/// A block of a [`WideResNet`]: twice a normalization, a ReLU and a 3×3 convolution, whose output
+/// is added to the input.
 #[derive(Module, Debug)]
 pub struct WideBlock {
     /// Normalization of the input.
@@ -250,8 +252,8 @@ pub struct WideBlock {
     pub bn2: BatchNorm,
     /// Second convolution.
     pub conv2: Conv2d,
-    /// Projection of the shortcut, from the normalized and activated input, if the shapes of input and output
-    /// differ.
+    /// Projection of the shortcut, from the normalized and activated input, if the shapes of input
+    /// and output differ.
     pub shortcut: Option<Conv2d>,
 }
 

@@ -1,10 +1,10 @@
 //! Comparison of the networks with the reference implementations of the distillation literature.
 //!
-//! `tests/zoo.json` contains, for each network of RepDistiller with 100 classes and 3×32×32 input, the
-//! results of the reference implementation in float64: the number of parameters; the tensors of its
-//! checkpoint in order; the shapes of its features; and, with every tensor filled by [`fill`] and for the
-//! [`input`] in evaluation mode, the logits and the mean of each feature, as returned and before its last
-//! ReLU.
+//! `tests/zoo.json` contains, for each network of RepDistiller with 100 classes and 3×32×32 input,
+//! the results of the reference implementation in float64: the number of parameters; the tensors of
+//! its checkpoint in order; the shapes of its features; and, with every tensor filled by [`fill`]
+//! and for the [`input`] in evaluation mode, the logits and the mean of each feature, as returned
+//! and before its last ReLU.
 
 use crate::NetworkConfig;
 use burn::module::{Module, ModuleMapper, Param};

@@ -3,8 +3,8 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 /// The samples of one training step.
 ///
-/// To use another batch type, implement `From` for it; a `ClockedLoader` of the data crate then converts
-/// the batches of any data loader of burn.
+/// To use another batch type, implement `From` for it; a `ClockedLoader` of the data crate then
+/// converts the batches of any data loader of burn.
 ///
 /// # Example
 ///
@@ -29,18 +29,20 @@ pub struct Batch<I> {
     pub views: Vec<I>,
     /// Labels of the samples.
     pub targets: Targets,
-    /// Position of each sample in its data set, which stays the same over epochs and runs: the key of
-    /// caches, memory banks and past predictions. Empty if the loader does not know it.
+    /// Position of each sample in its data set, which stays the same over epochs and runs: the key
+    /// of caches, memory banks and past predictions. Empty if the loader does not know it.
     pub ids: Vec<usize>,
     /// Position of this batch in the training.
     pub clock: Clock,
 }
 
 impl<I> Batch<I> {
-    /// Creates a batch of one view from an input and its targets: class indices, or any [`Targets`].
+    /// Creates a batch of one view from an input and its targets: class indices, or any
+    /// [`Targets`].
     ///
-    /// The batch has no ids and an [unstamped](Clock::unstamped) clock. Losses with a memory bank need
-    /// [ids](Self::with_ids), and weight schedules need a clock, which the loaders of the data crate set.
+    /// The batch has no ids and an [unstamped](Clock::unstamped) clock. Losses with a memory bank
+    /// need [ids](Self::with_ids), and weight schedules need a clock, which the loaders of the data
+    /// crate set.
     pub fn new(input: I, targets: impl Into<Targets>) -> Self {
         Self {
             views: vec![input],
@@ -136,8 +138,8 @@ pub enum Targets {
         /// Class indices. Proposals that match no annotation have the index of the background.
         /// Shape: `[proposals]`.
         classes: Tensor<1, Int>,
-        /// Box of the matched annotation, encoded like the boxes of the response. Any values for the
-        /// background. Shape: `[proposals, 4]`.
+        /// Box of the matched annotation, encoded like the boxes of the response. Any values for
+        /// the background. Shape: `[proposals, 4]`.
         deltas: Tensor<2>,
     },
     /// One heat map per joint of every sample.
@@ -160,7 +162,8 @@ impl From<Tensor<1, Int>> for Targets {
 }
 
 impl Targets {
-    /// Creates targets from one optional class index per sample. `None` means that the sample is unlabeled.
+    /// Creates targets from one optional class index per sample. `None` means that the sample is
+    /// unlabeled.
     pub fn labels(labels: &[Option<usize>], device: &Device) -> Self {
         let classes: Vec<_> = labels
             .iter()
@@ -184,8 +187,8 @@ impl Targets {
 
     /// Returns one class index per sample or proposal, with the mask of the labeled ones.
     ///
-    /// The class of a distribution is the most probable one. The mask is `None` if all are labeled. The
-    /// result is `None` for maps and for unlabeled targets, which have no classes.
+    /// The class of a distribution is the most probable one. The mask is `None` if all are labeled.
+    /// The result is `None` for maps and for unlabeled targets, which have no classes.
     pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
             Self::Classes { classes, labeled } => Some((classes.clone(), labeled.clone())),

@@ -8,11 +8,12 @@ use burn::tensor::{Tensor, assert_shape};
 /// running variance ← (1 − momentum) · running variance + momentum · n / (n − 1) · batch variance
 /// ```
 ///
-/// where `n` is the number of values per channel. The batch itself is normalized by the biased batch
-/// variance; the factor makes it an unbiased estimate. burn's [`forward`](BatchNorm::forward) omits the
-/// factor, so its running variance is smaller by the fraction `1 / n`: 7 % for 14 values, negligible for
-/// 10,000. Everything else is as in burn, including the choice between training and inference. A single
-/// value per channel has no unbiased variance; its running variance is updated as in burn.
+/// where `n` is the number of values per channel. The batch itself is normalized by the biased
+/// batch variance; the factor makes it an unbiased estimate. burn's [`forward`](BatchNorm::forward)
+/// omits the factor, so its running variance is smaller by the fraction `1 / n`: 7 % for 14 values,
+/// negligible for 10,000. Everything else is as in burn, including the choice between training and
+/// inference. A single value per channel has no unbiased variance; its running variance is updated
+/// as in burn.
 ///
 /// # Shapes
 ///

@@ -9,14 +9,14 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A tensor that a module keeps from one training step to the next without training it, like a buffer of
-/// PyTorch: a memory bank, a queue, or a statistic of the first batch.
+/// A tensor that a module keeps from one training step to the next without training it, like a
+/// buffer of PyTorch: a memory bank, a queue, or a statistic of the first batch.
 ///
 /// A buffer is saved and restored with the module. It has no autodiff and is not counted by
-/// [`parameter_count`](crate::parameter_count). A training step only borrows the module and can still
-/// [`set`](Self::set) the buffer. Clones share one value; the copies that burn creates for validation
-/// ([`valid`](Module::valid)) and for other devices ([`fork`](Module::fork)) have separate values, so that
-/// a validation cannot change the buffer of the training.
+/// [`parameter_count`](crate::parameter_count). A training step only borrows the module and can
+/// still [`set`](Self::set) the buffer. Clones share one value; the copies that burn creates for
+/// validation ([`valid`](Module::valid)) and for other devices ([`fork`](Module::fork)) have
+/// separate values, so that a validation cannot change the buffer of the training.
 ///
 /// # Example
 ///
@@ -38,8 +38,8 @@ pub struct Buffer<T> {
     value: Arc<Mutex<T>>,
 }
 
-/// Name under which visitors see the tensor. As with running statistics, the name distinguishes it from a
-/// parameter.
+/// Name under which visitors see the tensor. As with running statistics, the name distinguishes it
+/// from a parameter.
 const NAME: &str = "running_value";
 
 /// Value that a [`Buffer`] can hold: a tensor of floats or of integers.
@@ -86,14 +86,15 @@ impl Buffer<Tensor<2>> {
         rows.select(0, places)
     }
 
-    /// Replaces the rows at the given positions. If a position occurs several times, its last row counts.
-    /// The buffer takes the precision of the rows if that is higher.
+    /// Replaces the rows at the given positions. If a position occurs several times, its last row
+    /// counts. The buffer takes the precision of the rows if that is higher.
     ///
     /// # Shapes
     ///
     /// - rows: `[places, features]`
     pub fn set_rows(&self, places: &[usize], rows: Tensor<2>) {
-        // Every position is written only once, because the result of several writes depends on the device.
+        // Every position is written only once, because the result of several writes depends on the
+        // device.
         let last = |&(row, place): &(usize, usize)| !places[row + 1..].contains(&place);
         let (from, to): (Vec<_>, Vec<_>) = places.iter().copied().enumerate().filter(last).unzip();
         if to.is_empty() {
@@ -112,7 +113,8 @@ impl Buffer<Tensor<2>> {
             .without_autodiff()
             .select(0, indices(&from, &device))
             .sub(value.clone().select(0, to.clone()));
-        // A tensor with a second owner would be copied as a whole instead of being changed in place.
+        // A tensor with a second owner would be copied as a whole instead of being changed in
+        // place.
         let nothing = Tensor::empty([0, 0], (&device, dtype));
         let remembered = mem::replace(&mut *value, nothing);
         *value = remembered.select_assign(0, to, change, IndexingUpdateOp::Add);

@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 /// An input that a module can keep in [buffers](Buffer) from one training step to the next.
 ///
-/// The tensors in a record have fixed shapes, but the size of a batch varies. So the buffers have room for
-/// a fixed number of samples, and unused room is filled with zeros.
+/// The tensors in a record have fixed shapes, but the size of a batch varies. So the buffers have
+/// room for a fixed number of samples, and unused room is filled with zeros.
 ///
 /// # Example
 ///
@@ -68,12 +68,14 @@ pub trait Bufferable: Input {
     ///
     /// # Panics
     ///
-    /// Panics if the input has more samples than the buffers have room for, or samples of another shape.
+    /// Panics if the input has more samples than the buffers have room for, or samples of another
+    /// shape.
     fn remember(self, memory: &Self::Memory);
 
     /// Returns the first samples in the buffers, on the given device.
     ///
-    /// The result has autodiff if the device has, because burn decides by the input whether a layer trains.
+    /// The result has autodiff if the device has, because burn decides by the input whether a layer
+    /// trains.
     fn recall(memory: &Self::Memory, samples: usize, device: &Device) -> Self;
 }
 

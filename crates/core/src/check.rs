@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 /// A configuration whose values can be checked.
 ///
-/// The `init` of a configuration panics with the error of the check, as burn does. A program that reads
-/// configurations from files checks them first and reports the error.
+/// The `init` of a configuration panics with the error of the check, as burn does. A program that
+/// reads configurations from files checks them first and reports the error.
 pub trait Check {
     /// Checks the values of the configuration. The default accepts all values.
     ///
@@ -38,7 +38,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Creates an error from a key, a description of the valid values, and the value that was found.
+    /// Creates an error from a key, a description of the valid values, and the value that was
+    /// found.
     pub fn new(key: impl Display, expected: impl Display, found: impl Display) -> Self {
         Self {
             key: key.to_string(),

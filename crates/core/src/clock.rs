@@ -2,8 +2,9 @@ use serde::{Deserialize, Serialize};
 
 /// Position of a batch in the training.
 ///
-/// The loader sets it in every [`Batch`](crate::Batch). It depends only on the epoch and on the batch, so
-/// it is correct after a resume, and it is a value on the host, so reading it does not wait for a device.
+/// The loader sets it in every [`Batch`](crate::Batch). It depends only on the epoch and on the
+/// batch, so it is correct after a resume, and it is a value on the host, so reading it does not
+/// wait for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// Current epoch, counted from 1.
@@ -42,8 +43,8 @@ impl Clock {
         (self.epoch - 1) * self.batches + self.batch
     }
 
-    /// Returns the number of epochs that have passed, including the fraction of the current one: 0 at the
-    /// first batch.
+    /// Returns the number of epochs that have passed, including the fraction of the current one: 0
+    /// at the first batch.
     pub fn elapsed(&self) -> f64 {
         (self.epoch - 1) as f64 + self.batch as f64 / self.batches.max(1) as f64
     }

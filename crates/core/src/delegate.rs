@@ -1,8 +1,8 @@
 /// Implements methods of [`Network`](crate::Network) by calls to the methods of a field, in an
 /// `impl Network` block.
 ///
-/// The supported methods are `example`, `classifier` and `normalization`, which a wrapper around a network
-/// seldom changes.
+/// The supported methods are `example`, `classifier` and `normalization`, which a wrapper around a
+/// network seldom changes.
 ///
 /// # Example
 ///
@@ -49,12 +49,12 @@ macro_rules! delegate_network {
     };
 }
 
-/// Implements burn's `Module` for a wrapper around a module, so that the paths of the inner tensors stay
-/// the same. With a derive, the paths would begin with the name of the field, and records of the inner
-/// module would not fit.
+/// Implements burn's `Module` for a wrapper around a module, so that the paths of the inner tensors
+/// stay the same. With a derive, the paths would begin with the name of the field, and records of
+/// the inner module would not fit.
 ///
-/// `parts` lists further modules, whose paths begin with the names of their fields; `kept` lists all other
-/// fields.
+/// `parts` lists further modules, whose paths begin with the names of their fields; `kept` lists
+/// all other fields.
 ///
 /// # Example
 ///
@@ -174,8 +174,8 @@ macro_rules! delegate_module {
     };
 }
 
-/// Implements the methods of burn's `Module` that are the same for all modules that are never trained, in
-/// an `impl Module` block: `fork` moves the module and `train` returns it unchanged.
+/// Implements the methods of burn's `Module` that are the same for all modules that are never
+/// trained, in an `impl Module` block: `fork` moves the module and `train` returns it unchanged.
 macro_rules! untrained_module {
     () => {
         fn fork(self, device: &$crate::__burn::Device) -> Self {
@@ -191,8 +191,8 @@ pub(crate) use untrained_module;
 
 /// Implements the display of a module that implements `Module` without a derive.
 ///
-/// It shows the given fields like a derive of burn would, each under its name or under another one, as in
-/// `frozen = module`.
+/// It shows the given fields like a derive of burn would, each under its name or under another one,
+/// as in `frozen = module`.
 ///
 /// # Example
 ///

@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor};
 /// response = log(1 / M · Σₘ softmax(zₘ))
 /// ```
 ///
-/// so that the softmax of the response is the mean. An ensemble is a [`Network`]: it can be evaluated, and
-/// it can be a [`Frozen`](crate::Frozen) teacher. It offers no taps. Half precision is widened to single.
+/// so that the softmax of the response is the mean. An ensemble is a [`Network`]: it can be
+/// evaluated, and it can be a [`Frozen`](crate::Frozen) teacher. It offers no taps. Half precision
+/// is widened to single.
 ///
 /// # Example
 ///
@@ -61,7 +62,8 @@ impl<N: Network> Network for Ensemble<N> {
             crate::numeric::tempered_log_softmax(logits, 1.0)
         });
         let all: Tensor<3> = Tensor::stack(log_probabilities.collect(), 0);
-        // Relative to the largest, so that classes with a tiny probability in all members do not underflow.
+        // Relative to the largest, so that classes with a tiny probability in all members do not
+        // underflow.
         let largest = all.clone().max_dim(0).detach();
         let impossible = largest.clone().equal_scalar(f32::NEG_INFINITY);
         let largest = largest.mask_fill(impossible, 0.0);

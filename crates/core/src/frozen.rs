@@ -3,13 +3,15 @@ use crate::{Input, Network, Response, TapRecorder, delegate_network, display_mod
 use burn::module::{Devices, Module, ModuleDisplay, ModuleMapper, ModuleVisitor};
 use burn::tensor::Device;
 
-/// A constant module, such as a teacher: it is moved between devices, but never trained, counted or saved.
+/// A constant module, such as a teacher: it is moved between devices, but never trained, counted or
+/// saved.
 ///
-/// A frozen module computes without autodiff and in validation mode, so neither its weights nor its running
-/// statistics change. Visitors and mappers (optimizers, records, parameter counts) find no tensors in it.
+/// A frozen module computes without autodiff and in validation mode, so neither its weights nor its
+/// running statistics change. Visitors and mappers (optimizers, records, parameter counts) find no
+/// tensors in it.
 ///
-/// A teacher may compute [in training mode](Self::with_training_mode) instead. Its weights and its running
-/// statistics do not change then, either.
+/// A teacher may compute [in training mode](Self::with_training_mode) instead. Its weights and its
+/// running statistics do not change then, either.
 #[derive(Clone, Debug)]
 pub struct Frozen<M> {
     module: M,
@@ -19,20 +21,20 @@ pub struct Frozen<M> {
 impl<M: Module> Frozen<M> {
     /// Creates a frozen module. The original is not affected.
     pub fn new(module: M) -> Self {
-        // The order matters: `freeze` on a lazy module also freezes the clones that share its state, while
-        // `valid` copies the parameters first.
+        // The order matters: `freeze` on a lazy module also freezes the clones that share its
+        // state, while `valid` copies the parameters first.
         Self {
             module: module.valid().freeze(),
             training_mode: false,
         }
     }
 
-    /// Sets whether the network is in training mode as a [teacher](crate::Teacher): batch normalization by
-    /// the statistics of the batch, and dropout. Default: false.
+    /// Sets whether the network is in training mode as a [teacher](crate::Teacher): batch
+    /// normalization by the statistics of the batch, and dropout. Default: false.
     ///
-    /// Some published code never sets its teacher to evaluation mode. There, the running statistics of the
-    /// teacher change, on which no output in training mode depends; here they stay constant. For a batch
-    /// without autodiff, as during validation, the teacher is in validation mode.
+    /// Some published code never sets its teacher to evaluation mode. There, the running statistics
+    /// of the teacher change, on which no output in training mode depends; here they stay constant.
+    /// For a batch without autodiff, as during validation, the teacher is in validation mode.
     pub fn with_training_mode(mut self, training_mode: bool) -> Self {
         self.training_mode = training_mode;
         self
@@ -54,8 +56,8 @@ impl<M: Module> Frozen<M> {
     }
 }
 
-/// Copies a constant module and sets the copy to training mode. Its parameters have no gradients and its
-/// running statistics are separate.
+/// Copies a constant module and sets the copy to training mode. Its parameters have no gradients
+/// and its running statistics are separate.
 pub(crate) fn in_training_mode<M: Module>(constant: &M) -> M {
     // `train` alone leaves the constant frozen; `no_grad` avoids a graph.
     constant.valid().unfreeze().no_grad().train()

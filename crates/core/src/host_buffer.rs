@@ -7,12 +7,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Integers that a module keeps on the host from one training step to the next, such as the ids of samples.
+/// Integers that a module keeps on the host from one training step to the next, such as the ids of
+/// samples.
 ///
-/// Like a [`Buffer`](crate::Buffer), it is saved and restored with the module, is never trained, can be set
-/// by a training step that only borrows the module, and is copied for validation and for other devices.
-/// Reading it does not wait for a device, because the values are a tensor only in a record. The number of
-/// values is fixed.
+/// Like a [`Buffer`](crate::Buffer), it is saved and restored with the module, is never trained,
+/// can be set by a training step that only borrows the module, and is copied for validation and for
+/// other devices. Reading it does not wait for a device, because the values are a tensor only in a
+/// record. The number of values is fixed.
 ///
 /// # Example
 ///

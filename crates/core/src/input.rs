@@ -1,10 +1,11 @@
 use burn::tensor::{Bool, Device, Float, Int, Tensor};
 use std::fmt::Debug;
 
-/// Input of a network: one or more tensors, with the samples of a batch along the first axis of each.
+/// Input of a network: one or more tensors, with the samples of a batch along the first axis of
+/// each.
 ///
-/// Tensors of any rank and kind are inputs, and so are tuples of inputs. For a struct of inputs, use
-/// [`impl_input!`](crate::impl_input).
+/// Tensors of any rank and kind are inputs, and so are tuples of inputs. For a struct of inputs,
+/// use [`impl_input!`](crate::impl_input).
 pub trait Input: Clone + Debug + Send + 'static {
     /// Returns the number of samples.
     fn len(&self) -> usize;
@@ -24,14 +25,15 @@ pub trait Input: Clone + Debug + Send + 'static {
     /// Panics if there are no inputs, or if their samples differ in shape.
     fn concat(inputs: Vec<Self>) -> Self;
 
-    /// Returns the shape of one sample, or `None` if the samples have no common shape. Inputs whose samples
-    /// have the same shape can be [concatenated](Self::concat). Default: `None`.
+    /// Returns the shape of one sample, or `None` if the samples have no common shape. Inputs whose
+    /// samples have the same shape can be [concatenated](Self::concat). Default: `None`.
     fn sample_shape(&self) -> Option<Vec<usize>> {
         None
     }
 
-    /// Returns whether the input is on a device with autodiff, as during training. Layers such as batch
-    /// normalization and dropout recognize a training by it. Default: `false`, as during validation.
+    /// Returns whether the input is on a device with autodiff, as during training. Layers such as
+    /// batch normalization and dropout recognize a training by it. Default: `false`, as during
+    /// validation.
     fn is_autodiff(&self) -> bool {
         false
     }
@@ -84,8 +86,8 @@ input_of_tensor!(Bool, |tensor: Self, indices| {
     Tensor::select(tensor.int(), 0, indices).bool()
 });
 
-/// Implements [`Input`](crate::Input) for a struct whose fields are all inputs with the same number of
-/// samples.
+/// Implements [`Input`](crate::Input) for a struct whose fields are all inputs with the same number
+/// of samples.
 ///
 /// # Example
 ///
@@ -174,8 +176,8 @@ macro_rules! __input_by_fields {
     };
 }
 
-/// Returns the shapes of the parts of an input, each preceded by its rank, so that inputs with different
-/// parts never have the same shape.
+/// Returns the shapes of the parts of an input, each preceded by its rank, so that inputs with
+/// different parts never have the same shape.
 #[doc(hidden)]
 pub fn __shape_of_parts<const N: usize>(parts: [Option<Vec<usize>>; N]) -> Option<Vec<usize>> {
     let ranked = parts.into_iter().map(|part| {

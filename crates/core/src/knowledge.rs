@@ -42,8 +42,8 @@ impl Knowledge {
     ///
     /// # Panics
     ///
-    /// Panics if the batch has fewer samples, or if the response is of [boxes](Response::Boxes), which are
-    /// not assigned to samples.
+    /// Panics if the batch has fewer samples, or if the response is of [boxes](Response::Boxes),
+    /// which are not assigned to samples.
     pub fn of_samples(&self, samples: Range<usize>) -> Self {
         Self {
             response: self.response.of_samples(samples.clone()),
@@ -88,8 +88,8 @@ pub struct Rows {
 }
 
 impl Response {
-    /// Returns the logits as rows of one distribution each: one row per sample, per token of a sequence, or
-    /// per proposal of a detector.
+    /// Returns the logits as rows of one distribution each: one row per sample, per token of a
+    /// sequence, or per proposal of a detector.
     ///
     /// # Panics
     ///

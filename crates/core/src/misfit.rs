@@ -2,8 +2,8 @@ use crate::{ConfigError, Tap, TapError, Taps};
 
 /// Error about a network that does not fit a configuration.
 ///
-/// The `init` of a configuration panics with it. A program that reads configurations from files checks
-/// them first and reports the error.
+/// The `init` of a configuration panics with it. A program that reads configurations from files
+/// checks them first and reports the error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MisfitError {

@@ -18,14 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// average ← decay · average + (1 − decay) · network       after each step
 /// ```
 ///
-/// The average is kept, and saved, in at least single precision: in half precision, `(1 − decay) · network`
-/// is smaller than the last digit of the average and would never change it. The forward pass has the
-/// precision of the original network.
+/// The average is kept, and saved, in at least single precision: in half precision, `(1 − decay) ·
+/// network` is smaller than the last digit of the average and would never change it. The forward
+/// pass has the precision of the original network.
 ///
-/// Running statistics are copied, not averaged, because they are averages already. The average computes in
-/// validation mode and without autodiff, except for a pass [in training mode](Self::forward_training),
-/// which gathers separate statistics. It is saved with the module that contains it and is never trained:
-/// its parameters have new ids, so that no gradient of the original network applies to them.
+/// Running statistics are copied, not averaged, because they are averages already. The average
+/// computes in validation mode and without autodiff, except for a pass [in training
+/// mode](Self::forward_training), which gathers separate statistics. It is saved with the module
+/// that contains it and is never trained: its parameters have new ids, so that no gradient of the
+/// original network applies to them.
 ///
 /// # Reference
 ///
@@ -39,7 +40,8 @@ pub struct MovingAverage<N> {
     /// The average in at least single precision, which is updated, saved and restored. Without half
     /// precision it shares its tensors with `network`.
     precise: N,
-    /// A copy of `network` with the statistics that were gathered since the last update, if there are any.
+    /// A copy of `network` with the statistics that were gathered since the last update, if there
+    /// are any.
     gathered: Arc<Mutex<Option<N>>>,
 }
 
@@ -76,8 +78,8 @@ impl<N: Module> MovingAverage<N> {
 
     /// Updates the average with the weights of the network after a training step.
     ///
-    /// The running statistics become those that the average gathered since the last update, or else those
-    /// of the network.
+    /// The running statistics become those that the average gathered since the last update, or else
+    /// those of the network.
     ///
     /// # Panics
     ///
@@ -105,11 +107,11 @@ impl<N: Module> MovingAverage<N> {
 }
 
 impl<N: Network> MovingAverage<N> {
-    /// Computes the output of the average in training mode, with the batch statistics of this input and
-    /// with dropout. The output is a constant.
+    /// Computes the output of the average in training mode, with the batch statistics of this input
+    /// and with dropout. The output is a constant.
     ///
-    /// The input must have autodiff, by which burn recognizes a training. The running statistics of the
-    /// pass become those of the average with the [next update](Self::follow).
+    /// The input must have autodiff, by which burn recognizes a training. The running statistics of
+    /// the pass become those of the average with the [next update](Self::follow).
     pub fn forward_training(&self, input: N::Input, selection: &TapSelection) -> Knowledge {
         let mut gathered = lock(&self.gathered);
         let network = gathered.as_ref().unwrap_or(&self.network);
@@ -183,8 +185,8 @@ impl ModuleMapper for Widen {
     }
 }
 
-/// Converts every tensor to the precision of the forward pass, unless its precision has changed since
-/// `before`.
+/// Converts every tensor to the precision of the forward pass, unless its precision has changed
+/// since `before`.
 struct Casts {
     before: DTypes,
     now: DTypes,
@@ -367,7 +369,8 @@ mod tests {
                 average = average.follow(&net(1.5), 0.999);
             }
 
-            // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in bf16.
+            // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in
+            // bf16.
             let expected = 1.5 - 0.5 * 0.999_f64.powi(1000);
             assert_eq!(weight(&average).dtype(), dtype);
             let value = weight(&average).max().into_scalar::<f64>();
@@ -376,7 +379,8 @@ mod tests {
                 "{dtype:?}: {value} is not {expected}"
             );
 
-            // A restored average continues exactly, and its forward pass is in half precision again.
+            // A restored average continues exactly, and its forward pass is in half precision
+            // again.
             let fresh = MovingAverage::new(&net(0.0));
             let restored = fresh.load_record(average.clone().into_record());
             assert_eq!(tensors(&restored), tensors(&average));

@@ -5,10 +5,10 @@ use burn::tensor::Device;
 
 /// A network whose output and intermediate results can be distilled.
 ///
-/// To use a network as a student or as a teacher, implement [`forward_tapped`](Self::forward_tapped) and
-/// [`example`](Self::example); everything else has a default. The forward pass offers its intermediate
-/// results, the taps, to a recorder. The names of the taps are up to the network; recipes and objectives
-/// refer to the taps by these names.
+/// To use a network as a student or as a teacher, implement
+/// [`forward_tapped`](Self::forward_tapped) and [`example`](Self::example); everything else has a
+/// default. The forward pass offers its intermediate results, the taps, to a recorder. The names of
+/// the taps are up to the network; recipes and objectives refer to the taps by these names.
 ///
 /// # Example
 ///
@@ -59,17 +59,17 @@ pub trait Network: Module + ModuleDisplay + 'static {
     /// Dry runs use it to find the shapes of all taps, so that a network need not declare them.
     fn example(&self, samples: usize, device: &Device) -> Self::Input;
 
-    /// Returns the last layer, from the features of the tap `pool` to the logits, if the network ends in a
-    /// linear layer. It shares its parameters with the network.
+    /// Returns the last layer, from the features of the tap `pool` to the logits, if the network
+    /// ends in a linear layer. It shares its parameters with the network.
     ///
-    /// Some methods reuse the classifier of the teacher in the student, or replace the features that reach
-    /// it. Default: `None`.
+    /// Some methods reuse the classifier of the teacher in the student, or replace the features
+    /// that reach it. Default: `None`.
     fn classifier(&self) -> Option<Linear> {
         None
     }
 
-    /// Returns the batch normalization layer whose output is the given tap, if there is one. For the sum of
-    /// a residual block, it is the last one of the residual branch.
+    /// Returns the batch normalization layer whose output is the given tap, if there is one. For
+    /// the sum of a residual block, it is the last one of the residual branch.
     ///
     /// Its parameters tell how the features are distributed before an activation. Default: `None`.
     fn normalization(&self, _tap: &str) -> Option<BatchNorm> {
@@ -78,8 +78,8 @@ pub trait Network: Module + ModuleDisplay + 'static {
 
     /// Computes one tap without the response.
     ///
-    /// The default runs the whole forward pass. A network that can stop at the tap should override it, so
-    /// that the layers behind the tap cost nothing.
+    /// The default runs the whole forward pass. A network that can stop at the tap should override
+    /// it, so that the layers behind the tap cost nothing.
     ///
     /// # Panics
     ///
@@ -98,7 +98,8 @@ pub trait Network: Module + ModuleDisplay + 'static {
     ///
     /// # Panics
     ///
-    /// Panics if the network does not offer a selected tap. [`known_taps`] returns the taps that it offers.
+    /// Panics if the network does not offer a selected tap. [`known_taps`] returns the taps that it
+    /// offers.
     fn forward_knowledge(&self, input: Self::Input, selection: &TapSelection) -> Knowledge {
         let mut recorder = TapRecorder::new(selection.clone());
         let response = self.forward_tapped(input, &mut recorder);
@@ -109,7 +110,8 @@ pub trait Network: Module + ModuleDisplay + 'static {
 
 /// Returns every tap of a network, from one forward pass over a batch of two samples of zeros.
 ///
-/// The pass runs on a copy in validation mode and without autodiff, so that no running statistic changes.
+/// The pass runs on a copy in validation mode and without autodiff, so that no running statistic
+/// changes.
 pub fn known_taps<N: Network>(network: &N) -> Taps {
     let network = network.valid();
     let device = network.devices().first().cloned().unwrap_or_default();

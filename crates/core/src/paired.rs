@@ -4,9 +4,10 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 
 /// Rows of logits of student and teacher, with a mask of the rows that count.
 ///
-/// A row counts if it counts for both networks: a teacher with a shorter context, or one that is queried
-/// over the internet, may count fewer tokens than the student. The rows that do not count are zeros on
-/// both sides, so that no value of theirs, NaN and infinities included, reaches a loss or a gradient.
+/// A row counts if it counts for both networks: a teacher with a shorter context, or one that is
+/// queried over the internet, may count fewer tokens than the student. The rows that do not count
+/// are zeros on both sides, so that no value of theirs, NaN and infinities included, reaches a loss
+/// or a gradient.
 #[derive(Clone, Debug)]
 pub struct PairedRows {
     /// The logits of the student. Shape: `[rows, num_classes]`.
@@ -22,8 +23,8 @@ impl PairedRows {
     ///
     /// # Panics
     ///
-    /// Panics if the responses differ in rows or classes, if two sequences differ in length, or if a
-    /// response has no [rows](Response::rows).
+    /// Panics if the responses differ in rows or classes, if two sequences differ in length, or if
+    /// a response has no [rows](Response::rows).
     pub fn of(student: &Response, teacher: &Response) -> Self {
         let mask = shared_mask(student, teacher).map(|mask| mask.flatten(0, 1));
         let student = student.rows().logits;
@@ -43,8 +44,8 @@ impl PairedRows {
     }
 }
 
-/// Returns the mask of the tokens that count for both responses, or `None` if neither is a response of
-/// [tokens](Response::Tokens), in which case all tokens count.
+/// Returns the mask of the tokens that count for both responses, or `None` if neither is a response
+/// of [tokens](Response::Tokens), in which case all tokens count.
 ///
 /// # Shapes
 ///

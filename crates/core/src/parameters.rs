@@ -55,8 +55,8 @@ pub(crate) fn is_buffer(path: &[String]) -> bool {
 
 /// Draws the initial values of all parameters now, in their order in the module tree.
 ///
-/// burn draws them at first use, so they depend on the order of the forward pass and on other draws from
-/// the generator in between. With this function, they depend only on the seed.
+/// burn draws them at first use, so they depend on the order of the forward pass and on other draws
+/// from the generator in between. With this function, they depend only on the seed.
 ///
 /// # Example
 ///
@@ -135,8 +135,8 @@ pub fn tensors<M: Module>(module: &M) -> Vec<(String, TensorData)> {
 
 /// Asserts that no two of the modules have the same parameters.
 ///
-/// Modules that learn from each other, such as peers, must differ. `kind` is their name in the message, in
-/// the plural, such as `Peers`; they are counted from 1.
+/// Modules that learn from each other, such as peers, must differ. `kind` is their name in the
+/// message, in the plural, such as `Peers`; they are counted from 1.
 ///
 /// # Panics
 ///

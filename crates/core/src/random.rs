@@ -1,10 +1,11 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Random number generator whose output depends only on its key, on every platform and in every version.
+/// Random number generator whose output depends only on its key, on every platform and in every
+/// version.
 ///
-/// The key is the ChaCha8 key itself, so no two keys share a stream. Ranges and shuffles do not use the
-/// crate `rand`, whose sampling may change between versions.
+/// The key is the ChaCha8 key itself, so no two keys share a stream. Ranges and shuffles do not use
+/// the crate `rand`, whose sampling may change between versions.
 pub struct KeyedRng(ChaCha8Rng);
 
 impl KeyedRng {
@@ -23,8 +24,8 @@ impl KeyedRng {
     ///
     /// Panics if `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of a 128-bit product is a number below the bound. The few low halves that would
-        // favor some numbers are drawn again (Lemire, arXiv 1805.10941).
+        // The high half of a 128-bit product is a number below the bound. The few low halves that
+        // would favor some numbers are drawn again (Lemire, arXiv 1805.10941).
         let biased = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.0.next_u64()) * u128::from(bound);
@@ -55,8 +56,8 @@ impl KeyedRng {
         order
     }
 
-    /// Draws `count` different numbers of `0..bound`, in no particular order. All choices have the same
-    /// probability.
+    /// Draws `count` different numbers of `0..bound`, in no particular order. All choices have the
+    /// same probability.
     ///
     /// # Panics
     ///

@@ -4,8 +4,8 @@ use burn::tensor::{Bool, Tensor};
 
 /// Reduces the losses of rows to one value. Rows outside the mask do not count.
 ///
-/// `Mean`, `BatchMean` and `Auto` are the mean over the rows that count, `Sum` is their sum. If no row
-/// counts, the result is a zero that is still connected to the graph.
+/// `Mean`, `BatchMean` and `Auto` are the mean over the rows that count, `Sum` is their sum. If no
+/// row counts, the result is a zero that is still connected to the graph.
 ///
 /// # Shapes
 ///

@@ -41,12 +41,12 @@ pub enum ChangingWeight {
     /// The sigmoid-shaped ramp-up of mean teacher, ONE and OKDDip:
     /// `to · exp(−5 (1 − min(e / epochs, 1))²)`.
     ///
-    /// With an `interval` of [`Epoch`](RampInterval::Epoch), `e` is the number of finished epochs: the
-    /// first epoch has the weight `to · exp(−5)`, and epoch `epochs + 1` is the first with the weight `to`.
-    /// This is what the code of ONE, of OKDDip and of mean teacher in PyTorch does. With
-    /// [`Step`](RampInterval::Step), `e` includes fractions of an epoch, as in the TensorFlow code of mean
-    /// teacher. The shorter the ramp, the more the two differ: at the end of the first epoch of a ramp of
-    /// two epochs, the weight by steps is 42 times the one by epochs.
+    /// With an `interval` of [`Epoch`](RampInterval::Epoch), `e` is the number of finished epochs:
+    /// the first epoch has the weight `to · exp(−5)`, and epoch `epochs + 1` is the first with the
+    /// weight `to`. This is what the code of ONE, of OKDDip and of mean teacher in PyTorch does.
+    /// With [`Step`](RampInterval::Step), `e` includes fractions of an epoch, as in the TensorFlow
+    /// code of mean teacher. The shorter the ramp, the more the two differ: at the end of the first
+    /// epoch of a ramp of two epochs, the weight by steps is 42 times the one by epochs.
     SigmoidRampUp {
         /// Value once `epochs` epochs are finished.
         to: f64,
@@ -56,8 +56,8 @@ pub enum ChangingWeight {
         #[serde(default, skip_serializing_if = "RampInterval::is_epoch")]
         interval: RampInterval,
     },
-    /// Sigmoid of the number of finished epochs: `to / (1 + exp(center − finished))`, as in the authors'
-    /// code of distillation by singular vectors and by multi-head graphs.
+    /// Sigmoid of the number of finished epochs: `to / (1 + exp(center − finished))`, as in the
+    /// authors' code of distillation by singular vectors and by multi-head graphs.
     Sigmoid {
         /// Value long after the center.
         to: f64,
@@ -123,8 +123,8 @@ impl ChangingWeight {
 
     /// Returns the weight at the position of `clock`.
     ///
-    /// If the clock is not [stamped](Clock::is_stamped), the weight stays at its start, and a warning is
-    /// logged the first time.
+    /// If the clock is not [stamped](Clock::is_stamped), the weight stays at its start, and a
+    /// warning is logged the first time.
     pub fn at(&self, clock: &Clock) -> f64 {
         if !clock.is_stamped() {
             static ONCE: Once = Once::new();
@@ -207,7 +207,8 @@ impl Check for ChangingWeight {
     }
 }
 
-/// Not derived, so that an error in a table is that of the table instead of one about the untagged enum.
+/// Not derived, so that an error in a table is that of the table instead of one about the untagged
+/// enum.
 impl<'de> Deserialize<'de> for WeightSchedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NumberOrTable;

@@ -54,7 +54,8 @@ impl Tap {
         }
     }
 
-    /// Converts the features to a map: a vector to a map of one pixel, a sequence to a map of one column.
+    /// Converts the features to a map: a vector to a map of one pixel, a sequence to a map of one
+    /// column.
     ///
     /// # Shapes
     ///
@@ -127,8 +128,8 @@ impl Tap {
         }
     }
 
-    /// Sets the tokens of a sequence that do not count to zero. A tap of another kind, or a sequence whose
-    /// length is not that of the mask, stays as it is.
+    /// Sets the tokens of a sequence that do not count to zero. A tap of another kind, or a
+    /// sequence whose length is not that of the mask, stays as it is.
     ///
     /// # Shapes
     ///
@@ -306,8 +307,8 @@ impl Taps {
     ///
     /// # Errors
     ///
-    /// Returns [`TapError::Unknown`] if the network offers no such tap, and [`TapError::NotKept`] if it was
-    /// not selected before the forward pass.
+    /// Returns [`TapError::Unknown`] if the network offers no such tap, and [`TapError::NotKept`]
+    /// if it was not selected before the forward pass.
     pub fn get(&self, name: &str) -> Result<&Tap, TapError> {
         match self.kept.iter().find(|(kept, _)| kept == name) {
             Some((_, tap)) => Ok(tap),
@@ -397,8 +398,8 @@ impl<N: Into<String>, T: Into<Tap>, const COUNT: usize> From<[(N, T); COUNT]> fo
 
 /// Recorder that keeps the selected taps during a forward pass.
 ///
-/// A network offers each of its taps by name. The recorder keeps only the selected ones, so that the
-/// other activations are freed during the forward pass.
+/// A network offers each of its taps by name. The recorder keeps only the selected ones, so that
+/// the other activations are freed during the forward pass.
 ///
 /// # Example
 ///
@@ -456,7 +457,8 @@ impl TapRecorder {
 
     /// Runs the forward pass of an inner network and returns its output with one of its taps.
     ///
-    /// A wrapper around a network uses it to get a tap of that network, whether or not the tap is selected.
+    /// A wrapper around a network uses it to get a tap of that network, whether or not the tap is
+    /// selected.
     ///
     /// # Panics
     ///
@@ -466,8 +468,8 @@ impl TapRecorder {
         (output, taps.swap_remove(0))
     }
 
-    /// Runs the forward pass of an inner network and returns its output with several of its taps, in the
-    /// order of `names`.
+    /// Runs the forward pass of an inner network and returns its output with several of its taps,
+    /// in the order of `names`.
     ///
     /// # Panics
     ///

@@ -2,10 +2,11 @@ use crate::frozen::in_training_mode;
 use crate::{Batch, Frozen, Input, Knowledge, Network, Response, TapSelection};
 use burn::module::{Module, ModuleDisplay};
 
-/// A source of targets for the student: a frozen network, a cache on disk, a moving average of the student,
-/// or several networks.
+/// A source of targets for the student: a frozen network, a cache on disk, a moving average of the
+/// student, or several networks.
 ///
-/// The output of a teacher is a constant: it carries no autodiff, and no gradient flows to the teacher.
+/// The output of a teacher is a constant: it carries no autodiff, and no gradient flows to the
+/// teacher.
 pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
     /// The output for one batch: [`Knowledge`] for one network, a vector of it for several.
     type Output;
@@ -16,8 +17,8 @@ pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
 
 /// The output of a [`Teacher`], as metrics see it.
 ///
-/// Metrics such as the accuracy of the teacher and the agreement of the student with it need a single
-/// response.
+/// Metrics such as the accuracy of the teacher and the agreement of the student with it need a
+/// single response.
 pub trait TeacherOutput {
     /// Returns the response of the teacher to the batch, if there is exactly one.
     fn response(&self) -> Option<&Response>;
@@ -61,8 +62,8 @@ impl<N: Network> Teacher<N::Input> for Frozen<N> {
     }
 }
 
-/// Several teachers, whose outputs are collected in a vector. The taps of each teacher are selected by its
-/// index, with [`of_network`](TapSelection::of_network).
+/// Several teachers, whose outputs are collected in a vector. The taps of each teacher are selected
+/// by its index, with [`of_network`](TapSelection::of_network).
 impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     type Output = Vec<T::Output>;
 

@@ -117,7 +117,8 @@ impl Terms {
 
     /// Computes the loss: the weighted sum of the terms. Shape: `[1]`.
     ///
-    /// The sum has the precision of the most precise term. Values that are only logged are not part of it.
+    /// The sum has the precision of the most precise term. Values that are only logged are not part
+    /// of it.
     ///
     /// # Panics
     ///

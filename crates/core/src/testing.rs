@@ -15,9 +15,9 @@
 //! | mismatches | another batch size of the teacher is refused with a message that names the teacher |
 //! | half precision | the value agrees with that in single precision, if the device supports it |
 //!
-//! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed. The same
-//! happens to a check that the device cannot run, for lack of half or double precision. Only losses
-//! [of rows](Trial::of_rows) have reductions.
+//! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed.
+//! The same happens to a check that the device cannot run, for lack of half or double precision.
+//! Only losses [of rows](Trial::of_rows) have reductions.
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -47,8 +47,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Description of a loss between a tensor of the student and one of the teacher, both of rank `D` with the
-/// batch as the first axis, and of the checks that it should pass.
+/// Description of a loss between a tensor of the student and one of the teacher, both of rank `D`
+/// with the batch as the first axis, and of the checks that it should pass.
 pub struct Trial<const D: usize> {
     name: String,
     shape: [usize; D],
@@ -83,8 +83,8 @@ struct Invariance<const D: usize> {
     change: Change<D>,
 }
 
-/// Returns the function `amplitude · sin(frequency · n + phase)`, the input of most golden values. For a
-/// cosine, add a [quarter turn](QUARTER) to the phase.
+/// Returns the function `amplitude · sin(frequency · n + phase)`, the input of most golden values.
+/// For a cosine, add a [quarter turn](QUARTER) to the phase.
 pub fn wave(amplitude: f64, frequency: f64, phase: f64) -> Fill {
     Box::new(move |n| amplitude * (frequency * n as f64 + phase).sin())
 }
@@ -138,7 +138,8 @@ impl<const D: usize> Trial<D> {
         })
     }
 
-    /// Creates a trial of a loss of rows with a reduction. All checks but that of the reductions use its mean.
+    /// Creates a trial of a loss of rows with a reduction. All checks but that of the reductions
+    /// use its mean.
     pub fn of_rows(
         name: impl Into<String>,
         shape: [usize; D],
@@ -175,8 +176,8 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// Adds a golden value from the authors' code, or else from the formula: the value of the loss and the L2
-    /// norm of its gradient.
+    /// Adds a golden value from the authors' code, or else from the formula: the value of the loss
+    /// and the L2 norm of its gradient.
     pub fn golden(mut self, student: Fill, teacher: Fill, value: f64, gradient_norm: f64) -> Self {
         self.golden.push(Golden {
             student,
@@ -193,7 +194,8 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// Sets the tolerance of the minimum, for a loss whose numerical safeguards change it. Default: 1e-5.
+    /// Sets the tolerance of the minimum, for a loss whose numerical safeguards change it. Default:
+    /// 1e-5.
     pub fn minimum_tolerance(mut self, tolerance: f64) -> Self {
         self.minimum_tolerance = tolerance;
         self
@@ -201,8 +203,9 @@ impl<const D: usize> Trial<D> {
 
     /// Declares that the gradient of the loss has jumps, like that of an absolute value.
     ///
-    /// On a device without double precision, rounding decides on which side of the minimum a perfect student
-    /// is, and differences are so wide that they cross jumps. There, these two checks skip the gradient.
+    /// On a device without double precision, rounding decides on which side of the minimum a
+    /// perfect student is, and differences are so wide that they cross jumps. There, these two
+    /// checks skip the gradient.
     pub fn kinks(mut self) -> Self {
         self.kinks = true;
         self
@@ -221,8 +224,8 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// Declares that the order of the samples does not matter. It is for a loss without labels or masks, which
-    /// belong to certain samples.
+    /// Declares that the order of the samples does not matter. It is for a loss without labels or
+    /// masks, which belong to certain samples.
     pub fn in_any_order(self) -> Self {
         self.invariant("the order of the samples", |student, teacher| {
             (student.flip([0]), teacher.flip([0]))
@@ -249,7 +252,8 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// Runs all checks on burn's default device, which the environment variable `BURN_DEVICE` selects.
+    /// Runs all checks on burn's default device, which the environment variable `BURN_DEVICE`
+    /// selects.
     ///
     /// # Panics
     ///
@@ -362,8 +366,8 @@ impl<const D: usize> Trial<D> {
     }
 
     fn differences(&self) -> Vec<String> {
-        // In single precision, the error of a wide step is due to the curvature of the loss and that of a
-        // narrow one due to rounding, so one of the two has to agree.
+        // In single precision, the error of a wide step is due to the curvature of the loss and
+        // that of a narrow one due to rounding, so one of the two has to agree.
         let (dtype, steps, tolerance) = match computes_in_double_precision() {
             true => (DType::F64, &[1e-4][..], 1e-5),
             false if self.kinks => {
@@ -596,8 +600,8 @@ impl<const D: usize> Trial<D> {
     }
 }
 
-/// Returns whether the default device computes correctly in double precision. Some devices accept it but
-/// compute wrong values, some compute a sigmoid in single precision.
+/// Returns whether the default device computes correctly in double precision. Some devices accept
+/// it but compute wrong values, some compute a sigmoid in single precision.
 pub fn computes_in_double_precision() -> bool {
     let device = Device::default();
     device.supports_dtype(DType::F64) && {

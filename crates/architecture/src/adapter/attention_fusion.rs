@@ -76,7 +76,8 @@ impl Check for AttentionFusionConfig {
 /// output = bn2(conv2(residual))
 /// ```
 ///
-/// Maps are resized by nearest-neighbor interpolation. The deepest map is not fused: its residual is `x`.
+/// Maps are resized by nearest-neighbor interpolation. The deepest map is not fused: its residual
+/// is `x`.
 ///
 /// # Reference
 ///
@@ -159,8 +160,8 @@ pub struct ReviewPathConfig {
     pub student: Vec<usize>,
     /// Channels of the same number of maps of the teacher.
     pub teacher: Vec<usize>,
-    /// Largest number of channels of the fused maps, which have at most the channels of the student's
-    /// deepest map. Default: `512`.
+    /// Largest number of channels of the fused maps, which have at most the channels of the
+    /// student's deepest map. Default: `512`.
     #[config(default = 512)]
     pub channels: usize,
 }
@@ -170,8 +171,8 @@ impl ReviewPathConfig {
     ///
     /// # Panics
     ///
-    /// Panics if there is no map, if the numbers of maps of student and teacher differ, or if a number
-    /// of channels is zero.
+    /// Panics if there is no map, if the numbers of maps of student and teacher differ, or if a
+    /// number of channels is zero.
     pub fn init(&self, device: &Device) -> ReviewPath {
         self.assert_valid();
         let students = self.student.len();
@@ -204,8 +205,8 @@ impl Check for ReviewPathConfig {
     }
 }
 
-/// Path through the maps of the student from deep to shallow, which [fuses](AttentionFusion) each map with
-/// all deeper ones.
+/// Path through the maps of the student from deep to shallow, which [fuses](AttentionFusion) each
+/// map with all deeper ones.
 ///
 /// # Reference
 ///

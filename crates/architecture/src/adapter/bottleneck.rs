@@ -13,14 +13,15 @@ use burn_distill_core::{Check, ConfigError, batch_norm, check};
 pub struct BottleneckProjectorConfig {
     /// Numbers of input and output channels.
     pub channels: [usize; 2],
-    /// Ratio of the output channels to the channels in the middle, which are at least one. Default: `2`.
+    /// Ratio of the output channels to the channels in the middle, which are at least one. Default:
+    /// `2`.
     #[config(default = 2)]
     pub factor: usize,
     /// Whether a ReLU follows. Default: `true`; `false` is for features that may be negative.
     #[config(default = true)]
     pub relu: bool,
-    /// Ratios of height and width of the input to those of the output: the kernel and the stride of the
-    /// convolution in the middle, which is then not padded. Default: no change of the size.
+    /// Ratios of height and width of the input to those of the output: the kernel and the stride of
+    /// the convolution in the middle, which is then not padded. Default: no change of the size.
     pub shrink: Option<[usize; 2]>,
 }
 
@@ -73,9 +74,9 @@ impl Check for BottleneckProjectorConfig {
     }
 }
 
-/// Projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each followed by batch
-/// normalization and ReLU. If the projector shrinks the map, the convolution in the middle maps each tile
-/// to one pixel.
+/// Projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each followed
+/// by batch normalization and ReLU. If the projector shrinks the map, the convolution in the middle
+/// maps each tile to one pixel.
 ///
 /// # Shapes
 ///
@@ -141,7 +142,8 @@ mod tests {
     fn the_middle_is_narrow() {
         let projector = BottleneckProjectorConfig::new([6, 8]).init(&Device::default());
 
-        // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two values for each normalized channel.
+        // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two values for each normalized
+        // channel.
         let expected = 6 * 4 + 9 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
         assert_eq!(parameter_count(&projector), expected);
     }
@@ -152,7 +154,8 @@ mod tests {
         let config = BottleneckProjectorConfig::new([3, 8]).with_shrink(Some([2, 4]));
         let projector = config.init(&device);
 
-        // 1×1 from 3 to 4, 2×4 from 4 to 4, 1×1 from 4 to 8; two values for each normalized channel.
+        // 1×1 from 3 to 4, 2×4 from 4 to 4, 1×1 from 4 to 8; two values for each normalized
+        // channel.
         let expected = 3 * 4 + 8 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
         assert_eq!(parameter_count(&projector), expected);
         let map = Tensor::ones([2, 3, 5, 8], &device);

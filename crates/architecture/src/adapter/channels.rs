@@ -25,7 +25,8 @@ impl ChannelAdapterConfig {
     }
 }
 
-/// Adapter to another number of channels: a 1×1 convolution, or no layer if the numbers are the same.
+/// Adapter to another number of channels: a 1×1 convolution, or no layer if the numbers are the
+/// same.
 ///
 /// # Shapes
 ///

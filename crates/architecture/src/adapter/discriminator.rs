@@ -45,18 +45,19 @@ impl Check for MapDiscriminatorConfig {
     }
 }
 
-/// Discriminator between the maps of two networks. Its output is the probability that a map is real.
+/// Discriminator between the maps of two networks. Its output is the probability that a map is
+/// real.
 ///
 /// ```text
 /// D(map) = sigmoid(mean over pixels of conv2(leaky_relu(bn(conv1(map)), 0.2)))
 /// ```
 ///
-/// Both convolutions are padded 3×3 convolutions, the first to half of the channels and the second to one
-/// channel. Maps may have any height and width.
+/// Both convolutions are padded 3×3 convolutions, the first to half of the channels and the second
+/// to one channel. Maps may have any height and width.
 ///
-/// During training, maps are normalized by the statistics of their batch, so the maps of two networks
-/// should be in two batches. A batch of a single pixel has no variance, so the output is the same for
-/// every such map.
+/// During training, maps are normalized by the statistics of their batch, so the maps of two
+/// networks should be in two batches. A batch of a single pixel has no variance, so the output is
+/// the same for every such map.
 ///
 /// # Shapes
 ///
@@ -66,10 +67,10 @@ impl Check for MapDiscriminatorConfig {
 /// # Reference
 ///
 /// After I. Chung, S. Park, J. Kim and N. Kwak, [Feature-map-level Online Adversarial Knowledge
-/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The order of the layers (convolution, batch
-/// normalization, leaky ReLU, convolution, sigmoid) is unverified. The sizes of the kernels, the number of
-/// hidden channels, the slope and the mean over pixels are our interpretation, because the authors have
-/// published no code.
+/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The order of the layers
+/// (convolution, batch normalization, leaky ReLU, convolution, sigmoid) is unverified. The sizes of
+/// the kernels, the number of hidden channels, the slope and the mean over pixels are our
+/// interpretation, because the authors have published no code.
 #[derive(Module, Debug)]
 pub struct MapDiscriminator {
     /// Convolution to half of the channels.

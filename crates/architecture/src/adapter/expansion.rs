@@ -51,8 +51,9 @@ impl Check for ExpansionAdapterConfig {
     }
 }
 
-/// Adapter of three convolutions, 1×1, 3×3 and 1×1, with twice the output channels in the middle. Batch
-/// normalization and ReLU follow the first two but not the last, so that features may have any sign.
+/// Adapter of three convolutions, 1×1, 3×3 and 1×1, with twice the output channels in the middle.
+/// Batch normalization and ReLU follow the first two but not the last, so that features may have
+/// any sign.
 ///
 /// # Shapes
 ///

@@ -118,8 +118,8 @@ impl Translator {
 pub struct ParaphraserConfig {
     /// Number of channels of the teacher's maps.
     pub channels: usize,
-    /// Ratio of the channels of the factors to those of the maps. The result is rounded and at least one.
-    /// Default: `0.5`, as in the paper.
+    /// Ratio of the channels of the factors to those of the maps. The result is rounded and at
+    /// least one. Default: `0.5`, as in the paper.
     #[config(default = 0.5)]
     pub rate: f64,
     /// Whether batch normalization follows each convolution. Default: `false`, the authors' code.
@@ -167,11 +167,12 @@ impl Check for ParaphraserConfig {
     }
 }
 
-/// Autoencoder of the teacher's features, whose codes are the factors that factor transfer compares.
+/// Autoencoder of the teacher's features, whose codes are the factors that factor transfer
+/// compares.
 ///
 /// The encoder is a [`Translator`]; the decoder is its mirror image of transposed convolutions. The
-/// autoencoder is trained first, to reconstruct the teacher's features, and is constant during the training
-/// of the student.
+/// autoencoder is trained first, to reconstruct the teacher's features, and is constant during the
+/// training of the student.
 ///
 /// # Shapes
 ///
@@ -181,8 +182,8 @@ impl Check for ParaphraserConfig {
 /// # Reference
 ///
 /// J. Kim, S. Park and N. Kwak, [Paraphrasing Complex Network: Network Compression via Factor
-/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Layers and initial values are those of
-/// the authors' Factor-Transfer-pytorch; with `batch_norm` the layers are those of torchdistill.
+/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Layers and initial values are those
+/// of the authors' Factor-Transfer-pytorch; with `batch_norm` the layers are those of torchdistill.
 #[derive(Module, Debug)]
 pub struct Paraphraser {
     /// Encoder from features to factors.

@@ -13,8 +13,9 @@ use burn_distill_core::{Tap, TapAdapter, batch_norm};
 use serde::{Deserialize, Serialize};
 
 impl AdapterKind {
-    /// Returns the default adapter of hints between two taps: for maps a regressor, or a 3×3 convolution if
-    /// a regressor cannot map between their sizes; for all other taps a linear layer.
+    /// Returns the default adapter of hints between two taps: for maps a regressor, or a 3×3
+    /// convolution if a regressor cannot map between their sizes; for all other taps a linear
+    /// layer.
     pub fn suited(student: &Tap, teacher: &Tap) -> Self {
         match (student, teacher) {
             (Tap::Map(student), Tap::Map(teacher)) => {
@@ -32,8 +33,9 @@ impl AdapterKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// Average pooling of the larger map, in height and in width: of the student's map by the adapter, of
-    /// the teacher's map by the loss, which [matches sizes](burn_distill_core::numeric::match_size).
+    /// Average pooling of the larger map, in height and in width: of the student's map by the
+    /// adapter, of the teacher's map by the loss, which [matches
+    /// sizes](burn_distill_core::numeric::match_size).
     Pool,
     /// Nearest-neighbor interpolation of the student's map.
     Nearest,
@@ -46,13 +48,15 @@ pub enum Resize {
 pub struct FeatureAdapterConfig {
     /// Layer.
     pub kind: AdapterKind,
-    /// Whether batch normalization follows the layer. Default: `true` for convolutions, `false` for others.
+    /// Whether batch normalization follows the layer. Default: `true` for convolutions, `false` for
+    /// others.
     pub norm: Option<bool>,
-    /// Whether a ReLU comes last. Default: `false`, because a ReLU cannot output features below zero.
+    /// Whether a ReLU comes last. Default: `false`, because a ReLU cannot output features below
+    /// zero.
     #[config(default = false)]
     pub activation: bool,
-    /// Method that resizes a map to the size of the teacher's. Default: `Pool`. A regressor changes the size
-    /// itself and supports no other value.
+    /// Method that resizes a map to the size of the teacher's. Default: `Pool`. A regressor changes
+    /// the size itself and supports no other value.
     #[config(default = "Resize::Pool")]
     pub resize: Resize,
 }
@@ -159,7 +163,8 @@ impl FeatureAdapterConfig {
         })
     }
 
-    /// Returns the size to which a map of the student is resized before the layer, if it is resized.
+    /// Returns the size to which a map of the student is resized before the layer, if it is
+    /// resized.
     fn target(&self, student: &Tap, teacher: &Tap) -> Option<Target> {
         let (Tap::Map(student), Tap::Map(teacher)) = (student, teacher) else {
             return None;
@@ -200,8 +205,8 @@ fn conv(
     )
 }
 
-/// Returns the numbers of features, of rows and of columns: a sequence has `length` rows and one column, a
-/// vector one of each.
+/// Returns the numbers of features, of rows and of columns: a sequence has `length` rows and one
+/// column, a vector one of each.
 fn sizes(tap: &Tap) -> [usize; 3] {
     match (tap, tap.shape().as_slice()) {
         (Tap::Vector(_), &[_, features]) => [features, 1, 1],
@@ -245,10 +250,10 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
 /// output = relu(norm(layer(resize(student))))
 /// ```
 ///
-/// All parts but the layer are optional. The adapter trains with the student and is not part of the deployed
-/// network. The output has the number of features, and of tokens, of the teacher's tap. A map also has the
-/// height and width of the teacher's map, except that with [`Resize::Pool`] a smaller map keeps its size.
-/// Half precision is widened to single.
+/// All parts but the layer are optional. The adapter trains with the student and is not part of the
+/// deployed network. The output has the number of features, and of tokens, of the teacher's tap. A
+/// map also has the height and width of the teacher's map, except that with [`Resize::Pool`] a
+/// smaller map keeps its size. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -269,9 +274,9 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
 ///
 /// # Reference
 ///
-/// The regressor is that of A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015,
-/// in the form of `ConvReg` of RepDistiller, which always ends in a ReLU. The connector is that of
-/// B. Heo et al., [Activation Boundaries](https://arxiv.org/abs/1811.03233), AAAI 2019.
+/// The regressor is that of A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR
+/// 2015, in the form of `ConvReg` of RepDistiller, which always ends in a ReLU. The connector is
+/// that of B. Heo et al., [Activation Boundaries](https://arxiv.org/abs/1811.03233), AAAI 2019.
 #[derive(Module, Debug)]
 pub struct FeatureAdapter {
     /// Layer.

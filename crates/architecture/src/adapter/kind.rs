@@ -13,12 +13,12 @@ pub enum AdapterKind {
     Conv1x1,
     /// Padded 3×3 convolution with bias, for maps.
     Conv3x3,
-    /// Regressor of hints, for maps: a 3×3 convolution of stride 2 to half the size, a transposed 4×4
-    /// convolution to double the size, or else a convolution without padding and with a kernel of
-    /// `1 + student size − teacher size`.
+    /// Regressor of hints, for maps: a 3×3 convolution of stride 2 to half the size, a transposed
+    /// 4×4 convolution to double the size, or else a convolution without padding and with a kernel
+    /// of `1 + student size − teacher size`.
     Regressor,
-    /// 1×1 convolution without bias, with initial weights of variance `2 / channels` of the teacher: the
-    /// connector of activation boundaries and of the overhaul.
+    /// 1×1 convolution without bias, with initial weights of variance `2 / channels` of the
+    /// teacher: the connector of activation boundaries and of the overhaul.
     Connector,
 }
 

@@ -73,9 +73,9 @@ impl Check for LinkAttentionConfig {
 /// attentionⱼᵢ = softmax over i of (keyᵢⱼ · queryⱼ + teacher placeⱼ · student placeᵢ) / √features
 /// ```
 ///
-/// The last normalization is over the samples and the layers of the student together. Gradients also flow
-/// to the student through its keys. The maps of the teacher are constants, but the layers of the queries
-/// train.
+/// The last normalization is over the samples and the layers of the student together. Gradients
+/// also flow to the student through its keys. The maps of the teacher are constants, but the layers
+/// of the queries train.
 ///
 /// # Reference
 ///

@@ -27,8 +27,8 @@ impl SemanticAttentionConfig {
     ///
     /// # Panics
     ///
-    /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or if
-    /// the temperature is not positive and finite.
+    /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or
+    /// if the temperature is not positive and finite.
     pub fn init(&self, device: &Device) -> SemanticAttention {
         self.assert_valid();
         let embeddings = |count: usize| {
@@ -54,8 +54,9 @@ impl Check for SemanticAttentionConfig {
     }
 }
 
-/// Attention weights of the teacher's layers for each layer of the student, sample by sample. The weight is
-/// larger, the more similar the relations are that two layers give the samples of the batch.
+/// Attention weights of the teacher's layers for each layer of the student, sample by sample. The
+/// weight is larger, the more similar the relations are that two layers give the samples of the
+/// batch.
 ///
 /// ```text
 /// similarity(F) = F Fᵀ,    F flattened, one row per sample
@@ -63,15 +64,15 @@ impl Check for SemanticAttentionConfig {
 /// attentionᵢⱼ = softmax over j of queryᵢ · keyⱼ / temperature
 /// ```
 ///
-/// The input of an embedding is the similarities of a sample to all samples of the batch, so the batch size
-/// is fixed. Gradients also flow to the student through its similarities. The maps of the teacher are
-/// constants.
+/// The input of an embedding is the similarities of a sample to all samples of the batch, so the
+/// batch size is fixed. Gradients also flow to the student through its similarities. The maps of
+/// the teacher are constants.
 ///
 /// # Reference
 ///
 /// D. Chen et al., [Cross-Layer Distillation with Semantic
-/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings of `SelfA` of the
-/// authors' code, gradients included.
+/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings of `SelfA` of
+/// the authors' code, gradients included.
 #[derive(Module, Debug)]
 pub struct SemanticAttention {
     /// Query embedding of each layer of the student.
@@ -107,8 +108,8 @@ impl SemanticAttention {
     }
 }
 
-/// Embedding of the similarities of a sample to all samples of the batch, as a unit vector: two linear layers
-/// with a ReLU between them.
+/// Embedding of the similarities of a sample to all samples of the batch, as a unit vector: two
+/// linear layers with a ReLU between them.
 #[derive(Module, Debug)]
 pub struct SimilarityEmbedding {
     /// First layer, from one similarity per sample of the batch.

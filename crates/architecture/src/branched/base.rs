@@ -5,8 +5,8 @@ use burn_distill_core::{
     delegate_network, display_module,
 };
 
-/// A network that can be split into a trunk and a branch, so that it can have several branches with separate
-/// parameters.
+/// A network that can be split into a trunk and a branch, so that it can have several branches with
+/// separate parameters.
 pub trait Branching: Network {
     /// Branch: the last part of the network.
     type Branch: Module + ModuleDisplay + 'static;
@@ -32,9 +32,9 @@ pub trait Branching: Network {
 
 /// A network with several branches on a shared trunk.
 ///
-/// The first branch is that of the original network. So the response, the taps, and the names and tensors of
-/// the parameters are those of the original network; the other branches follow under `branches`. A record of
-/// a branched network loads into the original network with
+/// The first branch is that of the original network. So the response, the taps, and the names and
+/// tensors of the parameters are those of the original network; the other branches follow under
+/// `branches`. A record of a branched network loads into the original network with
 /// [`allow_unused`](burn::store::ModuleRecord::allow_unused).
 ///
 /// It offers the taps of the original network, and:
@@ -44,8 +44,8 @@ pub trait Branching: Network {
 /// | `trunk` | map | the input of the branches |
 /// | `branch1`, `branch2`, … | vector | the logits of each branch; `branch1` is the response |
 ///
-/// `NativeEnsembleDistiller` of burn-distill-strategy trains it as an ensemble that costs little more than a
-/// single network.
+/// `NativeEnsembleDistiller` of burn-distill-strategy trains it as an ensemble that costs little
+/// more than a single network.
 ///
 /// # Example
 ///
@@ -72,14 +72,15 @@ const TRUNK: &str = "trunk";
 const BRANCH: &str = "branch";
 
 impl<N: Branching> BranchedNetwork<N> {
-    /// Creates a branched network from the trunk of the first network and the branches of all networks.
+    /// Creates a branched network from the trunk of the first network and the branches of all
+    /// networks.
     ///
     /// The networks should have the same configuration, and their branches different parameters.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two networks, if they have no trunk, or if two branches have the same
-    /// parameters.
+    /// Panics if there are fewer than two networks, if they have no trunk, or if two branches have
+    /// the same parameters.
     pub fn new(networks: impl IntoIterator<Item = N>) -> Self {
         let mut networks = networks.into_iter();
         let network = networks.next();

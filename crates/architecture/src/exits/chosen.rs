@@ -27,11 +27,11 @@ pub struct ChosenExits {
 }
 
 impl ChosenExits {
-    /// Chooses, for each sample, the first exit whose most probable class has at least the probability
-    /// `threshold`, or else the last exit.
+    /// Chooses, for each sample, the first exit whose most probable class has at least the
+    /// probability `threshold`, or else the last exit.
     ///
-    /// A threshold of 0 chooses the first exit, a threshold above 1 the last. No value is read from the
-    /// device.
+    /// A threshold of 0 chooses the first exit, a threshold above 1 the last. No value is read from
+    /// the device.
     ///
     /// # Shapes
     ///
@@ -67,7 +67,8 @@ impl ChosenExits {
         })
     }
 
-    /// Computes the mean of the chosen exits, a measure of the depth that the samples need. Shape: `[1]`.
+    /// Computes the mean of the chosen exits, a measure of the depth that the samples need. Shape:
+    /// `[1]`.
     pub fn mean_exit(&self) -> Tensor<1> {
         self.exits.clone().float().mean()
     }
@@ -106,8 +107,8 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    /// Logits of three exits for four samples and two classes. The probabilities of the most probable
-    /// classes are 0.982, 0.731, 0.5 and 0.982, and so on.
+    /// Logits of three exits for four samples and two classes. The probabilities of the most
+    /// probable classes are 0.982, 0.731, 0.5 and 0.982, and so on.
     fn exits() -> Vec<Tensor<2>> {
         let device = Device::default();
         let exit = |logits: [[f32; 2]; 4]| Tensor::from_data(logits, &device);

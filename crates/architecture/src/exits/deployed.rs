@@ -3,7 +3,8 @@ use crate::{ChosenExits, MultiExitNetwork, mean_logits};
 use burn::module::Module;
 use burn_distill_core::{Network, Response, Tap, TapRecorder, delegate_network};
 
-/// Exits that determine the response of a [deployed](MultiExitNetwork::deploy) [`MultiExitNetwork`].
+/// Exits that determine the response of a [deployed](MultiExitNetwork::deploy)
+/// [`MultiExitNetwork`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ExitChoice {
@@ -19,9 +20,10 @@ pub enum ExitChoice {
 /// A multi-exit network as a plain network, whose response is that of the chosen exits.
 ///
 /// With [one exit](ExitChoice::One), the stages behind it do not run if the network can
-/// [stop](Network::forward_to) there, as convolutional and residual networks can; their parameters stay in
-/// the record. The other choices run all exits. [`FirstSure`](ExitChoice::FirstSure) shows the exit of each
-/// sample, and so the possible savings, but the whole batch runs through all stages.
+/// [stop](Network::forward_to) there, as convolutional and residual networks can; their parameters
+/// stay in the record. The other choices run all exits. [`FirstSure`](ExitChoice::FirstSure) shows
+/// the exit of each sample, and so the possible savings, but the whole batch runs through all
+/// stages.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |

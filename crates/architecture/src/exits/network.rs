@@ -13,7 +13,8 @@ use std::cell::LazyCell;
 /// Configuration to create a [`MultiExitNetwork`] using the [init function](MultiExitConfig::init).
 #[derive(Config, Debug)]
 pub struct MultiExitConfig {
-    /// Taps at which the exits begin, shallowest first. Default: `layer1`, `layer2`, … without the last.
+    /// Taps at which the exits begin, shallowest first. Default: `layer1`, `layer2`, … without the
+    /// last.
     pub exits: Option<Vec<String>>,
     /// Tap to whose size an exit shrinks its map. Default: the last of `layer1`, `layer2`, ….
     pub deepest: Option<String>,
@@ -21,21 +22,22 @@ pub struct MultiExitConfig {
     /// Default: `pool`.
     #[config(default = "\"pool\".to_string()")]
     pub feature: String,
-    /// Ratio of the features to the channels in the middle of an exit, which are at least one. Default:
-    /// `4`.
+    /// Ratio of the features to the channels in the middle of an exit, which are at least one.
+    /// Default: `4`.
     #[config(default = 4)]
     pub factor: usize,
 }
 
 impl MultiExitConfig {
-    /// Adds exits to the stages of a network. The initial values of their parameters are drawn at once.
+    /// Adds exits to the stages of a network. The initial values of their parameters are drawn at
+    /// once.
     ///
     /// A dry run finds the shapes of the taps, so any network with suitable taps is supported.
     ///
     /// # Panics
     ///
-    /// Panics if the network does not offer a tap, if there is no additional exit, if the response is not of
-    /// classes, or if the factor is zero.
+    /// Panics if the network does not offer a tap, if there is no additional exit, if the response
+    /// is not of classes, or if the factor is zero.
     pub fn init<N: Network>(&self, network: N) -> MultiExitNetwork<N> {
         let fit = self.fit(&network);
         let fit = fit.unwrap_or_else(|error| panic!("{error}"));
@@ -58,8 +60,8 @@ impl MultiExitConfig {
     ///
     /// # Errors
     ///
-    /// Returns an error if the network does not offer a tap, if there is no additional exit, if the response
-    /// is not of classes, or if the factor is zero.
+    /// Returns an error if the network does not offer a tap, if there is no additional exit, if the
+    /// response is not of classes, or if the factor is zero.
     pub fn fit<N: Network>(&self, network: &N) -> Result<ExitSizes, MisfitError> {
         self.check()?;
         let valid = network.valid();
@@ -131,8 +133,8 @@ fn stages(known: &Taps) -> Vec<String> {
     names.take_while(|name| known.get(name).is_ok()).collect()
 }
 
-/// An additional exit of a [`MultiExitNetwork`]: a bottleneck from the map of a stage to features with the
-/// size of the deepest ones, and a classifier.
+/// An additional exit of a [`MultiExitNetwork`]: a bottleneck from the map of a stage to features
+/// with the size of the deepest ones, and a classifier.
 ///
 /// ```text
 /// feature = mean over pixels of bottleneck(map)
@@ -175,10 +177,10 @@ impl NetworkExit {
 
 /// A network with additional exits at its shallower stages, for Be Your Own Teacher (BYOT).
 ///
-/// Each of these stages has an [exit](NetworkExit); the last exit is the response of the original network.
-/// So the response, the taps, and the names and tensors of the parameters are those of the original network;
-/// the additional exits follow under `exits`. A record of a multi-exit network loads into the original
-/// network with [`allow_unused`](burn::store::ModuleRecord::allow_unused).
+/// Each of these stages has an [exit](NetworkExit); the last exit is the response of the original
+/// network. So the response, the taps, and the names and tensors of the parameters are those of the
+/// original network; the additional exits follow under `exits`. A record of a multi-exit network
+/// loads into the original network with [`allow_unused`](burn::store::ModuleRecord::allow_unused).
 ///
 /// It offers the taps of the original network and, for each exit including the last:
 ///
@@ -187,10 +189,10 @@ impl NetworkExit {
 /// | `exit1`, `exit2`, … | vector | the logits of each exit, shallowest first; the last is the response |
 /// | `exit1.feature`, `exit2.feature`, … | vector | the input of the classifier of each exit, all of one size |
 ///
-/// An exit whose taps are not selected is not computed. `MultiExitDistiller` of burn-distill-strategy trains
-/// the network. For deployment, use the original network, by [`into_network`](Self::into_network), or
-/// [`deploy`](Self::deploy) some of the exits: a single one without the stages behind it, the mean of all, or
-/// the first confident one.
+/// An exit whose taps are not selected is not computed. `MultiExitDistiller` of
+/// burn-distill-strategy trains the network. For deployment, use the original network, by
+/// [`into_network`](Self::into_network), or [`deploy`](Self::deploy) some of the exits: a single
+/// one without the stages behind it, the mean of all, or the first confident one.
 ///
 /// # Example
 ///
@@ -299,7 +301,8 @@ impl<N: Network> Network for MultiExitNetwork<N> {
             taps.capture_all(&names, |taps| self.network.forward_tapped(input, taps));
         let own = maps.pop().expect("it was captured");
         for ((exit, map), number) in self.exits.iter().zip(maps).zip(1..) {
-            // Once for both taps, because a normalization that runs twice would update its statistics twice.
+            // Once for both taps, because a normalization that runs twice would update its
+            // statistics twice.
             let feature = LazyCell::new(|| exit.feature(map.into_map()));
             taps.offer(feature_tap(number), || Tap::Vector(feature.clone()));
             taps.offer(logits_tap(number), || {

@@ -23,8 +23,8 @@ impl NormalizedFeaturesConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the limit is not positive, if the network has no classifier, or if it does not offer the tap
-    /// with the number of features of the classifier.
+    /// Panics if the limit is not positive, if the network has no classifier, or if it does not
+    /// offer the tap with the number of features of the classifier.
     pub fn init<N: Network>(&self, network: N, tap: &str) -> NormalizedFeatures<N> {
         let built = self.try_init(network, tap);
         built.unwrap_or_else(|error| panic!("{error}"))
@@ -77,15 +77,15 @@ impl Check for NormalizedFeaturesConfig {
 /// normalized = classifier(clipped)
 /// ```
 ///
-/// The classifier is that of the network, so gradients of both outputs flow to it. Features of zero stay zero.
-/// It offers the taps of the inner network, and one more:
+/// The classifier is that of the network, so gradients of both outputs flow to it. Features of zero
+/// stay zero. It offers the taps of the inner network, and one more:
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `logits.normalized` | vector | the logits of the clipped features |
 ///
-/// The response, the parameters with their paths, and the records are those of the inner network. The
-/// additional logits are computed only if their tap is selected.
+/// The response, the parameters with their paths, and the records are those of the inner network.
+/// The additional logits are computed only if their tap is selected.
 ///
 /// # Example
 ///
@@ -151,8 +151,8 @@ fn clip_norm(features: Tensor<2>, limit: f64) -> Tensor<2> {
     features.mul(scale)
 }
 
-// Not derived, because paths would begin with the name of the field, and records of the inner network would
-// not fit.
+// Not derived, because paths would begin with the name of the field, and records of the inner
+// network would not fit.
 delegate_module!([N: Network] NormalizedFeatures<N>: network, kept: [tap, limit]);
 display_module!([N: Network] NormalizedFeatures<N>: limit, network);
 

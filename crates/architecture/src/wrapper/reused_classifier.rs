@@ -13,8 +13,8 @@ use burn_distill_core::{
 /// function](ReusedClassifierConfig::init).
 #[derive(Config, Debug)]
 pub struct ReusedClassifierConfig {
-    /// Ratio of the channels of the teacher's map to the channels in the middle of the projector, which are at
-    /// least one. Default: `2`.
+    /// Ratio of the channels of the teacher's map to the channels in the middle of the projector,
+    /// which are at least one. Default: `2`.
     #[config(default = 2)]
     pub factor: usize,
     /// Whether a ReLU follows the projector, as for a teacher whose features end in a ReLU.
@@ -33,8 +33,8 @@ impl ReusedClassifierConfig {
     ///
     /// # Panics
     ///
-    /// Panics if a network does not offer the tap, if the teacher has no classifier, if the numbers of features
-    /// of the classifier and of the teacher's tap differ, or if the factor is zero.
+    /// Panics if a network does not offer the tap, if the teacher has no classifier, if the numbers
+    /// of features of the classifier and of the teacher's tap differ, or if the factor is zero.
     pub fn init<S: Network, T: Network>(
         &self,
         (student, tap): (S, &str),
@@ -44,7 +44,8 @@ impl ReusedClassifierConfig {
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Puts a copy of the teacher's classifier behind a tap of the student, like [`init`](Self::init).
+    /// Puts a copy of the teacher's classifier behind a tap of the student, like
+    /// [`init`](Self::init).
     ///
     /// # Errors
     ///
@@ -97,18 +98,18 @@ impl Check for ReusedClassifierConfig {
     }
 }
 
-/// A student with the classifier of its teacher: a projector maps its features to the shape of the teacher's
-/// features, and the teacher's classifier follows.
+/// A student with the classifier of its teacher: a projector maps its features to the shape of the
+/// teacher's features, and the teacher's classifier follows.
 ///
 /// ```text
 /// projected = projector(pool(tap of the student))
 /// response = classifier(mean of each channel of projected)
 /// ```
 ///
-/// The student's map is pooled to the size of the teacher's map if it is larger. The projector trains with the
-/// student. The classifier is constant: it is saved and counted with the network, because it is deployed with
-/// it, but it gets no gradient, so no optimizer changes it. The original classifier of the student stays in
-/// the network, but is not used.
+/// The student's map is pooled to the size of the teacher's map if it is larger. The projector
+/// trains with the student. The classifier is constant: it is saved and counted with the network,
+/// because it is deployed with it, but it gets no gradient, so no optimizer changes it. The
+/// original classifier of the student stays in the network, but is not used.
 ///
 /// It offers the taps of the student, and one more:
 ///

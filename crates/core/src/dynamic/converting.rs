@@ -15,8 +15,8 @@ struct Converting<N, I> {
 }
 
 impl<I: Input> DynNetwork<I> {
-    /// Creates a dynamic network from a network with another input type, to which an input of type `I` is
-    /// converted. `I` can be an enum of the inputs of several networks, for instance.
+    /// Creates a dynamic network from a network with another input type, to which an input of type
+    /// `I` is converted. `I` can be an enum of the inputs of several networks, for instance.
     ///
     /// The forward pass panics with the error of the conversion if an input cannot be converted.
     ///

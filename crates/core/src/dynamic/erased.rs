@@ -9,8 +9,9 @@ use std::fmt::{self, Debug};
 /// A module whose type is chosen at run time: see [`DynNetwork`](crate::DynNetwork) and
 /// [`DynObjective`](crate::DynObjective).
 ///
-/// `E` is a trait object. Its trait is the object-safe version of another trait, has [`ErasedModule`] as a
-/// supertrait, and is implemented for the [`Slot`] of every module that implements the other trait.
+/// `E` is a trait object. Its trait is the object-safe version of another trait, has
+/// [`ErasedModule`] as a supertrait, and is implemented for the [`Slot`] of every module that
+/// implements the other trait.
 pub struct Dynamic<E: ?Sized>(pub(super) Box<E>);
 
 impl<E: ?Sized> Dynamic<E> {
@@ -206,8 +207,8 @@ struct ToErased<'a, T: ?Sized>(&'a mut T);
 
 /// Converts a value to a type that is known to be its own.
 ///
-/// The rank of a tensor is part of its type, so code that is generic over the rank needs a conversion even
-/// after it has checked the rank.
+/// The rank of a tensor is part of its type, so code that is generic over the rank needs a
+/// conversion even after it has checked the rank.
 fn same<A: Any, B: Any>(value: A) -> B {
     let mut value = Some(value);
     (&mut value as &mut dyn Any)
@@ -299,8 +300,8 @@ macro_rules! bridge {
                 self.0.exit(name, container_type);
             }
 
-            // Only a caller that has already walked the tree uses the methods with a path, so they are
-            // never called on this side.
+            // Only a caller that has already walked the tree uses the methods with a path, so they
+            // are never called on this side.
             fn visit_float_with_path<const D: usize>(
                 &mut self,
                 _path: &[String],

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// Builder of one term of a loss, from a table of values and the networks that the loss compares.
 ///
-/// A key that is [taken](Self::take) out of the table is not part of the configuration. An unknown key is an
-/// error that lists all known keys.
+/// A key that is [taken](Self::take) out of the table is not part of the configuration. An unknown
+/// key is an error that lists all known keys.
 pub struct LossBuilder<'a, I: Input> {
     contexts: &'a [LossContext<I>],
     table: Box<dyn LossTable>,
@@ -58,8 +58,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         self.default_weight = weight.into();
     }
 
-    /// Declares that the gradient of the loss is clipped by default, and may have half the size of the
-    /// gradient of the other losses after a number of epochs.
+    /// Declares that the gradient of the loss is clipped by default, and may have half the size of
+    /// the gradient of the other losses after a number of epochs.
     pub fn clip_at(&mut self, epochs: usize) {
         self.clipped_at = Some(epochs);
     }
@@ -140,7 +140,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         }
     }
 
-    /// Removes a key from the table and returns its value as a boolean, `false` if the key is missing.
+    /// Removes a key from the table and returns its value as a boolean, `false` if the key is
+    /// missing.
     ///
     /// # Errors
     ///
@@ -164,7 +165,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a value is of another type or out of its range, or if the table has an unknown key.
+    /// Returns an error if a value is of another type or out of its range, or if the table has an
+    /// unknown key.
     pub fn configure<C>(&self, default: C) -> Result<C, LossError>
     where
         C: Serialize + DeserializeOwned + Check,
@@ -172,7 +174,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         read_config(self.table.as_ref(), default, &self.known)
     }
 
-    /// Removes some keys from the table and returns a table of their values, each under its second name.
+    /// Removes some keys from the table and returns a table of their values, each under its second
+    /// name.
     pub fn take_part(&mut self, keys: &[(&'static str, &'static str)]) -> Box<dyn LossTable> {
         let part = self.table.part(keys);
         for (key, _) in keys {
@@ -195,8 +198,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         self.name.as_deref()
     }
 
-    /// Builds the objective of a term with the name and the weight in the table, or else with the name of the
-    /// term and the default weight.
+    /// Builds the objective of a term with the name and the weight in the table, or else with the
+    /// name of the term and the default weight.
     ///
     /// # Errors
     ///
@@ -208,8 +211,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         })
     }
 
-    /// Builds an objective with the name and the weight in the table, or else with `name` and the default
-    /// weight.
+    /// Builds an objective with the name and the weight in the table, or else with `name` and the
+    /// default weight.
     ///
     /// # Errors
     ///
@@ -235,8 +238,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         })
     }
 
-    /// Builds the objective of a term for all teachers at once, with the name and the weight in the table, or
-    /// else with the name of the term and the default weight.
+    /// Builds the objective of a term for all teachers at once, with the name and the weight in the
+    /// table, or else with the name of the term and the default weight.
     ///
     /// # Errors
     ///
@@ -262,8 +265,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
 ///
 /// # Errors
 ///
-/// Returns an error if a value is of another type or out of its range, or if the table has a key that is
-/// neither a field nor listed in `beside`.
+/// Returns an error if a value is of another type or out of its range, or if the table has a key
+/// that is neither a field nor listed in `beside`.
 pub fn read_config<C>(table: &dyn LossTable, default: C, beside: &[&str]) -> Result<C, LossError>
 where
     C: Serialize + DeserializeOwned + Check,

@@ -9,8 +9,8 @@ pub struct BuiltLoss<I: Input> {
     pub name: String,
     /// Term with its weight.
     pub objective: BuiltObjective,
-    /// Number of finished epochs after which the gradient of the loss may have half the size of the gradient
-    /// of the other losses, if the authors clip it in this way.
+    /// Number of finished epochs after which the gradient of the loss may have half the size of the
+    /// gradient of the other losses, if the authors clip it in this way.
     pub clipped_at: Option<usize>,
     /// Training before that of the student, if the loss needs one.
     pub preparation: Option<Preparation>,

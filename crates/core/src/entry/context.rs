@@ -21,7 +21,8 @@ pub struct LossContext<I: Input> {
     pub samples: Vec<(usize, Option<usize>)>,
     /// Device on which the parameters of a loss are created. A training moves them to its device.
     pub device: Device,
-    /// Function that checks an estimate of memory in bytes, by the key of the value on which it depends.
+    /// Function that checks an estimate of memory in bytes, by the key of the value on which it
+    /// depends.
     pub memory: fn(key: &str, value: String, bytes: f64) -> Result<(), ConfigError>,
     /// Function that pairs the layers of both networks if a table has the key `pairing`.
     pub pairing: Option<PairLayers<I>>,
@@ -53,7 +54,8 @@ pub enum LayerChoice {
 }
 
 impl<I: Input> LossContext<I> {
-    /// Creates a context from a student, its teacher and the training data, without a limit on memory.
+    /// Creates a context from a student, its teacher and the training data, without a limit on
+    /// memory.
     pub fn new(
         student: DynNetwork<I>,
         teacher: DynNetwork<I>,
@@ -90,8 +92,8 @@ impl<I: Input> LossContext<I> {
         Ok(classifier.weight.dims()[1])
     }
 
-    /// Checks that there is enough memory for the estimated bytes that a loss needs with a certain value of
-    /// a key.
+    /// Checks that there is enough memory for the estimated bytes that a loss needs with a certain
+    /// value of a key.
     ///
     /// # Errors
     ///
@@ -115,8 +117,8 @@ impl<I: Input> Debug for LossContext<I> {
 /// Number of bytes of one value in a tensor.
 pub const BYTES_PER_NUMBER: f64 = 4.0;
 
-/// Returns the number of bytes of parameters during training: the value, the gradient and two values of
-/// the optimizer for each.
+/// Returns the number of bytes of parameters during training: the value, the gradient and two
+/// values of the optimizer for each.
 pub fn trained_bytes(parameters: f64) -> f64 {
     4.0 * BYTES_PER_NUMBER * parameters
 }

@@ -16,7 +16,8 @@ pub enum LossError {
         /// Message.
         text: String,
     },
-    /// An error of the [table](crate::LossTable). Its type depends on the implementation of the table.
+    /// An error of the [table](crate::LossTable). Its type depends on the implementation of the
+    /// table.
     #[error(transparent)]
     Table(Box<dyn Error + Send + Sync>),
 }
@@ -42,7 +43,8 @@ impl LossError {
         }
     }
 
-    /// Adds a text in front of the message, unless the error is about a key, which is more specific.
+    /// Adds a text in front of the message, unless the error is about a key, which is more
+    /// specific.
     pub fn context(self, context: impl Display) -> Self {
         match self {
             Self::Text { key, text } if key.is_empty() => {

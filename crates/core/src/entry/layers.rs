@@ -3,7 +3,8 @@ use crate::{LossError, Tap, Taps};
 /// Default taps of a loss, for a table that names no taps.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultTaps {
-    /// The output of every stage: the maps, or else the sequences, or else the vectors of hidden layers.
+    /// The output of every stage: the maps, or else the sequences, or else the vectors of hidden
+    /// layers.
     Stages,
     /// The output of the last stage.
     LastStage,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync>;
 
-/// Entry of a loss for lists and recipes: its name and reference, its default weight, and a function that
-/// builds its term from a table of values.
+/// Entry of a loss for lists and recipes: its name and reference, its default weight, and a
+/// function that builds its term from a table of values.
 ///
 /// # Example
 ///
@@ -99,8 +99,8 @@ pub struct NoOptions {}
 impl Check for NoOptions {}
 
 impl<I: Input> LossEntry<I> {
-    /// Creates an entry from the name and reference of a loss, its default weight, and a function that builds
-    /// its term.
+    /// Creates an entry from the name and reference of a loss, its default weight, and a function
+    /// that builds its term.
     pub fn new(
         catalog: CatalogEntry,
         weight: impl Into<WeightSchedule>,
@@ -115,8 +115,8 @@ impl<I: Input> LossEntry<I> {
         }
     }
 
-    /// Creates the entry of a custom loss from its name, its default weight, and a function that builds its
-    /// term.
+    /// Creates the entry of a custom loss from its name, its default weight, and a function that
+    /// builds its term.
     pub fn named(
         name: &'static str,
         weight: impl Into<WeightSchedule>,
@@ -125,9 +125,9 @@ impl<I: Input> LossEntry<I> {
         Self::new(CatalogEntry::of_program(name), weight, build)
     }
 
-    /// Creates the entry of a custom loss between pairs of taps, from its name, its default taps and its
-    /// default weight. The values of a table replace the fields of the configuration `default`, from which
-    /// `init` creates the loss.
+    /// Creates the entry of a custom loss between pairs of taps, from its name, its default taps
+    /// and its default weight. The values of a table replace the fields of the configuration
+    /// `default`, from which `init` creates the loss.
     pub fn taps<C, L, F>(
         name: &'static str,
         taps: DefaultTaps,
@@ -145,9 +145,9 @@ impl<I: Input> LossEntry<I> {
         })
     }
 
-    /// Creates the entry of a custom loss of any other kind, from its name and its default weight. The values
-    /// of a table replace the fields of the configuration `default`. `init` creates the objective from the
-    /// configuration, the name of the term and its weight.
+    /// Creates the entry of a custom loss of any other kind, from its name and its default weight.
+    /// The values of a table replace the fields of the configuration `default`. `init` creates the
+    /// objective from the configuration, the name of the term and its weight.
     pub fn objective<C, O, F>(name: &'static str, weight: f64, default: C, init: F) -> Self
     where
         C: Configuration,
@@ -178,8 +178,8 @@ impl<I: Input> LossEntry<I> {
         self
     }
 
-    /// Declares the kind of the responses that the loss compares, such as "boxes", if it is not classes or
-    /// tokens.
+    /// Declares the kind of the responses that the loss compares, such as "boxes", if it is not
+    /// classes or tokens.
     pub fn of_responses(mut self, responses: &'static str) -> Self {
         self.responses = Some(responses);
         self
@@ -190,7 +190,8 @@ impl<I: Input> LossEntry<I> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a value of the table is invalid, or if the loss cannot compare the networks.
+    /// Returns an error if a value of the table is invalid, or if the loss cannot compare the
+    /// networks.
     pub fn build(
         &self,
         options: LossOptions,

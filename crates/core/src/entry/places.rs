@@ -15,8 +15,8 @@ const MOST_PAIRS: usize = 1_000_000;
 impl<I: Input> LossBuilder<'_, I> {
     /// Takes the pairs of taps that a loss compares.
     ///
-    /// The keys `student` and `teacher` name the taps, each as a string or as a list of the same length, or
-    /// the key `pairing` chooses them. Otherwise they are the `default` taps.
+    /// The keys `student` and `teacher` name the taps, each as a string or as a list of the same
+    /// length, or the key `pairing` chooses them. Otherwise they are the `default` taps.
     ///
     /// # Errors
     ///
@@ -55,7 +55,8 @@ impl<I: Input> LossBuilder<'_, I> {
         }
     }
 
-    /// Takes the taps of the student and of the teacher that a loss compares. Their numbers may differ.
+    /// Takes the taps of the student and of the teacher that a loss compares. Their numbers may
+    /// differ.
     ///
     /// # Errors
     ///
@@ -100,8 +101,8 @@ impl<I: Input> LossBuilder<'_, I> {
         one_of(side, taken, taps, default)
     }
 
-    /// Returns the number of features of a token in the first of the named taps, for the student and for the
-    /// teacher.
+    /// Returns the number of features of a token in the first of the named taps, for the student
+    /// and for the teacher.
     ///
     /// # Errors
     ///
@@ -141,8 +142,8 @@ impl<I: Input> LossBuilder<'_, I> {
         channels.collect()
     }
 
-    /// Returns the numbers of features of a tap of the student and of a tap of the teacher, each as one vector
-    /// per sample.
+    /// Returns the numbers of features of a tap of the student and of a tap of the teacher, each as
+    /// one vector per sample.
     ///
     /// # Errors
     ///
@@ -164,8 +165,8 @@ impl<I: Input> LossBuilder<'_, I> {
         self.has("student") || self.has("teacher")
     }
 
-    /// Takes the pairs of taps that the key `pairing` chooses, if the table has one: a number of `pairs` among
-    /// the taps that `student` and `teacher` name, or among all default taps.
+    /// Takes the pairs of taps that the key `pairing` chooses, if the table has one: a number of
+    /// `pairs` among the taps that `student` and `teacher` name, or among all default taps.
     fn paired(&mut self, default: DefaultTaps) -> Result<Option<Vec<(String, String)>>, LossError> {
         let choice = match self.has("pairing") {
             true => self.take_typed::<LayerChoice>("pairing")?,
@@ -202,8 +203,8 @@ impl<I: Input> LossBuilder<'_, I> {
 
 /// Terms of losses on taps.
 impl<I: Input> LossBuilder<'_, I> {
-    /// Builds the term of a loss without parameters between each pair of taps, with the values of the table in
-    /// the configuration `default`.
+    /// Builds the term of a loss without parameters between each pair of taps, with the values of
+    /// the table in the configuration `default`.
     ///
     /// # Errors
     ///
@@ -239,8 +240,8 @@ impl<I: Input> LossBuilder<'_, I> {
         self.term(TapPairs::from(pairs))
     }
 
-    /// Builds the term of a loss between each pair of taps, from a function that creates a pair from the names
-    /// of its taps and their numbers of channels.
+    /// Builds the term of a loss between each pair of taps, from a function that creates a pair
+    /// from the names of its taps and their numbers of channels.
     ///
     /// # Errors
     ///

@@ -6,8 +6,8 @@ pub type ReadValue<'a> = &'a mut dyn FnMut(Value) -> Result<(), String>;
 
 /// A table of values by key from which a loss is built.
 ///
-/// A `serde_json::Map` is a table for programs. Recipes have another implementation, whose errors contain
-/// the position in the file.
+/// A `serde_json::Map` is a table for programs. Recipes have another implementation, whose errors
+/// contain the position in the file.
 pub trait LossTable {
     /// Returns the keys.
     fn keys(&self) -> Vec<String>;
@@ -28,8 +28,8 @@ pub trait LossTable {
     ///
     /// # Errors
     ///
-    /// Returns an error if the table has a key that is neither a field nor listed in `beside`, or if `read`
-    /// fails.
+    /// Returns an error if the table has a key that is neither a field nor listed in `beside`, or
+    /// if `read` fails.
     fn read(
         &self,
         defaults: Map<String, Value>,
@@ -49,8 +49,8 @@ pub trait LossTable {
 ///
 /// # Errors
 ///
-/// Returns an error in the style of serde if the table has a key that is neither a field nor listed in
-/// `beside`.
+/// Returns an error in the style of serde if the table has a key that is neither a field nor listed
+/// in `beside`.
 pub fn overlaid(
     mut fields: Map<String, Value>,
     values: impl IntoIterator<Item = (String, Value)>,

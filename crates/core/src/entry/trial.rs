@@ -11,8 +11,8 @@ const ZERO: f64 = 1e-10;
 pub const TRIAL_SAMPLES: usize = 4;
 
 impl<I: Input> LossBuilder<'_, I> {
-    /// Tries a loss on random taps: whether it accepts their shapes, by `check`, and whether its value is not
-    /// always zero.
+    /// Tries a loss on random taps: whether it accepts their shapes, by `check`, and whether its
+    /// value is not always zero.
     ///
     /// # Errors
     ///

@@ -59,10 +59,11 @@ pub fn relation_scores(
 /// L = mean over sequences, heads and queries of KL(softmax(teacher) ‖ softmax(student))
 /// ```
 ///
-/// With a mask, the softmax is over the keys that count, and the mean is over the queries that count in
-/// each sequence, then over the sequences with such queries. If no query counts, the result is a zero that
-/// is connected to the graph. Scores may already be masked with −∞ or a large negative number. The teacher
-/// is a constant: no gradient flows to it. Half precision is widened to single.
+/// With a mask, the softmax is over the keys that count, and the mean is over the queries that
+/// count in each sequence, then over the sequences with such queries. If no query counts, the
+/// result is a zero that is connected to the graph. Scores may already be masked with −∞ or a large
+/// negative number. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
 /// # Shapes
 ///
@@ -100,7 +101,8 @@ pub fn attention_divergence(
         tempered_log_softmax(scores.flatten(0, 2), 1.0)
     };
     let teacher = log_attention(teacher.without_autodiff());
-    // A query that does not count has all its keys excluded on both sides, so its divergence is zero.
+    // A query that does not count has all its keys excluded on both sides, so its divergence is
+    // zero.
     let divergence = kl_divergence_rows(teacher, log_attention(student))
         .reshape([batch_size, heads, queries])
         .mean_dim(1)
@@ -118,8 +120,8 @@ pub fn attention_divergence(
     divergence.div(lengths.clamp_min(1.0)).sum().div(sequences)
 }
 
-/// Score that replaces −∞. Beside any other score its probability is zero, and a row of only such scores
-/// has a softmax.
+/// Score that replaces −∞. Beside any other score its probability is zero, and a row of only such
+/// scores has a softmax.
 const EXCLUDED: f64 = -1e30;
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 /// d²ᵢⱼ = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ,    x = input − mean of the rows
 /// ```
 ///
-/// Centering has no effect in exact arithmetic, but in floating point it avoids the cancellation of the
-/// three parts far from the origin. The result is symmetric, never negative, and exactly zero on the
-/// diagonal. The distance of equal rows is exactly zero if a matrix product rounds equal rows alike.
+/// Centering has no effect in exact arithmetic, but in floating point it avoids the cancellation of
+/// the three parts far from the origin. The result is symmetric, never negative, and exactly zero
+/// on the diagonal. The distance of equal rows is exactly zero if a matrix product rounds equal
+/// rows alike.
 ///
 /// # Shapes
 ///
@@ -19,8 +20,8 @@ pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
     let centered = input.clone().sub(input.mean_dim(0));
     let product = centered.clone().matmul(centered.transpose());
     let diagonal = Tensor::<2>::eye(rows, &product.device()).bool();
-    // From the product itself, because a sum of squares is rounded differently, which would give equal rows
-    // a distance.
+    // From the product itself, because a sum of squares is rounded differently, which would give
+    // equal rows a distance.
     let square = product
         .clone()
         .mask_fill(diagonal.clone().bool_not(), 0.0)

@@ -29,8 +29,8 @@ pub fn cross_entropy_rows(probabilities: Tensor<2>, log_predictions: Tensor<2>) 
     let [rows, num_classes] = log_predictions.dims();
     assert_shape!(probabilities, [rows, num_classes]);
 
-    // Where the target is zero, the element is zero even if the logarithm is −∞: 0 · ∞ would be NaN, also
-    // in the backward pass.
+    // Where the target is zero, the element is zero even if the logarithm is −∞: 0 · ∞ would be
+    // NaN, also in the backward pass.
     let zero = probabilities.clone().equal_scalar(0.0);
     let log_predictions = log_predictions.mask_fill(zero, 0.0);
     probabilities
@@ -69,8 +69,8 @@ pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> T
 
 /// Computes the logarithm of a mixture of two distributions: `log(weight · a + (1 − weight) · b)`.
 ///
-/// It is computed relative to the larger of the two, so it neither overflows nor underflows. Where both
-/// are zero, it is −∞ with zero gradient.
+/// It is computed relative to the larger of the two, so it neither overflows nor underflows. Where
+/// both are zero, it is −∞ with zero gradient.
 ///
 /// # Shapes
 ///
@@ -86,7 +86,8 @@ pub fn log_mixture(log_a: Tensor<2>, log_b: Tensor<2>, weight: f64) -> Tensor<2>
     );
     let log_a = log_a.add_scalar(weight.ln());
     let log_b = log_b.add_scalar((-weight).ln_1p());
-    // The derivative of the result by the largest part is zero, so a constant avoids a part of the graph.
+    // The derivative of the result by the largest part is zero, so a constant avoids a part of the
+    // graph.
     let largest = log_a.clone().max_pair(log_b.clone()).detach();
     let both_zero = largest.clone().equal_scalar(f32::NEG_INFINITY);
     // −∞ − (−∞) is NaN.

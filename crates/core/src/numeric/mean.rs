@@ -2,8 +2,9 @@ use burn::tensor::{Bool, Tensor};
 
 /// Computes the mean over the elements where the mask is true, or over all elements without a mask.
 ///
-/// If there is no such element, the result is a zero that is connected to the graph with a zero gradient,
-/// so that a training step still works. Elements outside the mask may have any value, NaN included.
+/// If there is no such element, the result is a zero that is connected to the graph with a zero
+/// gradient, so that a training step still works. Elements outside the mask may have any value, NaN
+/// included.
 ///
 /// # Shapes
 ///
@@ -32,7 +33,8 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
 pub fn connected_zero<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     if values.shape().num_elements() == 0 {
         // A GPU launches no kernel for an empty tensor, so its sum is undefined memory, even after
-        // operations that are fused with it. A matrix product of one by one is always a separate kernel.
+        // operations that are fused with it. A matrix product of one by one is always a separate
+        // kernel.
         let one = Tensor::<2>::ones(
             [1, 1],
             (&values.device().without_autodiff(), values.dtype()),

@@ -1,8 +1,10 @@
 //! Numerically safe tensor functions that losses share.
 //!
-//! Roots, logarithms and quotients can have an infinite or undefined gradient where their value is finite.
-//! Every function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
+//! Roots, logarithms and quotients can have an infinite or undefined gradient where their value is
+//! finite. Every function here has finite gradients at zero, for equal rows, for logits of −∞ and
+//! for empty masks.
 
+mod alignment;
 mod attention;
 mod distance;
 mod distribution;
@@ -12,6 +14,7 @@ mod padding;
 mod precision;
 mod spatial;
 
+pub use alignment::*;
 pub use attention::*;
 pub use distance::*;
 pub use distribution::*;

@@ -5,8 +5,8 @@ const EPS: f64 = 1e-12;
 
 /// Computes the L2 norm along an axis, with zero gradient at the zero vector.
 ///
-/// The derivative of the plain root of a sum of squares is infinite at zero, and zero times infinity is
-/// NaN.
+/// The derivative of the plain root of a sum of squares is infinite at zero, and zero times
+/// infinity is NaN.
 ///
 /// # Shapes
 ///
@@ -23,8 +23,8 @@ pub fn l2_norm<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
 /// x / max(‖x‖₂, 1e-12)
 /// ```
 ///
-/// It agrees with PyTorch's `F.normalize`, except for vectors with norms between 0 and 1e-12, which become
-/// zero instead of passing gradients of up to 1e12.
+/// It agrees with PyTorch's `F.normalize`, except for vectors with norms between 0 and 1e-12, which
+/// become zero instead of passing gradients of up to 1e12.
 ///
 /// # Shapes
 ///
@@ -50,8 +50,8 @@ fn safe_norm<const D: usize>(input: Tensor<D>, dim: usize) -> (Tensor<D>, Tensor
 
 /// Computes the sum along an axis, without an operation for an axis of length 1.
 ///
-/// On a GPU, burn 0.22.1 fuses a sum over one element with a neighboring operation to a kernel that does
-/// not compile.
+/// On a GPU, burn 0.22.1 fuses a sum over one element with a neighboring operation to a kernel that
+/// does not compile.
 fn sum_along<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     match input.dims()[dim] {
         1 => input,

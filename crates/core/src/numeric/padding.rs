@@ -1,6 +1,7 @@
 use burn::tensor::{Bool, Tensor, assert_shape};
 
-/// Sets the padding of a sequence to zero, so that its values cannot cause NaN in a loss or in a gradient.
+/// Sets the padding of a sequence to zero, so that its values cannot cause NaN in a loss or in a
+/// gradient.
 ///
 /// # Shapes
 ///
@@ -23,8 +24,8 @@ pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tens
 
 /// Sets the rows that do not count to zero.
 ///
-/// Masking only the losses of these rows would not be enough, because zero times NaN is NaN in the backward
-/// pass.
+/// Masking only the losses of these rows would not be enough, because zero times NaN is NaN in the
+/// backward pass.
 ///
 /// # Shapes
 ///

@@ -12,8 +12,8 @@ pub enum Interpolation {
 
 /// Pools two maps to a common size: the smaller height and the smaller width of the two.
 ///
-/// The pooling is the adaptive average pooling of PyTorch: pixel `i` of `output` is the mean of the pixels
-/// from `⌊i · input / output⌋` to `⌈(i + 1) · input / output⌉`.
+/// The pooling is the adaptive average pooling of PyTorch: pixel `i` of `output` is the mean of the
+/// pixels from `⌊i · input / output⌋` to `⌈(i + 1) · input / output⌉`.
 ///
 /// # Shapes
 ///

@@ -3,12 +3,12 @@ use burn::module::{Module, ModuleDisplay};
 
 /// Training objective of a student.
 ///
-/// A loss compares two tensors. An objective adds where the tensors come from, the names of its terms and
-/// their weights. It is a module because it can hold adapters and projections, which train with the
-/// student.
+/// A loss compares two tensors. An objective adds where the tensors come from, the names of its
+/// terms and their weights. It is a module because it can hold adapters and projections, which
+/// train with the student.
 ///
-/// `S` is the output of the student for a batch and `T` the output of the teacher: [`Knowledge`] if each
-/// is one network.
+/// `S` is the output of the student for a batch and `T` the output of the teacher: [`Knowledge`] if
+/// each is one network.
 pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'static {
     /// Returns the taps and the number of views that the objective needs.
     fn requirements(&self) -> Requirements;
@@ -19,7 +19,8 @@ pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'sta
 
 /// Requirements of an objective: the taps of both networks and the number of views.
 ///
-/// The response is always available. A distiller unites the requirements of all parts of its objective.
+/// The response is always available. A distiller unites the requirements of all parts of its
+/// objective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirements {
     /// Taps of the student.
@@ -47,7 +48,8 @@ impl Requirements {
         Self::default()
     }
 
-    /// Returns the requirements that satisfy both: the taps of either and the larger number of views.
+    /// Returns the requirements that satisfy both: the taps of either and the larger number of
+    /// views.
     pub fn union(self, other: Self) -> Self {
         Self {
             student: self.student.union(other.student),
@@ -65,7 +67,8 @@ pub struct Context<'a, S = Knowledge, T = Knowledge> {
     pub student: &'a S,
     /// Output of the teacher for the first view, as constants.
     pub teacher: &'a T,
-    /// Outputs for the further views: one less than the [required](Requirements::views) number of views.
+    /// Outputs for the further views: one less than the [required](Requirements::views) number of
+    /// views.
     pub further: &'a [View<S, T>],
     /// Labels of the samples.
     pub targets: &'a Targets,
@@ -97,7 +100,8 @@ impl<S, T> Clone for Context<'_, S, T> {
 static UNLABELED: Targets = Targets::Unlabeled;
 
 impl<'a, S, T> Context<'a, S, T> {
-    /// Creates the context of one view from the outputs of student and teacher, without targets and ids.
+    /// Creates the context of one view from the outputs of student and teacher, without targets and
+    /// ids.
     ///
     /// The clock is [unstamped](Clock::unstamped), which leaves weight schedules at their start.
     ///
@@ -197,8 +201,8 @@ impl<'a, S, T> Context<'a, S, T> {
     ///
     /// # Panics
     ///
-    /// Panics if there is no such view. An objective [requires](Requirements::views) the number of views
-    /// that it needs.
+    /// Panics if there is no such view. An objective [requires](Requirements::views) the number of
+    /// views that it needs.
     pub fn of_view(self, view: usize) -> Self {
         let Some(further) = view.checked_sub(1) else {
             return self.with_further(&[]);

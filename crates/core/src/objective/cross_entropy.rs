@@ -15,9 +15,9 @@ use burn::tensor::{Bool, Int, Tensor, assert_shape};
 /// L = −1 / denominator · Σ over labeled samples of Σₖ yₖ log softmax(student)ₖ
 /// ```
 ///
-/// By default, the denominator is the number of labeled samples, so that the loss is their mean; see
-/// [`LossDenominator`]. A batch without a labeled sample contributes zero. The samples of a sequence
-/// are the tokens that its mask selects.
+/// By default, the denominator is the number of labeled samples, so that the loss is their mean;
+/// see [`LossDenominator`]. A batch without a labeled sample contributes zero. The samples of a
+/// sequence are the tokens that its mask selects.
 #[derive(Module, Debug)]
 pub struct CrossEntropyObjective {
     /// Weight of the term.
@@ -34,8 +34,8 @@ pub enum LossDenominator {
     /// The number of labeled samples.
     #[default]
     Labeled,
-    /// The number of all samples, labeled or not. Then every label has the same weight, and a batch with
-    /// fewer labels has a smaller loss.
+    /// The number of all samples, labeled or not. Then every label has the same weight, and a batch
+    /// with fewer labels has a smaller loss.
     ///
     /// Reference: A. Tarvainen and H. Valpola, [Mean teachers are better role
     /// models](https://arxiv.org/abs/1703.01780), NIPS 2017, whose code divides like this.
@@ -102,8 +102,8 @@ impl CrossEntropyObjective {
         }
     }
 
-    /// Computes the unweighted loss of every row. Returns it with the mask of the labeled rows, which is
-    /// `None` if all rows are labeled. Returns `None` if no row is labeled.
+    /// Computes the unweighted loss of every row. Returns it with the mask of the labeled rows,
+    /// which is `None` if all rows are labeled. Returns `None` if no row is labeled.
     ///
     /// # Shapes
     ///
@@ -162,8 +162,8 @@ impl<T> Objective<Knowledge, T> for CrossEntropyObjective {
     }
 }
 
-/// Computes the sum over the labeled samples, divided by the number of samples in the mask. Shape of the
-/// mask: `[rows]`.
+/// Computes the sum over the labeled samples, divided by the number of samples in the mask. Shape
+/// of the mask: `[rows]`.
 fn over_all_samples(
     student: Tensor<2>,
     targets: &Targets,

@@ -9,23 +9,23 @@ use burn::tensor::{Bool, Tensor};
 ///
 /// For a loss between one layer and one, see [`TapLoss`](crate::TapLoss).
 pub trait MultiLayerLoss: NamedLoss {
-    /// Computes the loss, reduced to one value. If no token counts, it is a zero that is connected to the
-    /// graph. No gradient flows to the teacher's taps.
+    /// Computes the loss, reduced to one value. If no token counts, it is a zero that is connected
+    /// to the graph. No gradient flows to the teacher's taps.
     ///
-    /// The values of the taps at the tokens that do not count, NaN included, must not change the value or a
-    /// gradient. A loss that sums over features sets them to zero with [`zero_padding_of_taps`]; a loss
-    /// that averages over tokens averages over those in the mask.
+    /// The values of the taps at the tokens that do not count, NaN included, must not change the
+    /// value or a gradient. A loss that sums over features sets them to zero with
+    /// [`zero_padding_of_taps`]; a loss that averages over tokens averages over those in the mask.
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens of sequences that count; `None` if all tokens
-    ///   count
+    /// - mask: `[batch_size, length]`, true for the tokens of sequences that count; `None` if all
+    ///   tokens count
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if the loss was created for another number of taps, or if it cannot compare taps of these
-    /// kinds and shapes.
+    /// Panics if the loss was created for another number of taps, or if it cannot compare taps of
+    /// these kinds and shapes.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -33,8 +33,8 @@ pub trait MultiLayerLoss: NamedLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1>;
 
-    /// Checks, before the training, that the loss can compare taps of these kinds and shapes. The default
-    /// accepts all taps.
+    /// Checks, before the training, that the loss can compare taps of these kinds and shapes. The
+    /// default accepts all taps.
     ///
     /// # Errors
     ///
@@ -71,9 +71,9 @@ pub fn zero_padded_maps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<T
 /// The term of a loss between layers of the student and layers of the teacher.
 ///
 /// A token counts if it counts for student and teacher. The mask of each network is the tap that
-/// [`mask`](Self::mask) or [`teacher_mask`](Self::teacher_mask) names, or else the mask of its response of
-/// [tokens](crate::Response::Tokens); without either, all tokens count. The parameters of the loss train
-/// with the student.
+/// [`mask`](Self::mask) or [`teacher_mask`](Self::teacher_mask) names, or else the mask of its
+/// response of [tokens](crate::Response::Tokens); without either, all tokens count. The parameters
+/// of the loss train with the student.
 ///
 /// # Example
 ///
@@ -92,9 +92,11 @@ pub struct MultiLayerTerm<L> {
     pub student: Vec<String>,
     /// Names of the teacher's taps, in the order in which the loss takes them.
     pub teacher: Vec<String>,
-    /// Name of the student's tap with the mask of the tokens that count, if its response has no mask.
+    /// Name of the student's tap with the mask of the tokens that count, if its response has no
+    /// mask.
     pub mask: Option<String>,
-    /// Name of the teacher's tap with the mask of the tokens that count, if its response has no mask.
+    /// Name of the teacher's tap with the mask of the tokens that count, if its response has no
+    /// mask.
     pub teacher_mask: Option<String>,
 }
 
@@ -157,8 +159,8 @@ impl<L: MultiLayerLoss> LossTerm for MultiLayerTerm<L> {
     }
 }
 
-/// Returns the mask of the tokens that count for one network: the tap of that name, or else the mask of
-/// the response.
+/// Returns the mask of the tokens that count for one network: the tap of that name, or else the
+/// mask of the response.
 fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
     match tap {
         Some(name) => Some(side.taps.expect(name).into_mask()),

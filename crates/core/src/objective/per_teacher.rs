@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 /// L = 1 / M · Σₘ objectiveₘ(student, teacherₘ, targets)
 /// ```
 ///
-/// The values of terms with the same name are averaged into one term, so they must have the same weight.
-/// A term that does not use the teacher, such as the cross-entropy with the labels, keeps its value. Only
-/// objectives of one view are supported.
+/// The values of terms with the same name are averaged into one term, so they must have the same
+/// weight. A term that does not use the teacher, such as the cross-entropy with the labels, keeps
+/// its value. Only objectives of one view are supported.
 #[derive(Module, Debug)]
 pub struct PerTeacher<O> {
     /// Objectives in the order of the teachers. The adapters of each fit its teacher.

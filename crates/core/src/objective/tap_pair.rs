@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub trait TapLoss: NamedLoss {
     /// Computes the loss, reduced to one value. No gradient flows to the teacher's tap.
     ///
-    /// The values of both taps at the tokens that do not count, NaN included, must not change the value or
-    /// a gradient. A loss that sums over features sets them to zero with [`Tap::zero_padding`]; a loss that
-    /// averages over tokens averages over those in the mask.
+    /// The values of both taps at the tokens that do not count, NaN included, must not change the
+    /// value or a gradient. A loss that sums over features sets them to zero with
+    /// [`Tap::zero_padding`]; a loss that averages over tokens averages over those in the mask.
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens of both sequences that count; `None` if all
-    ///   tokens count
+    /// - mask: `[batch_size, length]`, true for the tokens of both sequences that count; `None` if
+    ///   all tokens count
     /// - output: `[1]`
     ///
     /// # Panics
@@ -29,8 +29,8 @@ pub trait TapLoss: NamedLoss {
     /// Panics if the loss cannot compare taps of these kinds and shapes.
     fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1>;
 
-    /// Checks that the loss can compare taps of these kinds and shapes. It runs before the training and in
-    /// its first step. The default accepts vectors, sequences and maps.
+    /// Checks that the loss can compare taps of these kinds and shapes. It runs before the training
+    /// and in its first step. The default accepts vectors, sequences and maps.
     ///
     /// # Errors
     ///
@@ -74,8 +74,8 @@ pub struct TapPair<L, A = NoAdapter> {
 }
 
 impl<L> TapPair<L> {
-    /// Creates a pair from the names of two taps and the loss between them, without an adapter and with a
-    /// weight of 1.
+    /// Creates a pair from the names of two taps and the loss between them, without an adapter and
+    /// with a weight of 1.
     pub fn new(student: impl Into<String>, teacher: impl Into<String>, loss: L) -> Self {
         Self {
             student: student.into(),
@@ -115,8 +115,8 @@ pub struct TapPairs<L, A = NoAdapter> {
     checked: Checked,
 }
 
-/// Whether the pairs have been checked with a batch. A copy is checked again, since it may be used with
-/// other networks.
+/// Whether the pairs have been checked with a batch. A copy is checked again, since it may be used
+/// with other networks.
 #[derive(Debug, Default)]
 struct Checked(AtomicBool);
 
@@ -132,9 +132,9 @@ impl Clone for Checked {
 /// L = Σ over pairs of weight · loss(adapter(student tap), teacher tap)
 /// ```
 ///
-/// The adapters and the parameters of the losses train with the student. If the taps are sequences and a
-/// response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens that count for
-/// student and teacher. An adapter sees zeros in place of the other tokens.
+/// The adapters and the parameters of the losses train with the student. If the taps are sequences
+/// and a response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens
+/// that count for student and teacher. An adapter sees zeros in place of the other tokens.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
@@ -219,8 +219,8 @@ impl<L: TapLoss, A> TapPair<L, A> {
     }
 }
 
-/// Warns once about an adapter on a device without autodiff beside a student on one with autodiff: burn
-/// computes with it, but does not train it.
+/// Warns once about an adapter on a device without autodiff beside a student on one with autodiff:
+/// burn computes with it, but does not train it.
 fn warn_of_untrained<L, A: TapAdapter>(pair: &TapPair<L, A>, student: &Tap) {
     static ONCE: Once = Once::new();
     if student.is_autodiff() && has_untracked(&pair.adapter) {

@@ -8,16 +8,16 @@ use std::fmt;
 
 /// An unweighted term of an objective.
 ///
-/// A term applies a loss to certain outputs, such as the logits of both networks or one tap of each. With
-/// a name and a weight it is an objective: see [`Weighted`].
+/// A term applies a loss to certain outputs, such as the logits of both networks or one tap of
+/// each. With a name and a weight it is an objective: see [`Weighted`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a term of an objective between these networks",
     note = "a loss needs the outputs that it compares: `ResponseObjective::new(loss, weight)`, \
             `TapObjective::new([TapPair::new(student, teacher, loss)], weight)`, .."
 )]
 pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
-    /// Returns the taps and the number of views that the term needs. Default: the responses to the first
-    /// view.
+    /// Returns the taps and the number of views that the term needs. Default: the responses to the
+    /// first view.
     fn requirements(&self) -> Requirements {
         Requirements::responses()
     }

@@ -1,7 +1,8 @@
 use crate::{Context, Objective, Requirements, Terms};
 use burn::module::Module;
 
-/// An objective that is applied to several views of each sample. The values of each term are summed.
+/// An objective that is applied to several views of each sample. The values of each term are
+/// summed.
 ///
 /// ```text
 /// term = Σ over views of term(student(view), teacher(view), targets)

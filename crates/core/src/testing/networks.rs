@@ -98,7 +98,8 @@ impl Network for Perceptron {
     }
 }
 
-/// A convolutional classifier for tests, of gray images of 8×8 pixels. Taps: `layer1`, `layer2`, `pool`.
+/// A convolutional classifier for tests, of gray images of 8×8 pixels. Taps: `layer1`, `layer2`,
+/// `pool`.
 #[derive(Module, Debug)]
 pub struct ConvClassifier {
     /// First convolution.

@@ -129,7 +129,8 @@ fn an_exit_shrinks_by_tiles_to_the_deepest_size() {
         [height, width]
     });
     assert!(kernels.eq([[3, 3], [1, 1]]));
-    // 1×1 from 4 to 2, 3×3, 1×1 from 2 to 8, two values for each normalized channel, the classifier.
+    // 1×1 from 4 to 2, 3×3, 1×1 from 2 to 8, two values for each normalized channel, the
+    // classifier.
     let expected = 4 * 2 + 9 * 2 * 2 + 2 * 8 + 2 * (2 + 2 + 8) + 8 * 5 + 5;
     assert_eq!(parameter_count(&network.exits[0]), expected);
 }
@@ -232,8 +233,8 @@ fn the_responses_of_deployed_exits_are_those_computed_by_hand() {
     let expected = mean_logits(&exits).into_data();
     assert_eq!(logits(&mean.forward(input.clone())), expected);
 
-    // A threshold between two confidences of the first exit: some samples take it, some do not, and none is
-    // so close that rounding decides.
+    // A threshold between two confidences of the first exit: some samples take it, some do not, and
+    // none is so close that rounding decides.
     let (sure, sorted) = (sure(&exits), sorted(&exits));
     let threshold = f64::from(sorted[3] + sorted[4]) / 2.0;
     let early = network.deploy(ExitChoice::FirstSure(threshold));
