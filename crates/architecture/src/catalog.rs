@@ -1,15 +1,15 @@
-/// What a list of networks says about one of them, or about a family of them.
+/// Entry of a network or of a family of networks in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchitectureEntry {
-    /// The name, or a pattern with the numbers to fill in between angle brackets.
+    /// Name, or a pattern with placeholders for numbers in angle brackets.
     pub name: &'static str,
-    /// A name to try: the name itself, unless that is a pattern.
+    /// Example of a name: the name itself, unless it is a pattern.
     pub example: &'static str,
-    /// What kind of network it is.
+    /// Kind of network.
     pub kind: &'static str,
-    /// Other spellings that are understood.
+    /// Alternative spellings.
     pub aliases: &'static [&'static str],
-    /// Where it comes from, with year and venue.
+    /// Reference, with venue and year.
     pub reference: &'static str,
 }
 
@@ -71,13 +71,13 @@ const CATALOG: &[ArchitectureEntry] = &[
     ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",
-        kind: "patch transformer",
+        kind: "vision transformer",
         aliases: &["vit_16_2_4"],
         reference: "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
     },
 ];
 
-/// Every network that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.
+/// Returns all networks that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.
 pub fn catalog() -> &'static [ArchitectureEntry] {
     CATALOG
 }

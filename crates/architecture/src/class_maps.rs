@@ -1,23 +1,24 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-/// Where in an image each class is seen: the classifier at every pixel of the last map.
+/// Computes class activation maps (CAM): the classifier at every pixel of the last map.
 ///
 /// ```text
 /// class_maps[k] = Σ over channels c of weight[c, k] · map[c] + bias[k]
 /// ```
 ///
-/// Of a network that classifies the mean of each channel, the mean of a class map is the logit of
-/// its class. So a network offers them as a tap, `class-maps`, without a change to itself.
+/// They show the regions of an image that support each class. In a network with global average
+/// pooling, the mean of a class map is the logit of its class, so the network can offer the maps as
+/// a tap, `class-maps`, without a change of its layers.
 ///
 /// # Shapes
 ///
-/// - map: `[batch_size, channels, height, width]`, what the network takes the mean of
+/// - map: `[batch_size, channels, height, width]`, the input of the global average pooling
 /// - output: `[batch_size, num_classes, height, width]`
 ///
 /// # Panics
 ///
-/// Panics if the classifier is made for another number of channels.
+/// Panics if the classifier takes another number of channels.
 ///
 /// # Example
 ///
@@ -60,15 +61,15 @@ mod tests {
     use burn_distill_core::{Network, TapSelection};
 
     #[test]
-    fn their_means_are_the_logits_of_every_network_that_pools() {
+    fn the_means_of_class_maps_are_the_logits() {
         let device = Device::default();
         for name in ["convnet-4-8", "resnet8", "wrn-10-1"] {
             let config = NetworkConfig::by_name(name).unwrap();
             let network = config.init([1, 12, 8], 5, &device).unwrap();
             let input = Tensor::random([3, 1, 12, 8], Distribution::Default, &device);
 
-            let requirements = TapSelection::named(["class-maps"]);
-            let knowledge = network.forward_knowledge(input, &requirements);
+            let selection = TapSelection::named(["class-maps"]);
+            let knowledge = network.forward_knowledge(input, &selection);
 
             let maps = knowledge.taps.expect("class-maps").into_map();
             assert!(
@@ -82,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn the_classifier_learns_from_them() {
+    fn the_classifier_gets_gradients_from_class_maps() {
         let device = Device::default().autodiff();
         let config = NetworkConfig::by_name("convnet-4-8").unwrap();
         let network = config.init([1, 8, 8], 5, &device).unwrap();
         let input = Tensor::random([3, 1, 8, 8], Distribution::Default, &device);
 
-        let requirements = TapSelection::named(["class-maps"]);
-        let maps = network.forward_knowledge(input, &requirements).taps;
+        let selection = TapSelection::named(["class-maps"]);
+        let maps = network.forward_knowledge(input, &selection).taps;
         let grads = maps
             .expect("class-maps")
             .into_map()

@@ -8,21 +8,24 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-/// A network by its name, without the images and classes that it is for.
+/// Configuration of a network by its name, without the shape of the images and the number of
+/// classes.
 ///
-/// It is read from and written as its name.
+/// It is serialized as its name.
 ///
 /// | Name | Network |
 /// | --- | --- |
 /// | `mlp-64-32` | [`Mlp`](crate::Mlp) with hidden layers of these widths, any number of them |
 /// | `convnet-16-32` | [`ConvNet`](crate::ConvNet) with stages of these widths, any number of them |
 /// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
-/// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of width 32, 64, 128, 256 |
-/// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and this times the width |
-/// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) of so many features, blocks and heads |
+/// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of widths 32, 64, 128, 256 |
+/// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and of this multiple of the width |
+/// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) with these numbers of features, blocks and heads |
 ///
-/// Upper case and `_` for `-` are understood too. [`catalog`] lists the networks of the
+/// Upper case, and `_` instead of `-`, are also valid. [`catalog`] lists the networks of the
 /// literature.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -38,48 +41,48 @@ use std::str::FromStr;
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum NetworkConfig {
-    /// See [`Mlp`](crate::Mlp).
+    /// Multilayer perceptron: see [`Mlp`](crate::Mlp).
     Mlp {
-        /// The number of features of each hidden layer.
+        /// Number of features of each hidden layer.
         hidden: Vec<usize>,
     },
-    /// See [`ConvNet`](crate::ConvNet).
+    /// Convolutional network: see [`ConvNet`](crate::ConvNet).
     ConvNet {
-        /// The number of channels of each stage.
+        /// Number of channels of each stage.
         widths: Vec<usize>,
     },
-    /// See [`ResNet`](crate::ResNet).
+    /// Residual network: see [`ResNet`](crate::ResNet).
     ResNet {
-        /// The number of layers: 6n + 2.
+        /// Number of layers: 6n + 2.
         depth: usize,
-        /// Whether the stages are four times as wide, and the stem twice.
+        /// Whether the stages are four times as wide, and the stem twice as wide.
         times_four: bool,
     },
-    /// See [`WideResNet`](crate::WideResNet).
+    /// Wide residual network: see [`WideResNet`](crate::WideResNet).
     WideResNet {
-        /// The number of layers: 6n + 4.
+        /// Number of layers: 6n + 4.
         depth: usize,
-        /// How many times wider the stages are than 16, 32 and 64 channels.
+        /// Factor of the widths of the stages, which are 16, 32 and 64 channels.
         widen: usize,
     },
-    /// See [`VisionTransformer`](crate::VisionTransformer).
+    /// Vision transformer: see [`VisionTransformer`](crate::VisionTransformer).
     VisionTransformer {
-        /// The number of features of a token.
+        /// Number of features of a token.
         features: usize,
-        /// The number of blocks.
+        /// Number of blocks.
         depth: usize,
-        /// The number of attention heads.
+        /// Number of attention heads.
         heads: usize,
     },
 }
 
 impl NetworkConfig {
-    /// The network of that name.
+    /// Creates a configuration from the name of a network.
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::Unknown`] if there is none, which lists the names and the nearest,
-    /// or the error that says which number in the name does not fit.
+    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if there
+    /// is no network of this name, or the error about a number in the name that is out of range.
     pub fn by_name(name: &str) -> Result<Self, NetworkError> {
         let spelled = name.to_lowercase().replace('_', "-");
         let config = Self::parse(&spelled).ok_or_else(|| NetworkError::Unknown {
@@ -91,14 +94,14 @@ impl NetworkConfig {
         Ok(config)
     }
 
-    /// Initialize the network for images of shape `input`: channels, height, width.
+    /// Initializes the network for images of shape `input`: channels, height, width.
     ///
-    /// All parameters are drawn at once, in their order in the module tree, so that the seed of the
-    /// device decides them.
+    /// All parameters are drawn at once, in their order in the module tree, so that they depend
+    /// only on the seed of the device.
     ///
     /// # Errors
     ///
-    /// Returns an error if the image is too small for the network, or if a number does not fit.
+    /// Returns an error if the image is too small for the network, or if a number is out of range.
     pub fn init(
         &self,
         input: [usize; 3],
@@ -116,12 +119,14 @@ impl NetworkConfig {
         Ok(initialize(network))
     }
 
-    /// Initialize the network with so many [branches](crate::BranchedNetwork), each with parameters
-    /// of its own. Convolutional networks of two stages or more and residual networks branch.
+    /// Initializes the network with several [branches](crate::BranchedNetwork), which have separate
+    /// parameters. Convolutional networks with at least two stages and residual networks can have
+    /// branches.
     ///
     /// # Errors
     ///
-    /// Those of [`init`](Self::init), and an error if the network does not branch.
+    /// Returns the errors of [`init`](Self::init), and an error if the network cannot have
+    /// branches.
     ///
     /// # Panics
     ///
@@ -146,11 +151,11 @@ impl NetworkConfig {
         })
     }
 
-    /// The layers of the network, known without building it.
+    /// Lists the layers of the network without creating it.
     ///
     /// # Errors
     ///
-    /// Those of [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn plan(&self, input: [usize; 3], classes: usize) -> Result<Plan, NetworkError> {
         match self.with_ends(input, classes) {
             Typed::Mlp(config) => config.plan(),
@@ -161,11 +166,11 @@ impl NetworkConfig {
         }
     }
 
-    /// The multiplications, each with its addition, of convolutions and matrices for one sample.
+    /// Returns the number of multiply-adds of convolutions and matrix products for one sample.
     ///
     /// # Errors
     ///
-    /// Those of [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn multiply_adds(&self, input: [usize; 3], classes: usize) -> Result<usize, NetworkError> {
         Ok(self.plan(input, classes)?.multiply_adds())
     }
@@ -225,7 +230,7 @@ impl NetworkConfig {
         }
     }
 
-    /// What can be wrong whatever the images and classes.
+    /// Checks the values that do not depend on the images and classes.
     fn check(&self) -> Result<(), NetworkError> {
         match *self {
             Self::Mlp { ref hidden } => mlp::check_hidden(hidden),
@@ -243,7 +248,7 @@ impl NetworkConfig {
     }
 }
 
-/// A network with the images and classes that it is for.
+/// Configuration of a network with the shape of the images and the number of classes.
 enum Typed {
     Mlp(MlpConfig),
     ConvNet(ConvNetConfig),
@@ -258,7 +263,7 @@ fn names(
     catalog().iter().map(name)
 }
 
-/// A number in digits alone: `parse` would also take a sign.
+/// Parses a number that consists only of digits. `parse` would also accept a sign.
 fn number(digits: &str) -> Option<usize> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
@@ -350,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_do_not_fit_are_explained() {
+    fn numbers_out_of_range_are_refused() {
         for (name, message) in [
             (
                 "resnet21",
@@ -360,27 +365,27 @@ mod tests {
                 "resnet2",
                 "the depth of a residual network should be 6n + 2 up to 10000, but is 2",
             ),
-            ("wrn-16-0", "a width should be in 1..=65536, but is 0"),
+            ("wrn-16-0", "a width should be from 1 to 65536, but is 0"),
             (
                 "wrn-20-2",
                 "the depth of a wide residual network should be 6n + 4 up to 10000, but is 20",
             ),
-            ("mlp-64-0", "a width should be in 1..=65536, but is 0"),
+            ("mlp-64-0", "a width should be from 1 to 65536, but is 0"),
             (
                 "convnet-70000",
-                "a width should be in 1..=65536, but is 70000",
+                "a width should be from 1 to 65536, but is 70000",
             ),
             (
                 "vit-16-2-3",
-                "the heads of attention should divide its 16 features, but are 3",
+                "the number of attention heads should be a divisor of the 16 features, but is 3",
             ),
             (
                 "vit-16-2-0",
-                "the heads of attention should divide its 16 features, but are 0",
+                "the number of attention heads should be a divisor of the 16 features, but is 0",
             ),
             (
                 "vit-16-0-2",
-                "the depth of a patch transformer should be 1 or more up to 10000, but is 0",
+                "the depth of a vision transformer should be 1 or more up to 10000, but is 0",
             ),
         ] {
             assert_eq!(error(name), message);
@@ -392,12 +397,12 @@ mod tests {
         assert!(
             no_image
                 .to_string()
-                .contains("a residual network needs [1, 1, 1]")
+                .contains("a residual network needs at least [1, 1, 1]")
         );
     }
 
     #[test]
-    fn stages_that_no_image_is_large_enough_for_are_counted() {
+    fn too_many_stages_for_any_image_are_refused() {
         let name = format!("convnet{}", "-1".repeat(300));
         let error = NetworkConfig::by_name(&name)
             .unwrap()
@@ -407,11 +412,11 @@ mod tests {
         let expected =
             "an input [1, 8, 8] of [channels, height, width] is too small for 300 stages";
         assert!(error.starts_with(expected), "{error}");
-        assert!(error.ends_with("give it at most 17 stages"), "{error}");
+        assert!(error.ends_with("use at most 17 stages"), "{error}");
     }
 
     #[test]
-    fn huge_numbers_are_refused_before_anything_is_allocated() {
+    fn huge_numbers_are_refused_before_an_allocation() {
         let huge = usize::MAX;
         for name in [
             "resnet10004".to_string(), // 6 · 1667 + 2
@@ -428,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_its_name() {
+    fn it_is_serialized_as_its_name() {
         let config = NetworkConfig::by_name("WRN_40_2").unwrap();
 
         let json = serde_json::to_string(&config).unwrap();
@@ -442,13 +447,13 @@ mod tests {
     }
 
     #[test]
-    fn every_network_takes_digits_and_single_images() {
+    fn every_network_supports_small_images_and_batches_of_one() {
         let device = Device::default();
         for name in names(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             for input in [[1, 8, 8], [1, 28, 28]] {
                 if input == [1, 28, 28] && config.multiply_adds(input, 10).unwrap() > 100_000_000 {
-                    continue; // The time of a test; the code is that of the smaller ones.
+                    continue; // It would take too long, and smaller images run the same code.
                 }
                 let network = config.init(input, 10, &device).unwrap();
                 let response = network.forward(network.example(1, &device));
@@ -459,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn classifiers_and_normalizations_are_found_behind_their_taps() {
+    fn classifiers_and_normalizations_fit_their_taps() {
         for name in ["mlp-4", "convnet-4-8", "resnet8", "wrn-10-1", "vit-4-1-2"] {
             let config = NetworkConfig::by_name(name).unwrap();
             let network = config.init([1, 8, 8], 3, &Device::default()).unwrap();
@@ -481,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn some_networks_branch() {
+    fn some_networks_can_have_branches() {
         let branched = |name: &str| {
             let config = NetworkConfig::by_name(name).unwrap();
             config.init_branched(3, [1, 8, 8], 5, &Device::default())
@@ -498,8 +503,8 @@ mod tests {
             assert_eq!(
                 branched(name).unwrap_err().to_string(),
                 format!(
-                    "`{name}` does not branch: a residual network, or a convolutional \
-                         network of two stages or more, does"
+                    "`{name}` cannot have branches: use a residual network, or a convolutional \
+                         network with at least two stages"
                 )
             );
         }

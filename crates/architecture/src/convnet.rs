@@ -13,21 +13,22 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// Configuration to create a [`ConvNet`] using the [init function](ConvNetConfig::init).
 #[derive(Config, Debug)]
 pub struct ConvNetConfig {
-    /// The number of channels of each stage, at least one stage.
+    /// Number of channels of each stage, for at least one stage.
     pub widths: Vec<usize>,
-    /// The shape of one image: channels, height, width. Each stage but the first halves it,
-    /// rounding down, so height and width must be at least 2 to the power of these stages.
+    /// Shape of one image: channels, height, width. Each of the `n` stages but the first halves
+    /// height and width, rounding down, so both must be at least `2ⁿ⁻¹`.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl ConvNetConfig {
-    /// Initialize a [`ConvNet`].
+    /// Initializes a [`ConvNet`].
     ///
     /// # Panics
     ///
-    /// Panics if there is no stage, if a size is zero or enormous, or if the image is too small.
+    /// Panics if there is no stage, if a size is zero or above 65,536, or if the image is too
+    /// small.
     pub fn init(&self, device: &Device) -> ConvNet {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let [mut channels, ..] = self.input;
@@ -52,11 +53,11 @@ impl ConvNetConfig {
         }
     }
 
-    /// The layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         self.check()?;
         let mut plan = Plan::default();
@@ -94,11 +95,12 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
     error::check_widths(widths)
 }
 
-/// A plain convolutional network for small images: per stage a 3×3 convolution, batch
-/// normalization and ReLU; max pooling between the stages; the mean of each channel; a linear
-/// classifier.
+/// Plain convolutional network for small images.
 ///
-/// | Tap | Kind | What |
+/// Each stage is a 3×3 convolution, batch normalization and ReLU, with max pooling between the
+/// stages. Global average pooling and a linear classifier follow.
+///
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `layer1.pre`, `layer2.pre`, … | map | each stage before its activation |
 /// | `layer1`, `layer2`, … | map | each stage after its activation, before the pooling |
@@ -111,7 +113,8 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 /// - map taps: `[batch_size, widths[i], height / 2^i, width / 2^i]`, where the first `i` is 0
 /// - response: `[batch_size, classes]`
 ///
-/// Other images than those configured pass too, if they have as many channels and are large enough.
+/// Images of other sizes are also supported, if they are large enough and have the configured
+/// number of channels.
 ///
 /// # Panics
 ///
@@ -121,26 +124,26 @@ pub(crate) fn check_stages(widths: &[usize]) -> Result<(), NetworkError> {
 ///
 /// Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, [Gradient-Based Learning Applied to Document
 /// Recognition](https://doi.org/10.1109/5.726791), Proceedings of the IEEE 1998; with the batch
-/// normalization of S. Ioffe and C. Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167),
-/// ICML 2015.
+/// normalization of S. Ioffe and C. Szegedy, [Batch
+/// Normalization](https://arxiv.org/abs/1502.03167), ICML 2015.
 #[derive(Module, Debug)]
 pub struct ConvNet {
-    /// The stages.
+    /// Stages.
     pub layer: Vec<ConvStage>,
-    /// The pooling between the stages.
+    /// Pooling between the stages.
     pub shrink: MaxPool2d,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
 /// A stage of a [`ConvNet`].
 #[derive(Module, Debug)]
 pub struct ConvStage {
-    /// The convolution.
+    /// Convolution.
     pub conv: Conv2d,
-    /// Its normalization.
+    /// Normalization after the convolution.
     pub bn: BatchNorm,
 }
 
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn taps_are_taken_before_the_pooling() {
+    fn taps_are_offered_before_the_pooling() {
         let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 10);
 
         assert_eq!(
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_image_is_one_pixel_in_the_end() {
+    fn the_smallest_image_is_one_pixel_in_the_last_stage() {
         let config = ConvNetConfig::new(vec![4, 6, 8], [3, 4, 5], 10);
 
         assert!(shapes(&config).contains(&("layer3".into(), vec![2, 8, 1, 1])));
@@ -261,7 +264,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "an input [3, 3, 5] of [channels, height, width] is too small: \
-             a convolutional network needs [1, 4, 4]"
+             a convolutional network needs at least [1, 4, 4]"
         );
     }
 

@@ -1,104 +1,106 @@
-/// The widest layer that a network may have: a typing error should not allocate all memory.
+/// Largest width of a layer, so that a typing error does not allocate all memory.
 const WIDEST: usize = 65_536;
 
-/// The deepest network that may be built, for the same reason.
+/// Largest depth of a network, for the same reason.
 const DEEPEST: usize = 10_000;
 
-/// Why a network cannot be built.
+/// Error about a network that cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
     /// No network has this name.
     #[error("no network named `{name}`{}; known are {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
     Unknown {
-        /// The name that was asked for.
+        /// Requested name.
         name: String,
-        /// The names and name patterns that there are.
+        /// Known names and patterns of names.
         known: Vec<String>,
-        /// The most similar of them, if one is similar.
+        /// The most similar known name, if one is similar enough.
         nearest: Option<String>,
     },
-    /// No network of this kind has this depth.
+    /// The kind of network does not support this depth.
     #[error("the depth of a {kind} should be {rule} up to {DEEPEST}, but is {depth}")]
     Depth {
-        /// The kind of network.
+        /// Kind of network.
         kind: &'static str,
-        /// What depths there are, as a formula.
+        /// Supported depths, as a formula.
         rule: &'static str,
-        /// The depth that was asked for.
+        /// Requested depth.
         depth: usize,
     },
-    /// Heads that do not share the features of a token.
-    #[error("the heads of attention should divide its {features} features, but are {heads}")]
+    /// The number of features is not a multiple of the number of attention heads.
+    #[error(
+        "the number of attention heads should be a divisor of the {features} features, but is {heads}"
+    )]
     Heads {
-        /// The number of features.
+        /// Number of features.
         features: usize,
-        /// The number of heads.
+        /// Number of heads.
         heads: usize,
     },
-    /// A network without layers.
+    /// The network has no layers.
     #[error("a {kind} should have at least one width, as in `{example}`")]
     NoWidths {
-        /// The kind of network.
+        /// Kind of network.
         kind: &'static str,
-        /// A name that would do.
+        /// Example of a valid name.
         example: &'static str,
     },
-    /// A network without a last part that could be there several times.
+    /// The network cannot have several branches.
     #[error(
-        "`{0}` does not branch: a residual network, or a convolutional network of two stages or \
-         more, does"
+        "`{0}` cannot have branches: use a residual network, or a convolutional network with at \
+         least two stages"
     )]
     NoBranches(String),
-    /// A layer that is empty or enormous.
-    #[error("a width should be in 1..={WIDEST}, but is {0}")]
+    /// The width of a layer is out of range.
+    #[error("a width should be from 1 to {WIDEST}, but is {0}")]
     Width(usize),
-    /// Nothing to tell apart, or enormously much.
-    #[error("the number of classes should be in 1..={WIDEST}, but is {0}")]
+    /// The number of classes is out of range.
+    #[error("the number of classes should be from 1 to {WIDEST}, but is {0}")]
     Classes(usize),
-    /// The image is too small to pass through the network.
+    /// The image is too small for the network.
     #[error(
-        "an input {input:?} of [channels, height, width] is too small: a {kind} needs {least:?}"
+        "an input {input:?} of [channels, height, width] is too small: a {kind} needs at least {least:?}"
     )]
     Input {
-        /// The kind of network.
+        /// Kind of network.
         kind: &'static str,
-        /// The shape of one sample: channels, height, width.
+        /// Shape of one sample: channels, height, width.
         input: [usize; 3],
-        /// The smallest shape that fits.
+        /// Smallest supported shape.
         least: [usize; 3],
     },
-    /// No image is large enough to pass through the network.
+    /// The network has so many stages that every supported image is too small.
     #[error(
         "an input {input:?} of [channels, height, width] is too small for {stages} stages: a {kind} \
-         halves height and width between stages, and takes sizes up to {WIDEST}; give it at most \
+         halves height and width between stages, and supports sizes up to {WIDEST}; use at most \
          {} stages",
         WIDEST.ilog2() + 1
     )]
     Stages {
-        /// The kind of network.
+        /// Kind of network.
         kind: &'static str,
-        /// The shape of one sample: channels, height, width.
+        /// Shape of one sample: channels, height, width.
         input: [usize; 3],
-        /// The number of stages.
+        /// Number of stages.
         stages: usize,
     },
-    /// The image is enormous.
+    /// The image is too large.
     #[error(
-        "an input {input:?} of [channels, height, width] is too large: a {kind} takes sizes up to \
+        "an input {input:?} of [channels, height, width] is too large: a {kind} supports sizes up to \
          {WIDEST}"
     )]
     LargeInput {
-        /// The kind of network.
+        /// Kind of network.
         kind: &'static str,
-        /// The shape of one sample: channels, height, width.
+        /// Shape of one sample: channels, height, width.
         input: [usize; 3],
     },
 }
 
-/// The number of blocks per stage of a network with three stages.
+/// Returns the number of blocks per stage of a network with three stages.
 ///
-/// The depth is `blocks · per_block + rest`, where `rule` says it in words.
+/// The depth is `blocks · 6 + rest`; `rule` is this formula for the error.
 pub(crate) fn blocks_per_stage(
     kind: &'static str,
     rule: &'static str,
@@ -115,7 +117,7 @@ pub(crate) fn blocks_per_stage(
     }
 }
 
-/// The depth of a network whose layers are counted one by one.
+/// Checks the depth of a network of any depth from 1.
 pub(crate) fn check_depth(kind: &'static str, depth: usize) -> Result<(), NetworkError> {
     let rule = "1 or more";
     match (1..=DEEPEST).contains(&depth) {
@@ -124,7 +126,7 @@ pub(crate) fn check_depth(kind: &'static str, depth: usize) -> Result<(), Networ
     }
 }
 
-/// Returns the height and width that a network needs that halves them between stages.
+/// Returns the smallest height and width for a network that halves them between its stages.
 pub(crate) fn least_halved(
     kind: &'static str,
     input: [usize; 3],

@@ -9,20 +9,20 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder};
 /// Configuration to create an [`Mlp`] using the [init function](MlpConfig::init).
 #[derive(Config, Debug)]
 pub struct MlpConfig {
-    /// The number of features of each hidden layer, at least one layer.
+    /// Number of features of each hidden layer, for at least one layer.
     pub hidden: Vec<usize>,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl MlpConfig {
-    /// Initialize an [`Mlp`].
+    /// Initializes an [`Mlp`].
     ///
     /// # Panics
     ///
-    /// Panics if there is no hidden layer, or if a size is zero or enormous.
+    /// Panics if there is no hidden layer, or if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> Mlp {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let linear =
@@ -35,11 +35,11 @@ impl MlpConfig {
         }
     }
 
-    /// The layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         self.check()?;
         let mut plan = Plan::default();
@@ -51,7 +51,8 @@ impl MlpConfig {
         Ok(plan)
     }
 
-    /// Features that go in and come out of each hidden layer, and of the last one.
+    /// Returns the numbers of input and output features of each hidden layer, and of the
+    /// classifier.
     fn features(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
         let mut inputs = self.input.iter().product();
         let layers = self
@@ -81,9 +82,9 @@ pub(crate) fn check_hidden(hidden: &[usize]) -> Result<(), NetworkError> {
     error::check_widths(hidden)
 }
 
-/// Multilayer perceptron: the image flattened, then linear layers with ReLU between them.
+/// Multilayer perceptron: linear layers with ReLU between them, on the flattened image.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `hidden.1.pre`, `hidden.2.pre`, … | vector | each hidden layer before its activation |
 /// | `hidden.1`, `hidden.2`, … | vector | each hidden layer after its activation |
@@ -105,11 +106,11 @@ pub(crate) fn check_hidden(hidden: &[usize]) -> Result<(), NetworkError> {
 #[doc(alias = "perceptron")]
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// The hidden layers.
+    /// Hidden layers.
     pub hidden: Vec<Linear>,
-    /// The classifier.
+    /// Classifier.
     pub output: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "should have at least one width, as in `mlp-64-32`")]
-    fn there_is_a_hidden_layer() {
+    fn an_empty_list_of_hidden_layers_is_refused() {
         MlpConfig::new(vec![], [1, 3, 5], 10).init(&Device::default());
     }
 }

@@ -1,12 +1,14 @@
-use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, l2_normalize};
+use burn::tensor::Tensor;
+use burn_distill_core::numeric::{LEAST_CKA_SAMPLES, cka_gram};
 use burn_distill_core::{Tap, TapError, Taps};
 use std::fmt::{self, Display, Formatter};
 
-/// Which layers of a student are compared with which of a teacher, one with one.
+/// Rule that pairs layers of the student with layers of the teacher.
 ///
-/// The layers to choose from are the taps that were kept, in the order of the forward pass. A pair
-/// never crosses another: a later layer of the student goes with a later one of the teacher.
+/// The layers are the kept taps, in the order of the forward pass. Except for explicit pairs, pairs
+/// never cross: a later layer of the student is paired with a later layer of the teacher.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -29,26 +31,26 @@ use std::fmt::{self, Display, Formatter};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pairing {
-    /// These, by name, in any order.
+    /// Pairs of names, in any order.
     Explicit(Vec<(String, String)>),
-    /// So many of each, evenly spaced, the last of each among them: of `n` layers, those numbered
-    /// `⌈i · n / pairs⌉` for `i` from 1 to `pairs`. Of 4 and 12 layers that is 1 with 3, 2 with 6, 3
-    /// with 9 and 4 with 12, as in TinyBERT.
+    /// A number of evenly spaced pairs, including the last layers: of `n` layers, those with the
+    /// numbers `⌈i · n / pairs⌉` for `i` from 1 to `pairs`. For 4 and 12 layers, these are 1 with
+    /// 3, 2 with 6, 3 with 9 and 4 with 12, as in TinyBERT.
     Uniform(usize),
-    /// The last so many of each.
+    /// A number of pairs of the last layers.
     Last(usize),
-    /// So many pairs whose similarities add up to the most: see [`CkaPairing`]. The taps have to be
-    /// those of one batch.
+    /// The number of pairs with the largest sum of similarities: see [`CkaPairing`]. The taps of
+    /// student and teacher must be of the same batch.
     Cka(usize),
 }
 
 impl Pairing {
-    /// The pairs, by name.
+    /// Returns the pairs of names.
     ///
     /// # Errors
     ///
-    /// Returns a [`PairingError`] if a named tap is not there, if there are fewer layers than pairs,
-    /// or if layers are compared that cannot be.
+    /// Returns a [`PairingError`] if a named tap is missing, if there are fewer layers than pairs,
+    /// or if CKA cannot compare the layers.
     pub fn pairs(
         &self,
         student: &Taps,
@@ -85,9 +87,9 @@ impl Pairing {
     }
 }
 
-/// Pairs of layers chosen by how alike the two networks are in them.
+/// Pairs of layers with the largest similarity, chosen by centered kernel alignment.
 ///
-/// Printed, it is a table with the chosen pairs starred:
+/// It is displayed as a table of the similarities, with a star after the chosen pairs:
 ///
 /// ```text
 ///         layer1  layer2  layer3
@@ -95,8 +97,8 @@ impl Pairing {
 /// layer2   0.54     0.48    0.71*
 /// ```
 ///
-/// The similarity is [linear CKA](linear_cka). The chosen pairs are those, among all that do not
-/// cross, whose similarities add up to the most.
+/// The similarity is [linear CKA](burn_distill_core::numeric::linear_cka). The chosen pairs have
+/// the largest sum of similarities among all pairs that do not cross.
 ///
 /// # Example
 ///
@@ -121,23 +123,23 @@ impl Pairing {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CkaPairing {
-    /// The layers of the student.
+    /// Layers of the student.
     pub student: Vec<String>,
-    /// The layers of the teacher.
+    /// Layers of the teacher.
     pub teacher: Vec<String>,
-    /// For each layer of the student, its similarity to each of the teacher.
+    /// For each layer of the student, its similarities to the layers of the teacher.
     pub similarities: Vec<Vec<f64>>,
-    /// The chosen pairs, in the order of the networks.
+    /// Chosen pairs, in the order of the layers.
     pub pairs: Vec<(String, String)>,
 }
 
 impl CkaPairing {
-    /// Compare all taps of one batch, which both networks saw, and choose so many pairs.
+    /// Compares all taps of student and teacher for the same batch and chooses a number of pairs.
     ///
     /// # Errors
     ///
     /// Returns a [`PairingError`] if there are fewer layers than pairs, fewer than four samples, or
-    /// a tap that holds no features.
+    /// a tap without features.
     pub fn new(student: &Taps, teacher: &Taps, pairs: usize) -> Result<Self, PairingError> {
         check_count(pairs, student.len(), teacher.len())?;
         let [student_grams, teacher_grams] = [grams(student)?, grams(teacher)?];
@@ -178,7 +180,7 @@ impl Display for CkaPairing {
         }
         for (student, row) in self.student.iter().zip(&self.similarities) {
             write!(f, "\n{student:first$}")?;
-            // A star stands in the gap that follows.
+            // The star is in the gap that follows.
             let mut gap = "  ";
             for (teacher, similarity) in self.teacher.iter().zip(row) {
                 write!(f, "{gap}{similarity:>column$.2}")?;
@@ -194,72 +196,7 @@ impl Display for CkaPairing {
     }
 }
 
-/// Linear centered kernel alignment: how alike two sets of features of the same samples are.
-///
-/// ```text
-/// K = X Xᵀ,  L = Y Yᵀ,   each centered and without its diagonal
-/// CKA = ⟨K, L⟩ / (‖K‖ ‖L‖)
-/// ```
-///
-/// It is 1 for features that are equal but for an offset, a scale and an orthogonal map, about 0 for
-/// independent ones, and 0 for constant ones. The two may differ in width: what is compared is of
-/// the size of the batch. The centering is the one without bias, since one batch has fewer samples
-/// than a map has features, and the plain one would find all wide layers alike.
-///
-/// # Shapes
-///
-/// - a: `[batch_size, features]`
-/// - b: `[batch_size, other_features]`
-/// - output: `[1]`
-///
-/// # Panics
-///
-/// Panics if the batch sizes differ or are below four.
-///
-/// # Reference
-///
-/// S. Kornblith et al., [Similarity of Neural Network Representations Revisited](
-/// https://arxiv.org/abs/1905.00414), ICML 2019, with the unbiased estimate of L. Song et al.,
-/// [Feature Selection via Dependence Maximization](https://jmlr.org/papers/v13/song12a.html), JMLR
-/// 2012, which T. Nguyen et al., [Do Wide and Deep Networks Learn the Same Things?](
-/// https://arxiv.org/abs/2010.15327), ICLR 2021, take for batches.
-#[doc(alias = "CKA")]
-pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
-    let [batch_size, _] = a.dims();
-    assert_shape!(b, [batch_size, _]);
-    assert!(
-        batch_size >= LEAST_SAMPLES,
-        "CKA needs at least {LEAST_SAMPLES} samples, got {batch_size}."
-    );
-    gram(a).mul(gram(b)).sum()
-}
-
-/// The centering divides by two and by three samples fewer.
-const LEAST_SAMPLES: usize = 4;
-
-/// The Gram matrix of centered samples as one vector of unit length; zero if the features are
-/// constant. Shape: `[1, batch_size²]`.
-fn gram(features: Tensor<2>) -> Tensor<2> {
-    let features = at_least_f32(features);
-    let [samples, _] = features.dims();
-    let count = samples as f64;
-    // Without effect in exact arithmetic, but far from the origin everything else cancels.
-    let centered = features.clone().sub(features.mean_dim(0));
-    let diagonal = Tensor::<2>::eye(samples, &centered.device()).bool();
-
-    let gram = centered.clone().matmul(centered.transpose());
-    let gram = gram.mask_fill(diagonal.clone(), 0.0);
-    let rows = gram.clone().sum_dim(1).div_scalar(count - 2.0);
-    let all = rows.clone().sum_dim(0).div_scalar(count - 1.0);
-    let gram = gram
-        .sub(rows.clone())
-        .sub(rows.transpose())
-        .add(all)
-        .mask_fill(diagonal, 0.0);
-    l2_normalize(gram.reshape([1, -1]), 1)
-}
-
-/// One Gram matrix per tap. Shape: `[taps, batch_size²]`.
+/// Computes one Gram matrix per tap. Shape: `[taps, batch_size²]`.
 fn grams(taps: &Taps) -> Result<Tensor<2>, PairingError> {
     let mut grams = Vec::with_capacity(taps.len());
     for (name, tap) in taps.iter() {
@@ -271,15 +208,16 @@ fn grams(taps: &Taps) -> Result<Tensor<2>, PairingError> {
         }
         let features = tap.clone().without_autodiff().into_vectors();
         let [samples, _] = features.dims();
-        if samples < LEAST_SAMPLES {
+        if samples < LEAST_CKA_SAMPLES {
             return Err(PairingError::Samples(samples));
         }
-        grams.push(gram(features));
+        grams.push(cka_gram(features));
     }
     Ok(Tensor::cat(grams, 0))
 }
 
-/// So many cells of the table, each below and to the right of the one before, with the largest sum.
+/// Returns the `count` cells of the table with the largest sum, each below and to the right of the
+/// previous one.
 fn most_alike(table: &[Vec<f64>], count: usize) -> Vec<(usize, usize)> {
     let (rows, columns) = (table.len(), table[0].len());
     // best[k][i][j] is the largest sum of k cells within the first i rows and j columns.
@@ -328,39 +266,41 @@ fn check_count(pairs: usize, student: usize, teacher: usize) -> Result<(), Pairi
     }
 }
 
-/// Why layers cannot be paired.
+/// Error about layers that cannot be paired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingError {
-    /// A named tap is not there.
+    /// A named tap is missing.
     #[error(transparent)]
     Tap(#[from] TapError),
-    /// More pairs than layers, or none.
+    /// The number of pairs is zero or larger than the number of layers.
     #[error(
-        "the number of pairs should be at least 1 and at most that of the layers, \
+        "the number of pairs should be at least 1 and at most the number of layers, \
          of which the student has {student} and the teacher {teacher}, but is {pairs}"
     )]
     Count {
-        /// The number that was asked for.
+        /// Requested number of pairs.
         pairs: usize,
-        /// The layers of the student.
+        /// Number of layers of the student.
         student: usize,
-        /// The layers of the teacher.
+        /// Number of layers of the teacher.
         teacher: usize,
     },
-    /// Attention or a mask.
-    #[error("the tap `{name}` holds no features to compare: its kind is {kind}")]
+    /// A tap is attention or a mask.
+    #[error(
+        "the tap `{name}` should be a vector, a sequence or a map to be compared, but its kind is {kind}"
+    )]
     NoFeatures {
-        /// The tap.
+        /// Name of the tap.
         name: String,
-        /// What it is.
+        /// Kind of the tap.
         kind: &'static str,
     },
-    /// A batch too small to tell anything.
-    #[error("to compare layers takes at least {LEAST_SAMPLES} samples, but there are {0}")]
+    /// The batch is too small.
+    #[error("a comparison of layers needs at least {LEAST_CKA_SAMPLES} samples, but there are {0}")]
     Samples(usize),
-    /// Taps of two batches.
-    #[error("student and teacher should have seen the same batch, but these differ in size")]
+    /// The batches of student and teacher differ in size.
+    #[error("the taps of student and teacher should be of the same batch, but their sizes differ")]
     Batches,
 }
 
@@ -382,10 +322,6 @@ mod tests {
         )
     }
 
-    fn cka(a: Tensor<2>, b: Tensor<2>) -> f64 {
-        linear_cka(a, b).into_scalar::<f64>()
-    }
-
     fn taps(taps: impl IntoIterator<Item = (&'static str, Tap)>) -> Taps {
         let mut recorder = TapRecorder::new(TapSelection::All);
         for (name, tap) in taps {
@@ -405,94 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_but_for_rotation_scale_and_offset_is_alike() {
-        let features = normal(16, 6);
-        let rotation = burn::nn::Initializer::Orthogonal { gain: 1.0 }
-            .init::<2, _>([6, 6], &device())
-            .val();
-
-        assert!((cka(features.clone(), features.clone()) - 1.0).abs() < 1e-5);
-        let moved = features
-            .clone()
-            .matmul(rotation)
-            .mul_scalar(-70.0)
-            .add_scalar(9.0);
-        assert!((cka(features.clone(), moved) - 1.0).abs() < 1e-4);
-        let stretched = features.clone().mul(Tensor::from_floats(
-            [[1.0, 9.0, 1.0, 1.0, 1.0, 1.0]],
-            &device(),
-        ));
-        assert!(cka(features, stretched) < 0.9);
-    }
-
-    #[test]
-    fn independent_features_are_unlike_however_many_there_are() {
-        device().seed(1);
-        for features in [4, 64, 2048] {
-            let similarity = cka(normal(64, features), normal(64, features));
-            // Plain centering finds 0.97 for the widest.
-            assert!(similarity.abs() < 0.2, "{features}: {similarity}");
-        }
-    }
-
-    #[test]
-    fn it_is_the_quotient_of_unbiased_estimates() {
-        // By hand from the formula of Song et al., in double precision:
-        // HSIC(K, L) = (tr KL + 1ᵀK1 1ᵀL1 / ((n−1)(n−2)) − 2 1ᵀKL1 / (n−2)) / (n (n−3))
-        let wave = |frequency: f64, phase: f64, features: usize| {
-            let values: Vec<f64> = (0..6 * features)
-                .map(|n| (frequency * n as f64 + phase).sin())
-                .collect();
-            values
-        };
-        let (a, b) = (wave(0.9, 0.1, 3), wave(0.41, 0.7, 2));
-        let gram = |values: &[f64]| -> Vec<Vec<f64>> {
-            let rows: Vec<_> = values.chunks(values.len() / 6).collect();
-            let dot = |i: usize, j: usize| -> f64 {
-                rows[i].iter().zip(rows[j]).map(|(x, y)| x * y).sum()
-            };
-            (0..6)
-                .map(|i| {
-                    (0..6)
-                        .map(|j| if i == j { 0.0 } else { dot(i, j) })
-                        .collect()
-                })
-                .collect()
-        };
-        let hsic = |k: &[Vec<f64>], l: &[Vec<f64>]| {
-            let sum = |m: &[Vec<f64>]| m.iter().flatten().sum::<f64>();
-            let row = |m: &[Vec<f64>], i: usize| m[i].iter().sum::<f64>();
-            let trace: f64 = (0..6)
-                .flat_map(|i| (0..6).map(move |j| (i, j)))
-                .map(|(i, j)| k[i][j] * l[j][i])
-                .sum();
-            let between: f64 = (0..6).map(|i| row(k, i) * row(l, i)).sum();
-            trace + sum(k) * sum(l) / 20.0 - between / 2.0
-        };
-        let (k, l) = (gram(&a), gram(&b));
-        let expected = hsic(&k, &l) / (hsic(&k, &k) * hsic(&l, &l)).sqrt();
-
-        let tensor = |values: Vec<f64>| {
-            let features = values.len() / 6;
-            Tensor::<2>::from_data(
-                burn::tensor::TensorData::new(values, [6, features]),
-                &device(),
-            )
-        };
-        let found = cka(tensor(a), tensor(b));
-        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
-    }
-
-    #[test]
-    fn constant_features_are_like_nothing() {
-        let constant = Tensor::full([8, 5], 5.3, &device());
-
-        assert_eq!(cka(constant.clone(), normal(8, 5)), 0.0);
-        assert_eq!(cka(constant.clone(), constant), 0.0);
-    }
-
-    #[test]
-    fn uniform_pairs_are_those_of_tinybert() {
+    fn uniform_pairs_are_spaced_as_in_tinybert() {
         let teacher = ["a", "b", "c", "d", "e", "f"];
 
         assert_eq!(
@@ -514,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pairs_end_with_both_networks() {
+    fn the_last_pairs_are_those_of_the_last_layers() {
         let (student, teacher) = (["1", "2", "3"], ["a", "b"]);
 
         assert_eq!(chosen(Pairing::Last(1), &student, &teacher), "3b");
@@ -588,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_decides_and_not_the_largest_cell() {
+    fn the_largest_sum_counts_and_not_the_largest_cell() {
         let table = [
             vec![0.1, 0.2, 0.9],
             vec![0.7, 0.3, 0.2],
@@ -596,13 +445,13 @@ mod tests {
         ];
 
         assert_eq!(most_alike(&table, 1), [(0, 2)]);
-        // 0.7 + 0.6 is more than 0.9 and anything that does not cross it.
+        // 0.7 + 0.6 is more than 0.9 and any cell that does not cross it.
         assert_eq!(most_alike(&table, 2), [(1, 0), (2, 1)]);
         assert_eq!(most_alike(&table, 3), [(0, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
-    fn what_cannot_be_paired_is_explained() {
+    fn invalid_pairings_are_refused() {
         let (student, teacher) = (layers(&["1", "2"]), layers(&["a"]));
         for pairing in [Pairing::Uniform(2), Pairing::Last(2), Pairing::Cka(0)] {
             let error = pairing.pairs(&student, &teacher).unwrap_err().to_string();
@@ -622,7 +471,7 @@ mod tests {
         let error = CkaPairing::new(&student, &taps([("m", Tap::Mask(mask))]), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the tap `m` holds no features to compare: its kind is mask"
+            "the tap `m` should be a vector, a sequence or a map to be compared, but its kind is mask"
         );
     }
 }

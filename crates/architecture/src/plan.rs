@@ -1,60 +1,60 @@
-/// What a network consists of, layer by layer, known without building it.
+/// List of the layers of a network, computed without creating the network.
 ///
-/// The layers that have parameters or multiply matrices, in the order and under the names of the
-/// module tree.
+/// It contains the layers that have parameters or multiply matrices, in the order and with the
+/// names of the module tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The layers.
+    /// Layers.
     pub layers: Vec<Layer>,
 }
 
 /// A layer of a [`Plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The path in the module tree, such as `layer1.0.conv2`.
+    /// Path in the module tree, such as `layer1.0.conv2`.
     pub name: String,
-    /// What it computes.
+    /// Kind of layer.
     pub kind: LayerKind,
-    /// The shape of what it returns for one sample: `[channels, height, width]`, `[features]` or
+    /// Shape of the output for one sample: `[channels, height, width]`, `[features]` or
     /// `[length, features]`.
     pub output: Vec<usize>,
 }
 
-/// What a [`Layer`] computes.
+/// Kind of a [`Layer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayerKind {
-    /// A square convolution without bias.
+    /// Square convolution without bias.
     Convolution {
-        /// Channels that go in and come out.
+        /// Numbers of input and output channels.
         channels: [usize; 2],
         /// Height and width of the kernel.
         kernel: usize,
     },
     /// Batch or layer normalization with scale and offset.
     Norm {
-        /// Channels that go in and come out.
+        /// Number of channels.
         channels: usize,
     },
-    /// A matrix and a bias, for each token of a sequence.
+    /// Linear layer with bias, for a vector or for each token of a sequence.
     Linear {
-        /// Features that go in and come out.
+        /// Numbers of input and output features.
         features: [usize; 2],
     },
-    /// Learned vectors: of positions, and of the class.
+    /// Learned embeddings of positions and of the class.
     Embeddings {
-        /// How many there are.
+        /// Number of embeddings.
         vectors: usize,
     },
-    /// The products of queries with keys and of attention with values, without parameters.
+    /// Products of queries with keys and of attention with values, without parameters.
     Attention {
-        /// The number of tokens.
+        /// Number of tokens.
         length: usize,
     },
 }
 
 impl Layer {
-    /// The number of parameters that training can change.
+    /// Returns the number of trainable parameters.
     pub fn parameters(&self) -> usize {
         match self.kind {
             LayerKind::Convolution {
@@ -73,10 +73,10 @@ impl Layer {
         }
     }
 
-    /// The multiplications, each with its addition, for one sample.
+    /// Returns the number of multiply-adds for one sample.
     ///
-    /// As the literature counts them: those of convolutions and matrices. Biases and norms are
-    /// not counted.
+    /// As in the literature, only those of convolutions and matrix products count, not those of
+    /// biases and normalizations.
     pub fn multiply_adds(&self) -> usize {
         match self.kind {
             LayerKind::Convolution {
@@ -93,31 +93,31 @@ impl Layer {
 }
 
 impl Layer {
-    /// The numbers that it returns for one sample.
+    /// Returns the number of output values for one sample.
     fn size(&self) -> usize {
         product(self.output.iter().copied())
     }
 }
 
-/// The product, or the largest number where it is beyond that.
+/// Returns the product, or the largest integer if the product overflows.
 fn product(factors: impl IntoIterator<Item = usize>) -> usize {
     factors.into_iter().fold(1, usize::saturating_mul)
 }
 
 impl Plan {
-    /// The number of parameters that training can change.
+    /// Returns the number of trainable parameters.
     pub fn parameters(&self) -> usize {
         let counts = self.layers.iter().map(Layer::parameters);
         counts.fold(0, usize::saturating_add)
     }
 
-    /// The multiplications, each with its addition, for one sample: see [`Layer::multiply_adds`].
+    /// Returns the number of multiply-adds for one sample: see [`Layer::multiply_adds`].
     pub fn multiply_adds(&self) -> usize {
         let counts = self.layers.iter().map(Layer::multiply_adds);
         counts.fold(0, usize::saturating_add)
     }
 
-    /// Add a convolution with a padding of half its kernel, and return the shape after it.
+    /// Adds a convolution with a padding of half its kernel and returns the shape of its output.
     pub(crate) fn convolution(
         &mut self,
         name: impl Into<String>,
@@ -135,18 +135,18 @@ impl Plan {
         output
     }
 
-    /// Add a normalization, which leaves the shape as it is.
+    /// Adds a normalization, which does not change the shape.
     pub(crate) fn norm(&mut self, name: impl Into<String>, shape: [usize; 3]) {
         let [channels, ..] = shape;
         self.add(name, LayerKind::Norm { channels }, &shape);
     }
 
-    /// Add a linear layer.
+    /// Adds a linear layer.
     pub(crate) fn linear(&mut self, name: impl Into<String>, features: [usize; 2]) {
         self.add(name, LayerKind::Linear { features }, &features[1..]);
     }
 
-    /// Add a linear layer of every token.
+    /// Adds a linear layer for every token.
     pub(crate) fn linear_tokens(
         &mut self,
         name: impl Into<String>,
@@ -157,20 +157,20 @@ impl Plan {
         self.add(name, LayerKind::Linear { features }, &output);
     }
 
-    /// Add a normalization of every token, of `[length, features]`.
+    /// Adds a normalization of every token, for `[length, features]`.
     pub(crate) fn norm_tokens(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
         let [_, channels] = tokens;
         self.add(name, LayerKind::Norm { channels }, &tokens);
     }
 
-    /// Add the vectors of positions and of the class, for `[length, features]`.
+    /// Adds the embeddings of positions and of the class, for `[length, features]`.
     pub(crate) fn embeddings(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
         let [length, _] = tokens;
         let vectors = length + 1;
         self.add(name, LayerKind::Embeddings { vectors }, &tokens);
     }
 
-    /// Add the products of attention, of `[length, features]`.
+    /// Adds the matrix products of attention, for `[length, features]`.
     pub(crate) fn attention(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
         let [length, _] = tokens;
         self.add(name, LayerKind::Attention { length }, &tokens);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn its_shapes_are_those_of_the_taps() {
-        // Uneven on purpose: strides round up.
+        // Odd sizes, because strides round up.
         let input = [3, 13, 9];
         for (name, layers) in [
             ("mlp-6-5", ["hidden.0", "hidden.1"].as_slice()),

@@ -12,24 +12,24 @@ use burn_distill_core::{
 /// [init function](ProjectionConfig::init).
 #[derive(Config, Debug)]
 pub struct ProjectionConfig {
-    /// The number of features of the student's tokens.
+    /// Number of features of the student's tokens.
     pub student_features: usize,
-    /// The number of features of the teacher's tokens.
+    /// Number of features of the teacher's tokens.
     pub teacher_features: usize,
-    /// The number of projections: one for all layers, two for the first layer, which is the embedding,
-    /// and for the others, or as many as there are layers. Default: `1`.
+    /// Number of projections: one for all layers; two, of which the first is for the first layer,
+    /// the embedding, and the second for the others; or one for each layer. Default: `1`.
     #[config(default = 1)]
     pub projections: usize,
 }
 
 impl ProjectionConfig {
-    /// Initialize a [loss behind a projection](ProjectedSequences).
+    /// Initializes a [loss behind a projection](ProjectedSequences) from the loss.
     ///
     /// Weights are drawn from N(0, 0.02²) and biases are zero, as in the authors' code.
     ///
     /// # Panics
     ///
-    /// Panics if a number of features is zero, or if there is no projection.
+    /// Panics if a number of features or the number of projections is zero.
     pub fn init<L: MultiLayerLoss>(&self, loss: L, device: &Device) -> ProjectedSequences<L> {
         self.assert_valid();
         let weights = Initializer::Normal {
@@ -55,35 +55,37 @@ impl Check for ProjectionConfig {
     }
 }
 
-/// A loss between hidden states of unlike sizes: the student's go through a learned projection first.
+/// A loss between hidden states of different sizes, behind a learned projection of the student's
+/// states.
 ///
 /// ```text
 /// L = loss(student W + b, teacher)
 /// ```
 ///
-/// One projection serves all layers, or there is one for the embedding, which is the first layer, and one
-/// for the others, or each layer has its own. They train with the student.
+/// There is one projection for all layers; or one for the first layer, the embedding, and one for
+/// the others; or one for each layer. They train with the student.
 ///
 /// # Reference
 ///
-/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. One for all
-/// layers is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
+/// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. A single
+/// projection is `fit_dense` of the authors' code; two are `W_e` and `W_h` of the paper.
 #[derive(Module, Debug)]
 pub struct ProjectedSequences<L> {
-    /// The projections: one for all layers, one for the first and one for the others, or one for each.
+    /// Projections: one for all layers, one for the first and one for the others, or one for each.
     pub projections: Vec<Linear>,
     /// Loss between the projected layers.
     pub loss: L,
 }
 
 impl<L> ProjectedSequences<L> {
-    /// Checks that the projections are for so many layers.
+    /// Checks that the number of projections fits the number of layers.
     fn check_projections(&self, layers: usize) -> Result<(), LossError> {
         let projections = self.projections.len();
         match projections <= 2.min(layers) || projections == layers {
             true => Ok(()),
             false => Err(LossError::new(format_args!(
-                "{projections} projections are not for {layers} layers."
+                "The number of projections should be 1, 2 or the number of layers, and at most the \
+                 number of layers, which is {layers}, but is {projections}."
             ))),
         }
     }
@@ -106,7 +108,7 @@ impl<L: MultiLayerLoss> MultiLayerLoss for ProjectedSequences<L> {
         if let Err(error) = self.check_projections(layers) {
             panic!("{error}");
         }
-        // The last one serves all the layers that are left.
+        // The last projection is also for the remaining layers.
         let projection = |layer: usize| &self.projections[layer.min(projections - 1)];
         let student = student
             .into_iter()
@@ -135,12 +137,12 @@ impl<L: MultiLayerLoss> MultiLayerLoss for ProjectedSequences<L> {
     }
 }
 
-/// Takes which layers have a projection of their own out of the table, by the key `separate`: all, or
-/// the embedding, which is the first, or none. Without the key the loss decides.
+/// Removes the key `separate` from the table: whether all layers, none, or only the embedding,
+/// which is the first, have a separate projection. Returns `None` without the key.
 ///
 /// # Errors
 ///
-/// Returns an error if the value is another.
+/// Returns an error if the value is not `true`, `false` or `"embedding"`.
 pub fn take_separate<I: Input>(
     builder: &mut LossBuilder<'_, I>,
 ) -> Result<Option<SeparateProjections>, LossError> {
@@ -159,18 +161,19 @@ pub fn take_separate<I: Input>(
         .ok_or_else(|| taken.refused("true, false or \"embedding\""))
 }
 
-/// Layers that have a projection of their own.
+/// Layers with a separate projection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeparateProjections {
-    /// None: one serves all.
+    /// No layer: one projection for all layers.
     None,
-    /// The embedding, which is the first: another one serves the rest.
+    /// The embedding, which is the first layer: a second projection for all others.
     Embedding,
-    /// Each.
+    /// Every layer.
     Each,
 }
 
-/// Builds a loss between hidden states behind projections from the student's features to the teacher's.
+/// Builds a loss between hidden states, behind projections from the student's features to the
+/// teacher's.
 ///
 /// # Errors
 ///
@@ -193,8 +196,8 @@ pub fn projected<I: Input, L: MultiLayerLoss>(
     builder.layers_of(names, TRIAL_SAMPLES, initialize(loss))
 }
 
-/// Builds a loss between hidden states, behind projections where the features of both networks differ or
-/// the table asks for them.
+/// Builds a loss between hidden states, behind projections if the numbers of features differ or if
+/// the table has the key `separate`.
 ///
 /// # Errors
 ///

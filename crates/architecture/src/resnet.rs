@@ -24,24 +24,24 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// ```
 #[derive(Config, Debug)]
 pub struct ResNetConfig {
-    /// The number of layers: 6n + 2, for n blocks in each of the three stages.
+    /// Number of layers: 6n + 2, for n blocks in each of the three stages.
     pub depth: usize,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
-    /// The number of channels of the stem and of the three stages. The paper has 16, 16, 32, 64;
-    /// the networks called ×4 have 32, 64, 128, 256.
+    /// Numbers of channels of the stem and of the three stages. Default: 16, 16, 32, 64, as in the
+    /// paper. The networks called ×4 have 32, 64, 128, 256.
     #[config(default = "[16, 16, 32, 64]")]
     pub widths: [usize; 4],
 }
 
 impl ResNetConfig {
-    /// Initialize a [`ResNet`].
+    /// Initializes a [`ResNet`].
     ///
     /// # Panics
     ///
-    /// Panics if the depth is not 6n + 2, or if a size is zero or enormous.
+    /// Panics if the depth is not 6n + 2, or if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> ResNet {
         let blocks = self.blocks().unwrap_or_else(|error| panic!("{error}"));
         let [channels, ..] = self.input;
@@ -61,11 +61,11 @@ impl ResNetConfig {
         }
     }
 
-    /// The layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         let blocks = self.blocks()?;
         let [stem, .., features] = self.widths;
@@ -83,7 +83,7 @@ impl ResNetConfig {
         Ok(plan)
     }
 
-    /// The number of blocks per stage, if all values are good.
+    /// Checks all values and returns the number of blocks per stage.
     fn blocks(&self) -> Result<usize, NetworkError> {
         error::check_widths(&self.widths)?;
         error::check_ends(KIND, self.input, [1, 1, 1], self.classes)?;
@@ -97,10 +97,10 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
     error::blocks_per_stage(KIND, "6n + 2", depth, 2)
 }
 
-/// Residual network for small images: a 3×3 stem, three stages of [basic blocks](BasicBlock), the
-/// mean of each channel, a linear classifier.
+/// Residual network (ResNet) for small images: a 3×3 stem, three stages of [basic
+/// blocks](BasicBlock), global average pooling and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution, normalized and activated |
 /// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | each stage before its last activation |
@@ -108,10 +108,10 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of `layer3` |
 ///
-/// Tensors have the order and the names of the public checkpoints of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P. Isola, ICLR 2020),
-/// where the networks called ×4 come from; what is `weight` and `bias` of a norm there is `gamma`
-/// and `beta` here.
+/// The order and the names of the tensors are those of the public checkpoints of [Contrastive
+/// Representation Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P.
+/// Isola, ICLR 2020), which introduced the networks called ×4. The `weight` and `bias` of a
+/// normalization there are `gamma` and `beta` here.
 ///
 /// # Shapes
 ///
@@ -121,7 +121,7 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// - `pool`: `[batch_size, widths[3]]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured.
+/// Images of any size are supported, if they have the configured number of channels.
 ///
 /// # Panics
 ///
@@ -130,23 +130,23 @@ pub(crate) fn blocks_of_depth(depth: usize) -> Result<usize, NetworkError> {
 /// # Reference
 ///
 /// K. He, X. Zhang, S. Ren and J. Sun, [Deep Residual Learning for Image
-/// Recognition](https://arxiv.org/abs/1512.03385), CVPR 2016, section 4.2. There a shortcut to
-/// another shape pads with zeros; here, as in most implementations, it is a 1×1 convolution.
+/// Recognition](https://arxiv.org/abs/1512.03385), CVPR 2016, section 4.2. In the paper, a shortcut
+/// to another shape pads with zeros; here, as in most implementations, it is a 1×1 convolution.
 #[derive(Module, Debug)]
 pub struct ResNet {
-    /// The stem.
+    /// Convolution of the stem.
     pub conv1: Conv2d,
-    /// The norm of the stem.
+    /// Normalization of the stem.
     pub bn1: BatchNorm,
-    /// The first stage, at full size.
+    /// First stage, at full size.
     pub layer1: Vec<BasicBlock>,
-    /// The second stage, at half the size.
+    /// Second stage, at half the size.
     pub layer2: Vec<BasicBlock>,
-    /// The third stage, at a quarter of the size.
+    /// Third stage, at a quarter of the size.
     pub layer3: Vec<BasicBlock>,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -211,18 +211,18 @@ impl Staged for ResNet {
     }
 }
 
-/// A block of a [`ResNet`]: two 3×3 convolutions, whose result is added to the input.
+/// A block of a [`ResNet`]: two 3×3 convolutions, whose output is added to the input.
 #[derive(Module, Debug)]
 pub struct BasicBlock {
-    /// The first convolution, which may shrink the map.
+    /// First convolution, which may shrink the map.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization of the first convolution.
     pub bn1: BatchNorm,
-    /// The second convolution.
+    /// Second convolution.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization of the second convolution.
     pub bn2: BatchNorm,
-    /// What brings the input to the shape of the output, where they differ.
+    /// Projection of the shortcut, if the shapes of input and output differ.
     pub downsample: Option<(Conv2d, BatchNorm)>,
 }
 
@@ -255,7 +255,7 @@ impl BasicBlock {
         shape
     }
 
-    /// Applies the block, without the activation that follows it.
+    /// Applies the block without its last activation.
     ///
     /// # Shapes
     ///
@@ -279,7 +279,7 @@ mod tests {
     use burn_distill_core::{TapSelection, known_taps};
 
     #[test]
-    fn one_image_of_another_size_passes() {
+    fn images_of_another_size_are_supported() {
         let device = Device::default();
         let resnet = ResNetConfig::new(8, [1, 28, 28], 10).init(&device);
         let input = Tensor::random([1, 1, 9, 14], Distribution::Default, &device);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn taps_in_the_order_of_the_forward_pass() {
+    fn taps_are_in_the_order_of_the_forward_pass() {
         let resnet = ResNetConfig::new(8, [3, 8, 8], 10).init(&Device::default());
 
         let taps = known_taps(&resnet);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_of_one_width_still_shrink() {
+    fn stages_of_the_same_width_also_shrink() {
         let config = ResNetConfig::new(8, [1, 8, 8], 10).with_widths([4; 4]);
 
         let taps = known_taps(&config.init(&Device::default()));
@@ -331,11 +331,11 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no tap named `layer4`, did you mean `layer3`?")]
-    fn there_is_no_fourth_stage() {
+    fn a_fourth_stage_is_refused() {
         let device = Device::default();
         let resnet = ResNetConfig::new(8, [3, 8, 8], 10).init(&device);
-        let requirements = TapSelection::named(["layer4"]);
-        resnet.forward_knowledge(resnet.example(1, &device), &requirements);
+        let selection = TapSelection::named(["layer4"]);
+        resnet.forward_knowledge(resnet.example(1, &device), &selection);
     }
 
     #[test]
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "should be 6n + 2 up to 10000, but is 18")]
-    fn depth_must_fit() {
+    fn a_depth_that_is_not_6n_plus_2_is_refused() {
         ResNetConfig::new(18, [3, 32, 32], 10).init(&Device::default());
     }
 
@@ -358,8 +358,8 @@ mod tests {
 
         let weight = resnet.layer3[0].conv1.weight.val();
         let (variance, mean) = weight.reshape([-1]).var_mean(0);
-        // 2 / (3² · 64): from what comes out, not the 32 that go in. The standard error of the
-        // variance of 18 432 draws is 1 %.
+        // 2 / (3² · 64), from the 64 output channels and not the 32 input channels. The standard
+        // error of the variance of 18 432 draws is 1 %.
         let ratio = variance.into_scalar::<f32>() * 9.0 * 64.0 / 2.0;
         assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
         assert!(mean.into_scalar::<f32>().abs() < 2e-3);

@@ -1,16 +1,16 @@
 use burn::tensor::Tensor;
 use burn_distill_core::{Network, Tap, TapRecorder, TapSelection};
 
-/// A network of stages, whose maps are the taps `layer1`, `layer2`, ….
+/// A network of stages, whose outputs are the taps `layer1`, `layer2`, ….
 pub(crate) trait Staged: Network<Input = Tensor<4>> {
-    /// The number of stages.
+    /// Returns the number of stages.
     fn stage_count(&self) -> usize;
 
-    /// The map of the stage of that number, counted from 1, and the taps on the way.
+    /// Runs the first `last` stages, offers their taps and returns the map of the last one.
     fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4>;
 
-    /// [`Network::forward_to`]: as many stages as the tap takes, all of the network for another tap
-    /// than those of the stages.
+    /// Implements [`Network::forward_to`]: runs only the stages up to the tap, or the whole network
+    /// for a tap that is not the output of a stage.
     fn forward_to_stage(&self, input: Tensor<4>, tap: &str) -> Tap {
         let mut taps = TapRecorder::new(TapSelection::named([tap]));
         let number = tap.strip_prefix("layer").and_then(|n| n.parse().ok());
@@ -27,25 +27,26 @@ pub(crate) trait Staged: Network<Input = Tensor<4>> {
     }
 }
 
-/// The shape of one residual block: what its layers are made from and what its plan says.
+/// Sizes of one residual block, for its layers and for its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// Channels that go in and come out.
+    /// Numbers of input and output channels.
     pub channels: [usize; 2],
-    /// By how much the map shrinks.
+    /// Stride, the factor by which the map shrinks.
     pub stride: usize,
 }
 
 impl Block {
-    /// Whether the input has to be projected before the output of the block can be added to it.
+    /// Returns whether the shortcut needs a projection, because the shapes of input and output
+    /// differ.
     pub fn projects(&self) -> bool {
         let [inputs, outputs] = self.channels;
         inputs != outputs || self.stride != 1
     }
 }
 
-/// The blocks of the three stages of a CIFAR network. The first block of a stage brings the map to
-/// the stage's width and, from the second stage on, to half the size.
+/// Returns the blocks of the three stages of a CIFAR network. The first block of a stage changes
+/// the map to the width of the stage and, from the second stage on, to half the size.
 pub(crate) fn stages([stem, widths @ ..]: [usize; 4], blocks: usize) -> [Vec<Block>; 3] {
     let mut inputs = stem;
     let mut stride = 1;
@@ -77,7 +78,7 @@ mod tests {
     const NETWORKS: [&str; 3] = ["convnet-4-6-8", "resnet14", "wrn-16-1"];
 
     #[test]
-    fn a_tap_is_what_it_is_in_the_whole_pass() {
+    fn a_single_tap_is_that_of_the_whole_pass() {
         for name in NETWORKS {
             let config = NetworkConfig::by_name(name).unwrap();
             let network = config.init([1, 8, 8], 3, &Device::default()).unwrap();
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deeper_does_not_run() {
+    fn deeper_stages_do_not_run() {
         for name in NETWORKS {
             let device = Device::default().autodiff();
             let config = NetworkConfig::by_name(name).unwrap();
@@ -104,7 +105,7 @@ mod tests {
 
             network.forward_to(input, "layer2");
 
-            // Statistics of the norms that ran have moved.
+            // The statistics of the normalizations that ran have changed.
             let after = tensors(&network.valid());
             let moved: Vec<_> = (before.iter().zip(&after))
                 .filter(|(before, after)| before != after)
@@ -112,7 +113,8 @@ mod tests {
                 .collect();
             let deeper = ["layer.2", "layer3", "block3", "bn1.running"];
             let is_deeper = |name: &str| deeper.iter().any(|part| name.starts_with(part));
-            // The first norm of a residual network is its stem's, of a wide one its last.
+            // `bn1` is the normalization of the stem of a residual network, but the last of a wide
+            // one.
             let is_deeper = |tensor: &str| {
                 is_deeper(tensor) && !(name == "resnet14" && tensor.starts_with("bn1"))
             };
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no tap named `layer4`, did you mean")]
-    fn a_stage_that_is_not_there_is_missed() {
+    fn a_stage_that_does_not_exist_is_refused() {
         let config = NetworkConfig::by_name("convnet-4-6-8").unwrap();
         let network = config.init([1, 8, 8], 3, &Device::default()).unwrap();
         network.forward_to(network.example(1, &Device::default()), "layer4");

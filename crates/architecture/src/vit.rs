@@ -11,24 +11,25 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder};
 /// [init function](VisionTransformerConfig::init).
 #[derive(Config, Debug)]
 pub struct VisionTransformerConfig {
-    /// The number of features of a token, a multiple of the heads.
+    /// Number of features of a token, a multiple of the number of heads.
     pub features: usize,
-    /// The number of blocks.
+    /// Number of blocks.
     pub depth: usize,
-    /// The number of attention heads, which share the features.
+    /// Number of attention heads.
     pub heads: usize,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl VisionTransformerConfig {
-    /// Initialize a [`VisionTransformer`].
+    /// Initializes a [`VisionTransformer`].
     ///
     /// # Panics
     ///
-    /// Panics if the heads do not divide the features, or if a size is zero or enormous.
+    /// Panics if the number of features is not a multiple of the number of heads, or if a size is
+    /// zero or too large.
     pub fn init(&self, device: &Device) -> VisionTransformer {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let features = self.features;
@@ -44,11 +45,11 @@ impl VisionTransformerConfig {
         }
     }
 
-    /// The layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         self.check()?;
         let mut plan = Plan::default();
@@ -73,9 +74,9 @@ impl VisionTransformerConfig {
     }
 }
 
-const KIND: &str = "patch transformer";
+const KIND: &str = "vision transformer";
 
-/// How much wider a block is between its two linear layers.
+/// Ratio of the features between the two linear layers of a block to the features of a token.
 const EXPANSION: usize = 4;
 
 pub(crate) fn check_sizes(features: usize, depth: usize, heads: usize) -> Result<(), NetworkError> {
@@ -87,7 +88,7 @@ pub(crate) fn check_sizes(features: usize, depth: usize, heads: usize) -> Result
     Ok(())
 }
 
-/// How an image is cut into square patches.
+/// Grid of the square patches of an image.
 ///
 /// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2.
 #[derive(Clone, Copy, Debug)]
@@ -111,12 +112,12 @@ impl Patches {
         self.rows * self.columns
     }
 
-    /// The number of values in a patch.
+    /// Returns the number of values in a patch.
     fn features(&self, [channels, ..]: [usize; 3]) -> usize {
         channels * self.side * self.side
     }
 
-    /// The patches of images, row by row. From `[batch_size, channels, height, width]` to
+    /// Cuts images into patches, row by row. From `[batch_size, channels, height, width]` to
     /// `[batch_size, count, features]`.
     fn cut(&self, images: Tensor<4>) -> Tensor<3> {
         let Self {
@@ -137,22 +138,24 @@ impl Patches {
     }
 }
 
-/// A small vision transformer: the image cut into patches, each a token; a token for the class;
-/// learned positions; blocks of attention and of two linear layers, each normalized first; a linear
+/// Vision transformer (ViT) for small images.
+///
+/// Every patch of the image is a token, preceded by a class token. Learned position embeddings are
+/// added, blocks of attention and of two linear layers with pre-normalization follow, and a linear
 /// classifier of the class token.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `hidden.0` | sequence | the tokens with their positions |
-/// | `query.1`, `key.1`, `value.1`, `query.2`, … | sequence | what each attention compares and mixes, one head after the other |
+/// | `query.1`, `key.1`, `value.1`, `query.2`, … | sequence | the queries, keys and values of each attention, one head after another |
 /// | `attention.1`, `attention.2`, … | attention | `queries · keysᵀ / √(features / heads)`, before the softmax |
 /// | `hidden.1`, `hidden.2`, … | sequence | the tokens after each block: a sum, not normalized |
-/// | `pool` | vector | the class token, the first one, after the last norm |
+/// | `pool` | vector | the class token, which is the first, after the last normalization |
 ///
 /// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2: it
-/// is 2 for images of 8 × 8 and 4 for those of 28 × 28 and 32 × 32. Images that the patches do not
-/// fill are padded with zeros at the right and at the bottom. There is no dropout. Positions and the
-/// class token are drawn from N(0, 1).
+/// is 2 for images of 8 × 8 pixels and 4 for images of 28 × 28 and 32 × 32 pixels. Images whose
+/// size is not a multiple of the side are padded with zeros at the right and at the bottom. There
+/// is no dropout. The initial position embeddings and class token are drawn from N(0, 1).
 ///
 /// # Shapes
 ///
@@ -174,34 +177,34 @@ impl Patches {
 #[doc(alias = "ViT")]
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
-    /// What makes tokens of an image.
+    /// Embedding of the patches.
     pub embedding: PatchEmbedding,
-    /// The blocks.
+    /// Blocks.
     pub blocks: Vec<TransformerBlock>,
-    /// The norm after the last block.
+    /// Normalization after the last block.
     pub norm: LayerNorm,
-    /// The classifier.
+    /// Classifier.
     pub head: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
-/// The tokens of an image: one for the class, then one per patch.
+/// Embedding of an image as tokens: one for the class, then one per patch.
 #[derive(Module, Debug)]
 pub struct PatchEmbedding {
-    /// The token of the class. Shape: `[1, features]`.
+    /// Class token. Shape: `[1, features]`.
     pub class: Param<Tensor<2>>,
-    /// What is added to each token for its place. Shape: `[1 + patches, features]`.
+    /// Position embedding of each token. Shape: `[1 + patches, features]`.
     pub position: Param<Tensor<2>>,
-    /// What makes a token of a patch.
+    /// Linear layer from a patch to its token.
     pub patch: Linear,
 }
 
 impl PatchEmbedding {
     fn new(features: usize, input: [usize; 3], device: &Device) -> Self {
         let patches = Patches::of(input);
-        // As embeddings are. With the 0.02 of large models, small ones are slow to find out where
-        // a patch is.
+        // The usual deviation of embeddings. With the 0.02 of large models, small models learn the
+        // positions of patches slowly.
         let normal = Initializer::Normal {
             mean: 0.0,
             std: 1.0,
@@ -229,15 +232,15 @@ impl PatchEmbedding {
 /// ```
 #[derive(Module, Debug)]
 pub struct TransformerBlock {
-    /// The norm before the attention.
+    /// Normalization before the attention.
     pub norm1: LayerNorm,
-    /// What mixes the tokens.
+    /// Self-attention.
     pub attention: SelfAttention,
-    /// The norm before the linear layers.
+    /// Normalization before the linear layers.
     pub norm2: LayerNorm,
-    /// The first linear layer, four times as wide.
+    /// First linear layer, with four times as many output features.
     pub fc1: Linear,
-    /// The second linear layer.
+    /// Second linear layer.
     pub fc2: Linear,
 }
 
@@ -278,18 +281,18 @@ impl TransformerBlock {
     }
 }
 
-/// Attention of tokens to each other, in several heads.
+/// Multi-head self-attention.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    /// What a token looks for.
+    /// Linear layer of the queries.
     pub query: Linear,
-    /// What it is found by.
+    /// Linear layer of the keys.
     pub key: Linear,
-    /// What it passes on.
+    /// Linear layer of the values.
     pub value: Linear,
-    /// What makes one token of the heads.
+    /// Linear layer of the concatenated heads.
     pub output: Linear,
-    /// The number of heads.
+    /// Number of heads.
     pub heads: usize,
 }
 
@@ -346,7 +349,7 @@ impl Network for VisionTransformer {
             tokens = block.forward(tokens, number, taps);
             taps.offer(format!("hidden.{number}"), || Tap::Sequence(tokens.clone()));
         }
-        // The norm sees every token on its own: the others are not needed.
+        // The normalization is per token, so the other tokens are not needed.
         let class = tokens.narrow(1, 0, 1).squeeze_dim::<2>(1);
         let pool = self.norm.forward(class);
         taps.offer("pool", || Tap::Vector(pool.clone()));
@@ -457,7 +460,7 @@ mod tests {
             .into_data()
             .assert_approx_eq::<f32>(&scores.into_data(), tolerance);
 
-        // What the rest of the block makes of the scores and of the values is the next tap.
+        // The rest of the block, computed from the scores and the values, is the next tap.
         let block = &network.blocks[0];
         let mixed = softmax(attention, 3).matmul(heads("value.1"));
         let mixed = mixed.swap_dims(1, 2).reshape([2, 17, 6]);
@@ -492,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_patch_matters() {
+    fn the_position_of_a_patch_matters() {
         let network = network(8, 1, 2);
         let images = images();
         let turned = images.clone().flip([2, 3]);

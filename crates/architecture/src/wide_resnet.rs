@@ -12,22 +12,22 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// Configuration to create a [`WideResNet`] using the [init function](WideResNetConfig::init).
 #[derive(Config, Debug)]
 pub struct WideResNetConfig {
-    /// The number of layers: 6n + 4, for n blocks in each of the three stages.
+    /// Number of layers: 6n + 4, for n blocks in each of the three stages.
     pub depth: usize,
-    /// How many times wider the stages are than 16, 32 and 64 channels.
+    /// Factor of the widths of the stages, which are 16, 32 and 64 channels.
     pub widen: usize,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl WideResNetConfig {
-    /// Initialize a [`WideResNet`].
+    /// Initializes a [`WideResNet`].
     ///
     /// # Panics
     ///
-    /// Panics if the depth is not 6n + 4, or if a size is zero or enormous.
+    /// Panics if the depth is not 6n + 4, or if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> WideResNet {
         let (blocks, widths) = self.blocks().unwrap_or_else(|error| panic!("{error}"));
         let [channels, ..] = self.input;
@@ -51,11 +51,11 @@ impl WideResNetConfig {
         }
     }
 
-    /// The layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         let (blocks, widths) = self.blocks()?;
         let [stem, .., features] = widths;
@@ -73,7 +73,7 @@ impl WideResNetConfig {
         Ok(plan)
     }
 
-    /// The number of blocks per stage and the widths, if all values are good.
+    /// Checks all values and returns the number of blocks per stage and the widths.
     fn blocks(&self) -> Result<(usize, [usize; 4]), NetworkError> {
         error::check_ends(KIND, self.input, [1, 1, 1], self.classes)?;
         blocks_and_widths(self.depth, self.widen)
@@ -93,25 +93,26 @@ pub(crate) fn blocks_and_widths(
     Ok((blocks, widths))
 }
 
-/// Wide residual network: a 3×3 stem, three stages of [blocks](WideBlock) that normalize and
-/// activate before they convolve, the mean of each channel, a linear classifier.
+/// Wide residual network (WRN) for small images: a 3×3 stem, three stages of pre-activation
+/// [blocks](WideBlock), global average pooling and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution |
-/// | `layer1`, `layer2`, `layer3` | map | each stage: a sum, neither normalized nor activated |
-/// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | the same, normalized, before the activation |
+/// | `layer1`, `layer2`, `layer3` | map | the output of each stage: a sum, neither normalized nor activated |
+/// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | the normalized output of each stage, before the activation |
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of the activation of `layer3.pre` |
 ///
-/// In a network that activates before it convolves, the end of a stage lies before an activation,
-/// and so do both taps; the norm between them is the first of what follows. The literature calls
-/// `layerN` the feature and `layerN.pre` the feature before its ReLU, and so do these names.
+/// In a pre-activation network, a stage ends before an activation, so both taps are before an
+/// activation; the normalization between them is the first layer of the next stage. The names
+/// follow the literature, which calls `layerN` the feature and `layerN.pre` the feature before its
+/// ReLU.
 ///
-/// Tensors have the order and the names of the public checkpoints of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P. Isola, ICLR 2020);
-/// what is `weight` and `bias` of a norm there is `gamma` and `beta` here, and `convShortcut` is
-/// `shortcut`.
+/// The order and the names of the tensors are those of the public checkpoints of [Contrastive
+/// Representation Distillation](https://arxiv.org/abs/1910.10699) (Y. Tian, D. Krishnan and P.
+/// Isola, ICLR 2020). The `weight` and `bias` of a normalization there are `gamma` and `beta` here,
+/// and `convShortcut` is `shortcut`.
 ///
 /// # Shapes
 ///
@@ -122,7 +123,7 @@ pub(crate) fn blocks_and_widths(
 /// - `pool`: `[batch_size, 64 widen]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured.
+/// Images of any size are supported, if they have the configured number of channels.
 ///
 /// # Panics
 ///
@@ -135,19 +136,19 @@ pub(crate) fn blocks_and_widths(
 #[doc(alias = "WRN")]
 #[derive(Module, Debug)]
 pub struct WideResNet {
-    /// The stem.
+    /// Convolution of the stem.
     pub conv1: Conv2d,
-    /// The first stage, at full size.
+    /// First stage, at full size.
     pub block1: WideStage,
-    /// The second stage, at half the size.
+    /// Second stage, at half the size.
     pub block2: WideStage,
-    /// The third stage, at a quarter of the size.
+    /// Third stage, at a quarter of the size.
     pub block3: WideStage,
-    /// The norm after the last stage.
+    /// Normalization after the last stage.
     pub bn1: BatchNorm,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -203,7 +204,7 @@ impl Staged for WideResNet {
         let stages = [&self.block1, &self.block2, &self.block3];
         for (stage, number) in stages.into_iter().take(last).zip(1..) {
             map = stage.forward(map, |normalized| {
-                // The norm of the stem's map is none of a stage.
+                // The first normalization is that of the stem and not of a stage.
                 if number > 1 {
                     let name = format!("layer{}.pre", number - 1);
                     taps.offer(name, || Tap::Map(normalized.clone()));
@@ -218,15 +219,15 @@ impl Staged for WideResNet {
 /// A stage of a [`WideResNet`].
 #[derive(Module, Debug)]
 pub struct WideStage {
-    /// The blocks.
+    /// Blocks.
     pub layer: Vec<WideBlock>,
 }
 
 impl WideStage {
-    /// Applies the blocks and shows the normalized input of the first one.
+    /// Applies the blocks and passes the normalized input of the first one to `show`.
     ///
-    /// It is shown, not computed by whoever wants it: a norm that runs twice in training would
-    /// update its statistics twice.
+    /// The caller must not compute it again, because a normalization that runs twice in training
+    /// would update its statistics twice.
     fn forward(&self, input: Tensor<4>, show: impl FnOnce(&Tensor<4>)) -> Tensor<4> {
         let mut show = Some(show);
         self.layer.iter().fold(input, |map, block| {
@@ -239,20 +240,20 @@ impl WideStage {
     }
 }
 
-/// A block of a [`WideResNet`]: twice a norm, an activation and a 3×3 convolution, whose result is
-/// added to the input.
+/// A block of a [`WideResNet`]: twice a normalization, a ReLU and a 3×3 convolution, whose output
+/// is added to the input.
 #[derive(Module, Debug)]
 pub struct WideBlock {
-    /// The norm of the input.
+    /// Normalization of the input.
     pub bn1: BatchNorm,
-    /// The first convolution, which may shrink the map.
+    /// First convolution, which may shrink the map.
     pub conv1: Conv2d,
-    /// The norm between the convolutions.
+    /// Normalization between the convolutions.
     pub bn2: BatchNorm,
-    /// The second convolution.
+    /// Second convolution.
     pub conv2: Conv2d,
-    /// What brings the normalized and activated input to the shape of the output, where the shapes
-    /// of input and output differ.
+    /// Projection of the shortcut, from the normalized and activated input, if the shapes of input
+    /// and output differ.
     pub shortcut: Option<Conv2d>,
 }
 
@@ -282,7 +283,7 @@ impl WideBlock {
         shape
     }
 
-    /// Applies the block to an input and the same input after `bn1`.
+    /// Applies the block to its input and to the input after `bn1`.
     ///
     /// # Shapes
     ///
@@ -307,7 +308,7 @@ mod tests {
     use burn_distill_core::{TapSelection, known_taps, tensors};
 
     #[test]
-    fn taps_in_the_order_of_the_forward_pass() {
+    fn taps_are_in_the_order_of_the_forward_pass() {
         let network = WideResNetConfig::new(10, 2, [1, 9, 6], 4).init(&Device::default());
 
         let taps = known_taps(&network);
@@ -332,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_taps_changes_neither_response_nor_statistics() {
+    fn selecting_taps_changes_neither_response_nor_statistics() {
         let device = Device::default().autodiff();
         let config = WideResNetConfig::new(10, 1, [1, 6, 6], 4);
         let tapped = config.init(&device);
-        // Not a clone: clones share their running statistics.
+        // Not a clone, because clones share their running statistics.
         let plain = config
             .init(&device)
             .load_record(tapped.clone().into_record());
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_classifier_starts_without_bias() {
+    fn the_bias_of_the_classifier_starts_at_zero() {
         let network = WideResNetConfig::new(10, 1, [1, 6, 6], 4).init(&Device::default());
 
         let bias = network.fc.bias.unwrap().val();
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "should be 6n + 4 up to 10000, but is 20")]
-    fn depth_must_fit() {
+    fn a_depth_that_is_not_6n_plus_4_is_refused() {
         WideResNetConfig::new(20, 2, [3, 32, 32], 10).init(&Device::default());
     }
 }

@@ -1,10 +1,10 @@
-//! The networks against those that the literature of distillation compares with.
+//! Comparison of the networks with the reference implementations of the distillation literature.
 //!
-//! `tests/zoo.json` holds, for each of RepDistiller's networks with 100 classes on 3×32×32 input,
-//! what its reference implementation says in float64: the number of parameters; the tensors of its
-//! checkpoint in order; the shapes of its features; and, with every tensor filled by [`fill`] and
-//! [`input`] in evaluation mode, the logits and the mean of each feature, as returned and before
-//! its last ReLU.
+//! `tests/zoo.json` contains, for each network of RepDistiller with 100 classes and 3×32×32 input,
+//! the results of the reference implementation in float64: the number of parameters; the tensors of
+//! its checkpoint in order; the shapes of its features; and, with every tensor filled by [`fill`]
+//! and for the [`input`] in evaluation mode, the logits and the mean of each feature, as returned
+//! and before its last ReLU.
 
 use crate::NetworkConfig;
 use burn::module::{Module, ModuleMapper, Param};
@@ -38,7 +38,7 @@ fn network(name: &str) -> DynNetwork<Tensor<4>> {
     config.init(INPUT, CLASSES, &Device::default()).unwrap()
 }
 
-/// The values of the `index`-th tensor of a checkpoint.
+/// Returns the values of the `index`-th tensor of a checkpoint.
 fn fill(index: usize, shape: &[usize], values: Values) -> Vec<f32> {
     let fan_in = shape[1..].iter().product::<usize>() as f64;
     (0..shape.iter().product())
@@ -104,7 +104,7 @@ fn input() -> Tensor<4> {
     Tensor::from_data(data, &Device::default())
 }
 
-/// The values of a tap, without the batch axis of its shape.
+/// Returns the shape of a tap without its batch axis, and its values.
 fn values(taps: &Taps, name: &str) -> (Vec<usize>, Vec<f64>) {
     let tap = taps.get(name).unwrap();
     let data = match tap {
@@ -128,7 +128,7 @@ fn root_mean_square(values: &[f64]) -> f64 {
 }
 
 #[test]
-fn tensors_have_the_order_the_names_and_the_shapes_of_the_public_checkpoints() {
+fn the_tensors_have_the_order_names_and_shapes_of_the_public_checkpoints() {
     for (name, reference) in zoo() {
         let network = network(&name);
 
@@ -149,7 +149,7 @@ fn tensors_have_the_order_the_names_and_the_shapes_of_the_public_checkpoints() {
 }
 
 #[test]
-fn filled_networks_compute_what_the_reference_computes() {
+fn filled_networks_compute_the_same_as_the_reference() {
     const FEATURES: [&str; 5] = ["stem", "layer1", "layer2", "layer3", "pool"];
     const PREACT: [&str; 5] = ["stem", "layer1.pre", "layer2.pre", "layer3.pre", "pool"];
 
@@ -164,7 +164,7 @@ fn filled_networks_compute_what_the_reference_computes() {
             for ((tap, expected), shape) in names.into_iter().zip(means).zip(&reference.features) {
                 let (found_shape, found) = values(&knowledge.taps, tap);
                 assert_eq!(&found_shape, shape, "{name}: {tap}");
-                // A mean is a sum in which values of either sign cancel, hence the second part.
+                // In a mean, values of both signs cancel, hence the second part.
                 let tolerance = 1e-3 * expected.abs() + 1e-6 * root_mean_square(&found);
                 let found = mean(found.into_iter());
                 assert!(
@@ -176,7 +176,7 @@ fn filled_networks_compute_what_the_reference_computes() {
 
         let logits = knowledge.response.classes().unwrap().to_data();
         let expected = reference.logits.concat();
-        // So is a logit.
+        // The same holds for a logit.
         let floor = 1e-4 * root_mean_square(&expected);
         assert_eq!(logits.num_elements(), expected.len());
         for (found, expected) in logits.iter::<f64>().zip(expected) {

@@ -3,8 +3,10 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 /// The samples of one training step.
 ///
-/// A batch type of your own becomes one by `From`; a `ClockedLoader` of the data crate then turns any
-/// data loader of burn into one of these batches.
+/// To use another batch type, implement `From` for it; a `ClockedLoader` of the data crate then
+/// converts the batches of any data loader of burn.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::{Int, Tensor};
@@ -23,22 +25,24 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
-    /// The samples, once per view: augmentations of the same samples. At least one.
+    /// Inputs of the same samples, one per view (augmentation). At least one.
     pub views: Vec<I>,
     /// Labels of the samples.
     pub targets: Targets,
-    /// Position of each sample in its data set, which stays the same over epochs and runs: the key of
-    /// caches, memories and past predictions. Empty if the loader does not know it.
+    /// Position of each sample in its data set, which stays the same over epochs and runs: the key
+    /// of caches, memory banks and past predictions. Empty if the loader does not know it.
     pub ids: Vec<usize>,
     /// Position of this batch in the training.
     pub clock: Clock,
 }
 
 impl<I> Batch<I> {
-    /// Creates a batch of one view from an input and its targets: class indices, or any [`Targets`].
+    /// Creates a batch of one view from an input and its targets: class indices, or any
+    /// [`Targets`].
     ///
-    /// The batch has no ids and no [clock](Clock::unstamped). Objectives with a memory need
-    /// [ids](Self::with_ids), and weight schedules a clock, which the loaders of the data crate stamp.
+    /// The batch has no ids and an [unstamped](Clock::unstamped) clock. Losses with a memory bank
+    /// need [ids](Self::with_ids), and weight schedules need a clock, which the loaders of the data
+    /// crate set.
     pub fn new(input: I, targets: impl Into<Targets>) -> Self {
         Self {
             views: vec![input],
@@ -68,24 +72,27 @@ impl<I> Batch<I> {
 }
 
 impl<I: Input> Batch<I> {
-    /// The first view, which most methods need only.
+    /// Returns the first view, the only one that most methods need.
     ///
     /// # Panics
     ///
     /// Panics if there is no view.
     pub fn view(&self) -> &I {
-        self.views.first().expect("A batch has at least one view.")
+        self.views
+            .first()
+            .expect("a batch should have at least one view")
     }
 
-    /// The same samples by one of their views alone, counted from 0.
+    /// Returns the batch with only one of its views, counted from 0.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer views.
+    /// Panics if there is no such view.
     pub fn of_view(&self, view: usize) -> Self {
         let Some(input) = self.views.get(view) else {
             panic!(
-                "View {view} is wanted, but the batch has {}: let the loader make as many.",
+                "View {view} (counted from 0) is needed, but the batch has {} views: configure the \
+                 loader to create more views.",
                 self.views.len()
             );
         };
@@ -97,57 +104,57 @@ impl<I: Input> Batch<I> {
         }
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
-    /// Whether there is no sample.
+    /// Returns whether the batch has no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What is known about the samples of a batch.
+/// Labels or annotations of the samples in a batch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Targets {
     /// One class per sample.
     Classes {
-        /// Class indices; any valid index where not labeled. Shape: `[batch_size]`.
+        /// Class indices, with any valid index for unlabeled samples. Shape: `[batch_size]`.
         classes: Tensor<1, Int>,
         /// True for labeled samples; `None` when all are. Shape: `[batch_size]`.
         labeled: Option<Tensor<1, Bool>>,
     },
-    /// One distribution over the classes per sample, as from mixing samples.
+    /// One distribution over the classes per sample, such as the labels of mixed samples.
     Probabilities {
-        /// Shape: `[batch_size, num_classes]`.
+        /// Probabilities of the classes. Shape: `[batch_size, num_classes]`.
         probabilities: Tensor<2>,
         /// True for labeled samples; `None` when all are. Shape: `[batch_size]`.
         labeled: Option<Tensor<1, Bool>>,
     },
-    /// One class and one box per proposal of a detector.
+    /// One class and one box per proposal of an object detector.
     Boxes {
-        /// Class indices, that of the background where no annotation is matched.
+        /// Class indices. Proposals that match no annotation have the index of the background.
         /// Shape: `[proposals]`.
         classes: Tensor<1, Int>,
-        /// The box of the matched annotation, encoded as the responses encode theirs; anything for
+        /// Box of the matched annotation, encoded like the boxes of the response. Any values for
         /// the background. Shape: `[proposals, 4]`.
         deltas: Tensor<2>,
     },
-    /// One map per joint of every sample, as responses of maps have them.
+    /// One heat map per joint of every sample.
     Maps {
-        /// Shape: `[batch_size, joints, height, width]`.
+        /// Heat maps. Shape: `[batch_size, joints, height, width]`.
         maps: Tensor<4>,
-        /// How much each joint counts, 0 for what is not visible; `None` when all are visible.
+        /// Weight of each joint, 0 for a joint that is not visible; `None` when all are visible.
         /// Shape: `[batch_size, joints]`.
         visibility: Option<Tensor<2>>,
     },
-    /// Nothing: no sample is labeled.
+    /// No targets: no sample is labeled.
     Unlabeled,
 }
 
-/// One class per sample, all of them labeled. Shape: `[batch_size]`.
+/// Class indices of samples that are all labeled. Shape: `[batch_size]`.
 impl From<Tensor<1, Int>> for Targets {
     fn from(classes: Tensor<1, Int>) -> Self {
         Self::classes(classes)
@@ -155,7 +162,8 @@ impl From<Tensor<1, Int>> for Targets {
 }
 
 impl Targets {
-    /// Creates the targets of samples of which some have a label.
+    /// Creates targets from one optional class index per sample. `None` means that the sample is
+    /// unlabeled.
     pub fn labels(labels: &[Option<usize>], device: &Device) -> Self {
         let classes: Vec<_> = labels
             .iter()
@@ -169,7 +177,7 @@ impl Targets {
         }
     }
 
-    /// Every sample has one of these classes. Shape: `[batch_size]`.
+    /// Creates targets from class indices of samples that are all labeled. Shape: `[batch_size]`.
     pub fn classes(classes: Tensor<1, Int>) -> Self {
         Self::Classes {
             classes,
@@ -177,8 +185,10 @@ impl Targets {
         }
     }
 
-    /// One class per sample, or proposal, and which of them are known, if there are labels at all.
-    /// Annotated maps are no classes.
+    /// Returns one class index per sample or proposal, with the mask of the labeled ones.
+    ///
+    /// The class of a distribution is the most probable one. The mask is `None` if all are labeled.
+    /// The result is `None` for maps and for unlabeled targets, which have no classes.
     pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
             Self::Classes { classes, labeled } => Some((classes.clone(), labeled.clone())),
@@ -194,12 +204,13 @@ impl Targets {
         }
     }
 
-    /// Returns the targets with labels only where the mask is true, such as for the tokens that count.
-    /// Targets that are not of rows of classes stay as they are.
+    /// Removes the labels where the mask is false, such as those of the tokens that do not count.
+    ///
+    /// Only targets of classes and of probabilities change.
     ///
     /// # Shapes
     ///
-    /// - mask: `[rows]`; all rows without a mask
+    /// - mask: `[rows]`, true for the rows that stay labeled; `None` keeps all labels
     pub fn labeled_where(self, mask: Option<&Tensor<1, Bool>>) -> Self {
         let Some(mask) = mask else {
             return self;
@@ -246,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_a_batch() {
+    fn one_view_of_a_batch_is_selected() {
         let second = batch(2).of_view(1);
 
         assert_eq!(
@@ -257,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "View 2 is wanted, but the batch has 2")]
-    fn there_are_no_more_views_than_were_loaded() {
+    #[should_panic(expected = "View 2 (counted from 0) is needed, but the batch has 2 views")]
+    fn a_view_that_was_not_loaded_is_refused() {
         batch(2).of_view(2);
     }
 
@@ -280,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_may_have_no_label() {
+    fn samples_may_be_unlabeled() {
         let device = Device::default();
 
         let (classes, labeled) = Targets::labels(&[Some(2), None], &device).hard().unwrap();

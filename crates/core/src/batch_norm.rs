@@ -2,18 +2,18 @@ use burn::nn::BatchNorm;
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Tensor, assert_shape};
 
-/// Applies batch normalization with the running variance of PyTorch.
+/// Applies batch normalization with the running variance as in PyTorch.
 ///
 /// ```text
 /// running variance ← (1 − momentum) · running variance + momentum · n / (n − 1) · batch variance
 /// ```
 ///
-/// with `n` values per channel. The batch variance is the biased one, by which the batch itself is
-/// normalized; the factor makes it an unbiased estimate. burn's own [`forward`](BatchNorm::forward)
-/// leaves the factor out: its running variance is smaller by `1 / n`, which is 7 % of 14 values and
-/// nothing of 10,000. Everything else is as in burn, the choice between training and inference
-/// included. A single value per channel has no unbiased variance; its running variance moves as in
-/// burn.
+/// where `n` is the number of values per channel. The batch itself is normalized by the biased
+/// batch variance; the factor makes it an unbiased estimate. burn's [`forward`](BatchNorm::forward)
+/// omits the factor, so its running variance is smaller by the fraction `1 / n`: 7 % for 14 values,
+/// negligible for 10,000. Everything else is as in burn, including the choice between training and
+/// inference. A single value per channel has no unbiased variance; its running variance is updated
+/// as in burn.
 ///
 /// # Shapes
 ///
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn all_but_the_running_variance_is_as_in_burn() {
+    fn everything_but_the_running_variance_is_as_in_burn() {
         let device = Device::default().autodiff();
         let [ours, theirs] = [(); 2].map(|_| BatchNormConfig::new(3).init(&device));
         for shape in [[5, 3, 2, 2], [4, 3, 1, 1], [1, 3, 1, 1]] {

@@ -9,14 +9,14 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a module remembers from one training step to the next: a memory bank, a queue, a constant
-/// that the first batch decides.
+/// A tensor that a module keeps from one training step to the next without training it, like a
+/// buffer of PyTorch: a memory bank, a queue, or a statistic of the first batch.
 ///
-/// It is saved and restored with the module, and never trained: it has no autodiff, and is no
-/// parameter for [`parameter_count`](crate::parameter_count). A step, which only borrows the module,
-/// can [`set`](Self::set) it. Clones remember together; the copies that burn makes for validation
-/// ([`valid`](Module::valid)) and for other devices ([`fork`](Module::fork)) remember on their own,
-/// so that nothing but training is remembered.
+/// A buffer is saved and restored with the module. It has no autodiff and is not counted by
+/// [`parameter_count`](crate::parameter_count). A training step only borrows the module and can
+/// still [`set`](Self::set) the buffer. Clones share one value; the copies that burn creates for
+/// validation ([`valid`](Module::valid)) and for other devices ([`fork`](Module::fork)) have
+/// separate values, so that a validation cannot change the buffer of the training.
 ///
 /// # Example
 ///
@@ -38,23 +38,23 @@ pub struct Buffer<T> {
     value: Arc<Mutex<T>>,
 }
 
-/// The name under which visitors see the tensor: as with running statistics, it tells a buffer from
-/// a parameter.
+/// Name under which visitors see the tensor. As with running statistics, the name distinguishes it
+/// from a parameter.
 const NAME: &str = "running_value";
 
-/// A tensor that a [`Buffer`] can hold: of floats or of integers.
-pub trait Remembered: Clone + Send {
-    /// The same values as constants, off the autodiff graph.
+/// Value that a [`Buffer`] can hold: a tensor of floats or of integers.
+pub trait BufferValue: Clone + Send {
+    /// Returns the same values as constants, off the autodiff graph.
     fn constant(self) -> Self;
 }
 
-impl<T: Remembered> Buffer<T> {
-    /// Remember that at first.
+impl<T: BufferValue> Buffer<T> {
+    /// Creates a buffer with an initial value.
     pub fn new(value: T) -> Self {
         Self::with_id(ParamId::new(), value.constant())
     }
 
-    /// Remember that from now on.
+    /// Replaces the value.
     pub fn set(&self, value: T) {
         *self.lock() = value.constant();
     }
@@ -66,34 +66,35 @@ impl<T: Remembered> Buffer<T> {
         }
     }
 
-    /// What is remembered.
+    /// Returns the value.
     pub fn get(&self) -> T {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
-        // The value is whole between two calls, also if a thread panicked in one.
+        // The value is complete between two calls, even if a thread panicked in one.
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is remembered of many things, one row each.
+/// A buffer with one row per entry, such as a memory bank of samples.
 impl Buffer<Tensor<2>> {
-    /// The rows at these places. Shape: `[places, features]`.
+    /// Returns the rows at the given positions. Shape: `[places, features]`.
     pub fn rows(&self, places: &[usize]) -> Tensor<2> {
         let rows = self.get();
         let places = indices(places, &rows.device());
         rows.select(0, places)
     }
 
-    /// Remembers these rows at these places: of several at one place, the last. The memory becomes as
-    /// precise as the rows, if it is not yet.
+    /// Replaces the rows at the given positions. If a position occurs several times, its last row
+    /// counts. The buffer takes the precision of the rows if that is higher.
     ///
     /// # Shapes
     ///
     /// - rows: `[places, features]`
     pub fn set_rows(&self, places: &[usize], rows: Tensor<2>) {
-        // A place may be written once only: what several writes leave is up to the device.
+        // Every position is written only once, because the result of several writes depends on the
+        // device.
         let last = |&(row, place): &(usize, usize)| !places[row + 1..].contains(&place);
         let (from, to): (Vec<_>, Vec<_>) = places.iter().copied().enumerate().filter(last).unzip();
         if to.is_empty() {
@@ -107,28 +108,29 @@ impl Buffer<Tensor<2>> {
             *value = value.clone().cast(dtype);
         }
         let to = indices(&to, &device);
-        // Rows or places that do not fit are refused here, while the memory is whole.
+        // Rows or positions that do not fit panic here, while the buffer is still complete.
         let change = rows
             .without_autodiff()
             .select(0, indices(&from, &device))
             .sub(value.clone().select(0, to.clone()));
-        // Of a tensor that somebody else holds, too, all would be copied.
+        // A tensor with a second owner would be copied as a whole instead of being changed in
+        // place.
         let nothing = Tensor::empty([0, 0], (&device, dtype));
         let remembered = mem::replace(&mut *value, nothing);
         *value = remembered.select_assign(0, to, change, IndexingUpdateOp::Add);
     }
 }
 
-/// Places on the host as indices on a device.
+/// Creates a tensor of indices on a device.
 pub fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
     let places: Vec<_> = places.iter().map(|&place| place as i32).collect();
     let count = places.len();
     Tensor::from_data(TensorData::new(places, [count]), device)
 }
 
-macro_rules! state_of_tensor {
+macro_rules! buffer_of_tensor {
     ($kind:ty, $visit:ident, $map:ident) => {
-        impl<const D: usize> Remembered for Tensor<D, $kind> {
+        impl<const D: usize> BufferValue for Tensor<D, $kind> {
             fn constant(self) -> Self {
                 self.without_autodiff()
             }
@@ -159,15 +161,15 @@ macro_rules! state_of_tensor {
             }
 
             fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
-                visitor.enter_module(NAME, "State");
+                visitor.enter_module(NAME, "Buffer");
                 visitor.$visit(&Param::initialized(self.id, self.get()));
-                visitor.exit_module(NAME, "State");
+                visitor.exit_module(NAME, "Buffer");
             }
 
             fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-                mapper.enter_module(NAME, "State");
+                mapper.enter_module(NAME, "Buffer");
                 let mapped = mapper.$map(Param::initialized(self.id, self.get()));
-                mapper.exit_module(NAME, "State");
+                mapper.exit_module(NAME, "Buffer");
                 let (id, value, _) = mapped.consume();
                 Self::with_id(id, value.without_autodiff())
             }
@@ -175,12 +177,12 @@ macro_rules! state_of_tensor {
     };
 }
 
-state_of_tensor!(burn::tensor::Float, visit_float, map_float);
-state_of_tensor!(Int, visit_int, map_int);
+buffer_of_tensor!(burn::tensor::Float, visit_float, map_float);
+buffer_of_tensor!(Int, visit_int, map_int);
 
 impl<T> ModuleDisplayDefault for Buffer<T> {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add_formatted(&"State".to_string()).optional()
+        content.add_formatted(&"Buffer".to_string()).optional()
     }
 }
 
@@ -188,7 +190,7 @@ impl<T> ModuleDisplay for Buffer<T> {}
 
 impl<T> fmt::Display for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("State")
+        f.write_str("Buffer")
     }
 }
 
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_rows_at_one_place_the_last_is_remembered() {
+    fn the_last_of_several_rows_at_one_position_counts() {
         let device = Device::default();
         let bank = Buffer::new(Tensor::<2>::from_data([[1.0], [2.0], [3.0]], &device));
 
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_becomes_as_precise_as_its_rows() {
+    fn a_buffer_becomes_as_precise_as_its_rows() {
         let device = Device::default();
         if !device.supports_dtype(DType::F64) {
             return;
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_remembered_in_place() {
+    fn rows_are_replaced_in_place() {
         let device = Device::flex();
         let values = TensorData::zeros::<f32, _>([64, 2]);
         let address = |values: &TensorData| values.bytes().as_ptr();
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_refused_leave_the_memory_whole() {
+    fn rows_that_are_refused_do_not_change_the_buffer() {
         let device = Device::flex();
         let bank = Buffer::new(Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &device));
 
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_and_other_devices_remember_on_their_own() {
+    fn copies_for_validation_and_other_devices_are_separate() {
         let device = Device::default().autodiff();
         let memory = Memory::new(&device);
         let (valid, fork) = (memory.valid(), memory.clone().fork(&device));
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn training_leaves_it_alone() {
+    fn training_does_not_change_it() {
         let device = Device::default().autodiff();
         let memory = Memory::new(&device);
         memory.remember(3.0);

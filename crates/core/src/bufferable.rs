@@ -2,12 +2,14 @@ use crate::{Buffer, Input};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 
-/// An input that a module can remember from one training step to the next, and save in its record.
+/// An input that a module can keep in [buffers](Buffer) from one training step to the next.
 ///
-/// Records have tensors of fixed shapes, batches have not: what is remembered has room for so many
-/// samples, and the rest of it is zeros.
+/// The tensors in a record have fixed shapes, but the size of a batch varies. So the buffers have
+/// room for a fixed number of samples, and unused room is filled with zeros.
 ///
-/// An input of several tensors is remembered by a module of several memories:
+/// # Example
+///
+/// An input of several tensors uses a module of several buffers:
 ///
 /// ```
 /// use burn::module::Module;
@@ -56,25 +58,28 @@ use burn::tensor::{Device, Tensor};
 /// # }
 /// ```
 pub trait Bufferable: Input {
-    /// What remembers such inputs: a module without parameters.
+    /// Module without parameters that holds the input.
     type Memory: Module + ModuleDisplay + 'static;
 
-    /// A memory with room for as many samples as this input has. It begins with them.
+    /// Creates buffers with the number of samples of this input, which are their initial values.
     fn memory(self) -> Self::Memory;
 
-    /// Remember this input instead of what was remembered.
+    /// Replaces the values of the buffers by this input.
     ///
     /// # Panics
     ///
-    /// Panics if it has more samples than there is room for, or samples of another shape.
+    /// Panics if the input has more samples than the buffers have room for, or samples of another
+    /// shape.
     fn remember(self, memory: &Self::Memory);
 
-    /// The first samples of what is remembered, on that device: on autodiff if it is, since burn
-    /// decides by the input whether a layer trains.
+    /// Returns the first samples in the buffers, on the given device.
+    ///
+    /// The result has autodiff if the device has, because burn decides by the input whether a layer
+    /// trains.
     fn recall(memory: &Self::Memory, samples: usize, device: &Device) -> Self;
 }
 
-macro_rules! memorable_tensor {
+macro_rules! bufferable_tensor {
     ($($kind:ty),*) => {$(
         impl<const D: usize> Bufferable for Tensor<D, $kind> {
             type Memory = Buffer<Self>;
@@ -88,7 +93,7 @@ macro_rules! memorable_tensor {
                 let (room, samples) = (shape[0], self.dims()[0]);
                 assert!(
                     samples <= room,
-                    "There is room for {room} samples, but {samples} are to be remembered."
+                    "The buffer has room for {room} samples, but the input has {samples}."
                 );
                 shape[0] = room - samples;
                 let device = self.device().without_autodiff();
@@ -98,7 +103,7 @@ macro_rules! memorable_tensor {
 
             fn recall(memory: &Buffer<Self>, samples: usize, device: &Device) -> Self {
                 let recalled = memory.get().narrow(0, 0, samples).to_device(device);
-                // A move keeps a tensor off autodiff.
+                // Moving a tensor does not add autodiff.
                 match device.is_autodiff() {
                     true => recalled.autodiff(),
                     false => recalled,
@@ -108,7 +113,7 @@ macro_rules! memorable_tensor {
     )*};
 }
 
-memorable_tensor!(burn::tensor::Float, burn::tensor::Int);
+bufferable_tensor!(burn::tensor::Float, burn::tensor::Int);
 
 #[cfg(test)]
 mod tests {
@@ -116,7 +121,7 @@ mod tests {
     use burn::tensor::Int;
 
     #[test]
-    fn fewer_samples_than_there_is_room_for_are_what_they_were() {
+    fn fewer_samples_than_there_is_room_for_are_returned_unchanged() {
         let device = Device::default().autodiff();
         let input = |values: &[f32]| {
             let rows = Tensor::<1>::from_data(values, &device);
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "There is room for 1 samples, but 2 are to be remembered.")]
+    #[should_panic(expected = "The buffer has room for 1 samples, but the input has 2.")]
     fn more_samples_are_refused() {
         let tokens = Tensor::<2, Int>::zeros([1, 3], &Device::default());
         let memory = tokens.clone().memory();

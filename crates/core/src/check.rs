@@ -1,18 +1,18 @@
-//! The ranges of the values of configurations.
+//! Checks of the values of configurations.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// A configuration whose values have ranges.
+/// A configuration whose values can be checked.
 ///
-/// The `init` of a configuration panics with the error, as burn does; a program that reads
-/// configurations from files reports it.
+/// The `init` of a configuration panics with the error of the check, as burn does. A program that
+/// reads configurations from files checks them first and reports the error.
 pub trait Check {
-    /// Checks the values of the configuration; without ranges, all are valid.
+    /// Checks the values of the configuration. The default accepts all values.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the first value out of its range.
+    /// Returns an error about the first value out of its range.
     fn check(&self) -> Result<(), ConfigError> {
         Ok(())
     }
@@ -25,20 +25,21 @@ pub trait Check {
     }
 }
 
-/// A value of a configuration that is not what it should be.
+/// Error about a value of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` should be {expected}, but is {found}")]
 pub struct ConfigError {
-    /// The path of the key, such as `loss.0.temperature`.
+    /// Path of the key, such as `loss.0.temperature`.
     pub key: String,
-    /// The values that would do, in words.
+    /// Description of the valid values.
     pub expected: String,
-    /// The value.
+    /// Invalid value.
     pub found: String,
 }
 
 impl ConfigError {
-    /// Creates the error about the value of a key.
+    /// Creates an error from a key, a description of the valid values, and the value that was
+    /// found.
     pub fn new(key: impl Display, expected: impl Display, found: impl Display) -> Self {
         Self {
             key: key.to_string(),
@@ -47,9 +48,9 @@ impl ConfigError {
         }
     }
 
-    /// Returns the error with the path of the table that the key belongs to in front of it.
+    /// Adds the path of the table that contains the key.
     ///
-    /// Without a key of its own, the error is about the table.
+    /// If the key is empty, the error is about the table itself.
     pub fn under(mut self, table: &str) -> Self {
         self.key = match self.key.as_str() {
             "" => table.to_string(),
@@ -59,9 +60,9 @@ impl ConfigError {
     }
 }
 
-/// The largest weight of a term: its products with a loss stay far from the end of `f32`.
+/// Largest weight of a term. Its products with a loss stay far below the largest `f32`.
 const LARGEST_WEIGHT: f64 = 1e9;
-/// The ends of the range of temperatures, whose squares are used as factors.
+/// Range of temperatures, whose squares are used as factors.
 const TEMPERATURES: RangeInclusive<f64> = 1e-6..=1e9;
 
 /// Checks a condition on a value.
@@ -81,7 +82,7 @@ pub fn ensure(
     }
 }
 
-/// Checks that a value is finite, also as `f32`, in which tensors compute.
+/// Checks that a value is finite, also as an `f32`, the precision of most tensors.
 ///
 /// # Errors
 ///
@@ -90,7 +91,7 @@ pub fn finite(key: impl Display, value: f64) -> Result<(), ConfigError> {
     ensure((value as f32).is_finite(), key, "finite", value)
 }
 
-/// Checks that a value is finite and above 0, also as `f32`.
+/// Checks that a value is finite and above 0, also as an `f32`.
 ///
 /// # Errors
 ///
@@ -111,7 +112,7 @@ pub fn not_negative(key: impl Display, value: f64) -> Result<(), ConfigError> {
     ensure(fits, key, "finite and not negative", value)
 }
 
-/// Checks that a value is a weight of a term: from 0 to 1e9.
+/// Checks that a value is a valid weight of a term: from 0 to 1e9.
 ///
 /// # Errors
 ///
@@ -120,7 +121,7 @@ pub fn weight(key: impl Display, value: f64) -> Result<(), ConfigError> {
     in_range(key, value, 0.0..=LARGEST_WEIGHT)
 }
 
-/// Checks that a value is a softmax temperature: from 1e-6 to 1e9.
+/// Checks that a value is a valid softmax temperature: from 1e-6 to 1e9.
 ///
 /// # Errors
 ///
@@ -149,7 +150,7 @@ pub fn in_range(
     ensure(range.contains(&value), key, expected, value)
 }
 
-/// Checks that a value lies between two others and is neither of them.
+/// Checks that a value lies between two others and is not equal to either.
 ///
 /// # Errors
 ///
@@ -164,11 +165,11 @@ pub fn strictly_between(
     ensure(value > from && value < to, key, expected, value)
 }
 
-/// Checks that a count has at least this value.
+/// Checks that a count is at least `least`.
 ///
 /// # Errors
 ///
-/// Returns an error if it has not.
+/// Returns an error if it is less.
 pub fn at_least(key: impl Display, value: usize, least: usize) -> Result<(), ConfigError> {
     ensure(value >= least, key, format!("at least {least}"), value)
 }
@@ -202,7 +203,7 @@ pub fn ascending(key: impl Display, epochs: &[usize]) -> Result<(), ConfigError>
     )
 }
 
-/// A number with an exponent where it would be long otherwise.
+/// Formats a number, with an exponent if it would be long otherwise.
 fn in_words(value: f64) -> String {
     match value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
         true => value.to_string(),
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_finite_single_precision_number_is_refused() {
+    fn values_that_are_not_finite_in_single_precision_are_refused() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300] {
             for check in [
                 finite("key", value),
@@ -254,12 +255,12 @@ mod tests {
                 assert!(text(check).starts_with("`key` should be"), "{value}");
             }
         }
-        // As f32 this is zero, by which nothing can be divided.
+        // As an f32, this is zero, which is no valid divisor.
         assert!(positive("key", 1e-300).is_err());
     }
 
     #[test]
-    fn the_ends_of_ranges_are_as_the_names_say() {
+    fn the_ends_of_ranges_are_included_or_excluded() {
         assert!(finite("key", -3.0).is_ok());
         assert!(positive("key", 0.0).is_err());
         assert!(not_negative("key", 0.0).is_ok());

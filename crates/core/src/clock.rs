@@ -1,20 +1,22 @@
 use serde::{Deserialize, Serialize};
 
-/// Position of a batch in the training. Kept on the host, stamped into every [`Batch`](crate::Batch) by
-/// the loader: it is known from the epoch and the batch alone, so it survives a resume.
+/// Position of a batch in the training.
+///
+/// The loader sets it in every [`Batch`](crate::Batch). It depends only on the epoch and on the
+/// batch, so it is correct after a resume, and it is a value on the host, so reading it does not
+/// wait for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// The current epoch, counted from 1.
+    /// Current epoch, counted from 1.
     pub epoch: usize,
-    /// The batch within the epoch, counted from 0.
+    /// Batch within the epoch, counted from 0.
     pub batch: usize,
-    /// The number of batches in an epoch; 0 if no loader has [stamped](Self::is_stamped) the batch.
+    /// Number of batches in an epoch; 0 if no loader has [stamped](Self::is_stamped) the batch.
     pub batches: usize,
 }
 
 impl Clock {
-    /// Creates the clock of a batch that no loader has stamped. It does not move: schedules stay at
-    /// their start.
+    /// Creates the clock of a batch whose position is unknown. Schedules stay at their start.
     pub fn unstamped() -> Self {
         Self {
             batches: 0,
@@ -27,7 +29,7 @@ impl Clock {
         self.batches > 0
     }
 
-    /// The first batch of the first epoch.
+    /// Creates the clock of the first batch of the first epoch.
     pub fn start() -> Self {
         Self {
             epoch: 1,
@@ -36,12 +38,13 @@ impl Clock {
         }
     }
 
-    /// Batches seen before this one, over all epochs.
+    /// Returns the number of batches before this one, over all epochs.
     pub fn step(&self) -> usize {
         (self.epoch - 1) * self.batches + self.batch
     }
 
-    /// Epochs that have passed, fractions included: 0 at the first batch.
+    /// Returns the number of epochs that have passed, including the fraction of the current one: 0
+    /// at the first batch.
     pub fn elapsed(&self) -> f64 {
         (self.epoch - 1) as f64 + self.batch as f64 / self.batches.max(1) as f64
     }
@@ -52,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_goes_on_across_epochs() {
+    fn steps_are_counted_across_epochs() {
         let clock = Clock {
             epoch: 3,
             batch: 5,

@@ -1,7 +1,8 @@
-/// Implements methods of [`Network`](crate::Network) by those of a field, in an `impl Network` block.
+/// Implements methods of [`Network`](crate::Network) by calls to the methods of a field, in an
+/// `impl Network` block.
 ///
-/// The methods that can be named are `example`, `classifier` and `normalization`: those that a network
-/// around another one seldom changes.
+/// The supported methods are `example`, `classifier` and `normalization`, which a wrapper around a
+/// network seldom changes.
 ///
 /// # Example
 ///
@@ -48,11 +49,12 @@ macro_rules! delegate_network {
     };
 }
 
-/// Implements burn's `Module` for a struct around a module, whose tensors keep their paths: those of a
-/// derived module would begin with the name of the field, and its records would be others.
+/// Implements burn's `Module` for a wrapper around a module, so that the paths of the inner tensors
+/// stay the same. With a derive, the paths would begin with the name of the field, and records of
+/// the inner module would not fit.
 ///
-/// The other modules of the struct are `parts`, whose paths begin with the names of their fields, and
-/// the rest of its fields is `kept`.
+/// `parts` lists further modules, whose paths begin with the names of their fields; `kept` lists
+/// all other fields.
 ///
 /// # Example
 ///
@@ -172,8 +174,8 @@ macro_rules! delegate_module {
     };
 }
 
-/// Implements the methods of burn's `Module` that are the same for every module that is never trained,
-/// in an `impl Module` block: it is moved as another one, and stays as it is where others are trained.
+/// Implements the methods of burn's `Module` that are the same for all modules that are never
+/// trained, in an `impl Module` block: `fork` moves the module and `train` returns it unchanged.
 macro_rules! untrained_module {
     () => {
         fn fork(self, device: &$crate::__burn::Device) -> Self {
@@ -187,8 +189,10 @@ macro_rules! untrained_module {
 }
 pub(crate) use untrained_module;
 
-/// Shows a module, for which `Module` is implemented by hand, as burn shows derived ones: by these
-/// fields, each under its own name or under another one, as in `frozen = module`.
+/// Implements the display of a module that implements `Module` without a derive.
+///
+/// It shows the given fields like a derive of burn would, each under its name or under another one,
+/// as in `frozen = module`.
 ///
 /// # Example
 ///

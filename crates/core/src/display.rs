@@ -1,12 +1,19 @@
-/// Show a module on one line, as burn shows its losses: its name and these of its fields.
+/// Shows a module on one line, as burn shows its losses: its name and the given fields.
 ///
-/// A `?` before a field shows its `Debug` form, for what is no module, such as an enum. The module
-/// is one of `#[module(custom_display)]`.
+/// | Form | Shows |
+/// | --- | --- |
+/// | `field` | a number, a flag, a text or a module |
+/// | `?field` | the `Debug` form of anything else, such as an enum |
+/// | `name = \|this\| value` | the value in an `Option<&_>`, computed from `this`, the module; nothing if it is `None` |
+///
+/// The module needs the attribute `#[module(custom_display)]`. For a module around another one:
+/// `one_line_display!(Chunked<L>: loss, ?chunk_rows)`.
 ///
 /// # Example
 ///
 /// ```
 /// use burn::module::Module;
+/// use burn::nn::Linear;
 /// use burn_distill_core::one_line_display;
 ///
 /// #[derive(Clone, Copy, Debug)]
@@ -18,17 +25,17 @@
 /// #[module(custom_display)]
 /// struct Margin {
 ///     size: f64,
+///     layer: Option<Linear>,
 ///     #[module(skip)]
 ///     distance: Distance,
 /// }
 ///
-/// one_line_display!(Margin: size, ?distance);
+/// one_line_display!(Margin: size, ?distance, double = |margin| Some(&(2.0 * margin.size)),
+///     layer = |margin| margin.layer.as_ref());
 ///
-/// let margin = Margin { size: 1.0, distance: Distance::Squared };
-/// assert_eq!(format!("{margin}"), "Margin {size: 1, distance: Squared}");
+/// let margin = Margin { size: 1.0, layer: None, distance: Distance::Squared };
+/// assert_eq!(format!("{margin}"), "Margin {size: 1, distance: Squared, double: 2}");
 /// ```
-///
-/// Of a module around another: `one_line_display!(Chunked<L>: loss, ?chunk_rows)`.
 #[macro_export]
 macro_rules! one_line_display {
     ($module:ident $(<$inner:ident>)? $(: $($fields:tt)*)?) => {
@@ -56,6 +63,22 @@ macro_rules! one_line_display {
         $crate::one_line_display!(
             @add $module,
             $content.add_debug_attribute(stringify!($field), &$module.$field),
+            $($($rest)*)?
+        )
+    };
+    (
+        @add $module:ident, $content:expr,
+        $name:ident = |$this:ident| $value:expr $(, $($rest:tt)*)?
+    ) => {
+        $crate::one_line_display!(
+            @add $module,
+            {
+                let ($this, content) = ($module, $content);
+                match $value {
+                    Some(value) => content.add(stringify!($name), value),
+                    None => content,
+                }
+            },
             $($($rest)*)?
         )
     };

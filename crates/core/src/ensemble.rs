@@ -2,14 +2,15 @@ use crate::{Network, Response, TapRecorder};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-/// Several networks that answer as one: by the mean of their probabilities.
+/// An ensemble of networks, whose response is the mean of their probabilities.
 ///
 /// ```text
 /// response = log(1 / M · Σₘ softmax(zₘ))
 /// ```
 ///
-/// so that its softmax is the mean. It is a [`Network`]: it can be evaluated, and
-/// [`Frozen`](crate::Frozen) it teaches. It offers no taps. Half precision is widened to single.
+/// so that the softmax of the response is the mean. An ensemble is a [`Network`]: it can be
+/// evaluated, and it can be a [`Frozen`](crate::Frozen) teacher. It offers no taps. Half precision
+/// is widened to single.
 ///
 /// # Example
 ///
@@ -17,7 +18,7 @@ use burn::tensor::{Device, Tensor};
 /// use burn::tensor::Tensor;
 /// use burn_distill_core::{Ensemble, Network};
 ///
-/// /// The mean accuracy of several networks is one thing, that of their mean another.
+/// /// Returns the mean of the probabilities of several networks.
 /// fn probabilities<N: Network>(networks: Vec<N>, input: N::Input) -> Tensor<2> {
 ///     let response = Ensemble::new(networks).forward(input);
 ///     response.classes().unwrap().clone().exp()
@@ -25,26 +26,29 @@ use burn::tensor::{Device, Tensor};
 /// ```
 #[derive(Module, Debug)]
 pub struct Ensemble<N> {
-    /// Its members.
+    /// Members of the ensemble.
     pub members: Vec<N>,
 }
 
 impl<N: Network> Ensemble<N> {
-    /// These networks, all of which count the same.
+    /// Creates an ensemble of networks with equal weights.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if there are no networks.
     pub fn new(members: impl IntoIterator<Item = N>) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        assert!(!members.is_empty(), "An ensemble has a member at least.");
+        assert!(
+            !members.is_empty(),
+            "An ensemble needs at least one network, but there is none."
+        );
         Self { members }
     }
 }
 
 /// # Panics
 ///
-/// `forward` panics if a member responds with anything but classes.
+/// `forward` panics if the response of a member is not of classes.
 impl<N: Network> Network for Ensemble<N> {
     type Input = N::Input;
 
@@ -52,12 +56,14 @@ impl<N: Network> Network for Ensemble<N> {
         let log_probabilities = self.members.iter().map(|member| {
             let response = member.forward(input.clone());
             let logits = response.classes().cloned();
-            let logits =
-                logits.unwrap_or_else(|| panic!("An ensemble is of classes, not of {response:?}."));
+            let logits = logits.unwrap_or_else(|| {
+                panic!("The members of an ensemble should output class logits, got {response:?}.")
+            });
             crate::numeric::tempered_log_softmax(logits, 1.0)
         });
         let all: Tensor<3> = Tensor::stack(log_probabilities.collect(), 0);
-        // From the largest on, so that what all think unlikely does not vanish.
+        // Relative to the largest, so that classes with a tiny probability in all members do not
+        // underflow.
         let largest = all.clone().max_dim(0).detach();
         let impossible = largest.clone().equal_scalar(f32::NEG_INFINITY);
         let largest = largest.mask_fill(impossible, 0.0);
@@ -73,32 +79,12 @@ impl<N: Network> Network for Ensemble<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::LinearClassifier;
     use crate::{Batch, Clock, Frozen, TapSelection, Targets, Teacher};
-    use burn::module::Param;
     use burn::tensor::Tolerance;
 
-    #[derive(Module, Debug)]
-    struct Constant {
-        logits: Param<Tensor<2>>,
-    }
-
-    impl Network for Constant {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(input.matmul(self.logits.val()))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 1], device)
-        }
-    }
-
-    fn says(logits: [f32; 3]) -> Constant {
-        let logits = Tensor::from_data([logits], &Device::default());
-        Constant {
-            logits: Param::from_tensor(logits),
-        }
+    fn network(logits: [f32; 3]) -> LinearClassifier {
+        LinearClassifier::of_weight(Tensor::from_data([logits], &Device::default()))
     }
 
     fn response<N: Network<Input = Tensor<2>>>(network: &N) -> Tensor<2> {
@@ -107,8 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn what_all_think_unlikely_does_not_vanish() {
-        let unlikely = Ensemble::new([says([0.0, -200.0, -300.0]), says([0.0, -201.0, -300.0])]);
+    fn tiny_probabilities_do_not_underflow() {
+        let unlikely = Ensemble::new([
+            network([0.0, -200.0, -300.0]),
+            network([0.0, -201.0, -300.0]),
+        ]);
 
         // ln((e⁻²⁰⁰ + e⁻²⁰¹) / 2) = −200 + ln((1 + e⁻¹) / 2)
         let expected = Tensor::<2>::from_data([[0.0, -200.379886, -300.0]], &Device::default());
@@ -118,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn one_member_is_itself_and_it_teaches() {
-        let member = says([1.0, 2.0, 0.5]);
+    fn an_ensemble_of_one_is_that_network_and_can_be_a_teacher() {
+        let member = network([1.0, 2.0, 0.5]);
         let one = Ensemble::new([member.clone()]);
         let alone = burn::tensor::activation::log_softmax(response(&member), 1);
         let tolerance = Tolerance::absolute(1e-6);
@@ -134,17 +123,17 @@ mod tests {
             ids: vec![0],
             clock: Clock::start(),
         };
-        let taught = Frozen::new(one.clone()).teach(&batch, &TapSelection::None);
-        let taught = taught.response.classes().unwrap().clone();
-        assert!(!taught.is_autodiff());
-        taught
+        let output = Frozen::new(one.clone()).teach(&batch, &TapSelection::None);
+        let output = output.response.classes().unwrap().clone();
+        assert!(!output.is_autodiff());
+        output
             .into_data()
             .assert_eq(&response(&one).into_data(), true);
     }
 
     #[test]
-    #[should_panic(expected = "An ensemble has a member at least.")]
-    fn nobody_is_no_ensemble() {
-        Ensemble::<Constant>::new([]);
+    #[should_panic(expected = "An ensemble needs at least one network")]
+    fn an_empty_ensemble_is_refused() {
+        Ensemble::<LinearClassifier>::new([]);
     }
 }

@@ -3,14 +3,15 @@ use crate::{Input, Network, Response, TapRecorder, delegate_network, display_mod
 use burn::module::{Devices, Module, ModuleDisplay, ModuleMapper, ModuleVisitor};
 use burn::tensor::Device;
 
-/// A module held constant: moved across devices with the tree, but never trained, counted or saved.
+/// A constant module, such as a teacher: it is moved between devices, but never trained, counted or
+/// saved.
 ///
-/// A frozen module has no autodiff: it computes on plain tensors, in validation mode, so neither
-/// its weights nor its running statistics can change. To the module tree it looks empty: visitors
-/// and mappers (optimizers, records, parameter counts) find nothing in it.
+/// A frozen module computes without autodiff and in validation mode, so neither its weights nor its
+/// running statistics change. Visitors and mappers (optimizers, records, parameter counts) find no
+/// tensors in it.
 ///
-/// As a teacher it may compute [in training mode](Self::with_training_mode) instead, and even then it
-/// stays as it is, bit by bit.
+/// A teacher may compute [in training mode](Self::with_training_mode) instead. Its weights and its
+/// running statistics do not change then, either.
 #[derive(Clone, Debug)]
 pub struct Frozen<M> {
     module: M,
@@ -18,47 +19,47 @@ pub struct Frozen<M> {
 }
 
 impl<M: Module> Frozen<M> {
-    /// Freeze a module. The original is not affected.
+    /// Creates a frozen module. The original is not affected.
     pub fn new(module: M) -> Self {
-        // In this order: `freeze` on a lazy module that shares its state with a clone freezes the
-        // clone too, while `valid` first makes the parameters its own.
+        // The order matters: `freeze` on a lazy module also freezes the clones that share its
+        // state, while `valid` copies the parameters first.
         Self {
             module: module.valid().freeze(),
             training_mode: false,
         }
     }
 
-    /// Sets whether a network [teaches](crate::Teacher) in training mode: normalized by the statistics
-    /// of the batch, with dropout. Default: false.
+    /// Sets whether the network is in training mode as a [teacher](crate::Teacher): batch
+    /// normalization by the statistics of the batch, and dropout. Default: false.
     ///
-    /// So do the teachers of some published code, in which nobody has put them in evaluation mode.
-    /// There their running statistics move, which no output in training mode depends on; here they
-    /// stay. A batch that is not on autodiff, as in a validation, is answered in validation mode.
+    /// Some published code never sets its teacher to evaluation mode. There, the running statistics
+    /// of the teacher change, on which no output in training mode depends; here they stay constant.
+    /// For a batch without autodiff, as during validation, the teacher is in validation mode.
     pub fn with_training_mode(mut self, training_mode: bool) -> Self {
         self.training_mode = training_mode;
         self
     }
 
-    /// Whether it teaches in training mode.
+    /// Returns whether the network is in training mode as a teacher.
     pub fn training_mode(&self) -> bool {
         self.training_mode
     }
 
-    /// The module inside.
+    /// Returns the inner module.
     pub fn inner(&self) -> &M {
         &self.module
     }
 
-    /// The module inside, still off autodiff and in validation mode.
+    /// Returns the inner module by value, without autodiff and in validation mode.
     pub fn into_inner(self) -> M {
         self.module
     }
 }
 
-/// Returns a copy in training mode, whose parameters have no gradient and whose running statistics
-/// are its own.
+/// Copies a constant module and sets the copy to training mode. Its parameters have no gradients
+/// and its running statistics are separate.
 pub(crate) fn in_training_mode<M: Module>(constant: &M) -> M {
-    // A constant stays frozen through `train` alone; without gradients there is no graph.
+    // `train` alone leaves the constant frozen; `no_grad` avoids a graph.
     constant.valid().unfreeze().no_grad().train()
 }
 
@@ -70,7 +71,7 @@ impl<M: Module> Module for Frozen<M> {
     untrained_module!();
 
     fn to_device(self, device: &Device) -> Self {
-        // A copy first: burn moves running statistics in place, also those of the clones.
+        // A copy first, because burn moves running statistics in place, including those of clones.
         let device = device.clone().without_autodiff();
         Self {
             module: self.module.valid().to_device(&device),
@@ -96,7 +97,7 @@ impl<M: Module> Module for Frozen<M> {
     }
 }
 
-/// A student that does not learn, while what is trained beside it does.
+/// A student that is not trained, for instance while an adapter beside it is.
 impl<N: Network> Network for Frozen<N> {
     type Input = N::Input;
 
@@ -112,45 +113,30 @@ display_module!([M: ModuleDisplay] Frozen<M>: frozen = module);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Perceptron;
     use crate::{Batch, Clock, TapSelection, Targets, Teacher, parameter_count, tensors};
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Distribution, Tensor};
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-        norm: BatchNorm,
-    }
-
-    impl Net {
-        fn new(device: &Device) -> Self {
-            Self {
-                linear: LinearConfig::new(3, 4).init(device),
-                norm: BatchNormConfig::new(4).init(device),
-            }
-        }
-
-        fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-            self.norm.forward(self.linear.forward(input))
-        }
+    fn net(device: &Device) -> Perceptron {
+        Perceptron::new([3, 4, 2], device)
     }
 
     #[test]
     fn the_original_still_trains() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = net(&device);
 
-        // Lazy parameters are shared by clones: the case that `freeze` alone gets wrong.
+        // Clones share lazy parameters: with `freeze` alone, the original would be frozen, too.
         let _frozen = Frozen::new(net.clone());
 
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let grads = Net::forward(&net, input).sum().backward();
-        assert!(net.linear.weight.grad(&grads).is_some());
+        let grads = net.logits(input).sum().backward();
+        assert!(net.hidden.weight.grad(&grads).is_some());
     }
 
     #[test]
-    fn nothing_inside_is_trained_counted_or_saved() {
-        let frozen = Frozen::new(Net::new(&Device::default().autodiff()));
+    fn its_parameters_are_not_counted_or_saved() {
+        let frozen = Frozen::new(net(&Device::default().autodiff()));
 
         assert_eq!(Module::num_params(&frozen), 0);
         assert_eq!(parameter_count(&frozen), 0);
@@ -159,39 +145,27 @@ mod tests {
     }
 
     #[test]
-    fn training_mode_and_autodiff_devices_do_not_reach_it() {
+    fn training_mode_and_autodiff_devices_do_not_affect_it() {
         let device = Device::default().autodiff();
-        let frozen = Frozen::new(Net::new(&device));
+        let frozen = Frozen::new(net(&device));
         let before = tensors(frozen.inner());
 
         let frozen = frozen.train().fork(&device).to_device(&device);
         let input = Tensor::random([5, 3], Distribution::Default, &device);
-        let output = Net::forward(frozen.inner(), input.without_autodiff());
+        let output = frozen.inner().logits(input.without_autodiff());
 
         assert!(!output.is_autodiff());
         assert_eq!(tensors(frozen.inner()), before);
     }
 
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(Net::forward(self, input))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-    }
-
     #[test]
-    fn a_teacher_in_training_mode_is_normalized_by_the_batch_and_stays_as_it_is() {
+    fn a_teacher_in_training_mode_uses_batch_statistics_and_does_not_change() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = net(&device);
         let frozen = Frozen::new(net.clone()).with_training_mode(true);
         let before = tensors(frozen.inner());
         let input = Tensor::<2>::random([5, 3], Distribution::Default, &device);
-        let teach = |frozen: &Frozen<Net>, input: Tensor<2>| {
+        let teach = |frozen: &Frozen<Perceptron>, input: Tensor<2>| {
             let batch = Batch {
                 views: vec![input],
                 targets: Targets::Unlabeled,
@@ -204,23 +178,23 @@ mod tests {
 
         for frozen in [frozen.clone(), frozen.to_device(&device).train()] {
             for _ in 0..2 {
-                let taught = teach(&frozen, input.clone());
-                assert!(!taught.is_autodiff());
-                let expected = Net::forward(&net.valid().train(), input.clone());
-                taught.into_data().assert_eq(&expected.into_data(), true);
+                let output = teach(&frozen, input.clone());
+                assert!(!output.is_autodiff());
+                let expected = net.valid().train().logits(input.clone());
+                output.into_data().assert_eq(&expected.into_data(), true);
                 assert_eq!(tensors(frozen.inner()), before);
             }
-            // Of a validation, by its running statistics.
+            // During validation, by its running statistics.
             let plain = input.clone().without_autodiff();
-            let taught = teach(&frozen, plain.clone()).into_data();
-            let expected = Net::forward(&net.valid(), plain).into_data();
-            taught.assert_eq(&expected, true);
+            let output = teach(&frozen, plain.clone()).into_data();
+            let expected = net.valid().logits(plain).into_data();
+            output.assert_eq(&expected, true);
         }
     }
 
     #[test]
-    fn display_says_that_it_is_frozen() {
-        let display = Frozen::new(Net::new(&Device::default())).to_string();
+    fn display_shows_that_it_is_frozen() {
+        let display = Frozen::new(net(&Device::default())).to_string();
 
         assert!(display.starts_with("Frozen {"), "{display}");
         assert!(display.contains("Linear"), "{display}");

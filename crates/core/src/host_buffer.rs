@@ -7,12 +7,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Whole numbers that a module remembers on the host, such as the ids of samples.
+/// Integers that a module keeps on the host from one training step to the next, such as the ids of
+/// samples.
 ///
-/// It is to numbers what [`Buffer`](crate::Buffer) is to tensors: saved and restored with the module,
-/// never trained, written by a step that only borrows the module, and copied for validation and for
-/// other devices. A step reads them without waiting for the device: they are a tensor only in a
-/// record. How many there are is fixed.
+/// Like a [`Buffer`](crate::Buffer), it is saved and restored with the module, is never trained,
+/// can be set by a training step that only borrows the module, and is copied for validation and for
+/// other devices. Reading it does not wait for a device, because the values are a tensor only in a
+/// record. The number of values is fixed.
 ///
 /// # Example
 ///
@@ -32,34 +33,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct HostBuffer {
     id: ParamId,
     values: Arc<Mutex<Vec<i64>>>,
-    /// Where records make a tensor of them.
+    /// Device on which records create a tensor of the values.
     device: Device,
 }
 
 impl HostBuffer {
-    /// Remember these at first.
+    /// Creates a buffer with initial values.
     pub fn new(values: Vec<i64>, device: &Device) -> Self {
         Self::with_id(ParamId::new(), values, device)
     }
 
-    /// Remember these from now on.
+    /// Replaces the values.
     ///
     /// # Panics
     ///
-    /// Panics if they are not as many as before: their record would not fit.
+    /// Panics if the number of values changes, because a record would no longer fit.
     pub fn set(&self, values: Vec<i64>) {
-        let mut remembered = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!(
             values.len(),
-            remembered.len(),
-            "As many numbers are remembered as there were."
+            held.len(),
+            "The number of values in a buffer should not change."
         );
-        *remembered = values;
+        *held = values;
     }
 
-    /// What is remembered.
+    /// Returns the values.
     pub fn get(&self) -> Vec<i64> {
-        // The value is whole between two calls, also if a thread panicked in one.
+        // The values are complete between two calls, even if a thread panicked in one.
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.clone()
     }
@@ -72,7 +73,7 @@ impl HostBuffer {
         }
     }
 
-    /// A tensor of them, which is made only for who looks at it.
+    /// Returns the values as a lazy tensor, which is created only if it is read.
     fn param(&self) -> Param<Tensor<1, Int>> {
         let values = self.get();
         let shape = [values.len()];
@@ -114,7 +115,7 @@ impl Module for HostBuffer {
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
         let mapped = mapper.map_int(self.param());
-        // An optimizer passes on what it was given: nothing was looked at, and nothing has changed.
+        // An optimizer returns the parameter as it was: it was not read, so it has not changed.
         if !mapped.is_initialized() {
             return self;
         }
@@ -126,7 +127,7 @@ impl Module for HostBuffer {
 
 impl ModuleDisplayDefault for HostBuffer {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add_formatted(&"Numbers".to_string()).optional()
+        content.add_formatted(&"HostBuffer".to_string()).optional()
     }
 }
 
@@ -134,7 +135,7 @@ impl ModuleDisplay for HostBuffer {}
 
 impl fmt::Display for HostBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Numbers")
+        f.write_str("HostBuffer")
     }
 }
 
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn training_leaves_them_where_they_are() {
+    fn training_does_not_copy_them() {
         let device = Device::default().autodiff();
         let seen = Seen::new(&device);
         seen.numbers.set(vec![1, 2, 3]);
@@ -189,12 +190,12 @@ mod tests {
         let seen = SgdConfig::new().init().step(0.1, seen, grads);
 
         assert_eq!(seen.numbers.get(), [1, 2, 3]);
-        // The same memory, not a copy that was read back from a device.
+        // The same allocation, not a copy that was read back from a device.
         assert!(Arc::ptr_eq(&seen.numbers.values, &kept.values));
     }
 
     #[test]
-    fn validation_and_other_devices_remember_on_their_own() {
+    fn copies_for_validation_and_other_devices_are_separate() {
         let device = Device::default().autodiff();
         let numbers = HostBuffer::new(vec![0], &device);
 
@@ -207,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "As many numbers are remembered as there were.")]
-    fn how_many_there_are_is_fixed() {
+    #[should_panic(expected = "The number of values in a buffer should not change.")]
+    fn their_number_is_fixed() {
         HostBuffer::new(vec![0], &Device::default()).set(vec![1, 2]);
     }
 }

@@ -1,37 +1,39 @@
 use burn::tensor::{Bool, Device, Float, Int, Tensor};
 use std::fmt::Debug;
 
-/// The input of a network: a batch of samples along the first axis of each of its tensors.
+/// Input of a network: one or more tensors, with the samples of a batch along the first axis of
+/// each.
 ///
-/// Tensors of any rank and kind are inputs, and so are tuples of inputs. A struct of inputs becomes one
-/// by [`impl_input!`](crate::impl_input).
+/// Tensors of any rank and kind are inputs, and so are tuples of inputs. For a struct of inputs,
+/// use [`impl_input!`](crate::impl_input).
 pub trait Input: Clone + Debug + Send + 'static {
     /// Returns the number of samples.
     fn len(&self) -> usize;
 
-    /// Returns whether there is no sample.
+    /// Returns whether there are no samples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the samples at `indices`, in that order. Shape of the indices: `[samples]`.
+    /// Selects the samples at `indices`, in this order. Shape of the indices: `[samples]`.
     fn select(self, indices: Tensor<1, Int>) -> Self;
 
-    /// Returns the samples of several inputs, one after the other.
+    /// Concatenates the samples of several inputs.
     ///
     /// # Panics
     ///
     /// Panics if there are no inputs, or if their samples differ in shape.
     fn concat(inputs: Vec<Self>) -> Self;
 
-    /// Returns the shape of one sample, if all samples of the input have one: inputs whose samples have
-    /// the same shape can be [concatenated](Self::concat). `None` if there is no such shape.
+    /// Returns the shape of one sample, or `None` if the samples have no common shape. Inputs whose
+    /// samples have the same shape can be [concatenated](Self::concat). Default: `None`.
     fn sample_shape(&self) -> Option<Vec<usize>> {
         None
     }
 
-    /// Returns whether the input is on a device with autodiff, as in a training: layers that differ in
-    /// training decide by it. An input that does not tell is taken for one of a validation.
+    /// Returns whether the input is on a device with autodiff, as during training. Layers such as
+    /// batch normalization and dropout recognize a training by it. Default: `false`, as during
+    /// validation.
     fn is_autodiff(&self) -> bool {
         false
     }
@@ -79,12 +81,15 @@ macro_rules! input_of_tensor {
 
 input_of_tensor!(Float, |tensor, indices| Tensor::select(tensor, 0, indices));
 input_of_tensor!(Int, |tensor, indices| Tensor::select(tensor, 0, indices));
-// The CPU backend of burn 0.22.1 selects booleans as bytes, which it cannot concatenate afterwards.
+// The CPU backend of burn 0.22.1 returns selected booleans as bytes, which it cannot concatenate.
 input_of_tensor!(Bool, |tensor: Self, indices| {
     Tensor::select(tensor.int(), 0, indices).bool()
 });
 
-/// Implements [`Input`](crate::Input) for a struct whose fields are all inputs, as many samples in each.
+/// Implements [`Input`](crate::Input) for a struct whose fields are all inputs with the same number
+/// of samples.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::{Bool, Device, Int, Tensor};
@@ -114,7 +119,7 @@ macro_rules! impl_input {
     };
 }
 
-/// The methods of an input that is a struct of inputs.
+/// Methods of an input that is a struct of inputs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __input_by_fields {
@@ -171,8 +176,8 @@ macro_rules! __input_by_fields {
     };
 }
 
-/// Returns the shapes of the parts of an input, each after its rank, so that no two inputs of other parts
-/// have the same.
+/// Returns the shapes of the parts of an input, each preceded by its rank, so that inputs with
+/// different parts never have the same shape.
 #[doc(hidden)]
 pub fn __shape_of_parts<const N: usize>(parts: [Option<Vec<usize>>; N]) -> Option<Vec<usize>> {
     let ranked = parts.into_iter().map(|part| {
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_of_inputs_is_selected_and_joined_field_by_field() {
+    fn a_struct_of_inputs_is_selected_and_concatenated_field_by_field() {
         let device = Device::default();
         let last_first = Tensor::from_data([2, 0], &device);
 
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tuple_of_inputs_is_selected_and_joined_place_by_place() {
+    fn a_tuple_of_inputs_is_selected_and_concatenated_element_by_element() {
         let device = Device::default();
         let pair = (
             Tensor::<2>::from_data([[1.0], [2.0]], &device),

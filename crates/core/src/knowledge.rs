@@ -2,17 +2,17 @@ use crate::Taps;
 use burn::tensor::{Bool, Tensor};
 use std::ops::Range;
 
-/// What one forward pass exposes: the response, and the taps that were asked for.
+/// The output of one forward pass: the response and the selected taps.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
     /// The output of the network.
     pub response: Response,
-    /// The intermediate results that were wanted, by name.
+    /// The selected intermediate results, by name.
     pub taps: Taps,
 }
 
 impl Knowledge {
-    /// Creates the knowledge of a classifier: its logits, without taps.
+    /// Creates the knowledge of a classifier from its logits, without taps.
     ///
     /// # Shapes
     ///
@@ -30,7 +30,7 @@ impl Knowledge {
         self
     }
 
-    /// The same values as constants, off the autodiff graph.
+    /// Returns the same values as constants, off the autodiff graph.
     pub fn without_autodiff(self) -> Self {
         Self {
             response: self.response.without_autodiff(),
@@ -38,11 +38,12 @@ impl Knowledge {
         }
     }
 
-    /// Returns what the network says about these samples of the batch alone.
+    /// Returns the knowledge about a range of the samples in the batch.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer samples, or if the response is of boxes, which belong to no sample.
+    /// Panics if the batch has fewer samples, or if the response is of [boxes](Response::Boxes),
+    /// which are not assigned to samples.
     pub fn of_samples(&self, samples: Range<usize>) -> Self {
         Self {
             response: self.response.of_samples(samples.clone()),
@@ -57,27 +58,27 @@ impl Knowledge {
 pub enum Response {
     /// Class logits. Shape: `[batch_size, num_classes]`.
     Classes(Tensor<2>),
-    /// Logits of a sequence.
+    /// Logits of every token of a sequence.
     Tokens {
-        /// Shape: `[batch_size, length, vocabulary]`.
+        /// Logits over the vocabulary. Shape: `[batch_size, length, vocabulary]`.
         logits: Tensor<3>,
-        /// True for the tokens that count. Shape: `[batch_size, length]`.
+        /// True for the tokens that count, false for padding. Shape: `[batch_size, length]`.
         mask: Tensor<2, Bool>,
     },
     /// Dense maps, such as heat maps. Shape: `[batch_size, channels, height, width]`.
     Maps(Tensor<4>),
-    /// A detector's proposals.
+    /// Proposals of an object detector.
     Boxes {
         /// Class logits, background included. Shape: `[proposals, num_classes]`.
         logits: Tensor<2>,
-        /// Encoded box regression. Shape: `[proposals, 4]`.
+        /// Encoded offsets of the boxes. Shape: `[proposals, 4]`.
         deltas: Tensor<2>,
     },
 }
 
-/// The rows of a response that each hold one distribution, and which of them count.
+/// The logits of a response as rows of one distribution each, with a mask of the rows that count.
 ///
-/// See [`Response::rows`].
+/// Created by [`Response::rows`].
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// One row of logits per distribution. Shape: `[rows, num_classes]`.
@@ -87,12 +88,12 @@ pub struct Rows {
 }
 
 impl Response {
-    /// The logits as rows of one distribution each: samples for classes, tokens for sequences,
-    /// proposals for boxes.
+    /// Returns the logits as rows of one distribution each: one row per sample, per token of a
+    /// sequence, or per proposal of a detector.
     ///
     /// # Panics
     ///
-    /// Panics if the response is a dense map, which holds no distributions over classes.
+    /// Panics if the response is of maps, which hold no distributions over classes.
     pub fn rows(&self) -> Rows {
         match self {
             Self::Classes(logits) => Rows::all(logits.clone()),
@@ -102,13 +103,14 @@ impl Response {
             },
             Self::Boxes { logits, .. } => Rows::all(logits.clone()),
             Self::Maps(maps) => panic!(
-                "A response of maps {:?} has no rows of logits: use an objective for maps.",
+                "A response of maps with shape {:?} has no rows of logits: use a loss for maps.",
                 maps.dims()
             ),
         }
     }
 
-    /// Returns the tokens that count, if it is a response of tokens. Shape: `[batch_size, length]`.
+    /// Returns the mask of the tokens that count, if the response is of tokens.
+    /// Shape: `[batch_size, length]`.
     pub fn token_mask(&self) -> Option<Tensor<2, Bool>> {
         match self {
             Self::Tokens { mask, .. } => Some(mask.clone()),
@@ -126,14 +128,14 @@ impl Response {
             },
             Self::Maps(maps) => Self::Maps(maps.narrow(0, start, count)),
             Self::Boxes { logits, .. } => panic!(
-                "The {} boxes of a response belong to no sample: the samples of a batch cannot be \
-                 told apart.",
+                "A response of {} boxes cannot be split by samples, because boxes are not assigned to \
+                 samples: use a response of another kind.",
                 logits.dims()[0]
             ),
         }
     }
 
-    /// The class logits, if that is what the response is. Shape: `[batch_size, num_classes]`.
+    /// Returns the class logits, if the response is of classes. Shape: `[batch_size, num_classes]`.
     pub fn classes(&self) -> Option<&Tensor<2>> {
         match self {
             Self::Classes(logits) => Some(logits),
@@ -141,7 +143,7 @@ impl Response {
         }
     }
 
-    /// The same values as constants, off the autodiff graph.
+    /// Returns the same values as constants, off the autodiff graph.
     pub fn without_autodiff(self) -> Self {
         match self {
             Self::Classes(logits) => Self::Classes(logits.without_autodiff()),
@@ -164,6 +166,7 @@ impl Rows {
     }
 }
 
+/// Class logits. Shape: `[batch_size, num_classes]`.
 impl From<Tensor<2>> for Response {
     fn from(logits: Tensor<2>) -> Self {
         Self::Classes(logits)
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_a_batch_are_told_apart() {
+    fn samples_of_a_batch_are_selected() {
         let device = Device::default();
         let mut taps = TapRecorder::new(TapSelection::All);
         let pool = Tensor::<2>::from_data([[1.0], [2.0], [3.0]], &device);
@@ -212,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The 4 boxes of a response belong to no sample")]
-    fn boxes_are_of_no_sample() {
+    #[should_panic(expected = "A response of 4 boxes cannot be split by samples")]
+    fn boxes_cannot_be_split_by_samples() {
         let device = Device::default();
         let response = Response::Boxes {
             logits: Tensor::zeros([4, 3], &device),

@@ -31,7 +31,7 @@ mod seed;
 mod tap;
 mod teacher;
 mod terms;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use batch::*;

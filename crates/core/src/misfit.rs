@@ -1,35 +1,35 @@
 use crate::{ConfigError, Tap, TapError, Taps};
 
-/// The reason why networks are not those that a configuration is for.
+/// Error about a network that does not fit a configuration.
 ///
-/// The `init` of a configuration panics with it; a program that reads configurations from files asks for
-/// it before, and reports it.
+/// The `init` of a configuration panics with it. A program that reads configurations from files
+/// checks them first and reports the error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MisfitError {
     /// A value of the configuration is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A network offers no tap of that name.
+    /// A network does not offer a tap.
     #[error(transparent)]
     Tap(#[from] TapError),
-    /// A tap is of another kind.
+    /// A tap is of another kind than expected.
     #[error("The tap `{tap}` is of the kind {kind}, but {expected} is expected.")]
     Kind {
-        /// The name of the tap.
+        /// Name of the tap.
         tap: String,
-        /// The kind of the tap.
+        /// Kind of the tap.
         kind: &'static str,
-        /// The kinds that would do, in words.
+        /// Description of the expected kinds.
         expected: &'static str,
     },
-    /// A network lacks something else, in a sentence.
+    /// Any other reason, in a sentence.
     #[error("{0}")]
     Network(String),
 }
 
 impl Taps {
-    /// Returns the tap of that name if it is features: a vector, a sequence or a map.
+    /// Returns a tap that holds features: a vector, a sequence or a map.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ mod tests {
     use burn::tensor::{Device, Tensor};
 
     #[test]
-    fn attention_is_no_features() {
+    fn attention_is_refused_as_features() {
         let mut taps = TapRecorder::new(TapSelection::All);
         let device = Device::default();
         taps.offer("pool", || Tap::Vector(Tensor::zeros([2, 3], &device)));

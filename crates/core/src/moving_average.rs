@@ -12,20 +12,21 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A moving average of a network that is being trained.
+/// Exponential moving average of the weights of a network during its training.
 ///
 /// ```text
 /// average ← decay · average + (1 − decay) · network       after each step
 /// ```
 ///
-/// The average is kept, and saved, in at least single precision: in half precision `(1 − decay) · network`
-/// is less than the last digit of what it is added to, and would never move it. The network that computes
-/// has the precision of the one that is followed.
+/// The average is kept, and saved, in at least single precision: in half precision, `(1 − decay) ·
+/// network` is smaller than the last digit of the average and would never change it. The forward
+/// pass has the precision of the original network.
 ///
-/// Running statistics are copied, not averaged: they are averages already. An average computes in
-/// validation mode, off autodiff, unless it is asked [in training mode](Self::forward_training), where
-/// it gathers statistics of its own. It is saved with the tree that it is in, and never trained: its
-/// parameters have ids of their own, so that no gradient is meant for them.
+/// Running statistics are copied, not averaged, because they are averages already. The average
+/// computes in validation mode and without autodiff, except for a pass [in training
+/// mode](Self::forward_training), which gathers separate statistics. It is saved with the module
+/// that contains it and is never trained: its parameters have new ids, so that no gradient of the
+/// original network applies to them.
 ///
 /// # Reference
 ///
@@ -34,12 +35,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[doc(alias = "EMA")]
 #[derive(Clone, Debug)]
 pub struct MovingAverage<N> {
-    /// What computes, in the precision of the network that is followed.
+    /// The average in the precision of the original network, for the forward pass.
     network: N,
-    /// The same in at least single precision: what is averaged, saved and restored. Without half precision
-    /// the two share their tensors.
+    /// The average in at least single precision, which is updated, saved and restored. Without half
+    /// precision it shares its tensors with `network`.
     precise: N,
-    /// The same as `network` with the statistics that it has gathered since the last step, if it has.
+    /// A copy of `network` with the statistics that were gathered since the last update, if there
+    /// are any.
     gathered: Arc<Mutex<Option<N>>>,
 }
 
@@ -54,12 +56,12 @@ impl<N: Module> MovingAverage<N> {
 }
 
 fn lock<N>(gathered: &Mutex<Option<N>>) -> MutexGuard<'_, Option<N>> {
-    // The value is whole between two steps, also if a thread panicked in one.
+    // The value is complete between two steps, even if a thread panicked in one.
     gathered.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<N: Module> MovingAverage<N> {
-    /// The average of a network that has just begun: a copy. The original is not affected.
+    /// Creates an average that starts with a copy of the network. The original is not affected.
     pub fn new(network: &N) -> Self {
         struct NewIds;
 
@@ -74,14 +76,14 @@ impl<N: Module> MovingAverage<N> {
         Self::of(network, precise)
     }
 
-    /// The average after a step that made the network what it is now.
+    /// Updates the average with the weights of the network after a training step.
     ///
-    /// Its running statistics are those that it gathered since the last step, or else those of the
-    /// network.
+    /// The running statistics become those that the average gathered since the last update, or else
+    /// those of the network.
     ///
     /// # Panics
     ///
-    /// Panics if the network is not of the structure of the one that the average began with.
+    /// Panics if the structure of the network is not that of the original one.
     pub fn follow(self, network: &N, decay: f64) -> Self {
         let gathered = lock(&self.gathered).take();
         let mut mapper = Follow {
@@ -98,18 +100,18 @@ impl<N: Module> MovingAverage<N> {
         Self::of(constant(&precise).map(&mut casts), precise)
     }
 
-    /// The averaged network, off autodiff and in validation mode.
+    /// Returns the averaged network, without autodiff and in validation mode.
     pub fn inner(&self) -> &N {
         &self.network
     }
 }
 
 impl<N: Network> MovingAverage<N> {
-    /// What the average says in training mode, as a constant: normalized by the statistics of this
-    /// input, with dropout.
+    /// Computes the output of the average in training mode, with the batch statistics of this input
+    /// and with dropout. The output is a constant.
     ///
-    /// The input has to be on autodiff: burn decides by it. The running statistics that come of it
-    /// become those of the average with the [next step](Self::follow).
+    /// The input must have autodiff, by which burn recognizes a training. The running statistics of
+    /// the pass become those of the average with the [next update](Self::follow).
     pub fn forward_training(&self, input: N::Input, selection: &TapSelection) -> Knowledge {
         let mut gathered = lock(&self.gathered);
         let network = gathered.as_ref().unwrap_or(&self.network);
@@ -120,28 +122,31 @@ impl<N: Network> MovingAverage<N> {
     }
 }
 
-/// A copy of a network with running statistics of its own, without autodiff.
+/// Copies a network, with separate running statistics and without autodiff.
 fn constant<N: Module>(network: &N) -> N {
     Frozen::new(network.clone()).into_inner()
 }
 
-/// The tensors of a network in the order of its tree.
+/// Tensors of a network in the order of its module tree.
 #[derive(Default)]
 struct Tensors(VecDeque<Box<dyn Any>>);
 
 impl Tensors {
     fn of<N: Module>(network: &N) -> Self {
         let mut tensors = Self::default();
-        // A copy in validation mode: only there running statistics are up to date.
+        // Only a copy in validation mode has running statistics that are up to date.
         constant(network).visit(&mut tensors);
         tensors
     }
 
-    /// The next one.
+    /// Removes the next tensor.
     fn next<const D: usize>(&mut self) -> Tensor<D> {
         let next = self.0.pop_front().and_then(|next| next.downcast().ok());
         let Some(next) = next.map(|next: Box<Tensor<D>>| *next) else {
-            panic!("A moving average follows a network of its own structure.");
+            panic!(
+                "A moving average should be updated with a network of the same structure, but the \
+                 next tensor has another rank or is missing."
+            );
         };
         next
     }
@@ -153,7 +158,7 @@ impl ModuleVisitor for Tensors {
     }
 }
 
-/// The precision of each tensor of a network in the order of its tree.
+/// Precision of each tensor of a network in the order of its module tree.
 #[derive(Default)]
 struct DTypes(VecDeque<DType>);
 
@@ -171,7 +176,7 @@ impl ModuleVisitor for DTypes {
     }
 }
 
-/// Brings every tensor to at least single precision.
+/// Converts every tensor to at least single precision.
 struct Widen;
 
 impl ModuleMapper for Widen {
@@ -180,7 +185,8 @@ impl ModuleMapper for Widen {
     }
 }
 
-/// Brings every tensor to the precision that it is to compute in, unless it has got another since `before`.
+/// Converts every tensor to the precision of the forward pass, unless its precision has changed
+/// since `before`.
 struct Casts {
     before: DTypes,
     now: DTypes,
@@ -235,7 +241,7 @@ impl<M: Module> Module for MovingAverage<M> {
     untrained_module!();
 
     fn to_device(self, device: &Device) -> Self {
-        // A copy first: burn moves running statistics in place, also those of the clones.
+        // A copy first, because burn moves running statistics in place, including those of clones.
         let device = device.clone().without_autodiff();
         let [network, precise] =
             [self.network, self.precise].map(|network| network.valid().to_device(&device));
@@ -259,7 +265,7 @@ impl<M: Module> Module for MovingAverage<M> {
     }
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        // Before the change: where it is one of precision too, what computes follows it.
+        // Read before the change: if the mapper changes the precision, the forward pass follows it.
         let mut casts = Casts {
             before: DTypes::of(&self.precise),
             now: DTypes::of(&self.network),
@@ -289,46 +295,31 @@ display_module!([M: ModuleDisplay] MovingAverage<M>: average = network);
 mod tests {
     use super::*;
     use crate::tensors;
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use crate::testing::Perceptron;
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::{Distribution, Tolerance};
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-        norm: BatchNorm,
+    fn new_net(device: &Device) -> Perceptron {
+        Perceptron::new([3, 2, 2], device)
     }
 
-    impl Net {
-        fn new(device: &Device) -> Self {
-            Self {
-                linear: LinearConfig::new(3, 2).init(device),
-                norm: BatchNormConfig::new(2).init(device),
-            }
-        }
-
-        fn step(self, device: &Device) -> Self {
-            let input = Tensor::<2>::random([4, 3], Distribution::Default, device);
-            let loss = self
-                .norm
-                .forward(self.linear.forward(input))
-                .square()
-                .mean();
-            let grads = GradientsParams::from_grads(loss.backward(), &self);
-            SgdConfig::new().init().step(0.5, self, grads)
-        }
+    fn step(net: Perceptron, device: &Device) -> Perceptron {
+        let input = Tensor::<2>::random([4, 3], Distribution::Default, device);
+        let loss = net.logits(input).square().mean();
+        let grads = GradientsParams::from_grads(loss.backward(), &net);
+        SgdConfig::new().init().step(0.5, net, grads)
     }
 
     #[test]
-    fn after_some_steps_it_is_its_closed_form() {
+    fn after_several_updates_it_is_the_closed_form() {
         let device = Device::default().autodiff();
-        let mut net = Net::new(&device);
+        let mut net = new_net(&device);
         let mut average = MovingAverage::new(&net);
-        let mut weights = vec![net.linear.weight.val().without_autodiff()];
+        let mut weights = vec![net.hidden.weight.val().without_autodiff()];
         for _ in 0..3 {
-            net = net.step(&device);
+            net = step(net, &device);
             average = average.follow(&net, 0.9);
-            weights.push(net.linear.weight.val().without_autodiff());
+            weights.push(net.hidden.weight.val().without_autodiff());
         }
 
         // 0.9³ w₀ + 0.1 (0.9² w₁ + 0.9 w₂ + w₃)
@@ -338,11 +329,11 @@ mod tests {
             .map(|(share, weight)| weight.mul_scalar(share))
             .reduce(Tensor::add)
             .unwrap();
-        let weight = average.inner().linear.weight.val();
+        let weight = average.inner().hidden.weight.val();
         weight
             .into_data()
             .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::default());
-        let mean = |net: &Net| net.norm.running_mean.value_sync().into_data();
+        let mean = |net: &Perceptron| net.norm.running_mean.value_sync().into_data();
         assert_eq!(mean(average.inner()), mean(&net));
     }
 
@@ -355,8 +346,8 @@ mod tests {
         }
     }
 
-    fn weight(average: &MovingAverage<Net>) -> Tensor<2> {
-        average.inner().linear.weight.val()
+    fn weight(average: &MovingAverage<Perceptron>) -> Tensor<2> {
+        average.inner().hidden.weight.val()
     }
 
     #[test]
@@ -368,9 +359,9 @@ mod tests {
             }
             let device = Device::default();
             let net = |value: f64| {
-                let mut net = Net::new(&device);
+                let mut net = new_net(&device);
                 let ones = Tensor::<2>::full([3, 2], value, &device);
-                net.linear.weight = Param::from_tensor(ones);
+                net.hidden.weight = Param::from_tensor(ones);
                 net.map(&mut To(dtype))
             };
             let mut average = MovingAverage::new(&net(1.0));
@@ -378,7 +369,8 @@ mod tests {
                 average = average.follow(&net(1.5), 0.999);
             }
 
-            // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in bf16.
+            // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in
+            // bf16.
             let expected = 1.5 - 0.5 * 0.999_f64.powi(1000);
             assert_eq!(weight(&average).dtype(), dtype);
             let value = weight(&average).max().into_scalar::<f64>();
@@ -387,17 +379,18 @@ mod tests {
                 "{dtype:?}: {value} is not {expected}"
             );
 
-            // What is saved goes on where it was, and a network of half precision computes again.
+            // A restored average continues exactly, and its forward pass is in half precision
+            // again.
             let fresh = MovingAverage::new(&net(0.0));
             let restored = fresh.load_record(average.clone().into_record());
             assert_eq!(tensors(&restored), tensors(&average));
             assert_eq!(weight(&restored).dtype(), dtype);
-            let precise = restored.precise.linear.weight.val();
+            let precise = restored.precise.hidden.weight.val();
             assert_eq!(precise.dtype(), DType::F32);
             let value = precise.max().into_scalar::<f64>();
             assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
 
-            // Also what an average of half precision has saved, as was once so, and a change of precision.
+            // A record in half precision, as earlier versions saved it, and a change of precision.
             let restored = restored.load_record(net(0.25).into_record());
             let value = weight(&restored).max().into_scalar::<f64>();
             assert_eq!((value, weight(&restored).dtype()), (0.25, dtype));
@@ -411,36 +404,29 @@ mod tests {
     }
 
     #[test]
-    fn it_is_saved_and_neither_trained_nor_moved_by_its_network() {
+    fn it_is_saved_and_not_changed_by_the_training_of_its_network() {
         #[derive(Module, Debug)]
         struct Both {
-            net: Net,
-            average: MovingAverage<Net>,
+            net: Perceptron,
+            average: MovingAverage<Perceptron>,
         }
 
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = new_net(&device);
         let average = MovingAverage::new(&net);
         let both = Both { net, average }.train();
         let before = tensors(&both.average);
 
         let input = Tensor::<2>::random([4, 3], Distribution::Default, &device);
-        let out = both
-            .net
-            .norm
-            .forward(both.net.linear.forward(input.clone()));
+        let out = both.net.logits(input.clone());
         let grads = GradientsParams::from_grads(out.sum().backward(), &both);
         let both = SgdConfig::new().init().step(0.5, both, grads);
         assert_eq!(tensors(&both.average), before);
         assert_ne!(tensors(&both.net), before);
-        let plain = both
-            .average
-            .inner()
-            .linear
-            .forward(input.without_autodiff());
+        let plain = both.average.inner().logits(input.without_autodiff());
         assert!(!plain.is_autodiff());
 
-        let other = Net::new(&device);
+        let other = new_net(&device);
         let other = Both {
             average: MovingAverage::new(&other),
             net: other,
@@ -450,23 +436,10 @@ mod tests {
         assert_eq!(tensors(&other.net), tensors(&both.net));
     }
 
-    /// A network for [`MovingAverage::forward_training`].
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, _taps: &mut TapRecorder) -> Response {
-            Response::Classes(self.norm.forward(self.linear.forward(input)))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-    }
-
     #[test]
-    fn in_training_mode_it_gathers_statistics_of_its_own() {
+    fn in_training_mode_it_gathers_separate_statistics() {
         let device = Device::default().autodiff();
-        let net = Net::new(&device);
+        let net = new_net(&device);
         let average = MovingAverage::new(&net);
         let (before, parameters) = (tensors(&average), tensors(&net));
         let input = |seed: f32| {
@@ -474,24 +447,25 @@ mod tests {
             Tensor::<1>::from_data(values.as_slice(), &device).reshape([4, 3])
         };
 
-        // A network of the same weights that sees the same.
-        let twin = Net::new(&device).load_record(net.clone().into_record());
+        // A network with the same weights and the same inputs.
+        let twin = new_net(&device).load_record(net.clone().into_record());
         for seed in [0.3, 5.0] {
-            let said = average.forward_training(input(seed), &TapSelection::None);
-            let said = said.response.classes().unwrap().clone();
-            assert!(!said.is_autodiff());
-            let expected = twin.norm.forward(twin.linear.forward(input(seed)));
-            said.into_data()
+            let output = average.forward_training(input(seed), &TapSelection::None);
+            let output = output.response.classes().unwrap().clone();
+            assert!(!output.is_autodiff());
+            let expected = twin.logits(input(seed));
+            output
+                .into_data()
                 .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
         }
         assert_eq!(tensors(&average), before, "until the next step");
         assert_eq!(tensors(&net), parameters);
 
         let average = average.follow(&net, 0.5);
-        let mean = |net: &Net| net.norm.valid().running_mean.value().into_data();
+        let mean = |net: &Perceptron| net.norm.valid().running_mean.value().into_data();
         assert_eq!(mean(average.inner()), mean(&twin));
         assert_ne!(mean(average.inner()), mean(&net));
-        // And with the step after it, unless it is asked again, those of the network.
+        // After an update without such a pass, they are those of the network.
         let average = average.follow(&net, 0.5);
         assert_eq!(mean(average.inner()), mean(&net));
     }

@@ -3,10 +3,14 @@ use burn::module::{Module, ModuleDisplay};
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
 
-/// A network that exposes its knowledge.
+/// A network whose output and intermediate results can be distilled.
 ///
-/// A network offers its intermediate results to the recorder under names of its own choice, which
-/// are its public vocabulary: recipes and objectives refer to them.
+/// To use a network as a student or as a teacher, implement
+/// [`forward_tapped`](Self::forward_tapped) and [`example`](Self::example); everything else has a
+/// default. The forward pass offers its intermediate results, the taps, to a recorder. The names of
+/// the taps are up to the network; recipes and objectives refer to the taps by these names.
+///
+/// # Example
 ///
 /// ```
 /// use burn::module::Module;
@@ -47,30 +51,35 @@ pub trait Network: Module + ModuleDisplay + 'static {
     /// The input of the network.
     type Input: Input;
 
-    /// The forward pass, which offers each tap to the recorder.
+    /// Runs the forward pass and offers each tap to the recorder.
     fn forward_tapped(&self, input: Self::Input, taps: &mut TapRecorder) -> Response;
 
-    /// An input of zeros with as many samples, for dry runs: shapes are found, not declared.
+    /// Creates an input of zeros with the given number of samples.
+    ///
+    /// Dry runs use it to find the shapes of all taps, so that a network need not declare them.
     fn example(&self, samples: usize, device: &Device) -> Self::Input;
 
-    /// The last layer, from the features of the tap `pool` to the logits, if the network ends in
-    /// one. It shares its parameters with the network.
+    /// Returns the last layer, from the features of the tap `pool` to the logits, if the network
+    /// ends in a linear layer. It shares its parameters with the network.
     ///
-    /// What students borrow from a teacher, and what normalizes features in front of it.
+    /// Some methods reuse the classifier of the teacher in the student, or replace the features
+    /// that reach it. Default: `None`.
     fn classifier(&self) -> Option<Linear> {
         None
     }
 
-    /// The batch normalization whose output the tap of that name is, if it is one's. For a sum, that
-    /// of the residual branch.
+    /// Returns the batch normalization layer whose output is the given tap, if there is one. For
+    /// the sum of a residual block, it is the last one of the residual branch.
     ///
-    /// Its statistics tell how the features are distributed before an activation.
+    /// Its parameters tell how the features are distributed before an activation. Default: `None`.
     fn normalization(&self, _tap: &str) -> Option<BatchNorm> {
         None
     }
 
-    /// The tap of that name, without a response: a network that can, stops there, so that what is
-    /// deeper costs nothing.
+    /// Computes one tap without the response.
+    ///
+    /// The default runs the whole forward pass. A network that can stop at the tap should override
+    /// it, so that the layers behind the tap cost nothing.
     ///
     /// # Panics
     ///
@@ -80,16 +89,17 @@ pub trait Network: Module + ModuleDisplay + 'static {
         self.forward_knowledge(input, &selection).taps.expect(tap)
     }
 
-    /// The forward pass, for its response alone.
+    /// Computes the response without any tap.
     fn forward(&self, input: Self::Input) -> Response {
         self.forward_tapped(input, &mut TapRecorder::default())
     }
 
-    /// The forward pass, for its response and the wanted taps.
+    /// Computes the response and the selected taps.
     ///
     /// # Panics
     ///
-    /// Panics if the network offers no tap of a wanted name. [`known_taps`] tells beforehand.
+    /// Panics if the network does not offer a selected tap. [`known_taps`] returns the taps that it
+    /// offers.
     fn forward_knowledge(&self, input: Self::Input, selection: &TapSelection) -> Knowledge {
         let mut recorder = TapRecorder::new(selection.clone());
         let response = self.forward_tapped(input, &mut recorder);
@@ -98,9 +108,10 @@ pub trait Network: Module + ModuleDisplay + 'static {
     }
 }
 
-/// Every tap of a network, found by one forward pass of a two-sample batch of zeros.
+/// Returns every tap of a network, from one forward pass over a batch of two samples of zeros.
 ///
-/// The pass runs on a copy in validation mode, off autodiff: no running statistic changes.
+/// The pass runs on a copy in validation mode and without autodiff, so that no running statistic
+/// changes.
 pub fn known_taps<N: Network>(network: &N) -> Taps {
     let network = network.valid();
     let device = network.devices().first().cloned().unwrap_or_default();

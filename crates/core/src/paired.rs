@@ -2,11 +2,11 @@ use crate::Response;
 use crate::numeric::{as_precise_as, zero_rows};
 use burn::tensor::{Bool, Tensor, assert_shape};
 
-/// The rows of logits of a student beside those of a teacher, and which of them count.
+/// Rows of logits of student and teacher, with a mask of the rows that count.
 ///
-/// A row counts if both sides count it: a teacher that was given a shorter context, or that answers
-/// over a network, may count fewer tokens than its student. The rows that do not count are zeros on
-/// both sides, so that nothing a network writes there, NaN and infinities included, reaches a value
+/// A row counts if it counts for both networks: a teacher with a shorter context, or one that is
+/// queried over the internet, may count fewer tokens than the student. The rows that do not count
+/// are zeros on both sides, so that no value of theirs, NaN and infinities included, reaches a loss
 /// or a gradient.
 #[derive(Clone, Debug)]
 pub struct PairedRows {
@@ -14,7 +14,7 @@ pub struct PairedRows {
     pub student: Tensor<2>,
     /// The logits of the teacher. Shape: `[rows, num_classes]`.
     pub teacher: Tensor<2>,
-    /// True for the rows that both sides count; `None` when all rows count. Shape: `[rows]`.
+    /// True for the rows that count for both networks; `None` when all rows count. Shape: `[rows]`.
     pub mask: Option<Tensor<1, Bool>>,
 }
 
@@ -23,8 +23,8 @@ impl PairedRows {
     ///
     /// # Panics
     ///
-    /// Panics if the responses differ in rows or classes, if two sequences differ in length, or if a
-    /// response has no [rows](Response::rows).
+    /// Panics if the responses differ in rows or classes, if two sequences differ in length, or if
+    /// a response has no [rows](Response::rows).
     pub fn of(student: &Response, teacher: &Response) -> Self {
         let mask = shared_mask(student, teacher).map(|mask| mask.flatten(0, 1));
         let student = student.rows().logits;
@@ -33,7 +33,7 @@ impl PairedRows {
         assert_shape!(teacher, [rows, num_classes]);
         let teacher = match teacher.dtype() == student.dtype() {
             true => teacher,
-            // The student decides in which precision a loss computes.
+            // The precision of the student is that of the loss.
             false => as_precise_as(teacher, &student),
         };
         Self {
@@ -44,8 +44,8 @@ impl PairedRows {
     }
 }
 
-/// Returns the tokens that count for both responses, or `None` where neither is a response of
-/// [tokens](Response::Tokens): then all of them count.
+/// Returns the mask of the tokens that count for both responses, or `None` if neither is a response
+/// of [tokens](Response::Tokens), in which case all tokens count.
 ///
 /// # Shapes
 ///
@@ -58,7 +58,7 @@ pub fn shared_mask(student: &Response, teacher: &Response) -> Option<Tensor<2, B
     both_masks(student.token_mask(), teacher.token_mask())
 }
 
-/// Returns the tokens that count by both masks, where a side without a mask counts all of them.
+/// Returns the mask of the tokens that count in both masks. Without a mask, all tokens count.
 ///
 /// # Shapes
 ///
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_counts_if_both_sides_count_it_and_the_others_are_zeros() {
+    fn a_row_counts_if_it_counts_for_both_networks_and_the_others_are_zeros() {
         let student = tokens(
             [[[1.0, 2.0], [3.0, 4.0], [f32::NAN; 2]]],
             [true, true, false],
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_side_without_a_mask_counts_every_row() {
+    fn without_a_mask_every_row_counts() {
         let device = Device::default();
         let classes = Response::Classes(Tensor::ones([3, 2], &device));
         let tokens = tokens([[[1.0; 2]; 3]], [true, false, true]);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "assert_shape!(teacher_mask, [batch_size, length]): axis 0")]
-    fn sequences_of_other_lengths_are_not_paired() {
+    fn sequences_of_different_lengths_are_refused() {
         let device = Device::default();
         let tokens = |shape: [usize; 2]| Response::Tokens {
             logits: Tensor::zeros([shape[0], shape[1], 5], &device),

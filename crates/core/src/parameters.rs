@@ -1,10 +1,10 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-/// The number of parameters that training can change.
+/// Counts the trainable parameters of a module.
 ///
-/// burn's `num_params` also counts the running statistics of normalization layers; the literature
-/// does not, and neither does this.
+/// Like the literature, and unlike burn's `num_params`, it does not count the running statistics of
+/// normalization layers.
 pub fn parameter_count<M: Module>(module: &M) -> usize {
     #[derive(Default)]
     struct Counter {
@@ -48,15 +48,17 @@ pub(crate) fn has_untracked<M: Module>(module: &M) -> bool {
     untracked.0
 }
 
-/// Whether the path leads to a running statistic rather than to a parameter.
+/// Returns whether the path is that of a running statistic and not of a parameter.
 pub(crate) fn is_buffer(path: &[String]) -> bool {
     path.last().is_some_and(|name| name.starts_with("running_"))
 }
 
-/// Draw the initial values of all parameters now, in their order in the module tree.
+/// Draws the initial values of all parameters now, in their order in the module tree.
 ///
-/// burn draws them at first use, which depends on the order of the forward pass and on what else
-/// drew from the generator in between. After this, a seed decides the network:
+/// burn draws them at first use, so they depend on the order of the forward pass and on other draws
+/// from the generator in between. With this function, they depend only on the seed.
+///
+/// # Example
 ///
 /// ```
 /// use burn::nn::LinearConfig;
@@ -88,9 +90,9 @@ pub fn initialize<M: Module>(module: M) -> M {
     module
 }
 
-/// Every tensor of a module with its path, parameters and statistics alike, read back to the host.
+/// Reads every tensor of a module back to the host, with its path: parameters and statistics.
 ///
-/// For comparing two states of a module bit by bit.
+/// It serves to compare two states of a module bit by bit.
 pub fn tensors<M: Module>(module: &M) -> Vec<(String, TensorData)> {
     #[derive(Default)]
     struct Reader {
@@ -131,13 +133,14 @@ pub fn tensors<M: Module>(module: &M) -> Vec<(String, TensorData)> {
     reader.tensors
 }
 
-/// Assert that no two of these modules, which are to learn from each other, are alike in every tensor.
+/// Asserts that no two of the modules have the same parameters.
 ///
-/// `kind` is what they are called in the message, as in `Peers`; they are counted from 1.
+/// Modules that learn from each other, such as peers, must differ. `kind` is their name in the
+/// message, in the plural, such as `Peers`; they are counted from 1.
 ///
 /// # Panics
 ///
-/// Panics if two have the same parameters.
+/// Panics if two modules have the same parameters.
 pub fn assert_parameters_differ<'a, M: Module + 'a>(
     kind: &str,
     modules: impl IntoIterator<Item = &'a M>,
@@ -162,7 +165,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn running_statistics_are_no_parameters() {
+    fn running_statistics_are_not_counted() {
         let norm = BatchNormConfig::new(8).init(&Device::default());
 
         assert_eq!(Module::num_params(&norm), 32);
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn biases_count() {
+    fn biases_are_counted() {
         let linear = LinearConfig::new(3, 5).init(&Device::default());
 
         assert_eq!(parameter_count(&linear), 20);

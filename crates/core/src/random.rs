@@ -1,14 +1,15 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Random numbers that depend on their key alone, on every platform and in every version.
+/// Random number generator whose output depends only on its key, on every platform and in every
+/// version.
 ///
-/// The key is the ChaCha8 key itself, so no two keys share a stream. Ranges and shuffles are drawn
-/// here rather than by `rand`, which may change its sampling from one version to the next.
+/// The key is the ChaCha8 key itself, so no two keys share a stream. Ranges and shuffles do not use
+/// the crate `rand`, whose sampling may change between versions.
 pub struct KeyedRng(ChaCha8Rng);
 
 impl KeyedRng {
-    /// The generator of that key.
+    /// Creates a generator from its key.
     pub fn new(key: [u64; 4]) -> Self {
         let mut seed = [0; 32];
         for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
@@ -17,14 +18,14 @@ impl KeyedRng {
         Self(ChaCha8Rng::from_seed(seed))
     }
 
-    /// A number of `0..bound`, each equally likely.
+    /// Draws a number of `0..bound`, each with the same probability.
     ///
     /// # Panics
     ///
     /// Panics if `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of a 128-bit product is a number below the bound; the few low halves that
-        // would favor some of them are drawn again (Lemire, arXiv 1805.10941).
+        // The high half of a 128-bit product is a number below the bound. The few low halves that
+        // would favor some numbers are drawn again (Lemire, arXiv 1805.10941).
         let biased = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.0.next_u64()) * u128::from(bound);
@@ -34,19 +35,19 @@ impl KeyedRng {
         }
     }
 
-    /// True or false, each equally likely.
+    /// Draws true or false, each with the same probability.
     pub fn coin(&mut self) -> bool {
         self.below(2) == 1
     }
 
-    /// True with that probability.
+    /// Draws true with the given probability.
     pub fn chance(&mut self, probability: f64) -> bool {
-        // As many bits as the mantissa of a number below one has.
+        // The 53 bits of the mantissa.
         let part = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         part < probability
     }
 
-    /// The numbers `0..len` in random order.
+    /// Draws a permutation of the numbers `0..len`.
     pub fn permutation(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<_> = (0..len).collect();
         for last in (1..len).rev() {
@@ -55,14 +56,18 @@ impl KeyedRng {
         order
     }
 
-    /// As many different numbers of `0..bound`, each choice equally likely, in no particular order.
+    /// Draws `count` different numbers of `0..bound`, in no particular order. All choices have the
+    /// same probability.
     ///
     /// # Panics
     ///
     /// Panics if `count` is more than `bound`.
     pub fn distinct(&mut self, count: usize, bound: usize) -> Vec<usize> {
-        assert!(count <= bound, "{count} of {bound} numbers cannot differ.");
-        // Floyd's sampling: a number that is taken already makes room for the newest one.
+        assert!(
+            count <= bound,
+            "The number of different numbers below {bound} should be at most {bound}, but is {count}."
+        );
+        // Floyd's sampling: a number that is already taken is replaced by the newest one.
         let mut taken = vec![false; bound];
         ((bound - count)..bound)
             .map(|newest| {
@@ -81,7 +86,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn chances_are_taken_as_often_as_they_say() {
+    fn the_frequency_of_true_is_its_probability() {
         let mut rng = KeyedRng::new([1, 2, 3, 4]);
         let mut taken = |probability| (0..4000).filter(|_| rng.chance(probability)).count();
 

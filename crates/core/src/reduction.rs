@@ -2,10 +2,10 @@ use crate::numeric::{connected_zero, masked_mean};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, Tensor};
 
-/// Reduce a loss per row to one value; rows outside the mask do not count.
+/// Reduces the losses of rows to one value. Rows outside the mask do not count.
 ///
-/// `Mean`, `BatchMean` and `Auto` are the mean over the rows that count, `Sum` is their sum. Without
-/// any such row the result is a zero that is still connected to the graph.
+/// `Mean`, `BatchMean` and `Auto` are the mean over the rows that count, `Sum` is their sum. If no
+/// row counts, the result is a zero that is still connected to the graph.
 ///
 /// # Shapes
 ///

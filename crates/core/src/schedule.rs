@@ -6,9 +6,9 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Once;
 
-/// The weight of a term of the loss over time.
+/// Weight of a term over the course of the training.
 ///
-/// In a recipe a plain number is a constant; the others are tables with a `kind`:
+/// In a recipe, a plain number is a constant; all others are tables with a `kind`:
 ///
 /// ```text
 /// weight = 0.9
@@ -17,81 +17,81 @@ use std::sync::Once;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum WeightSchedule {
-    /// The same at all times.
+    /// Constant weight.
     Constant(f64),
-    /// A weight that changes.
+    /// Weight that changes.
     Changing(ChangingWeight),
 }
 
-/// A weight that changes with the [clock](Clock).
+/// Weight that changes with the [clock](Clock).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ChangingWeight {
-    /// A straight line, one step per epoch: `from + (to − from) · min(epoch / epochs, 1)`.
+    /// Linear ramp, one step per epoch: `from + (to − from) · min(epoch / epochs, 1)`.
     ///
     /// The epoch counts from 1, as in the warm-up of decoupled distillation.
     Linear {
-        /// The value before the first epoch.
+        /// Value before the first epoch.
         from: f64,
-        /// The value from epoch `epochs` on.
+        /// Value from epoch `epochs` on.
         to: f64,
-        /// The length of the ramp.
+        /// Length of the ramp in epochs.
         epochs: usize,
     },
     /// The sigmoid-shaped ramp-up of mean teacher, ONE and OKDDip:
     /// `to · exp(−5 (1 − min(e / epochs, 1))²)`.
     ///
-    /// With an `interval` of [`Epoch`](RampInterval::Epoch), `e` is the number of finished epochs, so
-    /// that the first epoch has a weight of `to · exp(−5)`, and the first with the weight `to` is epoch
-    /// `epochs + 1`. The authors of ONE and of OKDDip do so, and those of mean teacher in PyTorch. With
-    /// [`Step`](RampInterval::Step), `e` counts fractions of an epoch too, as in mean teacher's code
-    /// for TensorFlow. The shorter the ramp, the further the two are apart: at the end of the first epoch
-    /// of a ramp of two, the weight by steps is 42 times the one by epochs.
+    /// With an `interval` of [`Epoch`](RampInterval::Epoch), `e` is the number of finished epochs:
+    /// the first epoch has the weight `to · exp(−5)`, and epoch `epochs + 1` is the first with the
+    /// weight `to`. This is what the code of ONE, of OKDDip and of mean teacher in PyTorch does.
+    /// With [`Step`](RampInterval::Step), `e` includes fractions of an epoch, as in the TensorFlow
+    /// code of mean teacher. The shorter the ramp, the more the two differ: at the end of the first
+    /// epoch of a ramp of two epochs, the weight by steps is 42 times the one by epochs.
     SigmoidRampUp {
         /// Value once `epochs` epochs are finished.
         to: f64,
         /// Length of the ramp in epochs. Zero means no ramp.
         epochs: usize,
-        /// How often the weight moves. Default: once per epoch.
+        /// Interval at which the weight changes. Default: once per epoch.
         #[serde(default, skip_serializing_if = "RampInterval::is_epoch")]
         interval: RampInterval,
     },
-    /// A sigmoid of the number of finished epochs: `to / (1 + exp(center − finished))`, as the authors
-    /// of distillation by singular vectors and by multi-head graphs have it.
+    /// Sigmoid of the number of finished epochs: `to / (1 + exp(center − finished))`, as in the
+    /// authors' code of distillation by singular vectors and by multi-head graphs.
     Sigmoid {
-        /// The value long after the center.
+        /// Value long after the center.
         to: f64,
-        /// The number of finished epochs at which it is half of that.
+        /// Number of finished epochs at which the weight is half of `to`.
         center: usize,
     },
-    /// Half a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
+    /// Half a period of a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
     Cosine {
-        /// The value at the start.
+        /// Value at the start.
         from: f64,
-        /// The value from epoch `epochs` on.
+        /// Value once `epochs` epochs are finished.
         to: f64,
-        /// The length of the curve.
+        /// Length of the curve in epochs.
         epochs: usize,
     },
-    /// A staircase: `value`, multiplied by `factor` once for each milestone that has passed.
+    /// Step function: `value`, multiplied by `factor` once for each milestone that has passed.
     Step {
-        /// The value at the start.
+        /// Value at the start.
         value: f64,
-        /// What each milestone multiplies by.
+        /// Factor of each milestone.
         factor: f64,
-        /// Numbers of finished epochs.
+        /// Milestones, as numbers of finished epochs.
         milestones: Vec<usize>,
     },
 }
 
-/// Interval at which a [ramp](ChangingWeight::SigmoidRampUp) moves.
+/// Interval at which the weight of a [ramp](ChangingWeight::SigmoidRampUp) changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RampInterval {
-    /// Once per epoch: the weight is constant within an epoch.
+    /// Every epoch: the weight is constant within an epoch.
     #[default]
     Epoch,
-    /// With every step.
+    /// Every step.
     Step,
 }
 
@@ -102,7 +102,7 @@ impl RampInterval {
 }
 
 impl WeightSchedule {
-    /// The weight at that time.
+    /// Returns the weight at the position of `clock`.
     pub fn at(&self, clock: &Clock) -> f64 {
         match self {
             Self::Constant(value) => *value,
@@ -112,7 +112,7 @@ impl WeightSchedule {
 }
 
 impl ChangingWeight {
-    /// Creates a [sigmoid-shaped ramp-up](Self::SigmoidRampUp) that moves once per epoch.
+    /// Creates a [sigmoid-shaped ramp-up](Self::SigmoidRampUp) that changes once per epoch.
     pub fn sigmoid_ramp_up(to: f64, epochs: usize) -> Self {
         Self::SigmoidRampUp {
             to,
@@ -123,15 +123,16 @@ impl ChangingWeight {
 
     /// Returns the weight at the position of `clock`.
     ///
-    /// The first time that a clock is not [stamped](Clock::is_stamped), a warning is logged: the weight
-    /// would stay at its start.
+    /// If the clock is not [stamped](Clock::is_stamped), the weight stays at its start, and a
+    /// warning is logged the first time.
     pub fn at(&self, clock: &Clock) -> f64 {
         if !clock.is_stamped() {
             static ONCE: Once = Once::new();
             ONCE.call_once(|| {
                 log::warn!(
-                    "the weight of a loss changes over time, but batches carry no clock, so it stays \
-                     at its start: wrap the data loader in a `ClockedLoader`, or set `Batch::clock`"
+                    "the weight of a loss should change over time, but the batches have no clock, so \
+                     the weight stays at its start: wrap the data loader in a `ClockedLoader`, or set \
+                     `Batch::clock`"
                 );
             });
         }
@@ -168,7 +169,7 @@ impl ChangingWeight {
     }
 }
 
-/// Returns the number of epochs that are finished.
+/// Returns the number of finished epochs.
 fn finished(clock: &Clock) -> f64 {
     (clock.epoch - 1) as f64
 }
@@ -177,7 +178,7 @@ impl Check for WeightSchedule {
     fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Constant(value) => {
-                // The key is that of the weight itself.
+                // The caller adds the key.
                 check::weight("", *value)
             }
             Self::Changing(changing) => changing.check(),
@@ -206,7 +207,8 @@ impl Check for ChangingWeight {
     }
 }
 
-/// By hand, so that the error about a table is that of the table.
+/// Not derived, so that an error in a table is that of the table instead of one about the untagged
+/// enum.
 impl<'de> Deserialize<'de> for WeightSchedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NumberOrTable;
@@ -243,7 +245,7 @@ impl<'de> Deserialize<'de> for WeightSchedule {
     }
 }
 
-/// How much of `length` has passed, at most 1. Nothing is left of an empty length.
+/// Returns the fraction of `length` that has passed, at most 1. It is 1 if the length is zero.
 fn fraction(passed: f64, length: usize) -> f64 {
     if length == 0 {
         1.0
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_reaches_its_end_and_stays() {
+    fn linear_reaches_its_end_and_stays_there() {
         // The warm-up of DKD: min(epoch / 20, 1) with epochs counted from 1.
         let warm_up = ChangingWeight::Linear {
             from: 0.0,
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn sigmoid_ramp_up_moves_once_per_epoch_unless_told_to_move_with_every_step() {
+    fn sigmoid_ramp_up_changes_every_epoch_or_every_step() {
         let last_step = |epoch| Clock {
             epoch,
             batch: 3,
@@ -342,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn sigmoid_is_half_at_its_center_and_stays_within_an_epoch() {
+    fn sigmoid_is_half_at_its_center_and_constant_within_an_epoch() {
         let sigmoid = |center| ChangingWeight::Sigmoid { to: 2.0, center };
 
         assert_close(at(&sigmoid(0), 1), 1.0);
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn cosine_goes_down_by_half_a_wave() {
+    fn cosine_decreases_over_half_a_period() {
         let cosine = ChangingWeight::Cosine {
             from: 2.0,
             to: 0.0,

@@ -1,7 +1,7 @@
-/// A seed of a training, from which the seeds of its parts are derived.
+/// Seed of a training, from which the seeds of all its parts are derived.
 ///
-/// A derivation adds a number of its own, modulo 2⁶⁴, so that neighboring seeds share none of their
-/// derived ones:
+/// Each derivation adds a different number, modulo 2⁶⁴, so that the derived seeds of neighboring
+/// seeds differ:
 ///
 /// | Derivation | Added number |
 /// | --- | --- |
@@ -38,40 +38,44 @@ impl Seed {
         self.0
     }
 
-    /// Returns the seed of the teacher at `index` of several: each learns from the samples in another
-    /// order. That of the first is the seed itself.
+    /// Returns the seed of the teacher at `index` of several, which decides the order of its
+    /// samples. The seed of the first teacher is the seed itself.
     pub const fn teacher(self, index: usize) -> Self {
         self.plus(index as u64, 48)
     }
 
-    /// Returns the seed of the initial weights of a teacher, away from those of the student, so that a
-    /// teacher of the same model is another network.
+    /// Returns the seed of the initial weights of a teacher. It differs from that of the student,
+    /// so that a teacher with the same architecture is another network.
     pub const fn teacher_weights(self) -> Self {
         self.plus(1, 32)
     }
 
-    /// Returns the seed of the initial weights in the losses, away from those of the networks.
+    /// Returns the seed of the initial weights in the losses, which differs from those of the
+    /// networks.
     pub const fn losses(self) -> Self {
         self.plus(2, 32)
     }
 
-    /// Returns the seed that the losses of a stage derive theirs from, counted from 0.
+    /// Returns the seed from which the seeds of the losses of a stage are derived. Stages are
+    /// counted from 0.
     pub const fn stage_losses(self, stage: usize) -> Self {
         self.plus(stage as u64, 33)
     }
 
-    /// Returns the seed of the order and the augmentation of the samples in a stage, counted from 0.
+    /// Returns the seed of the order and the augmentation of the samples in a stage. Stages are
+    /// counted from 0.
     pub const fn stage_order(self, stage: usize) -> Self {
         self.plus(stage as u64, 32)
     }
 
-    /// Returns the seed of the initial weights of a network beside the student, such as a peer or a
-    /// generation, counted from 1. That in place 0 is the student.
+    /// Returns the seed of the initial weights of a further network, such as a peer or a
+    /// generation, counted from 1. Place 0 is that of the student.
     pub const fn network(self, place: usize) -> Self {
         self.plus(place as u64, 56)
     }
 
-    /// Returns the seed with another one added: a seed of one part that moves with that of the run.
+    /// Returns the sum with another seed: the seed of one part of a run changes with the seed of
+    /// the run.
     pub const fn add(self, other: u64) -> Self {
         Self(self.0.wrapping_add(other))
     }
@@ -120,12 +124,12 @@ mod tests {
 
         assert_eq!(last.losses().value(), 0x0000_0001_ffff_ffff);
         assert_eq!(last.network(255).value(), 0xfeff_ffff_ffff_ffff);
-        // As many bits as there are: the 256th network would be the student.
+        // All bits are used: network 256 would have the seed of the student.
         assert_eq!(last.network(256), last);
     }
 
     #[test]
-    fn neighboring_seeds_share_none_of_their_networks() {
+    fn the_networks_of_neighboring_seeds_differ() {
         let of = |seed| (0..4).map(move |place| Seed::new(seed).network(place));
         let all: BTreeSet<_> = (0..3).flat_map(of).collect();
 

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A named intermediate result of a network.
+/// An intermediate result of a network, such as the features of a layer.
 #[derive(Clone, Debug)]
 pub enum Tap {
     /// One vector per sample. Shape: `[batch_size, features]`.
     Vector(Tensor<2>),
     /// One vector per token. Shape: `[batch_size, length, features]`.
     Sequence(Tensor<3>),
-    /// A feature map. Shape: `[batch_size, channels, height, width]`.
+    /// Feature map. Shape: `[batch_size, channels, height, width]`.
     Map(Tensor<4>),
-    /// Attention weights or scores, which are no map: they are never pooled.
+    /// Attention weights or scores, which are never pooled, unlike maps.
     /// Shape: `[batch_size, heads, queries, keys]`.
     Attention(Tensor<4>),
-    /// Which tokens count, of a network whose response does not tell. Shape: `[batch_size, length]`.
+    /// True for the tokens that count, for networks whose response has no mask.
+    /// Shape: `[batch_size, length]`.
     Mask(Tensor<2, Bool>),
 }
 
@@ -32,7 +33,7 @@ impl Tap {
         }
     }
 
-    /// The shape, batch axis included.
+    /// Returns the shape, including the batch axis.
     pub fn shape(&self) -> Shape {
         match self {
             Self::Vector(vector) => vector.shape(),
@@ -42,7 +43,7 @@ impl Tap {
         }
     }
 
-    /// The kind as a word: `vector`, `sequence`, `map`, `attention` or `mask`.
+    /// Returns the kind as a word: `vector`, `sequence`, `map`, `attention` or `mask`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Vector(_) => "vector",
@@ -53,7 +54,8 @@ impl Tap {
         }
     }
 
-    /// The features as a map: a vector is a map of one pixel, a sequence one of a single column.
+    /// Converts the features to a map: a vector to a map of one pixel, a sequence to a map of one
+    /// column.
     ///
     /// # Shapes
     ///
@@ -62,17 +64,17 @@ impl Tap {
     ///
     /// # Panics
     ///
-    /// Panics if it is attention or a mask, which are no features.
+    /// Panics if the tap is attention or a mask, which hold no features.
     pub fn into_map(self) -> Tensor<4> {
         match self {
             Self::Vector(vector) => vector.unsqueeze_dims(&[2, 3]),
             Self::Sequence(sequence) => sequence.swap_dims(1, 2).unsqueeze_dim(3),
             Self::Map(map) => map,
-            other => other.is_no("a map of features"),
+            other => other.expected("a vector, a sequence or a map"),
         }
     }
 
-    /// One vector per sample: a map or a sequence is flattened.
+    /// Converts the features to one vector per sample: a map or a sequence is flattened.
     ///
     /// # Shapes
     ///
@@ -80,58 +82,58 @@ impl Tap {
     ///
     /// # Panics
     ///
-    /// Panics if it is attention or a mask, which are no features.
+    /// Panics if the tap is attention or a mask, which hold no features.
     pub fn into_vectors(self) -> Tensor<2> {
         match self {
             Self::Vector(vector) => vector,
             Self::Sequence(sequence) => sequence.flatten(1, 2),
             Self::Map(map) => map.flatten(1, 3),
-            other => other.is_no("features"),
+            other => other.expected("a vector, a sequence or a map"),
         }
     }
 
-    /// The sequence. Shape: `[batch_size, length, features]`.
+    /// Returns the sequence. Shape: `[batch_size, length, features]`.
     ///
     /// # Panics
     ///
-    /// Panics if it is none.
+    /// Panics if the tap is of another kind.
     pub fn into_sequence(self) -> Tensor<3> {
         match self {
             Self::Sequence(sequence) => sequence,
-            other => other.is_no("a sequence"),
+            other => other.expected("a sequence"),
         }
     }
 
-    /// The attention. Shape: `[batch_size, heads, queries, keys]`.
+    /// Returns the attention weights or scores. Shape: `[batch_size, heads, queries, keys]`.
     ///
     /// # Panics
     ///
-    /// Panics if it is none.
+    /// Panics if the tap is of another kind.
     pub fn into_attention(self) -> Tensor<4> {
         match self {
             Self::Attention(attention) => attention,
-            other => other.is_no("attention"),
+            other => other.expected("attention"),
         }
     }
 
-    /// The mask. Shape: `[batch_size, length]`.
+    /// Returns the mask of the tokens that count. Shape: `[batch_size, length]`.
     ///
     /// # Panics
     ///
-    /// Panics if it is none.
+    /// Panics if the tap is of another kind.
     pub fn into_mask(self) -> Tensor<2, Bool> {
         match self {
             Self::Mask(mask) => mask,
-            other => other.is_no("a mask"),
+            other => other.expected("a mask"),
         }
     }
 
-    /// Returns the tap with zeros in place of the tokens that do not count. A tap of another kind, or a
-    /// sequence of other tokens than the mask's, stays as it is.
+    /// Sets the tokens of a sequence that do not count to zero. A tap of another kind, or a
+    /// sequence whose length is not that of the mask, stays as it is.
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all of them
+    /// - mask: `[batch_size, length]`, true for the tokens that count; `None` if all tokens count
     pub fn zero_padding(self, mask: Option<&Tensor<2, Bool>>) -> Self {
         match (self, mask) {
             (Self::Sequence(sequence), Some(mask)) if sequence.dims()[..2] == mask.dims() => {
@@ -141,11 +143,11 @@ impl Tap {
         }
     }
 
-    fn is_no(&self, expected: &str) -> ! {
+    fn expected(&self, expected: &str) -> ! {
         panic!("{}", self.not(expected))
     }
 
-    /// Returns the error that the tap is not what is wanted.
+    /// Returns the message that the tap is of another kind than expected.
     pub(crate) fn not(&self, expected: &str) -> String {
         format!(
             "A tap of kind {} with shape {:?} is not {expected}.",
@@ -154,7 +156,7 @@ impl Tap {
         )
     }
 
-    /// The same values as constants, off the autodiff graph.
+    /// Returns the same values as constants, off the autodiff graph.
     pub fn without_autodiff(self) -> Self {
         match self {
             Self::Vector(vector) => Self::Vector(vector.without_autodiff()),
@@ -165,7 +167,7 @@ impl Tap {
         }
     }
 
-    /// Returns the tap of these samples alone.
+    /// Returns the tap of a range of the samples.
     pub fn of_samples(&self, samples: Range<usize>) -> Self {
         let (start, count) = (samples.start, samples.len());
         match self.clone() {
@@ -178,43 +180,44 @@ impl Tap {
     }
 }
 
-/// A tensor of rank 2 is one vector per sample.
+/// One vector per sample, from a tensor of rank 2.
 impl From<Tensor<2>> for Tap {
     fn from(vectors: Tensor<2>) -> Self {
         Self::Vector(vectors)
     }
 }
 
-/// A tensor of rank 3 is one vector per token.
+/// One vector per token, from a tensor of rank 3.
 impl From<Tensor<3>> for Tap {
     fn from(sequence: Tensor<3>) -> Self {
         Self::Sequence(sequence)
     }
 }
 
-/// A tensor of rank 4 is a feature map; [attention](Tap::Attention) has to be named.
+/// A feature map, from a tensor of rank 4. For attention, use [`Tap::Attention`].
 impl From<Tensor<4>> for Tap {
     fn from(map: Tensor<4>) -> Self {
         Self::Map(map)
     }
 }
 
-/// Which taps of a network are wanted.
+/// Taps that a forward pass should keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TapSelection {
-    /// None: only the response.
+    /// No taps, only the response.
     #[default]
     None,
-    /// Taps with these names. Copies share the names: each forward pass has a copy.
+    /// Taps with these names. Copies share the names, because every forward pass gets a copy.
     Named(Arc<BTreeSet<String>>),
-    /// All of them: for inspection, where memory does not matter.
+    /// All taps: for inspection, where memory does not matter.
     All,
-    /// Selections for several networks, by the index of each: see [`of_network`](Self::of_network).
+    /// Selections for several networks, by the index of the network: see
+    /// [`of_network`](Self::of_network).
     PerNetwork(BTreeMap<usize, TapSelection>),
 }
 
 impl TapSelection {
-    /// The taps with these names.
+    /// Selects taps by name.
     pub fn named<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         let names: BTreeSet<_> = names.into_iter().map(Into::into).collect();
         if names.is_empty() {
@@ -224,7 +227,7 @@ impl TapSelection {
         }
     }
 
-    /// Whether the tap of that name is wanted of one network.
+    /// Returns whether the selection for one network contains the tap.
     pub fn wants(&self, name: &str) -> bool {
         match self {
             Self::None | Self::PerNetwork(_) => false,
@@ -233,11 +236,11 @@ impl TapSelection {
         }
     }
 
-    /// Returns the taps that are in either of the two selections.
+    /// Returns the union of two selections.
     ///
     /// # Panics
     ///
-    /// Panics if one selects taps of one network and the other taps of several.
+    /// Panics if one is for a single network and the other for several.
     pub fn union(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, _) | (_, Self::All) => Self::All,
@@ -254,19 +257,18 @@ impl TapSelection {
                 Self::PerNetwork(networks)
             }
             (one, other) => panic!(
-                "Taps of one network and taps of several cannot be selected together, but \
-                 {one:?} and {other:?} are."
+                "A tap selection for one network cannot be combined with one for several networks, got \
+                 {one:?} and {other:?}: use `TapSelection::of_network` in both."
             ),
         }
     }
 }
 
-/// Selections for several networks in one, by the index of each network.
+/// Selections for several networks in one, by the index of the network.
 ///
-/// Networks that differ offer different taps: a tap of one of several teachers may be unknown to the
-/// others.
+/// Different networks offer different taps, so each of several teachers needs its own selection.
 impl TapSelection {
-    /// Returns this selection, for the network at `index` of several.
+    /// Converts a selection for one network into a selection for the network at `index` of several.
     pub fn of_network(self, index: usize) -> Self {
         match self {
             Self::None => Self::None,
@@ -274,39 +276,39 @@ impl TapSelection {
         }
     }
 
-    /// Returns the taps that are selected of the network at `index` of several.
+    /// Returns the selection for the network at `index` of several.
     ///
     /// # Panics
     ///
-    /// Panics if the selection names taps without the network that they are of.
+    /// Panics if the selection names taps without the index of their network.
     pub fn for_network(&self, index: usize) -> Self {
         match self {
             Self::None => Self::None,
             Self::All => Self::All,
             Self::PerNetwork(networks) => networks.get(&index).cloned().unwrap_or_default(),
             Self::Named(names) => panic!(
-                "The taps {names:?} are selected of several networks, but not of which: use \
-                 `TapSelection::of_network`."
+                "The taps {names:?} are selected without the index of their network, but there are \
+                 several networks: use `TapSelection::of_network`."
             ),
         }
     }
 }
 
-/// The taps that one forward pass kept, in the order in which the network offered them.
+/// Taps of one forward pass, in the order in which the network offered them.
 #[derive(Clone, Debug, Default)]
 pub struct Taps {
     kept: Vec<(String, Tap)>,
-    /// Every name that the network offers, kept or not: what an error message lists.
+    /// Names of all taps that the network offers, kept or not, for error messages.
     offered: Vec<String>,
 }
 
 impl Taps {
-    /// The tap of that name.
+    /// Returns a tap by name.
     ///
     /// # Errors
     ///
-    /// Returns [`UnknownTap`] if the network offers no such tap, or [`TapNotKept`](TapError) if
-    /// nobody asked for it before the forward pass.
+    /// Returns [`TapError::Unknown`] if the network offers no such tap, and [`TapError::NotKept`]
+    /// if it was not selected before the forward pass.
     pub fn get(&self, name: &str) -> Result<&Tap, TapError> {
         match self.kept.iter().find(|(kept, _)| kept == name) {
             Some((_, tap)) => Ok(tap),
@@ -317,42 +319,44 @@ impl Taps {
         }
     }
 
-    /// The tap of that name, which an objective has asked for.
+    /// Returns a tap by name.
+    ///
+    /// An objective may expect every tap in its [requirements](crate::Requirements).
     ///
     /// # Panics
     ///
-    /// Panics if it is not there, with what [`get`](Self::get) says.
+    /// Panics with the error of [`get`](Self::get) if the tap is missing.
     pub fn expect(&self, name: &str) -> Tap {
         self.get(name)
             .unwrap_or_else(|error| panic!("{error}"))
             .clone()
     }
 
-    /// The taps of these names, in this order, which an objective has asked for.
+    /// Returns several taps by name, in the order of the names.
     ///
     /// # Panics
     ///
-    /// Panics if one is not there, with what [`get`](Self::get) says.
+    /// Panics with the error of [`get`](Self::get) if a tap is missing.
     pub fn expect_all(&self, names: &[String]) -> Vec<Tap> {
         names.iter().map(|name| self.expect(name)).collect()
     }
 
-    /// Every kept tap with its name, in the order of the forward pass.
+    /// Iterates over the kept taps with their names, in the order of the forward pass.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tap)> {
         self.kept.iter().map(|(name, tap)| (name.as_str(), tap))
     }
 
-    /// The number of kept taps.
+    /// Returns the number of kept taps.
     pub fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Whether no tap was kept.
+    /// Returns whether no tap was kept.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// The same values as constants, off the autodiff graph.
+    /// Returns the same values as constants, off the autodiff graph.
     pub fn without_autodiff(mut self) -> Self {
         for (_, tap) in &mut self.kept {
             *tap = tap.clone().without_autodiff();
@@ -360,7 +364,7 @@ impl Taps {
         self
     }
 
-    /// Returns the taps of these samples alone.
+    /// Returns the taps of a range of the samples.
     pub fn of_samples(&self, samples: Range<usize>) -> Self {
         let mut taps = self.clone();
         for (_, tap) in &mut taps.kept {
@@ -385,17 +389,19 @@ impl<N: Into<String>, T: Into<Tap>> FromIterator<(N, T)> for Taps {
     }
 }
 
-/// Taps of tensors at hand: `Taps::from([("layer1", map)])`.
+/// Taps from names and tensors: `Taps::from([("layer1", map)])`.
 impl<N: Into<String>, T: Into<Tap>, const COUNT: usize> From<[(N, T); COUNT]> for Taps {
     fn from(taps: [(N, T); COUNT]) -> Self {
         taps.into_iter().collect()
     }
 }
 
-/// Collects the wanted taps during a forward pass.
+/// Recorder that keeps the selected taps during a forward pass.
 ///
-/// A network offers each of its taps by name; only the wanted ones are kept alive, so that the
-/// activations of the others are freed as the forward pass goes on.
+/// A network offers each of its taps by name. The recorder keeps only the selected ones, so that
+/// the other activations are freed during the forward pass.
+///
+/// # Example
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -404,7 +410,7 @@ impl<N: Into<String>, T: Into<Tap>, const COUNT: usize> From<[(N, T); COUNT]> fo
 /// let mut taps = TapRecorder::new(TapSelection::named(["stem"]));
 /// let map = Tensor::<4>::zeros([2, 8, 4, 4], &Device::default());
 /// taps.offer("stem", || Tap::Map(map.clone()));
-/// taps.offer("pool", || unreachable!("nobody wants this one"));
+/// taps.offer("pool", || unreachable!("this tap is not selected"));
 ///
 /// assert_eq!(taps.finish().unwrap().len(), 1);
 /// ```
@@ -419,11 +425,11 @@ impl TapRecorder {
     ///
     /// # Panics
     ///
-    /// Panics if the selection is of several networks: a recorder is for one.
+    /// Panics if the selection is for several networks.
     pub fn new(selection: TapSelection) -> Self {
         assert!(
             !matches!(selection, TapSelection::PerNetwork(_)),
-            "One network is asked for taps of several, {selection:?}: use \
+            "One network cannot keep the taps of several networks, {selection:?}: use \
              `TapSelection::for_network`."
         );
         Self {
@@ -432,16 +438,16 @@ impl TapRecorder {
         }
     }
 
-    /// Offer a tap; `tap` runs only if it is wanted.
+    /// Offers a tap. The closure `tap` runs only if the tap is selected.
     ///
     /// # Panics
     ///
-    /// Panics if the name was offered before in this pass.
+    /// Panics if a tap of the same name was already offered in this forward pass.
     pub fn offer(&mut self, name: impl Into<String>, tap: impl FnOnce() -> Tap) {
         let name = name.into();
         assert!(
             !self.taps.offered.contains(&name),
-            "The network offers two taps named `{name}`."
+            "The network offers two taps named `{name}`: give every tap its own name."
         );
         if self.selection.wants(&name) {
             self.taps.kept.push((name.clone(), tap()));
@@ -449,47 +455,47 @@ impl TapRecorder {
         self.taps.offered.push(name);
     }
 
-    /// Run the forward pass of a network inside another one, and hand its tap of that name to the
-    /// outer one, whether or not it is wanted outside.
+    /// Runs the forward pass of an inner network and returns its output with one of its taps.
+    ///
+    /// A wrapper around a network uses it to get a tap of that network, whether or not the tap is
+    /// selected.
     ///
     /// # Panics
     ///
-    /// Panics if the network offers no tap of that name.
-    pub fn watch<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
-        let (output, mut taps) = self.watch_all(&[name.to_string()], forward);
+    /// Panics if the inner network does not offer the tap.
+    pub fn capture<R>(&mut self, name: &str, forward: impl FnOnce(&mut Self) -> R) -> (R, Tap) {
+        let (output, mut taps) = self.capture_all(&[name.to_string()], forward);
         (output, taps.swap_remove(0))
     }
 
-    /// The same for several taps, which come in the order of their names here.
+    /// Runs the forward pass of an inner network and returns its output with several of its taps,
+    /// in the order of `names`.
     ///
     /// # Panics
     ///
-    /// Panics if the network does not offer one of them.
-    pub fn watch_all<R>(
+    /// Panics if the inner network does not offer one of the taps.
+    pub fn capture_all<R>(
         &mut self,
         names: &[String],
         forward: impl FnOnce(&mut Self) -> R,
     ) -> (R, Vec<Tap>) {
-        let requirements = std::mem::take(&mut self.selection);
-        self.selection = requirements.clone().union(TapSelection::named(names));
+        let outer = std::mem::take(&mut self.selection);
+        self.selection = outer.clone().union(TapSelection::named(names));
         let output = forward(self);
-        self.selection = requirements;
+        self.selection = outer;
 
         let taps = self.taps.expect_all(names);
-        let Self {
-            selection,
-            taps: kept,
-        } = self;
-        kept.kept
-            .retain(|(kept, _)| !names.contains(kept) || selection.wants(kept));
+        let selection = &self.selection;
+        let is_selected = |name: &String| !names.contains(name) || selection.wants(name);
+        self.taps.kept.retain(|(name, _)| is_selected(name));
         (output, taps)
     }
 
-    /// The taps that were kept.
+    /// Returns the kept taps at the end of the forward pass.
     ///
     /// # Errors
     ///
-    /// Returns [`UnknownTap`] if a wanted tap was never offered.
+    /// Returns [`UnknownTap`] if a selected tap was not offered.
     pub fn finish(self) -> Result<Taps, UnknownTap> {
         if let TapSelection::Named(names) = &self.selection
             && let Some(missing) = names.iter().find(|name| !self.taps.offered.contains(name))
@@ -500,15 +506,15 @@ impl TapRecorder {
     }
 }
 
-/// A tap that a network does not offer.
+/// Error about a tap that a network does not offer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no tap named `{name}`{}; this network offers {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
 pub struct UnknownTap {
-    /// The name that was asked for.
+    /// Requested name.
     pub name: String,
-    /// The names that the network offers.
+    /// Names of the taps that the network offers.
     pub known: Vec<String>,
-    /// The most similar of them, if one is similar.
+    /// The most similar of these names, if one is similar enough.
     pub nearest: Option<String>,
 }
 
@@ -522,21 +528,21 @@ impl UnknownTap {
     }
 }
 
-/// Why a tap could not be read from a forward pass.
+/// Error about a tap that is missing from a forward pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TapError {
-    /// The network offers no such tap.
+    /// The network does not offer the tap.
     #[error(transparent)]
     Unknown(#[from] UnknownTap),
-    /// The network offers it, but it was not among the wanted ones.
+    /// The network offers the tap, but it was not selected.
     #[error(
-        "tap `{0}` was not kept: name it in `Objective::requirements`, and create a distiller anew for \
-            another objective"
+        "tap `{0}` was not kept because it was not selected: add it to the result of \
+         `Objective::requirements`, and create a new distiller after a change of the objective"
     )]
     NotKept(String),
 }
 
-/// The candidate most similar to `name`, if one is similar enough to be what was meant.
+/// Returns the candidate that is most similar to `name`, if one is similar enough for a suggestion.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const SIMILAR: f64 = 0.6;
     candidates
@@ -570,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_at_hand_are_taps_by_their_rank() {
+    fn the_rank_of_a_tensor_decides_the_kind_of_its_tap() {
         let device = Device::default();
         let taps = Taps::from([("pool", Tensor::<2>::ones([2, 3], &device))]);
         assert_eq!(taps.expect("pool").kind(), "vector");
@@ -587,13 +593,13 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "two taps named `pool`")]
-    fn taps_at_hand_have_names_of_their_own() {
+    fn two_taps_of_one_name_are_refused() {
         let vectors = Tensor::<2>::ones([2, 3], &Device::default());
         let _ = Taps::from([("pool", vectors.clone()), ("pool", vectors)]);
     }
 
     #[test]
-    fn only_wanted_taps_are_kept() {
+    fn only_selected_taps_are_kept() {
         let taps = record(TapSelection::named(["pool", "layer1"])).unwrap();
 
         let names: Vec<_> = taps.iter().map(|(name, _)| name).collect();
@@ -603,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn features_of_any_kind_are_maps_and_vectors() {
+    fn features_of_any_kind_convert_to_maps_and_vectors() {
         let device = Device::default();
         let taps = [
             (vector(), [2, 3, 1, 1], [2, 3]),
@@ -625,13 +631,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "A tap of kind attention with shape [2, 1, 3, 3] is not a map")]
-    fn attention_is_no_map() {
+    #[should_panic(
+        expected = "A tap of kind attention with shape [2, 1, 3, 3] is not a vector, a sequence or a map"
+    )]
+    fn attention_does_not_convert_to_a_map() {
         Tap::Attention(Tensor::zeros([2, 1, 3, 3], &Device::default())).into_map();
     }
 
     #[test]
-    fn unknown_tap_lists_the_known_ones_and_the_nearest() {
+    fn an_unknown_tap_lists_the_known_ones_and_the_nearest() {
         let error = record(TapSelection::named(["pol"])).unwrap_err();
 
         assert_eq!(
@@ -648,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tap_that_was_not_asked_for_is_not_unknown() {
+    fn a_tap_that_was_not_selected_is_not_unknown() {
         let taps = record(TapSelection::named(["pool"])).unwrap();
 
         let error = taps.get("layer1").unwrap_err();
@@ -665,7 +673,7 @@ mod tests {
     }
 
     #[test]
-    fn every_network_is_asked_for_its_own_taps() {
+    fn every_network_has_its_own_selection() {
         let first = TapSelection::named(["layer1", "pool"]);
         let second = TapSelection::named(["hidden.1"]);
         let both = first
@@ -684,7 +692,7 @@ mod tests {
     }
 
     #[test]
-    fn teachers_of_teachers_are_asked_for_their_own_taps() {
+    fn selections_for_several_networks_nest() {
         let inner = TapSelection::named(["pool"]).of_network(2);
         let other = TapSelection::named(["layer1"]).of_network(0);
         let both = inner.of_network(1).union(other.of_network(1));
@@ -704,33 +712,33 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "selected of several networks, but not of which")]
-    fn a_tap_of_several_networks_is_one_of_them() {
+    #[should_panic(expected = "selected without the index of their network")]
+    fn a_selection_for_several_networks_needs_their_indices() {
         TapSelection::named(["pool"]).for_network(0);
     }
 
     #[test]
-    #[should_panic(expected = "Taps of one network and taps of several")]
-    fn taps_of_one_and_of_several_networks_are_told_apart() {
+    #[should_panic(expected = "for one network cannot be combined with one for several networks")]
+    fn selections_for_one_and_for_several_networks_are_not_combined() {
         let several = TapSelection::named(["pool"]).of_network(0);
         several.union(TapSelection::named(["pool"]));
     }
 
     #[test]
-    #[should_panic(expected = "One network is asked for taps of several")]
-    fn one_network_has_no_taps_of_several() {
+    #[should_panic(expected = "One network cannot keep the taps of several networks")]
+    fn a_recorder_refuses_a_selection_for_several_networks() {
         TapRecorder::new(TapSelection::named(["pool"]).of_network(0));
     }
 
     #[test]
-    fn a_watched_tap_is_kept_only_if_it_is_wanted() {
+    fn a_captured_tap_is_kept_only_if_it_is_selected() {
         for (selection, kept) in [
             (TapSelection::None, vec![]),
             (TapSelection::named(["b", "c"]), vec!["b", "c"]),
             (TapSelection::All, vec!["a", "b", "c"]),
         ] {
             let mut recorder = TapRecorder::new(selection);
-            let (output, tap) = recorder.watch("a", |taps| {
+            let (output, tap) = recorder.capture("a", |taps| {
                 taps.offer("a", vector);
                 taps.offer("b", vector);
                 "output"
@@ -745,10 +753,10 @@ mod tests {
     }
 
     #[test]
-    fn several_taps_are_watched_at_once() {
+    fn several_taps_are_captured_at_once() {
         let mut recorder = TapRecorder::new(TapSelection::named(["b", "d"]));
         let names = ["c", "b"].map(String::from);
-        let (_, taps) = recorder.watch_all(&names, |taps| {
+        let (_, taps) = recorder.capture_all(&names, |taps| {
             for (name, value) in [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)] {
                 let device = Device::default();
                 taps.offer(name, || Tap::Vector(Tensor::full([1, 1], value, &device)));
@@ -764,13 +772,13 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no tap named `c`; this network offers a")]
-    fn a_watched_tap_is_offered() {
+    fn a_captured_tap_that_is_not_offered_is_refused() {
         let mut recorder = TapRecorder::new(TapSelection::None);
-        recorder.watch("c", |taps| taps.offer("a", vector));
+        recorder.capture("c", |taps| taps.offer("a", vector));
     }
 
     #[test]
-    fn union_wants_what_either_wants() {
+    fn a_union_selects_the_taps_of_both() {
         let both = TapSelection::named(["a"]).union(TapSelection::named(["b"]));
 
         assert_eq!(both, TapSelection::named(["a", "b"]));

@@ -2,21 +2,25 @@ use crate::frozen::in_training_mode;
 use crate::{Batch, Frozen, Input, Knowledge, Network, Response, TapSelection};
 use burn::module::{Module, ModuleDisplay};
 
-/// Whoever teaches: one frozen network, a cache on disk, a moving average, a group.
+/// A source of targets for the student: a frozen network, a cache on disk, a moving average of the
+/// student, or several networks.
 ///
-/// What is taught is a constant: it carries no autodiff.
+/// The output of a teacher is a constant: it carries no autodiff, and no gradient flows to the
+/// teacher.
 pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
-    /// What is taught about a batch.
+    /// The output for one batch: [`Knowledge`] for one network, a vector of it for several.
     type Output;
 
-    /// Teach a batch: the response and the wanted taps.
+    /// Computes the output for a batch: the response and the selected taps.
     fn teach(&self, batch: &Batch<I>, selection: &TapSelection) -> Self::Output;
 }
 
-/// The one response in what a teacher says, for metrics such as its accuracy and the student's
-/// agreement with it.
+/// The output of a [`Teacher`], as metrics see it.
+///
+/// Metrics such as the accuracy of the teacher and the agreement of the student with it need a
+/// single response.
 pub trait TeacherOutput {
-    /// The teacher's response to the batch, if there is exactly one.
+    /// Returns the response of the teacher to the batch, if there is exactly one.
     fn response(&self) -> Option<&Response>;
 }
 
@@ -26,21 +30,22 @@ impl TeacherOutput for Knowledge {
     }
 }
 
-/// Of several teachers there is no one response.
+/// The outputs of several teachers, which have no single response.
 impl TeacherOutput for Vec<Knowledge> {
     fn response(&self) -> Option<&Response> {
         None
     }
 }
 
+/// The output without a teacher.
 impl TeacherOutput for () {
     fn response(&self) -> Option<&Response> {
         None
     }
 }
 
-/// A frozen network teaches its knowledge of the first view, if [asked
-/// to](Frozen::with_training_mode) in training mode.
+/// A frozen network as a teacher. Its output is its [`Knowledge`] of the first view, computed in
+/// validation mode, or in training mode [on request](Frozen::with_training_mode).
 impl<N: Network> Teacher<N::Input> for Frozen<N> {
     type Output = Knowledge;
 
@@ -57,8 +62,8 @@ impl<N: Network> Teacher<N::Input> for Frozen<N> {
     }
 }
 
-/// Several teachers, each of which teaches on its own. The taps of each are selected by its index, with
-/// [`of_network`](TapSelection::of_network).
+/// Several teachers, whose outputs are collected in a vector. The taps of each teacher are selected
+/// by its index, with [`of_network`](TapSelection::of_network).
 impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     type Output = Vec<T::Output>;
 
@@ -69,7 +74,7 @@ impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     }
 }
 
-/// Nobody teaches: the student learns from the targets alone.
+/// No teacher: the student learns from the targets alone.
 #[derive(Module, Debug, Default)]
 pub struct NoTeacher {}
 

@@ -1,20 +1,20 @@
 use crate::numeric::widest;
 use burn::tensor::Tensor;
 
-/// A named part of the loss.
+/// One named and weighted part of a loss.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// The name under which it is logged.
+    /// Name in logs and results.
     pub name: String,
-    /// The unweighted value. Shape: `[1]`.
+    /// Unweighted value. Shape: `[1]`.
     pub value: Tensor<1>,
-    /// What it is multiplied by in the sum.
+    /// Weight in the sum.
     pub weight: f64,
-    /// Whether it is a part of the loss. A value that is only [shown](Terms::shown) is not.
+    /// Whether the term is part of the loss. A value that is [only logged](Terms::shown) is not.
     pub in_loss: bool,
 }
 
-/// The parts of a loss. Each is logged under its own name; their weighted sum is the loss.
+/// The terms of a loss, each logged under its name. Their weighted sum is the loss.
 ///
 /// ```text
 /// loss = Σ weight · value
@@ -23,7 +23,7 @@ pub struct Term {
 pub struct Terms(Vec<Term>);
 
 impl Terms {
-    /// One term.
+    /// Creates a loss of one term.
     pub fn one(name: impl Into<String>, value: Tensor<1>, weight: f64) -> Self {
         Self(vec![Term {
             name: name.into(),
@@ -33,16 +33,16 @@ impl Terms {
         }])
     }
 
-    /// These terms and the others.
+    /// Adds other terms.
     ///
     /// # Panics
     ///
-    /// Panics if two terms have one name: they could not be told apart in a log.
+    /// Panics if two terms have the same name, because a log could not tell them apart.
     pub fn and(mut self, others: Terms) -> Self {
         for other in &others.0 {
             assert!(
                 self.0.iter().all(|term| term.name != other.name),
-                "Two terms of the loss are named `{}`: give one of them another name.",
+                "Two terms of the loss are named `{}`: give one of them another name, with `with_name`.",
                 other.name
             );
         }
@@ -50,7 +50,7 @@ impl Terms {
         self
     }
 
-    /// Creates a value that is only shown: a term that is no part of the loss, off the autodiff graph.
+    /// Creates a value that is only logged: it is not part of the loss and carries no autodiff.
     /// Shape: `[1]`.
     pub fn shown(name: impl Into<String>, value: Tensor<1>) -> Self {
         Self(vec![Term {
@@ -61,7 +61,7 @@ impl Terms {
         }])
     }
 
-    /// The same terms, each under the name that `rename` gives it and that much of it.
+    /// Renames every term by `rename` and multiplies its weight by `share`.
     pub fn each(mut self, rename: impl Fn(&str) -> String, share: f64) -> Self {
         for term in &mut self.0 {
             term.name = rename(&term.name);
@@ -70,23 +70,28 @@ impl Terms {
         self
     }
 
-    /// Those of the terms whose name is wanted.
+    /// Keeps the terms for whose name `keep` returns true.
     pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.0.retain(|term| keep(&term.name));
         self
     }
 
-    /// The same terms with the values of the others added, one by one.
+    /// Adds the values of other terms to the values of these, term by term.
     ///
     /// # Panics
     ///
-    /// Panics if the others have other names.
-    pub fn plus(self, others: Terms) -> Self {
+    /// Panics if the names of the terms differ.
+    pub fn add_values(self, others: Terms) -> Self {
+        let names = |terms: &Terms| {
+            terms
+                .iter()
+                .map(|term| term.name.clone())
+                .collect::<Vec<_>>()
+        };
+        let (own, added) = (names(&self), names(&others));
         assert!(
-            self.iter()
-                .map(|term| &term.name)
-                .eq(others.iter().map(|term| &term.name)),
-            "Terms of other names cannot be added value by value."
+            own == added,
+            "Terms can be added only to terms of the same names: expected {own:?}, got {added:?}."
         );
         let added = self.into_iter().zip(others).map(|(term, other)| Term {
             value: term.value.add(other.value),
@@ -95,28 +100,29 @@ impl Terms {
         Self(added.collect())
     }
 
-    /// Every term, in the order in which they were added.
+    /// Iterates over the terms in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Term> {
         self.0.iter()
     }
 
-    /// The number of terms.
+    /// Returns the number of terms.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no term.
+    /// Returns whether there are no terms.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the loss: the weighted sum of its terms. Shape: `[1]`.
+    /// Computes the loss: the weighted sum of the terms. Shape: `[1]`.
     ///
-    /// It is as precise as the most precise of them. Values that are only shown are no part of it.
+    /// The sum has the precision of the most precise term. Values that are only logged are not part
+    /// of it.
     ///
     /// # Panics
     ///
-    /// Panics if no term is a part of the loss.
+    /// Panics if no term is part of the loss.
     pub fn total(&self) -> Tensor<1> {
         self.iter()
             .filter(|term| term.in_loss)
@@ -125,7 +131,7 @@ impl Terms {
                 let dtype = widest(sum.dtype(), term.dtype());
                 sum.cast(dtype).add(term.cast(dtype))
             })
-            .expect("A loss needs at least one term.")
+            .expect("a loss needs at least one term")
     }
 }
 
@@ -150,7 +156,7 @@ mod tests {
     use burn::tensor::{DType, Device};
 
     #[test]
-    fn a_loss_in_double_precision_stays_so_beside_what_is_shown() {
+    fn a_loss_in_double_precision_stays_so_beside_a_logged_value() {
         let device = Device::flex();
         let precise = Tensor::<1>::from_data([0.1_f64], (&device, DType::F64));
         let shown = Tensor::<1>::from_data([50.0_f32], (&device, DType::F32));
@@ -174,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_as_precise_as_its_terms_whatever_is_shown_beside_them() {
+    fn a_loss_is_as_precise_as_its_terms_whatever_is_logged_beside_them() {
         let device = Device::default();
         if !device.supports_dtype(DType::F64) {
             return;
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn some_of_the_terms_are_a_loss_too() {
+    fn terms_are_selected_by_name() {
         let terms = term("cross-entropy", 2.0, 0.5).and(term("soft", 3.0, 4.0));
 
         let soft = terms.only(|name| name == "soft");
@@ -209,19 +215,19 @@ mod tests {
 
     #[test]
     fn values_of_the_same_terms_add_up() {
-        let sum = term("cross-entropy", 2.0, 0.5).plus(term("cross-entropy", 3.0, 0.5));
+        let sum = term("cross-entropy", 2.0, 0.5).add_values(term("cross-entropy", 3.0, 0.5));
 
         assert_eq!((sum.len(), sum.total().into_scalar::<f32>()), (1, 2.5));
     }
 
     #[test]
-    #[should_panic(expected = "Terms of other names")]
-    fn values_of_other_terms_do_not_add_up() {
-        let _ = term("cross-entropy", 2.0, 0.5).plus(term("soft", 3.0, 0.5));
+    #[should_panic(expected = r#"expected ["cross-entropy"], got ["soft"]"#)]
+    fn terms_of_other_names_are_not_added() {
+        let _ = term("cross-entropy", 2.0, 0.5).add_values(term("soft", 3.0, 0.5));
     }
 
     #[test]
-    #[should_panic(expected = "Two terms of the loss are named `hard`")]
+    #[should_panic(expected = "Two terms of the loss are named `cross-entropy`")]
     fn names_are_unique() {
         let _ = term("cross-entropy", 1.0, 1.0).and(term("cross-entropy", 1.0, 1.0));
     }

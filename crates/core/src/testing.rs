@@ -1,23 +1,23 @@
-//! The suite that every loss passes, on any device.
+//! Test suite for losses, on any device, and a small loss and small networks for tests.
 //!
-//! A [`Trial`] says how to call a loss and what is known about it; [`Trial::run`] checks everything
-//! else that a loss owes its users:
+//! A [`Trial`] describes a loss and its known properties. [`Trial::run`] runs these checks:
 //!
 //! | Check | What must hold |
 //! | --- | --- |
 //! | golden values | value and gradient are those of the authors' code, or else of the formula |
-//! | perfect student | the minimum is reached, with no gradient, where student and teacher agree |
-//! | constant teacher | no gradient flows to the teacher, on or off autodiff |
-//! | differences | the gradient is that of central differences |
+//! | perfect student | the loss is minimal, with zero gradient, if student and teacher are equal |
+//! | constant teacher | no gradient flows to the teacher, with or without autodiff |
+//! | differences | the gradient agrees with central differences |
 //! | extreme inputs | value and gradient are finite |
-//! | invariances | what is said not to matter does not |
-//! | reductions | of a loss of rows, `Sum` is the mean times the rows, and the others are the mean |
-//! | mismatches | a teacher of another batch is refused by name |
-//! | half precision | the value is that of single precision, where the device has it |
+//! | impossible classes | value and gradient are finite for logits of −∞ |
+//! | invariances | changes that should not matter do not change the value |
+//! | reductions | for a loss of rows, `Sum` is the mean times the number of rows, all others are the mean |
+//! | mismatches | another batch size of the teacher is refused with a message that names the teacher |
+//! | half precision | the value agrees with that in single precision, if the device supports it |
 //!
-//! What cannot hold for a loss is [skipped](Trial::skip), with a reason that stands in the table. So
-//! does what a device cannot tell: it has no half precision, or no double precision to see past a jump.
-//! Only a loss [of rows](Trial::of_rows) has reductions.
+//! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed.
+//! The same happens to a check that the device cannot run, for lack of half or double precision.
+//! Only losses [of rows](Trial::of_rows) have reductions.
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -35,13 +35,20 @@
 //!     .run();
 //! ```
 
+mod losses;
+mod networks;
+
+pub use losses::*;
+pub use networks::*;
+
 use burn::nn::loss::Reduction;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A loss on trial, from a student's tensor and a teacher's, both of rank `D`, the batch first.
+/// Description of a loss between a tensor of the student and one of the teacher, both of rank `D`
+/// with the batch as the first axis, and of the checks that it should pass.
 pub struct Trial<const D: usize> {
     name: String,
     shape: [usize; D],
@@ -59,7 +66,7 @@ pub struct Trial<const D: usize> {
 
 type Loss<const D: usize> = Box<dyn Fn(Tensor<D>, Tensor<D>, Reduction) -> Tensor<1>>;
 
-/// The values of a tensor as a function of their position, counted row by row.
+/// Function from the position in a tensor, counted row by row, to the value.
 pub type Fill = Box<dyn Fn(usize) -> f64>;
 
 struct Golden {
@@ -76,29 +83,29 @@ struct Invariance<const D: usize> {
     change: Change<D>,
 }
 
-/// `amplitude · sin(frequency · n + phase)`, the fixture of most golden values. A cosine is a sine
-/// with a quarter turn in its phase.
+/// Returns the function `amplitude · sin(frequency · n + phase)`, the input of most golden values.
+/// For a cosine, add a [quarter turn](QUARTER) to the phase.
 pub fn wave(amplitude: f64, frequency: f64, phase: f64) -> Fill {
     Box::new(move |n| amplitude * (frequency * n as f64 + phase).sin())
 }
 
-/// A quarter turn: `wave(a, f, p + QUARTER)` is `a · cos(f · n + p)`.
+/// Quarter turn: `wave(a, f, p + QUARTER)` is `a · cos(f · n + p)`.
 pub const QUARTER: f64 = std::f64::consts::FRAC_PI_2;
 
-/// What a trial does to its loss: the value, and the gradient of the student.
+/// Value of a loss, and its gradient with respect to the student.
 struct Outcome {
     value: f64,
     gradient: Vec<f64>,
 }
 
-/// What a trial says: a line for all that it leaves out, and one for each check that fails.
+/// Result of a trial: a line for each skipped part and a line for each failed check.
 #[derive(Default)]
 struct Report {
     left_out: Vec<String>,
     failures: Vec<String>,
 }
 
-/// A check that leaves nothing out.
+/// Converts a check that never skips a part.
 fn whole(check: impl Fn()) -> impl Fn() -> Vec<String> {
     move || {
         check();
@@ -120,7 +127,7 @@ const CHECKS: [&str; 10] = [
 ];
 
 impl<const D: usize> Trial<D> {
-    /// A loss, reduced to one value, for tensors of that shape.
+    /// Creates a trial of a loss that is reduced to one value, for tensors of a shape.
     pub fn new(
         name: impl Into<String>,
         shape: [usize; D],
@@ -131,8 +138,8 @@ impl<const D: usize> Trial<D> {
         })
     }
 
-    /// A loss of each row, that is of each sample, reduced as it is told. All checks but that of the
-    /// reductions are about its mean.
+    /// Creates a trial of a loss of rows with a reduction. All checks but that of the reductions
+    /// use its mean.
     pub fn of_rows(
         name: impl Into<String>,
         shape: [usize; D],
@@ -163,13 +170,14 @@ impl<const D: usize> Trial<D> {
         }
     }
 
-    /// The shape of the teacher's tensor, if it is another one.
+    /// Sets the shape of the teacher's tensor. Default: the shape of the student's tensor.
     pub fn teacher_shape(mut self, shape: [usize; D]) -> Self {
         self.teacher_shape = shape;
         self
     }
 
-    /// What the authors' code gives, or else the formula: the value, and the L2 norm of the gradient.
+    /// Adds a golden value from the authors' code, or else from the formula: the value of the loss
+    /// and the L2 norm of its gradient.
     pub fn golden(mut self, student: Fill, teacher: Fill, value: f64, gradient_norm: f64) -> Self {
         self.golden.push(Golden {
             student,
@@ -180,28 +188,30 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// The value where student and teacher agree, which is the least.
+    /// Sets the minimum of the loss, which it has if student and teacher are equal.
     pub fn minimum(mut self, value: f64) -> Self {
         self.minimum = Some(value);
         self
     }
 
-    /// How far the value may be from its minimum, of a loss whose safeguards keep it from it.
-    /// Default: 1e-5.
+    /// Sets the tolerance of the minimum, for a loss whose numerical safeguards change it. Default:
+    /// 1e-5.
     pub fn minimum_tolerance(mut self, tolerance: f64) -> Self {
         self.minimum_tolerance = tolerance;
         self
     }
 
-    /// Of a loss whose gradient jumps, as that of an absolute value does. On a device of single precision
-    /// alone, rounding decides on which side of the minimum a perfect student is, and the differences are
-    /// so wide that they cross jumps: the gradient is not checked there by these two.
+    /// Declares that the gradient of the loss has jumps, like that of an absolute value.
+    ///
+    /// On a device without double precision, rounding decides on which side of the minimum a
+    /// perfect student is, and differences are so wide that they cross jumps. There, these two
+    /// checks skip the gradient.
     pub fn kinks(mut self) -> Self {
         self.kinks = true;
         self
     }
 
-    /// A change of the inputs that leaves the value as it is.
+    /// Adds a change of the inputs that should not change the value.
     pub fn invariant(
         mut self,
         name: &'static str,
@@ -214,21 +224,21 @@ impl<const D: usize> Trial<D> {
         self
     }
 
-    /// The value is the same in whatever order the samples come: of a loss whose rows are alike, without
-    /// labels or masks that belong to their places.
+    /// Declares that the order of the samples does not matter. It is for a loss without labels or
+    /// masks, which belong to certain samples.
     pub fn in_any_order(self) -> Self {
         self.invariant("the order of the samples", |student, teacher| {
             (student.flip([0]), teacher.flip([0]))
         })
     }
 
-    /// The relative error that is allowed in half precision. Default: 0.03.
+    /// Sets the relative tolerance in half precision. Default: 0.03.
     pub fn half_tolerance(mut self, tolerance: f64) -> Self {
         self.half_tolerance = tolerance;
         self
     }
 
-    /// Leave out a check that cannot hold.
+    /// Skips a check that cannot hold for the loss, with a reason.
     ///
     /// # Panics
     ///
@@ -236,17 +246,18 @@ impl<const D: usize> Trial<D> {
     pub fn skip(mut self, check: &'static str, reason: &'static str) -> Self {
         assert!(
             CHECKS.contains(&check),
-            "There is no check `{check}`; there are {CHECKS:?}."
+            "There is no check `{check}`: use one of {CHECKS:?}."
         );
         self.skipped.insert(check, reason);
         self
     }
 
-    /// Run every check on burn's default device, which `BURN_DEVICE` decides.
+    /// Runs all checks on burn's default device, which the environment variable `BURN_DEVICE`
+    /// selects.
     ///
     /// # Panics
     ///
-    /// Panics if one fails, after all of them: the message lists each.
+    /// Panics after all checks if some failed. The message lists them.
     pub fn run(&self) {
         let Report { left_out, failures } = self.report();
         for line in left_out {
@@ -295,7 +306,10 @@ impl<const D: usize> Trial<D> {
     }
 
     fn golden_values(&self) {
-        assert!(!self.golden.is_empty(), "no value to compare with is given");
+        assert!(
+            !self.golden.is_empty(),
+            "no golden value is given: add one, or skip the check"
+        );
         for golden in &self.golden {
             let outcome = self.outcome(
                 tensor(self.shape, &golden.student, DType::F32),
@@ -313,7 +327,7 @@ impl<const D: usize> Trial<D> {
 
     fn perfect_student(&self) -> Vec<String> {
         let Some(minimum) = self.minimum else {
-            panic!("no minimum is given");
+            panic!("no minimum is given: set it, or skip the check");
         };
         let teacher = tensor(self.teacher_shape, &plain_teacher(), DType::F32);
         let perfect = self.outcome(teacher.clone(), teacher.clone());
@@ -327,7 +341,10 @@ impl<const D: usize> Trial<D> {
         assert!(jumps || size < 1e-3, "the gradient has a norm of {size}");
 
         let other = self.outcome(tensor(self.shape, &plain_student(), DType::F32), teacher);
-        assert!(other.value > perfect.value, "another student is not worse");
+        assert!(
+            other.value > perfect.value,
+            "the loss of another student is not larger"
+        );
         let reason = || "the gradient skipped, in single precision rounding decides about jumps";
         jumps.then(reason).map(String::from).into_iter().collect()
     }
@@ -349,8 +366,8 @@ impl<const D: usize> Trial<D> {
     }
 
     fn differences(&self) -> Vec<String> {
-        // In single precision a wide step shows how the loss bends, a narrow one how it is rounded: one of
-        // the two has to agree.
+        // In single precision, the error of a wide step is due to the curvature of the loss and
+        // that of a narrow one due to rounding, so one of the two has to agree.
         let (dtype, steps, tolerance) = match computes_in_double_precision() {
             true => (DType::F64, &[1e-4][..], 1e-5),
             false if self.kinks => {
@@ -443,7 +460,7 @@ impl<const D: usize> Trial<D> {
     fn invariant_values(&self) {
         assert!(
             !self.invariances.is_empty(),
-            "nothing that does not matter is given"
+            "no change that should not matter is given: add one, or skip the check"
         );
         let before = self.outcome(self.student(), self.teacher()).value;
         for Invariance { name, change } in &self.invariances {
@@ -469,7 +486,7 @@ impl<const D: usize> Trial<D> {
             let value = (self.loss)(self.student(), self.teacher(), reduction.clone());
             assert_close(&name, scalar(value), expected, 1e-5);
 
-            // Without a row there is nothing to train on, but a step still works.
+            // A training step on an empty batch should work.
             let none = |mut shape: [usize; D]| {
                 shape[0] = 0;
                 tensor(shape, &plain_student(), DType::F32)
@@ -481,7 +498,7 @@ impl<const D: usize> Trial<D> {
             assert_eq!(scalar(value), 0.0, "{name} of no rows");
             assert!(
                 student.grad(&grads).is_some(),
-                "{name} of no rows is adrift"
+                "{name} of no rows is not connected to the graph"
             );
         }
     }
@@ -528,7 +545,7 @@ impl<const D: usize> Trial<D> {
         left_out
     }
 
-    /// Assert that value and gradient are finite in tensors of a changed shape.
+    /// Asserts that value and gradient are finite for tensors of a changed shape.
     fn assert_finite(
         &self,
         name: &str,
@@ -543,7 +560,7 @@ impl<const D: usize> Trial<D> {
         let student = tensor(changed(self.shape), student, DType::F32);
         let teacher = tensor(changed(self.teacher_shape), teacher, DType::F32);
         let place = format!("{name}, shape {:?}", student.dims());
-        // A GPU says what is wrong when it is asked for the result.
+        // A GPU reports an error only when the result is read.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.outcome(student, teacher)));
         let outcome = outcome.unwrap_or_else(|panic| panic!("{place}: {}", message(&*panic)));
         assert!(
@@ -583,8 +600,8 @@ impl<const D: usize> Trial<D> {
     }
 }
 
-/// Whether the device has double precision that works: some accept it and compute nonsense, some go
-/// through single precision for a sigmoid.
+/// Returns whether the default device computes correctly in double precision. Some devices accept
+/// it but compute wrong values, some compute a sigmoid in single precision.
 pub fn computes_in_double_precision() -> bool {
     let device = Device::default();
     device.supports_dtype(DType::F64) && {
@@ -597,7 +614,7 @@ pub fn computes_in_double_precision() -> bool {
     }
 }
 
-/// Values of no particular kind.
+/// Returns values without special properties.
 fn plain_student() -> Fill {
     wave(1.5, 0.7, 0.3)
 }
@@ -638,14 +655,14 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".into())
 }
 
-/// Assert that a type can be shared between threads and moved.
+/// Asserts that a type can be shared between threads and moved.
 pub fn assert_shareable<T: Send + Sync + Unpin>() {}
 
-/// Assert that a configuration is the same after it was written as JSON and read.
+/// Asserts that a configuration does not change if it is written as JSON and read again.
 ///
 /// # Panics
 ///
-/// Panics if it is not.
+/// Panics if it changes.
 pub fn assert_round_trip<C: burn::config::Config + std::fmt::Display>(config: &C) {
     let text = config.to_string();
     let read = C::load_binary(text.as_bytes()).expect("the configuration is read back");
@@ -670,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_stands_in_the_table() {
+    fn skipped_checks_are_reported() {
         let report = trial(squares).in_any_order().report();
 
         assert_eq!(report.failures, [""; 0]);
@@ -691,7 +708,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jumps_is_left_out_of_single_precision_alone() {
+    fn jumps_are_skipped_only_in_single_precision() {
         let absolute = |student: Tensor<2>, teacher: Tensor<2>| {
             let [batch_size, features] = student.dims();
             assert_eq!(teacher.dims(), [batch_size, features], "of the teacher");
@@ -706,17 +723,17 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_says_what_does_not_matter_or_why_all_does() {
+    fn a_trial_needs_an_invariance_or_a_reason_for_none() {
         let silent = trial(squares).report();
         assert_eq!(
             silent.failures,
-            ["invariances: nothing that does not matter is given"]
+            ["invariances: no change that should not matter is given: add one, or skip the check"]
         );
 
         let excused = trial(squares).skip("invariances", "all matters").report();
         assert_eq!(excused.failures, [""; 0]);
 
-        // What matters is found out.
+        // A change that does matter is detected.
         let shifted = trial(squares).invariant("a shift", |student, teacher| {
             (student.add_scalar(1.0), teacher)
         });

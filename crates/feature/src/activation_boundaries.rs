@@ -1,13 +1,13 @@
 use crate::entry::{Adapted, adapted};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 
 /// Reduction of the violations of activation boundaries.
@@ -112,23 +112,11 @@ pub struct ActivationBoundaryLoss {
     pub scale: f64,
 }
 
-impl ModuleDisplay for ActivationBoundaryLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let content = content
-            .add("margin", &self.margin)
-            .add_debug_attribute("reduction", &self.reduction);
-        match self.reduction {
-            BoundaryReduction::Sum => content.add("scale", &self.scale).optional(),
-            BoundaryReduction::Mean => content.optional(),
-        }
-    }
-}
+one_line_display!(
+    ActivationBoundaryLoss: margin,
+    ?reduction,
+    scale = |loss| (loss.reduction == BoundaryReduction::Sum).then_some(&loss.scale)
+);
 
 impl ActivationBoundaryLoss {
     /// Computes the loss of a batch of maps before their activation, the student's after its

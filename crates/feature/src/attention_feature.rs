@@ -3,8 +3,8 @@ use crate::several_layers::checked;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_distill_architecture::{LinkAttention, LinkAttentionConfig, pool_to};
-use burn_distill_core::numeric::{connected_zero, l2_normalize};
+use burn_distill_architecture::{LinkAttention, LinkAttentionConfig};
+use burn_distill_core::numeric::{connected_zero, l2_normalize, pool_to};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
     NamedLoss, Tap, check, check_all_features, zero_padded_maps,

@@ -1,11 +1,11 @@
 use crate::entry::Names;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss,
-    TRIAL_SAMPLES, Tap, check_same,
+    TRIAL_SAMPLES, Tap, check_same, one_line_display,
 };
 
 /// Configuration to create an [attention relation loss](AttentionRelationLoss) using the
@@ -78,17 +78,7 @@ pub struct AttentionLayer {
 #[module(custom_display)]
 pub struct AttentionRelationLoss {}
 
-impl ModuleDisplay for AttentionRelationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(AttentionRelationLoss);
 
 impl AttentionRelationLoss {
     /// Computes the loss of one layer.

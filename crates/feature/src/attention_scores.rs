@@ -1,12 +1,12 @@
 use crate::entry::spread;
 use crate::{Padding, pair_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, token_pairs};
 use burn_distill_core::{
     CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, TRIAL_SAMPLES,
-    Tap, check_paired, check_same,
+    Tap, check_paired, check_same, one_line_display,
 };
 
 /// Configuration to create an [attention scores loss](AttentionScoresLoss) using the
@@ -83,19 +83,7 @@ pub struct AttentionScoresLoss {
     pub padding: Padding,
 }
 
-impl ModuleDisplay for AttentionScoresLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("padding", &self.padding)
-            .optional()
-    }
-}
+one_line_display!(AttentionScoresLoss: ?padding);
 
 /// Scores at or below this are masked in the authors' code.
 const MASKED: f64 = -100.0;

@@ -1,8 +1,7 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
     check, one_line_display,

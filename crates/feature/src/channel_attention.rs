@@ -4,11 +4,10 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::ChannelAdapterConfig;
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    TapPair, TapPairs, check,
+    TapPair, check,
 };
 use std::f64::consts::SQRT_2;
 
@@ -196,25 +195,16 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     };
     LossEntry::new(catalog, 500.0, |mut builder| {
         let context = builder.context();
-        let (student, teacher): (Vec<_>, Vec<_>) =
-            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let pairs = builder.pairs(DefaultTaps::Stages)?;
         let config = builder.configure(ChannelAttentionLossConfig::new())?;
-        let inputs = builder.channels(&context.student_taps, &student)?;
-        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
         // The weight of the term applies to the mean over the pairs.
-        let weight = 1.0 / student.len() as f64;
-        let pairs = student
-            .into_iter()
-            .zip(teacher)
-            .zip(inputs.into_iter().zip(outputs));
-        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+        let weight = 1.0 / pairs.len() as f64;
+        builder.pairs_of_channels(pairs, |student, teacher, [inputs, outputs]| {
             let loss = config.init(outputs, &context.device);
             let adapter = ChannelAdapterConfig::new(inputs, outputs).init(&context.device);
             let pair = TapPair::new(student, teacher, loss).with_adapter(adapter);
             pair.with_weight(weight)
-        });
-        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
-        builder.term(pairs)
+        })
     })
 }
 

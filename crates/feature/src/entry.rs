@@ -109,7 +109,7 @@ pub(crate) fn spread<I: Input>(
     kind: &'static str,
     range: fn(usize) -> (usize, usize),
 ) -> Result<Names, LossError> {
-    if builder.names_taps() {
+    if builder.has_tap_names() {
         let pairs = builder.pairs(DefaultTaps::EveryOf(kind))?;
         return Ok(pairs.into_iter().unzip());
     }

@@ -1,15 +1,13 @@
 use crate::{ReconstructionDistance, ReconstructionObjective};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_distill_architecture::{
-    Paraphraser, ParaphraserConfig, Translator, TranslatorConfig, match_size,
-};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize};
+use burn_distill_architecture::{Paraphraser, ParaphraserConfig, Translator, TranslatorConfig};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, l2_normalize, match_size};
 use burn_distill_core::{
     BuiltLoss, CatalogEntry, Check, ConfigError, DefaultTaps, DynObjective, Frozen, Input,
     LossBuilder, LossEntry, LossError, NamedLoss, Preparation, Tap, TapLoss, TapObjective, TapPair,
-    check, initialize, trained_bytes,
+    check, initialize, one_line_display, trained_bytes,
 };
 use std::rc::Rc;
 
@@ -186,20 +184,7 @@ pub struct FactorTransferLoss {
     pub distance: FactorDistance,
 }
 
-impl ModuleDisplay for FactorTransferLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("distance", &self.distance)
-            .add("factors", &self.translator.factors())
-            .optional()
-    }
-}
+one_line_display!(FactorTransferLoss: ?distance, factors = |loss| Some(&loss.translator.factors()));
 
 impl FactorTransferLoss {
     /// Computes the loss of a batch of maps.

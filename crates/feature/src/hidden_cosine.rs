@@ -1,6 +1,6 @@
 use crate::pair_layers;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{projected_if_needed, take_separate};
 use burn_distill_core::numeric::{
@@ -8,7 +8,7 @@ use burn_distill_core::numeric::{
 };
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    check_sequences,
+    check_sequences, one_line_display,
 };
 
 /// Configuration to create a [hidden cosine loss](HiddenCosineLoss) using the
@@ -67,17 +67,7 @@ impl Check for HiddenCosineLossConfig {}
 #[module(custom_display)]
 pub struct HiddenCosineLoss {}
 
-impl ModuleDisplay for HiddenCosineLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(HiddenCosineLoss);
 
 impl HiddenCosineLoss {
     /// Computes the loss of one layer.

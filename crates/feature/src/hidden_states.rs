@@ -1,13 +1,13 @@
 use crate::entry::spread;
 use crate::{Padding, pair_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{projected, take_separate};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
 use burn_distill_core::{
     CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    check_sequences,
+    check_sequences, one_line_display,
 };
 
 /// Configuration to create a [hidden states loss](HiddenStatesLoss) using the
@@ -77,19 +77,7 @@ pub struct HiddenStatesLoss {
     pub padding: Padding,
 }
 
-impl ModuleDisplay for HiddenStatesLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("padding", &self.padding)
-            .optional()
-    }
-}
+one_line_display!(HiddenStatesLoss: ?padding);
 
 impl HiddenStatesLoss {
     /// Computes the loss of one layer.

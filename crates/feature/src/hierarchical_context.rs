@@ -1,6 +1,5 @@
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_architecture::pool_to;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, pool_to};
 
 /// Sizes that a map is pooled to, beside its own size.
 const SIZES: [usize; 3] = [4, 2, 1];

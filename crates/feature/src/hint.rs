@@ -1,14 +1,15 @@
 use crate::entry::{Adapted, adapted};
 use crate::{HintNormalization, pair_layers};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{at_least_f32, connected_zero, masked_mean, zero_padding};
+use burn_distill_core::numeric::{
+    at_least_f32, connected_zero, masked_mean, match_size, zero_padding,
+};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    TapLoss, check_same,
+    TapLoss, check_same, one_line_display,
 };
 
 /// Reduction of the squared differences of hints.
@@ -104,20 +105,7 @@ pub struct HintLoss {
     pub normalize: HintNormalization,
 }
 
-impl ModuleDisplay for HintLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("reduction", &self.reduction)
-            .add_debug_attribute("normalize", &self.normalize)
-            .optional()
-    }
-}
+one_line_display!(HintLoss: ?reduction, ?normalize);
 
 impl HintLoss {
     /// Computes the loss of a batch of features, the student's after its adapter.

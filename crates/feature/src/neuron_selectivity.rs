@@ -1,10 +1,10 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, match_size};
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 
 /// Kernel that measures the similarity of two neurons `x` and `y`, each of unit length.
@@ -121,19 +121,7 @@ pub struct NeuronSelectivityLoss {
     pub kernel: SelectivityKernel,
 }
 
-impl ModuleDisplay for NeuronSelectivityLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("kernel", &self.kernel)
-            .optional()
-    }
-}
+one_line_display!(NeuronSelectivityLoss: ?kernel);
 
 impl NeuronSelectivityLoss {
     /// Computes the loss of a batch of maps.

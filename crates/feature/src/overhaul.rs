@@ -1,15 +1,14 @@
 use crate::doubling_weights;
 use crate::entry::{Adapted, adapted};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData, assert_shape};
-use burn_distill_architecture::match_size;
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig};
-use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero};
+use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Network, Tap,
-    TapLoss, check,
+    TapLoss, check, one_line_display,
 };
 use std::f64::consts::{PI, SQRT_2};
 
@@ -171,24 +170,13 @@ pub struct OverhaulLoss {
     pub margins: Option<Tensor<1>>,
 }
 
-impl ModuleDisplay for OverhaulLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let margins = match &self.margins {
-            Some(margins) => format!("{} given", margins.dims()[0]),
-            None => "estimated".into(),
-        };
-        content
-            .add("scale", &self.scale)
-            .add("margins", &margins)
-            .optional()
-    }
-}
+one_line_display!(
+    OverhaulLoss: scale,
+    margins = |loss| Some(&match &loss.margins {
+        Some(margins) => format!("{} given", margins.dims()[0]),
+        None => "estimated".into(),
+    })
+);
 
 impl OverhaulLoss {
     /// Computes the loss of a batch of maps before their activation, the student's after its

@@ -1,14 +1,14 @@
 use crate::entry::spread;
 use crate::pair_layers;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, masked_mean, zero_rows,
 };
 use burn_distill_core::{
     CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, TRIAL_SAMPLES,
-    Tap, check_paired, check_same,
+    Tap, check_paired, check_same, one_line_display,
 };
 
 /// Divisor of the squared differences of [patient distillation](PatientLoss).
@@ -91,19 +91,7 @@ pub struct PatientLoss {
     pub reduction: PatientReduction,
 }
 
-impl ModuleDisplay for PatientLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("reduction", &self.reduction)
-            .optional()
-    }
-}
+one_line_display!(PatientLoss: ?reduction);
 
 impl PatientLoss {
     /// Computes the loss of the first tokens of several layers.

@@ -4,8 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::{AdapterKind, FeatureAdapterConfig, Resize};
-use burn_distill_architecture::{Interpolation, resize_to};
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{Interpolation, at_least_f32, connected_zero, resize_to};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
 };

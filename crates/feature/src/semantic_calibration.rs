@@ -5,9 +5,8 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_distill_architecture::{
     ExpansionAdapter, ExpansionAdapterConfig, SemanticAttention, SemanticAttentionConfig,
-    match_size,
 };
-use burn_distill_core::numeric::connected_zero;
+use burn_distill_core::numeric::{connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
     NamedLoss, Tap, check, check_all_features, zero_padded_maps,

@@ -1,13 +1,12 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_architecture::ReusedClassifierConfig;
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, DefaultTaps, DynNetwork, Input, LossBuilder, LossEntry, LossError,
-    NamedLoss, Tap, TapLoss, TapPair, TapPairs, Taps, initialize,
+    NamedLoss, Tap, TapLoss, TapPair, TapPairs, Taps, initialize, one_line_display,
 };
 
 /// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
@@ -73,17 +72,7 @@ pub struct SimKdLoss {
     pub relu: bool,
 }
 
-impl ModuleDisplay for SimKdLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.add("relu", &self.relu).optional()
-    }
-}
+one_line_display!(SimKdLoss: relu);
 
 impl SimKdLoss {
     /// Computes the loss of a batch of maps.

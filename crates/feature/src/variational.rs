@@ -1,13 +1,12 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_distill_architecture::match_size;
-use burn_distill_core::numeric::{at_least_f32, connected_zero};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
-    TapPair, TapPairs, check,
+    TapPair, check, one_line_display,
 };
 
 /// Configuration to create a [variational loss](VidLoss) using the
@@ -130,25 +129,12 @@ pub struct VidLoss {
     pub learn_variance: bool,
 }
 
-impl ModuleDisplay for VidLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add(
-                "student_channels",
-                &self.regressor[0].weight.lazy_shape()[1],
-            )
-            .add("teacher_channels", &self.alpha.lazy_shape()[0])
-            .add("epsilon", &self.epsilon)
-            .add("learn_variance", &self.learn_variance)
-            .optional()
-    }
-}
+one_line_display!(
+    VidLoss: student_channels = |loss| Some(&loss.regressor[0].weight.lazy_shape()[1]),
+    teacher_channels = |loss| Some(&loss.alpha.lazy_shape()[0]),
+    epsilon,
+    learn_variance
+);
 
 impl VidLoss {
     /// Computes the loss of a batch of maps.
@@ -248,21 +234,12 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     };
     LossEntry::new(catalog, 1.0, |mut builder| {
         let context = builder.context();
-        let (student, teacher): (Vec<_>, Vec<_>) =
-            builder.pairs(DefaultTaps::Stages)?.into_iter().unzip();
+        let pairs = builder.pairs(DefaultTaps::Stages)?;
         let config = builder.configure(VidLossConfig::new())?;
-        let inputs = builder.channels(&context.student_taps, &student)?;
-        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
-        let pairs = student
-            .into_iter()
-            .zip(teacher)
-            .zip(inputs.into_iter().zip(outputs));
-        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+        builder.pairs_of_channels(pairs, |student, teacher, [inputs, outputs]| {
             let loss = config.init(inputs, outputs, &context.device);
             TapPair::new(student, teacher, loss)
-        });
-        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
-        builder.term(pairs)
+        })
     })
 }
 

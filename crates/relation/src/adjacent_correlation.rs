@@ -1,10 +1,12 @@
 use crate::Embeddings;
 use crate::entry::embedded;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero};
-use burn_distill_core::{CatalogEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss};
+use burn_distill_core::{
+    CatalogEntry, Check, Input, LossEntry, NamedLoss, Tap, TapLoss, one_line_display,
+};
 
 /// Configuration to create an [adjacent correlation loss](AdjacentCorrelationLoss) using the [init
 /// function](AdjacentCorrelationLossConfig::init).
@@ -71,20 +73,7 @@ pub struct AdjacentCorrelationLoss {
     pub embeddings: Option<Embeddings>,
 }
 
-impl ModuleDisplay for AdjacentCorrelationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        match &self.embeddings {
-            Some(embeddings) => content.add("embeddings", embeddings).optional(),
-            None => content.optional(),
-        }
-    }
-}
+one_line_display!(AdjacentCorrelationLoss: embeddings = |loss| loss.embeddings.as_ref());
 
 impl AdjacentCorrelationLoss {
     /// Compares learned embeddings of the features instead of the features.

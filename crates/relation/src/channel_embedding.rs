@@ -1,9 +1,9 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Tap, TapAdapter, batch_norm};
+use burn_distill_core::{Tap, TapAdapter, batch_norm, one_line_display};
 
 /// Configuration to create a [channel embedding](ChannelEmbedding) using the
 /// [init function](ChannelEmbeddingConfig::init).
@@ -45,21 +45,10 @@ pub struct ChannelEmbedding {
     pub norm: BatchNorm,
 }
 
-impl ModuleDisplay for ChannelEmbedding {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let [teacher, student, ..] = self.conv.weight.dims();
-        content
-            .add("student", &student)
-            .add("teacher", &teacher)
-            .optional()
-    }
-}
+one_line_display!(
+    ChannelEmbedding: student = |layer| Some(&layer.conv.weight.dims()[1]),
+    teacher = |layer| Some(&layer.conv.weight.dims()[0])
+);
 
 impl ChannelEmbedding {
     /// Returns the embedding of a batch of maps.

@@ -1,11 +1,10 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
-use burn_distill_architecture::pool_to;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, pool_to};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, NamedLoss, Tap,
-    TapLoss, check, check_same,
+    TapLoss, check, check_same, one_line_display,
 };
 
 /// Configuration to create a [class attention loss](ClassAttentionLoss) using the
@@ -93,20 +92,7 @@ pub struct ClassAttentionLoss {
     pub normalize: bool,
 }
 
-impl ModuleDisplay for ClassAttentionLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("size", &self.size)
-            .add("normalize", &self.normalize)
-            .optional()
-    }
-}
+one_line_display!(ClassAttentionLoss: size, normalize);
 
 impl ClassAttentionLoss {
     /// Computes the loss of a batch of class maps.

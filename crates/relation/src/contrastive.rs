@@ -1,6 +1,6 @@
 use crate::SampleIndex;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, assert_shape};
@@ -8,7 +8,7 @@ use burn_distill_core::numeric::{as_precise_as, at_least_f32, connected_zero, l2
 use burn_distill_core::{
     BYTES_PER_NUMBER, Buffer, CatalogEntry, Check, Clock, ConfigError, Context, DefaultTaps, Input,
     KeyedRng, LossEntry, LossError, LossTerm, NamedLoss, Requirements, TapSelection, check,
-    indices, trained_bytes,
+    indices, one_line_display, trained_bytes,
 };
 use std::sync::Arc;
 
@@ -192,26 +192,16 @@ pub struct ContrastiveLoss {
     pub sample_index: Arc<SampleIndex>,
 }
 
-impl ModuleDisplay for ContrastiveLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("student_embedding", &self.student_embedding)
-            .add("teacher_embedding", &self.teacher_embedding)
-            .add("samples", &self.sample_index.len())
-            .add("negatives", &self.negatives)
-            .add("temperature", &self.temperature)
-            .add("momentum", &self.momentum)
-            .add_debug_attribute("positive", &self.positive)
-            .add("shared", &self.shared)
-            .optional()
-    }
-}
+one_line_display!(
+    ContrastiveLoss: student_embedding,
+    teacher_embedding,
+    samples = |loss| Some(&loss.sample_index.len()),
+    negatives,
+    temperature,
+    momentum,
+    ?positive,
+    shared
+);
 
 /// Positives and negatives of the samples of a batch, as rows of the memory banks.
 #[derive(Clone, Debug)]

@@ -1,13 +1,14 @@
 use crate::Embeddings;
 use crate::entry::embedded;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    one_line_display,
 };
 
 /// Kernel that measures the correlation of two samples.
@@ -143,26 +144,14 @@ pub struct CorrelationCongruenceLoss {
     pub embeddings: Option<Embeddings>,
 }
 
-impl ModuleDisplay for CorrelationCongruenceLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let content = content
-            .add_debug_attribute("kernel", &self.kernel)
-            .add("gamma", &self.gamma)
-            .add("order", &self.order)
-            .add("normalize", &self.normalize)
-            .add_debug_attribute("distance", &self.distance);
-        match &self.embeddings {
-            Some(embeddings) => content.add("embeddings", embeddings).optional(),
-            None => content.optional(),
-        }
-    }
-}
+one_line_display!(
+    CorrelationCongruenceLoss: ?kernel,
+    gamma,
+    order,
+    normalize,
+    ?distance,
+    embeddings = |loss| loss.embeddings.as_ref()
+);
 
 impl CorrelationCongruenceLoss {
     /// Compares learned embeddings of the features instead of the features.

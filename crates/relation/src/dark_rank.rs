@@ -1,13 +1,14 @@
 use crate::nearest::nearest;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, pairwise_distances, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 
 /// Configuration to create a [DarkRank loss](DarkRankLoss) using the [init
@@ -104,21 +105,7 @@ pub struct DarkRankLoss {
     pub power: f64,
 }
 
-impl ModuleDisplay for DarkRankLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("length", &self.length)
-            .add("scale", &self.scale)
-            .add("power", &self.power)
-            .optional()
-    }
-}
+one_line_display!(DarkRankLoss: length, scale, power);
 
 impl DarkRankLoss {
     /// Computes the loss of a batch of features.

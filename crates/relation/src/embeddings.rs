@@ -1,8 +1,8 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::{Check, ConfigError, check};
+use burn_distill_core::{Check, ConfigError, check, one_line_display};
 
 /// Configuration to create [embeddings](Embeddings) using the [init function](EmbeddingsConfig::init).
 #[derive(Config, Debug)]
@@ -53,23 +53,11 @@ pub struct Embeddings {
     pub teacher: Linear,
 }
 
-impl ModuleDisplay for Embeddings {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let [student, features] = self.student.weight.dims();
-        let [teacher, _] = self.teacher.weight.dims();
-        content
-            .add("student", &student)
-            .add("teacher", &teacher)
-            .add("features", &features)
-            .optional()
-    }
-}
+one_line_display!(
+    Embeddings: student = |layers| Some(&layers.student.weight.dims()[0]),
+    teacher = |layers| Some(&layers.teacher.weight.dims()[0]),
+    features = |layers| Some(&layers.student.weight.dims()[1])
+);
 
 impl Embeddings {
     /// Returns the embeddings of the features of both networks. No gradient flows to the teacher's

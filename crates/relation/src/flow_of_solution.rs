@@ -2,14 +2,13 @@ use crate::entry::projected_layers;
 use crate::layers::check_layers;
 use crate::layers::check_maps;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_architecture::pool_to;
-use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm};
+use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_norm, pool_to};
 use burn_distill_core::{
     CatalogEntry, Check, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    zero_padded_maps,
+    one_line_display, zero_padded_maps,
 };
 
 /// Distance between two flows of a pair of layers.
@@ -121,21 +120,7 @@ pub struct FlowOfSolutionLoss {
     pub average_pairs: bool,
 }
 
-impl ModuleDisplay for FlowOfSolutionLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("distance", &self.distance)
-            .add_debug_attribute("pooling", &self.pooling)
-            .add("average_pairs", &self.average_pairs)
-            .optional()
-    }
-}
+one_line_display!(FlowOfSolutionLoss: ?distance, ?pooling, average_pairs);
 
 impl FlowOfSolutionLoss {
     /// Computes the loss of the maps of several layers, in the order of the forward pass.

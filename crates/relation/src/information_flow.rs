@@ -1,12 +1,12 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_normalize, pairwise_squared_distances,
 };
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossTerm, NamedLoss,
-    Requirements, Tap, TapSelection, Taps, check,
+    Requirements, Tap, TapSelection, Taps, check, one_line_display,
 };
 
 /// Added to a squared distance before its root, and to quotients in the Kullback–Leibler variant,
@@ -160,23 +160,13 @@ pub struct InformationFlowLoss {
     pub critical_decay: f64,
 }
 
-impl ModuleDisplay for InformationFlowLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("kernel", &self.kernel)
-            .add_debug_attribute("divergence", &self.divergence)
-            .add("bandwidth", &self.bandwidth)
-            .add("critical_weight", &self.critical_weight)
-            .add("critical_decay", &self.critical_decay)
-            .optional()
-    }
-}
+one_line_display!(
+    InformationFlowLoss: ?kernel,
+    ?divergence,
+    bandwidth,
+    critical_weight,
+    critical_decay
+);
 
 impl InformationFlowLoss {
     /// Name of the term and of the loss in a recipe.

@@ -1,14 +1,13 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_architecture::match_size;
 use burn_distill_core::numeric::{
-    at_least_f32, connected_zero, masked_mean, pairwise_squared_distances,
+    at_least_f32, connected_zero, masked_mean, match_size, pairwise_squared_distances,
 };
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, LossEntry, LossError, LossTerm,
     MultiLayerLoss, NamedLoss, PairedRows, Requirements, Response, Tap, TapSelection, check,
-    zero_padding_of_taps,
+    one_line_display, zero_padding_of_taps,
 };
 
 /// Assignment of layers whose edges are compared.
@@ -159,24 +158,14 @@ pub struct InstanceGraphLoss {
     pub detach_max: bool,
 }
 
-impl ModuleDisplay for InstanceGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("vertex_weight", &self.vertex_weight)
-            .add("edge_weight", &self.edge_weight)
-            .add("transformation_weight", &self.transformation_weight)
-            .add_debug_attribute("pairing", &self.pairing)
-            .add_debug_attribute("transformation", &self.transformation)
-            .add("detach_max", &self.detach_max)
-            .optional()
-    }
-}
+one_line_display!(
+    InstanceGraphLoss: vertex_weight,
+    edge_weight,
+    transformation_weight,
+    ?pairing,
+    ?transformation,
+    detach_max
+);
 
 /// Parts of an [instance graph loss](InstanceGraphLoss), not yet multiplied by their weights.
 #[derive(Clone, Debug)]
@@ -282,7 +271,7 @@ impl InstanceGraphLoss {
         }
         let transformations: Vec<_> = match self.transformation {
             GraphTransformation::Vertices => {
-                let (student, teacher) = (maps(student), maps(teacher));
+                let (student, teacher) = (only_maps(student), only_maps(teacher));
                 let (student, teacher) = (student.windows(2), teacher.windows(2));
                 let pairs = student.zip(teacher);
                 pairs.map(|(s, t)| (self.moves(s), self.moves(t))).collect()
@@ -425,7 +414,7 @@ fn unrelated_widths(channels: usize, next: usize) -> String {
 }
 
 /// Returns the maps among the taps.
-fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
+fn only_maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
     let maps = taps.into_iter().filter_map(|tap| match tap {
         Tap::Map(map) => Some(at_least_f32(map)),
         _ => None,

@@ -1,10 +1,11 @@
 use crate::ChannelEmbeddingConfig;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, TapPair, TapPairs,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, TapPair,
+    one_line_display,
 };
 
 /// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
@@ -64,17 +65,7 @@ impl Check for InterChannelCorrelationLossConfig {}
 #[module(custom_display)]
 pub struct InterChannelCorrelationLoss {}
 
-impl ModuleDisplay for InterChannelCorrelationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(InterChannelCorrelationLoss);
 
 impl InterChannelCorrelationLoss {
     /// Computes the loss of a batch of maps with the same channels.
@@ -134,23 +125,14 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             Knowledge Distillation, ICCV 2021",
     };
     LossEntry::new(catalog, 2.5, |mut builder| {
-        let (student, teacher): (Vec<_>, Vec<_>) =
-            builder.pairs(DefaultTaps::LastStage)?.into_iter().unzip();
+        let pairs = builder.pairs(DefaultTaps::LastStage)?;
         let loss = builder
             .configure(InterChannelCorrelationLossConfig::new())?
             .init();
         let context = builder.context();
-        let inputs = builder.channels(&context.student_taps, &student)?;
-        let outputs = builder.channels(&context.teacher_taps, &teacher)?;
-        let pairs = student
-            .into_iter()
-            .zip(teacher)
-            .zip(inputs.into_iter().zip(outputs));
-        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+        builder.pairs_of_channels(pairs, |student, teacher, [inputs, outputs]| {
             let embedding = ChannelEmbeddingConfig::new(inputs, outputs).init(&context.device);
             TapPair::new(student, teacher, loss.clone()).with_adapter(embedding)
-        });
-        let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
-        builder.term(pairs)
+        })
     })
 }

@@ -2,11 +2,6 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, zero_padding};
 use burn_distill_core::{LossError, Tap, check_same};
 
-/// Returns the taps as maps.
-pub(crate) fn maps(taps: Vec<Tap>) -> Vec<Tensor<4>> {
-    taps.into_iter().map(Tap::into_map).collect()
-}
-
 /// Asserts that there are at least two layers, with the same shapes but for the size of the maps.
 pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
     assert!(

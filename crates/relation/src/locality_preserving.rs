@@ -1,12 +1,13 @@
 use crate::nearest::nearest;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{
     at_least_f32, connected_zero, l2_norm, pairwise_squared_distances,
 };
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 
 /// Configuration to create a [locality-preserving loss](LocalityPreservingLoss) using the [init
@@ -106,21 +107,7 @@ pub struct LocalityPreservingLoss {
     pub normalize: bool,
 }
 
-impl ModuleDisplay for LocalityPreservingLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("neighbors", &self.neighbors)
-            .add_debug_attribute("variance", &self.variance)
-            .add("normalize", &self.normalize)
-            .optional()
-    }
-}
+one_line_display!(LocalityPreservingLoss: neighbors, ?variance, normalize);
 
 impl LocalityPreservingLoss {
     /// Computes the loss of a batch of features.

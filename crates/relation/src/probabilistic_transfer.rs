@@ -1,10 +1,10 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize, masked_mean};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, DefaultTaps, Input, Knowledge, LossEntry, LossTerm,
-    NamedLoss, Requirements, Tap, TapLoss, TapSelection, check,
+    NamedLoss, Requirements, Tap, TapLoss, TapSelection, check, one_line_display,
 };
 
 /// Configuration to create a [probabilistic transfer loss](ProbabilisticTransferLoss) using the
@@ -86,17 +86,7 @@ pub struct ProbabilisticTransferLoss {
     pub eps: f64,
 }
 
-impl ModuleDisplay for ProbabilisticTransferLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.add("eps", &self.eps).optional()
-    }
-}
+one_line_display!(ProbabilisticTransferLoss: eps);
 
 impl ProbabilisticTransferLoss {
     /// Computes the loss of a batch of features.

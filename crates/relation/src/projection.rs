@@ -1,10 +1,7 @@
-use crate::layers::maps;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Bool, Device, Tensor};
-use burn_distill_core::{
-    LossError, MultiLayerLoss, NamedLoss, Tap, check_same, zero_padding_of_taps,
-};
+use burn_distill_core::{LossError, MultiLayerLoss, NamedLoss, Tap, check_same, zero_padded_maps};
 
 /// 1×1 convolutions that project the layers of the student whose number of channels differs from
 /// the teacher's.
@@ -90,8 +87,8 @@ impl<L: MultiLayerLoss> MultiLayerLoss for Projected<L> {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1> {
         // NaN in padding would make the gradients of the weights NaN.
-        let student = zero_padding_of_taps(student, mask.as_ref());
-        let student = self.projections.forward(maps(student));
+        let student = zero_padded_maps(student, mask.as_ref());
+        let student = self.projections.forward(student);
         let student = student.into_iter().map(Tap::Map).collect();
         self.loss.forward_layers(student, teacher, mask)
     }

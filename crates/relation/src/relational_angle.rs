@@ -1,10 +1,11 @@
 use crate::smooth_l1::{smooth_l1, smooth_l1_derivative};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, check,
+    CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    check, one_line_display,
 };
 use std::ops::Range;
 
@@ -90,17 +91,7 @@ pub struct RelationalAngleLoss {
     pub chunk: usize,
 }
 
-impl ModuleDisplay for RelationalAngleLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.add("chunk", &self.chunk).optional()
-    }
-}
+one_line_display!(RelationalAngleLoss: chunk);
 
 impl RelationalAngleLoss {
     /// Computes the loss of a batch of features.

@@ -1,10 +1,10 @@
 use crate::smooth_l1::smooth_l1;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, pairwise_squared_distances};
 use burn_distill_core::{
-    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, one_line_display,
 };
 
 /// Configuration to create a [relational distance loss](RelationalDistanceLoss) using the [init
@@ -65,17 +65,7 @@ impl Check for RelationalDistanceLossConfig {}
 #[module(custom_display)]
 pub struct RelationalDistanceLoss {}
 
-impl ModuleDisplay for RelationalDistanceLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(RelationalDistanceLoss);
 
 impl RelationalDistanceLoss {
     /// Computes the loss of a batch of features.

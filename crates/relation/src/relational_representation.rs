@@ -1,5 +1,5 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Distribution, Tensor, assert_shape};
 use burn_distill_core::numeric::{
@@ -8,7 +8,7 @@ use burn_distill_core::numeric::{
 };
 use burn_distill_core::{
     BYTES_PER_NUMBER, Buffer, CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry,
-    NamedLoss, Tap, TapLoss, TapPair, TapPairs, check, trained_bytes,
+    NamedLoss, Tap, TapLoss, TapPair, TapPairs, check, one_line_display, trained_bytes,
 };
 
 /// Configuration to create a [relational representation loss](RelationalRepresentationLoss) using
@@ -130,21 +130,11 @@ pub struct RelationalRepresentationLoss {
     pub teacher_temperature: f64,
 }
 
-impl ModuleDisplay for RelationalRepresentationLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("student_embedding", &self.student_embedding)
-            .add("student_temperature", &self.student_temperature)
-            .add("teacher_temperature", &self.teacher_temperature)
-            .optional()
-    }
-}
+one_line_display!(
+    RelationalRepresentationLoss: student_embedding,
+    student_temperature,
+    teacher_temperature
+);
 
 impl RelationalRepresentationLoss {
     /// Computes the loss of a batch and adds the batch to the queue.

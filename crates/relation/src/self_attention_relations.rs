@@ -1,10 +1,10 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{attention_divergence, relation_scores};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, MultiLayerLoss,
-    NamedLoss, TRIAL_SAMPLES, Tap, check, check_sequences,
+    NamedLoss, TRIAL_SAMPLES, Tap, check, check_sequences, one_line_display,
 };
 
 /// Configuration to create a [self-attention relations loss](SelfAttentionRelationsLoss) using the
@@ -86,19 +86,7 @@ pub struct SelfAttentionRelationsLoss {
     pub relation_heads: usize,
 }
 
-impl ModuleDisplay for SelfAttentionRelationsLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("relation_heads", &self.relation_heads)
-            .optional()
-    }
-}
+one_line_display!(SelfAttentionRelationsLoss: relation_heads);
 
 impl SelfAttentionRelationsLoss {
     /// Computes the loss of queries, keys and values, or of some of them.

@@ -1,9 +1,9 @@
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, l2_normalize};
 use burn_distill_core::{
-    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss,
+    CatalogEntry, Check, DefaultTaps, Input, LossEntry, NamedLoss, Tap, TapLoss, one_line_display,
 };
 
 /// Configuration to create a [similarity-preserving loss](SimilarityPreservingLoss) using the [init
@@ -62,17 +62,7 @@ impl Check for SimilarityPreservingLossConfig {}
 #[module(custom_display)]
 pub struct SimilarityPreservingLoss {}
 
-impl ModuleDisplay for SimilarityPreservingLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content.optional()
-    }
-}
+one_line_display!(SimilarityPreservingLoss);
 
 impl SimilarityPreservingLoss {
     /// Computes the loss of a batch of features. Maps are flattened first.

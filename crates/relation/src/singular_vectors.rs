@@ -3,12 +3,12 @@ use crate::entry::projected_layers;
 use crate::layers::check_layers;
 use crate::layers::check_maps;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, l2_normalize};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, LossError, MultiLayerLoss, NamedLoss, Tap,
-    check, zero_padded_maps,
+    check, one_line_display, zero_padded_maps,
 };
 
 /// Configuration to create a [singular vector loss](SingularVectorLoss) using the
@@ -116,21 +116,7 @@ pub struct SingularVectorLoss {
     pub series: usize,
 }
 
-impl ModuleDisplay for SingularVectorLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("rank", &self.rank)
-            .add("iterations", &self.iterations)
-            .add("series", &self.series)
-            .optional()
-    }
-}
+one_line_display!(SingularVectorLoss: rank, iterations, series);
 
 impl SingularVectorLoss {
     /// Computes the loss of the maps of several layers, in the order of the forward pass.

@@ -148,7 +148,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         reference: "Yang et al., TextBrewer, ACL 2020: fsp_loss",
     };
     LossEntry::new(catalog, 1.0, |mut builder| {
-        let names = match builder.names_taps() {
+        let names = match builder.has_tap_names() {
             true => builder
                 .pairs(DefaultTaps::EveryOf("hidden"))?
                 .into_iter()

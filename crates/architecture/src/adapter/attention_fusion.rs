@@ -15,17 +15,17 @@ use burn_distill_core::{Check, ConfigError, batch_norm, check};
 pub struct AttentionFusionConfig {
     /// Channels of the student's map.
     pub inputs: usize,
-    /// Channels of what is fused.
+    /// Channels of the fused map.
     pub middle: usize,
-    /// Channels that come out.
+    /// Channels of the output.
     pub outputs: usize,
-    /// Whether there is a deeper map to fuse with. Default: `true`.
+    /// Whether the map is fused with a deeper one. Default: `true`.
     #[config(default = true)]
     pub fuse: bool,
 }
 
 impl AttentionFusionConfig {
-    /// Initialize an [attention fusion](AttentionFusion).
+    /// Initializes an [attention fusion](AttentionFusion).
     ///
     /// # Panics
     ///
@@ -67,17 +67,17 @@ impl Check for AttentionFusionConfig {
     }
 }
 
-/// A map of the student, fused with what comes from its deeper maps.
+/// Attention-based fusion of a map of the student with the residual of its deeper maps.
 ///
 /// ```text
 /// x = bn1(conv1(map))
-/// w = sigmoid(attention([x; deeper]))        deeper at the size of x
-/// residual = w₀ · x + w₁ · deeper            at the size wanted
+/// w = sigmoid(attention([x; deeper]))        deeper resized to the size of x
+/// residual = w₀ · x + w₁ · deeper            resized to the requested size
 /// output = bn2(conv2(residual))
 /// ```
 ///
-/// A map is brought to another size by taking the nearest pixel. The deepest map has nothing to fuse
-/// with: its residual is `x`.
+/// Maps are resized by nearest-neighbor interpolation. The deepest map is not fused: its residual
+/// is `x`.
 ///
 /// # Reference
 ///
@@ -86,29 +86,29 @@ impl Check for AttentionFusionConfig {
 #[doc(alias = "ABF")]
 #[derive(Module, Debug)]
 pub struct AttentionFusion {
-    /// The 1×1 convolution to the channels in the middle.
+    /// 1×1 convolution to the channels of the fused map.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization of the first convolution.
     pub bn1: BatchNorm,
-    /// How much of the map, and of what is deeper, counts at each pixel.
+    /// 1×1 convolution to the weights of the map and of the deeper residual at each pixel.
     pub attention: Option<Conv2d>,
-    /// The 3×3 convolution to the outputs.
+    /// 3×3 convolution to the channels of the output.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization of the second convolution.
     pub bn2: BatchNorm,
 }
 
-/// What an [`AttentionFusion`] makes of a map.
+/// Output of an [`AttentionFusion`].
 #[derive(Clone, Debug)]
 pub struct Fused {
-    /// What is compared with the teacher. Shape: `[batch_size, outputs, height, width]`.
+    /// Map that is compared with the teacher. Shape: `[batch_size, outputs, height, width]`.
     pub output: Tensor<4>,
-    /// What the next shallower map is fused with. Shape: `[batch_size, middle, height, width]`.
+    /// Residual for the next shallower map. Shape: `[batch_size, middle, height, width]`.
     pub residual: Tensor<4>,
 }
 
 impl AttentionFusion {
-    /// Fuse a map with the residual of the next deeper one.
+    /// Fuses a map with the residual of the next deeper one.
     ///
     /// # Shapes
     ///
@@ -118,7 +118,7 @@ impl AttentionFusion {
     ///
     /// # Panics
     ///
-    /// Panics if there is something deeper and no attention to fuse it with, or the reverse.
+    /// Panics if there is a deeper residual but no attention layer, or the reverse.
     pub fn forward(&self, map: Tensor<4>, deeper: Option<Tensor<4>>, size: [usize; 2]) -> Fused {
         let map = batch_norm(&self.bn1, self.conv1.forward(map));
         let fused = match (&self.attention, deeper) {
@@ -131,14 +131,8 @@ impl AttentionFusion {
                 map.add(deeper.mul(weights.narrow(1, 1, 1)))
             }
             (None, None) => map,
-            (attention, _) => panic!(
-                "The fusion was made {} a deeper map.",
-                if attention.is_some() {
-                    "for"
-                } else {
-                    "without"
-                }
-            ),
+            (Some(_), None) => panic!("The fusion was created with a deeper map, but got none."),
+            (None, Some(_)) => panic!("The fusion was created without a deeper map, but got one."),
         };
         let residual = resize(fused, size);
         Fused {
@@ -148,7 +142,7 @@ impl AttentionFusion {
     }
 }
 
-/// A map at another size: of pixel `i`, that is pixel `⌊i · input / output⌋`.
+/// Resizes a map: pixel `i` of the output is pixel `⌊i · input / output⌋` of the map.
 fn resize(map: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     let [.., height, width] = map.dims();
     if [height, width] == size {
@@ -164,21 +158,21 @@ fn resize(map: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 pub struct ReviewPathConfig {
     /// Channels of the student's maps, from shallow to deep.
     pub student: Vec<usize>,
-    /// Channels of the teacher's maps, as many.
+    /// Channels of the same number of maps of the teacher.
     pub teacher: Vec<usize>,
-    /// The most channels of what is fused. There are no more than the student's deepest map has.
-    /// Default: `512`.
+    /// Largest number of channels of the fused maps, which have at most the channels of the
+    /// student's deepest map. Default: `512`.
     #[config(default = 512)]
     pub channels: usize,
 }
 
 impl ReviewPathConfig {
-    /// Initialize a [review path](ReviewPath).
+    /// Initializes a [review path](ReviewPath).
     ///
     /// # Panics
     ///
-    /// Panics if there is no map, if the teacher has more or fewer than the student, or if a number
-    /// of channels is zero.
+    /// Panics if there is no map, if the numbers of maps of student and teacher differ, or if a
+    /// number of channels is zero.
     pub fn init(&self, device: &Device) -> ReviewPath {
         self.assert_valid();
         let students = self.student.len();
@@ -211,8 +205,8 @@ impl Check for ReviewPathConfig {
     }
 }
 
-/// The way back through the maps of the student, from deep to shallow: each is
-/// [fused](AttentionFusion) with all that are deeper.
+/// Path through the maps of the student from deep to shallow, which [fuses](AttentionFusion) each
+/// map with all deeper ones.
 ///
 /// # Reference
 ///
@@ -220,12 +214,12 @@ impl Check for ReviewPathConfig {
 /// CVPR 2021.
 #[derive(Module, Debug)]
 pub struct ReviewPath {
-    /// One for each map of the student, from shallow to deep.
+    /// Fusion of each map of the student, from shallow to deep.
     pub fusions: Vec<AttentionFusion>,
 }
 
 impl ReviewPath {
-    /// The fused maps, each of the size wanted, from shallow to deep.
+    /// Computes the fused maps of the requested sizes, from shallow to deep.
     ///
     /// # Shapes
     ///
@@ -234,13 +228,13 @@ impl ReviewPath {
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer maps or sizes than the path was made for.
+    /// Panics if the path was created for another number of maps.
     pub fn forward(&self, student: Vec<Tensor<4>>, sizes: &[[usize; 2]]) -> Vec<Tensor<4>> {
         let count = self.fusions.len();
         assert_eq!(
             [student.len(), sizes.len()],
             [count, count],
-            "The path was made for {count} maps."
+            "The path was created for {count} maps and as many sizes."
         );
         let mut deeper = None;
         let mut outputs = Vec::with_capacity(count);
@@ -260,7 +254,7 @@ mod tests {
     use burn::tensor::Distribution;
 
     #[test]
-    fn the_nearest_pixel_is_the_one_before() {
+    fn the_position_of_the_nearest_pixel_is_rounded_down() {
         let device = Device::default();
         let map = Tensor::<1>::from_data([0.0, 1.0, 2.0], &device).reshape([1, 1, 1, 3]);
 
@@ -271,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn every_map_sees_the_deeper_ones_only() {
+    fn every_map_depends_only_on_deeper_ones() {
         let device = Device::default().autodiff();
         let path = ReviewPathConfig::new(vec![2, 3, 4], vec![5, 6, 7])
             .with_channels(3)
@@ -288,7 +282,7 @@ mod tests {
             let mut outputs = path.forward(maps.clone(), &[[6, 6], [3, 3], [1, 1]]);
             let output = outputs.swap_remove(index);
             assert_eq!(output.dims(), shape);
-            // A plain sum has no gradient behind a norm.
+            // A plain sum has no gradient behind a normalization.
             let grads = output.powi_scalar(3).sum().backward();
             let reached: Vec<_> = maps.iter().map(|map| map.grad(&grads).is_some()).collect();
             assert_eq!(reached, [0, 1, 2].map(|map| map >= index));
@@ -299,7 +293,7 @@ mod tests {
     #[should_panic(
         expected = "`teacher` should be the channels of 2 maps, each at least 1, but is [5]"
     )]
-    fn there_is_a_map_of_the_teacher_for_each_of_the_student() {
+    fn different_numbers_of_maps_are_refused() {
         ReviewPathConfig::new(vec![2, 3], vec![5]).init(&Device::default());
     }
 }

@@ -11,26 +11,26 @@ use burn_distill_core::{Check, ConfigError, batch_norm, check};
 /// function](BottleneckProjectorConfig::init).
 #[derive(Config, Debug)]
 pub struct BottleneckProjectorConfig {
-    /// The channels that go in and come out.
+    /// Numbers of input and output channels.
     pub channels: [usize; 2],
-    /// How many times fewer channels there are in between, at least one. Default: `2`.
+    /// Ratio of the output channels to the channels in the middle, which are at least one. Default:
+    /// `2`.
     #[config(default = 2)]
     pub factor: usize,
-    /// Whether the output is rectified. Default: `true`; `false` is for features that may be
-    /// negative.
+    /// Whether a ReLU follows. Default: `true`; `false` is for features that may be negative.
     #[config(default = true)]
     pub relu: bool,
-    /// How many times smaller the output is, in height and in width: the kernel and the stride of the
-    /// convolution in the middle, which is not padded then. Default: of the size of the input.
+    /// Ratios of height and width of the input to those of the output: the kernel and the stride of
+    /// the convolution in the middle, which is then not padded. Default: no change of the size.
     pub shrink: Option<[usize; 2]>,
 }
 
 impl BottleneckProjectorConfig {
-    /// Initialize a [`BottleneckProjector`].
+    /// Initializes a [`BottleneckProjector`].
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels, or if the factor is zero.
+    /// Panics if a number of channels or the factor is zero.
     pub fn init(&self, device: &Device) -> BottleneckProjector {
         let Self {
             channels: [inputs, outputs],
@@ -74,14 +74,14 @@ impl Check for BottleneckProjectorConfig {
     }
 }
 
-/// A projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each
-/// normalized over the batch and rectified. One that shrinks has a convolution in the middle that
-/// makes a pixel of every tile.
+/// Projector with a narrow middle: a 1×1, a 3×3 and a 1×1 convolution without bias, each followed
+/// by batch normalization and ReLU. If the projector shrinks the map, the convolution in the middle
+/// maps each tile to one pixel.
 ///
 /// # Shapes
 ///
 /// - input: `[batch_size, channels[0], height, width]`
-/// - output: `[batch_size, channels[1], height, width]`; of one that shrinks
+/// - output: `[batch_size, channels[1], height, width]`; with `shrink`
 ///   `[batch_size, channels[1], height / shrink[0], width / shrink[1]]`, rounded down
 ///
 /// # Reference
@@ -91,32 +91,32 @@ impl Check for BottleneckProjectorConfig {
 /// authors' SimKD.
 #[derive(Module, Debug)]
 pub struct BottleneckProjector {
-    /// The layers.
+    /// Layers.
     pub layer: Vec<ProjectorLayer>,
-    /// Whether the output is rectified.
+    /// Whether a ReLU follows the last layer.
     pub relu: bool,
 }
 
 /// A layer of a [`BottleneckProjector`].
 #[derive(Module, Debug)]
 pub struct ProjectorLayer {
-    /// The convolution.
+    /// Convolution.
     pub conv: Conv2d,
-    /// Its normalization.
+    /// Normalization after the convolution.
     pub bn: BatchNorm,
 }
 
 impl BottleneckProjector {
-    /// The map, projected.
+    /// Projects a map.
     ///
     /// # Shapes
     ///
     /// - map: `[batch_size, inputs, height, width]`
-    /// - output: `[batch_size, outputs, height, width]`, or that many times smaller as it shrinks
+    /// - output: `[batch_size, outputs, height, width]`, or smaller by the factors of `shrink`
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the projector was made for.
+    /// Panics if the projector was created for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         let last = self.layer.len() - 1;
         self.layer
@@ -142,7 +142,8 @@ mod tests {
     fn the_middle_is_narrow() {
         let projector = BottleneckProjectorConfig::new([6, 8]).init(&Device::default());
 
-        // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two numbers for each norm's channel.
+        // 1×1 from 6 to 4, 3×3 from 4 to 4, 1×1 from 4 to 8; two values for each normalized
+        // channel.
         let expected = 6 * 4 + 9 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
         assert_eq!(parameter_count(&projector), expected);
     }
@@ -153,7 +154,8 @@ mod tests {
         let config = BottleneckProjectorConfig::new([3, 8]).with_shrink(Some([2, 4]));
         let projector = config.init(&device);
 
-        // 1×1 from 3 to 4, 2×4 from 4 to 4, 1×1 from 4 to 8; two numbers for each norm's channel.
+        // 1×1 from 3 to 4, 2×4 from 4 to 4, 1×1 from 4 to 8; two values for each normalized
+        // channel.
         let expected = 3 * 4 + 8 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8);
         assert_eq!(parameter_count(&projector), expected);
         let map = Tensor::ones([2, 3, 5, 8], &device);

@@ -8,14 +8,14 @@ use burn_distill_core::{Tap, TapAdapter};
 /// [init function](ChannelAdapterConfig::init).
 #[derive(Config, Debug)]
 pub struct ChannelAdapterConfig {
-    /// Channels that go in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels that come out.
+    /// Number of output channels.
     pub outputs: usize,
 }
 
 impl ChannelAdapterConfig {
-    /// Initialize a [channel adapter](ChannelAdapter).
+    /// Initializes a [channel adapter](ChannelAdapter).
     pub fn init(&self, device: &Device) -> ChannelAdapter {
         let Self { inputs, outputs } = *self;
         let conv = || Conv2dConfig::new([inputs, outputs], [1, 1]).init(device);
@@ -25,7 +25,8 @@ impl ChannelAdapterConfig {
     }
 }
 
-/// A map of other channels: a 1×1 convolution, or nothing where the channels agree already.
+/// Adapter to another number of channels: a 1×1 convolution, or no layer if the numbers are the
+/// same.
 ///
 /// # Shapes
 ///
@@ -33,12 +34,12 @@ impl ChannelAdapterConfig {
 /// - output: `[batch_size, outputs, height, width]`
 #[derive(Module, Debug)]
 pub struct ChannelAdapter {
-    /// The convolution, where there is one.
+    /// Convolution, if the numbers of channels differ.
     pub conv: Option<Conv2d>,
 }
 
 impl ChannelAdapter {
-    /// Adapt a map.
+    /// Adapts a map.
     ///
     /// # Shapes
     ///
@@ -47,7 +48,7 @@ impl ChannelAdapter {
     ///
     /// # Panics
     ///
-    /// Panics if there is a convolution and the map has other channels than it was made for.
+    /// Panics if there is a convolution for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         match &self.conv {
             Some(conv) => conv.forward(map),
@@ -68,7 +69,7 @@ mod tests {
     use burn_distill_core::parameter_count;
 
     #[test]
-    fn channels_that_agree_need_no_convolution() {
+    fn the_same_number_of_channels_needs_no_convolution() {
         let device = Device::default();
         let map = Tensor::ones([2, 3, 4, 5], &device);
 

@@ -8,23 +8,23 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
-/// What of a value below zero is left by the activation of a [`MapDiscriminator`].
+/// Slope of the leaky ReLU of a [`MapDiscriminator`] below zero.
 const SLOPE: f64 = 0.2;
 
 /// Configuration to create a [`MapDiscriminator`] using the [init
 /// function](MapDiscriminatorConfig::init).
 #[derive(Config, Debug)]
 pub struct MapDiscriminatorConfig {
-    /// The channels of the maps.
+    /// Number of channels of the maps.
     pub channels: usize,
 }
 
 impl MapDiscriminatorConfig {
-    /// Initialize a [`MapDiscriminator`].
+    /// Initializes a [`MapDiscriminator`].
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels.
+    /// Panics if the number of channels is zero.
     pub fn init(&self, device: &Device) -> MapDiscriminator {
         self.assert_valid();
         let channels = self.channels;
@@ -45,18 +45,19 @@ impl Check for MapDiscriminatorConfig {
     }
 }
 
-/// Tells the maps of two networks apart: how real a map is, between 0 and 1.
+/// Discriminator between the maps of two networks. Its output is the probability that a map is
+/// real.
 ///
 /// ```text
 /// D(map) = sigmoid(mean over pixels of conv2(leaky_relu(bn(conv1(map)), 0.2)))
 /// ```
 ///
-/// Both convolutions are padded 3×3 ones, the first to half of the channels and the second to one.
-/// Maps of any height and width will do.
+/// Both convolutions are padded 3×3 convolutions, the first to half of the channels and the second
+/// to one channel. Maps may have any height and width.
 ///
-/// In training, maps are normalized by the statistics of their batch: maps of two networks belong in
-/// two batches. A batch of one pixel in all has no variance, and there the output is the same for
-/// every map.
+/// During training, maps are normalized by the statistics of their batch, so the maps of two
+/// networks should be in two batches. A batch of a single pixel has no variance, so the output is
+/// the same for every such map.
 ///
 /// # Shapes
 ///
@@ -66,22 +67,22 @@ impl Check for MapDiscriminatorConfig {
 /// # Reference
 ///
 /// After I. Chung, S. Park, J. Kim and N. Kwak, [Feature-map-level Online Adversarial Knowledge
-/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. That its discriminators are a
-/// convolution, batch normalization, a leaky ReLU, a convolution and a sigmoid is unverified. Sizes of
-/// kernels, the number of channels in between, the slope and the mean over pixels are our
-/// interpretation: there is no code by the authors.
+/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The order of the layers
+/// (convolution, batch normalization, leaky ReLU, convolution, sigmoid) is unverified. The sizes of
+/// the kernels, the number of hidden channels, the slope and the mean over pixels are our
+/// interpretation, because the authors have published no code.
 #[derive(Module, Debug)]
 pub struct MapDiscriminator {
-    /// The convolution from the channels to half of them.
+    /// Convolution to half of the channels.
     pub conv1: Conv2d,
-    /// Its normalization.
+    /// Normalization of the first convolution.
     pub bn: BatchNorm,
-    /// The convolution to one channel.
+    /// Convolution to one channel.
     pub conv2: Conv2d,
 }
 
 impl MapDiscriminator {
-    /// How real each map is, in at least single precision.
+    /// Computes the probability that each map is real, in at least single precision.
     ///
     /// # Shapes
     ///
@@ -90,7 +91,7 @@ impl MapDiscriminator {
     ///
     /// # Panics
     ///
-    /// Panics if the maps have other channels.
+    /// Panics if the discriminator was created for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<1> {
         let [_, channels, ..] = self.conv1.weight.dims();
         assert_shape!(map, [_, channels, _, _]);
@@ -112,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn one_number_between_zero_and_one_for_a_map_of_any_size() {
+    fn the_output_is_one_probability_for_a_map_of_any_size() {
         let device = Device::default();
         let discriminator = MapDiscriminatorConfig::new(6).init(&device);
 
-        // 6·3·9 weights, two numbers for each of three channels, 3·9 weights and an offset.
+        // 6·3·9 weights, two values for each of three channels, 3·9 weights and a bias.
         assert_eq!(parameter_count(&discriminator), 162 + 6 + 27 + 1);
         for size in [[1, 6, 1, 1], [3, 6, 5, 4]] {
             let output = discriminator.forward(maps(size, &device));
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_channel_is_enough() {
+    fn maps_of_one_channel_are_supported() {
         let device = Device::default();
         let discriminator = MapDiscriminatorConfig::new(1).init(&device);
 
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_pixel_is_finite() {
+    fn the_gradient_of_a_single_pixel_is_finite() {
         let device = Device::default().autodiff();
         let discriminator = MapDiscriminatorConfig::new(4).init(&device);
         let map = maps([1, 4, 1, 1], &device).require_grad();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_finite_where_it_is_sure() {
+    fn the_gradient_of_a_saturated_output_is_finite() {
         let device = Device::default().autodiff();
         let mut discriminator = MapDiscriminatorConfig::new(4).init(&device);
         let weight = discriminator.conv2.weight.val().mul_scalar(1e6);

@@ -1,78 +1,79 @@
 use super::AdapterKind;
 use burn_distill_core::Tap;
 
-/// Why there is no adapter from one tap to another. Shapes are given without the batch.
+/// Error about an adapter that cannot map one tap to another. Shapes are without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
-    /// Attention or a mask.
+    /// A tap is attention or a mask.
     #[error("the {side}'s tap is {tap}: only a vector, a sequence or a map has features to adapt")]
     NoFeatures {
-        /// Whose: `student` or `teacher`.
+        /// Network of the tap: `student` or `teacher`.
         side: &'static str,
-        /// Its tap.
+        /// Description of the tap.
         tap: String,
     },
-    /// A vector beside a map, for instance.
+    /// The taps are of different kinds, such as a vector and a map.
     #[error(
-        "the student's tap is {student} and the teacher's {teacher}: \
-         an adapter joins two taps of one kind"
+        "both taps of an adapter should be of the same kind, \
+         but the student's tap is {student} and the teacher's {teacher}"
     )]
     Kinds {
-        /// The student's tap.
+        /// Description of the student's tap.
         student: String,
-        /// The teacher's tap.
+        /// Description of the teacher's tap.
         teacher: String,
     },
-    /// No layer, but something to adapt.
+    /// The shapes differ, but there is no adapter.
     #[error(
-        "without an adapter both taps should have one shape, \
+        "without an adapter, both taps should have the same shape, \
          but the student's is {student} and the teacher's {teacher}"
     )]
     Shapes {
-        /// The student's tap.
+        /// Description of the student's tap.
         student: String,
-        /// The teacher's tap.
+        /// Description of the teacher's tap.
         teacher: String,
     },
-    /// Sequences are adapted token by token.
+    /// The lengths of the sequences differ, but an adapter maps every token separately.
     #[error(
-        "both sequences should have as many tokens, \
+        "both sequences should have the same number of tokens, \
          but the student's tap is {student} and the teacher's {teacher}"
     )]
     Lengths {
-        /// The student's tap.
+        /// Description of the student's tap.
         student: String,
-        /// The teacher's tap.
+        /// Description of the teacher's tap.
         teacher: String,
     },
-    /// A layer for another kind of tap.
+    /// The layer does not support this kind of tap.
     #[error("the adapter `{adapter}` is for {takes}, but the student's tap is {student}")]
     Layer {
-        /// The layer.
+        /// Layer of the adapter.
         adapter: AdapterKind,
-        /// What it is for.
+        /// Kinds of taps that the layer supports.
         takes: &'static str,
-        /// The student's tap.
+        /// Description of the student's tap.
         student: String,
     },
-    /// A map that no regressor brings to the teacher's size.
+    /// A regressor cannot map to the size of the teacher's map.
     #[error(
         "a regressor halves or doubles a map, or makes it smaller in both directions, \
-         but the student's tap is {student} and the teacher's {teacher}; `conv3x3` takes any sizes"
+         but the student's tap is {student} and the teacher's {teacher}: \
+         use `conv3x3`, which supports all sizes"
     )]
     Size {
-        /// The student's tap.
+        /// Description of the student's tap.
         student: String,
-        /// The teacher's tap.
+        /// Description of the teacher's tap.
         teacher: String,
     },
-    /// Two ways at once to bring a map to another size.
+    /// A regressor is combined with a resize method.
     #[error("a regressor changes the size of a map itself: leave out `resize`")]
     Resize,
 }
 
-/// A tap in words, without its batch: `a map [16, 8, 8]`.
+/// Describes a tap without its batch axis, as in `a map [16, 8, 8]`.
 pub(super) fn describe(tap: &Tap) -> String {
     let shape = tap.shape();
     let article = match tap.kind() {

@@ -11,14 +11,14 @@ use burn_distill_core::{Check, ConfigError, Tap, TapAdapter, batch_norm, check};
 /// [init function](ExpansionAdapterConfig::init).
 #[derive(Config, Debug)]
 pub struct ExpansionAdapterConfig {
-    /// Channels that go in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels that come out.
+    /// Number of output channels.
     pub outputs: usize,
 }
 
 impl ExpansionAdapterConfig {
-    /// Initialize an [expansion adapter](ExpansionAdapter).
+    /// Initializes an [expansion adapter](ExpansionAdapter).
     ///
     /// # Panics
     ///
@@ -51,8 +51,9 @@ impl Check for ExpansionAdapterConfig {
     }
 }
 
-/// Three convolutions with twice the outputs in the middle: 1×1, 3×3 and 1×1, where the first two are
-/// normalized and activated. The last is not, so that features of any sign can be reached.
+/// Adapter of three convolutions, 1×1, 3×3 and 1×1, with twice the output channels in the middle.
+/// Batch normalization and ReLU follow the first two but not the last, so that features may have
+/// any sign.
 ///
 /// # Shapes
 ///
@@ -65,29 +66,29 @@ impl Check for ExpansionAdapterConfig {
 /// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021.
 #[derive(Module, Debug)]
 pub struct ExpansionAdapter {
-    /// The 1×1 convolution from the inputs.
+    /// 1×1 convolution from the input.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization of the first convolution.
     pub bn1: BatchNorm,
-    /// The 3×3 convolution.
+    /// 3×3 convolution.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization of the second convolution.
     pub bn2: BatchNorm,
-    /// The 1×1 convolution to the outputs.
+    /// 1×1 convolution to the output.
     pub conv3: Conv2d,
 }
 
 impl ExpansionAdapter {
-    /// Adapt a map.
+    /// Adapts a map.
     ///
     /// # Shapes
     ///
     /// - map: `[batch_size, inputs, height, width]`
-    /// - output: `[batch_size, outputs, output_height, output_width]`
+    /// - output: `[batch_size, outputs, height, width]`
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the adapter was made for.
+    /// Panics if the adapter was created for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         let map = relu(batch_norm(&self.bn1, self.conv1.forward(map)));
         let map = relu(batch_norm(&self.bn2, self.conv2.forward(map)));
@@ -108,18 +109,18 @@ mod tests {
     use burn_distill_core::parameter_count;
 
     #[test]
-    fn has_twice_the_outputs_in_the_middle() {
+    fn the_middle_has_twice_the_output_channels() {
         let device = Device::default();
         let adapter = ExpansionAdapterConfig::new(3, 5).init(&device);
 
-        // 3·10, 10·10·9 and 10·5 weights, and two norms of ten.
+        // 3·10, 10·10·9 and 10·5 weights, and two normalizations of ten channels.
         assert_eq!(parameter_count(&adapter), 30 + 900 + 50 + 40);
         let output = adapter.forward(Tensor::ones([2, 3, 4, 6], &device));
         assert_eq!(output.dims(), [2, 5, 4, 6]);
     }
 
     #[test]
-    fn reaches_features_of_any_sign() {
+    fn the_output_has_values_of_any_sign() {
         let device = Device::default();
         let adapter = ExpansionAdapterConfig::new(3, 32).init(&device);
         let map = Tensor::random([2, 3, 4, 4], Distribution::Default, &device);

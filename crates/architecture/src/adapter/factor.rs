@@ -7,27 +7,27 @@ use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Check, ConfigError, batch_norm, check};
 
-/// The slope of every activation below zero.
+/// Slope of every leaky ReLU below zero.
 const SLOPE: f64 = 0.1;
 
 /// Configuration to create a [`Translator`] using the [init function](TranslatorConfig::init).
 #[derive(Config, Debug)]
 pub struct TranslatorConfig {
-    /// The number of channels of the maps.
+    /// Number of channels of the maps.
     pub channels: usize,
-    /// The number of channels of their factors.
+    /// Number of channels of the factors.
     pub factors: usize,
-    /// Whether each convolution is normalized over the batch. Default: `false`, the authors' code.
+    /// Whether batch normalization follows each convolution. Default: `false`, the authors' code.
     #[config(default = false)]
     pub batch_norm: bool,
 }
 
 impl TranslatorConfig {
-    /// Initialize a [`Translator`].
+    /// Initializes a [`Translator`].
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels or no factors.
+    /// Panics if a number of channels is zero.
     pub fn init(&self, device: &Device) -> Translator {
         let Self {
             channels,
@@ -58,10 +58,10 @@ impl Check for TranslatorConfig {
     }
 }
 
-/// What makes factors of a map: three 3×3 convolutions, each activated by a leaky ReLU with a slope
-/// of 0.1 and, on request, normalized before.
+/// Network from a map to its factors: three 3×3 convolutions, each followed by optional batch
+/// normalization and a leaky ReLU with a slope of 0.1.
 ///
-/// It translates the student's features for factor transfer, and it is the first half of a
+/// In factor transfer, it translates the features of the student. It is also the encoder of a
 /// [`Paraphraser`].
 ///
 /// # Shapes
@@ -75,21 +75,21 @@ impl Check for TranslatorConfig {
 /// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018.
 #[derive(Module, Debug)]
 pub struct Translator {
-    /// The layers.
+    /// Layers.
     pub layer: Vec<TranslatorLayer>,
 }
 
 /// A layer of a [`Translator`].
 #[derive(Module, Debug)]
 pub struct TranslatorLayer {
-    /// The convolution.
+    /// Convolution.
     pub conv: Conv2d,
-    /// Its normalization, if it has one.
+    /// Normalization after the convolution, if there is one.
     pub bn: Option<BatchNorm>,
 }
 
 impl Translator {
-    /// The factors of a map.
+    /// Computes the factors of a map.
     ///
     /// # Shapes
     ///
@@ -98,14 +98,14 @@ impl Translator {
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the translator was made for.
+    /// Panics if the translator was created for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         self.layer.iter().fold(map, |map, layer| {
             activate(layer.conv.forward(map), &layer.bn)
         })
     }
 
-    /// The number of channels of a factor.
+    /// Returns the number of channels of the factors.
     pub fn factors(&self) -> usize {
         self.layer
             .last()
@@ -116,23 +116,23 @@ impl Translator {
 /// Configuration to create a [`Paraphraser`] using the [init function](ParaphraserConfig::init).
 #[derive(Config, Debug)]
 pub struct ParaphraserConfig {
-    /// The number of channels of the teacher's maps.
+    /// Number of channels of the teacher's maps.
     pub channels: usize,
-    /// Channels of a factor for each of them, rounded, and at least one. Default: `0.5`, as in the
-    /// paper.
+    /// Ratio of the channels of the factors to those of the maps. The result is rounded and at
+    /// least one. Default: `0.5`, as in the paper.
     #[config(default = 0.5)]
     pub rate: f64,
-    /// Whether each convolution is normalized over the batch. Default: `false`, the authors' code.
+    /// Whether batch normalization follows each convolution. Default: `false`, the authors' code.
     #[config(default = false)]
     pub batch_norm: bool,
 }
 
 impl ParaphraserConfig {
-    /// Initialize a [`Paraphraser`].
+    /// Initializes a [`Paraphraser`].
     ///
     /// # Panics
     ///
-    /// Panics if there are no channels, or if the rate is not positive.
+    /// Panics if the number of channels is zero, or if the rate is not positive.
     pub fn init(&self, device: &Device) -> Paraphraser {
         let Self {
             channels,
@@ -167,11 +167,12 @@ impl Check for ParaphraserConfig {
     }
 }
 
-/// An auto-encoder of the teacher's features, whose middle is what factor transfer compares.
+/// Autoencoder of the teacher's features, whose codes are the factors that factor transfer
+/// compares.
 ///
-/// The encoder is built like a [`Translator`]; the decoder is its mirror image, of transposed
-/// convolutions. It is trained alone, to reconstruct the teacher's features, and held constant
-/// while the student learns.
+/// The encoder is a [`Translator`]; the decoder is its mirror image of transposed convolutions. The
+/// autoencoder is trained first, to reconstruct the teacher's features, and is constant during the
+/// training of the student.
 ///
 /// # Shapes
 ///
@@ -181,27 +182,27 @@ impl Check for ParaphraserConfig {
 /// # Reference
 ///
 /// J. Kim, S. Park and N. Kwak, [Paraphrasing Complex Network: Network Compression via Factor
-/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Layers and initial values are those of
-/// the authors' Factor-Transfer-pytorch; with `batch_norm` the layers are those of torchdistill.
+/// Transfer](https://arxiv.org/abs/1802.04977), NeurIPS 2018. Layers and initial values are those
+/// of the authors' Factor-Transfer-pytorch; with `batch_norm` the layers are those of torchdistill.
 #[derive(Module, Debug)]
 pub struct Paraphraser {
-    /// From features to factors.
+    /// Encoder from features to factors.
     pub encoder: Translator,
-    /// And back.
+    /// Decoder from factors to features.
     pub decoder: Vec<ParaphraserLayer>,
 }
 
 /// A layer of the decoder of a [`Paraphraser`].
 #[derive(Module, Debug)]
 pub struct ParaphraserLayer {
-    /// The convolution.
+    /// Transposed convolution.
     pub conv: ConvTranspose2d,
-    /// Its normalization, if it has one.
+    /// Normalization after the convolution, if there is one.
     pub bn: Option<BatchNorm>,
 }
 
 impl Paraphraser {
-    /// The map, reconstructed from its factors.
+    /// Reconstructs a map from its factors.
     ///
     /// # Shapes
     ///
@@ -209,12 +210,12 @@ impl Paraphraser {
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the paraphraser was made for.
+    /// Panics if the paraphraser was created for another number of channels.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         self.decode(self.encode(map))
     }
 
-    /// The factors of a map.
+    /// Computes the factors of a map.
     ///
     /// # Shapes
     ///
@@ -223,12 +224,12 @@ impl Paraphraser {
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the paraphraser was made for.
+    /// Panics if the paraphraser was created for another number of channels.
     pub fn encode(&self, map: Tensor<4>) -> Tensor<4> {
         self.encoder.forward(map)
     }
 
-    /// The map that factors stand for.
+    /// Reconstructs a map from factors.
     ///
     /// # Shapes
     ///
@@ -237,14 +238,14 @@ impl Paraphraser {
     ///
     /// # Panics
     ///
-    /// Panics if there are other factors than the paraphraser was made for.
+    /// Panics if the paraphraser was created for another number of channels of the factors.
     pub fn decode(&self, factors: Tensor<4>) -> Tensor<4> {
         self.decoder.iter().fold(factors, |map, layer| {
             activate(layer.conv.forward(map), &layer.bn)
         })
     }
 
-    /// The number of channels of a factor.
+    /// Returns the number of channels of the factors.
     pub fn factors(&self) -> usize {
         self.encoder.factors()
     }
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn normalization_is_on_request() {
+    fn batch_normalization_is_optional() {
         let device = Device::default();
         let plain = TranslatorConfig::new(4, 2).init(&device);
         let normalized = TranslatorConfig::new(4, 2)
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn activations_leak() {
+    fn activations_have_a_slope_below_zero() {
         let device = Device::default();
         let mut translator = TranslatorConfig::new(1, 1).init(&device);
         // Each convolution is the identity times −1.

@@ -1,5 +1,5 @@
+use super::AdapterKind;
 use super::error::{AdapterError, describe};
-use super::{AdapterKind, Interpolation, pool_to, resize_to};
 use crate::layers::convolution;
 use burn::config::Config;
 use burn::module::Module;
@@ -8,13 +8,14 @@ use burn::nn::{BatchNorm, BatchNormConfig, Identity, Linear, LinearConfig, Paddi
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::Check;
-use burn_distill_core::numeric::at_least_f32;
+use burn_distill_core::numeric::{Interpolation, at_least_f32, pool_to, resize_to};
 use burn_distill_core::{Tap, TapAdapter, batch_norm};
 use serde::{Deserialize, Serialize};
 
 impl AdapterKind {
-    /// What hints go through: between maps a regressor, or a 3×3 convolution where no regressor
-    /// leads from one size to the other; a linear layer between all else.
+    /// Returns the default adapter of hints between two taps: for maps a regressor, or a 3×3
+    /// convolution if a regressor cannot map between their sizes; for all other taps a linear
+    /// layer.
     pub fn suited(student: &Tap, teacher: &Tap) -> Self {
         match (student, teacher) {
             (Tap::Map(student), Tap::Map(teacher)) => {
@@ -28,46 +29,47 @@ impl AdapterKind {
     }
 }
 
-/// How a map of the student is brought to the size of the teacher's, before the layer.
+/// Method that resizes a map of the student to the size of the teacher's map, before the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The larger of the two is pooled, in height and in width: the student's map here, the
-    /// teacher's by the loss, which [matches sizes](crate::match_size).
+    /// Average pooling of the larger map, in height and in width: of the student's map by the
+    /// adapter, of the teacher's map by the loss, which [matches
+    /// sizes](burn_distill_core::numeric::match_size).
     Pool,
-    /// The student's map is resized, each pixel from the nearest.
+    /// Nearest-neighbor interpolation of the student's map.
     Nearest,
-    /// The student's map is resized bilinearly.
+    /// Bilinear interpolation of the student's map.
     Bilinear,
 }
 
 /// Configuration to create a [`FeatureAdapter`] using the [init function](Self::init).
 #[derive(Config, Debug)]
 pub struct FeatureAdapterConfig {
-    /// The layer.
+    /// Layer.
     pub kind: AdapterKind,
-    /// Whether batch normalization follows. Default: after convolutions, not after a linear layer.
+    /// Whether batch normalization follows the layer. Default: `true` for convolutions, `false` for
+    /// others.
     pub norm: Option<bool>,
-    /// Whether a ReLU comes last. Default: `false`, since it keeps the student from features below
+    /// Whether a ReLU comes last. Default: `false`, because a ReLU cannot output features below
     /// zero.
     #[config(default = false)]
     pub activation: bool,
-    /// How a map is brought to the size of the teacher's. Default: `Pool`. Not for a regressor, which
-    /// does so itself.
+    /// Method that resizes a map to the size of the teacher's. Default: `Pool`. A regressor changes
+    /// the size itself and supports no other value.
     #[config(default = "Resize::Pool")]
     pub resize: Resize,
 }
 
 impl FeatureAdapterConfig {
-    /// Initialize an adapter from a tap of the student to a tap of the teacher.
+    /// Initializes an adapter from a tap of the student to a tap of the teacher.
     ///
-    /// Only the kinds and shapes of the taps matter, such as those that
-    /// [`known_taps`](burn_distill_core::known_taps) finds.
+    /// Only the kinds and shapes of the taps matter, so the taps of
+    /// [`known_taps`](burn_distill_core::known_taps) are suitable.
     ///
     /// # Errors
     ///
-    /// Returns an [`AdapterError`] that names both taps if the layer does not lead from one to the
-    /// other.
+    /// Returns an [`AdapterError`] about both taps if the layer cannot map one to the other.
     pub fn init(
         &self,
         student: &Tap,
@@ -161,7 +163,8 @@ impl FeatureAdapterConfig {
         })
     }
 
-    /// The size that a map of the student is brought to first, and how.
+    /// Returns the size to which a map of the student is resized before the layer, if it is
+    /// resized.
     fn target(&self, student: &Tap, teacher: &Tap) -> Option<Target> {
         let (Tap::Map(student), Tap::Map(teacher)) = (student, teacher) else {
             return None;
@@ -185,7 +188,7 @@ impl FeatureAdapterConfig {
 
 impl Check for FeatureAdapterConfig {}
 
-/// A convolution with bias and PyTorch's initial weights.
+/// Creates a convolution with a bias and the initial weights of PyTorch.
 fn conv(
     channels: [usize; 2],
     kernel: [usize; 2],
@@ -202,13 +205,14 @@ fn conv(
     )
 }
 
-/// Features, then height and width: of a sequence its length and 1, of a vector 1 and 1.
+/// Returns the numbers of features, of rows and of columns: a sequence has `length` rows and one
+/// column, a vector one of each.
 fn sizes(tap: &Tap) -> [usize; 3] {
     match (tap, tap.shape().as_slice()) {
         (Tap::Vector(_), &[_, features]) => [features, 1, 1],
         (Tap::Sequence(_), &[_, length, features]) => [features, length, 1],
         (_, &[_, channels, height, width]) => [channels, height, width],
-        (_, shape) => panic!("A tap has no shape {shape:?}."),
+        (_, shape) => panic!("The shape of a tap should have 2 to 4 axes, got {shape:?}."),
     }
 }
 
@@ -217,11 +221,11 @@ fn spatial(map: &Tensor<4>) -> [usize; 2] {
     [height, width]
 }
 
-/// How a regressor changes the size of a map.
+/// Change of the size of a map by a regressor.
 enum Regression {
     Halve,
     Double,
-    /// With that kernel.
+    /// By a convolution with this kernel and without padding.
     Shrink([usize; 2]),
 }
 
@@ -240,16 +244,16 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
     }
 }
 
-/// A layer from a tap of the student to a tap of the teacher.
+/// Adapter from a tap of the student to a tap of the teacher.
 ///
 /// ```text
 /// output = relu(norm(layer(resize(student))))
 /// ```
 ///
-/// of which all but the layer are optional. It trains with the student and is no part of what is
-/// deployed. What comes out has as many features as the teacher's tap, and as many tokens; of a map
-/// the height and width too, except that with [`Resize::Pool`] a map that is smaller than the
-/// teacher's stays so. Half precision is widened to single.
+/// All parts but the layer are optional. The adapter trains with the student and is not part of the
+/// deployed network. The output has the number of features, and of tokens, of the teacher's tap. A
+/// map also has the height and width of the teacher's map, except that with [`Resize::Pool`] a
+/// smaller map keeps its size. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -270,14 +274,14 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
 ///
 /// # Reference
 ///
-/// The regressor is that of A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015,
-/// in the form of `ConvReg` of RepDistiller, which always ends in a ReLU. The connector is that of
-/// B. Heo et al., [Activation Boundaries](https://arxiv.org/abs/1811.03233), AAAI 2019.
+/// The regressor is that of A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR
+/// 2015, in the form of `ConvReg` of RepDistiller, which always ends in a ReLU. The connector is
+/// that of B. Heo et al., [Activation Boundaries](https://arxiv.org/abs/1811.03233), AAAI 2019.
 #[derive(Module, Debug)]
 pub struct FeatureAdapter {
-    /// The layer.
+    /// Layer.
     pub layer: AdapterLayer,
-    /// The normalization after it.
+    /// Normalization after the layer, if there is one.
     pub norm: Option<BatchNorm>,
     /// Whether a ReLU comes last.
     pub activation: bool,
@@ -285,20 +289,20 @@ pub struct FeatureAdapter {
     resize: Option<Target>,
 }
 
-/// What a [`FeatureAdapter`] multiplies with.
+/// Layer of a [`FeatureAdapter`].
 #[derive(Module, Debug)]
 pub enum AdapterLayer {
-    /// Nothing.
+    /// No layer.
     None(Identity),
-    /// A matrix.
+    /// Linear layer.
     Linear(Linear),
-    /// A convolution.
+    /// Convolution.
     Conv(Conv2d),
-    /// A convolution that enlarges.
+    /// Transposed convolution, which enlarges a map.
     Transposed(ConvTranspose2d),
 }
 
-/// A size, and how to come to it: pooled where nothing is interpolated.
+/// Size to which a map is resized, by interpolation or else by pooling.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     size: [usize; 2],
@@ -306,7 +310,7 @@ struct Target {
 }
 
 impl FeatureAdapter {
-    /// Adapt features as a map.
+    /// Adapts features in the form of a map.
     ///
     /// # Shapes
     ///
@@ -315,7 +319,7 @@ impl FeatureAdapter {
     ///
     /// # Panics
     ///
-    /// Panics if the map has other channels than the adapter was made for.
+    /// Panics if the adapter was created for another number of channels.
     pub fn forward(&self, student: Tensor<4>) -> Tensor<4> {
         let student = at_least_f32(student);
         let student = match &self.resize {
@@ -338,27 +342,40 @@ impl FeatureAdapter {
             AdapterLayer::Conv(conv) => conv.forward(student),
             AdapterLayer::Transposed(conv) => conv.forward(student),
         };
+        self.finish(features)
+    }
+
+    /// Normalizes and activates the output of the layer.
+    fn finish<const D: usize>(&self, features: Tensor<D>) -> Tensor<D> {
         let features = match &self.norm {
             Some(norm) => batch_norm(norm, features),
             None => features,
         };
-        if self.activation {
-            relu(features)
-        } else {
-            features
+        match self.activation {
+            true => relu(features),
+            false => features,
         }
     }
 }
 
 impl TapAdapter for FeatureAdapter {
     fn adapt(&self, student: Tap) -> Tap {
-        match student {
-            Tap::Vector(_) => Tap::Vector(self.forward(student.into_map()).flatten(1, 3)),
-            Tap::Sequence(_) => {
-                let adapted = self.forward(student.into_map());
+        match (&self.layer, student) {
+            (AdapterLayer::None(_), Tap::Vector(vectors)) => {
+                Tap::Vector(self.finish(at_least_f32(vectors)))
+            }
+            (AdapterLayer::Linear(linear), Tap::Vector(vectors)) => {
+                Tap::Vector(self.finish(linear.forward(at_least_f32(vectors))))
+            }
+            // A convolution takes vectors as maps of one pixel.
+            (_, vector @ Tap::Vector(_)) => {
+                Tap::Vector(self.forward(vector.into_map()).flatten(1, 3))
+            }
+            (_, sequence @ Tap::Sequence(_)) => {
+                let adapted = self.forward(sequence.into_map());
                 Tap::Sequence(adapted.squeeze_dim::<3>(3).swap_dims(1, 2))
             }
-            other => Tap::Map(self.forward(other.into_map())),
+            (_, other) => Tap::Map(self.forward(other.into_map())),
         }
     }
 }

@@ -1,24 +1,24 @@
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
-/// The layer of a [`FeatureAdapter`](crate::FeatureAdapter).
+/// Layer of a [`FeatureAdapter`](crate::FeatureAdapter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
-    /// None, between taps of one shape.
+    /// No layer, for taps of the same shape.
     None,
-    /// A linear layer with bias, between vectors, or between sequences token by token.
+    /// Linear layer with bias, for vectors and for every token of sequences.
     Linear,
-    /// A 1×1 convolution with bias: every pixel by itself.
+    /// 1×1 convolution with bias, for every pixel separately.
     Conv1x1,
-    /// A padded 3×3 convolution with bias, between maps.
+    /// Padded 3×3 convolution with bias, for maps.
     Conv3x3,
-    /// The regressor of hints between maps: a 3×3 convolution of stride 2 to half the size, a
-    /// transposed 4×4 one to double the size, else one with a kernel of
-    /// `1 + student size − teacher size`, without padding.
+    /// Regressor of hints, for maps: a 3×3 convolution of stride 2 to half the size, a transposed
+    /// 4×4 convolution to double the size, or else a convolution without padding and with a kernel
+    /// of `1 + student size − teacher size`.
     Regressor,
-    /// A 1×1 convolution without bias, with weights of variance `2 / channels` of the teacher: the
-    /// connector of activation boundaries and of the overhaul.
+    /// 1×1 convolution without bias, with initial weights of variance `2 / channels` of the
+    /// teacher: the connector of activation boundaries and of the overhaul.
     Connector,
 }
 

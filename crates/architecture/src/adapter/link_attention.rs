@@ -14,13 +14,13 @@ pub struct LinkAttentionConfig {
     pub student: Vec<usize>,
     /// Channels of the teacher's maps.
     pub teacher: Vec<usize>,
-    /// The length of queries and keys. At least 1. Default: `128`.
+    /// Length of queries and keys. At least 1. Default: `128`.
     #[config(default = 128)]
     pub features: usize,
 }
 
 impl LinkAttentionConfig {
-    /// Initialize a [link attention](LinkAttention).
+    /// Initializes a [link attention](LinkAttention).
     ///
     /// # Panics
     ///
@@ -64,7 +64,7 @@ impl Check for LinkAttentionConfig {
     }
 }
 
-/// How much each layer of the student counts for each layer of the teacher, sample by sample.
+/// Attention weights of the student's layers for each layer of the teacher, sample by sample.
 ///
 /// ```text
 /// queryⱼ = BN(Linear(mean over pixels of teacherⱼ))
@@ -73,9 +73,9 @@ impl Check for LinkAttentionConfig {
 /// attentionⱼᵢ = softmax over i of (keyᵢⱼ · queryⱼ + teacher placeⱼ · student placeᵢ) / √features
 /// ```
 ///
-/// The last normalization is over the samples and the layers of the student together. Gradients flow
-/// to the student also through its keys; what comes from the teacher is a constant, but the layers
-/// that look at it train.
+/// The last normalization is over the samples and the layers of the student together. Gradients
+/// also flow to the student through its keys. The maps of the teacher are constants, but the layers
+/// of the queries train.
 ///
 /// # Reference
 ///
@@ -83,20 +83,20 @@ impl Check for LinkAttentionConfig {
 /// https://arxiv.org/abs/2102.02973), AAAI 2021.
 #[derive(Module, Debug)]
 pub struct LinkAttention {
-    /// What is learned about the place of each layer of the teacher. Shape: `[layers, features]`.
+    /// Learned position embedding of each layer of the teacher. Shape: `[layers, features]`.
     pub teacher_places: Param<Tensor<2>>,
-    /// What is learned about the place of each layer of the student. Shape: `[layers, features]`.
+    /// Learned position embedding of each layer of the student. Shape: `[layers, features]`.
     pub student_places: Param<Tensor<2>>,
-    /// One for each layer of the student.
+    /// Key layer of each layer of the student.
     pub keys: Vec<NormalizedLinear>,
-    /// From a key to one for each layer of the teacher.
+    /// Layer from a key to one key for each layer of the teacher.
     pub bilinear: NormalizedLinear,
-    /// One for each layer of the teacher.
+    /// Query layer of each layer of the teacher.
     pub queries: Vec<NormalizedLinear>,
 }
 
 impl LinkAttention {
-    /// The attention of one batch.
+    /// Computes the attention weights of one batch.
     ///
     /// # Shapes
     ///
@@ -132,12 +132,12 @@ impl LinkAttention {
     }
 }
 
-/// A linear layer and a batch normalization.
+/// A linear layer followed by batch normalization.
 #[derive(Module, Debug)]
 pub struct NormalizedLinear {
-    /// The layer.
+    /// Linear layer.
     pub linear: Linear,
-    /// Its norm.
+    /// Normalization of its output.
     pub norm: BatchNorm,
 }
 
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_out_of_range_are_named() {
+    fn values_out_of_range_are_refused() {
         let error = |config: LinkAttentionConfig| config.check().unwrap_err().to_string();
 
         let config = LinkAttentionConfig::new(vec![2, 3], vec![4]);
@@ -189,7 +189,7 @@ mod tests {
     use burn::tensor::Distribution;
 
     #[test]
-    fn layers_of_the_student_count_one_in_sum() {
+    fn the_weights_of_the_students_layers_sum_to_one() {
         let device = Device::default();
         let attention = LinkAttentionConfig::new(vec![2, 3, 4], vec![5, 6])
             .with_features(8)
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_active_says_nothing() {
+    fn keys_without_activation_do_not_depend_on_the_student() {
         let device = Device::default();
         let mut attention = LinkAttentionConfig::new(vec![2, 3], vec![5])
             .with_features(8)
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layers_that_look_at_the_teacher_train() {
+    fn the_query_layers_train() {
         let device = Device::default().autodiff();
         let attention = LinkAttentionConfig::new(vec![2, 3], vec![5])
             .with_features(8)

@@ -9,7 +9,6 @@ mod feature;
 mod kind;
 mod link_attention;
 mod semantic_attention;
-mod spatial;
 
 pub use attention_fusion::*;
 pub use bottleneck::*;
@@ -22,4 +21,3 @@ pub use feature::*;
 pub use kind::*;
 pub use link_attention::*;
 pub use semantic_attention::*;
-pub use spatial::*;

@@ -10,25 +10,25 @@ use burn_distill_core::{Check, ConfigError, check};
 /// [init function](SemanticAttentionConfig::init).
 #[derive(Config, Debug)]
 pub struct SemanticAttentionConfig {
-    /// The number of layers of the student.
+    /// Number of layers of the student.
     pub student: usize,
-    /// The number of layers of the teacher.
+    /// Number of layers of the teacher.
     pub teacher: usize,
-    /// The samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// What the products of queries and keys are divided by. Must be positive and finite.
+    /// Temperature that divides the products of queries and keys. Must be positive and finite.
     /// Default: `1.0`.
     #[config(default = 1.0)]
     pub temperature: f64,
 }
 
 impl SemanticAttentionConfig {
-    /// Initialize a [semantic attention](SemanticAttention).
+    /// Initializes a [semantic attention](SemanticAttention).
     ///
     /// # Panics
     ///
-    /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or if
-    /// the temperature is not positive and finite.
+    /// Panics if there is no layer of the student or of the teacher, if the batch size is zero, or
+    /// if the temperature is not positive and finite.
     pub fn init(&self, device: &Device) -> SemanticAttention {
         self.assert_valid();
         let embeddings = |count: usize| {
@@ -54,8 +54,9 @@ impl Check for SemanticAttentionConfig {
     }
 }
 
-/// How much each layer of the teacher counts for each layer of the student, sample by sample: the
-/// more, the more alike the two layers relate the samples of the batch.
+/// Attention weights of the teacher's layers for each layer of the student, sample by sample. The
+/// weight is larger, the more similar the relations are that two layers give the samples of the
+/// batch.
 ///
 /// ```text
 /// similarity(F) = F Fᵀ,    F flattened, one row per sample
@@ -63,29 +64,29 @@ impl Check for SemanticAttentionConfig {
 /// attentionᵢⱼ = softmax over j of queryᵢ · keyⱼ / temperature
 /// ```
 ///
-/// An embedding takes the similarities of a sample to all samples of the batch, so it is made for one
-/// batch size. Gradients flow to the student also through its similarities; what comes from the
-/// teacher is a constant.
+/// The input of an embedding is the similarities of a sample to all samples of the batch, so the
+/// batch size is fixed. Gradients also flow to the student through its similarities. The maps of
+/// the teacher are constants.
 ///
 /// # Reference
 ///
 /// D. Chen et al., [Cross-Layer Distillation with Semantic
-/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings of `SelfA` of the
-/// authors' code, gradients included.
+/// Calibration](https://arxiv.org/abs/2012.03236), AAAI 2021. Agrees with recordings of `SelfA` of
+/// the authors' code, gradients included.
 #[derive(Module, Debug)]
 pub struct SemanticAttention {
-    /// What asks, one for each layer of the student.
+    /// Query embedding of each layer of the student.
     pub queries: Vec<SimilarityEmbedding>,
-    /// What answers, one for each layer of the teacher.
+    /// Key embedding of each layer of the teacher.
     pub keys: Vec<SimilarityEmbedding>,
-    /// The samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// What the products of queries and keys are divided by.
+    /// Temperature that divides the products of queries and keys.
     pub temperature: f64,
 }
 
 impl SemanticAttention {
-    /// The attention of one batch.
+    /// Computes the attention weights of one batch.
     ///
     /// # Shapes
     ///
@@ -94,7 +95,7 @@ impl SemanticAttention {
     ///
     /// # Panics
     ///
-    /// Panics if a batch has another size than the attention was made for.
+    /// Panics if the attention was created for another batch size.
     pub fn forward(&self, student: &[Tensor<4>], teacher: &[Tensor<4>]) -> Tensor<3> {
         let embed = |embeddings: &[SimilarityEmbedding], maps: &[Tensor<4>]| -> Tensor<3> {
             let pairs = embeddings.iter().zip(maps);
@@ -107,13 +108,13 @@ impl SemanticAttention {
     }
 }
 
-/// What the similarities of a sample to those of its batch say, as a unit vector: two linear layers
-/// with a ReLU between them.
+/// Embedding of the similarities of a sample to all samples of the batch, as a unit vector: two
+/// linear layers with a ReLU between them.
 #[derive(Module, Debug)]
 pub struct SimilarityEmbedding {
-    /// The first layer, from one similarity per sample of the batch.
+    /// First layer, from one similarity per sample of the batch.
     pub hidden: Linear,
-    /// The second layer.
+    /// Second layer.
     pub output: Linear,
 }
 
@@ -126,7 +127,7 @@ impl SimilarityEmbedding {
         }
     }
 
-    /// One unit vector per sample, from the map of all of them.
+    /// Computes one unit vector per sample from the maps of the batch.
     ///
     /// # Shapes
     ///
@@ -135,7 +136,7 @@ impl SimilarityEmbedding {
     ///
     /// # Panics
     ///
-    /// Panics if the batch has another size than the embedding was made for.
+    /// Panics if the embedding was created for another batch size.
     pub fn forward(&self, map: Tensor<4>) -> Tensor<2> {
         let [batch_size, _] = self.hidden.weight.dims();
         assert_shape!(map, [batch_size, _, _, _]);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_one_in_sum_and_evens_out_with_temperature() {
+    fn the_weights_sum_to_one_and_become_even_with_temperature() {
         let device = Device::default();
         let map = || Tensor::random([8, 4, 3, 3], Distribution::Default, &device);
 
@@ -189,7 +190,7 @@ mod tests {
             gradient.into_scalar::<f32>()
         };
 
-        // Few hidden features may all be rectified away by the weights of one draw.
+        // With some initial weights, the ReLU is zero for all of the few hidden features.
         assert!((0..20).any(|_| gradient() > 0.0));
     }
 

@@ -5,22 +5,23 @@ use burn_distill_core::{
     delegate_network, display_module,
 };
 
-/// A network whose last part can be there several times, each with parameters of its own.
+/// A network that can be split into a trunk and a branch, so that it can have several branches with
+/// separate parameters.
 pub trait Branching: Network {
-    /// The last part.
+    /// Branch: the last part of the network.
     type Branch: Module + ModuleDisplay + 'static;
 
-    /// The name of the tap, a map, that the last part begins at.
+    /// Returns the name of the tap, a map, at which the branch begins.
     ///
     /// # Panics
     ///
-    /// Panics if the network is all last part.
+    /// Panics if the network is too short for a trunk.
     fn trunk(&self) -> String;
 
-    /// The last part, which shares its parameters with the network.
+    /// Returns the branch, which shares its parameters with the network.
     fn branch(&self) -> Self::Branch;
 
-    /// The logits of a last part, of the network or another.
+    /// Computes the logits of a branch, of this network or of another.
     ///
     /// # Shapes
     ///
@@ -29,22 +30,22 @@ pub trait Branching: Network {
     fn forward_branch(branch: &Self::Branch, trunk: Tensor<4>) -> Tensor<2>;
 }
 
-/// A network with several branches over one trunk: its last part is there once for each.
+/// A network with several branches on a shared trunk.
 ///
-/// The first branch is the network's own, so that it is a network like those it was made of: same
-/// response, same taps, and the same tensors under the same names; the other branches come after
-/// them, under `branches`. A record of it loads into a network of that family with
+/// The first branch is that of the original network. So the response, the taps, and the names and
+/// tensors of the parameters are those of the original network; the other branches follow under
+/// `branches`. A record of a branched network loads into the original network with
 /// [`allow_unused`](burn::store::ModuleRecord::allow_unused).
 ///
-/// It offers the taps of the network, and:
+/// It offers the taps of the original network, and:
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `trunk` | map | what the branches begin at |
-/// | `branch1`, `branch2`, … | vector | the logits of each branch; the first are the response |
+/// | `trunk` | map | the input of the branches |
+/// | `branch1`, `branch2`, … | vector | the logits of each branch; `branch1` is the response |
 ///
-/// What is trained with it is an ensemble for little more than the price of one:
-/// `NativeEnsembleDistiller` of burn-distill-strategy.
+/// `NativeEnsembleDistiller` of burn-distill-strategy trains it as an ensemble that costs little
+/// more than a single network.
 ///
 /// # Example
 ///
@@ -57,7 +58,7 @@ pub trait Branching: Network {
 /// let config = ConvNetConfig::new(vec![4, 8], [1, 8, 8], 10);
 /// let network = BranchedNetwork::new((0..3).map(|_| config.init(&device)));
 ///
-/// assert_eq!(known_taps(&network).take("branch3").shape().as_slice(), [2, 10]);
+/// assert_eq!(known_taps(&network).expect("branch3").shape().as_slice(), [2, 10]);
 /// let deployed = network.into_network(); // a `ConvNet`
 /// ```
 #[derive(Clone, Debug)]
@@ -66,36 +67,38 @@ pub struct BranchedNetwork<N: Branching> {
     branches: Vec<N::Branch>,
 }
 
-/// The names of the taps of a [`BranchedNetwork`] that its networks do not have.
+/// Names of the additional taps of a [`BranchedNetwork`].
 const TRUNK: &str = "trunk";
 const BRANCH: &str = "branch";
 
 impl<N: Branching> BranchedNetwork<N> {
-    /// The trunk of the first of these networks, and the last parts of all. They should be of one
-    /// configuration, and their last parts have parameters that differ.
+    /// Creates a branched network from the trunk of the first network and the branches of all
+    /// networks.
+    ///
+    /// The networks should have the same configuration, and their branches different parameters.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two networks, if they have no trunk, or if two last parts have the
-    /// same parameters.
+    /// Panics if there are fewer than two networks, if they have no trunk, or if two branches have
+    /// the same parameters.
     pub fn new(networks: impl IntoIterator<Item = N>) -> Self {
         let mut networks = networks.into_iter();
         let network = networks.next();
         let branches: Vec<_> = networks.map(|network| network.branch()).collect();
         let network = network.filter(|_| !branches.is_empty());
-        let network = network.expect("A network branches into two at least.");
+        let network = network.expect("a branched network needs at least two branches");
         network.trunk();
         let first = network.branch();
         assert_parameters_differ("Branches", [&first].into_iter().chain(&branches));
         Self { network, branches }
     }
 
-    /// The trunk and the first branch.
+    /// Returns the trunk with the first branch.
     pub fn network(&self) -> &N {
         &self.network
     }
 
-    /// The trunk and the first branch: what is deployed.
+    /// Returns the trunk with the first branch by value, for deployment.
     pub fn into_network(self) -> N {
         self.network
     }
@@ -105,7 +108,7 @@ impl<N: Branching> Network for BranchedNetwork<N> {
     type Input = N::Input;
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
-        let (response, trunk) = taps.watch(&self.network.trunk(), |taps| {
+        let (response, trunk) = taps.capture(&self.network.trunk(), |taps| {
             self.network.forward_tapped(input, taps)
         });
         taps.offer(TRUNK, || trunk.clone());
@@ -113,7 +116,7 @@ impl<N: Branching> Network for BranchedNetwork<N> {
         taps.offer(format!("{BRANCH}1"), || Tap::Vector(own));
         for (number, branch) in (2..).zip(&self.branches) {
             let name = format!("{BRANCH}{number}");
-            // Nobody has to pay for a branch that is not asked for.
+            // A branch whose tap is not selected is not computed.
             taps.offer(name, || {
                 Tap::Vector(N::forward_branch(branch, trunk.clone().into_map()))
             });
@@ -124,7 +127,7 @@ impl<N: Branching> Network for BranchedNetwork<N> {
     delegate_network!(network: example, classifier, normalization);
 }
 
-// Not derived: the tensors of the network keep their names.
+// Not derived, so that the tensors of the network keep their names.
 delegate_module!([N: Branching] BranchedNetwork<N>: network, parts: [branches]);
 display_module!([N: Branching] BranchedNetwork<N>: network, branches);
 
@@ -142,7 +145,7 @@ mod tests {
         knowledge.taps.iter().map(|(name, _)| name.into()).collect()
     }
 
-    /// What holds for every family, on color images of 8×8 with 5 classes.
+    /// Checks a family of networks for color images of 8×8 pixels and 5 classes.
     fn check<N: Branching<Input = Tensor<4>>>(init: impl Fn(&Device) -> N, trunk: &str) {
         let device = Device::default().autodiff();
         let networks = [init(&device), init(&device), init(&device)];
@@ -155,7 +158,7 @@ mod tests {
             &device.clone().without_autodiff(),
         );
 
-        // It is the first network, with the same taps and more.
+        // The response and the taps are those of the first network, with additional taps.
         let valid = network.valid();
         let knowledge = valid.forward_knowledge(input.clone(), &TapSelection::All);
         let expected = plain.valid().forward_knowledge(input, &TapSelection::All);
@@ -165,7 +168,7 @@ mod tests {
         names.extend(["trunk", "branch1", "branch2", "branch3"].map(String::from));
         assert_eq!(all_taps(&knowledge), names);
 
-        // A branch is what the network that it is of makes of the trunk.
+        // The logits of a branch are those of its network, computed from the trunk.
         let data = |name: &str| knowledge.taps.expect(name).into_vectors().into_data();
         assert_eq!(data("branch1"), logits(&expected));
         assert_eq!(data("trunk"), data(trunk));
@@ -181,19 +184,19 @@ mod tests {
         assert_eq!(other.into_data(), data("branch3"));
         assert_ne!(data("branch3"), data("branch2"));
 
-        // Its record is one of the network, with more to it.
+        // The record contains that of the first network.
         let own = tensors(&plain);
         assert_eq!(tensors(&network)[..own.len()], own);
         assert!(parameter_count(&network) < 3 * parameter_count(&plain));
         let record = network.clone().into_record().allow_unused(true);
         assert_eq!(tensors(&init(&device).load_record(record)), own);
 
-        // All of it trains.
+        // All parameters train.
         let before = tensors(&network);
         let input = Tensor::random([3, 3, 8, 8], Distribution::Default, &device);
-        let requirements = TapSelection::named(["branch1", "branch2", "branch3"]);
-        let taps = network.forward_knowledge(input, &requirements).taps;
-        let loss = wanted_sum(&taps);
+        let selection = TapSelection::named(["branch1", "branch2", "branch3"]);
+        let taps = network.forward_knowledge(input, &selection).taps;
+        let loss = sum_of_squares(&taps);
         let grads = GradientsParams::from_grads(loss.backward(), &network);
         let stepped = SgdConfig::new().init().step(0.1, network, grads);
         for ((name, after), (_, before)) in tensors(&stepped.valid()).iter().zip(&before) {
@@ -203,9 +206,9 @@ mod tests {
         assert_eq!(tensors(&stepped.into_network()), stepped_network);
     }
 
-    fn wanted_sum(taps: &burn_distill_core::Taps) -> Tensor<1> {
+    fn sum_of_squares(taps: &burn_distill_core::Taps) -> Tensor<1> {
         let logits = taps.iter().map(|(_, tap)| tap.clone().into_vectors());
-        // Not a plain sum: a norm would not hear of a shift that is common to a batch.
+        // Not a plain sum, which has no gradient through a normalization over the batch.
         let values = logits.map(|logits| logits.square().sum());
         values.reduce(Tensor::add).unwrap()
     }
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_nobody_asks_for_is_not_computed() {
+    fn a_branch_that_is_not_selected_is_not_computed() {
         let device = Device::default().autodiff();
         let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
         let network = BranchedNetwork::new([config.init(&device), config.init(&device)]);
@@ -239,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "A network branches into two at least.")]
-    fn one_branch_is_none() {
+    #[should_panic(expected = "a branched network needs at least two branches")]
+    fn a_single_branch_is_refused() {
         let config = ConvNetConfig::new(vec![4, 6], [1, 8, 8], 5);
         BranchedNetwork::new([config.init(&Device::default())]);
     }
@@ -272,8 +275,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "A convolutional network of one stage has no trunk.")]
-    fn one_stage_does_not_branch() {
+    #[should_panic(expected = "A convolutional network needs at least two stages for branches")]
+    fn a_single_stage_is_refused() {
         let network = || ConvNetConfig::new(vec![4], [1, 8, 8], 5).init(&Device::default());
         BranchedNetwork::new([network(), network()]);
     }

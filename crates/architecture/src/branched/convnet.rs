@@ -8,14 +8,14 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn_distill_core::batch_norm;
 
-/// The last part of a [`ConvNet`]: its last stage, the pooling in front of it and the classifier.
+/// Branch of a [`ConvNet`]: the pooling before its last stage, the last stage and the classifier.
 #[derive(Module, Debug)]
 pub struct ConvBranch {
-    /// The pooling.
+    /// Pooling.
     pub shrink: MaxPool2d,
-    /// The stage.
+    /// Last stage.
     pub layer: ConvStage,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
 }
 
@@ -26,7 +26,7 @@ impl Branching for ConvNet {
         let stages = self.layer.len();
         assert!(
             stages > 1,
-            "A convolutional network of one stage has no trunk."
+            "A convolutional network needs at least two stages for branches, but has {stages}."
         );
         format!("layer{}", stages - 1)
     }

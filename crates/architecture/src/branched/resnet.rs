@@ -6,16 +6,16 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-/// The last part of a [`ResNet`]: its last stage and the classifier.
+/// Branch of a [`ResNet`]: its last stage and the classifier.
 ///
 /// # Reference
 ///
 /// The branches of `ONE_ResNet` in the authors' ONE_NeurIPS2018.
 #[derive(Module, Debug)]
 pub struct ResNetBranch {
-    /// The stage.
+    /// Last stage.
     pub layer3: Vec<BasicBlock>,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
 }
 

@@ -2,7 +2,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::at_least_f32;
 
-/// What several exits say together, sample by sample: for each the first exit that is sure.
+/// Logits of the exits that a rule has chosen for each sample, such as the first confident exit.
 ///
 /// # Example
 ///
@@ -20,18 +20,18 @@ use burn_distill_core::numeric::at_least_f32;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ChosenExits {
-    /// The logits of the exit of each sample. Shape: `[batch_size, classes]`.
+    /// Logits of the chosen exit of each sample. Shape: `[batch_size, classes]`.
     pub logits: Tensor<2>,
-    /// The exit that each sample took, counted from 1. Shape: `[batch_size]`.
+    /// Chosen exit of each sample, counted from 1. Shape: `[batch_size]`.
     pub exits: Tensor<1, Int>,
 }
 
 impl ChosenExits {
-    /// For each sample the first exit whose most likely class is at least as likely as the threshold,
-    /// or else the last exit.
+    /// Chooses, for each sample, the first exit whose most probable class has at least the
+    /// probability `threshold`, or else the last exit.
     ///
-    /// A threshold of 0 takes the first exit, and one above 1 the last. Nothing is read from the
-    /// device.
+    /// A threshold of 0 chooses the first exit, a threshold above 1 the last. No value is read from
+    /// the device.
     ///
     /// # Shapes
     ///
@@ -39,20 +39,24 @@ impl ChosenExits {
     ///
     /// # Panics
     ///
-    /// Panics if there is no exit, if the shapes differ, or if the threshold is NaN.
+    /// Panics if there are no exits, if the shapes differ, or if the threshold is NaN.
     pub fn first_sure(logits: &[Tensor<2>], threshold: f64) -> Self {
         assert_threshold(threshold);
-        let (deepest, shallow) = logits.split_last().expect("There should be an exit.");
+        let (deepest, shallow) = logits.split_last().expect("there should be an exit");
         let shape = deepest.dims();
         let exits = Tensor::full([shape[0]], logits.len() as i64, &deepest.device());
         let last = Self {
             logits: deepest.clone(),
             exits,
         };
-        // From the deepest on, so that the shallowest has the last word.
+        // From deep to shallow, so that the shallowest confident exit overwrites the others.
         let shallow = shallow.iter().enumerate().rev();
         shallow.fold(last, |chosen, (index, logits)| {
-            assert_eq!(logits.dims(), shape, "Exits tell the same classes apart.");
+            assert_eq!(
+                logits.dims(),
+                shape,
+                "The logits of all exits should have the same shape."
+            );
             let likely = softmax(at_least_f32(logits.clone()), 1).max_dim(1);
             let sure = likely.greater_equal_scalar(threshold);
             let exits = chosen.exits;
@@ -63,23 +67,26 @@ impl ChosenExits {
         })
     }
 
-    /// The mean of the exits that the samples took: how deep the network had to go. Shape: `[1]`.
+    /// Computes the mean of the chosen exits, a measure of the depth that the samples need. Shape:
+    /// `[1]`.
     pub fn mean_exit(&self) -> Tensor<1> {
         self.exits.clone().float().mean()
     }
 }
 
+/// Asserts that the threshold of an exit is a number.
+///
 /// # Panics
 ///
 /// Panics if the threshold is NaN.
 pub(super) fn assert_threshold(threshold: f64) {
     assert!(
         !threshold.is_nan(),
-        "How sure an exit has to be should be a probability, got {threshold}."
+        "The threshold of an exit should be a probability, got {threshold}."
     );
 }
 
-/// The mean of the logits of several exits: their ensemble.
+/// Computes the mean of the logits of several exits, as an ensemble.
 ///
 /// # Shapes
 ///
@@ -88,10 +95,10 @@ pub(super) fn assert_threshold(threshold: f64) {
 ///
 /// # Panics
 ///
-/// Panics if there is no exit, or if the shapes differ.
+/// Panics if there are no exits, or if the shapes differ.
 pub fn mean_logits(logits: &[Tensor<2>]) -> Tensor<2> {
     let sum = logits.iter().cloned().reduce(Tensor::add);
-    let sum = sum.expect("There should be an exit.");
+    let sum = sum.expect("there should be an exit");
     sum.div_scalar(logits.len() as f64)
 }
 
@@ -100,11 +107,11 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    /// Three exits that say a class of two for four samples. The probabilities of what they say are
-    /// 0.982, 0.731, 0.5 and 0.982, and so on.
+    /// Logits of three exits for four samples and two classes. The probabilities of the most
+    /// probable classes are 0.982, 0.731, 0.5 and 0.982, and so on.
     fn exits() -> Vec<Tensor<2>> {
         let device = Device::default();
-        let exit = |says: [[f32; 2]; 4]| Tensor::from_data(says, &device);
+        let exit = |logits: [[f32; 2]; 4]| Tensor::from_data(logits, &device);
         vec![
             exit([[4.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 4.0]]),
             exit([[0.0, 9.0], [0.0, 3.0], [1.0, 0.0], [9.0, 0.0]]),
@@ -114,7 +121,7 @@ mod tests {
 
     fn taken(threshold: f64) -> Vec<i64> {
         let chosen = ChosenExits::first_sure(&exits(), threshold);
-        // The logits are those of the exit that is told.
+        // The logits are those of the chosen exit.
         let rows = exits()
             .iter()
             .map(|exit| exit.to_data())
@@ -130,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn each_sample_takes_the_first_exit_that_is_sure() {
+    fn the_first_confident_exit_is_chosen_for_each_sample() {
         assert_eq!(taken(0.9), [1, 2, 3, 1]);
         assert_eq!(taken(0.7), [1, 1, 2, 1]);
     }
 
     #[test]
-    fn a_threshold_of_nothing_takes_the_first_and_one_beyond_all_the_last() {
+    fn a_threshold_of_zero_chooses_the_first_exit_and_one_above_1_the_last() {
         assert_eq!(taken(0.0), [1; 4]);
-        // As sure as said is sure enough.
+        // A probability equal to the threshold is enough.
         assert_eq!(taken(0.5), [1; 4]);
         assert_eq!(taken(1.1), [3; 4]);
     }
@@ -152,7 +159,7 @@ mod tests {
     #[test]
     fn the_ensemble_is_the_mean_of_logits() {
         let device = Device::default();
-        let exits = [[[1.0, 3.0]], [[2.0, -3.0]]].map(|says| Tensor::from_data(says, &device));
+        let exits = [[[1.0, 3.0]], [[2.0, -3.0]]].map(|exit| Tensor::from_data(exit, &device));
 
         let expected = TensorData::from([[1.5_f32, 0.0]]);
         mean_logits(&exits).into_data().assert_eq(&expected, false);
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "should be a probability, got NaN")]
-    fn a_threshold_is_a_number() {
+    fn a_threshold_of_nan_is_refused() {
         ChosenExits::first_sure(&exits(), f64::NAN);
     }
 }

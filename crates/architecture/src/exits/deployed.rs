@@ -3,30 +3,31 @@ use crate::{ChosenExits, MultiExitNetwork, mean_logits};
 use burn::module::Module;
 use burn_distill_core::{Network, Response, Tap, TapRecorder, delegate_network};
 
-/// Which exits of a [`MultiExitNetwork`] answer when it is [deployed](MultiExitNetwork::deploy).
+/// Exits that determine the response of a [deployed](MultiExitNetwork::deploy)
+/// [`MultiExitNetwork`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ExitChoice {
-    /// That one, counted from 1.
+    /// A single exit, counted from 1.
     One(usize),
-    /// All, by the mean of their logits.
+    /// The mean of the logits of all exits.
     Mean,
-    /// For each sample the first whose most likely class is at least that likely: see
+    /// For each sample, the first exit whose most probable class has at least this probability: see
     /// [`ChosenExits::first_sure`].
     FirstSure(f64),
 }
 
-/// The exits of a network as a plain network, whose response is that of the chosen ones.
+/// A multi-exit network as a plain network, whose response is that of the chosen exits.
 ///
-/// [One exit](ExitChoice::One) costs what leads to it: stages behind it do not run, if the network
-/// can [stop](Network::forward_to), as those of convolutional and residual networks do. Their
-/// parameters stay in the record. The others run all exits:
-/// [`FirstSure`](ExitChoice::FirstSure) tells which exit each sample of a batch would leave by, and
-/// so what could be saved, but a batch goes as far as its last sample.
+/// With [one exit](ExitChoice::One), the stages behind it do not run if the network can
+/// [stop](Network::forward_to) there, as convolutional and residual networks can; their parameters
+/// stay in the record. The other choices run all exits. [`FirstSure`](ExitChoice::FirstSure) shows
+/// the exit of each sample, and so the possible savings, but the whole batch runs through all
+/// stages.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `exit` | vector | with `FirstSure`, the exit that each sample took, `[batch_size, 1]` |
+/// | `exit` | vector | with `FirstSure`, the chosen exit of each sample, `[batch_size, 1]` |
 ///
 /// # Example
 ///
@@ -47,15 +48,15 @@ pub enum ExitChoice {
 /// ```
 #[derive(Module, Debug)]
 pub struct DeployedExits<M> {
-    /// The network and its exits.
+    /// Network with its exits.
     pub network: M,
-    /// Which of them answer.
+    /// Exits that determine the response.
     #[module(skip)]
     pub choice: ExitChoice,
 }
 
 impl<N: Network> DeployedExits<MultiExitNetwork<N>> {
-    /// The name of the tap of the exit that each sample took.
+    /// Name of the tap with the chosen exit of each sample.
     pub const TAP: &'static str = "exit";
 
     pub(super) fn new(network: MultiExitNetwork<N>, choice: ExitChoice) -> Self {
@@ -64,7 +65,7 @@ impl<N: Network> DeployedExits<MultiExitNetwork<N>> {
                 let count = network.exit_count();
                 assert!(
                     (1..=count).contains(&number),
-                    "There is no exit {number} of {count}."
+                    "The number of the exit should be from 1 to {count}, but is {number}."
                 );
             }
             ExitChoice::Mean => (),

@@ -13,31 +13,31 @@ use std::cell::LazyCell;
 /// Configuration to create a [`MultiExitNetwork`] using the [init function](MultiExitConfig::init).
 #[derive(Config, Debug)]
 pub struct MultiExitConfig {
-    /// The taps that exits begin at, shallowest first. Default: `layer1`, `layer2`, … without the
+    /// Taps at which the exits begin, shallowest first. Default: `layer1`, `layer2`, … without the
     /// last.
     pub exits: Option<Vec<String>>,
-    /// The tap whose size an exit shrinks its map to. Default: the last of `layer1`, `layer2`, ….
+    /// Tap to whose size an exit shrinks its map. Default: the last of `layer1`, `layer2`, ….
     pub deepest: Option<String>,
-    /// The tap of the features that the network's own classifier sees: those of an exit are as many.
+    /// Tap of the input of the network's classifier. The features of every exit have the same size.
     /// Default: `pool`.
     #[config(default = "\"pool\".to_string()")]
     pub feature: String,
-    /// How many times fewer channels than features an exit has in between, at least one. Default:
-    /// `4`.
+    /// Ratio of the features to the channels in the middle of an exit, which are at least one.
+    /// Default: `4`.
     #[config(default = 4)]
     pub factor: usize,
 }
 
 impl MultiExitConfig {
-    /// Put exits at the stages of a network. Their parameters are drawn at once: an optimizer should
-    /// not come before them.
+    /// Adds exits to the stages of a network. The initial values of their parameters are drawn at
+    /// once.
     ///
-    /// Shapes are found by a dry run, so that any network serves whose taps are known.
+    /// A dry run finds the shapes of the taps, so any network with suitable taps is supported.
     ///
     /// # Panics
     ///
-    /// Panics if the network offers no such tap, if there is no exit but its own, if the response is
-    /// none of classes, or if the factor is zero.
+    /// Panics if the network does not offer a tap, if there is no additional exit, if the response
+    /// is not of classes, or if the factor is zero.
     pub fn init<N: Network>(&self, network: N) -> MultiExitNetwork<N> {
         let fit = self.fit(&network);
         let fit = fit.unwrap_or_else(|error| panic!("{error}"));
@@ -56,12 +56,12 @@ impl MultiExitConfig {
         }
     }
 
-    /// Returns the sizes of the exits of a network, which are found by a dry run.
+    /// Finds the sizes of the exits of a network by a dry run.
     ///
     /// # Errors
     ///
-    /// Returns an error if the network offers no such tap, if there is no exit but its own, if its
-    /// response is not classes, or if the factor is zero.
+    /// Returns an error if the network does not offer a tap, if there is no additional exit, if the
+    /// response is not of classes, or if the factor is zero.
     pub fn fit<N: Network>(&self, network: &N) -> Result<ExitSizes, MisfitError> {
         self.check()?;
         let valid = network.valid();
@@ -74,8 +74,8 @@ impl MultiExitConfig {
         let taps = self.exits.clone().unwrap_or(stages);
         let Some(deepest) = deepest.filter(|_| !taps.is_empty()) else {
             return Err(MisfitError::Network(
-                "A network of several exits has two stages at least, `layer1` and `layer2`, or \
-                 names the taps of its exits."
+                "A multi-exit network should have at least two stages, `layer1` and `layer2`, but has \
+                 fewer: set the taps of its `exits` and the `deepest` one."
                     .to_string(),
             ));
         };
@@ -127,14 +127,14 @@ impl Check for MultiExitConfig {
     }
 }
 
-/// The taps `layer1`, `layer2`, …, as far as they go.
+/// Returns the names of the taps `layer1`, `layer2`, … that the network offers.
 fn stages(known: &Taps) -> Vec<String> {
     let names = (1..).map(|number| format!("layer{number}"));
     names.take_while(|name| known.get(name).is_ok()).collect()
 }
 
-/// An exit of a [`MultiExitNetwork`]: what leads from the map of a stage to features like those of
-/// the deepest one, and a classifier of its own.
+/// An additional exit of a [`MultiExitNetwork`]: a bottleneck from the map of a stage to features
+/// with the size of the deepest ones, and a classifier.
 ///
 /// ```text
 /// feature = mean over pixels of bottleneck(map)
@@ -143,18 +143,18 @@ fn stages(known: &Taps) -> Vec<String> {
 ///
 /// # Reference
 ///
-/// `branchBottleNeck` and `middle_fc` of pytorch-be-your-own-teacher, without the biases in front of
-/// norms, which change nothing.
+/// `branchBottleNeck` and `middle_fc` of pytorch-be-your-own-teacher, without the biases before
+/// normalizations, which have no effect.
 #[derive(Module, Debug)]
 pub struct NetworkExit {
-    /// From the map of the stage to the deepest one's channels and size.
+    /// Bottleneck from the map of the stage to the channels and the size of the deepest map.
     pub bottleneck: BottleneckProjector,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
 }
 
 impl NetworkExit {
-    /// The features, of as many dimensions as those of the deepest stage.
+    /// Computes the features, which have the size of those of the deepest stage.
     ///
     /// # Shapes
     ///
@@ -164,7 +164,7 @@ impl NetworkExit {
         global_average(self.bottleneck.forward(map))
     }
 
-    /// The logits.
+    /// Computes the logits.
     ///
     /// # Shapes
     ///
@@ -175,24 +175,24 @@ impl NetworkExit {
     }
 }
 
-/// A network that also answers from its shallower stages: be your own teacher (BYOT).
+/// A network with additional exits at its shallower stages, for Be Your Own Teacher (BYOT).
 ///
-/// Each of these stages has an [exit](NetworkExit); the last exit is the network's own response. It
-/// is a network like the one that it was made of: same response, same taps, and the same tensors
-/// under the same names; the exits come after them, under `exits`. A record of it loads into the
-/// network alone with [`allow_unused`](burn::store::ModuleRecord::allow_unused).
+/// Each of these stages has an [exit](NetworkExit); the last exit is the response of the original
+/// network. So the response, the taps, and the names and tensors of the parameters are those of the
+/// original network; the additional exits follow under `exits`. A record of a multi-exit network
+/// loads into the original network with [`allow_unused`](burn::store::ModuleRecord::allow_unused).
 ///
-/// It offers the taps of the network, and, for each of its exits, the network's own included:
+/// It offers the taps of the original network and, for each exit including the last:
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `exit1`, `exit2`, … | vector | the logits of each exit, shallowest first; the last are the response |
-/// | `exit1.feature`, `exit2.feature`, … | vector | what the classifier of each exit sees, of one size |
+/// | `exit1`, `exit2`, … | vector | the logits of each exit, shallowest first; the last is the response |
+/// | `exit1.feature`, `exit2.feature`, … | vector | the input of the classifier of each exit, all of one size |
 ///
-/// An exit that nobody asks for is not computed. What trains it is `MultiExitDistiller` of
-/// burn-distill-strategy. What is deployed is the network alone, by
-/// [`into_network`](Self::into_network), or what [`deploy`](Self::deploy) makes of the exits: one of
-/// them without the stages behind it, the mean of all, or the first that is sure.
+/// An exit whose taps are not selected is not computed. `MultiExitDistiller` of
+/// burn-distill-strategy trains the network. For deployment, use the original network, by
+/// [`into_network`](Self::into_network), or [`deploy`](Self::deploy) some of the exits: a single
+/// one without the stages behind it, the mean of all, or the first confident one.
 ///
 /// # Example
 ///
@@ -225,33 +225,33 @@ pub struct MultiExitNetwork<N> {
     exits: Vec<NetworkExit>,
 }
 
-/// The name of the tap of the logits of an exit, counted from 1.
+/// Returns the name of the tap with the logits of an exit, counted from 1.
 fn logits_tap(number: usize) -> String {
     format!("exit{number}")
 }
 
-/// The name of the tap of the features of an exit, counted from 1.
+/// Returns the name of the tap with the features of an exit, counted from 1.
 fn feature_tap(number: usize) -> String {
     format!("exit{number}.feature")
 }
 
 impl<N: Network> MultiExitNetwork<N> {
-    /// The number of exits, with that of the network itself.
+    /// Returns the number of exits, including that of the original network.
     pub fn exit_count(&self) -> usize {
         self.exits.len() + 1
     }
 
-    /// The network without its exits.
+    /// Returns the original network, without the additional exits.
     pub fn network(&self) -> &N {
         &self.network
     }
 
-    /// The network without its exits.
+    /// Returns the original network by value, without the additional exits.
     pub fn into_network(self) -> N {
         self.network
     }
 
-    /// The same exits as a network whose response is that of the chosen ones.
+    /// Converts the network to a plain network, whose response is that of the chosen exits.
     ///
     /// # Panics
     ///
@@ -260,7 +260,7 @@ impl<N: Network> MultiExitNetwork<N> {
         DeployedExits::new(self, choice)
     }
 
-    /// The logits of every exit, shallowest first. Shape of each: `[batch_size, classes]`.
+    /// Computes the logits of every exit, shallowest first. Shape of each: `[batch_size, classes]`.
     pub fn forward_exits(&self, input: N::Input) -> Vec<Tensor<2>> {
         let names: Vec<_> = (1..=self.exit_count()).map(logits_tap).collect();
         let knowledge = self.forward_knowledge(input, &TapSelection::named(&names));
@@ -268,9 +268,9 @@ impl<N: Network> MultiExitNetwork<N> {
         taps.map(Tap::into_vectors).collect()
     }
 
-    /// The logits of the exit of that number, counted from 1. Stages behind it do not run, if the
-    /// network can [stop](Network::forward_to) where the exit begins. Shape:
-    /// `[batch_size, classes]`.
+    /// Computes the logits of one exit, counted from 1. Shape: `[batch_size, classes]`.
+    ///
+    /// The stages behind the exit do not run if the network can [stop](Network::forward_to) there.
     ///
     /// # Panics
     ///
@@ -279,7 +279,7 @@ impl<N: Network> MultiExitNetwork<N> {
         let count = self.exit_count();
         assert!(
             (1..=count).contains(&number),
-            "There is no exit {number} of {count}."
+            "The number of the exit should be from 1 to {count}, but is {number}."
         );
         match self.exits.get(number - 1) {
             Some(exit) => {
@@ -298,10 +298,11 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         let mut names = self.taps.clone();
         names.push(self.feature.clone());
         let (response, mut maps) =
-            taps.watch_all(&names, |taps| self.network.forward_tapped(input, taps));
-        let own = maps.pop().expect("it was watched");
+            taps.capture_all(&names, |taps| self.network.forward_tapped(input, taps));
+        let own = maps.pop().expect("it was captured");
         for ((exit, map), number) in self.exits.iter().zip(maps).zip(1..) {
-            // Once for both taps: a norm that runs twice would update its statistics twice.
+            // Once for both taps, because a normalization that runs twice would update its
+            // statistics twice.
             let feature = LazyCell::new(|| exit.feature(map.into_map()));
             taps.offer(feature_tap(number), || Tap::Vector(feature.clone()));
             taps.offer(logits_tap(number), || {
@@ -331,16 +332,14 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         if self.taps.iter().any(|name| name == tap) {
             return self.network.forward_to(input, tap);
         }
-        let requirements = TapSelection::named([tap]);
-        self.forward_knowledge(input, &requirements)
-            .taps
-            .expect(tap)
+        let selection = TapSelection::named([tap]);
+        self.forward_knowledge(input, &selection).taps.expect(tap)
     }
 
     delegate_network!(network: example, classifier, normalization);
 }
 
-// Not derived: the tensors of the network keep their names.
+// Not derived, so that the tensors of the network keep their names.
 delegate_module!(
     [N: Network] MultiExitNetwork<N>: network, parts: [exits], kept: [taps, feature]
 );

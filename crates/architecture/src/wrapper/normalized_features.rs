@@ -10,27 +10,27 @@ use burn_distill_core::{
 /// function](NormalizedFeaturesConfig::init).
 #[derive(Config, Debug)]
 pub struct NormalizedFeaturesConfig {
-    /// The largest norm of the features. Default: `2`, the authors' code.
+    /// Largest norm of the features. Default: `2`, the authors' code.
     #[config(default = 2.0)]
     pub limit: f64,
 }
 
 impl NormalizedFeaturesConfig {
-    /// The name of the tap of the logits of the clipped features.
+    /// Name of the tap with the logits of the clipped features.
     pub const TAP: &'static str = "logits.normalized";
 
-    /// A network, and the tap that its classifier sees.
+    /// Wraps a network. `tap` is the input of its classifier.
     ///
     /// # Panics
     ///
-    /// Panics if the limit is not positive, if the network names no classifier, or if it offers no
-    /// tap of that name with the features that the classifier takes.
+    /// Panics if the limit is not positive, if the network has no classifier, or if it does not
+    /// offer the tap with the number of features of the classifier.
     pub fn init<N: Network>(&self, network: N, tap: &str) -> NormalizedFeatures<N> {
         let built = self.try_init(network, tap);
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Wraps a network, as [`init`](Self::init) does.
+    /// Wraps a network, like [`init`](Self::init).
     ///
     /// # Errors
     ///
@@ -44,14 +44,16 @@ impl NormalizedFeaturesConfig {
         let limit = self.limit;
         let Some(classifier) = network.classifier() else {
             return Err(LossError::new(
-                "The network names no classifier that could see normalized features.",
+                "The network has no classifier for the normalized features: implement \
+                 `Network::classifier`.",
             ));
         };
         let [inputs, _] = classifier.weight.dims();
         let features = known_taps(&network).get(tap)?.vector_size()?;
         if inputs != features {
             return Err(LossError::new(format_args!(
-                "The classifier takes {inputs} features, but the tap `{tap}` has {features}."
+                "The classifier takes {inputs} features, but the tap `{tap}` has {features}: name the tap \
+                 that is the input of the classifier."
             )));
         }
         Ok(NormalizedFeatures {
@@ -68,22 +70,22 @@ impl Check for NormalizedFeaturesConfig {
     }
 }
 
-/// A network that also tells what its classifier makes of features of a limited norm.
+/// A network that also outputs the logits of features with a limited norm.
 ///
 /// ```text
 /// clipped = features · min(‖features‖₂, limit) / ‖features‖₂
 /// normalized = classifier(clipped)
 /// ```
 ///
-/// The classifier is that of the network itself: gradients of both responses flow to it. Features of
-/// zero stay zero. It offers the taps of the network, and one more:
+/// The classifier is that of the network, so gradients of both outputs flow to it. Features of zero
+/// stay zero. It offers the taps of the inner network, and one more:
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `logits.normalized` | vector | the logits of the clipped features |
 ///
-/// Everything else is the network inside: the same response, the same parameters under the same
-/// paths, the same records. The extra logits are computed where somebody wants them.
+/// The response, the parameters with their paths, and the records are those of the inner network.
+/// The additional logits are computed only if their tap is selected.
 ///
 /// # Example
 ///
@@ -96,7 +98,7 @@ impl Check for NormalizedFeaturesConfig {
 ///
 /// let student = NormalizedFeaturesConfig::new().init(network, "pool");
 ///
-/// let logits = known_taps(&student).take("logits.normalized");
+/// let logits = known_taps(&student).expect("logits.normalized");
 /// assert_eq!(logits.shape().as_slice(), [2, 10]);
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
@@ -113,12 +115,12 @@ pub struct NormalizedFeatures<N> {
 }
 
 impl<N> NormalizedFeatures<N> {
-    /// The network inside.
+    /// Returns the inner network.
     pub fn inner(&self) -> &N {
         &self.network
     }
 
-    /// The network inside.
+    /// Returns the inner network by value.
     pub fn into_inner(self) -> N {
         self.network
     }
@@ -129,9 +131,9 @@ impl<N: Network> Network for NormalizedFeatures<N> {
 
     fn forward_tapped(&self, input: N::Input, taps: &mut TapRecorder) -> Response {
         let forward = |taps: &mut TapRecorder| self.network.forward_tapped(input, taps);
-        let (response, features) = taps.watch(&self.tap, forward);
+        let (response, features) = taps.capture(&self.tap, forward);
         taps.offer(NormalizedFeaturesConfig::TAP, || {
-            let classifier = self.network.classifier().expect("checked when built");
+            let classifier = self.network.classifier().expect("checked at creation");
             let clipped = clip_norm(features.into_vectors(), self.limit);
             Tap::Vector(classifier.forward(clipped))
         });
@@ -141,16 +143,16 @@ impl<N: Network> Network for NormalizedFeatures<N> {
     delegate_network!(network: example, classifier, normalization);
 }
 
-/// Each row, made shorter where it is longer than the limit. Shape: `[batch_size, features]`.
+/// Scales rows that are longer than the limit to the limit. Shape: `[batch_size, features]`.
 fn clip_norm(features: Tensor<2>, limit: f64) -> Tensor<2> {
-    // min(n, c) / n = c / max(n, c), which has no zero to divide by.
+    // min(n, c) / n = c / max(n, c), which never divides by zero.
     let norm = l2_norm(at_least_f32(features.clone()), 1).clamp_min(limit);
     let scale = norm.recip().mul_scalar(limit).cast(features.dtype());
     features.mul(scale)
 }
 
-// Not derived: paths would begin with the name of the field, and the records would not be those of the
-// network.
+// Not derived, because paths would begin with the name of the field, and records of the inner
+// network would not fit.
 delegate_module!([N: Network] NormalizedFeatures<N>: network, kept: [tap, limit]);
 display_module!([N: Network] NormalizedFeatures<N>: limit, network);
 
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_network_inside_with_one_more_tap() {
+    fn it_is_the_inner_network_with_one_more_tap() {
         let network = network("convnet-4-8");
         let wrapped = NormalizedFeaturesConfig::new().init(network.clone(), "pool");
         let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
@@ -204,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_in_reach_the_logits_are_the_response() {
+    fn with_a_large_limit_the_logits_are_the_response() {
         let config = NormalizedFeaturesConfig::new().with_limit(1e6);
         let wrapped = config.init(network("mlp-4"), "hidden.1");
         let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &Device::default());
 
-        let requirements = TapSelection::named([NormalizedFeaturesConfig::TAP]);
-        let knowledge = wrapped.forward_knowledge(input, &requirements);
+        let selection = TapSelection::named([NormalizedFeaturesConfig::TAP]);
+        let knowledge = wrapped.forward_knowledge(input, &selection);
 
         let normalized = knowledge.taps.expect("logits.normalized").into_vectors();
         let response = knowledge.response.classes().unwrap();
@@ -221,14 +223,14 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`limit` should be finite and above 0, but is 0")]
-    fn the_limit_is_positive() {
+    fn a_limit_of_zero_is_refused() {
         let config = NormalizedFeaturesConfig::new().with_limit(0.0);
         config.init(network("mlp-4"), "hidden.1");
     }
 
     #[test]
     #[should_panic(expected = "takes 8 features, but the tap `layer2` has 128")]
-    fn the_classifier_is_for_the_tap() {
+    fn a_tap_that_does_not_fit_the_classifier_is_refused() {
         NormalizedFeaturesConfig::new().init(network("convnet-4-8"), "layer2");
     }
 }

@@ -1,8 +1,9 @@
 use crate::layers::global_average;
-use crate::{BottleneckProjector, BottleneckProjectorConfig, pool_to};
+use crate::{BottleneckProjector, BottleneckProjectorConfig};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
+use burn_distill_core::numeric::pool_to;
 use burn_distill_core::{
     Check, ConfigError, LossError, Network, Response, Tap, TapRecorder, Taps, check,
     delegate_network, known_taps,
@@ -12,30 +13,28 @@ use burn_distill_core::{
 /// function](ReusedClassifierConfig::init).
 #[derive(Config, Debug)]
 pub struct ReusedClassifierConfig {
-    /// How many times fewer channels than the teacher's map the projector has in between, at least
-    /// one. Default: `2`.
+    /// Ratio of the channels of the teacher's map to the channels in the middle of the projector,
+    /// which are at least one. Default: `2`.
     #[config(default = 2)]
     pub factor: usize,
-    /// Whether the projected features are rectified, as those of a teacher that ends in a ReLU.
+    /// Whether a ReLU follows the projector, as for a teacher whose features end in a ReLU.
     /// Default: `true`.
     #[config(default = true)]
     pub relu: bool,
 }
 
 impl ReusedClassifierConfig {
-    /// The name of the tap of the projected features.
+    /// Name of the tap with the projected features.
     pub const TAP: &'static str = "projected";
 
-    /// Put the classifier of a teacher behind a tap of a student. Either network may be used on: the
-    /// teacher's classifier is copied.
+    /// Puts a copy of the teacher's classifier behind a tap of the student.
     ///
-    /// The teacher's tap is the one that its classifier sees the mean of.
+    /// The teacher's tap is the map whose mean is the input of its classifier.
     ///
     /// # Panics
     ///
-    /// Panics if a network does not offer the tap, if the teacher names no classifier, if the
-    /// classifier is for another number of features than the teacher's tap has, or if the factor is
-    /// zero.
+    /// Panics if a network does not offer the tap, if the teacher has no classifier, if the numbers
+    /// of features of the classifier and of the teacher's tap differ, or if the factor is zero.
     pub fn init<S: Network, T: Network>(
         &self,
         (student, tap): (S, &str),
@@ -45,7 +44,8 @@ impl ReusedClassifierConfig {
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Puts the classifier of a teacher behind a tap of a student, as [`init`](Self::init) does.
+    /// Puts a copy of the teacher's classifier behind a tap of the student, like
+    /// [`init`](Self::init).
     ///
     /// # Errors
     ///
@@ -66,14 +66,15 @@ impl ReusedClassifierConfig {
         let (features, size) = shape(known_taps(teacher), teacher_tap)?;
         let Some(classifier) = teacher.classifier() else {
             return Err(LossError::new(
-                "The teacher names no classifier that could be reused.",
+                "The teacher has no classifier to reuse: implement `Network::classifier`, or use another \
+                 teacher.",
             ));
         };
         let [inputs, _] = classifier.weight.dims();
         if inputs != features {
             return Err(LossError::new(format_args!(
                 "The teacher's classifier takes {inputs} features, but its tap `{teacher_tap}` has \
-                 {features}."
+                 {features}: name the tap whose mean is the input of the classifier."
             )));
         }
 
@@ -97,24 +98,24 @@ impl Check for ReusedClassifierConfig {
     }
 }
 
-/// A student that thinks with its teacher's classifier: its features, brought to the shape of the
-/// teacher's by a projector, go through the classifier of the teacher.
+/// A student with the classifier of its teacher: a projector maps its features to the shape of the
+/// teacher's features, and the teacher's classifier follows.
 ///
 /// ```text
 /// projected = projector(pool(tap of the student))
 /// response = classifier(mean of each channel of projected)
 /// ```
 ///
-/// The student's map is pooled to the size of the teacher's where it is larger. The projector trains
-/// with the student. The classifier is constant: saved with the network and counted, since it is
-/// deployed with it, but it gets no gradient, and no optimizer moves it. The student's own
-/// classifier stays where it is, without a use.
+/// The student's map is pooled to the size of the teacher's map if it is larger. The projector
+/// trains with the student. The classifier is constant: it is saved and counted with the network,
+/// because it is deployed with it, but it gets no gradient, so no optimizer changes it. The
+/// original classifier of the student stays in the network, but is not used.
 ///
 /// It offers the taps of the student, and one more:
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `projected` | map | the projected features, which are to be those of the teacher |
+/// | `projected` | map | the projected features, which a loss compares with those of the teacher |
 ///
 /// # Example
 ///
@@ -130,7 +131,7 @@ impl Check for ReusedClassifierConfig {
 /// let student =
 ///     ReusedClassifierConfig::new().init((student, "layer2"), (&teacher, "layer2"));
 ///
-/// let projected = known_taps(&student).take("projected");
+/// let projected = known_taps(&student).expect("projected");
 /// assert_eq!(projected.shape().as_slice(), [2, 16, 4, 4]);
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
@@ -143,15 +144,15 @@ impl Check for ReusedClassifierConfig {
 #[doc(alias = "SimKD")]
 #[derive(Module, Debug)]
 pub struct ReusedClassifier<S> {
-    /// The network that learns.
+    /// Student.
     pub student: S,
-    /// The name of its tap that is projected.
+    /// Name of the student's tap that is projected.
     pub tap: String,
-    /// The height and width of the teacher's map.
+    /// Height and width of the teacher's map.
     pub size: [usize; 2],
-    /// From the student's channels to the teacher's.
+    /// Projector from the student's channels to the teacher's.
     pub projector: BottleneckProjector,
-    /// The teacher's classifier.
+    /// Classifier of the teacher.
     pub classifier: Linear,
 }
 
@@ -159,7 +160,8 @@ impl<S: Network> Network for ReusedClassifier<S> {
     type Input = S::Input;
 
     fn forward_tapped(&self, input: S::Input, taps: &mut TapRecorder) -> Response {
-        let (_, features) = taps.watch(&self.tap, |taps| self.student.forward_tapped(input, taps));
+        let (_, features) =
+            taps.capture(&self.tap, |taps| self.student.forward_tapped(input, taps));
         let map = features.into_map();
         let [.., height, width] = map.dims();
         let size = [height.min(self.size[0]), width.min(self.size[1])];
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_of_any_size_are_projected_to_the_smaller() {
+    fn maps_of_any_size_are_projected_to_the_smaller_size() {
         let device = Device::default();
         for (student, tap, teacher, teacher_tap, expected) in [
             (
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "takes 16 features, but its tap `layer1` has 6")]
-    fn the_classifier_is_for_the_tap() {
+    fn a_tap_that_does_not_fit_the_classifier_is_refused() {
         let device = Device::default();
         ReusedClassifierConfig::new().init(
             (network("convnet-4", &device), "layer1"),

@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
-use burn_distill_architecture::{match_size, pool_to};
+use burn_distill_core::numeric::{match_size, pool_to};
 use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_shareable, wave};
 use burn_distill_feature::*;
 

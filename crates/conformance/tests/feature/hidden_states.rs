@@ -160,7 +160,7 @@ fn a_projection_starts_small_and_trains_with_the_student() {
 }
 
 #[test]
-#[should_panic(expected = "3 projections are not for 2 layers")]
+#[should_panic(expected = "number of layers, which is 2, but is 3")]
 fn the_number_of_separate_projections_must_match() {
     let config = ProjectionConfig::new(6, 6).with_projections(3);
     let loss = config.init(HiddenStatesLossConfig::new().init(), &Device::default());

@@ -1,6 +1,6 @@
 use crate::layers_trial::{LayersTrial, assert_close, filled, norm};
 use burn::tensor::{Device, Tensor};
-use burn_distill_architecture::match_size;
+use burn_distill_core::numeric::match_size;
 use burn_distill_core::testing::{QUARTER, assert_round_trip, assert_shareable, wave};
 use burn_distill_feature::*;
 

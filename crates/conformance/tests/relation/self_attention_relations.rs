@@ -132,7 +132,7 @@ fn padding_does_not_count() {
 }
 
 #[test]
-#[should_panic(expected = "8 features do not split into 48 heads")]
+#[should_panic(expected = "but 8 is not a multiple of 48")]
 fn relation_heads_must_divide_the_features() {
     let student = waves([2, 3, 8], [1.0, 0.7, 0.3]);
     SelfAttentionRelationsLossConfig::new().init().forward(

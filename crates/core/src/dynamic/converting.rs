@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-/// A network inside an input type that is not its own.
+/// A network with another input type, which is converted.
 #[derive(Clone, Debug)]
 struct Converting<N, I> {
     network: Slot<N>,
@@ -15,10 +15,12 @@ struct Converting<N, I> {
 }
 
 impl<I: Input> DynNetwork<I> {
-    /// Forgets the type of a network, and that of its input, which is converted from one of type `I`:
-    /// such as an enum of the inputs of several networks.
+    /// Creates a dynamic network from a network with another input type, to which an input of type
+    /// `I` is converted. `I` can be an enum of the inputs of several networks, for instance.
     ///
-    /// The forward pass panics with the error of the conversion where an input is of another kind.
+    /// The forward pass panics with the error of the conversion if an input cannot be converted.
+    ///
+    /// # Example
     ///
     /// ```
     /// use burn::nn::{Linear, LinearConfig};
@@ -39,7 +41,7 @@ impl<I: Input> DynNetwork<I> {
     /// # let device = Device::default();
     /// let net = Net { linear: LinearConfig::new(3, 2).init(&device) };
     ///
-    /// // Every type converts from and into itself.
+    /// // Every type converts to itself.
     /// let network = DynNetwork::<Tensor<2>>::converting(net);
     ///
     /// let input = network.example(4, &device);
@@ -123,12 +125,12 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::LinearClassifier;
     use crate::{impl_input, known_taps, tensors};
     use burn::module::Module;
-    use burn::nn::LinearConfig;
     use burn::tensor::{Distribution, Tensor};
 
-    /// Rows under a name, which a number of columns may not fit.
+    /// An input that converts to a tensor only if it has three columns.
     #[derive(Clone, Debug)]
     struct Rows {
         rows: Tensor<2>,
@@ -153,37 +155,12 @@ mod tests {
         }
     }
 
-    #[derive(Module, Debug)]
-    struct Net {
-        linear: Linear,
-    }
-
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
-            let output = self.linear.forward(input);
-            taps.offer("output", || Tap::Vector(output.clone()));
-            Response::Classes(output)
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-
-        fn classifier(&self) -> Option<Linear> {
-            Some(self.linear.clone())
-        }
-    }
-
-    fn net() -> Net {
-        Net {
-            linear: LinearConfig::new(3, 2).init(&Device::default()),
-        }
+    fn net() -> LinearClassifier {
+        LinearClassifier::new(3, 2, &Device::default())
     }
 
     #[test]
-    fn it_is_the_network_inside_but_for_its_input() {
+    fn it_is_the_inner_network_with_another_input_type() {
         let plain = net();
         let converting = DynNetwork::<Rows>::converting(plain.clone());
         let rows = Tensor::<2>::random([4, 3], Distribution::Default, &Device::default());
@@ -194,7 +171,7 @@ mod tests {
         ]
         .map(|response| response.classes().unwrap().to_data());
         a.assert_eq(&b, true);
-        let tap = converting.forward_to(rows.into(), "output");
+        let tap = converting.forward_to(rows.into(), "logits");
         tap.into_vectors().into_data().assert_eq(&a, true);
 
         assert_eq!(tensors(&converting), tensors(&plain));
@@ -208,7 +185,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "rows of 2 columns are not for this network")]
-    fn an_input_of_another_kind_is_refused_with_the_words_of_its_conversion() {
+    fn an_input_that_does_not_convert_is_refused_with_the_error_of_the_conversion() {
         let rows = Tensor::<2>::zeros([1, 2], &Device::default());
 
         DynNetwork::<Rows>::converting(net()).forward(rows.into());

@@ -6,11 +6,12 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use std::any::Any;
 use std::fmt::{self, Debug};
 
-/// A module of a type known at run time only: see [`DynNetwork`](crate::DynNetwork) and
+/// A module whose type is chosen at run time: see [`DynNetwork`](crate::DynNetwork) and
 /// [`DynObjective`](crate::DynObjective).
 ///
-/// `E` is a trait object of a trait with [`ErasedModule`] as a supertrait, which is implemented for the
-/// [`Slot`] of each module: the object-safe half of another trait.
+/// `E` is a trait object. Its trait is the object-safe version of another trait, has
+/// [`ErasedModule`] as a supertrait, and is implemented for the [`Slot`] of every module that
+/// implements the other trait.
 pub struct Dynamic<E: ?Sized>(pub(super) Box<E>);
 
 impl<E: ?Sized> Dynamic<E> {
@@ -24,7 +25,7 @@ impl<E: ?Sized> Dynamic<E> {
         &self.0
     }
 
-    /// Returns the trait object, to be changed in place.
+    /// Returns a mutable reference to the trait object.
     pub fn erased_mut(&mut self) -> &mut E {
         &mut self.0
     }
@@ -35,7 +36,7 @@ impl<E: ?Sized> Dynamic<E> {
     }
 }
 
-/// The object-safe half of a module. Methods that consume a module work in place here.
+/// Object-safe version of burn's `Module`. Methods that consume a module work in place here.
 pub trait ErasedModule: Send + Debug {
     /// `Module::visit`
     fn visit_erased(&self, visitor: &mut dyn ErasedVisitor);
@@ -43,7 +44,7 @@ pub trait ErasedModule: Send + Debug {
     fn map_erased(&mut self, mapper: &mut dyn ErasedMapper);
     /// `Module::collect_devices`
     fn collect_devices_erased(&self, devices: Devices) -> Devices;
-    /// Everything else that turns a module into another state of itself.
+    /// All other methods that change the state of a module.
     fn transform(&mut self, transform: ModuleTransform<'_>);
     /// `ModuleDisplay::format`
     fn format_erased(&self, settings: DisplaySettings) -> String;
@@ -64,12 +65,12 @@ pub enum ModuleTransform<'a> {
     Materialize,
 }
 
-/// Holds a module while its type is forgotten. Empty only in the middle of a transformation.
+/// Holder of a module whose type is erased. It is empty only during a transformation.
 #[derive(Clone, Debug)]
 pub struct Slot<M>(Option<M>);
 
 impl<M> Slot<M> {
-    /// Creates a slot with a module in it.
+    /// Creates a slot that holds a module.
     pub fn new(module: M) -> Self {
         Self(Some(module))
     }
@@ -84,7 +85,7 @@ impl<M> Slot<M> {
         self.0.expect("the slot is filled between calls")
     }
 
-    /// Replaces the module by what `transform` makes of it.
+    /// Replaces the module by the result of `transform`.
     pub fn replace(&mut self, transform: impl FnOnce(M) -> M) {
         self.0 = self.0.take().map(transform);
     }
@@ -198,16 +199,16 @@ impl<E: ?Sized + ErasedModule> fmt::Display for Dynamic<E> {
     }
 }
 
-/// A generic visitor or mapper, made object-safe.
+/// Converts a generic visitor or mapper to an object-safe one.
 struct FromGeneric<'a, T>(&'a mut T);
 
-/// An object-safe visitor or mapper, made generic again.
+/// Converts an object-safe visitor or mapper to a generic one.
 struct ToErased<'a, T: ?Sized>(&'a mut T);
 
-/// The same value under the name of a type that it is known to have.
+/// Converts a value to a type that is known to be its own.
 ///
-/// The rank of a tensor is part of its type, so generic code that has just looked at the rank still
-/// needs to convince the compiler.
+/// The rank of a tensor is part of its type, so code that is generic over the rank needs a
+/// conversion even after it has checked the rank.
 fn same<A: Any, B: Any>(value: A) -> B {
     let mut value = Some(value);
     (&mut value as &mut dyn Any)
@@ -219,7 +220,7 @@ fn same<A: Any, B: Any>(value: A) -> B {
 macro_rules! bridge {
     ($($rank:literal: $visit_float:ident $visit_int:ident $visit_bool:ident
        $map_float:ident $map_int:ident $map_bool:ident;)*) => {
-        /// `ModuleVisitor`, with one method per rank.
+        /// Object-safe version of `ModuleVisitor`, with one method per rank.
         pub trait ErasedVisitor {
             $(
                 #[doc = concat!("`visit_float` of rank ", $rank)]
@@ -299,8 +300,8 @@ macro_rules! bridge {
                 self.0.exit(name, container_type);
             }
 
-            // The forms with a path are callbacks of a caller that has walked the tree already:
-            // they do not cross the bridge in this direction.
+            // Only a caller that has already walked the tree uses the methods with a path, so they
+            // are never called on this side.
             fn visit_float_with_path<const D: usize>(
                 &mut self,
                 _path: &[String],
@@ -311,7 +312,7 @@ macro_rules! bridge {
             }
         }
 
-        /// `ModuleMapper`, with one method per rank.
+        /// Object-safe version of `ModuleMapper`, with one method per rank.
         pub trait ErasedMapper {
             $(
                 #[doc = concat!("`map_float` of rank ", $rank)]
@@ -425,5 +426,7 @@ bridge! {
 }
 
 fn unsupported(rank: usize) -> ! {
-    panic!("A dynamic module holds tensors of rank 1 to 6, not {rank}.")
+    panic!(
+        "The tensors of a dynamic module should have a rank from 1 to 6, but one has rank {rank}."
+    )
 }

@@ -1,7 +1,7 @@
-//! Networks and objectives whose type is known at run time only.
+//! Networks and objectives whose type is chosen at run time.
 //!
-//! burn's `Module` has generic methods, so it cannot be a trait object. [`Dynamic`] bridges it:
-//! visitors and mappers cross the boundary by rank, one method each for ranks 1 to 6.
+//! burn's `Module` has generic methods, so it cannot be a trait object. [`Dynamic`] wraps an
+//! object-safe trait instead, whose visitors and mappers have one method for each rank from 1 to 6.
 
 mod converting;
 mod erased;

@@ -3,12 +3,12 @@ use crate::{Input, Network, Response, Tap, TapRecorder};
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Device;
 
-/// A network of a type known at run time only, for inputs of type `I`.
+/// A network whose type is chosen at run time, for inputs of type `I`.
 ///
-/// It is a module like the one inside: same parameters under the same paths, same records.
+/// Its parameters, their paths and its records are those of the inner network.
 pub type DynNetwork<I> = Dynamic<dyn ErasedNetwork<I>>;
 
-/// The object-safe half of a [`Network`].
+/// Object-safe version of [`Network`].
 pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
     /// [`Network::forward_tapped`]
     fn forward_tapped_erased(&self, input: I, taps: &mut TapRecorder) -> Response;
@@ -57,7 +57,7 @@ impl<I: Input> Clone for Box<dyn ErasedNetwork<I>> {
 }
 
 impl<I: Input> DynNetwork<I> {
-    /// Forget the type of a network.
+    /// Creates a dynamic network from any network.
     pub fn new(network: impl Network<Input = I>) -> Self {
         Self(Box::new(Slot::new(network)))
     }
@@ -113,7 +113,7 @@ mod tests {
 
         fn forward_to(&self, input: Tensor<2>, tap: &str) -> Tap {
             assert_eq!(tap, "hidden");
-            // Told apart from the whole pass by its sign.
+            // The sign distinguishes it from the whole pass.
             Tap::Vector(self.linear.forward(input).neg())
         }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_where_the_network_inside_does() {
+    fn it_stops_at_a_tap_like_the_inner_network() {
         let device = Device::default();
         let plain = net(&device);
         let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
@@ -145,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_network_inside() {
+    fn it_has_the_outputs_and_parameters_of_the_inner_network() {
         let device = Device::default();
         let plain = net(&device);
         let dynamic = DynNetwork::new(plain.clone());
 
         let input = Tensor::<2>::random([2, 3], Distribution::Default, &device);
-        let requirements = TapSelection::named(["hidden"]);
+        let selection = TapSelection::named(["hidden"]);
         let [a, b] = [
-            plain.forward_knowledge(input.clone(), &requirements),
-            dynamic.forward_knowledge(input, &requirements),
+            plain.forward_knowledge(input.clone(), &selection),
+            dynamic.forward_knowledge(input, &selection),
         ]
         .map(|knowledge| knowledge.response.classes().unwrap().to_data());
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn records_go_in_and_out() {
+    fn its_records_are_those_of_the_inner_network() {
         let device = Device::default();
         let plain = net(&device);
         let dynamic = DynNetwork::new(net(&device));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn it_trains_and_stops_training() {
+    fn it_trains_and_has_a_validation_mode() {
         let device = Device::default().autodiff();
         let dynamic = DynNetwork::new(net(&device));
         let input = Tensor::<2>::random([5, 3], Distribution::Default, &device);

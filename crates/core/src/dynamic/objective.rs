@@ -1,16 +1,16 @@
 use super::erased::{Dynamic, ErasedModule, Slot};
 use crate::{Context, Knowledge, Objective, Requirements, Terms};
 
-/// An objective of a type known at run time only.
+/// An objective whose type is chosen at run time.
 ///
-/// It is a module like the one inside, so the adapters in it train. A `Vec` of them is an objective
-/// too: their sum.
+/// Its parameters are those of the inner objective, so adapters train. A `Vec` of them is also an
+/// objective: their sum.
 pub type DynObjective<S = Knowledge, T = Knowledge> = Dynamic<dyn ErasedObjective<S, T>>;
 
-/// The object-safe half of an [`Objective`].
+/// Object-safe version of [`Objective`].
 pub trait ErasedObjective<S, T>: ErasedModule + 'static {
     /// [`Objective::requirements`]
-    fn wanted_erased(&self) -> Requirements;
+    fn requirements_erased(&self) -> Requirements;
     /// [`Objective::forward`]
     fn forward_erased(&self, context: &Context<'_, S, T>) -> Terms;
     /// `Clone`
@@ -18,7 +18,7 @@ pub trait ErasedObjective<S, T>: ErasedModule + 'static {
 }
 
 impl<S: 'static, T: 'static, O: Objective<S, T>> ErasedObjective<S, T> for Slot<O> {
-    fn wanted_erased(&self) -> Requirements {
+    fn requirements_erased(&self) -> Requirements {
         self.module().requirements()
     }
 
@@ -38,7 +38,7 @@ impl<S: 'static, T: 'static> Clone for Box<dyn ErasedObjective<S, T>> {
 }
 
 impl<S: 'static, T: 'static> DynObjective<S, T> {
-    /// Forget the type of an objective.
+    /// Creates a dynamic objective from any objective.
     pub fn new(objective: impl Objective<S, T>) -> Self {
         Self(Box::new(Slot::new(objective)))
     }
@@ -46,7 +46,7 @@ impl<S: 'static, T: 'static> DynObjective<S, T> {
 
 impl<S: 'static, T: 'static> Objective<S, T> for DynObjective<S, T> {
     fn requirements(&self) -> Requirements {
-        self.0.wanted_erased()
+        self.0.requirements_erased()
     }
 
     fn forward(&self, context: &Context<'_, S, T>) -> Terms {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Builds one term of a loss from a table of values and the networks that it is between.
+/// Builder of one term of a loss, from a table of values and the networks that the loss compares.
 ///
-/// A key that is [taken](Self::take) out of the table is none of the configuration. An unknown key is refused,
-/// with all keys that there are.
+/// A key that is [taken](Self::take) out of the table is not part of the configuration. An unknown
+/// key is an error that lists all known keys.
 pub struct LossBuilder<'a, I: Input> {
     contexts: &'a [LossContext<I>],
     table: Box<dyn LossTable>,
@@ -20,7 +20,7 @@ pub struct LossBuilder<'a, I: Input> {
     default_weight: WeightSchedule,
     views: usize,
     clipped_at: Option<usize>,
-    /// The keys that a loss of this kind may have besides those of the configuration.
+    /// Keys that a table of this loss may have besides the fields of the configuration.
     known: Vec<&'static str>,
 }
 
@@ -43,23 +43,23 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         }
     }
 
-    /// Returns the student and its teacher, the first of several.
+    /// Returns the context of the student and its teacher, or the first of several teachers.
     pub fn context(&self) -> &'a LossContext<I> {
         &self.contexts[0]
     }
 
-    /// Returns the student beside each of its teachers.
+    /// Returns the contexts of the student with each of its teachers.
     pub fn contexts(&self) -> &'a [LossContext<I>] {
         self.contexts
     }
 
-    /// Sets the weight of a table that gives none, for a loss whose default depends on its configuration.
+    /// Sets the default weight, for a loss whose default weight depends on its configuration.
     pub fn set_default_weight(&mut self, weight: impl Into<WeightSchedule>) {
         self.default_weight = weight.into();
     }
 
-    /// Declares that the gradient of the loss is clipped unless the table says otherwise, and may have half
-    /// the size of the others after so many epochs.
+    /// Declares that the gradient of the loss is clipped by default, and may have half the size of
+    /// the gradient of the other losses after a number of epochs.
     pub fn clip_at(&mut self, epochs: usize) {
         self.clipped_at = Some(epochs);
     }
@@ -69,12 +69,12 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         self.table.get(key).is_some()
     }
 
-    /// Returns the value of a key, which stays in the table.
+    /// Returns the value of a key without removing it from the table.
     pub fn get(&self, key: &str) -> Option<Value> {
         self.table.get(key)
     }
 
-    /// Takes the value of a key that is none of the configuration's out of the table.
+    /// Removes a key that is not part of the configuration from the table and returns its value.
     pub fn take(&mut self, key: &'static str) -> Option<TakenValue> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -89,11 +89,11 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         })
     }
 
-    /// Takes a value that serde reads out of the table.
+    /// Removes a key from the table and deserializes its value.
     ///
     /// # Errors
     ///
-    /// Returns an error if it is of another type.
+    /// Returns an error if the value is of another type.
     pub fn take_typed<T: DeserializeOwned>(
         &mut self,
         key: &'static str,
@@ -109,11 +109,11 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         Ok(typed)
     }
 
-    /// Checks that serde reads the value of a key, if there is one. It stays in the table.
+    /// Checks the type of the value of a key, if there is one, without removing it from the table.
     ///
     /// # Errors
     ///
-    /// Returns an error if it is of another type.
+    /// Returns an error if the value is of another type.
     pub fn check_typed<T: DeserializeOwned>(&self, key: &'static str) -> Result<(), LossError> {
         match self.has(key) {
             false => Ok(()),
@@ -124,11 +124,11 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         }
     }
 
-    /// Takes a whole number from 1 to `most` out of the table.
+    /// Removes a key from the table and returns its value as an integer from 1 to `most`.
     ///
     /// # Errors
     ///
-    /// Returns an error if the value is none.
+    /// Returns an error if the value is not such a number.
     pub fn count(&mut self, key: &'static str, most: usize) -> Result<Option<usize>, LossError> {
         let Some(taken) = self.take(key) else {
             return Ok(None);
@@ -140,11 +140,12 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         }
     }
 
-    /// Takes a truth value out of the table; a key that is missing is false.
+    /// Removes a key from the table and returns its value as a boolean, `false` if the key is
+    /// missing.
     ///
     /// # Errors
     ///
-    /// Returns an error if the value is none.
+    /// Returns an error if the value is not a boolean.
     pub fn flag(&mut self, key: &'static str) -> Result<bool, LossError> {
         match self.take(key) {
             None => Ok(false),
@@ -155,17 +156,17 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         }
     }
 
-    /// Returns the number of views, for a term that looks at all of them itself.
+    /// Returns the number of views and resets it to 1, for a term that uses all views itself.
     pub fn take_views(&mut self) -> usize {
         std::mem::replace(&mut self.views, 1)
     }
 
-    /// Returns the configuration `default` with the values of the table in it, checked.
+    /// Returns the configuration `default` with the values of the table, after a check.
     ///
     /// # Errors
     ///
-    /// Returns an error if a value is of another type or out of its range, or if the table has a key that
-    /// is no field and was not taken.
+    /// Returns an error if a value is of another type or out of its range, or if the table has an
+    /// unknown key.
     pub fn configure<C>(&self, default: C) -> Result<C, LossError>
     where
         C: Serialize + DeserializeOwned + Check,
@@ -173,12 +174,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         read_config(self.table.as_ref(), default, &self.known)
     }
 
-    /// Takes some keys out of the table, each under a second name, and returns the configuration `default`
-    /// with their values in it, checked.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a value is of another type or out of its range.
+    /// Removes some keys from the table and returns a table of their values, each under its second
+    /// name.
     pub fn take_part(&mut self, keys: &[(&'static str, &'static str)]) -> Box<dyn LossTable> {
         let part = self.table.part(keys);
         for (key, _) in keys {
@@ -187,26 +184,26 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         part
     }
 
-    /// Checks that the table has no other keys than these.
+    /// Checks that the table has only the given keys.
     ///
     /// # Errors
     ///
-    /// Returns an error if it has one.
+    /// Returns an error if it has another key.
     pub fn only(&self, keys: &[&str]) -> Result<(), LossError> {
         self.table.read(Default::default(), keys, &mut |_| Ok(()))
     }
 
-    /// Returns the name that the table gives the term.
+    /// Returns the name of the term in the table, if there is one.
     pub fn given_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Builds the objective of a term, under the name and with the weight that the table gives it, or else
-    /// under its own name with the default weight.
+    /// Builds the objective of a term with the name and the weight in the table, or else with the
+    /// name of the term and the default weight.
     ///
     /// # Errors
     ///
-    /// Returns none: a result saves the builders of losses an `Ok`.
+    /// Never returns an error. The `Result` is a convenience for functions that return it.
     pub fn term<L: LossTerm>(self, term: L) -> Result<BuiltLoss<I>, LossError> {
         let name = term.term_name();
         self.objective(&name, |name, weight| {
@@ -214,12 +211,12 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         })
     }
 
-    /// Builds an objective, under the name and with the weight that the table gives it, or else under this
-    /// name with the default weight.
+    /// Builds an objective with the name and the weight in the table, or else with `name` and the
+    /// default weight.
     ///
     /// # Errors
     ///
-    /// Returns none: a result saves the builders of losses an `Ok`.
+    /// Never returns an error. The `Result` is a convenience for functions that return it.
     pub fn objective<O: Objective>(
         self,
         name: &str,
@@ -241,12 +238,12 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         })
     }
 
-    /// Builds the objective of a term against all teachers at once, under the name and with the weight that
-    /// the table gives it, or else under its own name with the default weight.
+    /// Builds the objective of a term for all teachers at once, with the name and the weight in the
+    /// table, or else with the name of the term and the default weight.
     ///
     /// # Errors
     ///
-    /// Returns none: a result saves the builders of losses an `Ok`.
+    /// Never returns an error. The `Result` is a convenience for functions that return it.
     pub fn joint_term<L>(self, term: L) -> Result<BuiltLoss<I>, LossError>
     where
         L: NamedLoss + LossTerm<Knowledge, Vec<Knowledge>>,
@@ -264,25 +261,28 @@ impl<'a, I: Input> LossBuilder<'a, I> {
     }
 }
 
-/// Returns the configuration `default` with the values of a table in it, checked.
+/// Returns the configuration `default` with the values of a table, after a check.
 ///
 /// # Errors
 ///
-/// Returns an error if a value is of another type or out of its range, or if the table has a key that is
-/// neither a field nor one of those `beside` them.
+/// Returns an error if a value is of another type or out of its range, or if the table has a key
+/// that is neither a field nor listed in `beside`.
 pub fn read_config<C>(table: &dyn LossTable, default: C, beside: &[&str]) -> Result<C, LossError>
 where
     C: Serialize + DeserializeOwned + Check,
 {
     let Ok(Value::Object(fields)) = serde_json::to_value(&default) else {
-        return Err(LossError::new("a configuration is a table"));
+        return Err(LossError::new(
+            "the configuration of a loss should be a table of fields",
+        ));
     };
     let mut config = None;
     table.read(fields, beside, &mut |fields| {
         config = Some(serde_json::from_value(fields).map_err(|error| error.to_string())?);
         Ok(())
     })?;
-    let config: C = config.ok_or_else(|| LossError::new("the table was not read"))?;
+    let config: C = config
+        .ok_or_else(|| LossError::new("the table did not pass its values to the configuration"))?;
     config
         .check()
         .map_err(|error: ConfigError| LossError::from(error))?;

@@ -2,40 +2,40 @@ use crate::{DynNetwork, DynObjective, Input, Knowledge, LossError};
 use burn::store::ModuleRecord;
 use std::rc::Rc;
 
-/// One term of a loss, built for two networks or for a student and all of its teachers.
+/// A term of a loss that was built for a student and its teacher or teachers.
 #[derive(Clone)]
 pub struct BuiltLoss<I: Input> {
-    /// The name of the term.
+    /// Name of the term.
     pub name: String,
-    /// The term with its weight.
+    /// Term with its weight.
     pub objective: BuiltObjective,
-    /// The number of finished epochs at which the gradient of the loss may have half the size of the others,
-    /// if the authors clip it so.
+    /// Number of finished epochs after which the gradient of the loss may have half the size of the
+    /// gradient of the other losses, if the authors clip it in this way.
     pub clipped_at: Option<usize>,
-    /// The training that comes before that of the student, if any.
+    /// Training before that of the student, if the loss needs one.
     pub preparation: Option<Preparation>,
-    /// The student as this loss needs it, if not as it is.
+    /// Wrapped student, if the loss needs one, such as a student with a reused classifier.
     pub student: Option<DynNetwork<I>>,
 }
 
-/// The objective of a built loss.
+/// Objective of a built loss.
 #[derive(Clone)]
 pub enum BuiltObjective {
-    /// Against one teacher.
+    /// Objective for one teacher.
     One(DynObjective),
-    /// Against all teachers at once.
+    /// Objective for all teachers at once.
     All(DynObjective<Knowledge, Vec<Knowledge>>),
 }
 
-/// A training that a loss needs before that of the student: student and teacher stay as they are.
+/// A training that a loss needs before that of the student. It does not change student and teacher.
 #[derive(Clone)]
 pub struct Preparation {
-    /// The name of what is trained.
+    /// Name of the trained module.
     pub name: &'static str,
-    /// The number of passes over the training samples of the student.
+    /// Number of passes over the training samples of the student.
     pub epochs: usize,
-    /// The objective with the parameters that are trained.
+    /// Objective that contains the trained parameters.
     pub objective: DynObjective,
-    /// Creates the objective of the student from the record of the trained one.
+    /// Function that creates the objective of the student from the record of the trained one.
     pub finish: Rc<dyn Fn(ModuleRecord) -> Result<DynObjective, LossError>>,
 }

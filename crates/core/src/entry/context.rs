@@ -4,30 +4,31 @@ use serde::Deserialize;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// A student and its teacher, as far as a loss has to know them before training.
+/// Student, teacher and training data for which a loss is built.
 #[derive(Clone)]
 pub struct LossContext<I: Input> {
-    /// The network that learns.
+    /// Student.
     pub student: DynNetwork<I>,
-    /// The network that teaches; untrained while a recipe is only checked.
+    /// Teacher, which is untrained while a recipe is only checked.
     pub teacher: DynNetwork<I>,
-    /// Every tap of the student, of two samples: their shapes are what matters.
+    /// All taps of the student for two samples of zeros, for their kinds and shapes.
     pub student_taps: Taps,
-    /// Every tap of the teacher, likewise.
+    /// All taps of the teacher for two samples of zeros, for their kinds and shapes.
     pub teacher_taps: Taps,
-    /// The number of samples per step.
+    /// Number of samples per step.
     pub batch_size: usize,
-    /// The ids of the samples that the student is trained on, with their classes where they are known.
+    /// Ids of the training samples of the student, with their classes if they are labeled.
     pub samples: Vec<(usize, Option<usize>)>,
-    /// The device on which the parameters of a loss are created. A training moves them to its own.
+    /// Device on which the parameters of a loss are created. A training moves them to its device.
     pub device: Device,
-    /// Checks an estimate of memory in bytes, by the key of the value that it depends on.
+    /// Function that checks an estimate of memory in bytes, by the key of the value on which it
+    /// depends.
     pub memory: fn(key: &str, value: String, bytes: f64) -> Result<(), ConfigError>,
-    /// Pairs the layers of both networks where a table has a `pairing`.
+    /// Function that pairs the layers of both networks if a table has the key `pairing`.
     pub pairing: Option<PairLayers<I>>,
 }
 
-/// A function that chooses so many pairs among the named taps of the student and of the teacher.
+/// A function that chooses a number of pairs among the named taps of student and teacher.
 pub type PairLayers<I> = Arc<
     dyn Fn(
             &LossContext<I>,
@@ -40,7 +41,7 @@ pub type PairLayers<I> = Arc<
         + Sync,
 >;
 
-/// Ways to choose layers that are compared, the values of the key `pairing`.
+/// Method to choose the layers that are compared: the value of the key `pairing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayerChoice {
@@ -48,12 +49,13 @@ pub enum LayerChoice {
     Uniform,
     /// The last layers of both networks.
     Last,
-    /// The layers that are most similar by centered kernel alignment.
+    /// The most similar layers by centered kernel alignment.
     Cka,
 }
 
 impl<I: Input> LossContext<I> {
-    /// Creates the context of a student and its teacher, without limits of memory.
+    /// Creates a context from a student, its teacher and the training data, without a limit on
+    /// memory.
     pub fn new(
         student: DynNetwork<I>,
         teacher: DynNetwork<I>,
@@ -81,16 +83,21 @@ impl<I: Input> LossContext<I> {
     /// Returns an error if the student has no classifier.
     pub fn classes(&self) -> Result<usize, LossError> {
         let classifier = self.student.classifier();
-        let classifier =
-            classifier.ok_or_else(|| LossError::new("the student has no classifier"))?;
+        let classifier = classifier.ok_or_else(|| {
+            LossError::new(
+                "the student has no classifier, but this loss needs one: implement \
+                     `Network::classifier`",
+            )
+        })?;
         Ok(classifier.weight.dims()[1])
     }
 
-    /// Checks an estimate of the memory in bytes that a value makes a loss need.
+    /// Checks that there is enough memory for the estimated bytes that a loss needs with a certain
+    /// value of a key.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is less.
+    /// Returns an error if there is not enough memory.
     pub fn fits(&self, key: &str, value: impl ToString, bytes: f64) -> Result<(), ConfigError> {
         (self.memory)(key, value.to_string(), bytes)
     }
@@ -107,11 +114,11 @@ impl<I: Input> Debug for LossContext<I> {
     }
 }
 
-/// The bytes of a number in a tensor.
+/// Number of bytes of one value in a tensor.
 pub const BYTES_PER_NUMBER: f64 = 4.0;
 
-/// Returns the bytes that so many parameters take while they are trained: each has its value, its
-/// gradient and two numbers of the optimizer.
+/// Returns the number of bytes of parameters during training: the value, the gradient and two
+/// values of the optimizer for each.
 pub fn trained_bytes(parameters: f64) -> f64 {
     4.0 * BYTES_PER_NUMBER * parameters
 }

@@ -2,21 +2,22 @@ use crate::{ConfigError, TapError, UnknownTap};
 use std::error::Error;
 use std::fmt::Display;
 
-/// An error of a loss that is built from a table of values.
+/// Error in building a loss from a table of values.
 #[derive(Debug, thiserror::Error)]
 pub enum LossError {
-    /// A value that is not what it should be.
+    /// A value is out of its range.
     #[error(transparent)]
     Value(#[from] ConfigError),
-    /// An error in words.
+    /// Any other error, in words.
     #[error("{}", in_words(key, text))]
     Text {
-        /// The key that the error is about; empty for the loss as a whole.
+        /// Key of the value that causes the error; empty if the loss as a whole does.
         key: String,
-        /// The error.
+        /// Message.
         text: String,
     },
-    /// An error of the [table](crate::LossTable), of a type that its implementation knows.
+    /// An error of the [table](crate::LossTable). Its type depends on the implementation of the
+    /// table.
     #[error(transparent)]
     Table(Box<dyn Error + Send + Sync>),
 }
@@ -29,12 +30,12 @@ fn in_words(key: &str, text: &str) -> String {
 }
 
 impl LossError {
-    /// Creates an error about the loss as a whole.
+    /// Creates an error about the loss as a whole from a message.
     pub fn new(text: impl Display) -> Self {
         Self::of_key("", text)
     }
 
-    /// Creates an error about a key.
+    /// Creates an error about the value of a key from a message.
     pub fn of_key(key: impl Display, text: impl Display) -> Self {
         Self::Text {
             key: key.to_string(),
@@ -42,7 +43,8 @@ impl LossError {
         }
     }
 
-    /// Returns the error with a text in front of it, unless it is about a key, which tells more.
+    /// Adds a text in front of the message, unless the error is about a key, which is more
+    /// specific.
     pub fn context(self, context: impl Display) -> Self {
         match self {
             Self::Text { key, text } if key.is_empty() => {

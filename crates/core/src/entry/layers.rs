@@ -1,13 +1,14 @@
 use crate::{LossError, Tap, Taps};
 
-/// The taps that a loss compares where a table names none.
+/// Default taps of a loss, for a table that names no taps.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultTaps {
-    /// The output of every stage: the maps, else the vectors, else the sequences of hidden layers.
+    /// The output of every stage: the maps, or else the sequences, or else the vectors of hidden
+    /// layers.
     Stages,
     /// The output of the last stage.
     LastStage,
-    /// The output of the middle stage, where hints are given.
+    /// The output of the middle stage, the usual place of hints.
     MiddleStage,
     /// Every stage before its last activation.
     BeforeActivation,
@@ -15,19 +16,19 @@ pub enum DefaultTaps {
     BeforeActivationAndPool,
     /// Every stage, then the pooled features.
     StagesAndPool,
-    /// The features that the classifier sees.
+    /// The input of the classifier.
     Pooled,
-    /// Where each class is seen, of networks that classify the mean of each channel.
+    /// The class activation maps of networks that classify the mean of each channel.
     ClassMaps,
     /// The tokens or the attention of every layer of a transformer, such as `hidden.0`, `hidden.1`,
     /// ….
     EveryOf(&'static str),
-    /// The last layer of each of these, such as `query.4`, `key.4`, `value.4`.
+    /// The last layer of each of several kinds, such as `query.4`, `key.4`, `value.4`.
     LastOf(&'static [&'static str]),
 }
 
 impl DefaultTaps {
-    /// Returns the names of these taps of a network.
+    /// Returns the names of the default taps of a network.
     pub fn of(self, taps: &Taps) -> Vec<String> {
         let named = |keep: &dyn Fn(&str, &Tap) -> bool| -> Vec<String> {
             let kept = taps.iter().filter(|(name, tap)| keep(name, tap));
@@ -95,12 +96,12 @@ impl DefaultTaps {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is none.
+    /// Returns an error if there are no such taps.
     pub fn depth_of(taps: &Taps, kind: &'static str) -> Result<usize, LossError> {
         let layers = Self::EveryOf(kind).of(taps);
         match layers.iter().filter(|name| !name.ends_with(".0")).count() {
             0 => Err(LossError::new(format_args!(
-                "a transformer has taps `{kind}.1`, …: this network has none"
+                "the network has no taps `{kind}.1`, …, which a transformer should have: name other taps"
             ))),
             depth => Ok(depth),
         }

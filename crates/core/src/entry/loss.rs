@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync>;
 
-/// A loss by name: what lists say about it, its default weight, and how its term is built from a table
-/// of values.
+/// Entry of a loss for lists and recipes: its name and reference, its default weight, and a
+/// function that builds its term from a table of values.
 ///
 /// # Example
 ///
-/// A loss on logits of one's own, with the fields of its configuration as keys:
+/// A custom loss on logits, with the fields of its configuration as keys:
 ///
 /// ```
 /// use burn::config::Config;
@@ -70,18 +70,18 @@ type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError
 /// ```
 #[derive(Clone)]
 pub struct LossEntry<I: Input> {
-    /// The name, the aliases and the reference.
+    /// Name, aliases and reference.
     pub catalog: CatalogEntry,
-    /// The weight of the term where a table gives none.
+    /// Default weight of the term.
     pub weight: WeightSchedule,
     /// Whether the loss takes all teachers of a student at once.
     pub joint: bool,
-    /// The responses that the loss compares, in words, if not those of classes or tokens.
+    /// Kind of the responses that the loss compares, in words, if it is not classes or tokens.
     pub responses: Option<&'static str>,
     build: Build<I>,
 }
 
-/// Configuration of a loss, whose fields a table may name.
+/// Configuration of a loss whose fields can be keys of a table.
 pub trait Configuration:
     Check + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -99,8 +99,8 @@ pub struct NoOptions {}
 impl Check for NoOptions {}
 
 impl<I: Input> LossEntry<I> {
-    /// Creates the entry of a loss from what lists say about it, its default weight, and a function that
-    /// builds its term.
+    /// Creates an entry from the name and reference of a loss, its default weight, and a function
+    /// that builds its term.
     pub fn new(
         catalog: CatalogEntry,
         weight: impl Into<WeightSchedule>,
@@ -115,7 +115,8 @@ impl<I: Input> LossEntry<I> {
         }
     }
 
-    /// Creates the entry of a loss of one's own under a name.
+    /// Creates the entry of a custom loss from its name, its default weight, and a function that
+    /// builds its term.
     pub fn named(
         name: &'static str,
         weight: impl Into<WeightSchedule>,
@@ -124,8 +125,9 @@ impl<I: Input> LossEntry<I> {
         Self::new(CatalogEntry::of_program(name), weight, build)
     }
 
-    /// Creates a loss between pairs of taps, with these taps of both networks and this weight by default.
-    /// The values of a table replace those of the fields of `default`.
+    /// Creates the entry of a custom loss between pairs of taps, from its name, its default taps
+    /// and its default weight. The values of a table replace the fields of the configuration
+    /// `default`, from which `init` creates the loss.
     pub fn taps<C, L, F>(
         name: &'static str,
         taps: DefaultTaps,
@@ -143,8 +145,9 @@ impl<I: Input> LossEntry<I> {
         })
     }
 
-    /// Creates a loss of any other kind, with this weight by default. `init` gets the configuration, the
-    /// name of the term and its weight.
+    /// Creates the entry of a custom loss of any other kind, from its name and its default weight.
+    /// The values of a table replace the fields of the configuration `default`. `init` creates the
+    /// objective from the configuration, the name of the term and its weight.
     pub fn objective<C, O, F>(name: &'static str, weight: f64, default: C, init: F) -> Self
     where
         C: Configuration,
@@ -157,13 +160,13 @@ impl<I: Input> LossEntry<I> {
         })
     }
 
-    /// Sets other names that are understood.
+    /// Sets alternative names.
     pub fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.catalog.aliases = aliases;
         self
     }
 
-    /// Sets where the loss comes from: authors, title, venue, year.
+    /// Sets the reference: authors, title, venue, year.
     pub fn with_reference(mut self, reference: &'static str) -> Self {
         self.catalog.reference = reference;
         self
@@ -175,19 +178,20 @@ impl<I: Input> LossEntry<I> {
         self
     }
 
-    /// Declares that the loss compares other responses than those of classes or tokens, such as "boxes".
+    /// Declares the kind of the responses that the loss compares, such as "boxes", if it is not
+    /// classes or tokens.
     pub fn of_responses(mut self, responses: &'static str) -> Self {
         self.responses = Some(responses);
         self
     }
 
-    /// Builds the term for a student and its teachers, of which a loss that is not
-    /// [of all teachers](Self::of_all_teachers) takes the first.
+    /// Builds the term for a student and its teachers. A loss that is not
+    /// [of all teachers](Self::of_all_teachers) uses only the first.
     ///
     /// # Errors
     ///
-    /// Returns an error if a value of the table is not what it should be, or if the loss cannot compare
-    /// the two networks.
+    /// Returns an error if a value of the table is invalid, or if the loss cannot compare the
+    /// networks.
     pub fn build(
         &self,
         options: LossOptions,
@@ -195,7 +199,9 @@ impl<I: Input> LossEntry<I> {
         contexts: &[LossContext<I>],
     ) -> Result<BuiltLoss<I>, LossError> {
         if contexts.is_empty() {
-            return Err(LossError::new("there is no teacher"));
+            return Err(LossError::new(
+                "a loss needs a student and at least one teacher, but there is no teacher",
+            ));
         }
         let builder = LossBuilder::new(options, self.weight.clone(), table, contexts);
         (self.build)(builder)
@@ -214,39 +220,15 @@ impl<I: Input> Debug for LossEntry<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Perceptron;
     use crate::{
-        Check, ConfigError, DefaultTaps, DynNetwork, NamedLoss, Network, Objective, Response, Tap,
-        TapLoss, TapRecorder, TapSelection, check,
+        Check, ConfigError, DefaultTaps, DynNetwork, NamedLoss, Objective, Tap, TapLoss,
+        TapSelection, check,
     };
     use burn::config::Config;
     use burn::module::Module;
-    use burn::nn::{Linear, LinearConfig};
     use burn::tensor::{Bool, Device, Tensor};
     use serde_json::json;
-
-    #[derive(Module, Debug)]
-    struct Net {
-        hidden: Linear,
-        output: Linear,
-    }
-
-    impl Network for Net {
-        type Input = Tensor<2>;
-
-        fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
-            let hidden = self.hidden.forward(input);
-            taps.offer("hidden.1", || Tap::Vector(hidden.clone()));
-            Response::Classes(self.output.forward(hidden))
-        }
-
-        fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
-            Tensor::zeros([samples, 3], device)
-        }
-
-        fn classifier(&self) -> Option<Linear> {
-            Some(self.output.clone())
-        }
-    }
 
     #[derive(Config, Debug)]
     struct ScaledConfig {
@@ -306,12 +288,7 @@ mod tests {
 
     fn context(features: usize) -> LossContext<Tensor<2>> {
         let device = Device::default();
-        let network = |features: usize| {
-            DynNetwork::new(Net {
-                hidden: LinearConfig::new(3, features).init(&device),
-                output: LinearConfig::new(features, 4).init(&device),
-            })
-        };
+        let network = |features: usize| DynNetwork::new(Perceptron::new([3, features, 4], &device));
         LossContext::new(network(5), network(features), 2, Vec::new(), device.clone())
     }
 
@@ -328,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_built_from_a_table_of_a_program() {
+    fn a_loss_is_built_from_a_json_table() {
         let built = built(json!({ "scale": 2.0 }), LossOptions::default(), 5).unwrap();
 
         assert_eq!(built.name, "scaled");
@@ -338,7 +315,7 @@ mod tests {
         let text = objective.to_string();
         assert!(text.contains("scale: 2"), "{text}");
         assert!(text.contains("weight: Constant(3.0)"), "{text}");
-        let taps = TapSelection::named(["hidden.1"]);
+        let taps = TapSelection::named(["hidden"]);
         assert_eq!(objective.requirements().student, taps);
         assert_eq!(context(5).classes().unwrap(), 4);
     }
@@ -361,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error_and_no_panic() {
+    fn invalid_values_and_taps_are_errors() {
         for (table, features, message) in [
             (json!({ "scal": 2.0 }), 5, "unknown field `scal`"),
             (
@@ -378,13 +355,13 @@ mod tests {
             (
                 json!({ "pairing": "last" }),
                 5,
-                "layers cannot be paired here",
+                "this program does not support `pairing`",
             ),
             (
                 json!({}),
                 6,
-                "between `hidden.1` (5) of the student and `hidden.1` (6) of the teacher: it compares \
-                 as many features of the student as of the teacher, but there are 5 and 6",
+                "between `hidden` (5) of the student and `hidden` (6) of the teacher: student and \
+                 teacher should have the same number of features, but have 5 and 6",
             ),
         ] {
             let error = built(table.clone(), LossOptions::default(), features);

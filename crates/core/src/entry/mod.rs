@@ -1,4 +1,4 @@
-//! Losses by name, as lists and recipes know them: each is described beside its code by a [`LossEntry`].
+//! Losses by name, for lists and recipes. Every loss has a [`LossEntry`] beside its code.
 
 mod builder;
 mod built;

@@ -1,12 +1,12 @@
 use crate::WeightSchedule;
 
-/// The keys that every table of a loss may have besides those of its kind.
+/// Values of the keys that the table of every loss may have.
 #[derive(Clone, Debug, Default)]
 pub struct LossOptions {
-    /// The name of the term, if not that of the loss.
+    /// Name of the term. Default: the name of the loss.
     pub name: Option<String>,
-    /// The weight of the term, if not the default.
+    /// Weight of the term. Default: the default weight of the loss.
     pub weight: Option<WeightSchedule>,
-    /// The number of views of each sample; 0 counts as 1.
+    /// Number of views of each sample; 0 counts as 1.
     pub views: usize,
 }

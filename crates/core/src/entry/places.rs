@@ -1,24 +1,26 @@
 use super::{DefaultTaps, LayerChoice, LossBuilder, TakenValue};
 use crate::{
-    BuiltLoss, Check, Input, LossError, MultiLayerLoss, MultiLayerTerm, Tap, TapLoss, TapPair,
-    TapPairs, Taps, check,
+    BuiltLoss, Check, Input, LossError, MultiLayerLoss, MultiLayerTerm, Tap, TapAdapter, TapLoss,
+    TapPair, TapPairs, Taps, check,
 };
 use burn::tensor::Tensor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// More pairs than any network has layers.
+/// Largest number of pairs, more than any network has layers.
 const MOST_PAIRS: usize = 1_000_000;
 
-/// The taps that a table names.
+/// Taps that a table names.
 impl<I: Input> LossBuilder<'_, I> {
-    /// Takes the pairs of taps that a loss compares one with one: `student` and `teacher` name them, as a
-    /// string or as lists of one length, or `pairing` says how they are chosen.
+    /// Takes the pairs of taps that a loss compares.
+    ///
+    /// The keys `student` and `teacher` name the taps, each as a string or as a list of the same
+    /// length, or the key `pairing` chooses them. Otherwise they are the `default` taps.
     ///
     /// # Errors
     ///
-    /// Returns an error if a network has no such taps, or if it is not known which belong together.
+    /// Returns an error if a network has no such taps, or if the numbers of taps differ.
     pub fn pairs(&mut self, default: DefaultTaps) -> Result<Vec<(String, String)>, LossError> {
         if let Some(pairs) = self.paired(default)? {
             return Ok(pairs);
@@ -28,8 +30,8 @@ impl<I: Input> LossBuilder<'_, I> {
             return Ok(student.into_iter().zip(teacher).collect());
         }
         Err(LossError::new(format_args!(
-            "the student has {} of these taps and the teacher {}: say which belong together, \
-             as in student = [\"{}\"], teacher = [\"{}\"], or give a `pairing`",
+            "the student has {} of these taps and the teacher {}: name the same number of both, \
+             as in student = [\"{}\"], teacher = [\"{}\"], or set `pairing`",
             student.len(),
             teacher.len(),
             student[0],
@@ -37,22 +39,24 @@ impl<I: Input> LossBuilder<'_, I> {
         )))
     }
 
-    /// Takes one pair of taps, as [`pairs`](Self::pairs) does.
+    /// Takes a single pair of taps, like [`pairs`](Self::pairs).
     ///
     /// # Errors
     ///
-    /// Returns an error if there is not exactly one.
+    /// Returns an error if there is not exactly one pair.
     pub fn pair(&mut self, default: DefaultTaps) -> Result<(String, String), LossError> {
         let mut pairs = self.pairs(default)?;
         match pairs.len() {
             1 => Ok(pairs.swap_remove(0)),
             count => Err(LossError::new(format_args!(
-                "this loss compares one tap with one, but there are {count}"
+                "this loss compares one tap of the student with one of the teacher, but there are {count} \
+                 pairs: name one tap as `student` and one as `teacher`"
             ))),
         }
     }
 
-    /// Takes the taps of the student and of the teacher that a loss compares, not necessarily as many.
+    /// Takes the taps of the student and of the teacher that a loss compares. Their numbers may
+    /// differ.
     ///
     /// # Errors
     ///
@@ -67,7 +71,7 @@ impl<I: Input> LossBuilder<'_, I> {
         Ok((student, teacher))
     }
 
-    /// Takes the names of taps of one side under a key, such as `student`.
+    /// Takes the names of taps of one network from a key, such as `student`.
     ///
     /// # Errors
     ///
@@ -82,11 +86,11 @@ impl<I: Input> LossBuilder<'_, I> {
         named(side, taken, taps, default)
     }
 
-    /// Takes the name of one tap of one side under a key, such as `student`.
+    /// Takes the name of a single tap of one network from a key, such as `student`.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is not exactly one.
+    /// Returns an error if there is not exactly one tap.
     pub fn one(
         &mut self,
         side: &'static str,
@@ -97,12 +101,12 @@ impl<I: Input> LossBuilder<'_, I> {
         one_of(side, taken, taps, default)
     }
 
-    /// Returns the number of features of a token of the student and of the teacher, in the first of these
-    /// taps.
+    /// Returns the number of features of a token in the first of the named taps, for the student
+    /// and for the teacher.
     ///
     /// # Errors
     ///
-    /// Returns an error if it is no tap of tokens.
+    /// Returns an error if the tap is not a sequence or a vector.
     pub fn token_features(
         &self,
         names: &(Vec<String>, Vec<String>),
@@ -112,7 +116,11 @@ impl<I: Input> LossBuilder<'_, I> {
                 let shape = tap.shape();
                 Ok(shape[shape.rank() - 1])
             }
-            _ => Err(LossError::new("it compares sequences of tokens")),
+            tap => Err(LossError::new(format_args!(
+                "the tap `{}` should be a sequence of tokens, but its kind is {}",
+                names[0],
+                tap.kind()
+            ))),
         };
         let context = self.context();
         Ok([
@@ -121,7 +129,7 @@ impl<I: Input> LossBuilder<'_, I> {
         ])
     }
 
-    /// Returns the numbers of channels of taps as maps.
+    /// Returns the number of channels of each named tap as a map.
     ///
     /// # Errors
     ///
@@ -134,8 +142,8 @@ impl<I: Input> LossBuilder<'_, I> {
         channels.collect()
     }
 
-    /// Returns the number of features of a tap of the student and of one of the teacher, as one vector per
-    /// sample.
+    /// Returns the numbers of features of a tap of the student and of a tap of the teacher, each as
+    /// one vector per sample.
     ///
     /// # Errors
     ///
@@ -152,13 +160,13 @@ impl<I: Input> LossBuilder<'_, I> {
         ])
     }
 
-    /// Returns whether the table names taps of either side.
-    pub fn names_taps(&self) -> bool {
+    /// Returns whether the table names taps of the student or of the teacher.
+    pub fn has_tap_names(&self) -> bool {
         self.has("student") || self.has("teacher")
     }
 
-    /// Takes the pairs of taps that a `pairing` chooses, if the table has one: so many `pairs` among those
-    /// that `student` and `teacher` name, or all that there are of their kind.
+    /// Takes the pairs of taps that the key `pairing` chooses, if the table has one: a number of
+    /// `pairs` among the taps that `student` and `teacher` name, or among all default taps.
     fn paired(&mut self, default: DefaultTaps) -> Result<Option<Vec<(String, String)>>, LossError> {
         let choice = match self.has("pairing") {
             true => self.take_typed::<LayerChoice>("pairing")?,
@@ -173,13 +181,16 @@ impl<I: Input> LossBuilder<'_, I> {
                 None => Ok(None),
                 Some(_) => Err(LossError::of_key(
                     "pairs",
-                    "it is the number of pairs of a `pairing`, which is missing",
+                    "it is the number of pairs that `pairing` chooses, but there is no `pairing`: add it",
                 )),
             };
         };
         let context = self.context();
         let Some(pair_layers) = &context.pairing else {
-            return Err(LossError::of_key("pairing", "layers cannot be paired here"));
+            return Err(LossError::of_key(
+                "pairing",
+                "this program does not support `pairing`: name the taps as `student` and `teacher`",
+            ));
         };
         let (student, teacher) = self.layers(match default {
             DefaultTaps::MiddleStage | DefaultTaps::LastStage => DefaultTaps::Stages,
@@ -190,9 +201,10 @@ impl<I: Input> LossBuilder<'_, I> {
     }
 }
 
-/// The terms of losses on taps.
+/// Terms of losses on taps.
 impl<I: Input> LossBuilder<'_, I> {
-    /// Builds the term of a loss without parameters between each pair of taps.
+    /// Builds the term of a loss without parameters between each pair of taps, with the values of
+    /// the table in the configuration `default`.
     ///
     /// # Errors
     ///
@@ -228,7 +240,30 @@ impl<I: Input> LossBuilder<'_, I> {
         self.term(TapPairs::from(pairs))
     }
 
-    /// Builds the term of a loss between layers, tried out on so many samples.
+    /// Builds the term of a loss between each pair of taps, from a function that creates a pair
+    /// from the names of its taps and their numbers of channels.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a tap is attention or a mask, which have no channels.
+    pub fn pairs_of_channels<L: TapLoss, A: TapAdapter>(
+        self,
+        pairs: Vec<(String, String)>,
+        pair: impl Fn(String, String, [usize; 2]) -> TapPair<L, A>,
+    ) -> Result<BuiltLoss<I>, LossError> {
+        let context = self.context();
+        let (students, teachers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let inputs = self.channels(&context.student_taps, &students)?;
+        let outputs = self.channels(&context.teacher_taps, &teachers)?;
+        let names = students.into_iter().zip(teachers);
+        let pairs = names.zip(inputs.into_iter().zip(outputs));
+        let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
+            pair(student, teacher, [inputs, outputs])
+        });
+        self.term(TapPairs::from(pairs.collect::<Vec<_>>()))
+    }
+
+    /// Builds the term of a loss between several layers, after a trial on a number of samples.
     ///
     /// # Errors
     ///
@@ -249,7 +284,7 @@ impl<I: Input> LossBuilder<'_, I> {
     }
 }
 
-/// Returns the names of the taps that a value names, or else those of the default.
+/// Returns the names of the taps in a value, or else the default taps.
 pub(super) fn named(
     side: &str,
     taken: Option<TakenValue>,
@@ -279,7 +314,7 @@ pub(super) fn named(
         return Err(LossError::of_key(
             side,
             format_args!(
-                "the network has no tap of the kind that this loss takes: name one of {}",
+                "the network has none of the default taps of this loss: name one of {}",
                 offered.join(", ")
             ),
         ));
@@ -292,11 +327,11 @@ pub(super) fn named(
     Ok(names)
 }
 
-/// Returns the name of the one tap that a value names, or else that of the default.
+/// Returns the name of the single tap in a value, or else the default tap.
 ///
 /// # Errors
 ///
-/// Returns an error if there is not exactly one.
+/// Returns an error if there is not exactly one tap.
 pub fn one_of(
     side: &str,
     taken: Option<TakenValue>,

@@ -1,4 +1,4 @@
-//! The kinds and shapes of taps, checked before a loss compares them.
+//! Checks of the kinds and shapes of taps before a loss compares them.
 
 use crate::{LossError, Tap};
 
@@ -7,13 +7,15 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is attention or a mask, which are no features.
+    /// Returns an error if the tap is attention or a mask, which hold no features.
     pub fn channels(&self) -> Result<usize, LossError> {
         let shape = self.shape();
         match self {
             Self::Vector(_) | Self::Map(_) => Ok(shape[1]),
             Self::Sequence(_) => Ok(shape[2]),
-            Self::Attention(_) | Self::Mask(_) => Err(self.refused("a map of features")),
+            Self::Attention(_) | Self::Mask(_) => {
+                Err(self.refused("a vector, a sequence or a map"))
+            }
         }
     }
 
@@ -21,13 +23,15 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is attention or a mask, which are no features.
+    /// Returns an error if the tap is attention or a mask, which hold no features.
     pub fn vector_size(&self) -> Result<usize, LossError> {
         match self {
             Self::Vector(_) | Self::Sequence(_) | Self::Map(_) => {
                 Ok(self.shape().as_slice()[1..].iter().product())
             }
-            Self::Attention(_) | Self::Mask(_) => Err(self.refused("features")),
+            Self::Attention(_) | Self::Mask(_) => {
+                Err(self.refused("a vector, a sequence or a map"))
+            }
         }
     }
 
@@ -35,7 +39,7 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is none.
+    /// Returns an error if the tap is of another kind.
     pub fn sequence_size(&self) -> Result<[usize; 2], LossError> {
         match self {
             Self::Sequence(sequence) => {
@@ -46,11 +50,11 @@ impl Tap {
         }
     }
 
-    /// Returns the heads, queries and keys of [attention](Self::into_attention).
+    /// Returns the numbers of heads, queries and keys of [attention](Self::into_attention).
     ///
     /// # Errors
     ///
-    /// Returns an error if it is none.
+    /// Returns an error if the tap is of another kind.
     pub fn attention_size(&self) -> Result<[usize; 3], LossError> {
         match self {
             Self::Attention(attention) => {
@@ -61,8 +65,8 @@ impl Tap {
         }
     }
 
-    fn refused(&self, requirements: &str) -> LossError {
-        LossError::new(self.not(requirements))
+    fn refused(&self, expected: &str) -> LossError {
+        LossError::new(self.not(expected))
     }
 }
 
@@ -77,11 +81,11 @@ pub fn check_features(student: &Tap, teacher: &Tap) -> Result<(), LossError> {
     Ok(())
 }
 
-/// Checks that the number of one thing is the same on both sides, such as "layers".
+/// Checks that a number, such as that of "layers", is the same for student and teacher.
 ///
 /// # Errors
 ///
-/// Returns an error with both numbers if it is not.
+/// Returns an error with both numbers if they differ.
 pub fn check_same<T: PartialEq + std::fmt::Display>(
     what: &str,
     student: T,
@@ -90,30 +94,31 @@ pub fn check_same<T: PartialEq + std::fmt::Display>(
     match student == teacher {
         true => Ok(()),
         false => Err(LossError::new(format_args!(
-            "it compares as many {what} of the student as of the teacher, but there are {student} and \
-             {teacher}"
+            "student and teacher should have the same number of {what}, but have {student} and {teacher}"
         ))),
     }
 }
 
-/// Checks that there are layers, and as many of the teacher as of the student.
+/// Checks that there is at least one layer, and the same number of layers for student and teacher.
 ///
 /// # Errors
 ///
-/// Returns an error if there are not.
+/// Returns an error if there is no layer or if the numbers differ.
 pub fn check_paired(student: &[Tap], teacher: &[Tap]) -> Result<(), LossError> {
     match student.is_empty() {
-        true => Err(LossError::new("there should be a layer to compare")),
+        true => Err(LossError::new(
+            "there should be at least one layer to compare, but there is none",
+        )),
         false => check_same("layers", student.len(), teacher.len()),
     }
 }
 
-/// Checks that layers of tokens of the student and of the teacher have one length, and features of one
-/// size where the loss compares them number by number.
+/// Checks that the layers of student and teacher are sequences of the same length, and, with
+/// `same_features`, of the same number of features.
 ///
 /// # Errors
 ///
-/// Returns an error if they have not.
+/// Returns an error if they are not.
 pub fn check_sequences(
     student: &[Tap],
     teacher: &[Tap],
@@ -131,7 +136,7 @@ pub fn check_sequences(
     Ok(())
 }
 
-/// Checks that all taps hold features, as maps do.
+/// Checks that all taps hold features.
 ///
 /// # Errors
 ///

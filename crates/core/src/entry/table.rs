@@ -1,13 +1,13 @@
 use crate::{LossError, check};
 use serde_json::{Map, Value};
 
-/// The type of the functions that read a value; their error is that of serde.
+/// A function that reads a value. Its error is the message of serde.
 pub type ReadValue<'a> = &'a mut dyn FnMut(Value) -> Result<(), String>;
 
-/// A table of values by key, from which a loss is built: of a recipe, or of a program.
+/// A table of values by key from which a loss is built.
 ///
-/// A program has one in a `serde_json::Map`. A reader of files implements it to say where in the file
-/// an error is.
+/// A `serde_json::Map` is a table for programs. Recipes have another implementation, whose errors
+/// contain the position in the file.
 pub trait LossTable {
     /// Returns the keys.
     fn keys(&self) -> Vec<String>;
@@ -18,18 +18,18 @@ pub trait LossTable {
     /// Removes a key.
     fn remove(&mut self, key: &str);
 
-    /// Returns the value of a key in words, for an error.
+    /// Returns the value of a key as text for an error message.
     fn described(&self, key: &str) -> String;
 
-    /// Returns the part of the table under these keys, each under its second name.
+    /// Returns a table of the values of some keys, each under its second name.
     fn part(&self, keys: &[(&str, &str)]) -> Box<dyn LossTable>;
 
-    /// Reads a configuration whose fields have the values of the table, or else defaults.
+    /// Reads a configuration: the default fields, replaced by the values of the table.
     ///
     /// # Errors
     ///
-    /// Returns an error if the table has a key that is neither a field nor one of those `beside` them,
-    /// or if `read` refuses the fields.
+    /// Returns an error if the table has a key that is neither a field nor listed in `beside`, or
+    /// if `read` fails.
     fn read(
         &self,
         defaults: Map<String, Value>,
@@ -41,16 +41,16 @@ pub trait LossTable {
     ///
     /// # Errors
     ///
-    /// Returns an error if `read` refuses it.
+    /// Returns an error if `read` fails.
     fn read_value(&self, key: &str, read: ReadValue<'_>) -> Result<(), LossError>;
 }
 
-/// Returns the default fields of a configuration with the values of a table in their place.
+/// Replaces the default fields of a configuration by the values of a table.
 ///
 /// # Errors
 ///
-/// Returns an error in the words of serde if the table has a key that is neither a field nor one of
-/// those `beside` them.
+/// Returns an error in the style of serde if the table has a key that is neither a field nor listed
+/// in `beside`.
 pub fn overlaid(
     mut fields: Map<String, Value>,
     values: impl IntoIterator<Item = (String, Value)>,
@@ -120,19 +120,19 @@ impl LossTable for Map<String, Value> {
     }
 }
 
-/// A value that was taken out of a table.
+/// A value that was removed from a table.
 #[derive(Clone, Debug)]
 pub struct TakenValue {
-    /// The key that it had.
+    /// Key of the value.
     pub key: String,
-    /// The value.
+    /// Value.
     pub value: Value,
-    /// The value in words.
+    /// Value as text for an error message.
     pub found: String,
 }
 
 impl TakenValue {
-    /// Returns the error that another value is expected.
+    /// Creates the error that another value is expected.
     pub fn refused(&self, expected: impl std::fmt::Display) -> LossError {
         check::ConfigError::new(&self.key, expected, &self.found).into()
     }

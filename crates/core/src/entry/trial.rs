@@ -1,22 +1,22 @@
-//! Trials of losses on random taps, before anything is trained.
+//! Trials of losses on random taps before a training.
 
 use super::LossBuilder;
 use crate::{Input, LossError, Tap, Taps};
 use burn::tensor::{Device, Distribution, Shape, Tensor};
 
-/// A loss below this is zero but for rounding.
+/// Largest loss that is treated as zero, because of rounding.
 const ZERO: f64 = 1e-10;
 
-/// The number of samples that a loss is tried on, where it does not need more: three have an angle.
+/// Default number of samples in a trial of a loss. Losses of angles need at least three.
 pub const TRIAL_SAMPLES: usize = 4;
 
 impl<I: Input> LossBuilder<'_, I> {
-    /// Tries a loss out on random taps: whether it takes their shapes, by `check`, and whether its value
-    /// depends on them.
+    /// Tries a loss on random taps: whether it accepts their shapes, by `check`, and whether its
+    /// value is not always zero.
     ///
     /// # Errors
     ///
-    /// Returns an error if it does not.
+    /// Returns an error if `check` fails or if the loss is always zero.
     pub fn try_out(
         &self,
         names: (&[String], &[String]),
@@ -26,11 +26,11 @@ impl<I: Input> LossBuilder<'_, I> {
         self.try_out_on(TRIAL_SAMPLES, names, check, loss)
     }
 
-    /// Tries a loss out on random taps of so many samples, as [`try_out`](Self::try_out) does.
+    /// Tries a loss on random taps of a number of samples, like [`try_out`](Self::try_out).
     ///
     /// # Errors
     ///
-    /// Returns an error if it does not take them or does not depend on them.
+    /// Returns an error if `check` fails or if the loss is always zero.
     pub fn try_out_on(
         &self,
         samples: usize,
@@ -68,13 +68,13 @@ impl<I: Input> LossBuilder<'_, I> {
     }
 }
 
-/// Returns taps of these names with random values, of that many samples.
+/// Returns the named taps with random values for a number of samples.
 fn random(taps: &Taps, names: &[String], samples: usize, device: &Device) -> Vec<Tap> {
     let tap = |tap: Tap| {
         let mut shape: Vec<usize> = tap.shape().as_slice().to_vec();
         shape[0] = samples;
         let shape = Shape::from(shape);
-        // Activations, and what is before them, of either sign.
+        // Values of both signs, as before an activation.
         let values = Distribution::Normal(0.0, 1.0);
         match tap {
             Tap::Vector(_) => Tap::Vector(Tensor::random(shape, values, device)),

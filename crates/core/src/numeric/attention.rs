@@ -1,11 +1,11 @@
 use super::{at_least_f32, connected_zero, kl_divergence_rows, tempered_log_softmax, zero_padding};
 use burn::tensor::{Bool, Tensor, assert_shape};
 
-/// The pairs of tokens that both count.
+/// Returns the mask of the pairs of tokens that both count.
 ///
 /// # Shapes
 ///
-/// - mask: `[batch_size, length]`
+/// - mask: `[batch_size, length]`, true for the tokens that count
 /// - output: `[batch_size, heads, length, length]`, the same for every head
 pub fn token_pairs(mask: Tensor<2, Bool>, heads: usize) -> Tensor<4, Bool> {
     let [batch_size, length] = mask.dims();
@@ -15,7 +15,7 @@ pub fn token_pairs(mask: Tensor<2, Bool>, heads: usize) -> Tensor<4, Bool> {
     queries.bool_and(keys)
 }
 
-/// How much every token resembles every other, in each of several heads.
+/// Computes the similarity of every pair of tokens in each head, as scaled dot products.
 ///
 /// ```text
 /// scores = x xᵀ / √(features / heads),    x = the features of one head
@@ -25,13 +25,13 @@ pub fn token_pairs(mask: Tensor<2, Bool>, heads: usize) -> Tensor<4, Bool> {
 ///
 /// # Shapes
 ///
-/// - sequence: `[batch_size, length, features]`, the features of one head after the other
-/// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+/// - sequence: `[batch_size, length, features]`, the features of one head after another
+/// - mask: `[batch_size, length]`, true for the tokens that count; `None` if all tokens count
 /// - output: `[batch_size, heads, length, length]`
 ///
 /// # Panics
 ///
-/// Panics if the features do not split into that many heads.
+/// Panics if the number of features is not a multiple of the number of heads.
 pub fn relation_scores(
     sequence: Tensor<3>,
     heads: usize,
@@ -40,7 +40,8 @@ pub fn relation_scores(
     let [batch_size, length, features] = sequence.dims();
     assert!(
         heads > 0 && features.is_multiple_of(heads),
-        "{features} features do not split into {heads} heads."
+        "The number of features should be a multiple of the number of heads, but {features} is not a \
+         multiple of {heads}."
     );
     let head = features / heads;
     let sequence = zero_padding(at_least_f32(sequence), mask)
@@ -52,26 +53,27 @@ pub fn relation_scores(
         .div_scalar((head.max(1) as f64).sqrt())
 }
 
-/// How far the attention of a student is from that of its teacher.
+/// Computes the divergence of the attention of the student from that of the teacher.
 ///
 /// ```text
 /// L = mean over sequences, heads and queries of KL(softmax(teacher) ‖ softmax(student))
 /// ```
 ///
-/// With a mask, softmax is over the keys that count, and the mean is over the queries that count of
-/// each sequence, then over the sequences that have any; without any, it is a connected zero. Scores
-/// may be masked already, with −∞ or a large negative number. The teacher is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// With a mask, the softmax is over the keys that count, and the mean is over the queries that
+/// count in each sequence, then over the sequences with such queries. If no query counts, the
+/// result is a zero that is connected to the graph. Scores may already be masked with −∞ or a large
+/// negative number. The teacher is a constant: no gradient flows to it. Half precision is widened
+/// to single.
 ///
 /// # Shapes
 ///
 /// - student, teacher: scores before the softmax `[batch_size, heads, queries, keys]`
-/// - mask: `[batch_size, length]`, true for the tokens that count, which are queries and keys
+/// - mask: `[batch_size, length]`, true for the tokens that count, as queries and as keys
 /// - output: `[1]`
 ///
 /// # Panics
 ///
-/// Panics if the shapes differ, or if there is a mask and the queries are not as many as the keys.
+/// Panics if the shapes differ, or if there is a mask and the numbers of queries and keys differ.
 pub fn attention_divergence(
     student: Tensor<4>,
     teacher: Tensor<4>,
@@ -83,7 +85,7 @@ pub fn attention_divergence(
         assert_shape!(mask, [batch_size, queries]);
         assert_eq!(
             queries, keys,
-            "A mask is for attention of tokens to each other."
+            "With a mask, attention should have the same number of queries and keys."
         );
     }
     if student.shape().num_elements() == 0 {
@@ -99,7 +101,8 @@ pub fn attention_divergence(
         tempered_log_softmax(scores.flatten(0, 2), 1.0)
     };
     let teacher = log_attention(teacher.without_autodiff());
-    // A query that does not count has all its keys excluded, on both sides: it agrees.
+    // A query that does not count has all its keys excluded on both sides, so its divergence is
+    // zero.
     let divergence = kl_divergence_rows(teacher, log_attention(student))
         .reshape([batch_size, heads, queries])
         .mean_dim(1)
@@ -117,8 +120,8 @@ pub fn attention_divergence(
     divergence.div(lengths.clamp_min(1.0)).sum().div(sequences)
 }
 
-/// What stands for −∞: its probability is zero beside any other score, and a row of nothing else
-/// has a softmax.
+/// Score that replaces −∞. Beside any other score its probability is zero, and a row of only such
+/// scores has a softmax.
 const EXCLUDED: f64 = -1e30;
 
 #[cfg(test)]
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_may_be_anything_and_masked_twice() {
+    fn scores_of_padding_do_not_matter_and_may_be_masked_twice() {
         let (expected, expected_gradient) = outcome(Some(MASK), |scores| scores);
         assert!(expected > 0.1, "{expected}");
 
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_key_agree() {
+    fn rows_without_a_key_have_no_divergence() {
         for anything in [f32::NEG_INFINITY, -1e4] {
             let (loss, gradient) = outcome(None, |scores| {
                 scores.slice_fill([0..2, 0..2, 0..3, 0..3], anything)
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_alone_is_a_connected_zero() {
+    fn a_batch_of_padding_is_a_connected_zero() {
         let (loss, gradient) = outcome(Some([[false; 3]; 2]), |scores| scores);
 
         assert_eq!(loss, 0.0);
@@ -212,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "4 features do not split into 3 heads")]
-    fn heads_share_the_features() {
+    #[should_panic(expected = "but 4 is not a multiple of 3")]
+    fn features_that_do_not_split_into_heads_are_refused() {
         relation_scores(Tensor::zeros([1, 2, 4], &Device::default()), 3, None);
     }
 }

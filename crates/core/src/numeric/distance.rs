@@ -1,14 +1,15 @@
 use burn::tensor::Tensor;
 
-/// Squared Euclidean distance of every pair of rows.
+/// Computes the squared Euclidean distance of every pair of rows.
 ///
 /// ```text
 /// d²ᵢⱼ = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ,    x = input − mean of the rows
 /// ```
 ///
-/// Centering changes nothing in exact arithmetic and everything in floating point, where far from
-/// the origin the three parts cancel. The result is never negative, symmetric, and exactly zero on
-/// the diagonal. Equal rows cancel to the last bit where a matrix product rounds equal rows alike.
+/// Centering has no effect in exact arithmetic, but in floating point it avoids the cancellation of
+/// the three parts far from the origin. The result is symmetric, never negative, and exactly zero
+/// on the diagonal. The distance of equal rows is exactly zero if a matrix product rounds equal
+/// rows alike.
 ///
 /// # Shapes
 ///
@@ -19,7 +20,8 @@ pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
     let centered = input.clone().sub(input.mean_dim(0));
     let product = centered.clone().matmul(centered.transpose());
     let diagonal = Tensor::<2>::eye(rows, &product.device()).bool();
-    // From the product itself: a sum of squares is rounded otherwise, which sets equal rows apart.
+    // From the product itself, because a sum of squares is rounded differently, which would give
+    // equal rows a distance.
     let square = product
         .clone()
         .mask_fill(diagonal.clone().bool_not(), 0.0)
@@ -32,14 +34,14 @@ pub fn pairwise_squared_distances(input: Tensor<2>) -> Tensor<2> {
     distance.mask_fill(diagonal, 0.0)
 }
 
-/// Euclidean distance of every pair of rows, with zero gradient for equal rows.
+/// Computes the Euclidean distance of every pair of rows, with zero gradient for equal rows.
 ///
 /// # Shapes
 ///
 /// - input: `[rows, features]`
 /// - output: `[rows, rows]`
 pub fn pairwise_distances(input: Tensor<2>) -> Tensor<2> {
-    // Below the rounding of the squared distance of unit vectors there is nothing but noise.
+    // Below the rounding error of the squared distance of unit vectors, values are only noise.
     const EPS: f64 = 1e-12;
     let square = pairwise_squared_distances(input);
     let zero = square.clone().lower_equal_scalar(EPS);
@@ -72,7 +74,7 @@ mod tests {
 
         let grads = pairwise_distances(points.clone()).sum().backward();
 
-        // Each of the two equal points is pulled by the third alone, twice: once per order.
+        // Only the third point contributes to the gradient of the two equal points, once per order.
         let expected = TensorData::from([[-1.2, -1.6], [2.4, 3.2], [-1.2, -1.6]]);
         points
             .grad(&grads)
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_are_equal_after_rounding() {
+    fn equal_rows_have_no_distance_after_rounding() {
         let device = Device::default();
         let half = Tensor::arange(0..16 * 333, &device)
             .float()

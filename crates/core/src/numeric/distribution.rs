@@ -1,20 +1,20 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, assert_shape};
 
-/// Logarithm of the softmax of `logits / temperature`, along the last axis of the rows.
+/// Computes the logarithm of the softmax of `logits / temperature` for every row.
 ///
-/// Computed in at least single precision. Logits of −∞ have probability zero.
+/// The result is in at least single precision. Logits of −∞ have probability zero.
 ///
 /// # Shapes
 ///
 /// - logits, output: `[rows, num_classes]`
 pub fn tempered_log_softmax(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
     let logits = super::at_least_f32(logits);
-    // Not divided: burn's gradient of a quotient by a number is in single precision throughout.
+    // A product, because burn computes the gradient of a quotient by a number in single precision.
     log_softmax(logits.mul_scalar(temperature.recip()), 1)
 }
 
-/// Cross-entropy of every row: `−Σₖ pₖ log qₖ`, where `0 · log 0 = 0`.
+/// Computes the cross-entropy of every row: `−Σₖ pₖ log qₖ`, where `0 · log 0 = 0`.
 ///
 /// # Shapes
 ///
@@ -29,8 +29,8 @@ pub fn cross_entropy_rows(probabilities: Tensor<2>, log_predictions: Tensor<2>) 
     let [rows, num_classes] = log_predictions.dims();
     assert_shape!(probabilities, [rows, num_classes]);
 
-    // Where the target is zero the element is zero, also where the logarithm is −∞: 0 · ∞ would be
-    // NaN, in the backward pass too.
+    // Where the target is zero, the element is zero even if the logarithm is −∞: 0 · ∞ would be
+    // NaN, also in the backward pass.
     let zero = probabilities.clone().equal_scalar(0.0);
     let log_predictions = log_predictions.mask_fill(zero, 0.0);
     probabilities
@@ -40,9 +40,10 @@ pub fn cross_entropy_rows(probabilities: Tensor<2>, log_predictions: Tensor<2>) 
         .neg()
 }
 
-/// Kullback–Leibler divergence of every row: `Σₖ pₖ (log pₖ − log qₖ)`, where `0 · log 0 = 0`.
+/// Computes the Kullback–Leibler divergence of every row: `Σₖ pₖ (log pₖ − log qₖ)`, where
+/// `0 · log 0 = 0`.
 ///
-/// Gradients flow through both sides; a constant side is the caller's to detach.
+/// Gradients flow to both sides; the caller has to detach a constant side.
 ///
 /// # Shapes
 ///
@@ -58,7 +59,7 @@ pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> T
     assert_shape!(log_target, [rows, num_classes]);
 
     let target = log_target.clone().exp();
-    // As in the cross-entropy; and both logarithms, since −∞ − (−∞) is NaN as well.
+    // As in the cross-entropy, but for both logarithms, because −∞ − (−∞) is NaN as well.
     let zero = target.clone().equal_scalar(0.0);
     let log_ratio = log_target
         .mask_fill(zero.clone(), 0.0)
@@ -66,10 +67,10 @@ pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> T
     target.mul(log_ratio).sum_dim(1).squeeze_dim(1)
 }
 
-/// Logarithm of a mixture of two distributions: `log(weight · a + (1 − weight) · b)`.
+/// Computes the logarithm of a mixture of two distributions: `log(weight · a + (1 − weight) · b)`.
 ///
-/// Computed from the larger of the two, so it neither overflows nor underflows. Where both are zero
-/// it is −∞, with zero gradient.
+/// It is computed relative to the larger of the two, so it neither overflows nor underflows. Where
+/// both are zero, it is −∞ with zero gradient.
 ///
 /// # Shapes
 ///
@@ -81,11 +82,12 @@ pub fn kl_divergence_rows(log_target: Tensor<2>, log_prediction: Tensor<2>) -> T
 pub fn log_mixture(log_a: Tensor<2>, log_b: Tensor<2>, weight: f64) -> Tensor<2> {
     assert!(
         weight > 0.0 && weight < 1.0, // This also rejects NaN
-        "The weight of a mixture must be between 0 and 1, got {weight}."
+        "The weight of a mixture should be above 0 and below 1, got {weight}."
     );
     let log_a = log_a.add_scalar(weight.ln());
     let log_b = log_b.add_scalar((-weight).ln_1p());
-    // The derivative of the result by its largest part is zero: a constant saves the graph.
+    // The derivative of the result by the largest part is zero, so a constant avoids a part of the
+    // graph.
     let largest = log_a.clone().max_pair(log_b.clone()).detach();
     let both_zero = largest.clone().equal_scalar(f32::NEG_INFINITY);
     // −∞ − (−∞) is NaN.
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn divergence_survives_impossible_classes_and_huge_logits() {
+    fn divergence_is_finite_for_impossible_classes_and_huge_logits() {
         let device = Device::default().autodiff();
         let logits = Tensor::<2>::from_data(LOGITS, &device).require_grad();
 
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_entropy_survives_impossible_classes() {
+    fn cross_entropy_is_finite_for_impossible_classes() {
         let device = Device::default().autodiff();
         let logits = Tensor::<2>::from_data(LOGITS, &device).require_grad();
         let target = log_probabilities(OTHERS, &device).exp().detach();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn mixtures_survive_impossible_classes() {
+    fn mixtures_are_finite_for_impossible_classes() {
         let device = Device::default().autodiff();
         let logits = Tensor::<2>::from_data(LOGITS, &device).require_grad();
 
@@ -182,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "must be between 0 and 1, got 1")]
-    fn a_mixture_is_of_two() {
+    #[should_panic(expected = "should be above 0 and below 1, got 1")]
+    fn a_mixture_needs_a_weight_for_both_parts() {
         let log_a = Tensor::zeros([1, 2], &Device::default());
         log_mixture(log_a.clone(), log_a, 1.0);
     }

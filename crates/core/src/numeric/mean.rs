@@ -1,9 +1,10 @@
 use burn::tensor::{Bool, Tensor};
 
-/// Mean over the elements where the mask is true; all of them without a mask.
+/// Computes the mean over the elements where the mask is true, or over all elements without a mask.
 ///
-/// Without any such element the result is zero, connected to the graph with a zero gradient, so that
-/// a step still works. Masked elements may be anything, NaN included.
+/// If there is no such element, the result is a zero that is connected to the graph with a zero
+/// gradient, so that a training step still works. Elements outside the mask may have any value, NaN
+/// included.
 ///
 /// # Shapes
 ///
@@ -23,7 +24,7 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
     sum.div(count)
 }
 
-/// Zero, connected to the graph of `values` with a zero gradient whatever they are.
+/// Returns a zero that is connected to the graph of `values`, with a zero gradient for any values.
 ///
 /// # Shapes
 ///
@@ -31,8 +32,9 @@ pub fn masked_mean<const D: usize>(values: Tensor<D>, mask: Option<Tensor<D, Boo
 /// - output: `[1]`
 pub fn connected_zero<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     if values.shape().num_elements() == 0 {
-        // A GPU launches nothing for no elements: their sum is whatever is in memory, also after what
-        // is fused with it. A product of one by one is a kernel of its own.
+        // A GPU launches no kernel for an empty tensor, so its sum is undefined memory, even after
+        // operations that are fused with it. A matrix product of one by one is always a separate
+        // kernel.
         let one = Tensor::<2>::ones(
             [1, 1],
             (&values.device().without_autodiff(), values.dtype()),
@@ -52,7 +54,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn only_masked_in_elements_count() {
+    fn only_elements_in_the_mask_count() {
         let device = Device::default();
         let values = Tensor::<1>::from_data([1.0, f32::NAN, 3.0], &device);
         let mask = Tensor::from_data([true, false, true], &device);
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_average_is_a_connected_zero() {
+    fn the_mean_of_no_elements_is_a_connected_zero() {
         let device = Device::default().autodiff();
         let values = Tensor::<1>::from_data([1.0, 2.0], &device).require_grad();
         let mask = Tensor::from_data([false, false], &device);
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn connected_zero_survives_infinities() {
+    fn a_connected_zero_of_infinities_is_zero() {
         let device = Device::default().autodiff();
         let values = Tensor::<1>::from_data([f32::NEG_INFINITY, 2.0], &device).require_grad();
 

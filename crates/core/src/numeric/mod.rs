@@ -1,8 +1,10 @@
-//! The numerics that losses share, each safe where the plain formula is not.
+//! Numerically safe tensor functions that losses share.
 //!
-//! Squares, roots and logarithms have places where a value is fine and its gradient is not. Every
-//! function here has finite gradients at zero, for equal rows, for logits of −∞ and for empty masks.
+//! Roots, logarithms and quotients can have an infinite or undefined gradient where their value is
+//! finite. Every function here has finite gradients at zero, for equal rows, for logits of −∞ and
+//! for empty masks.
 
+mod alignment;
 mod attention;
 mod distance;
 mod distribution;
@@ -10,7 +12,9 @@ mod mean;
 mod norm;
 mod padding;
 mod precision;
+mod spatial;
 
+pub use alignment::*;
 pub use attention::*;
 pub use distance::*;
 pub use distribution::*;
@@ -18,3 +22,4 @@ pub use mean::*;
 pub use norm::*;
 pub use padding::*;
 pub use precision::*;
+pub use spatial::*;

@@ -1,29 +1,30 @@
 use burn::tensor::{Bool, Tensor};
 
-/// Norms at or below this count as zero.
+/// Largest norm that is treated as zero.
 const EPS: f64 = 1e-12;
 
-/// L2 norm along an axis, whose gradient at the zero vector is zero.
+/// Computes the L2 norm along an axis, with zero gradient at the zero vector.
 ///
-/// The root of a sum of squares has an infinite derivative at zero, which times zero is NaN.
+/// The derivative of the plain root of a sum of squares is infinite at zero, and zero times
+/// infinity is NaN.
 ///
 /// # Shapes
 ///
 /// - input: `[..]`
-/// - output: the same, with length 1 at `dim`
+/// - output: the shape of the input, with length 1 at `dim`
 pub fn l2_norm<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     let (norm, zero) = safe_norm(input, dim);
     norm.mask_fill(zero, 0.0)
 }
 
-/// Divide by the L2 norm along an axis; a zero vector stays zero, with zero gradient.
+/// Divides by the L2 norm along an axis. A zero vector stays zero, with zero gradient.
 ///
 /// ```text
 /// x / max(‖x‖₂, 1e-12)
 /// ```
 ///
-/// Agrees with PyTorch's `F.normalize`, except for norms between 0 and 1e-12, which become zero
-/// instead of passing gradients of up to 1e12.
+/// It agrees with PyTorch's `F.normalize`, except for vectors with norms between 0 and 1e-12, which
+/// become zero instead of passing gradients of up to 1e12.
 ///
 /// # Shapes
 ///
@@ -38,18 +39,19 @@ pub fn l2_normalize<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     input.div(norm).mask_fill(zero, 0.0)
 }
 
-/// The norm with zeros replaced by one, and where they were.
+/// Returns the norm with zeros replaced by ones, and the mask of these zeros.
 fn safe_norm<const D: usize>(input: Tensor<D>, dim: usize) -> (Tensor<D>, Tensor<D, Bool>) {
     let square = sum_along(input.square(), dim);
     let zero = square.clone().lower_equal_scalar(EPS * EPS);
-    // Before the root: a masked value gets no gradient, and the root never sees a zero.
+    // Masked before the root: a masked value gets no gradient, and the root is never taken at zero.
     let norm = square.mask_fill(zero.clone(), 1.0).sqrt();
     (norm, zero)
 }
 
-/// The sum along an axis, which has nothing to add along one of length 1.
+/// Computes the sum along an axis, without an operation for an axis of length 1.
 ///
-/// burn 0.22.1 fuses a sum of one element with a neighbor on a GPU to a kernel that does not compile.
+/// On a GPU, burn 0.22.1 fuses a sum over one element with a neighboring operation to a kernel that
+/// does not compile.
 fn sum_along<const D: usize>(input: Tensor<D>, dim: usize) -> Tensor<D> {
     match input.dims()[dim] {
         1 => input,
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_vectors_have_norms() {
+    fn an_empty_batch_has_norms() {
         let input = Tensor::<2>::zeros([0, 3], &Device::default().autodiff()).require_grad();
 
         let sum = l2_normalize(input.clone(), 1)
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_of_one_element_is_as_long_as_that() {
+    fn the_norm_of_one_element_is_its_absolute_value() {
         let input = Tensor::<2>::from_data([[-3.0], [0.0]], &Device::default());
 
         let norm = l2_norm(input.clone(), 1).into_data();
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn norm_of_the_zero_vector_has_zero_gradient() {
+    fn the_norm_of_the_zero_vector_has_zero_gradient() {
         let input = rows(&Device::default().autodiff()).require_grad();
 
         let norm = l2_norm(input.clone(), 1);
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn tiny_vectors_have_unit_length() {
+    fn tiny_vectors_are_normalized_to_unit_length() {
         let input = Tensor::<2>::from_data([[3e-9, 4e-9]], &Device::default());
 
         l2_normalize(input, 1)

@@ -1,16 +1,16 @@
 use burn::tensor::{Bool, Tensor, assert_shape};
 
-/// Returns the sequence with zeros in place of its padding, so that nothing there can turn into NaN,
-/// in a value or in a gradient.
+/// Sets the padding of a sequence to zero, so that its values cannot cause NaN in a loss or in a
+/// gradient.
 ///
 /// # Shapes
 ///
 /// - sequence, output: `[batch_size, length, features]`
-/// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+/// - mask: `[batch_size, length]`, true for the tokens that count; `None` if all tokens count
 ///
 /// # Panics
 ///
-/// Panics if the mask is not one of these tokens.
+/// Panics if the batch size or the length of the mask is not that of the sequence.
 pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
     let Some(mask) = mask else {
         return sequence;
@@ -22,18 +22,19 @@ pub fn zero_padding(sequence: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tens
     sequence.mask_fill(padding, 0.0)
 }
 
-/// Returns the rows with zeros in place of those that do not count.
+/// Sets the rows that do not count to zero.
 ///
-/// To fill the loss of these rows alone would not do: zero times a NaN is a NaN in the backward pass.
+/// Masking only the losses of these rows would not be enough, because zero times NaN is NaN in the
+/// backward pass.
 ///
 /// # Shapes
 ///
 /// - rows, output: `[rows, features]`
-/// - mask: `[rows]`, true for the rows that count; all of them without a mask
+/// - mask: `[rows]`, true for the rows that count; `None` if all rows count
 ///
 /// # Panics
 ///
-/// Panics if the mask is not one of these rows.
+/// Panics if the length of the mask is not the number of rows.
 pub fn zero_rows(rows: Tensor<2>, mask: Option<&Tensor<1, Bool>>) -> Tensor<2> {
     let Some(mask) = mask else {
         return rows;
@@ -41,6 +42,6 @@ pub fn zero_rows(rows: Tensor<2>, mask: Option<&Tensor<1, Bool>>) -> Tensor<2> {
     let [count, features] = rows.dims();
     assert_shape!(mask, [count]);
     let others: Tensor<2, Bool> = mask.clone().bool_not().unsqueeze_dim(1);
-    // Not `expand`, which refuses a batch of no rows.
+    // Not `expand`, which does not accept an empty batch.
     rows.mask_fill(others.repeat_dim(1, features), 0.0)
 }

@@ -1,9 +1,10 @@
 use burn::tensor::{DType, Tensor};
 
-/// The tensor in at least single precision: half precision is widened, the rest stays as it is.
+/// Converts a tensor to at least single precision: half precision is widened, other precisions
+/// stay.
 ///
-/// Products of probabilities and sums of squares leave the range of half precision, so losses
-/// compute on the result of this.
+/// Products of probabilities and sums of squares exceed the range of half precision, so losses
+/// compute on the result of this function.
 ///
 /// # Shapes
 ///
@@ -15,8 +16,9 @@ pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     }
 }
 
-/// Returns the tensor in the precision in which a loss of `like` computes: at least single, and double
-/// for double precision. For a memory beside the tensor of a student.
+/// Converts a tensor to the precision in which a loss of `like` computes: double for double
+/// precision, single otherwise. It serves for a memory bank that is compared with the features of
+/// the student.
 ///
 /// # Shapes
 ///
@@ -28,8 +30,8 @@ pub fn as_precise_as<const D: usize, const E: usize>(
     tensor.cast(widest(like.dtype(), DType::F32))
 }
 
-/// Returns the more precise of two types of floating-point numbers; single precision of two that are
-/// half precision in different ways.
+/// Returns the more precise of two floating-point types, or single precision for two different
+/// types of half precision.
 pub fn widest(one: DType, other: DType) -> DType {
     match (one, other) {
         (DType::F64, _) | (_, DType::F64) => DType::F64,
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_loses_nothing_of_either() {
+    fn the_widest_type_represents_both() {
         let (half, single, double) = (DType::F16, DType::F32, DType::F64);
         for (one, other, expected) in [
             (half, half, half),

@@ -1,34 +1,37 @@
 use crate::{Clock, Knowledge, TapSelection, Targets, Terms};
 use burn::module::{Module, ModuleDisplay};
 
-/// What the student is trained on.
+/// Training objective of a student.
 ///
-/// A loss compares two tensors; an objective knows where they come from, what they are called and
-/// how much they count. It is a module because it holds adapters and projectors, which train with
-/// the student.
+/// A loss compares two tensors. An objective adds where the tensors come from, the names of its
+/// terms and their weights. It is a module because it can hold adapters and projections, which
+/// train with the student.
 ///
-/// `S` is what the student says about a batch and `T` what the teacher does: [`Knowledge`] for one
-/// network each.
+/// `S` is the output of the student for a batch and `T` the output of the teacher: [`Knowledge`] if
+/// each is one network.
 pub trait Objective<S = Knowledge, T = Knowledge>: Module + ModuleDisplay + 'static {
-    /// The taps that the objective needs.
+    /// Returns the taps and the number of views that the objective needs.
     fn requirements(&self) -> Requirements;
 
-    /// The terms of the loss for one batch.
+    /// Computes the terms of the loss for one batch.
     fn forward(&self, context: &Context<'_, S, T>) -> Terms;
 }
 
-/// What an objective needs from either side.
+/// Requirements of an objective: the taps of both networks and the number of views.
+///
+/// The response is always available. A distiller unites the requirements of all parts of its
+/// objective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirements {
-    /// The taps of the student.
+    /// Taps of the student.
     pub student: TapSelection,
-    /// The taps of the teacher.
+    /// Taps of the teacher.
     pub teacher: TapSelection,
-    /// How many views of each sample both are to see. At least 1.
+    /// Number of views of each sample that student and teacher process. At least 1.
     pub views: usize,
 }
 
-/// The responses to the first view.
+/// The responses to the first view, without taps.
 impl Default for Requirements {
     fn default() -> Self {
         Self {
@@ -40,12 +43,13 @@ impl Default for Requirements {
 }
 
 impl Requirements {
-    /// Only the responses.
+    /// Creates the requirements of an objective that needs only the responses to the first view.
     pub fn responses() -> Self {
         Self::default()
     }
 
-    /// What either of the two needs.
+    /// Returns the requirements that satisfy both: the taps of either and the larger number of
+    /// views.
     pub fn union(self, other: Self) -> Self {
         Self {
             student: self.student.union(other.student),
@@ -55,34 +59,35 @@ impl Requirements {
     }
 }
 
-/// Everything that an objective may look at in one step.
+/// Input of an [`Objective`]: the outputs of student and teacher for one batch, and its targets.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Context<'a, S = Knowledge, T = Knowledge> {
-    /// What the student says about the batch.
+    /// Output of the student for the first view.
     pub student: &'a S,
-    /// What the teacher says about it: constants.
+    /// Output of the teacher for the first view, as constants.
     pub teacher: &'a T,
-    /// What both say about its further views, as many as [wanted](Requirements::views).
+    /// Outputs for the further views: one less than the [required](Requirements::views) number of
+    /// views.
     pub further: &'a [View<S, T>],
-    /// What is known about the samples.
+    /// Labels of the samples.
     pub targets: &'a Targets,
-    /// The place of each sample in its data set.
+    /// Position of each sample in its data set. Empty if the loader does not know it.
     pub ids: &'a [usize],
-    /// When this happens.
+    /// Position of the batch in the training.
     pub clock: Clock,
 }
 
-/// What both networks say about another view of the same samples.
+/// Outputs of student and teacher for a further view of the same samples.
 #[derive(Clone, Debug)]
 pub struct View<S = Knowledge, T = Knowledge> {
-    /// What the student says about it.
+    /// Output of the student for this view.
     pub student: S,
-    /// What the teacher says about it: constants.
+    /// Output of the teacher for this view, as constants.
     pub teacher: T,
 }
 
-// Not derived: that would ask for networks whose knowledge is `Copy`.
+// Not derived: a derive would require that the outputs are `Copy`.
 impl<S, T> Copy for Context<'_, S, T> {}
 
 impl<S, T> Clone for Context<'_, S, T> {
@@ -91,16 +96,18 @@ impl<S, T> Clone for Context<'_, S, T> {
     }
 }
 
-/// The targets of a context that is given no others.
+/// Targets of a context that is created without targets.
 static UNLABELED: Targets = Targets::Unlabeled;
 
 impl<'a, S, T> Context<'a, S, T> {
-    /// Creates the context of one view without targets and ids, by an
-    /// [unstamped](Clock::unstamped) clock, which leaves weight schedules at their start.
+    /// Creates the context of one view from the outputs of student and teacher, without targets and
+    /// ids.
+    ///
+    /// The clock is [unstamped](Clock::unstamped), which leaves weight schedules at their start.
     ///
     /// # Example
     ///
-    /// An objective in a training loop of one's own:
+    /// An objective in a custom training loop:
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -139,7 +146,7 @@ impl<'a, S, T> Context<'a, S, T> {
         self
     }
 
-    /// Sets the position of each sample in its data set, which losses with a memory of samples need.
+    /// Sets the position of each sample in its data set, which losses with a memory bank need.
     pub fn with_ids(mut self, ids: &'a [usize]) -> Self {
         self.ids = ids;
         self
@@ -151,7 +158,7 @@ impl<'a, S, T> Context<'a, S, T> {
         self
     }
 
-    /// The context of one step, of one view.
+    /// Creates the context of one view from all its parts.
     pub fn new(
         student: &'a S,
         teacher: &'a T,
@@ -169,7 +176,7 @@ impl<'a, S, T> Context<'a, S, T> {
         }
     }
 
-    /// The same step with another teacher.
+    /// Returns the context of the first view with the output of another teacher.
     pub fn taught_by<'b, U>(&self, teacher: &'b U) -> Context<'b, S, U>
     where
         'a: 'b,
@@ -184,25 +191,26 @@ impl<'a, S, T> Context<'a, S, T> {
         }
     }
 
-    /// The same step with what both say about further views.
+    /// Sets the outputs for further views.
     pub fn with_further(mut self, further: &'a [View<S, T>]) -> Self {
         self.further = further;
         self
     }
 
-    /// The step as one view shows it, counted from 0.
+    /// Returns the context of one view, counted from 0.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer views: an objective says how many it [wants](Requirements::views).
+    /// Panics if there is no such view. An objective [requires](Requirements::views) the number of
+    /// views that it needs.
     pub fn of_view(self, view: usize) -> Self {
         let Some(further) = view.checked_sub(1) else {
             return self.with_further(&[]);
         };
         let Some(View { student, teacher }) = self.further.get(further) else {
             panic!(
-                "View {view} is asked for, but only {} are known: this training shows an \
-                 objective no further ones.",
+                "View {view} (counted from 0) is needed, but this training provides only {} per sample: \
+                 use a training that provides further views.",
                 self.further.len() + 1
             );
         };

@@ -15,9 +15,9 @@ use burn::tensor::{Bool, Int, Tensor, assert_shape};
 /// L = −1 / denominator · Σ over labeled samples of Σₖ yₖ log softmax(student)ₖ
 /// ```
 ///
-/// By default, the denominator is the number of labeled samples, so that the loss is their mean; see
-/// [`LossDenominator`]. A batch without a labeled sample contributes zero. The samples of a sequence
-/// are the tokens that its mask selects.
+/// By default, the denominator is the number of labeled samples, so that the loss is their mean;
+/// see [`LossDenominator`]. A batch without a labeled sample contributes zero. The samples of a
+/// sequence are the tokens that its mask selects.
 #[derive(Module, Debug)]
 pub struct CrossEntropyObjective {
     /// Weight of the term.
@@ -34,8 +34,8 @@ pub enum LossDenominator {
     /// The number of labeled samples.
     #[default]
     Labeled,
-    /// The number of all samples, labeled or not. A batch that happens to have fewer labels then
-    /// weighs less, and every label weighs the same.
+    /// The number of all samples, labeled or not. Then every label has the same weight, and a batch
+    /// with fewer labels has a smaller loss.
     ///
     /// Reference: A. Tarvainen and H. Valpola, [Mean teachers are better role
     /// models](https://arxiv.org/abs/1703.01780), NIPS 2017, whose code divides like this.
@@ -56,13 +56,13 @@ impl CrossEntropyObjective {
         reference: "cross-entropy with the targets",
     };
 
-    /// Returns its entry among the losses of recipes.
+    /// Returns the entry of the objective for lists and recipes.
     pub fn entry<I: Input>() -> LossEntry<I> {
         LossEntry::new(Self::CATALOG, 1.0, |builder| {
             if builder.given_name().is_some() {
                 return Err(LossError::of_key(
                     "name",
-                    "the term of the targets has no other name: leave it out",
+                    "the term of the cross-entropy cannot be renamed: remove the key",
                 ));
             }
             builder.only(&["kind", "weight", "views", "clip"])?;
@@ -102,8 +102,8 @@ impl CrossEntropyObjective {
         }
     }
 
-    /// Computes the unweighted loss of every row. Returns it with the mask of the labeled rows, which is
-    /// `None` if all rows are labeled. Returns `None` if no row is labeled.
+    /// Computes the unweighted loss of every row. Returns it with the mask of the labeled rows,
+    /// which is `None` if all rows are labeled. Returns `None` if no row is labeled.
     ///
     /// # Shapes
     ///
@@ -162,8 +162,8 @@ impl<T> Objective<Knowledge, T> for CrossEntropyObjective {
     }
 }
 
-/// Computes the sum over the labeled samples, divided by the number of samples in the mask. Shape of the
-/// mask: `[rows]`.
+/// Computes the sum over the labeled samples, divided by the number of samples in the mask. Shape
+/// of the mask: `[rows]`.
 fn over_all_samples(
     student: Tensor<2>,
     targets: &Targets,
@@ -173,7 +173,7 @@ fn over_all_samples(
     match targets.hard() {
         Some((_, Some(labeled))) => {
             let share = labeled.without_autodiff().float().cast(mean.dtype());
-            // The share of no samples is undefined.
+            // The fraction of labeled samples is undefined without samples.
             match share.dims() {
                 [0] => mean,
                 _ => mean.mul(masked_mean(share, mask)),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_cross_entropy_with_the_labels() {
+    fn it_is_the_cross_entropy_with_the_labels() {
         let (loss, gradient) = loss_and_gradient(|device| labels(None, device));
 
         // By hand: mean of ln(e⁻¹ + 1 + e⁻¹·⁵) and ln(e⁻³ + e⁻⁴ + 1); (softmax − one-hot) / 2.
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_counts_the_same_whatever_the_others_are() {
+    fn over_all_samples_every_label_has_the_same_weight() {
         // The loss of the first sample ln(e⁻¹ + 1 + e⁻¹·⁵), halved.
         let (loss, gradient) = over_all(Some([true, false]));
 
@@ -292,11 +292,11 @@ mod tests {
         let device = Device::default();
         let nothing = over_all_samples(Tensor::zeros([2, 3], &device), &Targets::Unlabeled, None);
         assert_eq!(nothing.into_scalar::<f32>(), 0.0);
-        let nobody = Targets::Classes {
+        let empty = Targets::Classes {
             classes: Tensor::zeros([0], &device),
             labeled: Some(Tensor::full([0], true, &device)),
         };
-        let nothing = over_all_samples(Tensor::zeros([0, 3], &device), &nobody, None);
+        let nothing = over_all_samples(Tensor::zeros([0, 3], &device), &empty, None);
         assert_eq!(nothing.into_scalar::<f32>(), 0.0);
     }
 }

@@ -5,27 +5,27 @@ use crate::{
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 
-/// A loss that compares several layers of the student with several of the teacher at once.
+/// A loss between several layers of the student and several layers of the teacher at once.
 ///
-/// A loss between one and one is a [`TapLoss`](crate::TapLoss) instead.
+/// For a loss between one layer and one, see [`TapLoss`](crate::TapLoss).
 pub trait MultiLayerLoss: NamedLoss {
-    /// Computes the loss, reduced to one value: a connected zero where no token counts. No gradient
-    /// flows to the teacher's taps.
+    /// Computes the loss, reduced to one value. If no token counts, it is a zero that is connected
+    /// to the graph. No gradient flows to the teacher's taps.
     ///
-    /// The values of the taps in place of padding, NaN included, have no influence on the value or on a
-    /// gradient: a loss of features that are summed takes it as zeros, by [`zero_padding_of_taps`]; a
-    /// mean over tokens is one over those of the mask.
+    /// The values of the taps at the tokens that do not count, NaN included, must not change the
+    /// value or a gradient. A loss that sums over features sets them to zero with
+    /// [`zero_padding_of_taps`]; a loss that averages over tokens averages over those in the mask.
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens of sequences that count; without a mask, all
-    ///   of them
+    /// - mask: `[batch_size, length]`, true for the tokens of sequences that count; `None` if all
+    ///   tokens count
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if there are more or fewer taps than the loss was made for, or if it cannot compare
-    /// their kinds or shapes.
+    /// Panics if the loss was created for another number of taps, or if it cannot compare taps of
+    /// these kinds and shapes.
     fn forward_layers(
         &self,
         student: Vec<Tap>,
@@ -33,8 +33,8 @@ pub trait MultiLayerLoss: NamedLoss {
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<1>;
 
-    /// Checks that the loss can compare taps of these kinds and shapes, before anything is trained. Without
-    /// an implementation: any taps.
+    /// Checks, before the training, that the loss can compare taps of these kinds and shapes. The
+    /// default accepts all taps.
     ///
     /// # Errors
     ///
@@ -44,26 +44,25 @@ pub trait MultiLayerLoss: NamedLoss {
     }
 }
 
-/// Returns the taps with zeros in place of the tokens that do not count, as
-/// [`Tap::zero_padding`] does with one.
+/// Sets the tokens that do not count to zero, in every tap, as [`Tap::zero_padding`] does.
 ///
 /// # Shapes
 ///
-/// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all of them
+/// - mask: `[batch_size, length]`, true for the tokens that count; `None` if all tokens count
 pub fn zero_padding_of_taps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<Tap> {
     let taps = taps.into_iter().map(|tap| tap.zero_padding(mask));
     taps.collect()
 }
 
-/// Returns the taps as maps, with zeros in place of the tokens that do not count.
+/// Converts the taps to maps, with zeros in place of the tokens that do not count.
 ///
 /// # Shapes
 ///
-/// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all of them
+/// - mask: `[batch_size, length]`, true for the tokens that count; `None` if all tokens count
 ///
 /// # Panics
 ///
-/// Panics if a tap is no map, sequence or vector.
+/// Panics if a tap is not a vector, a sequence or a map.
 pub fn zero_padded_maps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<Tensor<4>> {
     let taps = zero_padding_of_taps(taps, mask).into_iter();
     taps.map(Tap::into_map).collect()
@@ -71,10 +70,10 @@ pub fn zero_padded_maps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<T
 
 /// The term of a loss between layers of the student and layers of the teacher.
 ///
-/// A token counts if it does for student and teacher. Each side tells which tokens count in the tap that
-/// [`mask`](Self::mask) or [`teacher_mask`](Self::teacher_mask) names, else in its response of
-/// [tokens](crate::Response::Tokens); a side that tells neither way counts all of them. The parameters of
-/// the loss itself train with the student.
+/// A token counts if it counts for student and teacher. The mask of each network is the tap that
+/// [`mask`](Self::mask) or [`teacher_mask`](Self::teacher_mask) names, or else the mask of its
+/// response of [tokens](crate::Response::Tokens); without either, all tokens count. The parameters
+/// of the loss train with the student.
 ///
 /// # Example
 ///
@@ -87,23 +86,25 @@ pub fn zero_padded_maps(taps: Vec<Tap>, mask: Option<&Tensor<2, Bool>>) -> Vec<T
 /// ```
 #[derive(Module, Debug)]
 pub struct MultiLayerTerm<L> {
-    /// The loss.
+    /// Loss between the layers.
     pub loss: L,
-    /// The names of the student's taps, in the order that the loss takes them.
+    /// Names of the student's taps, in the order in which the loss takes them.
     pub student: Vec<String>,
-    /// The names of the teacher's taps, in the order that the loss takes them.
+    /// Names of the teacher's taps, in the order in which the loss takes them.
     pub teacher: Vec<String>,
-    /// The name of the student's tap that tells which tokens count, if its response does not.
+    /// Name of the student's tap with the mask of the tokens that count, if its response has no
+    /// mask.
     pub mask: Option<String>,
-    /// The name of the teacher's tap that tells which tokens count, if its response does not.
+    /// Name of the teacher's tap with the mask of the tokens that count, if its response has no
+    /// mask.
     pub teacher_mask: Option<String>,
 }
 
-/// A loss between [layers](MultiLayerTerm) of the student and of the teacher, as one weighted term.
+/// A loss between several [layers](MultiLayerTerm) of student and teacher, as one weighted term.
 pub type MultiLayerObjective<L> = Weighted<MultiLayerTerm<L>>;
 
 impl<L> MultiLayerTerm<L> {
-    /// Creates the term of a loss between these taps.
+    /// Creates the term from a loss and the names of the taps that it compares.
     pub fn new<S: Into<String>, T: Into<String>>(
         loss: L,
         student: impl IntoIterator<Item = S>,
@@ -118,13 +119,13 @@ impl<L> MultiLayerTerm<L> {
         }
     }
 
-    /// Sets the tap of the student that tells which tokens count.
+    /// Sets the tap of the student with the mask of the tokens that count.
     pub fn with_mask(mut self, mask: impl Into<String>) -> Self {
         self.mask = Some(mask.into());
         self
     }
 
-    /// Sets the tap of the teacher that tells which tokens count.
+    /// Sets the tap of the teacher with the mask of the tokens that count.
     pub fn with_teacher_mask(mut self, mask: impl Into<String>) -> Self {
         self.teacher_mask = Some(mask.into());
         self
@@ -158,7 +159,8 @@ impl<L: MultiLayerLoss> LossTerm for MultiLayerTerm<L> {
     }
 }
 
-/// Returns the tokens that count for one side: by the tap of that name, else by its response.
+/// Returns the mask of the tokens that count for one network: the tap of that name, or else the
+/// mask of the response.
 fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
     match tap {
         Some(name) => Some(side.taps.expect(name).into_mask()),
@@ -194,7 +196,7 @@ mod tests {
         }
     }
 
-    /// One sequence of the tokens 1, 2 and 3, and a tap that says that the last one counts.
+    /// One sequence of the tokens 1, 2 and 3, and a tap with a mask of the last one.
     fn knowledge(response: Response) -> Knowledge {
         let device = Device::default();
         let mut taps = TapRecorder::new(TapSelection::All);
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "A tap of kind sequence with shape [1, 3, 1] is not a mask")]
-    fn a_sequence_is_no_mask() {
+    fn a_sequence_is_refused_as_a_mask() {
         let device = Device::default();
         let term = MultiLayerTerm::new(MeanToken {}, ["hidden"], ["hidden"]).with_mask("hidden");
         let knowledge = knowledge(Response::Classes(Tensor::zeros([1, 2], &device)));

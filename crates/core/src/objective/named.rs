@@ -1,15 +1,15 @@
 use burn::module::{Module, ModuleDisplay};
 
-/// A loss with a name: the base of every trait of losses, whatever they compare.
+/// A loss with a name. Every trait of losses requires it.
 ///
-/// A loss may compare single taps as well as sequences, or be a distribution's as well as one of
-/// logits: it has one name all the same.
+/// A loss may implement several traits, for taps and for whole layers for instance; it has one name
+/// in all of them.
 pub trait NamedLoss: Module + ModuleDisplay + 'static {
-    /// Returns the name of its term, which is also its name in a recipe.
+    /// Returns the name of the loss, which is also its name in recipes.
     fn name(&self) -> &'static str;
 
-    /// Returns the name of the term of an [objective](crate::Weighted) that is given no other. Without
-    /// an implementation: the name of the loss.
+    /// Returns the default name of the term in an [objective](crate::Weighted). Default: the name
+    /// of the loss.
     fn term_name(&self) -> String {
         self.name().to_string()
     }

@@ -2,34 +2,38 @@ use crate::{Context, Knowledge, Objective, Requirements, Term, Terms};
 use burn::module::Module;
 use std::collections::BTreeMap;
 
-/// An objective against each of several teachers, averaged over them.
+/// One objective per teacher, averaged over the teachers.
 ///
 /// ```text
 /// L = 1 / M · Σₘ objectiveₘ(student, teacherₘ, targets)
 /// ```
 ///
-/// Terms of one name are one term, and have one weight. A term that looks at no teacher, such as the
-/// cross-entropy with the labels, is what it is with one. One view of each sample is compared.
+/// The values of terms with the same name are averaged into one term, so they must have the same
+/// weight. A term that does not use the teacher, such as the cross-entropy with the labels, keeps
+/// its value. Only objectives of one view are supported.
 #[derive(Module, Debug)]
 pub struct PerTeacher<O> {
-    /// One objective for each teacher: its adapters are sized for it.
+    /// Objectives in the order of the teachers. The adapters of each fit its teacher.
     pub objectives: Vec<O>,
 }
 
 impl<O: Objective> PerTeacher<O> {
-    /// These objectives, in the order of the teachers.
+    /// Creates the average of several objectives, in the order of the teachers.
     ///
     /// # Panics
     ///
-    /// Panics if there is none, or if one wants several views.
+    /// Panics if there are no objectives, or if one requires several views.
     pub fn new(objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
-        assert!(!objectives.is_empty(), "There should be a teacher.");
+        assert!(
+            !objectives.is_empty(),
+            "There should be an objective for at least one teacher, but there is none."
+        );
         for objective in &objectives {
             let views = objective.requirements().views;
             assert_eq!(
                 views, 1,
-                "Each teacher is compared with by one view, but {views} are wanted."
+                "An objective for several teachers should require 1 view, but this one requires {views}."
             );
         }
         Self { objectives }
@@ -56,9 +60,9 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
         assert_eq!(
             context.teacher.len(),
             self.objectives.len(),
-            "There are {} objectives for {} teachers.",
-            self.objectives.len(),
-            context.teacher.len()
+            "There should be one objective for each of the {} teachers, but there are {}.",
+            context.teacher.len(),
+            self.objectives.len()
         );
         let share = 1.0 / self.objectives.len() as f64;
         let mut sums: Vec<Term> = Vec::new();
@@ -75,8 +79,8 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
                         let sum = &mut sums[place];
                         assert_eq!(
                             sum.weight, term.weight,
-                            "Terms of one name have one weight, but for different teachers that \
-                             of `{}` differs.",
+                            "The weight of a term should be the same for all teachers, but that of `{}` \
+                             differs: give the term another name for one of the teachers.",
                             term.name
                         );
                         sum.value = sum.value.clone().add(value);
@@ -93,47 +97,26 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::SquaredDifference;
     use crate::{
-        Clock, CrossEntropyObjective, EveryView, NamedLoss, NoAdapter, Response, Tap, TapLoss,
-        TapObjective, TapPair, TapRecorder, TapSelection, Targets,
+        Clock, CrossEntropyObjective, EveryView, NoAdapter, TapObjective, TapPair, TapSelection,
+        Targets,
     };
-    use burn::tensor::{Bool, Device, Tensor};
-
-    #[derive(Module, Debug)]
-    struct Squares {}
-
-    impl NamedLoss for Squares {
-        fn name(&self) -> &'static str {
-            "squares"
-        }
-    }
-
-    impl TapLoss for Squares {
-        fn forward_taps(
-            &self,
-            student: Tap,
-            teacher: Tap,
-            _: Option<Tensor<2, Bool>>,
-        ) -> Tensor<1> {
-            let difference = student.into_vectors().sub(teacher.into_vectors());
-            difference.square().mean()
-        }
-    }
+    use burn::tensor::{Device, Tensor};
 
     fn knowledge(name: &str, value: f32, device: &Device) -> Knowledge {
-        let mut taps = TapRecorder::new(TapSelection::All);
-        taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
-        Knowledge {
-            response: Response::Classes(Tensor::zeros([2, 4], device)),
-            taps: taps.finish().unwrap(),
-        }
+        let vectors = Tensor::<2>::full([2, 3], value, device);
+        Knowledge::from_logits(Tensor::zeros([2, 4], device)).with_taps([(name, vectors)])
     }
 
     #[test]
-    fn teachers_that_differ_are_averaged() {
+    fn terms_are_averaged_over_the_teachers() {
         let device = Device::default();
-        let against = |tap: &str| -> (CrossEntropyObjective, TapObjective<Squares, NoAdapter>) {
-            let pair = TapPair::new("pool", tap, Squares {});
+        let against = |tap: &str| -> (
+            CrossEntropyObjective,
+            TapObjective<SquaredDifference, NoAdapter>,
+        ) {
+            let pair = TapPair::new("pool", tap, SquaredDifference {});
             (
                 CrossEntropyObjective::new(0.5),
                 TapObjective::new([pair], 2.0),
@@ -156,7 +139,10 @@ mod tests {
             .collect();
         assert_eq!(terms[0].0, "cross-entropy");
         assert!((terms[0].2 - 4.0_f32.ln()).abs() < 1e-6);
-        assert_eq!(terms[1], ("squares".to_string(), 2.0, (1.0 + 9.0) / 2.0));
+        assert_eq!(
+            terms[1],
+            ("squared-difference".to_string(), 2.0, (1.0 + 9.0) / 2.0)
+        );
         let requirements = objective.requirements().teacher;
         assert_eq!(
             requirements.for_network(1),
@@ -165,8 +151,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Terms of one name have one weight, but for different teachers")]
-    fn a_weight_that_differs_is_not_lost() {
+    #[should_panic(
+        expected = "The weight of a term should be the same for all teachers, but that of `cross-entropy`"
+    )]
+    fn different_weights_of_one_term_are_refused() {
         let device = Device::default();
         let objective = PerTeacher::new([
             CrossEntropyObjective::new(0.5),
@@ -185,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Each teacher is compared with by one view, but 2 are wanted.")]
-    fn one_view_is_compared() {
+    #[should_panic(expected = "should require 1 view, but this one requires 2")]
+    fn several_views_are_refused() {
         let of_views = |views| EveryView::new(TapObjective::new([pair()], 1.0), views);
         PerTeacher::new([of_views(1), of_views(2)]);
     }
 
-    fn pair() -> TapPair<Squares, NoAdapter> {
-        TapPair::new("pool", "pool", Squares {})
+    fn pair() -> TapPair<SquaredDifference, NoAdapter> {
+        TapPair::new("pool", "pool", SquaredDifference {})
     }
 }

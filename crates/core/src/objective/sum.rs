@@ -2,8 +2,7 @@ use crate::{Context, Objective, Requirements, Terms};
 
 macro_rules! sum_of_objectives {
     ($($name:ident $index:tt),*) => {
-        /// The sum of several objectives: their terms stand beside each other, each with its own
-        /// name and weight.
+        /// The sum of several objectives. Each term keeps its name and its weight.
         impl<S, T, $($name),*> Objective<S, T> for ($($name,)*)
         where
             $($name: Objective<S, T>,)*

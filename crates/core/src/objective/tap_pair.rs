@@ -6,30 +6,31 @@ use crate::{
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A loss that compares one tap of the student with one of the teacher.
+/// A loss between one tap of the student and one tap of the teacher.
 ///
-/// A loss that compares several layers at once is a [`MultiLayerLoss`](crate::MultiLayerLoss) instead.
+/// For a loss between several layers at once, see [`MultiLayerLoss`](crate::MultiLayerLoss).
 pub trait TapLoss: NamedLoss {
     /// Computes the loss, reduced to one value. No gradient flows to the teacher's tap.
     ///
-    /// The values of both taps in place of padding, NaN included, have no influence on the value or on a
-    /// gradient: a loss of features that are summed takes it as zeros, by
-    /// [`Tap::zero_padding`]; a mean over tokens is one over those of the mask.
+    /// The values of both taps at the tokens that do not count, NaN included, must not change the
+    /// value or a gradient. A loss that sums over features sets them to zero with
+    /// [`Tap::zero_padding`]; a loss that averages over tokens averages over those in the mask.
     ///
     /// # Shapes
     ///
-    /// - mask: `[batch_size, length]`, true for the tokens of two sequences that count; without a mask,
-    ///   all of them
+    /// - mask: `[batch_size, length]`, true for the tokens of both sequences that count; `None` if
+    ///   all tokens count
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Panics if a tap is of a kind, or the two are of shapes, that the loss cannot compare.
+    /// Panics if the loss cannot compare taps of these kinds and shapes.
     fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1>;
 
-    /// Checks that the loss can compare taps of these kinds and shapes, before anything is trained. Without
-    /// an implementation: taps of features.
+    /// Checks that the loss can compare taps of these kinds and shapes. It runs before the training
+    /// and in its first step. The default accepts vectors, sequences and maps.
     ///
     /// # Errors
     ///
@@ -39,14 +40,15 @@ pub trait TapLoss: NamedLoss {
     }
 }
 
-/// What brings a tap of the student to the shape of the teacher's. It trains with the student and is
-/// no part of what is deployed.
+/// A layer that maps a tap of the student to the shape of the teacher's tap.
+///
+/// It trains with the student and is not part of the deployed network.
 pub trait TapAdapter: Module + ModuleDisplay + 'static {
-    /// Adapt the student's tap.
+    /// Maps the tap of the student.
     fn adapt(&self, student: Tap) -> Tap;
 }
 
-/// No adapter: the loss takes the student's tap as it is.
+/// No adapter: the tap of the student stays as it is.
 #[derive(Module, Debug, Default)]
 pub struct NoAdapter {}
 
@@ -56,23 +58,24 @@ impl TapAdapter for NoAdapter {
     }
 }
 
-/// One tap of the student, adapted, beside one of the teacher.
+/// A tap of the student and a tap of the teacher, with the loss between them.
 #[derive(Module, Debug)]
 pub struct TapPair<L, A = NoAdapter> {
-    /// The name of the student's tap.
+    /// Name of the student's tap.
     pub student: String,
-    /// The name of the teacher's tap.
+    /// Name of the teacher's tap.
     pub teacher: String,
-    /// What the student's tap goes through first.
+    /// Adapter that maps the tap of the student first.
     pub adapter: A,
-    /// What compares the two.
+    /// Loss between the two taps.
     pub loss: L,
-    /// How much this pair counts among others.
+    /// Weight of the pair in the sum over all pairs.
     pub weight: f64,
 }
 
 impl<L> TapPair<L> {
-    /// A pair of taps and the loss between them, with a weight of 1.
+    /// Creates a pair from the names of two taps and the loss between them, without an adapter and
+    /// with a weight of 1.
     pub fn new(student: impl Into<String>, teacher: impl Into<String>, loss: L) -> Self {
         Self {
             student: student.into(),
@@ -83,7 +86,7 @@ impl<L> TapPair<L> {
         }
     }
 
-    /// The same with an adapter.
+    /// Sets the adapter of the student's tap.
     pub fn with_adapter<A: TapAdapter>(self, adapter: A) -> TapPair<L, A> {
         TapPair {
             student: self.student,
@@ -96,7 +99,7 @@ impl<L> TapPair<L> {
 }
 
 impl<L, A> TapPair<L, A> {
-    /// The same with that weight.
+    /// Sets the weight.
     pub fn with_weight(mut self, weight: f64) -> Self {
         self.weight = weight;
         self
@@ -106,8 +109,21 @@ impl<L, A> TapPair<L, A> {
 /// The term of a loss between pairs of taps: see [`TapObjective`].
 #[derive(Module, Debug)]
 pub struct TapPairs<L, A = NoAdapter> {
-    /// The pairs.
+    /// Pairs of taps.
     pub pairs: Vec<TapPair<L, A>>,
+    #[module(skip)]
+    checked: Checked,
+}
+
+/// Whether the pairs have been checked with a batch. A copy is checked again, since it may be used
+/// with other networks.
+#[derive(Debug, Default)]
+struct Checked(AtomicBool);
+
+impl Clone for Checked {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// A loss between pairs of taps, as one weighted term.
@@ -116,22 +132,27 @@ pub struct TapPairs<L, A = NoAdapter> {
 /// L = Σ over pairs of weight · loss(adapter(student tap), teacher tap)
 /// ```
 ///
-/// The adapters and the parameters of the losses train with the student. Where the taps are sequences
-/// and a response of [tokens](crate::Response::Tokens) tells which tokens count, the loss gets their
-/// mask: a token counts if it does for student and teacher. An adapter sees zeros in place of the
-/// others.
+/// The adapters and the parameters of the losses train with the student. If the taps are sequences
+/// and a response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens
+/// that count for student and teacher. An adapter sees zeros in place of the other tokens.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
-    /// Collects the pairs.
+    /// Creates the term from its pairs.
     ///
     /// # Panics
     ///
-    /// Panics if there is no pair.
+    /// Panics if there are no pairs.
     fn from(pairs: P) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
-        assert!(!pairs.is_empty(), "There should be a pair of taps.");
-        Self { pairs }
+        assert!(
+            !pairs.is_empty(),
+            "There should be at least one pair of taps, but there is none."
+        );
+        Self {
+            pairs,
+            checked: Checked::default(),
+        }
     }
 }
 
@@ -152,38 +173,54 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
 
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let mask = shared_mask(&context.student.response, &context.teacher.response);
-        self.pairs
-            .iter()
-            .map(|pair| {
-                let student = context.student.taps.expect(&pair.student);
-                let teacher = context.teacher.taps.expect(&pair.teacher).without_autodiff();
+        // The kinds of the taps and the devices do not change after the first batch.
+        let unchecked = !self.checked.0.load(Ordering::Relaxed);
+        let values = self.pairs.iter().map(|pair| {
+            let student = context.student.taps.expect(&pair.student);
+            let teacher = context
+                .teacher
+                .taps
+                .expect(&pair.teacher)
+                .without_autodiff();
+            if unchecked {
                 warn_of_untrained(pair, &student);
-                // Before the adapter, whose weights padding of NaN would give gradients of NaN.
-                let student = pair.adapter.adapt(student.zero_padding(mask.as_ref()));
-                let mask = match student {
-                    Tap::Sequence(_) => mask.clone(),
-                    _ => None,
-                };
-                if let Err(error) = pair.loss.check_taps(&student, &teacher) {
-                    panic!(
-                        "The loss `{}` cannot compare the student's tap `{}`, through its adapter, with \
-                         the teacher's tap `{}`: {error}. An adapter brings one to the shape of the other: \
-                         `Pair::with_adapter`.",
-                        self.name(),
-                        pair.student,
-                        pair.teacher
-                    );
-                }
-                let loss = pair.loss.forward_taps(student, teacher, mask);
-                loss.mul_scalar(pair.weight)
-            })
-            .reduce(Tensor::add)
-            .expect("There is a pair.")
+            }
+            // Before the adapter, because padding of NaN would give its weights gradients of NaN.
+            let student = pair.adapter.adapt(student.zero_padding(mask.as_ref()));
+            if unchecked {
+                pair.check(&student, &teacher);
+            }
+            let mask = match student {
+                Tap::Sequence(_) => mask.clone(),
+                _ => None,
+            };
+            let loss = pair.loss.forward_taps(student, teacher, mask);
+            loss.mul_scalar(pair.weight)
+        });
+        let value = values.reduce(Tensor::add).expect("there is a pair");
+        self.checked.0.store(true, Ordering::Relaxed);
+        value
     }
 }
 
-/// Warns once of an adapter that does not train, as it is on a device without autodiff beside a student
-/// with it: burn computes with it all the same.
+impl<L: TapLoss, A> TapPair<L, A> {
+    /// Panics if the loss cannot compare the two taps, of which the student's is adapted.
+    fn check(&self, student: &Tap, teacher: &Tap) {
+        if let Err(error) = self.loss.check_taps(student, teacher) {
+            panic!(
+                "The loss `{}` cannot compare the student's tap `{}`, through its adapter, with the \
+                 teacher's tap `{}`: {error}. An adapter brings one to the shape of the other: \
+                 `TapPair::with_adapter`.",
+                self.loss.name(),
+                self.student,
+                self.teacher
+            );
+        }
+    }
+}
+
+/// Warns once about an adapter on a device without autodiff beside a student on one with autodiff:
+/// burn computes with it, but does not train it.
 fn warn_of_untrained<L, A: TapAdapter>(pair: &TapPair<L, A>, student: &Tap) {
     static ONCE: Once = Once::new();
     if student.is_autodiff() && has_untracked(&pair.adapter) {
@@ -200,32 +237,12 @@ fn warn_of_untrained<L, A: TapAdapter>(pair: &TapPair<L, A>, student: &Tap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Knowledge, Objective, Response, TapRecorder, Targets};
+    use crate::testing::SquaredDifference;
+    use crate::{Knowledge, Objective};
     use burn::tensor::Device;
-
-    #[derive(Module, Debug)]
-    struct Squares {}
-
-    impl NamedLoss for Squares {
-        fn name(&self) -> &'static str {
-            "squares"
-        }
-    }
-
-    impl TapLoss for Squares {
-        fn forward_taps(
-            &self,
-            student: Tap,
-            teacher: Tap,
-            _: Option<Tensor<2, Bool>>,
-        ) -> Tensor<1> {
-            student
-                .into_vectors()
-                .sub(teacher.into_vectors())
-                .square()
-                .mean()
-        }
-    }
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
 
     #[derive(Module, Debug)]
     struct Double {}
@@ -237,35 +254,32 @@ mod tests {
     }
 
     fn knowledge(value: f32, device: &Device) -> Knowledge {
-        let mut taps = TapRecorder::new(TapSelection::All);
-        for (name, value) in [("a", value), ("b", 2.0 * value)] {
-            taps.offer(name, || Tap::Vector(Tensor::full([2, 3], value, device)));
-        }
-        Knowledge {
-            response: Response::Classes(Tensor::zeros([2, 4], device)),
-            taps: taps.finish().unwrap(),
-        }
+        let vectors = |value| Tensor::<2>::full([2, 3], value, device);
+        let knowledge = Knowledge::from_logits(Tensor::zeros([2, 4], device));
+        knowledge.with_taps([("a", vectors(value)), ("b", vectors(2.0 * value))])
     }
 
     #[test]
-    fn pairs_are_adapted_weighed_and_summed() {
+    fn pairs_are_adapted_weighted_and_summed() {
         let device = Device::default();
         let (student, teacher) = (knowledge(1.0, &device), knowledge(4.0, &device));
         let objective = TapObjective::new(
             [
-                TapPair::new("a", "a", Squares {}).with_adapter(Double {}),
-                TapPair::new("a", "b", Squares {})
+                TapPair::new("a", "a", SquaredDifference {}).with_adapter(Double {}),
+                TapPair::new("a", "b", SquaredDifference {})
                     .with_adapter(Double {})
                     .with_weight(0.5),
             ],
             3.0,
         );
 
-        let context = Context::new(&student, &teacher, &Targets::Unlabeled, &[], Clock::start());
-        let terms = objective.forward(&context);
+        let terms = objective.forward(&Context::of(&student, &teacher));
 
         let term = terms.iter().next().unwrap();
-        assert_eq!((term.name.as_str(), term.weight), ("squares", 3.0));
+        assert_eq!(
+            (term.name.as_str(), term.weight),
+            ("squared-difference", 3.0)
+        );
         // (2 − 4)² + ½ (2 − 8)²
         assert_eq!(term.value.clone().into_scalar::<f32>(), 22.0);
         let requirements = objective.requirements();
@@ -274,9 +288,72 @@ mod tests {
         assert_eq!(objective.with_name("near").name, "near");
     }
 
+    /// Counts its checks and takes any taps but those of four features.
+    #[derive(Module, Debug)]
+    struct CountsChecks {
+        #[module(skip)]
+        checks: Arc<AtomicUsize>,
+    }
+
+    impl NamedLoss for CountsChecks {
+        fn name(&self) -> &'static str {
+            "counts-checks"
+        }
+    }
+
+    impl TapLoss for CountsChecks {
+        fn forward_taps(&self, student: Tap, _: Tap, _: Option<Tensor<2, Bool>>) -> Tensor<1> {
+            student.into_vectors().mean()
+        }
+
+        fn check_taps(&self, student: &Tap, _: &Tap) -> Result<(), LossError> {
+            self.checks.fetch_add(1, Ordering::Relaxed);
+            match student.shape()[1] {
+                4 => Err(LossError::new("four features")),
+                _ => Ok(()),
+            }
+        }
+    }
+
     #[test]
-    #[should_panic(expected = "There should be a pair of taps")]
-    fn there_is_a_pair() {
-        TapObjective::new(Vec::<TapPair<Squares>>::new(), 1.0);
+    fn taps_are_checked_in_the_first_step_and_again_by_a_copy() {
+        let device = Device::default();
+        let checks = Arc::new(AtomicUsize::new(0));
+        let pair = TapPair::new(
+            "a",
+            "a",
+            CountsChecks {
+                checks: checks.clone(),
+            },
+        );
+        let term = TapPairs::from([pair]);
+        let value = |term: &TapPairs<CountsChecks>, features: usize| {
+            let vectors = Tensor::<2>::ones([2, features], &device);
+            let logits = Tensor::zeros([2, 4], &device);
+            let knowledge = Knowledge::from_logits(logits).with_taps([("a", vectors)]);
+            term.value(&Context::of(&knowledge, &knowledge))
+        };
+        let refused = |term: &TapPairs<CountsChecks>| {
+            let wrong = catch_unwind(AssertUnwindSafe(|| value(term, 4)));
+            let message = wrong.unwrap_err().downcast::<String>().unwrap();
+            assert!(
+                message.contains("tap `a`: four features. An adapter brings"),
+                "{message}"
+            );
+        };
+
+        refused(&term);
+        refused(&term);
+        assert_eq!(checks.load(Ordering::Relaxed), 2);
+        value(&term, 3);
+        value(&term, 3);
+        assert_eq!(checks.load(Ordering::Relaxed), 3);
+        refused(&term.clone());
+    }
+
+    #[test]
+    #[should_panic(expected = "There should be at least one pair of taps")]
+    fn an_empty_list_of_pairs_is_refused() {
+        TapObjective::new(Vec::<TapPair<SquaredDifference>>::new(), 1.0);
     }
 }

@@ -6,24 +6,23 @@ use burn::module::{
 use burn::tensor::{Device, Tensor};
 use std::fmt;
 
-/// A term of a loss before it is weighted: its value for a batch, and what it requires of both
-/// networks.
+/// An unweighted term of an objective.
 ///
-/// A term applies a loss at a place, such as the logits of both networks or one tap of each. With a
-/// weight it is an objective: see [`Weighted`].
+/// A term applies a loss to certain outputs, such as the logits of both networks or one tap of
+/// each. With a name and a weight it is an objective: see [`Weighted`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no term of a loss between these networks",
-    note = "a loss becomes a term at a place: `ResponseObjective::new(loss, weight)`, \
-            `PairObjective::new([Pair::new(student, teacher, loss)], weight)`, .."
+    message = "`{Self}` is not a term of an objective between these networks",
+    note = "a loss needs the outputs that it compares: `ResponseObjective::new(loss, weight)`, \
+            `TapObjective::new([TapPair::new(student, teacher, loss)], weight)`, .."
 )]
 pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
-    /// Returns the taps and the views that the term needs. Without an implementation: the responses
-    /// to the first view.
+    /// Returns the taps and the number of views that the term needs. Default: the responses to the
+    /// first view.
     fn requirements(&self) -> Requirements {
         Requirements::responses()
     }
 
-    /// Computes the unweighted value of a batch.
+    /// Computes the unweighted value for a batch.
     ///
     /// No gradient flows to the teacher.
     ///
@@ -33,10 +32,10 @@ pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
     fn value(&self, context: &Context<'_, S, T>) -> Tensor<1>;
 }
 
-/// A [term](LossTerm) with its name and its weight: an objective.
+/// An objective of one [term](LossTerm), with its name and its weight.
 ///
-/// The parameters of the term train with the student and are saved under the paths that they have in
-/// the term.
+/// The parameters of the term train with the student. Their paths in a record are those of the term
+/// itself.
 ///
 /// # Example
 ///
@@ -69,16 +68,16 @@ pub trait LossTerm<S = Knowledge, T = Knowledge>: NamedLoss {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Weighted<L> {
-    /// The term.
+    /// Unweighted term.
     pub term: L,
-    /// The name of the term in logs and in results.
+    /// Name of the term in logs and results.
     pub name: String,
-    /// The weight of the term.
+    /// Weight of the term.
     pub weight: WeightSchedule,
 }
 
 impl<L: NamedLoss> Weighted<L> {
-    /// Creates an objective from a term and its weight. It has the name of the term.
+    /// Creates an objective from a term and its weight, under the name of the term.
     pub fn of(term: L, weight: impl Into<WeightSchedule>) -> Self {
         Self {
             name: term.term_name(),
@@ -87,9 +86,9 @@ impl<L: NamedLoss> Weighted<L> {
         }
     }
 
-    /// Creates an objective of a known kind from the loss that its term is made of, and its weight.
+    /// Creates an objective from the parts of its term and its weight.
     ///
-    /// For the names of kinds, such as [`TapObjective`](crate::TapObjective):
+    /// It is meant for the aliases of this type, such as [`TapObjective`](crate::TapObjective):
     /// `TapObjective::new([pair], weight)`.
     pub fn new<T>(loss: T, weight: impl Into<WeightSchedule>) -> Self
     where
@@ -98,7 +97,7 @@ impl<L: NamedLoss> Weighted<L> {
         Self::of(L::from(loss), weight)
     }
 
-    /// Sets the name: two terms of a loss may not have the same.
+    /// Sets the name of the term. All terms of a loss must have different names.
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -116,7 +115,7 @@ impl<S, T, L: LossTerm<S, T>> Objective<S, T> for Weighted<L> {
     }
 }
 
-// By hand: derived, the paths of the parameters in a record would go through a field.
+// Not derived: a derive would add the name of a field to the paths of the parameters in a record.
 impl<L: Module> Module for Weighted<L> {
     fn collect_devices(&self, devices: Devices) -> Devices {
         self.term.collect_devices(devices)
@@ -178,7 +177,7 @@ impl<L> Weighted<L> {
     }
 }
 
-/// The fields of the term, then the name and the weight.
+/// Shows the fields of the term, then the name and the weight.
 impl<L: Module + ModuleDisplay> ModuleDisplayDefault for Weighted<L> {
     fn content(&self, content: Content) -> Option<Content> {
         let content = self.add_to(self.term.content(content)?);
@@ -213,7 +212,7 @@ mod tests {
     use crate::{ChangingWeight, Clock, Response, Taps, Targets};
     use burn::module::Param;
 
-    /// A loss with something to learn.
+    /// A loss with a parameter.
     #[derive(Module, Debug)]
     struct Scaled {
         scale: Param<Tensor<1>>,
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_does_not_know_of_the_weight() {
+    fn a_record_does_not_contain_the_weight() {
         let device = Device::default();
         let trained = Weighted::of(
             Scaled {

@@ -1,13 +1,14 @@
 use crate::{Context, Objective, Requirements, Terms};
 use burn::module::Module;
 
-/// An objective of every view of the samples, summed term by term.
+/// An objective that is applied to several views of each sample. The values of each term are
+/// summed.
 ///
 /// ```text
 /// term = Σ over views of term(student(view), teacher(view), targets)
 /// ```
 ///
-/// For methods that teach several augmentations of each sample, which a loader then has to make.
+/// The loader has to create the views, which are augmentations of the same samples.
 ///
 /// # Example
 ///
@@ -21,22 +22,25 @@ use burn::module::Module;
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct EveryView<O> {
-    /// What is computed of each view.
+    /// Objective that is applied to each view.
     pub objective: O,
-    /// How many views there are.
+    /// Number of views.
     pub views: usize,
 }
 
 crate::one_line_display!(EveryView<O>: objective, views);
 
 impl<O> EveryView<O> {
-    /// That objective of so many views.
+    /// Creates an objective of several views from an objective of one.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if the number of views is zero.
     pub fn new(objective: O, views: usize) -> Self {
-        assert!(views > 0, "An objective needs at least one view.");
+        assert!(
+            views > 0,
+            "An objective needs at least one view, but got 0."
+        );
         Self { objective, views }
     }
 }
@@ -55,7 +59,7 @@ where
     fn forward(&self, context: &Context<'_, S, T>) -> Terms {
         (0..self.views)
             .map(|view| self.objective.forward(&context.of_view(view)))
-            .reduce(Terms::plus)
+            .reduce(Terms::add_values)
             .expect("there is at least one view")
     }
 }
@@ -96,8 +100,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "View 1 is asked for, but only 1 are known")]
-    fn views_that_nobody_showed_are_missed() {
+    #[should_panic(
+        expected = "View 1 (counted from 0) is needed, but this training provides only 1"
+    )]
+    fn a_view_that_is_not_provided_is_refused() {
         let student = knowledge([[0.0, 0.0]]);
         let context = Context::new(&student, &(), &Targets::Unlabeled, &[0], Clock::start());
 
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_wants_as_many_views_as_the_most_of_its_parts() {
+    fn a_sum_requires_the_most_views_of_its_parts() {
         let objective = (
             EveryView::new(CrossEntropyObjective::new(1.0), 3),
             CrossEntropyObjective::new(1.0),
@@ -121,7 +127,8 @@ mod tests {
     fn display() {
         assert_eq!(
             EveryView::new(CrossEntropyObjective::new(0.5), 2).to_string(),
-            "EveryView {objective: Hard {weight: Constant(0.5)}, views: 2}"
+            "EveryView {objective: CrossEntropyObjective {weight: Constant(0.5), denominator: \
+             Labeled}, views: 2}"
         );
     }
 }

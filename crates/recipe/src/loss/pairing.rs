@@ -139,12 +139,12 @@ mod tests {
         assert!(
             refused("pairing = 'even'").contains("`pairing` should be one of uniform, last, cka")
         );
-        assert!(refused("pairs = 2").contains("of a `pairing`, which is missing"));
+        assert!(refused("pairs = 2").contains("but there is no `pairing`"));
         assert!(
             refused("pairing = 'last'\npairs = 0")
                 .contains("a whole number from 1 to 1000000, but is 0")
         );
         assert!(refused("pairing = 'last'\npairs = 3").contains("the student has 2"));
-        assert!(refused("weight = 1").contains("or give a `pairing`"));
+        assert!(refused("weight = 1").contains("or set `pairing`"));
     }
 }

@@ -391,7 +391,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=one", "student.model=mlp-8"],
-                "student.model: `mlp-8` does not branch",
+                "student.model: `mlp-8` cannot have branches",
             ),
             (
                 vec!["strategy={ kind = 'okddip', tap = 'pol' }"],
@@ -620,7 +620,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=byot", "student.model=mlp-8"],
-                "A network of several exits has two stages at least",
+                "A multi-exit network should have at least two stages",
             ),
             (
                 vec!["strategy={ kind = 'byot', variant = 'latr' }"],

@@ -1,13 +1,13 @@
 use super::transport::sinkhorn_divergence;
 use super::vertex::{assert_teachers, class_logits};
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero, tempered_log_softmax};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
-    check,
+    check, one_line_display,
 };
 
 /// Minimum regularization; with less, Sinkhorn's iteration does not converge in the steps it takes.
@@ -184,25 +184,12 @@ pub struct LogitsGraphLoss {
     pub regularization: f64,
 }
 
-impl ModuleDisplay for LogitsGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        let content = content
-            .add("teachers", &self.teachers)
-            .add("learned", &self.scores.is_some())
-            .add("temperature", &self.temperature);
-        match self.cost {
-            Some(_) => content.add("regularization", &self.regularization),
-            None => content,
-        }
-        .optional()
-    }
-}
+one_line_display!(
+    LogitsGraphLoss: teachers,
+    learned = |loss| Some(&loss.scores.is_some()),
+    temperature,
+    regularization = |loss| loss.cost.as_ref().map(|_| &loss.regularization)
+);
 
 impl LogitsGraphLoss {
     /// Computes the loss of a batch.

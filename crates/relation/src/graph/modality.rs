@@ -3,12 +3,14 @@ use super::GraphTerm;
 use super::vertex::{GraphLoss, Vertex, assert_teachers};
 use crate::entry::GraphTaps;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
-use burn_distill_core::{CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check};
+use burn_distill_core::{
+    CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
+};
 
 /// Temperature of the softmax over the prior scores: the authors' constant.
 const PRIOR_TEMPERATURE: f64 = 0.25;
@@ -204,24 +206,14 @@ pub struct ModalityGraphLoss {
     pub prior_weight: f64,
 }
 
-impl ModuleDisplay for ModalityGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add("teachers", &self.prior.dims()[1])
-            .add("sharpness", &self.sharpness)
-            .add_debug_attribute("distance", &self.distance)
-            .add("logits_weight", &self.logits_weight)
-            .add("representation_weight", &self.representation_weight)
-            .add("prior_weight", &self.prior_weight)
-            .optional()
-    }
-}
+one_line_display!(
+    ModalityGraphLoss: teachers = |loss| Some(&loss.prior.dims()[1]),
+    sharpness,
+    ?distance,
+    logits_weight,
+    representation_weight,
+    prior_weight
+);
 
 impl ModalityGraphLoss {
     /// Computes the loss of a batch.

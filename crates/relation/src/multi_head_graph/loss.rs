@@ -2,12 +2,13 @@ use super::AttentionHeads;
 use crate::decomposition::{Effort, directions, nearest_directions};
 use crate::layers::check_layers;
 use burn::config::Config;
-use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
+use burn::module::Module;
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Bool, Device, Tensor};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, kl_divergence_rows};
 use burn_distill_core::{
-    Check, ConfigError, Frozen, MultiLayerLoss, NamedLoss, Tap, check, zero_padded_maps,
+    Check, ConfigError, Frozen, MultiLayerLoss, NamedLoss, Tap, check, one_line_display,
+    zero_padded_maps,
 };
 
 /// Direction of the divergence between two graphs.
@@ -155,22 +156,7 @@ pub struct MultiHeadGraphLoss {
     pub series: usize,
 }
 
-impl ModuleDisplay for MultiHeadGraphLoss {
-    fn custom_settings(&self) -> Option<DisplaySettings> {
-        DisplaySettings::new()
-            .with_new_line_after_attribute(false)
-            .optional()
-    }
-
-    fn custom_content(&self, content: Content) -> Option<Content> {
-        content
-            .add_debug_attribute("divergence", &self.divergence)
-            .add("average", &self.average)
-            .add("iterations", &self.iterations)
-            .add("series", &self.series)
-            .optional()
-    }
-}
+one_line_display!(MultiHeadGraphLoss: ?divergence, average, iterations, series);
 
 impl MultiHeadGraphLoss {
     /// Name of the term and of the loss in a recipe.

@@ -52,7 +52,7 @@ fn refused(kind: AdapterKind, student: &Tap, teacher: &Tap) -> String {
     error(FeatureAdapterConfig::new(kind), student, teacher)
 }
 
-/// The shapes of the maps of every network of RepDistiller here, by stage.
+/// The shapes of the maps of every network of RepDistiller in the test data, by stage.
 fn stages_of_the_zoo() -> Vec<BTreeSet<[usize; 3]>> {
     #[derive(serde::Deserialize)]
     struct Network {
@@ -70,7 +70,7 @@ fn stages_of_the_zoo() -> Vec<BTreeSet<[usize; 3]>> {
 }
 
 #[test]
-fn every_stage_of_the_zoo_is_brought_to_the_same_and_the_next_of_every_other() {
+fn every_stage_of_the_zoo_is_adapted_to_the_neighboring_stages_of_all_networks() {
     let stages = stages_of_the_zoo();
     let mut pairs = BTreeSet::new();
     for (index, students) in stages.iter().enumerate() {
@@ -86,7 +86,7 @@ fn every_stage_of_the_zoo_is_brought_to_the_same_and_the_next_of_every_other() {
         for kind in LAYERS {
             let [channels, height, width] = match kind {
                 AdapterKind::Regressor => teacher_shape,
-                // A smaller map stays so: the loss pools the teacher's.
+                // A smaller map keeps its size: the loss pools the teacher's.
                 _ => {
                     let [channels, height, width] = teacher_shape;
                     let [_, student_height, student_width] = student_shape;
@@ -123,7 +123,7 @@ fn a_regressor_shrinks_by_any_size_and_in_each_direction() {
 }
 
 #[test]
-fn vectors_and_sequences_stay_what_they_are() {
+fn vectors_and_sequences_keep_their_kind() {
     let kinds = [
         AdapterKind::Linear,
         AdapterKind::Conv1x1,
@@ -147,7 +147,65 @@ fn vectors_and_sequences_stay_what_they_are() {
 }
 
 #[test]
-fn tokens_are_adapted_each_by_itself() {
+fn vectors_are_adapted_to_the_bit_as_maps_of_one_pixel() {
+    let device = Device::flex().autodiff();
+    let draw = Distribution::Normal(0.0, 1.0);
+    let input = Tensor::<2>::random([37, 19], draw, &device);
+    let weights = Tensor::<2>::random([37, 23], draw, &device);
+    let teacher = Tap::Vector(Tensor::zeros([37, 23], &device));
+    for (kind, teacher) in [
+        (AdapterKind::Linear, &teacher),
+        (AdapterKind::Conv1x1, &teacher),
+        (AdapterKind::Connector, &teacher),
+        (AdapterKind::None, &Tap::Vector(input.clone())),
+    ] {
+        for norm in [false, true] {
+            let config = FeatureAdapterConfig::new(kind)
+                .with_norm(Some(norm))
+                .with_activation(norm);
+            let student = Tap::Vector(input.clone());
+            let made = config.init(&student, teacher, &device).unwrap();
+            let made = burn_distill_core::initialize(made);
+            let bits = |adapt: &dyn Fn(Tensor<2>) -> Tensor<2>| {
+                let input = input.clone().detach().require_grad();
+                let output = adapt(input.clone());
+                let weights = weights.clone().narrow(1, 0, output.dims()[1]);
+                let grads = output.clone().mul(weights).sum().backward();
+                let mut all = vec![output.into_data(), input.grad(&grads).unwrap().into_data()];
+                match &made.layer {
+                    AdapterLayer::Linear(layer) => {
+                        all.push(layer.weight.grad(&grads).unwrap().into_data());
+                        let bias = layer.bias.as_ref().unwrap();
+                        all.push(bias.grad(&grads).unwrap().into_data());
+                    }
+                    AdapterLayer::Conv(layer) => {
+                        all.push(layer.weight.grad(&grads).unwrap().into_data());
+                    }
+                    _ => {}
+                }
+                if let Some(norm) = &made.norm {
+                    all.push(norm.gamma.grad(&grads).unwrap().into_data());
+                    all.push(norm.beta.grad(&grads).unwrap().into_data());
+                }
+                all
+            };
+
+            let as_vector = bits(&|input| made.adapt(Tap::Vector(input)).into_vectors());
+            let as_map = bits(&|input| {
+                let map = made.forward(Tap::Vector(input).into_map());
+                map.flatten(1, 3)
+            });
+
+            assert_eq!(as_vector.len(), as_map.len());
+            for (index, (vector, map)) in as_vector.iter().zip(&as_map).enumerate() {
+                assert_eq!(vector, map, "{kind} with norm {norm}: tensor {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_token_is_adapted_separately() {
     let (student, teacher) = (random(&sequence(4, 3)), sequence(4, 5));
     let adapter = adapter(AdapterKind::Linear, &student, &teacher);
 
@@ -163,7 +221,7 @@ fn tokens_are_adapted_each_by_itself() {
 }
 
 #[test]
-fn maps_come_to_any_size() {
+fn maps_are_resized_to_any_size() {
     let (student, teacher) = (map([3, 4, 9]), map([5, 8, 3]));
     for (resize, size) in [
         (Resize::Pool, [4, 3]),
@@ -185,7 +243,7 @@ fn maps_come_to_any_size() {
 }
 
 #[test]
-fn parameters_are_those_of_the_authors() {
+fn the_number_of_parameters_is_that_of_the_authors() {
     let count = |kind, student, teacher| parameter_count(&adapter(kind, &student, &teacher));
     let (maps, halves) = ((map([3, 8, 8]), map([5, 8, 8])), map([5, 4, 4]));
     let norm = 2 * 5;
@@ -218,7 +276,7 @@ fn parameters_are_those_of_the_authors() {
 }
 
 #[test]
-fn connectors_start_as_the_authors() {
+fn connectors_start_with_the_variance_of_the_authors() {
     let (student, teacher) = (map([40, 1, 1]), map([50, 1, 1]));
     let connector = adapter(AdapterKind::Connector, &student, &teacher);
 
@@ -231,7 +289,7 @@ fn connectors_start_as_the_authors() {
 }
 
 #[test]
-fn none_changes_nothing_and_wants_one_shape() {
+fn no_adapter_changes_nothing_and_needs_equal_shapes() {
     let student = random(&map([3, 4, 4]));
     let none = adapter(AdapterKind::None, &student, &map([3, 4, 4]));
 
@@ -242,7 +300,7 @@ fn none_changes_nothing_and_wants_one_shape() {
         .assert_eq(&before, true);
     assert_eq!(
         refused(AdapterKind::None, &map([3, 4, 4]), &map([3, 4, 2])),
-        "without an adapter both taps should have one shape, \
+        "without an adapter, both taps should have the same shape, \
          but the student's is a map [3, 4, 4] and the teacher's a map [3, 4, 2]"
     );
     refused(AdapterKind::None, &vector(3), &vector(4));
@@ -255,14 +313,14 @@ fn errors_name_both_taps() {
             AdapterKind::Conv1x1,
             vector(3),
             map([3, 1, 1]),
-            "the student's tap is a vector [3] and the teacher's a map [3, 1, 1]: \
-             an adapter joins two taps of one kind",
+            "both taps of an adapter should be of the same kind, \
+             but the student's tap is a vector [3] and the teacher's a map [3, 1, 1]",
         ),
         (
             AdapterKind::Linear,
             sequence(4, 3),
             sequence(5, 3),
-            "both sequences should have as many tokens, \
+            "both sequences should have the same number of tokens, \
              but the student's tap is a sequence [4, 3] and the teacher's a sequence [5, 3]",
         ),
         (
@@ -283,8 +341,8 @@ fn errors_name_both_taps() {
             map([3, 4, 4]),
             map([5, 16, 16]),
             "a regressor halves or doubles a map, or makes it smaller in both directions, \
-             but the student's tap is a map [3, 4, 4] and the teacher's a map [5, 16, 16]; \
-             `conv3x3` takes any sizes",
+             but the student's tap is a map [3, 4, 4] and the teacher's a map [5, 16, 16]: \
+             use `conv3x3`, which supports all sizes",
         ),
         (
             AdapterKind::Conv1x1,
@@ -301,7 +359,7 @@ fn errors_name_both_taps() {
 }
 
 #[test]
-fn what_is_suited_fits() {
+fn the_suited_kind_fits() {
     for (student, teacher, kind) in [
         (map([3, 8, 8]), map([5, 4, 4]), AdapterKind::Regressor),
         (map([3, 4, 4]), map([5, 16, 16]), AdapterKind::Conv3x3),
@@ -314,7 +372,7 @@ fn what_is_suited_fits() {
 }
 
 #[test]
-fn normalization_and_activation_come_after_the_layer() {
+fn normalization_and_activation_follow_the_layer() {
     let device = device().autodiff();
     let input = Tensor::<2>::random([64, 3], Distribution::Normal(2.0, 3.0), &device);
     let adapt = |config: FeatureAdapterConfig| {

@@ -6,7 +6,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Int};
 use burn_distill_core::{DynNetwork, Knowledge, known_taps, parameter_count, tensors};
 
-/// Color images of 8×12, wider than high, on that device.
+/// Returns color images of 8×12 pixels on a device.
 fn images(samples: usize, device: &Device) -> Tensor<4> {
     Tensor::random([samples, 3, 8, 12], Distribution::Default, device)
 }
@@ -23,7 +23,7 @@ fn vectors(knowledge: &Knowledge, name: &str) -> Tensor<2> {
     knowledge.taps.expect(name).into_vectors()
 }
 
-/// What holds for every network, of 5 classes, with two shallow stages.
+/// Checks a network of 5 classes with two shallow stages.
 fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
     let device = Device::default().autodiff();
     let plain = initialize(init(&device));
@@ -32,7 +32,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
     let valid = network.valid();
     let input = images(3, &device.clone().without_autodiff());
 
-    // It is the network, with the same taps and more.
+    // The response and the taps are those of the network, with additional taps.
     let knowledge = valid.forward_knowledge(input.clone(), &TapSelection::All);
     let expected = plain
         .valid()
@@ -44,7 +44,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
     }
     assert_eq!(names(&knowledge), all);
 
-    // The last exit is its own; every other one is what it makes of the map of its stage.
+    // The last exit is the response; every other exit is computed from the map of its stage.
     assert_eq!(
         vectors(&knowledge, "exit3").into_data(),
         logits(&expected.response)
@@ -68,7 +68,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
         assert_eq!(alone.into_data(), vectors(&knowledge, &name).into_data());
     }
 
-    // Its record is one of the network, with more to it, and one of its own.
+    // The record contains that of the network and loads into both.
     let own = tensors(&plain);
     assert_eq!(tensors(&network)[..own.len()], own);
     let record = network.clone().into_record().allow_unused(true);
@@ -79,7 +79,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
     assert_eq!(tensors(&restored), tensors(&network));
     assert_eq!(tensors(&network.clone().into_network()), own);
 
-    // All of it trains, in a batch of one too.
+    // All parameters train, also with a batch of one.
     let before = tensors(&network.valid());
     for samples in [1, 3] {
         let exits = network.clone().forward_exits(images(samples, &device));
@@ -112,7 +112,7 @@ fn wide_residual_networks_have_exits() {
 }
 
 #[test]
-fn networks_of_a_type_known_at_run_time_have_exits() {
+fn dynamic_networks_have_exits() {
     let config = NetworkConfig::by_name("convnet-4-6-8").unwrap();
     check(|device| -> DynNetwork<Tensor<4>> { config.init([3, 8, 12], 5, device).unwrap() });
 }
@@ -129,13 +129,14 @@ fn an_exit_shrinks_by_tiles_to_the_deepest_size() {
         [height, width]
     });
     assert!(kernels.eq([[3, 3], [1, 1]]));
-    // 1×1 from 4 to 2, 3×3, 1×1 from 2 to 8, two numbers for each norm's channel, the classifier.
+    // 1×1 from 4 to 2, 3×3, 1×1 from 2 to 8, two values for each normalized channel, the
+    // classifier.
     let expected = 4 * 2 + 9 * 2 * 2 + 2 * 8 + 2 * (2 + 2 + 8) + 8 * 5 + 5;
     assert_eq!(parameter_count(&network.exits[0]), expected);
 }
 
 #[test]
-fn taps_of_another_network_are_named() {
+fn the_taps_of_exits_are_configurable() {
     let config = NetworkConfig::by_name("mlp-6-4").unwrap();
     let network = config.init([1, 3, 3], 5, &Device::default()).unwrap();
     let config = MultiExitConfig::new()
@@ -156,7 +157,7 @@ fn convnet(device: &Device) -> MultiExitNetwork<crate::ConvNet> {
 }
 
 #[test]
-fn an_exit_that_nobody_asks_for_is_not_computed() {
+fn an_exit_that_is_not_selected_is_not_computed() {
     let device = Device::default().autodiff();
     let network = convnet(&device);
     let before = tensors(&network.exits.valid());
@@ -164,7 +165,7 @@ fn an_exit_that_nobody_asks_for_is_not_computed() {
     network.forward(images(2, &device));
     assert_eq!(tensors(&network.exits.valid()), before);
 
-    // Features and logits of an exit are of one pass: its norms see the batch once.
+    // Features and logits of an exit are from one pass, so its statistics are updated once.
     let input = images(2, &device);
     let taps = TapSelection::named(["exit1.feature", "exit1"]);
     let [once, both] = [TapSelection::named(["exit1"]), taps].map(|taps| {
@@ -177,7 +178,7 @@ fn an_exit_that_nobody_asks_for_is_not_computed() {
 }
 
 #[test]
-fn an_exit_is_deployed_without_what_is_deeper() {
+fn an_exit_is_deployed_without_deeper_stages() {
     let device = Device::default().autodiff();
     let network = convnet(&device);
     let valid = network.valid();
@@ -190,7 +191,7 @@ fn an_exit_is_deployed_without_what_is_deeper() {
         assert_eq!(logits(&response), exit.into_data());
     }
 
-    // Only what leads to the exit runs: in training its norms move, and no others.
+    // Only the stages before the exit run, so only their statistics change in training.
     let before = tensors(&network.valid());
     let deployed = network.deploy(ExitChoice::One(1));
     deployed.forward(images(2, &device));
@@ -206,7 +207,7 @@ fn an_exit_is_deployed_without_what_is_deeper() {
 }
 
 #[test]
-fn deployed_exits_are_what_is_computed_by_hand() {
+fn the_responses_of_deployed_exits_are_those_computed_by_hand() {
     let device = Device::default();
     let input = images(9, &device);
     let sure = |exits: &[Tensor<2>]| -> Vec<f32> {
@@ -218,7 +219,7 @@ fn deployed_exits_are_what_is_computed_by_hand() {
         sorted.sort_by(f32::total_cmp);
         sorted
     };
-    // Weights of some draws tell no samples apart.
+    // With some initial weights, the logits of all samples are equal.
     let draw = || {
         let network = convnet(&device).valid();
         let exits = network.forward_exits(input.clone());
@@ -226,14 +227,14 @@ fn deployed_exits_are_what_is_computed_by_hand() {
     };
     let mut draws = (0..20).map(|_| draw());
     let apart = draws.find(|(_, exits)| sorted(exits)[4] - sorted(exits)[3] > 1e-5);
-    let (network, exits) = apart.expect("the samples of some draw are told apart");
+    let (network, exits) = apart.expect("the logits differ with some initial weights");
 
     let mean = network.clone().deploy(ExitChoice::Mean);
     let expected = mean_logits(&exits).into_data();
     assert_eq!(logits(&mean.forward(input.clone())), expected);
 
-    // Between two of how sure the first exit is: some samples take it, some do not, and none is so near
-    // that rounding decides.
+    // A threshold between two confidences of the first exit: some samples take it, some do not, and
+    // none is so close that rounding decides.
     let (sure, sorted) = (sure(&exits), sorted(&exits));
     let threshold = f64::from(sorted[3] + sorted[4]) / 2.0;
     let early = network.deploy(ExitChoice::FirstSure(threshold));
@@ -250,21 +251,21 @@ fn deployed_exits_are_what_is_computed_by_hand() {
 }
 
 #[test]
-#[should_panic(expected = "There is no exit 4 of 3.")]
-fn there_are_no_more_exits_than_stages() {
+#[should_panic(expected = "The number of the exit should be from 1 to 3, but is 4.")]
+fn an_exit_that_does_not_exist_is_refused() {
     convnet(&Device::default()).deploy(ExitChoice::One(4));
 }
 
 #[test]
-#[should_panic(expected = "A network of several exits has two stages at least")]
-fn a_network_of_one_stage_has_no_other_exit() {
+#[should_panic(expected = "A multi-exit network should have at least two stages")]
+fn a_network_of_one_stage_is_refused() {
     let config = ConvNetConfig::new(vec![4], [3, 8, 12], 5);
     MultiExitConfig::new().init(config.init(&Device::default()));
 }
 
 #[test]
 #[should_panic(expected = "no tap named `layer9`")]
-fn an_exit_begins_at_a_tap() {
+fn an_exit_at_an_unknown_tap_is_refused() {
     let config = ConvNetConfig::new(vec![4, 6], [3, 8, 12], 5);
     MultiExitConfig::new()
         .with_exits(Some(vec!["layer9".into()]))

@@ -80,7 +80,7 @@ fn later_layers_count_more() {
 fn errors_name_the_taps_and_what_there_is() {
     let misfit = error("kind = 'hint'\nadapter = 'none'");
     assert!(
-        misfit.contains("`adapter` from `layer2` to `layer2`: without an adapter both taps"),
+        misfit.contains("`adapter` from `layer2` to `layer2`: without an adapter, both taps"),
         "{misfit}"
     );
     let misspelled = error("kind = 'hint'\nadapter = 'conv'");

@@ -85,11 +85,11 @@ fn what_does_not_fit_is_refused_before_training() {
         ),
         (
             "kind = 'tinybert-attention'\nstudent = 'attention.1'",
-            "say which belong together",
+            "name the same number of both",
         ),
         (
             "kind = 'distilbert'\nstudent = 'attention.2'\nteacher = 'attention.4'",
-            "it compares sequences of tokens",
+            "should be a sequence of tokens",
         ),
         (
             "kind = 'tinybert-hidden'\nseparate = 1",
@@ -97,7 +97,7 @@ fn what_does_not_fit_is_refused_before_training() {
         ),
         (
             "kind = 'distilbert'\nseparate = 'embedding'",
-            "2 projections are not for 1 layers",
+            "number of layers, which is 1, but is 2",
         ),
         (
             "kind = 'token-similarity'\nstudent = ['hidden.0', 'hidden.1', 'hidden.2']\n\
@@ -111,7 +111,7 @@ fn what_does_not_fit_is_refused_before_training() {
     let maps = Loss::new(&"kind = 'patient'".parse().unwrap(), &example_context());
     let error = format!("{:#}", maps.err().unwrap());
     assert!(
-        error.contains("a transformer has taps `hidden.1`"),
+        error.contains("the network has no taps `hidden.1`"),
         "{error}"
     );
 }

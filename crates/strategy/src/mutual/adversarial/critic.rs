@@ -1,9 +1,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_architecture::{
-    ChannelAdapter, ChannelAdapterConfig, MapDiscriminator, MapDiscriminatorConfig, match_size,
+    ChannelAdapter, ChannelAdapterConfig, MapDiscriminator, MapDiscriminatorConfig,
 };
 use burn_distill_core::initialize;
+use burn_distill_core::numeric::match_size;
 
 /// A peer's opponent: it tells the maps of another peer, which are real to it, from the peer's own,
 /// which are fake.

@@ -1,32 +1,32 @@
 use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// What a pixel of a resized map is made of.
+/// Interpolation of a resized map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
-    /// One pixel: pixel `i` is `⌊i · input / output⌋`.
+    /// Nearest neighbor: pixel `i` of the output is pixel `⌊i · input / output⌋` of the input.
     Nearest,
-    /// The two by two pixels around its center, weighed by how near they are, without antialiasing.
+    /// Bilinear interpolation of the two by two pixels around the center, without antialiasing.
     Bilinear,
 }
 
-/// Bring two maps to one size: in height and in width, the larger one is pooled to the smaller.
+/// Pools two maps to a common size: the smaller height and the smaller width of the two.
 ///
-/// The pooling is adaptive and averages, with the bins of PyTorch: pixel `i` of `output` is the mean
-/// of the pixels from `⌊i · input / output⌋` to `⌈(i + 1) · input / output⌉`.
+/// The pooling is the adaptive average pooling of PyTorch: pixel `i` of `output` is the mean of the
+/// pixels from `⌊i · input / output⌋` to `⌈(i + 1) · input / output⌉`.
 ///
 /// # Shapes
 ///
 /// - a: `[batch_size, channels, height, width]`
 /// - b: `[batch_size, other_channels, other_height, other_width]`
-/// - output: the same with `min(height, other_height)` and `min(width, other_width)`
+/// - outputs: the same with `min(height, other_height)` and `min(width, other_width)`
 pub fn match_size(a: Tensor<4>, b: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let ([.., height, width], [.., other_height, other_width]) = (a.dims(), b.dims());
     let size = [height.min(other_height), width.min(other_width)];
     (pool_to(a, size), pool_to(b, size))
 }
 
-/// Pool a map adaptively to a size; nothing is done if it has that size.
+/// Pools a map to a size by adaptive average pooling. A map of this size stays as it is.
 ///
 /// # Shapes
 ///
@@ -41,16 +41,16 @@ pub fn pool_to(map: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     }
 }
 
-/// Resize a map to any size; nothing is done if it has that size.
+/// Resizes a map to any size. A map of this size stays as it is.
 ///
-/// Agrees with PyTorch's `F.interpolate`, `align_corners` off.
+/// It agrees with PyTorch's `F.interpolate` with `align_corners=False`.
 ///
 /// # Shapes
 ///
 /// - map: `[batch_size, channels, height, width]`
 /// - output: `[batch_size, channels, size[0], size[1]]`
 pub fn resize_to(map: Tensor<4>, size: [usize; 2], interpolation: Interpolation) -> Tensor<4> {
-    // As two products with a matrix: burn's own bilinear interpolation has a gradient on flex alone.
+    // Two matrix products, because burn's bilinear interpolation has a gradient only on flex.
     let [.., height, width] = map.dims();
     let place = (map.device().without_autodiff(), map.dtype());
     let map = match height == size[0] {
@@ -64,7 +64,8 @@ pub fn resize_to(map: Tensor<4>, size: [usize; 2], interpolation: Interpolation)
 }
 
 impl Interpolation {
-    /// What each pixel of `output` takes from each of `input`. Shape: `[1, 1, output, input]`.
+    /// Creates the matrix of the weights of each input pixel in each output pixel.
+    /// Shape: `[1, 1, output, input]`.
     fn matrix(self, input: usize, output: usize, (device, dtype): &(Device, DType)) -> Tensor<4> {
         let mut matrix = vec![0.0_f64; output * input];
         for (pixel, row) in matrix.chunks_mut(input).enumerate() {
@@ -92,7 +93,7 @@ mod tests {
     use burn::tensor::Tolerance;
 
     #[test]
-    fn bins_overlap_where_sizes_do_not_divide() {
+    fn bins_overlap_if_the_sizes_do_not_divide() {
         // torch.nn.functional.adaptive_avg_pool2d(torch.arange(25.).view(1, 1, 5, 5), 2)
         let map = Tensor::arange(0..25, &Device::default())
             .float()
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn height_and_width_are_matched_apart() {
+    fn height_and_width_are_matched_separately() {
         let device = Device::default();
         let (a, b) = match_size(
             Tensor::zeros([1, 2, 8, 3], &device),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_takes_the_pixel_before() {
+    fn nearest_rounds_the_position_down() {
         let up = resized(&[0.0, 1.0, 2.0], 7, Interpolation::Nearest);
         assert_eq!(up, [0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
         let down = resized(&[0.0, 1.0, 2.0, 3.0, 4.0], 2, Interpolation::Nearest);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn bilinear_weighs_by_distance_and_repeats_the_border() {
+    fn bilinear_weights_by_distance_and_repeats_the_border() {
         // Centers at −0.25, 0.25, 0.75 and 1.25 pixels.
         let up = resized(&[0.0, 4.0], 4, Interpolation::Bilinear);
         assert_eq!(up, [0.0, 1.0, 3.0, 4.0]);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn resizing_is_that_of_burn_and_has_a_gradient_everywhere() {
+    fn resizing_agrees_with_burn_and_has_a_gradient() {
         use burn::tensor::module::interpolate;
         use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
