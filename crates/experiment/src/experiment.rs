@@ -1,8 +1,10 @@
+use super::checked::Checked;
 use super::data::Data;
 use super::diverged::Subject;
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::role::Role;
+use super::strategy_context::notices_of;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -33,8 +35,10 @@ pub struct Experiment<'a> {
     pub folder: &'a RunFolder,
     /// Whether somebody wants to stop.
     pub stop: &'a Stop,
-    /// Messages of the run beside its figures, to be shown once the display is gone.
+    /// Messages of the run, to be shown after the display of the trainings is closed.
     pub notices: Notices,
+    /// Result of the check of the recipe with this data.
+    pub checked: Checked,
 }
 
 /// How far an experiment has come.
@@ -128,7 +132,7 @@ impl Experiment<'_> {
 
     /// Returns where the repetition of a seed leaves messages.
     pub(super) fn notices_of(&self, seed: u64) -> Notices {
-        self.notices.with_prefix(format!("seed {seed}: "))
+        notices_of(&self.notices, seed)
     }
 
     /// Evaluates a trained network, whose weights are in that file.

@@ -161,12 +161,10 @@ fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
 /// Checks that a run was begun with that recipe.
 fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
     // As recipes: another version may write the same one otherwise.
-    if let Ok(begun) = toml::from_str::<Recipe>(begun) {
-        // What names mean is no part of the file.
-        let registry = recipe.registry.clone();
-        if (Recipe { registry, ..begun }) == *recipe {
-            return Ok(());
-        }
+    let begun_recipe = toml::from_str(begun);
+    let begun_recipe = begun_recipe.and_then(|table| Recipe::from_table(table, &recipe.registry));
+    if begun_recipe.is_ok_and(|begun| begun == *recipe) {
+        return Ok(());
     }
     let differences = differences(begun, &text_of(recipe)?);
     bail!(
@@ -270,6 +268,7 @@ fn latest(runs: &Path, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_distill_recipe::Registry;
 
     fn recipe(name: &str) -> Recipe {
         let text = format!(
@@ -278,7 +277,7 @@ mod tests {
              student = {{ model = 'mlp-4', training = {{ epochs = 1 }} }}\n\
              loss = [{{ kind = 'kd' }}]"
         );
-        toml::from_str(&text).unwrap()
+        Recipe::from_table(text.parse().unwrap(), &Registry::standard()).unwrap()
     }
 
     fn open(recipe: &Recipe, out: &Path, resume: bool) -> Result<RunFolder> {

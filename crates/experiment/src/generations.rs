@@ -100,7 +100,7 @@ impl Experiment<'_> {
                 Frozen::new(teacher.clone()).with_training_mode(plan.training_mode),
                 objective,
             ),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }

@@ -28,7 +28,7 @@ pub struct Phase<'a, M> {
     /// The epochs after which the network is kept.
     pub snapshots: Vec<usize>,
     pub distiller: M,
-    pub outcome: Finalize<M>,
+    pub finalize: Finalize<M>,
     pub renderer: &'a mut Renderer,
 }
 
@@ -63,7 +63,7 @@ impl Experiment<'_> {
         let record_file = folder.join(RECORD);
         let mut record = Record::read(&record_file)?;
         if record.finished {
-            let mut outcome = (phase.outcome)(phase.distiller)?;
+            let mut outcome = (phase.finalize)(phase.distiller)?;
             record.check(&folder, files_of(&outcome))?;
             if phase.teacher.is_some() {
                 // It refuses those that another teacher has taught.
@@ -106,7 +106,7 @@ impl Experiment<'_> {
             record.write(&record_file)?;
             return Ok(Progress::Stopped);
         }
-        let outcome = (phase.outcome)(trained.model)?;
+        let outcome = (phase.finalize)(trained.model)?;
         for member in &outcome.members {
             let origin = self
                 .data

@@ -92,7 +92,7 @@ impl Experiment<'_> {
                 .flat_map(|route| Snapshots::equally_spaced(route.anchors, epochs))
                 .collect(),
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
@@ -111,7 +111,7 @@ impl Experiment<'_> {
             metrics: metrics.into(),
             snapshots: Vec::new(),
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
@@ -173,7 +173,7 @@ impl Experiment<'_> {
                 metrics,
                 snapshots: Vec::new(),
                 distiller: clipped(distiller, &losses),
-                outcome: Box::new(|distiller| Ok(distiller.student.into())),
+                finalize: Box::new(|distiller| Ok(distiller.student.into())),
                 renderer,
             })?
         );

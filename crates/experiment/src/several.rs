@@ -45,7 +45,7 @@ impl Experiment<'_> {
             metrics,
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(network, teachers, objective),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }

@@ -110,7 +110,8 @@ fn run(folder: &Path, text: &str) -> Result<ExperimentResult> {
     fs::write(&file, text)?;
     let recipe = read(&file, &[], &registry())?;
     let data = Data::load(&recipe.data, &recipe.registry)?;
-    check(&recipe, &data)?;
+    let notices = Notices::default();
+    let checked = check(&recipe, &data, &notices)?;
     let folder = RunFolder::open(&recipe, Some(&folder.join("run")), false)?;
     let experiment = Experiment {
         recipe: &recipe,
@@ -119,7 +120,8 @@ fn run(folder: &Path, text: &str) -> Result<ExperimentResult> {
         device_name: "flex",
         folder: &folder,
         stop: &Stop::default(),
-        notices: Notices::default(),
+        notices,
+        checked,
     };
     let result = experiment.run(ByEpoch::renderer(Quiet))?;
     Ok(result.expect("nobody stops the run"))

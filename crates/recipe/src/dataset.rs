@@ -54,7 +54,8 @@ impl ArrayDataset {
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, or if a label is not the index of a class.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is NaN or
+    /// infinite.
     pub fn vectors<C: Into<String>>(
         name: impl Into<String>,
         features: usize,
@@ -71,7 +72,8 @@ impl ArrayDataset {
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, or if a label is not the index of a class.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is NaN or
+    /// infinite.
     pub fn sequences<C: Into<String>>(
         name: impl Into<String>,
         shape: [usize; 2],
@@ -130,6 +132,17 @@ impl ArrayDataset {
         );
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             bail!("{name}: label {label}, but {} classes", classes.len());
+        }
+        if let Values::Numbers(values) = &values
+            && let Some(place) = values.iter().position(|value| !value.is_finite())
+        {
+            bail!(
+                "{name}: the data set holds the value {} in sample {}, counted from 0, and a network \
+                 cannot be trained on values that are NaN or infinite: replace the value, or leave the \
+                 sample out",
+                values[place],
+                place / size
+            );
         }
         Ok(Self {
             ids: (0..labels.len()).collect(),

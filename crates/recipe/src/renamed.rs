@@ -57,10 +57,10 @@ mod tests {
     #[test]
     fn old_names_of_keys_mean_what_they_meant() {
         const RECIPE: &str = r#"
-            seeds = [0]
+            name = "test"
             data = { name = "digits", labels_per_class = 3 }
             [student]
-            model = "mlp-8"
+            model = "convnet-4"
             training = { epochs = 3, batch_size = 16, learning_rate = { BASE = 0.25 } }
             [strategy]
             kind = "KIND"

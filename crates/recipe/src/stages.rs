@@ -1,34 +1,53 @@
 use super::fault::Place;
-use super::losses::{check_losses, learns, untrained};
+use super::losses::{self, learns};
 use super::naming::{check_name, loss_place};
 use super::numbers::MOST_EPOCHS;
 use super::training::check_training;
-use super::{Loss, Recipe, StageRecipe, Trains};
+use super::{Loss, LossContext, Recipe, StageRecipe, Trains};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn_distill::core::{ConfigError, check};
 use std::collections::HashMap;
 
-/// Check the stages of a recipe.
+/// Checks the stages of a recipe, without building their losses.
 pub fn check(recipe: &Recipe) -> Result<()> {
-    let mut earlier = HashMap::new();
     for (index, stage) in recipe.stages.iter().enumerate() {
         let place = format!("stage.{index}");
         check_stage_name(&stage.name, &recipe.stages[..index]).at(&place)?;
-        let is_last = index + 1 == recipe.stages.len();
-        check_stage(recipe, stage, is_last, &mut earlier).at(&place)?;
+        check_stage(stage).at(&place)?;
     }
     ensure!(
-        recipe
-            .stages
-            .iter()
-            .any(|stage| stage.trains == Trains::All),
+        recipe.stages.is_empty()
+            || recipe
+                .stages
+                .iter()
+                .any(|stage| stage.trains == Trains::All),
         "no stage trains the student: `trains` is \"objective\" in each"
     );
     Ok(())
 }
 
-/// The files and folders that lie, or may come to lie, beside the folders of the stages.
+/// Builds the losses of the stages of a recipe, and checks them. `contexts` returns the context of the
+/// student with its teacher, for batches of the given size.
+pub fn check_losses(
+    recipe: &Recipe,
+    contexts: impl Fn(usize) -> Result<Vec<LossContext>>,
+) -> Result<()> {
+    let mut earlier = HashMap::new();
+    for (index, stage) in recipe.stages.iter().enumerate() {
+        let batch_size = stage.training(&recipe.student.training).batch_size;
+        let contexts = contexts(batch_size)?;
+        let context = contexts.first().context("a stage has a teacher")?;
+        let losses = losses::check_losses(recipe.registry.losses(), &stage.losses, context);
+        let is_last = index + 1 == recipe.stages.len();
+        losses
+            .and_then(|losses| check_losses_of_stage(stage, losses, is_last, &mut earlier))
+            .at(&format!("stage.{index}"))?;
+    }
+    Ok(())
+}
+
+/// Files and folders that a run writes beside the folders of the stages.
 const RESERVED: [&str; 6] = [
     "checkpoint",
     "curriculum.json",
@@ -58,15 +77,10 @@ fn check_stage_name(name: &str, before: &[StageRecipe]) -> Result<(), ConfigErro
     Err(ConfigError::new("name", expected, format_args!("`{name}`")))
 }
 
-/// What stages have learned beside the student, by the name of the loss, with the name of the stage.
+/// Trained losses of earlier stages, by name, with the name of their stage.
 type Learned<'a> = HashMap<String, (&'a str, Loss)>;
 
-fn check_stage<'a>(
-    recipe: &Recipe,
-    stage: &'a StageRecipe,
-    is_last: bool,
-    earlier: &mut Learned<'a>,
-) -> Result<()> {
+fn check_stage(stage: &StageRecipe) -> Result<()> {
     match (stage.epochs, &stage.training) {
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
         (None, None) => bail!("`epochs` is missing, or a whole `training`"),
@@ -77,13 +91,15 @@ fn check_stage<'a>(
         !stage.losses.is_empty(),
         "there is no loss: give at least one [[stage.loss]]"
     );
+    Ok(())
+}
 
-    let training = stage.training(&recipe.student.training);
-    let losses = check_losses(
-        recipe.registry.losses(),
-        &stage.losses,
-        &untrained(recipe, training.batch_size)?,
-    )?;
+fn check_losses_of_stage<'a>(
+    stage: &'a StageRecipe,
+    losses: Vec<Loss>,
+    is_last: bool,
+    earlier: &mut Learned<'a>,
+) -> Result<()> {
     if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
         ensure!(
             is_last && stage.trains == Trains::All,
@@ -115,13 +131,13 @@ fn check_stage<'a>(
     Ok(())
 }
 
-/// Check the names of losses that leave what they have learned in a file.
+/// Checks the names of losses whose parameters are saved in a file.
 pub fn check_files(losses: &[Loss]) -> Result<()> {
     let mut names = losses.iter().enumerate().filter(|(_, loss)| learns(loss));
     names.try_for_each(|(index, loss)| check_name(&loss.name).at(&loss_place(index)))
 }
 
-/// Check that a loss can go on with what the one of its name in an earlier stage has learned.
+/// Checks that a loss can continue with the parameters of the loss of its name in an earlier stage.
 fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     let prepared = |loss: &Loss| {
         let preparation = loss.preparation.as_ref();
@@ -151,8 +167,8 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example_context;
     use crate::read::tests::{error, recipe};
-    use crate::{LossContext, example_context};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
     use burn_distill::core::{

@@ -7,27 +7,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Returns the value that a table describes.
+/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
+/// which is a typing error in a recipe.
 ///
 /// # Errors
 ///
-/// Returns an error that names the key that does not fit.
-pub fn typed<T: DeserializeOwned + Serialize>(table: &Table) -> Result<T, Fault> {
-    let typed: T = typed_by(table, |table| {
-        table
-            .clone()
-            .try_into()
-            .map_err(|error: toml::de::Error| error.message().to_string())
-    })?;
-    if let Ok(written) = Value::try_from(&typed) {
-        check_no_list_for_a_table(&Value::Table(table.clone()), &written, "")?;
+/// Returns an error at the key of the list.
+pub fn check_no_list_for_a_table(table: &Table, typed: &impl Serialize) -> Result<(), Fault> {
+    match Value::try_from(typed) {
+        Ok(written) => check_no_list(&Value::Table(table.clone()), &written, ""),
+        Err(_) => Ok(()),
     }
-    Ok(typed)
 }
 
-/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
-/// which is a typing error in a recipe.
-fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
+fn check_no_list(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
     match (value, written) {
         (Value::Array(_), Value::Table(_)) => Err(Fault::value(place, "a table", value)),
         (Value::Table(table), Value::Table(written)) => {
@@ -35,14 +28,14 @@ fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Res
                 let Some(written) = written.get(key) else {
                     return Ok(());
                 };
-                check_no_list_for_a_table(value, written, &joined(place, key))
+                check_no_list(value, written, &joined(place, key))
             })
         }
         (Value::Array(list), Value::Array(written)) => {
             let pairs = list.iter().zip(written).enumerate();
             pairs.into_iter().try_for_each(|(index, (value, written))| {
                 let place = joined(place, &index.to_string());
-                check_no_list_for_a_table(value, written, &place)
+                check_no_list(value, written, &place)
             })
         }
         _ => Ok(()),

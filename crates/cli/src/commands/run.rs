@@ -2,21 +2,21 @@ use super::resume::resume_command;
 use crate::args::{LARGEST_SEED, RunArgs};
 use crate::output::{self, note};
 use crate::{device, progress, stop, summary, table};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_distill::data::DataSource;
 use burn_distill_experiment::{Data, Experiment, RunFolder, check, check_given_weights};
-use burn_distill_recipe::{Notices, Registry, read, warnings};
+use burn_distill_recipe::{Notices, Registry, check_untrained, parse, warnings};
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Runs a recipe. False if it was stopped on request.
+/// Runs a recipe. Returns false if the run was stopped on request.
 pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     check_paths(args)?;
     let registry = match &args.data_dir {
         Some(folder) => registry.with_data_source(DataSource::default().data_dir(folder)),
         None => registry,
     };
-    let mut recipe = read(&args.recipe, &args.overrides, &registry)?;
+    let mut recipe = parse(&args.recipe, &args.overrides, &registry)?;
     // Only now: the seeds of the recipe are checked, too.
     if let Some(seed) = args.seed {
         ensure!(
@@ -30,8 +30,17 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     }
     RunFolder::check(&recipe, args.out.as_deref(), args.resume)?;
     let device = device::select(&args.device)?;
-    let data = Data::load(&recipe.data, &registry)?;
-    check(&recipe, &data)?;
+    let data = match Data::load(&recipe.data, &registry) {
+        Ok(data) => data,
+        Err(error) => {
+            // Faults of the recipe come first: the data may have to be downloaded by hand.
+            check_untrained(&recipe).with_context(|| args.recipe.display().to_string())?;
+            return Err(error);
+        }
+    };
+    let notices = Notices::default();
+    let checked =
+        check(&recipe, &data, &notices).with_context(|| args.recipe.display().to_string())?;
     for warning in check_given_weights(&recipe, &data)? {
         note(format_args!("warning: {warning}"));
     }
@@ -50,7 +59,8 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         device_name: &args.device,
         folder: &folder,
         stop: &stop,
-        notices: Notices::default(),
+        notices,
+        checked,
     };
     let run = experiment.run(progress::renderer(args.progress, verbose, &stop));
     // Only now: the dashboard would have taken them along when it closed.

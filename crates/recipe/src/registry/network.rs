@@ -238,7 +238,7 @@ impl OwnNetwork {
         F: Fn(&Table, &Task, &Device) -> Result<N> + Send + Sync + 'static,
     {
         let checked = move |options: &Table, task: &Task, device: &Device| {
-            // Before it is built: the function need not look at the inputs.
+            // Before it is built: the function may ignore the inputs.
             if N::Input::KIND != task.input.kind() {
                 return Err(task.other_kind(N::Input::KIND));
             }

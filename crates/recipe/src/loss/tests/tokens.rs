@@ -1,4 +1,4 @@
-use crate::{Loss, LossContext, example_context, example_context_of_tokens};
+use crate::{Loss, example_context, example_context_of_tokens};
 use anyhow::Result;
 
 fn loss(text: &str) -> Result<String> {
