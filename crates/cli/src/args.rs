@@ -2,7 +2,7 @@ use burn_distill_recipe::InputShape;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Distil a big network into a small one.
+/// Distill a large network into a small one.
 #[derive(Parser, Debug)]
 #[command(name = "burn-distill", version, arg_required_else_help = true)]
 pub struct Args {
@@ -35,12 +35,12 @@ pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run a recipe: train the teacher if there is one, the student alone and the student taught;
-    /// compare them.
+    /// Run a recipe: train the teacher if there is one, the student as a baseline and the distilled
+    /// student, and compare them.
     Run(RunArgs),
-    /// List what recipes may name.
+    /// List the models, losses, strategies or data sets that recipes can name.
     List(ListArgs),
-    /// Show a model: its taps with their shapes, its parameters and its cost.
+    /// Show the taps of a model with their shapes, its parameters and its cost.
     Inspect(InspectArgs),
 }
 
@@ -48,19 +48,19 @@ pub enum Command {
 pub struct RunArgs {
     /// The recipe, a TOML file.
     pub recipe: PathBuf,
-    /// Where tensors live: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, as built in.
+    /// The device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, if it is built in.
     #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
     pub device: String,
-    /// Run this seed only, instead of the recipe's.
+    /// Run this seed only, instead of those of the recipe.
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// The folder of the run. Default: runs/<name of the recipe>, with a number if that is taken.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// The folder of the data sets. Default: the user's cache, where they are downloaded to.
+    /// The folder of the data sets. Default: the cache of the user, where they are downloaded to.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// Go on with a run that was stopped: the one in --out, or the latest of the recipe.
+    /// Resume a run that was stopped: the one in --out, or the latest one of the recipe.
     #[arg(long)]
     pub resume: bool,
     /// Change a value of the recipe: --set student.training.epochs=5, --set loss.0.weight=0.5,
@@ -95,23 +95,23 @@ pub struct ListArgs {
     /// What to list.
     #[arg(value_enum)]
     pub what: Catalog,
-    /// As JSON: an array of objects with name, kind, aliases and reference.
+    /// As JSON: an array of objects with name, abbreviation, about, kind, aliases and reference.
     #[arg(long)]
     pub json: bool,
-    /// A line per entry, also where that is wider than the terminal.
+    /// A line per entry with all columns, also where that is wider than the terminal.
     #[arg(long)]
     pub wide: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum Catalog {
-    /// Networks that a teacher or student can be.
+    /// Networks for teachers and students.
     Models,
-    /// Terms that a loss can have.
+    /// Losses for [[loss]].
     Losses,
-    /// Ways in which a student can be taught.
+    /// Strategies: what the student is distilled from.
     Strategies,
-    /// Data that is known by name.
+    /// Data sets.
     Datasets,
 }
 
@@ -119,7 +119,7 @@ pub enum Catalog {
 pub struct InspectArgs {
     /// The name of the model: see `list models`.
     pub model: String,
-    /// The input of a sample: the channels, height and width of an image, 3x32x32; the features of a
+    /// The shape of an input: the channels, height and width of an image, 3x32x32; the features of a
     /// vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens it is
     /// the length of a sequence and the size of the vocabulary: 16of1000.
     #[arg(long, default_value = "3x32x32", value_parser = shape)]
