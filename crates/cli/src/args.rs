@@ -124,6 +124,9 @@ pub struct InspectArgs {
     /// the length of a sequence and the size of the vocabulary: 16of1000.
     #[arg(long, default_value = "3x32x32", value_parser = shape)]
     pub input: InputShape,
+    /// Set an option of a model that has options: --set width=64. The value is written as in TOML.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub options: Vec<String>,
     /// The number of classes.
     #[arg(long, default_value_t = 10)]
     pub classes: usize,

@@ -9,8 +9,8 @@ use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, ModelRecipe, Notices, Recipe, Task, TeacherRecipe, check_built, loss_context,
-    prepare_checked, with_inputs,
+    AnyNetwork, ModelRecipe, Notices, Place, Recipe, Task, TeacherRecipe, check_built,
+    loss_context, prepare_checked, with_inputs,
 };
 use toml::{Table, Value};
 
@@ -33,15 +33,14 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
     let seed = recipe.seeds[0];
     let registry = &recipe.registry;
     let build = |model: &ModelRecipe| registry.build(model, &data.task(), seed, &Device::flex());
-    let student = build(&recipe.student.model).context("student.model")?;
+    let student = build(&recipe.student.model).at("student.model")?;
     describe_network("student", &recipe.student.model, &student);
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let teachers: Vec<_> = teachers
         .map(|(index, recipe)| {
             let network = build(&recipe.model);
-            let network =
-                network.with_context(|| format!("{}.model", TeacherRecipe::place(index)))?;
+            let network = network.at(&format!("{}.model", TeacherRecipe::place(index)))?;
             with_weights(network, index, recipe)
         })
         .collect::<Result<_>>()?;

@@ -86,21 +86,21 @@ impl Provenance {
             expected.classes.len()
         );
         let mut classes = (0..).zip(self.classes.iter().zip(&expected.classes));
-        if let Some((class, (found, requirements))) = classes.find(|(_, (a, b))| a != b) {
+        if let Some((class, (found, expected))) = classes.find(|(_, (a, b))| a != b) {
             bail!(
                 "class {class} of these weights is `{found}` ({from}), but class {class} of {to} is \
-                 `{requirements}`"
+                 `{expected}`"
             );
         }
-        if let (Some(found), Some(requirements)) = (&self.normalization, &expected.normalization) {
+        if let (Some(found), Some(expected)) = (&self.normalization, &expected.normalization) {
             ensure!(
-                found == requirements,
+                found == expected,
                 "these weights are for images that are normalized by mean {:?} and standard deviation \
                  {:?}, but those of {to} are normalized by {:?} and {:?}",
                 found.mean,
                 found.std,
-                requirements.mean,
-                requirements.std
+                expected.mean,
+                expected.std
             );
         }
         Ok(())

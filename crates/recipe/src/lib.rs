@@ -39,7 +39,7 @@ pub use check::{check_built, check_untrained};
 pub use configure::configured;
 pub use dataset::*;
 pub use differences::differences;
-pub use fault::Fault;
+pub use fault::{Fault, Place};
 pub use input::*;
 pub use loss::{
     Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossContext, LossEntry, Losses,
@@ -47,6 +47,7 @@ pub use loss::{
 };
 #[cfg(test)]
 use loss::{example_context, example_context_of_tokens};
+pub use memory::check_parameters;
 pub use model::ModelRecipe;
 pub use network::seeded;
 pub use notices::Notices;

@@ -2,8 +2,8 @@ use crate::renamed::rename_path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use toml::{Table, Value};
 
-/// Changes a table by `key.of.a.field=value`, where the key is written as in TOML, with the number
-/// of an element of a list from 0, and so is the value; text needs no quotes.
+/// Changes a table by an assignment `key.of.a.field=value`. Key and value are written as in TOML, an element of
+/// a list is named by its number from 0, and text needs no quotes.
 pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, value) = assignment
         .split_once('=')
