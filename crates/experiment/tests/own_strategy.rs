@@ -1,16 +1,16 @@
 //! A strategy of a program, from its `[strategy]` to a result, and the number of times that the losses of a
 //! recipe are built.
 
+mod common;
+
 use anyhow::Result;
-use burn::tensor::Device;
 use burn_distill::core::{CatalogEntry, Check, ConfigError, Frozen, check as ranges};
 use burn_distill::response::SoftTargetLossConfig;
-use burn_distill::strategy::{ByEpoch, OfflineDistiller, Quiet};
-use burn_distill_experiment::{Data, Experiment, ExperimentResult, RunFolder, Stop, check};
+use burn_distill::strategy::OfflineDistiller;
+use burn_distill_experiment::ExperimentResult;
 use burn_distill_recipe::{
-    LossEntry, Member, NoOptions, Notices, Outcome, Prepared, PreparedStrategy, Registry,
-    ResponseEntry, Strategy, StrategyContext, StrategyEntry, ViewMode, metrics_of_distilled, parse,
-    read,
+    LossEntry, Member, NoOptions, Outcome, Prepared, PreparedStrategy, Registry, ResponseEntry,
+    Strategy, StrategyContext, StrategyEntry, ViewMode, metrics_of_distilled, read,
 };
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -91,25 +91,7 @@ const TEACHER: &str = "teacher = { model = 'mlp-8', training = { epochs = 1 } }"
 const LOSSES: &str = "loss = [{ kind = 'hard' }, { kind = 'counted' }]";
 
 fn run(folder: &Path, text: &str) -> Result<ExperimentResult> {
-    let file = folder.join("recipe.toml");
-    fs::write(&file, text)?;
-    let recipe = parse(&file, &[], &registry())?;
-    let data = Data::load(&recipe.data, &recipe.registry)?;
-    let notices = Notices::default();
-    let checked = check(&recipe, &data, &notices)?;
-    let folder = RunFolder::open(&recipe, Some(&folder.join("run")), false)?;
-    let experiment = Experiment {
-        recipe: &recipe,
-        data: &data,
-        device: &Device::flex(),
-        device_name: "flex",
-        folder: &folder,
-        stop: &Stop::default(),
-        notices,
-        checked,
-    };
-    let result = experiment.run(ByEpoch::renderer(Quiet))?;
-    Ok(result.expect("No stop is requested."))
+    common::run(folder, text, &registry())
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn what_is_wrong_is_said_before_anything_is_written() {
         (
             vec!["loss.0.kind=soft"],
             vec![],
-            "known are hard, soft-target",
+            "known are cross-entropy, soft-target",
         ),
         (
             vec!["data.labels_per_class=500"],
@@ -198,6 +198,12 @@ fn what_is_wrong_is_said_before_anything_is_written() {
             vec!["data.name=mnist"],
             vec!["--data-dir", "/nowhere"],
             "/nowhere",
+        ),
+        // Also where the data is not there to check the losses with.
+        (
+            vec!["data.name=mnist", "loss.0.kind=soft"],
+            vec!["--data-dir", "/nowhere"],
+            "there is no loss `soft`",
         ),
     ] {
         let output = run(&out, &changes, &more);
