@@ -8,13 +8,13 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Show more: -v the data, networks, losses and files of a run, and when each training starts
-    /// and ends; -vv all metrics of every epoch; -vvv every iteration.
+    /// Show more: -v the data, networks, losses and files of a run, and the start and end of each
+    /// training; -vv all metrics of every epoch; -vvv every iteration.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
-/// Returns the level of our own log messages.
+/// Returns the level of the log messages of burn-distill.
 pub fn log_level(verbose: u8) -> log::LevelFilter {
     match verbose {
         0 => log::LevelFilter::Warn,
@@ -24,8 +24,8 @@ pub fn log_level(verbose: u8) -> log::LevelFilter {
     }
 }
 
-/// Returns the level of the log messages of dependencies, burn among them, which have a line for
-/// every iteration below a warning.
+/// Returns the level of the log messages of dependencies such as burn, which log every iteration below the level
+/// of a warning.
 pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
     match verbose {
         0..=2 => log::LevelFilter::Warn,
@@ -92,7 +92,7 @@ pub enum ProgressMode {
 
 #[derive(clap::Args, Debug)]
 pub struct ListArgs {
-    /// What to list.
+    /// Kind of the names to list.
     #[arg(value_enum)]
     pub what: Catalog,
     /// As JSON: an array of objects with name, abbreviation, about, kind, aliases and reference.
@@ -135,10 +135,10 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
-/// The largest seed: a recipe, in which it is kept, has no larger whole number.
+/// Largest seed: TOML has no larger whole number.
 pub const LARGEST_SEED: u64 = i64::MAX as u64;
 
-/// Reads a seed. One that is too large is refused like a wrong value of a recipe.
+/// Reads a seed. The error about a seed that is too large names the range, as for a value of a recipe.
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>();
     seed.map_err(|_| format!("expected a whole number from 0 to {LARGEST_SEED}"))

@@ -1,4 +1,4 @@
-//! Checks of a run before its first training, so that nothing is trained in vain.
+//! Checks of a run before its first training.
 
 use super::checked::Checked;
 use super::data::Data;
@@ -60,7 +60,7 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
             let samples = data.known_classes(seed)?;
             let inputs = data.first_inputs(&recipe.student.training, seed)?;
             let context = loss_context(student.clone(), teacher.clone(), batch_size, samples);
-            // The run says again what the losses find in the inputs.
+            // The run adds the messages of these losses to its notices.
             Ok(with_inputs(context, inputs, Notices::default()))
         };
         teachers.iter().map(context).collect()

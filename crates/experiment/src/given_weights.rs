@@ -62,7 +62,7 @@ fn check_origin(origin: &Provenance, model: impl ToString, data: &Data) -> Resul
     let split = &origin.data.split;
     ensure!(
         seen == 0,
-        "these weights were trained on {seen} of the test samples of this run, so that every figure \
+        "these weights were trained on {seen} of the test samples of this run, so that every metric \
          would be too good: split the data as they were trained with it (`data.split_seed = {}`, \
          `data.test = {:?}`, `data.validation = {:?}`), or leave the weights out and the teacher is \
          trained here",

@@ -4,13 +4,12 @@ use anyhow::{Context, Result};
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::write_atomically;
 
-/// The version of burn that this program is built with: the workspace pins it.
+/// Version of burn, which the workspace pins.
 const BURN: &str = "0.22.1";
 
 impl Experiment<'_> {
-    /// Runs all repetitions and writes their result to `result.json` in the folder of the run. What an
-    /// earlier run has finished is loaded, not done again. Returns nothing if the run was stopped on
-    /// request: it can be resumed.
+    /// Runs all repetitions and writes their result to `result.json` in the folder of the run. Networks that an
+    /// earlier run has finished are loaded. Returns `None` if the run was stopped on request: it can be resumed.
     ///
     /// The display shows the trainings and is dropped after the last one.
     ///

@@ -19,17 +19,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An untrained network of the student's model is the teacher.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct UntrainedTeacher {
     /// The number of further networks between the student and the teacher, in the order of their seeds.
     skipped: usize,
-}
-
-impl Default for UntrainedTeacher {
-    fn default() -> Self {
-        Self { skipped: 0 }
-    }
 }
 
 impl Check for UntrainedTeacher {

@@ -74,7 +74,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     }
     ensure!(
         teachers.len() == 1 || (recipe.stages.is_empty() && recipe.route.is_none()),
-        "there are several teachers, and [[stage]] or [route], which are for one"
+        "[[stage]] and [route] are for one teacher, but there are several: leave out `teacher.others`, or the stages or the route"
     );
     stages::check(recipe)?;
     route::check(recipe)
@@ -167,8 +167,8 @@ fn check_anchors(losses: &[Loss]) -> Result<()> {
     for loss in losses {
         ensure!(
             loss.preparation.is_none() && loss.student.is_none(),
-            "the loss `{}` trains something of its own for one teacher first, or makes the student \
-             another network: it cannot be that of a route, along which the teacher changes",
+            "the loss `{}` has a preparation for one teacher, or changes the student, and cannot be used with \
+             a route, along which the teacher changes",
             loss.name
         );
     }

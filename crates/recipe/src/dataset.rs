@@ -43,7 +43,7 @@ struct ArrayData {
     classes: Vec<String>,
 }
 
-/// All samples, one after the other.
+/// Values of all samples, one after the other.
 enum Values {
     Numbers(Vec<f32>),
     Tokens { ids: Vec<i64>, mask: Vec<bool> },
@@ -182,7 +182,7 @@ fn size_of(shape: &InputShape) -> usize {
 }
 
 impl fmt::Debug for ArrayDataset {
-    // Without the values: there may be millions.
+    // Without the values, of which there may be millions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ArrayDataset")
             .field("name", &self.data.name)
@@ -201,7 +201,7 @@ pub enum Prepared {
     Vectors(TensorData),
     /// Sequences of vectors.
     Sequences(TensorData),
-    /// Ids of tokens, and which of them are tokens.
+    /// Ids of tokens, and the mask of the positions that hold a token.
     Tokens(TensorData, TensorData),
 }
 
@@ -222,8 +222,7 @@ impl AnyDataset {
         }
     }
 
-    /// Returns the constants that pixels are normalized by; none for arrays, which are taken as they
-    /// are.
+    /// Returns the normalization of the pixels; none for arrays, which are not normalized.
     pub fn normalization(&self) -> Option<&Normalization> {
         match self {
             Self::Images(images) => Some(images.normalization()),
@@ -244,21 +243,21 @@ impl From<ArrayDataset> for AnyDataset {
     }
 }
 
-/// A data set without samples that are published for testing alone.
+/// Creates a data set without a published test set.
 impl From<AnyDataset> for Published<AnyDataset> {
     fn from(train: AnyDataset) -> Self {
         Self { train, test: None }
     }
 }
 
-/// A data set without samples that are published for testing alone.
+/// Creates a data set without a published test set.
 impl From<ArrayDataset> for Published<AnyDataset> {
     fn from(arrays: ArrayDataset) -> Self {
         AnyDataset::from(arrays).into()
     }
 }
 
-/// Returns a data set of images as one of any kind.
+/// Converts a data set of images to one of any kind.
 pub fn any_published(published: Published) -> Published<AnyDataset> {
     Published {
         train: published.train.into(),

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_recipe_is_said_to_be_none() {
+    fn a_file_that_is_no_recipe_is_refused() {
         assert!(differences("name = ", "name = 'a'").contains("is not one that this program"));
     }
 }

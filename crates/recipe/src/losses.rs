@@ -27,7 +27,7 @@ pub fn check_losses(kinds: &Losses, tables: &[Table], context: &LossContext) -> 
     student_of(&losses)?;
     ensure!(
         losses.is_empty() || losses.iter().any(|loss| !loss.is_to_be_clipped()),
-        "every loss has a `clip`: it is a share of the gradient of those that have none"
+        "every loss has a `clip`, which is a share of the gradient of the losses without one: leave it out of one loss"
     );
     Ok(losses)
 }

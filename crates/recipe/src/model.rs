@@ -36,7 +36,7 @@ impl From<&str> for ModelRecipe {
     }
 }
 
-/// Writes the name and, if there are options, those after it in parentheses.
+/// Writes the name, with the options in parentheses if there are any.
 impl Display for ModelRecipe {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;

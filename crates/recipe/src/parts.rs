@@ -133,10 +133,10 @@ pub struct StageRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trains {
-    /// Those of the student and of the losses.
+    /// Parameters of the student and of the losses.
     #[default]
     All,
-    /// Those of the losses only.
+    /// Parameters of the losses only.
     Objective,
 }
 

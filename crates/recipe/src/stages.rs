@@ -22,7 +22,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
                 .stages
                 .iter()
                 .any(|stage| stage.trains == Trains::All),
-        "no stage trains the student: `trains` is \"objective\" in each"
+        "no stage trains the student: `trains` is \"objective\" in each; leave it out in one"
     );
     Ok(())
 }
@@ -57,20 +57,22 @@ const RESERVED: [&str; 6] = [
     "training.json",
 ];
 
-/// Checks the name of a stage, which is that of its folder. Some file systems do not tell case apart.
+/// Checks the name of a stage, which is that of its folder. Some file systems ignore case.
 fn check_stage_name(name: &str, before: &[StageRecipe]) -> Result<(), ConfigError> {
     check_name(name)?;
     let folder = name.to_lowercase();
     let other = before.iter().find(|it| it.name.to_lowercase() == folder);
     let expected = match other {
-        Some(other) if other.name == name => "another, as two stages are named so".to_string(),
+        Some(other) if other.name == name => {
+            "another one, as two stages have this name".to_string()
+        }
         Some(other) => format!(
             "different from the earlier stage `{}` by more than its case, as it names a folder",
             other.name
         ),
-        // Files are written under that name before they take their place.
+        // Files are written under such a name before they are renamed.
         None if RESERVED.contains(&folder.as_str()) || folder.starts_with("partial-") => {
-            "another, as it names a folder, and a run keeps files of its own under this one".into()
+            "another one, as it names a folder, and a run has files of this name".into()
         }
         None => return Ok(()),
     };
@@ -83,7 +85,7 @@ type Learned<'a> = HashMap<String, (&'a str, Loss)>;
 fn check_stage(stage: &StageRecipe) -> Result<()> {
     match (stage.epochs, &stage.training) {
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
-        (None, None) => bail!("`epochs` is missing, or a whole `training`"),
+        (None, None) => bail!("`epochs` is missing: give it, or a whole `training`"),
         (None, Some(training)) => check_training(training, "training")?,
         (Some(epochs), None) => check::count_in("epochs", epochs, 1..=MOST_EPOCHS)?,
     }
@@ -103,14 +105,14 @@ fn check_losses_of_stage<'a>(
     if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
         ensure!(
             is_last && stage.trains == Trains::All,
-            "the loss `{}` makes the student another network: it can only be that of the last stage, \
-             in which the student trains",
+            "the loss `{}` changes the student, and can only be used in the last stage, with the student \
+             trained",
             loss.name
         );
     }
     ensure!(
         stage.trains == Trains::All || losses.iter().any(learns),
-        "`trains` is \"objective\", but none of the losses has anything to learn"
+        "`trains` is \"objective\", but none of the losses has parameters: give a loss with parameters, or leave `trains` out"
     );
     check_files(&losses)?;
     for loss in losses.into_iter().filter(learns) {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_stage_is_said_with_its_place() {
+    fn errors_in_a_stage_name_its_place() {
         for (change, messages) in [
             (
                 "stage.1.loss.0.kind=hrd",
@@ -256,26 +258,35 @@ mod tests {
             ("stage.1.name=model.bpk", ["`stage.1.name`", "`model.bpk`"]),
             (
                 "stage.0.name=Training.json",
-                ["`stage.0.name`", "of its own"],
+                ["`stage.0.name`", "a run has files of this name"],
             ),
             (
                 "stage.0.name=curriculum.json",
-                ["`stage.0.name`", "of its own"],
+                ["`stage.0.name`", "a run has files of this name"],
             ),
-            ("stage.0.name=checkpoint", ["`stage.0.name`", "of its own"]),
-            ("stage.0.name=history.csv", ["`stage.0.name`", "of its own"]),
-            ("stage.0.name=partial-a", ["`stage.0.name`", "of its own"]),
+            (
+                "stage.0.name=checkpoint",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
+            (
+                "stage.0.name=history.csv",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
+            (
+                "stage.0.name=partial-a",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
             (
                 "stage.1.name=Hints",
                 ["`stage.1.name`", "`hints` by more than"],
             ),
             (
                 "stage.0.name=distillation",
-                ["`stage.1.name`", "two stages are named so"],
+                ["`stage.1.name`", "two stages have this name"],
             ),
             (
                 "stage.0.trains=objective",
-                ["stage.0: ", "has anything to learn"],
+                ["stage.0: ", "none of the losses has parameters"],
             ),
             (
                 "stage.0.trains=objectve",
@@ -287,7 +298,7 @@ mod tests {
             ),
             (
                 "stage.0.loss.0.kind=sim-kd",
-                ["stage.0: ", "can only be that of the last stage"],
+                ["stage.0: ", "can only be used in the last stage"],
             ),
             (
                 "loss=[{ kind = 'hard' }]",
@@ -308,13 +319,13 @@ mod tests {
             &[],
         );
         assert!(
-            neither.contains("`epochs` is missing, or a whole `training`"),
+            neither.contains("`epochs` is missing: give it, or a whole `training`"),
             "{neither}"
         );
     }
 
     #[test]
-    fn what_a_loss_prepares_serves_later_stages_too() {
+    fn a_preparation_of_a_loss_serves_later_stages_too() {
         let prepared = |epochs: usize| {
             let second = format!(
                 "stage.1.loss=[{{ kind = 'factor-transfer', paraphraser_epochs = {epochs} }}]"
@@ -339,7 +350,7 @@ mod tests {
         assert!(error(RECIPE, &[only]).contains("no stage trains the student"));
     }
 
-    /// Something to learn, of that size.
+    /// Objective with parameters of that size.
     #[derive(Module, Debug)]
     struct Adapted {
         layer: Linear,
@@ -365,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_gone_on_with() {
+    fn a_run_of_another_recipe_is_not_resumed() {
         check_continuation(&adapted(3), "hints", &adapted(3)).unwrap();
 
         let error = check_continuation(&adapted(3), "hints", &adapted(4)).unwrap_err();

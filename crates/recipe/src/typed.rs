@@ -42,7 +42,7 @@ fn check_no_list(value: &Value, written: &Value, place: &str) -> Result<(), Faul
     }
 }
 
-/// Returns the value of a key, which the error names.
+/// Returns the typed value of a key, which the error names.
 pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fault> {
     typed_value_by(key, value, |value| {
         let typed = value.clone().try_into();

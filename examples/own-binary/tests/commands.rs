@@ -56,7 +56,7 @@ fn result(out: &Path) -> Value {
 }
 
 #[test]
-fn lists_show_what_the_program_adds() {
+fn lists_show_the_additions_of_the_program() {
     for (what, own, standard) in [
         ("models", "perceptron", "resnet20"),
         ("losses", "direction", "soft-target"),

@@ -14,7 +14,7 @@ struct Inspection {
     input: InputShape,
     classes: usize,
     parameters: usize,
-    /// None for a network of a program.
+    /// Unknown for a network of a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     multiply_adds: Option<usize>,
     taps: Vec<TapShape>,
@@ -24,7 +24,7 @@ struct Inspection {
 struct TapShape {
     name: String,
     kind: &'static str,
-    /// For one sample.
+    /// Shape for one sample.
     shape: Vec<usize>,
 }
 

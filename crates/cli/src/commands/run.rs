@@ -17,7 +17,7 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         None => registry,
     };
     let mut recipe = parse(&args.recipe, &args.overrides, &registry)?;
-    // Only now: the seeds of the recipe are checked, too.
+    // After the recipe is read, so that its seeds are checked too.
     if let Some(seed) = args.seed {
         ensure!(
             seed <= LARGEST_SEED,
@@ -63,7 +63,7 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         checked,
     };
     let run = experiment.run(progress::renderer(args.progress, verbose, &stop));
-    // Only now: the dashboard would have taken them along when it closed.
+    // After the dashboard is closed, which would have hidden them.
     experiment.notices.take().iter().for_each(note);
     match run {
         Ok(Some(result)) => {
@@ -96,8 +96,8 @@ fn program() -> String {
     })
 }
 
-/// Checks that the paths of the command line are text: recipes, results and the command to go on with
-/// hold them as such.
+/// Checks that the paths of the command line are UTF-8: recipes, results and the command to resume a run hold them
+/// as text.
 fn check_paths(args: &RunArgs) -> Result<()> {
     let paths = [
         ("the recipe", Some(&args.recipe)),

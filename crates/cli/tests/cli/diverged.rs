@@ -113,7 +113,7 @@ fn the_network_that_diverged_is_named_and_there_is_no_result() {
 }
 
 #[test]
-fn a_diverged_run_says_the_same_when_it_is_resumed() {
+fn a_diverged_run_reports_the_same_when_it_is_resumed() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &PLAIN, &["loss.1.weight=1e9"]].concat();
     let title = "the distilled student diverged in epoch ";
@@ -129,7 +129,7 @@ fn a_diverged_run_says_the_same_when_it_is_resumed() {
 }
 
 #[test]
-fn a_network_that_diverged_on_the_validation_samples_alone_has_no_result() {
+fn a_network_that_diverged_on_the_validation_samples_only_has_no_result() {
     // One step, after a loss that is large but finite.
     let changes = [
         "data.samples=200",
@@ -226,7 +226,7 @@ const SMALL: [&str; 4] = [
 ];
 
 #[test]
-fn every_strategy_that_diverges_says_so() {
+fn every_strategy_that_diverges_is_reported() {
     for (name, changes) in STRATEGIES {
         let out = tempfile::tempdir().unwrap();
         let changes = [&SMALL[..], &PLAIN, changes].concat();
@@ -392,7 +392,7 @@ impl ModuleMapper for Fill {
 }
 
 #[test]
-fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
+fn a_teacher_whose_weights_or_predictions_are_not_finite_is_refused() {
     let model = NetworkConfig::by_name("mlp-32").unwrap();
     for value in [f32::NAN, f32::INFINITY, 3e38] {
         let out = tempfile::tempdir().unwrap();
@@ -422,7 +422,7 @@ fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
 }
 
 #[test]
-fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
+fn a_network_or_member_with_predictions_that_are_not_finite_has_no_result() {
     let changes = [
         "data.samples=96",
         "student.model=mlp-8",
@@ -466,7 +466,7 @@ fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
 }
 
 #[test]
-fn a_complete_result_says_so() {
+fn a_complete_result_has_the_status_complete() {
     let out = tempfile::tempdir().unwrap();
 
     assert_success(&run(out.path(), &SHORT, &[]));

@@ -132,7 +132,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
 }
 
 #[test]
-fn files_of_a_training_that_are_gone_are_named_once_with_what_to_do() {
+fn missing_files_of_a_training_are_named_once_with_a_remedy() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run(out.path(), &SHORT, &[]));
     let arguments = run_arguments(out.path(), &SHORT);

@@ -32,7 +32,7 @@ fn run_into(out: &Path, progress: &str, redirection: &str) -> (i32, String) {
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_reads_its_messages() {
+fn a_run_continues_when_its_messages_are_not_read() {
     for (progress, redirection) in [
         ("lines", "2>&1 | head -1 >&-"),
         ("lines", "2>&1 | true"),

@@ -56,7 +56,7 @@ fn a_killed_preparation_goes_on_to_the_same_result() {
 }
 
 #[test]
-fn what_is_prepared_is_what_teaches() {
+fn the_prepared_part_is_used_in_the_training() {
     let history = |epochs: usize| {
         let out = tempfile::tempdir().unwrap();
         let losses = format!("{{kind='factor-transfer',paraphraser_epochs={epochs}}}");

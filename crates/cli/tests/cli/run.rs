@@ -132,7 +132,7 @@ fn a_teacher_may_be_loaded() {
 }
 
 #[test]
-fn the_class_that_the_student_has_not_seen_is_reported() {
+fn the_accuracy_on_the_left_out_class_is_reported() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &["data.without_class=3"]].concat();
 
@@ -165,7 +165,7 @@ fn a_run_is_not_written_over() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_written() {
+fn wrong_values_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     for (changes, more, message) in [

@@ -146,7 +146,7 @@ fn a_student_learns_from_itself() {
 }
 
 #[test]
-fn generations_learn_what_the_paper_asks_of_the_one_before() {
+fn generations_are_distilled_from_the_one_before() {
     for variant in ["cwtm", "dkpp"] {
         let variant =
             format!("strategy={{ kind = 'ban', generations = 2, variant = '{variant}' }}");
@@ -205,7 +205,7 @@ fn a_run_warns_of_a_ramp_that_is_longer_than_it_is() {
 }
 
 #[test]
-fn a_student_that_nobody_teaches_is_the_student_alone() {
+fn a_student_without_a_teacher_equals_the_baseline() {
     let out = tempfile::tempdir().unwrap();
 
     let changes = ["strategy.weight=0", "student.training.epochs=12"];
@@ -222,7 +222,7 @@ fn a_student_that_nobody_teaches_is_the_student_alone() {
 }
 
 #[test]
-fn what_is_deployed_teaches_elsewhere() {
+fn a_deployed_student_can_be_a_teacher() {
     let [ensemble, offline] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     assert_success(&run("native-ensemble", ensemble.path(), &[], &[]));
 
@@ -249,7 +249,7 @@ fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
 }
 
 #[test]
-fn each_generation_is_taught_by_the_one_before_it() {
+fn each_generation_is_distilled_from_the_one_before_it() {
     let out = tempfile::tempdir().unwrap();
     let changes = ["strategy.generations=2", "student.training.epochs=3"];
     assert_success(&run("born-again", out.path(), &changes, &[]));
@@ -262,7 +262,7 @@ fn each_generation_is_taught_by_the_one_before_it() {
 }
 
 #[test]
-fn the_student_alone_teaches_its_like() {
+fn the_baseline_is_the_teacher_of_a_student_of_its_model() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("tf-kd", out.path(), &[], &[]));
 
@@ -272,7 +272,7 @@ fn the_student_alone_teaches_its_like() {
 }
 
 #[test]
-fn nobody_is_asked_where_the_teacher_is_virtual() {
+fn a_virtual_teacher_is_not_trained() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("tf-kd-virtual", out.path(), &[], &[]));
 
@@ -328,7 +328,7 @@ fn a_training_without_a_batch_is_refused_before_any() {
 }
 
 #[test]
-fn another_sample_of_the_class_is_shown_in_training_alone() {
+fn another_sample_of_the_class_is_used_in_training_only() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("cs-kd", out.path(), &[], &[]));
 

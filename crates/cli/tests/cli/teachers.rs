@@ -38,7 +38,7 @@ fn every_teacher_is_trained_once_and_teaches() {
 }
 
 #[test]
-fn what_was_distilled_teaches_the_next() {
+fn a_distilled_student_is_the_teacher_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let distil = |name: &str, teacher: &str| {
         let out = folder.path().join(name);

@@ -63,12 +63,12 @@ impl Losses {
     }
 
     /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the fields
-    /// of the configuration of that kind. What it has to learn is sized for the two networks.
+    /// of the configuration of that kind. Its parameters are sized for the two networks.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such loss, if it has no such fields or values, or if it is not
-    /// for these networks.
+    /// Returns an error if there is no such loss, if a field or a value is wrong, or if the loss does not fit these
+    /// networks.
     pub fn build(&self, table: &Table, context: &LossContext) -> Result<Loss> {
         let (loss, table) = self.take_kind(table)?;
         let built = || -> Result<Loss> {

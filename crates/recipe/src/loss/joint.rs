@@ -31,14 +31,14 @@ impl Losses {
             .all(|loss| loss.preparation.is_none() && loss.student.is_none());
         ensure!(
             plain,
-            "the loss {kind} trains something before the student, or makes the student another network, \
-             which is possible with one trained teacher only: here {}",
+            "the loss {kind} has a preparation before the training, or changes the student, which is \
+             possible with one trained teacher only: here {}",
             match contexts.len() {
                 1 => "the teacher is a peer".to_string(),
                 count => format!("there are {count} teachers"),
             }
         );
-        // An average over teachers is of the first view.
+        // The average over teachers is computed on the first view.
         ensure!(
             losses[0].objective.requirements().views == 1,
             "the loss {kind} is of several views, which is possible with one trained teacher only: leave \
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn losses_that_do_not_fit_are_refused() {
         for (text, message) in [
             (
                 "kind = 'sim-kd'",

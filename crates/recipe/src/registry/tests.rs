@@ -81,7 +81,7 @@ fn networks_of_the_toolkit_have_no_options() {
     let error = own().network(&model).err().unwrap().to_string();
     assert_eq!(
         error,
-        "`mlp-4` has no options, but is given `width`: its name says all"
+        "`mlp-4` has no options, but is given `width`: leave it out"
     );
 }
 
@@ -129,19 +129,19 @@ fn registries_are_equal_if_they_know_the_same_names() {
 
 #[test]
 #[should_panic(expected = "There are two networks named `resnet20`")]
-fn a_network_has_a_name_of_its_own() {
+fn a_network_has_an_unused_name() {
     let _ = Registry::standard().with_network("resnet20", net);
 }
 
 #[test]
 #[should_panic(expected = "There are two data sets named `fashion`")]
-fn a_data_set_has_a_name_of_its_own() {
+fn a_data_set_has_an_unused_name() {
     let _ = Registry::standard().with_dataset("fashion", |_| points());
 }
 
 #[test]
 #[should_panic(expected = "There are two losses named `kd`")]
-fn a_loss_has_names_of_its_own() {
+fn a_loss_has_unused_names() {
     let loss = LossEntry::logits("mine", NoOptions {}, |_| SoftTargetLossConfig::new().init());
 
     let _ = Registry::standard().with_loss(loss.with_aliases(&["kd"]));
@@ -246,7 +246,7 @@ fn a_strategy_of_a_program_is_read_and_listed_by_its_names() {
 
 #[test]
 #[should_panic(expected = "There are two strategies named `dml`")]
-fn a_strategy_has_names_of_its_own() {
+fn a_strategy_has_unused_names() {
     let _ = Registry::standard().with_strategy(twin("twin", &["dml"]));
 }
 

@@ -78,7 +78,7 @@ impl BornAgainRecipe {
         teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match self.variant {
-            // Its terms are written out.
+            // The recipe has these terms as losses.
             BornAgainVariant::Ban => return context.distilled(student, teacher),
             BornAgainVariant::Cwtm => {
                 let weighted = ConfidenceWeighted::new(1.0);

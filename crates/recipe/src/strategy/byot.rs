@@ -145,7 +145,7 @@ mod tests {
     use burn::module::list_param_ids;
 
     #[test]
-    fn what_the_losses_of_an_exit_learn_is_its_own() {
+    fn every_exit_has_its_own_parameters_of_losses() {
         let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
         let changes = ["student.model=convnet-4-4-6", "strategy.kind=byot", losses];
         let recipe = changed(&changes);

@@ -56,7 +56,7 @@ impl Check for CollaborativeRecipe {
 }
 
 impl CollaborativeRecipe {
-    /// Sets up peers that learn from a target that is made of all, each with a view of its own.
+    /// Sets up peers with a target that is computed from all, each on another view.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Mutual>> {
         self.peers.check(1)?;
         let models = self.peers.models(context.model());

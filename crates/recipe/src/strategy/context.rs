@@ -375,8 +375,7 @@ impl<'a> StrategyContext<'a> {
         let mut loss = self.loss_kinds.build(table, context)?;
         ensure!(
             loss.preparation.is_none() && loss.student.is_none(),
-            "the loss `{}` trains something before the student learns, or makes the student \
-             another network, {FOR_ONE_TEACHER}",
+            "the loss `{}` has a preparation before the training, or changes the student, {FOR_ONE_TEACHER}",
             loss.name
         );
         ensure!(

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn the_average_teaches_in_training_mode_unless_told_otherwise() {
+    fn the_average_is_in_training_mode_by_default() {
         assert!(
             prepared(&["strategy.kind=dino"])
                 .distiller

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_of_ones_own_is_read_and_written_by_its_entry() {
+    fn a_strategy_of_a_program_is_read_and_written_by_its_entry() {
         let strategy = read("kind = 'mine'\nshare = 1").unwrap();
 
         assert_eq!(strategy.name(), "own");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_entry_reads_is_refused_in_the_words_of_serde() {
+    fn unknown_kinds_and_options_are_refused_in_the_words_of_serde() {
         for (text, message) in [
             ("share = 1", "missing field `kind`"),
             ("kind = 1", "invalid type: integer `1`, expected a string"),

@@ -185,7 +185,7 @@ impl Strategy for MeanTeacherRecipe {
     fn labeled_per_batch(&self, batch_size: usize, labels: usize, samples: usize) -> usize {
         match self.labeled_per_batch {
             Some(labeled) => labeled,
-            // The authors' experiments have 31 of 128 samples, at most as many as there are labels.
+            // The authors' experiments have 31 of 128 samples, but at most the number of labels.
             None if labels < samples => labels.min(batch_size / 4),
             None => 0,
         }

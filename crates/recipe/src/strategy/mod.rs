@@ -246,7 +246,7 @@ pub mod tests {
     }
 
     #[test]
-    fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
+    fn ramps_of_strategies_move_once_per_epoch_by_default() {
         let shown = |strategy: &str| {
             let recipe = with(&format!("strategy={{ {strategy} }}"));
             let context = recipe.strategy_context().unwrap();
@@ -277,7 +277,7 @@ pub mod tests {
     }
 
     #[test]
-    fn an_average_begins_as_the_student_unless_it_is_to_begin_at_random() {
+    fn an_average_begins_as_the_student_by_default() {
         for (options, alike) in [("", true), (", random_start = true", false)] {
             let recipe = with(&format!("strategy={{ kind = 'ema'{options} }}"));
             let options: &MeanTeacherRecipe = super::tests::options(&recipe);
@@ -519,7 +519,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
-                "another network, which is for one [teacher]",
+                "or changes the student, which is for one [teacher]",
             ),
             (
                 vec![
@@ -663,7 +663,7 @@ pub mod tests {
     }
 
     #[test]
-    fn generations_learn_from_what_the_variant_says() {
+    fn the_variant_decides_the_terms_of_a_generation() {
         for (options, expected) in [
             ("variant = 'ban'", vec!["soft-cross-entropy"]),
             ("variant = 'cwtm'", vec!["confidence-weighted"]),

@@ -169,7 +169,7 @@ mod tests {
     use burn::module::list_param_ids;
 
     #[test]
-    fn what_the_losses_of_a_branch_learn_is_its_own() {
+    fn every_branch_has_its_own_parameters_of_losses() {
         let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
         let recipe = changed(&["strategy={ kind = 'one', branches = 2 }", losses]);
         let options: &NativeEnsembleRecipe = options(&recipe);

@@ -2,7 +2,7 @@
 
 use burn_distill::core::{ChangingWeight, Clock, RampInterval};
 
-/// A weight that rises over the first epochs, as the sigmoid of the authors of several strategies.
+/// Weight that rises over the first epochs, as the sigmoid of several papers.
 #[derive(Clone, Copy)]
 pub struct Ramp {
     /// Number of epochs until the weight reaches its end.

@@ -71,7 +71,7 @@ mod tests {
         loss = [{ kind = 'kd' }]\n";
 
     #[test]
-    fn what_is_given_by_other_tables_is_refused_with_their_names() {
+    fn strategies_that_are_given_by_other_tables_are_refused_with_their_names() {
         for OtherTables {
             catalog: entry,
             tables,

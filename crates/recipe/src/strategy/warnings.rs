@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_never_teach_are_warned_of() {
+    fn heads_that_never_reach_the_student_are_warned_of() {
         let offline = |loss: &str| {
             let teacher = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
             warnings(&changed(&[
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_to_pass_is_warned_of() {
+    fn values_without_an_effect_are_warned_of() {
         for (change, expected) in [
             (
                 "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 0 }]",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn strong_views_that_nobody_sees_are_warned_of() {
+    fn unused_strong_views_are_warned_of() {
         let strong = "data.augmentation={ strong = { kind = 'rand-augment' } }";
         for (strategy, views, seen) in [
             ("strategy.kind=mutual", 1, false),

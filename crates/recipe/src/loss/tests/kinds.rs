@@ -34,7 +34,7 @@ fn every_loss_of_the_catalog_can_be_built_by_each_of_its_names() {
 }
 
 #[test]
-fn a_term_may_have_a_name_of_its_own() {
+fn a_term_may_have_a_name() {
     let named = loss("kind = 'kd'\nname = 'warm'\ntemperature = 8").unwrap();
 
     assert_eq!(named.name, "warm");
@@ -308,7 +308,7 @@ fn errors_say_what_to_write_instead() {
 }
 
 #[test]
-fn what_relations_learn_is_sized_for_both_networks() {
+fn parameters_of_relations_are_sized_for_both_networks() {
     let text = |table: &str| loss(table).unwrap().objective.to_string();
 
     let embedded = text("kind = 'cc'\nembedding = 16");
@@ -326,7 +326,7 @@ fn what_relations_learn_is_sized_for_both_networks() {
 }
 
 #[test]
-fn classes_are_seen_by_networks_that_pool() {
+fn networks_that_pool_take_class_attention() {
     let context = |student: &str| {
         let samples = vec![(0, Some(0))];
         loss_context(for_digits(student), for_digits("convnet-8"), 4, samples)
