@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "the test above runs it in a process of its own"]
+    #[ignore = "the test above runs it in another process"]
     fn panics_inside_and_outside() {
         let elsewhere = |place: &str| {
             panic::catch_unwind(|| panic!("panicked {place}")).unwrap_err();

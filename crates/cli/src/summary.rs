@@ -66,7 +66,7 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let stages = of_stages(&result.stages);
     format!(
         "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
-         The student sees {train} training samples and {} labels.\nDistillation changes the student's accuracy by \
+         The student has {train} training samples, {} of them labeled.\nDistillation changes the student's accuracy by \
          {gain:+.2} points.",
         result.info.seeds, result.info.labels
     )

@@ -113,7 +113,7 @@ fn begun(recipe: &Recipe, out: Option<&Path>) -> Result<PathBuf> {
     match out {
         Some(out) => Ok(out.to_path_buf()),
         None => latest(Path::new(RUNS), &recipe.name)
-            .with_context(|| format!("no run of `{}` to go on with in {RUNS}", recipe.name)),
+            .with_context(|| format!("no run of `{}` to resume in {RUNS}", recipe.name)),
     }
 }
 
@@ -123,7 +123,7 @@ fn text_of(recipe: &Recipe) -> Result<String> {
 
 fn in_use(folder: &Path, holder: Option<Holder>) -> String {
     format!(
-        "{} is in use by {}: wait for its end or stop it, and go on with --resume, or name \
+        "{} is in use by {}: wait for its end or stop it, and continue with --resume, or name \
          another --out",
         folder.display(),
         holder.map_or("another process".into(), |holder| holder.to_string())
@@ -146,12 +146,12 @@ fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
     };
     match (resume, text) {
         (true, None) => bail!(
-            "{}: no run to go on with; start one without --resume",
+            "{}: no run to resume; start one without --resume",
             folder.display()
         ),
         (true, Some(begun)) => check_same(&file, &begun, recipe),
         (false, Some(_)) => bail!(
-            "{} already holds a run: go on with it with --resume, or name another --out",
+            "{} already holds a run: resume it with --resume, or name another --out",
             folder.display()
         ),
         (false, None) => Ok(()),
@@ -169,7 +169,7 @@ fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
     let differences = differences(begun, &text_of(recipe)?);
     bail!(
         "{}: this run was begun with another recipe:{differences}\n\
-         go on with the recipe, --seed and --set that it was begun with, or start anew with \
+         resume it with the recipe, --seed and --set that it was begun with, or start anew with \
          another --out",
         file.display()
     )
@@ -302,7 +302,7 @@ mod tests {
 
         let again = error(&recipe("a"), out.path(), false);
         assert!(
-            again.contains("already holds a run: go on with it with --resume"),
+            again.contains("already holds a run: resume it with --resume"),
             "{again}"
         );
     }
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_run_goes_on_with_its_own_recipe_only() {
         let out = tempfile::tempdir().unwrap();
-        assert!(error(&recipe("a"), out.path(), true).contains("no run to go on with"));
+        assert!(error(&recipe("a"), out.path(), true).contains("no run to resume"));
 
         open(&recipe("a"), out.path(), false).unwrap();
         open(&recipe("a"), out.path(), true).unwrap();

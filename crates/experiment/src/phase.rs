@@ -199,7 +199,7 @@ impl Record {
                 bail!(
                     "{}: not the weights that this finished training left: the file is damaged or \
                      belongs to another training, as its SHA-256 is {found}, but {expected} was \
-                     expected; restore it, or remove the folder {} and go on with --resume to train \
+                     expected; restore it, or remove the folder {} and continue with --resume to train \
                      anew",
                     folder.join(file).display(),
                     folder.display()
@@ -219,7 +219,7 @@ impl Record {
 /// Returns the error of a file that holds no record.
 fn damaged(path: &Path) -> anyhow::Error {
     anyhow!(
-        "{}: the file is empty or damaged; remove it, and the training goes on from its last \
+        "{}: the file is empty or damaged; remove it, and the training continues from its last \
          checkpoint, or remove the folder {} to train again",
         path.display(),
         path.parent().unwrap_or(path).display()
@@ -240,11 +240,11 @@ fn checksum(folder: &Path, file: &str) -> Result<String> {
             let remedy = match Path::new(file).parent() {
                 // The last checkpoint has the networks, but no earlier ones.
                 Some(parent) if parent.as_os_str().is_empty() => format!(
-                    "remove {} and go on with --resume to take them from the last checkpoint",
+                    "remove {} and continue with --resume to take them from the last checkpoint",
                     folder.join(RECORD).display()
                 ),
                 _ => format!(
-                    "remove the folder {} and go on with --resume to train anew",
+                    "remove the folder {} and continue with --resume to train anew",
                     folder.display()
                 ),
             };

@@ -147,7 +147,7 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     };
     ensure!(
         prepared(earlier) == prepared(loss),
-        "the loss `{}` goes on with the {} of the one of that name in the stage `{stage}`, which is \
+        "the loss `{}` continues with the {} of the loss of that name in the stage `{stage}`, which is \
          prepared otherwise: give both the same options, or one of them another `name`",
         loss.name,
         earlier
@@ -159,8 +159,8 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     let fits = loss.objective.valid().try_load_record(record);
     fits.map(|_| ()).with_context(|| {
         format!(
-            "the loss `{}` would go on with what the one of that name in the stage `{stage}` has \
-             learned, which does not fit: give one of them another `name`",
+            "the loss `{}` would continue with the parameters of the loss of that name in the stage \
+             `{stage}`, which do not fit: give one of them another `name`",
             loss.name
         )
     })
@@ -336,7 +336,7 @@ mod tests {
         prepared(5).unwrap();
         let error = format!("{:#}", prepared(6).unwrap_err());
         assert!(
-            error.contains("goes on with the paraphraser") && error.contains("`hints`"),
+            error.contains("continues with the paraphraser") && error.contains("`hints`"),
             "{error}"
         );
         recipe(RECIPE, &["stage.1.loss.1.kind=sim-kd"]).unwrap();
@@ -382,7 +382,7 @@ mod tests {
         let error = check_continuation(&adapted(3), "hints", &adapted(4)).unwrap_err();
         let error = format!("{error:#}");
         assert!(
-            error.contains("in the stage `hints` has learned, which does not fit"),
+            error.contains("in the stage `hints`, which do not fit"),
             "{error}"
         );
         assert!(error.contains("layer.weight: shape mismatch"), "{error}");

@@ -77,8 +77,8 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
     })
 }
 
-/// Returns the path of the value that an error is about: a deserializer says what it is about, but often not
-/// where.
+/// Returns the path of the value that an error is about: the message of a deserializer often has the value
+/// without its path.
 ///
 /// Without the value the error is another one, or there is none. A deserializer reads the keys of a
 /// table in their order and misses keys after that, so that this holds for no other value.

@@ -258,7 +258,7 @@ fn a_run_that_is_stopped_goes_on_to_the_same_result() {
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     let message = said(&output);
     assert!(
-        message.contains("stopped; go on with: own-binary run "),
+        message.contains("stopped; resume with: own-binary run "),
         "{message}"
     );
 

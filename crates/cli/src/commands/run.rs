@@ -77,7 +77,7 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         }
         Ok(None) => {
             let command = resume_command(&program(), args, verbose, folder.path());
-            note(format_args!("stopped; go on with: {command}"));
+            note(format_args!("stopped; resume with: {command}"));
             Ok(false)
         }
         Err(error) => {

@@ -10,7 +10,7 @@ const RECIPE: &str = "name = 'late'\nseeds = [0, 1]\n\
     student = { model = 'convnet-4-8', training = { epochs = 2 } }\n\
     loss = [{ kind = 'soft-target' }]\n";
 
-/// Starts a run in a folder of its own, which fails, and returns the message.
+/// Starts a run in a new folder, which fails, and returns the message.
 fn failed(folder: &Path, changes: &[&str], more: &[&str]) -> String {
     let mut arguments = vec!["run", "recipe.toml"];
     for change in changes {
@@ -138,7 +138,7 @@ fn a_start_that_fails_is_reported_before_any_training_and_leaves_nothing() {
         (
             vec![],
             vec!["--resume", "--out", "nowhere"],
-            ["nowhere: no run to go on with", ""],
+            ["nowhere: no run to resume", ""],
         ),
         (
             vec!["route={ anchors = 9 }"],

@@ -111,7 +111,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
 
         let folder = path.parent().unwrap().display();
         let what = format!("{}: not the weights that", path.display());
-        let remedy = format!("remove the folder {folder} and go on with --resume");
+        let remedy = format!("remove the folder {folder} and continue with --resume");
         assert!(error.contains(&what) && error.contains(&remedy), "{error}");
         assert!(!out.path().join("result.json").exists());
         fs::write(&path, whole).unwrap();
@@ -143,7 +143,7 @@ fn missing_files_of_a_training_are_named_once_with_a_remedy() {
     fs::remove_file(&weights).unwrap();
     let error = refused(&arguments);
     let record = folder.join("training.json");
-    let remedy = format!("remove {} and go on with --resume", record.display());
+    let remedy = format!("remove {} and continue with --resume", record.display());
     assert!(error.contains("distilled/model.bpk: "), "{error}");
     assert!(error.contains(&remedy), "{error}");
     fs::remove_file(record).unwrap();

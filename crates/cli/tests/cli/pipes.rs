@@ -1,4 +1,4 @@
-//! Output that goes nowhere: pipes that nobody reads, full disks and closed streams.
+//! Output that goes nowhere: closed pipes, full disks and closed streams.
 
 use crate::common::*;
 use std::fs;

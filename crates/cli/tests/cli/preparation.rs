@@ -96,9 +96,9 @@ fn a_student_of_normalized_features_is_saved_as_it_is() {
     let weights = format!("teacher.weights={}", weights.display());
     let changes = [&SHORT[..], &["teacher.model=mlp-8", &weights]].concat();
     assert_success(&run(second.path(), &changes, &[]));
-    let taught = crate::common::result(second.path());
+    let distilled = crate::common::result(second.path());
     assert_eq!(
-        taught["teacher"]["accuracy"],
+        distilled["teacher"]["accuracy"],
         result["distilled"]["accuracy"]
     );
 }

@@ -1,4 +1,4 @@
-//! `burn-distill run` of recipes whose student is taught in stages, or along a route.
+//! `burn-distill run` of recipes whose student is distilled in stages, or along a route.
 
 use crate::common::*;
 use serde_json::Value;
@@ -182,7 +182,7 @@ fn a_run_that_was_stopped_in_a_stage_prints_the_command_to_resume_it() {
     assert_eq!(output.status.code(), Some(130));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        message.contains("stopped; go on with: burn-distill run"),
+        message.contains("stopped; resume with: burn-distill run"),
         "{message}"
     );
     let stages = journal(out.path());

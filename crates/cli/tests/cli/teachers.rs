@@ -13,7 +13,7 @@ fn every_teacher_is_trained_once_and_teaches() {
 
     let expected = result(folder.path());
     assert_eq!(expected["others"].as_array().unwrap().len(), 2);
-    // Of one model, but from a seed of its own.
+    // Of one model, but from another seed.
     let agreement = |network: &serde_json::Value| network["agreement"].as_f64().unwrap();
     assert_eq!(agreement(&expected["teacher"]), 1.0);
     assert!(agreement(&expected["others"][1]) < 1.0);

@@ -188,15 +188,19 @@ fn equal_runs_leave_equal_files_of_weights() {
         "student.model=convnet-4-6",
         "student.training.epochs=1",
     ];
-    let taught = ["teacher.model=convnet-8-16", "teacher.training.epochs=1"];
+    let distilled = ["teacher.model=convnet-8-16", "teacher.training.epochs=1"];
     for (name, changes, expected) in [
-        ("quickstart", vec!["seeds=[0]", taught[0], taught[1]], 3),
+        (
+            "quickstart",
+            vec!["seeds=[0]", distilled[0], distilled[1]],
+            3,
+        ),
         ("strategy/mutual", vec![], 4),
         ("strategy/born-again", vec![], 4),
         ("strategy/mean-teacher", vec![], 3),
         (
             "strategy/two-stage-hints",
-            [&taught[..], &["stage.0.epochs=1", "stage.1.epochs=1"]].concat(),
+            [&distilled[..], &["stage.0.epochs=1", "stage.1.epochs=1"]].concat(),
             5,
         ),
     ] {
@@ -227,7 +231,7 @@ fn a_run_that_lost_its_teacher_trains_it_again_and_goes_on() {
         assert_success(&run(out.path(), &changes, &[]));
         let expected = result(out.path());
 
-        // As if it had been stopped while the student was taught.
+        // As if it had been stopped during the training of the distilled student.
         let seed = out.path().join("seed-0");
         fs::remove_dir_all(seed.join("teacher")).unwrap();
         for file in ["training.json", "model.bpk"] {

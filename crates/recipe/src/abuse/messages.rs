@@ -5,7 +5,7 @@ use toml::{Table, Value};
 /// A recipe with every key.
 const FULL: &str = r#"
     name = "full"
-    about = "It says all that it may."
+    about = "It has every key."
     seeds = [0, 1]
 
     [data]

@@ -106,7 +106,7 @@ impl ByotRecipe {
             metrics,
             finalize: Box::new(move |distiller| {
                 let network = distiller.network;
-                // Copies with running statistics of their own.
+                // Copies with separate running statistics.
                 let deployed = |choice| network.valid().deploy(choice);
                 let exit = |number| {
                     let network = deployed(ExitChoice::One(number));

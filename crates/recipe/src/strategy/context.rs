@@ -316,7 +316,7 @@ impl<'a> StrategyContext<'a> {
         Ok(losses)
     }
 
-    /// Builds such terms for each of `learners` networks, with parameters of their own, and returns the names of
+    /// Builds such terms for each of `learners` networks, with separate parameters, and returns the names of
     /// the terms and the objectives of each network.
     ///
     /// # Errors

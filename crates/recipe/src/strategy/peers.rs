@@ -196,7 +196,7 @@ pub fn prepared_peers<M: 'static>(
     }
 }
 
-/// Returns copies with running statistics of their own.
+/// Returns copies with separate running statistics.
 pub fn copies(networks: &[AnyNetwork]) -> Vec<AnyNetwork> {
     networks.iter().map(Module::valid).collect()
 }

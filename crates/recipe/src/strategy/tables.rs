@@ -18,7 +18,7 @@ pub const TABLES: [OtherTables; 2] = [
         catalog: CatalogEntry {
             name: "curriculum",
             abbreviation: "",
-            about: "stages with losses of their own",
+            about: "stages, each with its own losses",
             kind: "offline",
             aliases: &["stages", "two-stage"],
             reference: "as in Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
