@@ -86,6 +86,8 @@ mod tests {
     use super::*;
     use crate::loss::loss_context;
     use crate::network::for_digits;
+    use burn::module::Module;
+    use burn_distill::core::{BuiltLoss, Context as Step, Knowledge, Requirements, Terms};
 
     fn contexts() -> Vec<LossContext> {
         ["convnet-8-16", "mlp-12"]
@@ -102,6 +104,59 @@ mod tests {
 
     fn loss(text: &str) -> Result<JointLoss> {
         Losses::standard().build_joint(&text.parse().unwrap(), &contexts())
+    }
+
+    /// A loss of all teachers that selects a tap of one of them.
+    #[derive(Module, Debug)]
+    struct OfOne {
+        #[module(skip)]
+        index: usize,
+        #[module(skip)]
+        tap: String,
+    }
+
+    impl Objective<Knowledge, Vec<Knowledge>> for OfOne {
+        fn requirements(&self) -> Requirements {
+            Requirements {
+                teacher: TapSelection::named([&self.tap]).of_network(self.index),
+                ..Requirements::responses()
+            }
+        }
+
+        fn forward(&self, _: &Step<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+            Terms::default()
+        }
+    }
+
+    #[test]
+    fn a_loss_of_all_teachers_selects_taps_of_known_teachers() {
+        let error = |index: usize, tap: &'static str| {
+            let entry = LossEntry::named("of-one", 1.0, move |_| {
+                let tap = tap.to_string();
+                Ok(BuiltLoss {
+                    name: "of-one".into(),
+                    objective: BuiltObjective::All(DynObjective::new(OfOne { index, tap })),
+                    clipped_at: None,
+                    preparation: None,
+                    student: None,
+                })
+            });
+            let mut losses = Losses::standard();
+            losses.add(entry.of_all_teachers());
+            let built = losses.build_joint(&"kind = 'of-one'".parse().unwrap(), &contexts());
+            built.err().map(|error| format!("{error:#}"))
+        };
+
+        assert_eq!(error(1, "hidden.1"), None);
+        let unknown = error(2, "pool").unwrap();
+        let expected = "in the loss `of-one`: the loss selects taps of the teacher with index 2, but there \
+                        are 2 teachers, whose indices begin at 0";
+        assert_eq!(unknown, expected);
+        let tap = error(1, "pool").unwrap();
+        assert!(
+            tap.contains("the tap `pool` of the teacher with index 1"),
+            "{tap}"
+        );
     }
 
     #[test]
