@@ -310,10 +310,33 @@ mod tests {
     use super::*;
     use burn::tensor::Tensor;
     use burn_distill::core::Batch;
+    use burn_distill_recipe::ArrayDataset;
     use std::collections::HashMap;
 
     #[test]
-    fn stages_see_the_same_samples_in_another_order() {
+    fn a_part_without_samples_is_refused_with_its_key() {
+        let registry = Registry::standard().with_dataset("points", |_| {
+            ArrayDataset::vectors("points", 1, vec![0.0; 4], vec![0, 1, 0, 1], ["a", "b"])
+        });
+        let error = |keys: &str| {
+            let recipe = format!("name = 'points'\n{keys}").parse::<toml::Table>();
+            let data = Data::load(&recipe.unwrap().try_into().unwrap(), &registry);
+            format!("{:#}", data.err().unwrap())
+        };
+
+        assert_eq!(
+            error("validation = 0.01"),
+            "no sample of points is left for the validation set, of 4 samples: give a larger \
+             `data.validation`, or a larger data set"
+        );
+        assert!(
+            error("test = 0.01\nvalidation = 0.5")
+                .contains("for the test set, of 4 samples: give a larger `data.test`")
+        );
+    }
+
+    #[test]
+    fn stages_have_the_same_samples_in_another_order() {
         let recipe = "name = 'digits'\nlabels_per_class = 2"
             .parse::<toml::Table>()
             .unwrap();
