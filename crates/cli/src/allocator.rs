@@ -1,7 +1,7 @@
 /// Makes the C library keep freed memory for the next tensor instead of returning it to the system.
 ///
-/// On a CPU, half of the time of large elementwise operations is otherwise spent on pages that are returned to
-/// the system after each operation and zeroed for the next one.
+/// On a CPU, half of the time of large elementwise operations is otherwise spent on pages that are
+/// returned to the system after each operation and zeroed for the next one.
 ///
 /// In a program that already has other threads, nothing is changed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

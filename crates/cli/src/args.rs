@@ -24,8 +24,8 @@ pub fn log_level(verbose: u8) -> log::LevelFilter {
     }
 }
 
-/// Returns the level of the log messages of dependencies such as burn, which log every iteration below the level
-/// of a warning.
+/// Returns the level of the log messages of dependencies such as burn, which log every iteration
+/// below the level of a warning.
 pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
     match verbose {
         0..=2 => log::LevelFilter::Warn,
@@ -119,9 +119,9 @@ pub enum Catalog {
 pub struct InspectArgs {
     /// The name of the model: see `list models`.
     pub model: String,
-    /// The shape of an input: the channels, height and width of an image, 3x32x32; the features of a
-    /// vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens it is
-    /// the length of a sequence and the size of the vocabulary: 16of1000.
+    /// The shape of an input: the channels, height and width of an image, 3x32x32; the features of
+    /// a vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens
+    /// it is the length of a sequence and the size of the vocabulary: 16of1000.
     #[arg(long, default_value = "3x32x32", value_parser = shape)]
     pub input: InputShape,
     /// Set an option of a model that has options: --set width=64. The value is written as in TOML.
@@ -138,7 +138,8 @@ pub struct InspectArgs {
 /// Largest seed: TOML has no larger whole number.
 pub const LARGEST_SEED: u64 = i64::MAX as u64;
 
-/// Reads a seed. The error about a seed that is too large names the range, as for a value of a recipe.
+/// Reads a seed. The error about a seed that is too large names the range, as for a value of a
+/// recipe.
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>();
     seed.map_err(|_| format!("expected a whole number from 0 to {LARGEST_SEED}"))

@@ -25,8 +25,8 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the command in the arguments of this program, and returns its exit code. Names in recipes and lists are
-/// those of the registry.
+/// Runs the command in the arguments of this program, and returns its exit code. Names in recipes
+/// and lists are those of the registry.
 ///
 /// A program adds its networks, losses, strategies and data sets to the registry:
 ///
@@ -77,7 +77,8 @@ fn told_once(error: &anyhow::Error) -> String {
     told
 }
 
-/// Prints the help or the version that the command line asks for, or the error about the command line.
+/// Prints the help or the version that the command line asks for, or the error about the command
+/// line.
 fn explain(message: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
     let repeats = message.use_stderr() && env::args_os().any(|word| is_untidy(&word));
@@ -95,7 +96,8 @@ fn explain(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// Returns whether a word is too long to be repeated, or has control characters that a terminal would obey.
+/// Returns whether a word is too long to be repeated, or has control characters that a terminal
+/// would obey.
 fn is_untidy(word: &OsStr) -> bool {
     let word = word.to_string_lossy();
     tidy(&word) != word

@@ -1,7 +1,7 @@
 //! Output to the terminal, to pipes and to files in their place.
 //!
-//! `println!` and `eprintln!` panic if a pipe is closed or a disk is full, also on a thread that a training
-//! waits for. The functions here do not panic.
+//! `println!` and `eprintln!` panic if a pipe is closed or a disk is full, also on a thread that a
+//! training waits for. The functions here do not panic.
 
 use anyhow::{Context, Result};
 use burn_distill_recipe::text::escaped;
@@ -10,7 +10,8 @@ use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Text for the standard error that is held until the dashboard, which would paint over it, is closed.
+/// Text for the standard error that is held until the dashboard, which would paint over it, is
+/// closed.
 static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 /// Writes a line to the standard error.
@@ -30,8 +31,8 @@ pub fn visible(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// Returns an error if the text cannot be written, such as to a full disk. A closed pipe, such as that of `head`,
-/// is no error.
+/// Returns an error if the text cannot be written, such as to a full disk. A closed pipe, such as
+/// that of `head`, is no error.
 pub fn print(text: impl Display) -> Result<()> {
     written(|stdout| writeln!(stdout, "{text}"))
 }

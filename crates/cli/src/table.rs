@@ -3,8 +3,8 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Term, measure_text_width};
 
-/// Returns the width of the terminal of the standard output in columns; none for a pipe or a file, and with
-/// `wide`.
+/// Returns the width of the terminal of the standard output in columns; none for a pipe or a file,
+/// and with `wide`.
 pub fn width_of_output(wide: bool) -> Option<usize> {
     let terminal = Term::stdout();
     let size = (!wide && terminal.is_term()).then(|| terminal.size_checked());
@@ -16,8 +16,8 @@ pub fn width_of_output(wide: bool) -> Option<usize> {
 pub struct Column {
     /// Header. Narrow tables break it at its spaces.
     pub header: String,
-    /// Rank among the columns that are left out for lack of width: larger ranks first. Without a rank, the column is
-    /// always shown.
+    /// Rank among the columns that are left out for lack of width: larger ranks first. Without a
+    /// rank, the column is always shown.
     pub left_out: Option<usize>,
 }
 
@@ -39,8 +39,9 @@ impl Column {
     }
 }
 
-/// Returns a table of numbers, whose first two columns are text. It is fitted to the width, if there is one, by
-/// broken headers, then by leaving out columns, which a line below counts, and at last by broken text.
+/// Returns a table of numbers, whose first two columns are text. It is fitted to the width, if
+/// there is one, by broken headers, then by leaving out columns, which a line below counts, and at
+/// last by broken text.
 pub fn of_numbers(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     let all: Vec<usize> = (0..columns.len()).collect();
     let whole = numbers(columns, rows, &all, " ").to_string();
@@ -87,8 +88,8 @@ fn numbers(columns: &[Column], rows: &[Vec<String>], kept: &[usize], space: &str
     table
 }
 
-/// Returns a table of text, with lines broken to the width if there is one, except in the first column, which
-/// holds names.
+/// Returns a table of text, with lines broken to the width if there is one, except in the first
+/// column, which holds names.
 pub fn of_text<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 /// A recipe that was checked with its data, before anything is trained.
 ///
 /// A strategy without a teacher is prepared by the check, and the run of that seed trains what was
-/// prepared. Losses of a trained teacher are built again once it is trained: some of them are initialized
-/// from its weights or from its outputs.
+/// prepared. Losses of a trained teacher are built again once it is trained: some of them are
+/// initialized from its weights or from its outputs.
 #[derive(Default)]
 pub struct Checked(RefCell<Option<(u64, Prepared)>>);
 

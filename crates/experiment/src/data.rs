@@ -99,8 +99,8 @@ impl Data {
         Ok(())
     }
 
-    /// Checks that there are enough unlabeled samples for a batch, where every batch has a fixed number of
-    /// labeled ones.
+    /// Checks that there are enough unlabeled samples for a batch, where every batch has a fixed
+    /// number of labeled ones.
     fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
         let training = &recipe.student.training;
         let seed = recipe.seeds.first().copied().unwrap_or_default();
@@ -189,8 +189,8 @@ impl Data {
         })
     }
 
-    /// Returns the training samples of the distilled student in a stage, counted from 0: the same samples and
-    /// labels, in another order for each stage.
+    /// Returns the training samples of the distilled student in a stage, counted from 0: the same
+    /// samples and labels, in another order for each stage.
     pub fn for_stage(&self, training: &TrainingRecipe, seed: u64, stage: usize) -> Result<Loader> {
         let order = Seed::new(seed).stage_order(stage).value();
         let loader = self.for_distilled(training, seed)?.shuffle(order);
@@ -206,8 +206,9 @@ impl Data {
         first.context("the batch has no inputs")
     }
 
-    /// Returns the training samples of the baseline: the labeled samples of the student, repeated up to the
-    /// number of samples of the distilled student, so that both take the same number of steps.
+    /// Returns the training samples of the baseline: the labeled samples of the student, repeated
+    /// up to the number of samples of the distilled student, so that both take the same number of
+    /// steps.
     pub fn for_baseline(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         self.for_baseline_repeated(training, seed, self.seen().len())
     }
@@ -230,8 +231,8 @@ impl Data {
         Ok(self.training_loader(labeled.subset(repeated), training, seed))
     }
 
-    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0, its
-    /// batches are drawn from all samples alike.
+    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0,
+    /// its batches are drawn from all samples alike.
     pub fn labeled_per_batch(
         &self,
         strategy: &dyn Strategy,
@@ -247,7 +248,8 @@ impl Data {
         Ok(self.labeled(&self.seen(), seed)?.len())
     }
 
-    /// Returns the ids of the training samples of the distilled student, with the classes that it knows.
+    /// Returns the ids of the training samples of the distilled student, with the classes that it
+    /// knows.
     pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
         let seen = self.seen();
         let labeled: HashSet<_> = self.labeled(&seen, seed)?.ids().iter().copied().collect();
@@ -272,7 +274,8 @@ impl Data {
 
     /// Returns the training and validation data of a training on `train`.
     pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
-        // The same objective is computed on the validation set, so it needs the same number of views.
+        // The same objective is computed on the validation set, so it needs the same number of
+        // views.
         let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
         let valid = valid.views(train.num_views());
         (train, valid)

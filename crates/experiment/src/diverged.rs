@@ -75,7 +75,8 @@ impl Subject {
         }
     }
 
-    /// Returns the error of its training in stages, as [`Diverged`] with the name of the stage if it has diverged.
+    /// Returns the error of its training in stages, as [`Diverged`] with the name of the stage if
+    /// it has diverged.
     pub fn stage_error(&self, error: CurriculumError) -> anyhow::Error {
         if let CurriculumError::Training { stage, source } = &error
             && let TrainError::Diverged { epoch, term } = source.as_ref()
@@ -149,7 +150,8 @@ struct NoResult<'a> {
     diverged: &'a Diverged,
 }
 
-/// Returns the error. If a network has diverged, writes a `result.json` without a result to the run folder.
+/// Returns the error. If a network has diverged, writes a `result.json` without a result to the run
+/// folder.
 pub fn noted(error: anyhow::Error, folder: &RunFolder) -> anyhow::Error {
     match error.downcast_ref() {
         Some(diverged) => match note(diverged, folder) {

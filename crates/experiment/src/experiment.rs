@@ -68,8 +68,8 @@ pub struct Trained {
     pub predictions: Predictions,
     /// Size and latency.
     pub cost: Cost,
-    /// Duration of its training in seconds, over all runs and with its preparations; zero if the network was
-    /// loaded.
+    /// Duration of its training in seconds, over all runs and with its preparations; zero if the
+    /// network was loaded.
     pub seconds: f64,
     /// Stages of its training, if there were any.
     pub stages: Vec<StageRecord>,
@@ -91,7 +91,8 @@ pub struct TrainedMember {
 pub type Renderer = Option<Box<dyn MetricsRenderer>>;
 
 impl Experiment<'_> {
-    /// Builds the terms of the loss between two networks from these tables, for batches of the given size.
+    /// Builds the terms of the loss between two networks from these tables, for batches of the
+    /// given size.
     pub fn losses(
         &self,
         seed: u64,

@@ -28,8 +28,8 @@ pub struct RunFolder {
 impl RunFolder {
     /// Opens the folder of a run: a new one, or that of a begun run with `resume`.
     ///
-    /// A run never overwrites another one, is never resumed with another recipe, and never belongs to two
-    /// processes at once. A folder that is refused is not changed.
+    /// A run never overwrites another one, is never resumed with another recipe, and never belongs
+    /// to two processes at once. A folder that is refused is not changed.
     pub fn open(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<Self> {
         Self::check(recipe, out, resume)?;
         let (path, made) = match (out, resume) {
@@ -80,8 +80,8 @@ impl RunFolder {
         check_recipe(&path, recipe, resume)
     }
 
-    /// Removes the folders that the start of a run has created, if the run has left no file but its recipe and
-    /// its lock.
+    /// Removes the folders that the start of a run has created, if the run has left no file but its
+    /// recipe and its lock.
     pub fn discard_if_unused(self) {
         if !self.is_new || !holds_nothing_else(&self.path).unwrap_or(false) {
             return;

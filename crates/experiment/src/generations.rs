@@ -12,7 +12,8 @@ use burn_distill::strategy::OfflineDistiller;
 use burn_distill_recipe::{Generations, StrategyContext, mean_of_networks, metrics_of_distilled};
 
 impl Experiment<'_> {
-    /// Trains several generations, the first of which is distilled from the baseline, and returns the last one.
+    /// Trains several generations, the first of which is distilled from the baseline, and returns
+    /// the last one.
     pub(super) fn born_again(
         &self,
         context: &StrategyContext,

@@ -54,8 +54,8 @@ impl Lock {
 }
 
 impl Lock {
-    /// Checks whether the lock on a file can be taken, without a change to the file. It can if there is no such
-    /// file.
+    /// Checks whether the lock on a file can be taken, without a change to the file. It can if
+    /// there is no such file.
     pub fn look(path: &Path) -> Result<(), LockError> {
         let Ok(file) = File::open(path) else {
             return Ok(());

@@ -39,8 +39,8 @@ pub struct Record {
     pub finished: bool,
     /// Duration so far in seconds, over all runs that were not killed.
     pub seconds: f64,
-    /// SHA-256 of each file of weights of the finished training, in hexadecimal, by its path in the folder of the
-    /// training. Empty in the record of an earlier version.
+    /// SHA-256 of each file of weights of the finished training, in hexadecimal, by its path in the
+    /// folder of the training. Empty in the record of an earlier version.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
 }

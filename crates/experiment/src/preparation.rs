@@ -21,10 +21,11 @@ pub struct Prepared {
 }
 
 impl Experiment<'_> {
-    /// Trains the parts of losses that are trained before the student, or loads them if they are finished.
+    /// Trains the parts of losses that are trained before the student, or loads them if they are
+    /// finished.
     ///
-    /// Student and teacher are not changed. The trained parts are saved in the folder `prepared` of the seed, in a
-    /// folder with the name of the loss.
+    /// Student and teacher are not changed. The trained parts are saved in the folder `prepared` of
+    /// the seed, in a folder with the name of the loss.
     pub(super) fn prepare(
         &self,
         seed: u64,

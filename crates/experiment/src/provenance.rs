@@ -55,7 +55,8 @@ impl Provenance {
         [(KEY.to_string(), text)].into()
     }
 
-    /// Checks that weights of this origin fit a network of a recipe, for the same classes and inputs.
+    /// Checks that weights of this origin fit a network of a recipe, for the same classes and
+    /// inputs.
     ///
     /// # Errors
     ///

@@ -12,7 +12,8 @@ use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
 use burn_distill_recipe::{TeacherRecipe, student_of};
 
-/// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled student.
+/// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled
+/// student.
 pub struct Repetition {
     /// Teacher, or the first of several.
     pub teacher: Option<Trained>,
@@ -29,8 +30,8 @@ impl Experiment<'_> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a training or an evaluation fails. If a network has become NaN or infinite,
-    /// `result.json` says so.
+    /// Returns an error if a training or an evaluation fails. If a network has become NaN or
+    /// infinite, `result.json` says so.
     pub(super) fn repeat(
         &self,
         seed: u64,
@@ -116,7 +117,8 @@ impl Experiment<'_> {
         })
     }
 
-    /// Returns the training samples of the baseline, for the same number of steps as the distilled student takes.
+    /// Returns the training samples of the baseline, for the same number of steps as the distilled
+    /// student takes.
     fn for_baseline(&self, seed: u64) -> Result<Loader> {
         let training = &self.recipe.student.training;
         let strategy = self.recipe.strategy.options();

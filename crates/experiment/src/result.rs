@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// Result of an experiment: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
-    /// `complete`: every network was trained to its end. If one has diverged, the file has the status `diverged` and
-    /// no result.
+    /// `complete`: every network was trained to its end. If one has diverged, the file has the
+    /// status `diverged` and no result.
     pub status: &'static str,
     /// Teacher, or the first of several, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,14 +64,14 @@ pub struct RunInfo {
     pub device: String,
 }
 
-/// Measurements of a network over all repetitions. Rates are fractions of 1, on the test set, after the last
-/// epoch.
+/// Measurements of a network over all repetitions. Rates are fractions of 1, on the test set, after
+/// the last epoch.
 #[derive(Serialize)]
 pub struct NetworkResult {
     /// Accuracy.
     pub accuracy: Statistics,
-    /// Fraction of samples on which it predicts the same class as the teacher, or the first of several; none
-    /// without a teacher.
+    /// Fraction of samples on which it predicts the same class as the teacher, or the first of
+    /// several; none without a teacher.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreement: Option<f64>,
     /// Accuracy on the class that the student was trained without, if there is one.
@@ -81,7 +81,8 @@ pub struct NetworkResult {
     pub parameters: usize,
     /// Size of the file of its weights in bytes.
     pub bytes: u64,
-    /// Median time of a forward pass of one sample in milliseconds: the median over the repetitions.
+    /// Median time of a forward pass of one sample in milliseconds: the median over the
+    /// repetitions.
     pub latency_ms: f64,
     /// Duration of each training in seconds; zero for a network that was loaded.
     pub seconds: Vec<f64>,

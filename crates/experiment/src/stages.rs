@@ -289,7 +289,8 @@ impl<'a> Anchors<'a> {
 
     fn identity(&self, place: usize) -> Result<TeacherIdentity> {
         let path = self.snapshots.path(self.snapshots.epochs()[place]);
-        // The checksum of the weights, not of the file: a teacher that is trained again has other parameter ids.
+        // The checksum of the weights, not of the file: a teacher that is trained again has other
+        // parameter ids.
         let sha256 = WeightsFile::read(&path)?.checksum();
         Ok(TeacherIdentity { path, sha256 })
     }

@@ -21,8 +21,8 @@ pub fn save<M: Module>(module: &M, provenance: &Provenance, path: &Path) -> Resu
 ///
 /// # Errors
 ///
-/// Returns an error that names the file if it cannot be read, if its weights do not fit the network, or if they
-/// are not finite.
+/// Returns an error that names the file if it cannot be read, if its weights do not fit the
+/// network, or if they are not finite.
 pub fn load(network: AnyNetwork, model: &str, path: &Path) -> Result<AnyNetwork> {
     let file = WeightsFile::read(path)?;
     fill(network, model, file).with_context(|| format!("{}", path.display()))
@@ -97,7 +97,8 @@ fn wrapper<'a>(found: &Shapes<'a>, expected: &Shapes<'_>) -> Option<&'a str> {
     prefixes.find(holds_all).or(student)
 }
 
-/// Returns the first of several descriptions and the number of the others; none if there are no descriptions.
+/// Returns the first of several descriptions and the number of the others; none if there are no
+/// descriptions.
 fn first_few(descriptions: impl Iterator<Item = String>) -> Option<String> {
     const SHOWN: usize = 2;
     let all: Vec<_> = descriptions.collect();

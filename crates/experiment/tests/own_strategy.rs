@@ -1,5 +1,5 @@
-//! A strategy of a program, from its `[strategy]` to a result, and the number of times that the losses of a
-//! recipe are built.
+//! A strategy of a program, from its `[strategy]` to a result, and the number of times that the
+//! losses of a recipe are built.
 
 mod common;
 
@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct UntrainedTeacher {
-    /// The number of further networks between the student and the teacher, in the order of their seeds.
+    /// The number of further networks between the student and the teacher, in the order of their
+    /// seeds.
     skipped: usize,
 }
 
@@ -144,8 +145,9 @@ fn errors_know_the_strategies_of_a_program() {
     }
 }
 
-/// A strategy is prepared once per seed: the check of the first seed hands over what it has prepared. Where
-/// a trained network is the teacher, the check builds each loss once more, with an untrained one.
+/// A strategy is prepared once per seed: the check of the first seed hands over what it has
+/// prepared. Where a trained network is the teacher, the check builds each loss once more, with an
+/// untrained one.
 #[test]
 fn a_loss_is_built_once_per_seed_and_once_for_the_check() {
     let _alone = ONE_RUN.lock().unwrap();

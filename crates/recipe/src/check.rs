@@ -80,7 +80,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     route::check(recipe)
 }
 
-/// Checks the losses or the strategy of a recipe between untrained networks, before its data is loaded.
+/// Checks the losses or the strategy of a recipe between untrained networks, before its data is
+/// loaded.
 ///
 /// # Errors
 ///
@@ -93,8 +94,8 @@ pub fn check_untrained(recipe: &Recipe) -> Result<()> {
     check_built(recipe, |batch_size| untrained(recipe, batch_size))
 }
 
-/// Builds the losses of a recipe with a `[teacher]`, and checks them. `contexts` returns the context of the
-/// student with each teacher, for batches of the given size.
+/// Builds the losses of a recipe with a `[teacher]`, and checks them. `contexts` returns the
+/// context of the student with each teacher, for batches of the given size.
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
-/// Reads a configuration from the options in a recipe, and checks it. The options are the fields of the
-/// configuration, with the values of `default` as their defaults.
+/// Reads a configuration from the options in a recipe, and checks it. The options are the fields of
+/// the configuration, with the values of `default` as their defaults.
 ///
 /// ```
 /// use burn_distill::response::SoftTargetLossConfig;
@@ -32,8 +32,8 @@ where
 
 /// Returns the configuration `default` with the values of a table of the recipe, checked.
 ///
-/// The keys of the table are the fields of the configuration. `beside` are further keys, for the error about an
-/// unknown key.
+/// The keys of the table are the fields of the configuration. `beside` are further keys, for the
+/// error about an unknown key.
 pub fn configure<C: Serialize + DeserializeOwned + Check>(
     default: &C,
     table: &Table,
@@ -44,7 +44,8 @@ pub fn configure<C: Serialize + DeserializeOwned + Check>(
     Ok(config)
 }
 
-/// Returns the configuration `default` with the values of a table; errors are in the words of serde.
+/// Returns the configuration `default` with the values of a table; errors are in the words of
+/// serde.
 pub fn overlaid<C: Serialize + DeserializeOwned>(
     default: &C,
     table: &Table,

@@ -54,8 +54,8 @@ impl ArrayDataset {
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is NaN or
-    /// infinite.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is
+    /// NaN or infinite.
     pub fn vectors<C: Into<String>>(
         name: impl Into<String>,
         features: usize,
@@ -67,13 +67,13 @@ impl ArrayDataset {
         Self::new(name.into(), shape, Values::Numbers(values), labels, classes)
     }
 
-    /// Creates a data set of sequences of vectors, one sequence after the other; `shape` is the length
-    /// of a sequence and the features of a vector.
+    /// Creates a data set of sequences of vectors, one sequence after the other; `shape` is the
+    /// length of a sequence and the features of a vector.
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is NaN or
-    /// infinite.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is
+    /// NaN or infinite.
     pub fn sequences<C: Into<String>>(
         name: impl Into<String>,
         shape: [usize; 2],
@@ -85,12 +85,13 @@ impl ArrayDataset {
         Self::new(name.into(), shape, Values::Numbers(values), labels, classes)
     }
 
-    /// Creates a data set of sequences of tokens out of a vocabulary, which are padded to the longest.
+    /// Creates a data set of sequences of tokens out of a vocabulary, which are padded to the
+    /// longest.
     ///
     /// # Errors
     ///
-    /// Returns an error if a token is not below the size of the vocabulary, if there are no tokens, if
-    /// the numbers of sequences and labels differ, or if a label is not the index of a class.
+    /// Returns an error if a token is not below the size of the vocabulary, if there are no tokens,
+    /// if the numbers of sequences and labels differ, or if a label is not the index of a class.
     pub fn tokens<C: Into<String>>(
         name: impl Into<String>,
         vocabulary: usize,

@@ -120,7 +120,8 @@ pub fn joined(place: &str, key: &str) -> String {
 
 /// Result whose error can be placed in the recipe.
 pub trait Place<T> {
-    /// Puts the path of a table in front of the key of an error, or in front of an error without a key.
+    /// Puts the path of a table in front of the key of an error, or in front of an error without a
+    /// key.
     ///
     /// # Errors
     ///

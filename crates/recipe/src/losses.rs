@@ -32,8 +32,8 @@ pub fn check_losses(kinds: &Losses, tables: &[Table], context: &LossContext) -> 
     Ok(losses)
 }
 
-/// Checks that the names of losses that write files differ by more than their case, which some file systems
-/// ignore.
+/// Checks that the names of losses that write files differ by more than their case, which some file
+/// systems ignore.
 fn check_distinct_files(losses: &[Loss]) -> Result<()> {
     let files = losses.iter().enumerate();
     let files = files.filter(|(_, loss)| loss.preparation.is_some() || learns(loss));

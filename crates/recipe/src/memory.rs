@@ -60,8 +60,8 @@ pub fn fits(key: &str, value: impl ToString, bytes: f64) -> Result<(), ConfigErr
     }
 }
 
-/// Returns the memory of this machine in bytes, or the part of it that this process may use. Only Linux tells
-/// it without a library; other systems are taken to have 64 GB.
+/// Returns the memory of this machine in bytes, or the part of it that this process may use. Only
+/// Linux tells it without a library; other systems are taken to have 64 GB.
 fn limit() -> f64 {
     const UNKNOWN: f64 = 64e9;
     static LIMIT: OnceLock<f64> = OnceLock::new();

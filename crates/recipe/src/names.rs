@@ -4,8 +4,8 @@ use super::Recipe;
 use super::fault::Fault;
 use toml::de::{DeTable, DeValue};
 
-/// Writes each name of a network and of the data set as the registry has it, where the recipe has an alias or
-/// another spelling.
+/// Writes each name of a network and of the data set as the registry has it, where the recipe has
+/// an alias or another spelling.
 ///
 /// # Errors
 ///

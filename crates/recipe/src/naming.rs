@@ -36,8 +36,8 @@ pub fn quoted(entry: &CatalogEntry) -> String {
     }
 }
 
-/// Checks the names of an entry that a program adds to a registry, given the singular and the plural of what
-/// it adds.
+/// Checks the names of an entry that a program adds to a registry, given the singular and the
+/// plural of what it adds.
 ///
 /// # Panics
 ///

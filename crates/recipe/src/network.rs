@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use burn_distill::core::Seed;
 use std::sync::{Mutex, PoisonError};
 
-/// Calls `draw` with a seeded generator of random numbers, that of the CPU: every backend draws other numbers
-/// from a seed.
+/// Calls `draw` with a seeded generator of random numbers, that of the CPU: every backend draws
+/// other numbers from a seed.
 pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
     // The whole program shares one generator: no other thread may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages about a run, such as the similarity of the layers that a loss pairs.
 ///
-/// They are collected while losses are built, and shown after the display of the trainings is closed. Clones
-/// share their messages.
+/// They are collected while losses are built, and shown after the display of the trainings is
+/// closed. Clones share their messages.
 #[derive(Clone, Debug, Default)]
 pub struct Notices {
     all: Arc<Mutex<Vec<String>>>,

@@ -7,11 +7,12 @@ use toml::Value;
 pub const MOST_EPOCHS: usize = 1_000_000;
 /// Largest number of samples of a batch.
 pub const MOST_SAMPLES: usize = 1_000_000;
-/// Largest number of views of a sample, or of networks that are trained together, since each takes memory.
+/// Largest number of views of a sample, or of networks that are trained together, since each takes
+/// memory.
 pub const MOST_VIEWS: usize = 64;
 
-/// Checks that every number of a table is finite in single precision, also those of optional keys: a `nan` is not
-/// the absence of a value.
+/// Checks that every number of a table is finite in single precision, also those of optional keys:
+/// a `nan` is not the absence of a value.
 pub fn check_finite(value: &Value, place: &str) -> Result<(), Fault> {
     match value {
         Value::Float(number) if !number.is_finite() => {

@@ -2,8 +2,8 @@ use crate::renamed::rename_path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use toml::{Table, Value};
 
-/// Changes a table by an assignment `key.of.a.field=value`. Key and value are written as in TOML, an element of
-/// a list is named by its number from 0, and text needs no quotes.
+/// Changes a table by an assignment `key.of.a.field=value`. Key and value are written as in TOML,
+/// an element of a list is named by its number from 0, and text needs no quotes.
 pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, value) = assignment
         .split_once('=')
@@ -40,7 +40,8 @@ fn keys(path: &str) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Returns a value as in TOML, or else text. Recipes have no dates: text that looks like a date is text.
+/// Returns a value as in TOML, or else text. Recipes have no dates: text that looks like a date is
+/// text.
 fn parse(value: &str) -> Result<Value> {
     ensure!(
         !value.is_empty(),

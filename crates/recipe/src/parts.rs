@@ -25,8 +25,8 @@ pub struct DataRecipe {
     /// Number of training samples to use. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
-    /// Number of labeled samples per class for the student, chosen by the seed. Default: all. The teacher
-    /// is trained on all labels.
+    /// Number of labeled samples per class for the student, chosen by the seed. Default: all. The
+    /// teacher is trained on all labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_per_class: Option<usize>,
     /// Class of which the student is trained on no sample. The teacher is trained on all classes.
@@ -49,7 +49,8 @@ pub struct TeacherRecipe {
     /// File of its weights, from an earlier run. Without one, the teacher is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
-    /// Whether its outputs are computed in training mode, normalized by the statistics of each batch.
+    /// Whether its outputs are computed in training mode, normalized by the statistics of each
+    /// batch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub training_mode: bool,
     /// Training of the network.
@@ -98,7 +99,8 @@ pub struct TrainingRecipe {
     /// Whether an incomplete last batch is skipped.
     #[serde(default)]
     pub drop_last: bool,
-    /// Number of epochs without improvement of the validation accuracy after which the training stops.
+    /// Number of epochs without improvement of the validation accuracy after which the training
+    /// stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// Optimizer.
@@ -154,8 +156,8 @@ impl StageRecipe {
     }
 }
 
-/// A route of anchors: states of the teacher from early in its training to its end, which the student is
-/// distilled from one after the other.
+/// A route of anchors: states of the teacher from early in its training to its end, which the
+/// student is distilled from one after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteRecipe {
@@ -164,7 +166,8 @@ pub struct RouteRecipe {
     /// Rule for the next anchor.
     #[serde(default)]
     pub by: RouteBy,
-    /// With `by = "hardness"`: largest hardness of the next anchor, relative to that of the current one.
+    /// With `by = "hardness"`: largest hardness of the next anchor, relative to that of the current
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
 }

@@ -6,8 +6,8 @@ const PATHS: [&str; 1] = ["weights"];
 
 /// Makes the paths in a recipe absolute. Relative paths are relative to the folder.
 ///
-/// A run can then be resumed from another folder, and a recipe can have paths of its file and of the command
-/// line, which are relative to different folders.
+/// A run can then be resumed from another folder, and a recipe can have paths of its file and of
+/// the command line, which are relative to different folders.
 pub fn make_absolute(recipe: &mut Table, folder: &Path) {
     if let Some(teacher) = recipe.get_mut("teacher") {
         in_value(teacher, folder);
@@ -20,7 +20,8 @@ fn in_value(value: &mut Value, folder: &Path) {
         Value::Table(table) => {
             for (key, value) in table {
                 match value {
-                    // An empty path stays empty and is refused later: joined, it would be the folder.
+                    // An empty path stays empty and is refused later: joined, it would be the
+                    // folder.
                     Value::String(path) if path.is_empty() => {}
                     Value::String(path) if PATHS.contains(&key.as_str()) => {
                         *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();

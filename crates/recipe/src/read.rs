@@ -15,11 +15,11 @@ use toml::{Table, Value};
 /// The size of the largest recipe, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads a recipe, applies the changes of the command line, and checks it, also with losses between untrained
-/// networks.
+/// Reads a recipe, applies the changes of the command line, and checks it, also with losses between
+/// untrained networks.
 ///
-/// Paths in a recipe are relative to the folder of its file, those of changes to the current folder. Names
-/// are looked up in the registry.
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current
+/// folder. Names are looked up in the registry.
 ///
 /// # Errors
 ///
@@ -111,12 +111,14 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Returns the recipe that a table describes, with the names that the registry has for what it names.
+/// Returns the recipe that a table describes, with the names that the registry has for what it
+/// names.
 fn understood(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
     check_finite(&Value::Table(table.clone()), "")?;
     let in_words = |error: toml::de::Error| error.message().to_string();
     let file: RecipeFile = typed_by(table, |table| table.clone().try_into().map_err(in_words))?;
-    // On its own: a misplaced key is found by the errors without each key, of which only the first counts.
+    // On its own: a misplaced key is found by the errors without each key, of which only the first
+    // counts.
     let mut recipe = file.with_strategy(registry, |table| {
         let strategy = typed_by(&table, |table| {
             StrategyRecipe::read(table.clone(), registry.strategies()).map_err(in_words)

@@ -93,8 +93,9 @@ fn seeds() -> Vec<u64> {
 }
 
 impl Recipe {
-    /// Reads a recipe from its table, with the strategies of the registry. Names of networks and data sets
-    /// stay as they are written, and nothing but the types is checked: see [`read`](crate::read).
+    /// Reads a recipe from its table, with the strategies of the registry. Names of networks and
+    /// data sets stay as they are written, and nothing but the types is checked: see
+    /// [`read`](crate::read).
     ///
     /// # Errors
     ///
@@ -177,8 +178,9 @@ impl Recipe {
         })
     }
 
-    /// Returns whether the outputs of the teacher at that index are computed in training mode: false for a
-    /// teacher that is not a `[teacher]` of the recipe, such as a trained copy of the student.
+    /// Returns whether the outputs of the teacher at that index are computed in training mode:
+    /// false for a teacher that is not a `[teacher]` of the recipe, such as a trained copy of the
+    /// student.
     pub fn teaches_in_training_mode(&self, index: usize) -> bool {
         let teachers = self.teachers();
         teachers
@@ -186,8 +188,8 @@ impl Recipe {
             .is_some_and(|teacher| teacher.training_mode)
     }
 
-    /// Returns every teacher as if it were the only one, the first one first; none if no teacher is trained
-    /// before the student.
+    /// Returns every teacher as if it were the only one, the first one first; none if no teacher is
+    /// trained before the student.
     pub fn teachers(&self) -> Vec<TeacherRecipe> {
         self.teacher.iter().flat_map(TeacherRecipe::all).collect()
     }

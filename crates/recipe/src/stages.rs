@@ -27,8 +27,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// Builds the losses of the stages of a recipe, and checks them. `contexts` returns the context of the
-/// student with its teacher, for batches of the given size.
+/// Builds the losses of the stages of a recipe, and checks them. `contexts` returns the context of
+/// the student with its teacher, for batches of the given size.
 pub fn check_losses(
     recipe: &Recipe,
     contexts: impl Fn(usize) -> Result<Vec<LossContext>>,

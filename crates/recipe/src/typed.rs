@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
-/// which is a typing error in a recipe.
+/// Refuses a list where a table is expected: serde reads one as the fields of a table in their
+/// order, which is a typing error in a recipe.
 ///
 /// # Errors
 ///
@@ -50,8 +50,8 @@ pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fa
     })
 }
 
-/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is that of a
-/// deserializer of serde.
+/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is
+/// that of a deserializer of serde.
 pub fn typed_value_by<T>(
     key: &str,
     value: Value,
@@ -77,8 +77,8 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
     })
 }
 
-/// Returns the path of the value that an error is about: the message of a deserializer often has the value
-/// without its path.
+/// Returns the path of the value that an error is about: the message of a deserializer often has
+/// the value without its path.
 ///
 /// Without the value the error is another one, or there is none. A deserializer reads the keys of a
 /// table in their order and misses keys after that, so that this holds for no other value.
@@ -143,8 +143,9 @@ fn is_about_a_value(message: &str) -> bool {
     !message.starts_with("missing field")
 }
 
-/// Returns the path of the name that a message refuses as an unknown variant, in the value at a path. It may
-/// stand there more than once, so that no single key is to blame; and the kind of a table is read with it.
+/// Returns the path of the name that a message refuses as an unknown variant, in the value at a
+/// path. It may stand there more than once, so that no single key is to blame; and the kind of a
+/// table is read with it.
 fn with_variant(root: &Value, path: Vec<String>, message: &str) -> Vec<String> {
     let Some(name) = message
         .strip_prefix("unknown variant `")

@@ -27,8 +27,8 @@ fn float(number: f64) -> String {
     }
 }
 
-/// Returns the whole number of a text, or of a list of some, that is too large for TOML, so that the
-/// command line took it for text.
+/// Returns the whole number of a text, or of a list of some, that is too large for TOML, so that
+/// the command line took it for text.
 pub fn too_large(value: &Value) -> Option<&str> {
     let text = value.as_str()?;
     let inner = text

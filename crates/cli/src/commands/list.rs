@@ -31,8 +31,8 @@ pub fn list(args: &ListArgs, registry: &Registry) -> Result<()> {
     })
 }
 
-/// Returns a list of losses or strategies: a line for each where the width is not limited, else the reference
-/// below the description.
+/// Returns a list of losses or strategies: a line for each where the width is not limited, else the
+/// reference below the description.
 fn methods(entries: &[CatalogEntry], width: Option<usize>) -> String {
     let about = |entry: &CatalogEntry| match entry.about {
         // All that is known of an entry of a program.

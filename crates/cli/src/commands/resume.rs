@@ -2,8 +2,8 @@ use crate::args::RunArgs;
 use clap::ValueEnum;
 use std::path::Path;
 
-/// Returns the command that resumes a run in a folder, for a shell in the current folder, with all options that the
-/// run was started with.
+/// Returns the command that resumes a run in a folder, for a shell in the current folder, with all
+/// options that the run was started with.
 ///
 /// `program` is the name by which a shell has found this program.
 pub fn resume_command(program: &str, args: &RunArgs, verbose: u8, out: &Path) -> String {

@@ -96,8 +96,8 @@ fn program() -> String {
     })
 }
 
-/// Checks that the paths of the command line are UTF-8: recipes, results and the command to resume a run hold them
-/// as text.
+/// Checks that the paths of the command line are UTF-8: recipes, results and the command to resume
+/// a run hold them as text.
 fn check_paths(args: &RunArgs) -> Result<()> {
     let paths = [
         ("the recipe", Some(&args.recipe)),

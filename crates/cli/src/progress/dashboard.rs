@@ -14,9 +14,9 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// Dashboard of burn, whose keys stop a run as Ctrl-C does.
 ///
-/// One key asks the training to stop. Another one ends the thread of the dashboard, and then every thread that
-/// shows something, by a panic. Here both request a stop, so that the run can be resumed and shows the command
-/// for it.
+/// One key asks the training to stop. Another one ends the thread of the dashboard, and then every
+/// thread that shows something, by a panic. Here both request a stop, so that the run can be
+/// resumed and shows the command for it.
 pub struct Dashboard {
     /// Dashboard of burn; none after it was ended.
     inner: Option<TuiMetricsRendererWrapper>,
@@ -195,8 +195,8 @@ mod terminal {
         *before() = None;
     }
 
-    /// Restores the terminal at once as closing the dashboard does: no mouse, the main screen, the cursor and the
-    /// saved modes.
+    /// Restores the terminal at once as closing the dashboard does: no mouse, the main screen, the
+    /// cursor and the saved modes.
     pub fn give_back() {
         if let Some(modes) = before().take() {
             let codes =
@@ -210,7 +210,8 @@ mod terminal {
 
     /// Makes Ctrl-C reach the program again.
     ///
-    /// The dashboard sets the raw mode of the terminal, in which Ctrl-C is an ordinary key, and ignores that key.
+    /// The dashboard sets the raw mode of the terminal, in which Ctrl-C is an ordinary key, and
+    /// ignores that key.
     pub fn keep_ctrl_c() {
         let terminal = stdin();
         // The dashboard opens on another thread: wait for its raw mode, else it would undo this.

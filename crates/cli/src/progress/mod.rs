@@ -34,8 +34,8 @@ impl Terminal {
     }
 }
 
-/// Returns whether a terminal of that kind only shows text, such as the shell of an editor, or is of an unknown
-/// kind.
+/// Returns whether a terminal of that kind only shows text, such as the shell of an editor, or is
+/// of an unknown kind.
 fn is_dumb(kind: Option<&OsStr>) -> bool {
     match kind {
         Some(kind) => kind.is_empty() || kind == "dumb",
@@ -44,8 +44,8 @@ fn is_dumb(kind: Option<&OsStr>) -> bool {
     }
 }
 
-/// Returns the display that the command line asks for, or else the nearest one that the terminal can
-/// show. It serves all trainings of a command.
+/// Returns the display that the command line asks for, or else the nearest one that the terminal
+/// can show. It serves all trainings of a command.
 pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn MetricsRenderer> {
     let (mode, warning) = shown(mode, verbose, Terminal::of_this_program());
     if let Some(warning) = warning {
@@ -63,7 +63,8 @@ pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn Metrics
     }
 }
 
-/// Returns the display to show in place of the requested one, with the reason, if that cannot be shown.
+/// Returns the display to show in place of the requested one, with the reason, if that cannot be
+/// shown.
 fn shown(
     mode: ProgressMode,
     verbose: u8,

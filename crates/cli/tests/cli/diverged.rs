@@ -11,8 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-/// Checks that a run of the seed 0 failed because that network diverged, that nothing looks like a result,
-/// and returns the error.
+/// Checks that a run of the seed 0 failed because that network diverged, that nothing looks like a
+/// result, and returns the error.
 fn assert_diverged(out: &Path, output: &Output, network: &str, title: &str) -> String {
     assert_seed_diverged(0, out, output, network, title)
 }
@@ -179,7 +179,8 @@ fn no_line_shows_an_accuracy_of_a_network_that_diverged() {
     );
 }
 
-/// Changes of a recipe of a strategy after which the baseline is trained as before, but no other network.
+/// Changes of a recipe of a strategy after which the baseline is trained as before, but no other
+/// network.
 const STRATEGIES: [(&str, &[&str]); 15] = [
     ("mutual", &[BOTH]),
     ("mutual", &[BOTH, "strategy.order=sequential"]),

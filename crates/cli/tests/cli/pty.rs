@@ -17,7 +17,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the program with these arguments, in a folder and on a terminal of that width and kind.
+    /// Starts the program with these arguments, in a folder and on a terminal of that width and
+    /// kind.
     pub fn start(arguments: &[&str], folder: &Path, columns: u16, kind: &str) -> Self {
         let terminal = native_pty_system()
             .openpty(PtySize {

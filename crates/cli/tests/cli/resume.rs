@@ -28,8 +28,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Starts a run in a folder, stops it with a signal once that training has a checkpoint, and returns
-/// the command that it prints.
+/// Starts a run in a folder, stops it with a signal once that training has a checkpoint, and
+/// returns the command that it prints.
 fn stopped_in(folder: &Path, arguments: &[&str], training: &Path, signal: &str) -> String {
     let process = start(arguments, folder);
     wait_until("a checkpoint", || checkpointed_epoch(training) > Some(1));

@@ -158,8 +158,8 @@ fn a_file_that_is_no_teacher_is_refused_in_a_sentence() {
     assert!(damaged.contains("the file is damaged"), "{damaged}");
 }
 
-/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run. Each has
-/// to say where its weights come from.
+/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run. Each
+/// has to say where its weights come from.
 fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];

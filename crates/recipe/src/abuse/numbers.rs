@@ -66,7 +66,8 @@ fn no_size_of_a_loss_is_allocated_before_it_is_checked() {
                 let of = format!("kind = '{kind}'\n{key} = {value}");
                 if let Err(error) = first_loss(&of, context) {
                     let error = format!("{error:#}");
-                    // The key, the one whose range it is an end of, or that nothing is left to compare.
+                    // The key, the one whose range it is an end of, or that nothing is left to
+                    // compare.
                     let zero = error.contains("it is zero whatever the networks do");
                     assert!(zero || error.contains("`loss.0."), "{of}: {error}");
                     assert_readable(&error, &of);

@@ -11,8 +11,8 @@ use std::fmt;
 
 /// Memory of an [`AnyInput`].
 ///
-/// In the module tree it is the memory inside: a checkpoint is the same as that of a network with a fixed type
-/// of input.
+/// In the module tree it is the memory inside: a checkpoint is the same as that of a network with a
+/// fixed type of input.
 #[derive(Clone, Debug)]
 pub enum AnyMemory {
     /// Images.

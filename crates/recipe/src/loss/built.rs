@@ -23,8 +23,8 @@ pub struct Loss {
 pub struct LossClip {
     /// Share of the gradient of the losses that are not clipped.
     pub share: WeightSchedule,
-    /// Whether the recipe asks for it. Otherwise it is the default of the loss, which applies where clipping is
-    /// possible.
+    /// Whether the recipe asks for it. Otherwise it is the default of the loss, which applies where
+    /// clipping is possible.
     pub is_asked_for: bool,
 }
 

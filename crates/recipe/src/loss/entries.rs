@@ -62,13 +62,13 @@ impl Losses {
         self.0.iter().map(|loss| &loss.catalog)
     }
 
-    /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the fields
-    /// of the configuration of that kind. Its parameters are sized for the two networks.
+    /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the
+    /// fields of the configuration of that kind. Its parameters are sized for the two networks.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such loss, if a field or a value is wrong, or if the loss does not fit these
-    /// networks.
+    /// Returns an error if there is no such loss, if a field or a value is wrong, or if the loss
+    /// does not fit these networks.
     pub fn build(&self, table: &Table, context: &LossContext) -> Result<Loss> {
         let (loss, table) = self.take_kind(table)?;
         let built = || -> Result<Loss> {
@@ -116,7 +116,8 @@ impl Losses {
         }
     }
 
-    /// Returns whether the loss of a table is computed from the student and the targets, without a teacher.
+    /// Returns whether the loss of a table is computed from the student and the targets, without a
+    /// teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {
         let loss = self.take_kind(table);
         loss.is_ok_and(|(loss, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)

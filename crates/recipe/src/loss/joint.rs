@@ -8,11 +8,13 @@ use toml::{Table, Value};
 impl Losses {
     /// Builds the term that a `[[loss]]` table describes, for the teachers of several contexts.
     ///
-    /// A loss of all teachers takes them at once. Any other loss is computed for each teacher, and averaged.
+    /// A loss of all teachers takes them at once. Any other loss is computed for each teacher, and
+    /// averaged.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`build`](Self::build), and an error if the loss is for one teacher only.
+    /// Returns the errors of [`build`](Self::build), and an error if the loss is for one teacher
+    /// only.
     pub fn build_joint(&self, table: &Table, contexts: &[LossContext]) -> Result<JointLoss> {
         let (loss, rest) = self.take_kind(table)?;
         let kind = quoted(&loss.catalog);

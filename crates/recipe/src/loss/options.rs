@@ -70,8 +70,8 @@ fn views(value: &Value) -> Result<usize, Fault> {
 }
 
 impl Clip {
-    /// Returns the clipping of the gradient of a loss, if it is clipped. By default, its share rises to half the size
-    /// of the other gradients at the epoch `clipped_at`.
+    /// Returns the clipping of the gradient of a loss, if it is clipped. By default, its share
+    /// rises to half the size of the other gradients at the epoch `clipped_at`.
     pub fn of(self, clipped_at: Option<usize>) -> Option<LossClip> {
         let authors = || {
             WeightSchedule::Changing(ChangingWeight::Sigmoid {

@@ -7,8 +7,8 @@ use burn_distill::core::{
 };
 use std::sync::Arc;
 
-/// Returns the function that pairs layers for recipes, by similarity if there are inputs; a message then shows
-/// the similarities.
+/// Returns the function that pairs layers for recipes, by similarity if there are inputs; a message
+/// then shows the similarities.
 pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> {
     Arc::new(move |context, choice, pairs, student, teacher| {
         let known = || {

@@ -89,8 +89,9 @@ impl Registry {
         STANDARD.get_or_init(new).clone()
     }
 
-    /// Adds a network under a name. `build` initializes it from the options in a recipe, for the inputs and
-    /// classes of a data set: the example input of the network has the shape of these inputs.
+    /// Adds a network under a name. `build` initializes it from the options in a recipe, for the
+    /// inputs and classes of a data set: the example input of the network has the shape of these
+    /// inputs.
     ///
     /// [`configured`](crate::configured) reads a configuration from the options.
     ///
@@ -131,8 +132,8 @@ impl Registry {
         self
     }
 
-    /// Adds a data set under a name. `load` is called once, at the first recipe that names it, with the
-    /// folder of the data sets.
+    /// Adds a data set under a name. `load` is called once, at the first recipe that names it, with
+    /// the folder of the data sets.
     ///
     /// # Panics
     ///
@@ -171,8 +172,8 @@ impl Registry {
         &self.0.strategies
     }
 
-    /// Returns the entries of all strategies, for a list: also those that a recipe gives by other tables than
-    /// `[strategy]`.
+    /// Returns the entries of all strategies, for a list: also those that a recipe gives by other
+    /// tables than `[strategy]`.
     pub fn strategy_catalog(&self) -> Vec<CatalogEntry> {
         let strategies = self.0.strategies.iter();
         let mut catalog: Vec<_> = strategies.map(|entry| entry.catalog.clone()).collect();
@@ -223,7 +224,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no data set of this name, or if it has to be loaded and cannot be.
+    /// Returns an error if there is no data set of this name, or if it has to be loaded and cannot
+    /// be.
     pub fn spec(&self, dataset: &str) -> Result<DatasetSpec> {
         self.dataset(dataset)?.source.spec(&self.0.source)
     }

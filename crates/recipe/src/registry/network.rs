@@ -126,7 +126,8 @@ pub trait NetworkFamily: Send + Sync {
     /// Returns the names that an error may suggest.
     fn examples(&self) -> Vec<&'static str>;
 
-    /// Returns the network of that name with its options, if there is one, or an error if the options are wrong.
+    /// Returns the network of that name with its options, if there is one, or an error if the
+    /// options are wrong.
     fn find(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>>;
 }
 
@@ -188,7 +189,8 @@ impl Architecture for NetworkConfig {
         Ok(any_network(network))
     }
 
-    /// Other networks do not: a perceptron has a weight for each pixel, and a transformer a position for each patch.
+    /// Other networks do not: a perceptron has a weight for each pixel, and a transformer a
+    /// position for each patch.
     fn takes_several_sizes(&self) -> bool {
         matches!(
             self,

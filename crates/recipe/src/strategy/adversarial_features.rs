@@ -30,7 +30,8 @@ pub struct AdversarialFeaturesRecipe {
     pub peers: Peers,
     /// Order in which the networks step.
     pub order: PeerOrder,
-    /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
+    /// Tap of each network that is judged, the student's first. Default: the output of its last
+    /// stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
     /// Optimization of the critics and of the layers that lead to the maps.

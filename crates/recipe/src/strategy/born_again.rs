@@ -33,8 +33,8 @@ pub struct BornAgainRecipe {
     /// Whether there is a cross-entropy with the labels too, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
-    /// Whether the outputs of a generation, as a teacher, are computed in training mode, normalized by the
-    /// statistics of each batch.
+    /// Whether the outputs of a generation, as a teacher, are computed in training mode, normalized
+    /// by the statistics of each batch.
     pub training_mode: bool,
 }
 
@@ -69,7 +69,8 @@ impl Check for BornAgainRecipe {
 }
 
 impl BornAgainRecipe {
-    /// Builds the terms of the generation of that number, whose teacher is the one before it, with their names.
+    /// Builds the terms of the generation of that number, whose teacher is the one before it, with
+    /// their names.
     pub fn generation(
         &self,
         context: &StrategyContext,

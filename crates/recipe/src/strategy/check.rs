@@ -3,7 +3,8 @@ use crate::Recipe;
 use crate::fault::Place;
 use anyhow::{Context, Result, bail, ensure};
 
-/// Checks that a recipe with a strategy, other than that of a trained teacher, has no tables for a teacher.
+/// Checks that a recipe with a strategy, other than that of a trained teacher, has no tables for a
+/// teacher.
 ///
 /// # Errors
 ///

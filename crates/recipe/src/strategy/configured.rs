@@ -7,8 +7,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-/// Configuration of the library as a table of a recipe: the keys of the table are its fields, with their
-/// defaults.
+/// Configuration of the library as a table of a recipe: the keys of the table are its fields, with
+/// their defaults.
 #[derive(Clone, Debug)]
 pub struct Configured<C>(pub C);
 

@@ -21,8 +21,8 @@ use burn_distill::strategy::{
 };
 use toml::{Table, Value};
 
-/// Context in which a strategy is prepared, on the CPU: the parts of a recipe that it depends on, and the
-/// data.
+/// Context in which a strategy is prepared, on the CPU: the parts of a recipe that it depends on,
+/// and the data.
 pub struct StrategyContext<'a> {
     /// Student of the recipe.
     pub student: &'a StudentRecipe,
@@ -216,7 +216,8 @@ impl<'a> StrategyContext<'a> {
     ///
     /// # Errors
     ///
-    /// Returns an error, with the place of the loss, if it cannot be built, or if two losses have one name.
+    /// Returns an error, with the place of the loss, if it cannot be built, or if two losses have
+    /// one name.
     pub fn terms(
         &self,
         tables: &[NumberedTable],
@@ -231,8 +232,8 @@ impl<'a> StrategyContext<'a> {
         Ok(losses)
     }
 
-    /// Builds the terms of all losses of the recipe between a student and its teacher, and returns their names
-    /// and their objectives.
+    /// Builds the terms of all losses of the recipe between a student and its teacher, and returns
+    /// their names and their objectives.
     ///
     /// # Errors
     ///
@@ -246,7 +247,8 @@ impl<'a> StrategyContext<'a> {
         Ok(unzip(losses))
     }
 
-    /// Returns the weight of the one cross-entropy with the labels, which a strategy needs for the reason `why`.
+    /// Returns the weight of the one cross-entropy with the labels, which a strategy needs for the
+    /// reason `why`.
     ///
     /// # Errors
     ///
@@ -293,11 +295,13 @@ impl<'a> StrategyContext<'a> {
         Ok((self.cross_entropy_weight(student, why)?, others))
     }
 
-    /// Builds terms that compare responses only, for a teacher without taps. `teacher` names it in an error.
+    /// Builds terms that compare responses only, for a teacher without taps. `teacher` names it in
+    /// an error.
     ///
     /// # Errors
     ///
-    /// Returns an error if a loss takes taps of the teacher, and the errors of [`terms`](Self::terms).
+    /// Returns an error if a loss takes taps of the teacher, and the errors of
+    /// [`terms`](Self::terms).
     pub fn terms_of_responses(
         &self,
         tables: &[NumberedTable],
@@ -316,8 +320,8 @@ impl<'a> StrategyContext<'a> {
         Ok(losses)
     }
 
-    /// Builds such terms for each of `learners` networks, with separate parameters, and returns the names of
-    /// the terms and the objectives of each network.
+    /// Builds such terms for each of `learners` networks, with separate parameters, and returns the
+    /// names of the terms and the objectives of each network.
     ///
     /// # Errors
     ///
@@ -339,8 +343,9 @@ impl<'a> StrategyContext<'a> {
         Ok((names, objectives))
     }
 
-    /// Builds the terms of each of several networks, and returns the names of the terms and the objective of
-    /// each network. Its teacher is a target that is computed from all networks, or each of the others.
+    /// Builds the terms of each of several networks, and returns the names of the terms and the
+    /// objective of each network. Its teacher is a target that is computed from all networks, or
+    /// each of the others.
     ///
     /// # Errors
     ///

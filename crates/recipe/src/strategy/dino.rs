@@ -45,11 +45,12 @@ const BOTTLENECK_PER_FEATURE: usize = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DinoRecipe {
-    /// Number of views of each sample at full size for the student; the average takes the first two. Default: 4, and 2 with local crops.
+    /// Number of views of each sample at full size for the student; the average takes the first
+    /// two. Default: 4, and 2 with local crops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<usize>,
-    /// Number of small crops of each sample, for the student only. The views at full size are then resized
-    /// random crops too.
+    /// Number of small crops of each sample, for the student only. The views at full size are then
+    /// resized random crops too.
     pub local_crops: usize,
     /// Height and width of a local crop in pixels. Default: 3/7 of those of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,8 +68,8 @@ pub struct DinoRecipe {
     pub decay: f64,
     /// Whether the outputs of the average are computed in training mode, as by the authors.
     pub training_mode: bool,
-    /// Decoupled weight decay over the epochs without labels, in place of that of the optimizer. It is not
-    /// applied to biases and other one-dimensional parameters.
+    /// Decoupled weight decay over the epochs without labels, in place of that of the optimizer. It
+    /// is not applied to biases and other one-dimensional parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<WeightSchedule>,
     /// Tap of the student that is the input of the head.
@@ -180,8 +181,8 @@ impl DinoRecipe {
         })
     }
 
-    /// Returns the configuration of the head. Sizes that the recipe does not give are those of the authors, but
-    /// no larger than the features of the student and the number of samples call for.
+    /// Returns the configuration of the head. Sizes that the recipe does not give are those of the
+    /// authors, but no larger than the features of the student and the number of samples call for.
     pub fn head(&self, context: &StrategyContext, student: &AnyNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
         let features = features.get(&self.tap).at("strategy.tap")?;

@@ -15,7 +15,8 @@ use toml::{Table, Value};
 ///
 /// The options are the fields of the type, which `serde` reads, and [`Check`] checks their ranges.
 pub trait Strategy: StrategyOptions + Check {
-    /// Returns the source of the targets of the student as a clause, such as `the peers teach each other`.
+    /// Returns the source of the targets of the student as a clause, such as `the peers teach each
+    /// other`.
     fn description(&self) -> &'static str;
 
     /// Prepares a training by the strategy.
@@ -25,7 +26,8 @@ pub trait Strategy: StrategyOptions + Check {
     /// Returns an error if the options do not fit the recipe.
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared>;
 
-    /// Checks losses that [`prepare`](Self::prepare) does not build, since their teacher is trained first.
+    /// Checks losses that [`prepare`](Self::prepare) does not build, since their teacher is trained
+    /// first.
     ///
     /// # Errors
     ///
@@ -34,8 +36,8 @@ pub trait Strategy: StrategyOptions + Check {
         Ok(())
     }
 
-    /// Returns the terms of the authors for a recipe without losses, and takes their options, so that these
-    /// are not given twice. Returns no terms if they are no losses of a recipe.
+    /// Returns the terms of the authors for a recipe without losses, and takes their options, so
+    /// that these are not given twice. Returns no terms if they are no losses of a recipe.
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         Vec::new()
     }
@@ -45,8 +47,8 @@ pub trait Strategy: StrategyOptions + Check {
         None
     }
 
-    /// Returns a warning about options that the training of the student makes useless, such as a schedule that
-    /// is longer than the training.
+    /// Returns a warning about options that the training of the student makes useless, such as a
+    /// schedule that is longer than the training.
     fn warning(&self, _student: &StudentRecipe, _losses: &[Table]) -> Option<String> {
         None
     }
@@ -61,13 +63,14 @@ pub trait Strategy: StrategyOptions + Check {
         1
     }
 
-    /// Returns the models in the options, each with its key, so that their names are looked up in the registry.
+    /// Returns the models in the options, each with its key, so that their names are looked up in
+    /// the registry.
     fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
         Vec::new()
     }
 
-    /// Returns the number of labeled samples in every batch of the student, where `labels` of its `samples`
-    /// are labeled. With 0, batches are drawn from all samples alike.
+    /// Returns the number of labeled samples in every batch of the student, where `labels` of its
+    /// `samples` are labeled. With 0, batches are drawn from all samples alike.
     fn labeled_per_batch(&self, _batch_size: usize, _labels: usize, _samples: usize) -> usize {
         0
     }
@@ -200,8 +203,8 @@ impl StrategyRecipe {
     ///
     /// # Errors
     ///
-    /// Returns an error in the words of `serde` if there is no entry of that kind, or if the options are
-    /// not those of the strategy.
+    /// Returns an error in the words of `serde` if there is no entry of that kind, or if the
+    /// options are not those of the strategy.
     pub fn read<E: Error>(mut table: Table, entries: &[StrategyEntry]) -> Result<Self, E> {
         let Some(kind) = table.remove("kind") else {
             return Err(E::missing_field("kind"));

@@ -1,7 +1,7 @@
 //! Strategies: what the student is distilled from, one file each.
 //!
-//! A strategy is a [`StrategyEntry`]: its names, and the function that reads its options. The options
-//! implement [`Strategy`].
+//! A strategy is a [`StrategyEntry`]: its names, and the function that reads its options. The
+//! options implement [`Strategy`].
 
 mod adversarial_features;
 mod born_again;

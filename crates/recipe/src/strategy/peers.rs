@@ -172,8 +172,8 @@ pub fn mean_of_networks(networks: Vec<AnyNetwork>) -> Member {
     Member::new("ensemble", model, Ensemble::new(networks))
 }
 
-/// Creates the training of the student and of peers of these models, given the networks that the trained
-/// distiller holds, the student first.
+/// Creates the training of the student and of peers of these models, given the networks that the
+/// trained distiller holds, the student first.
 pub fn prepared_peers<M: 'static>(
     models: Vec<ModelRecipe>,
     distiller: M,

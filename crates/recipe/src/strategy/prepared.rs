@@ -46,8 +46,8 @@ pub struct Generations {
     pub objective: GenerationObjective,
 }
 
-/// Function that returns the names of the terms of a generation and the terms, given its number, counted from
-/// 1, the student and its teacher.
+/// Function that returns the names of the terms of a generation and the terms, given its number,
+/// counted from 1, the student and its teacher.
 pub type GenerationObjective = Box<
     dyn Fn(
         &StrategyContext,

@@ -29,8 +29,8 @@ fn term(kind: &str, weight: impl Serialize) -> Table {
         .collect()
 }
 
-/// Returns the tables of the cross-entropy and of a loss with a temperature. Takes the temperature and the
-/// weight from the options, or else these defaults.
+/// Returns the tables of the cross-entropy and of a loss with a temperature. Takes the temperature
+/// and the weight from the options, or else these defaults.
 pub fn cross_entropy_and_soft(
     kind: &str,
     (temperature, weight): (&mut Option<f64>, &mut Option<f64>),

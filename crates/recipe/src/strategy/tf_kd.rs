@@ -138,8 +138,8 @@ impl Strategy for TfKdRecipe {
         let temperature = self.temperature.take().unwrap_or(20.0);
         match self.variant {
             TfKdVariant::Virtual => {
-                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of classes,
-                // which the authors divide by.
+                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of
+                // classes, which the authors divide by.
                 let weight = self.weight.take().unwrap_or(0.1);
                 let multiplier = self.multiplier.take();
                 let multiplier = multiplier.map_or(1.0, |multiplier| multiplier / classes as f64);

@@ -89,7 +89,8 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
     warnings
 }
 
-/// Returns warnings about mixtures with a share of the teacher that is almost zero, as is their loss.
+/// Returns warnings about mixtures with a share of the teacher that is almost zero, as is their
+/// loss.
 fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     const LEAST: f64 = 0.01;
     let mut kinds = response::catalog().iter();
@@ -111,7 +112,8 @@ fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     slight.collect()
 }
 
-/// Returns a warning about heads that are trained for so many epochs that their loss never reaches the student.
+/// Returns a warning about heads that are trained for so many epochs that their loss never reaches
+/// the student.
 fn busy_heads(recipe: &Recipe) -> Option<String> {
     let trained = recipe.student.training.epochs;
     let mut kinds = relation::catalog().iter();
