@@ -1,7 +1,7 @@
-/// Tell the C library to keep freed memory for the next tensor instead of giving it back.
+/// Makes the C library keep freed memory for the next tensor instead of returning it to the system.
 ///
-/// On a CPU half of the time of large elementwise steps is otherwise spent on pages that go back to
-/// the system after each operation and come again, zeroed, for the next one.
+/// On a CPU, half of the time of large elementwise operations is otherwise spent on pages that are
+/// returned to the system after each operation and zeroed for the next one.
 ///
 /// In a program that already has other threads, nothing is changed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -19,6 +19,6 @@ pub fn keep_pages() {
     }
 }
 
-/// Nothing to tell: the allocators of other systems do not have this habit.
+/// Does nothing: the allocators of other systems keep freed memory.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn keep_pages() {}

@@ -2,19 +2,19 @@ use burn_distill_recipe::InputShape;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Distil a big network into a small one.
+/// Distill a large network into a small one.
 #[derive(Parser, Debug)]
 #[command(name = "burn-distill", version, arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Show more: -v the data, networks, losses and files of a run, and when each training starts
-    /// and ends; -vv all metrics of every epoch; -vvv every iteration.
+    /// Show more: -v the data, networks, losses and files of a run, and the start and end of each
+    /// training; -vv all metrics of every epoch; -vvv every iteration.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
-/// Returns the level of our own log messages.
+/// Returns the level of the log messages of burn-distill.
 pub fn log_level(verbose: u8) -> log::LevelFilter {
     match verbose {
         0 => log::LevelFilter::Warn,
@@ -24,8 +24,8 @@ pub fn log_level(verbose: u8) -> log::LevelFilter {
     }
 }
 
-/// Returns the level of the log messages of dependencies, burn among them, which have a line for
-/// every iteration below a warning.
+/// Returns the level of the log messages of dependencies such as burn, which log every iteration
+/// below the level of a warning.
 pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
     match verbose {
         0..=2 => log::LevelFilter::Warn,
@@ -35,12 +35,12 @@ pub fn log_level_of_others(verbose: u8) -> log::LevelFilter {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run a recipe: train the teacher if there is one, the student alone and the student taught;
-    /// compare them.
+    /// Run a recipe: train the teacher if there is one, the student as a baseline and the distilled
+    /// student, and compare them.
     Run(RunArgs),
-    /// List what recipes may name.
+    /// List the models, losses, strategies or data sets that recipes can name.
     List(ListArgs),
-    /// Show a model: its taps with their shapes, its parameters and its cost.
+    /// Show the taps of a model with their shapes, its parameters and its cost.
     Inspect(InspectArgs),
 }
 
@@ -48,19 +48,19 @@ pub enum Command {
 pub struct RunArgs {
     /// The recipe, a TOML file.
     pub recipe: PathBuf,
-    /// Where tensors live: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, as built in.
+    /// The device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, if it is built in.
     #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
     pub device: String,
-    /// Run this seed only, instead of the recipe's.
+    /// Run this seed only, instead of those of the recipe.
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// The folder of the run. Default: runs/<name of the recipe>, with a number if that is taken.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// The folder of the data sets. Default: the user's cache, where they are downloaded to.
+    /// The folder of the data sets. Default: the cache of the user, where they are downloaded to.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// Go on with a run that was stopped: the one in --out, or the latest of the recipe.
+    /// Resume a run that was stopped: the one in --out, or the latest one of the recipe.
     #[arg(long)]
     pub resume: bool,
     /// Change a value of the recipe: --set student.training.epochs=5, --set loss.0.weight=0.5,
@@ -92,26 +92,26 @@ pub enum ProgressMode {
 
 #[derive(clap::Args, Debug)]
 pub struct ListArgs {
-    /// What to list.
+    /// Kind of the names to list.
     #[arg(value_enum)]
     pub what: Catalog,
-    /// As JSON: an array of objects with name, kind, aliases and reference.
+    /// As JSON: an array of objects with name, abbreviation, about, kind, aliases and reference.
     #[arg(long)]
     pub json: bool,
-    /// A line per entry, also where that is wider than the terminal.
+    /// A line per entry with all columns, also where that is wider than the terminal.
     #[arg(long)]
     pub wide: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum Catalog {
-    /// Networks that a teacher or student can be.
+    /// Networks for teachers and students.
     Models,
-    /// Terms that a loss can have.
+    /// Losses for [[loss]].
     Losses,
-    /// Ways in which a student can be taught.
+    /// Strategies: what the student is distilled from.
     Strategies,
-    /// Data that is known by name.
+    /// Data sets.
     Datasets,
 }
 
@@ -119,11 +119,14 @@ pub enum Catalog {
 pub struct InspectArgs {
     /// The name of the model: see `list models`.
     pub model: String,
-    /// The input of a sample: the channels, height and width of an image, 3x32x32; the features of a
-    /// vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens it is
-    /// the length of a sequence and the size of the vocabulary: 16of1000.
+    /// The shape of an input: the channels, height and width of an image, 3x32x32; the features of
+    /// a vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens
+    /// it is the length of a sequence and the size of the vocabulary: 16of1000.
     #[arg(long, default_value = "3x32x32", value_parser = shape)]
     pub input: InputShape,
+    /// Set an option of a model that has options: --set width=64. The value is written as in TOML.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub options: Vec<String>,
     /// The number of classes.
     #[arg(long, default_value_t = 10)]
     pub classes: usize,
@@ -132,10 +135,11 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
-/// The largest seed: a recipe, in which it is kept, has no larger whole number.
+/// Largest seed: TOML has no larger whole number.
 pub const LARGEST_SEED: u64 = i64::MAX as u64;
 
-/// Reads a seed. One that is too large is refused like a wrong value of a recipe.
+/// Reads a seed. The error about a seed that is too large names the range, as for a value of a
+/// recipe.
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>();
     seed.map_err(|_| format!("expected a whole number from 0 to {LARGEST_SEED}"))

@@ -7,10 +7,10 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns what a function of burn returns. If it panics, the error is what it says.
+/// Calls a function of burn, and returns a panic as an error with its message.
 ///
-/// Burn 0.22.1 finds out by a panic that there is no device of a kind. Nothing else is caught: values of
-/// recipes are checked.
+/// Burn 0.22.1 panics if there is no device of a kind. No other panic is caught: values of recipes
+/// are checked.
 pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -32,7 +32,7 @@ pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// The error for a panic without words.
+/// Error for a panic without a message.
 const NO_WORDS: &str = "there is none";
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn what_is_built_is_handed_on() {
+    fn a_result_is_returned() {
         assert_eq!(catch(|| 7).unwrap(), 7);
     }
 
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(error(|| panic::panic_any(3)), NO_WORDS);
     }
 
-    /// In a process of its own, since what reports panics is one per process.
+    /// In another process, since the panic hook is one per process.
     #[test]
     fn panics_elsewhere_are_reported_as_ever() {
         let (_, module) = module_path!().split_once("::").unwrap();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "the test above runs it in a process of its own"]
+    #[ignore = "the test above runs it in another process"]
     fn panics_inside_and_outside() {
         let elsewhere = |place: &str| {
             panic::catch_unwind(|| panic!("panicked {place}")).unwrap_err();

@@ -3,10 +3,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::nearest;
 
-/// Every name of a device that a build may know.
+/// Names of the devices of all builds.
 const NAMES: [&str; 7] = ["flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm"];
 
-/// Returns the device of that name, if it is built in and there is one.
+/// Returns the device of that name, if it is built in and present.
 pub fn select(name: &str) -> Result<Device> {
     let name = name.to_lowercase();
     if let Some(device) = built_in(&name) {
@@ -28,7 +28,7 @@ pub fn select(name: &str) -> Result<Device> {
     )
 }
 
-/// Computes something: a driver that finds no device says so by a panic, at its first use.
+/// Computes something, since a driver without a device panics at its first use.
 fn try_out(device: &Device) -> Result<()> {
     let read = catch(|| {
         Tensor::<1>::ones([1], device)
@@ -94,7 +94,7 @@ mod tests {
 
     #[cfg(not(feature = "cuda"))]
     #[test]
-    fn a_device_that_is_not_built_in_says_how_to_get_it() {
+    fn a_device_that_is_not_built_in_is_refused_with_a_remedy() {
         let error = select("cuda").unwrap_err().to_string();
 
         assert!(

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![recursion_limit = "256"]
-// They panic where a pipe is closed: `output` does not.
+// `print!` and `eprint!` panic if a pipe is closed: use `output`.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod allocator;
@@ -25,10 +25,10 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the command that the arguments of this program give, and returns its exit code. Recipes and
-/// lists have the names of a registry.
+/// Runs the command in the arguments of this program, and returns its exit code. Names in recipes
+/// and lists are those of the registry.
 ///
-/// A program with networks, losses and data sets of its own is this one with more names:
+/// A program adds its networks, losses, strategies and data sets to the registry:
 ///
 /// ```no_run
 /// use burn_distill_cli::{Registry, main_with};
@@ -58,13 +58,13 @@ pub fn main_with(registry: Registry) -> ExitCode {
     }
 }
 
-/// Says what went wrong.
+/// Prints an error, and returns the exit code of a failure.
 fn failure(error: &anyhow::Error) -> ExitCode {
     output::note(format_args!("error: {}", tidy(&told_once(error))));
     ExitCode::FAILURE
 }
 
-/// Returns an error with its causes, without those that it says itself.
+/// Returns an error with its causes, without those that it repeats.
 fn told_once(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -77,7 +77,8 @@ fn told_once(error: &anyhow::Error) -> String {
     told
 }
 
-/// Prints the help or the version that the command line asks for, or why it is refused.
+/// Prints the help or the version that the command line asks for, or the error about the command
+/// line.
 fn explain(message: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
     let repeats = message.use_stderr() && env::args_os().any(|word| is_untidy(&word));
@@ -86,7 +87,7 @@ fn explain(message: &clap::Error) -> ExitCode {
             output::note(tidy(message.render().to_string().trim_end()));
             Ok(())
         }
-        // It knows its stream, and whether that one has colors.
+        // The message has its stream, and knows whether that shows colors.
         false => output::written(|_| message.print()),
     };
     match printed {
@@ -95,7 +96,8 @@ fn explain(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// Returns whether a word is too long to be repeated, or has characters that a terminal would obey.
+/// Returns whether a word is too long to be repeated, or has control characters that a terminal
+/// would obey.
 fn is_untidy(word: &OsStr) -> bool {
     let word = word.to_string_lossy();
     tidy(&word) != word
@@ -106,7 +108,7 @@ fn log_to_stderr(verbose: u8) {
     env_logger::Builder::new()
         .filter_level(args::log_level_of_others(verbose))
         .filter_module("burn_distill", args::log_level(verbose))
-        // A dashboard that is gone would be mentioned once per iteration.
+        // A closed dashboard would be logged in every iteration.
         .filter_module("burn_train::renderer", log::LevelFilter::Error)
         .format(|line, record| {
             let level = match record.level() {
@@ -126,7 +128,7 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     #[test]
-    fn a_cause_that_its_error_repeats_is_said_once() {
+    fn a_cause_that_its_error_repeats_is_printed_once() {
         let error = Err::<(), _>(anyhow!("not found"));
         let error = error.context("file: not found").context("teacher");
 

@@ -1,7 +1,7 @@
-//! The one place that writes to the terminal, to pipes and to files in their stead.
+//! Output to the terminal, to pipes and to files in their place.
 //!
-//! `println!` and `eprintln!` panic once nobody reads a pipe any more or a disk is full, also on a
-//! thread that a training waits for. Nothing here does.
+//! `println!` and `eprintln!` panic if a pipe is closed or a disk is full, also on a thread that a
+//! training waits for. The functions here do not panic.
 
 use anyhow::{Context, Result};
 use burn_distill_recipe::text::escaped;
@@ -10,17 +10,18 @@ use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Text for the standard error that waits until the dashboard, which would paint over it, is closed.
+/// Text for the standard error that is held until the dashboard, which would paint over it, is
+/// closed.
 static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 /// Writes a line to the standard error.
 ///
-/// A line that cannot be written is lost: a run does not end because nobody reads its messages.
+/// A line that cannot be written is lost: a run does not end because its messages are not read.
 pub fn note(line: impl Display) {
     write_error(visible(&format!("{line}\n")).as_bytes());
 }
 
-/// Returns a text with its lines as they are, and every other control character escaped.
+/// Returns a text with its control characters escaped, except for line breaks.
 pub fn visible(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escaped).collect();
     lines.join("\n")
@@ -30,13 +31,13 @@ pub fn visible(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// Returns an error if the text cannot be written, such as to a full disk. A pipe that nobody reads
-/// any more, such as that of `head`, has had what it wanted and is no error.
+/// Returns an error if the text cannot be written, such as to a full disk. A closed pipe, such as
+/// that of `head`, is no error.
 pub fn print(text: impl Display) -> Result<()> {
     written(|stdout| writeln!(stdout, "{text}"))
 }
 
-/// Runs what writes to the standard output, with errors handled as by [`print`].
+/// Calls a function that writes to the standard output, with errors handled as by [`print`].
 pub fn written(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match write(&mut stdout).and_then(|()| stdout.flush()) {
@@ -45,13 +46,13 @@ pub fn written(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) ->
     }
 }
 
-/// Keeps the standard error back until the value returned is dropped, which then writes it.
+/// Holds the standard error until the returned guard is dropped, which writes it.
 pub fn hold() -> Held {
     held().get_or_insert_default();
     Held
 }
 
-/// A guard that keeps the standard error back.
+/// Guard that holds the standard error.
 pub struct Held;
 
 impl Drop for Held {
@@ -61,7 +62,7 @@ impl Drop for Held {
     }
 }
 
-/// The standard error as a target of log messages.
+/// Target of log messages: the standard error.
 pub struct ErrorOutput;
 
 impl Write for ErrorOutput {
@@ -78,7 +79,7 @@ impl Write for ErrorOutput {
 fn write_error(text: &[u8]) {
     match held().as_mut() {
         Some(waiting) => waiting.extend_from_slice(text),
-        // There is nowhere left to report that nothing can be reported.
+        // There is no other place to report the error.
         None => drop(io::stderr().write_all(text)),
     }
 }

@@ -1,11 +1,11 @@
 use crate::progress;
 use burn_distill_experiment::Stop;
 
-/// The exit code of a program that was told to stop, by the convention of shells.
+/// Exit code of a program that was stopped on request, by the convention of shells.
 pub const STOPPED: u8 = 130;
 
-/// Listens to Ctrl-C, to the request to terminate and to the end of the terminal. A second one
-/// ends the program at once.
+/// Listens to Ctrl-C, to the request to terminate and to the end of the terminal. The second of
+/// these signals ends the program at once.
 pub fn listen() -> anyhow::Result<Stop> {
     let stop = Stop::default();
     let handler = stop.clone();

@@ -1,11 +1,11 @@
-//! The table that a run ends with.
+//! Table of results at the end of a run.
 
 use crate::table::{self, Column};
 use burn_distill_experiment::{ExperimentResult, StageResult, Statistics};
 use burn_distill_recipe::text::grouped;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Returns the table of an experiment, in that width if there is one, and what it shows.
+/// Returns the table of an experiment, fitted to the width if there is one, and the lines below it.
 pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String {
     let recipe = &result.info.recipe;
     let watched = recipe.data.without_class;
@@ -66,13 +66,13 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let stages = of_stages(&result.stages);
     format!(
         "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
-         The student sees {train} training samples and {} labels.\nDistillation changes the student's accuracy by \
+         The student has {train} training samples, {} of them labeled.\nDistillation changes the student's accuracy by \
          {gain:+.2} points.",
         result.info.seeds, result.info.labels
     )
 }
 
-/// Returns the table of the stages; nothing if there are none.
+/// Returns the table of the stages; an empty text if there are none.
 fn of_stages(stages: &[StageResult]) -> String {
     if stages.is_empty() {
         return String::new();
@@ -101,7 +101,7 @@ fn of_stages(stages: &[StageResult]) -> String {
     format!("{table}\n")
 }
 
-/// Returns the mean and the deviation in percent; a dash where there was nothing to measure.
+/// Returns the mean and the deviation in percent; a dash if nothing was measured.
 fn percent(statistics: &Statistics) -> String {
     let Statistics { mean, std, .. } = statistics;
     if mean.is_nan() {

@@ -1,24 +1,30 @@
-//! Checks of a run before its first training, so that nothing is trained in vain.
+//! Checks of a run before its first training.
 
+use super::checked::Checked;
 use super::data::Data;
-use super::strategies::context;
+use super::strategy_context::{notices_of, strategy_context};
 use super::weights;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, LossContext, Losses, ModelRecipe, Notices, Recipe, Task, TeacherRecipe,
-    check_losses, check_setting, loss_context, with_inputs,
+    AnyNetwork, ModelRecipe, Notices, Place, Recipe, Task, TeacherRecipe, check_built,
+    loss_context, prepare_checked, with_inputs,
 };
 use toml::{Table, Value};
 
-/// Checks that a recipe can be run with this data: that batches and labels suffice, that the weights
-/// of every teacher that is not trained are there and fit, and that the losses or the strategy can be
-/// built between these networks.
+/// Checks that a recipe can be run with this data: that batches and labels suffice, that the
+/// weights of every teacher that is not trained are there and fit, and that the losses or the
+/// strategy can be built between these networks, each loss once.
 ///
-/// The recipe by itself was checked when it was read.
-pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
+/// The rest was checked when the recipe was read. Messages of a strategy about the data go to the
+/// notices.
+///
+/// # Errors
+///
+/// Returns an error that names the key of the recipe.
+pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked> {
     data.check_batches(recipe)?;
     for &seed in &recipe.seeds {
         data.labels(seed)?;
@@ -28,59 +34,42 @@ pub fn check(recipe: &Recipe, data: &Data) -> Result<()> {
     let seed = recipe.seeds[0];
     let registry = &recipe.registry;
     let build = |model: &ModelRecipe| registry.build(model, &data.task(), seed, &Device::flex());
-    let student = build(&recipe.student.model).context("student.model")?;
+    let student = build(&recipe.student.model).at("student.model")?;
     describe_network("student", &recipe.student.model, &student);
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let teachers: Vec<_> = teachers
         .map(|(index, recipe)| {
             let network = build(&recipe.model);
-            let network =
-                network.with_context(|| format!("{}.model", TeacherRecipe::place(index)))?;
+            let network = network.at(&format!("{}.model", TeacherRecipe::place(index)))?;
             with_weights(network, index, recipe)
         })
         .collect::<Result<_>>()?;
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);
-        return check_setting(&context(recipe, data, seed)?);
+        let context = strategy_context(recipe, data, seed, notices_of(notices, seed))?;
+        let prepared = prepare_checked(&recipe.strategy, &context)?;
+        return Ok(Checked::new(seed, prepared));
     }
 
-    let contexts = |batch_size: usize| -> Result<Vec<LossContext>> {
+    describe_losses("the student", &recipe.losses);
+    for stage in &recipe.stages {
+        describe_losses(&format!("stage {}", stage.name), &stage.losses);
+    }
+    check_built(recipe, |batch_size| {
         let context = |teacher: &AnyNetwork| {
             let samples = data.known_classes(seed)?;
             let inputs = data.first_inputs(&recipe.student.training, seed)?;
             let context = loss_context(student.clone(), teacher.clone(), batch_size, samples);
+            // The run adds the messages of these losses to its notices.
             Ok(with_inputs(context, inputs, Notices::default()))
         };
         teachers.iter().map(context).collect()
-    };
-    if recipe.stages.is_empty() {
-        describe_losses("the student", &recipe.losses);
-        let contexts = contexts(recipe.student.training.batch_size)?;
-        return check_losses_between(registry.losses(), &recipe.losses, &contexts);
-    }
-    for (number, stage) in (1..).zip(&recipe.stages) {
-        describe_losses(&format!("stage {}", stage.name), &stage.losses);
-        let batch_size = stage.training(&recipe.student.training).batch_size;
-        check_losses_between(registry.losses(), &stage.losses, &contexts(batch_size)?)
-            .with_context(|| format!("[[stage]] number {number}"))?;
-    }
-    Ok(())
+    })?;
+    Ok(Checked::default())
 }
 
-fn check_losses_between(kinds: &Losses, losses: &[Table], contexts: &[LossContext]) -> Result<()> {
-    if let [context] = contexts {
-        return check_losses(kinds, losses, context).map(drop);
-    }
-    (1..).zip(losses).try_for_each(|(number, loss)| {
-        let built = kinds.build_joint(loss, contexts);
-        built
-            .map(drop)
-            .with_context(|| format!("[[loss]] number {number}"))
-    })
-}
-
-/// Returns a teacher, with its weights if it has some before the run.
+/// Returns a teacher with the weights of its file, if it has one.
 fn with_weights(network: AnyNetwork, index: usize, recipe: &TeacherRecipe) -> Result<AnyNetwork> {
     let place = TeacherRecipe::place(index);
     describe_network(&place, &recipe.model, &network);
@@ -129,7 +118,7 @@ fn describe_losses(whose: &str, losses: &[Table]) {
         let keys = loss.iter().filter(|(key, _)| *key != "kind");
         let mut keys: Vec<_> = keys.map(|(key, value)| format!("{key} {value}")).collect();
         if !loss.contains_key("weight") {
-            keys.push("the weight of its authors".into());
+            keys.push("default weight".into());
         }
         log::info!("loss of {whose}: {kind}, {}", keys.join(", "));
     }

@@ -2,8 +2,8 @@ use burn_distill::core::{Knowledge, Network, Objective, Teacher, TeacherOutput, 
 use burn_distill::strategy::OfflineDistiller;
 use burn_distill_recipe::Loss;
 
-/// Returns a distiller that clips the gradients of these losses, each to its own share of those of the
-/// losses that are not clipped.
+/// Returns the distiller with clipping of the gradients of these losses, each to its share of the
+/// gradient of the losses that are not clipped.
 pub fn clipped<S, T, O>(
     distiller: OfflineDistiller<S, T, O>,
     losses: &[Loss],
@@ -19,8 +19,8 @@ where
     })
 }
 
-/// Returns the losses to be clipped, with their shares. A loss that is clipped by default goes without
-/// where no loss is left to bound it.
+/// Returns the losses to be clipped, with their shares. A loss that is clipped by default is not
+/// clipped if there is no other loss to bound it.
 fn shares(losses: &[Loss]) -> impl Iterator<Item = (&str, &WeightSchedule)> {
     let bounded = losses.iter().any(|loss| loss.clip.is_none());
     losses.iter().filter_map(move |loss| {

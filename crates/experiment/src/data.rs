@@ -22,7 +22,7 @@ const EVALUATION_BATCH: usize = 256;
 pub struct Data {
     recipe: DataRecipe,
     published: Published<AnyDataset>,
-    /// The checksum of what is published, once it was computed.
+    /// Checksum of the published samples, once it was computed.
     checksum: OnceLock<String>,
     train: AnyDataset,
     validation: AnyDataset,
@@ -38,15 +38,21 @@ impl Data {
             validation,
             test,
         } = Split::of(recipe).apply(&published)?;
-        for (name, part) in [
-            ("training", &train),
-            ("validation", &validation),
-            ("test", &test),
+        for (name, part, key) in [
+            (
+                "training",
+                &train,
+                "give smaller values of `data.test` and `data.validation`",
+            ),
+            ("validation", &validation, "give a larger `data.validation`"),
+            ("test", &test, "give a larger `data.test`"),
         ] {
             ensure!(
                 !part.is_empty(),
-                "no sample of {} is left for the {name} set",
-                recipe.name
+                "no sample of {} is left for the {name} set, of {} samples: {key}, or a larger data \
+                 set",
+                recipe.name,
+                published.train.len()
             );
         }
         let views = Views {
@@ -64,7 +70,7 @@ impl Data {
         })
     }
 
-    /// Check that each training of a recipe has a batch.
+    /// Checks that each training of a recipe has a batch.
     pub fn check_batches(&self, recipe: &Recipe) -> Result<()> {
         let check = |place: &str, training: &TrainingRecipe, samples: usize| {
             ensure!(
@@ -76,7 +82,7 @@ impl Data {
             Ok(())
         };
         for (index, teacher) in recipe.teachers().iter().enumerate() {
-            // One that is loaded is not trained.
+            // A teacher whose weights are loaded is not trained.
             if teacher.weights.is_none() {
                 let place = format!("{}.training", TeacherRecipe::place(index));
                 check(&place, &teacher.training, self.train.len())?;
@@ -93,8 +99,8 @@ impl Data {
         Ok(())
     }
 
-    /// Check that there are unlabeled samples for batches with a number of labeled ones, and enough
-    /// of them for one batch.
+    /// Checks that there are enough unlabeled samples for a batch, where every batch has a fixed
+    /// number of labeled ones.
     fn check_two_streams(&self, recipe: &Recipe) -> Result<()> {
         let training = &recipe.student.training;
         let seed = recipe.seeds.first().copied().unwrap_or_default();
@@ -167,12 +173,12 @@ impl Data {
         self.checksum.get_or_init(|| self.published.checksum())
     }
 
-    /// What the teacher learns from: every training sample with its label.
+    /// Returns the training samples of the teacher: all of them, with their labels.
     pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> Loader {
         self.training_loader(self.train.clone(), training, seed)
     }
 
-    /// What the student is taught on: the samples it may see, of which it knows some labels.
+    /// Returns the training samples of the distilled student, some of which are labeled.
     pub fn for_distilled(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let seen = self.seen();
         let labeled = self.labeled(&seen, seed)?;
@@ -183,15 +189,15 @@ impl Data {
         })
     }
 
-    /// What the student is taught on in a stage, counted from 0: the same samples and labels, in an
-    /// order of its own.
+    /// Returns the training samples of the distilled student in a stage, counted from 0: the same
+    /// samples and labels, in another order for each stage.
     pub fn for_stage(&self, training: &TrainingRecipe, seed: u64, stage: usize) -> Result<Loader> {
         let order = Seed::new(seed).stage_order(stage).value();
         let loader = self.for_distilled(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
     }
 
-    /// Returns the inputs of the first batch that the student is taught on, on the CPU.
+    /// Returns the inputs of the first batch of the distilled student, on the CPU.
     pub fn first_inputs(&self, training: &TrainingRecipe, seed: u64) -> Result<AnyInput> {
         let loader = self.for_distilled(training, seed)?;
         let loader = loader.workers(0).device(&Device::flex());
@@ -200,13 +206,14 @@ impl Data {
         first.context("the batch has no inputs")
     }
 
-    /// What the student alone learns from: the samples whose labels it knows, repeated until they
-    /// are as many as the taught student sees, so that both take the same number of steps.
+    /// Returns the training samples of the baseline: the labeled samples of the student, repeated
+    /// up to the number of samples of the distilled student, so that both take the same number of
+    /// steps.
     pub fn for_baseline(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         self.for_baseline_repeated(training, seed, self.seen().len())
     }
 
-    /// Returns the samples whose labels the student knows, repeated until they are so many.
+    /// Returns the labeled samples of the student, repeated up to this number of samples.
     pub fn for_baseline_repeated(
         &self,
         training: &TrainingRecipe,
@@ -224,8 +231,8 @@ impl Data {
         Ok(self.training_loader(labeled.subset(repeated), training, seed))
     }
 
-    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0, its
-    /// batches are drawn from all samples alike.
+    /// Returns the number of labeled samples in every batch of a training by a strategy; with 0,
+    /// its batches are drawn from all samples alike.
     pub fn labeled_per_batch(
         &self,
         strategy: &dyn Strategy,
@@ -236,12 +243,13 @@ impl Data {
         Ok(strategy.labeled_per_batch(training.batch_size, self.labels(seed)?, samples))
     }
 
-    /// The number of samples with a label that the student knows.
+    /// Returns the number of labeled samples of the student.
     pub fn labels(&self, seed: u64) -> Result<usize> {
         Ok(self.labeled(&self.seen(), seed)?.len())
     }
 
-    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    /// Returns the ids of the training samples of the distilled student, with the classes that it
+    /// knows.
     pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
         let seen = self.seen();
         let labeled: HashSet<_> = self.labeled(&seen, seed)?.ids().iter().copied().collect();
@@ -249,30 +257,31 @@ impl Data {
         Ok(seen.ids().iter().map(|&id| (id, class(id))).collect())
     }
 
-    /// The numbers of samples to train, validate and test on, as a student sees them.
+    /// Returns the numbers of training, validation and test samples of the student.
     pub fn sizes(&self) -> [usize; 3] {
         [self.seen().len(), self.validation.len(), self.test.len()]
     }
 
-    /// The test set.
+    /// Returns the test set.
     pub fn test_loader(&self, device: &Device) -> Loader {
         BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
     }
 
-    /// The validation set.
+    /// Returns the validation set.
     pub fn validation_loader(&self, device: &Device) -> Loader {
         BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
     }
 
     /// Returns the training and validation data of a training on `train`.
     pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
-        // The same objective is computed of them, so of as many views, which are all alike.
+        // The same objective is computed on the validation set, so it needs the same number of
+        // views.
         let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
         let valid = valid.views(train.num_views());
         (train, valid)
     }
 
-    /// The samples that the student may see.
+    /// Returns the training samples of the student.
     fn seen(&self) -> AnyDataset {
         match self.recipe.without_class {
             Some(class) => self.train.without_class(class),
@@ -280,7 +289,7 @@ impl Data {
         }
     }
 
-    /// Of those, the ones whose labels it knows.
+    /// Returns those of the samples whose labels the student knows.
     fn labeled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen
@@ -304,10 +313,33 @@ mod tests {
     use super::*;
     use burn::tensor::Tensor;
     use burn_distill::core::Batch;
+    use burn_distill_recipe::ArrayDataset;
     use std::collections::HashMap;
 
     #[test]
-    fn stages_see_the_same_samples_in_another_order() {
+    fn a_part_without_samples_is_refused_with_its_key() {
+        let registry = Registry::standard().with_dataset("points", |_| {
+            ArrayDataset::vectors("points", 1, vec![0.0; 4], vec![0, 1, 0, 1], ["a", "b"])
+        });
+        let error = |keys: &str| {
+            let recipe = format!("name = 'points'\n{keys}").parse::<toml::Table>();
+            let data = Data::load(&recipe.unwrap().try_into().unwrap(), &registry);
+            format!("{:#}", data.err().unwrap())
+        };
+
+        assert_eq!(
+            error("validation = 0.01"),
+            "no sample of points is left for the validation set, of 4 samples: give a larger \
+             `data.validation`, or a larger data set"
+        );
+        assert!(
+            error("test = 0.01\nvalidation = 0.5")
+                .contains("for the test set, of 4 samples: give a larger `data.test`")
+        );
+    }
+
+    #[test]
+    fn stages_have_the_same_samples_in_another_order() {
         let recipe = "name = 'digits'\nlabels_per_class = 2"
             .parse::<toml::Table>()
             .unwrap();
@@ -336,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_repeated_samples_of_the_student_alone_are_each_augmented_on_their_own() {
+    fn repeated_samples_of_the_baseline_are_augmented_independently() {
         let recipe = "name = 'digits'\nlabels_per_class = 3\naugmentation = { crop = 1 }";
         let recipe = recipe.parse::<toml::Table>().unwrap();
         let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
@@ -387,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_student_alone_takes_as_many_steps_as_one_taught_in_two_streams() {
+    fn the_baseline_takes_as_many_steps_as_a_student_distilled_in_two_streams() {
         let recipe = "name = 'digits'\nsamples = 70\nlabels_per_class = 2";
         let recipe = recipe.parse::<toml::Table>().unwrap();
         let data = Data::load(&recipe.try_into().unwrap(), &Registry::standard()).unwrap();
@@ -397,14 +429,14 @@ mod tests {
             let training: TrainingRecipe = training.try_into().unwrap();
 
             // 50 unlabeled samples, eight in a batch.
-            let taught = data
+            let distilled = data
                 .for_distilled(&training, 7)
                 .unwrap()
                 .labeled_per_batch(8);
-            let alone = data.for_baseline_repeated(&training, 7, taught.num_items());
-            let alone = alone.unwrap();
+            let baseline = data.for_baseline_repeated(&training, 7, distilled.num_items());
+            let baseline = baseline.unwrap();
 
-            for loader in [taught, alone] {
+            for loader in [distilled, baseline] {
                 assert_eq!(loader.num_batches(), expected, "{keys}");
             }
         }
@@ -419,7 +451,8 @@ mod tests {
                  strategy = {{ kind = 'ema', {strategy} }}\n\
                  student = {{ model = 'mlp-8', training = {{ epochs = 1, {training} }} }}"
             );
-            let recipe: Recipe = toml::from_str(&recipe).unwrap();
+            let recipe =
+                Recipe::from_table(recipe.parse().unwrap(), &Registry::standard()).unwrap();
             let data = Data::load(&recipe.data, &Registry::standard()).unwrap();
             data.check_batches(&recipe)
                 .map_err(|error| format!("{error:#}"))

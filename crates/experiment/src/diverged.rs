@@ -8,23 +8,23 @@ use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-/// A network of a run that has become NaN or infinite: there is no result.
+/// Error of a run in which a network has become NaN or infinite, so that there is no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diverged {
-    /// The network, under the name of its result.
+    /// Network, by the name of its result.
     pub network: String,
-    /// The stage of its training, if it has stages.
+    /// Stage of its training, if there are stages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// The seed of the repetition.
+    /// Seed of the repetition.
     pub seed: u64,
-    /// The epoch, counted from 1, if it was being trained.
+    /// Epoch of its training, counted from 1; none for an evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<usize>,
-    /// The term of the loss that is NaN or infinite, `loss`, the path of a tensor of weights, or
+    /// Term of the loss that is NaN or infinite, `loss`, the path of a tensor of weights, or
     /// `predictions`.
     pub term: String,
-    /// All of that in a sentence.
+    /// Error message.
     pub message: String,
 }
 
@@ -36,19 +36,19 @@ impl fmt::Display for Diverged {
 
 impl std::error::Error for Diverged {}
 
-/// A network of a repetition, as messages and results name it.
+/// Name of a network in messages and results.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// The name of its result.
+    /// Name of its result.
     pub network: String,
-    /// The name in a sentence.
+    /// Name in a sentence.
     pub title: String,
-    /// The seed of the repetition.
+    /// Seed of the repetition.
     pub seed: u64,
 }
 
 impl Subject {
-    /// Returns the network with that role.
+    /// Returns the name of the network with that role.
     pub fn new(role: Role, seed: u64) -> Self {
         Self {
             network: role.name(),
@@ -57,7 +57,7 @@ impl Subject {
         }
     }
 
-    /// Returns a network that is trained beside those with a role.
+    /// Returns the name of a network without a role, such as a member of the result.
     pub fn named(name: impl Into<String>, seed: u64) -> Self {
         let name = name.into();
         Self {
@@ -67,7 +67,7 @@ impl Subject {
         }
     }
 
-    /// Returns the error of its training, which says that it has diverged if it has.
+    /// Returns the error of its training, as [`Diverged`] if it has diverged.
     pub fn training_error(&self, error: TrainError) -> anyhow::Error {
         match error {
             TrainError::Diverged { epoch, term } => self.diverged_in(None, epoch, &term).into(),
@@ -75,7 +75,8 @@ impl Subject {
         }
     }
 
-    /// Returns the error of a training in stages that failed, with the name of the stage.
+    /// Returns the error of its training in stages, as [`Diverged`] with the name of the stage if
+    /// it has diverged.
     pub fn stage_error(&self, error: CurriculumError) -> anyhow::Error {
         if let CurriculumError::Training { stage, source } = &error
             && let TrainError::Diverged { epoch, term } = source.as_ref()
@@ -85,7 +86,7 @@ impl Subject {
         error.into()
     }
 
-    /// Returns the error of its evaluation.
+    /// Returns the error of its evaluation, as [`Diverged`] if its predictions are not finite.
     pub fn evaluation_error(&self, error: EvaluationError, weights: &Path) -> anyhow::Error {
         match error {
             EvaluationError::NotFinite { .. } => {
@@ -97,7 +98,7 @@ impl Subject {
         }
     }
 
-    /// Returns the error of weights in a file of which a tensor is not finite.
+    /// Returns the error of a file of weights with a tensor that is not finite.
     pub fn weights_error(&self, tensor: &str, weights: &Path) -> anyhow::Error {
         let reason = format!(
             "{}: the tensor `{tensor}` holds values that are NaN or infinite",
@@ -142,14 +143,15 @@ impl Subject {
     }
 }
 
-/// The contents of `result.json` where a network has diverged.
+/// Contents of `result.json` if a network has diverged.
 #[derive(Serialize)]
 struct NoResult<'a> {
     status: &'static str,
     diverged: &'a Diverged,
 }
 
-/// Passes an error on, and notes in the run folder that there is no result if a network has diverged.
+/// Returns the error. If a network has diverged, writes a `result.json` without a result to the run
+/// folder.
 pub fn noted(error: anyhow::Error, folder: &RunFolder) -> anyhow::Error {
     match error.downcast_ref() {
         Some(diverged) => match note(diverged, folder) {

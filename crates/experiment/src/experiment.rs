@@ -1,8 +1,10 @@
+use super::checked::Checked;
 use super::data::Data;
 use super::diverged::Subject;
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::role::Role;
+use super::strategy_context::notices_of;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -19,33 +21,35 @@ use burn_distill_recipe::{
 use std::path::{Path, PathBuf};
 use toml::Table;
 
-/// An experiment: what to do, with what, and where to.
+/// An experiment: a recipe with its data, the device and the folder of the run.
 pub struct Experiment<'a> {
     /// Recipe of the experiment.
     pub recipe: &'a Recipe,
-    /// The data.
+    /// Data of the recipe.
     pub data: &'a Data,
     /// Device of the tensors.
     pub device: &'a Device,
     /// Name of the device, for the result.
     pub device_name: &'a str,
-    /// Where files go.
+    /// Folder of the run.
     pub folder: &'a RunFolder,
-    /// Whether somebody wants to stop.
+    /// Request to stop the run.
     pub stop: &'a Stop,
-    /// Messages of the run beside its figures, to be shown once the display is gone.
+    /// Messages of the run, to be shown after the display of the trainings is closed.
     pub notices: Notices,
+    /// Result of the check of the recipe with this data.
+    pub checked: Checked,
 }
 
-/// How far an experiment has come.
+/// Progress of a training or of a run.
 pub enum Progress<T> {
-    /// Done.
+    /// Finished.
     Done(T),
-    /// Stopped on request: it can be resumed.
+    /// Stopped on request; it can be resumed.
     Stopped,
 }
 
-/// Unwrap what is done, or return that the experiment was stopped.
+/// Returns the result of what is finished, or leaves the function if the experiment was stopped.
 macro_rules! or_stopped {
     ($progress:expr) => {
         match $progress {
@@ -56,39 +60,39 @@ macro_rules! or_stopped {
 }
 pub(super) use or_stopped;
 
-/// A trained network and how it does.
+/// A trained network with its measurements.
 pub struct Trained {
-    /// The network, in validation mode.
+    /// Network, in validation mode.
     pub network: AnyNetwork,
-    /// Predictions for the test set.
+    /// Predictions on the test set.
     pub predictions: Predictions,
     /// Size and latency.
     pub cost: Cost,
-    /// How long its training took, in seconds, over all its runs, with what was trained for it
-    /// before; zero if it was loaded.
+    /// Duration of its training in seconds, over all runs and with its preparations; zero if the
+    /// network was loaded.
     pub seconds: f64,
-    /// The stages of its training, if it had any.
+    /// Stages of its training, if there were any.
     pub stages: Vec<StageRecord>,
-    /// The networks that learned with it, and what is made of them.
+    /// Networks that were trained with it, and their ensembles.
     pub members: Vec<TrainedMember>,
 }
 
-/// A network that learned with the student, or that is made of those that did.
+/// A network that was trained with the student, or an ensemble of such networks.
 pub struct TrainedMember {
     /// Name in the result, such as `peer 2`.
     pub name: String,
     /// Name of the model.
     pub model: String,
-    /// How it does.
+    /// Network with its measurements.
     pub trained: Trained,
 }
 
-/// The display, which one training hands to the next.
+/// Display of the trainings, which is passed from one training to the next.
 pub type Renderer = Option<Box<dyn MetricsRenderer>>;
 
 impl Experiment<'_> {
-    /// The terms of the loss between these networks, with what they have to learn: those of these
-    /// tables, for batches of that size.
+    /// Builds the terms of the loss between two networks from these tables, for batches of the
+    /// given size.
     pub fn losses(
         &self,
         seed: u64,
@@ -100,7 +104,7 @@ impl Experiment<'_> {
         let inputs = self.data.first_inputs(training, seed)?;
         let context = self.loss_context(seed, batch_size, student, teacher)?;
         let context = with_inputs(context, inputs, self.notices_of(seed));
-        // Away from the seeds of networks.
+        // Other random numbers than those of the networks.
         burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = tables.iter();
             let kinds = self.recipe.registry.losses();
@@ -126,12 +130,12 @@ impl Experiment<'_> {
         ))
     }
 
-    /// Returns where the repetition of a seed leaves messages.
+    /// Returns the notices of the repetition of a seed.
     pub(super) fn notices_of(&self, seed: u64) -> Notices {
-        self.notices.with_prefix(format!("seed {seed}: "))
+        notices_of(&self.notices, seed)
     }
 
-    /// Evaluates a trained network, whose weights are in that file.
+    /// Evaluates a trained network, given the file of its weights.
     ///
     /// # Errors
     ///
@@ -158,13 +162,13 @@ impl Experiment<'_> {
         })
     }
 
-    /// A network with initial weights.
+    /// Initializes a network.
     pub fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<AnyNetwork> {
         let registry = &self.recipe.registry;
         registry.build(model, &self.data.task(), seed, self.device)
     }
 
-    /// The teachers that checkpoints belong to.
+    /// Returns the identity of the teachers, which a checkpoint records.
     pub fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
         let teachers = self.recipe.teachers();
         if teachers.is_empty() {
@@ -178,19 +182,19 @@ impl Experiment<'_> {
         TeacherIdentity::of_files(&weights).with_context(|| format!("{}", weights[0].display()))
     }
 
-    /// A network of this run as a teacher that checkpoints belong to.
+    /// Returns the identity of a network of this run as a teacher, which a checkpoint records.
     pub(super) fn identity_of(&self, role: Role, seed: u64) -> Result<TeacherIdentity> {
         let weights = self.phase_folder(role, seed).join("model.bpk");
         TeacherIdentity::of_file(&weights).with_context(|| format!("{}", weights.display()))
     }
 
-    /// The folder of the training of a network.
+    /// Returns the folder of the training of a network.
     pub fn phase_folder(&self, role: Role, seed: u64) -> PathBuf {
         self.folder.join(format!("seed-{seed}")).join(role.name())
     }
 }
 
-/// Returns the figures that are shown of a student that is distilled with these losses.
+/// Returns the metrics of a student that is distilled with these losses.
 pub fn metrics(losses: &[Loss]) -> Vec<MetricKind> {
     metrics_of_distilled(losses.iter().map(|loss| &loss.name))
 }

@@ -6,19 +6,19 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Where runs go when the command line does not say.
+/// Default folder of all runs.
 const RUNS: &str = "runs";
 
-/// The recipe with its defaults and changes, in the folder of a run.
+/// File of the recipe with its defaults and changes, in the folder of a run.
 const RECIPE: &str = "recipe.toml";
 
-/// The lock of the process that works in the folder of a run.
+/// File of the lock, which the process that works in the folder of a run holds.
 const LOCK: &str = "lock";
 
-/// The folder of one run, which holds everything that it leaves. No other process works in it.
+/// Folder of one run, with all its files. No other process works in it.
 pub struct RunFolder {
     path: PathBuf,
-    /// The folders that were made for it, the outermost first.
+    /// Folders that were created for it, the outermost first.
     made: Vec<PathBuf>,
     /// Whether the run was begun by this process.
     is_new: bool,
@@ -26,10 +26,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens the folder for a run: a new one, or on resume the one that was begun.
+    /// Opens the folder of a run: a new one, or that of a begun run with `resume`.
     ///
-    /// A run never writes over another one, never goes on with another recipe, and is never that of
-    /// two processes at once. A folder that is refused stays as it is.
+    /// A run never overwrites another one, is never resumed with another recipe, and never belongs
+    /// to two processes at once. A folder that is refused is not changed.
     pub fn open(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<Self> {
         Self::check(recipe, out, resume)?;
         let (path, made) = match (out, resume) {
@@ -66,12 +66,12 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Checks, without a change to any file, whether a run can be begun or gone on with.
+    /// Checks whether a run can be begun or resumed, without a change to any file.
     pub fn check(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<()> {
         let path = match (out, resume) {
             (out, true) => begun(recipe, out)?,
             (Some(out), false) => out.to_path_buf(),
-            // It will be a new one.
+            // The folder will be a new one.
             (None, false) => return Ok(()),
         };
         if let Err(LockError::Held(holder)) = Lock::look(&path.join(LOCK)) {
@@ -80,8 +80,8 @@ impl RunFolder {
         check_recipe(&path, recipe, resume)
     }
 
-    /// Removes what the start of a run has made, if the run came to nothing: if there is no file but
-    /// its recipe and its lock.
+    /// Removes the folders that the start of a run has created, if the run has left no file but its
+    /// recipe and its lock.
     pub fn discard_if_unused(self) {
         if !self.is_new || !holds_nothing_else(&self.path).unwrap_or(false) {
             return;
@@ -89,7 +89,7 @@ impl RunFolder {
         let Self {
             path, made, lock, ..
         } = self;
-        // What cannot be removed is no worse than the error that led here.
+        // A folder that stays is harmless, and the error that led here is the one to report.
         let _ = fs::remove_file(path.join(RECIPE));
         let _ = remove_empty_folders_in(&path);
         drop(lock);
@@ -102,18 +102,18 @@ impl RunFolder {
         &self.path
     }
 
-    /// Returns a file or folder in it.
+    /// Returns the path of a file or folder in it.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 }
 
-/// Returns the folder of a run to go on with.
+/// Returns the folder of the run to resume.
 fn begun(recipe: &Recipe, out: Option<&Path>) -> Result<PathBuf> {
     match out {
         Some(out) => Ok(out.to_path_buf()),
         None => latest(Path::new(RUNS), &recipe.name)
-            .with_context(|| format!("no run of `{}` to go on with in {RUNS}", recipe.name)),
+            .with_context(|| format!("no run of `{}` to resume in {RUNS}", recipe.name)),
     }
 }
 
@@ -123,7 +123,7 @@ fn text_of(recipe: &Recipe) -> Result<String> {
 
 fn in_use(folder: &Path, holder: Option<Holder>) -> String {
     format!(
-        "{} is in use by {}: wait for its end or stop it, and go on with --resume, or name \
+        "{} is in use by {}: wait for its end or stop it, and continue with --resume, or name \
          another --out",
         folder.display(),
         holder.map_or("another process".into(), |holder| holder.to_string())
@@ -134,24 +134,24 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write to {}", path.display())
 }
 
-/// Checks that a folder holds a run of that recipe to go on with, or that it holds none.
+/// Checks that a folder holds a run of that recipe to resume, or that it holds no run.
 fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
     let file = folder.join(RECIPE);
     let text = match fs::read_to_string(&file) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        // A file where the folder should be: it cannot be made either.
+        // A file has the name of the folder, so that the folder cannot be created either.
         Err(error) if error.kind() == ErrorKind::NotADirectory => None,
         Err(error) => return Err(error).with_context(|| format!("{}", file.display())),
     };
     match (resume, text) {
         (true, None) => bail!(
-            "{}: no run to go on with; start one without --resume",
+            "{}: no run to resume; start one without --resume",
             folder.display()
         ),
         (true, Some(begun)) => check_same(&file, &begun, recipe),
         (false, Some(_)) => bail!(
-            "{} already holds a run: go on with it with --resume, or name another --out",
+            "{} already holds a run: resume it with --resume, or name another --out",
             folder.display()
         ),
         (false, None) => Ok(()),
@@ -160,24 +160,22 @@ fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
 
 /// Checks that a run was begun with that recipe.
 fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
-    // As recipes: another version may write the same one otherwise.
-    if let Ok(begun) = toml::from_str::<Recipe>(begun) {
-        // What names mean is no part of the file.
-        let registry = recipe.registry.clone();
-        if (Recipe { registry, ..begun }) == *recipe {
-            return Ok(());
-        }
+    // Compared as recipes, since another version may write the same recipe in another way.
+    let begun_recipe = toml::from_str(begun);
+    let begun_recipe = begun_recipe.and_then(|table| Recipe::from_table(table, &recipe.registry));
+    if begun_recipe.is_ok_and(|begun| begun == *recipe) {
+        return Ok(());
     }
     let differences = differences(begun, &text_of(recipe)?);
     bail!(
         "{}: this run was begun with another recipe:{differences}\n\
-         go on with the recipe, --seed and --set that it was begun with, or start anew with \
+         resume it with the recipe, --seed and --set that it was begun with, or start anew with \
          another --out",
         file.display()
     )
 }
 
-/// Makes a folder and those it is in, and returns which were made, the outermost first.
+/// Creates a folder with its parents, and returns the created ones, the outermost first.
 fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
     let missing = path.ancestors().filter(|path| !path.as_os_str().is_empty());
     let mut missing: Vec<_> = missing
@@ -189,7 +187,7 @@ fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing)
 }
 
-/// Makes the first of the numbered folders that is not there, also if other processes do so at once.
+/// Creates the first numbered folder that does not exist, also if other processes do so at once.
 fn make_numbered(runs: &Path, name: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
     let mut made = make(runs).with_context(|| cannot_write(runs))?;
     let mut numbers = numbered(runs, name);
@@ -203,7 +201,7 @@ fn make_numbered(runs: &Path, name: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 path = numbers.next().expect("there is no end of numbers");
             }
-            // Another start failed, and has removed what it had made.
+            // The start of another run has failed, and has removed the folders that it had created.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 made = make(runs).with_context(|| cannot_write(runs))?;
             }
@@ -241,7 +239,7 @@ fn holds_nothing_else(run: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes the folders in a folder, which hold nothing but folders.
+/// Removes a folder that holds folders only, with these.
 fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -270,6 +268,7 @@ fn latest(runs: &Path, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_distill_recipe::Registry;
 
     fn recipe(name: &str) -> Recipe {
         let text = format!(
@@ -278,7 +277,7 @@ mod tests {
              student = {{ model = 'mlp-4', training = {{ epochs = 1 }} }}\n\
              loss = [{{ kind = 'kd' }}]"
         );
-        toml::from_str(&text).unwrap()
+        Recipe::from_table(text.parse().unwrap(), &Registry::standard()).unwrap()
     }
 
     fn open(recipe: &Recipe, out: &Path, resume: bool) -> Result<RunFolder> {
@@ -297,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_never_written_over() {
+    fn a_run_is_never_overwritten() {
         let out = tempfile::tempdir().unwrap();
         open(&recipe("a"), out.path(), false).unwrap();
 
         let again = error(&recipe("a"), out.path(), false);
         assert!(
-            again.contains("already holds a run: go on with it with --resume"),
+            again.contains("already holds a run: resume it with --resume"),
             "{again}"
         );
     }
@@ -311,7 +310,7 @@ mod tests {
     #[test]
     fn a_run_goes_on_with_its_own_recipe_only() {
         let out = tempfile::tempdir().unwrap();
-        assert!(error(&recipe("a"), out.path(), true).contains("no run to go on with"));
+        assert!(error(&recipe("a"), out.path(), true).contains("no run to resume"));
 
         open(&recipe("a"), out.path(), false).unwrap();
         open(&recipe("a"), out.path(), true).unwrap();

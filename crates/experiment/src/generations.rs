@@ -1,4 +1,4 @@
-//! Generations of students, each taught by the one before it.
+//! Generations of students, each distilled from the one before it.
 
 use super::diverged::Subject;
 use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember, or_stopped};
@@ -12,7 +12,8 @@ use burn_distill::strategy::OfflineDistiller;
 use burn_distill_recipe::{Generations, StrategyContext, mean_of_networks, metrics_of_distilled};
 
 impl Experiment<'_> {
-    /// The last of several generations, of which the student alone is the one before the first.
+    /// Trains several generations, the first of which is distilled from the baseline, and returns
+    /// the last one.
     pub(super) fn born_again(
         &self,
         context: &StrategyContext,
@@ -82,7 +83,7 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let (recipe, seed) = (&self.recipe.student, context.seed);
-        // Each begins from weights of its own: it is born again.
+        // Each generation begins from other random weights.
         let student = context.beside(&recipe.model, number)?;
         let on_cpu = teacher.valid().to_device(&burn::tensor::Device::flex());
         let (terms, objective) = (plan.objective)(context, number, &student, &on_cpu)?;
@@ -100,7 +101,7 @@ impl Experiment<'_> {
                 Frozen::new(teacher.clone()).with_training_mode(plan.training_mode),
                 objective,
             ),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }

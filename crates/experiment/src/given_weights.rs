@@ -1,4 +1,4 @@
-//! Weights that a recipe names, which an earlier run or another program has left.
+//! Weights of teachers that a recipe names, from an earlier run or another program.
 
 use super::data::Data;
 use super::provenance::Provenance;
@@ -13,8 +13,9 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// Returns an error that names the key and the file if weights cannot be read, if they are of another
-/// network, for other images or classes, or if they were trained on samples that are tested on here.
+/// Returns an error that names the key and the file if weights cannot be read, if they are of
+/// another network, for other inputs or classes, or if they were trained on samples that are tested
+/// on here.
 pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (index, teacher) in recipe.teachers().iter().enumerate() {
@@ -40,8 +41,8 @@ fn check(
             check_origin(&origin, model, data).with_context(|| format!("{}", path.display()))?
         }
         None => Some(format!(
-            "the file does not say where its weights come from; they are taken to be those of a \
-             {model} for the images and classes of this recipe, trained on none of its test samples"
+            "the file has no record of the origin of its weights: they are assumed to be those of a \
+             {model} for the inputs and classes of this recipe, trained on none of its test samples"
         )),
     };
     let network = registry.build(model, &data.task(), 0_u64, &Device::flex())?;
@@ -54,15 +55,15 @@ fn check_origin(origin: &Provenance, model: impl ToString, data: &Data) -> Resul
     let name = &origin.data.name;
     let Some(seen) = data.test_samples_seen(&origin.data) else {
         return Ok(Some(format!(
-            "these weights were trained on data named {name} with other contents (SHA-256 {}); they \
-             may have seen test samples of this run",
+            "these weights were trained on data of the same name, {name}, with other contents (SHA-256 \
+             {}): test samples of this run may be among their training samples",
             origin.data.sha256
         )));
     };
     let split = &origin.data.split;
     ensure!(
         seen == 0,
-        "these weights were trained on {seen} of the test samples of this run, so that every figure \
+        "these weights were trained on {seen} of the test samples of this run, so that every metric \
          would be too good: split the data as they were trained with it (`data.split_seed = {}`, \
          `data.test = {:?}`, `data.validation = {:?}`), or leave the weights out and the teacher is \
          trained here",

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod check;
+mod checked;
 mod clip;
 mod data;
 mod diverged;
@@ -25,9 +26,11 @@ mod stages;
 mod statistics;
 mod stop;
 mod strategies;
+mod strategy_context;
 mod weights;
 
 pub use check::check;
+pub use checked::Checked;
 pub use data::Data;
 pub use experiment::Experiment;
 pub use folder::RunFolder;

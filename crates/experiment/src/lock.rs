@@ -5,34 +5,34 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A lock on a file, which at most one process holds. It ends with the process, in any way.
+/// Lock on a file, which at most one process holds. It ends with the process, however that ends.
 pub struct Lock {
     file: File,
 }
 
-/// The process that holds a lock.
+/// Process that holds a lock.
 #[derive(Serialize, Deserialize)]
 pub struct Holder {
     process: u32,
     host: String,
-    /// When it took the lock, in seconds since 1970.
+    /// Time at which it took the lock, in seconds since 1970.
     since: u64,
 }
 
-/// The reason that a lock is not taken.
+/// Reason why a lock is not taken.
 pub enum LockError {
-    /// A process has it, which may be known.
+    /// A process holds it, which may be known.
     Held(Option<Holder>),
-    /// The file cannot be made or written to.
+    /// The file cannot be created or written.
     Io(io::Error),
 }
 
 impl Lock {
-    /// Takes the lock on a file, which is made if need be.
+    /// Takes the lock on a file, which is created if it does not exist.
     ///
-    /// On a file system without locks every process takes it.
+    /// On a file system without locks, every process takes it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        // Its contents are those of the holder until the lock is taken.
+        // Until the lock is taken, the contents are those of its holder.
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(path).map_err(LockError::Io)?;
@@ -54,8 +54,8 @@ impl Lock {
 }
 
 impl Lock {
-    /// Checks whether the lock on a file can be taken, without a change to it. One on a file that is
-    /// not there can.
+    /// Checks whether the lock on a file can be taken, without a change to the file. It can if
+    /// there is no such file.
     pub fn look(path: &Path) -> Result<(), LockError> {
         let Ok(file) = File::open(path) else {
             return Ok(());
@@ -69,13 +69,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A name that is left is no harm: the lock is what counts.
+        // A file that stays is harmless, since only the lock counts.
         let _ = self.file.set_len(0);
     }
 }
 
 impl Holder {
-    /// The holder that a file tells of; it is held also if it cannot be read.
+    /// Returns the holder that a file names; none if it cannot be read, although the lock is held.
     fn read(mut file: File) -> Option<Self> {
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_told_in_its_largest_unit() {
+    fn a_duration_is_shown_in_its_largest_unit() {
         let words = [0, 1, 59, 60, 7200, 100_000, 200_000].map(in_words);
         let expected = [
             "0 seconds",

@@ -5,19 +5,19 @@ use burn_distill_recipe::AnyNetwork;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What a network costs.
+/// Size and latency of a network.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Parameters that training can change.
+    /// Number of trainable parameters.
     pub parameters: usize,
-    /// The size of the file of its weights.
+    /// Size of the file of its weights in bytes.
     pub bytes: u64,
-    /// The median time of a forward pass of one sample, in milliseconds.
+    /// Median time of a forward pass of one sample, in milliseconds.
     pub latency_ms: f64,
 }
 
 impl Cost {
-    /// Measure a network in validation mode, whose weights are in that file.
+    /// Measures a network in validation mode, given the file of its weights.
     pub fn of(network: &AnyNetwork, file: &Path, device: &Device) -> Result<Self> {
         Ok(Self {
             parameters: parameter_count(network),
@@ -27,7 +27,7 @@ impl Cost {
     }
 }
 
-/// The median time of a forward pass of one sample, within a second or so.
+/// Returns the median time of a forward pass of one sample, measured for about a second at most.
 fn latency(network: &AnyNetwork, device: &Device) -> Result<Duration> {
     const RUNS: usize = 200;
     const WARM_UP: usize = 5;

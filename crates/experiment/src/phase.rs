@@ -25,34 +25,34 @@ pub struct Phase<'a, M> {
     pub loader: Loader,
     pub teacher: Option<TeacherIdentity>,
     pub metrics: Vec<MetricKind>,
-    /// The epochs after which the network is kept.
+    /// Epochs after which a snapshot of the network is kept.
     pub snapshots: Vec<usize>,
     pub distiller: M,
-    pub outcome: Finalize<M>,
+    pub finalize: Finalize<M>,
     pub renderer: &'a mut Renderer,
 }
 
-/// What a finished training leaves beside its weights, and an interrupted one for the next.
+/// Record of a training, beside its weights: whether it is finished, and its duration.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Whether the training is finished.
     pub finished: bool,
-    /// How long it took so far, over all its runs that ended by themselves.
+    /// Duration so far in seconds, over all runs that were not killed.
     pub seconds: f64,
-    /// The SHA-256 of each file of weights that the finished training has left, by its path in the
-    /// folder of the training, in hexadecimal. None is known of one that an earlier version finished.
+    /// SHA-256 of each file of weights of the finished training, in hexadecimal, by its path in the
+    /// folder of the training. Empty in the record of an earlier version.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
 }
 
-/// The weights that a training leaves, in its folder.
+/// File of the weights in the folder of a training.
 pub const WEIGHTS: &str = "model.bpk";
 
-/// The file of a [`Record`], in the folder of the training.
+/// File of the [`Record`] in the folder of a training.
 pub const RECORD: &str = "training.json";
 
 impl Experiment<'_> {
-    /// Train a network, or load it if that is done.
+    /// Trains a network, or loads it if its training is finished.
     pub fn train<M>(&self, phase: Phase<'_, M>) -> Result<Progress<Trained>>
     where
         M: Distiller<AnyInput>,
@@ -63,10 +63,10 @@ impl Experiment<'_> {
         let record_file = folder.join(RECORD);
         let mut record = Record::read(&record_file)?;
         if record.finished {
-            let mut outcome = (phase.outcome)(phase.distiller)?;
+            let mut outcome = (phase.finalize)(phase.distiller)?;
             record.check(&folder, files_of(&outcome))?;
             if phase.teacher.is_some() {
-                // It refuses those that another teacher has taught.
+                // It refuses a checkpoint with another teacher.
                 CheckpointFolder::new(folder.join("checkpoint"), phase.teacher)?.manifest()?;
             }
             let model = phase.model.to_string();
@@ -85,7 +85,7 @@ impl Experiment<'_> {
         let start = Instant::now();
         let trained = Training::new(&folder, self.device, phase.training.epochs)
             .with_label(format!("seed {} {}", phase.seed, phase.role.name()))
-            // A new run has a new folder, so what is there is to be gone on with.
+            // A new run has a new folder: a checkpoint in the folder is one to resume.
             .with_resume(true)
             .with_patience(phase.training.patience)
             .with_teacher(phase.teacher)
@@ -106,7 +106,7 @@ impl Experiment<'_> {
             record.write(&record_file)?;
             return Ok(Progress::Stopped);
         }
-        let outcome = (phase.outcome)(trained.model)?;
+        let outcome = (phase.finalize)(trained.model)?;
         for member in &outcome.members {
             let origin = self
                 .data
@@ -135,7 +135,7 @@ impl Experiment<'_> {
         self.evaluate_all(&subject, outcome, &folder, record.seconds)
     }
 
-    /// How the networks of a training do, whose weights are in that folder.
+    /// Evaluates the networks of a training, given the folder of their weights.
     fn evaluate_all(
         &self,
         subject: &Subject,
@@ -159,7 +159,7 @@ impl Experiment<'_> {
 }
 
 impl Record {
-    /// The record in a file; that of a training not begun if there is none.
+    /// Reads the record in a file; without a file, returns that of a training that was not begun.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| damaged(path)),
@@ -169,7 +169,7 @@ impl Record {
         }
     }
 
-    /// Notes that the training is finished, and the checksums of the files that it has left.
+    /// Records that the training is finished, with the checksums of its files.
     ///
     /// # Errors
     ///
@@ -184,12 +184,11 @@ impl Record {
         Ok(())
     }
 
-    /// Checks that these files and all others that the finished training has left are there, and that
-    /// they are the same as then.
+    /// Checks that these files and all others of the finished training exist and have not changed.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file, and says what to do.
+    /// Returns an error that names the file, and what to do.
     pub fn check(&self, folder: &Path, files: Vec<String>) -> Result<()> {
         let files: BTreeSet<_> = files.iter().chain(self.sha256.keys()).collect();
         for file in files {
@@ -200,7 +199,7 @@ impl Record {
                 bail!(
                     "{}: not the weights that this finished training left: the file is damaged or \
                      belongs to another training, as its SHA-256 is {found}, but {expected} was \
-                     expected; restore it, or remove the folder {} and go on with --resume to train \
+                     expected; restore it, or remove the folder {} and continue with --resume to train \
                      anew",
                     folder.join(file).display(),
                     folder.display()
@@ -210,17 +209,17 @@ impl Record {
         Ok(())
     }
 
-    /// Write it, beside its place and then renamed.
+    /// Writes the record atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
             .with_context(|| format!("{}", path.display()))
     }
 }
 
-/// Returns the error of a record that is none.
+/// Returns the error of a file that holds no record.
 fn damaged(path: &Path) -> anyhow::Error {
     anyhow!(
-        "{}: the file is empty or damaged; remove it, and the training goes on from its last \
+        "{}: the file is empty or damaged; remove it, and the training continues from its last \
          checkpoint, or remove the folder {} to train again",
         path.display(),
         path.parent().unwrap_or(path).display()
@@ -233,7 +232,7 @@ fn files_of(outcome: &Outcome) -> Vec<String> {
     members.chain([WEIGHTS.into()]).collect()
 }
 
-/// Returns the SHA-256 of a file that a finished training has left in its folder, in hexadecimal.
+/// Returns the SHA-256 of a file of a finished training, in hexadecimal.
 fn checksum(folder: &Path, file: &str) -> Result<String> {
     let path = folder.join(file);
     match file_sha256(&path) {
@@ -241,11 +240,11 @@ fn checksum(folder: &Path, file: &str) -> Result<String> {
             let remedy = match Path::new(file).parent() {
                 // The last checkpoint has the networks, but no earlier ones.
                 Some(parent) if parent.as_os_str().is_empty() => format!(
-                    "remove {} and go on with --resume to take them from the last checkpoint",
+                    "remove {} and continue with --resume to take them from the last checkpoint",
                     folder.join(RECORD).display()
                 ),
                 _ => format!(
-                    "remove the folder {} and go on with --resume to train anew",
+                    "remove the folder {} and continue with --resume to train anew",
                     folder.display()
                 ),
             };
@@ -264,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_record_is_told_without_the_words_of_its_reader() {
+    fn the_error_of_a_damaged_record_has_no_words_of_its_parser() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("training.json");
         for contents in [&b""[..], b"{", b"[]", b"\xff\xfe"] {

@@ -12,19 +12,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-/// Losses that are ready for the student.
+/// Losses whose preparations are trained.
 pub struct Prepared {
-    /// The losses.
+    /// Losses.
     pub losses: Vec<Loss>,
-    /// How long it took to prepare them, in seconds, over all runs.
+    /// Duration of the preparations in seconds, over all runs.
     pub seconds: f64,
 }
 
 impl Experiment<'_> {
-    /// Train what losses have to know before the student learns, or load it if that is done.
+    /// Trains the parts of losses that are trained before the student, or loads them if they are
+    /// finished.
     ///
-    /// Both networks, student and teacher, stay as they are. What is trained lies in `prepared` beside
-    /// them, in a folder with the name of the loss.
+    /// Student and teacher are not changed. The trained parts are saved in the folder `prepared` of
+    /// the seed, in a folder with the name of the loss.
     pub(super) fn prepare(
         &self,
         seed: u64,

@@ -1,4 +1,4 @@
-//! A student that learns without labels first.
+//! A student that is trained without labels first.
 
 use super::experiment::{Experiment, Progress, Renderer, Trained, or_stopped};
 use super::phase::Phase;
@@ -9,7 +9,7 @@ use burn_distill::strategy::{MetricKind, OfflineDistiller};
 use burn_distill_recipe::{Pretraining, TrainingRecipe};
 
 impl Experiment<'_> {
-    /// The student, trained without labels and then as the student alone is.
+    /// Trains the student without labels, and then like the baseline.
     pub(super) fn pretrained_and_trained(
         &self,
         seed: u64,
@@ -24,15 +24,15 @@ impl Experiment<'_> {
                 true => optimizer.without_weight_decay(),
                 false => optimizer,
             },
-            // Of what is not predicted there is no accuracy.
+            // Without predictions there is no accuracy.
             patience: None,
             ..recipe.training.clone()
         };
-        let pretrained = or_stopped!(self.train_ready(
+        let pretrained = or_stopped!(self.train_prepared(
             Role::Pretrained,
             seed,
             &training,
-            pretraining.ready,
+            pretraining.training,
             renderer
         )?);
 
@@ -49,7 +49,7 @@ impl Experiment<'_> {
                 pretrained.network,
                 CrossEntropyObjective::new(1.0)
             ),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })?);
         Ok(Progress::Done(Trained {

@@ -9,42 +9,42 @@ use std::collections::BTreeMap;
 /// Key of the origin in the metadata of a file of weights.
 const KEY: &str = "provenance";
 
-/// Origin of the weights in a file: the network they are of, and the data it was trained on.
+/// Origin of the weights in a file: the network and its training data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The network, as recipes name it.
+    /// Name of the network in a recipe.
     pub model: String,
     /// Shape of the input of a sample.
     pub input: InputShape,
-    /// The names of the classes, in the order of the logits.
+    /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// The constants that images were normalized by, if inputs are images.
+    /// Mean and deviation that the images were normalized by; none for other inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
-    /// The data, and which samples of it were trained on.
+    /// Data set and its training samples.
     pub data: DataOrigin,
-    /// The network's part in its run, as in `teacher`.
+    /// Role of the network in its run, as in `teacher`.
     pub role: String,
-    /// The seed of its repetition.
+    /// Seed of the repetition.
     pub seed: u64,
-    /// The version of this program.
+    /// Version of this program.
     pub version: String,
 }
 
-/// The data that a network was trained on.
+/// Training data of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataOrigin {
-    /// The name of the data set.
+    /// Name of the data set.
     pub name: String,
-    /// The SHA-256 of its images and labels, in hexadecimal.
+    /// SHA-256 of its samples and labels, in hexadecimal.
     pub sha256: String,
-    /// The split, whose training part was trained on.
+    /// Split; the network was trained on its training part.
     #[serde(flatten)]
     pub split: Split,
 }
 
 impl Provenance {
-    /// Returns the origin that a file records, if it records one.
+    /// Returns the origin that a file of weights records, if it does.
     pub fn of(file: &WeightsFile) -> Option<Self> {
         serde_json::from_str(file.metadata(KEY)?).ok()
     }
@@ -55,12 +55,12 @@ impl Provenance {
         [(KEY.to_string(), text)].into()
     }
 
-    /// Checks that weights of this origin are those of another network: that of a recipe, whose
-    /// classes and images have the same meaning.
+    /// Checks that weights of this origin fit a network of a recipe, for the same classes and
+    /// inputs.
     ///
     /// # Errors
     ///
-    /// Returns an error that says in what they differ.
+    /// Returns an error that names the difference.
     pub fn check(&self, expected: &Self) -> Result<()> {
         ensure!(
             self.model == expected.model,
@@ -86,21 +86,21 @@ impl Provenance {
             expected.classes.len()
         );
         let mut classes = (0..).zip(self.classes.iter().zip(&expected.classes));
-        if let Some((class, (found, requirements))) = classes.find(|(_, (a, b))| a != b) {
+        if let Some((class, (found, expected))) = classes.find(|(_, (a, b))| a != b) {
             bail!(
                 "class {class} of these weights is `{found}` ({from}), but class {class} of {to} is \
-                 `{requirements}`"
+                 `{expected}`"
             );
         }
-        if let (Some(found), Some(requirements)) = (&self.normalization, &expected.normalization) {
+        if let (Some(found), Some(expected)) = (&self.normalization, &expected.normalization) {
             ensure!(
-                found == requirements,
+                found == expected,
                 "these weights are for images that are normalized by mean {:?} and standard deviation \
                  {:?}, but those of {to} are normalized by {:?} and {:?}",
                 found.mean,
                 found.std,
-                requirements.mean,
-                requirements.std
+                expected.mean,
+                expected.std
             );
         }
         Ok(())

@@ -12,25 +12,26 @@ use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
 use burn_distill_recipe::{TeacherRecipe, student_of};
 
-/// One seed's teacher, if there is one, student alone and student taught.
+/// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled
+/// student.
 pub struct Repetition {
-    /// The network that teaches, or the first of several.
+    /// Teacher, or the first of several.
     pub teacher: Option<Trained>,
-    /// The networks that teach beside it.
+    /// Further teachers.
     pub others: Vec<Trained>,
-    /// The student, trained on what labels it knows.
+    /// Student, trained on its labels without a teacher.
     pub baseline: Trained,
-    /// The student, taught.
+    /// Distilled student.
     pub distilled: Trained,
 }
 
 impl Experiment<'_> {
-    /// Runs one repetition. What an earlier run has finished is loaded, not done again.
+    /// Runs one repetition. Networks that an earlier run has finished are loaded.
     ///
     /// # Errors
     ///
-    /// Returns an error if a training or an evaluation fails. If a network has become NaN or infinite,
-    /// `result.json` says so.
+    /// Returns an error if a training or an evaluation fails. If a network has become NaN or
+    /// infinite, `result.json` says so.
     pub(super) fn repeat(
         &self,
         seed: u64,
@@ -68,7 +69,7 @@ impl Experiment<'_> {
         recipe: &TeacherRecipe,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        // Every teacher is another network, in another order of the samples.
+        // Every teacher begins from other weights and is trained on another order of the samples.
         let own = Seed::new(seed).teacher(index);
         let network = self.build(&recipe.model, own.teacher_weights())?;
         if let Some(file) = &recipe.weights {
@@ -92,7 +93,7 @@ impl Experiment<'_> {
                 .flat_map(|route| Snapshots::equally_spaced(route.anchors, epochs))
                 .collect(),
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
@@ -111,12 +112,13 @@ impl Experiment<'_> {
             metrics: metrics.into(),
             snapshots: Vec::new(),
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
 
-    /// Returns what the student alone learns from, for as many steps as the distilled student takes.
+    /// Returns the training samples of the baseline, for the same number of steps as the distilled
+    /// student takes.
     fn for_baseline(&self, seed: u64) -> Result<Loader> {
         let training = &self.recipe.student.training;
         let strategy = self.recipe.strategy.options();
@@ -129,7 +131,7 @@ impl Experiment<'_> {
         }
     }
 
-    /// The student, taught by one teacher that no longer changes.
+    /// Trains the student by distillation from one trained teacher.
     pub(super) fn distilled(
         &self,
         seed: u64,
@@ -173,7 +175,7 @@ impl Experiment<'_> {
                 metrics,
                 snapshots: Vec::new(),
                 distiller: clipped(distiller, &losses),
-                outcome: Box::new(|distiller| Ok(distiller.student.into())),
+                finalize: Box::new(|distiller| Ok(distiller.student.into())),
                 renderer,
             })?
         );

@@ -6,92 +6,94 @@ use burn_distill_recipe::Recipe;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What an experiment found: the contents of `result.json`.
+/// Result of an experiment: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
-    /// `complete`: every network was trained to its end. Where one has diverged, there is no result, and
-    /// `diverged` in its place.
+    /// `complete`: every network was trained to its end. If one has diverged, the file has the
+    /// status `diverged` and no result.
     pub status: &'static str,
-    /// The network that teaches, or the first of several, if one was trained before the student.
+    /// Teacher, or the first of several, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<NetworkResult>,
-    /// The networks that teach beside it, in the order of the recipe.
+    /// Further teachers, in the order of the recipe.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<NetworkResult>,
-    /// The student, trained on what labels it knows.
+    /// Student (baseline): trained on its labels without a teacher.
     pub baseline: NetworkResult,
-    /// The student, taught.
+    /// Distilled student.
     pub distilled: NetworkResult,
-    /// The networks that learned with it, and what is made of them.
+    /// Networks that were trained with the student, and their ensembles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberResult>,
-    /// The stages that the student was taught in, if it was.
+    /// Stages of the training of the distilled student, if there were any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageResult>,
-    /// Where the numbers come from.
+    /// Origin of the numbers.
     #[serde(flatten)]
     pub info: RunInfo,
 }
 
-/// A network that learned with the student, or that is made of those that did.
+/// A network that was trained with the student, or an ensemble of such networks.
 #[derive(Serialize)]
 pub struct MemberResult {
-    /// What it is, as in `peer 2`.
+    /// Name, as in `peer 2`.
     pub name: String,
-    /// What model it is.
+    /// Name of the model.
     pub model: String,
-    /// How it does.
+    /// Measurements.
     #[serde(flatten)]
     pub network: NetworkResult,
 }
 
-/// Where the numbers of a result come from.
+/// Origin of the numbers of a result.
 #[derive(Serialize)]
 pub struct RunInfo {
-    /// The recipe with all its defaults and changes.
+    /// Recipe with its defaults and changes.
     pub recipe: Recipe,
-    /// The seed of each repetition, in the order of `per_seed`.
+    /// Seed of each repetition, in the order of `per_seed`.
     pub seeds: Vec<u64>,
-    /// The numbers of samples to train, validate and test on.
+    /// Numbers of training, validation and test samples.
     pub samples: [usize; 3],
-    /// The number of labels that the student knows.
+    /// Number of labeled training samples of the student.
     pub labels: usize,
-    /// The version of burn.
+    /// Version of burn.
     pub burn: &'static str,
-    /// The version of this program.
+    /// Version of this program.
     pub version: &'static str,
-    /// Where tensors lived.
+    /// Name of the device.
     pub device: String,
 }
 
-/// One network over all repetitions. Rates are fractions of 1, on the test set, after the last epoch.
+/// Measurements of a network over all repetitions. Rates are fractions of 1, on the test set, after
+/// the last epoch.
 #[derive(Serialize)]
 pub struct NetworkResult {
-    /// How often it is right.
+    /// Accuracy.
     pub accuracy: Statistics,
-    /// How often it predicts what the teacher predicts; the first one, if there are several, and
-    /// nothing if there is none.
+    /// Fraction of samples on which it predicts the same class as the teacher, or the first of
+    /// several; none without a teacher.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreement: Option<f64>,
-    /// The accuracy on the class that the student has not seen, if there is one.
+    /// Accuracy on the class that the student was trained without, if there is one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub class_accuracy: BTreeMap<usize, Statistics>,
-    /// Parameters that training can change.
+    /// Number of trainable parameters.
     pub parameters: usize,
-    /// The size of the file of its weights.
+    /// Size of the file of its weights in bytes.
     pub bytes: u64,
-    /// The median time of a forward pass of one sample: the median over the repetitions.
+    /// Median time of a forward pass of one sample in milliseconds: the median over the
+    /// repetitions.
     pub latency_ms: f64,
-    /// How long each training took. Zero: it was loaded.
+    /// Duration of each training in seconds; zero for a network that was loaded.
     pub seconds: Vec<f64>,
 }
 
 impl ExperimentResult {
-    /// The result of these repetitions.
+    /// Creates the result of these repetitions.
     ///
     /// # Panics
     ///
-    /// Panics if there are none.
+    /// Panics if there are no repetitions.
     pub fn new(repetitions: &[Repetition], info: RunInfo) -> Self {
         let watched = info.recipe.data.without_class;
         let network =
@@ -151,7 +153,7 @@ impl NetworkResult {
     }
 }
 
-/// The teacher of a repetition that has one.
+/// Returns the teacher of a repetition that has one.
 fn teacher_of(repetition: &Repetition) -> &Trained {
     let teacher = repetition.teacher.as_ref();
     teacher.expect("Either all repetitions have a teacher or none.")

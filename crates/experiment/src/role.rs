@@ -1,18 +1,18 @@
-/// Which of the networks of a repetition.
+/// Role of a network in a repetition.
 #[derive(Clone, Copy)]
 pub enum Role {
-    /// One of the teachers, counted from 0.
+    /// Teacher at this index, counted from 0.
     Teacher(usize),
     Baseline,
-    /// One of the generations before the last, counted from 1.
+    /// Generation before the last one, counted from 1.
     Generation(usize),
-    /// The student before it knows labels.
+    /// Student after its training without labels.
     Pretrained,
     Distilled,
 }
 
 impl Role {
-    /// Its name, and that of its folder.
+    /// Returns its name, which is also that of its folder.
     pub fn name(self) -> String {
         match self {
             Self::Teacher(0) => "teacher".into(),

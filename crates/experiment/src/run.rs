@@ -4,20 +4,20 @@ use anyhow::{Context, Result};
 use burn::train::renderer::MetricsRenderer;
 use burn_distill::strategy::write_atomically;
 
-/// The version of burn that this program is built with: the workspace pins it.
+/// Version of burn, which the workspace pins.
 const BURN: &str = "0.22.1";
 
 impl Experiment<'_> {
-    /// Runs all repetitions and writes their result to `result.json` in the folder of the run. What an
-    /// earlier run has finished is loaded, not done again. Returns nothing if the run was stopped on
-    /// request: it can be resumed.
+    /// Runs all repetitions and writes their result to `result.json` in the folder of the run.
+    /// Networks that an earlier run has finished are loaded. Returns `None` if the run was stopped
+    /// on request: it can be resumed.
     ///
     /// The display shows the trainings and is dropped after the last one.
     ///
     /// # Errors
     ///
-    /// Returns an error if a training or an evaluation fails. If a network has become NaN or infinite,
-    /// `result.json` says so.
+    /// Returns an error if a training or an evaluation fails. If a network has become NaN or
+    /// infinite, `result.json` says so.
     pub fn run(&self, display: Box<dyn MetricsRenderer>) -> Result<Option<ExperimentResult>> {
         let seeds = &self.recipe.seeds;
         let mut display = Some(display);

@@ -7,7 +7,7 @@ use burn_distill::strategy::{MetricKind, OfflineDistiller};
 use burn_distill_recipe::{JointLoss, LossContext};
 
 impl Experiment<'_> {
-    /// The student, taught by several teachers at once.
+    /// Trains the student by distillation from several teachers at once.
     pub(super) fn distilled_by_several(
         &self,
         seed: u64,
@@ -45,13 +45,13 @@ impl Experiment<'_> {
             metrics,
             snapshots: Vec::new(),
             distiller: OfflineDistiller::new(network, teachers, objective),
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
     }
 
     fn joint_losses(&self, seed: u64, contexts: &[LossContext]) -> Result<Vec<JointLoss>> {
-        // Away from the seeds of networks, as with one teacher.
+        // Other random numbers than those of the networks, as with one teacher.
         burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
             let losses = self.recipe.losses.iter();
             let kinds = self.recipe.registry.losses();

@@ -3,26 +3,26 @@ use burn_distill::data::{Published, Samples};
 use burn_distill_recipe::{AnyDataset, DataRecipe};
 use serde::{Deserialize, Serialize};
 
-/// How a data set is split, in the terms of a recipe.
+/// Split of a data set, by the keys of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
-    /// The part held out for testing, of data that has no published test set.
+    /// Fraction held out for testing, of data that has no published test set.
     pub test: f64,
-    /// The part of the rest held out for validation.
+    /// Fraction of the rest held out for validation.
     pub validation: f64,
-    /// The seed of both splits.
+    /// Seed of both splits.
     pub split_seed: u64,
-    /// The number of training samples, where not all that are left are used.
+    /// Number of training samples, if not all of them are used.
     pub samples: Option<usize>,
 }
 
-/// The parts of a split data set.
+/// Parts of a split data set.
 pub struct Parts {
-    /// The samples to train on.
+    /// Training samples.
     pub train: AnyDataset,
-    /// The samples to validate on.
+    /// Validation samples.
     pub validation: AnyDataset,
-    /// The samples to test on.
+    /// Test samples.
     pub test: AnyDataset,
 }
 

@@ -3,22 +3,22 @@ use super::statistics::Statistics;
 use burn_distill::strategy::MetricKind;
 use serde::Serialize;
 
-/// A stage of the student's training, over the repetitions that have it.
+/// Stage of the training of the distilled student, over the repetitions that have it.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageResult {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
-    /// The seeds of these repetitions: a route by hardness may skip an anchor in others.
+    /// Seeds of these repetitions: a route by hardness may skip an anchor in others.
     pub seeds: Vec<u64>,
-    /// Its epochs, for each of these seeds.
+    /// Number of epochs for each of these seeds.
     pub epochs: Vec<usize>,
-    /// How long it took, likewise.
+    /// Duration in seconds for each of these seeds.
     pub seconds: Vec<f64>,
-    /// How often the student was right on the validation set at its end, as a fraction of 1.
+    /// Accuracy of the student on the validation set at the end of the stage, as a fraction of 1.
     pub validation_accuracy: Statistics,
 }
 
-/// The stages of all repetitions, in the order of their first appearance.
+/// Returns the stages of all repetitions, in the order of their first appearance.
 pub fn of(repetitions: &[Repetition], seeds: &[u64]) -> Vec<StageResult> {
     let records: Vec<_> = repetitions
         .iter()

@@ -1,4 +1,4 @@
-//! The student, taught in stages: those of the recipe, or the legs of a route.
+//! The student, distilled in stages: those of the recipe, or the anchors of a route.
 
 use super::clip::clipped;
 use super::diverged::Subject;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use toml::Table;
 
 impl Experiment<'_> {
-    /// The student, taught in stages by the teacher or along its route.
+    /// Trains the student in stages by distillation from the teacher, or along its route.
     pub fn distilled_in_stages(
         &self,
         seed: u64,
@@ -69,18 +69,18 @@ impl Experiment<'_> {
     }
 }
 
-/// The stages of one seed.
+/// Runner of the stages of one seed.
 struct StageRunner<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
     curriculum: Curriculum,
-    /// The student as the losses of a stage have made it, if they have.
+    /// Student with another network around it, if a loss of a stage has changed it.
     changed: Option<AnyNetwork>,
-    /// How long the preparations of losses took, in seconds, over all runs.
+    /// Duration of the preparations of losses in seconds, over all runs.
     prepared: f64,
 }
 
-/// One stage of them.
+/// Specification of a stage.
 struct StageSpec<'a> {
     name: String,
     training: &'a TrainingRecipe,
@@ -146,7 +146,7 @@ impl StageRunner<'_> {
         })
     }
 
-    /// How hard an anchor and each later one are for the student as it is.
+    /// Returns the hardness of an anchor and of each later one for the current student.
     fn hardness(&self, anchors: &Anchors<'_>, from: usize) -> Result<Vec<f64>> {
         let loader = self
             .experiment
@@ -226,7 +226,7 @@ impl StageRunner<'_> {
         }
     }
 
-    /// The student as the stages so far have left it.
+    /// Returns the student after the stages so far.
     fn student(&self) -> Result<AnyNetwork> {
         let model = &self.experiment.recipe.student.model;
         let student = match &self.changed {
@@ -240,11 +240,11 @@ impl StageRunner<'_> {
     }
 }
 
-/// Returns the metadata of what a stage leaves, given the origin of its student.
+/// Returns the metadata of the files of a stage, given the origin of its student.
 fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String> {
     move |name| match name {
         "student" => student.metadata(),
-        // No network: it cannot be taken for one.
+        // The part of a loss is no network, and its metadata does not name a model.
         part => Provenance {
             model: part.to_string(),
             ..student.clone()
@@ -253,12 +253,12 @@ fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String>
     }
 }
 
-/// The name under which a stage leaves what a loss has learned.
+/// Returns the name of the artifact with the parameters of a loss.
 fn artifact(loss: &str) -> String {
     format!("loss-{loss}")
 }
 
-/// The teacher as it was along its training.
+/// Snapshots of the teacher along its training.
 struct Anchors<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
@@ -281,7 +281,7 @@ impl<'a> Anchors<'a> {
     fn load(&self, place: usize) -> Result<AnyNetwork> {
         let model = &self.experiment.recipe.first_teacher()?.model;
         let network = self.experiment.build(model, self.seed)?;
-        // As it was trained.
+        // The snapshot is that of the distiller.
         let distiller = OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0));
         let epoch = self.snapshots.epochs()[place];
         Ok(self.snapshots.load(epoch, &distiller)?.student)
@@ -289,13 +289,14 @@ impl<'a> Anchors<'a> {
 
     fn identity(&self, place: usize) -> Result<TeacherIdentity> {
         let path = self.snapshots.path(self.snapshots.epochs()[place]);
-        // Not of the file, which holds parameter ids too: those of a teacher trained again are others.
+        // The checksum of the weights, not of the file: a teacher that is trained again has other
+        // parameter ids.
         let sha256 = WeightsFile::read(&path)?.checksum();
         Ok(TeacherIdentity { path, sha256 })
     }
 }
 
-/// A distiller whose losses leave what they have learned under their names, not their places.
+/// Distiller whose losses save their parameters by their names instead of their places.
 #[derive(Module, Debug)]
 struct NamedDistiller {
     distiller: OfflineDistiller<AnyNetwork, Frozen<AnyNetwork>, Vec<DynObjective>>,

@@ -1,18 +1,18 @@
 use serde::Serialize;
 
-/// A number over all repetitions.
+/// Statistics of a number over all repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Statistics {
-    /// The mean.
+    /// Mean.
     pub mean: f64,
-    /// The standard deviation of the sample, `n − 1` in the denominator; zero for one repetition.
+    /// Standard deviation of the sample, with `n − 1` in the denominator; zero for one repetition.
     pub std: f64,
-    /// Each repetition.
+    /// Value of each repetition.
     pub per_seed: Vec<f64>,
 }
 
 impl Statistics {
-    /// The statistics of these repetitions.
+    /// Computes the statistics of the values of the repetitions.
     pub fn of(per_seed: Vec<f64>) -> Self {
         let count = per_seed.len() as f64;
         let mean = per_seed.iter().sum::<f64>() / count;

@@ -2,9 +2,9 @@ use burn::train::Interrupter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The request to stop, from Ctrl-C, from the system or from the dashboard.
+/// Request to stop a run, from Ctrl-C, from the system or from the dashboard.
 ///
-/// It stands outside of burn's interrupter, which the dashboard resets after each training.
+/// It is kept apart from the interrupter of burn, which the dashboard resets after each training.
 #[derive(Clone, Default)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
@@ -12,18 +12,18 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Requests to stop.
+    /// Requests the stop.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
         self.interrupter.stop(Some("stopped on request"));
     }
 
-    /// Returns whether to stop.
+    /// Returns whether a stop is requested.
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
 
-    /// Returns the handle that stops a training.
+    /// Returns the interrupter that stops a training of burn.
     pub fn interrupter(&self) -> Interrupter {
         self.interrupter.clone()
     }

@@ -1,46 +1,32 @@
-//! The student, taught by a strategy without a teacher that is trained before.
+//! The student, distilled by a strategy without a `[teacher]`.
 
-use super::data::{Data, Loader};
+use super::data::Loader;
 use super::experiment::{Experiment, Progress, Renderer, Trained};
 use super::phase::Phase;
 use super::role::Role;
+use super::strategy_context::strategy_context;
 use anyhow::Result;
 use burn_distill::strategy::DynDistiller;
-use burn_distill_recipe::{
-    AnyInput, Notices, Prepared, PreparedStrategy, Recipe, StrategyContext, TrainingRecipe,
-    ViewMode,
-};
-
-/// Where the strategy of a recipe is set up, with the data.
-pub(super) fn context<'a>(
-    recipe: &'a Recipe,
-    data: &Data,
-    seed: u64,
-) -> Result<StrategyContext<'a>> {
-    let training = &recipe.student.training;
-    Ok(StrategyContext {
-        recipe,
-        task: data.task(),
-        seed,
-        samples: data.known_classes(seed)?,
-        inputs: Some(data.first_inputs(training, seed)?),
-        notices: Notices::default(),
-    })
-}
+use burn_distill_recipe::{AnyInput, Prepared, PreparedStrategy, TrainingRecipe, ViewMode};
 
 impl Experiment<'_> {
-    /// The student, taught as the strategy of the recipe says.
+    /// Trains the student by the strategy of the recipe.
     pub(super) fn distilled_by_strategy(
         &self,
         seed: u64,
         baseline: &Trained,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
-        let context = self.context(seed)?;
+        let notices = self.notices_of(seed);
+        let context = strategy_context(self.recipe, self.data, seed, notices)?;
         let training = &self.recipe.student.training;
-        match self.recipe.strategy.options().prepare(&context)? {
-            Prepared::Training(ready) => {
-                self.train_ready(Role::Distilled, seed, training, ready, renderer)
+        let prepared = match self.checked.take(seed) {
+            Some(prepared) => prepared,
+            None => self.recipe.strategy.options().prepare(&context)?,
+        };
+        match prepared {
+            Prepared::Training(prepared) => {
+                self.train_prepared(Role::Distilled, seed, training, prepared, renderer)
             }
             Prepared::Pretraining(pretraining) => {
                 self.pretrained_and_trained(seed, pretraining, renderer)
@@ -52,7 +38,7 @@ impl Experiment<'_> {
         }
     }
 
-    /// Returns what the student learns from by its strategy.
+    /// Returns the samples that the student is distilled on by its strategy.
     pub(super) fn for_distilled(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let loader = self.data.for_distilled(training, seed)?;
         let strategy = self.recipe.strategy.options();
@@ -64,24 +50,17 @@ impl Experiment<'_> {
         )
     }
 
-    fn context(&self, seed: u64) -> Result<StrategyContext<'_>> {
-        Ok(StrategyContext {
-            notices: self.notices_of(seed),
-            ..context(self.recipe, self.data, seed)?
-        })
-    }
-
-    /// Trains what is set up.
-    pub(super) fn train_ready(
+    /// Trains a prepared strategy.
+    pub(super) fn train_prepared(
         &self,
         role: Role,
         seed: u64,
         training: &TrainingRecipe,
-        ready: PreparedStrategy<DynDistiller<AnyInput>>,
+        prepared: PreparedStrategy<DynDistiller<AnyInput>>,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let loader = self.for_distilled(training, seed)?;
-        let loader = match ready.sees {
+        let loader = match prepared.views {
             ViewMode::Views(views) => loader.views(views),
             ViewMode::Pairs => loader.pairs(seed),
             ViewMode::Crops(crop) => loader.multi_crop(crop),
@@ -93,10 +72,10 @@ impl Experiment<'_> {
             training,
             loader,
             teacher: None,
-            metrics: ready.metrics,
+            metrics: prepared.metrics,
             snapshots: Vec::new(),
-            distiller: ready.distiller,
-            outcome: ready.outcome,
+            distiller: prepared.distiller,
+            finalize: prepared.finalize,
             renderer,
         })
     }

@@ -1,4 +1,4 @@
-//! Networks to and from files of weights.
+//! Files of the weights of networks.
 
 use super::provenance::Provenance;
 use anyhow::{Context, Result, bail};
@@ -17,11 +17,11 @@ pub fn save<M: Module>(module: &M, provenance: &Provenance, path: &Path) -> Resu
     Ok(file.write(path)?)
 }
 
-/// Returns the network with the weights in a file.
+/// Loads the weights in a file into a network.
 ///
 /// # Errors
 ///
-/// Returns an error that names the file if it cannot be read, if its weights are not those of such a
+/// Returns an error that names the file if it cannot be read, if its weights do not fit the
 /// network, or if they are not finite.
 pub fn load(network: AnyNetwork, model: &str, path: &Path) -> Result<AnyNetwork> {
     let file = WeightsFile::read(path)?;
@@ -78,7 +78,7 @@ fn check_shapes(found: &Shapes<'_>, expected: &Shapes<'_>, model: &str) -> Resul
     );
 }
 
-/// Returns the part of a larger module that is such a network, or at least a student, if there is one.
+/// Returns the path of such a network, or of a student, in a larger module, if there is one.
 fn wrapper<'a>(found: &Shapes<'a>, expected: &Shapes<'_>) -> Option<&'a str> {
     const STUDENT: &str = "student";
     let first = expected.keys().next()?;
@@ -97,7 +97,8 @@ fn wrapper<'a>(found: &Shapes<'a>, expected: &Shapes<'_>) -> Option<&'a str> {
     prefixes.find(holds_all).or(student)
 }
 
-/// Returns the first of several descriptions and the number of the others; nothing if there are none.
+/// Returns the first of several descriptions and the number of the others; none if there are no
+/// descriptions.
 fn first_few(descriptions: impl Iterator<Item = String>) -> Option<String> {
     const SHOWN: usize = 2;
     let all: Vec<_> = descriptions.collect();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_says_where_its_network_is_and_what_to_use() {
+    fn a_checkpoint_is_refused_with_the_place_of_its_network() {
         let distiller = OfflineDistiller::without_teacher(
             network("convnet-4", 1),
             CrossEntropyObjective::new(1.0),

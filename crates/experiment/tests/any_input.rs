@@ -1,14 +1,14 @@
 //! Recipes of tokens and of sequences, run by a program without the command.
 
+mod common;
+
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill::core::{Network, Response, Tap, TapRecorder};
-use burn_distill::strategy::{ByEpoch, Quiet};
-use burn_distill_experiment::{Data, Experiment, ExperimentResult, RunFolder, Stop, check};
-use burn_distill_recipe::{ArrayDataset, Notices, Registry, Tokens, read};
-use std::fs;
+use burn_distill_experiment::ExperimentResult;
+use burn_distill_recipe::{ArrayDataset, Registry, Tokens};
 use std::path::Path;
 
 /// The mean of the embeddings of the tokens that are none of the padding.
@@ -106,23 +106,7 @@ fn registry() -> Registry {
 }
 
 fn run(folder: &Path, text: &str) -> Result<ExperimentResult> {
-    let file = folder.join("recipe.toml");
-    fs::write(&file, text)?;
-    let recipe = read(&file, &[], &registry())?;
-    let data = Data::load(&recipe.data, &recipe.registry)?;
-    check(&recipe, &data)?;
-    let folder = RunFolder::open(&recipe, Some(&folder.join("run")), false)?;
-    let experiment = Experiment {
-        recipe: &recipe,
-        data: &data,
-        device: &Device::flex(),
-        device_name: "flex",
-        folder: &folder,
-        stop: &Stop::default(),
-        notices: Notices::default(),
-    };
-    let result = experiment.run(ByEpoch::renderer(Quiet))?;
-    Ok(result.expect("nobody stops the run"))
+    common::run(folder, text, &registry())
 }
 
 const TRAINING: &str = "training = { epochs = 8, batch_size = 16, learning_rate = { base = 0.5 } }";

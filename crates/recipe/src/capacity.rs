@@ -1,4 +1,4 @@
-//! Whether the networks of a recipe fit into the memory of this machine.
+//! Checks that the networks of a recipe fit into the memory of this machine.
 
 use super::fault::{Fault, Place};
 use super::memory::{NUMBER, fits, trained};
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use burn_distill::architecture::Plan;
 use burn_distill::core::ConfigError;
 
-/// Checks that a network can be built and run on some samples.
+/// Checks that a network can be built and run on this number of samples.
 ///
 /// # Errors
 ///
-/// Returns the estimate if it cannot.
+/// Returns an error with the estimate if there is less memory.
 pub fn check_network(network: &dyn Architecture, task: &Task, samples: usize) -> Result<()> {
     let Some(plan) = network.plan(task)? else {
         return Ok(());
@@ -26,7 +26,7 @@ pub fn check_network(network: &dyn Architecture, task: &Task, samples: usize) ->
     })
 }
 
-/// Checks the networks of a recipe, and the batches that pass through them.
+/// Checks the networks of a recipe, and their activations for a batch.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let task = recipe.spec()?.task;
     let planned = |model: &ModelRecipe, place: &str| -> Result<Option<Plan>> {
@@ -55,7 +55,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// Checks a network that is trained several times at once on batches of that size.
+/// Checks copies of a network that are trained at the same time on batches of that size.
 fn check_trained(
     plan: &Plan,
     model: &ModelRecipe,
@@ -68,7 +68,7 @@ fn check_trained(
     fits("training.batch_size", batch_size, batch)
 }
 
-/// Returns the numbers that the layers return for one sample.
+/// Returns the number of outputs of all layers for one sample.
 fn activations(plan: &Plan) -> f64 {
     let sizes = plan.layers.iter().map(|layer| {
         let sizes = layer.output.iter();

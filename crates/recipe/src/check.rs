@@ -1,17 +1,21 @@
-//! Checks of a recipe as a whole: what the types do not say.
+//! Checks of a recipe as a whole, beyond the types of its values.
 
 use super::fault::Place;
-use super::losses::{check_distinct, check_losses, untrained, untrained_with};
+use super::losses::{check_distinct, check_losses};
 use super::naming::{check_name, loss_place};
 use super::training::check_training;
-use super::{Loss, Recipe, TeacherRecipe, capacity, route, stages, strategy};
+use super::{Loss, LossContext, Recipe, TeacherRecipe, capacity, route, stages, strategy};
 use crate::input::InputShape;
+use crate::loss::loss_context;
+use crate::model::ModelRecipe;
+use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use burn::tensor::Device;
 use burn_distill::core::check;
 use burn_distill::data::{Augmentation, DataError};
 use std::collections::HashSet;
 
-/// Checks a recipe, whose types and numbers are right.
+/// Checks a recipe, whose types and numbers are right, without building its losses.
 ///
 /// # Errors
 ///
@@ -45,26 +49,19 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     check_training(&recipe.student.training, "student.training")?;
     capacity::check(recipe)?;
 
+    let kinds = recipe.registry.losses();
     for (index, table) in recipe.losses.iter().enumerate() {
-        recipe
-            .registry
-            .losses()
-            .check_response(table)
-            .at(&loss_place(index))?;
+        kinds.check_response(table).at(&loss_place(index))?;
     }
     for (stage, index, table) in recipe.losses_of_stages() {
-        recipe
-            .registry
-            .losses()
-            .check_response(table)
-            .at(&format!("stage.{stage}.{}", loss_place(index)))?;
+        let place = format!("stage.{stage}.{}", loss_place(index));
+        kinds.check_response(table).at(&place)?;
     }
 
     if !recipe.strategy.is_offline() {
-        return strategy::check(recipe);
+        return strategy::check_no_teacher(recipe);
     }
     recipe.first_teacher()?;
-    let several = teachers.len() > 1;
     match (recipe.losses.is_empty(), recipe.stages.is_empty()) {
         (true, true) => {
             bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
@@ -73,21 +70,57 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             "there are both [[loss]] and [[stage]]: the losses of a stage are its own, \
              as [[stage.loss]]"
         ),
-        _ if several => check_joint_losses(recipe)?,
-        (false, true) => {
-            let context = untrained(recipe, recipe.student.training.batch_size)?;
-            let losses = check_losses(recipe.registry.losses(), &recipe.losses, &context)?;
-            if recipe.route.is_some() {
-                check_legs(&losses).context("[route]")?;
-                stages::check_files(&losses)?;
-            }
-        }
-        (true, false) => stages::check(recipe)?,
+        _ => {}
     }
+    ensure!(
+        teachers.len() == 1 || (recipe.stages.is_empty() && recipe.route.is_none()),
+        "[[stage]] and [route] are for one teacher, but there are several: leave out `teacher.others`, or the stages or the route"
+    );
+    stages::check(recipe)?;
     route::check(recipe)
 }
 
-/// Check what is said about the data, as far as that can be done without the data.
+/// Checks the losses or the strategy of a recipe between untrained networks, before its data is
+/// loaded.
+///
+/// # Errors
+///
+/// Returns an error that names the key.
+pub fn check_untrained(recipe: &Recipe) -> Result<()> {
+    if !recipe.strategy.is_offline() {
+        let context = recipe.strategy_context()?;
+        return strategy::prepare_checked(&recipe.strategy, &context).map(drop);
+    }
+    check_built(recipe, |batch_size| untrained(recipe, batch_size))
+}
+
+/// Builds the losses of a recipe with a `[teacher]`, and checks them. `contexts` returns the
+/// context of the student with each teacher, for batches of the given size.
+///
+/// # Errors
+///
+/// Returns an error that names the key.
+pub fn check_built(
+    recipe: &Recipe,
+    contexts: impl Fn(usize) -> Result<Vec<LossContext>>,
+) -> Result<()> {
+    if !recipe.stages.is_empty() {
+        return stages::check_losses(recipe, contexts);
+    }
+    let kinds = recipe.registry.losses();
+    let contexts = contexts(recipe.student.training.batch_size)?;
+    let [context] = contexts.as_slice() else {
+        return check_joint_losses(recipe, &contexts);
+    };
+    let losses = check_losses(kinds, &recipe.losses, context)?;
+    if recipe.route.is_some() {
+        check_anchors(&losses).context("[route]")?;
+        stages::check_files(&losses)?;
+    }
+    Ok(())
+}
+
+/// Checks the table of the data, as far as that can be done before the data is loaded.
 fn check_data(recipe: &Recipe) -> Result<()> {
     let data = &recipe.data;
     let task = recipe.spec()?.task;
@@ -119,7 +152,7 @@ fn check_data(recipe: &Recipe) -> Result<()> {
     checked.at("data.augmentation")
 }
 
-/// Returns the error about a key alone, if it is about one.
+/// Returns the error about a key without its wrapper, if it is about a key.
 fn with_key(error: DataError) -> anyhow::Error {
     match error {
         DataError::Config(error) => error.into(),
@@ -127,39 +160,53 @@ fn with_key(error: DataError) -> anyhow::Error {
     }
 }
 
-/// The most threads that prepare batches.
+/// Largest number of threads that prepare batches.
 const MOST_WORKERS: usize = 1024;
 
-/// Check that losses can be those of every leg of a route.
-fn check_legs(losses: &[Loss]) -> Result<()> {
+/// Checks that losses can be those of every anchor of a route.
+fn check_anchors(losses: &[Loss]) -> Result<()> {
     for loss in losses {
         ensure!(
             loss.preparation.is_none() && loss.student.is_none(),
-            "the loss `{}` trains something of its own for one teacher first, or makes the student \
-             another network: it cannot be that of a route, along which the teacher changes",
+            "the loss `{}` has a preparation for one teacher, or changes the student, and cannot be used with \
+             a route, along which the teacher changes",
             loss.name
         );
     }
     Ok(())
 }
 
-/// Check the losses between a student and several teachers.
-fn check_joint_losses(recipe: &Recipe) -> Result<()> {
-    ensure!(
-        recipe.stages.is_empty() && recipe.route.is_none(),
-        "there are several teachers, and [[stage]] or [route], which are for one"
-    );
-    let batch_size = recipe.student.training.batch_size;
-    let contexts = recipe.teachers();
-    let contexts = contexts.iter().enumerate();
-    let contexts = contexts
-        .map(|(index, teacher)| untrained_with(recipe, batch_size, index, &teacher.model))
-        .collect::<Result<Vec<_>>>()?;
+/// Checks the losses between a student and several teachers.
+fn check_joint_losses(recipe: &Recipe, contexts: &[LossContext]) -> Result<()> {
+    let kinds = recipe.registry.losses();
     let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let kinds = recipe.registry.losses();
-        let loss = kinds.build_joint(table, &contexts).at(&loss_place(index))?;
+        let loss = kinds.build_joint(table, contexts).at(&loss_place(index))?;
         names.push(loss.name);
     }
     check_distinct(names.iter().map(String::as_str).enumerate())
+}
+
+/// Returns the contexts of the student with each teacher, all untrained, before the data is loaded.
+fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
+    let DatasetSpec { task, samples } = recipe.spec()?;
+    let build = |model: &ModelRecipe, place: &str| {
+        let architecture = recipe.registry.network(model);
+        let network =
+            architecture.and_then(|architecture| architecture.init(&task, &Device::flex()));
+        network.at(place)
+    };
+    // The split is known with the data only: until then these are all published samples.
+    let samples: Vec<_> = (0..samples)
+        .map(|id| (id, Some(id % task.classes)))
+        .collect();
+    let teachers = recipe.teachers();
+    let teachers = teachers.iter().enumerate();
+    let context = |(index, teacher): (usize, &TeacherRecipe)| {
+        let student = build(&recipe.student.model, "student.model")?;
+        let place = format!("{}.model", TeacherRecipe::place(index));
+        let teacher = build(&teacher.model, &place)?;
+        Ok(loss_context(student, teacher, batch_size, samples.clone()))
+    };
+    teachers.map(context).collect()
 }

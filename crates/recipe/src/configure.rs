@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
-/// Returns a configuration with the options that a recipe gives, checked: the fields of the configuration
-/// are what the options may be, and those of `default` are their defaults.
+/// Reads a configuration from the options in a recipe, and checks it. The options are the fields of
+/// the configuration, with the values of `default` as their defaults.
 ///
 /// ```
 /// use burn_distill::response::SoftTargetLossConfig;
@@ -30,10 +30,10 @@ where
     configure(default, options, &[])
 }
 
-/// The configuration `default` with the values of a table of the recipe in it, checked.
+/// Returns the configuration `default` with the values of a table of the recipe, checked.
 ///
-/// The fields of the configuration are what the table may name: there is no second list of them. What
-/// else may stand beside them is for the error about a key that is none of these.
+/// The keys of the table are the fields of the configuration. `beside` are further keys, for the
+/// error about an unknown key.
 pub fn configure<C: Serialize + DeserializeOwned + Check>(
     default: &C,
     table: &Table,
@@ -44,7 +44,8 @@ pub fn configure<C: Serialize + DeserializeOwned + Check>(
     Ok(config)
 }
 
-/// The configuration `default` with the values of a table in it; errors are in the words of serde.
+/// Returns the configuration `default` with the values of a table; errors are in the words of
+/// serde.
 pub fn overlaid<C: Serialize + DeserializeOwned>(
     default: &C,
     table: &Table,

@@ -43,7 +43,7 @@ struct ArrayData {
     classes: Vec<String>,
 }
 
-/// All samples, one after the other.
+/// Values of all samples, one after the other.
 enum Values {
     Numbers(Vec<f32>),
     Tokens { ids: Vec<i64>, mask: Vec<bool> },
@@ -54,7 +54,8 @@ impl ArrayDataset {
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, or if a label is not the index of a class.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is
+    /// NaN or infinite.
     pub fn vectors<C: Into<String>>(
         name: impl Into<String>,
         features: usize,
@@ -66,12 +67,13 @@ impl ArrayDataset {
         Self::new(name.into(), shape, Values::Numbers(values), labels, classes)
     }
 
-    /// Creates a data set of sequences of vectors, one sequence after the other; `shape` is the length
-    /// of a sequence and the features of a vector.
+    /// Creates a data set of sequences of vectors, one sequence after the other; `shape` is the
+    /// length of a sequence and the features of a vector.
     ///
     /// # Errors
     ///
-    /// Returns an error if sizes disagree, or if a label is not the index of a class.
+    /// Returns an error if sizes disagree, if a label is not the index of a class, or if a value is
+    /// NaN or infinite.
     pub fn sequences<C: Into<String>>(
         name: impl Into<String>,
         shape: [usize; 2],
@@ -83,12 +85,13 @@ impl ArrayDataset {
         Self::new(name.into(), shape, Values::Numbers(values), labels, classes)
     }
 
-    /// Creates a data set of sequences of tokens out of a vocabulary, which are padded to the longest.
+    /// Creates a data set of sequences of tokens out of a vocabulary, which are padded to the
+    /// longest.
     ///
     /// # Errors
     ///
-    /// Returns an error if a token is not below the size of the vocabulary, if there are no tokens, if
-    /// the numbers of sequences and labels differ, or if a label is not the index of a class.
+    /// Returns an error if a token is not below the size of the vocabulary, if there are no tokens,
+    /// if the numbers of sequences and labels differ, or if a label is not the index of a class.
     pub fn tokens<C: Into<String>>(
         name: impl Into<String>,
         vocabulary: usize,
@@ -131,6 +134,17 @@ impl ArrayDataset {
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             bail!("{name}: label {label}, but {} classes", classes.len());
         }
+        if let Values::Numbers(values) = &values
+            && let Some(place) = values.iter().position(|value| !value.is_finite())
+        {
+            bail!(
+                "{name}: the data set holds the value {} in sample {}, counted from 0, and a network \
+                 cannot be trained on values that are NaN or infinite: replace the value, or leave the \
+                 sample out",
+                values[place],
+                place / size
+            );
+        }
         Ok(Self {
             ids: (0..labels.len()).collect(),
             data: Arc::new(ArrayData {
@@ -169,7 +183,7 @@ fn size_of(shape: &InputShape) -> usize {
 }
 
 impl fmt::Debug for ArrayDataset {
-    // Without the values: there may be millions.
+    // Without the values, of which there may be millions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ArrayDataset")
             .field("name", &self.data.name)
@@ -188,7 +202,7 @@ pub enum Prepared {
     Vectors(TensorData),
     /// Sequences of vectors.
     Sequences(TensorData),
-    /// Ids of tokens, and which of them are tokens.
+    /// Ids of tokens, and the mask of the positions that hold a token.
     Tokens(TensorData, TensorData),
 }
 
@@ -209,8 +223,7 @@ impl AnyDataset {
         }
     }
 
-    /// Returns the constants that pixels are normalized by; none for arrays, which are taken as they
-    /// are.
+    /// Returns the normalization of the pixels; none for arrays, which are not normalized.
     pub fn normalization(&self) -> Option<&Normalization> {
         match self {
             Self::Images(images) => Some(images.normalization()),
@@ -231,21 +244,21 @@ impl From<ArrayDataset> for AnyDataset {
     }
 }
 
-/// A data set without samples that are published for testing alone.
+/// Creates a data set without a published test set.
 impl From<AnyDataset> for Published<AnyDataset> {
     fn from(train: AnyDataset) -> Self {
         Self { train, test: None }
     }
 }
 
-/// A data set without samples that are published for testing alone.
+/// Creates a data set without a published test set.
 impl From<ArrayDataset> for Published<AnyDataset> {
     fn from(arrays: ArrayDataset) -> Self {
         AnyDataset::from(arrays).into()
     }
 }
 
-/// Returns a data set of images as one of any kind.
+/// Converts a data set of images to one of any kind.
 pub fn any_published(published: Published) -> Published<AnyDataset> {
     Published {
         train: published.train.into(),

@@ -3,8 +3,8 @@ use toml::{Table, Value};
 /// Longer values are shortened.
 const LONGEST: usize = 80;
 
-/// Returns a line for each value in which the text of a recipe differs from the one that its run was
-/// begun with, with the keys of the value.
+/// Returns a line for each value in which the text of a recipe differs from the one that its run
+/// was begun with, with the keys of the value.
 pub fn differences(begun: &str, now: &str) -> String {
     let tables = begun.parse::<Table>().ok().zip(now.parse::<Table>().ok());
     let Some((begun, now)) = tables else {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_recipe_is_said_to_be_none() {
+    fn a_file_that_is_no_recipe_is_refused() {
         assert!(differences("name = ", "name = 'a'").contains("is not one that this program"));
     }
 }

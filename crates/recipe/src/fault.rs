@@ -1,4 +1,4 @@
-//! Faults of a recipe, each at its key.
+//! Faults of a recipe, each with its key.
 
 use super::words::described;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use toml::Value;
 /// A fault of a recipe with the path of its key, such as `loss.0.temperature`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The path of the key; empty for the recipe as a whole.
+    /// Path of the key; empty for the recipe as a whole.
     pub key: String,
     kind: Kind,
 }
@@ -18,21 +18,21 @@ pub struct Fault {
 enum Kind {
     /// Another value is expected.
     Value { expected: String, found: String },
-    /// There is no such key.
+    /// The key is unknown.
     Unknown { known: Vec<String> },
-    /// The key should be there.
+    /// The key is missing.
     Missing { expected: Option<String> },
-    /// The text says all but where.
+    /// Any other fault, in words.
     Other(String),
 }
 
 impl Fault {
-    /// Creates the fault of a value that should be another.
+    /// Creates the fault of a wrong value.
     pub fn value(key: impl Display, expected: impl Display, found: &Value) -> Self {
         ConfigError::new(key, expected, described(found)).into()
     }
 
-    /// Creates the fault of a key that is none of the known ones.
+    /// Creates the fault of an unknown key.
     pub fn unknown<'a>(key: impl Display, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known = known.into_iter().map(str::to_string).collect();
         Self {
@@ -41,7 +41,7 @@ impl Fault {
         }
     }
 
-    /// Creates the fault of a key that is missing.
+    /// Creates the fault of a missing key.
     pub fn missing(key: impl Display, expected: Option<String>) -> Self {
         Self {
             key: key.to_string(),
@@ -49,7 +49,7 @@ impl Fault {
         }
     }
 
-    /// Creates the fault that a text describes.
+    /// Creates any other fault from a text.
     pub fn other(key: impl Display, text: impl Display) -> Self {
         Self {
             key: key.to_string(),
@@ -118,10 +118,14 @@ pub fn joined(place: &str, key: &str) -> String {
     }
 }
 
-/// A result whose error can be placed in the recipe.
+/// Result whose error can be placed in the recipe.
 pub trait Place<T> {
-    /// Puts the path of a table in front of the key that the error is about, or of the error if it is
-    /// about none.
+    /// Puts the path of a table in front of the key of an error, or in front of an error without a
+    /// key.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the result, with its place.
     fn at(self, place: &str) -> Result<T>;
 }
 

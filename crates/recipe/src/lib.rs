@@ -19,8 +19,10 @@ mod network;
 mod notices;
 mod numbers;
 mod overrides;
+mod parts;
 mod paths;
 mod read;
+mod recipe;
 mod registry;
 mod renamed;
 mod route;
@@ -30,14 +32,14 @@ mod teachers;
 pub mod text;
 mod training;
 mod typed;
-mod types;
 mod words;
 
 pub use capacity::check_network;
+pub use check::{check_built, check_untrained};
 pub use configure::configured;
 pub use dataset::*;
 pub use differences::differences;
-pub use fault::Fault;
+pub use fault::{Fault, Place};
 pub use input::*;
 pub use loss::{
     Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossContext, LossEntry, Losses,
@@ -45,15 +47,16 @@ pub use loss::{
 };
 #[cfg(test)]
 use loss::{example_context, example_context_of_tokens};
-pub use losses::check_losses;
+pub use memory::check_parameters;
 pub use model::ModelRecipe;
 pub use network::seeded;
 pub use notices::Notices;
-pub use read::read;
+pub use parts::*;
+pub use read::{parse, read};
+pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
-    Finalize, Generations, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyRecipe, ViewMode, catalog as strategies, check_setting,
-    mean_of_networks, metrics_of_distilled, warnings,
+    Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
+    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, mean_of_networks,
+    metrics_of_distilled, prepare_checked, warnings,
 };
-pub use types::*;

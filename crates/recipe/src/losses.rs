@@ -1,17 +1,18 @@
-//! Checks of losses between networks that are not trained yet.
+//! Checks of the losses of a training.
 
 use super::fault::Place;
+use super::loss::{Loss, LossContext, Losses, student_of};
 use super::naming::{check_name, loss_place};
-use super::{Loss, LossContext, Losses, Recipe, TeacherRecipe, loss_context, student_of};
-use crate::model::ModelRecipe;
-use crate::registry::DatasetSpec;
 use anyhow::{Result, bail, ensure};
-use burn::tensor::Device;
 use burn_distill::core::{ConfigError, CrossEntropyObjective, parameter_count};
 use std::collections::HashMap;
 use toml::Table;
 
-/// Check the losses of a training by building them.
+/// Builds the losses of a training, and checks that they can be used together.
+///
+/// # Errors
+///
+/// Returns an error, with the place of the loss, if one cannot be built or does not fit the others.
 pub fn check_losses(kinds: &Losses, tables: &[Table], context: &LossContext) -> Result<Vec<Loss>> {
     let mut losses = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
@@ -26,13 +27,13 @@ pub fn check_losses(kinds: &Losses, tables: &[Table], context: &LossContext) -> 
     student_of(&losses)?;
     ensure!(
         losses.is_empty() || losses.iter().any(|loss| !loss.is_to_be_clipped()),
-        "every loss has a `clip`: it is a share of the gradient of those that have none"
+        "every loss has a `clip`, which is a share of the gradient of the losses without one: leave it out of one loss"
     );
     Ok(losses)
 }
 
-/// Checks that the losses that leave files, which have their names, differ by more than their case:
-/// some file systems do not tell it apart.
+/// Checks that the names of losses that write files differ by more than their case, which some file
+/// systems ignore.
 fn check_distinct_files(losses: &[Loss]) -> Result<()> {
     let files = losses.iter().enumerate();
     let files = files.filter(|(_, loss)| loss.preparation.is_some() || learns(loss));
@@ -48,12 +49,16 @@ fn check_distinct_files(losses: &[Loss]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a loss leaves what it has learned in a file.
+/// Returns whether a loss has parameters, which are saved in a file.
 pub fn learns(loss: &Loss) -> bool {
     parameter_count(&loss.objective) > 0
 }
 
-/// Check that no two losses, each with its index in the recipe, have one name.
+/// Checks that no two losses, each with its index in the recipe, have one name.
+///
+/// # Errors
+///
+/// Returns an error that names both.
 pub fn check_distinct<'a>(losses: impl Iterator<Item = (usize, &'a str)>) -> Result<()> {
     let mut known = HashMap::new();
     for (index, name) in losses {
@@ -71,31 +76,4 @@ pub fn check_distinct<'a>(losses: impl Iterator<Item = (usize, &'a str)>) -> Res
         }
     }
     Ok(())
-}
-
-/// The first teacher and the student, untrained: enough to see whether the losses fit between them.
-pub fn untrained(recipe: &Recipe, batch_size: usize) -> Result<LossContext> {
-    untrained_with(recipe, batch_size, 0, &recipe.first_teacher()?.model)
-}
-
-/// The student with one of the teachers.
-pub fn untrained_with(
-    recipe: &Recipe,
-    batch_size: usize,
-    index: usize,
-    teacher: &ModelRecipe,
-) -> Result<LossContext> {
-    let DatasetSpec { task, samples } = recipe.spec()?;
-    let build = |model: &ModelRecipe| {
-        let architecture = recipe.registry.network(model)?;
-        architecture.init(&task, &Device::flex())
-    };
-    let student = build(&recipe.student.model).at("student.model")?;
-    let place = format!("{}.model", TeacherRecipe::place(index));
-    let teacher = build(teacher).at(&place)?;
-    // Which samples there are is known with the data: until then as many as were published.
-    let samples = (0..samples)
-        .map(|id| (id, Some(id % task.classes)))
-        .collect();
-    Ok(loss_context(student, teacher, batch_size, samples))
 }

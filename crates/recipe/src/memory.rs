@@ -1,17 +1,46 @@
-//! Estimates of memory, so that a number too many is refused before it is allocated.
+//! Estimates of memory, so that a size that is too large is refused before it is allocated.
 
 use burn_distill::core::ConfigError;
 use std::fs;
 use std::sync::OnceLock;
 
-/// The bytes of a number in a tensor.
+/// Bytes of a number in a tensor.
 pub const NUMBER: f64 = 4.0;
-/// The numbers per parameter of a training: its value, its gradient and two of the optimizer.
+/// Numbers per parameter in a training: its value, its gradient and two of the optimizer.
 const PER_PARAMETER: f64 = 4.0;
 
-/// Returns the bytes that the parameters of a layer take while they are trained.
+/// Returns the bytes that parameters take while they are trained.
 pub fn trained(parameters: f64) -> f64 {
     PER_PARAMETER * NUMBER * parameters
+}
+
+/// Checks that the memory of this machine suffices to train a number of parameters, before they are
+/// allocated, and that there are any. The error names the key of the recipe and its value.
+///
+/// ```
+/// use burn_distill_recipe::check_parameters;
+///
+/// let width: usize = 1 << 40;
+/// let error = check_parameters("width", width, 64.0 * width as f64).unwrap_err();
+///
+/// assert!(error.to_string().starts_with("`width` should be smaller: it needs about 1.1 PB"));
+/// ```
+///
+/// # Errors
+///
+/// Returns an error if there are no parameters, or, with the estimate, if there is less memory.
+pub fn check_parameters(
+    key: &str,
+    value: impl ToString,
+    parameters: f64,
+) -> Result<(), ConfigError> {
+    match parameters > 0.0 {
+        true => fits(key, value, trained(parameters)),
+        false => {
+            let expected = "larger: the network would have no parameters";
+            Err(ConfigError::new(key, expected, value.to_string()))
+        }
+    }
 }
 
 /// Checks that an estimate fits into the memory of this machine.
@@ -31,8 +60,8 @@ pub fn fits(key: &str, value: impl ToString, bytes: f64) -> Result<(), ConfigErr
     }
 }
 
-/// Returns the memory of this machine in bytes, or of the part of it that this process may use. Systems other
-/// than Linux do not tell it without a library: theirs is taken to be large.
+/// Returns the memory of this machine in bytes, or the part of it that this process may use. Only
+/// Linux tells it without a library; other systems are taken to have 64 GB.
 fn limit() -> f64 {
     const UNKNOWN: f64 = 64e9;
     static LIMIT: OnceLock<f64> = OnceLock::new();

@@ -1,5 +1,7 @@
 //! Networks as recipes name them.
 
+use crate::overrides;
+use anyhow::Result;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,8 +13,19 @@ use toml::{Table, Value};
 pub struct ModelRecipe {
     /// Name in the registry.
     pub name: String,
-    /// Options of the network, if it has some.
+    /// Options of the network.
     pub options: Table,
+}
+
+impl ModelRecipe {
+    /// Sets an option by `key=value`, where the value is written as in TOML.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the assignment is not of this form.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        overrides::apply(&mut self.options, assignment)
+    }
 }
 
 impl From<&str> for ModelRecipe {
@@ -23,7 +36,7 @@ impl From<&str> for ModelRecipe {
     }
 }
 
-/// Writes the name and, if there are options, those after it in parentheses.
+/// Writes the name, with the options in parentheses if there are any.
 impl Display for ModelRecipe {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -95,6 +108,16 @@ mod tests {
             let written = Value::try_from(&model).unwrap().to_string();
             assert_eq!(written, text);
         }
+    }
+
+    #[test]
+    fn options_are_set_as_in_toml() {
+        let mut mine = ModelRecipe::from("mine");
+        mine.set("width=4").unwrap();
+        mine.set("act=relu").unwrap();
+
+        assert_eq!(mine, model("{ name = 'mine', width = 4, act = 'relu' }"));
+        assert!(mine.set("width").is_err());
     }
 
     #[test]

@@ -1,67 +1,22 @@
 //! Names of networks and data sets in a recipe.
 
-use super::fault::{Fault, joined};
-use crate::model::ModelRecipe;
-use crate::registry::Registry;
-use anyhow::Result;
+use super::Recipe;
+use super::fault::Fault;
 use toml::de::{DeTable, DeValue};
-use toml::{Table, Value};
 
-/// Writes each name of a network and of the data set as the registry has it, where the recipe names it
-/// by an alias or another spelling.
+/// Writes each name of a network and of the data set as the registry has it, where the recipe has
+/// an alias or another spelling.
 ///
 /// # Errors
 ///
 /// Returns an error at the key of a name that the registry does not know.
-pub fn resolve(recipe: &mut Table, registry: &Registry) -> Result<(), Fault> {
-    if let Some(Value::Table(data)) = recipe.get_mut("data")
-        && let Some(Value::String(name)) = data.get_mut("name")
-    {
-        let known = registry.dataset_name(name);
-        *name = known.map_err(|error| at("data.name", error))?.into();
-    }
-    for network in ["teacher", "student"] {
-        if let Some(Value::Table(table)) = recipe.get_mut(network) {
-            resolve_model(table, network, registry)?;
-            if let Some(Value::Array(others)) = table.get_mut("others") {
-                for (index, other) in others.iter_mut().enumerate() {
-                    if let Value::Table(other) = other {
-                        let place = format!("{network}.others.{index}");
-                        resolve_model(other, &place, registry)?;
-                    }
-                }
-            }
-        }
-    }
-    if let Some(Value::Table(strategy)) = recipe.get_mut("strategy")
-        && let Some(Value::Array(peers)) = strategy.get_mut("peers")
-    {
-        for (index, peer) in peers.iter_mut().enumerate() {
-            resolve_value(peer, &format!("strategy.peers.{index}"), registry)?;
-        }
-    }
-    Ok(())
-}
-
-fn resolve_model(table: &mut Table, place: &str, registry: &Registry) -> Result<(), Fault> {
-    match table.get_mut("model") {
-        Some(model) => resolve_value(model, &joined(place, "model"), registry),
-        None => Ok(()),
-    }
-}
-
-fn resolve_value(value: &mut Value, key: &str, registry: &Registry) -> Result<(), Fault> {
-    // What is no network by its type is refused as such.
-    let Ok(model) = value.clone().try_into::<ModelRecipe>() else {
-        return Ok(());
-    };
-    let network = registry.network(&model);
-    let name = network.map_err(|error| at(key, error))?.name();
-    match value {
-        Value::Table(table) => {
-            table.insert("name".into(), name.into());
-        }
-        value => *value = name.into(),
+pub fn resolve(recipe: &mut Recipe) -> Result<(), Fault> {
+    let registry = recipe.registry.clone();
+    let name = registry.dataset_name(&recipe.data.name);
+    recipe.data.name = name.map_err(|error| at("data.name", error))?.into();
+    for (key, model) in recipe.models_mut() {
+        let network = registry.network(model);
+        model.name = network.map_err(|error| at(&key, error))?.name();
     }
     Ok(())
 }
@@ -93,37 +48,70 @@ pub fn line(text: &str, path: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Registry;
+
+    const TRAINING: &str = "training = { epochs = 1 }";
+
+    fn resolved(tables: &str) -> Result<Recipe, Fault> {
+        let text = format!("name = 'test'\n{tables}").replace("TRAINING", TRAINING);
+        let recipe = Recipe::from_table(text.parse().unwrap(), &Registry::standard());
+        let mut recipe = recipe.unwrap();
+        resolve(&mut recipe).map(|()| recipe)
+    }
 
     #[test]
     fn names_are_written_as_the_registry_has_them() {
-        let text = "data = { name = 'fashion' }\n\
-                    teacher = { model = 'WRN_16_2', others = [{ model = 'ResNet20' }] }\n\
-                    strategy = { peers = ['MLP_8', { name = 'MLP-4' }] }";
-        let mut recipe = text.parse().unwrap();
-        resolve(&mut recipe, &Registry::standard()).unwrap();
+        let recipe = resolved(
+            "data = { name = 'fashion' }\n\
+             teacher = { model = 'WRN_16_2', TRAINING, others = [{ model = 'ResNet20' }] }\n\
+             student = { model = 'MLP_4', TRAINING }\n\
+             strategy = { kind = 'mutual', peers = ['MLP_8', { name = 'MLP-4' }] }",
+        );
+        let mut recipe = recipe.unwrap();
 
-        assert_eq!(recipe["data"]["name"].as_str(), Some("fashion-mnist"));
-        assert_eq!(recipe["teacher"]["model"].as_str(), Some("wrn-16-2"));
-        let other = &recipe["teacher"]["others"][0];
-        assert_eq!(other["model"].as_str(), Some("resnet20"));
-        assert_eq!(recipe["strategy"]["peers"][0].as_str(), Some("mlp-8"));
-        let peer = &recipe["strategy"]["peers"][1];
-        assert_eq!(peer["name"].as_str(), Some("mlp-4"));
+        assert_eq!(recipe.data.name, "fashion-mnist");
+        let models = recipe.models_mut().into_iter();
+        let models: Vec<_> = models
+            .map(|(key, model)| format!("{key} {model}"))
+            .collect();
+        assert_eq!(
+            models,
+            [
+                "teacher.model wrn-16-2",
+                "teacher.others.0.model resnet20",
+                "student.model mlp-4",
+                "strategy.peers.0 mlp-8",
+                "strategy.peers.1 mlp-4",
+            ]
+        );
     }
 
     #[test]
     fn a_name_that_is_unknown_is_refused_at_its_key() {
+        let data = "data = { name = 'digits' }";
+        let student = "student = { model = 'mlp-4', TRAINING }";
         for (text, key) in [
-            ("data = { name = 'minst' }", "data.name"),
-            ("student = { model = 'resnt20' }", "student.model"),
             (
-                "teacher = { others = [{ model = 'x' }] }",
+                format!("data = {{ name = 'minst' }}\n{student}"),
+                "data.name",
+            ),
+            (
+                format!("{data}\nstudent = {{ model = 'resnt20', TRAINING }}"),
+                "student.model",
+            ),
+            (
+                format!(
+                    "{data}\n{student}\nteacher = {{ model = 'mlp-4', TRAINING, others = \
+                     [{{ model = 'x' }}] }}"
+                ),
                 "teacher.others.0.model",
             ),
-            ("strategy = { peers = ['mlp-8', 'x'] }", "strategy.peers.1"),
+            (
+                format!("{data}\n{student}\nstrategy = {{ kind = 'dml', peers = ['mlp-8', 'x'] }}"),
+                "strategy.peers.1",
+            ),
         ] {
-            let mut recipe = text.parse().unwrap();
-            let fault = resolve(&mut recipe, &Registry::standard()).unwrap_err();
+            let fault = resolved(&text).unwrap_err();
             assert_eq!(fault.key, key);
         }
     }

@@ -1,13 +1,13 @@
-//! Networks of recipes, whose initial weights a seed decides.
+//! Random numbers of networks and losses, by seeds.
 
 use burn::tensor::Device;
 use burn_distill::core::Seed;
 use std::sync::{Mutex, PoisonError};
 
-/// Returns what `draw` returns, with random numbers of the CPU that depend on the seed alone. Every backend
-/// draws other numbers from a seed, so all draw on this one.
+/// Calls `draw` with a seeded generator of random numbers, that of the CPU: every backend draws
+/// other numbers from a seed.
 pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
-    // The generator is one for the whole program: nobody else may draw from it in between.
+    // The whole program shares one generator: no other thread may draw from it in between.
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     Device::flex().seed(seed.into().value());

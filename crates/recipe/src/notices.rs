@@ -1,10 +1,10 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Messages about a run beside its figures, such as the similarity of the layers that a loss pairs.
+/// Messages about a run, such as the similarity of the layers that a loss pairs.
 ///
-/// They are collected where losses are built, to be shown once a display is gone that would cover them.
-/// Clones share their messages.
+/// They are collected while losses are built, and shown after the display of the trainings is
+/// closed. Clones share their messages.
 #[derive(Clone, Debug, Default)]
 pub struct Notices {
     all: Arc<Mutex<Vec<String>>>,
@@ -12,14 +12,14 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Returns the same messages, to which others are added after a prefix, such as a seed.
+    /// Returns a clone that adds its messages with a prefix, such as a seed.
     pub fn with_prefix(&self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         let all = self.all.clone();
         Self { all, prefix }
     }
 
-    /// Adds a message, unless there is the same already.
+    /// Adds a message, unless it was added before.
     pub fn add(&self, message: impl AsRef<str>) {
         let message = format!("{}{}", self.prefix, message.as_ref());
         let mut all = self.all();
@@ -28,7 +28,7 @@ impl Notices {
         }
     }
 
-    /// Returns the messages so far, and forgets them.
+    /// Takes the messages out.
     pub fn take(&self) -> Vec<String> {
         mem::take(&mut self.all())
     }

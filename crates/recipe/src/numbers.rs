@@ -1,17 +1,18 @@
-//! The ranges of the numbers of a recipe.
+//! Ranges of the numbers of a recipe.
 
 use super::fault::{Fault, joined};
 use toml::Value;
 
-/// The most epochs of a training that are not surely a typing error.
+/// Largest number of epochs of a training: more are surely a typing error.
 pub const MOST_EPOCHS: usize = 1_000_000;
-/// The most samples of a batch.
+/// Largest number of samples of a batch.
 pub const MOST_SAMPLES: usize = 1_000_000;
-/// The most views of a sample, or networks that learn together: each has memory of its own.
+/// Largest number of views of a sample, or of networks that are trained together, since each takes
+/// memory.
 pub const MOST_VIEWS: usize = 64;
 
-/// Checks that every number of a table is one that tensors can hold, also where a key is optional: a
-/// `nan` is not the absence of a value.
+/// Checks that every number of a table is finite in single precision, also those of optional keys:
+/// a `nan` is not the absence of a value.
 pub fn check_finite(value: &Value, place: &str) -> Result<(), Fault> {
     match value {
         Value::Float(number) if !number.is_finite() => {

@@ -2,8 +2,8 @@ use crate::renamed::rename_path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use toml::{Table, Value};
 
-/// Changes a table by `key.of.a.field=value`, where the key is written as in TOML, with the number
-/// of an element of a list from 0, and so is the value; text needs no quotes.
+/// Changes a table by an assignment `key.of.a.field=value`. Key and value are written as in TOML,
+/// an element of a list is named by its number from 0, and text needs no quotes.
 pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, value) = assignment
         .split_once('=')
@@ -28,7 +28,7 @@ fn keys(path: &str) -> Result<Vec<String>> {
     let document: Table = format!("{path} = 0").parse().map_err(|_| wrong())?;
     let mut keys = Vec::new();
     let mut inner = &Value::Table(document);
-    // Each table has one entry, unless the key was more than a key.
+    // Each table has one entry, unless the text holds more than a key.
     while let Value::Table(table) = inner {
         let mut entries = table.iter();
         let (Some((key, value)), None) = (entries.next(), entries.next()) else {
@@ -40,7 +40,8 @@ fn keys(path: &str) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Returns a value as in TOML, or else text. No recipe holds a date: what looks like one is text.
+/// Returns a value as in TOML, or else text. Recipes have no dates: text that looks like a date is
+/// text.
 fn parse(value: &str) -> Result<Value> {
     ensure!(
         !value.is_empty(),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_set_is_explained() {
+    fn errors_about_assignments_name_the_key() {
         for (assignment, message) in [
             ("seeds", "expected KEY=VALUE"),
             ("name.first=1", "`name` is a string, not a table"),

@@ -1,13 +1,13 @@
 use std::path::{self, Path, PathBuf};
 use toml::{Table, Value};
 
-/// The keys of a teacher, and of those beside it, whose values are paths.
+/// Keys of teachers whose values are paths.
 const PATHS: [&str; 1] = ["weights"];
 
-/// Makes the paths in a recipe absolute, of which the others are relative to that folder.
+/// Makes the paths in a recipe absolute. Relative paths are relative to the folder.
 ///
-/// So a run can be resumed from another folder, and the paths of a file and those of the command
-/// line, which are relative to different folders, can stand in one recipe.
+/// A run can then be resumed from another folder, and a recipe can have paths of its file and of
+/// the command line, which are relative to different folders.
 pub fn make_absolute(recipe: &mut Table, folder: &Path) {
     if let Some(teacher) = recipe.get_mut("teacher") {
         in_value(teacher, folder);
@@ -20,7 +20,8 @@ fn in_value(value: &mut Value, folder: &Path) {
         Value::Table(table) => {
             for (key, value) in table {
                 match value {
-                    // An empty one stays so, to be refused: joined it would be the folder.
+                    // An empty path stays empty and is refused later: joined, it would be the
+                    // folder.
                     Value::String(path) if path.is_empty() => {}
                     Value::String(path) if PATHS.contains(&key.as_str()) => {
                         *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
@@ -33,8 +34,7 @@ fn in_value(value: &mut Value, folder: &Path) {
     }
 }
 
-/// Returns the path as it is from every folder, without links and `..` in its folders. The file
-/// itself need not be there.
+/// Returns the absolute path, without links and `..` in its folders. The file need not exist.
 fn absolute(path: &Path) -> PathBuf {
     let parent = path.parent().map(Path::canonicalize);
     match (parent, path.file_name()) {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_stays_for_the_check_of_types() {
+    fn values_that_are_no_paths_are_left_to_the_check_of_types() {
         let mut table = "teacher = 3".parse().unwrap();
         make_absolute(&mut table, Path::new("/"));
         assert_eq!(table["teacher"], Value::Integer(3));

@@ -1,7 +1,9 @@
-use super::check::check;
+use super::check::{check, check_untrained};
 use super::fault::Fault;
 use super::numbers::check_finite;
-use super::typed::typed;
+use super::recipe::RecipeFile;
+use super::strategy::StrategyRecipe;
+use super::typed::{check_no_list_for_a_table, typed_by};
 use super::{Recipe, names, overrides, paths, renamed, strategy};
 use crate::registry::Registry;
 use crate::text::tidy;
@@ -13,49 +15,71 @@ use toml::{Table, Value};
 /// The size of the largest recipe, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Read a recipe, change it as the command line says, and check it.
+/// Reads a recipe, applies the changes of the command line, and checks it, also with losses between
+/// untrained networks.
 ///
-/// Paths in a recipe are relative to the folder of its file, those of changes to the current one. Its
-/// names are those of the registry.
+/// Paths in a recipe are relative to the folder of its file, those of changes to the current
+/// folder. Names are looked up in the registry.
 ///
 /// # Errors
 ///
 /// Returns an error that names the file, the line where it can, and the key.
 pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<Recipe> {
+    let recipe = parse(path, overridden, registry)?;
+    check_untrained(&recipe)
+        .map_err(tidied)
+        .with_context(|| path.display().to_string())?;
+    Ok(recipe)
+}
+
+/// Reads a recipe like [`read`], but builds no losses: a run checks those once, with its data.
+///
+/// # Errors
+///
+/// Returns an error that names the file, the line where it can, and the key.
+pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<Recipe> {
     let file = path.display();
     let text = text_of(path).with_context(|| file.to_string())?;
-    let tidied = |error: anyhow::Error| anyhow!(tidy(&format!("{error:#}")));
-    // Before anything is changed, so that an error in the file is not taken for one of a change.
+    // Before any change, so that an error in the file is not taken for one of a change.
     let original = table_of(&text).and_then(|mut table| {
         renamed::rename_keys(&mut table);
         strategy::refuse_tables(&table)?;
-        let understood = understood(&mut table, registry);
-        understood.map_err(|fault| in_line(fault, &text))?;
-        Ok(table)
+        paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
+        let recipe = understood(&table, registry).map_err(|fault| in_line(fault, &text))?;
+        Ok((table, recipe))
     });
-    let mut table = original.map_err(tidied).with_context(|| file.to_string())?;
-    paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
-    for assignment in overridden {
-        overrides::apply(&mut table, assignment).map_err(tidied)?;
+    let (table, mut recipe) = original.map_err(tidied).with_context(|| file.to_string())?;
+    if !overridden.is_empty() {
+        recipe = changed(table, overridden, registry)?;
     }
-    renamed::rename_keys(&mut table);
-    // Those that are still relative are of the changes.
-    paths::make_absolute(&mut table, Path::new(""));
-    strategy::refuse_tables(&table).context("after the changes of --set")?;
-    let recipe = understood(&mut table, registry).map_err(anyhow::Error::from);
-    let mut recipe = recipe
-        .map_err(tidied)
-        .context("after the changes of --set")?;
 
     strategy::check_numbers(&recipe)
-        .and_then(|()| strategy::write_out(&mut recipe))
+        .and_then(|()| strategy::write_out_terms(&mut recipe))
         .and_then(|()| check(&recipe))
         .map_err(tidied)
         .with_context(|| file.to_string())?;
     Ok(recipe)
 }
 
-/// The text of a file that is no larger than a recipe.
+/// Returns the recipe of a table with the changes of the command line.
+fn changed(mut table: Table, overridden: &[String], registry: &Registry) -> Result<Recipe> {
+    const AFTER: &str = "after the changes of --set";
+    for assignment in overridden {
+        overrides::apply(&mut table, assignment).map_err(tidied)?;
+    }
+    renamed::rename_keys(&mut table);
+    // Paths that are still relative are those of the changes.
+    paths::make_absolute(&mut table, Path::new(""));
+    strategy::refuse_tables(&table).context(AFTER)?;
+    let recipe = understood(&table, registry).map_err(anyhow::Error::from);
+    recipe.map_err(tidied).context(AFTER)
+}
+
+fn tidied(error: anyhow::Error) -> anyhow::Error {
+    anyhow!(tidy(&format!("{error:#}")))
+}
+
+/// Returns the text of a file, if it is small enough for a recipe.
 fn text_of(path: &Path) -> Result<String> {
     let size = fs::metadata(path)?.len();
     ensure!(
@@ -65,7 +89,7 @@ fn text_of(path: &Path) -> Result<String> {
     Ok(fs::read_to_string(path)?)
 }
 
-/// The table of a text, or where it is no TOML.
+/// Returns the table of a text, or an error with the place that is no TOML.
 fn table_of(text: &str) -> Result<Table> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let message = error.message().trim_end();
@@ -79,7 +103,7 @@ fn table_of(text: &str) -> Result<Table> {
     })
 }
 
-/// The line and the column of a place in a text, both counted from 1.
+/// Returns the line and the column of a place in a text, both counted from 1.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -87,22 +111,28 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Returns the recipe that a table describes, with the names that the registry has for what it names.
-fn understood(table: &mut Table, registry: &Registry) -> Result<Recipe, Fault> {
+/// Returns the recipe that a table describes, with the names that the registry has for what it
+/// names.
+fn understood(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
     check_finite(&Value::Table(table.clone()), "")?;
-    // Types first: their errors are the more basic ones.
-    typed::<Recipe>(table)?;
-    names::resolve(table, registry)?;
-    let recipe = typed(table)?;
-    Ok(Recipe {
-        registry: registry.clone(),
-        ..recipe
-    })
+    let in_words = |error: toml::de::Error| error.message().to_string();
+    let file: RecipeFile = typed_by(table, |table| table.clone().try_into().map_err(in_words))?;
+    // On its own: a misplaced key is found by the errors without each key, of which only the first
+    // counts.
+    let mut recipe = file.with_strategy(registry, |table| {
+        let strategy = typed_by(&table, |table| {
+            StrategyRecipe::read(table.clone(), registry.strategies()).map_err(in_words)
+        });
+        strategy.map_err(|fault| fault.under("strategy"))
+    })?;
+    check_no_list_for_a_table(table, &recipe)?;
+    names::resolve(&mut recipe)?;
+    Ok(recipe)
 }
 
-/// The fault with the line of the file where the parser sees it, if it does.
+/// Returns the error of a fault, with the line of the file, if it is found.
 fn in_line(fault: Fault, text: &str) -> anyhow::Error {
-    let span = toml::from_str::<Recipe>(text)
+    let span = toml::from_str::<RecipeFile>(text)
         .err()
         .and_then(|error| error.span());
     match span {
@@ -110,7 +140,7 @@ fn in_line(fault: Fault, text: &str) -> anyhow::Error {
             let (line, _) = position(text, span.start);
             anyhow::Error::from(fault).context(format!("line {line}"))
         }
-        // The types are right: it is about a name.
+        // The tables are right: it is about a name, or about the options of a strategy.
         _ => match names::line(text, &fault.key) {
             Some(line) => anyhow::Error::from(fault).context(format!("line {line}")),
             None => fault.into(),

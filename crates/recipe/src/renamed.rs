@@ -2,16 +2,16 @@
 
 use toml::{Table, Value};
 
-/// The table that a key stands in, its old name and its name.
+/// Table, old name and new name of each renamed key.
 const RENAMED: [(&str, &str, &str); 3] = [
     ("learning_rate", "peak", "base"),
     ("strategy", "as_code", "reference_gradients"),
     ("strategy", "labelled_per_batch", "labeled_per_batch"),
 ];
 
-/// Gives the keys of a table, and of the tables within it, their names of today.
+/// Renames the old keys of a table, and of the tables within it.
 ///
-/// An old name beside the name of today stays, and is refused as an unknown key.
+/// An old name beside the new one stays, and is refused as an unknown key.
 pub fn rename_keys(table: &mut Table) {
     for (key, value) in table {
         rename_in_value(key, value);
@@ -37,7 +37,7 @@ fn rename_in_value(key: &str, value: &mut Value) {
     }
 }
 
-/// Gives the parts of a dotted key their names of today.
+/// Renames the old parts of a dotted key.
 pub fn rename_path(keys: &mut [String]) {
     for at in 1..keys.len() {
         let (parent, key) = (&keys[at - 1], &keys[at]);
@@ -55,12 +55,12 @@ mod tests {
     use crate::read::tests::recipe;
 
     #[test]
-    fn old_names_of_keys_mean_what_they_meant() {
+    fn old_names_of_keys_keep_their_meaning() {
         const RECIPE: &str = r#"
-            seeds = [0]
+            name = "test"
             data = { name = "digits", labels_per_class = 3 }
             [student]
-            model = "mlp-8"
+            model = "convnet-4"
             training = { epochs = 3, batch_size = 16, learning_rate = { BASE = 0.25 } }
             [strategy]
             kind = "KIND"

@@ -3,7 +3,7 @@ use anyhow::{Result, bail, ensure};
 use burn_distill::core::check;
 use burn_distill::strategy::Route;
 
-/// Check the route of a recipe, if it has one.
+/// Checks the route of a recipe, if it has one.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(route) = &recipe.route else {
         return Ok(());
@@ -11,16 +11,15 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let (teacher, student) = (recipe.first_teacher()?, &recipe.student.training);
     ensure!(
         recipe.stages.is_empty(),
-        "there are both [route] and [[stage]]: the legs of the route are the stages"
+        "there are both [route] and [[stage]]: the anchors of a route are its stages, so leave one out"
     );
     ensure!(
         teacher.weights.is_none(),
-        "a [route] is along the training of the teacher: leave out `teacher.weights`"
+        "a [route] needs the states of the teacher along its training: leave out `teacher.weights`"
     );
     ensure!(
         teacher.training.patience.is_none(),
-        "a [route] should know when the training of the teacher ends: \
-         leave out `teacher.training.patience`"
+        "a [route] needs a fixed number of epochs of the teacher: leave out `teacher.training.patience`"
     );
     let (anchors, epochs) = (route.anchors, teacher.training.epochs);
     check::ensure(
@@ -31,16 +30,20 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     )?;
     match (route.by, route.ratio) {
         (RouteBy::Hardness, None) => {
-            bail!("`route.ratio` is missing: how many times as hard the next anchor may be")
+            bail!(
+                "`route.ratio` is missing: give the largest hardness of the next anchor, relative to the current one"
+            )
         }
         (RouteBy::Hardness, Some(ratio)) => check::in_range("route.ratio", ratio, 1e-6..=1e9)?,
-        (RouteBy::Interval, Some(_)) => bail!("`route.ratio` is for a route by \"hardness\""),
+        (RouteBy::Interval, Some(_)) => {
+            bail!("`route.ratio` is for a route by \"hardness\": leave it out")
+        }
         (RouteBy::Interval, None) => {
             let anchor_stages = Route::new(anchors, student.epochs).anchor_stages();
             ensure!(
                 anchor_stages.len() == anchors,
-                "`student.training.epochs` is {}, in which the student meets {} of the {anchors} \
-                 anchors: a multiple of {anchors} meets them all",
+                "`student.training.epochs` is {}, which leaves epochs for {} of the {anchors} \
+                 anchors only: give a multiple of {anchors}",
                 student.epochs,
                 anchor_stages.len()
             );
@@ -64,7 +67,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_route_is_by_interval_unless_it_says_otherwise() {
+    fn a_route_is_by_interval_by_default() {
         let by = |changes: &[&str]| recipe(RECIPE, changes).unwrap().route.unwrap().by;
 
         assert_eq!(by(&[]), RouteBy::Interval);
@@ -72,7 +75,7 @@ mod tests {
             by(&["route.by=hardness", "route.ratio=2"]),
             RouteBy::Hardness
         );
-        // Rounding is no matter where hardness decides.
+        // By hardness, the number of epochs need not be a multiple.
         by(&[
             "route.by=hardness",
             "route.ratio=2",
@@ -95,13 +98,13 @@ mod tests {
             ("route.by=hardness", "`route.ratio` is missing"),
             (
                 "route.ratio=2",
-                "`route.ratio` is for a route by \"hardness\"",
+                "`route.ratio` is for a route by \"hardness\": leave it out",
             ),
             (
                 "route.by=hard",
                 "`route.by` should be one of interval, hardness",
             ),
-            ("student.training.epochs=9", "meets 3 of the 4 anchors"),
+            ("student.training.epochs=9", "epochs for 3 of the 4 anchors"),
             ("teacher.weights=a.bpk", "leave out `teacher.weights`"),
             (
                 "teacher.training.patience=1",

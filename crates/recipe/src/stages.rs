@@ -1,34 +1,53 @@
 use super::fault::Place;
-use super::losses::{check_losses, learns, untrained};
+use super::losses::{self, learns};
 use super::naming::{check_name, loss_place};
 use super::numbers::MOST_EPOCHS;
 use super::training::check_training;
-use super::{Loss, Recipe, StageRecipe, Trains};
+use super::{Loss, LossContext, Recipe, StageRecipe, Trains};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn_distill::core::{ConfigError, check};
 use std::collections::HashMap;
 
-/// Check the stages of a recipe.
+/// Checks the stages of a recipe, without building their losses.
 pub fn check(recipe: &Recipe) -> Result<()> {
-    let mut earlier = HashMap::new();
     for (index, stage) in recipe.stages.iter().enumerate() {
         let place = format!("stage.{index}");
         check_stage_name(&stage.name, &recipe.stages[..index]).at(&place)?;
-        let is_last = index + 1 == recipe.stages.len();
-        check_stage(recipe, stage, is_last, &mut earlier).at(&place)?;
+        check_stage(stage).at(&place)?;
     }
     ensure!(
-        recipe
-            .stages
-            .iter()
-            .any(|stage| stage.trains == Trains::All),
-        "no stage trains the student: `trains` is \"objective\" in each"
+        recipe.stages.is_empty()
+            || recipe
+                .stages
+                .iter()
+                .any(|stage| stage.trains == Trains::All),
+        "no stage trains the student: `trains` is \"objective\" in each; leave it out in one"
     );
     Ok(())
 }
 
-/// The files and folders that lie, or may come to lie, beside the folders of the stages.
+/// Builds the losses of the stages of a recipe, and checks them. `contexts` returns the context of
+/// the student with its teacher, for batches of the given size.
+pub fn check_losses(
+    recipe: &Recipe,
+    contexts: impl Fn(usize) -> Result<Vec<LossContext>>,
+) -> Result<()> {
+    let mut earlier = HashMap::new();
+    for (index, stage) in recipe.stages.iter().enumerate() {
+        let batch_size = stage.training(&recipe.student.training).batch_size;
+        let contexts = contexts(batch_size)?;
+        let context = contexts.first().context("a stage has a teacher")?;
+        let losses = losses::check_losses(recipe.registry.losses(), &stage.losses, context);
+        let is_last = index + 1 == recipe.stages.len();
+        losses
+            .and_then(|losses| check_losses_of_stage(stage, losses, is_last, &mut earlier))
+            .at(&format!("stage.{index}"))?;
+    }
+    Ok(())
+}
+
+/// Files and folders that a run writes beside the folders of the stages.
 const RESERVED: [&str; 6] = [
     "checkpoint",
     "curriculum.json",
@@ -38,38 +57,35 @@ const RESERVED: [&str; 6] = [
     "training.json",
 ];
 
-/// Checks the name of a stage, which is that of its folder. Some file systems do not tell case apart.
+/// Checks the name of a stage, which is that of its folder. Some file systems ignore case.
 fn check_stage_name(name: &str, before: &[StageRecipe]) -> Result<(), ConfigError> {
     check_name(name)?;
     let folder = name.to_lowercase();
     let other = before.iter().find(|it| it.name.to_lowercase() == folder);
     let expected = match other {
-        Some(other) if other.name == name => "another, as two stages are named so".to_string(),
+        Some(other) if other.name == name => {
+            "another one, as two stages have this name".to_string()
+        }
         Some(other) => format!(
             "different from the earlier stage `{}` by more than its case, as it names a folder",
             other.name
         ),
-        // Files are written under that name before they take their place.
+        // Files are written under such a name before they are renamed.
         None if RESERVED.contains(&folder.as_str()) || folder.starts_with("partial-") => {
-            "another, as it names a folder, and a run keeps files of its own under this one".into()
+            "another one, as it names a folder, and a run has files of this name".into()
         }
         None => return Ok(()),
     };
     Err(ConfigError::new("name", expected, format_args!("`{name}`")))
 }
 
-/// What stages have learned beside the student, by the name of the loss, with the name of the stage.
+/// Trained losses of earlier stages, by name, with the name of their stage.
 type Learned<'a> = HashMap<String, (&'a str, Loss)>;
 
-fn check_stage<'a>(
-    recipe: &Recipe,
-    stage: &'a StageRecipe,
-    is_last: bool,
-    earlier: &mut Learned<'a>,
-) -> Result<()> {
+fn check_stage(stage: &StageRecipe) -> Result<()> {
     match (stage.epochs, &stage.training) {
         (Some(_), Some(_)) => bail!("there are both `epochs` and a `training`: give one of them"),
-        (None, None) => bail!("`epochs` is missing, or a whole `training`"),
+        (None, None) => bail!("`epochs` is missing: give it, or a whole `training`"),
         (None, Some(training)) => check_training(training, "training")?,
         (Some(epochs), None) => check::count_in("epochs", epochs, 1..=MOST_EPOCHS)?,
     }
@@ -77,24 +93,26 @@ fn check_stage<'a>(
         !stage.losses.is_empty(),
         "there is no loss: give at least one [[stage.loss]]"
     );
+    Ok(())
+}
 
-    let training = stage.training(&recipe.student.training);
-    let losses = check_losses(
-        recipe.registry.losses(),
-        &stage.losses,
-        &untrained(recipe, training.batch_size)?,
-    )?;
+fn check_losses_of_stage<'a>(
+    stage: &'a StageRecipe,
+    losses: Vec<Loss>,
+    is_last: bool,
+    earlier: &mut Learned<'a>,
+) -> Result<()> {
     if let Some(loss) = losses.iter().find(|loss| loss.student.is_some()) {
         ensure!(
             is_last && stage.trains == Trains::All,
-            "the loss `{}` makes the student another network: it can only be that of the last stage, \
-             in which the student trains",
+            "the loss `{}` changes the student, and can only be used in the last stage, with the student \
+             trained",
             loss.name
         );
     }
     ensure!(
         stage.trains == Trains::All || losses.iter().any(learns),
-        "`trains` is \"objective\", but none of the losses has anything to learn"
+        "`trains` is \"objective\", but none of the losses has parameters: give a loss with parameters, or leave `trains` out"
     );
     check_files(&losses)?;
     for loss in losses.into_iter().filter(learns) {
@@ -115,13 +133,13 @@ fn check_stage<'a>(
     Ok(())
 }
 
-/// Check the names of losses that leave what they have learned in a file.
+/// Checks the names of losses whose parameters are saved in a file.
 pub fn check_files(losses: &[Loss]) -> Result<()> {
     let mut names = losses.iter().enumerate().filter(|(_, loss)| learns(loss));
     names.try_for_each(|(index, loss)| check_name(&loss.name).at(&loss_place(index)))
 }
 
-/// Check that a loss can go on with what the one of its name in an earlier stage has learned.
+/// Checks that a loss can continue with the parameters of the loss of its name in an earlier stage.
 fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     let prepared = |loss: &Loss| {
         let preparation = loss.preparation.as_ref();
@@ -129,7 +147,7 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     };
     ensure!(
         prepared(earlier) == prepared(loss),
-        "the loss `{}` goes on with the {} of the one of that name in the stage `{stage}`, which is \
+        "the loss `{}` continues with the {} of the loss of that name in the stage `{stage}`, which is \
          prepared otherwise: give both the same options, or one of them another `name`",
         loss.name,
         earlier
@@ -141,8 +159,8 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     let fits = loss.objective.valid().try_load_record(record);
     fits.map(|_| ()).with_context(|| {
         format!(
-            "the loss `{}` would go on with what the one of that name in the stage `{stage}` has \
-             learned, which does not fit: give one of them another `name`",
+            "the loss `{}` would continue with the parameters of the loss of that name in the stage \
+             `{stage}`, which do not fit: give one of them another `name`",
             loss.name
         )
     })
@@ -151,8 +169,8 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example_context;
     use crate::read::tests::{error, recipe};
-    use crate::{LossContext, example_context};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
     use burn_distill::core::{
@@ -200,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_stage_is_said_with_its_place() {
+    fn errors_in_a_stage_name_its_place() {
         for (change, messages) in [
             (
                 "stage.1.loss.0.kind=hrd",
@@ -240,26 +258,35 @@ mod tests {
             ("stage.1.name=model.bpk", ["`stage.1.name`", "`model.bpk`"]),
             (
                 "stage.0.name=Training.json",
-                ["`stage.0.name`", "of its own"],
+                ["`stage.0.name`", "a run has files of this name"],
             ),
             (
                 "stage.0.name=curriculum.json",
-                ["`stage.0.name`", "of its own"],
+                ["`stage.0.name`", "a run has files of this name"],
             ),
-            ("stage.0.name=checkpoint", ["`stage.0.name`", "of its own"]),
-            ("stage.0.name=history.csv", ["`stage.0.name`", "of its own"]),
-            ("stage.0.name=partial-a", ["`stage.0.name`", "of its own"]),
+            (
+                "stage.0.name=checkpoint",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
+            (
+                "stage.0.name=history.csv",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
+            (
+                "stage.0.name=partial-a",
+                ["`stage.0.name`", "a run has files of this name"],
+            ),
             (
                 "stage.1.name=Hints",
                 ["`stage.1.name`", "`hints` by more than"],
             ),
             (
                 "stage.0.name=distillation",
-                ["`stage.1.name`", "two stages are named so"],
+                ["`stage.1.name`", "two stages have this name"],
             ),
             (
                 "stage.0.trains=objective",
-                ["stage.0: ", "has anything to learn"],
+                ["stage.0: ", "none of the losses has parameters"],
             ),
             (
                 "stage.0.trains=objectve",
@@ -271,7 +298,7 @@ mod tests {
             ),
             (
                 "stage.0.loss.0.kind=sim-kd",
-                ["stage.0: ", "can only be that of the last stage"],
+                ["stage.0: ", "can only be used in the last stage"],
             ),
             (
                 "loss=[{ kind = 'hard' }]",
@@ -292,13 +319,13 @@ mod tests {
             &[],
         );
         assert!(
-            neither.contains("`epochs` is missing, or a whole `training`"),
+            neither.contains("`epochs` is missing: give it, or a whole `training`"),
             "{neither}"
         );
     }
 
     #[test]
-    fn what_a_loss_prepares_serves_later_stages_too() {
+    fn a_preparation_of_a_loss_serves_later_stages_too() {
         let prepared = |epochs: usize| {
             let second = format!(
                 "stage.1.loss=[{{ kind = 'factor-transfer', paraphraser_epochs = {epochs} }}]"
@@ -309,7 +336,7 @@ mod tests {
         prepared(5).unwrap();
         let error = format!("{:#}", prepared(6).unwrap_err());
         assert!(
-            error.contains("goes on with the paraphraser") && error.contains("`hints`"),
+            error.contains("continues with the paraphraser") && error.contains("`hints`"),
             "{error}"
         );
         recipe(RECIPE, &["stage.1.loss.1.kind=sim-kd"]).unwrap();
@@ -323,7 +350,7 @@ mod tests {
         assert!(error(RECIPE, &[only]).contains("no stage trains the student"));
     }
 
-    /// Something to learn, of that size.
+    /// Objective with parameters of that size.
     #[derive(Module, Debug)]
     struct Adapted {
         layer: Linear,
@@ -349,13 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_gone_on_with() {
+    fn a_run_of_another_recipe_is_not_resumed() {
         check_continuation(&adapted(3), "hints", &adapted(3)).unwrap();
 
         let error = check_continuation(&adapted(3), "hints", &adapted(4)).unwrap_err();
         let error = format!("{error:#}");
         assert!(
-            error.contains("in the stage `hints` has learned, which does not fit"),
+            error.contains("in the stage `hints`, which do not fit"),
             "{error}"
         );
         assert!(error.contains("layer.weight: shape mismatch"), "{error}");

@@ -1,7 +1,7 @@
 use super::TeacherRecipe;
 
 impl TeacherRecipe {
-    /// Every teacher as if it were the only one, the first first.
+    /// Returns every teacher as if it were the only one, the first one first.
     pub fn all(&self) -> Vec<Self> {
         let first = Self {
             others: Vec::new(),
@@ -17,7 +17,7 @@ impl TeacherRecipe {
         [first].into_iter().chain(others).collect()
     }
 
-    /// Where a teacher stands in the recipe.
+    /// Returns the place in the recipe of the teacher at an index, counted from 0.
     pub fn place(index: usize) -> String {
         match index {
             0 => "teacher".into(),

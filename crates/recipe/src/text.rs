@@ -1,4 +1,4 @@
-//! Text for people: control characters escaped, long words shortened, digits in groups.
+//! Text for readers: control characters escaped, long words shortened, digits in groups.
 
 /// The longest word of an error, in characters: paths may be long.
 const LONGEST_WORD: usize = 250;
@@ -31,7 +31,7 @@ pub fn grouped(number: usize) -> String {
 pub fn tidy(text: &str) -> String {
     let mut quoted = text.split('`');
     let mut tidied = String::new();
-    // Between two backquotes stands what was given, spaces included.
+    // The text between two backquotes is a value of the recipe, which may have spaces.
     if let Some(first) = quoted.next() {
         tidied.push_str(&plain(first));
     }

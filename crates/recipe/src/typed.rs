@@ -7,27 +7,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Returns the value that a table describes.
+/// Refuses a list where a table is expected: serde reads one as the fields of a table in their
+/// order, which is a typing error in a recipe.
 ///
 /// # Errors
 ///
-/// Returns an error that names the key that does not fit.
-pub fn typed<T: DeserializeOwned + Serialize>(table: &Table) -> Result<T, Fault> {
-    let typed: T = typed_by(table, |table| {
-        table
-            .clone()
-            .try_into()
-            .map_err(|error: toml::de::Error| error.message().to_string())
-    })?;
-    if let Ok(written) = Value::try_from(&typed) {
-        check_no_list_for_a_table(&Value::Table(table.clone()), &written, "")?;
+/// Returns an error at the key of the list.
+pub fn check_no_list_for_a_table(table: &Table, typed: &impl Serialize) -> Result<(), Fault> {
+    match Value::try_from(typed) {
+        Ok(written) => check_no_list(&Value::Table(table.clone()), &written, ""),
+        Err(_) => Ok(()),
     }
-    Ok(typed)
 }
 
-/// Refuses a list where a table is expected: serde reads one as the fields of a table in their order,
-/// which is a typing error in a recipe.
-fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
+fn check_no_list(value: &Value, written: &Value, place: &str) -> Result<(), Fault> {
     match (value, written) {
         (Value::Array(_), Value::Table(_)) => Err(Fault::value(place, "a table", value)),
         (Value::Table(table), Value::Table(written)) => {
@@ -35,21 +28,21 @@ fn check_no_list_for_a_table(value: &Value, written: &Value, place: &str) -> Res
                 let Some(written) = written.get(key) else {
                     return Ok(());
                 };
-                check_no_list_for_a_table(value, written, &joined(place, key))
+                check_no_list(value, written, &joined(place, key))
             })
         }
         (Value::Array(list), Value::Array(written)) => {
             let pairs = list.iter().zip(written).enumerate();
             pairs.into_iter().try_for_each(|(index, (value, written))| {
                 let place = joined(place, &index.to_string());
-                check_no_list_for_a_table(value, written, &place)
+                check_no_list(value, written, &place)
             })
         }
         _ => Ok(()),
     }
 }
 
-/// Returns the value of a key, which the error names.
+/// Returns the typed value of a key, which the error names.
 pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fault> {
     typed_value_by(key, value, |value| {
         let typed = value.clone().try_into();
@@ -57,8 +50,8 @@ pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fa
     })
 }
 
-/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is that of a
-/// deserializer of serde.
+/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is
+/// that of a deserializer of serde.
 pub fn typed_value_by<T>(
     key: &str,
     value: Value,
@@ -84,8 +77,8 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
     })
 }
 
-/// Returns the path of the value that an error is about: a deserializer says what it is about, but often not
-/// where.
+/// Returns the path of the value that an error is about: the message of a deserializer often has
+/// the value without its path.
 ///
 /// Without the value the error is another one, or there is none. A deserializer reads the keys of a
 /// table in their order and misses keys after that, so that this holds for no other value.
@@ -150,8 +143,9 @@ fn is_about_a_value(message: &str) -> bool {
     !message.starts_with("missing field")
 }
 
-/// Returns the path of the name that a message refuses as an unknown variant, in the value at a path. It may
-/// stand there more than once, so that no single key is to blame; and the kind of a table is read with it.
+/// Returns the path of the name that a message refuses as an unknown variant, in the value at a
+/// path. It may stand there more than once, so that no single key is to blame; and the kind of a
+/// table is read with it.
 fn with_variant(root: &Value, path: Vec<String>, message: &str) -> Vec<String> {
     let Some(name) = message
         .strip_prefix("unknown variant `")

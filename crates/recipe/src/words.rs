@@ -1,9 +1,9 @@
-//! Values and errors in words for the reader of a recipe.
+//! Values and types in words, for errors.
 
 use crate::text::shortened;
 use toml::Value;
 
-/// The longest piece of a recipe that an error repeats, in characters.
+/// Longest piece of a recipe that an error repeats, in characters.
 const LONGEST_PIECE: usize = 60;
 /// Returns a value as an error shows it.
 pub fn described(value: &Value) -> String {
@@ -19,7 +19,7 @@ pub fn described(value: &Value) -> String {
     }
 }
 
-/// Returns a float as TOML writes it: a whole one is no integer.
+/// Returns a float as TOML writes it: with a decimal point, also if it is whole.
 fn float(number: f64) -> String {
     match number.is_nan() {
         true => "nan".into(),
@@ -27,8 +27,8 @@ fn float(number: f64) -> String {
     }
 }
 
-/// Returns the whole number of a text, or of a list of some, that is too large for TOML, so that the
-/// command line took it for text.
+/// Returns the whole number of a text, or of a list of some, that is too large for TOML, so that
+/// the command line took it for text.
 pub fn too_large(value: &Value) -> Option<&str> {
     let text = value.as_str()?;
     let inner = text
@@ -42,7 +42,7 @@ pub fn too_large(value: &Value) -> Option<&str> {
     numbers.find(beyond)
 }
 
-/// Returns the type that serde expected, in words for somebody who does not know Rust.
+/// Returns the type that serde expected, in words instead of Rust.
 pub fn expected(by_serde: &str) -> String {
     let by_serde = by_serde.trim();
     let words = match by_serde {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_too_large_is_told_from_text() {
+    fn a_number_that_is_too_large_is_distinguished_from_text() {
         for text in ["18446744073709551615", "[1, 18446744073709551615]"] {
             assert_eq!(too_large(&text.into()), Some("18446744073709551615"));
         }

@@ -1,11 +1,9 @@
 //! The command of burn-distill with a network, a loss and a data set of your own.
 
-use burn::nn::{Linear, LinearConfig};
-use burn::{prelude::*, tensor::activation::relu};
+use burn::{nn::*, prelude::*, tensor::activation::relu};
 use burn_distill::core::{Check, numeric::l2_normalize};
 use burn_distill::prelude::*;
 use burn_distill_cli::{main_with, recipe::*};
-use std::process::ExitCode;
 
 /// Options of the network in a recipe: `model = { name = "perceptron", width = 64 }`.
 #[derive(Config, Debug)]
@@ -64,13 +62,15 @@ fn rings() -> anyhow::Result<ArrayDataset> {
     ArrayDataset::vectors("rings", 2, points, labels, ["inner", "outer"])
 }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     main_with(
         Registry::standard()
             .with_loss(LossEntry::logits("direction", NoOptions {}, |_| Direction))
             .with_dataset("rings", |_| rings())
             .with_network("perceptron", |options, task, device| {
                 let PerceptronConfig { width } = configured(&PerceptronConfig::new(), options)?;
+                let parameters = (task.vector()? + task.classes) as f64 * width as f64;
+                check_parameters("width", width, parameters)?;
                 Ok(Perceptron {
                     hidden: LinearConfig::new(task.vector()?, width).init(device),
                     output: LinearConfig::new(width, task.classes).init(device),

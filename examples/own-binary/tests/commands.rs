@@ -56,7 +56,7 @@ fn result(out: &Path) -> Value {
 }
 
 #[test]
-fn lists_show_what_the_program_adds() {
+fn lists_show_the_additions_of_the_program() {
     for (what, own, standard) in [
         ("models", "perceptron", "resnet20"),
         ("losses", "direction", "soft-target"),
@@ -89,6 +89,24 @@ fn the_network_is_inspected_for_the_inputs_that_it_takes() {
     let inspection: Value = serde_json::from_str(&stdout(&json)).unwrap();
     assert_eq!(inspection["parameters"], 42);
     assert_eq!(inspection["input"], serde_json::json!([2]));
+
+    assert_eq!(inspection["multiply_adds"], Value::Null);
+    assert!(
+        text.contains("unknown for a network of a program"),
+        "{text}"
+    );
+    let wide = stdout(&[&arguments[..], &["--set", "width=64"]].concat());
+    assert!(
+        wide.starts_with("perceptron (width 64) for vectors"),
+        "{wide}"
+    );
+    assert!(wide.contains("322"), "{wide}");
+    let wrong = [&arguments[..], &["--set", "widht=64"]].concat();
+    let error = said(&program(&wrong).output().unwrap());
+    assert!(
+        error.contains("unknown key `widht`, did you mean `width`?"),
+        "{error}"
+    );
 
     let images = program(&["inspect", "perceptron"]).output().unwrap();
     let error = said(&images);
@@ -127,6 +145,23 @@ fn errors_know_the_names_of_the_program() {
         (
             "teacher.model.width='wide'",
             &["`teacher.model.width` should be a whole number from 0"],
+        ),
+        (
+            "teacher.model.width=0",
+            &[
+                "`teacher.model.width` should be larger: the network would have no parameters, but is 0",
+            ],
+        ),
+        (
+            "teacher.model.width=1000000000000",
+            &[
+                "`teacher.model.width` should be smaller: it needs about 64.0 TB",
+                "but is 1000000000000",
+            ],
+        ),
+        (
+            "student.model={ name = 'perceptron', width = 9223372036854775807 }",
+            &["`student.model.width` should be smaller: it needs about "],
         ),
         (
             "data.augmentation.flip=true",
@@ -223,7 +258,7 @@ fn a_run_that_is_stopped_goes_on_to_the_same_result() {
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     let message = said(&output);
     assert!(
-        message.contains("stopped; go on with: own-binary run "),
+        message.contains("stopped; resume with: own-binary run "),
         "{message}"
     );
 

@@ -14,7 +14,7 @@ struct Inspection {
     input: InputShape,
     classes: usize,
     parameters: usize,
-    /// Known of networks of the toolkit.
+    /// Unknown for a network of a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     multiply_adds: Option<usize>,
     taps: Vec<TapShape>,
@@ -24,13 +24,19 @@ struct Inspection {
 struct TapShape {
     name: String,
     kind: &'static str,
-    /// For one sample.
+    /// Shape for one sample.
     shape: Vec<usize>,
 }
 
-/// Print the taps, parameters and cost of a model.
+/// Prints the taps, parameters and cost of a model.
 pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
-    let architecture = registry.network(&ModelRecipe::from(args.model.as_str()))?;
+    let mut model = ModelRecipe::from(args.model.as_str());
+    args.options
+        .iter()
+        .try_for_each(|option| model.set(option))?;
+    let architecture = registry.network(&model)?;
+    // As the registry has it, which may differ from the spelling of the command line.
+    model.name = architecture.name();
     let task = Task {
         input: args.input.clone(),
         classes: args.classes,
@@ -47,7 +53,7 @@ pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
         })
         .collect();
     let inspection = Inspection {
-        model: architecture.name(),
+        model: model.to_string(),
         multiply_adds: architecture.plan(&task)?.map(|plan| plan.multiply_adds()),
         input: task.input,
         classes: args.classes,
@@ -76,7 +82,7 @@ fn text(inspection: &Inspection) -> String {
     }
     let cost = match inspection.multiply_adds {
         Some(count) => format!("multiply-adds  {:>14} per sample\n", grouped(count)),
-        None => String::new(),
+        None => "multiply-adds         unknown for a network of a program\n".into(),
     };
     format!(
         "{} for {} and {} classes\n\

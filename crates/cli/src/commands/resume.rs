@@ -2,10 +2,10 @@ use crate::args::RunArgs;
 use clap::ValueEnum;
 use std::path::Path;
 
-/// Returns the command that goes on with a run in that folder, for a shell in the same one: with all
-/// options that the run was started with, of which a recipe depends on some.
+/// Returns the command that resumes a run in a folder, for a shell in the current folder, with all
+/// options that the run was started with.
 ///
-/// The program is the name of this one, by which a shell finds it as it found it before.
+/// `program` is the name by which a shell has found this program.
 pub fn resume_command(program: &str, args: &RunArgs, verbose: u8, out: &Path) -> String {
     let RunArgs {
         recipe,
@@ -18,7 +18,7 @@ pub fn resume_command(program: &str, args: &RunArgs, verbose: u8, out: &Path) ->
         progress,
         wide,
     } = args;
-    // A path that begins like an option is one of the current folder.
+    // A path that begins like an option is relative to the current folder.
     let path = |path: &Path| match path.to_string_lossy() {
         text if text.starts_with('-') => format!("./{text}"),
         text => text.into_owned(),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_given_is_left_out() {
+    fn options_that_were_not_given_are_left_out() {
         let words = ["burn-distill", "run", "a.toml", "--device", "flex"];
         let (args, verbose) = parsed(&words.map(String::from));
 

@@ -2,22 +2,22 @@ use super::resume::resume_command;
 use crate::args::{LARGEST_SEED, RunArgs};
 use crate::output::{self, note};
 use crate::{device, progress, stop, summary, table};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_distill::data::DataSource;
 use burn_distill_experiment::{Data, Experiment, RunFolder, check, check_given_weights};
-use burn_distill_recipe::{Notices, Registry, read, warnings};
+use burn_distill_recipe::{Notices, Registry, check_untrained, parse, warnings};
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Runs a recipe. False if it was stopped on request.
+/// Runs a recipe. Returns false if the run was stopped on request.
 pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     check_paths(args)?;
     let registry = match &args.data_dir {
         Some(folder) => registry.with_data_source(DataSource::default().data_dir(folder)),
         None => registry,
     };
-    let mut recipe = read(&args.recipe, &args.overrides, &registry)?;
-    // Only now: the seeds of the recipe are checked, too.
+    let mut recipe = parse(&args.recipe, &args.overrides, &registry)?;
+    // After the recipe is read, so that its seeds are checked too.
     if let Some(seed) = args.seed {
         ensure!(
             seed <= LARGEST_SEED,
@@ -30,8 +30,17 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     }
     RunFolder::check(&recipe, args.out.as_deref(), args.resume)?;
     let device = device::select(&args.device)?;
-    let data = Data::load(&recipe.data, &registry)?;
-    check(&recipe, &data)?;
+    let data = match Data::load(&recipe.data, &registry) {
+        Ok(data) => data,
+        Err(error) => {
+            // Faults of the recipe come first: the data may have to be downloaded by hand.
+            check_untrained(&recipe).with_context(|| args.recipe.display().to_string())?;
+            return Err(error);
+        }
+    };
+    let notices = Notices::default();
+    let checked =
+        check(&recipe, &data, &notices).with_context(|| args.recipe.display().to_string())?;
     for warning in check_given_weights(&recipe, &data)? {
         note(format_args!("warning: {warning}"));
     }
@@ -50,10 +59,11 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         device_name: &args.device,
         folder: &folder,
         stop: &stop,
-        notices: Notices::default(),
+        notices,
+        checked,
     };
     let run = experiment.run(progress::renderer(args.progress, verbose, &stop));
-    // Only now: the dashboard would have taken them along when it closed.
+    // After the dashboard is closed, which would have hidden them.
     experiment.notices.take().iter().for_each(note);
     match run {
         Ok(Some(result)) => {
@@ -67,7 +77,7 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
         }
         Ok(None) => {
             let command = resume_command(&program(), args, verbose, folder.path());
-            note(format_args!("stopped; go on with: {command}"));
+            note(format_args!("stopped; resume with: {command}"));
             Ok(false)
         }
         Err(error) => {
@@ -86,8 +96,8 @@ fn program() -> String {
     })
 }
 
-/// Checks that the paths of the command line are text: recipes, results and the command to go on with
-/// hold them as such.
+/// Checks that the paths of the command line are UTF-8: recipes, results and the command to resume
+/// a run hold them as text.
 fn check_paths(args: &RunArgs) -> Result<()> {
     let paths = [
         ("the recipe", Some(&args.recipe)),

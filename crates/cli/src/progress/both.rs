@@ -14,7 +14,7 @@ pub struct Both {
 }
 
 impl Both {
-    /// Creates a display that shows everything on both, on the first one first.
+    /// Creates a display that shows everything on both displays, on the first one first.
     pub fn new(first: Box<dyn MetricsRenderer>, second: Box<dyn MetricsRenderer>) -> Self {
         Self { first, second }
     }
@@ -43,7 +43,7 @@ impl MetricsRendererTraining for Both {
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        // A summary, which trainings here do not ask for, is shown once.
+        // A summary, which these trainings do not ask for, is shown once.
         self.first.on_train_end(None)?;
         self.second.on_train_end(summary)
     }

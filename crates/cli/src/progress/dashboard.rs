@@ -12,21 +12,21 @@ use std::error::Error;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 
-/// burn's dashboard, whose keys stop a run as Ctrl-C does.
+/// Dashboard of burn, whose keys stop a run as Ctrl-C does.
 ///
-/// It has two: one that asks the training to stop, and one that ends the dashboard's own thread, and
-/// then every thread that shows something, by a panic. Either becomes a request to stop here, so
-/// that the run can be resumed and says how.
+/// One key asks the training to stop. Another one ends the thread of the dashboard, and then every
+/// thread that shows something, by a panic. Here both request a stop, so that the run can be
+/// resumed and shows the command for it.
 pub struct Dashboard {
-    /// None after it was ended.
+    /// Dashboard of burn; none after it was ended.
     inner: Option<TuiMetricsRendererWrapper>,
     stop: Stop,
-    /// After the dashboard: it gives the screen back first.
+    /// Dropped after the dashboard, which restores the screen first.
     _held: Held,
 }
 
 impl Dashboard {
-    /// Opens it. Messages wait until it is dropped.
+    /// Opens the dashboard. Messages are held until it is dropped.
     pub fn open(stop: &Stop) -> Self {
         let held = output::hold();
         #[cfg(unix)]
@@ -50,11 +50,11 @@ impl Dashboard {
         }
     }
 
-    /// The dashboard was ended, and the training should be.
+    /// Handles a dashboard that was ended, and requests a stop.
     fn ended(&mut self) {
-        // Its screen is given back already, and to drop it would be another panic.
+        // Its screen is restored already, and dropping it would panic again.
         mem::forget(self.inner.take());
-        // Burn's hook keeps every panic to itself from here on.
+        // The panic hook of burn would hide every panic from here on.
         let _ = panic::take_hook();
         self.stop.request();
     }
@@ -62,7 +62,7 @@ impl Dashboard {
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
-        // Closing it shows something, which finds out whether it was ended in the meantime.
+        // Closing it shows something, which fails if it was ended in the meantime.
         if let Some(inner) = self.inner.take()
             && panic::catch_unwind(AssertUnwindSafe(|| drop(inner))).is_err()
         {
@@ -83,7 +83,7 @@ impl MetricsRendererTraining for Dashboard {
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        // The dashboard forgets here that it was told to stop.
+        // The dashboard resets its request to stop here.
         if self.stop.interrupter().interruption().is_some() {
             self.stop.request();
         }
@@ -178,43 +178,43 @@ mod terminal {
     use std::thread::sleep;
     use std::time::Duration;
 
-    /// The modes of the terminal before the dashboard, while it is open.
+    /// Modes of the terminal before the dashboard was opened.
     static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
     fn before() -> MutexGuard<'static, Option<Termios>> {
         BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the modes that the terminal has.
+    /// Saves the modes of the terminal.
     pub fn remember() {
         *before() = tcgetattr(stdin()).ok();
     }
 
-    /// The dashboard is closed.
+    /// Forgets the modes after the dashboard was closed.
     pub fn forget() {
         *before() = None;
     }
 
-    /// Does at once what closing the dashboard does: no mouse, the first screen, the cursor and the
-    /// modes that were kept.
+    /// Restores the terminal at once as closing the dashboard does: no mouse, the main screen, the
+    /// cursor and the saved modes.
     pub fn give_back() {
         if let Some(modes) = before().take() {
             let codes =
                 "\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
-            // The program ends whether or not anybody sees it.
+            // The program ends in any case, so an error does not matter.
             let _ = stdout().write_all(codes.as_bytes());
             let _ = stdout().flush();
             let _ = tcsetattr(stdin(), OptionalActions::Now, &modes);
         }
     }
 
-    /// Lets Ctrl-C reach the program again.
+    /// Makes Ctrl-C reach the program again.
     ///
-    /// The dashboard puts the terminal into raw mode, where Ctrl-C is a key like any other, and it
-    /// has no use for that key.
+    /// The dashboard sets the raw mode of the terminal, in which Ctrl-C is an ordinary key, and
+    /// ignores that key.
     pub fn keep_ctrl_c() {
         let terminal = stdin();
-        // The dashboard opens on a thread of its own: wait for its raw mode, else it would undo this.
+        // The dashboard opens on another thread: wait for its raw mode, else it would undo this.
         for _ in 0..100 {
             let Ok(mut modes) = tcgetattr(&terminal) else {
                 return; // No terminal, no keys.

@@ -15,10 +15,10 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdin, stdout};
 
-/// The terminal, as far as it decides how progress is shown.
+/// Properties of the terminal that decide how progress is shown.
 #[derive(Clone, Copy, Debug)]
 struct Terminal {
-    /// Whether the dashboard can draw on it and hear its keys.
+    /// Whether the dashboard can draw on it and read its keys.
     dashboard: bool,
     /// Whether a bar can be redrawn on it.
     bar: bool,
@@ -34,18 +34,18 @@ impl Terminal {
     }
 }
 
-/// Returns whether a terminal of that kind only knows text, such as the shell of an editor, or may do
-/// so, as nothing says what it is.
+/// Returns whether a terminal of that kind only shows text, such as the shell of an editor, or is
+/// of an unknown kind.
 fn is_dumb(kind: Option<&OsStr>) -> bool {
     match kind {
         Some(kind) => kind.is_empty() || kind == "dumb",
-        // Elsewhere, terminals have no kinds.
+        // Other systems do not name the kind of a terminal.
         None => cfg!(unix),
     }
 }
 
-/// Returns the display that the command line asks for, or else the nearest one that the terminal can
-/// show. One serves all trainings of a command.
+/// Returns the display that the command line asks for, or else the nearest one that the terminal
+/// can show. It serves all trainings of a command.
 pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn MetricsRenderer> {
     let (mode, warning) = shown(mode, verbose, Terminal::of_this_program());
     if let Some(warning) = warning {
@@ -63,7 +63,8 @@ pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn Metrics
     }
 }
 
-/// Returns the display to show instead of the one that is asked for, and why, if the latter cannot be.
+/// Returns the display to show in place of the requested one, with the reason, if that cannot be
+/// shown.
 fn shown(
     mode: ProgressMode,
     verbose: u8,
@@ -75,7 +76,7 @@ fn shown(
         "the dashboard is not built in: lines are shown instead. Build with `--features tui`";
     const NO_BAR: &str = "a bar needs a terminal that can move its cursor: lines are shown instead";
     match mode {
-        // Messages are to be read while the run goes on, which the dashboard would cover.
+        // The dashboard would cover messages that are to be read during the run.
         ProgressMode::Auto if verbose > 0 => (ProgressMode::Lines, None),
         ProgressMode::Auto if terminal.dashboard && cfg!(feature = "tui") => {
             (ProgressMode::Dashboard, None)
@@ -91,7 +92,7 @@ fn shown(
     }
 }
 
-/// Returns the display of a few lines per training, or of none beside those of every epoch.
+/// Returns the display of a few lines per training, or of none if there are lines for every epoch.
 fn lines(verbose: u8) -> Box<dyn MetricsRenderer> {
     match verbose {
         0 | 1 => ByEpoch::renderer(Lines::default()),
@@ -109,7 +110,7 @@ fn dashboard(_: &Stop) -> Box<dyn MetricsRenderer> {
     lines(0)
 }
 
-/// Leaves the terminal as it was found, if the dashboard is open: before a program ends at once.
+/// Restores the terminal if the dashboard is open, before the program ends at once.
 pub fn give_back_terminal() {
     #[cfg(all(unix, feature = "tui"))]
     dashboard::give_back_terminal();
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_terminal_cannot_show_becomes_lines_with_a_warning() {
+    fn a_display_that_the_terminal_cannot_show_becomes_lines_with_a_warning() {
         let pipe = Terminal {
             dashboard: false,
             bar: false,

@@ -28,7 +28,7 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages
 }
 
-/// What stands between two delimiters, wherever they do.
+/// Returns the texts between two delimiters.
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Vec<&'a str> {
     let parts = text.split(open).skip(1);
     let inner = parts.filter_map(|part| Some(part.split_once(close)?.0));

@@ -29,6 +29,12 @@ fn every_catalog_is_an_array_of_entries() {
                 "{entry}"
             );
             assert!(entry["aliases"].is_array(), "{entry}");
+            for key in ["abbreviation", "about"] {
+                let text = entry[key].as_str().expect(key);
+                let of_method = ["losses", "strategies"].contains(&what);
+                let empty = key == "about" && text.is_empty();
+                assert!(!(of_method && empty), "{entry}");
+            }
         }
 
         let table = program(&["list", what]).output().unwrap();

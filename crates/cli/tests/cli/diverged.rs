@@ -11,21 +11,31 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-/// Checks that a run failed because that network diverged, that nothing looks like a result, and
-/// returns the error.
+/// Checks that a run of the seed 0 failed because that network diverged, that nothing looks like a
+/// result, and returns the error.
 fn assert_diverged(out: &Path, output: &Output, network: &str, title: &str) -> String {
+    assert_seed_diverged(0, out, output, network, title)
+}
+
+fn assert_seed_diverged(
+    seed: u64,
+    out: &Path,
+    output: &Output,
+    network: &str,
+    title: &str,
+) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     let error = stderr.lines().find(|line| line.starts_with("error: "));
     let error = error.unwrap_or_default().to_string();
-    assert!(error.contains(&format!("seed 0, {title}")), "{stderr}");
+    assert!(error.contains(&format!("seed {seed}, {title}")), "{stderr}");
     assert!(output.stdout.is_empty(), "there is no table");
 
     let result = result(out);
     assert_eq!(result["status"], "diverged", "{result}");
     assert_eq!(result["diverged"]["network"], network, "{result}");
-    assert_eq!(result["diverged"]["seed"], 0);
+    assert_eq!(result["diverged"]["seed"], seed);
     let text = fs::read_to_string(out.join("result.json")).unwrap();
     assert!(!text.contains("accuracy"), "{text}");
     assert_finite(out);
@@ -103,7 +113,7 @@ fn the_network_that_diverged_is_named_and_there_is_no_result() {
 }
 
 #[test]
-fn a_diverged_run_says_the_same_when_it_is_resumed() {
+fn a_diverged_run_reports_the_same_when_it_is_resumed() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &PLAIN, &["loss.1.weight=1e9"]].concat();
     let title = "the distilled student diverged in epoch ";
@@ -119,7 +129,7 @@ fn a_diverged_run_says_the_same_when_it_is_resumed() {
 }
 
 #[test]
-fn a_network_that_diverged_on_the_validation_samples_alone_has_no_result() {
+fn a_network_that_diverged_on_the_validation_samples_only_has_no_result() {
     // One step, after a loss that is large but finite.
     let changes = [
         "data.samples=200",
@@ -169,8 +179,9 @@ fn no_line_shows_an_accuracy_of_a_network_that_diverged() {
     );
 }
 
-/// Changes of a recipe of a strategy after which the student alone trains as before, but no other.
-const STRATEGIES: [(&str, &[&str]); 13] = [
+/// Changes of a recipe of a strategy after which the baseline is trained as before, but no other
+/// network.
+const STRATEGIES: [(&str, &[&str]); 15] = [
     ("mutual", &[BOTH]),
     ("mutual", &[BOTH, "strategy.order=sequential"]),
     ("adversarial-features", &[BOTH]),
@@ -181,6 +192,19 @@ const STRATEGIES: [(&str, &[&str]); 13] = [
     ("sd-dropout", &["loss=[{ kind = 'hard', weight = 1e9 }]"]),
     ("dlb", &[BOTH]),
     ("tf-kd", &[BOTH]),
+    (
+        "tf-kd-virtual",
+        &["loss=[{ kind = 'hard', weight = 1e9 }, { kind = 'virtual-teacher' }]"],
+    ),
+    (
+        "group-leader",
+        // The peers diverge at this rate, but not the normalized student.
+        &[
+            "student.training.learning_rate={ base = 100 }",
+            "strategy={ kind = 'okddip', peers = ['mlp-512-512-512', 'mlp-512-512-512'], \
+             tap = 'hidden.3' }",
+        ],
+    ),
     ("ps-kd", &[BOTH]),
     (
         "mean-teacher",
@@ -203,7 +227,7 @@ const SMALL: [&str; 4] = [
 ];
 
 #[test]
-fn every_strategy_that_diverges_says_so() {
+fn every_strategy_that_diverges_is_reported() {
     for (name, changes) in STRATEGIES {
         let out = tempfile::tempdir().unwrap();
         let changes = [&SMALL[..], &PLAIN, changes].concat();
@@ -213,6 +237,115 @@ fn every_strategy_that_diverges_says_so() {
 
         assert_diverged(out.path(), &output, "distilled", "the distilled student");
     }
+}
+
+#[test]
+fn a_pretraining_that_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [
+        &SMALL[..],
+        &PLAIN,
+        &[
+            "data.labels_per_class=2",
+            "strategy={ kind = 'dino', epochs = 2, weight_decay = 1e6 }",
+        ],
+    ];
+    let arguments = arguments_of(&recipe("strategy/dino"), out.path(), &changes.concat());
+
+    let output = program(&more_than(&arguments, &[])).output().unwrap();
+
+    let title = "the pretrained student diverged in epoch ";
+    assert_diverged(out.path(), &output, "pretrained", title);
+}
+
+#[test]
+fn a_second_teacher_that_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let [rate, optimizer] = HIGH;
+    let second = format!(
+        "teacher.others=[{{ model = 'mlp-8', training = {{ epochs = 2, {rate}, {optimizer} }} }}]"
+    );
+
+    let output = run(out.path(), &[&SHORT[..], &[&second]].concat(), &[]);
+
+    assert_diverged(
+        out.path(),
+        &output,
+        "teacher-2",
+        "teacher 2 diverged in epoch ",
+    );
+    assert!(!out.path().join("seed-0/baseline").exists());
+}
+
+#[test]
+fn an_anchor_of_a_route_at_which_the_student_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [
+        &PLAIN[..],
+        &[
+            "data.samples=96",
+            "teacher.model=mlp-32",
+            "teacher.training.epochs=2",
+            "student.model=mlp-8",
+            "student.training.epochs=2",
+            "route={ anchors = 2 }",
+            BOTH,
+        ],
+    ];
+    let file = recipe("strategy/route-constrained");
+    let arguments = arguments_of(&file, out.path(), &changes.concat());
+
+    let output = program(&more_than(&arguments, &[])).output().unwrap();
+
+    let title = "the distilled student, stage `anchor-1` diverged in epoch ";
+    assert_diverged(out.path(), &output, "distilled", title);
+    assert_eq!(result(out.path())["diverged"]["stage"], "anchor-1");
+}
+
+#[test]
+fn a_preparation_that_diverges_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    // Large features, on which the paraphraser diverges, but finite predictions.
+    let file = out.path().join("large.bpk");
+    let model = NetworkConfig::by_name("convnet-4-8").unwrap();
+    let network = model.init([1, 8, 8], 10, &Device::flex()).unwrap();
+    let record: ModuleRecord = network.map(&mut Fill(100.0)).into_record();
+    record.save(&file).unwrap();
+    let weights = format!("teacher.weights={}", file.display());
+    let changes = [
+        &SMALL[..],
+        &PLAIN,
+        &["seeds=[0]", "teacher.model=convnet-4-8", &weights],
+    ];
+    let run_folder = out.path().join("run");
+    let file = recipe("feature/factor-transfer");
+    let arguments = arguments_of(&file, &run_folder, &changes.concat());
+
+    let output = program(&more_than(&arguments, &[])).output().unwrap();
+
+    let title = "paraphraser diverged in epoch ";
+    assert_diverged(&run_folder, &output, "paraphraser", title);
+    assert!(!run_folder.join("seed-0/distilled").exists());
+}
+
+#[test]
+fn a_later_seed_that_diverges_leaves_no_result_of_the_others() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&SHORT[1..], &["seeds=[0, 1]"]].concat();
+    assert_success(&run(out.path(), &changes, &[]));
+    let model = NetworkConfig::by_name("mlp-8").unwrap();
+    let network = model.init([1, 8, 8], 10, &Device::flex()).unwrap();
+    let huge: ModuleRecord = network.map(&mut Fill(3e38)).into_record();
+    let file = out.path().join("seed-1/distilled/model.bpk");
+    WeightsFile::new(huge).unwrap().write(&file).unwrap();
+    // As if the training had left them.
+    let record = file.with_file_name("training.json");
+    fs::write(record, r#"{ "finished": true, "seconds": 1.0 }"#).unwrap();
+
+    let output = run(out.path(), &changes, &["--resume"]);
+
+    let title = "the distilled student: ";
+    assert_seed_diverged(1, out.path(), &output, "distilled", title);
 }
 
 #[test]
@@ -260,7 +393,7 @@ impl ModuleMapper for Fill {
 }
 
 #[test]
-fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
+fn a_teacher_whose_weights_or_predictions_are_not_finite_is_refused() {
     let model = NetworkConfig::by_name("mlp-32").unwrap();
     for value in [f32::NAN, f32::INFINITY, 3e38] {
         let out = tempfile::tempdir().unwrap();
@@ -290,7 +423,7 @@ fn a_teacher_whose_weights_or_predictions_are_not_finite_does_not_teach() {
 }
 
 #[test]
-fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
+fn a_network_or_member_with_predictions_that_are_not_finite_has_no_result() {
     let changes = [
         "data.samples=96",
         "student.model=mlp-8",
@@ -334,7 +467,7 @@ fn a_network_or_member_whose_predictions_alone_are_not_finite_has_no_result() {
 }
 
 #[test]
-fn a_complete_result_says_so() {
+fn a_complete_result_has_the_status_complete() {
     let out = tempfile::tempdir().unwrap();
 
     assert_success(&run(out.path(), &SHORT, &[]));

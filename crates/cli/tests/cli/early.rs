@@ -10,7 +10,7 @@ const RECIPE: &str = "name = 'late'\nseeds = [0, 1]\n\
     student = { model = 'convnet-4-8', training = { epochs = 2 } }\n\
     loss = [{ kind = 'soft-target' }]\n";
 
-/// Starts a run in a folder of its own, which fails, and returns the message.
+/// Starts a run in a new folder, which fails, and returns the message.
 fn failed(folder: &Path, changes: &[&str], more: &[&str]) -> String {
     let mut arguments = vec!["run", "recipe.toml"];
     for change in changes {
@@ -37,7 +37,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_start_that_fails_is_told_before_any_training_and_leaves_nothing() {
+fn a_start_that_fails_is_reported_before_any_training_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     fs::write(root.join("recipe.toml"), RECIPE).unwrap();
@@ -138,7 +138,7 @@ fn a_start_that_fails_is_told_before_any_training_and_leaves_nothing() {
         (
             vec![],
             vec!["--resume", "--out", "nowhere"],
-            ["nowhere: no run to go on with", ""],
+            ["nowhere: no run to resume", ""],
         ),
         (
             vec!["route={ anchors = 9 }"],
@@ -155,7 +155,7 @@ fn a_start_that_fails_is_told_before_any_training_and_leaves_nothing() {
 }
 
 #[test]
-fn labels_that_do_not_suffice_are_told_for_every_way_to_learn() {
+fn too_few_labels_are_refused_for_every_strategy() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let without_teacher = RECIPE.replace("teacher =", "# teacher =");

@@ -111,7 +111,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
 
         let folder = path.parent().unwrap().display();
         let what = format!("{}: not the weights that", path.display());
-        let remedy = format!("remove the folder {folder} and go on with --resume");
+        let remedy = format!("remove the folder {folder} and continue with --resume");
         assert!(error.contains(&what) && error.contains(&remedy), "{error}");
         assert!(!out.path().join("result.json").exists());
         fs::write(&path, whole).unwrap();
@@ -132,7 +132,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
 }
 
 #[test]
-fn files_of_a_training_that_are_gone_are_named_once_with_what_to_do() {
+fn missing_files_of_a_training_are_named_once_with_a_remedy() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run(out.path(), &SHORT, &[]));
     let arguments = run_arguments(out.path(), &SHORT);
@@ -143,7 +143,7 @@ fn files_of_a_training_that_are_gone_are_named_once_with_what_to_do() {
     fs::remove_file(&weights).unwrap();
     let error = refused(&arguments);
     let record = folder.join("training.json");
-    let remedy = format!("remove {} and go on with --resume", record.display());
+    let remedy = format!("remove {} and continue with --resume", record.display());
     assert!(error.contains("distilled/model.bpk: "), "{error}");
     assert!(error.contains(&remedy), "{error}");
     fs::remove_file(record).unwrap();

@@ -78,7 +78,7 @@ fn a_run_that_is_running_is_neither_resumed_nor_started_again() {
     }
     let after = (files(), fs::read(out.path().join("recipe.toml")).unwrap());
     assert_eq!(before, after);
-    assert!(running.try_wait().unwrap().is_none(), "it goes on");
+    assert!(running.try_wait().unwrap().is_none(), "it continues");
 
     // A crash releases the folder.
     running.kill().unwrap();

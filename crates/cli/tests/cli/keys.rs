@@ -39,7 +39,7 @@ fn each_way_to_quit_the_dashboard_stops_a_run_that_goes_on() {
             .rsplit_once(CLOSED)
             .expect("the screen is given back");
         assert!(
-            after.contains("stopped; go on with: burn-distill run"),
+            after.contains("stopped; resume with: burn-distill run"),
             "{key}: {after}"
         );
         assert!(!screen.contains("panicked"), "{key}: {screen}");

@@ -1,4 +1,4 @@
-//! Output that goes nowhere: pipes that nobody reads, full disks and closed streams.
+//! Output that goes nowhere: closed pipes, full disks and closed streams.
 
 use crate::common::*;
 use std::fs;
@@ -32,7 +32,7 @@ fn run_into(out: &Path, progress: &str, redirection: &str) -> (i32, String) {
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_reads_its_messages() {
+fn a_run_continues_when_its_messages_are_not_read() {
     for (progress, redirection) in [
         ("lines", "2>&1 | head -1 >&-"),
         ("lines", "2>&1 | true"),

@@ -56,7 +56,7 @@ fn a_killed_preparation_goes_on_to_the_same_result() {
 }
 
 #[test]
-fn what_is_prepared_is_what_teaches() {
+fn the_prepared_part_is_used_in_the_training() {
     let history = |epochs: usize| {
         let out = tempfile::tempdir().unwrap();
         let losses = format!("{{kind='factor-transfer',paraphraser_epochs={epochs}}}");
@@ -96,9 +96,9 @@ fn a_student_of_normalized_features_is_saved_as_it_is() {
     let weights = format!("teacher.weights={}", weights.display());
     let changes = [&SHORT[..], &["teacher.model=mlp-8", &weights]].concat();
     assert_success(&run(second.path(), &changes, &[]));
-    let taught = crate::common::result(second.path());
+    let distilled = crate::common::result(second.path());
     assert_eq!(
-        taught["teacher"]["accuracy"],
+        distilled["teacher"]["accuracy"],
         result["distilled"]["accuracy"]
     );
 }

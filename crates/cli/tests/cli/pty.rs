@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// A program on a terminal of its own.
+/// A program on another terminal.
 pub struct Session {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -17,7 +17,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the program with these arguments, in a folder and on a terminal of that width and kind.
+    /// Starts the program with these arguments, in a folder and on a terminal of that width and
+    /// kind.
     pub fn start(arguments: &[&str], folder: &Path, columns: u16, kind: &str) -> Self {
         let terminal = native_pty_system()
             .openpty(PtySize {

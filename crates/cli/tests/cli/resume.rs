@@ -1,4 +1,4 @@
-//! A run that is stopped says how to go on with it, and goes on.
+//! A run that is stopped prints the command to resume it, and is resumed.
 
 use crate::common::*;
 use std::fs;
@@ -28,8 +28,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Starts a run in a folder, stops it with a signal once that training has a checkpoint, and returns
-/// the command that it prints.
+/// Starts a run in a folder, stops it with a signal once that training has a checkpoint, and
+/// returns the command that it prints.
 fn stopped_in(folder: &Path, arguments: &[&str], training: &Path, signal: &str) -> String {
     let process = start(arguments, folder);
     wait_until("a checkpoint", || checkpointed_epoch(training) > Some(1));
@@ -37,7 +37,7 @@ fn stopped_in(folder: &Path, arguments: &[&str], training: &Path, signal: &str) 
     let output = ended(process, LIMIT, "a run that is stopped");
     let said = said(&output);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    let (_, command) = said.split_once("stopped; go on with: ").expect(&said);
+    let (_, command) = said.split_once("stopped; resume with: ").expect(&said);
     command.lines().next().unwrap().to_string()
 }
 

@@ -132,7 +132,7 @@ fn a_teacher_may_be_loaded() {
 }
 
 #[test]
-fn the_class_that_the_student_has_not_seen_is_reported() {
+fn the_accuracy_on_the_left_out_class_is_reported() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &["data.without_class=3"]].concat();
 
@@ -165,7 +165,7 @@ fn a_run_is_not_written_over() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_written() {
+fn wrong_values_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     for (changes, more, message) in [
@@ -182,7 +182,7 @@ fn what_is_wrong_is_said_before_anything_is_written() {
         (
             vec!["loss.0.kind=soft"],
             vec![],
-            "known are hard, soft-target",
+            "known are cross-entropy, soft-target",
         ),
         (
             vec!["data.labels_per_class=500"],
@@ -198,6 +198,12 @@ fn what_is_wrong_is_said_before_anything_is_written() {
             vec!["data.name=mnist"],
             vec!["--data-dir", "/nowhere"],
             "/nowhere",
+        ),
+        // Also where the data is not there to check the losses with.
+        (
+            vec!["data.name=mnist", "loss.0.kind=soft"],
+            vec!["--data-dir", "/nowhere"],
+            "there is no loss `soft`",
         ),
     ] {
         let output = run(&out, &changes, &more);

@@ -1,4 +1,4 @@
-//! `burn-distill run` of recipes whose student is taught in stages, or along a route.
+//! `burn-distill run` of recipes whose student is distilled in stages, or along a route.
 
 use crate::common::*;
 use serde_json::Value;
@@ -160,7 +160,7 @@ fn a_run_that_was_killed_in_a_stage_goes_on_to_the_same_result() {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_was_stopped_in_a_stage_says_how_to_go_on() {
+fn a_run_that_was_stopped_in_a_stage_prints_the_command_to_resume_it() {
     let out = tempfile::tempdir().unwrap();
     // Far more epochs than there is time for.
     let changes = two_stages("stage.0.epochs=1", "stage.1.epochs=100000");
@@ -182,7 +182,7 @@ fn a_run_that_was_stopped_in_a_stage_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        message.contains("stopped; go on with: burn-distill run"),
+        message.contains("stopped; resume with: burn-distill run"),
         "{message}"
     );
     let stages = journal(out.path());
@@ -195,7 +195,7 @@ fn a_run_that_was_stopped_in_a_stage_says_how_to_go_on() {
 }
 
 #[test]
-fn what_a_loss_has_learned_goes_on_in_a_loss_of_its_name() {
+fn a_loss_continues_with_the_parameters_of_the_loss_of_its_name() {
     let out = tempfile::tempdir().unwrap();
     let stages = "stage=[\
         { name = 'warm', epochs = 1, trains = 'objective', \
@@ -225,7 +225,7 @@ fn what_a_loss_has_learned_goes_on_in_a_loss_of_its_name() {
 }
 
 #[test]
-fn a_stage_or_a_route_shows_as_many_views_as_its_losses_want() {
+fn a_stage_or_a_route_has_the_views_that_its_losses_require() {
     let [stages, route] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let changes = [
         "data.augmentation={ crop = 1 }",

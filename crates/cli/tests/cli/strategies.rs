@@ -50,7 +50,7 @@ fn check(name: &str, changes: &[&str], expected: &[&str]) {
         assert_eq!(metrics.get("agreement"), None, "{name}: {network}");
         assert!(metrics["bytes"].as_u64().unwrap() > 0, "{name}: {network}");
     }
-    // What is deployed is a network like the student alone.
+    // The deployed network is one like the baseline.
     let [alone, distilled] =
         ["baseline", "distilled"].map(|network| &result[network]["parameters"]);
     assert_eq!(alone, distilled, "{name}");
@@ -146,7 +146,7 @@ fn a_student_learns_from_itself() {
 }
 
 #[test]
-fn generations_learn_what_the_paper_asks_of_the_one_before() {
+fn generations_are_distilled_from_the_one_before() {
     for variant in ["cwtm", "dkpp"] {
         let variant =
             format!("strategy={{ kind = 'ban', generations = 2, variant = '{variant}' }}");
@@ -205,13 +205,13 @@ fn a_run_warns_of_a_ramp_that_is_longer_than_it_is() {
 }
 
 #[test]
-fn a_student_that_nobody_teaches_is_the_student_alone() {
+fn a_student_without_a_teacher_equals_the_baseline() {
     let out = tempfile::tempdir().unwrap();
 
     let changes = ["strategy.weight=0", "student.training.epochs=12"];
     assert_success(&run("mutual", out.path(), &changes, &[]));
 
-    // Same initial weights, same samples, as many steps.
+    // Same initial weights, same samples, the same number of steps.
     let result = result(out.path());
     assert_eq!(
         result["distilled"]["accuracy"],
@@ -222,7 +222,7 @@ fn a_student_that_nobody_teaches_is_the_student_alone() {
 }
 
 #[test]
-fn what_is_deployed_teaches_elsewhere() {
+fn a_deployed_student_can_be_a_teacher() {
     let [ensemble, offline] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     assert_success(&run("native-ensemble", ensemble.path(), &[], &[]));
 
@@ -249,30 +249,30 @@ fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
 }
 
 #[test]
-fn each_generation_is_taught_by_the_one_before_it() {
+fn each_generation_is_distilled_from_the_one_before_it() {
     let out = tempfile::tempdir().unwrap();
     let changes = ["strategy.generations=2", "student.training.epochs=3"];
     assert_success(&run("born-again", out.path(), &changes, &[]));
 
     for [teacher, student] in [["baseline", "generation-1"], ["generation-1", "distilled"]] {
         let said = history(out.path(), teacher, "valid", "Accuracy");
-        let taught = history(out.path(), student, "valid", "Teacher Accuracy");
-        assert_eq!(taught, vec![said[2]; 3], "{student}");
+        let distilled = history(out.path(), student, "valid", "Teacher Accuracy");
+        assert_eq!(distilled, vec![said[2]; 3], "{student}");
     }
 }
 
 #[test]
-fn the_student_alone_teaches_its_like() {
+fn the_baseline_is_the_teacher_of_a_student_of_its_model() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("tf-kd", out.path(), &[], &[]));
 
     let said = history(out.path(), "baseline", "valid", "Accuracy");
-    let taught = history(out.path(), "distilled", "valid", "Teacher Accuracy");
-    assert_eq!(taught, vec![said[1]; 2]);
+    let distilled = history(out.path(), "distilled", "valid", "Teacher Accuracy");
+    assert_eq!(distilled, vec![said[1]; 2]);
 }
 
 #[test]
-fn nobody_is_asked_where_the_teacher_is_virtual() {
+fn a_virtual_teacher_is_not_trained() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("tf-kd-virtual", out.path(), &[], &[]));
 
@@ -280,11 +280,11 @@ fn nobody_is_asked_where_the_teacher_is_virtual() {
     let text = fs::read_to_string(file).unwrap();
     assert!(!text.contains("Teacher"), "{text}");
     let term = |name: &str| history(out.path(), "distilled", "train", &format!("Loss @ {name}"));
-    let (hard, taught) = (term("cross-entropy"), term("virtual-teacher"));
+    let (hard, distilled) = (term("cross-entropy"), term("virtual-teacher"));
     let loss = history(out.path(), "distilled", "train", "Loss");
     for epoch in 0..2 {
-        assert!(taught[epoch] > 1e-4);
-        let sum = 0.9 * hard[epoch] + 0.1 * taught[epoch];
+        assert!(distilled[epoch] > 1e-4);
+        let sum = 0.9 * hard[epoch] + 0.1 * distilled[epoch];
         assert!((loss[epoch] - sum).abs() < 1e-4, "{loss:?}");
     }
 }
@@ -328,7 +328,7 @@ fn a_training_without_a_batch_is_refused_before_any() {
 }
 
 #[test]
-fn another_sample_of_the_class_is_shown_in_training_alone() {
+fn another_sample_of_the_class_is_used_in_training_only() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("cs-kd", out.path(), &[], &[]));
 
@@ -339,7 +339,7 @@ fn another_sample_of_the_class_is_shown_in_training_alone() {
 }
 
 #[test]
-fn figures_of_a_memory_are_those_of_what_it_has_seen() {
+fn metrics_of_a_memory_are_those_of_its_samples() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run("ps-kd", out.path(), &[], &[]));
 
@@ -357,7 +357,7 @@ fn figures_of_a_memory_are_those_of_what_it_has_seen() {
 }
 
 /// Kill a run of a recipe once that training is some epochs old, go on with it, and compare with a
-/// run that nobody killed. Then load what is there.
+/// run that was not killed. Then load the result.
 fn check_resume(name: &str, training: &str, changes: &[&str]) {
     let [whole, killed] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     assert_success(&run(name, whole.path(), changes, &[]));

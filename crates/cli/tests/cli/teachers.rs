@@ -13,7 +13,7 @@ fn every_teacher_is_trained_once_and_teaches() {
 
     let expected = result(folder.path());
     assert_eq!(expected["others"].as_array().unwrap().len(), 2);
-    // Of one model, but from a seed of its own.
+    // Of one model, but from another seed.
     let agreement = |network: &serde_json::Value| network["agreement"].as_f64().unwrap();
     assert_eq!(agreement(&expected["teacher"]), 1.0);
     assert!(agreement(&expected["others"][1]) < 1.0);
@@ -38,7 +38,7 @@ fn every_teacher_is_trained_once_and_teaches() {
 }
 
 #[test]
-fn what_was_distilled_teaches_the_next() {
+fn a_distilled_student_is_the_teacher_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let distil = |name: &str, teacher: &str| {
         let out = folder.path().join(name);

@@ -56,9 +56,9 @@ fn ctrl_c_leaves_the_dashboard_and_a_run_that_goes_on() {
         shows("\u{1b}[?1049l"),
         "the dashboard gives the screen back"
     );
-    assert!(shows("stopped; go on with: burn-distill run"));
+    assert!(shows("stopped; resume with: burn-distill run"));
 
-    // It goes on from where it was: one more request to stop, and more epochs are done.
+    // It continues: after one more request to stop, more epochs are done.
     let before = checkpointed_epoch(&training).unwrap();
     let arguments = run_arguments(out.path(), &changes);
     let mut resumed = program(&more_than(&arguments, &["--resume", "--progress", "none"]))

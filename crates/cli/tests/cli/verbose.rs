@@ -10,7 +10,7 @@ fn said(flags: &[&str]) -> String {
 }
 
 #[test]
-fn v_tells_what_a_run_is_made_of_and_where_its_trainings_begin_and_end() {
+fn v_shows_the_parts_of_a_run_and_the_start_and_end_of_each_training() {
     let plain = said(&[]);
     assert!(!plain.contains("info: "), "{plain}");
 
@@ -21,7 +21,7 @@ fn v_tells_what_a_run_is_made_of_and_where_its_trainings_begin_and_end() {
         "the student knows 30 labels",
         "info: teacher: mlp-32, 2 410 parameters",
         "info: student: mlp-8, 610 parameters",
-        "info: loss of the student: hard, weight 0.1",
+        "info: loss of the student: cross-entropy, weight 0.1",
         "info: loss of the student: soft-target, temperature 4.0, weight 0.9",
         "info: seed 0 teacher starts with epoch 1 of 4",
         "info: seed 0 teacher ends after epoch 4 of 4",
@@ -40,7 +40,7 @@ fn v_tells_what_a_run_is_made_of_and_where_its_trainings_begin_and_end() {
 }
 
 #[test]
-fn vv_tells_every_epoch_and_vvv_every_iteration() {
+fn vv_shows_every_epoch_and_vvv_every_iteration() {
     let twice = said(&["-vv"]);
 
     let of_epoch = |epoch: &str| {

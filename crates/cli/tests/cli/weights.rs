@@ -56,6 +56,37 @@ fn weights_of_another_network_of_equal_shapes_are_refused() {
 }
 
 #[test]
+fn a_student_that_its_loss_has_extended_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [
+        "seeds=[0]",
+        "data.samples=64",
+        "teacher.model=convnet-4",
+        "teacher.training.epochs=1",
+        "student.model=convnet-4-6",
+        "student.training.epochs=1",
+        "loss=[{ kind = 'sim-kd' }]",
+    ];
+    assert_success(&run(out.path(), &changes, &[]));
+    let extended = out.path().join("seed-0/distilled/model.bpk");
+
+    let changes = [
+        &changes[..],
+        &["teacher.model=convnet-4-6", "loss=[{ kind = 'kd' }]"],
+    ]
+    .concat();
+    let message = refusal(&changes, &extended);
+    assert!(
+        message.contains("holds a network under `student`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("a student that its loss has extended"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_teacher_that_was_trained_on_test_samples_is_refused() {
     let (_run, weights) = teacher(&SHORT);
 
@@ -80,7 +111,7 @@ fn a_teacher_that_was_trained_on_test_samples_is_refused() {
 }
 
 #[test]
-fn weights_that_do_not_say_where_they_come_from_are_taken_with_a_warning() {
+fn weights_without_a_record_of_their_origin_are_taken_with_a_warning() {
     let (run, weights) = teacher(&SHORT);
     let plain = run.path().join("plain.bpk");
     ModuleRecord::load(&weights).unwrap().save(&plain).unwrap();
@@ -90,7 +121,7 @@ fn weights_that_do_not_say_where_they_come_from_are_taken_with_a_warning() {
 
     assert_success(&output);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let expected = "the file does not say where its weights come from";
+    let expected = "the file has no record of the origin of its weights";
     assert_eq!(stderr.matches(expected).count(), 1, "{stderr}");
     let [first, second] = [run.path(), out.path()].map(result);
     assert_eq!(first["teacher"]["accuracy"], second["teacher"]["accuracy"]);
@@ -127,8 +158,8 @@ fn a_file_that_is_no_teacher_is_refused_in_a_sentence() {
     assert!(damaged.contains("the file is damaged"), "{damaged}");
 }
 
-/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run. Each has
-/// to say where its weights come from.
+/// Every file of weights of a run, but for checkpoints and snapshots, by its place in the run. Each
+/// has to say where its weights come from.
 fn files_of_weights(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -157,15 +188,19 @@ fn equal_runs_leave_equal_files_of_weights() {
         "student.model=convnet-4-6",
         "student.training.epochs=1",
     ];
-    let taught = ["teacher.model=convnet-8-16", "teacher.training.epochs=1"];
+    let distilled = ["teacher.model=convnet-8-16", "teacher.training.epochs=1"];
     for (name, changes, expected) in [
-        ("quickstart", vec!["seeds=[0]", taught[0], taught[1]], 3),
+        (
+            "quickstart",
+            vec!["seeds=[0]", distilled[0], distilled[1]],
+            3,
+        ),
         ("strategy/mutual", vec![], 4),
         ("strategy/born-again", vec![], 4),
         ("strategy/mean-teacher", vec![], 3),
         (
             "strategy/two-stage-hints",
-            [&taught[..], &["stage.0.epochs=1", "stage.1.epochs=1"]].concat(),
+            [&distilled[..], &["stage.0.epochs=1", "stage.1.epochs=1"]].concat(),
             5,
         ),
     ] {
@@ -196,7 +231,7 @@ fn a_run_that_lost_its_teacher_trains_it_again_and_goes_on() {
         assert_success(&run(out.path(), &changes, &[]));
         let expected = result(out.path());
 
-        // As if it had been stopped while the student was taught.
+        // As if it had been stopped during the training of the distilled student.
         let seed = out.path().join("seed-0");
         fs::remove_dir_all(seed.join("teacher")).unwrap();
         for file in ["training.json", "model.bpk"] {

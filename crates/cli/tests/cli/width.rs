@@ -17,7 +17,7 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
-fn lists_fit_the_terminal_unless_they_are_to_be_wide() {
+fn lists_fit_the_terminal_unless_wide() {
     for what in ["models", "losses", "strategies", "datasets"] {
         for columns in [60, 80, 120] {
             let list = on_terminal(&["list", what], columns);
@@ -56,7 +56,7 @@ fn help_and_inspections_fit_the_terminal() {
 }
 
 #[test]
-fn the_result_fits_the_terminal_unless_it_is_to_be_wide() {
+fn the_result_fits_the_terminal_unless_wide() {
     let out = tempfile::tempdir().unwrap();
     let changes = [&SHORT[..], &["data.without_class=3"]].concat();
     let arguments = run_arguments(out.path(), &changes);

@@ -8,10 +8,6 @@ use std::fs;
 use std::path::Path;
 use words::bare_clauses;
 
-/// The only circle that is allowed: a recipe holds its strategy, whose options are prepared and checked
-/// with the recipe that they belong to. `Recipe` is in `types`, `StrategyRecipe` in `strategy/entry`.
-const OF_RECIPES: [&str; 2] = ["strategy/entry", "types"];
-
 #[test]
 fn no_files_of_a_crate_need_each_other() {
     let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -19,12 +15,6 @@ fn no_files_of_a_crate_need_each_other() {
     for entry in fs::read_dir(crates).unwrap() {
         let sources = entry.unwrap().path().join("src");
         for circle in circles(&sources) {
-            let known = OF_RECIPES
-                .iter()
-                .all(|file| circle.files.iter().any(|f| f == file));
-            if known && sources.ends_with("recipe/src") {
-                continue;
-            }
             let (files, uses) = (circle.files.join(", "), circle.uses.join("\n    "));
             found += &format!("{}: {files}\n    {uses}\n", sources.display());
         }

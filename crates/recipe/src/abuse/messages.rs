@@ -2,10 +2,10 @@ use super::assert_readable;
 use crate::read::tests::recipe;
 use toml::{Table, Value};
 
-/// A recipe that says all that it may.
+/// A recipe with every key.
 const FULL: &str = r#"
     name = "full"
-    about = "It says all that it may."
+    about = "It has every key."
     seeds = [0, 1]
 
     [data]

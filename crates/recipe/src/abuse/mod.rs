@@ -10,7 +10,7 @@ use super::numbers::check_finite;
 use anyhow::Result;
 use toml::{Table, Value};
 
-/// Words of Rust and of serde, which mean nothing to the reader of a recipe.
+/// Words of Rust and of serde, which an error should not have.
 const WORDS_OF_RUST: [&str; 19] = [
     "untagged",
     "struct ",
@@ -33,7 +33,7 @@ const WORDS_OF_RUST: [&str; 19] = [
     "out of bounds",
 ];
 
-/// Fails if an error speaks to programmers, or is no line.
+/// Fails if an error has words of Rust, or several lines.
 fn assert_readable(error: &str, of: &str) {
     for word in WORDS_OF_RUST {
         assert!(!error.contains(word), "{of}: {word}: {error}");

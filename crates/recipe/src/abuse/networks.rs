@@ -35,7 +35,7 @@ fn every_loss_between_any_two_networks_is_built_or_refused_in_words() {
 }
 
 #[test]
-fn what_does_not_fit_is_said_with_both_sides_and_a_remedy() {
+fn losses_that_do_not_fit_are_refused_with_both_sides_and_a_remedy() {
     for (kind, student, teacher, parts) in [
         (
             "review",

@@ -1,7 +1,7 @@
 use super::{assert_readable, first_loss, known_keys};
 use crate::loss::{LossContext, catalog, example_context, example_context_of_tokens};
 use crate::read::tests::recipe;
-use crate::strategies as strategies_of_recipes;
+use crate::strategy::entries as strategy_entries;
 
 /// Values that no number of a recipe may have.
 const NO_NUMBERS: [&str; 5] = ["nan", "inf", "-inf", "1e300", "-1e300"];
@@ -66,7 +66,8 @@ fn no_size_of_a_loss_is_allocated_before_it_is_checked() {
                 let of = format!("kind = '{kind}'\n{key} = {value}");
                 if let Err(error) = first_loss(&of, context) {
                     let error = format!("{error:#}");
-                    // The key, the one whose range it is an end of, or that nothing is left to compare.
+                    // The key, the one whose range it is an end of, or that nothing is left to
+                    // compare.
                     let zero = error.contains("it is zero whatever the networks do");
                     assert!(zero || error.contains("`loss.0."), "{of}: {error}");
                     assert_readable(&error, &of);
@@ -131,8 +132,9 @@ const RECIPE: &str = r#"
 "#;
 
 fn strategies() -> impl Iterator<Item = &'static str> {
-    let names = strategies_of_recipes().into_iter().map(|entry| entry.name);
-    names.filter(|name| !["offline", "curriculum", "route-constrained"].contains(name))
+    let names = strategy_entries().into_iter();
+    let names = names.map(|entry| entry.catalog.name);
+    names.filter(|name| *name != "offline")
 }
 
 /// Reads a recipe with a value of its strategy.
@@ -163,8 +165,7 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
         }
         keys.push(key);
     }
-    // An alias is told by the name that it stands for.
-    keys.retain(|key| key != "kind" && key != "labeled_per_batch");
+    keys.retain(|key| key != "kind");
     keys
 }
 

@@ -99,7 +99,7 @@ fn the_checksum_is_that_of_the_contents() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn sizes_that_do_not_fit_are_refused() {
     let vectors = |values: usize, label: usize| {
         let made = ArrayDataset::vectors("x", 2, vec![0.0; values], vec![label], ["a"]);
         made.unwrap_err().to_string()

@@ -29,7 +29,7 @@ pub enum AnyInput {
 pub struct Tokens {
     /// Index of each token in the vocabulary. Shape: `[samples, length]`.
     pub ids: Tensor<2, Int>,
-    /// Whether each token is one; padding is not. Shape: `[samples, length]`.
+    /// Whether each position holds a token, not padding. Shape: `[samples, length]`.
     pub mask: Tensor<2, Bool>,
 }
 
@@ -77,7 +77,7 @@ impl Display for OtherKind {
 
 impl Error for OtherKind {}
 
-/// Input of one kind, known when a network is compiled.
+/// Input of one kind, known at compile time.
 pub trait TypedInput: Input + Into<AnyInput> + TryFrom<AnyInput, Error = OtherKind> {
     /// Kind of the input.
     const KIND: InputKind;
@@ -118,7 +118,7 @@ typed_input!(
     Tokens(Tokens),
 );
 
-/// Computes with the value inside, whatever its kind.
+/// Evaluates an expression with the value inside an `AnyInput`.
 macro_rules! of_any {
     ($input:expr, $value:ident => $result:expr) => {
         match $input {
@@ -236,7 +236,7 @@ impl InputShape {
     ///
     /// # Errors
     ///
-    /// Returns an error if the input is something else.
+    /// Returns an error if the input is no image.
     pub fn image(&self) -> Result<[usize; 3], OtherKind> {
         match self {
             Self::Image(shape) => Ok(*shape),
@@ -247,7 +247,7 @@ impl InputShape {
         }
     }
 
-    /// Returns the shape that [`Input::sample_shape`] has for inputs of this one.
+    /// Returns the shape of a sample as [`Input::sample_shape`] has it.
     pub fn sample_shape(&self) -> Vec<usize> {
         match self {
             Self::Image(shape) => shape.to_vec(),
@@ -277,7 +277,7 @@ impl Display for InputShape {
     }
 }
 
-/// Returns a network whose input is any, of one whose input is of one kind.
+/// Creates a network that takes an [`AnyInput`] from one that takes inputs of one kind.
 pub fn any_network<N: Network<Input: TypedInput>>(network: N) -> AnyNetwork {
     AnyNetwork::converting(network)
 }

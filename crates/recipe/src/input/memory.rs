@@ -1,4 +1,4 @@
-//! Inputs that are remembered from one training step to the next.
+//! Inputs that are kept from one training step to the next.
 
 use super::any::{AnyInput, Tokens};
 use burn::module::{
@@ -11,8 +11,8 @@ use std::fmt;
 
 /// Memory of an [`AnyInput`].
 ///
-/// To the module tree it is the memory of the kind inside: a checkpoint is the same as that of a network
-/// whose type of input is known.
+/// In the module tree it is the memory inside: a checkpoint is the same as that of a network with a
+/// fixed type of input.
 #[derive(Clone, Debug)]
 pub enum AnyMemory {
     /// Images.
@@ -25,7 +25,7 @@ pub enum AnyMemory {
     Tokens(TokensMemory),
 }
 
-/// Computes with the memory inside, whatever its kind.
+/// Evaluates an expression with the memory inside an `AnyMemory`.
 macro_rules! of_any {
     ($memory:expr, $inside:ident => $result:expr) => {
         match $memory {
@@ -37,7 +37,7 @@ macro_rules! of_any {
     };
 }
 
-/// Turns the memory inside into another state of itself.
+/// Replaces the memory inside by the result of an expression.
 macro_rules! each {
     ($memory:expr, $inside:ident => $result:expr) => {
         match $memory {

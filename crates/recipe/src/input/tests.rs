@@ -34,7 +34,7 @@ fn values(input: AnyInput) -> Vec<f32> {
 }
 
 #[test]
-fn every_kind_is_selected_and_joined_as_what_is_inside() {
+fn every_kind_is_selected_and_joined_as_the_input_inside() {
     let device = Device::flex();
     for input in all(&device) {
         let kind = input.kind();
@@ -74,7 +74,7 @@ fn every_kind_is_remembered() {
 }
 
 #[test]
-fn an_input_of_another_kind_is_told_from_that_of_the_network() {
+fn an_input_of_another_kind_than_that_of_the_network_is_refused() {
     let error = Tensor::<4>::try_from(tokens(&Device::flex())).unwrap_err();
 
     let expected = "the network takes images, but the input is tokens";

@@ -6,15 +6,15 @@ use burn_distill::core::{DynObjective, Knowledge, Preparation, WeightSchedule};
 /// One term of the loss of a recipe.
 #[derive(Clone)]
 pub struct Loss {
-    /// The name of the term.
+    /// Name of the term.
     pub name: String,
-    /// The objective, on the CPU.
+    /// Objective, on the CPU.
     pub objective: DynObjective,
-    /// How its gradient is clipped, if it is.
+    /// Clipping of its gradient, if it is clipped.
     pub clip: Option<LossClip>,
-    /// The training that comes before that of the student, if any.
+    /// Training before that of the student, if there is one.
     pub preparation: Option<Preparation>,
-    /// The student as this loss needs it, if not as it is, on the CPU.
+    /// Student with another network around it, on the CPU, if the loss needs one.
     pub student: Option<AnyNetwork>,
 }
 
@@ -23,13 +23,13 @@ pub struct Loss {
 pub struct LossClip {
     /// Share of the gradient of the losses that are not clipped.
     pub share: WeightSchedule,
-    /// Whether the recipe asks for it. Otherwise it is the default of the kind, which applies where
+    /// Whether the recipe asks for it. Otherwise it is the default of the loss, which applies where
     /// clipping is possible.
     pub is_asked_for: bool,
 }
 
 impl Loss {
-    /// Whether the recipe asks for its gradient to be clipped.
+    /// Returns whether the recipe asks for its gradient to be clipped.
     pub fn is_to_be_clipped(&self) -> bool {
         self.clip.as_ref().is_some_and(|clip| clip.is_asked_for)
     }
@@ -37,8 +37,8 @@ impl Loss {
 
 /// One term of the loss of a recipe with several teachers.
 pub struct JointLoss {
-    /// The name of the term.
+    /// Name of the term.
     pub name: String,
-    /// The objective, on the CPU.
+    /// Objective, on the CPU.
     pub objective: DynObjective<Knowledge, Vec<Knowledge>>,
 }

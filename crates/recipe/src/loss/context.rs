@@ -7,8 +7,8 @@ use burn::tensor::Device;
 /// The two networks that a loss compares, both on the CPU, and what it needs to know to be built.
 pub type LossContext = burn_distill::core::LossContext<AnyInput>;
 
-/// Creates the context of the losses between a student and its teacher. `samples` are the ids of the
-/// training samples with their classes.
+/// Creates the context of the losses between a student and its teacher. `samples` are the ids of
+/// the training samples with their classes.
 pub fn loss_context(
     student: AnyNetwork,
     teacher: AnyNetwork,
@@ -22,8 +22,8 @@ pub fn loss_context(
     }
 }
 
-/// Sets inputs, on the CPU, by which layers of both networks are compared. Messages about what is found
-/// in them go to the notices.
+/// Sets inputs, on the CPU, by which layers of both networks are compared. Messages about what is
+/// found in them go to the notices.
 pub fn with_inputs(context: LossContext, inputs: AnyInput, notices: Notices) -> LossContext {
     LossContext {
         pairing: Some(pair_layers(Some((inputs, notices)))),

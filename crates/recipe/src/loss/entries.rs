@@ -3,6 +3,7 @@ use super::table::{TomlTable, placed};
 use super::{Loss, LossContext};
 use crate::fault::Fault;
 use crate::input::AnyInput;
+use crate::naming::{assert_names, quoted};
 use anyhow::{Context, Result, bail};
 use burn_distill::core::{
     BuiltLoss, BuiltObjective, CatalogEntry, CrossEntropyObjective, DynObjective, Objective,
@@ -30,7 +31,7 @@ pub type LossEntry = burn_distill::core::LossEntry<AnyInput>;
 pub struct Losses(Vec<LossEntry>);
 
 impl Losses {
-    /// Returns those of the toolkit.
+    /// Returns the losses of the toolkit.
     pub fn standard() -> Self {
         let mut all = vec![CrossEntropyObjective::entry()];
         all.extend(burn_distill::response::losses());
@@ -43,14 +44,11 @@ impl Losses {
     ///
     /// # Panics
     ///
-    /// Panics if there is a loss of its name or of one of its aliases.
+    /// Panics if its name or an alias is empty, or is given twice, also by another loss.
     pub fn add(&mut self, loss: LossEntry) {
-        for name in [&[loss.catalog.name], loss.catalog.aliases].concat() {
-            assert!(
-                self.get(name).is_none(),
-                "There are two losses named `{name}`: give one of them another name."
-            );
-        }
+        assert_names("loss", "losses", &loss.catalog, |name| {
+            self.get(name).is_some()
+        });
         self.0.push(loss);
     }
 
@@ -59,71 +57,74 @@ impl Losses {
         self.0.iter().find(|loss| loss.catalog.is_called(name))
     }
 
-    /// Returns the lines of a list.
+    /// Returns the entries, for a list.
     pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
         self.0.iter().map(|loss| &loss.catalog)
     }
 
-    /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the fields
-    /// of the configuration of that kind. What it has to learn is sized for the two networks.
+    /// Builds the term that a `[[loss]]` table describes: its kind, its name and weight, and the
+    /// fields of the configuration of that kind. Its parameters are sized for the two networks.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such loss, if it has no such fields or values, or if it is not
-    /// for these networks.
+    /// Returns an error if there is no such loss, if a field or a value is wrong, or if the loss
+    /// does not fit these networks.
     pub fn build(&self, table: &Table, context: &LossContext) -> Result<Loss> {
-        let (loss, kind, table) = self.take_kind(table)?;
-        let (built, clip) = built(loss, table, slice::from_ref(context))
-            .with_context(|| format!("in the loss `{kind}`"))?;
-        let objective = match built.objective {
-            BuiltObjective::One(objective) => objective,
-            BuiltObjective::All(objective) => DynObjective::new(SingleTeacher::new(objective)),
+        let (loss, table) = self.take_kind(table)?;
+        let built = || -> Result<Loss> {
+            let (built, clip) = built(loss, table, slice::from_ref(context))?;
+            let objective = match built.objective {
+                BuiltObjective::One(objective) => objective,
+                BuiltObjective::All(objective) => DynObjective::new(SingleTeacher::new(objective)),
+            };
+            check_name(loss, &built.name)?;
+            let requirements = objective.requirements();
+            let student = match &built.student {
+                Some(student) => &known_taps(student),
+                None => &context.student_taps,
+            };
+            check_taps(&requirements.student, student, "student")?;
+            check_taps(&requirements.teacher, &context.teacher_taps, "teacher")?;
+            Ok(Loss {
+                name: built.name,
+                objective,
+                clip: clip.of(built.clipped_at),
+                preparation: built.preparation,
+                student: built.student,
+            })
         };
-        check_name(loss, &built.name).with_context(|| format!("in the loss `{kind}`"))?;
-        let requirements = objective.requirements();
-        let student = match &built.student {
-            Some(student) => &known_taps(student),
-            None => &context.student_taps,
-        };
-        check_taps(&requirements.student, student, "student")
-            .and_then(|()| check_taps(&requirements.teacher, &context.teacher_taps, "teacher"))
-            .with_context(|| format!("in the loss `{kind}`"))?;
-        Ok(Loss {
-            name: built.name,
-            objective,
-            clip: clip.of(built.clipped_at),
-            preparation: built.preparation,
-            student: built.student,
-        })
+        built().with_context(|| in_loss(loss))
     }
 
-    /// Checks that the loss of a table compares what images of classes have.
+    /// Checks that the loss of a table compares class logits, or features.
     ///
     /// # Errors
     ///
-    /// Returns an error if the loss is for another output.
+    /// Returns an error if the loss is for another kind of response.
     pub fn check_response(&self, table: &Table) -> Result<()> {
-        // What is wrong with a kind is said where the loss is built, with its place.
-        let Ok((loss, kind, _)) = self.take_kind(table) else {
+        // An unknown kind is refused with its place where the loss is built.
+        let Ok((loss, _)) = self.take_kind(table) else {
             return Ok(());
         };
         match loss.responses {
             Some(responses) => bail!(
-                "the loss `{kind}` compares {responses}, and the data sets of recipes are images of \
-                 classes: it is for a network of your own, as a part of the library"
+                "the loss {} compares {responses}, and the networks of recipes return class logits: \
+                 use this loss from a program, with a network that returns {responses}",
+                quoted(&loss.catalog)
             ),
             None => Ok(()),
         }
     }
 
-    /// Returns whether the loss of a table compares with targets alone, without a teacher.
+    /// Returns whether the loss of a table is computed from the student and the targets, without a
+    /// teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {
         let loss = self.take_kind(table);
-        loss.is_ok_and(|(loss, _, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)
+        loss.is_ok_and(|(loss, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)
     }
 
-    /// Returns the loss that a table names, its name there, and the rest of the table.
-    pub(super) fn take_kind(&self, table: &Table) -> Result<(&LossEntry, String, Table)> {
+    /// Returns the loss that a table names, and the rest of the table.
+    pub(super) fn take_kind(&self, table: &Table) -> Result<(&LossEntry, Table)> {
         let mut table = table.clone();
         let one_of = || {
             let kinds: Vec<_> = self.entries().map(|loss| loss.name).collect();
@@ -135,7 +136,7 @@ impl Losses {
             None => return Err(Fault::missing("kind", Some(one_of())).into()),
         };
         match self.get(&kind) {
-            Some(loss) => Ok((loss, kind, table)),
+            Some(loss) => Ok((loss, table)),
             None => {
                 let names = self.entries();
                 let names = names.flat_map(|loss| [&[loss.name], loss.aliases].concat());
@@ -151,7 +152,12 @@ impl Losses {
     }
 }
 
-/// Builds the loss of a table, and returns how its gradient is to be clipped.
+/// Returns the place of an error in a loss: "in the loss `decoupled` (DKD)".
+pub(super) fn in_loss(loss: &LossEntry) -> String {
+    format!("in the loss {}", quoted(&loss.catalog))
+}
+
+/// Builds the loss of a table, and returns the option for the clipping of its gradient.
 pub(super) fn built(
     entry: &LossEntry,
     mut table: Table,
@@ -162,32 +168,32 @@ pub(super) fn built(
     Ok((built.map_err(placed)?, clip))
 }
 
-/// The names that strategies have for other figures, beside those of the terms of a loss.
+/// Names that a run has for other metrics than terms of the loss.
 const TAKEN: [&str; 5] = ["accuracy", "discriminator", "ensemble", "generator", "loss"];
 
-/// Checks that a term has no name that a table of a run uses for something else.
+/// Checks that a term does not have the name of another metric of a run.
 fn check_name(entry: &LossEntry, name: &str) -> Result<(), Fault> {
     let of_labels =
         name == CrossEntropyObjective::TERM && entry.catalog.name != CrossEntropyObjective::TERM;
     match of_labels || TAKEN.contains(&name) {
         true => Err(Fault::other(
             "name",
-            format!("`{name}` is the name of another figure of a run: give the term another one"),
+            format!("`{name}` is the name of another metric of a run: give the term another name"),
         )),
         false => Ok(()),
     }
 }
 
 /// Checks that a network has the taps that a loss selects.
-fn check_taps(selection: &TapSelection, taps: &Taps, side: &str) -> Result<()> {
+pub(super) fn check_taps(selection: &TapSelection, taps: &Taps, side: &str) -> Result<()> {
     match selection {
         TapSelection::Named(names) => names.iter().try_for_each(|name| {
             let tap = taps.get(name).map(drop);
-            tap.with_context(|| format!("it takes the tap `{name}` of the {side}"))
+            tap.with_context(|| format!("the loss takes the tap `{name}` of the {side}"))
         }),
         TapSelection::PerNetwork(_) => bail!(
-            "it takes taps of several networks as the {side}, which is one here: declare it as a loss of \
-             all teachers"
+            "the loss selects taps by the index of a network, but the {side} is one network: declare it \
+             as a loss of all teachers (`of_all_teachers`)"
         ),
         TapSelection::None | TapSelection::All => Ok(()),
     }

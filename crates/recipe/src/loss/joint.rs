@@ -1,55 +1,50 @@
-use super::entries::built;
-use super::{JointLoss, LossContext, Losses, loss_context};
+use super::entries::{built, check_taps, in_loss};
+use super::{JointLoss, LossContext, LossEntry, Losses};
+use crate::naming::quoted;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher};
+use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher, TapSelection};
 use toml::{Table, Value};
 
 impl Losses {
-    /// Builds the term that a `[[loss]]` table describes, against the teacher of each context.
+    /// Builds the term that a `[[loss]]` table describes, for the teachers of several contexts.
     ///
-    /// A loss that is made for several teachers takes all at once. Any other one is against each of
-    /// them, and averaged.
+    /// A loss of all teachers takes them at once. Any other loss is computed for each teacher, and
+    /// averaged.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`build`](Self::build), and one if the loss is for one teacher alone.
+    /// Returns the errors of [`build`](Self::build), and an error if the loss is for one teacher
+    /// only.
     pub fn build_joint(&self, table: &Table, contexts: &[LossContext]) -> Result<JointLoss> {
-        let (loss, kind, rest) = self.take_kind(table)?;
+        let (loss, rest) = self.take_kind(table)?;
+        let kind = quoted(&loss.catalog);
         ensure!(
             matches!(table.get("clip"), None | Some(Value::Boolean(false))),
-            "the loss `{kind}` is clipped, which it can be where one trained teacher teaches"
+            "the loss {kind} is clipped, which is possible with one trained teacher only: leave out \
+             `clip`"
         );
         if loss.joint {
-            let contexts: Vec<_> = contexts.iter().map(|context| context.clone()).collect();
-            let (built, _) =
-                built(loss, rest, &contexts).with_context(|| format!("in the loss `{kind}`"))?;
-            let BuiltObjective::All(objective) = built.objective else {
-                bail!("the loss `{kind}` is of all teachers, but was built for one");
-            };
-            return Ok(JointLoss {
-                name: built.name,
-                objective,
-            });
+            return joint(loss, rest, contexts).with_context(|| in_loss(loss));
         }
         let losses = contexts.iter().map(|context| self.build(table, context));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;
-        let alone = losses
+        let plain = losses
             .iter()
             .all(|loss| loss.preparation.is_none() && loss.student.is_none());
         ensure!(
-            alone,
-            "the loss `{kind}` trains something before the student learns, or makes the student \
-             another network: it is for one teacher that is trained before, and here {}",
+            plain,
+            "the loss {kind} has a preparation before the training, or changes the student, which is \
+             possible with one trained teacher only: here {}",
             match contexts.len() {
-                1 => "a peer teaches".to_string(),
-                count => format!("{count} teach"),
+                1 => "the teacher is a peer".to_string(),
+                count => format!("there are {count} teachers"),
             }
         );
-        // An average over teachers is of the first view.
+        // The average over teachers is computed on the first view.
         ensure!(
             losses[0].objective.requirements().views == 1,
-            "the loss `{kind}` is of several views, which it can be where one teacher teaches that \
-             is trained before: leave out `views`"
+            "the loss {kind} is of several views, which is possible with one trained teacher only: leave \
+             out `views`"
         );
         let name = losses[0].name.clone();
         let objectives = losses.into_iter().map(|loss| loss.objective);
@@ -60,11 +55,41 @@ impl Losses {
     }
 }
 
+/// Builds a loss of all teachers at once.
+fn joint(loss: &LossEntry, table: Table, contexts: &[LossContext]) -> Result<JointLoss> {
+    let contexts: Vec<_> = contexts.to_vec();
+    let (built, _) = built(loss, table, &contexts)?;
+    let BuiltObjective::All(objective) = built.objective else {
+        bail!("it is declared as a loss of all teachers, but was built for one");
+    };
+    let requirements = objective.requirements();
+    check_taps(&requirements.student, &contexts[0].student_taps, "student")?;
+    if let TapSelection::PerNetwork(networks) = &requirements.teacher {
+        for (&index, selection) in networks {
+            let Some(context) = contexts.get(index) else {
+                bail!(
+                    "the loss selects taps of the teacher with index {index}, but there are {} \
+                     teachers, whose indices begin at 0",
+                    contexts.len()
+                );
+            };
+            let side = format!("teacher with index {index}");
+            check_taps(selection, &context.teacher_taps, &side)?;
+        }
+    }
+    Ok(JointLoss {
+        name: built.name,
+        objective,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::loss_context;
     use crate::network::for_digits;
-    use burn_distill::core::TapSelection;
+    use burn::module::Module;
+    use burn_distill::core::{BuiltLoss, Context as Step, Knowledge, Requirements, Terms};
 
     fn contexts() -> Vec<LossContext> {
         ["convnet-8-16", "mlp-12"]
@@ -81,6 +106,59 @@ mod tests {
 
     fn loss(text: &str) -> Result<JointLoss> {
         Losses::standard().build_joint(&text.parse().unwrap(), &contexts())
+    }
+
+    /// A loss of all teachers that selects a tap of one of them.
+    #[derive(Module, Debug)]
+    struct OfOne {
+        #[module(skip)]
+        index: usize,
+        #[module(skip)]
+        tap: String,
+    }
+
+    impl Objective<Knowledge, Vec<Knowledge>> for OfOne {
+        fn requirements(&self) -> Requirements {
+            Requirements {
+                teacher: TapSelection::named([&self.tap]).of_network(self.index),
+                ..Requirements::responses()
+            }
+        }
+
+        fn forward(&self, _: &Step<'_, Knowledge, Vec<Knowledge>>) -> Terms {
+            Terms::default()
+        }
+    }
+
+    #[test]
+    fn a_loss_of_all_teachers_selects_taps_of_known_teachers() {
+        let error = |index: usize, tap: &'static str| {
+            let entry = LossEntry::named("of-one", 1.0, move |_| {
+                let tap = tap.to_string();
+                Ok(BuiltLoss {
+                    name: "of-one".into(),
+                    objective: BuiltObjective::All(DynObjective::new(OfOne { index, tap })),
+                    clipped_at: None,
+                    preparation: None,
+                    student: None,
+                })
+            });
+            let mut losses = Losses::standard();
+            losses.add(entry.of_all_teachers());
+            let built = losses.build_joint(&"kind = 'of-one'".parse().unwrap(), &contexts());
+            built.err().map(|error| format!("{error:#}"))
+        };
+
+        assert_eq!(error(1, "hidden.1"), None);
+        let unknown = error(2, "pool").unwrap();
+        let expected = "in the loss `of-one`: the loss selects taps of the teacher with index 2, but there \
+                        are 2 teachers, whose indices begin at 0";
+        assert_eq!(unknown, expected);
+        let tap = error(1, "pool").unwrap();
+        assert!(
+            tap.contains("the tap `pool` of the teacher with index 1"),
+            "{tap}"
+        );
     }
 
     #[test]
@@ -119,21 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn losses_that_do_not_fit_are_refused() {
         for (text, message) in [
-            ("kind = 'sim-kd'", "and here 2 teach"),
-            ("kind = 'factor-transfer'", "and here 2 teach"),
+            (
+                "kind = 'sim-kd'",
+                "with one trained teacher only: here there are 2 teachers",
+            ),
+            (
+                "kind = 'factor-transfer'",
+                "with one trained teacher only: here there are 2 teachers",
+            ),
             (
                 "kind = 'kd'\nviews = 2",
-                "of several views, which it can be where one teacher teaches",
+                "of several views, which is possible with one trained teacher only",
             ),
             (
                 "kind = 'kd'\nclip = true",
-                "is clipped, which it can be where one trained teacher teaches",
+                "is clipped, which is possible with one trained teacher only",
             ),
             (
                 "kind = 'modality-graph'\nclip = 0.5",
-                "is clipped, which it can be where one trained teacher teaches",
+                "is clipped, which is possible with one trained teacher only",
             ),
             (
                 "kind = 'modality-graph'\nteachers = ['pool']",

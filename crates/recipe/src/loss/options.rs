@@ -1,4 +1,4 @@
-//! The keys that every table of a loss may have.
+//! Keys that every table of a loss may have.
 
 use super::LossClip;
 use crate::fault::{Fault, Place};
@@ -10,17 +10,17 @@ use toml::{Table, Value};
 
 /// Value of the key `clip`.
 pub enum Clip {
-    /// Missing: as the authors of the loss do.
+    /// Missing: clipped if the authors of the loss clip.
     Default,
-    /// `false`: not at all.
+    /// `false`: not clipped.
     Never,
-    /// `true`: as the authors do who clip.
+    /// `true`: clipped as by the authors.
     Authors,
-    /// A share of the gradient of the other terms.
+    /// Clipped to a share of the gradient of the other terms.
     Share(WeightSchedule),
 }
 
-/// Takes the keys of every loss out of a table.
+/// Takes the keys that every loss may have out of a table.
 pub fn take_options(table: &mut Table) -> Result<(LossOptions, Clip)> {
     let weight = table.remove("weight");
     let weight = weight
@@ -70,8 +70,8 @@ fn views(value: &Value) -> Result<usize, Fault> {
 }
 
 impl Clip {
-    /// Returns how the gradient of a loss is clipped, if it is. Authors who clip let it have half the size of
-    /// the others after some epochs.
+    /// Returns the clipping of the gradient of a loss, if it is clipped. By default, its share
+    /// rises to half the size of the other gradients at the epoch `clipped_at`.
     pub fn of(self, clipped_at: Option<usize>) -> Option<LossClip> {
         let authors = || {
             WeightSchedule::Changing(ChangingWeight::Sigmoid {
@@ -93,14 +93,14 @@ impl Clip {
     }
 }
 
-/// The names of terms, which stand in tables and names of files.
+/// Description of a valid name of a term, which is shown in tables and names files.
 const NAME: &str = "text of 1 to 60 characters, none of them a control character";
 
 fn is_name(text: &str) -> bool {
     (1..=60).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// The schedule of a weight.
+/// Returns the schedule of a weight.
 fn schedule(key: &'static str, value: Value) -> Result<WeightSchedule> {
     let schedule: WeightSchedule = typed_value(key, value)?;
     schedule.check().at(key)?;

@@ -7,8 +7,8 @@ use burn_distill::core::{
 };
 use std::sync::Arc;
 
-/// Returns the pairing of layers for recipes, by similarity where there are inputs; a message then tells
-/// how similar they are.
+/// Returns the function that pairs layers for recipes, by similarity if there are inputs; a message
+/// then shows the similarities.
 pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> {
     Arc::new(move |context, choice, pairs, student, teacher| {
         let known = || {
@@ -28,7 +28,7 @@ pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> 
                 ));
                 return Ok(chosen.pairs);
             }
-            // Without inputs there is nothing to be similar in; any pairs do to check the rest.
+            // Without inputs the similarity is unknown, and any pairs serve to check the rest.
             (LayerChoice::Uniform, _) | (LayerChoice::Cka, None) => {
                 (known(), Pairing::Uniform(pairs))
             }
@@ -37,7 +37,7 @@ pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> 
     })
 }
 
-/// The taps of these names.
+/// Returns the taps of these names.
 fn only(taps: &Taps, names: &[String]) -> Taps {
     let mut recorder = TapRecorder::new(TapSelection::named(names));
     for (name, tap) in taps.iter() {
@@ -46,7 +46,7 @@ fn only(taps: &Taps, names: &[String]) -> Taps {
     recorder.finish().expect("The names are those of taps.")
 }
 
-/// Returns the taps of these names of a network for some inputs.
+/// Computes the taps of these names of a network for some inputs.
 fn seen(network: &AnyNetwork, inputs: &AnyInput, names: &[String]) -> Taps {
     let requirements = TapSelection::named(names);
     let network = network.valid();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_key() {
         assert!(
             refused("pairing = 'even'").contains("`pairing` should be one of uniform, last, cka")
         );

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use toml::Table;
 
-/// A table of a recipe as the builders of losses read it.
+/// Table of a recipe, for the builders of losses.
 pub struct TomlTable(pub Table);
 
 fn json(value: &toml::Value) -> Result<Value, String> {
@@ -73,7 +73,7 @@ fn of_table(fault: Fault) -> LossError {
     LossError::Table(Box::new(fault))
 }
 
-/// Returns the error of a loss at its key in the recipe.
+/// Returns the error of a loss with its key in the recipe.
 pub fn placed(error: LossError) -> anyhow::Error {
     match error {
         LossError::Value(error) => error.into(),

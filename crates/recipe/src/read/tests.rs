@@ -203,19 +203,20 @@ fn two_terms_of_one_name_are_refused() {
     ));
     let hard = "loss=[{ kind = 'hard' }, { kind = 'kd' }, { kind = 'ce', weight = 2 }]";
     assert!(error(RECIPE, &[hard]).contains(
-        "the losses `loss.0` and `loss.2` are both named `hard`: leave one out, and give the other \
+        "the losses `loss.0` and `loss.2` are both named `cross-entropy`: leave one out, and give the other \
          the sum of their weights"
     ));
 }
 
 #[test]
-fn losses_on_boxes_and_joints_are_not_for_images_of_classes() {
+fn losses_on_boxes_and_joints_are_not_for_class_logits() {
     for (kind, what) in [
         ("bounded-regression", "boxes"),
         ("heat-map", "maps of joints"),
     ] {
         let error = error(&RECIPE.replace("soft-target", kind), &[]);
-        let expected = format!("the loss `{kind}` compares {what}, and the data sets");
+        assert!(error.contains(&format!("the loss `{kind}`")), "{error}");
+        let expected = format!("compares {what}, and the networks of recipes return class logits");
         assert!(error.contains(&expected), "{error}");
     }
 }
@@ -287,12 +288,12 @@ fn other_teachers_are_trained_like_the_first() {
 }
 
 #[test]
-fn what_only_one_teacher_can_teach_is_refused() {
+fn a_loss_for_one_teacher_is_refused_with_several() {
     let two = "teacher.others=[{ model = 'mlp-16' }]";
     let error = error(RECIPE, &[two, "loss.0.kind=sim-kd"]);
 
     assert!(
-        error.contains("for one teacher that is trained before"),
+        error.contains("possible with one trained teacher only: here there are 2 teachers"),
         "{error}"
     );
 }

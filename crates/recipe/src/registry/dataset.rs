@@ -6,7 +6,7 @@ use burn_distill::core::CatalogEntry;
 use burn_distill::data::{DataSource, DatasetName, Published, Samples};
 use std::sync::{Arc, OnceLock};
 
-/// Description of a data set before it is used.
+/// Shapes and sizes of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetSpec {
     /// Inputs and classes.
@@ -17,7 +17,7 @@ pub struct DatasetSpec {
 
 /// A data set that can be loaded.
 pub trait DatasetSource: Send + Sync {
-    /// Returns what is known of the data set before it is used.
+    /// Returns the shapes and sizes of the data set.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl DatasetSource for DatasetName {
     }
 }
 
-/// Checks that a network can tell classes of the samples apart, and be tested on the samples of a test set.
+/// Checks that a data set has at least two classes, and that its test set is like its training set.
 fn check_published(published: &Published<AnyDataset>) -> Result<()> {
     let train = &published.train;
     let classes = train.num_classes();
@@ -93,7 +93,7 @@ fn check_published(published: &Published<AnyDataset>) -> Result<()> {
     Ok(())
 }
 
-/// A data set of a program's own.
+/// Data set that a program adds.
 pub(super) struct OwnDataset<F> {
     load: F,
     loaded: OnceLock<Published<AnyDataset>>,

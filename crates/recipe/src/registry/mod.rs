@@ -1,30 +1,33 @@
-//! The networks, losses and data sets that recipes can name.
+//! The networks, losses, strategies and data sets that recipes can name.
 
 mod dataset;
 mod network;
+mod networks;
 
 pub use dataset::{DatasetSource, DatasetSpec};
 pub use network::{Architecture, NetworkFamily, Task};
+pub use networks::Networks;
 
 use crate::dataset::AnyDataset;
 use crate::input::{AnyNetwork, TypedInput};
 use crate::loss::{LossEntry, Losses};
 use crate::model::ModelRecipe;
-use crate::network::seeded;
-use anyhow::{Result, anyhow};
-use burn::module::Module;
+use crate::naming::assert_names;
+use crate::strategy::{self, StrategyEntry, TABLES};
+use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::core::{CatalogEntry, Network, Seed, nearest};
 use burn_distill::data::{DataSource, DatasetName, Published};
 use dataset::{NamedDataset, OwnDataset};
-use network::{OwnNetwork, StandardNetworks};
+use network::OwnNetwork;
+use networks::unknown;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use toml::Table;
 
-/// The networks, losses and data sets that recipes can name.
+/// The networks, losses, strategies and data sets that recipes can name.
 ///
-/// [`standard`](Self::standard) holds those of the toolkit; a program adds its own to them:
+/// [`standard`](Self::standard) holds those of the toolkit, and a program adds more:
 ///
 /// ```
 /// use burn::module::Module;
@@ -63,20 +66,22 @@ pub struct Registry(Arc<Entries>);
 
 #[derive(Clone)]
 struct Entries {
-    networks: Vec<Arc<dyn NetworkFamily>>,
+    networks: Networks,
     losses: Losses,
+    strategies: Vec<StrategyEntry>,
     datasets: Vec<NamedDataset>,
     source: DataSource,
 }
 
 impl Registry {
-    /// Returns the registry of what the toolkit has.
+    /// Returns the registry of the toolkit, without additions.
     pub fn standard() -> Self {
         static STANDARD: OnceLock<Registry> = OnceLock::new();
         let new = || {
             Self(Arc::new(Entries {
-                networks: vec![Arc::new(StandardNetworks)],
+                networks: Networks::standard(),
                 losses: Losses::standard(),
+                strategies: strategy::entries().into(),
                 datasets: DatasetName::ALL.map(NamedDataset::standard).to_vec(),
                 source: DataSource::default(),
             }))
@@ -84,26 +89,23 @@ impl Registry {
         STANDARD.get_or_init(new).clone()
     }
 
-    /// Adds a network under a name. `build` initializes it from the options that a recipe gives, for
-    /// the inputs and classes of a data set: the network's example has the shape of its inputs.
+    /// Adds a network under a name. `build` initializes it from the options in a recipe, for the
+    /// inputs and classes of a data set: the example input of the network has the shape of these
+    /// inputs.
     ///
-    /// [`configured`](crate::configured) makes a configuration of the options.
+    /// [`configured`](crate::configured) reads a configuration from the options.
     ///
     /// # Panics
     ///
-    /// Panics if there is a network of this name.
+    /// Panics if the name is empty, or if there is a network of this name.
     pub fn with_network<N, F>(mut self, name: &'static str, build: F) -> Self
     where
         N: Network<Input: TypedInput>,
         F: Fn(&Table, &Task, &Device) -> Result<N> + Send + Sync + 'static,
     {
-        assert!(
-            self.found(&name.into()).is_none(),
-            "There are two networks named `{name}`: give one of them another name."
-        );
         self.entries()
             .networks
-            .push(OwnNetwork::family(name, build));
+            .add(name, OwnNetwork::family(name, build));
         self
     }
 
@@ -111,28 +113,41 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// Panics if there is a loss of its name or of one of its aliases.
+    /// Panics if its name or an alias is empty, or is given twice, also by another loss.
     pub fn with_loss(mut self, loss: LossEntry) -> Self {
         self.entries().losses.add(loss);
         self
     }
 
-    /// Adds a data set under a name. `load` is called once, at the first recipe that names it, with the
-    /// folder that data sets are looked for in.
+    /// Adds a strategy.
     ///
     /// # Panics
     ///
-    /// Panics if there is a data set of this name.
+    /// Panics if its name or an alias is empty, or is given twice, also by another strategy.
+    pub fn with_strategy(mut self, strategy: StrategyEntry) -> Self {
+        assert_names("strategy", "strategies", &strategy.catalog, |name| {
+            self.strategy_catalog().iter().any(|it| it.is_called(name))
+        });
+        self.entries().strategies.push(strategy);
+        self
+    }
+
+    /// Adds a data set under a name. `load` is called once, at the first recipe that names it, with
+    /// the folder of the data sets.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name is empty, or if there is a data set of this name.
     pub fn with_dataset<D, F>(mut self, name: &'static str, load: F) -> Self
     where
         D: Into<Published<AnyDataset>>,
         F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
     {
-        assert!(
-            !self.0.datasets.iter().any(|it| it.entry.is_called(name)),
-            "There are two data sets named `{name}`: give one of them another name."
-        );
-        self.entries().datasets.push(OwnDataset::named(name, load));
+        let dataset = OwnDataset::named(name, load);
+        assert_names("data set", "data sets", &dataset.entry, |name| {
+            self.datasets().any(|it| it.is_called(name))
+        });
+        self.entries().datasets.push(dataset);
         self
     }
 
@@ -142,14 +157,29 @@ impl Registry {
         self
     }
 
-    /// Returns the entries of the networks, for a list.
-    pub fn networks(&self) -> impl Iterator<Item = CatalogEntry> {
-        self.0.networks.iter().flat_map(|family| family.entries())
+    /// Returns the networks.
+    pub fn networks(&self) -> &Networks {
+        &self.0.networks
     }
 
     /// Returns the losses.
     pub fn losses(&self) -> &Losses {
         &self.0.losses
+    }
+
+    /// Returns the strategies that `[strategy]` can name.
+    pub fn strategies(&self) -> &[StrategyEntry] {
+        &self.0.strategies
+    }
+
+    /// Returns the entries of all strategies, for a list: also those that a recipe gives by other
+    /// tables than `[strategy]`.
+    pub fn strategy_catalog(&self) -> Vec<CatalogEntry> {
+        let strategies = self.0.strategies.iter();
+        let mut catalog: Vec<_> = strategies.map(|entry| entry.catalog.clone()).collect();
+        let tables = TABLES.into_iter().map(|tables| tables.catalog);
+        catalog.splice(1..1, tables);
+        catalog
     }
 
     /// Returns the entries of the data sets, for a list.
@@ -161,28 +191,16 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no network of this name, with the nearest one, or if it has no such
-    /// options.
+    /// Returns the errors of [`Networks::get`].
     pub fn network(&self, model: &ModelRecipe) -> Result<Arc<dyn Architecture>> {
-        self.found(model).unwrap_or_else(|| {
-            let families = self.0.networks.iter();
-            let examples: Vec<_> = families.flat_map(|family| family.examples()).collect();
-            let known: Vec<_> = self.networks().map(|entry| entry.name).collect();
-            let spelled = model.name.to_lowercase().replace('_', "-");
-            let hint = nearest(&spelled, examples.iter().copied());
-            Err(unknown("network", &model.name, hint, &known))
-        })
-    }
-
-    fn found(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>> {
-        self.0.networks.iter().find_map(|family| family.find(model))
+        self.0.networks.get(model)
     }
 
     /// Initializes a network, whose initial weights depend on the seed and not on the device.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such network, or if it is not for these inputs and classes.
+    /// Returns the errors of [`Networks::build`].
     pub fn build(
         &self,
         model: &ModelRecipe,
@@ -190,12 +208,10 @@ impl Registry {
         seed: impl Into<Seed>,
         device: &Device,
     ) -> Result<AnyNetwork> {
-        let architecture = self.network(model)?;
-        let network = seeded(seed, || architecture.init(task, &Device::flex()))?;
-        Ok(network.to_device(device))
+        self.0.networks.build(model, task, seed, device)
     }
 
-    /// Returns the name of a data set, given it or an alias.
+    /// Returns the name of a data set, given its name or an alias.
     ///
     /// # Errors
     ///
@@ -204,11 +220,12 @@ impl Registry {
         Ok(self.dataset(name)?.entry.name)
     }
 
-    /// Returns what is known of a data set before it is used.
+    /// Returns the shapes and sizes of a data set.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no data set of this name, or if it has to be loaded and cannot be.
+    /// Returns an error if there is no data set of this name, or if it has to be loaded and cannot
+    /// be.
     pub fn spec(&self, dataset: &str) -> Result<DatasetSpec> {
         self.dataset(dataset)?.source.spec(&self.0.source)
     }
@@ -238,16 +255,6 @@ impl Registry {
     }
 }
 
-/// Returns the error about a name that there is not.
-fn unknown(what: &str, name: &str, nearest: Option<&str>, known: &[&str]) -> anyhow::Error {
-    let hint = nearest.map(|nearest| format!(", did you mean `{nearest}`?"));
-    anyhow!(
-        "no {what} named `{name}`{}; known are {}",
-        hint.unwrap_or_default(),
-        known.join(", ")
-    )
-}
-
 impl Default for Registry {
     fn default() -> Self {
         Self::standard()
@@ -257,8 +264,10 @@ impl Default for Registry {
 /// Two registries are equal if they know the same names.
 impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
-        self.networks().eq(other.networks())
+        let networks = |registry: &Self| registry.networks().entries().collect::<Vec<_>>();
+        networks(self) == networks(other)
             && self.losses().entries().eq(other.losses().entries())
+            && self.strategy_catalog() == other.strategy_catalog()
             && self.datasets().eq(other.datasets())
     }
 }
@@ -266,8 +275,9 @@ impl PartialEq for Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("networks", &self.networks().count())
+            .field("networks", &self.networks().entries().count())
             .field("losses", &self.losses().entries().count())
+            .field("strategies", &self.strategies().len())
             .field("datasets", &self.0.datasets.len())
             .finish_non_exhaustive()
     }

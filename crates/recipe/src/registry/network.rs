@@ -7,7 +7,7 @@ use burn_distill::core::{CatalogEntry, Input, Network, TapSelection};
 use std::sync::Arc;
 use toml::Table;
 
-/// Inputs and classes of a data set, which networks are made for.
+/// Inputs and classes of a data set, for which networks are initialized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Shape of the input of a sample.
@@ -75,7 +75,7 @@ impl Task {
 
 /// A network with its options, which is initialized for the data of a recipe.
 pub trait Architecture: Send + Sync {
-    /// Returns the name as recipes are written with it.
+    /// Returns the name in a recipe.
     fn name(&self) -> String;
 
     /// Initializes the network.
@@ -85,7 +85,7 @@ pub trait Architecture: Send + Sync {
     /// Returns an error if the network is not for these inputs and classes.
     fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork>;
 
-    /// Returns the layers of the network, if they are known without building it.
+    /// Returns the layers of the network, if they are known before it is built.
     ///
     /// # Errors
     ///
@@ -112,13 +112,13 @@ pub trait Architecture: Send + Sync {
         )
     }
 
-    /// Returns whether the network takes images of other sizes than it was made for.
+    /// Returns whether the network takes images of other sizes than that of the data set.
     fn takes_several_sizes(&self) -> bool {
         false
     }
 }
 
-/// Some networks of a registry.
+/// Networks of a registry that are found by one pattern.
 pub trait NetworkFamily: Send + Sync {
     /// Returns the entries for a list.
     fn entries(&self) -> Vec<CatalogEntry>;
@@ -126,7 +126,8 @@ pub trait NetworkFamily: Send + Sync {
     /// Returns the names that an error may suggest.
     fn examples(&self) -> Vec<&'static str>;
 
-    /// Returns the network of that name, if there is one, or why it cannot be of these options.
+    /// Returns the network of that name with its options, if there is one, or an error if the
+    /// options are wrong.
     fn find(&self, model: &ModelRecipe) -> Option<Result<Arc<dyn Architecture>>>;
 }
 
@@ -159,7 +160,7 @@ impl NetworkFamily for StandardNetworks {
         };
         Some(match model.options.keys().next() {
             Some(option) => Err(anyhow!(
-                "`{}` has no options, but is given `{option}`: its name says all",
+                "`{}` has no options, but is given `{option}`: leave it out",
                 model.name
             )),
             None => config
@@ -188,7 +189,8 @@ impl Architecture for NetworkConfig {
         Ok(any_network(network))
     }
 
-    /// A perceptron has a weight for each pixel, and a transformer a position for each patch.
+    /// Other networks do not: a perceptron has a weight for each pixel, and a transformer a
+    /// position for each patch.
     fn takes_several_sizes(&self) -> bool {
         matches!(
             self,
@@ -197,7 +199,7 @@ impl Architecture for NetworkConfig {
     }
 }
 
-/// Checks that a network has a logit for each class of each sample.
+/// Checks that a network returns a logit for each class of each sample.
 fn check_output(network: &AnyNetwork, task: &Task, device: &Device) -> Result<()> {
     const SAMPLES: usize = 2;
     let example = network.example(SAMPLES, device);
@@ -219,10 +221,10 @@ fn check_output(network: &AnyNetwork, task: &Task, device: &Device) -> Result<()
     Ok(())
 }
 
-/// Function that initializes a network of a program's own.
+/// Function that initializes a network of a program.
 type Build = dyn Fn(&Table, &Task, &Device) -> Result<AnyNetwork> + Send + Sync;
 
-/// A network of a program's own, with options.
+/// A network of a program, with its options.
 #[derive(Clone)]
 pub(super) struct OwnNetwork {
     name: &'static str,
@@ -238,7 +240,7 @@ impl OwnNetwork {
         F: Fn(&Table, &Task, &Device) -> Result<N> + Send + Sync + 'static,
     {
         let checked = move |options: &Table, task: &Task, device: &Device| {
-            // Before it is built: the function need not look at the inputs.
+            // Before it is built: the function may ignore the inputs.
             if N::Input::KIND != task.input.kind() {
                 return Err(task.other_kind(N::Input::KIND));
             }

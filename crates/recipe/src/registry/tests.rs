@@ -3,10 +3,13 @@ use crate::ResponseEntry;
 use crate::dataset::ArrayDataset;
 use crate::input::{InputKind, InputShape};
 use crate::loss::NoOptions;
+use crate::strategy::{Prepared, Strategy, StrategyContext};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
-use burn_distill::core::{Response, TapRecorder};
+use burn_distill::core::{Check, Response, TapRecorder};
 use burn_distill::response::SoftTargetLossConfig;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Module, Debug)]
@@ -78,7 +81,7 @@ fn networks_of_the_toolkit_have_no_options() {
     let error = own().network(&model).err().unwrap().to_string();
     assert_eq!(
         error,
-        "`mlp-4` has no options, but is given `width`: its name says all"
+        "`mlp-4` has no options, but is given `width`: leave it out"
     );
 }
 
@@ -126,19 +129,19 @@ fn registries_are_equal_if_they_know_the_same_names() {
 
 #[test]
 #[should_panic(expected = "There are two networks named `resnet20`")]
-fn a_network_has_a_name_of_its_own() {
+fn a_network_has_an_unused_name() {
     let _ = Registry::standard().with_network("resnet20", net);
 }
 
 #[test]
 #[should_panic(expected = "There are two data sets named `fashion`")]
-fn a_data_set_has_a_name_of_its_own() {
+fn a_data_set_has_an_unused_name() {
     let _ = Registry::standard().with_dataset("fashion", |_| points());
 }
 
 #[test]
 #[should_panic(expected = "There are two losses named `kd`")]
-fn a_loss_has_names_of_its_own() {
+fn a_loss_has_unused_names() {
     let loss = LossEntry::logits("mine", NoOptions {}, |_| SoftTargetLossConfig::new().init());
 
     let _ = Registry::standard().with_loss(loss.with_aliases(&["kd"]));
@@ -193,4 +196,96 @@ fn a_data_set_has_classes_and_a_test_set_that_is_like_the_training_set() {
     let one = Registry::standard().with_dataset("set", move |_| Ok(set(2, &["a"])));
     let error = one.spec("set").err().unwrap().to_string();
     assert!(error.contains("at least two classes"), "{error}");
+}
+
+/// A trained network of the student's model is the teacher.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Twin {}
+
+impl Check for Twin {}
+
+impl Strategy for Twin {
+    fn description(&self) -> &'static str {
+        "a twin teaches the student"
+    }
+
+    fn prepare(&self, _: &StrategyContext) -> Result<Prepared> {
+        Ok(Prepared::ByTeacher)
+    }
+}
+
+fn twin(name: &'static str, aliases: &'static [&'static str]) -> StrategyEntry {
+    let catalog = CatalogEntry {
+        aliases,
+        ..CatalogEntry::of_program(name)
+    };
+    StrategyEntry::new::<Twin>(catalog)
+}
+
+#[test]
+fn a_strategy_of_a_program_is_read_and_listed_by_its_names() {
+    let registry = Registry::standard().with_strategy(twin("twin", &["pair"]));
+    let read = |kind: &str| {
+        let text = format!(
+            "name = 'test'\ndata = {{ name = 'digits' }}\nstrategy = {{ kind = '{kind}' }}\n\
+             student = {{ model = 'mlp-4', training = {{ epochs = 1 }} }}"
+        );
+        let recipe = crate::Recipe::from_table(text.parse().unwrap(), &registry);
+        recipe
+            .map(|recipe| recipe.strategy.name())
+            .map_err(|error| error.message().to_string())
+    };
+
+    assert_eq!(read("pair"), Ok("twin"));
+    assert!(read("twins").unwrap_err().contains("`dino`, `twin`"));
+    let listed = registry.strategy_catalog();
+    assert!(listed.iter().any(|entry| entry.name == "twin"));
+    assert_ne!(registry, Registry::standard());
+}
+
+#[test]
+#[should_panic(expected = "There are two strategies named `dml`")]
+fn a_strategy_has_unused_names() {
+    let _ = Registry::standard().with_strategy(twin("twin", &["dml"]));
+}
+
+#[test]
+#[should_panic(expected = "There are two strategies named `curriculum`")]
+fn a_strategy_is_not_named_like_the_tables_of_a_recipe() {
+    let _ = Registry::standard().with_strategy(twin("curriculum", &[]));
+}
+
+#[test]
+#[should_panic(expected = "A network is added with an empty name or alias")]
+fn a_name_is_not_empty() {
+    let _ = Registry::standard().with_network("", net);
+}
+
+#[test]
+#[should_panic(expected = "A loss is added with an empty name or alias")]
+fn an_alias_is_not_empty() {
+    let loss = LossEntry::logits("mine", NoOptions {}, |_| SoftTargetLossConfig::new().init());
+
+    let _ = Registry::standard().with_loss(loss.with_aliases(&[" "]));
+}
+
+#[test]
+#[should_panic(expected = "The loss `mine` is added with the name `mine` twice: leave one out.")]
+fn an_alias_is_given_once() {
+    let loss = LossEntry::logits("mine", NoOptions {}, |_| SoftTargetLossConfig::new().init());
+
+    let _ = Registry::standard().with_loss(loss.with_aliases(&["mine"]));
+}
+
+#[test]
+fn values_of_a_data_set_are_finite() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let values = vec![0.0, 1.0, 2.0, value];
+        let set = ArrayDataset::vectors("points", 2, values, vec![0, 1], ["a", "b"]);
+
+        let error = set.unwrap_err().to_string();
+        let expected = format!("points: the data set holds the value {value} in sample 1");
+        assert!(error.starts_with(&expected), "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
-use super::peers::{Peers, metrics_of_peers, outcome_of_peers};
-use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::peers::{Peers, prepared_peers};
+use super::terms::{SOFT_TARGET, cross_entropy_and_soft, soft_option};
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
 use crate::loss::DefaultTaps;
@@ -26,11 +26,12 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<AdversarialFeaturesRecipe>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversarialFeaturesRecipe {
-    /// Networks beside the student.
+    /// Peers of the student.
     pub peers: Peers,
     /// Order in which the networks step.
     pub order: PeerOrder,
-    /// Tap of each network that is judged, the student's first. Default: the output of its last stage.
+    /// Tap of each network that is judged, the student's first. Default: the output of its last
+    /// stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
     /// Optimization of the critics and of the layers that lead to the maps.
@@ -90,32 +91,32 @@ impl AdversarialFeaturesRecipe {
         let Configured(game) = &self.game;
         game.fit(&peers, &taps).context("strategy.taps")?;
         let (mut terms, objectives) =
-            context.draw(|| context.between_peers(&context.losses(), &peers, None))?;
+            context.draw(|| context.between_peers(&context.numbered_losses(), &peers, None))?;
         terms.extend(["generator", "discriminator"].map(String::from));
-        let count = peers.len();
         let mut distiller = context.draw(|| game.init(peers, objectives, taps));
         distiller.mutual = distiller.mutual.with_order(self.order);
-        Ok(PreparedStrategy {
+        Ok(prepared_peers(
+            models,
             distiller,
-            sees: ViewMode::Views(1),
-            metrics: metrics_of_peers(count, &terms),
-            outcome: outcome_of_peers(models, |distiller: Adversarial| distiller.mutual.peers),
-        })
+            &terms,
+            ViewMode::Views(1),
+            |distiller| distiller.mutual.peers,
+        ))
     }
 }
 
 impl Strategy for AdversarialFeaturesRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the peers teach each other"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let options = (&mut self.temperature, &mut self.weight);
-        hard_and_soft(SOFT_TARGET, options, (3.0, 1.0))
+        cross_entropy_and_soft(SOFT_TARGET, options, (3.0, 1.0))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -124,6 +125,10 @@ impl Strategy for AdversarialFeaturesRecipe {
 
     fn networks(&self) -> usize {
         1 + self.peers.count()
+    }
+
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        self.peers.models_mut()
     }
 }
 

@@ -1,6 +1,6 @@
 use super::context::StrategyContext;
 use super::prepared::Generations;
-use super::terms::{SOFT_CROSS_ENTROPY, hard, soft};
+use super::terms::{SOFT_CROSS_ENTROPY, cross_entropy, soft};
 use super::{Prepared, Strategy, StrategyEntry};
 use crate::input::AnyNetwork;
 use crate::numbers::MOST_VIEWS;
@@ -26,14 +26,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<BornAgainRecipe>(CatalogEn
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BornAgainRecipe {
-    /// Number of students that are taught, one after the other.
+    /// Number of students, each distilled from the one before it.
     pub generations: usize,
     /// Terms of a generation, if there is no `[[loss]]`.
     pub variant: BornAgainVariant,
-    /// Whether a generation also learns from the labels, if there is no `[[loss]]`.
+    /// Whether there is a cross-entropy with the labels too, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
-    /// Whether a generation teaches in training mode, normalized by the statistics of each batch.
+    /// Whether the outputs of a generation, as a teacher, are computed in training mode, normalized
+    /// by the statistics of each batch.
     pub training_mode: bool,
 }
 
@@ -68,7 +69,8 @@ impl Check for BornAgainRecipe {
 }
 
 impl BornAgainRecipe {
-    /// Returns the terms of the generation of that number, which the one before it teaches, with their names.
+    /// Builds the terms of the generation of that number, whose teacher is the one before it, with
+    /// their names.
     pub fn generation(
         &self,
         context: &StrategyContext,
@@ -77,7 +79,7 @@ impl BornAgainRecipe {
         teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
         let (name, towards) = match self.variant {
-            // Its terms are written out.
+            // The recipe has these terms as losses.
             BornAgainVariant::Ban => return context.distilled(student, teacher),
             BornAgainVariant::Cwtm => {
                 let weighted = ConfidenceWeighted::new(1.0);
@@ -92,23 +94,23 @@ impl BornAgainRecipe {
                 (permuted.name.clone(), DynObjective::new(permuted))
             }
         };
-        let hard = || {
+        let cross_entropy = || {
             (
                 CrossEntropyObjective::TERM.to_string(),
                 DynObjective::new(CrossEntropyObjective::new(1.0)),
             )
         };
-        let hard = self.labels.unwrap_or(false).then(hard);
-        Ok(hard.into_iter().chain([(name, towards)]).unzip())
+        let labels = self.labels.unwrap_or(false).then(cross_entropy);
+        Ok(labels.into_iter().chain([(name, towards)]).unzip())
     }
 }
 
 impl Strategy for BornAgainRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "each generation teaches the next"
     }
 
-    fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
+    fn prepare(&self, _context: &StrategyContext) -> Result<Prepared> {
         let options = self.clone();
         Ok(Prepared::Generations(Generations {
             count: self.generations,
@@ -119,7 +121,7 @@ impl Strategy for BornAgainRecipe {
         }))
     }
 
-    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
+    fn check_losses(&self, context: &StrategyContext) -> Result<()> {
         let [student, teacher] = [2, 1].map(|place| context.beside(context.model(), place));
         let (student, teacher) = (student?, teacher?);
         self.generation(context, 2, &student, &teacher).map(drop)
@@ -131,8 +133,9 @@ impl Strategy for BornAgainRecipe {
             return Vec::new();
         }
         let labels = self.labels.take().unwrap_or(false);
-        let hard = labels.then(|| hard(1.0));
-        hard.into_iter()
+        let labels = labels.then(|| cross_entropy(1.0));
+        labels
+            .into_iter()
             .chain([soft(SOFT_CROSS_ENTROPY, 1.0, 1.0)])
             .collect()
     }

@@ -1,28 +1,28 @@
-//! The student with a teacher that is made of itself.
+//! Self-distillation: the teacher is computed from the student.
 
 use super::context::{PreparedStrategy, ViewMode, metrics_of_distilled};
 use crate::input::AnyNetwork;
 use burn_distill::core::DynObjective;
 use burn_distill::strategy::{SelfDistiller, SelfTeacher};
 
-/// A network that is its own teacher in some way.
+/// Distiller of a student whose teacher is computed from the student.
 pub type Itself<T> = SelfDistiller<AnyNetwork, T, Vec<DynObjective>>;
 
-/// Clause about the teacher in an error.
-pub const WHO: &str = "the student teaches itself";
+/// Description of these strategies in an error.
+pub const TEACHES_ITSELF: &str = "the student teaches itself";
 
-/// Sets up a network that is its own teacher.
+/// Creates the training of a student whose teacher is computed from the student.
 pub fn by_itself<T: SelfTeacher<AnyNetwork>>(
     student: AnyNetwork,
     teacher: T,
     objective: Vec<DynObjective>,
     terms: &[String],
-    sees: ViewMode,
+    views: ViewMode,
 ) -> PreparedStrategy<Itself<T>> {
     PreparedStrategy {
         distiller: SelfDistiller::new(student, teacher, objective),
-        sees,
+        views,
         metrics: metrics_of_distilled(terms),
-        outcome: Box::new(|distiller| Ok(distiller.student.into())),
+        finalize: Box::new(|distiller| Ok(distiller.student.into())),
     }
 }

@@ -56,9 +56,9 @@ impl Check for ByotRecipe {
 impl ByotRecipe {
     /// Sets up exits at the stages of the student.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Exits>> {
-        let student = context.student()?;
+        let student = context.student_network()?;
         self.exits.0.fit(&student).context("strategy.exits")?;
-        let (terms, distiller) = match context.losses().as_slice() {
+        let (terms, distiller) = match context.numbered_losses().as_slice() {
             [] => {
                 let config = match self.variant {
                     ByotVariant::Paper => ByotConfig::paper(),
@@ -78,9 +78,9 @@ impl ByotRecipe {
                 (terms.to_vec(), distiller)
             }
             tables => {
-                let plain = context.student()?;
-                let why = "the deepest exit learns from the labels alone";
-                let weight = context.hard_weight(&plain, why)?;
+                let plain = context.student_network()?;
+                let why = "the deepest exit is trained on the labels alone";
+                let weight = context.cross_entropy_weight(&plain, why)?;
                 let network = context.draw(|| self.exits.0.init(student));
                 let shallow = network.exit_count() - 1;
                 let (terms, objectives) = context
@@ -102,11 +102,11 @@ impl ByotRecipe {
         let model = context.model().to_string();
         Ok(PreparedStrategy {
             distiller,
-            sees: ViewMode::Views(1),
+            views: ViewMode::Views(1),
             metrics,
-            outcome: Box::new(move |distiller| {
+            finalize: Box::new(move |distiller| {
                 let network = distiller.network;
-                // Copies with running statistics of their own.
+                // Copies with separate running statistics.
                 let deployed = |choice| network.valid().deploy(choice);
                 let exit = |number| {
                     let network = deployed(ExitChoice::One(number));
@@ -125,12 +125,12 @@ impl ByotRecipe {
 }
 
 impl Strategy for ByotRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the deepest exit teaches the others"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -145,13 +145,13 @@ mod tests {
     use burn::module::list_param_ids;
 
     #[test]
-    fn what_the_losses_of_an_exit_learn_is_its_own() {
+    fn every_exit_has_its_own_parameters_of_losses() {
         let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
         let changes = ["student.model=convnet-4-4-6", "strategy.kind=byot", losses];
         let recipe = changed(&changes);
         let options: &ByotRecipe = options(&recipe);
 
-        let context = StrategyContext::to_check(&recipe).unwrap();
+        let context = recipe.strategy_context().unwrap();
         let distiller = options.set_up(&context).unwrap().distiller;
         let [first, second] = distiller.objectives.as_slice() else {
             panic!("{} exits", distiller.objectives.len());

@@ -1,125 +1,72 @@
-use super::{StrategyContext, entries};
+use super::{Prepared, StrategyContext, StrategyRecipe};
 use crate::Recipe;
 use crate::fault::Place;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::CatalogEntry;
-use toml::{Table, Value};
 
-/// Checks the strategy of a recipe, which is not that of a trained teacher, by preparing it.
-pub fn check(recipe: &Recipe) -> Result<()> {
-    let name = recipe.strategy.name();
+/// Checks that a recipe with a strategy, other than that of a trained teacher, has no tables for a
+/// teacher.
+///
+/// # Errors
+///
+/// Returns an error that says which table to leave out.
+pub fn check_no_teacher(recipe: &Recipe) -> Result<()> {
+    let strategy = &recipe.strategy;
     ensure!(
         recipe.stages.is_empty() && recipe.route.is_none(),
-        "[[stage]] and [route] are for a trained teacher, and there is the strategy `{name}`"
+        "[[stage]] and [route] are for a trained teacher, and there is the strategy {}: leave \
+         them out, or the [strategy]",
+        strategy.quoted()
     );
     ensure!(
         recipe.teacher.is_none(),
-        "leave out [teacher]: with `{name}` {}",
-        recipe.strategy.options().who_teaches()
+        "leave out [teacher]: with {} {}",
+        strategy.quoted(),
+        strategy.options().description()
     );
-    check_setting(&StrategyContext::to_check(recipe)?)
+    Ok(())
 }
 
-/// Checks the strategy of a recipe in a context.
-pub fn check_setting(context: &StrategyContext) -> Result<()> {
-    let strategy = &context.recipe.strategy;
-    let checked = strategy.options().check_setting(context);
-    checked.with_context(|| format!("in the strategy `{}`", strategy.name()))
+/// Prepares a strategy, and checks the losses that are built after the training of a teacher.
+///
+/// # Errors
+///
+/// Returns an error if the options or the losses do not fit the recipe.
+pub fn prepare_checked(
+    strategy: &StrategyRecipe,
+    context: &StrategyContext<'_>,
+) -> Result<Prepared> {
+    let options = strategy.options();
+    let prepared = options
+        .prepare(context)
+        .and_then(|prepared| options.check_losses(context).map(|()| prepared));
+    prepared.with_context(|| format!("in the strategy {}", strategy.quoted()))
 }
 
-/// Checks the numbers of the strategy of a recipe, before terms are made of them.
+/// Checks the numbers of the strategy of a recipe, before terms are computed from them.
+///
+/// # Errors
+///
+/// Returns an error that names the key.
 pub fn check_numbers(recipe: &Recipe) -> Result<()> {
     recipe.strategy.options().check().at("strategy")
 }
 
-/// A strategy that a recipe gives by other tables than `[strategy]`.
-pub struct OtherTables {
-    /// The name, the aliases and the reference.
-    pub catalog: CatalogEntry,
-    /// The tables, in a request to give them.
-    tables: &'static str,
-}
-
-/// The strategies that a recipe gives by other tables than `[strategy]`.
-pub const TABLES: [OtherTables; 2] = [
-    OtherTables {
-        catalog: CatalogEntry {
-            name: "curriculum",
-            abbreviation: "",
-            about: "stages with losses of their own",
-            kind: "offline",
-            aliases: &["stages", "two-stage"],
-            reference: "as in Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015",
-        },
-        tables: "[[stage]]s, each with its own [[stage.loss]]es, and leave out [strategy] and \
-            [[loss]]",
-    },
-    OtherTables {
-        catalog: CatalogEntry {
-            name: "route-constrained",
-            abbreviation: "RCO",
-            about: "early to late checkpoints of the teacher teach",
-            kind: "offline",
-            aliases: &["rco"],
-            reference: "Jin et al., Knowledge Distillation via Route Constrained Optimization, \
-                ICCV 2019 (by hardness our interpretation)",
-        },
-        tables: "a [route] with its `anchors`, and leave out [strategy]",
-    },
-];
-
-/// Returns what a list says about all strategies.
-pub fn catalog() -> Vec<CatalogEntry> {
-    let mut catalog: Vec<_> = entries().map(|entry| entry.catalog).into();
-    let tables = TABLES.into_iter().map(|tables| tables.catalog);
-    catalog.splice(1..1, tables);
-    catalog
-}
-
-/// Refuses a kind of strategy that a recipe gives by other tables, and says by which.
-pub fn refuse_tables(recipe: &Table) -> Result<()> {
-    let strategy = recipe.get("strategy").and_then(Value::as_table);
-    let kind = strategy.and_then(|strategy| strategy.get("kind")?.as_str());
-    let Some(kind) = kind else {
-        return Ok(());
-    };
-    let mut tables = TABLES.into_iter();
-    match tables.find(|tables| tables.catalog.is_called(kind)) {
-        Some(OtherTables { tables, .. }) => bail!(
-            "`strategy.kind` cannot be `{kind}`: a recipe says it by other tables. Give {tables}"
-        ),
-        None => Ok(()),
+/// Writes the terms of the authors into a recipe without losses.
+///
+/// # Errors
+///
+/// Returns an error if there are losses, and an option of the terms of the authors too.
+pub fn write_out_terms(recipe: &mut Recipe) -> Result<()> {
+    if recipe.losses.is_empty() {
+        let epochs = recipe.student.training.epochs;
+        let classes = recipe.spec()?.task.classes;
+        let strategy = recipe.strategy.options_mut();
+        recipe.losses = strategy.take_terms(epochs, classes);
+    } else if let Some(option) = recipe.strategy.options().option_of_terms() {
+        bail!(
+            "`strategy.{option}` is of the terms that there are without [[loss]]: give it to a \
+             [[loss]], or leave those out"
+        );
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::read::tests::error;
-
-    const RECIPE: &str = "name = 'test'\ndata = { name = 'digits' }\n\
-        teacher = { model = 'mlp-16', training = { epochs = 2 } }\n\
-        student = { model = 'mlp-8', training = { epochs = 3 } }\n\
-        loss = [{ kind = 'kd' }]\n";
-
-    #[test]
-    fn what_is_given_by_other_tables_is_refused_with_their_names() {
-        for OtherTables {
-            catalog: entry,
-            tables,
-        } in TABLES
-        {
-            for kind in [&[entry.name], entry.aliases].concat() {
-                let in_file = format!("{RECIPE}strategy = {{ kind = '{kind}' }}");
-                let changed = format!("strategy.kind={kind}");
-                for error in [error(&in_file, &[]), error(RECIPE, &[&changed])] {
-                    let expected = format!("`strategy.kind` cannot be `{kind}`");
-                    assert!(
-                        error.contains(&expected) && error.contains(tables),
-                        "{error}"
-                    );
-                }
-            }
-        }
-    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Ranges that the options of several strategies share.
+//! Ranges of options of several strategies.
 
 use crate::numbers::MOST_EPOCHS;
 use burn_distill::core::{Check, ConfigError, check};
@@ -11,7 +11,7 @@ pub fn soft(temperature: Option<f64>, weight: Option<f64>) -> Result<(), ConfigE
     optional(weight, |value| check::weight("weight", value))
 }
 
-/// Checks a weight of which the labels have the rest of 1, which a larger one would make negative.
+/// Checks a weight from 0 to 1: the cross-entropy with the labels has the rest of 1 as its weight.
 pub fn rest_of_one(weight: Option<f64>) -> Result<(), ConfigError> {
     optional(weight, |value| {
         check::ensure(
@@ -23,7 +23,7 @@ pub fn rest_of_one(weight: Option<f64>) -> Result<(), ConfigError> {
     })
 }
 
-/// Checks the epochs of a ramp.
+/// Checks the number of epochs of a ramp.
 pub fn ramp(epochs: Option<usize>) -> Result<(), ConfigError> {
     optional(epochs, |epochs| {
         check::count_in("ramp_epochs", epochs, 0..=MOST_EPOCHS)
@@ -38,7 +38,7 @@ pub fn optional<T>(
     value.map_or(Ok(()), check)
 }
 
-/// Checks a configuration in a table of its own.
+/// Checks a configuration in a table, whose name is put in front of the key of an error.
 pub fn under(place: &str, config: &impl Check) -> Result<(), ConfigError> {
     config.check().map_err(|error| error.under(place))
 }

@@ -1,8 +1,9 @@
 use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
-use super::peers::{PeerTarget, Peers, metrics_of_peers, outcome_of_peers};
-use super::terms::{SOFT_CROSS_ENTROPY, hard_and_soft, soft_option};
+use super::peers::{PeerTarget, Peers, prepared_peers};
+use super::terms::{SOFT_CROSS_ENTROPY, cross_entropy_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
+use crate::model::ModelRecipe;
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, check};
 use burn_distill::strategy::Codistiller;
@@ -24,7 +25,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<CodistillationRecipe>(Cata
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodistillationRecipe {
-    /// Networks beside the student.
+    /// Peers of the student.
     pub peers: Peers,
     /// Number of steps before peers teach each other.
     pub burn_in: usize,
@@ -69,38 +70,38 @@ impl CodistillationRecipe {
         self.peers.check(1)?;
         let models = self.peers.models(context.model());
         let peers = context.with_student(&models)?;
-        let why = "each peer learns from the labels alone at first";
-        let (alone, tables) = context.hard_and_others(&peers[0], why)?;
+        let why = "each peer is trained on the labels alone at first";
+        let (weight, tables) = context.cross_entropy_and_others(&peers[0], why)?;
         let target = self.target.ensemble();
         let (mut terms, together) =
             context.draw(|| context.between_peers(&tables, &peers, target))?;
         terms.insert(0, CrossEntropyObjective::TERM.into());
-        let count = peers.len();
-        let alone = vec![CrossEntropyObjective::new(alone); count];
+        let labels_only = vec![CrossEntropyObjective::new(weight); peers.len()];
         let distiller = context.draw(|| {
-            Codistiller::new(peers, alone, together).with_schedule(self.burn_in, self.period)
+            Codistiller::new(peers, labels_only, together).with_schedule(self.burn_in, self.period)
         });
-        Ok(PreparedStrategy {
+        Ok(prepared_peers(
+            models,
             distiller,
-            sees: ViewMode::Views(1),
-            metrics: metrics_of_peers(count, &terms),
-            outcome: outcome_of_peers(models, |distiller: Codistilled| distiller.peers),
-        })
+            &terms,
+            ViewMode::Views(1),
+            |distiller| distiller.peers,
+        ))
     }
 }
 
 impl Strategy for CodistillationRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the peers teach each other"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let options = (&mut self.temperature, &mut self.weight);
-        hard_and_soft(SOFT_CROSS_ENTROPY, options, (1.0, 1.0))
+        cross_entropy_and_soft(SOFT_CROSS_ENTROPY, options, (1.0, 1.0))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -109,5 +110,9 @@ impl Strategy for CodistillationRecipe {
 
     fn networks(&self) -> usize {
         1 + self.peers.count()
+    }
+
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        self.peers.models_mut()
     }
 }

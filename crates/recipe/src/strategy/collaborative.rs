@@ -1,8 +1,9 @@
 use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::mutual::Mutual;
-use super::peers::{Peers, metrics_of_peers, outcome_of_peers};
-use super::terms::{SOFT_TARGET, hard, soft, soft_option};
+use super::peers::{Peers, prepared_peers};
+use super::terms::{SOFT_TARGET, cross_entropy, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
+use crate::model::ModelRecipe;
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check, ConfigError};
 use burn_distill::strategy::{EnsembleTarget, MutualDistiller};
@@ -24,7 +25,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<CollaborativeRecipe>(Catal
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollaborativeRecipe {
-    /// Networks beside the student.
+    /// Peers of the student.
     pub peers: Peers,
     /// Target that is made of all networks.
     pub target: EnsembleTarget,
@@ -55,48 +56,57 @@ impl Check for CollaborativeRecipe {
 }
 
 impl CollaborativeRecipe {
-    /// Sets up peers that learn from a target that is made of all, each with a view of its own.
+    /// Sets up peers with a target that is computed from all, each on another view.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Mutual>> {
         self.peers.check(1)?;
         let models = self.peers.models(context.model());
         let peers = context.with_student(&models)?;
         let target = Some(self.target);
         let (terms, objectives) =
-            context.draw(|| context.between_peers(&context.losses(), &peers, target))?;
+            context.draw(|| context.between_peers(&context.numbered_losses(), &peers, target))?;
         let count = peers.len();
-        Ok(PreparedStrategy {
-            distiller: context.draw(|| MutualDistiller::new(peers, objectives)),
-            sees: ViewMode::Views(count),
-            metrics: metrics_of_peers(count, &terms),
-            outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
-        })
+        let distiller = context.draw(|| MutualDistiller::new(peers, objectives));
+        Ok(prepared_peers(
+            models,
+            distiller,
+            &terms,
+            ViewMode::Views(count),
+            |distiller| distiller.peers,
+        ))
     }
 }
 
 impl Strategy for CollaborativeRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the peers teach each other"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let temperature = self.temperature.take().unwrap_or(4.0);
         let weight = self.weight.take().unwrap_or(0.5);
-        vec![hard(1.0 - weight), soft(SOFT_TARGET, temperature, weight)]
+        vec![
+            cross_entropy(1.0 - weight),
+            soft(SOFT_TARGET, temperature, weight),
+        ]
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
         soft_option(&self.temperature, &self.weight)
     }
 
-    fn sees_several_views(&self) -> bool {
+    fn uses_several_views(&self) -> bool {
         true
     }
 
     fn networks(&self) -> usize {
         1 + self.peers.count()
+    }
+
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        self.peers.models_mut()
     }
 }

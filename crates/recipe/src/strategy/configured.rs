@@ -7,14 +7,14 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-/// A configuration of the library as a table of a recipe: its fields are what the table may say, and
-/// their defaults are its own.
+/// Configuration of the library as a table of a recipe: the keys of the table are its fields, with
+/// their defaults.
 #[derive(Clone, Debug)]
 pub struct Configured<C>(pub C);
 
-/// A configuration that has a default for each of its fields.
+/// Configuration with a default for each of its fields.
 pub trait Defaults: Serialize + DeserializeOwned {
-    /// The configuration with all of them.
+    /// Returns the configuration with all defaults.
     fn defaults() -> Self;
 }
 
@@ -41,7 +41,7 @@ impl<C: Defaults> Default for Configured<C> {
     }
 }
 
-/// As what they are written as.
+/// Two configurations are equal if they are written alike.
 impl<C: Serialize> PartialEq for Configured<C> {
     fn eq(&self, other: &Self) -> bool {
         let [a, b] = [&self.0, &other.0].map(|config| serde_json::to_value(config).ok());

@@ -1,13 +1,13 @@
 use crate::fault::Place;
 use crate::input::{AnyInput, AnyNetwork};
-use crate::loss::Losses;
+use crate::loss::{Loss, LossContext, Losses, loss_context, with_inputs};
 use crate::losses::check_distinct;
 use crate::model::ModelRecipe;
 use crate::naming::loss_place;
 use crate::network::seeded;
 use crate::notices::Notices;
-use crate::registry::{DatasetSpec, Task};
-use crate::{Loss, LossContext, Recipe, loss_context, with_inputs};
+use crate::parts::{DataRecipe, StudentRecipe};
+use crate::registry::{Networks, Task};
 use anyhow::{Result, bail, ensure};
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
@@ -21,87 +21,96 @@ use burn_distill::strategy::{
 };
 use toml::{Table, Value};
 
-/// Where a strategy is set up, on the CPU: in an experiment, or while a recipe is only checked.
+/// Context in which a strategy is prepared, on the CPU: the parts of a recipe that it depends on,
+/// and the data.
 pub struct StrategyContext<'a> {
-    /// The recipe.
-    pub recipe: &'a Recipe,
+    /// Student of the recipe.
+    pub student: &'a StudentRecipe,
+    /// Data of the recipe.
+    pub data: &'a DataRecipe,
+    /// Losses of the recipe, which are those of the strategy.
+    pub losses: &'a [Table],
+    /// Networks that the recipe can name.
+    pub networks: &'a Networks,
+    /// Losses that the recipe can name.
+    pub loss_kinds: &'a Losses,
     /// Inputs and classes of the data set.
     pub task: Task,
-    /// Decides the initial weights of whatever has some.
+    /// Seed of the initial weights.
     pub seed: u64,
-    /// The ids of the samples that the student is taught on, with the classes that it knows.
+    /// Ids of the training samples, with the classes that the student knows.
     pub samples: Vec<(usize, Option<usize>)>,
-    /// A batch of inputs that the student is taught on; none while a recipe is only checked.
+    /// A batch of training inputs; none before the data is loaded.
     pub inputs: Option<AnyInput>,
-    /// Where losses leave messages about what they have found in the inputs.
+    /// Receiver of the messages of losses about the inputs.
     pub notices: Notices,
 }
 
-/// A strategy that is set up: what is trained, and what comes of it.
+/// A strategy that is ready to be trained.
 pub struct PreparedStrategy<M> {
-    /// What is trained.
+    /// Distiller, which is trained.
     pub distiller: M,
-    /// What it sees of a sample.
-    pub sees: ViewMode,
-    /// What is shown of it.
+    /// Views of a sample that the distiller takes.
+    pub views: ViewMode,
+    /// Metrics that are shown.
     pub metrics: Vec<MetricKind>,
-    /// The networks that it holds in the end.
-    pub outcome: Finalize<M>,
+    /// Takes the networks from the trained distiller.
+    pub finalize: Finalize<M>,
 }
 
 impl<M> PreparedStrategy<M>
 where
     M: Distillation<Input = AnyInput> + ModuleDisplay + 'static,
 {
-    /// Forgets the type of what is trained.
+    /// Erases the type of the distiller.
     pub fn erased(self) -> PreparedStrategy<DynDistiller<AnyInput>> {
-        let outcome = self.outcome;
+        let finalize = self.finalize;
         PreparedStrategy {
             distiller: DynDistiller::new(self.distiller),
-            sees: self.sees,
+            views: self.views,
             metrics: self.metrics,
-            outcome: Box::new(|distiller| {
+            finalize: Box::new(|distiller| {
                 let distiller = distiller.into_inner::<M>();
-                outcome(distiller.expect("a training returns what it was given"))
+                finalize(distiller.expect("A training returns the distiller that it was given."))
             }),
         }
     }
 }
 
-/// What a training sees of a sample.
+/// Views of a sample that a training takes.
 #[derive(Clone, Copy)]
 pub enum ViewMode {
-    /// So many views of it.
+    /// This number of views, each augmented on its own.
     Views(usize),
-    /// Another sample of its class, too.
+    /// The sample and another one of its class.
     Pairs,
-    /// Large and small crops of it.
+    /// Large and small crops of the sample.
     Crops(MultiCrop),
 }
 
-/// Takes the networks from what was trained.
+/// Function that takes the networks from a trained distiller.
 pub type Finalize<M> = Box<dyn FnOnce(M) -> Result<Outcome>>;
 
-/// The networks that a training leaves.
+/// Networks that a training results in.
 pub struct Outcome {
-    /// The one that is deployed.
+    /// Student, which is deployed.
     pub student: AnyNetwork,
-    /// The others that are reported.
+    /// Further networks of the result.
     pub members: Vec<Member>,
 }
 
-/// A network that learned with the student, or that is made of those that did.
+/// A network that was trained with the student, or an ensemble of such networks.
 pub struct Member {
-    /// What it is, as in `peer 2`; its file is `peer-2.bpk`.
+    /// Name in the result, as in `peer 2`; its file is `peer-2.bpk`.
     pub name: String,
-    /// What model it is.
+    /// Name of the model.
     pub model: String,
-    /// The network.
+    /// Network.
     pub network: AnyNetwork,
 }
 
 impl Member {
-    /// A network under that name.
+    /// Creates a member from its name, the name of its model and its network.
     pub fn new(
         name: impl Into<String>,
         model: impl ToString,
@@ -113,10 +122,8 @@ impl Member {
             network: AnyNetwork::new(network),
         }
     }
-}
 
-impl Member {
-    /// The name of the file of its weights.
+    /// Returns the name of the file of its weights.
     pub fn file(&self) -> String {
         format!("{}.bpk", self.name.replace(' ', "-"))
     }
@@ -129,45 +136,33 @@ impl From<AnyNetwork> for Outcome {
     }
 }
 
-/// A `[[loss]]` with its number in the recipe, which its errors name.
+/// A `[[loss]]` with its number in the recipe, counted from 1, for its errors.
 pub type NumberedTable<'a> = (usize, &'a Table);
 
-/// What a peer is trained on: terms against all the others.
+/// Terms of the loss of a peer, each with the knowledge of all other peers as its teacher.
 pub type PeerObjective = Vec<DynObjective<Knowledge, Vec<Knowledge>>>;
 
 impl<'a> StrategyContext<'a> {
-    /// Enough to see whether a strategy can be set up.
-    pub fn to_check(recipe: &'a Recipe) -> Result<Self> {
-        let DatasetSpec { task, samples } = recipe.spec()?;
-        Ok(Self {
-            recipe,
-            seed: 0,
-            // Which samples there are is known with the data: until then as many as were published.
-            samples: (0..samples)
-                .map(|id| (id, Some(id % task.classes)))
-                .collect(),
-            task,
-            inputs: None,
-            notices: Notices::default(),
-        })
+    /// Returns the losses of the recipe with their numbers.
+    pub fn numbered_losses(&self) -> Vec<NumberedTable<'a>> {
+        (1..).zip(self.losses).collect()
     }
 
-    /// All `[[loss]]` of the recipe.
-    pub fn losses(&self) -> Vec<NumberedTable<'a>> {
-        (1..).zip(&self.recipe.losses).collect()
-    }
-
-    /// The student's model.
+    /// Returns the model of the student.
     pub fn model(&self) -> &'a ModelRecipe {
-        &self.recipe.student.model
+        &self.student.model
     }
 
-    /// The student, with the weights that the student alone begins with.
-    pub fn student(&self) -> Result<AnyNetwork> {
+    /// Initializes the student, with the initial weights of the baseline.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such network, or if it is not for this data.
+    pub fn student_network(&self) -> Result<AnyNetwork> {
         self.build(self.model(), self.seed).at("student.model")
     }
 
-    /// Networks beside the student, each from a seed of its own.
+    /// Initializes the peers of the student, each from another seed.
     pub fn peers(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
         let peers = (1..).zip(models);
         let build = |(place, model): (usize, _)| {
@@ -177,29 +172,33 @@ impl<'a> StrategyContext<'a> {
         peers.map(build).collect()
     }
 
-    /// The network in that place beside the student, counted from 1.
+    /// Initializes the peer of the student at a place, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such network, or if it is not for this data.
     pub fn beside(&self, model: &ModelRecipe, place: usize) -> Result<AnyNetwork> {
         self.build(model, self.seed_of(place))
     }
 
     fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<AnyNetwork> {
-        let registry = &self.recipe.registry;
-        registry.build(model, &self.task, seed, &Device::flex())
+        self.networks
+            .build(model, &self.task, seed, &Device::flex())
     }
 
-    /// Returns the seed of the network in that place beside the student.
+    /// Returns the seed of the peer of the student at a place, counted from 1.
     pub fn seed_of(&self, place: usize) -> Seed {
         Seed::new(self.seed).network(place)
     }
 
-    /// Returns what `draw` returns, with random numbers away from the seeds of networks.
+    /// Calls `draw` with a seeded generator of random numbers, other than those of the networks.
     pub fn draw<T>(&self, draw: impl FnOnce() -> T) -> T {
         seeded(Seed::new(self.seed).losses(), draw)
     }
 
     /// Creates the context of the losses between two networks.
     pub fn loss_context(&self, student: &AnyNetwork, teacher: &AnyNetwork) -> LossContext {
-        let batch_size = self.recipe.student.training.batch_size;
+        let batch_size = self.student.training.batch_size;
         // Copies, so that building a loss does not change the running statistics of the networks.
         let context = loss_context(
             student.valid(),
@@ -213,8 +212,12 @@ impl<'a> StrategyContext<'a> {
         }
     }
 
-    /// The terms between a network that learns and whoever teaches it, each in its place of these
-    /// tables.
+    /// Builds the terms of the loss between a student and its teacher, one for each table.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, with the place of the loss, if it cannot be built, or if two losses have
+    /// one name.
     pub fn terms(
         &self,
         tables: &[NumberedTable],
@@ -229,28 +232,38 @@ impl<'a> StrategyContext<'a> {
         Ok(losses)
     }
 
-    /// What a network is trained on that such a teacher teaches, with the names of its terms.
+    /// Builds the terms of all losses of the recipe between a student and its teacher, and returns
+    /// their names and their objectives.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`terms`](Self::terms).
     pub fn distilled(
         &self,
         student: &AnyNetwork,
         teacher: &AnyNetwork,
     ) -> Result<(Vec<String>, Vec<DynObjective>)> {
-        let losses = self.draw(|| self.terms(&self.losses(), student, teacher))?;
+        let losses = self.draw(|| self.terms(&self.numbered_losses(), student, teacher))?;
         Ok(unzip(losses))
     }
 
-    /// The weight of the one loss of labels, which there is for that reason.
-    pub fn hard_weight(&self, student: &AnyNetwork, why: &str) -> Result<WeightSchedule> {
-        let hard = self.losses().into_iter();
-        let hard: Vec<_> = hard.filter(|(_, table)| is_hard(table)).collect();
-        let [(number, table)] = hard.as_slice() else {
+    /// Returns the weight of the one cross-entropy with the labels, which a strategy needs for the
+    /// reason `why`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the number of these losses is not 1, or if the loss cannot be built.
+    pub fn cross_entropy_weight(&self, student: &AnyNetwork, why: &str) -> Result<WeightSchedule> {
+        let all = self.numbered_losses().into_iter();
+        let all: Vec<_> = all.filter(|(_, table)| is_cross_entropy(table)).collect();
+        let [(number, table)] = all.as_slice() else {
             bail!(
                 "there should be one loss of the kind `{}`, since {why}, but there are {}",
                 CrossEntropyObjective::TERM,
-                hard.len()
+                all.len()
             );
         };
-        // Built for what it refuses, as any other loss.
+        // Built for its errors, as any other loss; the distiller computes the term itself.
         self.plain_term(table, &self.loss_context(student, student))
             .at(&loss_place(number - 1))?;
         Ok(match table.get("weight") {
@@ -259,23 +272,36 @@ impl<'a> StrategyContext<'a> {
         })
     }
 
-    /// That weight, and the other losses, of which there is one at least.
-    pub fn hard_and_others(
+    /// Returns the weight of the one cross-entropy with the labels, and the other losses.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no other loss, and the errors of
+    /// [`cross_entropy_weight`](Self::cross_entropy_weight).
+    pub fn cross_entropy_and_others(
         &self,
         student: &AnyNetwork,
         why: &str,
     ) -> Result<(WeightSchedule, Vec<NumberedTable<'a>>)> {
-        let others = self.losses().into_iter();
-        let others: Vec<_> = others.filter(|(_, table)| !is_hard(table)).collect();
+        let others = self.numbered_losses().into_iter();
+        let others: Vec<_> = others
+            .filter(|(_, table)| !is_cross_entropy(table))
+            .collect();
         ensure!(
             !others.is_empty(),
             "there is no loss but `{}`: give a [[loss]] of another kind",
             CrossEntropyObjective::TERM
         );
-        Ok((self.hard_weight(student, why)?, others))
+        Ok((self.cross_entropy_weight(student, why)?, others))
     }
 
-    /// Terms that compare responses alone: whoever teaches has no taps.
+    /// Builds terms that compare responses only, for a teacher without taps. `teacher` names it in
+    /// an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a loss takes taps of the teacher, and the errors of
+    /// [`terms`](Self::terms).
     pub fn terms_of_responses(
         &self,
         tables: &[NumberedTable],
@@ -286,16 +312,20 @@ impl<'a> StrategyContext<'a> {
         for loss in &losses {
             ensure!(
                 loss.objective.requirements().teacher == TapSelection::None,
-                "the loss `{}` compares features, and {teacher} has none: it teaches by its \
-                 predictions alone",
+                "the loss `{}` compares features, and {teacher} has none but its predictions: give a \
+                 loss of responses",
                 loss.name
             );
         }
         Ok(losses)
     }
 
-    /// The names of such terms, and the objectives of each of so many learners: what they have to
-    /// learn is their own.
+    /// Builds such terms for each of `learners` networks, with separate parameters, and returns the
+    /// names of the terms and the objectives of each network.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`terms_of_responses`](Self::terms_of_responses).
     pub fn terms_of_each(
         &self,
         learners: usize,
@@ -313,8 +343,13 @@ impl<'a> StrategyContext<'a> {
         Ok((names, objectives))
     }
 
-    /// What each of several networks is trained on with the others: by a target that is made of all,
-    /// or each of them. The names of the terms come first.
+    /// Builds the terms of each of several networks, and returns the names of the terms and the
+    /// objective of each network. Its teacher is a target that is computed from all networks, or
+    /// each of the others.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, with the place of the loss, if it cannot be built.
     pub fn between_peers(
         &self,
         tables: &[NumberedTable],
@@ -340,18 +375,12 @@ impl<'a> StrategyContext<'a> {
         Ok((names, objectives))
     }
 
-    /// Returns the losses that the recipe can name.
-    fn loss_kinds(&self) -> &Losses {
-        self.recipe.registry.losses()
-    }
-
-    /// A term of a strategy in which no [teacher] teaches.
+    /// Builds a term of a strategy without a [teacher].
     fn plain_term(&self, table: &Table, context: &LossContext) -> Result<Loss> {
-        let mut loss = self.loss_kinds().build(table, context)?;
+        let mut loss = self.loss_kinds.build(table, context)?;
         ensure!(
             loss.preparation.is_none() && loss.student.is_none(),
-            "the loss `{}` trains something before the student learns, or makes the student \
-             another network, {FOR_ONE_TEACHER}",
+            "the loss `{}` has a preparation before the training, or changes the student, {FOR_ONE_TEACHER}",
             loss.name
         );
         ensure!(
@@ -376,7 +405,7 @@ impl<'a> StrategyContext<'a> {
             .map(|(_, other)| self.loss_context(&networks[index], other))
             .collect();
         let losses = numbered(tables, |table| {
-            self.loss_kinds().build_joint(table, &contexts)
+            self.loss_kinds.build_joint(table, &contexts)
         })?;
         let indices = tables.iter().map(|(number, _)| number - 1);
         check_distinct(indices.zip(losses.iter().map(|loss| loss.name.as_str())))?;
@@ -387,7 +416,7 @@ impl<'a> StrategyContext<'a> {
     }
 }
 
-/// What is shown of a student that is taught with these terms.
+/// Returns the metrics of a student that is distilled with these terms.
 pub fn metrics_of_distilled<'t>(terms: impl IntoIterator<Item = &'t String>) -> Vec<MetricKind> {
     let mut metrics = vec![
         MetricKind::Loss,
@@ -404,12 +433,12 @@ pub fn accuracy_of(kind: &str, number: usize) -> MetricKind {
     MetricKind::Shown(format!("{kind} {number} accuracy"))
 }
 
-/// The accuracy of all of them together.
+/// Returns the accuracy of all networks together.
 pub fn ensemble_accuracy() -> MetricKind {
     MetricKind::Shown("ensemble accuracy".into())
 }
 
-/// Returns the terms of `count` networks of that kind, one after the other.
+/// Returns the terms of `count` networks of that kind, network by network.
 pub fn numbered_terms(kind: &str, count: usize, terms: &[String]) -> Vec<MetricKind> {
     let numbers = 1..=count;
     let of = |number| {
@@ -419,25 +448,25 @@ pub fn numbered_terms(kind: &str, count: usize, terms: &[String]) -> Vec<MetricK
     numbers.flat_map(of).collect()
 }
 
-/// Whether a table is that of the loss of labels.
-fn is_hard(table: &Table) -> bool {
+/// Returns whether a table is that of the cross-entropy with the labels.
+fn is_cross_entropy(table: &Table) -> bool {
     let kind = table.get("kind").and_then(Value::as_str);
     kind.is_some_and(|kind| CrossEntropyObjective::CATALOG.is_called(kind))
 }
 
-/// The names and the objectives of losses.
+/// Returns the names and the objectives of losses.
 pub fn unzip(losses: Vec<Loss>) -> (Vec<String>, Vec<DynObjective>) {
     let losses = losses.into_iter();
     losses.map(|loss| (loss.name, loss.objective)).unzip()
 }
 
-/// One of each table, with the number of the table in its error.
+/// Calls `of` with each table, and puts the place of the table in front of its error.
 fn numbered<T>(tables: &[NumberedTable], of: impl Fn(&Table) -> Result<T>) -> Result<Vec<T>> {
     let of = |&(number, table): &NumberedTable| of(table).at(&loss_place(number - 1));
     tables.iter().map(of).collect()
 }
 
-/// Where what a term here cannot have is possible: generations, too, go without.
+/// The recipes in which a loss may have what the losses of strategies cannot have.
 const FOR_ONE_TEACHER: &str =
     "which is for one [teacher], or the strategy `tf-kd` with a trained copy";
 

@@ -1,6 +1,6 @@
-use super::by_itself::{Itself, WHO, by_itself};
+use super::by_itself::{Itself, TEACHES_ITSELF, by_itself};
 use super::context::{PreparedStrategy, StrategyContext, ViewMode};
-use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::terms::{SOFT_TARGET, cross_entropy_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check, ConfigError};
@@ -40,7 +40,7 @@ impl Check for CsKdRecipe {
 impl CsKdRecipe {
     /// Sets up the student with its knowledge of another sample of the class as the teacher.
     pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Itself<SameClass>>> {
-        let student = context.student()?;
+        let student = context.student_network()?;
         let (terms, objective) = context.distilled(&student, &student)?;
         Ok(by_itself(
             student,
@@ -53,24 +53,24 @@ impl CsKdRecipe {
 }
 
 impl Strategy for CsKdRecipe {
-    fn who_teaches(&self) -> &'static str {
-        WHO
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(context)?.erased()))
+        Ok(Self::set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let options = (&mut self.temperature, &mut self.weight);
-        hard_and_soft(SOFT_TARGET, options, (4.0, 1.0))
+        cross_entropy_and_soft(SOFT_TARGET, options, (4.0, 1.0))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
         soft_option(&self.temperature, &self.weight)
     }
 
-    fn sees_several_views(&self) -> bool {
+    fn uses_several_views(&self) -> bool {
         true
     }
 }

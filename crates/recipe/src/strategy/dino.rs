@@ -1,15 +1,15 @@
-//! Views without labels, before the student knows some.
+//! Distillation between views without labels, before the training on labels.
 
-use super::by_itself::WHO;
+use super::by_itself::TEACHES_ITSELF;
 use super::context::{Outcome, PreparedStrategy, StrategyContext, ViewMode};
 use super::prepared::Pretraining;
 use super::{Configured, Prepared, Strategy, StrategyEntry, checks};
-use crate::Recipe;
 use crate::configure::configure;
 use crate::fault::{Fault, Place};
 use crate::input::AnyNetwork;
 use crate::memory::{fits, trained};
 use crate::numbers::{MOST_EPOCHS, MOST_VIEWS};
+use crate::parts::StudentRecipe;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -35,46 +35,46 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<DinoRecipe>(CatalogEntry {
         ICCV 2021",
 });
 
-/// The hidden size of a head for each feature that it sees, up to that of the authors: theirs for
-/// the features of a ResNet-20.
+/// Hidden size of a head per input feature, up to that of the authors: theirs for the features of a
+/// ResNet-20.
 const HIDDEN_PER_FEATURE: usize = 32;
-/// The size of the bottleneck for each feature, likewise.
+/// Size of the bottleneck per input feature, likewise.
 const BOTTLENECK_PER_FEATURE: usize = 4;
 
 /// `kind = "dino"`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DinoRecipe {
-    /// Number of views of each sample at its full size that the student sees; the average sees the
-    /// first two. Default: 4, and 2 with local crops.
+    /// Number of views of each sample at full size for the student; the average takes the first
+    /// two. Default: 4, and 2 with local crops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<usize>,
-    /// Number of small crops of each sample, which the student alone sees. The views at full size are
-    /// then random crops, too, resized.
+    /// Number of small crops of each sample, for the student only. The views at full size are then
+    /// resized random crops too.
     pub local_crops: usize,
     /// Height and width of a local crop in pixels. Default: 3/7 of those of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_size: Option<usize>,
-    /// Least and largest part of the image that a crop at full size shows, with local crops.
+    /// Smallest and largest fraction of the image in a crop at full size, with local crops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_scale: Option<[f64; 2]>,
-    /// Least and largest part of the image that a local crop shows.
+    /// Smallest and largest fraction of the image in a local crop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_scale: Option<[f64; 2]>,
-    /// Number of epochs without labels: as many as those with labels if not given.
+    /// Number of epochs without labels. Default: the number of epochs with labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Share of the average that stays at each step at first; in the end, all.
+    /// Decay of the moving average at first; 1 in the end.
     pub decay: f64,
-    /// Whether the average teaches in training mode, as that of the authors.
+    /// Whether the outputs of the average are computed in training mode, as by the authors.
     pub training_mode: bool,
-    /// Decoupled weight decay over the epochs without labels, in the place of that of the optimizer:
-    /// not of biases and other one-dimensional parameters.
+    /// Decoupled weight decay over the epochs without labels, in place of that of the optimizer. It
+    /// is not applied to biases and other one-dimensional parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<WeightSchedule>,
-    /// The tap of the student that the head sees.
+    /// Tap of the student that is the input of the head.
     pub tap: String,
-    /// The head: what is not given is sized for the student.
+    /// Options of the head. Sizes that are not given depend on the student.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub head: Table,
     /// Objective between the views.
@@ -120,15 +120,15 @@ impl Check for DinoRecipe {
 }
 
 impl DinoRecipe {
-    /// Sets up the training without labels: the average is what the student goes on from.
+    /// Sets up the training without labels, after which the student continues from the average.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Dino>> {
-        let sees = self.sees(context)?;
+        let views = self.view_mode(context)?;
         ensure!(
-            context.recipe.losses.is_empty(),
-            "there is a [[loss]], but views are compared by prototypes, and labels are learned as \
-             without a strategy: leave it out"
+            context.losses.is_empty(),
+            "there is a [[loss]], but the loss between views is that of `strategy.objective`, and the \
+             training on labels has the cross-entropy: leave it out"
         );
-        let epochs = self.epochs(context.recipe);
+        let epochs = self.epochs(context.student);
         if let Some(schedule) = &self.weight_decay {
             for epoch in [1, epochs + 1] {
                 let clock = Clock {
@@ -143,7 +143,7 @@ impl DinoRecipe {
                 );
             }
         }
-        let student = context.student()?;
+        let student = context.student_network()?;
         let (head, objective) = (self.head(context, &student)?, &self.objective.0);
         let distiller = context.draw(|| {
             let student = head.init_network(student, &self.tap);
@@ -162,16 +162,16 @@ impl DinoRecipe {
                 None => distiller,
             }
         });
-        let plain = context.student()?;
+        let plain = context.student_network()?;
         Ok(PreparedStrategy {
             distiller,
-            sees,
+            views,
             metrics: vec![
                 MetricKind::Loss,
                 MetricKind::Agreement,
                 MetricKind::Term(DinoObjective::TERM.into()),
             ],
-            outcome: Box::new(move |distiller| {
+            finalize: Box::new(move |distiller| {
                 let average = distiller.teacher.average.inner();
                 // Into a network that trains: the average does not.
                 let record = average.backbone.valid().into_record();
@@ -181,8 +181,8 @@ impl DinoRecipe {
         })
     }
 
-    /// Returns the head: what the recipe does not give is the authors', but no larger than the student and
-    /// its samples are worth.
+    /// Returns the configuration of the head. Sizes that the recipe does not give are those of the
+    /// authors, but no larger than the features of the student and the number of samples call for.
     pub fn head(&self, context: &StrategyContext, student: &AnyNetwork) -> Result<DinoHeadConfig> {
         let features = known_taps(student);
         let features = features.get(&self.tap).at("strategy.tap")?;
@@ -223,8 +223,8 @@ impl DinoRecipe {
         Ok(head)
     }
 
-    /// Returns the views of each sample, once it is sure that the student can see them.
-    fn sees(&self, context: &StrategyContext) -> Result<ViewMode> {
+    /// Returns the views of each sample, after a check that the student takes them.
+    fn view_mode(&self, context: &StrategyContext) -> Result<ViewMode> {
         let least = if self.local_crops > 0 { 1 } else { 2 };
         let default = if self.local_crops > 0 { 2 } else { 4 };
         let views = self.views.unwrap_or(default);
@@ -247,7 +247,7 @@ impl DinoRecipe {
             return Ok(ViewMode::Views(views));
         }
 
-        let architecture = context.recipe.registry.network(context.model())?;
+        let architecture = context.networks.get(context.model())?;
         ensure!(
             architecture.takes_several_sizes(),
             "`strategy.local_crops` is {}, but {} takes images of one size: take a network of \
@@ -268,7 +268,7 @@ impl DinoRecipe {
             local_scale: self.local_scale.unwrap_or(defaults.local_scale),
         };
         crop.check(shape).context("strategy")?;
-        let augmentation = &context.recipe.data.augmentation;
+        let augmentation = &context.data.augmentation;
         augmentation
             .check_multi_crop()
             .context("data.augmentation")?;
@@ -276,26 +276,26 @@ impl DinoRecipe {
     }
 
     /// Returns the number of epochs without labels.
-    pub fn epochs(&self, recipe: &Recipe) -> usize {
-        self.epochs.unwrap_or(recipe.student.training.epochs)
+    pub fn epochs(&self, student: &StudentRecipe) -> usize {
+        self.epochs.unwrap_or(student.training.epochs)
     }
 }
 
 impl Strategy for DinoRecipe {
-    fn who_teaches(&self) -> &'static str {
-        WHO
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
         Ok(Prepared::Pretraining(Pretraining {
-            ready: self.set_up(context)?.erased(),
-            epochs: self.epochs(context.recipe),
+            training: self.set_up(context)?.erased(),
+            epochs: self.epochs(context.student),
             decays_weights: self.weight_decay.is_some(),
         }))
     }
 
-    fn warning(&self, recipe: &Recipe) -> Option<String> {
-        let epochs = self.epochs(recipe);
+    fn warning(&self, student: &StudentRecipe, _losses: &[Table]) -> Option<String> {
+        let epochs = self.epochs(student);
         let warm_up = self.objective.0.warm_up;
         (warm_up > epochs).then(|| {
             format!(
@@ -305,7 +305,7 @@ impl Strategy for DinoRecipe {
         })
     }
 
-    fn sees_several_views(&self) -> bool {
+    fn uses_several_views(&self) -> bool {
         true
     }
 
@@ -320,18 +320,16 @@ mod tests {
     use crate::read::tests::error;
     use crate::strategy::tests::{RECIPE, changed, options};
 
-    fn ready(changes: &[&str]) -> PreparedStrategy<Dino> {
+    fn prepared(changes: &[&str]) -> PreparedStrategy<Dino> {
         let recipe = changed(changes);
         let options: &DinoRecipe = options(&recipe);
-        options
-            .set_up(&StrategyContext::to_check(&recipe).unwrap())
-            .unwrap()
+        options.set_up(&recipe.strategy_context().unwrap()).unwrap()
     }
 
     #[test]
     fn local_crops_come_beside_two_large_views() {
-        let sees = ready(&["strategy={ kind = 'dino', local_crops = 6 }"]).sees;
-        let ViewMode::Crops(crop) = sees else {
+        let views = prepared(&["strategy={ kind = 'dino', local_crops = 6 }"]).views;
+        let ViewMode::Crops(crop) = views else {
             panic!("there are crops");
         };
         let expected = MultiCrop {
@@ -343,7 +341,7 @@ mod tests {
 
         let given = "strategy={ kind = 'dino', local_crops = 1, local_size = 5, views = 3, \
                      local_scale = [0.1, 0.5], global_scale = [0.5, 1.0] }";
-        let ViewMode::Crops(crop) = ready(&[given]).sees else {
+        let ViewMode::Crops(crop) = prepared(&[given]).views else {
             panic!("there are crops");
         };
         let expected = MultiCrop {
@@ -355,21 +353,21 @@ mod tests {
         };
         assert_eq!(crop, expected);
         assert!(matches!(
-            ready(&["strategy.kind=dino"]).sees,
+            prepared(&["strategy.kind=dino"]).views,
             ViewMode::Views(4)
         ));
     }
 
     #[test]
-    fn the_average_teaches_in_training_mode_unless_told_otherwise() {
+    fn the_average_is_in_training_mode_by_default() {
         assert!(
-            ready(&["strategy.kind=dino"])
+            prepared(&["strategy.kind=dino"])
                 .distiller
                 .teacher
                 .training_mode
         );
         let told = "strategy={ kind = 'dino', training_mode = false }";
-        assert!(!ready(&[told]).distiller.teacher.training_mode);
+        assert!(!prepared(&[told]).distiller.teacher.training_mode);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-use super::by_itself::WHO;
+use super::by_itself::TEACHES_ITSELF;
 use super::context::{PreparedStrategy, StrategyContext, ViewMode, unzip};
-use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::terms::{SOFT_TARGET, cross_entropy_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::{AnyMemory, AnyNetwork};
 use anyhow::Result;
@@ -32,7 +32,7 @@ pub struct DlbRecipe {
     pub weight: Option<f64>,
 }
 
-/// A network that learns from the last batch.
+/// Distiller from the last batch.
 pub type Last = LastBatchDistiller<AnyNetwork, AnyMemory, Vec<DynObjective>>;
 
 impl Check for DlbRecipe {
@@ -44,15 +44,15 @@ impl Check for DlbRecipe {
 impl DlbRecipe {
     /// Sets up the student with its knowledge of the last batch as the teacher.
     pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Last>> {
-        let student = context.student()?;
-        let why = "either batch has that of the labels besides";
-        let (hard, tables) = context.hard_and_others(&student, why)?;
-        let losses = context
-            .draw(|| context.terms_of_responses(&tables, &student, "what was said before"))?;
+        let student = context.student_network()?;
+        let why = "the batch and the last one each have it";
+        let (weight, tables) = context.cross_entropy_and_others(&student, why)?;
+        let losses =
+            context.draw(|| context.terms_of_responses(&tables, &student, "the last batch"))?;
         let (terms, objective) = unzip(losses);
-        let batch_size = context.recipe.student.training.batch_size;
+        let batch_size = context.student.training.batch_size;
         let mut distiller = LastBatchDistiller::new(student, batch_size, objective);
-        distiller.hard = CrossEntropyObjective::new(hard);
+        distiller.hard = CrossEntropyObjective::new(weight);
         let mut metrics = vec![
             MetricKind::Loss,
             MetricKind::Accuracy,
@@ -61,32 +61,32 @@ impl DlbRecipe {
         metrics.extend(terms.into_iter().map(MetricKind::Term));
         Ok(PreparedStrategy {
             distiller,
-            sees: ViewMode::Views(2),
+            views: ViewMode::Views(2),
             metrics,
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
 }
 
 impl Strategy for DlbRecipe {
-    fn who_teaches(&self) -> &'static str {
-        WHO
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(context)?.erased()))
+        Ok(Self::set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let options = (&mut self.temperature, &mut self.weight);
-        hard_and_soft(SOFT_TARGET, options, (3.0, 1.0))
+        cross_entropy_and_soft(SOFT_TARGET, options, (3.0, 1.0))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
         soft_option(&self.temperature, &self.weight)
     }
 
-    fn sees_several_views(&self) -> bool {
+    fn uses_several_views(&self) -> bool {
         true
     }
 }

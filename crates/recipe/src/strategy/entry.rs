@@ -1,21 +1,23 @@
 use super::{Prepared, StrategyContext};
-use crate::Recipe;
+use crate::model::ModelRecipe;
+use crate::naming::quoted;
+use crate::parts::StudentRecipe;
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check};
 use serde::de::{DeserializeOwned, Error};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::fmt::Debug;
 use toml::{Table, Value};
 
-/// The options of a strategy in a recipe, and all that follows from them.
+/// Options of a strategy in a recipe, and how it is prepared from them.
 ///
-/// The options are the fields of the type, which are read by `serde`, and their ranges are those of
-/// [`Check`].
+/// The options are the fields of the type, which `serde` reads, and [`Check`] checks their ranges.
 pub trait Strategy: StrategyOptions + Check {
-    /// Returns who teaches the student, as a part of a sentence.
-    fn who_teaches(&self) -> &'static str;
+    /// Returns the source of the targets of the student as a clause, such as `the peers teach each
+    /// other`.
+    fn description(&self) -> &'static str;
 
     /// Prepares a training by the strategy.
     ///
@@ -24,17 +26,18 @@ pub trait Strategy: StrategyOptions + Check {
     /// Returns an error if the options do not fit the recipe.
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared>;
 
-    /// Checks that the strategy can be prepared.
+    /// Checks losses that [`prepare`](Self::prepare) does not build, since their teacher is trained
+    /// first.
     ///
     /// # Errors
     ///
-    /// Returns an error if the options do not fit the recipe.
-    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
-        self.prepare(context).map(drop)
+    /// Returns an error if a loss cannot be built between untrained networks.
+    fn check_losses(&self, _context: &StrategyContext) -> Result<()> {
+        Ok(())
     }
 
-    /// Returns the terms of the authors, for a recipe without losses, and takes the options that are of
-    /// them; no terms if they are no losses of a recipe.
+    /// Returns the terms of the authors for a recipe without losses, and takes their options, so
+    /// that these are not given twice. Returns no terms if they are no losses of a recipe.
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         Vec::new()
     }
@@ -44,37 +47,43 @@ pub trait Strategy: StrategyOptions + Check {
         None
     }
 
-    /// Returns what a reader of the recipe should know before it is run, such as a schedule that the
-    /// training does not reach the end of.
-    fn warning(&self, _recipe: &Recipe) -> Option<String> {
+    /// Returns a warning about options that the training of the student makes useless, such as a
+    /// schedule that is longer than the training.
+    fn warning(&self, _student: &StudentRecipe, _losses: &[Table]) -> Option<String> {
         None
     }
 
-    /// Returns whether more than one view of each sample is seen, whatever the losses are.
-    fn sees_several_views(&self) -> bool {
+    /// Returns whether the training takes several views of each sample, whatever the losses are.
+    fn uses_several_views(&self) -> bool {
         false
     }
 
-    /// Returns the number of networks of the student's size that are trained or kept.
+    /// Returns the number of networks of the size of the student that are trained or kept.
     fn networks(&self) -> usize {
         1
     }
 
-    /// Returns the number of labeled samples in every batch of the student, of whose `samples` some have
-    /// `labels`. With 0, batches are drawn from all samples alike.
+    /// Returns the models in the options, each with its key, so that their names are looked up in
+    /// the registry.
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        Vec::new()
+    }
+
+    /// Returns the number of labeled samples in every batch of the student, where `labels` of its
+    /// `samples` are labeled. With 0, batches are drawn from all samples alike.
     fn labeled_per_batch(&self, _batch_size: usize, _labels: usize, _samples: usize) -> usize {
         0
     }
 
-    /// Returns whether the recipe gives a teacher, which is trained before.
+    /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false
     }
 }
 
-/// The object-safe half of the traits of options: implemented for all that can be cloned and written.
+/// Object-safe part of [`Strategy`], implemented for every type that can be cloned and serialized.
 pub trait StrategyOptions: Any + Debug + Send + Sync {
-    /// `Clone`
+    /// Returns a copy of the options.
     fn clone_options(&self) -> Box<dyn Strategy>;
     /// Returns the options as a table of a recipe.
     fn table(&self) -> Result<Table, toml::ser::Error>;
@@ -90,12 +99,42 @@ impl<S: Strategy + Clone + Serialize> StrategyOptions for S {
     }
 }
 
-/// Entry of a strategy: its names and its reference, and the function that reads its options.
+/// Entry of a strategy: its names, its reference, and the function that reads its options.
+///
+/// ```
+/// use anyhow::Result;
+/// use burn_distill::core::{CatalogEntry, Check};
+/// use burn_distill_recipe::{Prepared, Registry, Strategy, StrategyContext, StrategyEntry};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// The trained student teaches another one.
+/// #[derive(Clone, Debug, Serialize, Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Twin {}
+///
+/// impl Check for Twin {}
+///
+/// impl Strategy for Twin {
+///     fn description(&self) -> &'static str {
+///         "the trained student teaches another one"
+///     }
+///
+///     fn prepare(&self, _: &StrategyContext) -> Result<Prepared> {
+///         Ok(Prepared::ByTeacher)
+///     }
+/// }
+///
+/// let entry = StrategyEntry::new::<Twin>(CatalogEntry::of_program("twin"));
+/// let registry = Registry::standard().with_strategy(entry);
+///
+/// let mut names = registry.strategies().iter().map(|entry| entry.catalog.name);
+/// assert!(names.any(|name| name == "twin"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct StrategyEntry {
-    /// The name, the aliases and the reference.
+    /// Name, aliases and reference.
     pub catalog: CatalogEntry,
-    /// Reads the options from the table of the strategy, without its `kind`.
+    /// Function that reads the options from the table of the strategy, without its `kind`.
     pub read: fn(Table) -> Result<Box<dyn Strategy>, toml::de::Error>,
 }
 
@@ -116,17 +155,27 @@ fn read<S: Strategy + DeserializeOwned>(
     Ok(Box::new(options))
 }
 
-/// The `[strategy]` of a recipe: a strategy by its name, and its options.
+/// The `[strategy]` of a recipe: the name of a strategy, and its options.
 #[derive(Debug)]
 pub struct StrategyRecipe {
-    name: &'static str,
+    catalog: CatalogEntry,
     options: Box<dyn Strategy>,
 }
 
 impl StrategyRecipe {
+    /// Creates the strategy of an entry from its options.
+    pub(super) fn new(catalog: CatalogEntry, options: Box<dyn Strategy>) -> Self {
+        Self { catalog, options }
+    }
+
     /// Returns the name of the strategy in the list of strategies.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.catalog.name
+    }
+
+    /// Returns the name for an error, with the usual abbreviation: "`mutual` (DML)".
+    pub fn quoted(&self) -> String {
+        quoted(&self.catalog)
     }
 
     /// Returns the options.
@@ -145,17 +194,17 @@ impl StrategyRecipe {
         (&*self.options as &dyn Any).downcast_ref()
     }
 
-    /// Returns whether a trained teacher teaches.
+    /// Returns whether the student is distilled from a `[teacher]`.
     pub fn is_offline(&self) -> bool {
         self.options.has_teacher()
     }
 
-    /// Reads the strategy from the table of a recipe, by the names of these entries.
+    /// Reads the strategy from its table, whose `kind` is the name of one of the entries.
     ///
     /// # Errors
     ///
-    /// Returns an error in the words of `serde` if there is no entry of that kind, or if the options are
-    /// not those of the strategy.
+    /// Returns an error in the words of `serde` if there is no entry of that kind, or if the
+    /// options are not those of the strategy.
     pub fn read<E: Error>(mut table: Table, entries: &[StrategyEntry]) -> Result<Self, E> {
         let Some(kind) = table.remove("kind") else {
             return Err(E::missing_field("kind"));
@@ -178,36 +227,21 @@ impl StrategyRecipe {
             )));
         };
         let options = (entry.read)(table).map_err(|error| E::custom(error.message()))?;
-        Ok(Self {
-            name: entry.catalog.name,
-            options,
-        })
-    }
-}
-
-impl Default for StrategyRecipe {
-    fn default() -> Self {
-        Self {
-            name: super::offline::ENTRY.catalog.name,
-            options: Box::new(super::offline::OfflineRecipe {}),
-        }
+        Ok(Self::new(entry.catalog.clone(), options))
     }
 }
 
 impl Clone for StrategyRecipe {
     fn clone(&self) -> Self {
-        Self {
-            name: self.name,
-            options: self.options.clone_options(),
-        }
+        Self::new(self.catalog.clone(), self.options.clone_options())
     }
 }
 
-/// As what they are written as.
+/// Two strategies are equal if they are written alike.
 impl PartialEq for StrategyRecipe {
     fn eq(&self, other: &Self) -> bool {
         let tables = [self, other].map(|strategy| strategy.options.table().ok());
-        self.name == other.name && tables[0] == tables[1]
+        self.name() == other.name() && tables[0] == tables[1]
     }
 }
 
@@ -215,18 +249,11 @@ impl Serialize for StrategyRecipe {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let table = self.options.table().map_err(serde::ser::Error::custom)?;
         let mut map = serializer.serialize_map(Some(table.len() + 1))?;
-        map.serialize_entry("kind", self.name)?;
+        map.serialize_entry("kind", self.name())?;
         for (key, value) in &table {
             map.serialize_entry(key, value)?;
         }
         map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for StrategyRecipe {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = Table::deserialize(deserializer)?;
-        Self::read(table, &super::entries())
     }
 }
 
@@ -235,9 +262,10 @@ mod tests {
     use super::super::entries;
     use super::*;
     use burn_distill::core::{ConfigError, check};
+    use serde::Deserialize;
     use serde::de::value::Error;
 
-    /// A strategy with an option of its own.
+    /// A strategy of a program, with an option.
     #[derive(Clone, Debug, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Own {
@@ -248,7 +276,7 @@ mod tests {
         name: "own",
         abbreviation: "",
         about: "a strategy of the program",
-        kind: "a strategy of one's own",
+        kind: "of this program",
         aliases: &["mine"],
         reference: "",
     });
@@ -260,11 +288,11 @@ mod tests {
     }
 
     impl Strategy for Own {
-        fn who_teaches(&self) -> &'static str {
-            "the student alone teaches"
+        fn description(&self) -> &'static str {
+            "the trained student teaches another one"
         }
 
-        fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
+        fn prepare(&self, _context: &StrategyContext) -> Result<Prepared> {
             Ok(Prepared::ByTeacher)
         }
     }
@@ -275,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_of_ones_own_is_read_and_written_by_its_entry() {
+    fn a_strategy_of_a_program_is_read_and_written_by_its_entry() {
         let strategy = read("kind = 'mine'\nshare = 1").unwrap();
 
         assert_eq!(strategy.name(), "own");
@@ -289,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_entry_reads_is_refused_in_the_words_of_serde() {
+    fn unknown_kinds_and_options_are_refused_in_the_words_of_serde() {
         for (text, message) in [
             ("share = 1", "missing field `kind`"),
             ("kind = 1", "invalid type: integer `1`, expected a string"),

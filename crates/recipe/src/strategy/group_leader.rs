@@ -5,14 +5,16 @@ use super::context::{
 use super::peers::{Peers, copies, mean_of_networks, numbered_peers};
 use super::ramp::Ramp;
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
-use crate::Recipe;
 use crate::input::AnyNetwork;
+use crate::model::ModelRecipe;
+use crate::parts::StudentRecipe;
 use anyhow::{Context, Result, ensure};
 use burn_distill::core::{CatalogEntry, Check, ConfigError, CrossEntropyObjective, RampInterval};
 use burn_distill::strategy::{
     EnsembleKl, GroupLeaderDistiller, GroupLeaderDistillerConfig, MetricKind,
 };
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// The entry of peers with a leader.
 pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(CatalogEntry {
@@ -30,16 +32,15 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<GroupLeaderRecipe>(Catalog
 pub struct GroupLeaderRecipe {
     /// Auxiliary peers; the student is the leader.
     pub peers: Peers,
-    /// Tap of the peers that the attention sees.
+    /// Tap of the peers that is the input of the attention.
     pub tap: String,
-    /// Whether the targets are no constants, as in the authors' code.
-    #[serde(alias = "as_code")]
+    /// Whether gradients flow into the targets, as in the authors' code.
     pub reference_gradients: bool,
     /// Temperature towards the ensemble.
     pub temperature: f64,
     /// Number of epochs until the weight towards the ensemble is 1.
     pub ramp_epochs: usize,
-    /// Interval at which that weight moves. Default: once per epoch.
+    /// Interval at which that weight changes. Default: once per epoch.
     pub ramp_interval: RampInterval,
 }
 
@@ -82,12 +83,12 @@ impl GroupLeaderRecipe {
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Led>> {
         self.peers.check(2)?;
         ensure!(
-            context.recipe.losses.is_empty(),
-            "there is a [[loss]], but losses take their teacher as it is, so that the attention \
+            context.losses.is_empty(),
+            "there is a [[loss]], but a loss passes no gradient to its teacher, so that the attention \
              between the peers would learn nothing: leave it out"
         );
         let models = self.peers.models(context.model());
-        let (leader, peers) = (context.student()?, context.peers(&models)?);
+        let (leader, peers) = (context.student_network()?, context.peers(&models)?);
         let towards = towards::towards_ensemble(self.temperature, self.ramp());
         let objective = || (CrossEntropyObjective::new(1.0), towards.clone());
         let config = GroupLeaderDistillerConfig::new()
@@ -109,9 +110,9 @@ impl GroupLeaderRecipe {
         metrics.extend(of_leader.map(MetricKind::Term));
         Ok(PreparedStrategy {
             distiller,
-            sees: ViewMode::Views(1),
+            views: ViewMode::Views(1),
             metrics,
-            outcome: Box::new(move |Led { leader, peers, .. }| {
+            finalize: Box::new(move |Led { leader, peers, .. }| {
                 let ensemble = mean_of_networks(copies(&peers));
                 let mut members = numbered_peers(1, &models, peers);
                 members.push(ensemble);
@@ -125,20 +126,24 @@ impl GroupLeaderRecipe {
 }
 
 impl Strategy for GroupLeaderRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the peers teach each other and their leader"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
-    fn warning(&self, recipe: &Recipe) -> Option<String> {
-        let trained = recipe.student.training.epochs;
+    fn warning(&self, student: &StudentRecipe, _losses: &[Table]) -> Option<String> {
+        let trained = student.training.epochs;
         self.ramp().warning(towards::WHAT, trained)
     }
 
     fn networks(&self) -> usize {
         1 + self.peers.count()
+    }
+
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        self.peers.models_mut()
     }
 }

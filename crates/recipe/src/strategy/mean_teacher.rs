@@ -1,10 +1,10 @@
-use super::by_itself::{Itself, WHO, by_itself};
+use super::by_itself::{Itself, TEACHES_ITSELF, by_itself};
 use super::context::{Member, Outcome, PreparedStrategy, StrategyContext, ViewMode};
 use super::ramp::Ramp;
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
-use crate::Recipe;
 use crate::input::AnyNetwork;
+use crate::parts::StudentRecipe;
 use anyhow::{Result, ensure};
 use burn_distill::core::{
     CatalogEntry, Check, ConfigError, CrossEntropyObjective, DynObjective, LossDenominator,
@@ -13,6 +13,7 @@ use burn_distill::core::{
 use burn_distill::response::{ProbabilityMatchingLossConfig, ResponseObjective};
 use burn_distill::strategy::MeanTeacher;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// Weight of the consistency in the end, and the epochs until then, as in the experiments of the
 /// authors with mean squares.
@@ -33,18 +34,17 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(Catalog
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeanTeacherRecipe {
-    /// Share of the average that stays at each step, in the end.
+    /// Decay of the moving average, in the end.
     pub decay: f64,
-    /// Whether the average begins as a mean.
+    /// Whether the average begins as the mean of the steps so far.
     pub warm_up: bool,
-    /// Whether the average teaches in training mode, as that of the authors.
+    /// Whether the outputs of the average are computed in training mode, as by the authors.
     pub training_mode: bool,
-    /// Whether the average begins with random weights of its own, as that of the authors, instead of
-    /// those of the student.
+    /// Whether the average begins with other random weights than the student, as by the authors.
     pub random_start: bool,
     /// Number of labeled samples in every batch; 0 draws batches from all samples alike. Default: a
     /// quarter of the batch where `data.labels_per_class` is given, else 0.
-    #[serde(alias = "labelled_per_batch", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub labeled_per_batch: Option<usize>,
     /// Weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct MeanTeacherRecipe {
     /// Number of epochs until then, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves. Default: once per epoch.
+    /// Interval at which that weight changes. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }
@@ -81,17 +81,17 @@ impl Check for MeanTeacherRecipe {
 }
 
 impl MeanTeacherRecipe {
-    /// Sets up the student with its average as the teacher, which is reported beside it.
+    /// Sets up the student with its moving average as the teacher, which is a member of the result.
     pub fn set_up(
         &self,
         context: &StrategyContext,
     ) -> Result<PreparedStrategy<Itself<MeanTeacher<AnyNetwork>>>> {
-        let student = context.student()?;
-        let (terms, objective) = match context.recipe.losses.is_empty() {
+        let student = context.student_network()?;
+        let (terms, objective) = match context.losses.is_empty() {
             true => self.consistency(),
             false => context.distilled(&student, &student)?,
         };
-        self.check_labeled_per_batch(context.recipe)?;
+        self.check_labeled_per_batch(context)?;
         let start = match self.random_start {
             true => context.beside(context.model(), 1)?,
             false => student.clone(),
@@ -99,32 +99,32 @@ impl MeanTeacherRecipe {
         let average = MeanTeacher::new(&start, self.decay)
             .with_warm_up(self.warm_up)
             .with_training_mode(self.training_mode);
-        let ready = by_itself(student, average, objective, &terms, ViewMode::Views(2));
+        let training = by_itself(student, average, objective, &terms, ViewMode::Views(2));
         let model = context.model().to_string();
         Ok(PreparedStrategy {
-            outcome: Box::new(move |distiller| {
+            finalize: Box::new(move |distiller| {
                 let average = distiller.teacher.average.inner().clone();
                 Ok(Outcome {
                     student: distiller.student,
                     members: vec![Member::new("average", model, average)],
                 })
             }),
-            ..ready
+            ..training
         })
     }
 
     /// Checks that batches can have the number of labeled samples that a recipe asks for.
-    fn check_labeled_per_batch(&self, recipe: &Recipe) -> Result<()> {
+    fn check_labeled_per_batch(&self, context: &StrategyContext) -> Result<()> {
         const KEY: &str = "`strategy.labeled_per_batch`";
         let labeled = self.labeled_per_batch.unwrap_or(0);
-        let batch_size = recipe.student.training.batch_size;
+        let batch_size = context.student.training.batch_size;
         ensure!(
             labeled < batch_size,
             "{KEY} should be below `student.training.batch_size`, which is {batch_size}, but is \
              {labeled}: the rest of a batch is unlabeled"
         );
         ensure!(
-            labeled == 0 || recipe.data.labels_per_class.is_some(),
+            labeled == 0 || context.data.labels_per_class.is_some(),
             "{KEY} is {labeled}, but all samples are labeled: give `data.labels_per_class`, or \
              leave it out"
         );
@@ -147,20 +147,20 @@ impl MeanTeacherRecipe {
             CrossEntropyObjective::TERM.to_string(),
             consistency.name.clone(),
         ];
-        let hard = DynObjective::new(
+        let cross_entropy = DynObjective::new(
             CrossEntropyObjective::new(1.0).with_denominator(LossDenominator::All),
         );
-        (names, vec![hard, DynObjective::new(consistency)])
+        (names, vec![cross_entropy, DynObjective::new(consistency)])
     }
 }
 
 impl Strategy for MeanTeacherRecipe {
-    fn who_teaches(&self) -> &'static str {
-        WHO
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -168,13 +168,13 @@ impl Strategy for MeanTeacherRecipe {
         soft_option(&None, &self.weight).or(of_ramp)
     }
 
-    fn warning(&self, recipe: &Recipe) -> Option<String> {
-        let trained = recipe.student.training.epochs;
-        let ramp = recipe.losses.is_empty().then(|| self.ramp());
+    fn warning(&self, student: &StudentRecipe, losses: &[Table]) -> Option<String> {
+        let trained = student.training.epochs;
+        let ramp = losses.is_empty().then(|| self.ramp());
         ramp?.warning("the weight of the consistency", trained)
     }
 
-    fn sees_several_views(&self) -> bool {
+    fn uses_several_views(&self) -> bool {
         true
     }
 
@@ -185,7 +185,7 @@ impl Strategy for MeanTeacherRecipe {
     fn labeled_per_batch(&self, batch_size: usize, labels: usize, samples: usize) -> usize {
         match self.labeled_per_batch {
             Some(labeled) => labeled,
-            // The authors' experiments have 31 of 128 samples, at most as many as there are labels.
+            // The authors' experiments have 31 of 128 samples, but at most the number of labels.
             None if labels < samples => labels.min(batch_size / 4),
             None => 0,
         }

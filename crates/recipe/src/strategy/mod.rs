@@ -1,7 +1,7 @@
-//! Strategies: who teaches the student, one file each.
+//! Strategies: what the student is distilled from, one file each.
 //!
-//! A strategy is a [`StrategyEntry`] in the list of [`entries`]: its name, and how its options are read.
-//! All that follows from the options is their [`Strategy`] trait.
+//! A strategy is a [`StrategyEntry`]: its names, and the function that reads its options. The
+//! options implement [`Strategy`].
 
 mod adversarial_features;
 mod born_again;
@@ -27,23 +27,24 @@ mod prepared;
 mod ps_kd;
 mod ramp;
 mod sd_dropout;
+mod tables;
 mod terms;
 mod tf_kd;
 mod towards;
 mod warnings;
 
-pub use check::{catalog, check, check_numbers, check_setting, refuse_tables};
+pub use check::{check_no_teacher, check_numbers, prepare_checked, write_out_terms};
 pub use configured::Configured;
 pub use context::{
-    Finalize, Outcome, PreparedStrategy, StrategyContext, ViewMode, metrics_of_distilled,
+    Finalize, Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, metrics_of_distilled,
 };
-pub use entry::{Strategy, StrategyEntry, StrategyRecipe};
+pub use entry::{Strategy, StrategyEntry, StrategyOptions, StrategyRecipe};
 pub use peers::mean_of_networks;
 pub use prepared::{Generations, Prepared, Pretraining};
-pub use terms::write_out;
+pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
 
-/// Returns the strategies that a recipe can name.
+/// Returns the strategies of the toolkit.
 pub fn entries() -> [StrategyEntry; 16] {
     [
         offline::ENTRY,
@@ -96,6 +97,12 @@ pub mod tests {
         entries().into_iter().map(|entry| entry.catalog)
     }
 
+    fn strategy_of(text: &str) -> StrategyRecipe {
+        let read: Result<_, toml::de::Error> =
+            StrategyRecipe::read(text.parse().unwrap(), &entries());
+        read.unwrap()
+    }
+
     fn with(strategy: &str) -> Recipe {
         changed(&[strategy])
     }
@@ -121,7 +128,7 @@ pub mod tests {
     fn every_kind_of_the_catalog_can_be_named_by_each_of_its_names() {
         for entry in kinds() {
             for name in [&[entry.name], entry.aliases].concat() {
-                let strategy: StrategyRecipe = toml::from_str(&format!("kind = '{name}'")).unwrap();
+                let strategy = strategy_of(&format!("kind = '{name}'"));
                 assert_eq!(strategy.name(), entry.name, "{name}");
                 if !strategy.is_offline() {
                     with(&format!("strategy.kind={name}"));
@@ -230,31 +237,31 @@ pub mod tests {
             let recipe = with(&peers);
             let options: &AdversarialFeaturesRecipe = options(&recipe);
 
-            let ready = options.set_up(&StrategyContext::to_check(&recipe).unwrap());
+            let prepared = options.set_up(&recipe.strategy_context().unwrap());
 
-            let critics = ready.unwrap().distiller.critics;
+            let critics = prepared.unwrap().distiller.critics;
             let taps: Vec<_> = critics.iter().map(|critic| critic.tap.as_str()).collect();
             assert_eq!(taps, ["layer2", expected]);
         }
     }
 
     #[test]
-    fn ramps_of_strategies_move_once_per_epoch_unless_told_otherwise() {
+    fn ramps_of_strategies_move_once_per_epoch_by_default() {
         let shown = |strategy: &str| {
             let recipe = with(&format!("strategy={{ {strategy} }}"));
-            let context = StrategyContext::to_check(&recipe).unwrap();
+            let context = recipe.strategy_context().unwrap();
             match recipe.strategy.name() {
                 "native-ensemble" => {
-                    let ready = options::<NativeEnsembleRecipe>(&recipe).set_up(&context);
-                    format!("{:?}", ready.unwrap().distiller.objectives)
+                    let prepared = options::<NativeEnsembleRecipe>(&recipe).set_up(&context);
+                    format!("{:?}", prepared.unwrap().distiller.objectives)
                 }
                 "group-leader" => {
-                    let ready = options::<GroupLeaderRecipe>(&recipe).set_up(&context);
-                    format!("{:?}", ready.unwrap().distiller.leader_objective)
+                    let prepared = options::<GroupLeaderRecipe>(&recipe).set_up(&context);
+                    format!("{:?}", prepared.unwrap().distiller.leader_objective)
                 }
                 _ => {
-                    let ready = options::<MeanTeacherRecipe>(&recipe).set_up(&context);
-                    format!("{:?}", ready.unwrap().distiller.objective)
+                    let prepared = options::<MeanTeacherRecipe>(&recipe).set_up(&context);
+                    format!("{:?}", prepared.unwrap().distiller.objective)
                 }
             }
         };
@@ -270,16 +277,17 @@ pub mod tests {
     }
 
     #[test]
-    fn an_average_begins_as_the_student_unless_it_is_to_begin_at_random() {
+    fn an_average_begins_as_the_student_by_default() {
         for (options, alike) in [("", true), (", random_start = true", false)] {
             let recipe = with(&format!("strategy={{ kind = 'ema'{options} }}"));
             let options: &MeanTeacherRecipe = super::tests::options(&recipe);
 
-            let ready = options
-                .set_up(&StrategyContext::to_check(&recipe).unwrap())
-                .unwrap();
+            let prepared = options.set_up(&recipe.strategy_context().unwrap()).unwrap();
 
-            let (student, average) = (ready.distiller.student, ready.distiller.teacher.average);
+            let (student, average) = (
+                prepared.distiller.student,
+                prepared.distiller.teacher.average,
+            );
             assert_eq!(tensors(average.inner()) == tensors(&student), alike);
         }
     }
@@ -288,7 +296,7 @@ pub mod tests {
     fn a_quarter_of_a_batch_is_labeled_where_labels_are_few() {
         let labeled = |options: &str, labels: usize| {
             let strategy = format!("kind = 'ema'\n{options}");
-            let strategy: StrategyRecipe = toml::from_str(&strategy).unwrap();
+            let strategy = strategy_of(&strategy);
             strategy.options().labeled_per_batch(64, labels, 1000)
         };
 
@@ -297,41 +305,39 @@ pub mod tests {
         assert_eq!(labeled("", 1000), 0, "all samples are labeled");
         assert_eq!(labeled("labeled_per_batch = 0", 100), 0);
         assert_eq!(labeled("labeled_per_batch = 20", 10), 20);
-        let other: StrategyRecipe = toml::from_str("kind = 'cs-kd'").unwrap();
+        let other = strategy_of("kind = 'cs-kd'");
         assert_eq!(other.options().labeled_per_batch(64, 100, 1000), 0);
     }
 
     #[test]
-    fn every_student_of_an_ensemble_has_a_view_of_its_own() {
+    fn every_student_of_an_ensemble_has_its_own_view() {
         for (strategy, expected) in [
             ("strategy={ kind = 'kdcl', peers = 2 }", 3),
             ("strategy={ kind = 'kdcl', peers = ['mlp-8'] }", 2),
         ] {
             let recipe = with(strategy);
             let options: &CollaborativeRecipe = options(&recipe);
-            let ready = options
-                .set_up(&StrategyContext::to_check(&recipe).unwrap())
-                .unwrap();
-            assert!(matches!(ready.sees, ViewMode::Views(views) if views == expected));
-            assert_eq!(ready.distiller.peers.len(), expected);
+            let prepared = options.set_up(&recipe.strategy_context().unwrap()).unwrap();
+            assert!(matches!(prepared.views, ViewMode::Views(views) if views == expected));
+            assert_eq!(prepared.distiller.peers.len(), expected);
         }
     }
 
     #[test]
-    fn the_student_begins_as_it_does_alone_whatever_stands_beside_it() {
+    fn a_student_with_branches_begins_like_the_baseline() {
         let recipe = with("strategy.kind=one");
         let options: &NativeEnsembleRecipe = options(&recipe);
-        let context = StrategyContext::to_check(&recipe).unwrap();
+        let context = recipe.strategy_context().unwrap();
 
         let branched = options.set_up(&context).unwrap().distiller.network;
-        let alone = tensors(&context.student().unwrap());
+        let baseline = tensors(&context.student_network().unwrap());
         let shared = tensors(&branched).into_iter();
         let shared: Vec<_> = shared
             .filter(|(name, _)| !name.starts_with("branches"))
             .collect();
-        assert_eq!(shared, alone);
+        assert_eq!(shared, baseline);
         let other = context.beside(context.model(), 1).unwrap();
-        assert_ne!(tensors(&other), alone);
+        assert_ne!(tensors(&other), baseline);
     }
 
     #[test]
@@ -349,7 +355,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_before_anything_is_read() {
+    fn strategies_that_do_not_fit_the_recipe_are_refused() {
         for (changes, message) in [
             (vec!["strategy.kind=mutal"], "did you mean `mutual`?"),
             (vec!["strategy={ peers = 1 }"], "`strategy.kind` is missing"),
@@ -407,14 +413,14 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
-                "one loss of the kind `hard`, since each peer learns from the labels alone at first",
+                "one loss of the kind `cross-entropy`, since each peer is trained on the labels alone at first",
             ),
             (
                 vec![
                     "strategy.kind=mutual",
                     "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
                 ],
-                "leave out [teacher]: with `mutual` the peers teach each other",
+                "leave out [teacher]: with `mutual` (DML) the peers teach each other",
             ),
             (
                 vec![
@@ -446,7 +452,7 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                     "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
                 ],
-                "`loss.1` compares the student with a teacher, and a virtual one is no",
+                "`loss.1` compares the student with a teacher, and a virtual teacher is no",
             ),
             (
                 vec![
@@ -467,7 +473,7 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                     "teacher={ model = 'mlp-8', training = { epochs = 1 } }",
                 ],
-                "leave out [teacher]: with `tf-kd` a virtual teacher does",
+                "leave out [teacher]: with `tf-kd` (Tf-KD) a virtual teacher teaches the student",
             ),
             (
                 vec!["strategy.kind=okddip", "loss=[{ kind = 'kd' }]"],
@@ -478,7 +484,7 @@ pub mod tests {
                     "strategy.kind=mutual",
                     "loss=[{ kind = 'kd', clip = true }, { kind = 'hard' }]",
                 ],
-                "is clipped, which it can be where one trained teacher teaches",
+                "is clipped, which is possible with one trained teacher only",
             ),
             (
                 vec![
@@ -509,11 +515,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
-                "it is for one teacher that is trained before, and here a peer teaches",
+                "with one trained teacher only: here the teacher is a peer",
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'factor-transfer' }]"],
-                "another network, which is for one [teacher]",
+                "or changes the student, which is for one [teacher]",
             ),
             (
                 vec![
@@ -597,7 +603,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
-                "compares features, and what was said before has none",
+                "compares features, and the last epoch has none but its predictions",
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
@@ -616,7 +622,7 @@ pub mod tests {
                     "strategy.kind=sd-dropout",
                     "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
                 ],
-                "nobody teaches but the student",
+                "there should be no loss but `cross-entropy`: the divergence between the two dropout samples",
             ),
             (
                 vec!["strategy.kind=byot", "student.model=mlp-8"],
@@ -632,7 +638,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=dlb", "loss=[{ kind = 'hard' }]"],
-                "there is no loss but `hard`",
+                "there is no loss but `cross-entropy`",
             ),
             (
                 vec!["strategy={ kind = 'dino', views = 1 }"],
@@ -644,7 +650,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=dino", "loss=[{ kind = 'hard' }]"],
-                "views are compared by prototypes",
+                "the loss between views is that of `strategy.objective`",
             ),
             (
                 vec![],
@@ -657,7 +663,7 @@ pub mod tests {
     }
 
     #[test]
-    fn generations_learn_from_what_the_variant_says() {
+    fn the_variant_decides_the_terms_of_a_generation() {
         for (options, expected) in [
             ("variant = 'ban'", vec!["soft-cross-entropy"]),
             ("variant = 'cwtm'", vec!["confidence-weighted"]),
@@ -675,8 +681,8 @@ pub mod tests {
             let written = recipe(&toml::to_string(&original).unwrap(), &[]).unwrap();
             for recipe in [original, written] {
                 let options: &BornAgainRecipe = super::tests::options(&recipe);
-                let context = StrategyContext::to_check(&recipe).unwrap();
-                let network = context.student().unwrap();
+                let context = recipe.strategy_context().unwrap();
+                let network = context.student_network().unwrap();
                 let generation = |number| {
                     let generation = options.generation(&context, number, &network, &network);
                     generation.unwrap()
@@ -697,7 +703,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_student_alone_teaches_as_a_teacher_does() {
+    fn the_trained_baseline_teaches_as_a_teacher_does() {
         for losses in [
             "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true, views = 2 }]",
             "loss=[{ kind = 'factor-transfer' }]",
@@ -712,11 +718,10 @@ pub mod tests {
         let virtual_teacher = "strategy={ kind = 'tf-kd', variant = 'virtual' }";
         let recipe = changed(&[virtual_teacher, losses]);
 
-        let ready =
-            TfKdRecipe::set_up_virtual(&StrategyContext::to_check(&recipe).unwrap()).unwrap();
+        let prepared = TfKdRecipe::set_up_virtual(&recipe.strategy_context().unwrap()).unwrap();
 
         let names = ["label-smoothing", "virtual-teacher"];
-        let shown: Vec<_> = ready.metrics.iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = prepared.metrics.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 4, "{shown:?}");
         for name in names {
             assert!(
@@ -724,19 +729,19 @@ pub mod tests {
                 "{shown:?}"
             );
         }
-        let objective = ready.distiller.objective.to_string();
+        let objective = prepared.distiller.objective.to_string();
         assert!(objective.contains("correct: 0.9"), "{objective}");
     }
 
     #[test]
-    fn the_loss_of_labels_is_read_as_any_other() {
+    fn the_cross_entropy_with_the_labels_is_read_as_any_other_loss() {
         for strategy in ["dlb", "codistillation", "sd-dropout", "byot"] {
             let strategy_of = format!("strategy.kind={strategy}");
             for (key, message) in [
                 ("weigth = 0.3", "did you mean `weight`?"),
                 ("weight = 'much'", "weight` should be a number or a table"),
                 ("views = 2", "leave out `views`"),
-                ("clip = true", "the loss `hard` is clipped"),
+                ("clip = true", "the loss `cross-entropy` is clipped"),
             ] {
                 let losses = match strategy {
                     "sd-dropout" => format!("loss=[{{ kind = 'hard', {key} }}]"),
@@ -752,7 +757,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_loss_is_counted_with_that_of_the_labels() {
+    fn the_number_of_a_loss_counts_the_cross_entropy_too() {
         let hard = "{ kind = 'hard' }";
         let wrong = "{ kind = 'dkd', bet = 1 }";
         for strategy in ["dlb", "codistillation"] {

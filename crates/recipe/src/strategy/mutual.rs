@@ -1,8 +1,9 @@
 use super::context::{PeerObjective, PreparedStrategy, StrategyContext, ViewMode};
-use super::peers::{PeerTarget, Peers, metrics_of_peers, outcome_of_peers};
-use super::terms::{SOFT_TARGET, hard_and_soft, soft_option};
+use super::peers::{PeerTarget, Peers, prepared_peers};
+use super::terms::{SOFT_TARGET, cross_entropy_and_soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
+use crate::model::ModelRecipe;
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check, ConfigError};
 use burn_distill::strategy::{MutualDistiller, PeerOrder};
@@ -23,7 +24,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MutualRecipe>(CatalogEntry
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MutualRecipe {
-    /// Networks beside the student.
+    /// Peers of the student.
     pub peers: Peers,
     /// Order in which the networks step.
     pub order: PeerOrder,
@@ -66,30 +67,31 @@ impl MutualRecipe {
         let peers = context.with_student(&models)?;
         let target = self.target.ensemble();
         let (terms, objectives) =
-            context.draw(|| context.between_peers(&context.losses(), &peers, target))?;
-        let count = peers.len();
+            context.draw(|| context.between_peers(&context.numbered_losses(), &peers, target))?;
         let distiller = context.draw(|| MutualDistiller::new(peers, objectives));
-        Ok(PreparedStrategy {
-            distiller: distiller.with_order(self.order),
-            sees: ViewMode::Views(1),
-            metrics: metrics_of_peers(count, &terms),
-            outcome: outcome_of_peers(models, |distiller: Mutual| distiller.peers),
-        })
+        let distiller = distiller.with_order(self.order);
+        Ok(prepared_peers(
+            models,
+            distiller,
+            &terms,
+            ViewMode::Views(1),
+            |distiller| distiller.peers,
+        ))
     }
 }
 
 impl Strategy for MutualRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the peers teach each other"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         let options = (&mut self.temperature, &mut self.weight);
-        hard_and_soft(SOFT_TARGET, options, (1.0, 1.0))
+        cross_entropy_and_soft(SOFT_TARGET, options, (1.0, 1.0))
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -98,5 +100,9 @@ impl Strategy for MutualRecipe {
 
     fn networks(&self) -> usize {
         1 + self.peers.count()
+    }
+
+    fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        self.peers.models_mut()
     }
 }

@@ -5,10 +5,10 @@ use super::context::{
 use super::ramp::Ramp;
 use super::terms::{ramp_option, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks, towards};
-use crate::Recipe;
 use crate::input::AnyNetwork;
 use crate::network::seeded;
 use crate::numbers::MOST_VIEWS;
+use crate::parts::StudentRecipe;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -18,6 +18,7 @@ use burn_distill::core::{
 };
 use burn_distill::strategy::{MetricKind, NativeEnsembleDistiller};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// The entry of a native ensemble.
 pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(CatalogEntry {
@@ -42,7 +43,7 @@ pub struct NativeEnsembleRecipe {
     /// Number of epochs until the weight towards the ensemble is 1, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
-    /// Interval at which that weight moves. Default: once per epoch.
+    /// Interval at which that weight changes. Default: once per epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_interval: Option<RampInterval>,
 }
@@ -77,13 +78,13 @@ impl NativeEnsembleRecipe {
     /// Sets up a network that has the student's last part several times.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Native>> {
         let branches = self.branches;
-        // Its trunk and first branch begin as the student alone.
+        // Its trunk and first branch begin like the baseline.
         let network = seeded(context.seed, || {
-            let architecture = context.recipe.registry.network(context.model())?;
+            let architecture = context.networks.get(context.model())?;
             architecture.init_branched(branches, &context.task, &Device::flex())
         });
         let network = network.context("student.model")?;
-        let (terms, objectives) = match context.losses().as_slice() {
+        let (terms, objectives) = match context.numbered_losses().as_slice() {
             [] => {
                 let temperature = self.temperature.unwrap_or(towards::TEMPERATURE);
                 let towards = towards::towards_ensemble(temperature, self.ramp());
@@ -94,14 +95,14 @@ impl NativeEnsembleRecipe {
                 (towards::names(), vec![objective; branches])
             }
             tables => {
-                let student = context.student()?;
+                let student = context.student_network()?;
                 let each = context
                     .draw(|| context.terms_of_each(branches, tables, &student, "an ensemble"))?;
                 for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
                         objective.requirements() == Requirements::responses(),
                         "the loss `{name}` compares features, and a branch has none but its \
-                         predictions"
+                         predictions: give a loss of responses"
                     );
                 }
                 each
@@ -117,12 +118,12 @@ impl NativeEnsembleRecipe {
             "ensemble {}",
             CrossEntropyObjective::TERM
         )));
-        let plain = context.student()?;
+        let plain = context.student_network()?;
         Ok(PreparedStrategy {
             distiller,
-            sees: ViewMode::Views(1),
+            views: ViewMode::Views(1),
             metrics,
-            outcome: Box::new(move |distiller| {
+            finalize: Box::new(move |distiller| {
                 let ensemble = distiller.ensemble();
                 let record = distiller.network.valid().into_record();
                 let student = plain.try_load_record(record.allow_unused(true))?;
@@ -137,12 +138,12 @@ impl NativeEnsembleRecipe {
 }
 
 impl Strategy for NativeEnsembleRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "the branches teach each other"
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn option_of_terms(&self) -> Option<&'static str> {
@@ -150,9 +151,9 @@ impl Strategy for NativeEnsembleRecipe {
         soft_option(&self.temperature, &None).or(of_ramp)
     }
 
-    fn warning(&self, recipe: &Recipe) -> Option<String> {
-        let trained = recipe.student.training.epochs;
-        let ramp = recipe.losses.is_empty().then(|| self.ramp());
+    fn warning(&self, student: &StudentRecipe, losses: &[Table]) -> Option<String> {
+        let trained = student.training.epochs;
+        let ramp = losses.is_empty().then(|| self.ramp());
         ramp?.warning(towards::WHAT, trained)
     }
 
@@ -168,16 +169,14 @@ mod tests {
     use burn::module::list_param_ids;
 
     #[test]
-    fn what_the_losses_of_a_branch_learn_is_its_own() {
+    fn every_branch_has_its_own_parameters_of_losses() {
         let losses = "loss=[{ kind = 'hard' }, { kind = 'learned-temperature' }]";
         let recipe = changed(&["strategy={ kind = 'one', branches = 2 }", losses]);
         let options: &NativeEnsembleRecipe = options(&recipe);
 
-        let ready = options
-            .set_up(&StrategyContext::to_check(&recipe).unwrap())
-            .unwrap();
-        let [first, second] = ready.distiller.objectives.as_slice() else {
-            panic!("{} branches", ready.distiller.objectives.len());
+        let prepared = options.set_up(&recipe.strategy_context().unwrap()).unwrap();
+        let [first, second] = prepared.distiller.objectives.as_slice() else {
+            panic!("{} branches", prepared.distiller.objectives.len());
         };
         let [first, second] = [first, second].map(list_param_ids);
         assert_eq!(first.len(), 1);

@@ -1,9 +1,9 @@
-use super::{Prepared, Strategy, StrategyContext, StrategyEntry};
+use super::{Prepared, Strategy, StrategyContext, StrategyEntry, StrategyRecipe};
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check};
 use serde::{Deserialize, Serialize};
 
-/// The entry of a trained teacher.
+/// Entry of distillation from a trained teacher.
 pub const ENTRY: StrategyEntry = StrategyEntry::new::<OfflineRecipe>(CatalogEntry {
     name: "offline",
     abbreviation: "KD",
@@ -14,19 +14,26 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<OfflineRecipe>(CatalogEntr
         NIPS Deep Learning Workshop 2014",
 });
 
-/// `kind = "offline"`: the `[teacher]` of the recipe, which is trained before.
+/// `kind = "offline"`: distillation from the `[teacher]` of the recipe, which is trained first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfflineRecipe {}
 
 impl Check for OfflineRecipe {}
 
+/// Distillation from a trained teacher, where a recipe has no `[strategy]`.
+impl Default for StrategyRecipe {
+    fn default() -> Self {
+        Self::new(ENTRY.catalog, Box::new(OfflineRecipe {}))
+    }
+}
+
 impl Strategy for OfflineRecipe {
-    fn who_teaches(&self) -> &'static str {
-        "a trained teacher does"
+    fn description(&self) -> &'static str {
+        "a trained teacher teaches the student"
     }
 
-    fn prepare(&self, _setting: &StrategyContext) -> Result<Prepared> {
+    fn prepare(&self, _context: &StrategyContext) -> Result<Prepared> {
         Ok(Prepared::ByTeacher)
     }
 

@@ -1,5 +1,6 @@
 use super::context::{
-    Finalize, Member, Outcome, StrategyContext, accuracy_of, ensemble_accuracy, numbered_terms,
+    Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, accuracy_of, ensemble_accuracy,
+    numbered_terms,
 };
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
@@ -12,7 +13,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// The networks that learn beside the student: `2` more of its model, or these models.
+/// Peers of the student: `2` more networks of its model, or networks of these models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Peers {
@@ -23,7 +24,7 @@ pub enum Peers {
 }
 
 impl Peers {
-    /// The models, beside a student of that one.
+    /// Returns the models, given that of the student.
     pub fn models(&self, student: &ModelRecipe) -> Vec<ModelRecipe> {
         match self {
             Self::Count(count) => vec![student.clone(); *count],
@@ -31,7 +32,7 @@ impl Peers {
         }
     }
 
-    /// The number of networks beside the student.
+    /// Returns the number of peers.
     pub fn count(&self) -> usize {
         match self {
             Self::Count(count) => *count,
@@ -39,7 +40,23 @@ impl Peers {
         }
     }
 
-    /// Check that there are so many at least.
+    /// Returns the models that are named, each with its key in `[strategy]`.
+    pub fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
+        let models = match self {
+            Self::Count(_) => &mut [],
+            Self::Models(models) => models.as_mut_slice(),
+        };
+        let models = models.iter_mut().enumerate();
+        models
+            .map(|(index, model)| (format!("peers.{index}"), model))
+            .collect()
+    }
+
+    /// Checks that there are at least `least` peers.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are fewer, or too many for the memory.
     pub fn check(&self, least: usize) -> Result<()> {
         let count = self.count();
         ensure!(
@@ -68,7 +85,6 @@ impl<'de> Deserialize<'de> for Peers {
             }
 
             fn visit_u64<E: de::Error>(self, count: u64) -> Result<Peers, E> {
-                // Each has memory of its own.
                 match usize::try_from(count) {
                     Ok(count) if count <= MOST_VIEWS => Ok(Peers::Count(count)),
                     _ => Err(E::invalid_value(de::Unexpected::Unsigned(count), &self)),
@@ -95,7 +111,7 @@ impl<'de> Deserialize<'de> for Peers {
     }
 }
 
-/// Targets of a peer.
+/// Target of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerTarget {
@@ -106,7 +122,7 @@ pub enum PeerTarget {
 }
 
 impl PeerTarget {
-    /// Returns the target that is made of all peers, if it is.
+    /// Returns the target that is computed from all peers; none for one target from each peer.
     pub fn ensemble(self) -> Option<EnsembleTarget> {
         match self {
             Self::Each => None,
@@ -116,16 +132,20 @@ impl PeerTarget {
 }
 
 impl StrategyContext<'_> {
-    /// Returns the student and its peers, the student first.
+    /// Initializes the student and its peers, the student first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such network, or if it is not for this data.
     pub fn with_student(&self, models: &[ModelRecipe]) -> Result<Vec<AnyNetwork>> {
-        let mut all = vec![self.student()?];
+        let mut all = vec![self.student_network()?];
         all.extend(self.peers(models)?);
         Ok(all)
     }
 }
 
-/// Returns the figures of peers, of which the first is the student.
-pub fn metrics_of_peers(count: usize, terms: &[String]) -> Vec<MetricKind> {
+/// Returns the metrics of `count` peers, of which the first is the student.
+fn metrics_of_peers(count: usize, terms: &[String]) -> Vec<MetricKind> {
     let mut metrics = vec![MetricKind::Loss, MetricKind::Accuracy];
     metrics.extend((2..=count).map(|peer| accuracy_of("peer", peer)));
     metrics.push(ensemble_accuracy());
@@ -133,7 +153,7 @@ pub fn metrics_of_peers(count: usize, terms: &[String]) -> Vec<MetricKind> {
     metrics
 }
 
-/// Returns peers of these models, numbered from `first`.
+/// Creates the members of a result from peers of these models, numbered from `first`.
 pub fn numbered_peers(
     first: usize,
     models: &[ModelRecipe],
@@ -146,28 +166,37 @@ pub fn numbered_peers(
     peers.map(member).collect()
 }
 
-/// Returns the mean of the predictions of several networks.
+/// Creates the member of a result that averages the predictions of several networks.
 pub fn mean_of_networks(networks: Vec<AnyNetwork>) -> Member {
     let model = format!("{} networks", networks.len());
     Member::new("ensemble", model, Ensemble::new(networks))
 }
 
-/// Returns the networks of peers, of which the first is the student and the others are of these models.
-pub fn outcome_of_peers<M: 'static>(
+/// Creates the training of the student and of peers of these models, given the networks that the
+/// trained distiller holds, the student first.
+pub fn prepared_peers<M: 'static>(
     models: Vec<ModelRecipe>,
-    peers: fn(M) -> Vec<AnyNetwork>,
-) -> Finalize<M> {
-    Box::new(move |distiller| {
-        let mut peers = peers(distiller);
-        let ensemble = mean_of_networks(copies(&peers));
-        let student = peers.remove(0);
-        let mut members = numbered_peers(2, &models, peers);
-        members.push(ensemble);
-        Ok(Outcome { student, members })
-    })
+    distiller: M,
+    terms: &[String],
+    views: ViewMode,
+    networks: fn(M) -> Vec<AnyNetwork>,
+) -> PreparedStrategy<M> {
+    PreparedStrategy {
+        distiller,
+        views,
+        metrics: metrics_of_peers(1 + models.len(), terms),
+        finalize: Box::new(move |distiller| {
+            let mut peers = networks(distiller);
+            let ensemble = mean_of_networks(copies(&peers));
+            let student = peers.remove(0);
+            let mut members = numbered_peers(2, &models, peers);
+            members.push(ensemble);
+            Ok(Outcome { student, members })
+        }),
+    }
 }
 
-/// Returns copies with running statistics of their own.
+/// Returns copies with separate running statistics.
 pub fn copies(networks: &[AnyNetwork]) -> Vec<AnyNetwork> {
     networks.iter().map(Module::valid).collect()
 }

@@ -1,43 +1,53 @@
 use super::{PreparedStrategy, StrategyContext};
 use crate::input::{AnyInput, AnyNetwork};
 use anyhow::Result;
+use burn::module::ModuleDisplay;
 use burn_distill::core::DynObjective;
-use burn_distill::strategy::DynDistiller;
+use burn_distill::strategy::{Distillation, DynDistiller};
 
-/// A strategy that is prepared: what an experiment has to do.
+/// Trainings that a strategy asks an experiment for.
 pub enum Prepared {
     /// One training.
     Training(PreparedStrategy<DynDistiller<AnyInput>>),
-    /// A training without labels, then one of the student from what that has left, with labels alone.
+    /// A training without labels, then a training of the resulting student on the labels.
     Pretraining(Pretraining),
     /// Several trainings, each with the network of the one before as its teacher.
     Generations(Generations),
-    /// The training of a trained teacher: the `[teacher]`, or else the student that was trained alone.
+    /// Distillation from a trained teacher: the `[teacher]`, or else the trained baseline.
     ByTeacher,
 }
 
-/// A training without labels, and how it differs from that of the student.
+impl<M> From<PreparedStrategy<M>> for Prepared
+where
+    M: Distillation<Input = AnyInput> + ModuleDisplay + 'static,
+{
+    fn from(training: PreparedStrategy<M>) -> Self {
+        Self::Training(training.erased())
+    }
+}
+
+/// A training without labels, and its differences from that of the student.
 pub struct Pretraining {
     /// Training without labels.
-    pub ready: PreparedStrategy<DynDistiller<AnyInput>>,
-    /// The number of epochs without labels.
+    pub training: PreparedStrategy<DynDistiller<AnyInput>>,
+    /// Number of epochs without labels.
     pub epochs: usize,
-    /// Whether the distiller decays weights itself, in the place of the optimizer.
+    /// Whether the distiller decays the weights itself, in place of the optimizer.
     pub decays_weights: bool,
 }
 
-/// Students of one model, each taught by the one before it.
+/// Students of one model, each distilled from the one before it.
 pub struct Generations {
-    /// The number of students that are taught.
+    /// Number of distilled students.
     pub count: usize,
-    /// Whether a generation teaches in training mode, normalized by the statistics of each batch.
+    /// Whether the outputs of a generation, as a teacher, are computed in training mode.
     pub training_mode: bool,
-    /// Returns the terms that a generation is trained on.
+    /// Function that builds the terms of a generation.
     pub objective: GenerationObjective,
 }
 
-/// Returns the names of the terms of a generation and the terms, from its number, counted from 1, the
-/// student and its teacher.
+/// Function that returns the names of the terms of a generation and the terms, given its number,
+/// counted from 1, the student and its teacher.
 pub type GenerationObjective = Box<
     dyn Fn(
         &StrategyContext,

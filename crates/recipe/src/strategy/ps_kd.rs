@@ -1,6 +1,6 @@
-use super::by_itself::{Itself, WHO, by_itself};
+use super::by_itself::{Itself, TEACHES_ITSELF, by_itself};
 use super::context::{PreparedStrategy, StrategyContext, ViewMode, unzip};
-use super::terms::{SOFT_CROSS_ENTROPY, hard, soft, soft_option};
+use super::terms::{SOFT_CROSS_ENTROPY, cross_entropy, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use anyhow::Result;
 use burn::tensor::Device;
@@ -39,10 +39,10 @@ impl Check for PsKdRecipe {
 impl PsKdRecipe {
     /// Sets up the student with its past predictions as the teacher.
     pub fn set_up(context: &StrategyContext) -> Result<PreparedStrategy<Itself<PastPredictions>>> {
-        let student = context.student()?;
-        let tables = context.losses();
-        let losses = context
-            .draw(|| context.terms_of_responses(&tables, &student, "what was said before"))?;
+        let student = context.student_network()?;
+        let tables = context.numbered_losses();
+        let losses =
+            context.draw(|| context.terms_of_responses(&tables, &student, "the last epoch"))?;
         let samples = context.samples.iter().map(|(id, _)| id + 1).max();
         let memory = PastPredictions::new(
             samples.unwrap_or_default(),
@@ -61,12 +61,12 @@ impl PsKdRecipe {
 }
 
 impl Strategy for PsKdRecipe {
-    fn who_teaches(&self) -> &'static str {
-        WHO
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(Self::set_up(context)?.erased()))
+        Ok(Self::set_up(context)?.into())
     }
 
     fn take_terms(&mut self, epochs: usize, _classes: usize) -> Vec<Table> {
@@ -74,7 +74,7 @@ impl Strategy for PsKdRecipe {
         let line = |from, to| ChangingWeight::Linear { from, to, epochs };
         let past = line(0.0, weight);
         vec![
-            hard(line(1.0, 1.0 - weight)),
+            cross_entropy(line(1.0, 1.0 - weight)),
             soft(SOFT_CROSS_ENTROPY, 1.0, past),
         ]
     }

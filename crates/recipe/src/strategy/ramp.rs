@@ -2,17 +2,17 @@
 
 use burn_distill::core::{ChangingWeight, Clock, RampInterval};
 
-/// A weight that rises over the first epochs, as the sigmoid of the authors of several strategies.
+/// Weight that rises over the first epochs, as the sigmoid of several papers.
 #[derive(Clone, Copy)]
 pub struct Ramp {
-    /// The epochs until the weight is at its end.
+    /// Number of epochs until the weight reaches its end.
     pub epochs: usize,
-    /// The interval at which the weight moves.
+    /// Interval at which the weight changes.
     pub interval: RampInterval,
 }
 
 impl Ramp {
-    /// Returns the weight with its end.
+    /// Returns the weight that rises to `to`.
     pub fn to(self, to: f64) -> ChangingWeight {
         ChangingWeight::SigmoidRampUp {
             to,
@@ -21,8 +21,7 @@ impl Ramp {
         }
     }
 
-    /// Returns the warning about a ramp that is longer than a training of `trained` epochs, so that its
-    /// end is never reached.
+    /// Returns a warning if the ramp is longer than a training of `trained` epochs.
     pub fn warning(self, what: &str, trained: usize) -> Option<String> {
         (self.epochs > trained).then(|| {
             // The end of the last epoch.

@@ -1,5 +1,6 @@
+use super::by_itself::TEACHES_ITSELF;
 use super::context::{PreparedStrategy, StrategyContext, ViewMode};
-use super::terms::hard;
+use super::terms::cross_entropy;
 use super::{Configured, Prepared, Strategy, StrategyEntry};
 use crate::input::AnyNetwork;
 use anyhow::{Context, Result, ensure};
@@ -22,7 +23,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<SdDropoutRecipe>(CatalogEn
 /// `kind = "sd-dropout"`
 pub type SdDropoutRecipe = Configured<DropoutDistillerConfig>;
 
-/// A network that drops its features.
+/// Distiller of a student with dropout on its features.
 pub type Dropped = DropoutDistiller<AnyNetwork, CrossEntropyObjective>;
 
 impl Check for SdDropoutRecipe {
@@ -32,19 +33,20 @@ impl Check for SdDropoutRecipe {
 }
 
 impl SdDropoutRecipe {
-    /// Sets up the student, whose classifier sees its features twice.
+    /// Sets up the student, whose features pass its classifier twice, each time with another
+    /// dropout.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Dropped>> {
         let Self(config) = self;
-        let student = context.student()?;
-        let why = "that between the two answers is always there";
-        let weight = context.hard_weight(&student, why)?;
+        let student = context.student_network()?;
+        let why = "the divergence between the two dropout samples is always added to it";
+        let weight = context.cross_entropy_weight(&student, why)?;
         ensure!(
-            context.recipe.losses.len() == 1,
-            "nobody teaches but the student: there is no loss but `{}`, and that between its \
-             answers, whose weight is `strategy.weight`",
+            context.losses.len() == 1,
+            "there should be no loss but `{}`: the divergence between the two dropout samples is always \
+             added, with the weight `strategy.weight`",
             CrossEntropyObjective::TERM
         );
-        // Every repetition drops others.
+        // Every repetition draws other masks.
         let seed = Seed::new(context.seed).add(config.seed).value();
         let config = config.clone().with_seed(seed);
         let terms = [CrossEntropyObjective::TERM, DropoutDivergence::TERM].map(String::from);
@@ -53,24 +55,24 @@ impl SdDropoutRecipe {
         config.fit(&student).context("strategy.tap")?;
         Ok(PreparedStrategy {
             distiller: config.init(student, CrossEntropyObjective::new(weight)),
-            sees: ViewMode::Views(1),
+            views: ViewMode::Views(1),
             metrics,
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
 }
 
 impl Strategy for SdDropoutRecipe {
-    fn who_teaches(&self) -> &'static str {
-        "the student teaches itself"
+    fn description(&self) -> &'static str {
+        TEACHES_ITSELF
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::Training(self.set_up(context)?.erased()))
+        Ok(self.set_up(context)?.into())
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
-        // The options are of a term that there always is.
-        vec![hard(1.0)]
+        // The options are those of the divergence, which is no `[[loss]]`.
+        vec![cross_entropy(1.0)]
     }
 }

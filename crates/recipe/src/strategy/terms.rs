@@ -1,7 +1,5 @@
-//! The terms of the authors, where a recipe leaves them to the strategy.
+//! Terms of the authors of a strategy, for a recipe without losses.
 
-use crate::Recipe;
-use anyhow::{Result, bail};
 use burn_distill::core::{CrossEntropyObjective, RampInterval};
 use serde::Serialize;
 use toml::{Table, Value};
@@ -11,7 +9,7 @@ pub const SOFT_CROSS_ENTROPY: &str = "soft-cross-entropy";
 pub const VIRTUAL_TEACHER: &str = "virtual-teacher";
 
 /// Returns the table of the cross-entropy with the labels.
-pub fn hard(weight: impl Serialize) -> Table {
+pub fn cross_entropy(weight: impl Serialize) -> Table {
     term(CrossEntropyObjective::TERM, weight)
 }
 
@@ -31,45 +29,29 @@ fn term(kind: &str, weight: impl Serialize) -> Table {
         .collect()
 }
 
-/// Returns the tables of the cross-entropy and of a loss with a temperature, whose options are taken, or
-/// else these values.
-pub fn hard_and_soft(
+/// Returns the tables of the cross-entropy and of a loss with a temperature. Takes the temperature
+/// and the weight from the options, or else these defaults.
+pub fn cross_entropy_and_soft(
     kind: &str,
     (temperature, weight): (&mut Option<f64>, &mut Option<f64>),
     defaults: (f64, f64),
 ) -> Vec<Table> {
     let temperature = temperature.take().unwrap_or(defaults.0);
     let weight = weight.take().unwrap_or(defaults.1);
-    vec![hard(1.0), soft(kind, temperature, weight)]
+    vec![cross_entropy(1.0), soft(kind, temperature, weight)]
 }
 
-/// Returns the name of a temperature or a weight that is given.
+/// Returns the name of the temperature or of the weight, if one of them is given.
 pub fn soft_option(temperature: &Option<f64>, weight: &Option<f64>) -> Option<&'static str> {
     let temperature = temperature.map(|_| "temperature");
     temperature.or(weight.map(|_| "weight"))
 }
 
-/// Returns the name of an option of a ramp that is given.
+/// Returns the name of an option of a ramp, if one is given.
 pub fn ramp_option(
     epochs: &Option<usize>,
     interval: &Option<RampInterval>,
 ) -> Option<&'static str> {
     let epochs = epochs.map(|_| "ramp_epochs");
     epochs.or(interval.map(|_| "ramp_interval"))
-}
-
-/// Writes out the terms of the authors where a recipe leaves them to the strategy.
-pub fn write_out(recipe: &mut Recipe) -> Result<()> {
-    if recipe.losses.is_empty() {
-        let epochs = recipe.student.training.epochs;
-        let classes = recipe.spec()?.task.classes;
-        let strategy = recipe.strategy.options_mut();
-        recipe.losses = strategy.take_terms(epochs, classes);
-    } else if let Some(option) = recipe.strategy.options().option_of_terms() {
-        bail!(
-            "`strategy.{option}` is of the terms that there are without [[loss]]: give it to a \
-             [[loss]], or leave those out"
-        );
-    }
-    Ok(())
 }

@@ -1,5 +1,5 @@
 use super::context::{PreparedStrategy, StrategyContext, ViewMode};
-use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, hard, soft, soft_option};
+use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, cross_entropy, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
 use crate::losses::check_losses;
@@ -46,18 +46,18 @@ pub struct TfKdRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TfKdVariant {
-    /// The student alone, trained before and frozen.
+    /// Trained and frozen copy of the student: the baseline.
     #[default]
     #[serde(rename = "self")]
     Copy,
-    /// Virtual teacher: the terms are of the labels alone.
+    /// Virtual teacher, a distribution that is computed from the labels.
     Virtual,
 }
 
-/// A network that learns from the targets without a teacher.
-pub type Untaught = OfflineDistiller<AnyNetwork, NoTeacher, OfTargets>;
+/// Distiller without a teacher, whose terms are computed from the targets.
+pub type WithoutTeacher = OfflineDistiller<AnyNetwork, NoTeacher, OfTargets>;
 
-/// Terms that do not look at a teacher, where there is none.
+/// Terms without a teacher.
 #[derive(Module, Debug)]
 pub struct OfTargets {
     terms: Vec<DynObjective>,
@@ -69,7 +69,7 @@ impl Objective<Knowledge, ()> for OfTargets {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, ()>) -> Terms {
-        // The terms do not look at a teacher: any knowledge will do.
+        // The terms ignore the teacher: any knowledge can be given in its place.
         self.terms.forward(&context.taught_by(context.student))
     }
 }
@@ -83,15 +83,15 @@ impl Check for TfKdRecipe {
 }
 
 impl TfKdRecipe {
-    /// Sets up the student without a teacher: the terms are of the student and of the targets alone.
-    pub fn set_up_virtual(context: &StrategyContext) -> Result<PreparedStrategy<Untaught>> {
-        let student = context.student()?;
+    /// Sets up the student without a teacher, with terms between the student and the targets only.
+    pub fn set_up_virtual(context: &StrategyContext) -> Result<PreparedStrategy<WithoutTeacher>> {
+        let student = context.student_network()?;
         let (names, terms) = context.distilled(&student, &student)?;
-        for (number, table) in context.losses() {
+        for (number, table) in context.numbered_losses() {
             ensure!(
-                context.recipe.registry.losses().is_of_targets(table),
-                "`{}` compares the student with a teacher, and a virtual one is no network: `hard`, \
-                 `virtual-teacher` and `label-smoothing` need none",
+                context.loss_kinds.is_of_targets(table),
+                "`{}` compares the student with a teacher, and a virtual teacher is no network: take \
+                 `cross-entropy`, `virtual-teacher` or `label-smoothing`",
                 loss_place(number - 1)
             );
         }
@@ -99,38 +99,38 @@ impl TfKdRecipe {
         metrics.extend(names.into_iter().map(MetricKind::Term));
         Ok(PreparedStrategy {
             distiller: OfflineDistiller::without_teacher(student, OfTargets { terms }),
-            sees: ViewMode::Views(1),
+            views: ViewMode::Views(1),
             metrics,
-            outcome: Box::new(|distiller| Ok(distiller.student.into())),
+            finalize: Box::new(|distiller| Ok(distiller.student.into())),
         })
     }
 }
 
 impl Strategy for TfKdRecipe {
-    fn who_teaches(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         match self.variant {
-            TfKdVariant::Copy => "the student alone teaches",
-            TfKdVariant::Virtual => "a virtual teacher does, which is a part of the loss",
+            TfKdVariant::Copy => "the trained baseline teaches the student",
+            TfKdVariant::Virtual => {
+                "a virtual teacher teaches the student, which is a part of the loss"
+            }
         }
     }
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
         Ok(match self.variant {
             TfKdVariant::Copy => Prepared::ByTeacher,
-            TfKdVariant::Virtual => Prepared::Training(Self::set_up_virtual(context)?.erased()),
+            TfKdVariant::Virtual => Self::set_up_virtual(context)?.into(),
         })
     }
 
-    fn check_setting(&self, context: &StrategyContext) -> Result<()> {
+    fn check_losses(&self, context: &StrategyContext) -> Result<()> {
         match self.variant {
-            // The student teaches its like, as a teacher that is trained before does.
             TfKdVariant::Copy => {
-                let student = context.student()?;
+                let student = context.student_network()?;
                 let losses = context.loss_context(&student, &student);
-                let recipe = context.recipe;
-                check_losses(recipe.registry.losses(), &recipe.losses, &losses).map(drop)
+                check_losses(context.loss_kinds, context.losses, &losses).map(drop)
             }
-            TfKdVariant::Virtual => self.prepare(context).map(drop),
+            TfKdVariant::Virtual => Ok(()),
         }
     }
 
@@ -138,21 +138,24 @@ impl Strategy for TfKdRecipe {
         let temperature = self.temperature.take().unwrap_or(20.0);
         match self.variant {
             TfKdVariant::Virtual => {
-                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of classes,
-                // which the authors divide by.
+                // The values of ResNet-18 on CIFAR-100. The multiplier there is the number of
+                // classes, which the authors divide by.
                 let weight = self.weight.take().unwrap_or(0.1);
                 let multiplier = self.multiplier.take();
                 let multiplier = multiplier.map_or(1.0, |multiplier| multiplier / classes as f64);
                 let mut virtual_teacher = soft(VIRTUAL_TEACHER, temperature, weight);
                 virtual_teacher.insert("multiplier".into(), multiplier.into());
-                vec![hard(1.0 - weight), virtual_teacher]
+                vec![cross_entropy(1.0 - weight), virtual_teacher]
             }
             TfKdVariant::Copy => {
                 let weight = self.weight.take().unwrap_or(0.95);
                 let multiplier = self.multiplier.take().unwrap_or(1.0);
                 // The authors average the divergence over classes, too.
                 let of_soft = weight * multiplier / classes as f64;
-                vec![hard(1.0 - weight), soft(SOFT_TARGET, temperature, of_soft)]
+                vec![
+                    cross_entropy(1.0 - weight),
+                    soft(SOFT_TARGET, temperature, of_soft),
+                ]
             }
         }
     }

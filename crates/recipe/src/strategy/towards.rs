@@ -1,12 +1,12 @@
-//! The term of a student and its ensemble, as the authors of ONE and OKDDip have it.
+//! Term between a student and its ensemble, as in ONE and OKDDip.
 
 use super::ramp::Ramp;
 use burn_distill::core::{CrossEntropyObjective, RampInterval};
 use burn_distill::strategy::EnsembleKl;
 
-/// The default temperature.
+/// Default temperature.
 pub const TEMPERATURE: f64 = 3.0;
-/// The default number of epochs until the weight is 1.
+/// Default number of epochs until the weight is 1.
 pub const RAMP_EPOCHS: usize = 80;
 
 /// Name of the weight in a warning.

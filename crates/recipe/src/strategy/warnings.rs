@@ -1,4 +1,4 @@
-//! What a recipe may say, but hardly means.
+//! Warnings about values that a recipe may have, but that have no effect.
 
 use crate::naming::loss_place;
 use crate::{Recipe, TeacherRecipe};
@@ -7,15 +7,18 @@ use burn_distill::response;
 use burn_distill::strategy::LrSchedule;
 use toml::{Table, Value};
 
-/// What a reader of the recipe should know before it is run.
+/// Returns warnings about a recipe, to be shown before it is run.
 pub fn warnings(recipe: &Recipe) -> Vec<String> {
     let strong = recipe.data.augmentation.strong.is_some();
-    let unseen = (strong && !sees_a_second_view(recipe)).then(|| {
-        "`data.augmentation.strong` changes nothing: the first view stays weak, and nothing sees \
-         a second one, as a [[loss]] of `views = 2` does"
+    let unseen = (strong && !uses_a_second_view(recipe)).then(|| {
+        "`data.augmentation.strong` changes nothing: the first view stays weak, and no [[loss]] takes a \
+         second one: give one of them `views = 2`, or leave it out"
             .to_string()
     });
-    let of_strategy = recipe.strategy.options().warning(recipe);
+    let of_strategy = recipe
+        .strategy
+        .options()
+        .warning(&recipe.student, &recipe.losses);
     let of_mixtures = slight_mixtures(recipe);
     of_strategy
         .into_iter()
@@ -27,7 +30,7 @@ pub fn warnings(recipe: &Recipe) -> Vec<String> {
         .collect()
 }
 
-/// Losses whose weight is zero at all times.
+/// Returns warnings about losses whose weight is always zero.
 fn idle_losses(recipe: &Recipe) -> Vec<String> {
     let of_recipe = recipe.losses.iter().enumerate();
     let of_recipe = of_recipe.map(|(index, table)| (loss_place(index), table));
@@ -45,13 +48,13 @@ fn idle_losses(recipe: &Recipe) -> Vec<String> {
             _ => return None,
         };
         Some(format!(
-            "`{place}.weight` is {shown}: the loss does not teach"
+            "`{place}.weight` is {shown}: the loss has no effect"
         ))
     };
     of_recipe.chain(of_stages).filter_map(warning).collect()
 }
 
-/// Warnings of what begins in a training after its last epoch.
+/// Returns warnings about changes of the learning rate after the last epoch of a training.
 fn unreached(recipe: &Recipe) -> Vec<String> {
     let mut trainings = vec![("student.training".to_string(), &recipe.student.training)];
     let teachers = recipe.teachers();
@@ -86,7 +89,8 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
     warnings
 }
 
-/// Mixtures with so little of the teacher that a loss of them is next to nothing.
+/// Returns warnings about mixtures with a share of the teacher that is almost zero, as is their
+/// loss.
 fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     const LEAST: f64 = 0.01;
     let mut kinds = response::catalog().iter();
@@ -108,7 +112,8 @@ fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     slight.collect()
 }
 
-/// Heads that learn for so long that they never teach.
+/// Returns a warning about heads that are trained for so many epochs that their loss never reaches
+/// the student.
 fn busy_heads(recipe: &Recipe) -> Option<String> {
     let trained = recipe.student.training.epochs;
     let mut kinds = relation::catalog().iter();
@@ -126,11 +131,11 @@ fn busy_heads(recipe: &Recipe) -> Option<String> {
     })
 }
 
-/// Whether anything is shown more than one view of a sample.
-fn sees_a_second_view(recipe: &Recipe) -> bool {
+/// Returns whether a loss or the strategy takes more than one view of a sample.
+fn uses_a_second_view(recipe: &Recipe) -> bool {
     let of_stages = recipe.stages.iter().flat_map(|stage| &stage.losses);
     let mut losses = recipe.losses.iter().chain(of_stages);
-    recipe.strategy.options().sees_several_views()
+    recipe.strategy.options().uses_several_views()
         || losses.any(|table| {
             let views = table.get("views").and_then(Value::as_integer);
             views.is_some_and(|views| views > 1)
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_never_teach_are_warned_of() {
+    fn heads_that_never_reach_the_student_are_warned_of() {
         let offline = |loss: &str| {
             let teacher = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
             warnings(&changed(&[
@@ -231,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_to_pass_is_warned_of() {
+    fn values_without_an_effect_are_warned_of() {
         for (change, expected) in [
             (
                 "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 0 }]",
-                "`loss.1.weight` is 0: the loss does not teach",
+                "`loss.1.weight` is 0: the loss has no effect",
             ),
             (
                 "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 1e-300 }]",
-                "`loss.1.weight` is 1e-300, which is 0 in single precision: the loss does not teach",
+                "`loss.1.weight` is 1e-300, which is 0 in single precision: the loss has no effect",
             ),
             (
                 "student.training.learning_rate.warm_up=10",
@@ -259,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn strong_views_that_nobody_sees_are_warned_of() {
+    fn unused_strong_views_are_warned_of() {
         let strong = "data.augmentation={ strong = { kind = 'rand-augment' } }";
         for (strategy, views, seen) in [
             ("strategy.kind=mutual", 1, false),

@@ -77,7 +77,7 @@ fn later_layers_count_more() {
 }
 
 #[test]
-fn errors_name_the_taps_and_what_there_is() {
+fn errors_name_the_taps_and_the_known_ones() {
     let misfit = error("kind = 'hint'\nadapter = 'none'");
     assert!(
         misfit.contains("`adapter` from `layer2` to `layer2`: without an adapter, both taps"),

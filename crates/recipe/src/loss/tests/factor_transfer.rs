@@ -1,4 +1,4 @@
-use crate::{Loss, LossContext, example_context};
+use crate::{Loss, example_context};
 use anyhow::Result;
 use burn::module::Module;
 
@@ -28,7 +28,7 @@ fn weights_of_another_paraphraser_are_refused() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn losses_that_do_not_fit_are_refused() {
     for (text, message) in [
         (
             "paraphraser_epochs = 0",

@@ -1,8 +1,6 @@
 use crate::loss::catalog;
 use crate::network::for_digits;
-use crate::{
-    Loss, LossContext, LossEntry, Losses, example_context, example_context_of_tokens, loss_context,
-};
+use crate::{Loss, LossEntry, Losses, example_context, example_context_of_tokens, loss_context};
 use anyhow::{Context, Result};
 use burn_distill::core::{Clock, CrossEntropyObjective, Objective};
 use std::collections::BTreeSet;
@@ -36,7 +34,7 @@ fn every_loss_of_the_catalog_can_be_built_by_each_of_its_names() {
 }
 
 #[test]
-fn a_term_may_have_a_name_of_its_own() {
+fn a_term_may_have_a_name() {
     let named = loss("kind = 'kd'\nname = 'warm'\ntemperature = 8").unwrap();
 
     assert_eq!(named.name, "warm");
@@ -58,7 +56,7 @@ fn a_term_has_no_name_that_a_run_uses_for_something_else() {
         "loss",
     ] {
         let error = error(&format!("kind = 'kd'\nname = '{name}'"));
-        let expected = format!("`name`: `{name}` is the name of another figure of a run");
+        let expected = format!("`name`: `{name}` is the name of another metric of a run");
         assert!(error.contains(&expected), "{error}");
     }
     assert_eq!(loss("kind = 'hard'").unwrap().name, "cross-entropy");
@@ -81,7 +79,7 @@ fn a_loss_of_a_program_takes_taps_that_there_are() {
 
     assert!(entry("layer2").is_ok());
     let error = format!("{:#}", entry("layer7").err().unwrap());
-    let expected = "in the loss `mine`: it takes the tap `layer7` of the student: no tap named `layer7`, did \
+    let expected = "in the loss `mine`: the loss takes the tap `layer7` of the student: no tap named `layer7`, did \
                     you mean `layer2`?";
     assert!(error.starts_with(expected), "{error}");
 }
@@ -237,11 +235,11 @@ fn values_that_a_loss_refuses_are_errors_that_name_the_key() {
     for (text, expected) in [
         (
             "kind = 'jsd'\nbeta = 1.5",
-            "in the loss `jsd`: `beta` should be above 0 and below 1",
+            "in the loss `jensen-shannon` (JSD): `beta` should be above 0 and below 1",
         ),
         (
             "kind = 'decoupled'\nalpha = -1",
-            "in the loss `decoupled`: `alpha` should be from 0 to 1e9, but is -1",
+            "in the loss `decoupled` (DKD): `alpha` should be from 0 to 1e9, but is -1",
         ),
         (
             "kind = 'multi-level'\ntemperatures = []",
@@ -294,7 +292,8 @@ fn a_loss_that_needs_labels_warms_up() {
 #[test]
 fn errors_say_what_to_write_instead() {
     assert!(
-        error("weight = 1").contains("`kind` is missing: it should be one of hard, soft-target")
+        error("weight = 1")
+            .contains("`kind` is missing: it should be one of cross-entropy, soft-target")
     );
     assert!(error("kind = 'soft-targt'").contains("did you mean `soft-target`?"));
     assert!(error("kind = 'kd'\ntemperatur = 2").contains("did you mean `temperature`?"));
@@ -309,7 +308,7 @@ fn errors_say_what_to_write_instead() {
 }
 
 #[test]
-fn what_relations_learn_is_sized_for_both_networks() {
+fn parameters_of_relations_are_sized_for_both_networks() {
     let text = |table: &str| loss(table).unwrap().objective.to_string();
 
     let embedded = text("kind = 'cc'\nembedding = 16");
@@ -327,7 +326,7 @@ fn what_relations_learn_is_sized_for_both_networks() {
 }
 
 #[test]
-fn classes_are_seen_by_networks_that_pool() {
+fn networks_that_pool_take_class_attention() {
     let context = |student: &str| {
         let samples = vec![(0, Some(0))];
         loss_context(for_digits(student), for_digits("convnet-8"), 4, samples)
@@ -347,7 +346,7 @@ fn classes_are_seen_by_networks_that_pool() {
 fn a_misspelled_key_is_refused_with_all_that_there_are() {
     assert_eq!(
         error("kind = 'hint'\nadaptor = 'linear'"),
-        "in the loss `hint`: unknown key `adaptor`, did you mean `adapter`?; \
+        "in the loss `hint` (FitNets): unknown key `adaptor`, did you mean `adapter`?; \
          known are normalize, reduction, kind, name, weight, views, clip, pairing, pairs, \
          student, teacher, adapter, norm, activation, resize"
     );

@@ -1,4 +1,4 @@
-use crate::{Loss, LossContext, example_context};
+use crate::{Loss, example_context};
 use anyhow::Result;
 
 fn loss(text: &str) -> Result<Loss> {

@@ -41,7 +41,7 @@ fn the_classifier_sees_the_mean_of_the_rectified_default() {
 }
 
 #[test]
-fn the_student_is_what_the_loss_needs() {
+fn a_loss_may_change_the_student() {
     let context = example_context();
     for (kind, tap) in [
         ("sim-kd", "projected"),

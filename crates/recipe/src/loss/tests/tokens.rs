@@ -1,4 +1,4 @@
-use crate::{Loss, LossContext, example_context, example_context_of_tokens};
+use crate::{Loss, example_context, example_context_of_tokens};
 use anyhow::Result;
 
 fn loss(text: &str) -> Result<String> {
@@ -72,7 +72,7 @@ fn the_weight_of_the_authors_is_that_of_either_reduction() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_before_training() {
+fn losses_that_do_not_fit_are_refused_before_training() {
     for (text, message) in [
         (
             "kind = 'minilmv2'\nrelation_heads = 5",
