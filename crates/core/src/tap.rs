@@ -290,6 +290,23 @@ impl TapSelection {
             ),
         }
     }
+
+    /// Asserts that every index of the selection is below `count`, the number of networks.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the selection names taps of a network that does not exist.
+    pub fn assert_networks(&self, count: usize) {
+        if let Self::PerNetwork(networks) = self
+            && let Some((index, selection)) = networks.last_key_value()
+        {
+            assert!(
+                *index < count,
+                "{selection:?} is selected of the network at index {index}, but there are {count} \
+                 networks, whose indexes start at 0."
+            );
+        }
+    }
 }
 
 /// The taps that one forward pass kept, in the order in which the network offered them.
@@ -423,8 +440,8 @@ impl TapRecorder {
     pub fn new(selection: TapSelection) -> Self {
         assert!(
             !matches!(selection, TapSelection::PerNetwork(_)),
-            "One network is asked for taps of several, {selection:?}: use \
-             `TapSelection::for_network`."
+            "One network is asked for taps of several, {selection:?}: select the part of the \
+             network with `TapSelection::for_network`, once for each `TapSelection::of_network`."
         );
         Self {
             selection,
@@ -501,7 +518,7 @@ impl TapRecorder {
 }
 
 /// A tap that a network does not offer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no tap named `{name}`{}; this network offers {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
 pub struct UnknownTap {
     /// The name that was asked for.
@@ -523,18 +540,20 @@ impl UnknownTap {
 }
 
 /// Why a tap could not be read from a forward pass.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TapError {
     /// The network offers no such tap.
     #[error(transparent)]
     Unknown(#[from] UnknownTap),
     /// The network offers it, but it was not among the wanted ones.
     #[error(
-        "tap `{0}` was not kept: name it in `Objective::requirements`, and create a distiller anew for \
-            another objective"
+        "tap `{0}` was not kept: name it in `Objective::requirements`; if the objective of a distiller \
+         was replaced after its first step, create a new distiller, which asks for its requirements"
     )]
     NotKept(String),
 }
+
+crate::debug_as_display!(UnknownTap, TapError);
 
 /// The candidate most similar to `name`, if one is similar enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

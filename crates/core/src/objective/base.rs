@@ -201,8 +201,9 @@ impl<'a, S, T> Context<'a, S, T> {
         };
         let Some(View { student, teacher }) = self.further.get(further) else {
             panic!(
-                "View {view} is asked for, but only {} are known: this training shows an \
-                 objective no further ones.",
+                "View {view} is asked for, but only {} are known: require it in \
+                 `Objective::requirements`, and create a new distiller if the objective was replaced \
+                 after its first step; not every strategy shows several views.",
                 self.further.len() + 1
             );
         };
