@@ -50,7 +50,7 @@ pub struct WeightsFile {
 }
 
 /// Why a file of weights cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum WeightsError {
     /// There is no such file.
     #[error("{}: file not found{}", path.display(), resolved(path))]
@@ -85,6 +85,8 @@ pub enum WeightsError {
         path: PathBuf,
     },
 }
+
+burn_distill_core::debug_as_display!(WeightsError);
 
 /// Where a relative path leads to.
 fn resolved(path: &Path) -> String {

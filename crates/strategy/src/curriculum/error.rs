@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why a curriculum does not go on.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum CurriculumError {
     /// It was stopped on request. Not a failure: run again, it goes on from there.
     #[error("stopped in stage `{stage}` after {epoch} of {epochs} epochs")]
@@ -130,6 +130,8 @@ pub enum CurriculumError {
         message: String,
     },
 }
+
+burn_distill_core::debug_as_display!(CurriculumError);
 
 /// Returns the folder of a curriculum, given a file in the folder of one of its stages.
 fn curriculum(artifact: &Path) -> &Path {

@@ -1,8 +1,8 @@
-use burn::data::dataloader::DataLoader;
+use crate::EpochLoader;
 use burn::data::dataset::DatasetError;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Batch, Network, PairedRows};
+use burn_distill_core::{Network, PairedRows};
 
 /// Which anchor teaches when, in route-constrained optimization.
 ///
@@ -171,14 +171,14 @@ impl Route {
 pub fn hardness<S, T>(
     student: &S,
     teacher: &T,
-    loader: &dyn DataLoader<Batch<S::Input>>,
+    loader: &impl EpochLoader<S::Input>,
 ) -> Result<f64, DatasetError>
 where
     S: Network,
     T: Network<Input = S::Input>,
 {
     let (mut divergences, mut counts) = (Vec::new(), Vec::new());
-    for batch in loader.iter() {
+    for batch in loader.batches() {
         let input = batch?.view().clone();
         let rows = PairedRows::of(&student.forward(input.clone()), &teacher.forward(input));
         let log = |logits| tempered_log_softmax(logits, 1.0);

@@ -83,7 +83,7 @@ pub struct Trained<M> {
 }
 
 /// Why a training failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum TrainError {
     /// Its checkpoints cannot be used.
     #[error(transparent)]
@@ -103,6 +103,8 @@ pub enum TrainError {
         term: NonFinite,
     },
 }
+
+burn_distill_core::debug_as_display!(TrainError);
 
 impl<M: LearnerModel> Training<M> {
     /// A training that keeps its files in `folder` and runs on `device`.

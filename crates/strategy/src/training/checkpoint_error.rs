@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Error of a checkpoint that cannot be read, written or used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum CheckpointError {
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
@@ -92,6 +92,8 @@ pub enum CheckpointError {
         message: String,
     },
 }
+
+burn_distill_core::debug_as_display!(CheckpointError);
 
 /// Returns the folder of the training whose manifest is that file.
 pub(super) fn folder_of_training(manifest: &Path) -> &Path {
