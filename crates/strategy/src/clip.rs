@@ -69,7 +69,7 @@ impl ClippedTerms {
             let known: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
             assert!(
                 known.contains(&name.as_str()),
-                "No term of the loss is named `{name}`, which is to be clipped: they are {}.",
+                "The loss has no term named `{name}`, which is to be clipped: its terms are {}.",
                 known.join(", ")
             );
         }

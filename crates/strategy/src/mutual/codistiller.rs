@@ -1,4 +1,6 @@
-use super::peers::{accuracies, asked_by_others, assert_objectives, assert_peers_differ, others};
+use super::peers::{
+    accuracies, assert_objectives, assert_peers_differ, others, required_by_others,
+};
 use crate::last_clock::LastClock;
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -130,7 +132,7 @@ where
                 let alone = self.alone[peer].requirements().student;
                 WantedOfPeer {
                     together: alone.clone().union(together[peer].student.clone()),
-                    copy: asked_by_others(&together, peer),
+                    copy: required_by_others(&together, peer),
                     alone,
                 }
             };

@@ -1,5 +1,5 @@
 use super::peers::{
-    accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
+    accuracies, assert_objectives, assert_peers_differ, lock, others, required_by_others,
 };
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -138,7 +138,7 @@ where
                 .map(Objective::requirements)
                 .collect();
             let of_peer = |peer: usize| {
-                let by_others = asked_by_others(&selection, peer);
+                let by_others = required_by_others(&selection, peer);
                 WantedOfPeer {
                     all: selection[peer].student.clone().union(by_others.clone()),
                     by_others,

@@ -12,17 +12,20 @@ pub(super) fn others<T>(all: &[T], index: usize) -> impl Iterator<Item = &T> {
     all[..index].iter().chain(&all[index + 1..])
 }
 
-/// What the network at `peer` is asked for by the objectives of the others, each of which sees all
-/// networks but its own.
-pub(super) fn asked_by_others(requirements: &[Requirements], peer: usize) -> TapSelection {
-    let by_others = others(requirements, peer)
-        .enumerate()
-        .map(|(other, requirements)| {
-            // In the order of the peers without the one who asks.
-            let asks = if other < peer { other } else { other + 1 };
-            let place = if peer < asks { peer } else { peer - 1 };
-            requirements.teacher.for_network(place)
-        });
+/// Returns the taps of the network at `peer` that the objectives of the other networks require. The
+/// teachers of an objective are all networks but its own.
+///
+/// # Panics
+///
+/// Panics if an objective requires taps of a network that does not exist.
+pub(super) fn required_by_others(requirements: &[Requirements], peer: usize) -> TapSelection {
+    let by_others = others(requirements, peer).enumerate().map(|(other, each)| {
+        each.teacher.assert_networks(requirements.len() - 1);
+        // The teachers are in the order of the peers, without the peer that learns.
+        let asks = if other < peer { other } else { other + 1 };
+        let place = if peer < asks { peer } else { peer - 1 };
+        each.teacher.for_network(place)
+    });
     by_others.fold(TapSelection::None, TapSelection::union)
 }
 
