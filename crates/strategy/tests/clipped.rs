@@ -1,8 +1,6 @@
 //! Offline distillation in which the gradient of some terms is clipped.
 
 mod common;
-#[path = "together/toys.rs"]
-mod toys;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -14,8 +12,9 @@ use burn_distill_core::{
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
-use common::{Pair, RATE, assert_close, at, batch, logits, softmax, step};
-use toys::{Counted, samples, terms};
+use common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, logits, samples, softmax, step, terms,
+};
 
 const STUDENT: [f64; 2] = [0.3, -0.2];
 const TEACHER: [f64; 2] = [-1.0, 0.5];
@@ -38,8 +37,8 @@ fn distiller<N: Network, O: Objective>(
     OfflineDistiller::new(student, Frozen::new(teacher), objective)
 }
 
-fn pairs(device: &Device) -> [Pair; 2] {
-    [STUDENT, TEACHER].map(|weights| Pair::new(weights, device))
+fn pairs(device: &Device) -> [TwoLogits; 2] {
+    [STUDENT, TEACHER].map(|weights| TwoLogits::new(weights, device))
 }
 
 fn counted(device: &Device) -> [Counted; 2] {
@@ -360,8 +359,8 @@ fn what_is_frozen_of_the_student_stays_frozen() {
 
 #[test]
 #[should_panic(
-    expected = "No term of the loss is named `soft`, which is to be clipped: they are hard, \
-                soft-target."
+    expected = "The loss has no term named `soft`, which is to be clipped: its terms are \
+                cross-entropy, soft-target"
 )]
 fn terms_that_are_not_there_are_missed() {
     let device = Device::default().autodiff();

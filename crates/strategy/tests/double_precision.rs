@@ -22,7 +22,7 @@ use burn_distill_strategy::{
     MutualDistiller, NativeEnsembleDistiller, OfflineDistiller, PastPredictions, SameClass,
     SelfDistiller,
 };
-use common::{at, batch, descent, hard_and_soft};
+use common::{at, batch, descent, labels_and_soft_targets};
 use std::sync::LazyLock;
 
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
@@ -133,7 +133,7 @@ fn offline_and_alone() {
     let teacher = Frozen::new(Toy::new(5));
     check(
         "offline",
-        OfflineDistiller::new(Toy::new(1), teacher, hard_and_soft()),
+        OfflineDistiller::new(Toy::new(1), teacher, labels_and_soft_targets()),
     );
 }
 
@@ -150,13 +150,13 @@ fn networks_that_teach_themselves() {
     let average = MeanTeacher::new(&student, 0.9);
     check(
         "mean teacher",
-        SelfDistiller::new(student, average, hard_and_soft()),
+        SelfDistiller::new(student, average, labels_and_soft_targets()),
     );
     check(
         "same class",
-        SelfDistiller::new(Toy::new(1), SameClass::default(), hard_and_soft()),
+        SelfDistiller::new(Toy::new(1), SameClass::default(), labels_and_soft_targets()),
     );
-    let objective = || ResponseObjective::new(hard_and_soft().1.term.loss, 1.0);
+    let objective = || ResponseObjective::new(labels_and_soft_targets().1.term.loss, 1.0);
     check(
         "last batch",
         LastBatchDistiller::new(Toy::new(1), 3, objective()),
@@ -174,7 +174,7 @@ fn networks_that_teach_themselves() {
     check("dino", DinoDistiller::new(student, teacher, objective));
     let objective = || {
         let feature = TapPair::new("feature", "feature", HintLossConfig::new().init());
-        (hard_and_soft(), TapObjective::new([feature], 0.3))
+        (labels_and_soft_targets(), TapObjective::new([feature], 0.3))
     };
     check(
         "exits",
@@ -184,7 +184,7 @@ fn networks_that_teach_themselves() {
 
 #[test]
 fn peers_that_teach_each_other() {
-    let each = |_| PerTeacher::new([hard_and_soft()]);
+    let each = |_| PerTeacher::new([labels_and_soft_targets()]);
     check("mutual", MutualDistiller::new(two(Toy::new), two(each)));
     for target in [
         EnsembleTarget::Mean,
@@ -194,14 +194,14 @@ fn peers_that_teach_each_other() {
         EnsembleTarget::General,
         EnsembleTarget::Others,
     ] {
-        let objective = |_| EnsembleObjective::new(target, 2, hard_and_soft(), &DEVICE);
+        let objective = |_| EnsembleObjective::new(target, 2, labels_and_soft_targets(), &DEVICE);
         check(
             "collaborative",
             MutualDistiller::new(two(Toy::new), two(objective)),
         );
     }
     let together = |_| {
-        let soft = hard_and_soft().1;
+        let soft = labels_and_soft_targets().1;
         EnsembleObjective::new(EnsembleTarget::Others, 2, soft, &DEVICE)
     };
     let alone = two(|_| CrossEntropyObjective::new(1.0));

@@ -8,13 +8,15 @@ use burn_distill_core::{
     Batch, Context, DynNetwork, DynObjective, Knowledge, NoAdapter, Objective, PerTeacher,
     Requirements, TapObjective, Terms, tensors,
 };
-use burn_distill_strategy::{Distillation, MutualDistiller, StepMetrics};
-use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
+use burn_distill_strategy::{Distillation, MutualDistiller};
+use common::{
+    RATE, TwoLogits, assert_close, at, batch, labels_and_soft_targets, softmax, step, terms,
+};
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
 type Deep = MutualDistiller<
-    Pair,
+    TwoLogits,
     PerTeacher<(
         burn_distill_core::CrossEntropyObjective,
         burn_distill_response::ResponseObjective<burn_distill_response::SoftTargetLoss>,
@@ -22,9 +24,9 @@ type Deep = MutualDistiller<
 >;
 
 fn deep(weights: &[[f64; 2]], device: &Device) -> Deep {
-    let peers: Vec<_> = weights.iter().map(|&w| Pair::new(w, device)).collect();
+    let peers: Vec<_> = weights.iter().map(|&w| TwoLogits::new(w, device)).collect();
     let others = weights.len() - 1;
-    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| labels_and_soft_targets()));
     MutualDistiller::new(peers, weights.iter().map(|_| objective()).collect())
 }
 
@@ -92,7 +94,7 @@ fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
 
     let terms = terms(&output.metrics);
     for (peer, view) in [(0, &first), (1, &second), (2, &first)] {
-        let hard = terms[&format!("peer {} hard", peer + 1)];
+        let hard = terms[&format!("peer {} cross-entropy", peer + 1)];
         assert!((hard + alone(peer, view).ln()).abs() < 1e-5);
     }
 }
@@ -100,11 +102,6 @@ fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
 fn softmax_of(logits: &Tensor<2>) -> [f64; 2] {
     let values: Vec<f64> = logits.clone().into_data().iter().collect();
     softmax([values[0], values[1]])
-}
-
-fn terms(metrics: &StepMetrics) -> std::collections::BTreeMap<String, f64> {
-    let reading = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
-    reading[0].terms.iter().cloned().collect()
 }
 
 #[test]
@@ -126,10 +123,10 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
         [
             "ensemble accuracy",
             "peer 1 accuracy",
-            "peer 1 hard",
+            "peer 1 cross-entropy",
             "peer 1 soft-target",
             "peer 2 accuracy",
-            "peer 2 hard",
+            "peer 2 cross-entropy",
             "peer 2 soft-target"
         ]
     );
@@ -163,7 +160,7 @@ impl burn_distill_core::TapLoss for Closer {
 /// The same network under another name of its tap.
 #[derive(burn::module::Module, Debug)]
 struct Other {
-    inner: Pair,
+    inner: TwoLogits,
 }
 
 impl burn_distill_core::Network for Other {
@@ -191,9 +188,9 @@ fn peers_that_differ_compare_their_own_taps() {
     use burn_distill_core::Network;
     let device = Device::default().autodiff();
     let peers = vec![
-        DynNetwork::new(Pair::new([1.0, 0.0], &device)),
+        DynNetwork::new(TwoLogits::new([1.0, 0.0], &device)),
         DynNetwork::new(Other {
-            inner: Pair::new([0.0, 2.0], &device),
+            inner: TwoLogits::new([0.0, 2.0], &device),
         }),
     ];
     let closer = |student: &str, teacher: &str| -> DynObjective<Knowledge, Vec<Knowledge>> {
@@ -245,7 +242,10 @@ impl Objective<Knowledge, Vec<Knowledge>> for Still {
 #[test]
 fn a_peer_does_not_move_for_the_sake_of_another() {
     let device = Device::default().autodiff();
-    let peers = PEERS[..2].iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS[..2]
+        .iter()
+        .map(|&w| TwoLogits::new(w, &device))
+        .collect();
     let model = MutualDistiller::new(peers, vec![Still { moves: true }, Still { moves: false }]);
     let before = tensors(&model.peers[1]);
 
@@ -273,7 +273,7 @@ fn identical_peers_are_refused() {
 fn one_cannot_learn_from_itself() {
     let _ = TrainStep::step(
         &MutualDistiller::new(
-            vec![Pair::new(PEERS[0], &Device::default())],
+            vec![TwoLogits::new(PEERS[0], &Device::default())],
             vec![Still { moves: true }],
         ),
         batch(&[1.0], &[0], at(1, 0), &Device::default()),

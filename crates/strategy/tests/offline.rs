@@ -1,5 +1,7 @@
 //! Offline distillation as burn's training loop runs it.
 
+mod common;
+
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::module::{Module, ModuleMapper, Param};
@@ -10,14 +12,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, Interrupter, LearnerModel, TrainStep};
 use burn_distill_core::{
     Batch, ChangingWeight, Clock, Context, CrossEntropyObjective, EveryView, Frozen, Knowledge,
-    Network, Objective, Requirements, Response, Tap, TapRecorder, TapSelection, Targets, Terms,
-    tensors,
+    Network, Objective, PerTeacher, Requirements, Response, Tap, TapRecorder, TapSelection,
+    Targets, Teacher, Terms, tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, EpochDisplay, EpochMetrics,
-    LearningRateConfig, MetricKind, OfflineDistiller, OptimizerConfig, Predictions, Quiet,
-    TeacherIdentity, TrainError, Trained, Training, TrainingTitle,
+    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, LearningRateConfig,
+    MetricKind, OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError,
+    Trained, Training,
 };
+use common::StopAfter;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -349,7 +352,7 @@ fn a_stopped_training_leaves_its_last_finished_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let interrupter = Interrupter::new();
     let display = StopAfter {
-        epoch: 3,
+        epochs: 3,
         interrupter: interrupter.clone(),
     };
 
@@ -427,8 +430,8 @@ fn a_student_that_is_its_teacher_agrees_with_it() {
     let teacher = teacher();
     let student = teacher.valid();
 
-    let a = Predictions::of(&student, &*Toy::loader(1)).unwrap();
-    let b = Predictions::of(Frozen::new(teacher).inner(), &*Toy::loader(1)).unwrap();
+    let a = Predictions::of(&student, &Toy::loader(1)).unwrap();
+    let b = Predictions::of(Frozen::new(teacher).inner(), &Toy::loader(1)).unwrap();
 
     assert_eq!(a.agreement(&b), 1.0);
     assert_eq!(a.ids, (0..24).collect::<Vec<_>>());
@@ -442,7 +445,7 @@ fn training_alone_needs_no_teacher() {
     let alone = OfflineDistiller::without_teacher(student, CrossEntropyObjective::new(1.0));
     let trained = train(training(folder.path(), 150), alone).unwrap();
 
-    let accuracy = Predictions::of(&trained.model.student, &*Toy::loader(1))
+    let accuracy = Predictions::of(&trained.model.student, &Toy::loader(1))
         .unwrap()
         .accuracy();
     assert!(accuracy > 0.9, "{accuracy}");
@@ -459,22 +462,6 @@ fn patience_ends_a_training_that_no_longer_improves() {
     let history = std::fs::read_to_string(folder.path().join("history.csv")).unwrap();
     let last = history.lines().last().unwrap().split(',').next().unwrap();
     assert!(last.parse::<usize>().unwrap() < 500, "{last}");
-}
-
-/// Shows nothing, and stops the training when an epoch has ended.
-struct StopAfter {
-    epoch: usize,
-    interrupter: Interrupter,
-}
-
-impl EpochDisplay for StopAfter {
-    fn start(&mut self, _training: &TrainingTitle) {}
-
-    fn epoch(&mut self, epoch: usize, _metrics: &EpochMetrics) {
-        if epoch == self.epoch {
-            self.interrupter.stop(Some("test"));
-        }
-    }
 }
 
 /// Counts how often its requirements are asked for.
@@ -521,6 +508,108 @@ fn requirements_are_resolved_once_for_all_steps_of_a_distiller_and_of_a_copy() {
     }
 
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+/// An objective of one tap, which is offered by the networks or not.
+#[derive(Module, Debug)]
+struct OneTap {
+    tap: Option<String>,
+}
+
+impl Objective for OneTap {
+    fn requirements(&self) -> Requirements {
+        Requirements {
+            student: TapSelection::named(self.tap.iter()),
+            ..Requirements::default()
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        let taps = self.tap.iter().map(|tap| context.student.taps.expect(tap));
+        let features = taps.map(Tap::into_vectors).next();
+        let features = features.unwrap_or_else(|| context.student.response.rows().logits);
+        Terms::one("squares", features.square().mean(), 1.0)
+    }
+}
+
+/// A distiller that has taken a step without a tap, and now has an objective that requires one.
+fn with_replaced_objective() -> (OfflineDistiller<Net, Frozen<Net>, OneTap>, Batch<Tensor<2>>) {
+    let toy = Toy {
+        device: Device::default().autodiff(),
+        epoch: AtomicUsize::new(0),
+    };
+    let OfflineDistiller {
+        student, teacher, ..
+    } = distiller(&teacher());
+    let mut distiller = OfflineDistiller::new(student, teacher, OneTap { tap: None });
+    TrainStep::step(&distiller, toy.batch(1, 0));
+    distiller.objective.tap = Some("hidden".into());
+    (distiller, toy.batch(1, 1))
+}
+
+#[test]
+#[should_panic(
+    expected = "if the objective of a distiller was replaced after its first step, \
+                           create a new distiller"
+)]
+fn an_objective_that_is_replaced_after_the_first_step_is_refused_with_the_reason() {
+    let (distiller, batch) = with_replaced_objective();
+
+    TrainStep::step(&distiller, batch);
+}
+
+#[test]
+fn an_objective_may_be_replaced_in_a_clone() {
+    let (distiller, batch) = with_replaced_objective();
+
+    let loss = TrainStep::step(&distiller.clone(), batch).item.loss;
+
+    assert!(loss.into_scalar::<f32>() > 0.0);
+}
+
+#[test]
+fn a_teacher_of_several_computes_in_training_mode_only_if_so_configured() {
+    let device = Device::default().autodiff();
+    let [first, second, student] = [0.3, 1.1, 2.0].map(|seed| common::Counted::new(seed, &device));
+    let statistics = second.statistics();
+    let teachers = vec![
+        Frozen::new(first.clone()),
+        Frozen::new(second.clone()).with_training_mode(true),
+    ];
+    let objective = || common::labels_and_soft_targets();
+    let distiller = OfflineDistiller::new(
+        student,
+        teachers,
+        PerTeacher::new([objective(), objective()]),
+    );
+
+    let batch = |device: &Device| common::samples(common::at(1, 0), device);
+    let distiller = common::step(distiller, &batch(&device));
+    assert_eq!((first.asked(), second.asked()), ((0, 1), (1, 0)));
+    assert_eq!(second.statistics(), statistics);
+
+    InferenceStep::step(&distiller.valid(), batch(&Device::default()));
+    assert_eq!((first.asked(), second.asked()), ((0, 1), (0, 1)));
+}
+
+#[test]
+#[should_panic(expected = "is selected of the network at index 2, but there are 2 networks")]
+fn taps_of_a_teacher_that_does_not_exist_are_refused() {
+    let teachers: Vec<_> = [1, 2]
+        .map(|seed| {
+            let device = Device::default().autodiff();
+            Frozen::new(Net::new(4, seed, &device))
+        })
+        .into();
+    let toy = Toy {
+        device: Device::default(),
+        epoch: AtomicUsize::new(0),
+    };
+
+    teachers.teach(
+        &toy.batch(1, 0),
+        &TapSelection::named(["hidden"]).of_network(2),
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use burn_distill_strategy::OptimizerConfig;
 const RATE: f64 = 0.1;
 const START: [f64; 2] = [0.5, -0.25];
 
-/// Two parameters.
+/// Two parameters, whose gradients are given.
 #[derive(Module, Debug)]
 struct Two {
     long: Param<Tensor<1>>,
@@ -31,7 +31,7 @@ impl Two {
         })
     }
 
-    /// The same after a step with these gradients for each.
+    /// Returns the values after one step for each pair of gradients.
     fn steps(config: &OptimizerConfig, gradients: &[[[f64; 2]; 2]]) -> [[f64; 2]; 2] {
         let device = Device::default().autodiff();
         let mut optimizer = config.init();
@@ -137,4 +137,47 @@ fn a_gradient_that_is_not_longer_stays_as_it_is() {
     // One that vanishes does so without a division by zero.
     let none = [[[0.0; 2]; 2]];
     assert_eq!(Two::steps(&sgd(Some(1.0)), &none), [START; 2]);
+}
+
+/// A bias and a matrix with the same values and the same gradients.
+#[derive(Module, Debug)]
+struct BiasAndMatrix {
+    bias: Param<Tensor<1>>,
+    matrix: Param<Tensor<2>>,
+}
+
+#[test]
+fn vectors_do_not_decay_if_so_configured() {
+    let device = Device::default().autodiff();
+    let after_a_step = |decay_vectors: bool| {
+        let config = OptimizerConfig::AdamW {
+            weight_decay: 0.2,
+            decay_vectors,
+            clip_norm: None,
+        };
+        let module = BiasAndMatrix {
+            bias: Param::from_tensor(Tensor::from_data(START, &device)),
+            matrix: Param::from_tensor(Tensor::from_data([START], &device)),
+        };
+        let gradient = Tensor::<1>::from_data(CLIPPED[0][0], &device);
+        let loss = module.bias.val().mul(gradient.clone()).sum();
+        let loss = loss.add(module.matrix.val().mul(gradient.unsqueeze()).sum());
+        let gradients = GradientsParams::from_grads(loss.backward(), &module);
+        let module = config.init().step(RATE, module, gradients);
+        let bias: Vec<f64> = module.bias.val().into_data().iter().collect();
+        let matrix: Vec<f64> = module.matrix.val().into_data().iter().collect();
+        [[bias[0], bias[1]], [matrix[0], matrix[1]]]
+    };
+    let expected = |decays: [f64; 2]| {
+        decays.map(|decay| {
+            [0, 1].map(|place| {
+                // A first step of Adam has the length of the rate, whatever the gradient.
+                let direction = CLIPPED[0][0][place].signum();
+                START[place] - RATE * (decay * START[place] + direction)
+            })
+        })
+    };
+
+    assert_close(after_a_step(true), expected([0.2, 0.2]));
+    assert_close(after_a_step(false), expected([0.0, 0.2]));
 }

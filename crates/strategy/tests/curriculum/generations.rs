@@ -1,6 +1,6 @@
 //! Networks of one architecture, each of which learns from the one before.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -158,7 +158,7 @@ fn the_ensemble_is_the_mean_of_the_probabilities() {
     assert_eq!(predictions.predicted.len(), 30);
     // It teaches like any other.
     let distiller = OfflineDistiller::new(network(9), Frozen::new(ensemble), born_again());
-    let terms = distiller.forward(&crate::toys::batch());
+    let terms = distiller.forward(&crate::common::digits::batch());
     assert!(terms.loss.into_scalar::<f32>().is_finite());
 }
 

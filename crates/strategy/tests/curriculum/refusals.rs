@@ -1,4 +1,4 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn_distill_core::tensors;
 use burn_distill_strategy::{Curriculum, CurriculumError};
 use std::fs;

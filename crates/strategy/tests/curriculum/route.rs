@@ -1,4 +1,4 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::LearnerModel;

@@ -1,4 +1,4 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::{Module, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
@@ -291,7 +291,11 @@ fn a_stage_of_the_teachers_side_changes_neither_network() {
     // The next stage goes on with what was learned, and with a student that was not there before.
     let next = distiller(new_student(), &teacher, soft_targets());
     curriculum
-        .run(crate::toys::stage("distillation", 1), next, loaders())
+        .run(
+            crate::common::digits::stage("distillation", 1),
+            next,
+            loaders(),
+        )
         .unwrap();
     assert!(curriculum.has("student") && curriculum.has("objective"));
     let later = curriculum.load("objective", &initial).unwrap();
@@ -318,4 +322,25 @@ fn loading_never_writes_through_a_clone() {
     };
     let logits = knowledge(&loaded).response.classes().unwrap().clone();
     assert!(!logits.is_autodiff(), "in validation mode");
+}
+
+#[test]
+fn a_stage_has_a_teacher_in_training_mode_if_so_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut curriculum = quiet(folder.path());
+    let mut train = |name: &str, training_mode: bool| {
+        let teacher = Frozen::new(teacher()).with_training_mode(training_mode);
+        let before = tensors(teacher.inner());
+        let model = OfflineDistiller::new(new_student(), teacher.clone(), soft_targets());
+        curriculum.run(stage(name, 1), model, loaders()).unwrap();
+        assert_eq!(tensors(teacher.inner()), before);
+        tensors(&curriculum.load("student", &new_student()).unwrap())
+    };
+
+    let in_validation_mode = train("validation-mode", false);
+    let in_training_mode = train("training-mode", true);
+
+    // Its soft targets are normalized by the batch, and not by the initial running statistics.
+    assert_ne!(in_training_mode, in_validation_mode);
+    assert_eq!(in_training_mode, train("again", true));
 }

@@ -1,6 +1,6 @@
 //! Files of a training that are damaged, missing or of another training.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::Device;
 use burn_distill_core::{CrossEntropyObjective, NoTeacher};
 use burn_distill_strategy::{

@@ -1,6 +1,6 @@
 //! Trainings whose loss or weights become NaN or infinite.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;

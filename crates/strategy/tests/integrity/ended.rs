@@ -1,6 +1,6 @@
 //! Trainings that have ended are not trained further.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::Device;
 use burn_distill_core::{CrossEntropyObjective, NoTeacher, tensors};
 use burn_distill_strategy::{

@@ -1,6 +1,6 @@
 //! Figures of a training: those that it has, and no others.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
 use burn_distill_core::{CrossEntropyObjective, DynNetwork};

@@ -1,7 +1,8 @@
 //! What the average of a network says of one view, about another.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
-use crate::toys::{Counted, samples, slope};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, samples, slope, softmax, step,
+};
 use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
@@ -139,7 +140,7 @@ fn steps_are_what_they_are_by_hand() {
     let inputs = [0.1, -0.05, 0.2];
     let mut weights = [0.3, -0.2];
     let (mut average, mut center) = (weights, [0.0; 2]);
-    let mut model = of(Pair::new(weights, &device), 2);
+    let mut model = of(TwoLogits::new(weights, &device), 2);
     for index in 0..4 {
         let clock = at(1 + index / 2, index % 2);
         let temperature = model.objective.temperature(&clock);
@@ -305,7 +306,7 @@ fn center_and_average_outlive_a_checkpoint() {
 #[test]
 fn one_view_and_one_sample_are_no_obstacle() {
     let device = Device::default().autodiff();
-    let model = of(Pair::new([0.3, -0.2], &device), 2);
+    let model = of(TwoLogits::new([0.3, -0.2], &device), 2);
 
     let stepped = step(model.clone(), &views(&[0.5], at(2, 0), &device));
     assert_close(stepped.student.weights(), [0.3, -0.2]);
@@ -364,6 +365,6 @@ fn temperatures_are_positive() {
 #[should_panic(expected = "A network that its own mean teaches learns on one device.")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
-    let model = of(Pair::new([0.3, -0.2], &device), 2);
+    let model = of(TwoLogits::new([0.3, -0.2], &device), 2);
     model.optimize_multi(&mut descent(), RATE.into(), Default::default());
 }

@@ -1,7 +1,9 @@
 //! What was said in the step before, about another view.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
-use crate::toys::{Counted, labeled, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labeled, samples, softmax, step,
+    terms,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainStep};
@@ -24,8 +26,8 @@ fn soft() -> Soft {
     ResponseObjective::new(loss.init(), 1.0)
 }
 
-fn model(device: &Device) -> LastBatch<Pair, Soft> {
-    LastBatchDistiller::new(Pair::new(WEIGHTS, device), 3, soft())
+fn model(device: &Device) -> LastBatch<TwoLogits, Soft> {
+    LastBatchDistiller::new(TwoLogits::new(WEIGHTS, device), 3, soft())
 }
 
 /// Samples of these classes by two views.
@@ -104,7 +106,7 @@ fn steps_are_what_they_are_by_hand() {
 fn the_first_step_has_no_past() {
     let device = Device::default().autodiff();
     let batch = two_views([&[1.0], &[3.0]], &[0], &[0], at(1, 0), &device);
-    let names = |model: &LastBatch<Pair, Soft>| {
+    let names = |model: &LastBatch<TwoLogits, Soft>| {
         let output = TrainStep::step(model, batch.clone()).item;
         terms(&output.metrics).into_keys().collect::<Vec<_>>()
     };
@@ -257,7 +259,7 @@ fn an_objective_is_told_about_the_last_batch() {
         seen: Arc::default(),
     };
     let seen = spy.seen.clone();
-    let model = LastBatchDistiller::new(Pair::new(WEIGHTS, &device), 2, spy);
+    let model = LastBatchDistiller::new(TwoLogits::new(WEIGHTS, &device), 2, spy);
     let first = two_views(
         [&[1.0, -2.0], &[3.0, 0.5]],
         &[0, 1],
@@ -305,7 +307,7 @@ fn taps_of_the_last_batch_are_not_remembered() {
         }
     }
 
-    LastBatchDistiller::new(Pair::new(WEIGHTS, &Device::default()), 3, Taps {});
+    LastBatchDistiller::new(TwoLogits::new(WEIGHTS, &Device::default()), 3, Taps {});
 }
 
 #[test]

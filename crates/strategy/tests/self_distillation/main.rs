@@ -7,6 +7,4 @@ mod last_batch;
 mod mean_teacher;
 mod steps;
 mod teacher_free;
-#[path = "../together/toys.rs"]
-mod toys;
 mod trained;

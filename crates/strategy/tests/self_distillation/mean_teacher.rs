@@ -1,7 +1,8 @@
 //! What an average of the network says in training mode, and how few labels count.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, softmax, step};
-use crate::toys::{Counted, labeled, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, labeled, samples, softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
@@ -94,9 +95,9 @@ fn statistics_of_the_average_outlive_a_checkpoint() {
 fn a_label_counts_as_one_of_all_samples() {
     let device = Device::default().autodiff();
     let weights = [0.3, -0.2];
-    let student = Pair::new(weights, &device);
+    let student = TwoLogits::new(weights, &device);
     // An average that is elsewhere.
-    let teacher = MeanTeacher::new(&Pair::new([1.0, 0.5], &device), 0.999);
+    let teacher = MeanTeacher::new(&TwoLogits::new([1.0, 0.5], &device), 0.999);
     let model = SelfDistiller::new(student, teacher, consistency(2.0));
     let samples = batch(&[1.0, -2.0, 0.5, 3.0], &[0, 1, 2, 3], at(1, 0), &device);
 
@@ -120,9 +121,9 @@ fn a_label_counts_as_one_of_all_samples() {
 #[test]
 fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
     let device = Device::default().autodiff();
-    let student = Pair::new([0.3, -0.2], &device);
+    let student = TwoLogits::new([0.3, -0.2], &device);
     let own = [5.0, -7.0];
-    let teacher = MeanTeacher::new(&Pair::new(own, &device), 0.8);
+    let teacher = MeanTeacher::new(&TwoLogits::new(own, &device), 0.8);
     let mut model = SelfDistiller::new(student, teacher, CrossEntropyObjective::new(1.0));
     let mut average = own;
     for (batch_of, decay) in [(0, 1.0 / 2.0), (1, 2.0 / 3.0), (2, 3.0 / 4.0), (3, 0.8)] {
@@ -139,7 +140,7 @@ fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
 #[test]
 fn the_decay_may_change_and_begin_at_once() {
     let device = Device::default().autodiff();
-    let student = Pair::new([0.3, -0.2], &device);
+    let student = TwoLogits::new([0.3, -0.2], &device);
     let decay = ChangingWeight::Linear {
         from: 0.0,
         to: 0.5,
@@ -159,5 +160,5 @@ fn the_decay_may_change_and_begin_at_once() {
 #[test]
 #[should_panic(expected = "`decay` should be from 0 to 1, but is 1.5")]
 fn a_decay_is_a_share() {
-    MeanTeacher::new(&Pair::new([0.0, 0.0], &Device::default()), 1.5);
+    MeanTeacher::new(&TwoLogits::new([0.0, 0.0], &Device::default()), 1.5);
 }

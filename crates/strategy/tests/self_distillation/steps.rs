@@ -1,7 +1,9 @@
 //! Networks that teach themselves, step by step.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
-use crate::toys::{Counted, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labels_and_soft_targets, samples,
+    softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
@@ -19,7 +21,7 @@ const WEIGHTS: [f64; 2] = [0.3, -0.2];
 fn progressive(
     device: &Device,
 ) -> SelfDistiller<
-    Pair,
+    TwoLogits,
     PastPredictions,
     (
         CrossEntropyObjective,
@@ -37,7 +39,7 @@ fn progressive(
         ResponseObjective::new(config.init(), ramp(0.0, 0.8)),
     );
     let past = PastPredictions::new(4, 2, device);
-    SelfDistiller::new(Pair::new(WEIGHTS, device), past, objective)
+    SelfDistiller::new(TwoLogits::new(WEIGHTS, device), past, objective)
 }
 
 /// A step towards the target, of a sample with that input.
@@ -136,9 +138,9 @@ fn another_sample_of_the_class_teaches_and_is_a_constant() {
         ..one
     };
     let model = SelfDistiller::new(
-        Pair::new(WEIGHTS, &device),
+        TwoLogits::new(WEIGHTS, &device),
         SameClass::default(),
-        hard_and_soft(),
+        labels_and_soft_targets(),
     );
 
     let stepped = step(model, &pair);
@@ -166,7 +168,7 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
     };
     let student = Counted::new(0.4, &device);
     student.asked();
-    let model = SelfDistiller::new(student, SameClass::default(), hard_and_soft());
+    let model = SelfDistiller::new(student, SameClass::default(), labels_and_soft_targets());
 
     let stepped = step(model, &pairs);
 
@@ -198,7 +200,7 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
     let device = Device::default().autodiff();
     let labeled = batch(&[1.0], &[0], at(1, 0), &device);
     let first = OfflineDistiller::without_teacher(
-        Pair::new(WEIGHTS, &device),
+        TwoLogits::new(WEIGHTS, &device),
         CrossEntropyObjective::new(1.0),
     );
     let first = step(first, &labeled).student;
@@ -209,7 +211,7 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let born_again = ResponseObjective::new(soft.init(), 1.0);
     let other = [-0.4, 0.9];
-    let student = Pair::new(other, &device);
+    let student = TwoLogits::new(other, &device);
     let model = OfflineDistiller::new(student, Frozen::new(first), born_again);
     let next = batch(&[2.0], &[1], at(1, 0), &device);
     let next = Batch {
@@ -226,9 +228,9 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
 #[test]
 fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
     let device = Device::default().autodiff();
-    let student = Pair::new(WEIGHTS, &device);
+    let student = TwoLogits::new(WEIGHTS, &device);
     let teacher = MeanTeacher::new(&student, 0.6);
-    let mut model = SelfDistiller::new(student, teacher, hard_and_soft());
+    let mut model = SelfDistiller::new(student, teacher, labels_and_soft_targets());
 
     let mut average = WEIGHTS;
     for index in 0..4 {
@@ -257,9 +259,9 @@ fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
 fn the_average_outlives_a_checkpoint() {
     let device = Device::default().autodiff();
     let build = || {
-        let student = Pair::new(WEIGHTS, &device);
+        let student = TwoLogits::new(WEIGHTS, &device);
         let teacher = MeanTeacher::new(&student, 0.9);
-        SelfDistiller::new(student, teacher, hard_and_soft())
+        SelfDistiller::new(student, teacher, labels_and_soft_targets())
     };
     let first = batch(&[1.0], &[0], at(1, 0), &device);
     let model = step(

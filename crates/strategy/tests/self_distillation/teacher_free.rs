@@ -1,7 +1,6 @@
 //! A network that learns from a frozen copy of what it was when it had been trained (Tf-KD).
 
-use crate::common::{at, descent};
-use crate::toys::values;
+use crate::common::{at, descent, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;

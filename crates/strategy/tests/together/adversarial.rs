@@ -1,7 +1,8 @@
 //! Peers whose maps are to be mistaken for another's.
 
-use crate::common::{RATE, at, batch, descent, hard_and_soft, step};
-use crate::toys::{cross_entropy, slope, terms, values};
+use crate::common::{
+    RATE, at, batch, cross_entropy, descent, labels_and_soft_targets, slope, step, terms, values,
+};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::{InferenceStep, TrainStep};
@@ -205,7 +206,10 @@ fn steps_are_what_they_are_by_hand() {
             for index in 0..count {
                 let number = index + 1;
                 for (name, value) in [
-                    (format!("peer {number} hard"), hard(before.0[index])),
+                    (
+                        format!("peer {number} cross-entropy"),
+                        hard(before.0[index]),
+                    ),
                     (
                         format!("peer {number} generator"),
                         generator(index, &before.0[index]),
@@ -337,13 +341,13 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
         [
             "ensemble accuracy",
             "peer 1 accuracy",
+            "peer 1 cross-entropy",
             "peer 1 discriminator",
             "peer 1 generator",
-            "peer 1 hard",
             "peer 2 accuracy",
+            "peer 2 cross-entropy",
             "peer 2 discriminator",
             "peer 2 generator",
-            "peer 2 hard"
         ]
     );
     assert!(shown_in_training.keys().eq(shown.keys()));
@@ -386,7 +390,7 @@ fn images(count: usize, device: &Device) -> Batch<Tensor<4>> {
 
 fn objectives(count: usize) -> Vec<DynObjective<Knowledge, Vec<Knowledge>>> {
     let objective = || {
-        let (hard, soft) = hard_and_soft();
+        let (hard, soft) = labels_and_soft_targets();
         DynObjective::new(PerTeacher::new(
             (1..count).map(|_| (hard.clone(), soft.clone())),
         ))

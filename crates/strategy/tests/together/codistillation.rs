@@ -1,7 +1,8 @@
 //! Codistillation: peers that learn from what the others were.
 
-use crate::common::{Pair, RATE, assert_close, batch, softmax, step};
-use crate::toys::{Counted, labeled, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, batch, labeled, samples, softmax, step, terms,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill_core::{Batch, Clock, CrossEntropyObjective, Network, tensors};
@@ -41,7 +42,7 @@ const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 fn steps_are_what_they_are_by_hand() {
     let device = Device::default().autodiff();
     for (burn_in, period) in [(2, 2), (0, 3), (4, 1), (1, 2)] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let mut model = stale(peers, burn_in, period, &device);
         let (mut now, mut copies) = (PEERS, PEERS);
         for index in 0..7 {
@@ -82,7 +83,7 @@ fn a_copy_predicts_the_view_of_the_peer_that_it_teaches() {
     let device = Device::default().autodiff();
     // Views are taken in turns: of two, the third peer has the first.
     for views in [vec![1.0], vec![1.0, 3.0], vec![1.0, 3.0, -2.0]] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let inputs = views
             .iter()
             .map(|&input| batch(&[input], &[0], at(0), &device));
@@ -198,7 +199,7 @@ fn a_resumed_training_copies_when_an_uninterrupted_one_does() {
 #[test]
 fn batches_of_one_without_a_label_are_no_obstacle() {
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let one = labeled(batch(&[1.0], &[0], at(0), &device), 0);
     let stepped = step(stale(peers, 0, 1, &device), &one);
     for peer in &stepped.peers {
@@ -231,6 +232,6 @@ fn there_is_a_period() {
 )]
 fn identical_peers_are_refused() {
     let device = Device::default();
-    let peers = [PEERS[0], PEERS[0], PEERS[1]].map(|weights| Pair::new(weights, &device));
+    let peers = [PEERS[0], PEERS[0], PEERS[1]].map(|weights| TwoLogits::new(weights, &device));
     stale(peers.into(), 0, 1, &device);
 }

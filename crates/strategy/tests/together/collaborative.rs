@@ -1,7 +1,9 @@
 //! Collaborative learning: peers that learn from one target that is made of all.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
-use crate::toys::{Counted, cross_entropy, labeled, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, cross_entropy, labeled,
+    labels_and_soft_targets, samples, softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Batch, CrossEntropyObjective, Network, Targets, tensors};
@@ -27,7 +29,8 @@ fn collaborative<N: Network>(
     target: EnsembleTarget,
     device: &Device,
 ) -> Collaborative<N> {
-    let objective = || EnsembleObjective::new(target, peers.len(), hard_and_soft(), device);
+    let objective =
+        || EnsembleObjective::new(target, peers.len(), labels_and_soft_targets(), device);
     let objectives = peers.iter().map(|_| objective()).collect();
     MutualDistiller::new(peers, objectives)
 }
@@ -49,7 +52,7 @@ fn a_step_is_what_it_is_by_hand() {
         (EnsembleTarget::Naive, PEERS[0]),
         (EnsembleTarget::MinLogit, least),
     ] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let model = collaborative(peers, target, &device);
         let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 
@@ -109,7 +112,7 @@ fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
     assert!((best[0] - best[1] - perfect).abs() < 0.02);
 
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let model = collaborative(peers, EnsembleTarget::Linear, &device);
     let unsure = Batch {
         targets: Targets::Probabilities {
@@ -134,7 +137,7 @@ fn softmax_of(exponents: [f64; 3]) -> [f64; 3] {
 #[test]
 fn steps_towards_the_mean_of_the_least_error_are_what_they_are_by_hand() {
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let mut model = collaborative(peers, EnsembleTarget::General, &device);
 
     // In the first epoch all weights are equal, and how much all err is measured before each step.
@@ -193,11 +196,11 @@ fn solved(matrix: [[f64; 3]; 3], right: [f64; 3]) -> [f64; 3] {
 fn batches_of_one_and_without_labels_do_for_every_target() {
     let device = Device::default().autodiff();
     for target in TARGETS {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let one = batch(&[1.0], &[0], at(2, 0), &device);
         for batch in [one.clone(), labeled(one, 0)] {
             let stepped = step(
-                collaborative::<Pair>(Vec::clone(&peers), target, &device),
+                collaborative::<TwoLogits>(Vec::clone(&peers), target, &device),
                 &batch,
             );
             for peer in &stepped.peers {
@@ -274,8 +277,8 @@ fn students_that_err_less_weigh_more() {
     // The second says the opposite of the class, of every sample.
     let device = Device::default().autodiff();
     let peers = vec![
-        Pair::new([2.0, -2.0], &device),
-        Pair::new([-2.0, 2.0], &device),
+        TwoLogits::new([2.0, -2.0], &device),
+        TwoLogits::new([-2.0, 2.0], &device),
     ];
     let model = collaborative(peers, EnsembleTarget::General, &device);
     let samples = |clock| batch(&[1.0, 0.5], &[0, 1], clock, &device);

@@ -1,7 +1,8 @@
 //! Two answers with others of the features dropped, by hand.
 
-use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labeled, slope, terms, values};
+use crate::common::{
+    RATE, TwoLogits, at, batch, cross_entropy, labeled, slope, softmax, step, terms, values,
+};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -229,7 +230,7 @@ fn a_step_after_loading_is_the_step() {
 fn there_is_a_classifier() {
     let config = config().with_tap("logits".into());
     config.init(
-        Pair::new([0.3, -0.2], &Device::default()),
+        TwoLogits::new([0.3, -0.2], &Device::default()),
         CrossEntropyObjective::new(1.0),
     );
 }
@@ -248,7 +249,7 @@ fn networks_that_do_not_fit_are_told_without_a_panic() {
 
     let error = config().with_tap("pol".into()).fit(&small).unwrap_err();
     assert!(error.to_string().contains("no tap named `pol`"), "{error}");
-    let without = Pair::new([0.3, -0.2], &device);
+    let without = TwoLogits::new([0.3, -0.2], &device);
     let error = config().with_tap("logits".into()).fit(&without);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("names no classifier"), "{error}");

@@ -1,7 +1,9 @@
 //! Diverse peers with a leader.
 
-use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{Counted, cross_entropy, labeled, samples, slope, terms, values};
+use crate::common::{
+    Counted, RATE, TwoLogits, at, batch, cross_entropy, labeled, samples, slope, softmax, step,
+    terms, values,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{
@@ -34,12 +36,12 @@ const QUERY: [f64; 2] = [0.8, -0.3];
 const KEY: [f64; 2] = [0.5, 0.6];
 
 /// Two peers whose attention sees their logits, and a leader.
-fn pairs(reference_gradients: bool, device: &Device) -> Group<Pair> {
-    let peers = PEERS.iter().map(|&w| Pair::new(w, device)).collect();
+fn pairs(reference_gradients: bool, device: &Device) -> Group<TwoLogits> {
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, device)).collect();
     let config = GroupLeaderDistillerConfig::new()
         .with_tap("logits".into())
         .with_reference_gradients(reference_gradients);
-    let mut group = group(peers, Pair::new(LEADER, device), config);
+    let mut group = group(peers, TwoLogits::new(LEADER, device), config);
     for (layer, weight) in [
         (&mut group.attention.query, QUERY),
         (&mut group.attention.key, KEY),
@@ -53,7 +55,7 @@ fn pairs(reference_gradients: bool, device: &Device) -> Group<Pair> {
 }
 
 /// Peers, leader, query and key in one row.
-fn parameters(group: &Group<Pair>) -> [f64; 10] {
+fn parameters(group: &Group<TwoLogits>) -> [f64; 10] {
     let mut all = Vec::new();
     for pair in group.peers.iter().chain([&group.leader]) {
         all.extend(pair.weights());
@@ -164,7 +166,7 @@ fn every_network_is_shown() {
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = vec!["ensemble accuracy".to_string()];
     for network in ["leader", "peer 1", "peer 2", "peer 3"] {
-        for term in ["accuracy", "ensemble", "cross-entropy"] {
+        for term in ["accuracy", "cross-entropy", "ensemble"] {
             expected.push(format!("{network} {term}"));
         }
     }

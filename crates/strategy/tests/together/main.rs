@@ -10,5 +10,4 @@ mod exits;
 mod group_leader;
 mod native_ensemble;
 mod sequential;
-mod toys;
 mod trained;

@@ -1,7 +1,9 @@
 //! Mutual learning in turns.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
-use crate::toys::{Counted, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labels_and_soft_targets, samples,
+    softmax, step, terms,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::TrainStep;
@@ -17,13 +19,13 @@ type Deep<N> = MutualDistiller<N, PerTeacher<Soft>>;
 
 fn deep<N: Network>(peers: Vec<N>, order: PeerOrder) -> Deep<N> {
     let others = peers.len() - 1;
-    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| labels_and_soft_targets()));
     let objectives = peers.iter().map(|_| objective()).collect();
     MutualDistiller::new(peers, objectives).with_order(order)
 }
 
-fn pairs(weights: &[[f64; 2]], device: &Device) -> Vec<Pair> {
-    weights.iter().map(|&w| Pair::new(w, device)).collect()
+fn pairs(weights: &[[f64; 2]], device: &Device) -> Vec<TwoLogits> {
+    weights.iter().map(|&w| TwoLogits::new(w, device)).collect()
 }
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
@@ -222,7 +224,7 @@ fn soft_targets_of_peers_are_the_divergence_of_the_paper() {
     let targets = burn_distill_core::Targets::Unlabeled;
     let context = Context::new(&student, &peers, &targets, &[], at(1, 0));
 
-    let terms = PerTeacher::new([hard_and_soft()]).forward(&context);
+    let terms = PerTeacher::new([labels_and_soft_targets()]).forward(&context);
 
     let soft = terms
         .iter()

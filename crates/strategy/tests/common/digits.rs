@@ -1,5 +1,6 @@
-//! Small networks, a few digits, and a display that stops a training.
+//! Small networks for a few digits, and curricula of their trainings.
 
+use super::StopAfter;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -15,8 +16,8 @@ use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{AttentionTransferLoss, AttentionTransferLossConfig};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
-    ByEpoch, Curriculum, EpochDisplay, EpochMetrics, LearningRateConfig, LrSchedule,
-    OfflineDistiller, OptimizerConfig, Quiet, Stage, TrainingTitle,
+    ByEpoch, Curriculum, LearningRateConfig, LrSchedule, OfflineDistiller, OptimizerConfig, Quiet,
+    Stage,
 };
 use std::path::Path;
 use std::sync::Mutex;
@@ -152,22 +153,6 @@ pub fn stopping(folder: &Path, epochs: usize) -> Curriculum {
         .unwrap()
         .with_interrupter(interrupter)
         .with_renderer(Some(ByEpoch::renderer(display)))
-}
-
-struct StopAfter {
-    epochs: usize,
-    interrupter: Interrupter,
-}
-
-impl EpochDisplay for StopAfter {
-    fn start(&mut self, _training: &TrainingTitle) {}
-
-    fn epoch(&mut self, _epoch: usize, _metrics: &EpochMetrics) {
-        self.epochs = self.epochs.saturating_sub(1);
-        if self.epochs == 0 {
-            self.interrupter.stop(Some("test"));
-        }
-    }
 }
 
 /// A batch of digits, on autodiff.
