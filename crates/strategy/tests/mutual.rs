@@ -269,7 +269,7 @@ fn identical_peers_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "Mutual learning needs two peers, but there are 1.")]
+#[should_panic(expected = "Mutual learning needs at least two peers, but there are 1.")]
 fn one_cannot_learn_from_itself() {
     let _ = TrainStep::step(
         &MutualDistiller::new(

@@ -7,7 +7,7 @@ use burn_distill_core::{
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// All but the one at `index`, in their order.
+/// Returns all items except the one at `index`, in order.
 pub(super) fn others<T>(all: &[T], index: usize) -> impl Iterator<Item = &T> {
     all[..index].iter().chain(&all[index + 1..])
 }
@@ -29,21 +29,25 @@ pub(super) fn required_by_others(requirements: &[Requirements], peer: usize) -> 
     by_others.fold(TapSelection::None, TapSelection::union)
 }
 
+/// Asserts that there are at least two peers, whose parameters differ.
+///
 /// # Panics
 ///
 /// Panics if there are fewer than two peers, or if two peers have the same parameters.
 pub(super) fn assert_peers_differ<N: Network>(peers: &[N]) {
     assert!(
         peers.len() >= 2,
-        "Mutual learning needs two peers, but there are {}.",
+        "Mutual learning needs at least two peers, but there are {}.",
         peers.len()
     );
     assert_parameters_differ("Peers", peers);
 }
 
+/// Asserts that there is an objective for each network or branch.
+///
 /// # Panics
 ///
-/// Panics if there is not an objective for each of these.
+/// Panics if their numbers differ.
 pub(crate) fn assert_objectives(objectives: usize, learners: usize, what: &str) {
     assert_eq!(
         objectives, learners,
@@ -51,25 +55,27 @@ pub(crate) fn assert_objectives(objectives: usize, learners: usize, what: &str) 
     );
 }
 
-/// The class logits of a response.
+/// Returns the class logits of a response.
 ///
 /// # Panics
 ///
-/// Panics if it is none of classes.
+/// Panics if the response has none.
 pub(crate) fn class_logits(response: &Response) -> Tensor<2> {
     let logits = response.classes().cloned();
-    logits.unwrap_or_else(|| panic!("An ensemble is one of classes, not of {response:?}."))
+    logits.unwrap_or_else(|| {
+        panic!("An ensemble needs class logits, but a network responds with {response:?}.")
+    })
 }
 
-/// What somebody says who has no taps to offer.
-pub(crate) fn saying(logits: Tensor<2>) -> Knowledge {
+/// Returns the knowledge that consists of class logits, without taps.
+pub(crate) fn without_taps(logits: Tensor<2>) -> Knowledge {
     Knowledge {
         response: Response::Classes(logits),
         taps: Taps::default(),
     }
 }
 
-/// One vector per sample: a map is averaged over its pixels, a sequence over its tokens.
+/// Returns one vector per sample: the mean of a map over its pixels, or of a sequence over its tokens.
 pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     match tap {
         Tap::Map(map) => map.mean_dims(&[2, 3]).flatten(1, 3),
@@ -78,9 +84,9 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     }
 }
 
-/// The accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
-/// `ensemble accuracy`, in percent of the labeled samples or tokens. Responses that are not classes
-/// have none.
+/// Returns the accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
+/// `ensemble accuracy`, in percent of the labeled samples or tokens. Responses without class logits have
+/// no accuracy.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
         let name = format!("peer {number} accuracy");
@@ -91,8 +97,8 @@ pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-/// Returns the sum of the probabilities of several responses, which predicts the classes that the mean
-/// predicts. A token counts if it does for all of them.
+/// Returns the sum of the probabilities of several responses, which predicts the same classes as their
+/// mean. A token counts if it counts in all responses.
 fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     fn sum<const D: usize>(logits: impl Iterator<Item = Tensor<D>>) -> Option<Tensor<D>> {
         let probabilities = logits.map(|logits| {
@@ -124,9 +130,9 @@ fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     })
 }
 
-/// The share of the labeled samples, tokens or proposals that a response predicts correctly, in
-/// percent, under that name; nothing if the response is not classes or there are no labels. Where no
-/// row is labeled it is zero, which no metric counts: metrics weigh it by the labeled rows.
+/// Returns the accuracy of a response on the labeled samples, tokens or proposals, in percent, as a shown
+/// term with this name, or no term if the response has no class logits or the batch no labels. Where no
+/// row is labeled it is zero, with a weight of zero in the metric, which counts labeled rows.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
     let accuracy = ClassRows::of(response).and_then(|rows| rows.accuracy(targets));
     match accuracy {
@@ -136,7 +142,7 @@ pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &T
 }
 
 pub(super) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The value is whole between two steps, also if a thread panicked in one.
+    // The value is consistent between two steps, even if a thread panicked in one.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -146,7 +152,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn accuracies_of_peers_count_the_tokens_that_are_no_padding() {
+    fn accuracies_of_peers_count_the_tokens_without_padding() {
         let device = Device::default();
         let peer = |logits: [[[f32; 2]; 2]; 2]| Response::Tokens {
             logits: Tensor::from_data(logits, &device),
@@ -167,7 +173,7 @@ mod tests {
         let expected = [
             ("peer 1 accuracy", 200.0 / 3.0),
             ("peer 2 accuracy", 200.0 / 3.0),
-            // The second peer decides about the first token, and about the third one.
+            // The second peer is more confident about the first token and about the third.
             ("ensemble accuracy", 200.0 / 3.0),
         ];
         assert_eq!(shown.len(), expected.len());

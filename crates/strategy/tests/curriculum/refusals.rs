@@ -57,7 +57,7 @@ fn an_artifact_that_does_not_fit_says_what_it_is_and_what_was_expected() {
     let error = error(curriculum.load("student", &wider));
 
     for part in [
-        "hints/student.bpk: the `student` that the stage `hints` left does not fit here",
+        "hints/student.bpk: the `student` that the stage `hints` left does not fit this module",
         "classifier.weight: shape mismatch, expected",
         "[4, 10]",
         "[3, 10]",
@@ -86,7 +86,7 @@ fn an_artifact_that_nobody_left_has_a_nearest_name() {
     let empty = error(quiet(folder.path()).load("student", &new_student()));
     assert_eq!(
         empty,
-        "no stage so far has left a `student`, nor anything else"
+        "no stage so far has saved an artifact `student`, nor any other artifact"
     );
 
     let misspelled = error(with_hints(folder.path()).load("studnet", &new_student()));

@@ -93,7 +93,7 @@ fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
 
         let error = train(folder.path(), 4, 1).err().unwrap().to_string();
 
-        let expected = format!("{}: a file of this training is not there", path.display());
+        let expected = format!("{}: a file of this training is missing", path.display());
         assert!(error.starts_with(&expected), "{error}");
         assert!(error.contains(&advice), "{error}");
         fs::write(&path, &whole).unwrap();
@@ -103,7 +103,7 @@ fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
     fs::remove_file(snapshots.path(1)).unwrap();
     let error = snapshots.load(1, &alone(1)).err().unwrap().to_string();
     assert!(
-        error.contains("is not there") && error.contains(&advice),
+        error.contains("is missing") && error.contains(&advice),
         "{error}"
     );
 }

@@ -362,7 +362,7 @@ fn temperatures_are_positive() {
 }
 
 #[test]
-#[should_panic(expected = "A network that its own mean teaches learns on one device.")]
+#[should_panic(expected = "DINO trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     let model = of(TwoLogits::new([0.3, -0.2], &device), 2);

@@ -278,7 +278,7 @@ fn an_objective_is_told_about_the_last_batch() {
 }
 
 #[test]
-#[should_panic(expected = "A last batch of up to 3 samples is remembered, but this one has 4.")]
+#[should_panic(expected = "The last batch may have at most 3 samples, but this one has 4")]
 fn a_batch_that_there_is_no_room_for_is_refused() {
     let device = Device::default().autodiff();
     let inputs = [1.0, 2.0, 3.0, 4.0];
@@ -289,7 +289,7 @@ fn a_batch_that_there_is_no_room_for_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "Only responses are remembered of the last batch")]
+#[should_panic(expected = "Only responses are stored of the last batch")]
 fn taps_of_the_last_batch_are_not_remembered() {
     #[derive(Module, Debug)]
     struct Taps {}
@@ -311,7 +311,7 @@ fn taps_of_the_last_batch_are_not_remembered() {
 }
 
 #[test]
-#[should_panic(expected = "A network that remembers its last batch learns on one device.")]
+#[should_panic(expected = "Self-distillation from the last batch trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     model(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());

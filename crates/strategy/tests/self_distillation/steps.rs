@@ -278,7 +278,7 @@ fn the_average_outlives_a_checkpoint() {
 }
 
 #[test]
-#[should_panic(expected = "A network that teaches itself learns on one device.")]
+#[should_panic(expected = "Self-distillation trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     progressive(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());

@@ -467,7 +467,7 @@ fn running_statistics_of_peers_move_once_per_batch() {
 }
 
 #[test]
-#[should_panic(expected = "A game needs a step of the optimizer for each batch.")]
+#[should_panic(expected = "An adversarial game needs a step of the optimizer for each batch")]
 fn gradients_do_not_accumulate() {
     let device = Device::default().autodiff();
     let model = adversarial(2, &device);
@@ -504,7 +504,7 @@ fn there_are_as_many_taps_as_peers() {
 }
 
 #[test]
-#[should_panic(expected = "Critics judge maps, but the tap `row` is a vector.")]
+#[should_panic(expected = "Critics compare feature maps, but the tap `row` is a vector")]
 fn a_vector_is_no_map() {
     config().init(pair(), hard(2), ["map", "row"]);
 }

@@ -220,7 +220,7 @@ fn a_validation_changes_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "Peers should be copied every 1 step or more, not 0.")]
+#[should_panic(expected = "The period of copies must be at least 1 step, but is 0.")]
 fn there_is_a_period() {
     counted(0.0, &Device::default()).with_schedule(1, 0);
 }

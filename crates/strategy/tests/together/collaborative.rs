@@ -315,7 +315,9 @@ fn taps_of_the_target_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "An ensemble is compared with by one view, but 2 are wanted.")]
+#[should_panic(
+    expected = "An ensemble has one view of each sample, but the objective requires 2 views."
+)]
 fn several_views_of_the_target_are_refused() {
     let objective = burn_distill_core::EveryView::new(CrossEntropyObjective::new(1.0), 2);
     EnsembleObjective::new(EnsembleTarget::Mean, 2, objective, &Device::default());

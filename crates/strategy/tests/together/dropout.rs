@@ -226,7 +226,7 @@ fn a_step_after_loading_is_the_step() {
 }
 
 #[test]
-#[should_panic(expected = "The network names no classifier that could see dropped features.")]
+#[should_panic(expected = "Distillation by dropout needs the classifier of the network")]
 fn there_is_a_classifier() {
     let config = config().with_tap("logits".into());
     config.init(
@@ -237,12 +237,12 @@ fn there_is_a_classifier() {
 
 #[test]
 #[should_panic(expected = "`probability` should be from 0 and below 1, but is 1")]
-fn something_is_kept() {
+fn a_probability_of_one_is_refused() {
     model(&config().with_probability(1.0), &Device::default());
 }
 
 #[test]
-fn networks_that_do_not_fit_are_told_without_a_panic() {
+fn networks_that_do_not_fit_are_errors() {
     let device = Device::default();
     let small = Small::new(&device);
     assert!(config().fit(&small).is_ok());
@@ -252,5 +252,5 @@ fn networks_that_do_not_fit_are_told_without_a_panic() {
     let without = TwoLogits::new([0.3, -0.2], &device);
     let error = config().with_tap("logits".into()).fit(&without);
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("names no classifier"), "{error}");
+    assert!(error.contains("`Network::classifier` returns none"), "{error}");
 }

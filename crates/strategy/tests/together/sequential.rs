@@ -141,7 +141,7 @@ fn a_validation_leaves_nobody_waiting() {
 }
 
 #[test]
-#[should_panic(expected = "Peers that take turns need a step of the optimizer for each batch.")]
+#[should_panic(expected = "Peers in sequential order need a step of the optimizer for each batch")]
 fn gradients_do_not_accumulate_over_turns() {
     let device = Device::default().autodiff();
     let model = deep(pairs(&PEERS[..2], &device), PeerOrder::Sequential);
@@ -151,7 +151,7 @@ fn gradients_do_not_accumulate_over_turns() {
 }
 
 #[test]
-#[should_panic(expected = "Peers that take turns learn on one device.")]
+#[should_panic(expected = "Peers in sequential order train on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     let model = deep(pairs(&PEERS[..2], &device), PeerOrder::Sequential);
