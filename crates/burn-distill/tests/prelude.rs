@@ -1,4 +1,4 @@
-//! A program imports the prelude beside burn's: no name and no method may then mean two things.
+//! A program imports this prelude and burn's: no name and no method may be ambiguous.
 
 use burn::prelude::*;
 use burn::train::metric::*;
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 #[test]
-fn losses_and_metrics_tell_their_names_with_both_preludes_in_scope() {
+fn names_of_losses_and_metrics_are_unambiguous_with_both_preludes() {
     let soft_target = SoftTargetLossConfig::new().init();
     assert_eq!(soft_target.name(), "soft-target");
     assert_eq!(
@@ -38,7 +38,7 @@ fn losses_and_metrics_tell_their_names_with_both_preludes_in_scope() {
     assert!(!metric.name().is_empty());
 }
 
-/// The name of a loss in code that is generic over what it compares.
+/// Returns the name of a loss in generic code.
 fn name_of<L: LogitLoss>(loss: &L) -> &'static str {
     loss.name()
 }
@@ -48,7 +48,7 @@ fn name_of_divergence<L: DistributionLoss>(loss: &L) -> &'static str {
 }
 
 #[test]
-fn generic_code_tells_names_too() {
+fn names_are_unambiguous_in_generic_code() {
     let loss = SoftTargetLossConfig::new().init();
     assert_eq!(
         (name_of(&loss), name_of_divergence(&loss)),
@@ -56,9 +56,9 @@ fn generic_code_tells_names_too() {
     );
 }
 
-/// Names every item of the prelude: with both preludes in scope, one that both have would not compile.
+/// Names every item of the prelude: a name that both preludes have would not compile.
 #[test]
-fn every_name_of_the_prelude_means_one_thing() {
+fn no_name_of_the_prelude_is_in_burns_prelude() {
     #[allow(dead_code)]
     fn names<N: Network, D: Distiller<N::Input>, O: Objective, L: NamedLoss>(
         _: (

@@ -14,19 +14,19 @@ use burn_distill_core::{Clock, Terms, WeightSchedule};
 /// gradient = g + d · min(1, share(epoch) · ‖g‖₂ / ‖d‖₂)
 /// ```
 ///
-/// The weight decay of an optimizer is not part of the gradients. A parameter that only these terms depend
-/// on, such as that of an adapter, has their gradient unclipped, since it would not learn with a bound of
-/// zero.
+/// The weight decay of an optimizer is not part of the gradients. A parameter that only these terms
+/// depend on, such as that of an adapter, has their gradient unclipped, since it would not learn
+/// with a bound of zero.
 ///
 /// [`OfflineDistiller::with_clipped`](crate::OfflineDistiller::with_clipped) trains with it.
 ///
 /// # Reference
 ///
 /// The training of [singular vectors](https://arxiv.org/abs/1807.06819) (S. H. Lee, D. H. Kim and
-/// B. C. Song, ECCV 2018) and [multi-head graphs](https://arxiv.org/abs/1907.02226) (S. Lee and
-/// B. C. Song, BMVC 2019) in the authors' KD_methods_with_TF, where `g` is the gradient of the
-/// cross-entropy and no parameter belongs to the distillation only. Their older SSKD_SVD has a share of
-/// 1 and the sigmoid, centered at epoch 2, as the weight of the term.
+/// B. C. Song, ECCV 2018) and [multi-head graphs](https://arxiv.org/abs/1907.02226) (S. Lee and B.
+/// C. Song, BMVC 2019) in the authors' KD_methods_with_TF, where `g` is the gradient of the
+/// cross-entropy and no parameter belongs to the distillation only. Their older SSKD_SVD has a
+/// share of 1 and the sigmoid, centered at epoch 2, as the weight of the term.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClippedTerms {
     /// Names of the terms.
@@ -36,7 +36,8 @@ pub struct ClippedTerms {
 }
 
 impl ClippedTerms {
-    /// Creates a selection of terms from their names and the share to which their gradient is clipped.
+    /// Creates a selection of terms from their names and the share to which their gradient is
+    /// clipped.
     ///
     /// # Panics
     ///
@@ -98,8 +99,8 @@ pub(crate) fn others(terms: Terms, clipped: &[ClippedTerms]) -> Terms {
     others
 }
 
-/// Returns the gradients of `module` for all terms: of the other terms, plus the clipped gradients of the
-/// others.
+/// Returns the gradients of `module` for all terms: of the other terms, plus the clipped gradients
+/// of the others.
 pub(crate) fn add_clipped<M: Module>(
     others: GradientsParams,
     clipped: &[(&ClippedTerms, GradientsParams)],

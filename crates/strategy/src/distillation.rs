@@ -5,7 +5,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{Batch, Input};
 
-/// A strategy of distillation: how the loss of a batch is computed, and the steps of a training with it.
+/// A strategy of distillation: how the loss of a batch is computed, and the steps of a training
+/// with it.
 ///
 /// Only [`forward`](Self::forward) is required. [`learner_model!`](crate::learner_model) implements
 /// the steps of burn by those of this trait, so that burn's `SupervisedTraining` and
@@ -69,8 +70,8 @@ pub trait Distillation: Module {
         optimizer.step(rate, self, gradients)
     }
 
-    /// Takes the step of the optimizer with the gradients of several devices, and updates what depends on
-    /// the new parameters.
+    /// Takes the step of the optimizer with the gradients of several devices, and updates what
+    /// depends on the new parameters.
     fn optimizer_step_multi(
         self,
         optimizer: &mut ModuleOptimizer,

@@ -42,9 +42,9 @@ burn_distill_core::debug_as_display!(EvaluationError);
 impl Predictions {
     /// Computes the predictions of a classifier for one epoch of a data loader.
     ///
-    /// The network should be in validation mode, on the device of the loader. Predictions are read from
-    /// the device once, at the end. The loader is one of burn-distill-data, or any data loader of burn in
-    /// an `Arc`: see [`EpochLoader`].
+    /// The network should be in validation mode, on the device of the loader. Predictions are read
+    /// from the device once, at the end. The loader is one of burn-distill-data, or any data loader
+    /// of burn in an `Arc`: see [`EpochLoader`].
     ///
     /// # Errors
     ///
@@ -99,8 +99,8 @@ impl Predictions {
         Ok(result)
     }
 
-    /// Returns the share of the labeled samples that are predicted correctly, between 0 and 1, or NaN
-    /// without labels.
+    /// Returns the share of the labeled samples that are predicted correctly, between 0 and 1, or
+    /// NaN without labels.
     pub fn accuracy(&self) -> f64 {
         self.accuracy_where(|_| true)
     }
@@ -110,7 +110,8 @@ impl Predictions {
         self.accuracy_where(|expected| expected == class)
     }
 
-    /// Returns the share of the samples for which two networks predict the same class, between 0 and 1.
+    /// Returns the share of the samples for which two networks predict the same class, between 0
+    /// and 1.
     ///
     /// # Panics
     ///

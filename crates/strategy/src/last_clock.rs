@@ -1,8 +1,8 @@
 use burn_distill_core::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The clock of the last batch of a training, for the step of the optimizer, which gets no batch. Clones
-/// share it.
+/// The clock of the last batch of a training, for the step of the optimizer, which gets no batch.
+/// Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct LastClock(Arc<Mutex<Clock>>);
 

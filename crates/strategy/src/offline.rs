@@ -9,7 +9,8 @@ use burn_distill_core::{
     TeacherOutput, Terms, View, WeightSchedule,
 };
 
-/// Offline knowledge distillation (KD): a student learns from a trained teacher that stays constant.
+/// Offline knowledge distillation (KD): a student learns from a trained teacher that stays
+/// constant.
 ///
 /// It is a burn `LearnerModel`, which burn's `SupervisedTraining` trains with all its features. Its
 /// records hold the student and the objective, whose adapters train too, but not the teacher.
@@ -19,8 +20,9 @@ use burn_distill_core::{
 /// ```
 ///
 /// The teacher runs in validation mode, off autodiff, so neither its weights nor its running
-/// statistics change. Both networks compute on the first view of a batch, and then on further views if
-/// the objective [requires](burn_distill_core::Requirements::views) them; metrics are of the first view.
+/// statistics change. Both networks compute on the first view of a batch, and then on further views
+/// if the objective [requires](burn_distill_core::Requirements::views) them; metrics are of the
+/// first view.
 ///
 /// # Reference
 ///
@@ -32,8 +34,8 @@ pub struct OfflineDistiller<S, T, O> {
     pub student: S,
     /// The teacher, which is not trained.
     pub teacher: T,
-    /// The training objective of the student. Its requirements are read in the first step: after that,
-    /// replace it in a clone of the distiller, which reads them again.
+    /// The training objective of the student. Its requirements are read in the first step: after
+    /// that, replace it in a clone of the distiller, which reads them again.
     pub objective: O,
     /// Terms whose gradient is clipped.
     #[module(skip)]
@@ -61,22 +63,22 @@ where
         }
     }
 
-    /// Clips the gradient of the terms with these names [parameter by parameter](ClippedTerms), to a
-    /// share of the gradient of all terms that are not clipped.
+    /// Clips the gradient of the terms with these names [parameter by parameter](ClippedTerms), to
+    /// a share of the gradient of all terms that are not clipped.
     ///
-    /// Each call clips its terms together, at the cost of another pass through student and objective,
-    /// since the gradient of the terms needs a separate graph. That pass uses the same teacher outputs
-    /// and the parameters before the step, and updates neither running statistics nor the memory of an
-    /// objective: both are updated once per batch. Random operations of the student, such as dropout,
-    /// draw again.
+    /// Each call clips its terms together, at the cost of another pass through student and
+    /// objective, since the gradient of the terms needs a separate graph. That pass uses the same
+    /// teacher outputs and the parameters before the step, and updates neither running statistics
+    /// nor the memory of an objective: both are updated once per batch. Random operations of the
+    /// student, such as dropout, draw again.
     ///
-    /// The gradient of one batch on one device is clipped, before batches are accumulated. Metrics are
-    /// the same as without clipping: the loss is still the sum of all terms.
+    /// The gradient of one batch on one device is clipped, before batches are accumulated. Metrics
+    /// are the same as without clipping: the loss is still the sum of all terms.
     ///
     /// # Panics
     ///
-    /// Panics where [`ClippedTerms::new`] does. A step panics if the loss has no term of one of these
-    /// names, or no term that is not clipped.
+    /// Panics where [`ClippedTerms::new`] does. A step panics if the loss has no term of one of
+    /// these names, or no term that is not clipped.
     pub fn with_clipped(
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -117,8 +119,8 @@ where
 
     /// Takes a step in which the gradient of some terms is clipped.
     fn clipped_step(&self, batch: &Batch<S::Input>) -> TrainOutput<DistillationOutput> {
-        // Copies made before the step, with separate running statistics and memories, since those are
-        // to be updated once per batch.
+        // Copies made before the step, with separate running statistics and memories, since those
+        // are to be updated once per batch.
         let copies = self.clipped.iter().map(|clipped| {
             let copy = (self.student.valid().train(), self.objective.valid().train());
             (clipped, copy)

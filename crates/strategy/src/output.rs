@@ -11,8 +11,8 @@ use burn_distill_core::{Batch, Input, Response, Targets, Terms};
 pub struct DistillationOutput {
     /// Loss. Shape: `[1]`.
     pub loss: Tensor<1>,
-    /// Values of the metrics of this crate, in one tensor that is read from the device once, and not per
-    /// metric.
+    /// Values of the metrics of this crate, in one tensor that is read from the device once, and
+    /// not per metric.
     pub metrics: StepMetrics,
     /// Logits and classes, for metrics of burn; `None` where there are no classes.
     pub labeled: Option<LabeledRows>,
@@ -21,11 +21,11 @@ pub struct DistillationOutput {
 impl DistillationOutput {
     /// Creates the output of a step from the terms of the loss, the responses and the targets.
     ///
-    /// Accuracy and agreement are computed over samples of a classifier, tokens of a sequence without
-    /// padding, or proposals of a detector. Labels count only if there is one per such row.
+    /// Accuracy and agreement are computed over samples of a classifier, tokens of a sequence
+    /// without padding, or proposals of a detector. Labels count only if there is one per such row.
     ///
-    /// Without a teacher there is neither its accuracy nor the agreement with it, and without class logits
-    /// of the student there is no accuracy.
+    /// Without a teacher there is neither its accuracy nor the agreement with it, and without class
+    /// logits of the student there is no accuracy.
     pub fn new(
         terms: Terms,
         student: &Response,
@@ -72,8 +72,8 @@ impl DistillationOutput {
         }
     }
 
-    /// Hides metrics that do not apply to this step, such as those of a teacher that has no predictions for
-    /// validation samples, or a loss without one of its terms.
+    /// Hides metrics that do not apply to this step, such as those of a teacher that has no
+    /// predictions for validation samples, or a loss without one of its terms.
     pub fn hiding(self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         Self {
             metrics: self.metrics.hiding(metrics),
@@ -90,8 +90,8 @@ impl DistillationOutput {
     }
 }
 
-/// A model that [`Training`](crate::Training) trains: its steps take batches with inputs of type `I` and
-/// return a [`DistillationOutput`]. Every strategy of this crate is one.
+/// A model that [`Training`](crate::Training) trains: its steps take batches with inputs of type
+/// `I` and return a [`DistillationOutput`]. Every strategy of this crate is one.
 pub trait Distiller<I: Input>:
     LearnerModel
     + TrainStep<Input = Batch<I>, Output = DistillationOutput>
@@ -108,7 +108,8 @@ impl<I: Input, M> Distiller<I> for M where
 
 impl ItemLazy for DistillationOutput {
     fn sync(self) -> Result<Self, ExecutionError> {
-        // Nothing is read: the operations of the step are submitted to the device, and the graph is freed.
+        // Nothing is read: the operations of the step are submitted to the device, and the graph is
+        // freed.
         self.loss.device().flush()?;
         Ok(Self {
             loss: self.loss.without_autodiff(),
@@ -117,8 +118,8 @@ impl ItemLazy for DistillationOutput {
     }
 }
 
-/// Counts of rows in a batch, each a tensor of shape `[1]`. A row is a sample of a classifier, a token of
-/// a sequence without padding, or a proposal of a detector.
+/// Counts of rows in a batch, each a tensor of shape `[1]`. A row is a sample of a classifier, a
+/// token of a sequence without padding, or a proposal of a detector.
 pub(crate) struct Counts {
     /// Rows of the student.
     pub rows: Tensor<1>,
@@ -233,8 +234,8 @@ impl ClassRows {
         self.tokens == other.tokens && self.predicted.dims() == other.predicted.dims()
     }
 
-    /// Returns the labels of the rows, and a mask of the rows that have one and count, or `None` where there
-    /// is not one label per row.
+    /// Returns the labels of the rows, and a mask of the rows that have one and count, or `None`
+    /// where there is not one label per row.
     pub(crate) fn labels(&self, targets: &Targets) -> Option<RowLabels> {
         let (classes, labeled) = targets.hard()?;
         (classes.dims() == self.predicted.dims()).then(|| RowLabels {
@@ -243,8 +244,8 @@ impl ClassRows {
         })
     }
 
-    /// Returns the share of the labeled rows that are predicted correctly, which is zero if no row is
-    /// labeled, or `None` without labels. Shape: `[1]`.
+    /// Returns the share of the labeled rows that are predicted correctly, which is zero if no row
+    /// is labeled, or `None` without labels. Shape: `[1]`.
     pub(crate) fn accuracy(&self, targets: &Targets) -> Option<Tensor<1>> {
         let labels = self.labels(targets)?;
         let correct = labels.correct(&self.predicted);

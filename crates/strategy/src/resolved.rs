@@ -1,7 +1,8 @@
 use std::sync::OnceLock;
 
-/// A cache of the selections of taps that a distiller passes to its networks. They are computed in the
-/// first step and reused in all others. A clone computes them again, since its objective may be replaced.
+/// A cache of the selections of taps that a distiller passes to its networks. They are computed in
+/// the first step and reused in all others. A clone computes them again, since its objective may be
+/// replaced.
 #[derive(Debug)]
 pub(crate) struct Resolved<T>(OnceLock<T>);
 

@@ -13,7 +13,8 @@ use std::f64::consts::PI;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningRateConfig {
-    /// Highest learning rate, at which the schedule starts. Its key in a recipe is `base`. Default: 0.05.
+    /// Highest learning rate, at which the schedule starts. Its key in a recipe is `base`. Default:
+    /// 0.05.
     #[serde(rename = "base", alias = "base")]
     pub base_lr: f64,
     /// Number of epochs over which the rate rises linearly from zero to `base_lr`. Default: 0.
@@ -29,8 +30,8 @@ pub enum LrSchedule {
     /// The rate does not fall.
     // With braces, here and below: serde ignores unknown keys beside the tag of a unit variant.
     Constant {},
-    /// The rate is multiplied by `factor` at each milestone, as in the CIFAR experiments of the literature
-    /// (after 150, 180 and 210 of 240 epochs, factor 0.1).
+    /// The rate is multiplied by `factor` at each milestone, as in the CIFAR experiments of the
+    /// literature (after 150, 180 and 210 of 240 epochs, factor 0.1).
     MultiStep {
         /// Numbers of finished epochs, ascending.
         milestones: Vec<usize>,
@@ -52,7 +53,8 @@ impl Default for LearningRateConfig {
 }
 
 impl LearningRateConfig {
-    /// Creates the scheduler of a training of `epochs` epochs with `steps_per_epoch` optimizer steps each.
+    /// Creates the scheduler of a training of `epochs` epochs with `steps_per_epoch` optimizer
+    /// steps each.
     ///
     /// # Panics
     ///
@@ -73,7 +75,8 @@ impl LearningRateConfig {
 pub trait IntoScheduler {
     /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps.
     ///
-    /// `steps_per_epoch` is called only if the scheduler depends on it, since it may have to load a batch.
+    /// `steps_per_epoch` is called only if the scheduler depends on it, since it may have to load a
+    /// batch.
     fn into_scheduler(
         self,
         epochs: usize,

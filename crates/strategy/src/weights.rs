@@ -13,8 +13,8 @@ const CHECKSUM: &str = "sha256";
 
 /// A file with the weights of a module, a checksum and metadata on the origin of the weights.
 ///
-/// The file has burn's format (`.bpk`), and [`ModuleRecord::load`] reads it as well. It differs from a file
-/// of [`ModuleRecord::save`] in three ways:
+/// The file has burn's format (`.bpk`), and [`ModuleRecord::load`] reads it as well. It differs
+/// from a file of [`ModuleRecord::save`] in three ways:
 ///
 /// | Part | Purpose |
 /// | --- | --- |
@@ -114,8 +114,8 @@ impl WeightsFile {
     ///
     /// # Errors
     ///
-    /// Returns an error with the path if the file does not exist, cannot be read, is not a file of weights
-    /// or is damaged.
+    /// Returns an error with the path if the file does not exist, cannot be read, is not a file of
+    /// weights or is damaged.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref().to_path_buf();
         let bytes = match fs::read(&path) {
@@ -168,8 +168,8 @@ impl WeightsFile {
         found.map(|tensor| tensor.name.as_str())
     }
 
-    /// Returns the SHA-256 of the weights, in hexadecimal. It covers paths, types, shapes and values, but
-    /// neither parameter ids nor metadata.
+    /// Returns the SHA-256 of the weights, in hexadecimal. It covers paths, types, shapes and
+    /// values, but neither parameter ids nor metadata.
     pub fn checksum(&self) -> String {
         let mut hasher = Sha256::new();
         for tensor in &self.tensors {

@@ -1,7 +1,7 @@
-//! A student of double precision is taught in double precision, by every strategy.
+//! Every strategy computes in double precision for a student of double precision.
 //!
-//! burn takes the precision of what it creates from the device, once for all, so these tests are a
-//! program of their own.
+//! burn takes the default precision from the device, once per process, so these tests are a
+//! separate program.
 
 mod common;
 
@@ -33,7 +33,8 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
     device.autodiff()
 });
 
-/// A network with all that strategies need: features, maps, branches, exits and a classifier.
+/// A network with everything that strategies need: features, maps, branches, exits and a
+/// classifier.
 #[derive(Module, Debug)]
 struct Toy {
     trunk: Param<Tensor<2>>,
@@ -86,7 +87,7 @@ impl Network for Toy {
     }
 }
 
-/// Asserts that everything a module holds is of double precision.
+/// A visitor that asserts that all tensors of a module have double precision.
 struct IsDouble(&'static str);
 
 impl ModuleVisitor for IsDouble {
@@ -104,7 +105,7 @@ fn samples(clock: Clock) -> Batch<Tensor<2>> {
     }
 }
 
-/// Takes steps of three epochs, and validates.
+/// Takes steps in three epochs, and validates.
 fn check<M>(what: &'static str, mut model: M)
 where
     M: TrainStep<Input = Batch<Tensor<2>>, Output = DistillationOutput>
@@ -129,7 +130,7 @@ fn two<T>(of: impl Fn(usize) -> T) -> Vec<T> {
 }
 
 #[test]
-fn offline_and_alone() {
+fn offline_distillation_and_baseline() {
     let teacher = Frozen::new(Toy::new(5));
     check(
         "offline",
@@ -138,7 +139,7 @@ fn offline_and_alone() {
 }
 
 #[test]
-fn networks_that_teach_themselves() {
+fn self_distillation() {
     let past = PastPredictions::new(4, 2, &DEVICE);
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let soft = ResponseObjective::new(soft.init(), 0.5);
@@ -183,7 +184,7 @@ fn networks_that_teach_themselves() {
 }
 
 #[test]
-fn peers_that_teach_each_other() {
+fn mutual_learning() {
     let each = |_| PerTeacher::new([labels_and_soft_targets()]);
     check("mutual", MutualDistiller::new(two(Toy::new), two(each)));
     for target in [
@@ -227,7 +228,7 @@ fn peers_that_teach_each_other() {
 }
 
 #[test]
-fn peers_whose_maps_are_to_be_mistaken() {
+fn adversarial_feature_distillation() {
     let objectives = two(|_| CrossEntropyObjective::new(1.0));
     let config = AdversarialDistillerConfig::new();
     let model = config.init(two(Toy::new), objectives, vec!["map"; 2]);

@@ -30,8 +30,8 @@ fn deep(weights: &[[f64; 2]], device: &Device) -> Deep {
     MutualDistiller::new(peers, weights.iter().map(|_| objective()).collect())
 }
 
-/// The gradient of a peer's logits for one sample with input 1 and class 0:
-/// `(p − y) + mean over the others of (p − q)`.
+/// Returns the weights of a peer after a step on one sample with input 1 and class 0, with the
+/// gradient `(p − y) + mean over the others of (p − q)`.
 fn expected(weights: &[[f64; 2]], peer: usize) -> [f64; 2] {
     let p = softmax(weights[peer]);
     let y = [1.0, 0.0];
@@ -47,7 +47,7 @@ fn expected(weights: &[[f64; 2]], peer: usize) -> [f64; 2] {
 }
 
 #[test]
-fn a_step_is_what_it_is_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     for count in [2, 3] {
         let weights = &PEERS[..count];
@@ -76,7 +76,7 @@ fn the_order_of_the_peers_does_not_matter() {
 }
 
 #[test]
-fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
+fn peers_see_the_views_in_turn() {
     let device = Device::default().autodiff();
     let [first, second] = [1.0, 0.25].map(|input| batch(&[input], &[0], at(1, 0), &device));
     let both = Batch {
@@ -105,15 +105,15 @@ fn softmax_of(logits: &Tensor<2>) -> [f64; 2] {
 }
 
 #[test]
-fn the_accuracy_of_each_and_of_all_together_is_shown() {
+fn the_accuracy_of_each_peer_and_of_the_ensemble_is_shown() {
     let device = Device::default().autodiff();
     let model = deep(&[[1.0, 0.0], [-0.1, 0.1]], &device);
 
     let output = model.forward(&batch(&[1.0, -2.0], &[0, 1], at(1, 0), &device));
 
     let terms = terms(&output.metrics);
-    // The first is right about the first sample only, the second about the second only. Their mean
-    // is with the first on the first, and on the second as well: it is the surer.
+    // The first peer is correct on the first sample only, the second on the second only. Their mean
+    // agrees with the first on both samples, since it is more confident.
     assert_eq!(terms["peer 1 accuracy"], 50.0);
     assert_eq!(terms["peer 2 accuracy"], 50.0);
     assert_eq!(terms["ensemble accuracy"], 50.0);
@@ -132,7 +132,7 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
     );
 }
 
-/// Pushes the student's tap towards the teacher's.
+/// A loss of the squared difference of two taps.
 #[derive(burn::module::Module, Debug)]
 struct Closer {}
 
@@ -157,7 +157,7 @@ impl burn_distill_core::TapLoss for Closer {
     }
 }
 
-/// The same network under another name of its tap.
+/// The same network with another name of its tap.
 #[derive(burn::module::Module, Debug)]
 struct Other {
     inner: TwoLogits,
@@ -184,7 +184,7 @@ impl burn_distill_core::Network for Other {
 }
 
 #[test]
-fn peers_that_differ_compare_their_own_taps() {
+fn peers_with_different_taps_compare_them() {
     use burn_distill_core::Network;
     let device = Device::default().autodiff();
     let peers = vec![
@@ -203,7 +203,7 @@ fn peers_that_differ_compare_their_own_taps() {
     let model = MutualDistiller::new(peers, objectives);
     let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 
-    // Each moves by 0.5 · 0.25 · 2 · (teacher − student) towards where the other was.
+    // Each moves by 0.5 · 0.25 · 2 · (teacher − student) towards the other before the step.
     let example = Tensor::ones([1, 1], &device);
     let logits = |peer: &DynNetwork<Tensor<2>>| -> [f64; 2] {
         let response = peer.forward(example.clone());
@@ -220,7 +220,7 @@ fn peers_that_differ_compare_their_own_taps() {
     assert_close(logits(&stepped.peers[1]), [0.25, 1.5]);
 }
 
-/// Moves the first peer only.
+/// An objective that moves a peer or not.
 #[derive(burn::module::Module, Debug)]
 struct Still {
     moves: bool,
@@ -240,7 +240,7 @@ impl Objective<Knowledge, Vec<Knowledge>> for Still {
 }
 
 #[test]
-fn a_peer_does_not_move_for_the_sake_of_another() {
+fn the_loss_of_a_peer_has_no_gradient_for_another_peer() {
     let device = Device::default().autodiff();
     let peers = PEERS[..2]
         .iter()
@@ -270,7 +270,7 @@ fn identical_peers_are_refused() {
 
 #[test]
 #[should_panic(expected = "Mutual learning needs at least two peers, but there are 1.")]
-fn one_cannot_learn_from_itself() {
+fn a_single_peer_is_refused() {
     let _ = TrainStep::step(
         &MutualDistiller::new(
             vec![TwoLogits::new(PEERS[0], &Device::default())],

@@ -33,7 +33,8 @@ struct Net {
 }
 
 impl Net {
-    /// Weights that depend on `seed` alone: the tests of a process share the device's generator.
+    /// Weights that depend only on `seed`, since the tests of a process share the generator of the
+    /// device.
     fn new(width: usize, seed: u64, device: &Device) -> Self {
         struct Fill(f64);
 
@@ -49,7 +50,7 @@ impl Net {
                         .add_scalar(offset)
                         .sin()
                         .mul_scalar(0.5);
-                    // Around 1: right for the scales and variances too.
+                    // Around 1, which suits scales and variances too.
                     let values = values.reshape(tensor.shape());
                     let center = if D == 1 { 1.0 } else { 0.0 };
                     values.add_scalar(center).require_grad()
@@ -303,7 +304,7 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 }
 
 #[test]
-fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
+fn a_weight_schedule_follows_the_epoch_in_a_resumed_validation_too() {
     assert_resumes(|teacher| {
         let ramp = ChangingWeight::Linear {
             from: 0.0,
@@ -317,7 +318,7 @@ fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
 }
 
 #[test]
-fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
+fn the_share_of_clipped_terms_follows_the_clock_of_a_resumed_training() {
     let clipped = |teacher: &Net| {
         let share = ChangingWeight::Sigmoid { to: 0.2, center: 2 };
         distiller(teacher).with_clipped(["response", "hidden"], share)
@@ -327,7 +328,7 @@ fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
     assert_ne!(clipped, assert_resumes(distiller));
 }
 
-/// The student of a training of that distiller, in one go and in two.
+/// Trains a distiller once without and once with an interruption, and returns the student.
 fn assert_resumes(distiller: impl Fn(&Net) -> Toys) -> Vec<(String, TensorData)> {
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let teacher = teacher();
@@ -335,7 +336,7 @@ fn assert_resumes(distiller: impl Fn(&Net) -> Toys) -> Vec<(String, TensorData)>
 
     train(training(halves.path(), 2), distiller(&teacher)).unwrap();
     let resumed = training(halves.path(), 4).with_resume(true);
-    // Another student, whose weights the checkpoint replaces.
+    // Another student, whose weights are replaced by the checkpoint.
     let mut model = distiller(&teacher);
     model.student = Net::new(5, 99, &Device::default().autodiff());
     let resumed = train(resumed, model).unwrap();
@@ -416,17 +417,17 @@ fn the_loss_is_the_weighted_sum_of_its_terms() {
     };
 
     let output = distiller.forward(&toy.batch(1, 0));
-    let reading = burn_distill_strategy::StepMetrics::read(&[output.metrics]).unwrap();
+    let values = burn_distill_strategy::StepMetrics::read(&[output.metrics]).unwrap();
 
-    let reading = &reading[0];
-    let value = |name: &str| reading.terms.iter().find(|term| term.0 == name).unwrap().1;
+    let values = &values[0];
+    let value = |name: &str| values.terms.iter().find(|term| term.0 == name).unwrap().1;
     let sum = value("cross-entropy") + 0.5 * value("response") + 2.0 * value("hidden");
-    assert!((reading.loss - sum).abs() < 1e-5);
-    assert_eq!((reading.rows, reading.labeled), (8, 8));
+    assert!((values.loss - sum).abs() < 1e-5);
+    assert_eq!((values.rows, values.labeled), (8, 8));
 }
 
 #[test]
-fn a_student_that_is_its_teacher_agrees_with_it() {
+fn a_student_that_equals_its_teacher_agrees_with_it() {
     let teacher = teacher();
     let student = teacher.valid();
 
@@ -438,7 +439,7 @@ fn a_student_that_is_its_teacher_agrees_with_it() {
 }
 
 #[test]
-fn training_alone_needs_no_teacher() {
+fn a_student_trains_without_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let student = Net::new(16, 1, &Device::default().autodiff());
 
@@ -464,7 +465,7 @@ fn patience_ends_a_training_that_no_longer_improves() {
     assert!(last.parse::<usize>().unwrap() < 500, "{last}");
 }
 
-/// Counts how often its requirements are asked for.
+/// An objective that counts the calls of its requirements.
 #[derive(Module, Debug)]
 struct Counted {
     imitate: Imitate,
@@ -500,7 +501,7 @@ fn requirements_are_resolved_once_for_all_steps_of_a_distiller_and_of_a_copy() {
     };
 
     TrainStep::step(&distiller, toy.batch(1, 0));
-    // The objective of a copy may be replaced by one that wants something else.
+    // The objective of a copy may be replaced by one with other requirements.
     let copy = distiller.valid();
     for batch in 1..3 {
         TrainStep::step(&distiller, toy.batch(1, batch));
@@ -552,7 +553,7 @@ fn with_replaced_objective() -> (OfflineDistiller<Net, Frozen<Net>, OneTap>, Bat
     expected = "if the objective of a distiller was replaced after its first step, \
                            create a new distiller"
 )]
-fn an_objective_that_is_replaced_after_the_first_step_is_refused_with_the_reason() {
+fn an_objective_that_is_replaced_after_the_first_step_is_refused() {
     let (distiller, batch) = with_replaced_objective();
 
     TrainStep::step(&distiller, batch);
@@ -613,12 +614,12 @@ fn taps_of_a_teacher_that_does_not_exist_are_refused() {
 }
 
 #[test]
-fn a_distiller_of_a_forgotten_type_trains_as_the_one_inside() {
+fn a_dynamic_distiller_trains_as_the_one_inside() {
     let device = Device::default().autodiff();
     let nets = [(6, 1), (8, 2)].map(|(width, seed)| Net::new(width, seed, &device));
     let [student, teacher] = nets;
     let mut plain = OfflineDistiller::new(student, Frozen::new(teacher), Imitate {});
-    // Not a clone, with which running statistics would be shared.
+    // Not a clone, which would share running statistics.
     let mut dynamic = DynDistiller::new(plain.valid().train());
     assert_eq!(dynamic.to_string(), plain.to_string());
     let toy = Toy {

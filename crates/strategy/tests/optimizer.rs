@@ -1,4 +1,4 @@
-//! Steps of optimizers whose gradients are clipped.
+//! Steps of optimizers with clipping and weight decay.
 
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
@@ -49,9 +49,9 @@ impl Two {
     }
 }
 
-/// Of norms 5 and 0.5, then of 0.5 and 2.5.
+/// Gradients with norms of 5 and 0.5, then of 0.5 and 2.5.
 const GRADIENTS: [[[f64; 2]; 2]; 2] = [[[3.0, -4.0], [0.3, 0.4]], [[0.3, 0.4], [-1.5, 2.0]]];
-/// The same with norms of 1 at most.
+/// The same gradients, clipped to a norm of 1.
 const CLIPPED: [[[f64; 2]; 2]; 2] = [[[0.6, -0.8], [0.3, 0.4]], [[0.3, 0.4], [-0.6, 0.8]]];
 
 fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {
@@ -63,7 +63,7 @@ fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {
     }
 }
 
-/// Each number of both parameters, by a rule that is given its place.
+/// Computes each element of both parameters from its initial value and its gradients.
 fn by_hand(step: impl Fn(f64, [f64; 2]) -> f64) -> [[f64; 2]; 2] {
     [0, 1].map(|param| {
         [0, 1].map(|place| step(START[place], CLIPPED.map(|gradient| gradient[param][place])))
@@ -71,7 +71,7 @@ fn by_hand(step: impl Fn(f64, [f64; 2]) -> f64) -> [[f64; 2]; 2] {
 }
 
 #[test]
-fn momentum_and_penalty_are_of_gradients_that_are_clipped_parameter_by_parameter() {
+fn momentum_and_penalty_use_gradients_that_are_clipped_for_each_parameter() {
     let config = OptimizerConfig::Sgd {
         momentum: 0.9,
         nesterov: false,
@@ -90,7 +90,7 @@ fn momentum_and_penalty_are_of_gradients_that_are_clipped_parameter_by_parameter
     assert_close(Two::steps(&config, &GRADIENTS), expected);
 }
 
-/// Two steps of Adam, with an L2 penalty or a decoupled one.
+/// Computes two steps of Adam, with an L2 penalty or decoupled weight decay.
 fn adam(start: f64, gradients: [f64; 2], penalty: f64, decoupled: f64) -> f64 {
     let (mut value, mut mean, mut square) = (start, 0.0, 0.0);
     for (step, gradient) in (1..).zip(gradients) {
@@ -105,7 +105,7 @@ fn adam(start: f64, gradients: [f64; 2], penalty: f64, decoupled: f64) -> f64 {
 }
 
 #[test]
-fn so_are_the_moments_of_adam() {
+fn moments_of_adam_use_gradients_that_are_clipped_for_each_parameter() {
     let config = OptimizerConfig::Adam {
         weight_decay: 0.2,
         clip_norm: Some(1.0),
@@ -123,7 +123,7 @@ fn so_are_the_moments_of_adam() {
 }
 
 #[test]
-fn a_gradient_that_is_not_longer_stays_as_it_is() {
+fn a_gradient_below_the_maximum_norm_does_not_change() {
     let sgd = |clip_norm| OptimizerConfig::Sgd {
         momentum: 0.0,
         nesterov: false,
@@ -134,7 +134,7 @@ fn a_gradient_that_is_not_longer_stays_as_it_is() {
 
     assert_eq!(run(Some(6.0)), run(None));
     assert_ne!(run(Some(4.0)), run(None));
-    // One that vanishes does so without a division by zero.
+    // A gradient of zero is not divided by zero.
     let none = [[[0.0; 2]; 2]];
     assert_eq!(Two::steps(&sgd(Some(1.0)), &none), [START; 2]);
 }
@@ -171,7 +171,7 @@ fn vectors_do_not_decay_if_so_configured() {
     let expected = |decays: [f64; 2]| {
         decays.map(|decay| {
             [0, 1].map(|place| {
-                // A first step of Adam has the length of the rate, whatever the gradient.
+                // The first step of Adam has the size of the rate, for every gradient.
                 let direction = CLIPPED[0][0][place].signum();
                 START[place] - RATE * (decay * START[place] + direction)
             })

@@ -4,8 +4,8 @@ use burn::store::ModuleRecord;
 
 /// A model with parts that a later stage of a [`Curriculum`](crate::Curriculum) can load.
 ///
-/// A stage saves each part under its name, as an artifact. A part without weights, or a frozen one, is not
-/// saved.
+/// A stage saves each part under its name, as an artifact. A part without weights, or a frozen one,
+/// is not saved.
 ///
 /// ```
 /// use burn::module::Module;

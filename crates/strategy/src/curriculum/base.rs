@@ -17,14 +17,15 @@ use std::time::Instant;
 /// A function from the name of an artifact to the metadata of its file.
 type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 
-/// A sequence of trainings, its stages, each of which can load the results of earlier ones: hints before
-/// distillation, teacher assistants, routes along a teacher's training, generations.
+/// A sequence of trainings, its stages, each of which can load the results of earlier ones: hints
+/// before distillation, teacher assistants, routes along a teacher's training, generations.
 ///
-/// A curriculum is a folder, with a folder for each stage. A stage saves the [parts](StageArtifacts) of its
-/// model there by name, as artifacts. The journal, `curriculum.json`, lists the stages that were started
-/// and finished, with their results. A program that was stopped in any way is simply run again: finished
-/// stages are not trained again, an unfinished one continues from its last epoch, and the result equals
-/// that of an uninterrupted program.
+/// A curriculum is a folder, with a folder for each stage. A stage saves the
+/// [parts](StageArtifacts) of its model there by name, as artifacts. The journal,
+/// `curriculum.json`, lists the stages that were started and finished, with their results. A
+/// program that was stopped in any way is simply run again: finished stages are not trained again,
+/// an unfinished one continues from its last epoch, and the result equals that of an uninterrupted
+/// program.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -97,8 +98,8 @@ impl Curriculum {
         self
     }
 
-    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, given its name.
-    /// Default: none.
+    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, given its
+    /// name. Default: none.
     pub fn with_metadata(
         mut self,
         metadata: impl Fn(&str) -> BTreeMap<String, String> + 'static,
@@ -124,12 +125,14 @@ impl Curriculum {
         &mut self.renderer
     }
 
-    /// Runs the next stage: trains the model and saves its parts, unless an earlier run has done so.
+    /// Runs the next stage: trains the model and saves its parts, unless an earlier run has done
+    /// so.
     ///
     /// # Errors
     ///
-    /// Returns an error if the training fails, if the journal has another stage at this position, or if a
-    /// file cannot be written; and [`CurriculumError::Stopped`] if the stage was stopped on request.
+    /// Returns an error if the training fails, if the journal has another stage at this position,
+    /// or if a file cannot be written; and [`CurriculumError::Stopped`] if the stage was stopped on
+    /// request.
     pub fn run<M, I>(
         &mut self,
         stage: Stage,
@@ -147,23 +150,25 @@ impl Curriculum {
             if self.interrupter.should_stop() {
                 return Err(stopped(record));
             }
-            // Files in the folder of a stage that the journal does not list belong to another training.
+            // Files in the folder of a stage that the journal does not list belong to another
+            // training.
             self.train(place, &stage, model, loaders, !is_new)?;
         }
         self.passed += 1;
         Ok(self.journal.stages[place].clone())
     }
 
-    /// Loads the artifact with this name into a copy of `module`, which is returned in validation mode.
+    /// Loads the artifact with this name into a copy of `module`, which is returned in validation
+    /// mode.
     ///
-    /// If several stages have saved an artifact with this name, the last one counts. Stages that this
-    /// program has not reached yet do not count, even if an earlier run has finished them. `module` itself
-    /// does not change.
+    /// If several stages have saved an artifact with this name, the last one counts. Stages that
+    /// this program has not reached yet do not count, even if an earlier run has finished them.
+    /// `module` itself does not change.
     ///
     /// # Errors
     ///
-    /// Returns an error with the file and its stage if there is no such artifact, or if it does not fit the
-    /// module.
+    /// Returns an error with the file and its stage if there is no such artifact, or if it does not
+    /// fit the module.
     pub fn load<M: Module>(&self, name: &str, module: &M) -> Result<M, CurriculumError> {
         let Some(stage) = self.stage_of(name) else {
             return Err(self.unknown_artifact(name));
@@ -247,7 +252,8 @@ impl Curriculum {
             None => stage.name.clone(),
         };
         let model = match &stage.trains {
-            // Clones share parameters that are not initialized yet, including whether they are frozen.
+            // Clones share parameters that are not initialized yet, including whether they are
+            // frozen.
             Some(group) => initialize(model).freeze_group(all_but(group)),
             None => model,
         };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 /// The reason why a curriculum cannot continue.
 #[derive(thiserror::Error)]
 pub enum CurriculumError {
-    /// The curriculum was stopped on request. This is not a failure: run again, it continues from there.
+    /// The curriculum was stopped on request. This is not a failure: run again, it continues from
+    /// there.
     #[error("stopped in stage `{stage}` after {epoch} of {epochs} epochs")]
     Stopped {
         /// Stage.

@@ -2,8 +2,8 @@ use super::{Curriculum, CurriculumError, Stage};
 use crate::{EpochLoader, OfflineDistiller};
 use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 
-/// Born-again networks (BAN): generations of networks of one architecture, each of which learns from the
-/// generation before it.
+/// Born-again networks (BAN): generations of networks of one architecture, each of which learns
+/// from the generation before it.
 ///
 /// ```text
 /// generation 0 learns from the targets, without a teacher
@@ -11,7 +11,8 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 /// ```
 ///
 /// Every generation is a [`Stage`] of a [`Curriculum`], with initial weights of another seed, a new
-/// optimizer and a schedule that starts again. Its teacher is the previous generation after its last epoch.
+/// optimizer and a schedule that starts again. Its teacher is the previous generation after its
+/// last epoch.
 ///
 /// The later generations can have any objective:
 ///
@@ -22,7 +23,8 @@ use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 /// | cross-entropy with the labels, weighted by the confidence of the teacher | CWTM |
 /// | soft cross-entropy with the probabilities of the non-target classes permuted | DKPP |
 ///
-/// The [ensemble](burn_distill_core::Ensemble) of the generations that [`run`](Self::run) returns is BANE.
+/// The [ensemble](burn_distill_core::Ensemble) of the generations that [`run`](Self::run) returns
+/// is BANE.
 ///
 /// # Example
 ///
@@ -63,7 +65,8 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// Creates `count` generations, including the one without a teacher, whose seeds follow from `seed`.
+    /// Creates `count` generations, including the one without a teacher, whose seeds follow from
+    /// `seed`.
     ///
     /// # Panics
     ///
@@ -81,8 +84,8 @@ impl Generations {
         self.count
     }
 
-    /// Returns the seed of the initial weights of a generation, counted from 0. It differs among 256
-    /// generations, and from those of neighboring seeds.
+    /// Returns the seed of the initial weights of a generation, counted from 0. It differs among
+    /// 256 generations, and from those of neighboring seeds.
     pub fn seed(&self, generation: usize) -> u64 {
         Seed::new(self.seed).network(generation).value()
     }
@@ -125,8 +128,8 @@ impl Generations {
         for generation in 0..self.count {
             let stage = stage(self.name(generation));
             let network = network(self.seed(generation));
-            // A copy to load the weights into, since a network that trains must not share its state with
-            // a teacher.
+            // A copy to load the weights into, since a network that trains must not share its state
+            // with a teacher.
             let fresh = network.valid();
             match generations.last() {
                 None => {

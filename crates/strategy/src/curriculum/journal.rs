@@ -21,8 +21,8 @@ pub struct StageRecord {
     pub seconds: f64,
     /// Names of the saved artifacts.
     pub artifacts: Vec<String>,
-    /// SHA-256 of the file of each artifact by its name, in hexadecimal. Empty for a stage that an earlier
-    /// version has finished.
+    /// SHA-256 of the file of each artifact by its name, in hexadecimal. Empty for a stage that an
+    /// earlier version has finished.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
     /// Metrics of the last epoch on the training samples, by name.
@@ -95,7 +95,8 @@ impl Journal {
             })
     }
 
-    /// Returns the stage at a position, after checking its name and number of epochs, or adds a new one.
+    /// Returns the stage at a position, after checking its name and number of epochs, or adds a new
+    /// one.
     pub fn begin(
         &mut self,
         place: usize,

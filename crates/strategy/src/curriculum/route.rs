@@ -4,18 +4,20 @@ use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
 use burn_distill_core::{Network, PairedRows};
 
-/// Route-constrained optimization (RCO): a student learns from snapshots of its teacher's training, from
-/// early to late.
+/// Route-constrained optimization (RCO): a student learns from snapshots of its teacher's training,
+/// from early to late.
 ///
-/// A small student that cannot imitate a converged teacher at once learns from early states of the teacher
-/// first. These states are the anchors, in the order of the training, of which the last is the converged
-/// teacher. They are [`Snapshots`](crate::Snapshots), with running statistics.
+/// A small student that cannot imitate a converged teacher at once learns from early states of the
+/// teacher first. These states are the anchors, in the order of the training, of which the last is
+/// the converged teacher. They are [`Snapshots`](crate::Snapshots), with running statistics.
 ///
-/// The route is divided into anchor stages. Each is a [`Stage`](crate::Stage) of offline distillation from
-/// a frozen anchor, and starts from the student's weights of the stage before, with a new optimizer and a
-/// learning rate schedule that starts again. With a single anchor it is plain offline distillation.
+/// The route is divided into anchor stages. Each is a [`Stage`](crate::Stage) of offline
+/// distillation from a frozen anchor, and starts from the student's weights of the stage before,
+/// with a new optimizer and a learning rate schedule that starts again. With a single anchor it is
+/// plain offline distillation.
 ///
-/// With equal intervals, the anchor of an epoch `e`, counted from 0, is the following of `n` anchors:
+/// With equal intervals, the anchor of an epoch `e`, counted from 0, is the following of `n`
+/// anchors:
 ///
 /// ```text
 /// a(e) = min(⌊e / E⌋, n − 1)     E = ⌈epochs / n⌉
@@ -59,7 +61,8 @@ pub struct AnchorStage {
 }
 
 impl Route {
-    /// Creates a route along a number of anchors for a student that trains for `epochs` epochs in total.
+    /// Creates a route along a number of anchors for a student that trains for `epochs` epochs in
+    /// total.
     ///
     /// # Panics
     ///
@@ -84,8 +87,8 @@ impl Route {
 
     /// Returns the stages with equal intervals.
     ///
-    /// Since the interval is rounded up, the last anchors may have no stage: 9 epochs along 4 anchors are 3
-    /// with each of the first 3.
+    /// Since the interval is rounded up, the last anchors may have no stage: 9 epochs along 4
+    /// anchors are 3 with each of the first 3.
     pub fn anchor_stages(&self) -> Vec<AnchorStage> {
         let starts = (0..self.epochs).step_by(self.interval());
         starts
@@ -103,13 +106,13 @@ impl Route {
 
     /// Returns the next stage of a route by hardness, or `None` after the last.
     ///
-    /// Its anchor is the farthest later one that is not too hard, which means that its hardness is at most
-    /// `ratio` times that of the current anchor. If all are too hard, it is the next anchor. The last stage
-    /// is with the last anchor, whatever its hardness, and takes all remaining epochs; every other stage
-    /// takes an [interval](Self::interval).
+    /// Its anchor is the farthest later one that is not too hard, which means that its hardness is
+    /// at most `ratio` times that of the current anchor. If all are too hard, it is the next
+    /// anchor. The last stage is with the last anchor, whatever its hardness, and takes all
+    /// remaining epochs; every other stage takes an [interval](Self::interval).
     ///
-    /// The paper also searches greedily by a ratio of hardness, but does not say what happens when all
-    /// anchors are too hard, or how long a stage is: this is our interpretation.
+    /// The paper also searches greedily by a ratio of hardness, but does not say what happens when
+    /// all anchors are too hard, or how long a stage is: this is our interpretation.
     ///
     /// - `done`: number of finished epochs of the route
     /// - `current`: index of the current anchor
@@ -154,14 +157,14 @@ impl Route {
     }
 }
 
-/// Computes the hardness of a teacher for a student: the mean of `KL(teacher ‖ student)` over the samples
-/// of a loader, at a temperature of 1.
+/// Computes the hardness of a teacher for a student: the mean of `KL(teacher ‖ student)` over the
+/// samples of a loader, at a temperature of 1.
 ///
-/// It is not divided by the entropy of the teacher, since the probabilities of early anchors are almost
-/// uniform and close to those of any student.
+/// It is not divided by the entropy of the teacher, since the probabilities of early anchors are
+/// almost uniform and close to those of any student.
 ///
-/// Both networks should be in validation mode, on the device of the loader. The result is read from the
-/// device once, at the end. It is NaN for a loader without batches.
+/// Both networks should be in validation mode, on the device of the loader. The result is read from
+/// the device once, at the end. It is NaN for a loader without batches.
 ///
 /// # Errors
 ///

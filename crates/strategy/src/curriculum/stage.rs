@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use burn::train::LearnerModel;
 use std::path::Path;
 
-/// One stage of a [`Curriculum`](crate::Curriculum): a training with its name, optimizer and schedule.
+/// One stage of a [`Curriculum`](crate::Curriculum): a training with its name, optimizer and
+/// schedule.
 #[derive(Clone, Debug)]
 pub struct Stage {
     pub(super) name: String,
@@ -47,19 +48,20 @@ impl Stage {
     /// Sets the parameters of the model that are trained. All others are frozen, including running
     /// statistics.
     ///
-    /// Paths start at the distiller: `student.layer1.weight`. Default: all parameters that the loss depends
-    /// on. A parameter that it does not depend on does not change, neither by momentum nor by weight decay:
-    /// a stage of hints leaves the classifier as it is. A parameter with a gradient of zero, such as that of
-    /// a term with a weight of zero, is changed by weight decay.
+    /// Paths start at the distiller: `student.layer1.weight`. Default: all parameters that the loss
+    /// depends on. A parameter that it does not depend on does not change, neither by momentum nor
+    /// by weight decay: a stage of hints leaves the classifier as it is. A parameter with a
+    /// gradient of zero, such as that of a term with a weight of zero, is changed by weight decay.
     ///
-    /// To train only the objective, use a [`Frozen`](burn_distill_core::Frozen) student, which stays in
-    /// validation mode.
+    /// To train only the objective, use a [`Frozen`](burn_distill_core::Frozen) student, which
+    /// stays in validation mode.
     pub fn with_trains(mut self, group: ParamGroup) -> Self {
         self.trains = Some(group);
         self
     }
 
-    /// Ends the stage when the validation accuracy has not improved for a number of epochs. Default: never.
+    /// Ends the stage when the validation accuracy has not improved for a number of epochs.
+    /// Default: never.
     pub fn with_patience(mut self, epochs: Option<usize>) -> Self {
         self.patience = epochs;
         self

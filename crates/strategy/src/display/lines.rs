@@ -22,7 +22,8 @@ impl EpochDisplay for Lines {
         {
             let seconds = since.elapsed().as_secs_f64();
             let line = format!("{label}  epoch {epoch}/{epochs}  {metrics}  {seconds:.1} s\n");
-            // `eprintln!` would panic if the reader of a pipe has closed it, and burn would then wait forever.
+            // `eprintln!` would panic if the reader of a pipe has closed it, and burn would then
+            // wait forever.
             let _ = stderr().write_all(line.as_bytes());
         }
     }

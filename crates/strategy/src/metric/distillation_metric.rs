@@ -14,8 +14,8 @@ const READ_EVERY: usize = 8;
 
 /// A metric of a distillation: the loss, one of its terms, an accuracy or the agreement.
 ///
-/// It reads from the device every few steps, so the curve of an epoch has fewer points than the epoch has
-/// steps. The value of the epoch is computed from all of them.
+/// It reads from the device every few steps, so the curve of an epoch has fewer points than the
+/// epoch has steps. The value of the epoch is computed from all of them.
 #[derive(Clone)]
 pub struct DistillationMetric {
     metric: MetricKind,
@@ -42,8 +42,8 @@ impl DistillationMetric {
         }
     }
 
-    /// Sets the receiver of terms of the loss that are NaN or infinite. Every kind of metric reports them,
-    /// since it reads all values of a step.
+    /// Sets the receiver of terms of the loss that are NaN or infinite. Every kind of metric
+    /// reports them, since it reads all values of a step.
     pub(crate) fn reporting_to(mut self, divergence: Divergence) -> Self {
         self.watched = Some(divergence);
         self
@@ -143,8 +143,8 @@ impl Numeric for DistillationMetric {
     fn final_value(&self) -> NumericEntry {
         match self.measured {
             true => self.state.final_value(),
-            // burn requires a value. This one is not of the kind `Final`, so that neither the history nor
-            // a display takes it for the value of the epoch, which has none.
+            // burn requires a value. This one is not of the kind `Final`, so that neither the
+            // history nor a display takes it for the value of the epoch, which has none.
             false => self.state.current_value(),
         }
     }
@@ -157,8 +157,8 @@ impl Adaptor<StepMetrics> for DistillationOutput {
 }
 
 impl MetricKind {
-    /// Returns the value of one step and the number of rows that it is the mean of, or `None` where the step
-    /// has no such value.
+    /// Returns the value of one step and the number of rows that it is the mean of, or `None` where
+    /// the step has no such value.
     fn of(&self, values: &StepValues) -> Option<(f64, usize)> {
         if values.hidden.contains(self) {
             return None;

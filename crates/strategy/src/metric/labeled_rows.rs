@@ -19,8 +19,8 @@ pub struct LabeledRows {
 }
 
 impl LabeledRows {
-    /// Pairs the rows of a response with their classes, or returns `None` where there is not one class per
-    /// row.
+    /// Pairs the rows of a response with their classes, or returns `None` where there is not one
+    /// class per row.
     pub(crate) fn new(response: &Response, targets: &Targets) -> Option<Self> {
         if let Response::Maps(_) = response {
             return None;
@@ -59,7 +59,8 @@ impl DistillationOutput {
     ///
     /// # Panics
     ///
-    /// Panics if the response of the student has no class logits, or if the batch has no class labels.
+    /// Panics if the response of the student has no class logits, or if the batch has no class
+    /// labels.
     fn labeled_rows(&self) -> (Tensor<2>, Tensor<1, Int>) {
         let rows = self.labeled.as_ref().expect(
             "This metric compares logits with class labels, but the batch has no class labels, or \

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The values of one step that metrics show, stacked into one tensor on the device.
 ///
-/// Reading from a GPU waits for it. Metrics therefore collect the tensors of several steps and read them
-/// together: see [`StepMetrics::read`].
+/// Reading from a GPU waits for it. Metrics therefore collect the tensors of several steps and read
+/// them together: see [`StepMetrics::read`].
 #[derive(Clone, Debug)]
 pub struct StepMetrics {
     names: Arc<[String]>,
@@ -21,8 +21,8 @@ pub struct StepMetrics {
 pub struct StepValues {
     /// Loss.
     pub loss: f64,
-    /// Number of rows of the student: samples of a classifier, tokens of a sequence without padding, or
-    /// proposals of a detector.
+    /// Number of rows of the student: samples of a classifier, tokens of a sequence without
+    /// padding, or proposals of a detector.
     pub rows: usize,
     /// Number of rows of the student with a label.
     pub labeled: usize,
@@ -160,8 +160,8 @@ impl StepValues {
         }
     }
 
-    /// Returns the first term of the loss that is NaN or infinite, or else the loss if it is. Hidden
-    /// metrics do not count.
+    /// Returns the first term of the loss that is NaN or infinite, or else the loss if it is.
+    /// Hidden metrics do not count.
     pub fn non_finite(&self) -> Option<MetricKind> {
         let terms = self.terms.iter().map(|(name, value)| {
             let metric = MetricKind::Term(name.clone());

@@ -2,8 +2,8 @@ use super::branch_gate::{BranchGate, gated_logits};
 use burn::module::Module;
 use burn_distill_core::{Network, Response, TapRecorder, delegate_network};
 
-/// The ensemble of all branches of a network, weighted by their gate, as one network to deploy (ONE-E):
-/// see [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller).
+/// The ensemble of all branches of a network, weighted by their gate, as one network to deploy
+/// (ONE-E): see [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller).
 ///
 /// ```text
 /// z = Σᵢ gate(trunk)ᵢ zᵢ

@@ -7,7 +7,8 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn_distill_core::Network;
 
-/// Returns the record of a module in validation mode, since running statistics lag behind in training mode.
+/// Returns the record of a module in validation mode, since running statistics lag behind in
+/// training mode.
 fn record<M: Module>(module: &M) -> ModuleRecord {
     module.valid().into_record()
 }

@@ -13,15 +13,15 @@ pub(super) fn branch(index: usize) -> String {
     format!("branch{}", index + 1)
 }
 
-/// A gate that computes the weights of the branches of a network for each sample, from the features of the
-/// trunk.
+/// A gate that computes the weights of the branches of a network for each sample, from the features
+/// of the trunk.
 ///
 /// ```text
 /// weights = softmax(relu(bn(fc(mean over pixels of trunk))))
 /// ```
 ///
-/// If all values are negative, the ReLU makes them zero, and the weights are equal. A batch of one sample
-/// has no variance, so its weights do not depend on the sample.
+/// If all values are negative, the ReLU makes them zero, and the weights are equal. A batch of one
+/// sample has no variance, so its weights do not depend on the sample.
 #[derive(Module, Debug)]
 pub struct BranchGate {
     /// Linear layer from channels to branches.
@@ -31,8 +31,8 @@ pub struct BranchGate {
 }
 
 impl BranchGate {
-    /// Creates a gate from a number of channels to a number of branches. Its weights are initialized
-    /// immediately.
+    /// Creates a gate from a number of channels to a number of branches. Its weights are
+    /// initialized immediately.
     pub fn new(channels: usize, branches: usize, device: &Device) -> Self {
         initialize(Self {
             fc: LinearConfig::new(channels, branches).init(device),

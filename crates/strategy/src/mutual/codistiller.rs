@@ -12,8 +12,8 @@ use burn_distill_core::{
     Batch, Context, Knowledge, MovingAverage, Network, Objective, Requirements, TapSelection, Terms,
 };
 
-/// Codistillation: several networks train at the same time, and each also learns from older copies of the
-/// others.
+/// Codistillation: several networks train at the same time, and each also learns from older copies
+/// of the others.
 ///
 /// Of `N` peers, peer `i` is trained on
 ///
@@ -23,29 +23,31 @@ use burn_distill_core::{
 /// ```
 ///
 /// where the second line applies from step `burn_in` on, counted from 0. Before, the copies are not
-/// evaluated. Copies are taken after step `burn_in` and then every `period` steps, with running statistics,
-/// and compute in validation mode. They are part of the record. The steps in which they are taken depend
-/// only on the clock, so that a resumed training takes them in the same steps as an uninterrupted one. They
-/// are taken in a step of the optimizer: where gradients accumulate over several batches, `burn_in` and
-/// `period` should be multiples of that number, or copies are taken rarely or never.
+/// evaluated. Copies are taken after step `burn_in` and then every `period` steps, with running
+/// statistics, and compute in validation mode. They are part of the record. The steps in which they
+/// are taken depend only on the clock, so that a resumed training takes them in the same steps as
+/// an uninterrupted one. They are taken in a step of the optimizer: where gradients accumulate over
+/// several batches, `burn_in` and `period` should be multiples of that number, or copies are taken
+/// rarely or never.
 ///
 /// The paper compares with the mean of the predictions of the others, which is
-/// [`EnsembleTarget::Others`](crate::EnsembleTarget) with soft cross-entropy at temperature 1 and a weight
-/// of 1.
+/// [`EnsembleTarget::Others`](crate::EnsembleTarget) with soft cross-entropy at temperature 1 and a
+/// weight of 1.
 ///
 /// All peers see the same samples, or different views if the batch has several, as in
-/// [`MutualDistiller`](crate::MutualDistiller). A copy computes on the view of the peer that learns from
-/// it. The peers train in one process, one after the other.
+/// [`MutualDistiller`](crate::MutualDistiller). A copy computes on the view of the peer that learns
+/// from it. The peers train in one process, one after the other.
 ///
-/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1 accuracy`,
-/// and that of the mean of their probabilities, as `ensemble accuracy`, in percent of the labeled samples.
-/// [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first peer.
+/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1
+/// accuracy`, and that of the mean of their probabilities, as `ensemble accuracy`, in percent of
+/// the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first
+/// peer.
 ///
 /// # Reference
 ///
-/// R. Anil, G. Pereyra, A. Passos, R. Ormándi, G. Dahl and G. Hinton, [Large scale distributed neural
-/// network training through online distillation](https://arxiv.org/abs/1804.03235), ICLR 2018. There
-/// is no code by the authors.
+/// R. Anil, G. Pereyra, A. Passos, R. Ormándi, G. Dahl and G. Hinton, [Large scale distributed
+/// neural network training through online distillation](https://arxiv.org/abs/1804.03235), ICLR
+/// 2018. There is no code by the authors.
 #[derive(Module, Debug)]
 pub struct Codistiller<N, A, O> {
     /// Networks that are trained.
@@ -85,14 +87,14 @@ where
     A: Objective<Knowledge, ()>,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    /// Creates a distiller from networks, each with an objective without the others and one with them. The
-    /// networks learn from each other from the start and are copied after every step, unless
-    /// [`with_schedule`](Self::with_schedule) changes that.
+    /// Creates a distiller from networks, each with an objective without the others and one with
+    /// them. The networks learn from each other from the start and are copied after every step,
+    /// unless [`with_schedule`](Self::with_schedule) changes that.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, if there is not one objective of either kind for each, or
-    /// if two peers have the same parameters.
+    /// Panics if there are fewer than two peers, if there is not one objective of either kind for
+    /// each, or if two peers have the same parameters.
     pub fn new(peers: Vec<N>, alone: Vec<A>, together: Vec<O>) -> Self {
         assert_peers_differ(&peers);
         assert_objectives(alone.len(), peers.len(), "peers alone");
@@ -140,8 +142,8 @@ where
         })
     }
 
-    /// Returns the knowledge of each copy about one view of a batch, as constants, or `None` for a copy from
-    /// which no peer of that view learns.
+    /// Returns the knowledge of each copy about one view of a batch, as constants, or `None` for a
+    /// copy from which no peer of that view learns.
     fn stale(&self, batch: &Batch<N::Input>, view: usize) -> Vec<Option<Knowledge>> {
         let learners = (view..self.peers.len()).step_by(batch.views.len());
         let copies = self.copies.iter().enumerate().map(|(index, copy)| {

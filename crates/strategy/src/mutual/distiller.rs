@@ -13,8 +13,8 @@ use burn_distill_core::{
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
-/// Deep mutual learning (DML): several networks train at the same time, and each also learns from the
-/// others.
+/// Deep mutual learning (DML): several networks train at the same time, and each also learns from
+/// the others.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
@@ -23,21 +23,22 @@ use std::sync::{Arc, Mutex};
 /// loss = Σₖ Lₖ
 /// ```
 ///
-/// All losses are computed with the parameters before the step, so the order of the peers does not matter.
-/// Since no gradient flows from the loss of one peer into another, one backward pass and one optimizer are
-/// equivalent to one of each per peer. With several views in a batch, peer `k` sees view `k`, starting
-/// again with the first when there are more peers than views. [`PeerOrder::Sequential`] is the alternative
-/// order.
+/// All losses are computed with the parameters before the step, so the order of the peers does not
+/// matter. Since no gradient flows from the loss of one peer into another, one backward pass and
+/// one optimizer are equivalent to one of each per peer. With several views in a batch, peer `k`
+/// sees view `k`, starting again with the first when there are more peers than views.
+/// [`PeerOrder::Sequential`] is the alternative order.
 ///
-/// [`PerTeacher`](burn_distill_core::PerTeacher) averages an objective for one teacher over all other
-/// peers: with the cross-entropy and soft targets at temperature 1, this is deep mutual learning.
-/// [`EnsembleObjective`](crate::EnsembleObjective) combines all peers into one teacher, which is
-/// collaborative learning (KDCL). Objectives on features or relations are possible too, with adapters for
-/// each pair of peers.
+/// [`PerTeacher`](burn_distill_core::PerTeacher) averages an objective for one teacher over all
+/// other peers: with the cross-entropy and soft targets at temperature 1, this is deep mutual
+/// learning. [`EnsembleObjective`](crate::EnsembleObjective) combines all peers into one teacher,
+/// which is collaborative learning (KDCL). Objectives on features or relations are possible too,
+/// with adapters for each pair of peers.
 ///
-/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1 accuracy`,
-/// and that of the mean of their probabilities, as `ensemble accuracy`, in percent of the labeled samples.
-/// [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first peer.
+/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1
+/// accuracy`, and that of the mean of their probabilities, as `ensemble accuracy`, in percent of
+/// the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first
+/// peer.
 ///
 /// # Reference
 ///
@@ -54,8 +55,8 @@ pub struct MutualDistiller<N: Network, O> {
     /// Order in which the peers take their steps.
     #[module(skip)]
     pub order: PeerOrder,
-    /// Batch and knowledge for the peers after the first, between the backward pass of the first peer and
-    /// the optimizer, in sequential order.
+    /// Batch and knowledge for the peers after the first, between the backward pass of the first
+    /// peer and the optimizer, in sequential order.
     #[module(skip)]
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
     /// Taps that are selected of each peer.
@@ -79,19 +80,19 @@ pub enum PeerOrder {
     /// All peers step at the same time and learn from the others before the step.
     #[default]
     Simultaneous,
-    /// The peers step one after the other on the same batch, and each learns from the updated peers before
-    /// it, as in the paper.
+    /// The peers step one after the other on the same batch, and each learns from the updated peers
+    /// before it, as in the paper.
     ///
     /// ```text
     /// for k in 1..=K:    step peerₖ on Lₖ;    predict again with peerₖ
     /// ```
     ///
-    /// It costs another forward pass of each peer except the last. These passes are in training mode and do
-    /// not update running statistics, which are updated once per batch, as in the other order. The terms
-    /// that are shown are those before the first step.
+    /// It costs another forward pass of each peer except the last. These passes are in training
+    /// mode and do not update running statistics, which are updated once per batch, as in the other
+    /// order. The terms that are shown are those before the first step.
     ///
-    /// The steps are taken between two batches, so there must be a step of the optimizer for each batch:
-    /// neither gradient accumulation nor several devices are possible.
+    /// The steps are taken between two batches, so there must be a step of the optimizer for each
+    /// batch: neither gradient accumulation nor several devices are possible.
     Sequential,
 }
 
@@ -111,8 +112,8 @@ where
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, if there is not one objective for each, or if two peers
-    /// have the same parameters.
+    /// Panics if there are fewer than two peers, if there is not one objective for each, or if two
+    /// peers have the same parameters.
     pub fn new(peers: Vec<N>, objectives: Vec<O>) -> Self {
         assert_peers_differ(&peers);
         assert_objectives(objectives.len(), peers.len(), "peers");
@@ -216,8 +217,8 @@ where
         }
         let terms = |peer: usize| match peer {
             0 => Self::terms(&self.objectives[0], 0, &knowledge, &batch),
-            // Only to show the terms. A copy, since an objective with a memory must store a batch once, in
-            // its own step.
+            // Only to show the terms. A copy, since an objective with a memory must store a batch
+            // once, in its own step.
             _ => Self::terms(&self.objectives[peer].valid(), peer, &shown, &batch),
         };
         let output = self.output(terms, &knowledge, &batch);
@@ -244,7 +245,8 @@ where
         } = waiting;
         for peer in 1..self.peers.len() {
             let before = peer - 1;
-            // A copy with separate running statistics, since those are to be updated once per batch.
+            // A copy with separate running statistics, since those are to be updated once per
+            // batch.
             let copy = self.peers[before].valid().train();
             let selection = &self.requirements()[before].by_others;
             knowledge[before] = knowledge_of(&copy, before, &batch, selection).without_autodiff();

@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 const STEPS: usize = 20;
 const STEP: f64 = 4.0;
 
-/// The ridge that is added to the diagonal of the matrix of [`EnsembleTarget::General`], relative to the
-/// mean of the diagonal: similar students make the matrix singular.
+/// The ridge that is added to the diagonal of the matrix of [`EnsembleTarget::General`], relative
+/// to the mean of the diagonal: similar students make the matrix singular.
 const RIDGE: f64 = 1e-3;
 
 /// The smallest divisor.
 const LEAST: f64 = 1e-12;
 
-/// The way in which the logits `z₁ … zₘ` of students that learn together are combined into one target.
+/// The way in which the logits `z₁ … zₘ` of students that learn together are combined into one
+/// target.
 ///
 /// `y` is the class of a sample. Where a target needs it and the sample has no label, the target is
 /// [`Mean`](Self::Mean).
@@ -32,16 +33,17 @@ pub enum EnsembleTarget {
     Mean,
     /// The logits of the student with the smallest cross-entropy on the sample.
     Naive,
-    /// The best weighted mean for the sample: `Σᵢ wᵢ zᵢ` with the weights `w ≥ 0`, `Σᵢ wᵢ = 1` of the
-    /// smallest cross-entropy, approximated by 20 steps of exponentiated gradient from equal weights.
+    /// The best weighted mean for the sample: `Σᵢ wᵢ zᵢ` with the weights `w ≥ 0`, `Σᵢ wᵢ = 1` of
+    /// the smallest cross-entropy, approximated by 20 steps of exponentiated gradient from equal
+    /// weights.
     ///
     /// ```text
     /// log w ← log w − 4 / (r √t) · ∂crossentropy/∂w        at step t
     /// ```
     ///
-    /// where `r` is the largest range of a student's logits about the mean of all. The best weights among
-    /// the steps are taken. On random logits of three students, at every scale, the result misses on average
-    /// at most 3 % of the possible gain over equal weights.
+    /// where `r` is the largest range of a student's logits about the mean of all. The best weights
+    /// among the steps are taken. On random logits of three students, at every scale, the result
+    /// misses on average at most 3 % of the possible gain over equal weights.
     Linear,
     /// The minimum of each logit after the logit of the class is subtracted: `minᵢ (zᵢ − zᵢ[y])`.
     MinLogit,
@@ -52,24 +54,25 @@ pub enum EnsembleTarget {
     /// w = C⁻¹ 1 / (1ᵀ C⁻¹ 1),    negative ones set to zero and the rest divided by its sum
     /// ```
     ///
-    /// over the labeled samples of the previous epoch. In the first epoch the weights are equal. The weights
-    /// and the sums are part of the record. A validation uses the weights of the training epoch. It is for a
-    /// training on one device: sums of other devices are lost.
+    /// over the labeled samples of the previous epoch. In the first epoch the weights are equal.
+    /// The weights and the sums are part of the record. A validation uses the weights of the
+    /// training epoch. It is for a training on one device: sums of other devices are lost.
     General,
-    /// The mean of the probabilities of the others, without the student itself: `log(1/(m−1) · Σ pⱼ)` at
-    /// temperature 1. The target of codistillation, and of mutual learning from an ensemble (DML_e).
+    /// The mean of the probabilities of the others, without the student itself: `log(1/(m−1) · Σ
+    /// pⱼ)` at temperature 1. The target of codistillation, and of mutual learning from an ensemble
+    /// (DML_e).
     Others,
 }
 
-/// Collaborative learning (KDCL): an objective with one target that combines the logits of a student and its
-/// peers.
+/// Collaborative learning (KDCL): an objective with one target that combines the logits of a
+/// student and its peers.
 ///
 /// ```text
 /// L = objective(student, target(z of the student, z of its peers), targets)
 /// ```
 ///
-/// The target is a constant. The objective can be any on responses: with the cross-entropy and soft targets
-/// this is KDCL. Each student sees a different view if the batch has several: see
+/// The target is a constant. The objective can be any on responses: with the cross-entropy and soft
+/// targets this is KDCL. Each student sees a different view if the batch has several: see
 /// [`MutualDistiller`](crate::MutualDistiller).
 ///
 /// # Example
@@ -87,11 +90,11 @@ pub enum EnsembleTarget {
 /// # Reference
 ///
 /// Q. Guo, X. Wang, Y. Wu, Z. Yu, D. Liang, X. Hu and P. Luo, [Online Knowledge Distillation via
-/// Collaborative Learning](https://doi.org/10.1109/CVPR42600.2020.01103), CVPR 2020. The authors have
-/// published no code: `Mean` agrees with shaoeric's
-/// Online-Knowledge-Distillation-via-Collaborative-Learning, which uses a temperature of 4 and weights of
-/// 0.5; the others are our interpretation. In the paper, `General` measures on held-out samples; here it
-/// measures on the samples of the previous epoch.
+/// Collaborative Learning](https://doi.org/10.1109/CVPR42600.2020.01103), CVPR 2020. The authors
+/// have published no code: `Mean` agrees with shaoeric's
+/// Online-Knowledge-Distillation-via-Collaborative-Learning, which uses a temperature of 4 and
+/// weights of 0.5; the others are our interpretation. In the paper, `General` measures on held-out
+/// samples; here it measures on the samples of the previous epoch.
 #[doc(alias = "KDCL")]
 #[derive(Module, Debug)]
 pub struct EnsembleObjective<O> {
@@ -109,20 +112,21 @@ pub struct EnsembleObjective<O> {
 /// The correlations of the errors of students that learn together.
 #[derive(Module, Debug)]
 pub struct PeerErrors {
-    /// Weights from the previous epoch, with that of the trained student first. Shape: `[students]`.
+    /// Weights from the previous epoch, with that of the trained student first. Shape:
+    /// `[students]`.
     pub weights: Buffer<Tensor<1>>,
     /// Sums of products of errors over the samples of this epoch. Shape: `[students, students]`.
     pub products: Buffer<Tensor<2>>,
 }
 
 impl<O: Objective> EnsembleObjective<O> {
-    /// Creates an objective with a kind of target for a number of students, including the one that is
-    /// trained.
+    /// Creates an objective with a kind of target for a number of students, including the one that
+    /// is trained.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two students, or if the objective requires several views, or taps of
-    /// the teacher, which an ensemble does not have.
+    /// Panics if there are fewer than two students, or if the objective requires several views, or
+    /// taps of the teacher, which an ensemble does not have.
     pub fn new(target: EnsembleTarget, students: usize, objective: O, device: &Device) -> Self {
         assert!(
             students >= 2,
@@ -150,7 +154,8 @@ impl<O: Objective> EnsembleObjective<O> {
         }
     }
 
-    /// Computes the target from the logits of all students, with those of the trained student first.
+    /// Computes the target from the logits of all students, with those of the trained student
+    /// first.
     ///
     /// # Shapes
     ///
@@ -228,8 +233,8 @@ struct Labels {
 }
 
 impl Labels {
-    /// Returns the labels of samples, if there are any, in the precision of their logits. Shape of the logits:
-    /// `[batch_size, students, num_classes]`.
+    /// Returns the labels of samples, if there are any, in the precision of their logits. Shape of
+    /// the logits: `[batch_size, students, num_classes]`.
     fn of(targets: &Targets, logits: &Tensor<3>) -> Option<Self> {
         let [_, _, num_classes] = logits.dims();
         let (classes, known) = targets.hard()?;
@@ -321,7 +326,8 @@ fn min_logit(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
 }
 
 impl PeerErrors {
-    /// Adds the errors of the students on a batch. An epoch starts with the weights from the previous one.
+    /// Adds the errors of the students on a batch. An epoch starts with the weights from the
+    /// previous one.
     fn measure(&self, logits: &Tensor<3>, targets: &Targets, clock: Clock) {
         if clock.batch == 0 && clock.epoch > 1 {
             let products = self.products.get();

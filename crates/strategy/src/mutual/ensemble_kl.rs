@@ -19,11 +19,11 @@ const OFFSET: f64 = 1e-7;
 /// L = T² · mean over samples of Σₖ qₖ (log qₖ − log softmax(student / T)ₖ)
 /// ```
 ///
-/// This is as in the authors' code, so that a student that equals the ensemble has a loss of 2.7e-6 with
-/// three classes, and not of 0. All samples count, labeled or not.
+/// This is as in the authors' code, so that a student that equals the ensemble has a loss of 2.7e-6
+/// with three classes, and not of 0. All samples count, labeled or not.
 ///
-/// Unlike the teacher of other losses, the ensemble is not a constant: gradients flow into it, since its
-/// weights may have to be learned. Pass constant logits to prevent that.
+/// Unlike the teacher of other losses, the ensemble is not a constant: gradients flow into it,
+/// since its weights may have to be learned. Pass constant logits to prevent that.
 ///
 /// # Reference
 ///
@@ -43,8 +43,9 @@ impl EnsembleKl {
     /// Name of the term.
     pub const TERM: &'static str = "ensemble";
 
-    /// Creates the objective from a temperature and a weight. The authors of both methods use a temperature
-    /// of 3 and a [`SigmoidRampUp`](burn_distill_core::ChangingWeight) to 1 over 80 epochs.
+    /// Creates the objective from a temperature and a weight. The authors of both methods use a
+    /// temperature of 3 and a [`SigmoidRampUp`](burn_distill_core::ChangingWeight) to 1 over 80
+    /// epochs.
     ///
     /// # Panics
     ///

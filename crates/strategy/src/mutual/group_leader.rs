@@ -29,8 +29,8 @@ pub struct PeerAttention {
 }
 
 impl PeerAttention {
-    /// Creates the attention for a number of features; queries and keys have an eighth of it. Its weights
-    /// are initialized immediately.
+    /// Creates the attention for a number of features; queries and keys have an eighth of it. Its
+    /// weights are initialized immediately.
     pub fn new(features: usize, device: &Device) -> Self {
         let projection = LinearConfig::new(features, (features / 8).max(1)).with_bias(false);
         initialize(Self {
@@ -56,8 +56,8 @@ impl PeerAttention {
 /// function](GroupLeaderDistillerConfig::init).
 #[derive(Config, Debug)]
 pub struct GroupLeaderDistillerConfig {
-    /// Tap of the peers from which the attention is computed, averaged over pixels or tokens. Default:
-    /// `pool`.
+    /// Tap of the peers from which the attention is computed, averaged over pixels or tokens.
+    /// Default: `pool`.
     #[config(default = "\"pool\".to_string()")]
     pub tap: String,
     /// Whether gradients flow into the targets, as in the authors' code. Default: `false`.
@@ -66,13 +66,14 @@ pub struct GroupLeaderDistillerConfig {
 }
 
 impl GroupLeaderDistillerConfig {
-    /// Creates a distiller from auxiliary peers and their objectives, and a leader and its objective.
+    /// Creates a distiller from auxiliary peers and their objectives, and a leader and its
+    /// objective.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, if there is not one objective for each, if two networks
-    /// have the same parameters, if an objective requires taps of the teacher, or if a peer does not have
-    /// the tap, or has it with another size.
+    /// Panics if there are fewer than two peers, if there is not one objective for each, if two
+    /// networks have the same parameters, if an objective requires taps of the teacher, or if a
+    /// peer does not have the tap, or has it with another size.
     pub fn init<N: Network, O: Objective>(
         &self,
         (peers, objectives): (Vec<N>, Vec<O>),
@@ -109,8 +110,8 @@ impl GroupLeaderDistillerConfig {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no peer, if a peer does not have the tap, if the tap has no features, or
-    /// if the numbers of features differ.
+    /// Returns an error if there is no peer, if a peer does not have the tap, if the tap has no
+    /// features, or if the numbers of features differ.
     pub fn fit<N: Network>(&self, peers: &[N]) -> Result<usize, MisfitError> {
         let size = |peer: &N| -> Result<usize, MisfitError> {
             let taps = known_taps(peer);
@@ -129,8 +130,8 @@ impl GroupLeaderDistillerConfig {
     }
 }
 
-/// Online knowledge distillation with diverse peers (OKDDip): each of several auxiliary peers learns from
-/// a separately weighted mean of all peers, and a leader learns from their plain mean.
+/// Online knowledge distillation with diverse peers (OKDDip): each of several auxiliary peers
+/// learns from a separately weighted mean of all peers, and a leader learns from their plain mean.
 ///
 /// ```text
 /// A = attention(features of the peers)
@@ -139,22 +140,23 @@ impl GroupLeaderDistillerConfig {
 /// loss = Σₐ Lₐ + L_leader
 /// ```
 ///
-/// The leader is deployed. The logits of the peers and the mean are constants where they are targets. The
-/// weights `A` are not, since the attention learns only from them: the objectives of the peers need a term
-/// with a gradient for its teacher, such as [`EnsembleKl`](crate::EnsembleKl), which losses for constant
-/// teachers do not have. With `reference_gradients`, gradients flow into all targets, as in the authors'
-/// code.
+/// The leader is deployed. The logits of the peers and the mean are constants where they are
+/// targets. The weights `A` are not, since the attention learns only from them: the objectives of
+/// the peers need a term with a gradient for its teacher, such as
+/// [`EnsembleKl`](crate::EnsembleKl), which losses for constant teachers do not have. With
+/// `reference_gradients`, gradients flow into all targets, as in the authors' code.
 ///
 /// The authors use three peers and a leader, each with the cross-entropy plus
 /// [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to 1 over 80 epochs.
 ///
-/// Peers are separate networks without shared layers, the network-based form of the paper. With several
-/// views in a batch, peer `k` sees view `k`, and the leader sees the next one.
+/// Peers are separate networks without shared layers, the network-based form of the paper. With
+/// several views in a batch, peer `k` sees view `k`, and the leader sees the next one.
 ///
-/// It shows the terms of each network, as `peer 1 cross-entropy` and `leader cross-entropy`, the accuracy
-/// of each, as `peer 1 accuracy` and `leader accuracy`, and that of the mean of the peers, as
-/// `ensemble accuracy`, in percent of the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is
-/// the accuracy of the leader, and its teacher is the mean.
+/// It shows the terms of each network, as `peer 1 cross-entropy` and `leader cross-entropy`, the
+/// accuracy of each, as `peer 1 accuracy` and `leader accuracy`, and that of the mean of the peers,
+/// as `ensemble accuracy`, in percent of the labeled samples.
+/// [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the leader, and its teacher is
+/// the mean.
 ///
 /// # Example
 ///

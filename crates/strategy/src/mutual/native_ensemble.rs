@@ -9,27 +9,28 @@ use burn_distill_core::{
     TapSelection, Terms, known_taps,
 };
 
-/// On-the-fly native ensemble (ONE): a network with several branches over one trunk, which learn from
-/// their gated mean.
+/// On-the-fly native ensemble (ONE): a network with several branches over one trunk, which learn
+/// from their gated mean.
 ///
 /// ```text
 /// ensemble = Σᵢ gate(trunk)ᵢ zᵢ
 /// loss = Σᵢ objectiveᵢ(branchᵢ, ensemble as a constant, targets) + crossentropy(ensemble, targets)
 /// ```
 ///
-/// The loss is a sum over the branches and not a mean, as in the authors' code. The gate learns only from
-/// the last term.
+/// The loss is a sum over the branches and not a mean, as in the authors' code. The gate learns
+/// only from the last term.
 ///
-/// The network can be any with a tap `trunk`, a map or vectors, and taps `branch1`, `branch2`, …, the
-/// logits of each branch. Its response is that of the first branch, which is deployed. `BranchedNetwork` of
-/// burn-distill-architecture creates one from networks of one family. Each branch has an objective on
-/// responses. The authors use three branches, each with the cross-entropy plus
-/// [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to 1 over 80 epochs.
+/// The network can be any with a tap `trunk`, a map or vectors, and taps `branch1`, `branch2`, …,
+/// the logits of each branch. Its response is that of the first branch, which is deployed.
+/// `BranchedNetwork` of burn-distill-architecture creates one from networks of one family. Each
+/// branch has an objective on responses. The authors use three branches, each with the
+/// cross-entropy plus [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to
+/// 1 over 80 epochs.
 ///
 /// It shows the terms of each branch, as `branch 1 cross-entropy`, and of the ensemble, as
-/// `ensemble cross-entropy`, and the accuracy of each, as `branch 1 accuracy` and `ensemble accuracy`, in
-/// percent of the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first
-/// branch, and its teacher is the ensemble.
+/// `ensemble cross-entropy`, and the accuracy of each, as `branch 1 accuracy` and `ensemble
+/// accuracy`, in percent of the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the
+/// accuracy of the first branch, and its teacher is the ensemble.
 ///
 /// # Example
 ///
@@ -64,13 +65,13 @@ pub struct NativeEnsembleDistiller<N, O> {
 }
 
 impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
-    /// Creates a distiller from a network and one objective for each of its branches. The cross-entropy of
-    /// the ensemble has a weight of 1.
+    /// Creates a distiller from a network and one objective for each of its branches. The
+    /// cross-entropy of the ensemble has a weight of 1.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two objectives, if their number is not that of the branches, or if an
-    /// objective requires a tap.
+    /// Panics if there are fewer than two objectives, if their number is not that of the branches,
+    /// or if an objective requires a tap.
     pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
         assert!(

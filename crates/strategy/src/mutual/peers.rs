@@ -75,7 +75,8 @@ pub(crate) fn without_taps(logits: Tensor<2>) -> Knowledge {
     }
 }
 
-/// Returns one vector per sample: the mean of a map over its pixels, or of a sequence over its tokens.
+/// Returns one vector per sample: the mean of a map over its pixels, or of a sequence over its
+/// tokens.
 pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     match tap {
         Tap::Map(map) => map.mean_dims(&[2, 3]).flatten(1, 3),
@@ -84,9 +85,9 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     }
 }
 
-/// Returns the accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
-/// `ensemble accuracy`, in percent of the labeled samples or tokens. Responses without class logits have
-/// no accuracy.
+/// Returns the accuracy of each response, as `peer 1 accuracy`, and of the mean of their
+/// probabilities, as `ensemble accuracy`, in percent of the labeled samples or tokens. Responses
+/// without class logits have no accuracy.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
         let name = format!("peer {number} accuracy");
@@ -97,8 +98,8 @@ pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-/// Returns the sum of the probabilities of several responses, which predicts the same classes as their
-/// mean. A token counts if it counts in all responses.
+/// Returns the sum of the probabilities of several responses, which predicts the same classes as
+/// their mean. A token counts if it counts in all responses.
 fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     fn sum<const D: usize>(logits: impl Iterator<Item = Tensor<D>>) -> Option<Tensor<D>> {
         let probabilities = logits.map(|logits| {
@@ -130,9 +131,10 @@ fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     })
 }
 
-/// Returns the accuracy of a response on the labeled samples, tokens or proposals, in percent, as a shown
-/// term with this name, or no term if the response has no class logits or the batch no labels. Where no
-/// row is labeled it is zero, with a weight of zero in the metric, which counts labeled rows.
+/// Returns the accuracy of a response on the labeled samples, tokens or proposals, in percent, as a
+/// shown term with this name, or no term if the response has no class logits or the batch no
+/// labels. Where no row is labeled it is zero, with a weight of zero in the metric, which counts
+/// labeled rows.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
     let accuracy = ClassRows::of(response).and_then(|rows| rows.accuracy(targets));
     match accuracy {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Configuration of the optimizer of a training, with the conventions and defaults of PyTorch.
 ///
-/// In double precision it agrees with PyTorch to the last digits, whereas burn's optimizers keep their
-/// decay rates and penalties in single precision.
+/// In double precision it agrees with PyTorch to the last digits, whereas burn's optimizers keep
+/// their decay rates and penalties in single precision.
 ///
-/// With a `clip_norm`, the gradient `g` of each parameter is clipped separately, before an L2 penalty is
-/// added:
+/// With a `clip_norm`, the gradient `g` of each parameter is clipped separately, before an L2
+/// penalty is added:
 ///
 /// ```text
 /// g ← g · min(1, clip_norm / (‖g‖₂ + 1e-6))
@@ -32,8 +32,8 @@ pub enum OptimizerConfig {
         /// L2 penalty on every parameter. Default: 5e-4.
         #[serde(default = "weight_decay")]
         weight_decay: f64,
-        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be positive.
-        /// Default: no clipping.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },
@@ -42,23 +42,23 @@ pub enum OptimizerConfig {
         /// L2 penalty on every parameter. Default: 0.
         #[serde(default)]
         weight_decay: f64,
-        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be positive.
-        /// Default: no clipping.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },
     /// Adam with decoupled weight decay.
     AdamW {
-        /// Decoupled weight decay: `parameter ← (1 − rate · weight_decay) · parameter` before the step.
-        /// Default: 0.01.
+        /// Decoupled weight decay: `parameter ← (1 − rate · weight_decay) · parameter` before the
+        /// step. Default: 0.01.
         #[serde(default = "decoupled_decay")]
         weight_decay: f64,
-        /// Whether weight decay applies to one-dimensional parameters, which are biases and the scales of
-        /// normalizations. The literature on transformers excludes them. Default: true.
+        /// Whether weight decay applies to one-dimensional parameters, which are biases and the
+        /// scales of normalizations. The literature on transformers excludes them. Default: true.
         #[serde(default = "decay_vectors", skip_serializing_if = "is_true")]
         decay_vectors: bool,
-        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be positive.
-        /// Default: no clipping.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },

@@ -1,7 +1,8 @@
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::at_least_f32;
 
-/// Clipping and weight decay of the gradient of a parameter, before the update rule of an optimizer.
+/// Clipping and weight decay of the gradient of a parameter, before the update rule of an
+/// optimizer.
 ///
 /// The numbers are in double precision: burn's optimizers keep theirs in single precision, where
 /// `1 − 0.999` has a relative error of `5e-5`.

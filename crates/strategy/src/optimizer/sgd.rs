@@ -2,8 +2,8 @@ use super::regularization::Regularization;
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Stochastic gradient descent as in PyTorch: without dampening, so that the first velocity is the first
-/// gradient.
+/// Stochastic gradient descent as in PyTorch: without dampening, so that the first velocity is the
+/// first gradient.
 #[derive(Clone, Debug)]
 pub(super) struct Sgd {
     pub momentum: f64,

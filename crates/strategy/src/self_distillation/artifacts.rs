@@ -5,7 +5,8 @@ use crate::StageArtifacts;
 use burn::module::Module;
 use burn::store::ModuleRecord;
 
-/// Returns the record of a module in validation mode, since running statistics lag behind in training mode.
+/// Returns the record of a module in validation mode, since running statistics lag behind in
+/// training mode.
 fn record<M: Module>(module: &M) -> ModuleRecord {
     module.valid().into_record()
 }
@@ -31,7 +32,8 @@ impl<S: Module, M: Module, O: Module> StageArtifacts for LastBatchDistiller<S, M
     }
 }
 
-/// The `student` with its head, its moving average as `teacher`, and the `objective` with its center.
+/// The `student` with its head, its moving average as `teacher`, and the `objective` with its
+/// center.
 impl<S: Module, T: Module, O: Module> StageArtifacts for DinoDistiller<S, T, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![

@@ -12,22 +12,24 @@ use burn_distill_core::{
 /// The metrics that depend on a teacher.
 const TEACHER_METRICS: [MetricKind; 2] = [MetricKind::TeacherAccuracy, MetricKind::Agreement];
 
-/// A teacher that is made of the student itself: its past predictions, its predictions for other samples,
-/// or a moving average of its weights.
+/// A teacher that is made of the student itself: its past predictions, its predictions for other
+/// samples, or a moving average of its weights.
 pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
-    /// Returns the knowledge of the teacher about a batch, as constants. It is called after the forward pass
-    /// of the student.
+    /// Returns the knowledge of the teacher about a batch, as constants. It is called after the
+    /// forward pass of the student.
     fn teach(&self, student: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge;
 
-    /// Returns whether the teacher has real knowledge about a batch, and not a substitute such as the labels.
+    /// Returns whether the teacher has real knowledge about a batch, and not a substitute such as
+    /// the labels.
     ///
-    /// If it has not, its accuracy and the agreement with it are not shown, nor are the loss and its terms
-    /// in a validation, since the values would mean something else.
+    /// If it has not, its accuracy and the agreement with it are not shown, nor are the loss and
+    /// its terms in a validation, since the values would mean something else.
     fn knows(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
         true
     }
 
-    /// Receives the knowledge of the student about a training batch, before the step of the optimizer.
+    /// Receives the knowledge of the student about a training batch, before the step of the
+    /// optimizer.
     fn observe(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
 
     /// Updates the teacher after a step of the student on a batch with this clock.
@@ -47,9 +49,9 @@ pub enum TeachingPhase {
 
 /// Self-distillation: a network learns from a teacher that is made of the network itself.
 ///
-/// It equals [`OfflineDistiller`](crate::OfflineDistiller) except for the teacher, and takes any objective.
-/// The state of the teacher is part of the record. It trains on one device, since the state of the teacher
-/// would differ between devices.
+/// It equals [`OfflineDistiller`](crate::OfflineDistiller) except for the teacher, and takes any
+/// objective. The state of the teacher is part of the record. It trains on one device, since the
+/// state of the teacher would differ between devices.
 ///
 /// ```text
 /// loss = Σ weight · term(student(x), teacher(student, x), targets)
@@ -91,8 +93,8 @@ where
         let Requirements {
             student, teacher, ..
         } = self.selection.get(|| self.objective.requirements());
-        // Before the teacher, as in the authors' code of these methods: the order matters for running
-        // statistics where the teacher is the student itself.
+        // Before the teacher, as in the authors' code of these methods: the order matters for
+        // running statistics where the teacher is the student itself.
         let student = self
             .student
             .forward_knowledge(batch.view().clone(), student);

@@ -43,8 +43,8 @@ impl DropoutDistillerConfig {
     ///
     /// # Panics
     ///
-    /// Panics if a value is out of its range, if the network does not return a classifier, or if it has no
-    /// tap of that name with the features of the classifier.
+    /// Panics if a value is out of its range, if the network does not return a classifier, or if it
+    /// has no tap of that name with the features of the classifier.
     pub fn init<N, O>(&self, student: N, objective: O) -> DropoutDistiller<N, O>
     where
         N: Network,
@@ -70,8 +70,8 @@ impl DropoutDistillerConfig {
     ///
     /// # Errors
     ///
-    /// Returns an error if the network does not return a classifier, or if it has no tap of that name with
-    /// the features of the classifier.
+    /// Returns an error if the network does not return a classifier, or if it has no tap of that
+    /// name with the features of the classifier.
     pub fn fit<N: Network>(&self, student: &N) -> Result<(), MisfitError> {
         let Some(classifier) = student.classifier() else {
             return Err(MisfitError::Network(NO_CLASSIFIER.to_string()));
@@ -110,8 +110,8 @@ fn classifier<N: Network>(network: &N) -> Linear {
     network.classifier().expect(NO_CLASSIFIER)
 }
 
-/// Self-knowledge distillation via dropout (SD-Dropout): the classifier of a network gets its features
-/// twice, with different features dropped, and both predictions should agree.
+/// Self-knowledge distillation via dropout (SD-Dropout): the classifier of a network gets its
+/// features twice, with different features dropped, and both predictions should agree.
 ///
 /// ```text
 /// zₘ = classifier(features ∘ maskₘ / (1 − p)),    m = 1, 2
@@ -119,12 +119,12 @@ fn classifier<N: Network>(network: &N) -> Linear {
 ///        + weight · T² [KL(softmax(z₂ / T) ‖ softmax(z₁ / T)) + KL(softmax(z₁ / T) ‖ softmax(z₂ / T))]
 /// ```
 ///
-/// The response, and with it the objective, is computed from all features, without dropout. The classifier
-/// is that of the network itself. It learns from all three predictions, as do the features. Neither
-/// direction has a [constant target](DropoutDivergence), unless `detach` is set.
+/// The response, and with it the objective, is computed from all features, without dropout. The
+/// classifier is that of the network itself. It learns from all three predictions, as do the
+/// features. Neither direction has a [constant target](DropoutDivergence), unless `detach` is set.
 ///
-/// The masks depend only on the seed and the step, on every device, so that a resumed training equals an
-/// uninterrupted one. In validation no features are dropped, and the term is zero.
+/// The masks depend only on the seed and the step, on every device, so that a resumed training
+/// equals an uninterrupted one. In validation no features are dropped, and the term is zero.
 ///
 /// The term is named `dropout`. The authors add the cross-entropy,
 /// [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) with a weight of 1.
@@ -146,8 +146,8 @@ fn classifier<N: Network>(network: &N) -> Linear {
 /// # Reference
 ///
 /// H. Lee, Y. Park, H. Seo and M. Kang, [Self-knowledge Distillation via
-/// Dropout](https://arxiv.org/abs/2208.05642), 2022. Agrees with `SD_Dropout` of the authors' code, except
-/// for the random numbers of the masks.
+/// Dropout](https://arxiv.org/abs/2208.05642), 2022. Agrees with `SD_Dropout` of the authors' code,
+/// except for the random numbers of the masks.
 #[doc(alias = "SD-Dropout")]
 #[derive(Module, Debug)]
 pub struct DropoutDistiller<N, O> {
@@ -191,8 +191,8 @@ where
         self.divergence.forward(first, second)
     }
 
-    /// Returns the factors of the features: zero for the dropped ones, and `1 / (1 − probability)` for the
-    /// others, so that the expected value does not change.
+    /// Returns the factors of the features: zero for the dropped ones, and `1 / (1 − probability)`
+    /// for the others, so that the expected value does not change.
     fn mask(&self, features: &Tensor<2>, clock: &Clock, which: u64) -> Tensor<2> {
         let shape = features.dims();
         let mut rng = KeyedRng::new([self.seed, clock.step() as u64, which, PURPOSE]);

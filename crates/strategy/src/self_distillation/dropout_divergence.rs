@@ -13,8 +13,9 @@ use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows
 /// L = T² · mean over samples of Σₖ p₂ₖ (log p₂ₖ − log p₁ₖ) + Σₖ p₁ₖ (log p₁ₖ − log p₂ₖ)
 /// ```
 ///
-/// Neither prediction is a constant: both directions have gradients for both predictions, including the
-/// target. With `detach`, the target of each direction is a constant. All samples count, labeled or not.
+/// Neither prediction is a constant: both directions have gradients for both predictions, including
+/// the target. With `detach`, the target of each direction is a constant. All samples count,
+/// labeled or not.
 ///
 /// # Reference
 ///
@@ -103,7 +104,8 @@ mod tests {
         raised.map(|part| part / raised.iter().sum::<f64>())
     }
 
-    /// Computes `T² · Σ (KL(p₂‖p₁) + KL(p₁‖p₂)) / B` by the formula, with targets from separate logits.
+    /// Computes `T² · Σ (KL(p₂‖p₁) + KL(p₁‖p₂)) / B` by the formula, with targets from separate
+    /// logits.
     fn by_hand(
         [first, second]: [[[f64; 3]; 2]; 2],
         [first_target, second_target]: [[[f64; 3]; 2]; 2],

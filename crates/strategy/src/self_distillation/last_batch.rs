@@ -14,8 +14,8 @@ use burn_distill_core::{
 /// The id that marks the end of the stored ids.
 const NO_SAMPLE: i64 = -1;
 
-/// Self-distillation from the last mini-batch (DLB): a network learns from its own predictions in the
-/// previous step for the same samples in another view.
+/// Self-distillation from the last mini-batch (DLB): a network learns from its own predictions in
+/// the previous step for the same samples in another view.
 ///
 /// ```text
 /// z = student(view 0 of batch t)
@@ -23,16 +23,16 @@ const NO_SAMPLE: i64 = -1;
 /// loss = crossentropy([z, z'], [targets of t, targets of t − 1]) + objective(z', z of step t − 1)
 /// ```
 ///
-/// The cross-entropy is the mean over the samples of both batches. Each of the two passes through the
-/// network separately, so that it is normalized by its batch statistics. The first step has only the
-/// cross-entropy, and so has a validation, which has no previous batch. The last batch of an epoch is used
-/// in the next epoch too. Batches may differ in size.
+/// The cross-entropy is the mean over the samples of both batches. Each of the two passes through
+/// the network separately, so that it is normalized by its batch statistics. The first step has
+/// only the cross-entropy, and so has a validation, which has no previous batch. The last batch of
+/// an epoch is used in the next epoch too. Batches may differ in size.
 ///
 /// The loader must provide two views of each sample. If there is only one, it is used twice.
 ///
-/// The last batch is part of the record, including its inputs, which therefore must be [`Bufferable`]: a
-/// resumed training equals an uninterrupted one. Metrics are of the current batch, and there are none of a
-/// teacher. It trains on one device.
+/// The last batch is part of the record, including its inputs, which therefore must be
+/// [`Bufferable`]: a resumed training equals an uninterrupted one. Metrics are of the current
+/// batch, and there are none of a teacher. It trains on one device.
 ///
 /// The authors use soft targets at temperature 3 with a weight of 1 as the objective.
 ///
@@ -56,8 +56,8 @@ const NO_SAMPLE: i64 = -1;
 /// # Reference
 ///
 /// Y. Shen, L. Xu, Y. Yang, Y. Li and Y. Guo, [Self-Distillation from the Last Mini-Batch for
-/// Consistency Regularization](https://arxiv.org/abs/2203.16172), CVPR 2022. Agrees with the authors'
-/// DLB.
+/// Consistency Regularization](https://arxiv.org/abs/2203.16172), CVPR 2022. Agrees with the
+/// authors' DLB.
 #[doc(alias = "DLB")]
 #[derive(Module, Debug)]
 pub struct LastBatchDistiller<S, M, O> {
@@ -95,13 +95,13 @@ where
     S::Input: Bufferable,
     O: Objective,
 {
-    /// Creates a distiller from a network and an objective beside the cross-entropy, for batches of at most
-    /// `batch_size` samples.
+    /// Creates a distiller from a network and an objective beside the cross-entropy, for batches of
+    /// at most `batch_size` samples.
     ///
     /// # Panics
     ///
-    /// Panics if the objective requires a tap of the teacher, since only responses are stored, or if the
-    /// network does not respond with class logits.
+    /// Panics if the objective requires a tap of the teacher, since only responses are stored, or
+    /// if the network does not respond with class logits.
     pub fn new(student: S, batch_size: usize, objective: O) -> Self {
         let requirements = objective.requirements().teacher;
         assert!(
@@ -298,7 +298,8 @@ where
 {
     type Input = S::Input;
 
-    /// Computes the loss of a batch, term by term, and the values of its metrics. The batch is not stored.
+    /// Computes the loss of a batch, term by term, and the values of its metrics. The batch is not
+    /// stored.
     fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
         let (response, terms) = self.terms(batch);
         DistillationOutput::new(terms, &response, None, &batch.targets)

@@ -5,20 +5,21 @@ use burn_distill_core::{
     WeightSchedule, check,
 };
 
-/// Mean teacher (MT): the teacher is a moving average of the weights of the network, as in other methods that
-/// learn from views of unlabeled samples.
+/// Mean teacher (MT): the teacher is a moving average of the weights of the network, as in other
+/// methods that learn from views of unlabeled samples.
 ///
 /// ```text
 /// average ← a · average + (1 − a) · network,    a = min(1 − 1 / (n + 1), decay)     after step n
 /// ```
 ///
 /// with steps counted from 1, so that the average starts as a plain mean, unless
-/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher sees the second view of a batch if there is
-/// one, or else the first. Samples without a label count in every term except that of the labels.
+/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher sees the second view of a batch if
+/// there is one, or else the first. Samples without a label count in every term except that of the
+/// labels.
 ///
-/// The authors initialize the average randomly, with another seed than the network, so that the initial
-/// weights have a share of `1 / (n + 1)` while the average is a plain mean. Pass another network of the same
-/// structure to [`new`](Self::new) for that.
+/// The authors initialize the average randomly, with another seed than the network, so that the
+/// initial weights have a share of `1 / (n + 1)` while the average is a plain mean. Pass another
+/// network of the same structure to [`new`](Self::new) for that.
 ///
 /// | Method | Default | The authors' mean-teacher |
 /// | --- | --- | --- |
@@ -27,19 +28,21 @@ use burn_distill_core::{
 /// | [`with_warm_up`](Self::with_warm_up) | true | true |
 /// | [`with_training_mode`](Self::with_training_mode) | false | true |
 ///
-/// By default the average computes in validation mode with a copy of the network's running statistics, which
-/// are averages already. In training mode it is normalized by the statistics of the batch, applies dropout
-/// and has separate running statistics. In a validation it always computes in validation mode.
+/// By default the average computes in validation mode with a copy of the network's running
+/// statistics, which are averages already. In training mode it is normalized by the statistics of
+/// the batch, applies dropout and has separate running statistics. In a validation it always
+/// computes in validation mode.
 ///
-/// The authors ramp up the weight of the consistency term over the first epochs, five in their experiments,
-/// with [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the cross-entropy with the labels
-/// by the number of all samples, which is [`LossDenominator::All`](burn_distill_core::LossDenominator).
+/// The authors ramp up the weight of the consistency term over the first epochs, five in their
+/// experiments, with [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the
+/// cross-entropy with the labels by the number of all samples, which is
+/// [`LossDenominator::All`](burn_distill_core::LossDenominator).
 ///
 /// # Reference
 ///
 /// A. Tarvainen and H. Valpola, [Mean teachers are better role
-/// models](https://arxiv.org/abs/1703.01780), NIPS 2017. In training mode it agrees with the authors'
-/// mean-teacher.
+/// models](https://arxiv.org/abs/1703.01780), NIPS 2017. In training mode it agrees with the
+/// authors' mean-teacher.
 #[derive(Module, Debug)]
 pub struct MeanTeacher<N> {
     /// Moving average of the network.
@@ -54,8 +57,8 @@ pub struct MeanTeacher<N> {
 }
 
 impl<N: Network> MeanTeacher<N> {
-    /// Creates an average that starts as a copy of `network`, which is the initial student or another
-    /// network of the same structure. The authors use a decay of 0.999.
+    /// Creates an average that starts as a copy of `network`, which is the initial student or
+    /// another network of the same structure. The authors use a decay of 0.999.
     ///
     /// # Panics
     ///
@@ -77,7 +80,8 @@ impl<N: Network> MeanTeacher<N> {
         self
     }
 
-    /// Sets whether the average computes in training mode, with separate running statistics. Default: false.
+    /// Sets whether the average computes in training mode, with separate running statistics.
+    /// Default: false.
     pub fn with_training_mode(mut self, training_mode: bool) -> Self {
         self.training_mode = training_mode;
         self

@@ -18,20 +18,20 @@ fn feature(number: usize) -> String {
     format!("exit{number}.feature")
 }
 
-/// Be your own teacher (BYOT): a network with exits at several depths, whose shallower exits learn from the
-/// deepest one.
+/// Be your own teacher (BYOT): a network with exits at several depths, whose shallower exits learn
+/// from the deepest one.
 ///
 /// ```text
 /// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets) + crossentropy(deepest exit, targets)
 /// ```
 ///
-/// The sum is over the shallow exits, in order of depth. The deepest exit learns only from the last term,
-/// and each stage of the network from all exits after it.
+/// The sum is over the shallow exits, in order of depth. The deepest exit learns only from the last
+/// term, and each stage of the network from all exits after it.
 ///
-/// The network can be any with taps `exit1`, `exit2`, …, the logits of each exit, of which the last are its
-/// response. `MultiExitNetwork` of burn-distill-architecture creates one. Each shallow exit has an objective
-/// on its response and, if required, on a tap [`feature`](Self::FEATURE), which stands for the tap
-/// `exit1.feature`, … of the network on either side.
+/// The network can be any with taps `exit1`, `exit2`, …, the logits of each exit, of which the last
+/// are its response. `MultiExitNetwork` of burn-distill-architecture creates one. Each shallow exit
+/// has an objective on its response and, if required, on a tap [`feature`](Self::FEATURE), which
+/// stands for the tap `exit1.feature`, … of the network on either side.
 ///
 /// The weights of two publications, where the distance is a loss between these features:
 ///
@@ -44,9 +44,10 @@ fn feature(number: usize) -> String {
 ///
 /// with an α of 0.1. `ByotConfig` of burn-distill creates either.
 ///
-/// It shows the terms of each exit, as `exit 1 cross-entropy`, the accuracy of each, as `exit 1 accuracy`,
-/// and that of the mean of their logits, as `ensemble accuracy`, in percent of the labeled samples.
-/// [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the deepest exit.
+/// It shows the terms of each exit, as `exit 1 cross-entropy`, the accuracy of each, as `exit 1
+/// accuracy`, and that of the mean of their logits, as `ensemble accuracy`, in percent of the
+/// labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the deepest
+/// exit.
 ///
 /// # Reference
 ///
@@ -68,7 +69,8 @@ pub struct MultiExitDistiller<N, O> {
 }
 
 impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
-    /// Name under which the objective of an exit requires features, of the exit and of the deepest exit.
+    /// Name under which the objective of an exit requires features, of the exit and of the deepest
+    /// exit.
     pub const FEATURE: &'static str = "feature";
 
     /// Creates a distiller from a network and one objective for each exit except the deepest. The
@@ -76,8 +78,8 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
     ///
     /// # Panics
     ///
-    /// Panics if there is no objective, if their number is not that of the exits minus one, or if an
-    /// objective requires another tap than `feature`, or several views.
+    /// Panics if there is no objective, if their number is not that of the exits minus one, or if
+    /// an objective requires another tap than `feature`, or several views.
     pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
         assert!(

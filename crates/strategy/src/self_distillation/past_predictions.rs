@@ -8,12 +8,12 @@ use burn_distill_core::{Batch, Buffer, Knowledge, Network, Response, TapSelectio
 /// The smallest probability of a target, so that its logarithm is finite.
 const LEAST: f64 = 1e-30;
 
-/// Progressive self-knowledge distillation (PS-KD): the teacher is the network's own prediction for each
-/// sample in the previous epoch.
+/// Progressive self-knowledge distillation (PS-KD): the teacher is the network's own prediction for
+/// each sample in the previous epoch.
 ///
-/// Its response is the logarithm of the stored probabilities, so that these are the target at temperature
-/// 1. For a sample without a stored prediction, the target is the label, or a uniform distribution if the
-/// sample has no label.
+/// Its response is the logarithm of the stored probabilities, so that these are the target at
+/// temperature 1. For a sample without a stored prediction, the target is the label, or a uniform
+/// distribution if the sample has no label.
 ///
 /// The authors train on a target that moves from the label to the past prediction `P`. With soft
 /// cross-entropy, these are two terms whose weights change with the epoch `e` of `E`:
@@ -23,11 +23,12 @@ const LEAST: f64 = 1e-30;
 /// crossentropy(t) = (1 − α) · crossentropy(y) + α · crossentropy(P)
 /// ```
 ///
-/// The accuracy of the teacher and the agreement with it are those of the stored predictions. They are not
-/// shown in the first epoch and in a validation, where only the accuracy of the network is shown.
+/// The accuracy of the teacher and the agreement with it are those of the stored predictions. They
+/// are not shown in the first epoch and in a validation, where only the accuracy of the network is
+/// shown.
 ///
-/// The stored predictions are part of the record. Those of samples with an id beyond the length of the
-/// memory are not stored.
+/// The stored predictions are part of the record. Those of samples with an id beyond the length of
+/// the memory are not stored.
 ///
 /// # Example
 ///
@@ -63,8 +64,8 @@ impl PastPredictions {
         }
     }
 
-    /// Returns the stored predictions for the samples of a batch, or else the distribution of their label.
-    /// Shape: `[batch_size, num_classes]`.
+    /// Returns the stored predictions for the samples of a batch, or else the distribution of their
+    /// label. Shape: `[batch_size, num_classes]`.
     fn recall<I: burn_distill_core::Input>(&self, batch: &Batch<I>) -> Tensor<2> {
         let memory = self.memory.get();
         let [samples, num_classes] = memory.dims();
@@ -76,7 +77,8 @@ impl PastPredictions {
             .collect();
         let recalled = memory.select(0, indices(&rows, &device));
 
-        // A row of zeros has no stored prediction, and a row beyond the memory was replaced by row 0.
+        // A row of zeros has no stored prediction, and a row beyond the memory was replaced by row
+        // 0.
         let known: Vec<_> = batch.ids.iter().map(|&id| id < samples).collect();
         let known = TensorData::new(known, [rows.len(), 1]);
         let known = Tensor::<2, Bool>::from_data(known, &device);

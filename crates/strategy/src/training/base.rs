@@ -23,14 +23,14 @@ use std::sync::Arc;
 
 /// A training with checkpoints, from its first epoch or its last checkpoint to its last epoch.
 ///
-/// It runs burn's `SupervisedTraining` with additions for a distillation: metrics of the loss, its terms
-/// and the agreement with the teacher, checkpoints that are complete or absent, a history that survives a
-/// resume, and a stop on request that can be resumed. It takes burn's optimizers, learning rate
-/// schedulers, metrics and data loaders. A distiller is a `LearnerModel`, so `SupervisedTraining` itself
-/// serves where this is not enough.
+/// It runs burn's `SupervisedTraining` with additions for a distillation: metrics of the loss, its
+/// terms and the agreement with the teacher, checkpoints that are complete or absent, a history
+/// that survives a resume, and a stop on request that can be resumed. It takes burn's optimizers,
+/// learning rate schedulers, metrics and data loaders. A distiller is a `LearnerModel`, so
+/// `SupervisedTraining` itself serves where this is not enough.
 ///
-/// By default it shows the loss and the accuracy. The terms of a loss are known only once it is computed,
-/// so a term is shown where [`with_metrics`](Self::with_metrics) names it.
+/// By default it shows the loss and the accuracy. The terms of a loss are known only once it is
+/// computed, so a term is shown where [`with_metrics`](Self::with_metrics) names it.
 ///
 /// ```no_run
 /// use burn::optim::AdamConfig;
@@ -135,15 +135,15 @@ impl<M: LearnerModel> Training<M> {
         self
     }
 
-    /// Sets whether to continue from the last checkpoint in the folder, if there is one. Otherwise the
-    /// training starts again and deletes the checkpoints. Default: false.
+    /// Sets whether to continue from the last checkpoint in the folder, if there is one. Otherwise
+    /// the training starts again and deletes the checkpoints. Default: false.
     pub fn with_resume(mut self, resume: bool) -> Self {
         self.resume = resume;
         self
     }
 
-    /// Ends the training when the validation accuracy has not improved for a number of epochs. Default:
-    /// never.
+    /// Ends the training when the validation accuracy has not improved for a number of epochs.
+    /// Default: never.
     pub fn with_patience(mut self, epochs: Option<usize>) -> Self {
         self.patience = epochs;
         self
@@ -156,13 +156,15 @@ impl<M: LearnerModel> Training<M> {
     }
 
     /// Sets the metrics of the distillation that are computed and shown, such as
-    /// `MetricKind::Term("hint".into())` for a term of the loss. Default: the loss and the accuracy.
+    /// `MetricKind::Term("hint".into())` for a term of the loss. Default: the loss and the
+    /// accuracy.
     pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         self.metrics = metrics.into_iter().collect();
         self
     }
 
-    /// Keeps a copy of the model after each of these epochs, counted from 1, which [`Snapshots`] loads.
+    /// Keeps a copy of the model after each of these epochs, counted from 1, which [`Snapshots`]
+    /// loads.
     pub fn with_snapshots(mut self, epochs: impl IntoIterator<Item = usize>) -> Self {
         self.snapshots = epochs.into_iter().collect();
         self
@@ -197,20 +199,22 @@ impl<M: LearnerModel> Training<M> {
 
     /// Trains the model on the first of two data loaders, and validates it on the second.
     ///
-    /// The optimizer is one of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning rate
-    /// is a number, a scheduler of burn or a [`LearningRateConfig`](crate::LearningRateConfig).
+    /// The optimizer is one of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning
+    /// rate is a number, a scheduler of burn or a
+    /// [`LearningRateConfig`](crate::LearningRateConfig).
     ///
-    /// A training whose loss or weights become NaN or infinite, on the training or the validation data,
-    /// ends after the epoch and keeps the checkpoint of the previous epoch. A resume returns the same
-    /// error, unless the file `checkpoint/diverged.json` is removed: then it continues from that checkpoint.
+    /// A training whose loss or weights become NaN or infinite, on the training or the validation
+    /// data, ends after the epoch and keeps the checkpoint of the previous epoch. A resume returns
+    /// the same error, unless the file `checkpoint/diverged.json` is removed: then it continues
+    /// from that checkpoint.
     ///
     /// Partially written files of a killed program are removed from the folder.
     ///
     /// # Errors
     ///
-    /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if the
-    /// data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became NaN or
-    /// infinite.
+    /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if
+    /// the data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became
+    /// NaN or infinite.
     pub fn launch<I>(
         self,
         model: M,

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// The manifest of a checkpoint: its epoch, its teacher and the checksums of its files.
 ///
-/// A checkpoint consists of three files: model (student and objective), optimizer and scheduler. The
-/// manifest is written last and then renamed, so that a checkpoint with a manifest is complete.
+/// A checkpoint consists of three files: model (student and objective), optimizer and scheduler.
+/// The manifest is written last and then renamed, so that a checkpoint with a manifest is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Last finished epoch, counted from 1.
@@ -133,7 +133,8 @@ impl CheckpointFolder {
     ///
     /// # Errors
     ///
-    /// Returns an error if the manifest cannot be read, or if its checkpoint belongs to another teacher.
+    /// Returns an error if the manifest cannot be read, or if its checkpoint belongs to another
+    /// teacher.
     pub fn manifest(&self) -> Result<Option<Manifest>, CheckpointError> {
         let path = self.manifest_path();
         let text = match fs::read_to_string(&path) {
@@ -164,8 +165,8 @@ impl CheckpointFolder {
         Ok(Some(manifest))
     }
 
-    /// Checks that the files of a checkpoint have the checksums of the manifest and can be read, since
-    /// burn panics when it loads a file that cannot be read.
+    /// Checks that the files of a checkpoint have the checksums of the manifest and can be read,
+    /// since burn panics when it loads a file that cannot be read.
     ///
     /// # Errors
     ///
@@ -347,9 +348,9 @@ impl CheckpointFolder {
         self.remove_records(|other| other < epoch)
     }
 
-    /// Waits until the files of an epoch are on the disk, so that the checkpoint is complete after a power
-    /// cut. Since that takes longer than an epoch of a small training, it does so at most once per
-    /// `SYNC_EVERY`.
+    /// Waits until the files of an epoch are on the disk, so that the checkpoint is complete after
+    /// a power cut. Since that takes longer than an epoch of a small training, it does so at most
+    /// once per `SYNC_EVERY`.
     fn sync(&self, epoch: usize) -> io::Result<()> {
         let mut synced = lock(&self.synced);
         if synced.elapsed() < SYNC_EVERY {
@@ -398,8 +399,8 @@ pub(super) struct PartCheckpointer {
 }
 
 impl PartCheckpointer {
-    /// Renames the partial file of an epoch to its final name, unless it is a model that has diverged:
-    /// then the epoch does not become the checkpoint, and the previous one stays.
+    /// Renames the partial file of an epoch to its final name, unless it is a model that has
+    /// diverged: then the epoch does not become the checkpoint, and the previous one stays.
     fn publish(&self, epoch: usize) -> Result<(), CheckpointerError> {
         let path = self.folder.path(self.part, epoch);
         let partial = partial(&path);
@@ -439,7 +440,8 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
     }
 }
 
-/// A strategy that saves after every epoch until the training diverges. Older checkpoints are removed.
+/// A strategy that saves after every epoch until the training diverges. Older checkpoints are
+/// removed.
 pub(super) struct EveryEpoch {
     pub divergence: Divergence,
 }
@@ -450,8 +452,8 @@ impl CheckpointingStrategy for EveryEpoch {
         epoch: usize,
         store: &EventStoreClient,
     ) -> Vec<CheckpointingAction> {
-        // An answer of the store means that the history of the epoch is written, so that the manifest can
-        // hold its checksum.
+        // An answer of the store means that the history of the epoch is written, so that the
+        // manifest can hold its checksum.
         let _ = store.find_metric(
             &MetricKind::Loss.to_string(),
             epoch,

@@ -74,8 +74,8 @@ impl Divergence {
         self.first.get().map(|(quantity, _)| quantity)
     }
 
-    /// Returns the quantity by which the training of a model diverged: a weight, if the divergence was
-    /// found only in a validation, or else the quantity that became NaN or infinite first.
+    /// Returns the quantity by which the training of a model diverged: a weight, if the divergence
+    /// was found only in a validation, or else the quantity that became NaN or infinite first.
     pub(super) fn of<M: Module>(&self, model: &M) -> Option<NonFinite> {
         let (first, on_validation) = self.first.get()?;
         let weights = on_validation.then(|| non_finite_weights(model)).flatten();

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes a file under a temporary name and then renames it, so that a reader never sees a partial file,
-/// even if the program is killed.
+/// Writes a file under a temporary name and then renames it, so that a reader never sees a partial
+/// file, even if the program is killed.
 ///
 /// It does not wait for the disk, which would take longer than an epoch of a small training.
 ///
@@ -48,9 +48,9 @@ pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the partial files that a killed program left in a folder, which it recognizes by their names:
-/// those of records, manifests and tables, and the temporary files that burn writes for a record. Other
-/// files stay. A folder that does not exist has none.
+/// Removes the partial files that a killed program left in a folder, which it recognizes by their
+/// names: those of records, manifests and tables, and the temporary files that burn writes for a
+/// record. Other files stay. A folder that does not exist has none.
 pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -99,15 +99,16 @@ pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns a copy of a module with the weights and running statistics of a file, in validation mode.
+/// Returns a copy of a module with the weights and running statistics of a file, in validation
+/// mode.
 ///
-/// The module itself does not change, even where it shares running statistics with others: burn loads
-/// these in place, so they are loaded into the copy.
+/// The module itself does not change, even where it shares running statistics with others: burn
+/// loads these in place, so they are loaded into the copy.
 ///
 /// # Errors
 ///
-/// Returns the reason if the file cannot be read, belongs to another module or holds values that are NaN
-/// or infinite.
+/// Returns the reason if the file cannot be read, belongs to another module or holds values that
+/// are NaN or infinite.
 pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, String> {
     let loaded = ModuleRecord::load(path)
         .and_then(|record| module.valid().try_load_record(record))

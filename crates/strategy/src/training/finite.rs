@@ -5,23 +5,23 @@ use burn_distill_core::tensors;
 use burn_pack::Reader;
 use std::path::Path;
 
-/// The name of a `Buffer` in a record. Its values are not weights: remembered logits may be minus infinity
-/// where a network excludes a class.
+/// The name of a `Buffer` in a record. Its values are not weights: remembered logits may be minus
+/// infinity where a network excludes a class.
 const BUFFER: &str = "running_value";
 
-/// Returns the path of the first tensor of a module, among weights and running statistics, with a value
-/// that is NaN or infinite, if there is one.
+/// Returns the path of the first tensor of a module, among weights and running statistics, with a
+/// value that is NaN or infinite, if there is one.
 ///
-/// The predictions of such a network are useless, and so is a distillation from it. All tensors are read
-/// from the device.
+/// The predictions of such a network are useless, and so is a distillation from it. All tensors are
+/// read from the device.
 pub fn non_finite_weights<M: Module>(module: &M) -> Option<String> {
     let tensors = tensors(module).into_iter();
     let broken = tensors.filter(|(_, data)| !are_finite(data.dtype(), data.as_bytes()));
     broken.map(|(path, _)| path).find(|path| is_weight(path))
 }
 
-/// Returns the name of the first tensor in a file of weights with a value that is NaN or infinite, if there
-/// is one.
+/// Returns the name of the first tensor in a file of weights with a value that is NaN or infinite,
+/// if there is one.
 pub(super) fn non_finite_in_file(path: &Path) -> Result<Option<String>, RecordError> {
     for tensor in Reader::from_file_exact(path)?.into_tensors()? {
         let (name, dtype, _, _, bytes) = tensor.into_parts()?;

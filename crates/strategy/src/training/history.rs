@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// The value of every metric at the end of every epoch, as a table in a CSV file.
 ///
-/// The file has the columns `epoch,split,metric,value`. It is replaced after each epoch, and a resumed
-/// training appends to it. A metric without samples in an epoch, such as an accuracy without labels, has
-/// no row for that epoch: every value is finite.
+/// The file has the columns `epoch,split,metric,value`. It is replaced after each epoch, and a
+/// resumed training appends to it. A metric without samples in an epoch, such as an accuracy
+/// without labels, has no row for that epoch: every value is finite.
 pub struct History {
     path: PathBuf,
     names: HashMap<MetricId, MetricName>,

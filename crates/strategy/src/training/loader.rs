@@ -3,11 +3,12 @@ use burn_distill_core::{Batch, Input};
 use burn_distill_data::{BatchLoader, ClockedLoader, DatasetLoader, Samples};
 use std::sync::Arc;
 
-/// A data loader that can start at any epoch, so that a resumed training continues with the samples and
-/// the weights of terms of the epoch in which it was stopped.
+/// A data loader that can start at any epoch, so that a resumed training continues with the samples
+/// and the weights of terms of the epoch in which it was stopped.
 ///
-/// It is implemented for the loaders of burn-distill-data, and for any data loader of burn whose batches
-/// are [`Batch`]es: the clock of such a loader starts at the epoch, but its order of samples starts anew.
+/// It is implemented for the loaders of burn-distill-data, and for any data loader of burn whose
+/// batches are [`Batch`]es: the clock of such a loader starts at the epoch, but its order of
+/// samples starts anew.
 pub trait EpochLoader<I: Input> {
     /// Returns the number of batches in an epoch.
     fn num_batches(&self) -> usize;

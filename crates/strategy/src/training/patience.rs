@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Early stopping of a training whose validation accuracy has not improved for a number of epochs.
 ///
-/// A resumed training stops at the same epoch as an uninterrupted one: [`recall`](Self::recall) reads the
-/// accuracies of the earlier epochs. Clones share their state.
+/// A resumed training stops at the same epoch as an uninterrupted one: [`recall`](Self::recall)
+/// reads the accuracies of the earlier epochs. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Patience {
     epochs: usize,
@@ -44,8 +44,8 @@ impl Patience {
         self.with(|progress| progress.exhausted)
     }
 
-    /// Updates the state with the accuracy of an epoch, if there is one, and returns whether the training
-    /// should end.
+    /// Updates the state with the accuracy of an epoch, if there is one, and returns whether the
+    /// training should end.
     fn update(&self, epoch: usize, accuracy: Option<f64>) -> bool {
         self.with(|progress| {
             if let Some(accuracy) = accuracy

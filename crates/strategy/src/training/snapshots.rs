@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The snapshots of a model that [`Training::with_snapshots`](crate::Training::with_snapshots) saves after
-/// some epochs.
+/// The snapshots of a model that [`Training::with_snapshots`](crate::Training::with_snapshots)
+/// saves after some epochs.
 ///
-/// A snapshot includes the running statistics of normalization layers. It is read when it is loaded.
+/// A snapshot includes the running statistics of normalization layers. It is read when it is
+/// loaded.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     folder: PathBuf,
@@ -49,8 +50,8 @@ impl Snapshots {
 
     /// Loads the snapshot of an epoch into a copy of `model`, which is returned in validation mode.
     ///
-    /// The model must have the structure of the one that was trained: a distiller, whose field `student`
-    /// is usually the network of interest. `model` itself does not change.
+    /// The model must have the structure of the one that was trained: a distiller, whose field
+    /// `student` is usually the network of interest. `model` itself does not change.
     ///
     /// # Errors
     ///

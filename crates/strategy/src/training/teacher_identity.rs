@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
 
-/// The identity of a teacher, which a checkpoint stores so that a training resumes with the same teacher.
+/// The identity of a teacher, which a checkpoint stores so that a training resumes with the same
+/// teacher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeacherIdentity {
     /// File of the weights.
@@ -25,8 +26,8 @@ impl TeacherIdentity {
         Ok(Self { path, sha256 })
     }
 
-    /// Creates the identity of several teachers in this order: the path of the first file, and a hash of
-    /// the hashes of all. For a single file it equals [`of_file`](Self::of_file).
+    /// Creates the identity of several teachers in this order: the path of the first file, and a
+    /// hash of the hashes of all. For a single file it equals [`of_file`](Self::of_file).
     ///
     /// # Errors
     ///

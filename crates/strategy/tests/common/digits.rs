@@ -33,7 +33,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// Weights that depend on `seed` alone.
+    /// Creates a network with weights that depend only on `seed`.
     pub fn new(width: usize, seed: u64) -> Self {
         static GENERATOR: Mutex<()> = Mutex::new(());
         let _alone = GENERATOR.lock().unwrap();
@@ -105,14 +105,14 @@ where
     OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
 }
 
-/// 48 digits in 3 steps an epoch, in an order that changes with the epoch.
+/// 48 digits in 3 steps per epoch, in an order that changes with the epoch.
 pub fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = loader(48).shuffle(0);
     (train, loader(32))
 }
 
-/// Momentum and weight decay, and a schedule that falls: all that must begin anew in a stage.
+/// An optimizer with momentum and weight decay, whose state must start anew in a stage.
 pub fn optimizer() -> OptimizerConfig {
     OptimizerConfig::Sgd {
         momentum: 0.9,
@@ -141,8 +141,8 @@ pub fn quiet(folder: &Path) -> Curriculum {
     curriculum.with_renderer(Some(ByEpoch::renderer(Quiet)))
 }
 
-/// A curriculum that is stopped when so many epochs of all its stages have ended, the last of which
-/// is then not saved.
+/// Opens a curriculum that is stopped when a number of epochs of all stages have ended, the last of
+/// which is then not saved.
 pub fn stopping(folder: &Path, epochs: usize) -> Curriculum {
     let interrupter = Interrupter::new();
     let display = StopAfter {

@@ -1,7 +1,7 @@
 //! Networks and batches that several test programs use, and values of a step.
 //!
-//! [`TwoLogits`] has two parameters, so that every step can be computed by hand. [`Counted`] counts its
-//! forward passes. The networks of [`digits`] train on images.
+//! [`TwoLogits`] has two parameters, so that every step can be computed by hand. [`Counted`] counts
+//! its forward passes. The networks of [`digits`] train on images.
 #![allow(dead_code, reason = "every test program uses a part")]
 
 pub mod digits;
@@ -56,7 +56,7 @@ impl Network for TwoLogits {
     }
 }
 
-/// The cross-entropy with the labels, and soft targets at temperature 1.
+/// Returns the cross-entropy with the labels and soft targets at temperature 1.
 pub fn labels_and_soft_targets() -> (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>) {
     let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
     (
@@ -65,7 +65,7 @@ pub fn labels_and_soft_targets() -> (CrossEntropyObjective, ResponseObjective<So
     )
 }
 
-/// Samples of class 0, one for each input.
+/// Returns samples of class 0, one for each input.
 pub fn batch(inputs: &[f32], ids: &[usize], clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     let rows = Tensor::<1>::from_data(inputs, device).reshape([inputs.len(), 1]);
     Batch {
@@ -84,7 +84,7 @@ pub fn at(epoch: usize, batch: usize) -> Clock {
     }
 }
 
-/// Plain gradient descent with a rate of 0.5.
+/// Takes a step of gradient descent with a rate of 0.5.
 pub fn step<M>(model: M, batch: &Batch<Tensor<2>>) -> M
 where
     M: Module + TrainStep<Input = Batch<Tensor<2>>>,
@@ -124,7 +124,8 @@ pub fn logits(knowledge: &Knowledge) -> Tensor<2> {
     knowledge.response.classes().unwrap().clone()
 }
 
-/// Three logits of two inputs, normalized over the batch, which count how often they are asked for.
+/// A network of three logits of two inputs, normalized over the batch, which counts its forward
+/// passes.
 #[derive(Module, Debug)]
 pub struct Counted {
     pub weight: Param<Tensor<2>>,
@@ -136,7 +137,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Weights that depend on `seed` alone.
+    /// Creates a network with weights that depend only on `seed`.
     pub fn new(seed: f32, device: &Device) -> Self {
         let values: Vec<f32> = (0..6).map(|i| (seed + 1.3 * i as f32).sin()).collect();
         let weight = Tensor::<1>::from_data(values.as_slice(), device).reshape([2, 3]);
@@ -148,7 +149,7 @@ impl Counted {
         }
     }
 
-    /// How often it was asked in training and in validation mode since the last time.
+    /// Returns the number of passes in training and in validation mode since the last call.
     pub fn asked(&self) -> (usize, usize) {
         let take = |count: &AtomicUsize| count.swap(0, Ordering::SeqCst);
         (take(&self.training), take(&self.validation))
@@ -179,7 +180,7 @@ impl Network for Counted {
     }
 }
 
-/// Four samples of two inputs, and of three classes.
+/// Returns four samples of two inputs, and of three classes.
 pub fn samples(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     let inputs = [[1.0, -0.5], [0.2, 0.9], [-0.7, 0.3], [0.4, 1.1]];
     Batch {
@@ -190,7 +191,7 @@ pub fn samples(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     }
 }
 
-/// The same of which the first ones are labeled.
+/// Returns a batch in which only the first `count` samples are labeled.
 pub fn labeled(batch: Batch<Tensor<2>>, count: usize) -> Batch<Tensor<2>> {
     let (classes, _) = batch.targets.hard().unwrap();
     let mask: Vec<bool> = (0..batch.len()).map(|i| i < count).collect();
@@ -203,11 +204,11 @@ pub fn labeled(batch: Batch<Tensor<2>>, count: usize) -> Batch<Tensor<2>> {
 }
 
 pub fn terms(metrics: &StepMetrics) -> BTreeMap<String, f64> {
-    let reading = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
-    reading[0].terms.iter().cloned().collect()
+    let values = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
+    values[0].terms.iter().cloned().collect()
 }
 
-/// The derivative of a function of several numbers.
+/// Computes the gradient of a function of several numbers by central differences.
 pub fn slope<const N: usize>(of: impl Fn([f64; N]) -> f64, at: [f64; N]) -> [f64; N] {
     const APART: f64 = 1e-5;
     std::array::from_fn(|i| {

@@ -1,5 +1,5 @@
-//! A training leaves nothing that is not so: diverged, ended and damaged trainings, and figures that are
-//! what their names say.
+//! Trainings that diverged, ended or were damaged, and metrics that are only shown where they
+//! apply.
 
 #[path = "../common/mod.rs"]
 mod common;

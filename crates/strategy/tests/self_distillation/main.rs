@@ -1,4 +1,4 @@
-//! Networks that teach themselves, step by step.
+//! Self-distillation, step by step.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Networks that teach themselves, step by step.
+//! Self-distillation, step by step.
 
 use crate::common::{
     Counted, RATE, TwoLogits, assert_close, at, batch, descent, labels_and_soft_targets, samples,
@@ -42,28 +42,28 @@ fn progressive(
     SelfDistiller::new(TwoLogits::new(WEIGHTS, device), past, objective)
 }
 
-/// A step towards the target, of a sample with that input.
+/// Returns the weights after a step towards a target, on a sample with an input.
 fn towards(weights: [f64; 2], target: [f64; 2], input: f64) -> [f64; 2] {
     let p = softmax(weights.map(|weight| weight * input));
     [0, 1].map(|class| weights[class] - RATE * (p[class] - target[class]) * input)
 }
 
 #[test]
-fn the_past_gains_on_the_label() {
+fn the_target_moves_from_the_label_to_past_predictions() {
     let device = Device::default().autodiff();
     let model = progressive(&device);
 
-    // What was not seen is taught as its label says.
+    // The target of an unseen sample is its label.
     let model = step(model, &batch(&[1.0], &[2], at(1, 0), &device));
     let first = towards(WEIGHTS, [1.0, 0.0], 1.0);
     assert_close(model.student.weights(), first);
 
-    // Another sample does not remember what the first one was.
+    // Another sample has no stored prediction.
     let model = step(model, &batch(&[2.0], &[0], at(1, 1), &device));
     let second = towards(first, [1.0, 0.0], 2.0);
     assert_close(model.student.weights(), second);
 
-    // The first again: (1 − 0.8) label + 0.8 of what was said before its step.
+    // The first sample again: (1 − 0.8) label + 0.8 prediction before its step.
     let said = softmax(WEIGHTS);
     let target = [0.2 + 0.8 * said[0], 0.8 * said[1]];
     let model = step(model, &batch(&[1.0], &[2], at(2, 0), &device));
@@ -71,7 +71,7 @@ fn the_past_gains_on_the_label() {
 }
 
 #[test]
-fn what_was_said_outlives_a_checkpoint() {
+fn past_predictions_are_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let model = step(
         progressive(&device),
@@ -87,7 +87,7 @@ fn what_was_said_outlives_a_checkpoint() {
 }
 
 #[test]
-fn a_validation_is_not_remembered() {
+fn a_validation_stores_no_predictions() {
     let device = Device::default().autodiff();
     let model = progressive(&device);
     let before = tensors(&model);
@@ -99,7 +99,7 @@ fn a_validation_is_not_remembered() {
 }
 
 #[test]
-fn unknown_samples_and_labels_are_no_obstacle() {
+fn samples_without_stored_predictions_or_labels_train() {
     let device = Device::default().autodiff();
     let unlabeled = |ids: &[usize]| {
         let batch = batch(&[1.0, 2.0], ids, at(2, 0), &device);
@@ -130,7 +130,7 @@ fn unknown_samples_and_labels_are_no_obstacle() {
 }
 
 #[test]
-fn another_sample_of_the_class_teaches_and_is_a_constant() {
+fn the_prediction_for_another_sample_of_the_class_is_a_constant_target() {
     let device = Device::default().autodiff();
     let one = batch(&[1.0], &[0], at(1, 0), &device);
     let pair = Batch {
@@ -158,7 +158,7 @@ fn another_sample_of_the_class_teaches_and_is_a_constant() {
 }
 
 #[test]
-fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
+fn another_sample_of_the_class_is_computed_second_and_in_training_mode() {
     let device = Device::default().autodiff();
     let one = samples(at(1, 0), &device);
     let partners = one.view().clone().mul_scalar(3.0).add_scalar(1.0);
@@ -173,7 +173,7 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
     let stepped = step(model, &pairs);
 
     assert_eq!(stepped.student.asked(), (2, 0));
-    // The running statistics move twice, each time by those of one view alone.
+    // The running statistics are updated twice, each time with one view.
     let moved = |views: &[usize]| {
         let twin = Counted::new(0.4, &device);
         for &view in views {
@@ -196,7 +196,7 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
 }
 
 #[test]
-fn a_generation_learns_what_the_one_before_says_and_no_label() {
+fn a_generation_learns_only_from_the_predictions_of_the_previous_one() {
     let device = Device::default().autodiff();
     let labeled = batch(&[1.0], &[0], at(1, 0), &device);
     let first = OfflineDistiller::without_teacher(
@@ -207,7 +207,7 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
     let said = towards(WEIGHTS, [1.0, 0.0], 1.0);
     assert_close(first.weights(), said);
 
-    // From other weights, on another sample, and the label is not what it was.
+    // From other weights, on another sample, and with another label.
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let born_again = ResponseObjective::new(soft.init(), 1.0);
     let other = [-0.4, 0.9];
@@ -226,7 +226,7 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
 }
 
 #[test]
-fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
+fn the_mean_teacher_is_a_plain_mean_at_first_and_a_moving_average_later() {
     let device = Device::default().autodiff();
     let student = TwoLogits::new(WEIGHTS, &device);
     let teacher = MeanTeacher::new(&student, 0.6);
@@ -243,7 +243,7 @@ fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
         assert_close(model.teacher.average.inner().weights(), average);
     }
 
-    // The teacher is what the student is compared with.
+    // The student is compared with the teacher.
     let next = batch(&[1.0], &[0], at(3, 0), &device);
     let (p, q) = (softmax(model.student.weights()), softmax(average));
     let before = model.student.weights();
@@ -256,7 +256,7 @@ fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
 }
 
 #[test]
-fn the_average_outlives_a_checkpoint() {
+fn the_average_is_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let build = || {
         let student = TwoLogits::new(WEIGHTS, &device);

@@ -1,4 +1,4 @@
-//! Networks that learn together, step by step.
+//! Networks that learn from each other, step by step.
 
 mod adversarial;
 mod codistillation;

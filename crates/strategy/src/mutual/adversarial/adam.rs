@@ -3,8 +3,8 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Tensor};
 use burn_distill_core::Buffer;
 
-/// An Adam optimizer that is part of a module, with whose record its moments are saved: a second optimizer
-/// beside that of the training.
+/// An Adam optimizer that is part of a module, with whose record its moments are saved: a second
+/// optimizer beside that of the training.
 ///
 /// ```text
 /// g ← g + weight_decay · θ
@@ -14,9 +14,10 @@ use burn_distill_core::Buffer;
 ///
 /// Parameters without a gradient do not change.
 ///
-/// It agrees with burn's and PyTorch's Adam with an L2 penalty as long as a parameter has a gradient in
-/// every step or in none, since the steps `t` are counted for all parameters together. They are counted on
-/// the device, as the powers of both decay rates, so that nothing is read from it.
+/// It agrees with burn's and PyTorch's Adam with an L2 penalty as long as a parameter has a
+/// gradient in every step or in none, since the steps `t` are counted for all parameters together.
+/// They are counted on the device, as the powers of both decay rates, so that nothing is read from
+/// it.
 ///
 /// # Reference
 ///
@@ -107,7 +108,8 @@ fn decayed(moment: &Buffer<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1
     after
 }
 
-/// A visitor that counts the elements of all tensors, including running statistics, whose moments stay zero.
+/// A visitor that counts the elements of all tensors, including running statistics, whose moments
+/// stay zero.
 struct Elements(usize);
 
 impl ModuleVisitor for Elements {

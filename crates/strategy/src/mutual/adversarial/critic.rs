@@ -5,8 +5,8 @@ use burn_distill_architecture::{
 };
 use burn_distill_core::initialize;
 
-/// The discriminator that a peer plays against: it learns to tell the feature maps of another peer, the real
-/// ones, from those of its own peer, the fake ones.
+/// The discriminator that a peer plays against: it learns to tell the feature maps of another peer,
+/// the real ones, from those of its own peer, the fake ones.
 ///
 /// ```text
 /// fake = adapter(own map),    real = map of the other peer as a constant
@@ -14,13 +14,13 @@ use burn_distill_core::initialize;
 /// generator     = mean (1 − D(fake))²                                  with D as a constant
 /// ```
 ///
-/// where `D` is a [`MapDiscriminator`]. The gradients of both losses can be computed from their sum: the
-/// first loss depends only on the parameters of the discriminator, the second on those of the peer and the
-/// adapter. Where the maps differ in channels, the adapter is a 1×1 convolution, which trains with the
-/// generator loss. Where they differ in size, the larger one is pooled.
+/// where `D` is a [`MapDiscriminator`]. The gradients of both losses can be computed from their
+/// sum: the first loss depends only on the parameters of the discriminator, the second on those of
+/// the peer and the adapter. Where the maps differ in channels, the adapter is a 1×1 convolution,
+/// which trains with the generator loss. Where they differ in size, the larger one is pooled.
 ///
-/// In training, real and fake maps are normalized separately, each by the statistics of its batch. The
-/// running statistics of the discriminator are updated with one batch of each per step.
+/// In training, real and fake maps are normalized separately, each by the statistics of its batch.
+/// The running statistics of the discriminator are updated with one batch of each per step.
 #[derive(Module, Debug)]
 pub struct FeatureCritic {
     /// Tap of the peer whose map is compared.
@@ -41,8 +41,8 @@ pub struct GameLosses {
 }
 
 impl FeatureCritic {
-    /// Creates a critic from the tap of a peer, and the numbers of channels of its maps and of those of the
-    /// other peer. Its weights are initialized immediately.
+    /// Creates a critic from the tap of a peer, and the numbers of channels of its maps and of
+    /// those of the other peer. Its weights are initialized immediately.
     pub fn new(tap: impl Into<String>, channels: [usize; 2], device: &Device) -> Self {
         let [own, other] = channels;
         initialize(Self {
@@ -80,7 +80,8 @@ impl FeatureCritic {
     }
 }
 
-/// Computes the mean squared difference of the outputs of a discriminator from a target. Shape: `[1]`.
+/// Computes the mean squared difference of the outputs of a discriminator from a target. Shape:
+/// `[1]`.
 fn far_from(target: f64, outputs: Tensor<1>) -> Tensor<1> {
     outputs.sub_scalar(target).square().mean()
 }
@@ -93,7 +94,8 @@ mod tests {
     use burn::tensor::Distribution;
     use burn_distill_core::tensors;
 
-    /// Returns maps of two channels whose left and right halves differ in their mean by twice the contrast.
+    /// Returns maps of two channels whose left and right halves differ in their mean by twice the
+    /// contrast.
     fn maps(samples: usize, contrast: f64, device: &Device) -> Tensor<4> {
         let half = |mean: f64| {
             let of = Distribution::Normal(mean, 0.5);

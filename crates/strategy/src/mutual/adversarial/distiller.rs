@@ -29,15 +29,15 @@ pub struct AdversarialDistillerConfig {
 }
 
 impl AdversarialDistillerConfig {
-    /// Creates a distiller from networks, the objective of each beside the game, and the tap of each whose
-    /// map is compared. The weights of the critics are initialized immediately, on the device of the first
-    /// network.
+    /// Creates a distiller from networks, the objective of each beside the game, and the tap of
+    /// each whose map is compared. The weights of the critics are initialized immediately, on the
+    /// device of the first network.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, if there is not one objective and one tap for each, if two
-    /// peers have the same parameters, if a tap does not exist or is not a map, or if the learning rate or
-    /// the penalty is out of range.
+    /// Panics if there are fewer than two peers, if there is not one objective and one tap for
+    /// each, if two peers have the same parameters, if a tap does not exist or is not a map, or if
+    /// the learning rate or the penalty is out of range.
     pub fn init<N, O>(
         &self,
         peers: Vec<N>,
@@ -77,12 +77,13 @@ impl AdversarialDistillerConfig {
         }
     }
 
-    /// Returns the number of channels of the compared map of each peer, given the taps of the peers.
+    /// Returns the number of channels of the compared map of each peer, given the taps of the
+    /// peers.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is not one tap for each peer, if a tap does not exist, or if it is not a
-    /// map.
+    /// Returns an error if there is not one tap for each peer, if a tap does not exist, or if it is
+    /// not a map.
     pub fn fit<N: Network>(&self, peers: &[N], taps: &[String]) -> Result<Vec<usize>, MisfitError> {
         if taps.len() != peers.len() {
             return Err(MisfitError::Network(format!(
@@ -114,13 +115,15 @@ impl Check for AdversarialDistillerConfig {
     }
 }
 
-/// Returns the peer whose maps are real for the critic of the peer at `index`: the previous one in the ring.
+/// Returns the peer whose maps are real for the critic of the peer at `index`: the previous one in
+/// the ring.
 fn previous(index: usize, peers: usize) -> usize {
     (index + peers - 1) % peers
 }
 
-/// Online adversarial feature distillation (AFD): several networks train at the same time, and each learns
-/// from the responses of the others and, in a ring, from the distribution of another one's feature maps.
+/// Online adversarial feature distillation (AFD): several networks train at the same time, and each
+/// learns from the responses of the others and, in a ring, from the distribution of another one's
+/// feature maps.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
@@ -135,27 +138,30 @@ fn previous(index: usize, peers: usize) -> usize {
 /// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                           by the Adam
 /// ```
 ///
-/// where peer 0 is peer `K`: two peers learn from each other, more than two in a ring. Maps are not compared
-/// sample by sample: the maps of a peer should have the same distribution as those of the other.
+/// where peer 0 is peer `K`: two peers learn from each other, more than two in a ring. Maps are not
+/// compared sample by sample: the maps of a peer should have the same distribution as those of the
+/// other.
 ///
 /// # Order of the steps
 ///
-/// For each batch, all gradients are computed with the parameters before the step. First the optimizer of
-/// the training takes its step, as in [`MutualDistiller`] and in either of its [orders](crate::PeerOrder),
-/// without the critics. Then an [Adam](RecordedAdam) of the game updates the critics and the layers of the
-/// peers up to the maps. Layers after a map, such as a classifier, have no gradient in the game. The penalty
-/// applies to the parameters after the step of the optimizer. The moments are part of the record of this
-/// module, so that a training can be resumed.
+/// For each batch, all gradients are computed with the parameters before the step. First the
+/// optimizer of the training takes its step, as in [`MutualDistiller`] and in either of its
+/// [orders](crate::PeerOrder), without the critics. Then an [Adam](RecordedAdam) of the game
+/// updates the critics and the layers of the peers up to the maps. Layers after a map, such as a
+/// classifier, have no gradient in the game. The penalty applies to the parameters after the step
+/// of the optimizer. The moments are part of the record of this module, so that a training can be
+/// resumed.
 ///
-/// The game costs another forward and backward pass of each peer. This pass is in training mode and does
-/// not update running statistics of a peer, which are updated once per batch.
+/// The game costs another forward and backward pass of each peer. This pass is in training mode and
+/// does not update running statistics of a peer, which are updated once per batch.
 ///
-/// There must be a step of the optimizer for each batch: neither gradient accumulation nor several devices
-/// are possible. The rate of the game does not follow the schedule of the training.
+/// There must be a step of the optimizer for each batch: neither gradient accumulation nor several
+/// devices are possible. The rate of the game does not follow the schedule of the training.
 ///
-/// The authors use the cross-entropy and soft targets at temperature 3, as in the example. In addition to
-/// the values of [`MutualDistiller`], it shows the losses of both sides, as `peer 1 generator` and
-/// `peer 1 discriminator`. They are not part of the loss, which is the sum of the objectives.
+/// The authors use the cross-entropy and soft targets at temperature 3, as in the example. In
+/// addition to the values of [`MutualDistiller`], it shows the losses of both sides, as `peer 1
+/// generator` and `peer 1 discriminator`. They are not part of the loss, which is the sum of the
+/// objectives.
 ///
 /// # Example
 ///
@@ -185,9 +191,10 @@ fn previous(index: usize, peers: usize) -> usize {
 /// # Reference
 ///
 /// I. Chung, S. Park, J. Kim and N. Kwak, [Feature-map-level Online Adversarial Knowledge
-/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The authors have published no code: the
-/// losses and the ring are from the paper; the discriminator, the place of the adapter, the order of the
-/// steps and the constant rate are our interpretation, and the default values are unverified.
+/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The authors have published no code:
+/// the losses and the ring are from the paper; the discriminator, the place of the adapter, the
+/// order of the steps and the constant rate are our interpretation, and the default values are
+/// unverified.
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AdversarialDistiller<N: Network, O> {

@@ -12,29 +12,30 @@ use burn_distill_core::{
     WeightSchedule,
 };
 
-/// Self-distillation with no labels (DINO): the predictions of a network for each view of a sample should
-/// match those of its moving average for the other views.
+/// Self-distillation with no labels (DINO): the predictions of a network for each view of a sample
+/// should match those of its moving average for the other views.
 ///
 /// ```text
 /// loss = objective([student(x₁), …, student(x_V)], [teacher(x₁), …, teacher(x_G)])
 /// ```
 ///
-/// The teacher sees the first `globals` views, by default two, and the student sees all. The views may have
-/// different sizes: large crops first, then small ones. Consecutive views of one size pass through a network
-/// together, so that batch normalization treats them as one batch. The loader creates the views, with
-/// `MultiCrop` of burn-distill-data for example.
+/// The teacher sees the first `globals` views, by default two, and the student sees all. The views
+/// may have different sizes: large crops first, then small ones. Consecutive views of one size pass
+/// through a network together, so that batch normalization treats them as one batch. The loader
+/// creates the views, with `MultiCrop` of burn-distill-data for example.
 ///
-/// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork). The teacher
-/// is a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
-/// mode](crate::MeanTeacher::with_training_mode) in the authors' code, whose decay rises over the training.
-/// The objective is a [`DinoObjective`](crate::DinoObjective).
+/// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork).
+/// The teacher is a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
+/// mode](crate::MeanTeacher::with_training_mode) in the authors' code, whose decay rises over the
+/// training. The objective is a [`DinoObjective`](crate::DinoObjective).
 ///
-/// The authors freeze the prototypes in the first epoch: they have no gradient, and the optimizer skips
-/// them. They raise the weight decay by half a cosine, as [`with_weight_decay`](Self::with_weight_decay)
-/// does, and do not apply it to biases and other one-dimensional parameters.
+/// The authors freeze the prototypes in the first epoch: they have no gradient, and the optimizer
+/// skips them. They raise the weight decay by half a cosine, as
+/// [`with_weight_decay`](Self::with_weight_decay) does, and do not apply it to biases and other
+/// one-dimensional parameters.
 ///
-/// Labels are not used. Metrics are of the first view, without an accuracy. In a validation, whose views are
-/// not augmented, only the agreement is shown. It trains on one device.
+/// Labels are not used. Metrics are of the first view, without an accuracy. In a validation, whose
+/// views are not augmented, only the agreement is shown. It trains on one device.
 ///
 /// # Example
 ///
@@ -99,8 +100,8 @@ where
     T: SelfTeacher<S>,
     O: Objective<Vec<Knowledge>, Vec<Knowledge>>,
 {
-    /// Creates a distiller from a network with a head, its moving average and the objective. The last layer
-    /// of the head is frozen in the first epoch, and the teacher sees two views.
+    /// Creates a distiller from a network with a head, its moving average and the objective. The
+    /// last layer of the head is frozen in the first epoch, and the teacher sees two views.
     pub fn new(student: S, teacher: T, objective: O) -> Self {
         let last = ParamGroup::from_predicate("student.head.last");
         Self {
@@ -129,9 +130,9 @@ where
         self
     }
 
-    /// Sets the parameters that are frozen in the first epochs, and the number of epochs. They have no
-    /// gradient, so that neither the optimizer nor weight decay changes them. Paths start at the distiller,
-    /// as in `student.head.last`. Default: the last layer of the head, for one epoch.
+    /// Sets the parameters that are frozen in the first epochs, and the number of epochs. They have
+    /// no gradient, so that neither the optimizer nor weight decay changes them. Paths start at the
+    /// distiller, as in `student.head.last`. Default: the last layer of the head, for one epoch.
     pub fn with_held(mut self, group: ParamGroup, epochs: usize) -> Self {
         self.held = Some((group, epochs));
         self
@@ -143,9 +144,9 @@ where
     /// parameter ← (1 − rate · weight_decay(time)) · parameter
     /// ```
     ///
-    /// for every parameter that has a gradient and more than one dimension, which excludes biases, the scales
-    /// of normalizations and frozen parameters. The weight decay of the optimizer must then be 0. The authors
-    /// raise it from 0.04 to 0.4 by half a cosine. Default: none.
+    /// for every parameter that has a gradient and more than one dimension, which excludes biases,
+    /// the scales of normalizations and frozen parameters. The weight decay of the optimizer must
+    /// then be 0. The authors raise it from 0.04 to 0.4 by half a cosine. Default: none.
     ///
     /// # Panics
     ///
@@ -161,8 +162,8 @@ where
         self
     }
 
-    /// Returns the knowledge of a network about each of the first `count` views. Consecutive views of one
-    /// size are computed in one pass.
+    /// Returns the knowledge of a network about each of the first `count` views. Consecutive views
+    /// of one size are computed in one pass.
     fn views(
         &self,
         batch: &Batch<S::Input>,
@@ -247,7 +248,8 @@ impl ModuleVisitor for Hold<'_> {
     }
 }
 
-/// A mapper that applies weight decay to the parameters with more than one dimension and a gradient.
+/// A mapper that applies weight decay to the parameters with more than one dimension and a
+/// gradient.
 struct Decay<'a> {
     rate: &'a ModuleLearningRate,
     gradients: &'a GradientsParams,
@@ -314,8 +316,8 @@ where
     }
 
     fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
-        // Views of a validation are not augmented: a loss between equal views, or of a single view, does
-        // not compare with that of the training.
+        // Views of a validation are not augmented: a loss between equal views, or of a single view,
+        // does not compare with that of the training.
         self.forward(&batch).hiding_terms()
     }
 

@@ -81,8 +81,8 @@ impl Check for DinoHeadConfig {
 /// logitsₖ = ⟨h / ‖h‖, wₖ / ‖wₖ‖⟩
 /// ```
 ///
-/// The weights of the last layer are normalized to unit length (weight normalization with a gain of 1), so
-/// that every logit is a cosine.
+/// The weights of the last layer are normalized to unit length (weight normalization with a gain of
+/// 1), so that every logit is a cosine.
 ///
 /// # Reference
 ///
@@ -126,7 +126,8 @@ pub struct DinoNetwork<N> {
     pub backbone: N,
     /// Projection head.
     pub head: DinoHead,
-    /// Tap of the backbone that is the input of the head: vectors, or a map or sequence that is averaged.
+    /// Tap of the backbone that is the input of the head: vectors, or a map or sequence that is
+    /// averaged.
     pub tap: String,
 }
 

@@ -17,15 +17,16 @@ pub struct DinoObjectiveConfig {
     /// Softmax temperature of the student. Must be positive and finite. Default: `0.1`.
     #[config(default = 0.1)]
     pub student_temperature: f64,
-    /// Softmax temperature of the teacher in the first epoch. Must be positive and finite. Default: `0.04`.
+    /// Softmax temperature of the teacher in the first epoch. Must be positive and finite. Default:
+    /// `0.04`.
     #[config(default = 0.04)]
     pub first_temperature: f64,
-    /// Softmax temperature of the teacher from the epoch `warm_up` on. Must be positive and finite. Default:
-    /// `0.07`.
+    /// Softmax temperature of the teacher from the epoch `warm_up` on. Must be positive and finite.
+    /// Default: `0.07`.
     #[config(default = 0.07)]
     pub teacher_temperature: f64,
-    /// Number of epochs over which the temperature of the teacher rises, including the first and the last.
-    /// Default: `30`.
+    /// Number of epochs over which the temperature of the teacher rises, including the first and
+    /// the last. Default: `30`.
     #[config(default = 30)]
     pub warm_up: usize,
     /// Momentum of the center per step. From 0 to 1. Default: `0.9`.
@@ -38,7 +39,8 @@ impl DinoObjectiveConfig {
     ///
     /// # Panics
     ///
-    /// Panics if a temperature is not positive and finite, or if the momentum is not between 0 and 1.
+    /// Panics if a temperature is not positive and finite, or if the momentum is not between 0 and
+    /// 1.
     pub fn init(
         &self,
         prototypes: usize,
@@ -68,8 +70,8 @@ impl Check for DinoObjectiveConfig {
     }
 }
 
-/// The objective of DINO: the cross-entropy between the prototype distributions of student and teacher for
-/// different views of a sample.
+/// The objective of DINO: the cross-entropy between the prototype distributions of student and
+/// teacher for different views of a sample.
 ///
 /// With `g` the logits of a network, `i` the views of the teacher and `j` those of the student,
 ///
@@ -79,14 +81,15 @@ impl Check for DinoObjectiveConfig {
 /// c ← momentum · c + (1 − momentum) · mean over views and samples of g_T      after the loss
 /// ```
 ///
-/// Centering prevents that one prototype dominates, and the low temperature prevents a uniform distribution:
-/// together they prevent a collapse. `τ_T` rises linearly over the first epochs. Half precision is widened
-/// to single precision, also for sums over many prototypes. Without a pair of views the loss is a connected
-/// zero. Without samples the center does not change either.
+/// Centering prevents that one prototype dominates, and the low temperature prevents a uniform
+/// distribution: together they prevent a collapse. `τ_T` rises linearly over the first epochs. Half
+/// precision is widened to single precision, also for sums over many prototypes. Without a pair of
+/// views the loss is a connected zero. Without samples the center does not change either.
 ///
 /// The knowledge of either side is a list with one entry per view, which
-/// [`DinoDistiller`](crate::DinoDistiller) provides. The teacher is a constant: no gradient flows to it. The
-/// center is part of the record. Every call updates it; a copy for validation has a separate center.
+/// [`DinoDistiller`](crate::DinoDistiller) provides. The teacher is a constant: no gradient flows
+/// to it. The center is part of the record. Every call updates it; a copy for validation has a
+/// separate center.
 ///
 /// # Reference
 ///
@@ -131,8 +134,8 @@ impl DinoObjective {
     ///
     /// # Shapes
     ///
-    /// - student, teacher: `[batch_size, prototypes]` for each view, where the views of the teacher are the
-    ///   first of those of the student
+    /// - student, teacher: `[batch_size, prototypes]` for each view, where the views of the teacher
+    ///   are the first of those of the student
     /// - output: `[1]`
     ///
     /// # Panics
