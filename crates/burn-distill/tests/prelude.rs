@@ -59,7 +59,7 @@ fn names_are_unambiguous_in_generic_code() {
 /// Names every item of the prelude: a name that both preludes have would not compile.
 #[test]
 fn no_name_of_the_prelude_is_in_burns_prelude() {
-    #[allow(dead_code)]
+    #[allow(clippy::too_many_arguments, clippy::type_complexity, dead_code)]
     fn names<N: Network, D: Distiller<N::Input>, O: Objective, L: NamedLoss>(
         _: (
             Batch<N::Input>,
@@ -82,7 +82,6 @@ fn no_name_of_the_prelude_is_in_burns_prelude() {
         _: (Tensor<1>, Device, Interrupter),
     ) where
         OfflineDistiller<N, Frozen<N>, O>: SoftTargets<N, N> + Distillation,
-        D: LearnerModel,
     {
         let _ = known_taps::<N>;
     }

@@ -97,8 +97,8 @@ where
     /// each, or if two peers have the same parameters.
     pub fn new(peers: Vec<N>, alone: Vec<A>, together: Vec<O>) -> Self {
         assert_peers_differ(&peers);
-        assert_objectives(alone.len(), peers.len(), "peers alone");
-        assert_objectives(together.len(), peers.len(), "peers together");
+        assert_objectives(alone.len(), peers.len(), "peers without the others");
+        assert_objectives(together.len(), peers.len(), "peers with the others");
         Self {
             copies: peers.iter().map(MovingAverage::new).collect(),
             peers,
@@ -147,8 +147,8 @@ where
     fn stale(&self, batch: &Batch<N::Input>, view: usize) -> Vec<Option<Knowledge>> {
         let learners = (view..self.peers.len()).step_by(batch.views.len());
         let copies = self.copies.iter().enumerate().map(|(index, copy)| {
-            let teaches = learners.clone().any(|learner| learner != index);
-            teaches.then(|| {
+            let is_teacher = learners.clone().any(|learner| learner != index);
+            is_teacher.then(|| {
                 let requirements = &self.requirements()[index].copy;
                 let knowledge = copy.forward_knowledge(batch.views[view].clone(), requirements);
                 knowledge.without_autodiff()

@@ -509,7 +509,7 @@ mod tests {
 
         checkpoints.part(Part::Scheduler).save(2, record()).unwrap();
         checkpoints.part(Part::Model).save(2, record()).unwrap();
-        assert_eq!(epoch(), Some(1), "a killed run goes on from epoch 1");
+        assert_eq!(epoch(), Some(1), "a killed run continues from epoch 1");
         assert!(checkpoints.path(Part::Model, 1).exists());
 
         checkpoints.part(Part::Optimizer).save(2, record()).unwrap();

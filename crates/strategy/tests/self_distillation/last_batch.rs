@@ -57,8 +57,8 @@ fn of_label(weights: [f64; 2], (input, class): (f64, usize)) -> [f64; 2] {
 }
 
 /// Returns the gradient of the soft targets of a sample with past logits.
-fn of_past(weights: [f64; 2], input: f64, said: [f64; 2]) -> [f64; 2] {
-    let [p, q] = [times(weights, input), said].map(|z| softmax(times(z, 1.0 / TEMPERATURE)));
+fn of_past(weights: [f64; 2], input: f64, past: [f64; 2]) -> [f64; 2] {
+    let [p, q] = [times(weights, input), past].map(|z| softmax(times(z, 1.0 / TEMPERATURE)));
     [0, 1].map(|k| TEMPERATURE * (p[k] - q[k]) * input)
 }
 
@@ -90,7 +90,7 @@ fn steps_agree_with_those_computed_by_hand() {
     let model = step(model, &second);
     let labels = [(2.0, 1), (3.0, 0), (0.5, 1)].map(|sample| (1.0 / 3.0, of_label(w1, sample)));
     let past = [(3.0, times(w0, 1.0)), (0.5, times(w0, -2.0))]
-        .map(|(input, said)| (0.5, of_past(w1, input, said)));
+        .map(|(input, past)| (0.5, of_past(w1, input, past)));
     let w2 = descend(w1, &[labels.as_slice(), &past].concat());
     assert_close(model.student.weights(), w2);
 
@@ -248,7 +248,7 @@ impl Objective for Spy {
         self.seen.lock().unwrap().push(seen);
         let logits = context.student.taps.expect("logits").into_vectors();
         let teacher = context.teacher.response.classes().unwrap();
-        assert!(!teacher.is_autodiff(), "what was said is a constant");
+        assert!(!teacher.is_autodiff(), "past predictions are constants");
         Terms::one("spy", logits.mean(), 0.0)
     }
 }

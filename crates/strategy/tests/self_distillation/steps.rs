@@ -64,8 +64,8 @@ fn the_target_moves_from_the_label_to_past_predictions() {
     assert_close(model.student.weights(), second);
 
     // The first sample again: (1 − 0.8) label + 0.8 prediction before its step.
-    let said = softmax(WEIGHTS);
-    let target = [0.2 + 0.8 * said[0], 0.8 * said[1]];
+    let past = softmax(WEIGHTS);
+    let target = [0.2 + 0.8 * past[0], 0.8 * past[1]];
     let model = step(model, &batch(&[1.0], &[2], at(2, 0), &device));
     assert_close(model.student.weights(), towards(second, target, 1.0));
 }
@@ -204,8 +204,8 @@ fn a_generation_learns_only_from_the_predictions_of_the_previous_one() {
         CrossEntropyObjective::new(1.0),
     );
     let first = step(first, &labeled).student;
-    let said = towards(WEIGHTS, [1.0, 0.0], 1.0);
-    assert_close(first.weights(), said);
+    let first_weights = towards(WEIGHTS, [1.0, 0.0], 1.0);
+    assert_close(first.weights(), first_weights);
 
     // From other weights, on another sample, and with another label.
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
@@ -220,9 +220,9 @@ fn a_generation_learns_only_from_the_predictions_of_the_previous_one() {
     };
     let stepped = step(model, &next);
 
-    let target = softmax(said.map(|weight| 2.0 * weight));
+    let target = softmax(first_weights.map(|weight| 2.0 * weight));
     assert_close(stepped.student.weights(), towards(other, target, 2.0));
-    assert_close(stepped.teacher.inner().weights(), said);
+    assert_close(stepped.teacher.inner().weights(), first_weights);
 }
 
 #[test]

@@ -54,12 +54,12 @@ fn steps_agree_with_those_computed_by_hand() {
                 let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
                 *weights = [0, 1].map(|class| {
                     let label = if class == 0 { 1.0 } else { 0.0 };
-                    let said = |&other: &usize| softmax(copies[other])[class];
-                    let said = others.iter().map(said).sum::<f64>() / 2.0;
+                    let predicted = |&other: &usize| softmax(copies[other])[class];
+                    let predicted = others.iter().map(predicted).sum::<f64>() / 2.0;
                     let together = if index < burn_in {
                         0.0
                     } else {
-                        p[class] - said
+                        p[class] - predicted
                     };
                     before[peer][class] - RATE * (p[class] - label + together)
                 });
@@ -97,14 +97,16 @@ fn a_copy_computes_on_the_view_of_the_peer_that_learns_from_it() {
 
         for (peer, own) in PEERS.into_iter().enumerate() {
             let input = f64::from(views[peer % views.len()]);
-            let says = |weights: [f64; 2]| softmax(weights.map(|weight| weight * input));
-            let p = says(own);
+            let probabilities = |weights: [f64; 2]| softmax(weights.map(|weight| weight * input));
+            let p = probabilities(own);
             let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
             let expected = [0, 1].map(|class| {
                 let label = if class == 0 { 1.0 } else { 0.0 };
-                let said = others.iter().map(|&other| says(PEERS[other])[class]);
-                let said = said.sum::<f64>() / 2.0;
-                own[class] - RATE * (2.0 * p[class] - label - said) * input
+                let predicted = others
+                    .iter()
+                    .map(|&other| probabilities(PEERS[other])[class]);
+                let predicted = predicted.sum::<f64>() / 2.0;
+                own[class] - RATE * (2.0 * p[class] - label - predicted) * input
             });
             assert_close(stepped.peers[peer].weights(), expected);
         }
@@ -149,9 +151,9 @@ fn copies_do_not_compute_before_the_burn_in() {
         let shown = model.forward(&samples(at(index), &device));
         assert_eq!(asked(&model), [(1, usize::from(index >= 2)); 2], "{index}");
         let names: Vec<_> = terms(&shown.metrics).into_keys().collect();
-        let taught = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
-        assert_eq!(taught, index >= 2);
-        assert_eq!(names.len(), if taught { 7 } else { 5 });
+        let has_teacher = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
+        assert_eq!(has_teacher, index >= 2);
+        assert_eq!(names.len(), if has_teacher { 7 } else { 5 });
         model = step(model, &samples(at(index), &device));
         asked(&model);
     }

@@ -59,7 +59,7 @@ fn a_step_agrees_with_one_computed_by_hand() {
         for (peer, expected) in stepped
             .peers
             .iter()
-            .zip(taught(PEERS, 1.0, CLASS_0, logits))
+            .zip(after_a_step(PEERS, 1.0, CLASS_0, logits))
         {
             assert_close(peer.weights(), expected);
         }
@@ -67,7 +67,12 @@ fn a_step_agrees_with_one_computed_by_hand() {
 }
 
 /// Returns the weights of all peers after a step on a sample, with a target of given logits.
-fn taught(peers: [[f64; 2]; 3], input: f64, label: [f64; 2], logits: [f64; 2]) -> [[f64; 2]; 3] {
+fn after_a_step(
+    peers: [[f64; 2]; 3],
+    input: f64,
+    label: [f64; 2],
+    logits: [f64; 2],
+) -> [[f64; 2]; 3] {
     let q = softmax(logits);
     peers.map(|before| {
         let p = softmax(before.map(|weight| weight * input));
@@ -124,7 +129,7 @@ fn a_step_towards_the_best_mean_agrees_with_one_computed_by_hand() {
     };
     let stepped = step(model, &unsure);
 
-    let expected = taught(PEERS, 1.0, label, best);
+    let expected = after_a_step(PEERS, 1.0, label, best);
     for (peer, expected) in stepped.peers.iter().zip(expected) {
         assert_close(peer.weights(), expected);
     }
@@ -147,15 +152,15 @@ fn steps_towards_the_mean_of_the_smallest_error_agree_with_those_computed_by_han
     for (index, input) in [1.0, -2.0].into_iter().enumerate() {
         model = step(model, &batch(&[input as f32], &[0], at(1, index), &device));
 
-        let said = now.map(|peer| peer.map(|weight| weight * input));
+        let logits_now = now.map(|peer| peer.map(|weight| weight * input));
         // p − y is (−w, w), where w is the probability of the other class.
-        let wrong = said.map(|logits| softmax(logits)[1]);
+        let wrong = logits_now.map(|logits| softmax(logits)[1]);
         for (row, a) in products.iter_mut().zip(wrong) {
             for (product, b) in row.iter_mut().zip(wrong) {
                 *product += 2.0 * a * b;
             }
         }
-        now = taught(now, input, CLASS_0, mean_of([1.0 / 3.0; 3], said));
+        now = after_a_step(now, input, CLASS_0, mean_of([1.0 / 3.0; 3], logits_now));
         for (peer, expected) in model.peers.iter().zip(now) {
             assert_close(peer.weights(), expected);
         }
@@ -173,7 +178,7 @@ fn steps_towards_the_mean_of_the_smallest_error_agree_with_those_computed_by_han
     let weights = [weights[0] / sum, weights[1] / sum, 0.0];
 
     model = step(model, &batch(&[1.0], &[0], at(2, 0), &device));
-    let expected = taught(now, 1.0, CLASS_0, mean_of(weights, now));
+    let expected = after_a_step(now, 1.0, CLASS_0, mean_of(weights, now));
     for (peer, expected) in model.peers.iter().zip(expected) {
         assert_close(peer.weights(), expected);
     }

@@ -74,11 +74,11 @@ impl Network for Exits {
                 Some(adapter) => features.clone().matmul(adapter.val()),
                 None => features.clone(),
             };
-            let said = adapted.clone().matmul(classifier.val());
+            let output = adapted.clone().matmul(classifier.val());
             let name = format!("exit{}", depth + 1);
             taps.offer(format!("{name}.feature"), || Tap::Vector(adapted));
-            taps.offer(name, || Tap::Vector(said.clone()));
-            logits = Some(said);
+            taps.offer(name, || Tap::Vector(output.clone()));
+            logits = Some(output);
             if let Some(stage) = self.stages.get(depth) {
                 features = features.matmul(stage.val());
             }
@@ -158,12 +158,12 @@ fn distiller(variant: Variant, device: &Device) -> Distiller {
 }
 
 /// The logits and features of the exits for a sample.
-struct Said {
+struct ExitOutputs {
     logits: [[f64; 2]; 3],
     features: [[f64; 2]; 3],
 }
 
-fn said(p: &[f64; COUNT], input: f64) -> Said {
+fn outputs(p: &[f64; COUNT], input: f64) -> ExitOutputs {
     let times = |row: [f64; 2], matrix: usize| {
         let m = &p[2 + 4 * matrix..];
         [0, 1].map(|column| row[0] * m[column] + row[1] * m[2 + column])
@@ -171,7 +171,7 @@ fn said(p: &[f64; COUNT], input: f64) -> Said {
     let first = [p[0] * input, p[1] * input];
     let second = times(first, 0);
     let features = [times(first, 2), times(second, 3), times(second, 1)];
-    Said {
+    ExitOutputs {
         logits: [0, 1, 2].map(|exit| times(features[exit], 4 + exit)),
         features,
     }
@@ -182,7 +182,7 @@ fn said(p: &[f64; COUNT], input: f64) -> Said {
 fn loss(
     variant: Variant,
     p: [f64; COUNT + 6],
-    teaches: &[f64; COUNT],
+    constants: &[f64; COUNT],
     inputs: &[f64],
     labeled: usize,
 ) -> f64 {
@@ -191,20 +191,20 @@ fn loss(
     let count = inputs.len() as f64;
     let (mut hard, mut deepest, mut soft, mut squares, mut norm) = (0.0, 0.0, 0.0, 0.0, 0.0_f64);
     for (index, &input) in inputs.iter().enumerate() {
-        let says = said(p, input);
-        let constant = said(teaches, input);
+        let predicted = outputs(p, input);
+        let constant = outputs(constants, input);
         if index < labeled {
-            deepest += cross_entropy(says.logits[2], [1.0, 0.0]) / labeled as f64;
+            deepest += cross_entropy(predicted.logits[2], [1.0, 0.0]) / labeled as f64;
         }
         for exit in 0..2 {
-            let logits = says.logits[exit];
+            let logits = predicted.logits[exit];
             if index < labeled {
                 hard += cross_entropy(logits, [1.0, 0.0]) / labeled as f64;
             }
             let target = softmax(soften(constant.logits[2]));
             soft += cross_entropy(soften(logits), target) / count;
             for k in 0..2 {
-                let (f, t) = (says.features[exit], constant.features[2][k]);
+                let (f, t) = (predicted.features[exit], constant.features[2][k]);
                 if f[k] > 0.0 || t > 0.0 {
                     squares += (f[k] - t).powi(2);
                 }
@@ -252,13 +252,13 @@ fn assert_step_by_hand(variant: Variant, inputs: &[f64], count: usize) {
     let before = all_parameters(&model);
 
     let metrics = StepMetrics::read(&[model.forward(&batch).metrics]).unwrap();
-    let teaches = model.network.parameters();
-    let expected = loss(variant, before, &teaches, inputs, count);
+    let constants = model.network.parameters();
+    let expected = loss(variant, before, &constants, inputs, count);
     let value = metrics[0].loss;
     assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
 
     let after = all_parameters(&step(model, &batch));
-    let gradient = slope(|p| loss(variant, p, &teaches, inputs, count), before);
+    let gradient = slope(|p| loss(variant, p, &constants, inputs, count), before);
     for (index, after) in after.iter().enumerate() {
         let expected = before[index] - RATE * gradient[index];
         assert!(
@@ -336,15 +336,16 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     let shown = terms(&model.forward(&batch).metrics);
 
     let p = model.network.parameters();
-    let right = |of: &dyn Fn(&Said) -> [f64; 2]| {
-        let logits = inputs.map(|input| of(&said(&p, input)));
+    let right = |of: &dyn Fn(&ExitOutputs) -> [f64; 2]| {
+        let logits = inputs.map(|input| of(&outputs(&p, input)));
         25.0 * logits.iter().filter(|logits| logits[0] > logits[1]).count() as f64
     };
     for exit in 0..3 {
-        let expected = right(&|said| said.logits[exit]);
+        let expected = right(&|output| output.logits[exit]);
         assert_eq!(shown[&format!("exit {} accuracy", exit + 1)], expected);
     }
-    let sum = |said: &Said| [0, 1].map(|class| said.logits.iter().map(|l| l[class]).sum());
+    let sum =
+        |output: &ExitOutputs| [0, 1].map(|class| output.logits.iter().map(|l| l[class]).sum());
     assert_eq!(shown["ensemble accuracy"], right(&sum));
     assert_eq!(
         [shown["exit 1 accuracy"], shown["ensemble accuracy"]],

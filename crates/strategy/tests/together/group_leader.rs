@@ -75,17 +75,18 @@ fn towards(student: [f64; 2], ensemble: [f64; 2]) -> f64 {
 
 /// Computes the loss of one sample with input 1 and class 0, with constant logits of the peers as
 /// targets.
-fn loss(parameters: [f64; 10], said: Option<[[f64; 2]; 2]>) -> f64 {
+fn loss(parameters: [f64; 10], constants: Option<[[f64; 2]; 2]>) -> f64 {
     let row = |i: usize| [parameters[2 * i], parameters[2 * i + 1]];
     let (peers, leader, query, key) = ([row(0), row(1)], row(2), row(3), row(4));
-    let said = said.unwrap_or(peers);
+    let constants = constants.unwrap_or(peers);
     let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
     let mut sum = cross_entropy(leader, [1.0, 0.0]);
-    let mean = [0, 1].map(|class| (said[0][class] + said[1][class]) / 2.0);
+    let mean = [0, 1].map(|class| (constants[0][class] + constants[1][class]) / 2.0);
     sum += TOWARDS * towards(leader, mean);
     for peer in peers {
         let weights = softmax(peers.map(|other| dot(query, peer) * dot(key, other)));
-        let target = [0, 1].map(|class| weights[0] * said[0][class] + weights[1] * said[1][class]);
+        let target =
+            [0, 1].map(|class| weights[0] * constants[0][class] + weights[1] * constants[1][class]);
         sum += cross_entropy(peer, [1.0, 0.0]) + TOWARDS * towards(peer, target);
     }
     sum
@@ -97,12 +98,12 @@ fn a_step_agrees_with_one_computed_by_hand() {
     for reference_gradients in [false, true] {
         let before = pairs(reference_gradients, &device);
         let at_start = parameters(&before);
-        let said = (!reference_gradients).then_some(PEERS);
-        let gradient = slope(|parameters| loss(parameters, said), at_start);
+        let constants = (!reference_gradients).then_some(PEERS);
+        let gradient = slope(|parameters| loss(parameters, constants), at_start);
 
         let batch = batch(&[1.0], &[0], at(1, 0), &device);
         let value = before.forward(&batch).loss.into_scalar::<f64>();
-        assert!((value - loss(at_start, said)).abs() < 1e-5);
+        assert!((value - loss(at_start, constants)).abs() < 1e-5);
         let after = parameters(&step(before, &batch));
 
         for i in 0..10 {
@@ -177,8 +178,8 @@ fn the_terms_and_accuracy_of_every_network_are_shown() {
         values.correct as f64 / 4.0 * 100.0,
         terms["leader accuracy"]
     );
-    let taught = values.teacher_correct as f64 / 4.0 * 100.0;
-    assert_eq!(taught, terms["ensemble accuracy"]);
+    let teacher_accuracy = values.teacher_correct as f64 / 4.0 * 100.0;
+    assert_eq!(teacher_accuracy, terms["ensemble accuracy"]);
 }
 
 #[test]

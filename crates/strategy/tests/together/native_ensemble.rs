@@ -136,14 +136,14 @@ fn ensemble(p: &[f64; COUNT], inputs: &[f64]) -> Vec<[f64; 2]> {
 }
 
 /// Computes the loss of samples of class 0, with constant logits of the ensemble as targets.
-fn loss(p: [f64; COUNT], inputs: &[f64], said: &[[f64; 2]]) -> f64 {
+fn loss(p: [f64; COUNT], inputs: &[f64], constants: &[[f64; 2]]) -> f64 {
     let target = [1.0, 0.0];
     let ensembles = ensemble(&p, inputs);
     let mut sum = 0.0;
-    for ((&input, ensemble), said) in inputs.iter().zip(ensembles).zip(said) {
+    for ((&input, ensemble), constants) in inputs.iter().zip(ensembles).zip(constants) {
         sum += cross_entropy(ensemble, target);
         for branch in branches(&p, input) {
-            let [q, p] = [*said, branch].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
+            let [q, p] = [*constants, branch].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
             let q = q.map(|q| q + 1e-7);
             let row: f64 = q.iter().zip(p).map(|(q, p)| q * (q.ln() - p.ln())).sum();
             sum += cross_entropy(branch, target) + TOWARDS * TEMPERATURE.powi(2) * row;
@@ -165,15 +165,15 @@ fn a_step_agrees_with_one_computed_by_hand() {
                 .all(|(a, b)| (a - b).abs() < 1e-6)
         );
         let inputs = &INPUTS[..count];
-        let said = ensemble(&before, inputs);
-        let gradient = slope(|p| loss(p, inputs, &said), before);
+        let constants = ensemble(&before, inputs);
+        let gradient = slope(|p| loss(p, inputs, &constants), before);
 
         let rows: Vec<f32> = inputs.iter().map(|&input| input as f32).collect();
         let ids: Vec<usize> = (0..count).collect();
         let batch = batch(&rows, &ids, at(1, 0), &device);
         let value = model.forward(&batch).loss.into_scalar::<f64>();
         assert!(
-            (value - loss(before, inputs, &said)).abs() < 1e-4,
+            (value - loss(before, inputs, &constants)).abs() < 1e-4,
             "{value}"
         );
         let after = parameters(&step(native(&device), &batch));

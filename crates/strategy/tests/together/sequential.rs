@@ -216,11 +216,11 @@ fn soft_targets_of_peers_are_the_divergence_of_the_paper() {
         ],
         &device,
     );
-    let says = |logits| Knowledge {
+    let knowledge = |logits| Knowledge {
         response: burn_distill_core::Response::Classes(logits),
         taps: Default::default(),
     };
-    let (student, peers) = (says(student), vec![says(peer)]);
+    let (student, peers) = (knowledge(student), vec![knowledge(peer)]);
     let targets = burn_distill_core::Targets::Unlabeled;
     let context = Context::new(&student, &peers, &targets, &[], at(1, 0));
 
