@@ -21,7 +21,7 @@ const TEACHER: [f64; 2] = [-1.0, 0.5];
 
 type Soft = (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>);
 
-/// Cross-entropy with the labels, and soft targets at temperature 1 with a weight.
+/// Returns the cross-entropy with the labels, and soft targets at temperature 1 with a weight.
 fn soft(weight: f64) -> Soft {
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
     (

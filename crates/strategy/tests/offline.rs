@@ -533,7 +533,8 @@ impl Objective for OneTap {
     }
 }
 
-/// A distiller that has taken a step without a tap, and now has an objective that requires one.
+/// Returns a distiller that has taken a step without a tap, and now has an objective that requires
+/// one.
 fn with_replaced_objective() -> (OfflineDistiller<Net, Frozen<Net>, OneTap>, Batch<Tensor<2>>) {
     let toy = Toy {
         device: Device::default().autodiff(),

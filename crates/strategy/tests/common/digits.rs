@@ -105,14 +105,14 @@ where
     OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
 }
 
-/// 48 digits in 3 steps per epoch, in an order that changes with the epoch.
+/// Returns 48 digits in 3 steps per epoch, in an order that changes with the epoch.
 pub fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = loader(48).shuffle(0);
     (train, loader(32))
 }
 
-/// An optimizer with momentum and weight decay, whose state must start anew in a stage.
+/// Returns an optimizer with momentum and weight decay, whose state must start anew in a stage.
 pub fn optimizer() -> OptimizerConfig {
     OptimizerConfig::Sgd {
         momentum: 0.9,
@@ -155,7 +155,7 @@ pub fn stopping(folder: &Path, epochs: usize) -> Curriculum {
         .with_renderer(Some(ByEpoch::renderer(display)))
 }
 
-/// A batch of digits, on autodiff.
+/// Returns a batch of digits, on autodiff.
 pub fn batch() -> Batch<Tensor<4>> {
     let loader = BatchLoader::new(digits().take(16), 16).device(&Device::default().autodiff());
     loader.iter().next().unwrap().unwrap()

@@ -174,7 +174,7 @@ fn network(device: &Device) -> DinoNetwork<Counted> {
     config.init_network(Counted::new(0.4, device), "pool")
 }
 
-/// Four samples with three views each.
+/// Returns four samples with three views each.
 fn three_views(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     let one = samples(clock, device);
     let view = |shift: f32| one.view().clone().mul_scalar(1.0 + shift).add_scalar(shift);

@@ -33,7 +33,7 @@ fn in_training_mode(device: &Device) -> SelfDistiller<Counted, MeanTeacher<Count
     SelfDistiller::new(student, teacher, consistency(10.0))
 }
 
-/// Four samples with two views each, half of them labeled.
+/// Returns four samples with two views each, half of them labeled.
 fn two_views(epoch: usize, device: &Device) -> Batch<Tensor<2>> {
     let one = samples(at(epoch, 0), device);
     let view = |factor: f32| one.view().clone().mul_scalar(factor).add_scalar(factor);

@@ -17,7 +17,7 @@ use burn_distill_strategy::{
 
 const WEIGHTS: [f64; 2] = [0.3, -0.2];
 
-/// PS-KD over two epochs: `α` is 0.4, then 0.8.
+/// Returns a distiller of PS-KD over two epochs: `α` is 0.4, then 0.8.
 fn progressive(
     device: &Device,
 ) -> SelfDistiller<

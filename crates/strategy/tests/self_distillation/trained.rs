@@ -35,7 +35,7 @@ fn soft(temperature: f64) -> ResponseObjective<SoftTargetLoss> {
     ResponseObjective::new(soft.init(), 1.0)
 }
 
-/// 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
+/// Returns 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
 /// changes with the epoch.
 fn loaders(views: impl Fn(BatchLoader) -> BatchLoader) -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);

@@ -66,7 +66,7 @@ impl Network for Pixels {
 
 type Adversarial = AdversarialDistiller<Pixels, CrossEntropyObjective>;
 
-/// A configuration with a large rate, so that a step has a visible effect.
+/// Returns a configuration with a large rate, so that a step has a visible effect.
 fn config() -> AdversarialDistillerConfig {
     AdversarialDistillerConfig::new().with_learning_rate(0.02)
 }
@@ -77,7 +77,7 @@ fn hard(count: usize) -> Vec<CrossEntropyObjective> {
         .collect()
 }
 
-/// A distiller with critics that depend only on their number.
+/// Returns a distiller with critics that depend only on their number.
 fn adversarial(count: usize, device: &Device) -> Adversarial {
     let peers: Vec<_> = PEERS[..count]
         .iter()

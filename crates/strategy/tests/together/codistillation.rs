@@ -12,7 +12,7 @@ use burn_distill_strategy::{Codistiller, Distillation, EnsembleObjective, Ensemb
 type Soft = EnsembleObjective<ResponseObjective<SoftCrossEntropyLoss>>;
 type Stale<N> = Codistiller<N, CrossEntropyObjective, Soft>;
 
-/// Soft cross-entropy at temperature 1 with the mean of the predictions of the others.
+/// Returns soft cross-entropy at temperature 1 with the mean of the predictions of the others.
 fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Device) -> Stale<N> {
     let soft = || {
         let config = SoftCrossEntropyLossConfig::new().with_temperature(1.0);

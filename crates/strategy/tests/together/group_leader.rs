@@ -35,7 +35,7 @@ const LEADER: [f64; 2] = [0.4, 0.9];
 const QUERY: [f64; 2] = [0.8, -0.3];
 const KEY: [f64; 2] = [0.5, 0.6];
 
-/// Two peers with attention from their logits, and a leader.
+/// Returns two peers with attention from their logits, and a leader.
 fn pairs(reference_gradients: bool, device: &Device) -> Group<TwoLogits> {
     let peers = PEERS.iter().map(|&w| TwoLogits::new(w, device)).collect();
     let config = GroupLeaderDistillerConfig::new()

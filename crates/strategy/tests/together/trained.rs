@@ -48,7 +48,7 @@ fn towards() -> (CrossEntropyObjective, EnsembleKl) {
     (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 1.0))
 }
 
-/// 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
+/// Returns 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
 /// changes with the epoch.
 fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
@@ -258,8 +258,8 @@ type ExitObjective = (
     TapObjective<ExitFeatureLoss>,
 );
 
-/// The variant of the paper, except for the weight of the features, which suits a network this
-/// small.
+/// Returns the variant of the paper, except for the weight of the features, which suits a network
+/// this small.
 fn exits() -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
     let device = Device::default().autodiff();
     let network = ConvNetConfig::new(vec![3, 4, 4], [1, 8, 8], 10);
