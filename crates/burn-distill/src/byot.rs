@@ -4,24 +4,25 @@ use crate::feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig};
 use crate::response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use crate::strategy::MultiExitDistiller;
 
-/// What a shallow exit is trained on in be your own teacher: the targets, the response of the deepest
-/// exit and, for all or some exits, its features.
+/// The training objective of a shallow exit in be your own teacher (BYOT): the targets, the
+/// response of the deepest exit and, for all or some exits, its features.
 pub type ByotObjective = (
     CrossEntropyObjective,
     ResponseObjective<SoftCrossEntropyLoss>,
     Vec<TapObjective<ExitFeatureLoss, FeatureAdapter>>,
 );
 
-/// Be your own teacher (BYOT), put together: an [`MultiExitDistiller`] and its losses.
+/// Configuration of be your own teacher (BYOT): a [`MultiExitDistiller`] with its losses.
 ///
 /// ```text
-/// loss = deepest · CE(z_n, y) + Σᵢ hard · CE(zᵢ, y) + soft · softCE(z_n, zᵢ) + feature · distance(fᵢ, f_n)
+/// loss = deepest · CE(z_n, y)
+///        + Σᵢ [hard · CE(zᵢ, y) + soft · softCE(z_n, zᵢ) + feature · distance(fᵢ, f_n)]
 /// ```
 ///
-/// over the exits `i` but the deepest `n`, whose logits `z_n` and features `f_n` are constants where
-/// they teach. The soft cross-entropy is multiplied by the square of the temperature if `scale_t2`
-/// says so. The [norm](ExitDistance::Norm) is that of `W fᵢ − f_n`, with a linear layer `W` for each
-/// exit, and left out for the second deepest exit.
+/// where the sum is over the exits `i` except the deepest `n`, whose logits `z_n` and features
+/// `f_n` are constants as targets. The soft cross-entropy is multiplied by the square of the
+/// temperature if `scale_t2` is set. The [norm](ExitDistance::Norm) is that of `W fᵢ − f_n`, with a
+/// linear layer `W` for each exit, and is left out for the second deepest exit.
 ///
 /// # Example
 ///
@@ -49,25 +50,26 @@ pub type ByotObjective = (
 /// term, but it is the second deepest that has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByotConfig {
-    /// The weight of the cross-entropy of the deepest exit with the targets.
+    /// Weight of the cross-entropy of the deepest exit with the targets.
     pub deepest: f64,
-    /// The weight of the cross-entropy of each other exit with the targets.
+    /// Weight of the cross-entropy of each other exit with the targets.
     pub hard: f64,
-    /// The weight of the soft cross-entropy of each exit with the deepest.
+    /// Weight of the soft cross-entropy of each other exit with the deepest.
     pub soft: f64,
-    /// What the logits are divided by in it.
+    /// Softmax temperature of the soft cross-entropy.
     pub temperature: f64,
-    /// Whether it is multiplied by the square of the temperature.
+    /// Whether the soft cross-entropy is multiplied by the square of the temperature.
     pub scale_t2: bool,
-    /// The weight of the distance between features.
+    /// Weight of the distance between features.
     pub feature: f64,
-    /// How far features are from each other.
+    /// Distance between features.
     pub distance: ExitDistance,
 }
 
 impl ByotConfig {
-    /// The values of the paper: with α = 0.1, cross-entropies 1 − α, that of the deepest exit too;
-    /// soft cross-entropies α · 3² at temperature 3; squared differences of active features 1e-6.
+    /// Returns the weights of the paper. With α = 0.1: 1 − α for the cross-entropies, including the
+    /// deepest exit; α · 3² for the soft cross-entropies at temperature 3; 1e-6 for the squared
+    /// differences of active features.
     pub fn paper() -> Self {
         Self {
             deepest: 0.9,
@@ -80,8 +82,9 @@ impl ByotConfig {
         }
     }
 
-    /// The values of the authors' later code: the cross-entropy of the deepest exit 1, those of the
-    /// others 0.7; soft cross-entropies 0.3 at temperature 3; norms 0.03.
+    /// Returns the weights of the authors' later code: 1 for the cross-entropy of the deepest exit,
+    /// 0.7 for those of the others; 0.3 for the soft cross-entropies at temperature 3; 0.03 for the
+    /// norms.
     pub fn later() -> Self {
         Self {
             deepest: 1.0,
@@ -94,14 +97,15 @@ impl ByotConfig {
         }
     }
 
-    /// The distiller of a network that offers exits, such as a
-    /// [`MultiExitNetwork`](crate::architecture::MultiExitNetwork). What it has to learn besides the
-    /// network is drawn at once.
+    /// Creates the distiller of a network with exits, such as a
+    /// [`MultiExitNetwork`](crate::architecture::MultiExitNetwork). The weights of its adapters are
+    /// initialized immediately.
     ///
     /// # Panics
     ///
-    /// Panics if the network offers fewer than two exits, or no features of theirs, if those differ in
-    /// size, or if the temperature is not positive and finite.
+    /// Panics if the network has fewer than two exits, or an exit without features, if the features
+    /// of exits differ in size where they are compared, or if the temperature is not positive and
+    /// finite.
     pub fn init<N: Network>(&self, network: N) -> MultiExitDistiller<N, ByotObjective> {
         let taps = known_taps(&network);
         let device = network.devices().first().cloned().unwrap_or_default();

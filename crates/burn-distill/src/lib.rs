@@ -22,22 +22,19 @@ pub use burn_distill_response as response;
 #[doc(inline)]
 pub use burn_distill_strategy as strategy;
 
-/// What most programs need.
+/// Names for most programs: those that the README, the book and the examples use.
 pub mod prelude {
     pub use crate::SoftTargets;
+    pub use crate::architecture::{AdapterKind, FeatureAdapterConfig};
     pub use crate::core::{
-        Batch, Clock, Context, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Input,
-        Knowledge, LossTerm, MultiLayerObjective, MultiLayerTerm, NamedLoss, Network, NoTeacher,
-        Objective, Requirements, Response, Tap, TapObjective, TapPair, TapRecorder, TapSelection,
-        Taps, Targets, Teacher, Terms, WeightSchedule, Weighted,
+        Batch, Context, CrossEntropyObjective, DynNetwork, Frozen, Knowledge, NamedLoss, Network,
+        Objective, Requirements, Response, Tap, TapObjective, TapPair, TapRecorder, Targets, Terms,
+        known_taps,
     };
     pub use crate::data::{BatchLoader, ClockedLoader, DatasetLoader};
+    pub use crate::feature::HintLossConfig;
     pub use crate::response::{
-        DistributionLoss, LogitLoss, LogitMatchingLossConfig, ResponseObjective,
-        SoftCrossEntropyLossConfig, SoftTargetLossConfig,
-    };
-    pub use crate::strategy::{
-        Curriculum, CurriculumError, Route, Snapshots, Stage, StageArtifacts,
+        LogitLoss, ResponseObjective, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
     };
     pub use crate::strategy::{
         Distillation, Distiller, LearningRateConfig, LrSchedule, MetricKind, OfflineDistiller,

@@ -2,8 +2,8 @@ use burn_distill_core::{CrossEntropyObjective, Frozen, Network};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
 
-/// Short constructor of the distillation of Hinton et al. (2014), for
-/// [`OfflineDistiller`](burn_distill_strategy::OfflineDistiller).
+/// A short constructor of [`OfflineDistiller`](burn_distill_strategy::OfflineDistiller) for
+/// knowledge distillation with soft targets (KD).
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -22,14 +22,14 @@ use burn_distill_strategy::OfflineDistiller;
 /// # Ok::<(), burn_distill::architecture::NetworkError>(())
 /// ```
 pub trait SoftTargets<S, N>: Sized {
-    /// Creates a distiller whose student learns from the labels and from the softened probabilities of
-    /// a teacher, which is frozen.
+    /// Creates a distiller whose student learns from the labels and from the softened probabilities
+    /// of a teacher, which is frozen.
     ///
     /// ```text
     /// L = (1 − weight) · CE(student, labels) + weight · T² · KL(teacher at T ‖ student at T)
     /// ```
     ///
-    /// with `T = temperature`. Of unlabeled samples only the second term counts.
+    /// with `T = temperature`. For unlabeled samples only the second term counts.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! Be your own teacher on networks with exits, as it is put together.
+//! Be your own teacher (BYOT) on multi-exit networks, with its configurations.
 
 use burn::module::Module;
 use burn::optim::SgdConfig;
@@ -45,7 +45,7 @@ fn log_softmax(row: &[f64], temperature: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The mean over samples of −Σ softmax(target / T) log softmax(row / T).
+/// Computes the mean over samples of −Σ softmax(target / T) log softmax(row / T).
 fn soft(rows: &[Vec<f64>], targets: &[Vec<f64>], temperature: f64) -> f64 {
     let of = |(row, target): (&Vec<f64>, &Vec<f64>)| -> f64 {
         let (q, p) = (
@@ -58,9 +58,9 @@ fn soft(rows: &[Vec<f64>], targets: &[Vec<f64>], temperature: f64) -> f64 {
 }
 
 #[test]
-fn the_losses_are_those_of_the_formulas() {
+fn losses_agree_with_the_formulas() {
     for (config, scale) in [(ByotConfig::paper(), 9.0), (ByotConfig::later(), 1.0)] {
-        // In validation, so that what the network says stays as it is.
+        // In validation mode, so that running statistics do not change.
         let model = distiller(config.clone()).valid();
         let batch = batch(5, &Device::default());
         let exits = model.network.forward_exits(batch.view().clone());
@@ -81,7 +81,7 @@ fn the_losses_are_those_of_the_formulas() {
             assert!((terms[&name("cross-entropy")] - hard(&logits[exit])).abs() < 1e-5);
             assert!((terms[&name("soft-cross-entropy")] - soft).abs() < 1e-4);
             expected += config.hard * hard(&logits[exit]) + config.soft * soft;
-            // Of the later code, the second deepest exit has no feature term.
+            // In the later code, the second deepest exit has no feature term.
             let feature = terms.get(&name("exit-feature"));
             assert_eq!(feature.is_none(), scale == 1.0 && exit == 2);
             expected += config.feature * feature.copied().unwrap_or(0.0);
@@ -158,13 +158,13 @@ fn step(model: Distiller, batch: &Batch<Tensor<4>>) -> Distiller {
 }
 
 #[test]
-fn all_of_it_trains_and_is_in_the_record() {
+fn all_parameters_train_and_are_in_the_record() {
     let device = Device::default().autodiff();
     for config in [ByotConfig::paper(), ByotConfig::later()] {
         let start = distiller(config.clone());
         let before = tensors(&start.valid());
 
-        // As it is between two trainings: while it trains, running statistics lag behind.
+        // In validation mode, since running statistics lag behind in training mode.
         let model = step(start, &batch(6, &device)).valid().train();
         for ((name, after), (_, before)) in tensors(&model.valid()).iter().zip(&before) {
             assert_ne!(after, before, "{name}");
@@ -180,7 +180,7 @@ fn all_of_it_trains_and_is_in_the_record() {
 }
 
 #[test]
-fn the_deepest_exit_learns_from_the_targets_alone() {
+fn the_deepest_exit_learns_only_from_the_targets() {
     let device = Device::default().autodiff();
     for config in [ByotConfig::paper(), ByotConfig::later()] {
         let mut start = distiller(config);
@@ -194,7 +194,7 @@ fn the_deepest_exit_learns_from_the_targets_alone() {
 
         let is_deepest = |name: &str| name.contains("layer.3.") || name.starts_with("network.fc");
         let changed = before.iter().zip(&after).filter(|((name, _), _)| {
-            // Statistics follow every batch.
+            // Running statistics are updated with every batch.
             !name.contains("running")
         });
         for ((name, before), (_, after)) in changed {
@@ -204,7 +204,7 @@ fn the_deepest_exit_learns_from_the_targets_alone() {
 }
 
 #[test]
-fn exits_answer_in_validation() {
+fn exits_compute_in_validation() {
     let model = distiller(ByotConfig::paper()).valid();
     let batch = batch(1, &Device::default());
     let exits = model.network.forward_exits(batch.view().clone());

@@ -1,5 +1,5 @@
-//! Information flow modeling as its authors train it: the teacher teaches an auxiliary network on the
-//! last layer, and that teaches the student on all layers.
+//! Information flow modeling as its authors train it: an auxiliary network learns the last layer of
+//! the teacher, and the student learns all layers of the auxiliary network.
 
 use burn::module::Module;
 use burn::optim::SgdConfig;
@@ -28,7 +28,7 @@ fn images() -> Images {
     pixels.mul_scalar(0.7).sin().reshape([16, 1, 8, 8])
 }
 
-/// Train a student on the flow through these taps alone.
+/// Trains a student only on the flow through these taps.
 fn distil(student: Net, teacher: Net, [own, taught]: [&[&str]; 2], epochs: usize) -> Net {
     let (own, taught) = (own.iter().copied(), taught.iter().copied());
     let loss = InformationFlowLossConfig::new().init();
@@ -54,7 +54,7 @@ fn distil(student: Net, teacher: Net, [own, taught]: [&[&str]; 2], epochs: usize
     distiller.student
 }
 
-/// How far a network is from another in the last layer, whatever the epoch.
+/// Returns the loss between the last layers of two networks, independent of the epoch.
 fn apart(network: &Net, teacher: &Net, [own, taught]: [&str; 2]) -> f32 {
     let features = |network: &Net, tap: &str| {
         let network = network.valid();
@@ -68,9 +68,9 @@ fn apart(network: &Net, teacher: &Net, [own, taught]: [&str; 2]) -> f32 {
 }
 
 #[test]
-fn a_teacher_of_another_kind_teaches_through_an_auxiliary_network() {
+fn a_student_learns_from_another_kind_of_teacher_through_an_auxiliary_network() {
     let teacher = network("mlp-16", 1);
-    // Of the student's family, and twice as wide.
+    // An auxiliary network of the student's family, twice as wide.
     let (auxiliary, student) = (network("convnet-8-16", 2), network("convnet-4-8", 3));
     let last = ["pool", "hidden.1"];
     let before = apart(&auxiliary, &teacher, last);

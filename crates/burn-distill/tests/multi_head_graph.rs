@@ -22,8 +22,8 @@ fn device() -> Device {
     Device::default().autodiff()
 }
 
-/// The generator of the device is one for both tests: while one draws from it, the other waits.
-fn alone() -> MutexGuard<'static, ()> {
+/// Locks the generator of the device, which both tests share.
+fn lock_generator() -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -54,7 +54,7 @@ fn batch(epoch: usize) -> Batch<Tensor<4>> {
 
 type Trained<S, O> = OfflineDistiller<S, Frozen<ConvNet>, O>;
 
-/// Train for some steps; returns the losses too.
+/// Trains for some steps, and returns the model and the losses.
 fn train<S, O>(
     mut distiller: Trained<S, O>,
     epoch: usize,
@@ -80,8 +80,8 @@ fn mean(losses: &[f32]) -> f32 {
 }
 
 #[test]
-fn heads_learn_from_the_teacher_and_then_teach_the_student() {
-    let _alone = alone();
+fn heads_learn_from_the_teacher_and_then_the_student_from_the_heads() {
+    let _alone = lock_generator();
     let (student, teacher) = (network(3), network(4));
     let [student_before, teacher_before] = [&student, &teacher].map(tensors);
     let heads = config().init_heads(&[4, 6], &device());
@@ -99,7 +99,7 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
     assert_eq!(tensors(first.student.inner()), student_before);
     assert_eq!(tensors(first.teacher.inner()), teacher_before);
     let heads = first.objective.heads;
-    // The running statistics of a training lag a step; those of a copy do not.
+    // In validation mode, since running statistics lag a step behind in training mode.
     let changed = tensors(&heads.valid());
     assert!(
         changed.iter().zip(&heads_before).all(|(a, b)| a != b),
@@ -119,8 +119,8 @@ fn heads_learn_from_the_teacher_and_then_teach_the_student() {
 }
 
 #[test]
-fn one_training_does_the_same_by_the_epoch() {
-    let _alone = alone();
+fn a_single_training_switches_from_heads_to_student_by_the_epoch() {
+    let _alone = lock_generator();
     let (student, teacher) = (network(3), network(4));
     let heads = config().init_heads(&[4, 6], &device());
     let projections = ChannelProjections::new(&[3, 5], &[4, 6], &device());
@@ -155,8 +155,8 @@ fn one_training_does_the_same_by_the_epoch() {
 }
 
 #[test]
-fn a_resumed_training_goes_on_as_if_it_had_not_stopped() {
-    let _alone = alone();
+fn a_resumed_training_equals_an_uninterrupted_one() {
+    let _alone = lock_generator();
     let built = |seed: u64| {
         device().seed(seed);
         let heads = initialize(config().init_heads(&[4, 6], &device()));
@@ -166,7 +166,7 @@ fn a_resumed_training_goes_on_as_if_it_had_not_stopped() {
         let student = initialize(ConvNetConfig::new(vec![3, 5], [1, 6, 6], 3).init(&device()));
         OfflineDistiller::new(student, Frozen::new(network(4)), objective)
     };
-    // What is dropped of the heads is drawn: both draw the same.
+    // The dropout of the heads is random: both draw the same numbers.
     let step = |distiller: Trained<ConvNet, MultiHeadGraphObjective>, epoch| {
         device().seed(11);
         let (distiller, losses) = train(distiller, epoch, 1);
@@ -174,7 +174,7 @@ fn a_resumed_training_goes_on_as_if_it_had_not_stopped() {
     };
     for epoch in [1, 3] {
         let (original, _) = train(built(1), epoch, 2);
-        // As it is saved after an epoch: while it trains, running statistics lag behind.
+        // In validation mode, as it is saved: running statistics lag behind in training mode.
         let original = original.valid().train();
         let record = original.clone().into_record();
         let other = built(2);

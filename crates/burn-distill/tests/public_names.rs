@@ -1,5 +1,5 @@
-//! The facade shows all crates side by side, so a program may import several of them with a glob: a name
-//! must mean one thing.
+//! The facade re-exports all crates, so that a program may import several of them with a glob: a
+//! public name must be in one crate only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,14 +16,15 @@ const CRATES: [&str; 8] = [
     "burn-distill",
 ];
 
-/// Several crates have one of these, which is called by the path of its crate: `response::catalog()`.
+/// Functions that several crates have, and that are called by the path of the crate:
+/// `response::catalog()`.
 const IN_EVERY_CRATE: [&str; 2] = ["catalog", "losses"];
 
 const KINDS: [&str; 8] = [
     "struct", "enum", "trait", "fn", "const fn", "type", "const", "static",
 ];
 
-/// The file of a module beside that of its parent.
+/// Returns the file of a module, given that of its parent.
 fn module(parent: &Path, name: &str) -> PathBuf {
     let stem = parent.file_stem().unwrap();
     let folder = parent.parent().unwrap();
@@ -43,7 +44,7 @@ fn first_word(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// The names that a file gives to those who import all of it, and those of its public modules.
+/// Returns the public names of a file, and those of its public modules.
 fn public_names(file: &Path) -> Vec<String> {
     let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
     let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();

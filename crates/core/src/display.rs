@@ -90,3 +90,31 @@ macro_rules! one_line_display {
         )
     };
 }
+
+/// Shows an error by its message wherever its `Debug` form is printed: by a `main` that returns it, by
+/// `unwrap` and by `expect`.
+///
+/// # Example
+///
+/// ```
+/// use burn_distill_core::debug_as_display;
+///
+/// #[derive(thiserror::Error)]
+/// #[error("the file `{0}` is empty: write a recipe into it")]
+/// struct EmptyFile(String);
+///
+/// debug_as_display!(EmptyFile);
+///
+/// let error = EmptyFile("a.toml".into());
+/// assert_eq!(format!("{error:?}"), "the file `a.toml` is empty: write a recipe into it");
+/// ```
+#[macro_export]
+macro_rules! debug_as_display {
+    ($($error:ident),+) => {
+        $(impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        })+
+    };
+}

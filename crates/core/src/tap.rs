@@ -292,6 +292,23 @@ impl TapSelection {
             ),
         }
     }
+
+    /// Asserts that every index of the selection is below `count`, the number of networks.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the selection names taps of a network that does not exist.
+    pub fn assert_networks(&self, count: usize) {
+        if let Self::PerNetwork(networks) = self
+            && let Some((index, selection)) = networks.last_key_value()
+        {
+            assert!(
+                *index < count,
+                "{selection:?} is selected of the network at index {index}, but there are {count} \
+                 networks, whose indexes start at 0."
+            );
+        }
+    }
 }
 
 /// Taps of one forward pass, in the order in which the network offered them.
@@ -429,8 +446,8 @@ impl TapRecorder {
     pub fn new(selection: TapSelection) -> Self {
         assert!(
             !matches!(selection, TapSelection::PerNetwork(_)),
-            "One network cannot keep the taps of several networks, {selection:?}: use \
-             `TapSelection::for_network`."
+            "One network is asked for taps of several, {selection:?}: select the part of the \
+             network with `TapSelection::for_network`, once for each `TapSelection::of_network`."
         );
         Self {
             selection,
@@ -507,7 +524,7 @@ impl TapRecorder {
 }
 
 /// Error about a tap that a network does not offer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no tap named `{name}`{}; this network offers {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
 pub struct UnknownTap {
     /// Requested name.
@@ -529,18 +546,20 @@ impl UnknownTap {
 }
 
 /// Error about a tap that is missing from a forward pass.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TapError {
     /// The network does not offer the tap.
     #[error(transparent)]
     Unknown(#[from] UnknownTap),
     /// The network offers the tap, but it was not selected.
     #[error(
-        "tap `{0}` was not kept because it was not selected: add it to the result of \
-         `Objective::requirements`, and create a new distiller after a change of the objective"
+        "tap `{0}` was not kept: name it in `Objective::requirements`; if the objective of a distiller \
+         was replaced after its first step, create a new distiller, which asks for its requirements"
     )]
     NotKept(String),
 }
+
+crate::debug_as_display!(UnknownTap, TapError);
 
 /// Returns the candidate that is most similar to `name`, if one is similar enough for a suggestion.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

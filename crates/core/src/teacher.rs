@@ -68,6 +68,7 @@ impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     type Output = Vec<T::Output>;
 
     fn teach(&self, batch: &Batch<I>, selection: &TapSelection) -> Self::Output {
+        selection.assert_networks(self.len());
         let teach =
             |(index, teacher): (usize, &T)| teacher.teach(batch, &selection.for_network(index));
         self.iter().enumerate().map(teach).collect()

@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{Clock, Terms, WeightSchedule};
 
-/// Terms of a loss whose gradient may not outweigh that of the others.
+/// Terms of a loss whose gradient is clipped to a share of the gradient of the other terms.
 ///
-/// Parameter by parameter,
+/// For each parameter,
 ///
 /// ```text
 /// g = gradient of the other terms
@@ -14,40 +14,43 @@ use burn_distill_core::{Clock, Terms, WeightSchedule};
 /// gradient = g + d · min(1, share(epoch) · ‖g‖₂ / ‖d‖₂)
 /// ```
 ///
-/// What an optimizer adds of its own, such as weight decay, is not part of it. A parameter that only
-/// these terms reach, such as that of an adapter, keeps their gradient as it is: a bound of zero would
-/// never let it learn.
+/// The weight decay of an optimizer is not part of the gradients. A parameter that only these terms
+/// depend on, such as that of an adapter, has their gradient unclipped, since it would not learn
+/// with a bound of zero.
 ///
 /// [`OfflineDistiller::with_clipped`](crate::OfflineDistiller::with_clipped) trains with it.
 ///
 /// # Reference
 ///
-/// The way in which [singular vectors](https://arxiv.org/abs/1807.06819) (S. H. Lee, D. H. Kim and
-/// B. C. Song, ECCV 2018) and [multi-head graphs](https://arxiv.org/abs/1907.02226) (S. Lee and
-/// B. C. Song, BMVC 2019) are trained in the authors' KD_methods_with_TF, where `g` is the gradient of
-/// the cross-entropy and no parameter is the distillation's alone. Their older SSKD_SVD has a share of
-/// 1 and the sigmoid, centered at epoch 2, as the weight of the term.
+/// The training of [singular vectors](https://arxiv.org/abs/1807.06819) (S. H. Lee, D. H. Kim and
+/// B. C. Song, ECCV 2018) and [multi-head graphs](https://arxiv.org/abs/1907.02226) (S. Lee and B.
+/// C. Song, BMVC 2019) in the authors' KD_methods_with_TF, where `g` is the gradient of the
+/// cross-entropy and no parameter belongs to the distillation only. Their older SSKD_SVD has a
+/// share of 1 and the sigmoid, centered at epoch 2, as the weight of the term.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClippedTerms {
-    /// The names of the terms.
+    /// Names of the terms.
     pub names: Vec<String>,
-    /// The norm of their gradient, relative to that of the others, above which it is clipped. Below 0
-    /// it counts as 0.
+    /// Maximum norm of their gradient, relative to that of the other terms. Below 0 it counts as 0.
     pub share: WeightSchedule,
 }
 
 impl ClippedTerms {
-    /// The terms of these names, clipped to that share.
+    /// Creates a selection of terms from their names and the share to which their gradient is
+    /// clipped.
     ///
     /// # Panics
     ///
-    /// Panics if there is no name, or if the share is a number below 0 or not finite.
+    /// Panics if there is no name, or if the share is a constant that is negative or not finite.
     pub fn new(
         names: impl IntoIterator<Item = impl Into<String>>,
         share: impl Into<WeightSchedule>,
     ) -> Self {
         let names: Vec<_> = names.into_iter().map(Into::into).collect();
-        assert!(!names.is_empty(), "Terms to be clipped need a name.");
+        assert!(
+            !names.is_empty(),
+            "Clipping needs the name of at least one term."
+        );
         let share = share.into();
         if let WeightSchedule::Constant(share) = share {
             assert!(
@@ -59,44 +62,45 @@ impl ClippedTerms {
         Self { names, share }
     }
 
-    /// These terms of a loss.
+    /// Returns these terms of a loss.
     ///
     /// # Panics
     ///
-    /// Panics if the loss lacks one of them.
+    /// Panics if the loss does not have one of them.
     pub fn of(&self, terms: Terms) -> Terms {
         for name in &self.names {
             let known: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
             assert!(
                 known.contains(&name.as_str()),
-                "No term of the loss is named `{name}`, which is to be clipped: they are {}.",
+                "The loss has no term named `{name}`, which is to be clipped: its terms are {}.",
                 known.join(", ")
             );
         }
         terms.only(|name| self.has(name))
     }
 
-    /// Whether it is one of these terms.
+    /// Returns whether a term with this name is one of them.
     pub fn has(&self, name: &str) -> bool {
         self.names.iter().any(|own| own == name)
     }
 }
 
-/// The terms that none of these clips.
+/// Returns the terms that are not clipped.
 ///
 /// # Panics
 ///
-/// Panics if there is none: nothing would say how long a gradient may be.
+/// Panics if all terms are clipped: there would be no gradient to compare with.
 pub(crate) fn others(terms: Terms, clipped: &[ClippedTerms]) -> Terms {
     let others = terms.only(|name| !clipped.iter().any(|clipped| clipped.has(name)));
     assert!(
         !others.is_empty(),
-        "A loss needs a term that is not clipped."
+        "A loss needs a term that is not clipped. Clip fewer terms, or add one."
     );
     others
 }
 
-/// The gradients of `module` by all terms: those of the others, and of each of the clipped ones.
+/// Returns the gradients of `module` for all terms: of the other terms, plus the clipped gradients
+/// of the others.
 pub(crate) fn add_clipped<M: Module>(
     others: GradientsParams,
     clipped: &[(&ClippedTerms, GradientsParams)],
@@ -144,14 +148,14 @@ impl ModuleVisitor for Sum<'_> {
     }
 }
 
-/// The L2 norm of all numbers of a tensor, in at least single precision. Shape: `[1]`.
+/// Returns the L2 norm of all elements of a tensor, in at least single precision. Shape: `[1]`.
 fn norm<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     at_least_f32(tensor).square().sum().sqrt()
 }
 
-/// The gradient, made shorter if it is longer than the bound.
+/// Returns the gradient, scaled down to the bound if its norm is larger.
 fn clip<const D: usize>(gradient: Tensor<D>, bound: Tensor<1>) -> Tensor<D> {
-    // So that no gradient at all stays none under a bound of zero.
+    // A gradient of zero must stay zero, also with a bound of zero.
     const LEAST: f64 = 1e-30;
     let length = norm(gradient.clone()).clamp_min(LEAST);
     let factor = bound.div(length).clamp_max(1.0);
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_longer_than_the_bound_is_made_shorter() {
+    fn only_gradients_longer_than_the_bound_are_scaled_down() {
         assert_clipped([3.0, 4.0], 1.0, [0.6, 0.8], DType::F32);
         assert_clipped([3.0, 4.0], 6.0, [3.0, 4.0], DType::F32);
         assert_clipped([3.0, 4.0], 0.0, [0.0, 0.0], DType::F32);
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn squares_may_leave_the_range_of_half_precision() {
+    fn squares_may_exceed_the_range_of_half_precision() {
         if Device::default().supports_dtype(DType::F16) {
             assert_clipped([300.0, 400.0], 5.0, [3.0, 4.0], DType::F16);
         }

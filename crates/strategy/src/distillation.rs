@@ -5,7 +5,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{Batch, Input};
 
-/// The loss of a batch, and the steps that a training takes with it.
+/// A strategy of distillation: how the loss of a batch is computed, and the steps of a training
+/// with it.
 ///
 /// Only [`forward`](Self::forward) is required. [`learner_model!`](crate::learner_model) implements
 /// the steps of burn by those of this trait, so that burn's `SupervisedTraining` and
@@ -18,21 +19,21 @@ use burn_distill_core::{Batch, Input};
 /// use burn_distill_core::{Batch, Clock, Context, CrossEntropyObjective, Network, Objective};
 /// use burn_distill_strategy::{Distillation, DistillationOutput, learner_model};
 ///
-/// /// Learns from the labels alone.
+/// /// Trains a network on the labels.
 /// #[derive(Module, Debug)]
 /// struct Supervised<N> {
 ///     network: N,
-///     hard: CrossEntropyObjective,
+///     cross_entropy: CrossEntropyObjective,
 /// }
 ///
 /// impl<N: Network> Distillation for Supervised<N> {
 ///     type Input = N::Input;
 ///
 ///     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-///         let wanted = Default::default();
-///         let student = self.network.forward_knowledge(batch.view().clone(), &wanted);
+///         let taps = Default::default();
+///         let student = self.network.forward_knowledge(batch.view().clone(), &taps);
 ///         let context = Context::new(&student, &(), &batch.targets, &batch.ids, batch.clock);
-///         let terms = self.hard.forward(&context);
+///         let terms = self.cross_entropy.forward(&context);
 ///         DistillationOutput::new(terms, &student.response, None, &batch.targets)
 ///     }
 /// }
@@ -43,21 +44,23 @@ pub trait Distillation: Module {
     /// The input of the student.
     type Input: Input;
 
-    /// Computes the loss of a batch, term by term, and the figures that metrics are made of.
+    /// Computes the loss of a batch, term by term, and the values of its metrics.
     fn forward(&self, batch: &Batch<Self::Input>) -> DistillationOutput;
 
-    /// Takes a training step up to the gradients: those of the loss unless a distiller has others.
+    /// Computes the output and the gradients of a training step; without an implementation, the
+    /// gradients of the loss.
     fn training_step(&self, batch: Batch<Self::Input>) -> TrainOutput<DistillationOutput> {
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    /// Takes a validation step: the loss of the batch unless a distiller shows something else.
+    /// Computes the output of a validation step; without an implementation, that of
+    /// [`forward`](Self::forward).
     fn validation_step(&self, batch: Batch<Self::Input>) -> DistillationOutput {
         self.forward(&batch)
     }
 
-    /// Takes the step of the optimizer, and what follows it.
+    /// Takes the step of the optimizer, and updates what depends on the new parameters.
     fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
@@ -67,7 +70,8 @@ pub trait Distillation: Module {
         optimizer.step(rate, self, gradients)
     }
 
-    /// Takes the step of the optimizer with the gradients of several devices, and what follows it.
+    /// Takes the step of the optimizer with the gradients of several devices, and updates what
+    /// depends on the new parameters.
     fn optimizer_step_multi(
         self,
         optimizer: &mut ModuleOptimizer,
@@ -78,8 +82,9 @@ pub trait Distillation: Module {
     }
 }
 
-/// Implements burn's `TrainStep` and `InferenceStep` for a [`Distillation`]: its type, preceded by the
-/// parameters of the type in brackets.
+/// Implements burn's `TrainStep` and `InferenceStep` for a [`Distillation`].
+///
+/// Its argument is the type, preceded by the generic parameters of the type in brackets.
 ///
 /// # Example
 ///

@@ -7,9 +7,9 @@ use burn_distill_core::{Batch, Dynamic, ErasedModule, Input, Slot, delegate_modu
 use std::any::Any;
 use std::fmt;
 
-/// A distiller of a type known at run time only, for inputs of type `I`.
+/// A distiller whose type is known only at run time, for inputs of type `I`.
 ///
-/// It is a module like the one inside: same parameters under the same paths, same records.
+/// As a module it equals the distiller inside: same parameters under the same paths, same records.
 ///
 /// # Example
 ///
@@ -19,12 +19,12 @@ use std::fmt;
 /// use burn_distill_core::{DynNetwork, CrossEntropyObjective, NoTeacher};
 /// use burn_distill_strategy::{DynDistiller, OfflineDistiller};
 ///
-/// type Alone = OfflineDistiller<DynNetwork<Tensor<4>>, NoTeacher, CrossEntropyObjective>;
+/// type Baseline = OfflineDistiller<DynNetwork<Tensor<4>>, NoTeacher, CrossEntropyObjective>;
 ///
 /// let network = NetworkConfig::by_name("mlp-8")?.init([1, 8, 8], 10, &Device::default())?;
 /// let distiller = DynDistiller::new(OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)));
 ///
-/// let inside = distiller.into_inner::<Alone>();
+/// let inside = distiller.into_inner::<Baseline>();
 /// assert!(inside.is_some());
 /// # Ok::<(), burn_distill_architecture::NetworkError>(())
 /// ```
@@ -33,31 +33,31 @@ pub struct DynDistiller<I: Input> {
     inner: Dynamic<dyn ErasedDistiller<I>>,
 }
 
-/// The object-safe half of a [`Distillation`].
+/// The object-safe form of a [`Distillation`].
 pub trait ErasedDistiller<I: Input>: ErasedModule + 'static {
-    /// [`Distillation::forward`]
+    /// Calls [`Distillation::forward`].
     fn forward_erased(&self, batch: &Batch<I>) -> DistillationOutput;
-    /// [`Distillation::training_step`]
+    /// Calls [`Distillation::training_step`].
     fn training_step_erased(&self, batch: Batch<I>) -> TrainOutput<DistillationOutput>;
-    /// [`Distillation::validation_step`]
+    /// Calls [`Distillation::validation_step`].
     fn validation_step_erased(&self, batch: Batch<I>) -> DistillationOutput;
-    /// [`Distillation::optimizer_step`]
+    /// Calls [`Distillation::optimizer_step`].
     fn optimizer_step_erased(
         &mut self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
         gradients: GradientsParams,
     );
-    /// [`Distillation::optimizer_step_multi`]
+    /// Calls [`Distillation::optimizer_step_multi`].
     fn optimizer_step_multi_erased(
         &mut self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
         gradients: MultiGradientsParams,
     );
-    /// `Clone`
+    /// Clones the distiller.
     fn clone_erased(&self) -> Box<dyn ErasedDistiller<I>>;
-    /// The distiller as a value of any type, to get its own type back.
+    /// Returns the distiller as a value of any type, which can be cast to its type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
@@ -111,7 +111,7 @@ impl<I: Input> Clone for Box<dyn ErasedDistiller<I>> {
 }
 
 impl<I: Input> DynDistiller<I> {
-    /// Forgets the type of a distiller.
+    /// Creates a distiller of a run-time type from one of a type `D`.
     pub fn new<D>(distiller: D) -> Self
     where
         D: Distillation<Input = I> + ModuleDisplay + 'static,
@@ -121,7 +121,7 @@ impl<I: Input> DynDistiller<I> {
         }
     }
 
-    /// Returns the distiller as one of type `D`; nothing if it is of another type.
+    /// Returns the distiller as one of type `D`, or `None` if it is of another type.
     pub fn into_inner<D: 'static>(self) -> Option<D> {
         let inner = self.inner.into_erased().into_any().downcast();
         inner.ok().map(|inner: Box<D>| *inner)

@@ -1,22 +1,22 @@
+use crate::EpochLoader;
 use crate::output::predictions;
-use burn::data::dataloader::DataLoader;
 use burn::data::dataset::DatasetError;
 use burn::tensor::{ExecutionError, Int, Tensor};
-use burn_distill_core::{Batch, Network};
+use burn_distill_core::Network;
 
-/// What a classifier predicts for every sample of a data set.
+/// The predictions of a classifier for every sample of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Predictions {
-    /// The place of each sample in its data set.
+    /// Index of each sample in its data set.
     pub ids: Vec<usize>,
-    /// The most likely class of each sample.
+    /// Predicted class of each sample: the one with the largest logit.
     pub predicted: Vec<usize>,
-    /// The class of each sample, where it is known.
+    /// Label of each sample, where it is known.
     pub expected: Vec<Option<usize>>,
 }
 
 /// The reason why a classifier could not be evaluated.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum EvaluationError {
     /// A batch could not be loaded.
     #[error(transparent)]
@@ -24,9 +24,10 @@ pub enum EvaluationError {
     /// The predictions could not be read from the device.
     #[error(transparent)]
     Device(#[from] ExecutionError),
-    /// The network has computed logits that are NaN or infinite: they predict no class.
+    /// Logits of the network are NaN or plus infinity, which predict no class.
     #[error(
-        "{samples} of {all} samples have logits that are NaN or infinite, which predict no class"
+        "{samples} of {all} samples have logits that are NaN or infinite, which predict no class: the \
+         training of the network has diverged, or its weights are damaged"
     )]
     NotFinite {
         /// The number of samples with such logits.
@@ -36,11 +37,14 @@ pub enum EvaluationError {
     },
 }
 
+burn_distill_core::debug_as_display!(EvaluationError);
+
 impl Predictions {
-    /// Runs a classifier over one epoch of a loader.
+    /// Computes the predictions of a classifier for one epoch of a data loader.
     ///
-    /// The network should be in validation mode, on the loader's device. Predictions are read from
-    /// the device once, at the end.
+    /// The network should be in validation mode, on the device of the loader. Predictions are read
+    /// from the device once, at the end. The loader is one of burn-distill-data, or any data loader
+    /// of burn in an `Arc`: see [`EpochLoader`].
     ///
     /// # Errors
     ///
@@ -49,19 +53,19 @@ impl Predictions {
     ///
     /// # Panics
     ///
-    /// Panics if the network's response is not classes.
+    /// Panics if the response of the network is not class logits.
     pub fn of<N: Network>(
         network: &N,
-        loader: &dyn DataLoader<Batch<N::Input>>,
+        loader: &impl EpochLoader<N::Input>,
     ) -> Result<Self, EvaluationError> {
         let mut result = Self::default();
         let (mut predicted, mut expected, mut broken) = (Vec::new(), Vec::new(), Vec::new());
-        for batch in loader.iter() {
+        for batch in loader.batches() {
             let batch = batch?;
             let response = network.forward(batch.view().clone());
             let logits = response
                 .classes()
-                .expect("Only a response of classes has predictions.");
+                .expect("Predictions need a network that responds with class logits.");
             predicted.push(self::predictions(logits));
             let infinite = logits.clone().is_inf();
             let infinite = infinite.bool_and(logits.clone().greater_scalar(0.0));
@@ -95,25 +99,28 @@ impl Predictions {
         Ok(result)
     }
 
-    /// The part of the samples with a known class that is predicted right, between 0 and 1.
-    ///
-    /// NaN if no class is known.
+    /// Returns the share of the labeled samples that are predicted correctly, between 0 and 1, or
+    /// NaN without labels.
     pub fn accuracy(&self) -> f64 {
         self.accuracy_where(|_| true)
     }
 
-    /// The accuracy on the samples of one class. NaN if there are none.
+    /// Returns the accuracy on the samples of one class, or NaN if there are none.
     pub fn class_accuracy(&self, class: usize) -> f64 {
         self.accuracy_where(|expected| expected == class)
     }
 
-    /// The part of the samples on which two networks predict the same class, between 0 and 1.
+    /// Returns the share of the samples for which two networks predict the same class, between 0
+    /// and 1.
     ///
     /// # Panics
     ///
-    /// Panics if the two were not made from the same samples in the same order.
+    /// Panics if the two are predictions for different samples, or for another order of them.
     pub fn agreement(&self, other: &Self) -> f64 {
-        assert_eq!(self.ids, other.ids, "The predictions are of other samples.");
+        assert_eq!(
+            self.ids, other.ids,
+            "Predictions are compared for the same samples in the same order, but their ids differ."
+        );
         ratio(
             self.predicted
                 .iter()
@@ -135,7 +142,7 @@ impl Predictions {
     }
 }
 
-/// The part that is true.
+/// Returns the share of the values that are true.
 fn ratio(values: impl Iterator<Item = bool>) -> f64 {
     let (mut hits, mut all) = (0_usize, 0_usize);
     for value in values {

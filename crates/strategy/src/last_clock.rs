@@ -1,7 +1,8 @@
 use burn_distill_core::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// When the last step of a training was: an optimizer is not told. Clones share it.
+/// The clock of the last batch of a training, for the step of the optimizer, which gets no batch.
+/// Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct LastClock(Arc<Mutex<Clock>>);
 
@@ -21,7 +22,7 @@ impl LastClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, Clock> {
-        // The value is whole between two steps, also if a thread panicked in one.
+        // The value is consistent even if a thread panicked: it is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,22 +5,24 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Context, Knowledge, Network, NoTeacher, Objective, Requirements, Teacher, TeacherOutput,
-    Terms, View, WeightSchedule,
+    Batch, Context, Knowledge, Network, NoTeacher, Objective, Requirements, TapSelection, Teacher,
+    TeacherOutput, Terms, View, WeightSchedule,
 };
 
-/// Offline distillation: a teacher that no longer changes, a student that learns.
+/// Offline knowledge distillation (KD): a student learns from a trained teacher that stays
+/// constant.
 ///
-/// It is a burn `LearnerModel`: `SupervisedTraining` trains it with everything that it has to offer.
-/// Its records hold the student and the objective (whose adapters train too), never the teacher.
+/// It is a burn `LearnerModel`, which burn's `SupervisedTraining` trains with all its features. Its
+/// records hold the student and the objective, whose adapters train too, but not the teacher.
 ///
 /// ```text
 /// loss = Σ weight · term(student(x), teacher(x), targets)
 /// ```
 ///
 /// The teacher runs in validation mode, off autodiff, so neither its weights nor its running
-/// statistics change. Both networks see the first view of a batch, and as many more as the objective
-/// [wants](burn_distill_core::Requirements::views), one after the other; figures are of the first.
+/// statistics change. Both networks compute on the first view of a batch, and then on further views
+/// if the objective [requires](burn_distill_core::Requirements::views) them; metrics are of the
+/// first view.
 ///
 /// # Reference
 ///
@@ -28,16 +30,17 @@ use burn_distill_core::{
 /// Network](https://arxiv.org/abs/1503.02531), NIPS 2014 Deep Learning Workshop.
 #[derive(Module, Debug)]
 pub struct OfflineDistiller<S, T, O> {
-    /// The network that learns.
+    /// The student, which is trained and then deployed.
     pub student: S,
-    /// Whoever teaches it.
+    /// The teacher, which is not trained.
     pub teacher: T,
-    /// What it is trained on.
+    /// The training objective of the student. Its requirements are read in the first step: after
+    /// that, replace it in a clone of the distiller, which reads them again.
     pub objective: O,
-    /// The terms whose gradient is clipped.
+    /// Terms whose gradient is clipped.
     #[module(skip)]
     clipped: Vec<ClippedTerms>,
-    /// The requirements of the objective.
+    /// Requirements of the objective.
     #[module(skip)]
     requirements: Resolved<Requirements>,
 }
@@ -49,7 +52,7 @@ where
     T::Output: TeacherOutput,
     O: Objective<Knowledge, T::Output>,
 {
-    /// A student, its teacher and what it is trained on.
+    /// Creates a distiller from a student, its teacher and the training objective.
     pub fn new(student: S, teacher: T, objective: O) -> Self {
         Self {
             student,
@@ -60,22 +63,22 @@ where
         }
     }
 
-    /// The same, with the gradient of the terms of these names [clipped](ClippedTerms), parameter by
-    /// parameter, to a share of that of all terms that are not clipped.
+    /// Clips the gradient of the terms with these names [parameter by parameter](ClippedTerms), to
+    /// a share of the gradient of all terms that are not clipped.
     ///
-    /// Each call clips its terms together, at the price of another pass through student and objective:
-    /// the gradient of the terms needs a graph of its own. That pass sees the same lessons and the
-    /// parameters of before the step, and moves neither running statistics nor what an objective
-    /// remembers: those move once per batch. Where a student draws at random, as in dropout, it draws
-    /// again.
+    /// Each call clips its terms together, at the cost of another pass through student and
+    /// objective, since the gradient of the terms needs a separate graph. That pass uses the same
+    /// teacher outputs and the parameters before the step, and updates neither running statistics
+    /// nor the memory of an objective: both are updated once per batch. Random operations of the
+    /// student, such as dropout, draw again.
     ///
-    /// The clipping is of the gradient of one batch on one device, before batches are accumulated.
-    /// What is shown is as without it: the loss is still the sum of all terms.
+    /// The gradient of one batch on one device is clipped, before batches are accumulated. Metrics
+    /// are the same as without clipping: the loss is still the sum of all terms.
     ///
     /// # Panics
     ///
-    /// Panics where [`ClippedTerms::new`] does. A step panics if the loss lacks a term of one of these names, or has
-    /// no others.
+    /// Panics where [`ClippedTerms::new`] does. A step panics if the loss has no term of one of
+    /// these names, or no term that is not clipped.
     pub fn with_clipped(
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -85,64 +88,59 @@ where
         self
     }
 
-    fn requirements(&self) -> &Requirements {
-        self.requirements.get(|| self.objective.requirements())
-    }
-
-    /// Returns the knowledge of both networks of each view that the objective wants.
-    fn see(&self, batch: &Batch<S::Input>) -> Vec<View<Knowledge, T::Output>> {
-        let requirements = self.requirements();
-        let see = |batch: &Batch<S::Input>| View {
-            teacher: self.teacher.teach(batch, &requirements.teacher),
+    /// Returns the knowledge of both networks about each required view, and the requirements of the
+    /// student.
+    fn views(&self, batch: &Batch<S::Input>) -> (Vec<View<Knowledge, T::Output>>, &TapSelection) {
+        let Requirements {
+            student,
+            teacher,
+            views,
+        } = self.requirements.get(|| self.objective.requirements());
+        let view = |batch: &Batch<S::Input>| View {
+            teacher: self.teacher.teach(batch, teacher),
             student: self
                 .student
-                .forward_knowledge(batch.view().clone(), &requirements.student),
+                .forward_knowledge(batch.view().clone(), student),
         };
-        let further = (1..requirements.views).map(|view| see(&batch.of_view(view)));
-        [see(batch)].into_iter().chain(further).collect()
+        let further = (1..*views).map(|index| view(&batch.of_view(index)));
+        let views = [view(batch)].into_iter().chain(further).collect();
+        (views, student)
     }
 
-    fn terms(objective: &O, seen: &[View<Knowledge, T::Output>], batch: &Batch<S::Input>) -> Terms {
-        let [View { student, teacher }, further @ ..] = seen else {
-            unreachable!("an objective wants at least one view")
-        };
+    /// Returns the context of a batch about whose views both networks have this knowledge.
+    fn context<'a>(
+        views: &'a [View<Knowledge, T::Output>],
+        batch: &'a Batch<S::Input>,
+    ) -> Context<'a, Knowledge, T::Output> {
+        let View { student, teacher } = &views[0];
         let context = Context::new(student, teacher, &batch.targets, &batch.ids, batch.clock);
-        objective.forward(&context.with_further(further))
+        context.with_further(&views[1..])
     }
 
-    fn output(
-        terms: Terms,
-        seen: &[View<Knowledge, T::Output>],
-        batch: &Batch<S::Input>,
-    ) -> DistillationOutput {
-        let View { student, teacher } = &seen[0];
-        DistillationOutput::new(terms, &student.response, teacher.response(), &batch.targets)
-    }
-
-    /// A step in which the gradient of some terms is clipped.
+    /// Takes a step in which the gradient of some terms is clipped.
     fn clipped_step(&self, batch: &Batch<S::Input>) -> TrainOutput<DistillationOutput> {
-        // Copies of before the step, with running statistics and memories of their own, which are not
-        // to move twice in a batch.
+        // Copies made before the step, with separate running statistics and memories, since those
+        // are to be updated once per batch.
         let copies = self.clipped.iter().map(|clipped| {
             let copy = (self.student.valid().train(), self.objective.valid().train());
             (clipped, copy)
         });
         let copies: Vec<_> = copies.collect();
 
-        let mut seen = self.see(batch);
-        let terms = Self::terms(&self.objective, &seen, batch);
-        let output = Self::output(terms.clone(), &seen, batch);
+        let (mut views, requirements) = self.views(batch);
+        let context = Self::context(&views, batch);
+        let terms = self.objective.forward(&context);
+        let output = output(terms.clone(), &context);
         let others = others(terms, &self.clipped).total().backward();
         let others = GradientsParams::from_grads(others, self);
 
-        let requirements = &self.requirements().student;
         let clipped = copies.into_iter().map(|(clipped, copy)| {
             let (student, objective) = &copy;
-            for (view, input) in seen.iter_mut().zip(&batch.views) {
+            for (view, input) in views.iter_mut().zip(&batch.views) {
                 view.student = student.forward_knowledge(input.clone(), requirements);
             }
-            let terms = clipped.of(Self::terms(objective, &seen, batch));
-            // By the ids of the parameters, which a copy has in common with what it is of.
+            let terms = clipped.of(objective.forward(&Self::context(&views, batch)));
+            // By the ids of the parameters, which are the same in a copy.
             let gradients = GradientsParams::from_grads(terms.total().backward(), &copy);
             (clipped, gradients)
         });
@@ -160,7 +158,7 @@ where
     S: Network,
     O: Objective<Knowledge, ()>,
 {
-    /// The same training without a teacher: the baseline that a distillation is compared to.
+    /// Creates a training of the student without a teacher: the baseline of a distillation.
     pub fn without_teacher(student: S, objective: O) -> Self {
         Self::new(student, NoTeacher::default(), objective)
     }
@@ -176,9 +174,9 @@ where
     type Input = S::Input;
 
     fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let seen = self.see(batch);
-        let terms = Self::terms(&self.objective, &seen, batch);
-        Self::output(terms, &seen, batch)
+        let (views, _) = self.views(batch);
+        let context = Self::context(&views, batch);
+        output(self.objective.forward(&context), &context)
     }
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
@@ -188,6 +186,15 @@ where
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
+}
+
+/// Returns the output of a step with these terms of the loss.
+fn output<T: TeacherOutput>(
+    terms: Terms,
+    context: &Context<'_, Knowledge, T>,
+) -> DistillationOutput {
+    let (student, teacher) = (&context.student.response, context.teacher.response());
+    DistillationOutput::new(terms, student, teacher, context.targets)
 }
 
 learner_model!([S, T, O] OfflineDistiller<S, T, O>);

@@ -9,22 +9,23 @@ use burn_distill_core::{Batch, Input, Response, Targets, Terms};
 /// perplexity, precision, recall and F-score of the labeled samples, and the loss.
 #[derive(Clone, Debug)]
 pub struct DistillationOutput {
-    /// The loss. Shape: `[1]`.
+    /// Loss. Shape: `[1]`.
     pub loss: Tensor<1>,
-    /// Values of our own metrics, in one tensor: read from the device once, not per metric.
+    /// Values of the metrics of this crate, in one tensor that is read from the device once, and
+    /// not per metric.
     pub metrics: StepMetrics,
     /// Logits and classes, for metrics of burn; `None` where there are no classes.
     pub labeled: Option<LabeledRows>,
 }
 
 impl DistillationOutput {
-    /// Creates the output from the terms of the loss, and counts the figures that metrics are made of.
+    /// Creates the output of a step from the terms of the loss, the responses and the targets.
     ///
-    /// Accuracy and agreement are over samples of a classifier, tokens of a sequence that are no padding
-    /// or proposals of a detector. Labels that are not one per such row are no labels of them.
+    /// Accuracy and agreement are computed over samples of a classifier, tokens of a sequence
+    /// without padding, or proposals of a detector. Labels count only if there is one per such row.
     ///
-    /// Without a teacher there is neither an accuracy of it nor an agreement with it, and without
-    /// classes of the student there is no accuracy.
+    /// Without a teacher there is neither its accuracy nor the agreement with it, and without class
+    /// logits of the student there is no accuracy.
     pub fn new(
         terms: Terms,
         student: &Response,
@@ -59,11 +60,11 @@ impl DistillationOutput {
         }
     }
 
-    /// The same loss, with more to show.
+    /// Adds values to show, which do not change the loss.
     ///
     /// # Panics
     ///
-    /// Panics if something of that name is shown already.
+    /// Panics if a value of the same name is shown already.
     pub fn showing(self, terms: Terms) -> Self {
         Self {
             metrics: self.metrics.and(terms),
@@ -71,8 +72,8 @@ impl DistillationOutput {
         }
     }
 
-    /// Hides figures that would not be what their name says in this step: those of a teacher that has
-    /// nothing to say of validation samples, or a loss that lacks one of its terms.
+    /// Hides metrics that do not apply to this step, such as those of a teacher that has no
+    /// predictions for validation samples, or a loss without one of its terms.
     pub fn hiding(self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         Self {
             metrics: self.metrics.hiding(metrics),
@@ -80,7 +81,7 @@ impl DistillationOutput {
         }
     }
 
-    /// Hides the loss, its terms and what is shown beside them.
+    /// Hides the loss, its terms and the values that are shown beside them.
     pub fn hiding_terms(self) -> Self {
         Self {
             metrics: self.metrics.hiding_terms(),
@@ -89,8 +90,8 @@ impl DistillationOutput {
     }
 }
 
-/// A model that [`Training`](crate::Training) trains: one that eats batches of `I` and yields a
-/// [`DistillationOutput`]. Every strategy of this crate is one.
+/// A model that [`Training`](crate::Training) trains: its steps take batches with inputs of type
+/// `I` and return a [`DistillationOutput`]. Every strategy of this crate is one.
 pub trait Distiller<I: Input>:
     LearnerModel
     + TrainStep<Input = Batch<I>, Output = DistillationOutput>
@@ -107,7 +108,8 @@ impl<I: Input, M> Distiller<I> for M where
 
 impl ItemLazy for DistillationOutput {
     fn sync(self) -> Result<Self, ExecutionError> {
-        // No read-back: the work of the step is handed to the device, and the graph is let go.
+        // Nothing is read: the operations of the step are submitted to the device, and the graph is
+        // freed.
         self.loss.device().flush()?;
         Ok(Self {
             loss: self.loss.without_autodiff(),
@@ -116,16 +118,16 @@ impl ItemLazy for DistillationOutput {
     }
 }
 
-/// Counts over the rows of a batch, each a tensor of shape `[1]`. A row is a sample of a classifier, a
-/// token of a sequence that is no padding, or a proposal of a detector.
+/// Counts of rows in a batch, each a tensor of shape `[1]`. A row is a sample of a classifier, a
+/// token of a sequence without padding, or a proposal of a detector.
 pub(crate) struct Counts {
     /// Rows of the student.
     pub rows: Tensor<1>,
-    /// Rows of the student whose class is known.
+    /// Rows of the student with a label.
     pub labeled: Tensor<1>,
     /// Labeled rows that the student predicts correctly.
     pub correct: Tensor<1>,
-    /// Rows of the teacher whose class is known.
+    /// Rows of the teacher with a label.
     pub teacher_labeled: Tensor<1>,
     /// Labeled rows that the teacher predicts correctly.
     pub teacher_correct: Tensor<1>,
@@ -142,8 +144,7 @@ impl Counts {
         [student_labels, teacher_labels]: [Option<RowLabels>; 2],
         loss: &Tensor<1>,
     ) -> Self {
-        // Counted in single precision whatever the model computes in: half precision would stop
-        // counting at 2048.
+        // Counts are in single precision for every model: half precision has no 2049.
         let options = (&loss.device().without_autodiff(), DType::F32);
         let constant = |value: usize| Tensor::<1>::full([1], value as f64, options);
         let rows_of = |rows: usize, mask: &Option<Tensor<1, Bool>>| match mask {
@@ -182,12 +183,12 @@ impl Counts {
     }
 }
 
-/// The number of rows for which a mask is true. Shape: `[1]`.
+/// Returns the number of rows for which a mask is true. Shape: `[1]`.
 fn count(mask: Tensor<1, Bool>) -> Tensor<1> {
     mask.float().cast(DType::F32).sum()
 }
 
-/// The rows for which both masks are true, where no mask is true everywhere.
+/// Returns the rows for which both masks are true. `None` is a mask that is true everywhere.
 fn both(one: Option<Tensor<1, Bool>>, other: Option<Tensor<1, Bool>>) -> Option<Tensor<1, Bool>> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.bool_and(other)),
@@ -195,7 +196,7 @@ fn both(one: Option<Tensor<1, Bool>>, other: Option<Tensor<1, Bool>>) -> Option<
     }
 }
 
-/// The part of `rows` that a mask counts, where no mask counts all.
+/// Returns `rows` restricted to a mask. `None` is a mask that is true everywhere.
 fn within(rows: Tensor<1, Bool>, mask: &Option<Tensor<1, Bool>>) -> Tensor<1, Bool> {
     match mask {
         Some(mask) => rows.bool_and(mask.clone()),
@@ -214,7 +215,7 @@ pub(crate) struct ClassRows {
 }
 
 impl ClassRows {
-    /// Returns the predictions of a response; nothing if the response is not of classes.
+    /// Returns the predictions of a response, or `None` if it has no class logits.
     pub(crate) fn of(response: &Response) -> Option<Self> {
         if let Response::Maps(_) = response {
             return None;
@@ -233,8 +234,8 @@ impl ClassRows {
         self.tokens == other.tokens && self.predicted.dims() == other.predicted.dims()
     }
 
-    /// Returns the classes of the rows, and which of these rows have one and count; nothing if there
-    /// are no labels, or if they are not one per row.
+    /// Returns the labels of the rows, and a mask of the rows that have one and count, or `None`
+    /// where there is not one label per row.
     pub(crate) fn labels(&self, targets: &Targets) -> Option<RowLabels> {
         let (classes, labeled) = targets.hard()?;
         (classes.dims() == self.predicted.dims()).then(|| RowLabels {
@@ -243,8 +244,8 @@ impl ClassRows {
         })
     }
 
-    /// Returns the share of the labeled rows that are predicted correctly, zero where none is
-    /// labeled; nothing if there are no labels. Shape: `[1]`.
+    /// Returns the share of the labeled rows that are predicted correctly, which is zero if no row
+    /// is labeled, or `None` without labels. Shape: `[1]`.
     pub(crate) fn accuracy(&self, targets: &Targets) -> Option<Tensor<1>> {
         let labels = self.labels(targets)?;
         let correct = labels.correct(&self.predicted);
@@ -270,7 +271,7 @@ impl RowLabels {
     }
 }
 
-/// The most likely class of each row. Shape: `[rows]`.
+/// Returns the class with the largest logit of each row. Shape: `[rows]`.
 pub(crate) fn predictions(logits: &Tensor<2>) -> Tensor<1, Int> {
     logits.clone().without_autodiff().argmax(1).squeeze_dim(1)
 }
@@ -298,7 +299,7 @@ mod tests {
         }
     }
 
-    fn reading(student: &Response, teacher: Option<&Response>, targets: &Targets) -> StepValues {
+    fn read(student: &Response, teacher: Option<&Response>, targets: &Targets) -> StepValues {
         let terms = Terms::one("loss", Tensor::ones([1], &Device::default()), 1.0);
         let output = DistillationOutput::new(terms, student, teacher, targets);
         StepMetrics::read(&[output.metrics]).unwrap().remove(0)
@@ -313,55 +314,55 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_are_no_padding_are_counted() {
+    fn tokens_without_padding_are_counted() {
         let mask = [[true, true, true], [true, true, false]];
         let (student, teacher) = (tokens(STUDENT, mask), tokens(TEACHER, mask));
 
-        let reading = reading(&student, Some(&teacher), &classes(None));
+        let values = read(&student, Some(&teacher), &classes(None));
 
         // Of 5 tokens the student predicts 0 1 0 1 0, the teacher 0 0 1 1 0.
-        assert_eq!(reading.rows, 5);
-        assert_eq!((reading.correct, reading.labeled), (3, 5));
-        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (3, 5));
-        assert_eq!((reading.agreed, reading.compared), (3, 5));
-        assert!(reading.hidden.is_empty());
+        assert_eq!(values.rows, 5);
+        assert_eq!((values.correct, values.labeled), (3, 5));
+        assert_eq!((values.teacher_correct, values.teacher_labeled), (3, 5));
+        assert_eq!((values.agreed, values.compared), (3, 5));
+        assert!(values.hidden.is_empty());
     }
 
     #[test]
-    fn each_side_counts_its_own_tokens_and_the_agreement_those_of_both() {
+    fn accuracies_count_the_tokens_of_each_side_and_the_agreement_those_of_both() {
         let student = tokens(STUDENT, [[true, true, true], [true, true, false]]);
         let teacher = tokens(TEACHER, [[true, false, true], [true, false, true]]);
         let labeled = [true, true, false, true, true, true];
 
-        let reading = reading(&student, Some(&teacher), &classes(Some(labeled)));
+        let values = read(&student, Some(&teacher), &classes(Some(labeled)));
 
-        assert_eq!(reading.rows, 5);
-        assert_eq!((reading.correct, reading.labeled), (3, 4));
-        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (2, 3));
-        assert_eq!((reading.agreed, reading.compared), (2, 3));
+        assert_eq!(values.rows, 5);
+        assert_eq!((values.correct, values.labeled), (3, 4));
+        assert_eq!((values.teacher_correct, values.teacher_labeled), (2, 3));
+        assert_eq!((values.agreed, values.compared), (2, 3));
     }
 
     #[test]
-    fn labels_of_samples_are_no_labels_of_tokens() {
+    fn labels_of_samples_do_not_count_for_tokens() {
         let student = tokens(STUDENT, [[true; 3]; 2]);
         let targets = Targets::labels(&[Some(0), Some(1)], &Device::default());
 
-        let reading = reading(&student, None, &targets);
+        let values = read(&student, None, &targets);
 
-        assert_eq!((reading.correct, reading.labeled), (0, 0));
-        assert_eq!(reading.rows, 6);
+        assert_eq!((values.correct, values.labeled), (0, 0));
+        assert_eq!(values.rows, 6);
     }
 
     #[test]
-    fn a_teacher_of_other_rows_has_no_agreement() {
+    fn a_teacher_with_other_rows_has_no_agreement() {
         let device = Device::default();
         let student = tokens(STUDENT, [[true; 3]; 2]);
         let teacher = Response::Classes(Tensor::zeros([6, 2], &device));
 
-        let reading = reading(&student, Some(&teacher), &Targets::Unlabeled);
+        let values = read(&student, Some(&teacher), &Targets::Unlabeled);
 
-        assert_eq!((reading.agreed, reading.compared), (0, 0));
-        assert_eq!(*reading.hidden, [MetricKind::Agreement]);
+        assert_eq!((values.agreed, values.compared), (0, 0));
+        assert_eq!(*values.hidden, [MetricKind::Agreement]);
     }
 
     #[test]
@@ -371,11 +372,11 @@ mod tests {
         let teacher = Tensor::<2>::from_data([[2.0, 1.0], [1.0, 0.0], [9.0, 0.0]], &device);
         let targets = Targets::labels(&[Some(0), Some(1), None], &device);
 
-        let reading = reading(&student.into(), Some(&teacher.into()), &targets);
+        let values = read(&student.into(), Some(&teacher.into()), &targets);
 
-        assert_eq!(reading.rows, 3);
-        assert_eq!((reading.correct, reading.labeled), (2, 2));
-        assert_eq!((reading.teacher_correct, reading.teacher_labeled), (1, 2));
-        assert_eq!((reading.agreed, reading.compared), (2, 3));
+        assert_eq!(values.rows, 3);
+        assert_eq!((values.correct, values.labeled), (2, 2));
+        assert_eq!((values.teacher_correct, values.teacher_labeled), (1, 2));
+        assert_eq!((values.agreed, values.compared), (2, 3));
     }
 }

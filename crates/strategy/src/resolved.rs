@@ -1,7 +1,8 @@
 use std::sync::OnceLock;
 
-/// The selections of taps that a distiller passes to its networks: they are resolved in the first step,
-/// and the same in every other. A clone resolves its own: its objective may be replaced.
+/// A cache of the selections of taps that a distiller passes to its networks. They are computed in
+/// the first step and reused in all others. A clone computes them again, since its objective may be
+/// replaced.
 #[derive(Debug)]
 pub(crate) struct Resolved<T>(OnceLock<T>);
 
@@ -18,7 +19,7 @@ impl<T> Clone for Resolved<T> {
 }
 
 impl<T> Resolved<T> {
-    /// Returns the selections, which `resolve` computes in the first step.
+    /// Returns the selections, which are computed by `resolve` in the first step.
     pub(crate) fn get(&self, resolve: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(resolve)
     }

@@ -5,7 +5,7 @@ use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// The learning rate over the epochs of a training.
+/// Configuration of the learning rate over the epochs of a training.
 ///
 /// ```text
 /// rate = base_lr · min(1, (step + 1) / warm-up steps) · shape(epoch)
@@ -13,31 +13,32 @@ use std::f64::consts::PI;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningRateConfig {
-    /// The highest learning rate, from which the schedule starts. Its key in a recipe is `base`.
+    /// Highest learning rate, at which the schedule starts. Its key in a recipe is `base`. Default:
+    /// 0.05.
     #[serde(rename = "base", alias = "base")]
     pub base_lr: f64,
-    /// Epochs over which the rate rises from zero to `base_lr`.
+    /// Number of epochs over which the rate rises linearly from zero to `base_lr`. Default: 0.
     pub warm_up: usize,
-    /// How it falls.
+    /// Schedule by which the rate falls. Default: constant.
     pub shape: LrSchedule,
 }
 
-/// How a learning rate falls from `base_lr`.
+/// The schedule by which a learning rate falls from `base_lr`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LrSchedule {
-    /// It does not.
-    // With braces, here and below: beside the tag of a unit variant, serde ignores unknown keys.
+    /// The rate does not fall.
+    // With braces, here and below: serde ignores unknown keys beside the tag of a unit variant.
     Constant {},
-    /// Multiplied by `factor` after each of these numbers of epochs, as in the CIFAR recipes of the
-    /// literature (150, 180 and 210 of 240 epochs, factor 0.1).
+    /// The rate is multiplied by `factor` at each milestone, as in the CIFAR experiments of the
+    /// literature (after 150, 180 and 210 of 240 epochs, factor 0.1).
     MultiStep {
-        /// Numbers of finished epochs.
+        /// Numbers of finished epochs, ascending.
         milestones: Vec<usize>,
-        /// What each milestone multiplies by.
+        /// Factor of each milestone.
         factor: f64,
     },
-    /// Half a cosine over the whole training, down to zero, step by step.
+    /// The rate follows half a cosine over the whole training, down to zero, updated in every step.
     Cosine {},
 }
 
@@ -52,7 +53,8 @@ impl Default for LearningRateConfig {
 }
 
 impl LearningRateConfig {
-    /// The scheduler of a training of that many epochs, of that many optimizer steps each.
+    /// Creates the scheduler of a training of `epochs` epochs with `steps_per_epoch` optimizer
+    /// steps each.
     ///
     /// # Panics
     ///
@@ -71,8 +73,10 @@ impl LearningRateConfig {
 /// A learning rate over the steps of a training: a number, a scheduler of burn or a
 /// [`LearningRateConfig`].
 pub trait IntoScheduler {
-    /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps,
-    /// which are counted only where the scheduler depends on them: that may take loading a batch.
+    /// Returns the scheduler of a training of `epochs` epochs of `steps_per_epoch` optimizer steps.
+    ///
+    /// `steps_per_epoch` is called only if the scheduler depends on it, since it may have to load a
+    /// batch.
     fn into_scheduler(
         self,
         epochs: usize,
@@ -80,7 +84,7 @@ pub trait IntoScheduler {
     ) -> ModuleLrScheduler;
 }
 
-/// Schedulers of burn count steps by themselves.
+/// A number, or a scheduler of burn, which counts steps itself.
 impl<S: Into<ModuleLrScheduler>> IntoScheduler for S {
     fn into_scheduler(
         self,
@@ -101,9 +105,9 @@ impl IntoScheduler for &LearningRateConfig {
     }
 }
 
-/// The highest learning rate that is not surely a typing error.
+/// The highest valid learning rate: a higher one is surely a typing error.
 const HIGHEST_RATE: f64 = 1e3;
-/// The longest training, in epochs, for the same reason: products with steps stay far from overflow.
+/// The longest valid warm-up in epochs, so that products with steps stay far from an overflow.
 const LONGEST: usize = 1_000_000_000;
 
 impl Check for LearningRateConfig {
@@ -133,7 +137,7 @@ impl Check for LearningRateConfig {
 
 /// A learning rate scheduler that is configured in epochs.
 ///
-/// burn's schedulers advance with every optimizer step; this is where epochs become steps.
+/// burn's schedulers advance with every optimizer step; this one converts epochs into steps.
 #[derive(Clone, Debug)]
 pub struct EpochScheduler {
     config: LearningRateConfig,
@@ -143,7 +147,7 @@ pub struct EpochScheduler {
 }
 
 impl EpochScheduler {
-    /// The learning rate of an optimizer step, counted from 0.
+    /// Returns the learning rate of an optimizer step, counted from 0.
     pub fn rate(&self, step: usize) -> f64 {
         let warm_up = self.config.warm_up * self.steps_per_epoch;
         let rise = if step < warm_up {
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn cosine_falls_from_the_peak_to_zero() {
+    fn cosine_falls_from_the_base_rate_to_zero() {
         let scheduler = scheduler(LrSchedule::Cosine {}, 0);
 
         assert_close(scheduler.rate(0), 0.1);
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_rises_to_the_peak() {
+    fn warm_up_rises_to_the_base_rate() {
         let scheduler = scheduler(LrSchedule::Constant {}, 1);
 
         assert_close(scheduler.rate(0), 0.01);
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_scheduler_goes_on() {
+    fn a_restored_scheduler_continues() {
         let mut original = scheduler(LrSchedule::Cosine {}, 0);
         for _ in 0..7 {
             original.step();

@@ -8,21 +8,21 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Key of the checksum in the metadata of a file.
+/// The key of the checksum in the metadata of a file.
 const CHECKSUM: &str = "sha256";
 
-/// The weights of a module as they stand in a file, with texts that say where they come from.
+/// A file with the weights of a module, a checksum and metadata on the origin of the weights.
 ///
-/// The file is burn's own (`.bpk`) and is read by [`ModuleRecord::load`] as well. It differs from one of
-/// [`ModuleRecord::save`] in three ways:
+/// The file has burn's format (`.bpk`), and [`ModuleRecord::load`] reads it as well. It differs
+/// from a file of [`ModuleRecord::save`] in three ways:
 ///
 /// | Part | Purpose |
 /// | --- | --- |
 /// | no parameter ids | burn draws them at random: without them, equal weights make equal files |
-/// | a checksum, `sha256` | a file that was damaged is refused when it is read |
+/// | a checksum, `sha256` | a damaged file is refused when it is read |
 /// | any other [metadata](Self::with_metadata) | the origin of the weights |
 ///
-/// A checkpoint needs the ids, by which an optimizer finds its state, and is therefore none of these.
+/// A checkpoint is not such a file: it needs the ids, by which an optimizer finds its state.
 ///
 /// ```
 /// use burn::module::Module;
@@ -44,49 +44,51 @@ const CHECKSUM: &str = "sha256";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct WeightsFile {
-    /// In the order of their names.
+    /// Tensors in the order of their names.
     tensors: Vec<Tensor>,
     metadata: BTreeMap<String, String>,
 }
 
-/// Why a file of weights cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// The reason why a file of weights cannot be used.
+#[derive(thiserror::Error)]
 pub enum WeightsError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("{}: file not found{}", path.display(), resolved(path))]
     NotFound {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The reason.
+        /// Reason.
         source: io::Error,
     },
-    /// The file is of another format, or cut off.
+    /// The file has another format, or is incomplete.
     #[error("{}: not a whole file of weights in burn's format (.bpk): {message}", path.display())]
     Format {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The reason.
+        /// Reason.
         message: String,
     },
-    /// The weights are not those that were written.
+    /// The weights do not have the checksum that was written with them.
     #[error(
         "{}: the weights do not have the checksum that was written with them; the file is damaged: \
-         restore it or train anew",
+         restore it or train again",
         path.display()
     )]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// Where a relative path leads to.
+burn_distill_core::debug_as_display!(WeightsError);
+
+/// Returns the absolute form of a relative path, in brackets, for an error message.
 fn resolved(path: &Path) -> String {
     match std::path::absolute(path) {
         Ok(absolute) if absolute != path => format!(" ({})", absolute.display()),
@@ -95,7 +97,7 @@ fn resolved(path: &Path) -> String {
 }
 
 impl WeightsFile {
-    /// Creates a file of the weights of a record, which is not written yet.
+    /// Creates a file from the weights of a record, without writing it.
     ///
     /// # Errors
     ///
@@ -108,12 +110,12 @@ impl WeightsFile {
         Ok(Self::of(tensors, BTreeMap::new()))
     }
 
-    /// Reads a file, of this type or as burn writes it.
+    /// Reads a file that was written by [`write`](Self::write) or by burn.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file if there is none, if it cannot be read, if it is not a
-    /// file of weights or if it is damaged.
+    /// Returns an error with the path if the file does not exist, cannot be read, is not a file of
+    /// weights or is damaged.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref().to_path_buf();
         let bytes = match fs::read(&path) {
@@ -140,13 +142,13 @@ impl WeightsFile {
         }
     }
 
-    /// Adds a text under that key, in place of an earlier one.
+    /// Sets the text of a key in the metadata.
     pub fn with_metadata(mut self, key: impl Into<String>, text: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), text.into());
         self
     }
 
-    /// Returns the text under that key, if there is one.
+    /// Returns the text of a key in the metadata, if there is one.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
     }
@@ -159,16 +161,15 @@ impl WeightsFile {
             .collect()
     }
 
-    /// Returns the path of the first tensor with a number that is infinite or not a number, if there
-    /// is one.
+    /// Returns the path of the first tensor with a value that is NaN or infinite, if there is one.
     pub fn first_not_finite(&self) -> Option<&str> {
         let mut tensors = self.tensors.iter();
         let found = tensors.find(|tensor| tensor.dtype.is_float() && !is_finite(tensor));
         found.map(|tensor| tensor.name.as_str())
     }
 
-    /// Returns the SHA-256 of the weights, in hexadecimal: of the paths, types, shapes and values, but
-    /// neither of parameter ids nor of metadata.
+    /// Returns the SHA-256 of the weights, in hexadecimal. It covers paths, types, shapes and
+    /// values, but neither parameter ids nor metadata.
     pub fn checksum(&self) -> String {
         let mut hasher = Sha256::new();
         for tensor in &self.tensors {
@@ -186,11 +187,11 @@ impl WeightsFile {
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Writes the file beside its place and then renames it.
+    /// Writes the file under a temporary name and then renames it.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file if it cannot be written.
+    /// Returns an error with the path if the file cannot be written.
     pub fn write(self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
         let path = path.as_ref();
         let checksum = self.checksum();
@@ -208,7 +209,7 @@ impl WeightsFile {
             })
     }
 
-    /// Returns the record to load into a module.
+    /// Returns the weights as a record, which a module can load.
     ///
     /// # Errors
     ///
@@ -225,7 +226,7 @@ impl WeightsFile {
 
 fn bytes_of(tensor: &Tensor) -> Bytes {
     let bytes = tensor.to_bytes();
-    bytes.expect("Tensors of a reader are in memory.")
+    bytes.expect("The tensors of a reader are in memory.")
 }
 
 fn is_finite(tensor: &Tensor) -> bool {
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named_with_the_place_that_was_looked_in() {
+    fn the_error_about_a_missing_file_has_its_absolute_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.bpk");
 
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_and_cut_ones_are_refused() {
+    fn other_files_and_truncated_files_are_refused() {
         let (_folder, path) = written(linear(1.0));
         let whole = fs::read(&path).unwrap();
         for bytes in [
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_tensor_that_is_not_finite_is_named() {
+    fn the_first_tensor_that_is_not_finite_is_returned() {
         for value in [f32::NAN, f32::INFINITY] {
             let file = WeightsFile::new(linear(value).into_record()).unwrap();
             assert_eq!(file.first_not_finite(), Some("weight"));
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_that_of_the_weights_alone() {
+    fn the_checksum_covers_only_the_weights() {
         let checksum = |linear: Linear| WeightsFile::new(linear.into_record()).unwrap().checksum();
 
         assert_eq!(checksum(linear(1.0)), checksum(linear(1.0)));

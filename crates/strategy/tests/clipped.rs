@@ -1,8 +1,6 @@
 //! Offline distillation in which the gradient of some terms is clipped.
 
 mod common;
-#[path = "together/toys.rs"]
-mod toys;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -14,15 +12,16 @@ use burn_distill_core::{
 };
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
-use common::{Pair, RATE, assert_close, at, batch, logits, softmax, step};
-use toys::{Counted, samples, terms};
+use common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, logits, samples, softmax, step, terms,
+};
 
 const STUDENT: [f64; 2] = [0.3, -0.2];
 const TEACHER: [f64; 2] = [-1.0, 0.5];
 
 type Soft = (CrossEntropyObjective, ResponseObjective<SoftTargetLoss>);
 
-/// The cross-entropy with the labels, and soft targets at temperature 1 with that weight.
+/// Returns the cross-entropy with the labels, and soft targets at temperature 1 with a weight.
 fn soft(weight: f64) -> Soft {
     let loss = SoftTargetLossConfig::new().with_temperature(1.0).init();
     (
@@ -38,8 +37,8 @@ fn distiller<N: Network, O: Objective>(
     OfflineDistiller::new(student, Frozen::new(teacher), objective)
 }
 
-fn pairs(device: &Device) -> [Pair; 2] {
-    [STUDENT, TEACHER].map(|weights| Pair::new(weights, device))
+fn pairs(device: &Device) -> [TwoLogits; 2] {
+    [STUDENT, TEACHER].map(|weights| TwoLogits::new(weights, device))
 }
 
 fn counted(device: &Device) -> [Counted; 2] {
@@ -54,14 +53,14 @@ fn length(gradient: [f64; 2]) -> f64 {
     gradient[0].hypot(gradient[1])
 }
 
-/// The two gradients of the student's weights, for one sample with input 1 and class 0: that of the
-/// labels and that of the teacher.
+/// Returns the gradients of the student's weights for one sample with input 1 and class 0: from the
+/// labels and from the teacher.
 fn gradients() -> [[f64; 2]; 2] {
     let (p, q) = (softmax(STUDENT), softmax(TEACHER));
     [[p[0] - 1.0, p[1]], [p[0] - q[0], p[1] - q[1]]]
 }
 
-/// The weights after a step of which the teacher's part is as long as that.
+/// Returns the weights after a step in which the gradient from the teacher has a given norm.
 fn stepped(part: f64) -> [f64; 2] {
     let [labels, teacher] = gradients();
     let scale = part / length(teacher);
@@ -69,7 +68,7 @@ fn stepped(part: f64) -> [f64; 2] {
 }
 
 #[test]
-fn what_is_too_long_is_made_as_long_as_its_share_of_the_others() {
+fn a_gradient_above_the_bound_is_clipped_to_its_share_of_the_others() {
     let device = Device::default().autodiff();
     let [labels, _] = gradients();
     for (epoch, share) in [(1, 0.5), (2, 0.7310586), (40, 1.0)] {
@@ -83,7 +82,7 @@ fn what_is_too_long_is_made_as_long_as_its_share_of_the_others() {
 }
 
 #[test]
-fn the_sigmoid_waits_for_an_earlier_stage_to_end() {
+fn the_share_follows_a_sigmoid() {
     let device = Device::default().autodiff();
     let [labels, _] = gradients();
     let model = distiller(pairs(&device), soft(100.0)).with_clipped(["soft-target"], sigmoid(2));
@@ -94,7 +93,7 @@ fn the_sigmoid_waits_for_an_earlier_stage_to_end() {
 }
 
 #[test]
-fn what_is_short_enough_stays_as_it_is() {
+fn a_gradient_below_the_bound_does_not_change() {
     let device = Device::default().autodiff();
     let [labels, teacher] = gradients();
     let weight = 0.4 * length(labels) / length(teacher);
@@ -105,7 +104,7 @@ fn what_is_short_enough_stays_as_it_is() {
     assert_close(after.student.weights(), stepped(0.4 * length(labels)));
 }
 
-/// The numbers of the gradient of each parameter, in the order of the module.
+/// Returns the elements of the gradient of each parameter, in the order of the module.
 fn numbers<M: Module>(gradients: &GradientsParams, module: &M) -> Vec<Option<Vec<f64>>> {
     struct Numbers<'a>(&'a GradientsParams, Vec<Option<Vec<f64>>>);
 
@@ -126,7 +125,7 @@ fn norm(numbers: impl IntoIterator<Item = f64>) -> f64 {
     numbers.into_iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// That two modules are one, up to rounding.
+/// Asserts that two modules are equal up to rounding.
 fn assert_same<M: Module>(one: &M, other: &M) {
     for ((name, one), (_, other)) in tensors(one).iter().zip(&tensors(other)) {
         let (one, other) = (one.iter::<f64>(), other.iter::<f64>());
@@ -149,7 +148,7 @@ fn a_bound_that_is_not_reached_changes_nothing() {
 }
 
 #[test]
-fn no_gradient_outgrows_its_bound_tensor_by_tensor() {
+fn the_gradient_of_each_tensor_is_clipped_to_its_bound() {
     let device = Device::default().autodiff();
     let batch = samples(at(1, 0), &device);
     let gradients = |clipped: bool, weight| {
@@ -179,7 +178,7 @@ fn no_gradient_outgrows_its_bound_tensor_by_tensor() {
 
         let expected = norm(whole.iter().copied()).min(bound);
         assert!((norm(part.iter().copied()) - expected).abs() < 1e-5);
-        // Shorter, in the same direction.
+        // Shorter, with the same direction.
         let along: f64 = whole.iter().zip(&part).map(|(a, b)| a * b).sum();
         let lengths = norm(whole) * norm(part);
         assert!((along / lengths - 1.0).abs() < 1e-4);
@@ -187,7 +186,7 @@ fn no_gradient_outgrows_its_bound_tensor_by_tensor() {
 }
 
 #[test]
-fn a_batch_moves_running_statistics_once_and_costs_a_pass_more_of_the_student() {
+fn a_batch_updates_running_statistics_once_and_costs_another_pass_of_the_student() {
     let device = Device::default().autodiff();
     let batch = samples(at(1, 0), &device);
     let plain = step(distiller(counted(&device), soft(2.0)), &batch);
@@ -203,7 +202,7 @@ fn a_batch_moves_running_statistics_once_and_costs_a_pass_more_of_the_student() 
 }
 
 #[test]
-fn what_is_shown_is_what_is_shown_without_clipping() {
+fn metrics_are_the_same_without_clipping() {
     let device = Device::default().autodiff();
     let batch = samples(at(1, 0), &device);
     let plain = distiller(counted(&device), soft(2.0));
@@ -220,17 +219,18 @@ fn what_is_shown_is_what_is_shown_without_clipping() {
 }
 
 #[test]
-fn no_gradient_at_all_stays_none() {
+fn a_gradient_of_zero_stays_zero() {
     let device = Device::default().autodiff();
     let model = distiller(pairs(&device), soft(2.0)).with_clipped(["soft-target"], 0.5);
 
-    // Of an input of zero no weight has a gradient.
+    // With an input of zero all gradients are zero.
     let after = step(model, &batch(&[0.0], &[0], at(1, 0), &device));
 
     assert_close(after.student.weights(), STUDENT);
 }
 
-/// Squared difference to the teacher of so much of the student's logits, in every batch more.
+/// Squared difference to the teacher of the scaled logits of the student, with a scale that grows
+/// by batch.
 #[derive(Module, Debug)]
 struct Adapted {
     much: Param<Tensor<1>>,
@@ -262,7 +262,7 @@ impl Objective for Adapted {
 }
 
 #[test]
-fn what_only_clipped_terms_reach_learns_as_without_clipping() {
+fn parameters_of_clipped_terms_only_learn_as_without_clipping() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let model = || {
@@ -280,7 +280,7 @@ fn what_only_clipped_terms_reach_learns_as_without_clipping() {
 }
 
 #[test]
-fn an_objective_remembers_a_batch_once_and_clips_by_what_it_remembered_before() {
+fn an_objective_stores_a_batch_once_and_clips_with_its_earlier_memory() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let model = || {
@@ -296,7 +296,7 @@ fn an_objective_remembers_a_batch_once_and_clips_by_what_it_remembered_before() 
 }
 
 #[test]
-fn every_view_is_in_both_gradients() {
+fn both_gradients_include_every_view() {
     let device = Device::default().autodiff();
     let mut batch = samples(at(1, 0), &device);
     batch.views.push(batch.view().clone().mul_scalar(-0.5));
@@ -311,7 +311,7 @@ fn every_view_is_in_both_gradients() {
 }
 
 #[test]
-fn terms_that_are_clipped_apart_are_bound_by_the_others_alone() {
+fn terms_that_are_clipped_separately_are_bound_by_the_unclipped_terms_only() {
     let device = Device::default().autodiff();
     let loss = || SoftTargetLossConfig::new().with_temperature(1.0).init();
     let another = ResponseObjective::new(loss(), 100.0).with_name("another");
@@ -340,7 +340,7 @@ fn terms_that_are_clipped_together_share_a_bound() {
 }
 
 #[test]
-fn what_is_frozen_of_the_student_stays_frozen() {
+fn frozen_parameters_of_the_student_stay_frozen() {
     let device = Device::default().autodiff();
     let frozen = || {
         let [mut student, teacher] = counted(&device);
@@ -360,10 +360,10 @@ fn what_is_frozen_of_the_student_stays_frozen() {
 
 #[test]
 #[should_panic(
-    expected = "No term of the loss is named `soft`, which is to be clipped: they are hard, \
-                soft-target."
+    expected = "The loss has no term named `soft`, which is to be clipped: its terms are \
+                cross-entropy, soft-target"
 )]
-fn terms_that_are_not_there_are_missed() {
+fn unknown_terms_are_refused() {
     let device = Device::default().autodiff();
     let model = distiller(pairs(&device), soft(1.0)).with_clipped(["soft"], 0.5);
 
@@ -372,7 +372,7 @@ fn terms_that_are_not_there_are_missed() {
 
 #[test]
 #[should_panic(expected = "A loss needs a term that is not clipped.")]
-fn something_has_to_say_how_long_a_gradient_may_be() {
+fn clipping_all_terms_is_refused() {
     let device = Device::default().autodiff();
     let model =
         distiller(pairs(&device), soft(1.0)).with_clipped(["soft-target", "cross-entropy"], 0.5);

@@ -1,7 +1,7 @@
-//! A student of double precision is taught in double precision, by every strategy.
+//! Every strategy computes in double precision for a student of double precision.
 //!
-//! burn takes the precision of what it creates from the device, once for all, so these tests are a
-//! program of their own.
+//! burn takes the default precision from the device, once per process, so these tests are a
+//! separate program.
 
 mod common;
 
@@ -22,7 +22,7 @@ use burn_distill_strategy::{
     MutualDistiller, NativeEnsembleDistiller, OfflineDistiller, PastPredictions, SameClass,
     SelfDistiller,
 };
-use common::{at, batch, descent, hard_and_soft};
+use common::{at, batch, descent, labels_and_soft_targets};
 use std::sync::LazyLock;
 
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
@@ -33,7 +33,8 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
     device.autodiff()
 });
 
-/// A network with all that strategies need: features, maps, branches, exits and a classifier.
+/// A network with everything that strategies need: features, maps, branches, exits and a
+/// classifier.
 #[derive(Module, Debug)]
 struct Toy {
     trunk: Param<Tensor<2>>,
@@ -86,7 +87,7 @@ impl Network for Toy {
     }
 }
 
-/// Asserts that everything a module holds is of double precision.
+/// A visitor that asserts that all tensors of a module have double precision.
 struct IsDouble(&'static str);
 
 impl ModuleVisitor for IsDouble {
@@ -104,7 +105,7 @@ fn samples(clock: Clock) -> Batch<Tensor<2>> {
     }
 }
 
-/// Takes steps of three epochs, and validates.
+/// Takes steps in three epochs, and validates.
 fn check<M>(what: &'static str, mut model: M)
 where
     M: TrainStep<Input = Batch<Tensor<2>>, Output = DistillationOutput>
@@ -129,16 +130,16 @@ fn two<T>(of: impl Fn(usize) -> T) -> Vec<T> {
 }
 
 #[test]
-fn offline_and_alone() {
+fn offline_distillation_and_baseline() {
     let teacher = Frozen::new(Toy::new(5));
     check(
         "offline",
-        OfflineDistiller::new(Toy::new(1), teacher, hard_and_soft()),
+        OfflineDistiller::new(Toy::new(1), teacher, labels_and_soft_targets()),
     );
 }
 
 #[test]
-fn networks_that_teach_themselves() {
+fn self_distillation() {
     let past = PastPredictions::new(4, 2, &DEVICE);
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let soft = ResponseObjective::new(soft.init(), 0.5);
@@ -150,13 +151,13 @@ fn networks_that_teach_themselves() {
     let average = MeanTeacher::new(&student, 0.9);
     check(
         "mean teacher",
-        SelfDistiller::new(student, average, hard_and_soft()),
+        SelfDistiller::new(student, average, labels_and_soft_targets()),
     );
     check(
         "same class",
-        SelfDistiller::new(Toy::new(1), SameClass::default(), hard_and_soft()),
+        SelfDistiller::new(Toy::new(1), SameClass::default(), labels_and_soft_targets()),
     );
-    let objective = || ResponseObjective::new(hard_and_soft().1.term.loss, 1.0);
+    let objective = || ResponseObjective::new(labels_and_soft_targets().1.term.loss, 1.0);
     check(
         "last batch",
         LastBatchDistiller::new(Toy::new(1), 3, objective()),
@@ -174,7 +175,7 @@ fn networks_that_teach_themselves() {
     check("dino", DinoDistiller::new(student, teacher, objective));
     let objective = || {
         let feature = TapPair::new("feature", "feature", HintLossConfig::new().init());
-        (hard_and_soft(), TapObjective::new([feature], 0.3))
+        (labels_and_soft_targets(), TapObjective::new([feature], 0.3))
     };
     check(
         "exits",
@@ -183,8 +184,8 @@ fn networks_that_teach_themselves() {
 }
 
 #[test]
-fn peers_that_teach_each_other() {
-    let each = |_| PerTeacher::new([hard_and_soft()]);
+fn mutual_learning() {
+    let each = |_| PerTeacher::new([labels_and_soft_targets()]);
     check("mutual", MutualDistiller::new(two(Toy::new), two(each)));
     for target in [
         EnsembleTarget::Mean,
@@ -194,14 +195,14 @@ fn peers_that_teach_each_other() {
         EnsembleTarget::General,
         EnsembleTarget::Others,
     ] {
-        let objective = |_| EnsembleObjective::new(target, 2, hard_and_soft(), &DEVICE);
+        let objective = |_| EnsembleObjective::new(target, 2, labels_and_soft_targets(), &DEVICE);
         check(
             "collaborative",
             MutualDistiller::new(two(Toy::new), two(objective)),
         );
     }
     let together = |_| {
-        let soft = hard_and_soft().1;
+        let soft = labels_and_soft_targets().1;
         EnsembleObjective::new(EnsembleTarget::Others, 2, soft, &DEVICE)
     };
     let alone = two(|_| CrossEntropyObjective::new(1.0));
@@ -227,7 +228,7 @@ fn peers_that_teach_each_other() {
 }
 
 #[test]
-fn peers_whose_maps_are_to_be_mistaken() {
+fn adversarial_feature_distillation() {
     let objectives = two(|_| CrossEntropyObjective::new(1.0));
     let config = AdversarialDistillerConfig::new();
     let model = config.init(two(Toy::new), objectives, vec!["map"; 2]);

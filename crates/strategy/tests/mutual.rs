@@ -8,13 +8,15 @@ use burn_distill_core::{
     Batch, Context, DynNetwork, DynObjective, Knowledge, NoAdapter, Objective, PerTeacher,
     Requirements, TapObjective, Terms, tensors,
 };
-use burn_distill_strategy::{Distillation, MutualDistiller, StepMetrics};
-use common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
+use burn_distill_strategy::{Distillation, MutualDistiller};
+use common::{
+    RATE, TwoLogits, assert_close, at, batch, labels_and_soft_targets, softmax, step, terms,
+};
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
 type Deep = MutualDistiller<
-    Pair,
+    TwoLogits,
     PerTeacher<(
         burn_distill_core::CrossEntropyObjective,
         burn_distill_response::ResponseObjective<burn_distill_response::SoftTargetLoss>,
@@ -22,14 +24,14 @@ type Deep = MutualDistiller<
 >;
 
 fn deep(weights: &[[f64; 2]], device: &Device) -> Deep {
-    let peers: Vec<_> = weights.iter().map(|&w| Pair::new(w, device)).collect();
+    let peers: Vec<_> = weights.iter().map(|&w| TwoLogits::new(w, device)).collect();
     let others = weights.len() - 1;
-    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| labels_and_soft_targets()));
     MutualDistiller::new(peers, weights.iter().map(|_| objective()).collect())
 }
 
-/// The gradient of a peer's logits for one sample with input 1 and class 0:
-/// `(p − y) + mean over the others of (p − q)`.
+/// Returns the weights of a peer after a step on one sample with input 1 and class 0, with the
+/// gradient `(p − y) + mean over the others of (p − q)`.
 fn expected(weights: &[[f64; 2]], peer: usize) -> [f64; 2] {
     let p = softmax(weights[peer]);
     let y = [1.0, 0.0];
@@ -45,7 +47,7 @@ fn expected(weights: &[[f64; 2]], peer: usize) -> [f64; 2] {
 }
 
 #[test]
-fn a_step_is_what_it_is_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     for count in [2, 3] {
         let weights = &PEERS[..count];
@@ -74,7 +76,7 @@ fn the_order_of_the_peers_does_not_matter() {
 }
 
 #[test]
-fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
+fn peers_see_the_views_in_turn() {
     let device = Device::default().autodiff();
     let [first, second] = [1.0, 0.25].map(|input| batch(&[input], &[0], at(1, 0), &device));
     let both = Batch {
@@ -92,7 +94,7 @@ fn every_peer_has_its_own_view_and_the_first_again_when_they_run_out() {
 
     let terms = terms(&output.metrics);
     for (peer, view) in [(0, &first), (1, &second), (2, &first)] {
-        let hard = terms[&format!("peer {} hard", peer + 1)];
+        let hard = terms[&format!("peer {} cross-entropy", peer + 1)];
         assert!((hard + alone(peer, view).ln()).abs() < 1e-5);
     }
 }
@@ -102,21 +104,16 @@ fn softmax_of(logits: &Tensor<2>) -> [f64; 2] {
     softmax([values[0], values[1]])
 }
 
-fn terms(metrics: &StepMetrics) -> std::collections::BTreeMap<String, f64> {
-    let reading = StepMetrics::read(std::slice::from_ref(metrics)).unwrap();
-    reading[0].terms.iter().cloned().collect()
-}
-
 #[test]
-fn the_accuracy_of_each_and_of_all_together_is_shown() {
+fn the_accuracy_of_each_peer_and_of_the_ensemble_is_shown() {
     let device = Device::default().autodiff();
     let model = deep(&[[1.0, 0.0], [-0.1, 0.1]], &device);
 
     let output = model.forward(&batch(&[1.0, -2.0], &[0, 1], at(1, 0), &device));
 
     let terms = terms(&output.metrics);
-    // The first is right about the first sample only, the second about the second only. Their mean
-    // is with the first on the first, and on the second as well: it is the surer.
+    // The first peer is correct on the first sample only, the second on the second only. Their mean
+    // agrees with the first on both samples, since it is more confident.
     assert_eq!(terms["peer 1 accuracy"], 50.0);
     assert_eq!(terms["peer 2 accuracy"], 50.0);
     assert_eq!(terms["ensemble accuracy"], 50.0);
@@ -126,16 +123,16 @@ fn the_accuracy_of_each_and_of_all_together_is_shown() {
         [
             "ensemble accuracy",
             "peer 1 accuracy",
-            "peer 1 hard",
+            "peer 1 cross-entropy",
             "peer 1 soft-target",
             "peer 2 accuracy",
-            "peer 2 hard",
+            "peer 2 cross-entropy",
             "peer 2 soft-target"
         ]
     );
 }
 
-/// Pushes the student's tap towards the teacher's.
+/// A loss of the squared difference of two taps.
 #[derive(burn::module::Module, Debug)]
 struct Closer {}
 
@@ -160,10 +157,10 @@ impl burn_distill_core::TapLoss for Closer {
     }
 }
 
-/// The same network under another name of its tap.
+/// The same network with another name of its tap.
 #[derive(burn::module::Module, Debug)]
 struct Other {
-    inner: Pair,
+    inner: TwoLogits,
 }
 
 impl burn_distill_core::Network for Other {
@@ -187,13 +184,13 @@ impl burn_distill_core::Network for Other {
 }
 
 #[test]
-fn peers_that_differ_compare_their_own_taps() {
+fn peers_with_different_taps_compare_them() {
     use burn_distill_core::Network;
     let device = Device::default().autodiff();
     let peers = vec![
-        DynNetwork::new(Pair::new([1.0, 0.0], &device)),
+        DynNetwork::new(TwoLogits::new([1.0, 0.0], &device)),
         DynNetwork::new(Other {
-            inner: Pair::new([0.0, 2.0], &device),
+            inner: TwoLogits::new([0.0, 2.0], &device),
         }),
     ];
     let closer = |student: &str, teacher: &str| -> DynObjective<Knowledge, Vec<Knowledge>> {
@@ -206,7 +203,7 @@ fn peers_that_differ_compare_their_own_taps() {
     let model = MutualDistiller::new(peers, objectives);
     let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 
-    // Each moves by 0.5 · 0.25 · 2 · (teacher − student) towards where the other was.
+    // Each moves by 0.5 · 0.25 · 2 · (teacher − student) towards the other before the step.
     let example = Tensor::ones([1, 1], &device);
     let logits = |peer: &DynNetwork<Tensor<2>>| -> [f64; 2] {
         let response = peer.forward(example.clone());
@@ -223,7 +220,7 @@ fn peers_that_differ_compare_their_own_taps() {
     assert_close(logits(&stepped.peers[1]), [0.25, 1.5]);
 }
 
-/// Moves the first peer only.
+/// An objective that moves a peer or not.
 #[derive(burn::module::Module, Debug)]
 struct Still {
     moves: bool,
@@ -243,9 +240,12 @@ impl Objective<Knowledge, Vec<Knowledge>> for Still {
 }
 
 #[test]
-fn a_peer_does_not_move_for_the_sake_of_another() {
+fn the_loss_of_a_peer_has_no_gradient_for_another_peer() {
     let device = Device::default().autodiff();
-    let peers = PEERS[..2].iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS[..2]
+        .iter()
+        .map(|&w| TwoLogits::new(w, &device))
+        .collect();
     let model = MutualDistiller::new(peers, vec![Still { moves: true }, Still { moves: false }]);
     let before = tensors(&model.peers[1]);
 
@@ -269,11 +269,11 @@ fn identical_peers_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "Mutual learning needs two peers, but there are 1.")]
-fn one_cannot_learn_from_itself() {
+#[should_panic(expected = "Mutual learning needs at least two peers, but there are 1.")]
+fn a_single_peer_is_refused() {
     let _ = TrainStep::step(
         &MutualDistiller::new(
-            vec![Pair::new(PEERS[0], &Device::default())],
+            vec![TwoLogits::new(PEERS[0], &Device::default())],
             vec![Still { moves: true }],
         ),
         batch(&[1.0], &[0], at(1, 0), &Device::default()),

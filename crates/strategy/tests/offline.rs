@@ -1,5 +1,7 @@
 //! Offline distillation as burn's training loop runs it.
 
+mod common;
+
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::module::{Module, ModuleMapper, Param};
@@ -10,14 +12,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, Interrupter, LearnerModel, TrainStep};
 use burn_distill_core::{
     Batch, ChangingWeight, Clock, Context, CrossEntropyObjective, EveryView, Frozen, Knowledge,
-    Network, Objective, Requirements, Response, Tap, TapRecorder, TapSelection, Targets, Terms,
-    tensors,
+    Network, Objective, PerTeacher, Requirements, Response, Tap, TapRecorder, TapSelection,
+    Targets, Teacher, Terms, tensors,
 };
 use burn_distill_strategy::{
-    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, EpochDisplay, EpochMetrics,
-    LearningRateConfig, MetricKind, OfflineDistiller, OptimizerConfig, Predictions, Quiet,
-    TeacherIdentity, TrainError, Trained, Training, TrainingTitle,
+    ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, LearningRateConfig,
+    MetricKind, OfflineDistiller, OptimizerConfig, Predictions, Quiet, TeacherIdentity, TrainError,
+    Trained, Training,
 };
+use common::StopAfter;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +33,8 @@ struct Net {
 }
 
 impl Net {
-    /// Weights that depend on `seed` alone: the tests of a process share the device's generator.
+    /// Weights that depend only on `seed`, since the tests of a process share the generator of the
+    /// device.
     fn new(width: usize, seed: u64, device: &Device) -> Self {
         struct Fill(f64);
 
@@ -46,7 +50,7 @@ impl Net {
                         .add_scalar(offset)
                         .sin()
                         .mul_scalar(0.5);
-                    // Around 1: right for the scales and variances too.
+                    // Around 1, which suits scales and variances too.
                     let values = values.reshape(tensor.shape());
                     let center = if D == 1 { 1.0 } else { 0.0 };
                     values.add_scalar(center).require_grad()
@@ -300,7 +304,7 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 }
 
 #[test]
-fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
+fn a_weight_schedule_follows_the_epoch_in_a_resumed_validation_too() {
     assert_resumes(|teacher| {
         let ramp = ChangingWeight::Linear {
             from: 0.0,
@@ -314,7 +318,7 @@ fn a_weight_that_changes_is_that_of_the_epoch_in_a_resumed_validation_too() {
 }
 
 #[test]
-fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
+fn the_share_of_clipped_terms_follows_the_clock_of_a_resumed_training() {
     let clipped = |teacher: &Net| {
         let share = ChangingWeight::Sigmoid { to: 0.2, center: 2 };
         distiller(teacher).with_clipped(["response", "hidden"], share)
@@ -324,7 +328,7 @@ fn what_is_clipped_follows_the_clock_of_a_resumed_training() {
     assert_ne!(clipped, assert_resumes(distiller));
 }
 
-/// The student of a training of that distiller, in one go and in two.
+/// Trains a distiller once without and once with an interruption, and returns the student.
 fn assert_resumes(distiller: impl Fn(&Net) -> Toys) -> Vec<(String, TensorData)> {
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let teacher = teacher();
@@ -332,7 +336,7 @@ fn assert_resumes(distiller: impl Fn(&Net) -> Toys) -> Vec<(String, TensorData)>
 
     train(training(halves.path(), 2), distiller(&teacher)).unwrap();
     let resumed = training(halves.path(), 4).with_resume(true);
-    // Another student, whose weights the checkpoint replaces.
+    // Another student, whose weights are replaced by the checkpoint.
     let mut model = distiller(&teacher);
     model.student = Net::new(5, 99, &Device::default().autodiff());
     let resumed = train(resumed, model).unwrap();
@@ -349,7 +353,7 @@ fn a_stopped_training_leaves_its_last_finished_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let interrupter = Interrupter::new();
     let display = StopAfter {
-        epoch: 3,
+        epochs: 3,
         interrupter: interrupter.clone(),
     };
 
@@ -413,36 +417,36 @@ fn the_loss_is_the_weighted_sum_of_its_terms() {
     };
 
     let output = distiller.forward(&toy.batch(1, 0));
-    let reading = burn_distill_strategy::StepMetrics::read(&[output.metrics]).unwrap();
+    let values = burn_distill_strategy::StepMetrics::read(&[output.metrics]).unwrap();
 
-    let reading = &reading[0];
-    let value = |name: &str| reading.terms.iter().find(|term| term.0 == name).unwrap().1;
+    let values = &values[0];
+    let value = |name: &str| values.terms.iter().find(|term| term.0 == name).unwrap().1;
     let sum = value("cross-entropy") + 0.5 * value("response") + 2.0 * value("hidden");
-    assert!((reading.loss - sum).abs() < 1e-5);
-    assert_eq!((reading.rows, reading.labeled), (8, 8));
+    assert!((values.loss - sum).abs() < 1e-5);
+    assert_eq!((values.rows, values.labeled), (8, 8));
 }
 
 #[test]
-fn a_student_that_is_its_teacher_agrees_with_it() {
+fn a_student_that_equals_its_teacher_agrees_with_it() {
     let teacher = teacher();
     let student = teacher.valid();
 
-    let a = Predictions::of(&student, &*Toy::loader(1)).unwrap();
-    let b = Predictions::of(Frozen::new(teacher).inner(), &*Toy::loader(1)).unwrap();
+    let a = Predictions::of(&student, &Toy::loader(1)).unwrap();
+    let b = Predictions::of(Frozen::new(teacher).inner(), &Toy::loader(1)).unwrap();
 
     assert_eq!(a.agreement(&b), 1.0);
     assert_eq!(a.ids, (0..24).collect::<Vec<_>>());
 }
 
 #[test]
-fn training_alone_needs_no_teacher() {
+fn a_student_trains_without_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let student = Net::new(16, 1, &Device::default().autodiff());
 
     let alone = OfflineDistiller::without_teacher(student, CrossEntropyObjective::new(1.0));
     let trained = train(training(folder.path(), 150), alone).unwrap();
 
-    let accuracy = Predictions::of(&trained.model.student, &*Toy::loader(1))
+    let accuracy = Predictions::of(&trained.model.student, &Toy::loader(1))
         .unwrap()
         .accuracy();
     assert!(accuracy > 0.9, "{accuracy}");
@@ -461,23 +465,7 @@ fn patience_ends_a_training_that_no_longer_improves() {
     assert!(last.parse::<usize>().unwrap() < 500, "{last}");
 }
 
-/// Shows nothing, and stops the training when an epoch has ended.
-struct StopAfter {
-    epoch: usize,
-    interrupter: Interrupter,
-}
-
-impl EpochDisplay for StopAfter {
-    fn start(&mut self, _training: &TrainingTitle) {}
-
-    fn epoch(&mut self, epoch: usize, _metrics: &EpochMetrics) {
-        if epoch == self.epoch {
-            self.interrupter.stop(Some("test"));
-        }
-    }
-}
-
-/// Counts how often its requirements are asked for.
+/// An objective that counts the calls of its requirements.
 #[derive(Module, Debug)]
 struct Counted {
     imitate: Imitate,
@@ -513,7 +501,7 @@ fn requirements_are_resolved_once_for_all_steps_of_a_distiller_and_of_a_copy() {
     };
 
     TrainStep::step(&distiller, toy.batch(1, 0));
-    // The objective of a copy may be replaced by one that wants something else.
+    // The objective of a copy may be replaced by one with other requirements.
     let copy = distiller.valid();
     for batch in 1..3 {
         TrainStep::step(&distiller, toy.batch(1, batch));
@@ -523,13 +511,116 @@ fn requirements_are_resolved_once_for_all_steps_of_a_distiller_and_of_a_copy() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
+/// An objective of one tap, which is offered by the networks or not.
+#[derive(Module, Debug)]
+struct OneTap {
+    tap: Option<String>,
+}
+
+impl Objective for OneTap {
+    fn requirements(&self) -> Requirements {
+        Requirements {
+            student: TapSelection::named(self.tap.iter()),
+            ..Requirements::default()
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>) -> Terms {
+        let taps = self.tap.iter().map(|tap| context.student.taps.expect(tap));
+        let features = taps.map(Tap::into_vectors).next();
+        let features = features.unwrap_or_else(|| context.student.response.rows().logits);
+        Terms::one("squares", features.square().mean(), 1.0)
+    }
+}
+
+/// Returns a distiller that has taken a step without a tap, and now has an objective that requires
+/// one.
+fn with_replaced_objective() -> (OfflineDistiller<Net, Frozen<Net>, OneTap>, Batch<Tensor<2>>) {
+    let toy = Toy {
+        device: Device::default().autodiff(),
+        epoch: AtomicUsize::new(0),
+    };
+    let OfflineDistiller {
+        student, teacher, ..
+    } = distiller(&teacher());
+    let mut distiller = OfflineDistiller::new(student, teacher, OneTap { tap: None });
+    TrainStep::step(&distiller, toy.batch(1, 0));
+    distiller.objective.tap = Some("hidden".into());
+    (distiller, toy.batch(1, 1))
+}
+
 #[test]
-fn a_distiller_of_a_forgotten_type_trains_as_the_one_inside() {
+#[should_panic(
+    expected = "if the objective of a distiller was replaced after its first step, \
+                           create a new distiller"
+)]
+fn an_objective_that_is_replaced_after_the_first_step_is_refused() {
+    let (distiller, batch) = with_replaced_objective();
+
+    TrainStep::step(&distiller, batch);
+}
+
+#[test]
+fn an_objective_may_be_replaced_in_a_clone() {
+    let (distiller, batch) = with_replaced_objective();
+
+    let loss = TrainStep::step(&distiller.clone(), batch).item.loss;
+
+    assert!(loss.into_scalar::<f32>() > 0.0);
+}
+
+#[test]
+fn a_teacher_of_several_computes_in_training_mode_only_if_so_configured() {
+    let device = Device::default().autodiff();
+    let [first, second, student] = [0.3, 1.1, 2.0].map(|seed| common::Counted::new(seed, &device));
+    let statistics = second.statistics();
+    let teachers = vec![
+        Frozen::new(first.clone()),
+        Frozen::new(second.clone()).with_training_mode(true),
+    ];
+    let objective = || common::labels_and_soft_targets();
+    let distiller = OfflineDistiller::new(
+        student,
+        teachers,
+        PerTeacher::new([objective(), objective()]),
+    );
+
+    let batch = |device: &Device| common::samples(common::at(1, 0), device);
+    let distiller = common::step(distiller, &batch(&device));
+    assert_eq!((first.asked(), second.asked()), ((0, 1), (1, 0)));
+    assert_eq!(second.statistics(), statistics);
+
+    InferenceStep::step(&distiller.valid(), batch(&Device::default()));
+    assert_eq!((first.asked(), second.asked()), ((0, 1), (0, 1)));
+}
+
+#[test]
+#[should_panic(expected = "is selected of the network at index 2, but there are 2 networks")]
+fn taps_of_a_teacher_that_does_not_exist_are_refused() {
+    let teachers: Vec<_> = [1, 2]
+        .map(|seed| {
+            let device = Device::default().autodiff();
+            Frozen::new(Net::new(4, seed, &device))
+        })
+        .into();
+    let toy = Toy {
+        device: Device::default(),
+        epoch: AtomicUsize::new(0),
+    };
+
+    teachers.teach(
+        &toy.batch(1, 0),
+        &TapSelection::named(["hidden"]).of_network(2),
+    );
+}
+
+#[test]
+fn a_dynamic_distiller_trains_as_the_one_inside() {
     let device = Device::default().autodiff();
     let nets = [(6, 1), (8, 2)].map(|(width, seed)| Net::new(width, seed, &device));
     let [student, teacher] = nets;
     let mut plain = OfflineDistiller::new(student, Frozen::new(teacher), Imitate {});
-    // Not a clone, with which running statistics would be shared.
+    // Not a clone, which would share running statistics.
     let mut dynamic = DynDistiller::new(plain.valid().train());
     assert_eq!(dynamic.to_string(), plain.to_string());
     let toy = Toy {

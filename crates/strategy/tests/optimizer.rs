@@ -1,4 +1,4 @@
-//! Steps of optimizers whose gradients are clipped.
+//! Steps of optimizers with clipping and weight decay.
 
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
@@ -8,7 +8,7 @@ use burn_distill_strategy::OptimizerConfig;
 const RATE: f64 = 0.1;
 const START: [f64; 2] = [0.5, -0.25];
 
-/// Two parameters.
+/// Two parameters, whose gradients are given.
 #[derive(Module, Debug)]
 struct Two {
     long: Param<Tensor<1>>,
@@ -31,7 +31,7 @@ impl Two {
         })
     }
 
-    /// The same after a step with these gradients for each.
+    /// Returns the values after one step for each pair of gradients.
     fn steps(config: &OptimizerConfig, gradients: &[[[f64; 2]; 2]]) -> [[f64; 2]; 2] {
         let device = Device::default().autodiff();
         let mut optimizer = config.init();
@@ -49,9 +49,9 @@ impl Two {
     }
 }
 
-/// Of norms 5 and 0.5, then of 0.5 and 2.5.
+/// Gradients with norms of 5 and 0.5, then of 0.5 and 2.5.
 const GRADIENTS: [[[f64; 2]; 2]; 2] = [[[3.0, -4.0], [0.3, 0.4]], [[0.3, 0.4], [-1.5, 2.0]]];
-/// The same with norms of 1 at most.
+/// The same gradients, clipped to a norm of 1.
 const CLIPPED: [[[f64; 2]; 2]; 2] = [[[0.6, -0.8], [0.3, 0.4]], [[0.3, 0.4], [-0.6, 0.8]]];
 
 fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {
@@ -63,7 +63,7 @@ fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {
     }
 }
 
-/// Each number of both parameters, by a rule that is given its place.
+/// Computes each element of both parameters from its initial value and its gradients.
 fn by_hand(step: impl Fn(f64, [f64; 2]) -> f64) -> [[f64; 2]; 2] {
     [0, 1].map(|param| {
         [0, 1].map(|place| step(START[place], CLIPPED.map(|gradient| gradient[param][place])))
@@ -71,7 +71,7 @@ fn by_hand(step: impl Fn(f64, [f64; 2]) -> f64) -> [[f64; 2]; 2] {
 }
 
 #[test]
-fn momentum_and_penalty_are_of_gradients_that_are_clipped_parameter_by_parameter() {
+fn momentum_and_penalty_use_gradients_that_are_clipped_for_each_parameter() {
     let config = OptimizerConfig::Sgd {
         momentum: 0.9,
         nesterov: false,
@@ -90,7 +90,7 @@ fn momentum_and_penalty_are_of_gradients_that_are_clipped_parameter_by_parameter
     assert_close(Two::steps(&config, &GRADIENTS), expected);
 }
 
-/// Two steps of Adam, with an L2 penalty or a decoupled one.
+/// Computes two steps of Adam, with an L2 penalty or decoupled weight decay.
 fn adam(start: f64, gradients: [f64; 2], penalty: f64, decoupled: f64) -> f64 {
     let (mut value, mut mean, mut square) = (start, 0.0, 0.0);
     for (step, gradient) in (1..).zip(gradients) {
@@ -105,7 +105,7 @@ fn adam(start: f64, gradients: [f64; 2], penalty: f64, decoupled: f64) -> f64 {
 }
 
 #[test]
-fn so_are_the_moments_of_adam() {
+fn moments_of_adam_use_gradients_that_are_clipped_for_each_parameter() {
     let config = OptimizerConfig::Adam {
         weight_decay: 0.2,
         clip_norm: Some(1.0),
@@ -123,7 +123,7 @@ fn so_are_the_moments_of_adam() {
 }
 
 #[test]
-fn a_gradient_that_is_not_longer_stays_as_it_is() {
+fn a_gradient_below_the_maximum_norm_does_not_change() {
     let sgd = |clip_norm| OptimizerConfig::Sgd {
         momentum: 0.0,
         nesterov: false,
@@ -134,7 +134,50 @@ fn a_gradient_that_is_not_longer_stays_as_it_is() {
 
     assert_eq!(run(Some(6.0)), run(None));
     assert_ne!(run(Some(4.0)), run(None));
-    // One that vanishes does so without a division by zero.
+    // A gradient of zero is not divided by zero.
     let none = [[[0.0; 2]; 2]];
     assert_eq!(Two::steps(&sgd(Some(1.0)), &none), [START; 2]);
+}
+
+/// A bias and a matrix with the same values and the same gradients.
+#[derive(Module, Debug)]
+struct BiasAndMatrix {
+    bias: Param<Tensor<1>>,
+    matrix: Param<Tensor<2>>,
+}
+
+#[test]
+fn vectors_do_not_decay_if_so_configured() {
+    let device = Device::default().autodiff();
+    let after_a_step = |decay_vectors: bool| {
+        let config = OptimizerConfig::AdamW {
+            weight_decay: 0.2,
+            decay_vectors,
+            clip_norm: None,
+        };
+        let module = BiasAndMatrix {
+            bias: Param::from_tensor(Tensor::from_data(START, &device)),
+            matrix: Param::from_tensor(Tensor::from_data([START], &device)),
+        };
+        let gradient = Tensor::<1>::from_data(CLIPPED[0][0], &device);
+        let loss = module.bias.val().mul(gradient.clone()).sum();
+        let loss = loss.add(module.matrix.val().mul(gradient.unsqueeze()).sum());
+        let gradients = GradientsParams::from_grads(loss.backward(), &module);
+        let module = config.init().step(RATE, module, gradients);
+        let bias: Vec<f64> = module.bias.val().into_data().iter().collect();
+        let matrix: Vec<f64> = module.matrix.val().into_data().iter().collect();
+        [[bias[0], bias[1]], [matrix[0], matrix[1]]]
+    };
+    let expected = |decays: [f64; 2]| {
+        decays.map(|decay| {
+            [0, 1].map(|place| {
+                // The first step of Adam has the size of the rate, for every gradient.
+                let direction = CLIPPED[0][0][place].signum();
+                START[place] - RATE * (decay * START[place] + direction)
+            })
+        })
+    };
+
+    assert_close(after_a_step(true), expected([0.2, 0.2]));
+    assert_close(after_a_step(false), expected([0.0, 0.2]));
 }

@@ -1,4 +1,4 @@
-//! The data of the program: a data set, a batch and a batcher of its own.
+//! The data of the program: its data set, batch and batcher.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
@@ -19,20 +19,20 @@ pub struct DigitDataset {
 }
 
 impl DigitDataset {
-    /// Every digit but those of the test set.
+    /// Loads all digits except those of the test set.
     pub fn train() -> Self {
         Self::part(|index| index % 4 != 0)
     }
 
-    /// Every fourth digit.
+    /// Loads every fourth digit.
     pub fn test() -> Self {
         Self::part(|index| index % 4 == 0)
     }
 
-    fn part(wanted: impl Fn(usize) -> bool) -> Self {
+    fn part(is_part: impl Fn(usize) -> bool) -> Self {
         let csv = include_bytes!("../../../crates/data/data/digits.csv.gz");
         let lines = BufReader::new(GzDecoder::new(&csv[..])).lines();
-        let digits = lines.enumerate().filter(|(index, _)| wanted(*index));
+        let digits = lines.enumerate().filter(|(index, _)| is_part(*index));
         let digits = digits.map(|(_, line)| {
             let line = line.expect("the embedded file is readable");
             let values = line
@@ -67,7 +67,7 @@ pub struct DigitBatch {
     pub targets: Tensor<1, Int>,
 }
 
-/// Puts digits into a batch.
+/// A batcher of digits.
 #[derive(Clone)]
 pub struct DigitBatcher;
 

@@ -1,4 +1,4 @@
-//! The network of the program, and how it is trained by itself.
+//! The network of the program, and its training without a teacher.
 
 use crate::data::DigitBatch;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -8,7 +8,7 @@ use burn::nn::{Linear, LinearConfig, Relu};
 use burn::prelude::*;
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 
-/// Two convolutions and two linear layers.
+/// A network of two convolutions and two linear layers.
 #[derive(Module, Debug)]
 pub struct Model {
     conv1: Conv2d,
@@ -19,12 +19,12 @@ pub struct Model {
     activation: Relu,
 }
 
-/// Sizes of a [`Model`].
+/// Configuration of a [`Model`].
 #[derive(Config, Debug)]
 pub struct ModelConfig {
-    /// Channels of the first convolution; the second has twice as many.
+    /// Number of channels of the first convolution; the second has twice this number.
     channels: usize,
-    /// Features between the linear layers.
+    /// Number of features between the linear layers.
     #[config(default = "64")]
     hidden_size: usize,
 }

@@ -1,6 +1,6 @@
 //! Train a network on handwritten digits, as burn's guide does.
 //!
-//! Arguments: the folder of the artifacts, and the channels of the network.
+//! Arguments: the folder of the artifacts, and the number of channels of the network.
 
 #![recursion_limit = "256"]
 

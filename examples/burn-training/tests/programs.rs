@@ -1,4 +1,4 @@
-//! The two programs run, and differ by few lines.
+//! Both programs run, and their difference is small.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ fn source(name: &str) -> Vec<String> {
     text.lines().map(str::to_string).collect()
 }
 
-/// Returns the number of lines of two programs that are not in a longest common subsequence.
+/// Returns the number of lines of two programs outside a longest common subsequence.
 fn difference(one: &[String], other: &[String]) -> usize {
     let mut common = vec![0; other.len() + 1];
     for line in one {

@@ -1,4 +1,4 @@
-//! Distil a network of your own, on a data set of your own of which few labels are known.
+//! Distil a network of your own, with a data set of your own that has few labels.
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::{nn::*, optim::AdamWConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};
@@ -22,7 +22,7 @@ impl Network for Net {
     }
 }
 
-type Digit = (Vec<f32>, Option<usize>); // The pixels, and the label if it is known.
+type Digit = (Vec<f32>, Option<usize>); // Pixels, and the label if there is one.
 struct Digits;
 impl Batcher<Digit, Batch<Tensor<2>>> for Digits {
     fn batch(&self, digits: Vec<Digit>, device: &Device) -> Batch<Tensor<2>> {

@@ -1,4 +1,4 @@
-//! Two networks that have nothing in common but their task teach each other.
+//! Deep mutual learning: two networks of different architectures learn from each other.
 
 #![recursion_limit = "256"]
 
@@ -13,9 +13,9 @@ use std::error::Error;
 const NAMES: [&str; 2] = ["convolutional", "fully connected"];
 const EPOCHS: usize = 200;
 
-/// The networks. Behind `DynNetwork` they are of one type, whatever they are made of.
+/// Creates the networks, with the same initial weights in every call.
 ///
-/// Whoever calls it again gets the same initial weights.
+/// `DynNetwork` gives networks of different architectures one type.
 fn networks(device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
     device.seed(0);
     let convolutional = ConvNetConfig::new(vec![16, 32], [1, 8, 8], 10).init(device);
@@ -26,48 +26,50 @@ fn networks(device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
     ]
 }
 
-/// What a network is trained on: the labels, and what each of the others says.
+/// Creates the objective of a network: the labels, and the predictions of the other network.
 fn objective() -> impl Objective<Knowledge, Vec<Knowledge>> {
     let soft_targets = SoftTargetLossConfig::new().with_temperature(1.0).init();
     let soft_targets = ResponseObjective::new(soft_targets, 1.0);
-    PerTeacher::new([(CrossEntropyObjective::new(1.0), soft_targets)]) // One for each of the others.
+    PerTeacher::new([(CrossEntropyObjective::new(1.0), soft_targets)]) // One for each other network.
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let order = match std::env::args().nth(1).as_deref() {
         None => PeerOrder::Simultaneous,
         Some("sequential") => PeerOrder::Sequential,
-        Some(other) => return Err(format!("`sequential` is an order, `{other}` is none").into()),
+        Some(other) => {
+            return Err(format!("expected no order or `sequential`, got `{other}`").into());
+        }
     };
     let device = Device::default();
     let (train, test) = digits().split(0.3, 0)?;
-    let few = train.few_per_class(10, 0)?; // The labels that there are.
+    let few = train.few_per_class(10, 0)?; // Ten labeled digits of each class.
 
-    let mut alone = Vec::new();
+    let mut baselines = Vec::new();
     for (name, network) in NAMES.iter().zip(networks(&device)) {
         let network = OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0));
-        alone.push(fit(&format!("{name} alone"), network, &few, &test)?.student);
+        baselines.push(fit(&format!("{name} baseline"), network, &few, &test)?.student);
     }
 
     let peers =
         MutualDistiller::new(networks(&device), vec![objective(), objective()]).with_order(order);
-    let taught = fit("taught by each other", peers, &few, &test)?.peers;
+    let distilled = fit("mutual learning", peers, &few, &test)?.peers;
 
     let test = BatchLoader::new(test, 256).device(&device);
     let accuracy = |network: &_| Predictions::of(network, &test).map(|p| 100.0 * p.accuracy());
-    println!("{:<18} {:>7} {:>7}", "", "baseline", "taught");
-    for (name, (alone, taught)) in NAMES.iter().zip(alone.iter().zip(&taught)) {
-        let (alone, taught) = (accuracy(alone)?, accuracy(taught)?);
-        println!("{name:<18} {alone:>5.1} % {taught:>5.1} %");
+    println!("{:<18} {:>9} {:>10}", "", "baseline", "distilled");
+    for (name, (baseline, distilled)) in NAMES.iter().zip(baselines.iter().zip(&distilled)) {
+        let (baseline, distilled) = (accuracy(baseline)?, accuracy(distilled)?);
+        println!("{name:<18} {baseline:>7.1} % {distilled:>8.1} %");
     }
-    // An ensemble is a network like any other.
-    let together = |members| accuracy(&DynNetwork::new(Ensemble::new(members)));
-    let (alone, taught) = (together(alone)?, together(taught)?);
-    println!("{:<18} {alone:>5.1} % {taught:>5.1} %", "both together");
+    // An ensemble of networks is a network too.
+    let ensemble = |members| accuracy(&DynNetwork::new(Ensemble::new(members)));
+    let (baseline, distilled) = (ensemble(baselines)?, ensemble(distilled)?);
+    println!("{:<18} {baseline:>7.1} % {distilled:>8.1} %", "ensemble");
     Ok(())
 }
 
-/// Train whatever can be trained: one network or several.
+/// Trains one network, or several.
 fn fit<M: Distiller<Tensor<4>>>(
     name: &str,
     model: M,

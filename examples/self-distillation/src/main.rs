@@ -1,5 +1,5 @@
-//! One network without a teacher, taught by itself in two ways: by its deepest exit, and by what it
-//! said in the past.
+//! Self-distillation: a network without a teacher learns from its deepest exit, or from its own
+//! past predictions.
 
 #![recursion_limit = "256"]
 
@@ -16,7 +16,7 @@ use std::error::Error;
 
 const EPOCHS: usize = 100;
 
-/// The network, with the same initial weights each time.
+/// Creates the network, with the same initial weights in every call.
 fn network(device: &Device) -> ConvNet {
     device.seed(0);
     initialize(ConvNetConfig::new(vec![8, 16, 32], [1, 8, 8], 10).init(device))
@@ -25,15 +25,15 @@ fn network(device: &Device) -> ConvNet {
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::default();
     let (train, test) = digits().split(0.3, 0)?;
-    let few = train.few_per_class(20, 0)?; // The labels that there are.
+    let few = train.few_per_class(20, 0)?; // Twenty labeled digits of each class.
 
-    let alone =
+    let baseline =
         OfflineDistiller::without_teacher(network(&device), CrossEntropyObjective::new(1.0));
-    let alone = fit("baseline", alone, &few, &test)?.student;
-    let past = from_its_past(network(&device), few.published_len());
+    let baseline = fit("baseline", baseline, &few, &test)?.student;
+    let past = from_past_predictions(network(&device), few.published_len());
     let past = fit("past", past, &few, &test)?.student;
 
-    // Exits that learn from the labels alone, to compare with.
+    // For comparison, exits that learn only from the labels.
     let labeled = MultiExitConfig::new().init(network(&device));
     let labeled = MultiExitDistiller::new(
         labeled,
@@ -42,55 +42,55 @@ fn main() -> Result<(), Box<dyn Error>> {
             CrossEntropyObjective::new(1.0),
         ],
     );
-    let labeled = fit("exits alone", labeled, &few, &test)?.network;
-    let taught = from_its_deepest_exit(network(&device));
-    let taught = fit("exits", taught, &few, &test)?.network;
+    let labeled = fit("exits baseline", labeled, &few, &test)?.network;
+    let distilled = from_deepest_exit(network(&device));
+    let distilled = fit("exits", distilled, &few, &test)?.network;
 
     let test = BatchLoader::new(test, 256).device(&device);
-    println!("{:<17} {:.1} %", "baseline", accuracy(&alone, &test)?);
+    println!("{:<17} {:.1} %", "baseline", accuracy(&baseline, &test)?);
     println!(
         "{:<17} {:.1} %",
         "past predictions",
         accuracy(&past, &test)?
     );
 
-    println!("\n{:<17} {:>6} {:>7}", "", "baseline", "taught");
+    println!("\n{:<17} {:>9} {:>10}", "", "baseline", "distilled");
     let numbered = |number| (format!("exit {number}"), ExitChoice::One(number));
-    let exits = (1..=taught.exit_count()).map(numbered);
+    let exits = (1..=distilled.exit_count()).map(numbered);
     for (name, choice) in exits.chain([("mean of all".into(), ExitChoice::Mean)]) {
-        let alone = accuracy(&labeled.clone().deploy(choice), &test)?;
-        let taught = accuracy(&taught.clone().deploy(choice), &test)?;
-        println!("{name:<17} {alone:.1} % {taught:>5.1} %");
+        let baseline = accuracy(&labeled.clone().deploy(choice), &test)?;
+        let distilled = accuracy(&distilled.clone().deploy(choice), &test)?;
+        println!("{name:<17} {baseline:>7.1} % {distilled:>8.1} %");
     }
 
-    println!("\nleaving by the first exit that is sure");
+    println!("\nfirst exit with a probability above a threshold");
     for threshold in [0.5, 0.7, 0.9, 0.99] {
-        let exit = mean_exit(&taught, threshold, &test)?;
-        let sure = taught.clone().deploy(ExitChoice::FirstSure(threshold));
+        let exit = mean_exit(&distilled, threshold, &test)?;
+        let sure = distilled.clone().deploy(ExitChoice::FirstSure(threshold));
         let accuracy = accuracy(&sure, &test)?;
         println!(
             "{:<17} {accuracy:.1} %  exit {exit:.2}",
-            format!("of {threshold}")
+            format!("above {threshold}")
         );
     }
     Ok(())
 }
 
-/// Be your own teacher: the network answers after each stage, and its last answer teaches those
-/// before it.
-fn from_its_deepest_exit(
+/// Creates a distiller for be your own teacher (BYOT): the network has an exit after each stage,
+/// and the deepest exit is the teacher of the others.
+fn from_deepest_exit(
     network: ConvNet,
 ) -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ByotObjective> {
     let config = ByotConfig {
-        feature: 1e-4, // A sum over samples and features: there are fewer than in the paper.
+        feature: 1e-4, // Larger than in the paper, whose sum is over more samples and features.
         ..ByotConfig::paper()
     };
     config.init(MultiExitConfig::new().init(network))
 }
 
-/// Progressive self-distillation: the label gives way to what the network said about the same sample
-/// one epoch earlier.
-fn from_its_past(
+/// Creates a distiller for progressive self-distillation (PS-KD): the target moves from the label to
+/// the prediction for the same sample in the previous epoch.
+fn from_past_predictions(
     network: ConvNet,
     samples: usize,
 ) -> SelfDistiller<ConvNet, PastPredictions, impl Objective> {
@@ -111,7 +111,7 @@ fn from_its_past(
     )
 }
 
-/// The accuracy of a network in percent.
+/// Computes the accuracy of a network in percent.
 fn accuracy(
     network: &impl Network<Input = Tensor<4>>,
     test: &BatchLoader,
@@ -119,7 +119,7 @@ fn accuracy(
     Ok(100.0 * Predictions::of(network, test)?.accuracy())
 }
 
-/// How deep samples go until an exit is sure, in the mean.
+/// Computes the mean depth of the first exit with a probability above a threshold.
 fn mean_exit(
     network: &MultiExitNetwork<ConvNet>,
     threshold: f64,
@@ -135,7 +135,7 @@ fn mean_exit(
     Ok(sum / test.dataset().len() as f64)
 }
 
-/// Train whatever can be trained.
+/// Trains a distiller.
 fn fit<M: Distiller<Tensor<4>>>(
     name: &str,
     model: M,

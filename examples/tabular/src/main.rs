@@ -1,4 +1,4 @@
-//! Distil a network of tables: 64 columns of numbers, and an objective of your own.
+//! Distil a network for tables with 64 columns of numbers, with an objective of your own.
 
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::nn::{Linear, LinearConfig};
@@ -10,7 +10,7 @@ use burn_distill::data::{ImageDataset, digits};
 use burn_distill::prelude::*;
 use std::error::Error;
 
-/// A network on rows of numbers, which exposes its hidden features as a tap.
+/// A network for rows of numbers, which exposes its hidden features as a tap.
 #[derive(Module, Debug)]
 struct Net {
     hidden: Linear,
@@ -40,7 +40,7 @@ impl Network for Net {
     }
 }
 
-/// An objective of your own: the logits of student and teacher should point the same way.
+/// An objective of your own: the logits of student and teacher should have the same direction.
 #[derive(Module, Debug)]
 struct Direction {
     weight: f64,
@@ -59,7 +59,7 @@ impl Objective for Direction {
     }
 }
 
-/// A row of the table, and its label if it is known.
+/// A row of the table, and its label if there is one.
 type Row = ([f32; 64], Option<usize>);
 
 struct Rows;
@@ -77,7 +77,7 @@ impl Batcher<Row, Batch<Tensor<2>>> for Rows {
 
 type Loader = DatasetLoader<Row, Batch<Tensor<2>>, Tensor<2>>;
 
-/// Loads the digits as rows of numbers, of which some have a label.
+/// Loads the digits as rows of numbers, some of which have a label.
 fn load(part: &ImageDataset, labeled: &ImageDataset) -> Loader {
     let row = |&id: &usize| {
         let pixels = part.pixels(id);
@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         OfflineDistiller::without_teacher(Net::new(256, &device), CrossEntropyObjective::new(1.0));
     let teacher = fit("teacher", teacher, (all, test.clone()))?.student;
 
-    // The baseline begins with the weights of the student, and sees the same batches.
+    // The baseline starts with the initial weights of the student, and sees the same batches.
     let student = Net::new(16, &device);
     let student = || student.clone().valid();
     let baseline = OfflineDistiller::without_teacher(student(), CrossEntropyObjective::new(1.0));

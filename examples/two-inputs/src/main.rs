@@ -1,4 +1,4 @@
-//! Distil networks of two inputs: tokens, and a mask that says which of them count.
+//! Distil networks with two inputs: tokens, and a mask of the tokens that count.
 
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
@@ -10,7 +10,7 @@ use burn_distill::data::{ImageDataset, digits};
 use burn_distill::prelude::*;
 use std::error::Error;
 
-/// The input of the networks. Every field has as many samples.
+/// The input of the networks. All fields have the same number of samples.
 #[derive(Clone, Debug)]
 struct Text {
     /// Shape: `[batch_size, length]`.
@@ -21,7 +21,7 @@ struct Text {
 
 impl_input!(Text { tokens, mask });
 
-/// A digit as a text: the places of its dark pixels, in any number.
+/// A digit as a text of any length, the positions of its dark pixels, and its class.
 type Item = (Vec<i64>, i64);
 
 struct Texts;
@@ -46,7 +46,7 @@ impl Batcher<Item, Batch<Text>> for Texts {
     }
 }
 
-/// The mean embedding of the tokens that count, and two layers.
+/// A network of two layers on the mean embedding of the tokens that count.
 #[derive(Module, Debug)]
 struct Net {
     embedding: Embedding,

@@ -49,10 +49,20 @@ impl<S, T, O> Objective<S, T> for EveryView<O>
 where
     O: Objective<S, T>,
 {
+    /// # Panics
+    ///
+    /// Panics if the objective inside requires several views, as another `EveryView` does.
     fn requirements(&self) -> Requirements {
+        let requirements = self.objective.requirements();
+        assert_eq!(
+            requirements.views, 1,
+            "`EveryView` computes an objective of one view for each view, but the objective inside \
+             requires {} views: use a single `EveryView`.",
+            requirements.views
+        );
         Requirements {
             views: self.views,
-            ..self.objective.requirements()
+            ..requirements
         }
     }
 
@@ -121,6 +131,14 @@ mod tests {
             Objective::<Knowledge, ()>::requirements(&objective).views,
             3
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "the objective inside requires 3 views: use a single `EveryView`")]
+    fn every_view_does_not_nest() {
+        let inner = EveryView::new(CrossEntropyObjective::new(1.0), 3);
+
+        Objective::<Knowledge, ()>::requirements(&EveryView::new(inner, 2));
     }
 
     #[test]

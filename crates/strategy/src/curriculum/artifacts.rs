@@ -2,9 +2,10 @@ use crate::OfflineDistiller;
 use burn::module::Module;
 use burn::store::ModuleRecord;
 
-/// A model whose parts a later stage may go on with.
+/// A model with parts that a later stage of a [`Curriculum`](crate::Curriculum) can load.
 ///
-/// A stage saves each part under its name; what has no weights, or is frozen, leaves nothing.
+/// A stage saves each part under its name, as an artifact. A part without weights, or a frozen one,
+/// is not saved.
 ///
 /// ```
 /// use burn::module::Module;
@@ -27,15 +28,15 @@ use burn::store::ModuleRecord;
 /// }
 /// ```
 pub trait StageArtifacts {
-    /// The records of the parts with their names, which are those of files.
+    /// Returns the records of the parts with their names, which become names of files.
     fn artifacts(&self) -> Vec<(String, ModuleRecord)>;
 }
 
-/// The `student` and the `objective`: what it has learned beside the student.
+/// The `student` and the `objective`, whose adapters train beside the student.
 impl<S: Module, T, O: Module> StageArtifacts for OfflineDistiller<S, T, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![
-            // In validation mode: in training, running statistics lag behind.
+            // In validation mode, since running statistics lag behind in training mode.
             ("student".into(), self.student.valid().into_record()),
             ("objective".into(), self.objective.valid().into_record()),
         ]

@@ -14,17 +14,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The metadata of the file of an artifact, by the name of the artifact.
+/// A function from the name of an artifact to the metadata of its file.
 type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 
-/// Several trainings, one after the other, of which each goes on with what earlier ones have left:
-/// hints before distillation, a teacher's side before the student, assistants, routes, generations.
+/// A sequence of trainings, its stages, each of which can load the results of earlier ones: hints
+/// before distillation, teacher assistants, routes along a teacher's training, generations.
 ///
-/// A curriculum is a folder. Every stage trains in a folder of its own in it and leaves the
-/// [parts](StageArtifacts) of its model there, by name. The journal, `curriculum.json`, tells which stages
-/// were begun and finished, and with what result. The program that is stopped, in any way, is run
-/// again as it is: a finished stage is not trained again, an unfinished one goes on from its last
-/// epoch, and the result is that of a program that was never stopped.
+/// A curriculum is a folder, with a folder for each stage. A stage saves the
+/// [parts](StageArtifacts) of its model there by name, as artifacts. The journal,
+/// `curriculum.json`, lists the stages that were started and finished, with their results. A
+/// program that was stopped in any way is simply run again: finished stages are not trained again,
+/// an unfinished one continues from its last epoch, and the result equals that of an uninterrupted
+/// program.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -57,7 +58,7 @@ pub struct Curriculum {
     folder: PathBuf,
     device: Device,
     journal: Journal,
-    /// How many stages this program has come past.
+    /// Number of stages that this program has finished or found finished.
     passed: usize,
     label: Option<String>,
     metadata: Box<Metadata>,
@@ -66,14 +67,15 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// The curriculum in a folder, which is made if need be, with its stages on `device`.
+    /// Opens the curriculum in a folder, which is created if it does not exist. Its stages train on
+    /// `device`.
     ///
     /// # Errors
     ///
-    /// Returns an error if the folder cannot be made, or if its journal cannot be read.
+    /// Returns an error if the folder cannot be created, or if its journal cannot be read.
     pub fn open(folder: impl Into<PathBuf>, device: &Device) -> Result<Self, CurriculumError> {
         let folder = folder.into();
-        make_folder(&folder)?;
+        create_folder(&folder)?;
         remove_partials(&folder).map_err(|source| CurriculumError::Io {
             path: folder.clone(),
             source,
@@ -90,14 +92,14 @@ impl Curriculum {
         })
     }
 
-    /// What stands before the name of a stage when it is displayed.
+    /// Sets the text before the name of a stage in the display.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, by its name.
-    /// Default: none.
+    /// Sets the [metadata](WeightsFile::with_metadata) of the file of each artifact, given its
+    /// name. Default: none.
     pub fn with_metadata(
         mut self,
         metadata: impl Fn(&str) -> BTreeMap<String, String> + 'static,
@@ -106,30 +108,31 @@ impl Curriculum {
         self
     }
 
-    /// The handle that stops it on request.
+    /// Sets the handle that stops the curriculum on request.
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.interrupter = interrupter;
         self
     }
 
-    /// The display of all stages. Default: a few [lines](crate::Lines) for each.
+    /// Sets the display of all stages. Default: a few [lines](crate::Lines) for each.
     pub fn with_renderer(mut self, renderer: Option<Box<dyn MetricsRenderer>>) -> Self {
         self.renderer = renderer;
         self
     }
 
-    /// The display, for what the same program shows next; a stage takes the one that is given back.
+    /// Returns the display, which the program may use between two stages and must put back.
     pub fn renderer(&mut self) -> &mut Option<Box<dyn MetricsRenderer>> {
         &mut self.renderer
     }
 
-    /// Run the next stage, unless an earlier run has finished it: train the model and save its
-    /// parts.
+    /// Runs the next stage: trains the model and saves its parts, unless an earlier run has done
+    /// so.
     ///
     /// # Errors
     ///
-    /// Returns an error if the training fails, if the journal tells of another stage in this place,
-    /// or if a file cannot be written; and [`CurriculumError::Stopped`] if it was stopped on request.
+    /// Returns an error if the training fails, if the journal has another stage at this position,
+    /// or if a file cannot be written; and [`CurriculumError::Stopped`] if the stage was stopped on
+    /// request.
     pub fn run<M, I>(
         &mut self,
         stage: Stage,
@@ -147,26 +150,28 @@ impl Curriculum {
             if self.interrupter.should_stop() {
                 return Err(stopped(record));
             }
-            // What lies in the folder of a stage that the journal does not know is not its own.
+            // Files in the folder of a stage that the journal does not list belong to another
+            // training.
             self.train(place, &stage, model, loaders, !is_new)?;
         }
         self.passed += 1;
         Ok(self.journal.stages[place].clone())
     }
 
-    /// A module with the weights that the last stage to leave some under that name has left, in
-    /// validation mode.
+    /// Loads the artifact with this name into a copy of `module`, which is returned in validation
+    /// mode.
     ///
-    /// The module that is given says what to load; it stays as it is. Stages that this program has
-    /// not come to yet do not count, also if an earlier run has finished them.
+    /// If several stages have saved an artifact with this name, the last one counts. Stages that
+    /// this program has not reached yet do not count, even if an earlier run has finished them.
+    /// `module` itself does not change.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file and its stage if there is no such artifact, or if it
-    /// does not fit.
+    /// Returns an error with the file and its stage if there is no such artifact, or if it does not
+    /// fit the module.
     pub fn load<M: Module>(&self, name: &str, module: &M) -> Result<M, CurriculumError> {
-        let Some(stage) = self.stage_that_left(name) else {
-            return Err(self.unknown(name));
+        let Some(stage) = self.stage_of(name) else {
+            return Err(self.unknown_artifact(name));
         };
         let path = artifact(&self.folder.join(&stage.name), name);
         let expected = stage.sha256.get(name).cloned();
@@ -185,7 +190,7 @@ impl Curriculum {
                 });
             }
         };
-        // Weights that fit may still be those of another training.
+        // Weights that fit may still belong to another training.
         let found = checksum(&path)?;
         match expected {
             Some(expected) if expected != found => Err(CurriculumError::OtherArtifact {
@@ -199,28 +204,28 @@ impl Curriculum {
         }
     }
 
-    /// Whether a stage so far has left an artifact of that name.
+    /// Returns whether a stage so far has saved an artifact with this name.
     pub fn has(&self, name: &str) -> bool {
-        self.stage_that_left(name).is_some()
+        self.stage_of(name).is_some()
     }
 
-    /// The stages that this program has come past.
+    /// Returns the stages that this program has finished or found finished.
     pub fn stages(&self) -> &[StageRecord] {
         &self.journal.stages[..self.passed]
     }
 
-    fn stage_that_left(&self, name: &str) -> Option<&StageRecord> {
+    fn stage_of(&self, name: &str) -> Option<&StageRecord> {
         let mut latest = self.stages().iter().rev();
         latest.find(|stage| stage.artifacts.iter().any(|artifact| artifact == name))
     }
 
-    fn unknown(&self, name: &str) -> CurriculumError {
+    fn unknown_artifact(&self, name: &str) -> CurriculumError {
         let artifacts = self.stages().iter().flat_map(|stage| &stage.artifacts);
         let mut known: Vec<_> = artifacts.map(String::as_str).collect();
         known.sort_unstable();
         known.dedup();
         let known = match (known.as_slice(), nearest(name, known.iter().copied())) {
-            ([], _) => "nor anything else".into(),
+            ([], _) => "nor any other artifact".into(),
             (known, None) => format!("only {}", known.join(", ")),
             (known, Some(near)) => format!("only {}: did you mean `{near}`?", known.join(", ")),
         };
@@ -241,13 +246,14 @@ impl Curriculum {
         M: Distiller<I> + StageArtifacts,
     {
         let folder = self.folder.join(&stage.name);
-        make_folder(&folder)?;
+        create_folder(&folder)?;
         let label = match &self.label {
             Some(label) => format!("{label} {}", stage.name),
             None => stage.name.clone(),
         };
         let model = match &stage.trains {
-            // Clones share what is not drawn yet, also whether it is frozen.
+            // Clones share parameters that are not initialized yet, including whether they are
+            // frozen.
             Some(group) => initialize(model).freeze_group(all_but(group)),
             None => model,
         };
@@ -283,8 +289,8 @@ impl Curriculum {
         record.train = history.at(epoch, &Split::Train);
         record.valid = history.at(epoch, &Split::Valid);
         if !was_stopped {
-            // Before the journal says so: what it calls finished is all there.
-            record.artifacts = save_parts(&folder, &model, &self.metadata)?;
+            // Before the journal is written: the files of a finished stage must all exist.
+            record.artifacts = save_artifacts(&folder, &model, &self.metadata)?;
             let names = record.artifacts.iter();
             record.sha256 = names
                 .map(|name| Ok((name.clone(), checksum(&artifact(&folder, name))?)))
@@ -311,7 +317,7 @@ fn all_but(group: &ParamGroup) -> ParamGroup {
     ParamGroup::all().exclude(group.clone())
 }
 
-/// The file of an artifact in the folder of its stage.
+/// Returns the file of an artifact in the folder of its stage.
 fn artifact(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.bpk"))
 }
@@ -324,8 +330,8 @@ fn checksum(path: &Path) -> Result<String, CurriculumError> {
     })
 }
 
-/// Saves the parts that have weights, and returns their names.
-fn save_parts<M: StageArtifacts>(
+/// Saves the parts of a model that have weights, and returns their names.
+fn save_artifacts<M: StageArtifacts>(
     folder: &Path,
     model: &M,
     metadata: &Metadata,
@@ -348,7 +354,7 @@ fn save_parts<M: StageArtifacts>(
     Ok(saved)
 }
 
-fn make_folder(path: &Path) -> Result<(), CurriculumError> {
+fn create_folder(path: &Path) -> Result<(), CurriculumError> {
     fs::create_dir_all(path).map_err(|source| CurriculumError::Io {
         path: path.to_path_buf(),
         source,

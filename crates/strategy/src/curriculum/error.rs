@@ -2,39 +2,40 @@ use crate::{TrainError, WeightsError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a curriculum does not go on.
-#[derive(Debug, thiserror::Error)]
+/// The reason why a curriculum cannot continue.
+#[derive(thiserror::Error)]
 pub enum CurriculumError {
-    /// It was stopped on request. Not a failure: run again, it goes on from there.
+    /// The curriculum was stopped on request. This is not a failure: run again, it continues from
+    /// there.
     #[error("stopped in stage `{stage}` after {epoch} of {epochs} epochs")]
     Stopped {
-        /// The stage.
+        /// Stage.
         stage: String,
-        /// The last finished epoch.
+        /// Last finished epoch.
         epoch: usize,
-        /// The epochs of the stage.
+        /// Number of epochs of the stage.
         epochs: usize,
     },
     /// The training of a stage failed.
     #[error("stage `{stage}`: {source}")]
     Training {
-        /// The stage.
+        /// Stage.
         stage: String,
-        /// What went wrong.
+        /// Error of the training.
         source: Box<TrainError>,
     },
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// What went wrong.
+        /// Error of the system.
         source: io::Error,
     },
     /// A file of weights cannot be written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The journal is not one.
+    /// The journal is empty or damaged.
     #[error(
         "{}: the file is empty or damaged; restore it, or remove the folder {} to train all stages \
          again",
@@ -42,94 +43,96 @@ pub enum CurriculumError {
         path.parent().unwrap_or(path).display()
     )]
     Journal {
-        /// The file of the journal.
+        /// File of the journal.
         path: PathBuf,
         /// Description of the fault.
         message: String,
     },
-    /// The name of a stage is not one for a folder, or is taken.
+    /// The name of a stage is not a valid name of a folder, or an earlier stage has it.
     #[error("a stage cannot be named `{name}`: {reason}")]
     Name {
-        /// The name.
+        /// Name.
         name: String,
-        /// Why it cannot be.
+        /// Reason.
         reason: &'static str,
     },
-    /// The journal tells of another stage in this place.
+    /// The journal has another stage at this position.
     #[error(
         "{}: stage number {number} was begun as {expected}, but is now {found}: a stage cannot be \
-         renamed, moved or changed in length; start anew in another folder",
+         renamed, moved or changed in length; start again in another folder",
         path.display()
     )]
     OtherStage {
-        /// The file of the journal.
+        /// File of the journal.
         path: PathBuf,
-        /// The place of the stage, from 1.
+        /// Position of the stage, counted from 1.
         number: usize,
-        /// The stage of the journal.
+        /// Stage in the journal.
         expected: String,
-        /// The stage of this program.
+        /// Stage of this program.
         found: String,
     },
-    /// No stage so far has left an artifact of that name.
-    #[error("no stage so far has left a `{name}`, {known}")]
+    /// No stage so far has saved an artifact with this name.
+    #[error("no stage so far has saved an artifact `{name}`, {known}")]
     UnknownArtifact {
-        /// The name that was asked for.
+        /// Name of the artifact to load.
         name: String,
-        /// What there is.
+        /// Description of the artifacts that exist.
         known: String,
     },
-    /// A file that a stage has left is gone.
+    /// The file of an artifact is missing.
     #[error(
-        "{}: the stage `{stage}` left its `{name}` in this file, which is not there; restore it, or \
-         remove the folder {} to train all stages anew",
+        "{}: the stage `{stage}` left its `{name}` in this file, which is missing; restore it, or \
+         remove the folder {} to train all stages again",
         path.display(),
         curriculum(path).display()
     )]
     MissingArtifact {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The stage that left it.
+        /// Stage that saved it.
         stage: String,
-        /// The name of the artifact.
+        /// Name of the artifact.
         name: String,
     },
-    /// A file is not the one that a stage has left.
+    /// The file of an artifact has another checksum than the journal says.
     #[error(
         "{}: not the `{name}` that the stage `{stage}` left: the file is damaged or belongs to another \
          training, as its SHA-256 is {found}, but {expected} was expected; restore it, or remove the \
-         folder {} to train all stages anew",
+         folder {} to train all stages again",
         path.display(),
         curriculum(path).display()
     )]
     OtherArtifact {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The stage that left it.
+        /// Stage that saved it.
         stage: String,
-        /// The name of the artifact.
+        /// Name of the artifact.
         name: String,
-        /// The SHA-256 that the journal has.
+        /// SHA-256 in the journal.
         expected: String,
-        /// The SHA-256 of the file.
+        /// SHA-256 of the file.
         found: String,
     },
-    /// What a stage has left does not fit the module that it is loaded into.
+    /// An artifact does not fit the module that it is loaded into.
     #[error(
-        "{}: the `{name}` that the stage `{stage}` left does not fit here: {message}",
+        "{}: the `{name}` that the stage `{stage}` left does not fit this module: {message}",
         path.display()
     )]
     Artifact {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The stage that left it.
+        /// Stage that saved it.
         stage: String,
-        /// The name of the artifact.
+        /// Name of the artifact.
         name: String,
-        /// What was expected and what was found.
+        /// Description of what was expected and what was found.
         message: String,
     },
 }
+
+burn_distill_core::debug_as_display!(CurriculumError);
 
 /// Returns the folder of a curriculum, given a file in the folder of one of its stages.
 fn curriculum(artifact: &Path) -> &Path {

@@ -2,29 +2,29 @@ use super::{Curriculum, CurriculumError, Stage};
 use crate::{EpochLoader, OfflineDistiller};
 use burn_distill_core::{Frozen, Knowledge, Network, Objective, Seed};
 
-/// The generations of born-again networks: networks of one architecture, each of which learns from
-/// the one before it.
+/// Born-again networks (BAN): generations of networks of one architecture, each of which learns
+/// from the generation before it.
 ///
 /// ```text
-/// generation 0 learns from the targets alone
+/// generation 0 learns from the targets, without a teacher
 /// generation g learns from generation g − 1, frozen
 /// ```
 ///
-/// Every generation begins anew: with initial weights of a seed of its own, a fresh optimizer and a
-/// schedule that starts again, in a [`Stage`] of a [`Curriculum`]. Its teacher is the generation
-/// before it as its last epoch left it.
+/// Every generation is a [`Stage`] of a [`Curriculum`], with initial weights of another seed, a new
+/// optimizer and a schedule that starts again. Its teacher is the previous generation after its
+/// last epoch.
 ///
-/// What the later generations learn from is any objective:
+/// The later generations can have any objective:
 ///
 /// | Objective | Name in the paper |
 /// | --- | --- |
 /// | soft cross-entropy at temperature 1 | BAN |
-/// | that and the cross-entropy with the labels | BAN+L |
-/// | cross-entropy with the labels, weighted by how sure the teacher is | CWTM |
-/// | soft cross-entropy whose other classes are shuffled | DKPP |
+/// | soft cross-entropy at temperature 1 plus cross-entropy with the labels | BAN+L |
+/// | cross-entropy with the labels, weighted by the confidence of the teacher | CWTM |
+/// | soft cross-entropy with the probabilities of the non-target classes permuted | DKPP |
 ///
-/// The [ensemble](burn_distill_core::Ensemble) of the generations, BANE, is made of what
-/// [`run`](Self::run) leaves.
+/// The [ensemble](burn_distill_core::Ensemble) of the generations that [`run`](Self::run) returns
+/// is BANE.
 ///
 /// # Example
 ///
@@ -65,42 +65,45 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// So many generations, the one without a teacher included, whose seeds follow from `seed`.
+    /// Creates `count` generations, including the one without a teacher, whose seeds follow from
+    /// `seed`.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if `count` is 0.
     pub fn new(count: usize, seed: u64) -> Self {
-        assert!(count > 0, "There is one generation at least.");
+        assert!(
+            count > 0,
+            "The number of generations must be at least 1, but is 0."
+        );
         Self { count, seed }
     }
 
-    /// How many there are.
+    /// Returns the number of generations.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The seed of the initial weights of a generation, counted from 0: no two of 256 have the same,
-    /// nor do generations of neighboring seeds.
+    /// Returns the seed of the initial weights of a generation, counted from 0. It differs among
+    /// 256 generations, and from those of neighboring seeds.
     pub fn seed(&self, generation: usize) -> u64 {
         Seed::new(self.seed).network(generation).value()
     }
 
-    /// The name of the stage of a generation, counted from 0.
+    /// Returns the name of the stage of a generation, counted from 0.
     pub fn name(&self, generation: usize) -> String {
         format!("generation-{generation}")
     }
 
-    /// Train all generations, and return them in their order, each frozen.
+    /// Trains all generations and returns them in order, frozen.
     ///
-    /// A curriculum that was stopped goes on where it was when this is called again with the same
-    /// arguments.
+    /// A curriculum that was stopped continues when this is called again with the same arguments.
     ///
-    /// - `stage`: the stage of that name, with its epochs, optimizer and schedule
-    /// - `network`: a network with initial weights of that seed
-    /// - `alone`: what generation 0 is trained on
-    /// - `taught`: what generation 1, 2, … is trained on
-    /// - `loaders`: the training and validation data of one stage
+    /// - `stage`: creates the stage with a name, with its epochs, optimizer and schedule
+    /// - `network`: creates a network with initial weights of a seed
+    /// - `baseline`: creates the objective of generation 0, which has no teacher
+    /// - `distilled`: creates the objective of generation 1, 2, …
+    /// - `loaders`: creates the training and validation data of one stage
     ///
     /// # Errors
     ///
@@ -110,8 +113,8 @@ impl Generations {
         curriculum: &mut Curriculum,
         stage: impl Fn(String) -> Stage,
         network: impl Fn(u64) -> N,
-        alone: impl Fn() -> A,
-        taught: impl Fn(usize) -> O,
+        baseline: impl Fn() -> A,
+        distilled: impl Fn(usize) -> O,
         loaders: impl Fn() -> (L, V),
     ) -> Result<Vec<Frozen<N>>, CurriculumError>
     where
@@ -125,15 +128,16 @@ impl Generations {
         for generation in 0..self.count {
             let stage = stage(self.name(generation));
             let network = network(self.seed(generation));
-            // What is loaded is a copy: the network that trains shares nothing with its teacher.
+            // A copy to load the weights into, since a network that trains must not share its state
+            // with a teacher.
             let fresh = network.valid();
             match generations.last() {
                 None => {
-                    let distiller = OfflineDistiller::without_teacher(network, alone());
+                    let distiller = OfflineDistiller::without_teacher(network, baseline());
                     curriculum.run(stage, distiller, loaders())?;
                 }
                 Some(teacher) => {
-                    let objective = taught(generation);
+                    let objective = distilled(generation);
                     let distiller = OfflineDistiller::new(network, teacher.clone(), objective);
                     curriculum.run(stage, distiller, loaders())?;
                 }
@@ -150,7 +154,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_generation_has_a_seed_and_a_name_of_its_own() {
+    fn generations_differ_in_seed_and_name() {
         let generations = Generations::new(5, u64::MAX - 1);
 
         let seeds: BTreeSet<_> = (0..5).map(|g| generations.seed(g)).collect();
@@ -170,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "There is one generation at least.")]
-    fn none_is_refused() {
+    #[should_panic(expected = "The number of generations must be at least 1, but is 0.")]
+    fn zero_generations_are_refused() {
         Generations::new(0, 0);
     }
 }

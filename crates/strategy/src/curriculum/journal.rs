@@ -6,28 +6,28 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a curriculum knows about one of its stages.
+/// The record of one stage in the journal of a curriculum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
-    /// The epochs that it takes.
+    /// Number of epochs that the stage should take.
     pub planned: usize,
-    /// The epochs that are done: fewer if it was stopped, or if it ended early.
+    /// Number of finished epochs: fewer if the stage was stopped, or if it ended early.
     pub epochs: usize,
-    /// Whether it is finished.
+    /// Whether the stage is finished.
     pub finished: bool,
-    /// How long it has trained, over all runs that ended by themselves.
+    /// Duration of the training in seconds, over all runs that were not killed.
     pub seconds: f64,
-    /// The names of what it has left.
+    /// Names of the saved artifacts.
     pub artifacts: Vec<String>,
-    /// The SHA-256 of the file of each of them by its name, in hexadecimal. None is known of a stage
-    /// that an earlier version has finished.
+    /// SHA-256 of the file of each artifact by its name, in hexadecimal. Empty for a stage that an
+    /// earlier version has finished.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
-    /// The metrics of its last epoch on the training samples, by name.
+    /// Metrics of the last epoch on the training samples, by name.
     pub train: BTreeMap<String, f64>,
-    /// The metrics of its last epoch on the validation samples, by name.
+    /// Metrics of the last epoch on the validation samples, by name.
     pub valid: BTreeMap<String, f64>,
 }
 
@@ -47,7 +47,7 @@ impl StageRecord {
     }
 }
 
-/// What has happened to a curriculum: the stages that were begun, in their order.
+/// The journal of a curriculum: the stages that were started, in their order.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     pub path: PathBuf,
@@ -60,7 +60,7 @@ struct Contents {
 }
 
 impl Journal {
-    /// The journal in a folder. A curriculum that is new has an empty one.
+    /// Reads the journal in a folder. It is empty for a new curriculum.
     pub fn read(folder: &Path) -> Result<Self, CurriculumError> {
         let path = folder.join("curriculum.json");
         let text = match fs::read_to_string(&path) {
@@ -95,7 +95,8 @@ impl Journal {
             })
     }
 
-    /// The stage in that place, which this program calls so; a new one if there is none yet.
+    /// Returns the stage at a position, after checking its name and number of epochs, or adds a new
+    /// one.
     pub fn begin(
         &mut self,
         place: usize,
@@ -115,7 +116,7 @@ impl Journal {
         } else {
             let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
             let reason = if !(name.chars().all(plain) && name.starts_with(char::is_alphanumeric)) {
-                Some("it names a folder, so it is of letters, digits, `-`, `_` and `.`")
+                Some("it names a folder, so it must consist of letters, digits, `-`, `_` and `.`")
             } else if self.stages.iter().any(|stage| stage.name == name) {
                 Some("an earlier stage has that name")
             } else {

@@ -1,21 +1,23 @@
-use burn::data::dataloader::DataLoader;
+use crate::EpochLoader;
 use burn::data::dataset::DatasetError;
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
-use burn_distill_core::{Batch, Network, PairedRows};
+use burn_distill_core::{Network, PairedRows};
 
-/// Which anchor teaches when, in route-constrained optimization.
+/// Route-constrained optimization (RCO): a student learns from snapshots of its teacher's training,
+/// from early to late.
 ///
-/// A small student that cannot follow a converged teacher at once follows the route that the teacher
-/// took: it learns from the teacher as it was early in its training, then from later states of it.
-/// These states are the anchors, ordered; the last is the converged teacher. They are
-/// [`Snapshots`](crate::Snapshots) of the teacher's training, running statistics included.
+/// A small student that cannot imitate a converged teacher at once learns from early states of the
+/// teacher first. These states are the anchors, in the order of the training, of which the last is
+/// the converged teacher. They are [`Snapshots`](crate::Snapshots), with running statistics.
 ///
-/// A leg of the route is a [`Stage`](crate::Stage): it starts from the student's weights of the leg
-/// before, with a fresh optimizer and a learning rate schedule that starts again. It is offline
-/// distillation from a frozen teacher; with a single anchor there is nothing else to it.
+/// The route is divided into anchor stages. Each is a [`Stage`](crate::Stage) of offline
+/// distillation from a frozen anchor, and starts from the student's weights of the stage before,
+/// with a new optimizer and a learning rate schedule that starts again. With a single anchor it is
+/// plain offline distillation.
 ///
-/// By equal intervals of epochs, with `n` anchors and epochs `e` counted from 0:
+/// With equal intervals, the anchor of an epoch `e`, counted from 0, is the following of `n`
+/// anchors:
 ///
 /// ```text
 /// a(e) = min(⌊e / E⌋, n − 1)     E = ⌈epochs / n⌉
@@ -36,7 +38,7 @@ use burn_distill_core::{Batch, Network, PairedRows};
 /// );
 /// ```
 ///
-/// By hardness, see [`Route::next`].
+/// Alternatively, [`Route::next`] chooses anchors by their hardness.
 ///
 /// # Reference
 ///
@@ -49,43 +51,44 @@ pub struct Route {
     epochs: usize,
 }
 
-/// A part of a route: so many epochs with one anchor.
+/// A stage of a route: a number of epochs with one anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnchorStage {
-    /// The place of the anchor that teaches, from 0.
+    /// Index of the anchor that is the teacher, counted from 0.
     pub anchor: usize,
-    /// For how many epochs.
+    /// Number of epochs.
     pub epochs: usize,
 }
 
 impl Route {
-    /// A route along so many anchors, for a student that trains for so many epochs in all.
+    /// Creates a route along a number of anchors for a student that trains for `epochs` epochs in
+    /// total.
     ///
     /// # Panics
     ///
-    /// Panics if there is no anchor or no epoch.
+    /// Panics if `anchors` or `epochs` is 0.
     pub fn new(anchors: usize, epochs: usize) -> Self {
         assert!(
             anchors > 0 && epochs > 0,
-            "A route has at least one anchor and one epoch, got {anchors} and {epochs}."
+            "A route needs at least 1 anchor and 1 epoch, but has {anchors} and {epochs}."
         );
         Self { anchors, epochs }
     }
 
-    /// `E`, the epochs of a leg that is not the last: `⌈epochs / anchors⌉`.
+    /// Returns `E`, the number of epochs of a stage that is not the last: `⌈epochs / anchors⌉`.
     pub fn interval(&self) -> usize {
         self.epochs.div_ceil(self.anchors)
     }
 
-    /// `a(e)`, the anchor that teaches in an epoch counted from 0, by equal intervals.
+    /// Returns `a(e)`, the anchor of an epoch counted from 0, with equal intervals.
     pub fn anchor(&self, epoch: usize) -> usize {
         (epoch / self.interval()).min(self.anchors - 1)
     }
 
-    /// The legs by equal intervals.
+    /// Returns the stages with equal intervals.
     ///
-    /// Rounding up may leave no epoch to the last anchors: 9 epochs along 4 anchors are 3 with each
-    /// of the first 3.
+    /// Since the interval is rounded up, the last anchors may have no stage: 9 epochs along 4
+    /// anchors are 3 with each of the first 3.
     pub fn anchor_stages(&self) -> Vec<AnchorStage> {
         let starts = (0..self.epochs).step_by(self.interval());
         starts
@@ -96,26 +99,28 @@ impl Route {
             .collect()
     }
 
-    /// The first leg by hardness: with the first anchor.
+    /// Returns the first stage of a route by hardness, which is with the first anchor.
     pub fn start(&self) -> AnchorStage {
         self.stage(0, 0)
     }
 
-    /// The leg by hardness that follows after so many epochs in all; `None` after the last.
+    /// Returns the next stage of a route by hardness, or `None` after the last.
     ///
-    /// It is with the farthest later anchor that is not too hard: whose hardness is at most `ratio`
-    /// times that of the current one. If all are too hard, it is with the next one. The last leg is
-    /// with the last anchor, whatever its hardness, and takes all epochs that are left; the others
-    /// take an [interval](Self::interval) each.
+    /// Its anchor is the farthest later one that is not too hard, which means that its hardness is
+    /// at most `ratio` times that of the current anchor. If all are too hard, it is the next
+    /// anchor. The last stage is with the last anchor, whatever its hardness, and takes all
+    /// remaining epochs; every other stage takes an [interval](Self::interval).
     ///
-    /// The paper searches greedily by a ratio of hardness too, but does not say what happens when all
-    /// are too hard, or how long a leg is: this is our interpretation.
+    /// The paper also searches greedily by a ratio of hardness, but does not say what happens when
+    /// all anchors are too hard, or how long a stage is: this is our interpretation.
     ///
-    /// - `hardness`: that of the current anchor, then of each later one, by [`hardness`].
+    /// - `done`: number of finished epochs of the route
+    /// - `current`: index of the current anchor
+    /// - `hardness`: hardness of the current anchor, then of each later one, by [`hardness`]
     ///
     /// # Panics
     ///
-    /// Panics if `hardness` is not of as many anchors.
+    /// Panics if `hardness` has not one value for the current anchor and each later one.
     pub fn next(
         &self,
         done: usize,
@@ -131,12 +136,12 @@ impl Route {
         if done >= self.epochs {
             return None;
         }
-        let bearable = ratio * hardness[0];
-        let farthest = hardness[1..].iter().rposition(|&later| later <= bearable);
+        let limit = ratio * hardness[0];
+        let farthest = hardness[1..].iter().rposition(|&later| later <= limit);
         Some(self.stage(done, current + 1 + farthest.unwrap_or(0)))
     }
 
-    /// The leg with an anchor, if there is time for others after it.
+    /// Returns the stage with an anchor, or the last stage if no epochs remain for stages after it.
     fn stage(&self, done: usize, anchor: usize) -> AnchorStage {
         let (last, left) = (self.anchors - 1, self.epochs - done);
         if anchor >= last || left <= self.interval() {
@@ -152,14 +157,14 @@ impl Route {
     }
 }
 
-/// How hard a teacher is for a student: the mean of `KL(teacher ‖ student)` over the samples of a
-/// loader, at a temperature of 1.
+/// Computes the hardness of a teacher for a student: the mean of `KL(teacher ‖ student)` over the
+/// samples of a loader, at a temperature of 1.
 ///
-/// It is not divided by the teacher's entropy: early anchors are almost uniform, and near to any
-/// student.
+/// It is not divided by the entropy of the teacher, since the probabilities of early anchors are
+/// almost uniform and close to those of any student.
 ///
-/// Both networks should be in validation mode, on the loader's device. Nothing is read from the device
-/// before the end.
+/// Both networks should be in validation mode, on the device of the loader. The result is read from
+/// the device once, at the end. It is NaN for a loader without batches.
 ///
 /// # Errors
 ///
@@ -171,14 +176,14 @@ impl Route {
 pub fn hardness<S, T>(
     student: &S,
     teacher: &T,
-    loader: &dyn DataLoader<Batch<S::Input>>,
+    loader: &impl EpochLoader<S::Input>,
 ) -> Result<f64, DatasetError>
 where
     S: Network,
     T: Network<Input = S::Input>,
 {
     let (mut divergences, mut counts) = (Vec::new(), Vec::new());
-    for batch in loader.iter() {
+    for batch in loader.batches() {
         let input = batch?.view().clone();
         let rows = PairedRows::of(&student.forward(input.clone()), &teacher.forward(input));
         let log = |logits| tempered_log_softmax(logits, 1.0);
@@ -217,12 +222,12 @@ mod tests {
         assert_eq!(anchors(Route::new(4, 9)), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
         assert_eq!(anchors(Route::new(1, 3)), [0, 0, 0]);
         assert_eq!(anchors(Route::new(5, 3)), [0, 1, 2]);
-        // An epoch more than there are does not run over the last anchor.
+        // The last anchor is also that of all later epochs.
         assert_eq!(Route::new(4, 8).anchor(1000), 3);
     }
 
     #[test]
-    fn legs_are_the_table_in_short() {
+    fn stages_agree_with_the_anchors_of_the_epochs() {
         for (count, epochs) in [(4, 8), (4, 10), (3, 7), (4, 9), (1, 3), (5, 3), (4, 240)] {
             let route = Route::new(count, epochs);
             let unrolled: Vec<_> = route
@@ -235,20 +240,20 @@ mod tests {
     }
 
     #[test]
-    fn the_farthest_bearable_anchor_is_next() {
+    fn the_farthest_anchor_that_is_not_too_hard_is_next() {
         let route = Route::new(5, 50);
         let next = |hardness: &[f64], ratio| route.next(10, 0, hardness, ratio).unwrap();
 
         let rising = [0.1, 0.15, 0.2, 0.3, 0.4];
         assert_eq!(next(&rising, 2.0), stage(2, 10));
         assert_eq!(next(&rising, 3.5), stage(3, 10));
-        // The last anchor has all the time that is left.
+        // The last anchor has all remaining epochs.
         assert_eq!(next(&rising, 4.5), stage(4, 40));
-        // All are too hard: one step.
+        // All are too hard: the next anchor.
         assert_eq!(next(&rising, 1.0), stage(1, 10));
         // Hardness need not rise: the farthest counts, not the first that is too hard.
         assert_eq!(next(&[0.1, 0.5, 0.15, 0.5, 0.5], 2.0), stage(2, 10));
-        // A student that has become its anchor goes one step.
+        // A student that equals its anchor continues with the next one.
         assert_eq!(next(&[0.0, 0.1, 0.1, 0.1, 0.1], 2.0), stage(1, 10));
         assert_eq!(next(&[f64::NAN; 5], 2.0), stage(1, 10));
     }
@@ -263,7 +268,7 @@ mod tests {
         assert_eq!(route.next(6, 1, &steep[1..], 0.5), Some(stage(2, 3)));
         assert_eq!(route.next(9, 2, &steep[2..], 0.5), Some(stage(3, 1)));
         assert_eq!(route.next(10, 3, &steep[3..], 0.5), None);
-        // No time is left for the anchors in between.
+        // No epochs remain for the anchors in between.
         assert_eq!(route.next(8, 0, &steep, 1.0), Some(stage(3, 2)));
         assert_eq!(Route::new(1, 7).start(), stage(0, 7));
     }

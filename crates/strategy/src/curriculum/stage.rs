@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use burn::train::LearnerModel;
 use std::path::Path;
 
-/// One stage of a [`Curriculum`](crate::Curriculum): a training with a name, an optimizer and a
-/// schedule of its own.
+/// One stage of a [`Curriculum`](crate::Curriculum): a training with its name, optimizer and
+/// schedule.
 #[derive(Clone, Debug)]
 pub struct Stage {
     pub(super) name: String,
@@ -19,7 +19,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage of so many epochs. Its name is that of its folder too.
+    /// Creates a stage from a name, which is also the name of its folder, and a number of epochs.
     pub fn new(name: impl Into<String>, epochs: usize) -> Self {
         Self {
             name: name.into(),
@@ -33,51 +33,53 @@ impl Stage {
         }
     }
 
-    /// Train with that optimizer. It begins anew: no momentum comes from an earlier stage.
+    /// Sets the optimizer. Its state starts empty, without the momentum of an earlier stage.
     pub fn with_optimizer(mut self, optimizer: OptimizerConfig) -> Self {
         self.optimizer = optimizer;
         self
     }
 
-    /// Train with that learning rate. Its schedule begins with the stage.
+    /// Sets the learning rate, whose schedule starts with the stage.
     pub fn with_learning_rate(mut self, rate: LearningRateConfig) -> Self {
         self.rate = rate;
         self
     }
 
-    /// Train only these parameters of the model; the rest is frozen, running statistics too.
+    /// Sets the parameters of the model that are trained. All others are frozen, including running
+    /// statistics.
     ///
-    /// Paths start at the distiller: `student.layer1.weight`. Default: whatever the loss reaches.
-    /// A parameter that it does not reach is not moved, neither by momentum nor by weight decay:
-    /// the classifier stays as it is in a stage of hints. Only what a loss reaches with a gradient
-    /// of zero, such as that of a term with a weight of zero, is moved by weight decay.
+    /// Paths start at the distiller: `student.layer1.weight`. Default: all parameters that the loss
+    /// depends on. A parameter that it does not depend on does not change, neither by momentum nor
+    /// by weight decay: a stage of hints leaves the classifier as it is. A parameter with a
+    /// gradient of zero, such as that of a term with a weight of zero, is changed by weight decay.
     ///
-    /// To train the objective alone, make the student a
-    /// [`Frozen`](burn_distill_core::Frozen) one: that keeps it in validation mode.
+    /// To train only the objective, use a [`Frozen`](burn_distill_core::Frozen) student, which
+    /// stays in validation mode.
     pub fn with_trains(mut self, group: ParamGroup) -> Self {
         self.trains = Some(group);
         self
     }
 
-    /// End when the validation accuracy has not improved for that many epochs.
+    /// Ends the stage when the validation accuracy has not improved for a number of epochs.
+    /// Default: never.
     pub fn with_patience(mut self, epochs: Option<usize>) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// The teacher that the checkpoints of the stage belong to.
+    /// Sets the teacher that the checkpoints of the stage belong to.
     pub fn with_teacher(mut self, teacher: Option<TeacherIdentity>) -> Self {
         self.teacher = teacher;
         self
     }
 
-    /// What to show. Default: the loss and the accuracy.
+    /// Sets the metrics that are computed and shown. Default: the loss and the accuracy.
     pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         self.metrics = Some(metrics.into_iter().collect());
         self
     }
 
-    /// Its training, in a folder.
+    /// Creates the training of the stage in a folder.
     pub(super) fn training<M: LearnerModel>(&self, folder: &Path, device: &Device) -> Training<M> {
         let training = Training::new(folder, device, self.epochs)
             .with_patience(self.patience)

@@ -8,37 +8,35 @@ use burn::train::renderer::{
 use std::collections::HashMap;
 use std::fmt;
 
-/// A display that shows a training once per epoch.
-///
-/// [`ByEpoch`] makes one of burn's renderers of it.
+/// A display that shows a training once per epoch, from which [`ByEpoch`] makes a renderer of burn.
 pub trait EpochDisplay: Send + Sync {
-    /// A training starts, or goes on.
+    /// Shows that a training starts or is resumed.
     fn start(&mut self, training: &TrainingTitle);
 
-    /// An epoch has ended.
+    /// Shows the metrics of an epoch that has ended.
     fn epoch(&mut self, epoch: usize, metrics: &EpochMetrics);
 
-    /// The training has ended.
+    /// Shows that the training has ended.
     fn end(&mut self) {}
 }
 
-/// Which training is shown.
+/// The label and the epochs of a training that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingTitle {
-    /// Its label.
+    /// Label of the training.
     pub label: String,
-    /// The epoch that it starts with, counted from 1.
+    /// First epoch of this run, counted from 1.
     pub first_epoch: usize,
-    /// The number of its epochs.
+    /// Number of epochs of the training.
     pub epochs: usize,
 }
 
-/// The metrics of one epoch. Displayed, they are brief: the history has them in full.
+/// The metrics of one epoch. Its `Display` form is short; the history has all metrics in full.
 #[derive(Clone, Debug, Default)]
 pub struct EpochMetrics {
-    /// Of the training samples.
+    /// Metrics of the training samples.
     pub train: Vec<(MetricName, f64)>,
-    /// Of the validation samples.
+    /// Metrics of the validation samples.
     pub valid: Vec<(MetricName, f64)>,
 }
 
@@ -53,7 +51,7 @@ impl fmt::Display for EpochMetrics {
         let is_broken = |loss: Option<f64>| loss.is_some_and(|loss| !loss.is_finite());
         let (train, valid) = (of(&self.train), of(&self.valid));
         if is_broken(train) {
-            // A network that has diverged has no accuracy.
+            // The accuracy of a network that has diverged means nothing.
             return write!(f, "{} is not finite", loss.to_lowercase());
         }
         if let Some(train) = train {
@@ -73,7 +71,7 @@ impl fmt::Display for EpochMetrics {
     }
 }
 
-/// A renderer of burn that shows trainings by an [`EpochDisplay`].
+/// A renderer of burn that shows a training with an [`EpochDisplay`].
 pub struct ByEpoch<D> {
     display: D,
     names: HashMap<MetricId, MetricName>,
@@ -81,7 +79,7 @@ pub struct ByEpoch<D> {
 }
 
 impl<D: EpochDisplay + 'static> ByEpoch<D> {
-    /// The renderer of that display.
+    /// Creates a renderer from a display.
     pub fn renderer(display: D) -> Box<dyn MetricsRenderer> {
         Box::new(Self {
             display,
@@ -92,7 +90,7 @@ impl<D: EpochDisplay + 'static> ByEpoch<D> {
 }
 
 impl<D> ByEpoch<D> {
-    /// The value of an epoch, which burn sends after those of its batches.
+    /// Returns the value of a metric for an epoch, which burn sends after those of the batches.
     fn of_epoch(&self, state: MetricState) -> Option<(MetricName, f64)> {
         match state {
             MetricState::Numeric(entry, Some(NumericEntry::Final(value))) => {
@@ -148,7 +146,7 @@ impl<D: EpochDisplay> MetricsRenderer for ByEpoch<D> {
     }
 }
 
-// burn's renderers show evaluations too; these are done by `Predictions`, without a display.
+// burn's renderers also show evaluations. `Predictions` evaluates without a display.
 impl<D: EpochDisplay> MetricsRendererEvaluation for ByEpoch<D> {
     fn update_test(&mut self, _name: EvaluationName, _state: MetricState) {}
 }
@@ -170,7 +168,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn figures_are_brief() {
+    fn metrics_are_shown_in_short() {
         let metric = |metric: MetricKind, value| (Arc::new(metric.to_string()), value);
         let metrics = EpochMetrics {
             train: vec![
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_whose_loss_is_not_finite_has_no_accuracy() {
+    fn no_accuracy_is_shown_for_a_loss_that_is_not_finite() {
         let shown = |train, valid| {
             let metric = |metric: MetricKind, value| (Arc::new(metric.to_string()), value);
             let metrics = EpochMetrics {
@@ -214,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_with_nothing_to_measure_is_not_shown() {
+    fn a_metric_without_a_value_is_not_shown() {
         let mut display = ByEpoch {
             display: super::super::Quiet,
             names: HashMap::new(),

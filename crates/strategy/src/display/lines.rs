@@ -2,10 +2,10 @@ use super::{EpochDisplay, EpochMetrics, TrainingTitle};
 use std::io::{Write, stderr};
 use std::time::Instant;
 
-/// Lines per training, at most; the last epoch always has one.
+/// The maximum number of lines per training. The last epoch always has one.
 const LINES: usize = 5;
 
-/// A few lines per training on the standard error, for logs and pipes.
+/// A display of a few lines per training on standard error, for logs and pipes.
 #[derive(Debug, Default)]
 pub struct Lines {
     training: Option<(TrainingTitle, Instant)>,
@@ -22,7 +22,8 @@ impl EpochDisplay for Lines {
         {
             let seconds = since.elapsed().as_secs_f64();
             let line = format!("{label}  epoch {epoch}/{epochs}  {metrics}  {seconds:.1} s\n");
-            // `eprintln!` panics when nobody reads the pipe any more, and the training waits for ever.
+            // `eprintln!` would panic if the reader of a pipe has closed it, and burn would then
+            // wait forever.
             let _ = stderr().write_all(line.as_bytes());
         }
     }
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_trainings_have_few_lines_and_short_ones_all() {
+    fn long_trainings_have_few_lines_and_short_trainings_one_per_epoch() {
         let lines = |epochs| {
             (1..=epochs)
                 .filter(|&epoch| is_worth_a_line(epoch, epochs))

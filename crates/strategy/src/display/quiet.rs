@@ -1,6 +1,6 @@
 use super::{EpochDisplay, EpochMetrics, TrainingTitle};
 
-/// Shows nothing.
+/// A display that shows nothing.
 #[derive(Debug, Default)]
 pub struct Quiet;
 

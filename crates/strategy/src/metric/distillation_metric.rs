@@ -9,13 +9,13 @@ use burn::train::metric::{
 };
 use std::sync::Arc;
 
-/// Steps whose figures are read from the device together.
+/// The number of steps whose values are read from the device together.
 const READ_EVERY: usize = 8;
 
 /// A metric of a distillation: the loss, one of its terms, an accuracy or the agreement.
 ///
-/// It reads from the device every few steps only, so the curve of an epoch has fewer points than
-/// the epoch has steps; the value of the epoch is over all of them.
+/// It reads from the device every few steps, so the curve of an epoch has fewer points than the
+/// epoch has steps. The value of the epoch is computed from all of them.
 #[derive(Clone)]
 pub struct DistillationMetric {
     metric: MetricKind,
@@ -23,13 +23,13 @@ pub struct DistillationMetric {
     state: NumericMetricState,
     pending: Vec<StepMetrics>,
     fresh: bool,
-    /// Whether there was anything to measure since the start of the epoch.
+    /// Whether the epoch has had a value so far.
     measured: bool,
     watched: Option<Divergence>,
 }
 
 impl DistillationMetric {
-    /// The metric that shows that figure.
+    /// Creates a metric of this kind.
     pub fn new(metric: MetricKind) -> Self {
         Self {
             name: Arc::new(metric.to_string()),
@@ -42,8 +42,8 @@ impl DistillationMetric {
         }
     }
 
-    /// Returns the same metric, which also reports terms of the loss that are NaN or infinite,
-    /// whatever it shows: it reads all numbers of a step anyway.
+    /// Sets the receiver of terms of the loss that are NaN or infinite. Every kind of metric
+    /// reports them, since it reads all values of a step.
     pub(crate) fn reporting_to(mut self, divergence: Divergence) -> Self {
         self.watched = Some(divergence);
         self
@@ -51,11 +51,11 @@ impl DistillationMetric {
 
     fn read_pending(&mut self) -> Result<(), TensorReadError> {
         let (mut sum, mut count) = (0.0, 0);
-        for reading in StepMetrics::read(&self.pending)? {
+        for values in StepMetrics::read(&self.pending)? {
             if let Some(divergence) = &self.watched {
-                divergence.look_at(&reading);
+                divergence.check(&values);
             }
-            if let Some((value, samples)) = self.metric.of(&reading) {
+            if let Some((value, samples)) = self.metric.of(&values) {
                 sum += value * samples as f64;
                 count += samples;
             }
@@ -143,8 +143,8 @@ impl Numeric for DistillationMetric {
     fn final_value(&self) -> NumericEntry {
         match self.measured {
             true => self.state.final_value(),
-            // burn asks for a value in any case. This is none of an epoch, so that neither the history
-            // nor a display takes it for one: there was nothing to measure.
+            // burn requires a value. This one is not of the kind `Final`, so that neither the
+            // history nor a display takes it for the value of the epoch, which has none.
             false => self.state.current_value(),
         }
     }
@@ -157,27 +157,27 @@ impl Adaptor<StepMetrics> for DistillationOutput {
 }
 
 impl MetricKind {
-    /// Returns the value of one step and the number of rows that it is a mean over; nothing where the
-    /// step has no such figure.
-    fn of(&self, reading: &StepValues) -> Option<(f64, usize)> {
-        if reading.hidden.contains(self) {
+    /// Returns the value of one step and the number of rows that it is the mean of, or `None` where
+    /// the step has no such value.
+    fn of(&self, values: &StepValues) -> Option<(f64, usize)> {
+        if values.hidden.contains(self) {
             return None;
         }
         let percent = |part: usize, whole: usize| {
             (whole > 0).then(|| (100.0 * part as f64 / whole as f64, whole))
         };
         let named = |name: &str| {
-            let term = reading.terms.iter().find(|(term, _)| term == name)?;
+            let term = values.terms.iter().find(|(term, _)| term == name)?;
             Some(term.1)
         };
         match self {
-            Self::Loss => Some((reading.loss, reading.rows.max(1))),
-            Self::Term(name) => Some((named(name)?, reading.rows.max(1))),
-            Self::Shown(name) if reading.labeled > 0 => Some((named(name)?, reading.labeled)),
+            Self::Loss => Some((values.loss, values.rows.max(1))),
+            Self::Term(name) => Some((named(name)?, values.rows.max(1))),
+            Self::Shown(name) if values.labeled > 0 => Some((named(name)?, values.labeled)),
             Self::Shown(_) => None,
-            Self::Accuracy => percent(reading.correct, reading.labeled),
-            Self::TeacherAccuracy => percent(reading.teacher_correct, reading.teacher_labeled),
-            Self::Agreement => percent(reading.agreed, reading.compared),
+            Self::Accuracy => percent(values.correct, values.labeled),
+            Self::TeacherAccuracy => percent(values.teacher_correct, values.teacher_labeled),
+            Self::Agreement => percent(values.agreed, values.compared),
         }
     }
 
@@ -193,7 +193,7 @@ impl MetricKind {
 mod tests {
     use super::*;
 
-    fn reading(labeled: usize, terms: Vec<(String, f64)>) -> StepValues {
+    fn step(labeled: usize, terms: Vec<(String, f64)>) -> StepValues {
         StepValues {
             loss: 1.0,
             rows: 8,
@@ -209,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn an_accuracy_that_is_shown_is_a_mean_over_labeled_samples() {
+    fn a_shown_accuracy_is_a_mean_over_labeled_samples() {
         let name = "peer 2 accuracy".to_string();
         let of = |labeled, share| {
-            let reading = reading(labeled, vec![(name.clone(), share)]);
-            MetricKind::Shown(name.clone()).of(&reading)
+            let values = step(labeled, vec![(name.clone(), share)]);
+            MetricKind::Shown(name.clone()).of(&values)
         };
 
         assert_eq!(of(2, 50.0), Some((50.0, 2)));
@@ -221,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_figure_is_not_counted() {
+    fn a_hidden_metric_is_not_counted() {
         let term = MetricKind::Term("soft-target".into());
-        let shown = reading(8, vec![("soft-target".into(), 0.5)]);
+        let shown = step(8, vec![("soft-target".into(), 0.5)]);
         let hidden = StepValues {
             hidden: [term.clone(), MetricKind::Agreement].into(),
             ..shown.clone()
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_term_that_is_not_finite_is_named_before_the_loss() {
+    fn a_term_that_is_not_finite_is_reported_before_the_loss() {
         let terms = |value| {
             vec![
                 ("cross-entropy".to_string(), 1.0),
@@ -244,8 +244,8 @@ mod tests {
             ]
         };
         let of = |loss, value| {
-            let reading = reading(8, terms(value));
-            StepValues { loss, ..reading }.non_finite()
+            let values = step(8, terms(value));
+            StepValues { loss, ..values }.non_finite()
         };
 
         assert_eq!(of(1.0, 2.0), None);
@@ -257,19 +257,19 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_figure_may_be_infinite() {
+    fn a_hidden_metric_may_be_infinite() {
         let soft = MetricKind::Term("soft".into());
         let hiding = |hidden: &[MetricKind]| {
             let terms = vec![
                 ("cross-entropy".to_string(), 1.0),
                 ("soft".to_string(), f64::NAN),
             ];
-            let reading = StepValues {
+            let values = StepValues {
                 loss: f64::INFINITY,
                 hidden: hidden.into(),
-                ..reading(8, terms)
+                ..step(8, terms)
             };
-            reading.non_finite()
+            values.non_finite()
         };
 
         assert_eq!(hiding(&[MetricKind::Loss]), Some(soft.clone()));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_without_anything_to_measure_has_no_value() {
+    fn an_epoch_without_samples_to_measure_has_no_value() {
         let metric = DistillationMetric::new(MetricKind::TeacherAccuracy);
 
         assert!(!matches!(metric.final_value(), NumericEntry::Final(_)));

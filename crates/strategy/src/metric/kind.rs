@@ -1,22 +1,22 @@
 use std::fmt;
 
-/// A figure that a [`DistillationMetric`](crate::DistillationMetric) shows.
+/// The quantity that a [`DistillationMetric`](crate::DistillationMetric) shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// The loss.
     Loss,
-    /// One term of the loss, unweighted, by its name.
+    /// A term of the loss, without its weight, by its name.
     Term(String),
-    /// The student's accuracy on the labeled samples, tokens or proposals, in percent.
+    /// Accuracy of the student on the labeled samples, tokens or proposals, in percent.
     Accuracy,
-    /// The teacher's accuracy on the labeled samples, tokens or proposals, in percent.
+    /// Accuracy of the teacher on the labeled samples, tokens or proposals, in percent.
     TeacherAccuracy,
-    /// Share of the samples, tokens or proposals for which student and teacher predict the same class,
-    /// in percent.
+    /// Share of the samples, tokens or proposals for which student and teacher predict the same
+    /// class, in percent.
     Agreement,
-    /// An accuracy on the labeled samples, tokens or proposals that a strategy shows beside the terms of its loss, in
-    /// percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Other values that it shows, such
-    /// as `peer 1 generator`, are [terms](Self::Term).
+    /// Accuracy on the labeled samples, tokens or proposals that a strategy shows beside the terms
+    /// of its loss, in percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Its other
+    /// values, such as `peer 1 generator`, are [terms](Self::Term).
     Shown(String),
 }
 

@@ -5,9 +5,9 @@ use burn::train::metric::{
 };
 use burn_distill_core::{Response, Targets};
 
-/// The student's logits beside the classes that are known: the input of burn's own metrics.
+/// The logits of the student and the known classes, as the input of burn's metrics.
 ///
-/// A row is a sample of a classifier, a token of a sequence, a proposal of a detector.
+/// A row is a sample of a classifier, a token of a sequence or a proposal of a detector.
 #[derive(Clone, Debug)]
 pub struct LabeledRows {
     /// Shape: `[rows, num_classes]`.
@@ -19,8 +19,8 @@ pub struct LabeledRows {
 }
 
 impl LabeledRows {
-    /// Pairs the rows of a response with their classes; returns nothing where there are no classes, or
-    /// not one per row.
+    /// Pairs the rows of a response with their classes, or returns `None` where there is not one
+    /// class per row.
     pub(crate) fn new(response: &Response, targets: &Targets) -> Option<Self> {
         if let Response::Maps(_) = response {
             return None;
@@ -41,7 +41,7 @@ impl LabeledRows {
         })
     }
 
-    /// Returns the logits and classes of the rows that count alone.
+    /// Returns the logits and classes of the rows that count.
     fn counted(&self) -> (Tensor<2>, Tensor<1, Int>) {
         let (logits, classes) = (self.logits.clone(), self.classes.clone());
         match &self.counted {
@@ -55,11 +55,12 @@ impl LabeledRows {
 }
 
 impl DistillationOutput {
-    /// Returns the student's logits and the known classes, for metrics of burn.
+    /// Returns the logits of the student and the known classes, for metrics of burn.
     ///
     /// # Panics
     ///
-    /// Panics if the student's response has no classes, or nothing is known of the samples' classes.
+    /// Panics if the response of the student has no class logits, or if the batch has no class
+    /// labels.
     fn labeled_rows(&self) -> (Tensor<2>, Tensor<1, Int>) {
         let rows = self.labeled.as_ref().expect(
             "This metric compares logits with class labels, but the batch has no class labels, or \
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn accuracy_of_burn_counts_the_tokens_that_are_no_padding() {
+    fn accuracy_of_burn_counts_the_tokens_without_padding() {
         let device = Device::default();
         let response = Response::Tokens {
             logits: Tensor::from_data(

@@ -4,45 +4,45 @@ use burn::tensor::{DType, Tensor, TensorReadError};
 use burn_distill_core::Terms;
 use std::sync::{Arc, OnceLock};
 
-/// The numbers of one step that metrics show, stacked into one tensor on the device.
+/// The values of one step that metrics show, stacked into one tensor on the device.
 ///
-/// Reading from a GPU waits for it. Metrics therefore collect the figures of several steps and read
+/// Reading from a GPU waits for it. Metrics therefore collect the tensors of several steps and read
 /// them together: see [`StepMetrics::read`].
 #[derive(Clone, Debug)]
 pub struct StepMetrics {
     names: Arc<[String]>,
     hidden: Arc<[MetricKind]>,
     stacked: Tensor<1>,
-    reading: Arc<OnceLock<StepValues>>,
+    values: Arc<OnceLock<StepValues>>,
 }
 
-/// The figures of one step, on the host.
+/// The values of one step that metrics show, read from the device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepValues {
-    /// The loss.
+    /// Loss.
     pub loss: f64,
-    /// The number of rows of the student: samples of a classifier, tokens of a sequence that are no
-    /// padding, proposals of a detector.
+    /// Number of rows of the student: samples of a classifier, tokens of a sequence without
+    /// padding, or proposals of a detector.
     pub rows: usize,
-    /// The number of rows of the student whose class is known.
+    /// Number of rows of the student with a label.
     pub labeled: usize,
-    /// The number of labeled rows that the student predicts correctly.
+    /// Number of labeled rows that the student predicts correctly.
     pub correct: usize,
-    /// The number of rows of the teacher whose class is known.
+    /// Number of rows of the teacher with a label.
     pub teacher_labeled: usize,
-    /// The number of labeled rows that the teacher predicts correctly.
+    /// Number of labeled rows that the teacher predicts correctly.
     pub teacher_correct: usize,
-    /// The number of rows of both student and teacher.
+    /// Number of rows of both student and teacher.
     pub compared: usize,
-    /// The number of rows for which student and teacher predict the same class.
+    /// Number of rows for which student and teacher predict the same class.
     pub agreed: usize,
-    /// The unweighted value of each term of the loss, by name.
+    /// Value of each term of the loss without its weight, by name.
     pub terms: Vec<(String, f64)>,
-    /// Figures that the step does not have, whatever the numbers above are.
+    /// Metrics that do not apply to the step, and whose values above do not count.
     pub hidden: Arc<[MetricKind]>,
 }
 
-/// Figures before the terms in the stacked tensor.
+/// The number of values before the terms in the stacked tensor.
 const FIXED: usize = 8;
 
 impl StepMetrics {
@@ -61,16 +61,16 @@ impl StepMetrics {
             names: Arc::default(),
             hidden: Arc::default(),
             stacked: Tensor::cat(values, 0),
-            reading: Arc::default(),
+            values: Arc::default(),
         };
         fixed.and(terms)
     }
 
-    /// Hides more figures: no metric counts them in this step.
+    /// Hides metrics: they do not count this step.
     pub(crate) fn hiding(self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         Self {
             hidden: self.hidden.iter().cloned().chain(metrics).collect(),
-            reading: Arc::default(),
+            values: Arc::default(),
             ..self
         }
     }
@@ -82,14 +82,14 @@ impl StepMetrics {
         self.hiding(terms.chain([MetricKind::Loss]))
     }
 
-    /// These figures and more terms.
+    /// Adds terms.
     pub(crate) fn and(self, terms: Terms) -> Self {
         let mut names = self.names.to_vec();
         let mut values = vec![self.stacked.clone()];
         for term in terms {
             assert!(
                 !names.contains(&term.name),
-                "Two figures are named `{}`: give one of them another name.",
+                "Two terms or metrics of a step are named `{}`: give one of them another name.",
                 term.name
             );
             names.push(term.name);
@@ -98,14 +98,14 @@ impl StepMetrics {
         Self {
             names: names.into(),
             stacked: Tensor::cat(values, 0),
-            reading: Arc::default(),
+            values: Arc::default(),
             ..self
         }
     }
 
-    /// Read the figures of several steps from the device, all at once.
+    /// Reads the values of several steps from the device, all at once.
     ///
-    /// What was read before, by this or by a clone, is not read again.
+    /// Values that were read before, also through a clone, are not read again.
     ///
     /// # Errors
     ///
@@ -113,23 +113,23 @@ impl StepMetrics {
     pub fn read(steps: &[StepMetrics]) -> Result<Vec<StepValues>, TensorReadError> {
         let unread: Vec<_> = steps
             .iter()
-            .filter(|step| step.reading.get().is_none())
+            .filter(|step| step.values.get().is_none())
             .collect();
         if !unread.is_empty() {
             let stacked = unread.iter().map(|step| step.stacked.clone()).collect();
-            let values = Tensor::cat(stacked, 0).try_into_data()?;
-            let values: Vec<f64> = values.iter::<f64>().collect();
-            let mut rest = values.as_slice();
+            let numbers = Tensor::cat(stacked, 0).try_into_data()?;
+            let numbers: Vec<f64> = numbers.iter::<f64>().collect();
+            let mut rest = numbers.as_slice();
             for step in unread {
                 let (head, tail) = rest.split_at(FIXED + step.names.len());
-                // Another metric may have been faster: it has read the same numbers.
-                let _ = step.reading.set(StepValues::new(head, step));
+                // Another metric may have read the same values in the meantime.
+                let _ = step.values.set(StepValues::new(head, step));
                 rest = tail;
             }
         }
         Ok(steps
             .iter()
-            .filter_map(|step| step.reading.get().cloned())
+            .filter_map(|step| step.values.get().cloned())
             .collect())
     }
 }
@@ -160,8 +160,8 @@ impl StepValues {
         }
     }
 
-    /// Returns the first term of the loss that is NaN or infinite, or else the loss if it is. Hidden
-    /// figures do not count.
+    /// Returns the first term of the loss that is NaN or infinite, or else the loss if it is.
+    /// Hidden metrics do not count.
     pub fn non_finite(&self) -> Option<MetricKind> {
         let terms = self.terms.iter().map(|(name, value)| {
             let metric = MetricKind::Term(name.clone());

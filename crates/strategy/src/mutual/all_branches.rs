@@ -1,23 +1,22 @@
-use super::branch_gate::{BranchGate, weigh};
+use super::branch_gate::{BranchGate, gated_logits};
 use burn::module::Module;
 use burn_distill_core::{Network, Response, TapRecorder, delegate_network};
 
-/// All branches of a network, weighed by their gate, as one network: what
-/// [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller) leaves where all of it is deployed
-/// (ONE-E).
+/// The ensemble of all branches of a network, weighted by their gate, as one network to deploy
+/// (ONE-E): see [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller).
 ///
 /// ```text
 /// z = Σᵢ gate(trunk)ᵢ zᵢ
 /// ```
 ///
-/// It offers no taps.
+/// It has no taps.
 #[derive(Module, Debug)]
 pub struct NativeEnsemble<N> {
     /// The network with its branches.
     pub network: N,
-    /// What weighs the branches.
+    /// The gate that weights the branches.
     pub gate: BranchGate,
-    /// How many branches there are.
+    /// Number of branches.
     pub branches: usize,
 }
 
@@ -27,7 +26,7 @@ impl<N: Network> Network for NativeEnsemble<N> {
     fn forward_tapped(&self, input: N::Input, _taps: &mut TapRecorder) -> Response {
         let requirements = BranchGate::requirements(self.branches);
         let all = self.network.forward_knowledge(input, &requirements);
-        Response::Classes(weigh(&self.gate, &all.taps, self.branches).1)
+        Response::Classes(gated_logits(&self.gate, &all.taps, self.branches).1)
     }
 
     delegate_network!(network: example);

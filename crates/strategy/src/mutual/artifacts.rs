@@ -7,11 +7,13 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn_distill_core::Network;
 
-/// In validation mode: in training, running statistics lag behind.
+/// Returns the record of a module in validation mode, since running statistics lag behind in
+/// training mode.
 fn record<M: Module>(module: &M) -> ModuleRecord {
     module.valid().into_record()
 }
 
+/// Returns the records of peers, named `peer-1` and so on.
 fn numbered<N: Module>(peers: &[N]) -> Vec<(String, ModuleRecord)> {
     let peers = (1..).zip(peers);
     peers
@@ -49,7 +51,7 @@ impl<N: Module, O: Module> StageArtifacts for GroupLeaderDistiller<N, O> {
     }
 }
 
-/// The network with all its branches, as `student`, and the `gate`.
+/// The network with all branches, as `student`, and the `gate`.
 impl<N: Module, O: Module> StageArtifacts for NativeEnsembleDistiller<N, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![

@@ -5,32 +5,34 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{TapSelection, Taps, batch_norm, initialize};
 
-/// The tap of a branched network that its branches begin at.
+/// The tap of a branched network at which its branches start.
 pub(super) const TRUNK: &str = "trunk";
 
-/// The tap of the logits of a branch, counted from 0.
+/// Returns the tap of the logits of a branch, counted from 0.
 pub(super) fn branch(index: usize) -> String {
     format!("branch{}", index + 1)
 }
 
-/// A gate that weighs the branches of a network, sample by sample, from the features of the trunk.
+/// A gate that computes the weights of the branches of a network for each sample, from the features
+/// of the trunk.
 ///
 /// ```text
 /// weights = softmax(relu(bn(fc(mean over pixels of trunk))))
 /// ```
 ///
-/// Where all are below zero, so that the rectifier leaves none, the weights are equal. A batch of
-/// one has no variance: there they do not depend on the sample.
+/// If all values are negative, the ReLU makes them zero, and the weights are equal. A batch of one
+/// sample has no variance, so its weights do not depend on the sample.
 #[derive(Module, Debug)]
 pub struct BranchGate {
-    /// From channels to branches.
+    /// Linear layer from channels to branches.
     pub fc: Linear,
-    /// Its normalization.
+    /// Batch normalization of its output.
     pub bn: BatchNorm,
 }
 
 impl BranchGate {
-    /// From that many channels to that many branches. It is drawn at once.
+    /// Creates a gate from a number of channels to a number of branches. Its weights are
+    /// initialized immediately.
     pub fn new(channels: usize, branches: usize, device: &Device) -> Self {
         initialize(Self {
             fc: LinearConfig::new(channels, branches).init(device),
@@ -38,7 +40,7 @@ impl BranchGate {
         })
     }
 
-    /// The weights of the branches.
+    /// Computes the weights of the branches.
     ///
     /// # Shapes
     ///
@@ -48,14 +50,14 @@ impl BranchGate {
         softmax(relu(batch_norm(&self.bn, self.fc.forward(trunk))), 1)
     }
 
-    /// The taps of a network with so many branches that the ensemble is made of.
+    /// Returns the taps from which the ensemble of a number of branches is computed.
     pub(super) fn requirements(branches: usize) -> TapSelection {
         TapSelection::named((0..branches).map(branch).chain([TRUNK.to_string()]))
     }
 }
 
-/// The logits of each branch, and those of all as the gate weighs them.
-pub(super) fn weigh(
+/// Returns the logits of each branch, and their sum weighted by the gate.
+pub(super) fn gated_logits(
     gate: &BranchGate,
     taps: &Taps,
     branches: usize,

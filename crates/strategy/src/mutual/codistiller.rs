@@ -1,4 +1,6 @@
-use super::peers::{accuracies, asked_by_others, assert_objectives, assert_peers_differ, others};
+use super::peers::{
+    accuracies, assert_objectives, assert_peers_differ, others, required_by_others,
+};
 use crate::last_clock::LastClock;
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -10,7 +12,8 @@ use burn_distill_core::{
     Batch, Context, Knowledge, MovingAverage, Network, Objective, Requirements, TapSelection, Terms,
 };
 
-/// Codistillation: several networks learn at once, each also from what the others were a while ago.
+/// Codistillation: several networks train at the same time, and each also learns from older copies
+/// of the others.
 ///
 /// Of `N` peers, peer `i` is trained on
 ///
@@ -19,59 +22,60 @@ use burn_distill_core::{
 /// Lᵢ = alone(peerᵢ, targets) + together(peerᵢ, [stale copies of the others], targets)
 /// ```
 ///
-/// from step `burn_in` on, counted from 0: before, no copy is asked. Copies are taken after step
-/// `burn_in` and every `period` steps from there, running statistics included, and compute in
-/// validation mode. They are part of the record, and when they are taken depends on the clock alone:
-/// a resumed training takes them when an uninterrupted one does. They are taken in a step of the
-/// optimizer, of which there should be one per batch: where gradients accumulate over several,
-/// `burn_in` and `period` should be multiples of that, or copies are taken rarely or never.
+/// where the second line applies from step `burn_in` on, counted from 0. Before, the copies are not
+/// evaluated. Copies are taken after step `burn_in` and then every `period` steps, with running
+/// statistics, and compute in validation mode. They are part of the record. The steps in which they
+/// are taken depend only on the clock, so that a resumed training takes them in the same steps as
+/// an uninterrupted one. They are taken in a step of the optimizer: where gradients accumulate over
+/// several batches, `burn_in` and `period` should be multiples of that number, or copies are taken
+/// rarely or never.
 ///
-/// The paper compares with the mean of what the others predict, which is
-/// [`EnsembleTarget::Others`](crate::EnsembleTarget); soft cross-entropy at temperature 1 with a
-/// weight of 1 does that.
+/// The paper compares with the mean of the predictions of the others, which is
+/// [`EnsembleTarget::Others`](crate::EnsembleTarget) with soft cross-entropy at temperature 1 and a
+/// weight of 1.
 ///
-/// All peers see the same samples, or views of their own if the batch has several, as in
-/// [`MutualDistiller`](crate::MutualDistiller); a copy computes on the view of the peer that it
-/// teaches. They train in one process, one after the other.
+/// All peers see the same samples, or different views if the batch has several, as in
+/// [`MutualDistiller`](crate::MutualDistiller). A copy computes on the view of the peer that learns
+/// from it. The peers train in one process, one after the other.
 ///
-/// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
-/// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
-/// labeled samples.
-/// What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first.
+/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1
+/// accuracy`, and that of the mean of their probabilities, as `ensemble accuracy`, in percent of
+/// the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first
+/// peer.
 ///
 /// # Reference
 ///
-/// R. Anil, G. Pereyra, A. Passos, R. Ormándi, G. Dahl and G. Hinton, [Large scale distributed neural
-/// network training through online distillation](https://arxiv.org/abs/1804.03235), ICLR 2018. There
-/// is no code by the authors.
+/// R. Anil, G. Pereyra, A. Passos, R. Ormándi, G. Dahl and G. Hinton, [Large scale distributed
+/// neural network training through online distillation](https://arxiv.org/abs/1804.03235), ICLR
+/// 2018. There is no code by the authors.
 #[derive(Module, Debug)]
 pub struct Codistiller<N, A, O> {
-    /// The networks that learn.
+    /// Networks that are trained.
     pub peers: Vec<N>,
-    /// What each was when it was last copied.
+    /// Last copy of each peer.
     pub copies: Vec<MovingAverage<N>>,
-    /// What each is trained on without the others.
+    /// Training objective of each peer without the others.
     pub alone: Vec<A>,
-    /// What each is trained on with copies of the others, in their order.
+    /// Training objective of each peer with the copies of the others, in order.
     pub together: Vec<O>,
-    /// The number of steps before peers teach each other.
+    /// Number of steps before peers learn from each other.
     pub burn_in: usize,
-    /// The number of steps from one copy to the next.
+    /// Number of steps from one copy to the next.
     pub period: usize,
-    /// When the last step was: an optimizer is not told.
+    /// Clock of the last batch, for the step of the optimizer.
     #[module(skip)]
     clock: LastClock,
-    /// The taps that are selected of each peer and its copy.
+    /// Taps that are selected of each peer and its copy.
     #[module(skip)]
-    requirements: Resolved<Vec<WantedOfPeer>>,
+    requirements: Resolved<Vec<PeerTaps>>,
 }
 
 /// The taps that are selected of one peer and its copy.
 #[derive(Clone, Debug)]
-struct WantedOfPeer {
-    /// Taps of the peer while it learns alone.
+struct PeerTaps {
+    /// Taps of the peer before step `burn_in`.
     alone: TapSelection,
-    /// Taps of the peer while it also learns from the copies of the others.
+    /// Taps of the peer from step `burn_in` on.
     together: TapSelection,
     /// Taps of its copy.
     copy: TapSelection,
@@ -83,18 +87,18 @@ where
     A: Objective<Knowledge, ()>,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    /// These networks, each with what it is trained on alone and with the others. They teach each
-    /// other from the start and are copied after every step, until
-    /// [`with_schedule`](Self::with_schedule) says otherwise.
+    /// Creates a distiller from networks, each with an objective without the others and one with
+    /// them. The networks learn from each other from the start and are copied after every step,
+    /// unless [`with_schedule`](Self::with_schedule) changes that.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, not as many objectives of either kind, or if two
-    /// peers have the same parameters.
+    /// Panics if there are fewer than two peers, if there is not one objective of either kind for
+    /// each, or if two peers have the same parameters.
     pub fn new(peers: Vec<N>, alone: Vec<A>, together: Vec<O>) -> Self {
         assert_peers_differ(&peers);
-        assert_objectives(alone.len(), peers.len(), "peers alone");
-        assert_objectives(together.len(), peers.len(), "peers together");
+        assert_objectives(alone.len(), peers.len(), "peers without the others");
+        assert_objectives(together.len(), peers.len(), "peers with the others");
         Self {
             copies: peers.iter().map(MovingAverage::new).collect(),
             peers,
@@ -107,7 +111,7 @@ where
         }
     }
 
-    /// The same with as many steps before peers teach each other, and from one copy to the next.
+    /// Sets the number of steps before peers learn from each other, and from one copy to the next.
     ///
     /// # Panics
     ///
@@ -115,22 +119,22 @@ where
     pub fn with_schedule(mut self, burn_in: usize, period: usize) -> Self {
         assert!(
             period > 0,
-            "Peers should be copied every 1 step or more, not 0."
+            "The period of copies must be at least 1 step, but is 0."
         );
         self.burn_in = burn_in;
         self.period = period;
         self
     }
 
-    fn requirements(&self) -> &[WantedOfPeer] {
+    fn requirements(&self) -> &[PeerTaps] {
         self.requirements.get(|| {
             let together: Vec<Requirements> =
                 self.together.iter().map(Objective::requirements).collect();
             let of_peer = |peer: usize| {
                 let alone = self.alone[peer].requirements().student;
-                WantedOfPeer {
+                PeerTaps {
                     together: alone.clone().union(together[peer].student.clone()),
-                    copy: asked_by_others(&together, peer),
+                    copy: required_by_others(&together, peer),
                     alone,
                 }
             };
@@ -138,13 +142,13 @@ where
         })
     }
 
-    /// Returns the constant knowledge of each copy about one view of a batch; none of a copy that
-    /// teaches no peer of that view.
+    /// Returns the knowledge of each copy about one view of a batch, as constants, or `None` for a
+    /// copy from which no peer of that view learns.
     fn stale(&self, batch: &Batch<N::Input>, view: usize) -> Vec<Option<Knowledge>> {
         let learners = (view..self.peers.len()).step_by(batch.views.len());
         let copies = self.copies.iter().enumerate().map(|(index, copy)| {
-            let teaches = learners.clone().any(|learner| learner != index);
-            teaches.then(|| {
+            let is_teacher = learners.clone().any(|learner| learner != index);
+            is_teacher.then(|| {
                 let requirements = &self.requirements()[index].copy;
                 let knowledge = copy.forward_knowledge(batch.views[view].clone(), requirements);
                 knowledge.without_autodiff()
@@ -153,7 +157,7 @@ where
         copies.collect()
     }
 
-    /// Copy the peers if it is time, after a step.
+    /// Copies the peers after a step, if a copy is due.
     fn copied(mut self) -> Self {
         let steps = self.clock.get().step() + 1;
         let due = steps
@@ -180,7 +184,7 @@ where
         let requirements = self.requirements();
 
         let together = clock.step() >= self.burn_in;
-        // Peers that see one view share what the copies predict for it.
+        // Peers with the same view share the knowledge of the copies about it.
         let mut stale = vec![None; batch.views.len()];
         let mut terms = Terms::default();
         let mut responses = Vec::new();
@@ -215,7 +219,7 @@ where
     }
 
     fn validation_step(&self, mut batch: Batch<N::Input>) -> DistillationOutput {
-        // As after the last step: a loader for validation has a time of its own.
+        // The clock of the last training step, since the loader of a validation has another clock.
         batch.clock = self.clock.get();
         self.forward(&batch)
     }

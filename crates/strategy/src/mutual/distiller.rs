@@ -1,5 +1,5 @@
 use super::peers::{
-    accuracies, asked_by_others, assert_objectives, assert_peers_differ, lock, others,
+    accuracies, assert_objectives, assert_peers_differ, lock, others, required_by_others,
 };
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -13,7 +13,8 @@ use burn_distill_core::{
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
-/// Mutual learning: several networks learn at once, each also from the others.
+/// Deep mutual learning (DML): several networks train at the same time, and each also learns from
+/// the others.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
@@ -22,21 +23,22 @@ use std::sync::{Arc, Mutex};
 /// loss = Σₖ Lₖ
 /// ```
 ///
-/// All peers see the parameters of before the step: their order does not matter. Since no gradient
-/// flows from one peer's loss into another, one backward pass and one optimizer do what one of each
-/// per peer would. With several views in a batch, peer `k` sees view `k`, and the first again when
-/// they run out. [`PeerOrder::Sequential`] is the other order that there is.
+/// All losses are computed with the parameters before the step, so the order of the peers does not
+/// matter. Since no gradient flows from the loss of one peer into another, one backward pass and
+/// one optimizer are equivalent to one of each per peer. With several views in a batch, peer `k`
+/// sees view `k`, starting again with the first when there are more peers than views.
+/// [`PeerOrder::Sequential`] is the alternative order.
 ///
-/// [`PerTeacher`](burn_distill_core::PerTeacher) makes an objective against one teacher one
-/// against all the others, averaged: with the cross-entropy and soft targets of temperature 1 this
-/// is deep mutual learning. [`EnsembleObjective`](crate::EnsembleObjective) makes one teacher of all
-/// the others: this is collaborative learning. Objectives on features or relations do as well, sized
-/// for each pair.
+/// [`PerTeacher`](burn_distill_core::PerTeacher) averages an objective for one teacher over all
+/// other peers: with the cross-entropy and soft targets at temperature 1, this is deep mutual
+/// learning. [`EnsembleObjective`](crate::EnsembleObjective) combines all peers into one teacher,
+/// which is collaborative learning (KDCL). Objectives on features or relations are possible too,
+/// with adapters for each pair of peers.
 ///
-/// Besides the terms of each peer, as `peer 1 hard`, it shows the accuracy of each, as `peer 1
-/// accuracy`, and of the mean of their probabilities, as `ensemble accuracy`, in percent of the
-/// labeled samples.
-/// What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first.
+/// It shows the terms of each peer, as `peer 1 cross-entropy`, the accuracy of each, as `peer 1
+/// accuracy`, and that of the mean of their probabilities, as `ensemble accuracy`, in percent of
+/// the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the first
+/// peer.
 ///
 /// # Reference
 ///
@@ -46,55 +48,55 @@ use std::sync::{Arc, Mutex};
 #[doc(alias = "DML")]
 #[derive(Module, Debug)]
 pub struct MutualDistiller<N: Network, O> {
-    /// The networks that learn.
+    /// Networks that are trained.
     pub peers: Vec<N>,
-    /// What each of them is trained on.
+    /// Training objective of each peer.
     pub objectives: Vec<O>,
-    /// Who steps when.
+    /// Order in which the peers take their steps.
     #[module(skip)]
     pub order: PeerOrder,
-    /// What those who have not had their turn yet wait with, between the backward pass of the first
-    /// peer and the optimizer.
+    /// Batch and knowledge for the peers after the first, between the backward pass of the first
+    /// peer and the optimizer, in sequential order.
     #[module(skip)]
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
-    /// The taps that are selected of each peer.
+    /// Taps that are selected of each peer.
     #[module(skip)]
-    selection: Resolved<Vec<WantedOfPeer>>,
+    selection: Resolved<Vec<PeerTaps>>,
 }
 
 /// The taps that are selected of one peer.
 #[derive(Clone, Debug)]
-pub(super) struct WantedOfPeer {
-    /// Taps that the objectives of the other peers want.
+pub(super) struct PeerTaps {
+    /// Taps that the objectives of the other peers require.
     by_others: TapSelection,
-    /// Taps that any objective wants.
+    /// Taps that any objective requires.
     all: TapSelection,
 }
 
-/// Who steps when, among peers that learn from each other.
+/// The order in which peers that learn from each other take their steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerOrder {
-    /// All at once, each from what the others were before.
+    /// All peers step at the same time and learn from the others before the step.
     #[default]
     Simultaneous,
-    /// One after the other on the same batch, each from what those before it have become: the order
-    /// of the paper.
+    /// The peers step one after the other on the same batch, and each learns from the updated peers
+    /// before it, as in the paper.
     ///
     /// ```text
     /// for k in 1..=K:    step peerₖ on Lₖ;    predict again with peerₖ
     /// ```
     ///
-    /// It costs a forward pass more of each peer but the last. These passes are in training mode and
-    /// move no running statistics: those move once per batch, as in the other order. The terms that
-    /// are shown are those of before the first step.
+    /// It costs another forward pass of each peer except the last. These passes are in training
+    /// mode and do not update running statistics, which are updated once per batch, as in the other
+    /// order. The terms that are shown are those before the first step.
     ///
-    /// The turns are taken between two batches, so that there has to be a step of the optimizer for
-    /// each batch: neither gradient accumulation nor several devices.
+    /// The steps are taken between two batches, so there must be a step of the optimizer for each
+    /// batch: neither gradient accumulation nor several devices are possible.
     Sequential,
 }
 
-/// A batch, and what each peer says about it.
+/// A batch, and the knowledge of each peer about it.
 #[derive(Clone, Debug)]
 struct Waiting<I> {
     batch: Batch<I>,
@@ -106,12 +108,12 @@ where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    /// These networks, each with what it is trained on.
+    /// Creates a distiller from networks and one training objective for each.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, not as many objectives, or if two peers have the
-    /// same parameters.
+    /// Panics if there are fewer than two peers, if there is not one objective for each, or if two
+    /// peers have the same parameters.
     pub fn new(peers: Vec<N>, objectives: Vec<O>) -> Self {
         assert_peers_differ(&peers);
         assert_objectives(objectives.len(), peers.len(), "peers");
@@ -124,13 +126,13 @@ where
         }
     }
 
-    /// The same in that order.
+    /// Sets the order in which the peers take their steps. Default: simultaneous.
     pub fn with_order(mut self, order: PeerOrder) -> Self {
         self.order = order;
         self
     }
 
-    fn requirements(&self) -> &[WantedOfPeer] {
+    fn requirements(&self) -> &[PeerTaps] {
         self.selection.get(|| {
             let selection: Vec<Requirements> = self
                 .objectives
@@ -138,8 +140,8 @@ where
                 .map(Objective::requirements)
                 .collect();
             let of_peer = |peer: usize| {
-                let by_others = asked_by_others(&selection, peer);
-                WantedOfPeer {
+                let by_others = required_by_others(&selection, peer);
+                PeerTaps {
                     all: selection[peer].student.clone().union(by_others.clone()),
                     by_others,
                 }
@@ -148,8 +150,8 @@ where
         })
     }
 
-    /// Returns the taps of each peer that any objective wants.
-    pub(super) fn wanted_of_peers(&self) -> impl Iterator<Item = &TapSelection> {
+    /// Returns the taps of each peer that any objective requires.
+    pub(super) fn required_taps(&self) -> impl Iterator<Item = &TapSelection> {
         self.requirements().iter().map(|selection| &selection.all)
     }
 
@@ -164,7 +166,7 @@ where
         (self.output(terms, &knowledge, batch), knowledge)
     }
 
-    /// Returns the knowledge of each peer of its view, with these taps.
+    /// Returns the knowledge of each peer about its view, with these taps.
     fn knowledge<'a>(
         &self,
         batch: &Batch<N::Input>,
@@ -172,11 +174,11 @@ where
     ) -> Vec<Knowledge> {
         let peers = self.peers.iter().zip(selection).enumerate();
         peers
-            .map(|(index, (peer, selection))| ask(peer, index, batch, selection))
+            .map(|(index, (peer, selection))| knowledge_of(peer, index, batch, selection))
             .collect()
     }
 
-    /// The terms of one peer, when all have said that.
+    /// Computes the terms of one peer from the knowledge of all peers.
     fn terms(
         objective: &O,
         peer: usize,
@@ -206,17 +208,17 @@ where
         DistillationOutput::new(terms, responses[0], None, &batch.targets)
     }
 
-    /// The step of the first peer. The others wait for theirs.
+    /// Computes the step of the first peer in sequential order. The others step in the optimizer.
     fn first_turn(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
-        let knowledge = self.knowledge(&batch, self.wanted_of_peers());
+        let knowledge = self.knowledge(&batch, self.required_taps());
         let mut shown = knowledge.clone();
         for other in &mut shown[1..] {
             *other = other.clone().without_autodiff();
         }
         let terms = |peer: usize| match peer {
             0 => Self::terms(&self.objectives[0], 0, &knowledge, &batch),
-            // To be shown only. A copy, since what an objective remembers of a batch it is to
-            // remember once: in its turn.
+            // Only to show the terms. A copy, since an objective with a memory must store a batch
+            // once, in its own step.
             _ => Self::terms(&self.objectives[peer].valid(), peer, &shown, &batch),
         };
         let output = self.output(terms, &knowledge, &batch);
@@ -224,12 +226,13 @@ where
         let waiting = lock(&self.waiting).replace(Waiting { batch, knowledge });
         assert!(
             waiting.is_none(),
-            "Peers that take turns need a step of the optimizer for each batch."
+            "Peers in sequential order need a step of the optimizer for each batch: train without \
+             gradient accumulation."
         );
         TrainOutput::new(self, gradients, output)
     }
 
-    /// The steps of all but the first peer, which has had its own.
+    /// Takes the steps of all peers after the first.
     fn other_turns(
         mut self,
         waiting: Waiting<N::Input>,
@@ -242,10 +245,11 @@ where
         } = waiting;
         for peer in 1..self.peers.len() {
             let before = peer - 1;
-            // A copy with running statistics of its own, which are not to move twice in a batch.
+            // A copy with separate running statistics, since those are to be updated once per
+            // batch.
             let copy = self.peers[before].valid().train();
             let selection = &self.requirements()[before].by_others;
-            knowledge[before] = ask(&copy, before, &batch, selection).without_autodiff();
+            knowledge[before] = knowledge_of(&copy, before, &batch, selection).without_autodiff();
 
             let terms = Self::terms(&self.objectives[peer], peer, &knowledge, &batch);
             let gradients = GradientsParams::from_grads(terms.total().backward(), &self);
@@ -255,8 +259,8 @@ where
     }
 }
 
-/// What the peer at `index` says about its view of a batch.
-pub(super) fn ask<N: Network>(
+/// Returns the knowledge of the peer at `index` about its view of a batch.
+pub(super) fn knowledge_of<N: Network>(
     peer: &N,
     index: usize,
     batch: &Batch<N::Input>,
@@ -274,7 +278,7 @@ where
     type Input = N::Input;
 
     fn forward(&self, batch: &Batch<N::Input>) -> DistillationOutput {
-        self.forward_with(batch, self.wanted_of_peers()).0
+        self.forward_with(batch, self.required_taps()).0
     }
 
     fn training_step(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
@@ -310,7 +314,7 @@ where
         assert_eq!(
             self.order,
             PeerOrder::Simultaneous,
-            "Peers that take turns learn on one device."
+            "Peers in sequential order train on one device: use one, or the simultaneous order."
         );
         optimizer.step_multi(rate, self, gradients)
     }

@@ -1,4 +1,4 @@
-use super::peers::{class_logits, saying};
+use super::peers::{class_logits, without_taps};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -10,65 +10,70 @@ use burn_distill_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Steps towards the best weights of [`EnsembleTarget::Linear`], and how large they are.
+/// The number of steps towards the best weights of [`EnsembleTarget::Linear`], and their size.
 const STEPS: usize = 20;
 const STEP: f64 = 4.0;
 
-/// What is added to the diagonal of [`EnsembleTarget::General`], in parts of its mean: students that
-/// are alike make the matrix singular.
+/// The ridge that is added to the diagonal of the matrix of [`EnsembleTarget::General`], relative
+/// to the mean of the diagonal: similar students make the matrix singular.
 const RIDGE: f64 = 1e-3;
 
-/// The smallest number that is divided by.
+/// The smallest divisor.
 const LEAST: f64 = 1e-12;
 
-/// How one target is made of the logits `z₁ … zₘ` of students that learn together. `y` is the class
-/// of a sample; where a target needs it and it is not known, the target is [`Mean`](Self::Mean).
+/// The way in which the logits `z₁ … zₘ` of students that learn together are combined into one
+/// target.
+///
+/// `y` is the class of a sample. Where a target needs it and the sample has no label, the target is
+/// [`Mean`](Self::Mean).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EnsembleTarget {
     /// The mean of the logits: `1/m · Σᵢ zᵢ`.
     Mean,
-    /// The logits of the student that has the least cross-entropy on that sample.
+    /// The logits of the student with the smallest cross-entropy on the sample.
     Naive,
-    /// The best mean for that sample: `Σᵢ wᵢ zᵢ` with the weights `w ≥ 0`, `Σᵢ wᵢ = 1` of the least
-    /// cross-entropy, approached by 20 steps of exponentiated gradient from equal ones.
+    /// The best weighted mean for the sample: `Σᵢ wᵢ zᵢ` with the weights `w ≥ 0`, `Σᵢ wᵢ = 1` of
+    /// the smallest cross-entropy, approximated by 20 steps of exponentiated gradient from equal
+    /// weights.
     ///
     /// ```text
     /// log w ← log w − 4 / (r √t) · ∂crossentropy/∂w        at step t
     /// ```
     ///
-    /// with `r` the largest range of a student's logits about the mean of all; of the weights on the
-    /// way, the best count. On random logits of three students, whatever their scale, that leaves in
-    /// the mean no more than 3 % of what there is to gain over equal weights.
+    /// where `r` is the largest range of a student's logits about the mean of all. The best weights
+    /// among the steps are taken. On random logits of three students, at every scale, the result
+    /// misses on average at most 3 % of the possible gain over equal weights.
     Linear,
-    /// The least of each logit, once the one of the class is subtracted: `minᵢ (zᵢ − zᵢ[y])`.
+    /// The minimum of each logit after the logit of the class is subtracted: `minᵢ (zᵢ − zᵢ[y])`.
     MinLogit,
-    /// The mean that should err the least: `Σᵢ wᵢ zᵢ` with
+    /// The weighted mean with the smallest expected error: `Σᵢ wᵢ zᵢ` with
     ///
     /// ```text
     /// Cᵢⱼ = mean over samples of ⟨pᵢ − y, pⱼ − y⟩,    p = softmax(z)
     /// w = C⁻¹ 1 / (1ᵀ C⁻¹ 1),    negative ones set to zero and the rest divided by its sum
     /// ```
     ///
-    /// over the labeled samples of the epoch before; in the first epoch the weights are equal. The
-    /// weights and the sums are part of the record. A validation has the weights that the epoch was
-    /// trained with. For a training on one device: what is measured on others is not remembered.
+    /// over the labeled samples of the previous epoch. In the first epoch the weights are equal.
+    /// The weights and the sums are part of the record. A validation uses the weights of the
+    /// training epoch. It is for a training on one device: sums of other devices are lost.
     General,
-    /// The mean of what the others say, without the student itself: `log(1/(m−1) · Σ pⱼ)` at
-    /// temperature 1. The target of codistillation, and of mutual learning from an ensemble (DML_e).
+    /// The mean of the probabilities of the others, without the student itself: `log(1/(m−1) · Σ
+    /// pⱼ)` at temperature 1. The target of codistillation, and of mutual learning from an ensemble
+    /// (DML_e).
     Others,
 }
 
-/// An objective against one target that is made of the logits of a student and of its peers:
-/// collaborative learning.
+/// Collaborative learning (KDCL): an objective with one target that combines the logits of a
+/// student and its peers.
 ///
 /// ```text
 /// L = objective(student, target(z of the student, z of its peers), targets)
 /// ```
 ///
-/// The target is a constant for whom it teaches. Any objective on responses serves: with the
-/// cross-entropy and soft targets this is KDCL. Each student has a view of its own if the batch has
-/// several: see [`MutualDistiller`](crate::MutualDistiller).
+/// The target is a constant. The objective can be any on responses: with the cross-entropy and soft
+/// targets this is KDCL. Each student sees a different view if the batch has several: see
+/// [`MutualDistiller`](crate::MutualDistiller).
 ///
 /// # Example
 ///
@@ -85,54 +90,57 @@ pub enum EnsembleTarget {
 /// # Reference
 ///
 /// Q. Guo, X. Wang, Y. Wu, Z. Yu, D. Liang, X. Hu and P. Luo, [Online Knowledge Distillation via
-/// Collaborative Learning](https://doi.org/10.1109/CVPR42600.2020.01103), CVPR 2020. There is no
-/// code by the authors: `Mean` agrees with shaoeric's
-/// Online-Knowledge-Distillation-via-Collaborative-Learning, which takes a temperature of 4 and
-/// halves; the others are our interpretation. In the paper, `General` measures on samples that are
-/// held out; here on those of the epoch before.
+/// Collaborative Learning](https://doi.org/10.1109/CVPR42600.2020.01103), CVPR 2020. The authors
+/// have published no code: `Mean` agrees with shaoeric's
+/// Online-Knowledge-Distillation-via-Collaborative-Learning, which uses a temperature of 4 and
+/// weights of 0.5; the others are our interpretation. In the paper, `General` measures on held-out
+/// samples; here it measures on the samples of the previous epoch.
 #[doc(alias = "KDCL")]
 #[derive(Module, Debug)]
 pub struct EnsembleObjective<O> {
-    /// How the target is made.
+    /// Kind of target.
     #[module(skip)]
     pub target: EnsembleTarget,
-    /// What the student is trained on with that target.
+    /// Training objective of the student with that target.
     pub objective: O,
-    /// What [`EnsembleTarget::General`] remembers.
+    /// Errors of the students, for [`EnsembleTarget::General`].
     pub errors: Option<PeerErrors>,
-    /// How many students there are, the own one included.
+    /// Number of students, including the one that is trained.
     pub students: usize,
 }
 
-/// How much students err, and err alike.
+/// The correlations of the errors of students that learn together.
 #[derive(Module, Debug)]
 pub struct PeerErrors {
-    /// The weights that the epoch before suggests, the own one first. Shape: `[students]`.
+    /// Weights from the previous epoch, with that of the trained student first. Shape:
+    /// `[students]`.
     pub weights: Buffer<Tensor<1>>,
-    /// The sums over the samples of this epoch. Shape: `[students, students]`.
+    /// Sums of products of errors over the samples of this epoch. Shape: `[students, students]`.
     pub products: Buffer<Tensor<2>>,
 }
 
 impl<O: Objective> EnsembleObjective<O> {
-    /// That objective, with a target that is made of as many students, the own one included.
+    /// Creates an objective with a kind of target for a number of students, including the one that
+    /// is trained.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two students, or if the objective wants several views, or taps
-    /// of the teacher, which an ensemble does not have.
+    /// Panics if there are fewer than two students, or if the objective requires several views, or
+    /// taps of the teacher, which an ensemble does not have.
     pub fn new(target: EnsembleTarget, students: usize, objective: O, device: &Device) -> Self {
         assert!(
             students >= 2,
-            "An ensemble is of two students at least, but there are {students}."
+            "An ensemble needs at least two students, but there are {students}."
         );
         let Requirements { teacher, views, .. } = objective.requirements();
         assert!(
             teacher == TapSelection::None,
-            "An ensemble has no taps, but {teacher:?} are wanted."
+            "An ensemble has no taps, but the objective requires {teacher:?} of it: use a loss on \
+             responses."
         );
         assert_eq!(
             views, 1,
-            "An ensemble is compared with by one view, but {views} are wanted."
+            "An ensemble has one view of each sample, but the objective requires {views} views."
         );
         let errors = (target == EnsembleTarget::General).then(|| PeerErrors {
             weights: Buffer::new(Tensor::full([students], 1.0 / students as f64, device)),
@@ -146,7 +154,8 @@ impl<O: Objective> EnsembleObjective<O> {
         }
     }
 
-    /// The target of the logits of all students, the own one first.
+    /// Computes the target from the logits of all students, with those of the trained student
+    /// first.
     ///
     /// # Shapes
     ///
@@ -162,7 +171,7 @@ impl<O: Objective> EnsembleObjective<O> {
                 let errors = self
                     .errors
                     .as_ref()
-                    .expect("They are made with the target.");
+                    .expect("The errors are created with this target.");
                 let weights = as_precise_as(errors.weights.get(), &logits);
                 let weights = weights.reshape([1, students, 1]);
                 return weighted(logits, weights);
@@ -198,7 +207,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EnsembleObjective<O>
         assert_eq!(
             logits.len(),
             self.students,
-            "The target is made of {} students, but there are {}.",
+            "The target combines {} students, but there are {}.",
             self.students,
             logits.len()
         );
@@ -208,22 +217,24 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EnsembleObjective<O>
             errors.measure(&logits, context.targets, context.clock);
         }
         let target = self.target(logits, context.targets);
-        self.objective.forward(&context.taught_by(&saying(target)))
+        self.objective
+            .forward(&context.taught_by(&without_taps(target)))
     }
 }
 
-/// What is known of the classes of a batch.
+/// The labels of a batch in two forms.
 struct Labels {
-    /// The class of each sample, any where not known. Shape: `[batch_size]`.
+    /// Class of each sample, with any value where it is unknown. Shape: `[batch_size]`.
     classes: Tensor<1, Int>,
-    /// The same as probabilities. Shape: `[batch_size, num_classes]`.
+    /// Classes as probabilities. Shape: `[batch_size, num_classes]`.
     probabilities: Tensor<2>,
-    /// True where the class is known; `None` when all are. Shape: `[batch_size]`.
+    /// True where the class is known; `None` if all are. Shape: `[batch_size]`.
     known: Option<Tensor<1, Bool>>,
 }
 
 impl Labels {
-    /// The labels of samples with these logits. Shape: `[batch_size, students, num_classes]`.
+    /// Returns the labels of samples, if there are any, in the precision of their logits. Shape of
+    /// the logits: `[batch_size, students, num_classes]`.
     fn of(targets: &Targets, logits: &Tensor<3>) -> Option<Self> {
         let [_, _, num_classes] = logits.dims();
         let (classes, known) = targets.hard()?;
@@ -243,7 +254,8 @@ impl Labels {
     }
 }
 
-/// `Σᵢ wᵢ zᵢ`. Shapes: `[batch_size, students, num_classes]` and `[batch_size or 1, students, 1]`.
+/// Computes `Σᵢ wᵢ zᵢ`. Shapes: `[batch_size, students, num_classes]` and
+/// `[batch_size or 1, students, 1]`.
 fn weighted(logits: Tensor<3>, weights: Tensor<3>) -> Tensor<2> {
     logits.mul(weights).sum_dim(1).squeeze_dim(1)
 }
@@ -251,7 +263,7 @@ fn weighted(logits: Tensor<3>, weights: Tensor<3>) -> Tensor<2> {
 fn others_mean(logits: Tensor<3>) -> Tensor<2> {
     let [_, students, _] = logits.dims();
     let others = softmax(logits.narrow(1, 1, students - 1), 2).mean_dim(1);
-    // A logarithm has to exist.
+    // The logarithm of zero is not finite.
     others.squeeze_dim::<2>(1).clamp_min(1e-30).log()
 }
 
@@ -272,9 +284,12 @@ fn naive(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
 fn linear(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
     let [batch_size, students, _] = logits.dims();
     let mean: Tensor<2> = logits.clone().mean_dim(1).squeeze_dim(1);
-    // What is common to all students does not depend on the weights.
-    let apart = logits.clone().sub(mean.clone().unsqueeze_dim(1));
-    let range = apart.clone().max_dim(2).sub(apart.clone().min_dim(2));
+    // The mean of all students does not depend on the weights.
+    let deviations = logits.clone().sub(mean.clone().unsqueeze_dim(1));
+    let range = deviations
+        .clone()
+        .max_dim(2)
+        .sub(deviations.clone().min_dim(2));
     let range: Tensor<2> = range.max_dim(1).squeeze_dim(2);
     let rate = range.clamp_min(LEAST).recip().mul_scalar(STEP);
 
@@ -284,7 +299,7 @@ fn linear(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
     let mut least = Tensor::full([batch_size], f32::INFINITY, options);
     for step in 1..=STEPS {
         let weights = softmax(log_weights.clone(), 1).unsqueeze_dim::<3>(2);
-        let target = mean.clone().add(weighted(apart.clone(), weights));
+        let target = mean.clone().add(weighted(deviations.clone(), weights));
         let log_predictions = tempered_log_softmax(target.clone(), 1.0);
         let loss = cross_entropy_rows(labels.probabilities.clone(), log_predictions.clone());
         let better = loss.clone().lower(least.clone());
@@ -292,8 +307,8 @@ fn linear(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
         best = best.mask_where(each, target);
         least = least.mask_where(better, loss);
 
-        let wrong = log_predictions.exp().sub(labels.probabilities.clone());
-        let gradient = apart.clone().mul(wrong.unsqueeze_dim(1)).sum_dim(2);
+        let error = log_predictions.exp().sub(labels.probabilities.clone());
+        let gradient = deviations.clone().mul(error.unsqueeze_dim(1)).sum_dim(2);
         let gradient: Tensor<2> = gradient.squeeze_dim(2);
         let rate = rate.clone().div_scalar((step as f64).sqrt());
         log_weights = log_weights.sub(gradient.mul(rate));
@@ -311,7 +326,8 @@ fn min_logit(logits: Tensor<3>, labels: &Labels) -> Tensor<2> {
 }
 
 impl PeerErrors {
-    /// Measure how much the students err on a batch. An epoch begins with what the one before found.
+    /// Adds the errors of the students on a batch. An epoch starts with the weights from the
+    /// previous one.
     fn measure(&self, logits: &Tensor<3>, targets: &Targets, clock: Clock) {
         if clock.batch == 0 && clock.epoch > 1 {
             let products = self.products.get();
@@ -321,23 +337,23 @@ impl PeerErrors {
         let Some(labels) = Labels::of(targets, logits) else {
             return;
         };
-        let wrong = softmax(logits.clone(), 2).sub(labels.probabilities.unsqueeze_dim(1));
-        let wrong = match labels.known {
-            None => wrong,
+        let errors = softmax(logits.clone(), 2).sub(labels.probabilities.unsqueeze_dim(1));
+        let errors = match labels.known {
+            None => errors,
             Some(known) => {
                 let unknown: Tensor<3, Bool> = known.bool_not().unsqueeze_dims(&[1, 2]);
-                let unknown = unknown.expand(wrong.shape());
-                wrong.mask_fill(unknown, 0.0)
+                let unknown = unknown.expand(errors.shape());
+                errors.mask_fill(unknown, 0.0)
             }
         };
-        let products = wrong.clone().matmul(wrong.swap_dims(1, 2));
+        let products = errors.clone().matmul(errors.swap_dims(1, 2));
         let products: Tensor<2> = products.sum_dim(0).squeeze_dim(0);
         let before = as_precise_as(self.products.get(), &products);
         self.products.set(before.add(products));
     }
 }
 
-/// The weights of the least error, from sums of products of errors of any scale.
+/// Returns the weights with the smallest error, from sums of products of errors at any scale.
 fn least_error(products: Tensor<2>) -> Tensor<1> {
     let [students, _] = products.dims();
     let (device, dtype) = (products.device(), products.dtype());
@@ -346,7 +362,7 @@ fn least_error(products: Tensor<2>) -> Tensor<1> {
     let ridge = trace.mul_scalar(RIDGE / students as f64).add_scalar(LEAST);
     let matrix = products.add(eye.mul(ridge));
 
-    // Gauss–Jordan: a matrix that is positive definite needs no pivots, and a few students no more.
+    // Gauss–Jordan elimination: a positive definite matrix needs no pivoting.
     let mut rows = Tensor::cat(
         vec![matrix, Tensor::ones([students, 1], (&device, dtype))],
         1,
@@ -392,7 +408,7 @@ mod tests {
         }
     }
 
-    /// Two samples of two students.
+    /// Logits of two students for two samples.
     fn logits() -> Tensor<3> {
         let values = [
             [[2.0, 0.5, -1.0], [0.0, 1.0, 0.5]],
@@ -419,21 +435,21 @@ mod tests {
     const MEAN: [[f32; 3]; 2] = [[1.0, 0.75, -0.25], [0.6, -0.45, 1.15]];
 
     #[test]
-    fn targets_are_what_they_are_by_hand() {
+    fn targets_agree_with_those_computed_by_hand() {
         let known = labels(None);
         assert_target(EnsembleTarget::Mean, &known, MEAN);
-        // The first student is right about the first sample, the second about the second.
+        // The first student is correct on the first sample, the second on the second.
         let naive = [[2.0, 0.5, -1.0], [0.2, 0.1, 2.0]];
         assert_target(EnsembleTarget::Naive, &known, naive);
         // (0, −1.5, −3) and (0, 1, 0.5); (0.7, −1.3, 0) and (−1.8, −1.9, 0)
         let least = [[0.0, -1.5, -3.0], [-1.8, -1.9, 0.0]];
         assert_target(EnsembleTarget::MinLogit, &known, least);
-        // No label is known of an epoch before the first.
+        // Without a previous epoch the weights are equal.
         assert_target(EnsembleTarget::General, &known, MEAN);
     }
 
     #[test]
-    fn the_others_are_without_oneself() {
+    fn the_target_of_the_others_excludes_the_student() {
         let target = objective(EnsembleTarget::Others, 2).target(logits(), &Targets::Unlabeled);
 
         let second = logits().narrow(1, 1, 1).squeeze_dim(1);
@@ -462,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_weights_are_about_the_best() {
+    fn linear_weights_are_close_to_the_best() {
         // Logits of three students.
         for scale in [1.0, 10.0, 100.0, 1e4] {
             let device = Device::default();
@@ -503,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn general_weights_are_those_of_the_epoch_before() {
+    fn general_weights_are_from_the_previous_epoch() {
         let objective = objective(EnsembleTarget::General, 2);
         let errors = objective.errors.as_ref().unwrap();
         let targets = labels(None);
@@ -547,14 +563,14 @@ mod tests {
         for (class, actual) in actual[..3].iter().enumerate() {
             assert!((actual - expected(class)).abs() < 1e-4);
         }
-        // What was measured before does not count again.
+        // The sums of the previous epoch do not count again.
         let products = errors.products.get();
         let diagonal = products.slice([0..1, 0..1]).into_scalar::<f32>();
         assert!((f64::from(diagonal) - (a - ridge)).abs() < 1e-4);
     }
 
     #[test]
-    fn weights_are_a_mean_also_of_students_that_are_alike_perfect_or_worse_than_useless() {
+    fn weights_sum_to_one_for_equal_perfect_and_useless_students() {
         let device = Device::default();
         for (products, expected) in [
             ([[0.0, 0.0], [0.0, 0.0]], [0.5, 0.5]),
@@ -571,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_labels_are_not_measured() {
+    fn samples_without_labels_are_not_measured() {
         let objective = objective(EnsembleTarget::General, 2);
         for targets in [Targets::Unlabeled, labels(Some([false, false]))] {
             objective
@@ -585,9 +601,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The target is made of 3 students, but there are 2.")]
-    fn the_number_of_students_is_the_one_it_was_made_for() {
-        let own = saying(logits().narrow(1, 0, 1).squeeze_dim(1));
+    #[should_panic(expected = "The target combines 3 students, but there are 2.")]
+    fn another_number_of_students_is_refused() {
+        let own = without_taps(logits().narrow(1, 0, 1).squeeze_dim(1));
         let others = vec![own.clone()];
         let context = Context::new(&own, &others, &Targets::Unlabeled, &[], at(1, 0));
         objective(EnsembleTarget::General, 3).forward(&context);

@@ -7,23 +7,23 @@ use burn_distill_core::{
     reduce_rows,
 };
 
-/// What is added to each probability of an ensemble.
+/// The number that is added to each probability of an ensemble.
 const OFFSET: f64 = 1e-7;
 
-/// A branch or a peer towards the ensemble that it is part of: the divergence of
-/// [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller) and
-/// [`GroupLeaderDistiller`](crate::GroupLeaderDistiller).
+/// The divergence of a branch or a peer from the ensemble that it is part of, for
+/// [`NativeEnsembleDistiller`](crate::NativeEnsembleDistiller) (ONE) and
+/// [`GroupLeaderDistiller`](crate::GroupLeaderDistiller) (OKDDip).
 ///
 /// ```text
-/// q = softmax(ensemble / T) + 1e-7        which sums to a little more than 1
+/// q = softmax(ensemble / T) + 1e-7        whose sum is slightly above 1
 /// L = T² · mean over samples of Σₖ qₖ (log qₖ − log softmax(student / T)ₖ)
 /// ```
 ///
-/// As in the authors' code, so that a student that is the ensemble has a loss of 2.7e-6 with three
-/// classes, and not of 0. All samples count, labeled or not.
+/// This is as in the authors' code, so that a student that equals the ensemble has a loss of 2.7e-6
+/// with three classes, and not of 0. All samples count, labeled or not.
 ///
-/// Unlike that of a loss with a teacher, the ensemble is no constant here: how it is made may have
-/// to be learned. Who wants it constant hands in a constant.
+/// Unlike the teacher of other losses, the ensemble is not a constant: gradients flow into it,
+/// since its weights may have to be learned. Pass constant logits to prevent that.
 ///
 /// # Reference
 ///
@@ -32,33 +32,34 @@ const OFFSET: f64 = 1e-7;
 /// ONE_NeurIPS2018 and with `KL_Loss` of OKDDip-AAAI2020.
 #[derive(Module, Debug)]
 pub struct EnsembleKl {
-    /// What both logits are divided by.
+    /// Softmax temperature, applied to the logits of student and ensemble.
     pub temperature: f64,
-    /// The weight of the term.
+    /// Weight of the term.
     #[module(skip)]
     pub weight: WeightSchedule,
 }
 
 impl EnsembleKl {
-    /// The name of its term.
+    /// Name of the term.
     pub const TERM: &'static str = "ensemble";
 
-    /// That temperature and that weight. The authors of both methods take a temperature of 3 and a
-    /// [`SigmoidRampUp`](burn_distill_core::ChangingWeight) to 1 over 80 epochs.
+    /// Creates the objective from a temperature and a weight. The authors of both methods use a
+    /// temperature of 3 and a [`SigmoidRampUp`](burn_distill_core::ChangingWeight) to 1 over 80
+    /// epochs.
     ///
     /// # Panics
     ///
     /// Panics if the temperature or the weight is [out of its range](Check::check).
     pub fn new(temperature: f64, weight: impl Into<WeightSchedule>) -> Self {
-        let towards = Self {
+        let objective = Self {
             temperature,
             weight: weight.into(),
         };
-        towards.assert_valid();
-        towards
+        objective.assert_valid();
+        objective
     }
 
-    /// The unweighted loss.
+    /// Computes the loss without its weight.
     ///
     /// # Shapes
     ///
@@ -72,7 +73,7 @@ impl EnsembleKl {
         reduce_rows(self.rows(student, ensemble), None, &Reduction::Mean)
     }
 
-    /// The divergence of every row. Shape: `[batch_size]`.
+    /// Computes the divergence of every row. Shape: `[batch_size]`.
     fn rows(&self, student: Tensor<2>, ensemble: Tensor<2>) -> Tensor<1> {
         let [batch_size, num_classes] = student.dims();
         assert_shape!(ensemble, [batch_size, num_classes]);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_the_ensemble_has_almost_no_loss() {
+    fn a_student_that_equals_the_ensemble_has_almost_no_loss() {
         let device = Device::default().autodiff();
         let ensemble = || Tensor::<2>::from_data(ENSEMBLE, &device);
 
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ensemble_is_no_constant_and_certainties_are_finite() {
+    fn the_ensemble_has_a_gradient_and_certain_predictions_are_finite() {
         let device = Device::default().autodiff();
         for (student, ensemble) in [
             ([[1.0, 0.0]], [[0.0, 1.0]]),
@@ -189,16 +190,16 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let mut towards = EnsembleKl::new(3.0, 1.0);
-        assert!(towards.check().is_ok());
+        let mut objective = EnsembleKl::new(3.0, 1.0);
+        assert!(objective.check().is_ok());
         for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            towards.temperature = temperature;
-            assert_eq!(towards.check().unwrap_err().key, "temperature");
+            objective.temperature = temperature;
+            assert_eq!(objective.check().unwrap_err().key, "temperature");
         }
     }
 
     #[test]
-    fn tokens_that_one_side_does_not_count_do_not_matter() {
+    fn tokens_that_count_on_one_side_only_have_no_influence() {
         let device = Device::default().autodiff();
         let tokens = |rows: Tensor<2>, mask: [bool; 4]| Knowledge {
             response: Response::Tokens {

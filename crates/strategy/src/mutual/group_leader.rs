@@ -1,5 +1,5 @@
 use super::peers::{
-    accuracy, assert_objectives, assert_peers_differ, class_logits, pooled, saying,
+    accuracy, assert_objectives, assert_peers_differ, class_logits, pooled, without_taps,
 };
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -13,24 +13,24 @@ use burn_distill_core::{
     initialize, known_taps,
 };
 
-/// Attention of peers over peers, sample by sample.
+/// Attention of each peer over all peers, for each sample.
 ///
 /// ```text
 /// A = softmax over b of (W_q hₐ) · (W_k h_b)
 /// ```
 ///
-/// without a bias and without a scale, oneself included.
+/// without bias and without scale, including the peer itself.
 #[derive(Module, Debug)]
 pub struct PeerAttention {
-    /// `W_q`
+    /// Projection of the queries, `W_q`.
     pub query: Linear,
-    /// `W_k`
+    /// Projection of the keys, `W_k`.
     pub key: Linear,
 }
 
 impl PeerAttention {
-    /// Attention over features of that many dimensions, an eighth of them for queries and keys. It
-    /// is drawn at once.
+    /// Creates the attention for a number of features; queries and keys have an eighth of it. Its
+    /// weights are initialized immediately.
     pub fn new(features: usize, device: &Device) -> Self {
         let projection = LinearConfig::new(features, (features / 8).max(1)).with_bias(false);
         initialize(Self {
@@ -39,7 +39,7 @@ impl PeerAttention {
         })
     }
 
-    /// How much of each peer there is in the target of each.
+    /// Computes the weight of each peer in the target of each peer.
     ///
     /// # Shapes
     ///
@@ -56,22 +56,24 @@ impl PeerAttention {
 /// function](GroupLeaderDistillerConfig::init).
 #[derive(Config, Debug)]
 pub struct GroupLeaderDistillerConfig {
-    /// The tap of the peers that the attention sees, averaged over pixels or tokens. Default: `pool`.
+    /// Tap of the peers from which the attention is computed, averaged over pixels or tokens.
+    /// Default: `pool`.
     #[config(default = "\"pool\".to_string()")]
     pub tap: String,
-    /// Whether the targets are no constants, as in the authors' code. Default: `false`.
+    /// Whether gradients flow into the targets, as in the authors' code. Default: `false`.
     #[config(default = false)]
     pub reference_gradients: bool,
 }
 
 impl GroupLeaderDistillerConfig {
-    /// Auxiliary peers and what each of them is trained on, and a leader and what it is trained on.
+    /// Creates a distiller from auxiliary peers and their objectives, and a leader and its
+    /// objective.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, not as many objectives, if two of all networks have
-    /// the same parameters, if an objective wants taps of the teacher, or if the peers offer no such
-    /// tap or one of different sizes.
+    /// Panics if there are fewer than two peers, if there is not one objective for each, if two
+    /// networks have the same parameters, if an objective requires taps of the teacher, or if a
+    /// peer does not have the tap, or has it with another size.
     pub fn init<N: Network, O: Objective>(
         &self,
         (peers, objectives): (Vec<N>, Vec<O>),
@@ -86,7 +88,8 @@ impl GroupLeaderDistillerConfig {
             let selection = objective.requirements().teacher;
             assert!(
                 selection == TapSelection::None,
-                "A group has no taps, but {selection:?} are required."
+                "A group has no taps, but an objective requires {selection:?} of it: use a loss on \
+                 responses."
             );
         }
         let size = self.fit(&peers).unwrap_or_else(|error| panic!("{error}"));
@@ -103,12 +106,12 @@ impl GroupLeaderDistillerConfig {
         }
     }
 
-    /// Returns the size of the features that the peers attend to.
+    /// Returns the number of features from which the attention is computed.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no peer, if a peer offers no such tap, if the tap is not features, or
-    /// if it is of another size than those of the others.
+    /// Returns an error if there is no peer, if a peer does not have the tap, if the tap has no
+    /// features, or if the numbers of features differ.
     pub fn fit<N: Network>(&self, peers: &[N]) -> Result<usize, MisfitError> {
         let size = |peer: &N| -> Result<usize, MisfitError> {
             let taps = known_taps(peer);
@@ -119,15 +122,16 @@ impl GroupLeaderDistillerConfig {
         match sizes.as_slice() {
             [first, others @ ..] if others.iter().all(|size| size == first) => Ok(*first),
             _ => Err(MisfitError::Network(format!(
-                "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}.",
+                "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}: name \
+                 another tap.",
                 self.tap
             ))),
         }
     }
 }
 
-/// Online distillation with diverse peers: each of several auxiliary peers learns from a mean of all
-/// with weights of its own, and a leader from their plain mean.
+/// Online knowledge distillation with diverse peers (OKDDip): each of several auxiliary peers
+/// learns from a separately weighted mean of all peers, and a leader learns from their plain mean.
 ///
 /// ```text
 /// A = attention(features of the peers)
@@ -136,22 +140,23 @@ impl GroupLeaderDistillerConfig {
 /// loss = Σₐ Lₐ + L_leader
 /// ```
 ///
-/// The leader is what is deployed. The logits of the peers and the mean are constants for whom they
-/// teach; the weights are not, since the attention has nothing else to learn from: the objectives of
-/// the peers need a term that lets a gradient through to its teacher, which
-/// [`EnsembleKl`](crate::EnsembleKl) does and losses for constant teachers do not. With
-/// `reference_gradients`, nothing is constant, as in the authors' code.
+/// The leader is deployed. The logits of the peers and the mean are constants where they are
+/// targets. The weights `A` are not, since the attention learns only from them: the objectives of
+/// the peers need a term with a gradient for its teacher, such as
+/// [`EnsembleKl`](crate::EnsembleKl), which losses for constant teachers do not have. With
+/// `reference_gradients`, gradients flow into all targets, as in the authors' code.
 ///
-/// The authors take three peers and a leader and, for each, the cross-entropy plus
-/// [`EnsembleKl`](crate::EnsembleKl) at temperature 3 that ramps up to 1 over 80 epochs.
+/// The authors use three peers and a leader, each with the cross-entropy plus
+/// [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to 1 over 80 epochs.
 ///
-/// Peers are whole networks, that of the paper which share nothing. With several views in a batch,
-/// peer `k` sees view `k`, and the leader the one that follows.
+/// Peers are separate networks without shared layers, the network-based form of the paper. With
+/// several views in a batch, peer `k` sees view `k`, and the leader sees the next one.
 ///
-/// Besides the terms of each, as `peer 1 hard` and `leader hard`, it shows the accuracy of each, as
-/// `peer 1 accuracy` and `leader accuracy`, and of the mean of the peers, as `ensemble accuracy`, in percent
-/// of the labeled samples. What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the leader, and
-/// its teacher is the mean.
+/// It shows the terms of each network, as `peer 1 cross-entropy` and `leader cross-entropy`, the
+/// accuracy of each, as `peer 1 accuracy` and `leader accuracy`, and that of the mean of the peers,
+/// as `ensemble accuracy`, in percent of the labeled samples.
+/// [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the leader, and its teacher is
+/// the mean.
 ///
 /// # Example
 ///
@@ -172,21 +177,21 @@ impl GroupLeaderDistillerConfig {
 #[doc(alias = "OKDDip")]
 #[derive(Module, Debug)]
 pub struct GroupLeaderDistiller<N, O> {
-    /// The auxiliary peers.
+    /// Auxiliary peers.
     pub peers: Vec<N>,
-    /// The network that is deployed.
+    /// Leader, which is deployed.
     pub leader: N,
-    /// What each peer is trained on.
+    /// Training objective of each peer.
     pub objectives: Vec<O>,
-    /// What the leader is trained on.
+    /// Training objective of the leader.
     pub leader_objective: O,
-    /// What weighs the peers.
+    /// Attention that weights the peers.
     pub attention: PeerAttention,
-    /// The tap of the peers that the attention sees.
+    /// Tap of the peers from which the attention is computed.
     pub tap: String,
-    /// Whether the targets are no constants.
+    /// Whether gradients flow into the targets.
     pub reference_gradients: bool,
-    /// The taps that are selected of each peer, and of the leader.
+    /// Taps that are selected of each peer, and of the leader.
     #[module(skip)]
     selection: Resolved<(Vec<TapSelection>, TapSelection)>,
 }
@@ -232,7 +237,7 @@ impl<N: Network, O: Objective> Distillation for GroupLeaderDistiller<N, O> {
             false => logits.without_autodiff(),
         };
         let targets = weights.matmul(logits.clone());
-        let mean = saying(logits.mean_dim(1).squeeze_dim(1));
+        let mean = without_taps(logits.mean_dim(1).squeeze_dim(1));
 
         let terms = |objective: &O, student: &Knowledge, teacher: &Knowledge, name: &str| {
             let context = Context::new(student, teacher, &batch.targets, &batch.ids, batch.clock);
@@ -244,7 +249,7 @@ impl<N: Network, O: Objective> Distillation for GroupLeaderDistiller<N, O> {
         };
         let mut all = Terms::default();
         for (index, (peer, objective)) in peers.iter().zip(&self.objectives).enumerate() {
-            let target = saying(targets.clone().narrow(1, index, 1).squeeze_dim(1));
+            let target = without_taps(targets.clone().narrow(1, index, 1).squeeze_dim(1));
             all = all.and(terms(
                 objective,
                 peer,
@@ -259,8 +264,8 @@ impl<N: Network, O: Objective> Distillation for GroupLeaderDistiller<N, O> {
                 &mean.response,
                 &batch.targets,
             ));
-        let taught: Option<&Response> = Some(&mean.response);
-        DistillationOutput::new(all, &leader.response, taught, &batch.targets)
+        let teacher: Option<&Response> = Some(&mean.response);
+        DistillationOutput::new(all, &leader.response, teacher, &batch.targets)
     }
 }
 

@@ -1,6 +1,6 @@
 use super::NativeEnsemble;
-use super::branch_gate::{BranchGate, TRUNK, branch, weigh};
-use super::peers::{accuracy, assert_objectives, class_logits, pooled, saying};
+use super::branch_gate::{BranchGate, TRUNK, branch, gated_logits};
+use super::peers::{accuracy, assert_objectives, class_logits, pooled, without_taps};
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
@@ -9,28 +9,28 @@ use burn_distill_core::{
     TapSelection, Terms, known_taps,
 };
 
-/// On-the-fly native ensemble: a network with several branches over one trunk, which learn from
-/// their own mean.
+/// On-the-fly native ensemble (ONE): a network with several branches over one trunk, which learn
+/// from their gated mean.
 ///
 /// ```text
 /// ensemble = Σᵢ gate(trunk)ᵢ zᵢ
-/// loss = Σᵢ objectiveᵢ(branchᵢ, ensemble as a constant, targets) + hard(ensemble, targets)
+/// loss = Σᵢ objectiveᵢ(branchᵢ, ensemble as a constant, targets) + crossentropy(ensemble, targets)
 /// ```
 ///
-/// Sums over the branches, not means, as in the authors' code. The gate learns from the last term
-/// alone.
+/// The loss is a sum over the branches and not a mean, as in the authors' code. The gate learns
+/// only from the last term.
 ///
-/// The network is any that offers taps named `trunk`, a map or vectors, and `branch1`, `branch2`, …,
-/// the logits of each branch; its response is that of the first, which is what is deployed.
-/// `BranchedNetwork` of burn-distill-architecture makes one of networks of one family. Each branch
-/// has an objective on responses; the authors take three branches and, for each, the cross-entropy
-/// plus [`EnsembleKl`](crate::EnsembleKl) at temperature 3 that ramps up to 1 over 80
-/// epochs.
+/// The network can be any with a tap `trunk`, a map or vectors, and taps `branch1`, `branch2`, …,
+/// the logits of each branch. Its response is that of the first branch, which is deployed.
+/// `BranchedNetwork` of burn-distill-architecture creates one from networks of one family. Each
+/// branch has an objective on responses. The authors use three branches, each with the
+/// cross-entropy plus [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to
+/// 1 over 80 epochs.
 ///
-/// Besides the terms of each branch, as `branch 1 hard`, and that of the ensemble, as `ensemble hard`, it
-/// shows the accuracy of each, as `branch 1 accuracy` and `ensemble accuracy`, in percent of the labeled
-/// samples. What [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the first branch, and its
-/// teacher is the ensemble.
+/// It shows the terms of each branch, as `branch 1 cross-entropy`, and of the ensemble, as
+/// `ensemble cross-entropy`, and the accuracy of each, as `branch 1 accuracy` and `ensemble
+/// accuracy`, in percent of the labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the
+/// accuracy of the first branch, and its teacher is the ensemble.
 ///
 /// # Example
 ///
@@ -51,39 +51,40 @@ use burn_distill_core::{
 #[doc(alias = "ONE")]
 #[derive(Module, Debug)]
 pub struct NativeEnsembleDistiller<N, O> {
-    /// The network with its branches.
+    /// Network with its branches.
     pub network: N,
-    /// What weighs the branches.
+    /// Gate that weights the branches.
     pub gate: BranchGate,
-    /// What each branch is trained on.
+    /// Training objective of each branch.
     pub objectives: Vec<O>,
-    /// What the ensemble is trained on.
+    /// Cross-entropy of the ensemble.
     pub hard: CrossEntropyObjective,
-    /// The taps that the ensemble is made of.
+    /// Taps from which the ensemble is computed.
     #[module(skip)]
     requirements: Resolved<TapSelection>,
 }
 
 impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
-    /// A network with as many branches as objectives. The cross-entropy of the ensemble has a weight
-    /// of 1.
+    /// Creates a distiller from a network and one objective for each of its branches. The
+    /// cross-entropy of the ensemble has a weight of 1.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two objectives, if the network offers not as many branches or
-    /// more, or if an objective wants a tap.
+    /// Panics if there are fewer than two objectives, if their number is not that of the branches,
+    /// or if an objective requires a tap.
     pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
         assert!(
             objectives.len() >= 2,
-            "An ensemble is of two branches at least, but there are {}.",
+            "An ensemble needs at least two branches, but there are {} objectives.",
             objectives.len()
         );
         for objective in &objectives {
             let requirements = objective.requirements();
             assert!(
                 requirements == Requirements::responses(),
-                "Branches are compared by their responses, but {requirements:?} are required."
+                "The objective of a branch may require only responses of one view, but it requires \
+                 {requirements:?}."
             );
         }
         let taps = known_taps(&network);
@@ -100,8 +101,8 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
         }
     }
 
-    /// All branches and their gate as one network, to be deployed or measured. It shares its
-    /// parameters with this.
+    /// Returns all branches and their gate as one network, to deploy or to evaluate. It shares its
+    /// parameters with the distiller.
     pub fn ensemble(&self) -> NativeEnsemble<N> {
         NativeEnsemble {
             network: self.network.clone(),
@@ -121,14 +122,14 @@ impl<N: Network, O: Objective> Distillation for NativeEnsembleDistiller<N, O> {
             .network
             .forward_knowledge(batch.view().clone(), requirements);
 
-        let (logits, ensemble) = weigh(&self.gate, &all.taps, branches);
-        let ensemble = saying(ensemble);
+        let (logits, ensemble) = gated_logits(&self.gate, &all.taps, branches);
+        let ensemble = without_taps(ensemble);
         let constant = ensemble.clone().without_autodiff();
 
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let mut terms = Terms::default();
         for (number, (logits, objective)) in (1..).zip(logits.into_iter().zip(&self.objectives)) {
-            let student = saying(logits);
+            let student = without_taps(logits);
             let context = Context::new(&student, &constant, targets, ids, clock);
             let accuracy = accuracy("accuracy", &student.response, targets);
             let branch = objective.forward(&context).and(accuracy);

@@ -7,40 +7,47 @@ use burn_distill_core::{
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// All but the one at `index`, in their order.
+/// Returns all items except the one at `index`, in order.
 pub(super) fn others<T>(all: &[T], index: usize) -> impl Iterator<Item = &T> {
     all[..index].iter().chain(&all[index + 1..])
 }
 
-/// What the network at `peer` is asked for by the objectives of the others, each of which sees all
-/// networks but its own.
-pub(super) fn asked_by_others(requirements: &[Requirements], peer: usize) -> TapSelection {
-    let by_others = others(requirements, peer)
-        .enumerate()
-        .map(|(other, requirements)| {
-            // In the order of the peers without the one who asks.
-            let asks = if other < peer { other } else { other + 1 };
-            let place = if peer < asks { peer } else { peer - 1 };
-            requirements.teacher.for_network(place)
-        });
+/// Returns the taps of the network at `peer` that the objectives of the other networks require. The
+/// teachers of an objective are all networks but its own.
+///
+/// # Panics
+///
+/// Panics if an objective requires taps of a network that does not exist.
+pub(super) fn required_by_others(requirements: &[Requirements], peer: usize) -> TapSelection {
+    let by_others = others(requirements, peer).enumerate().map(|(other, each)| {
+        each.teacher.assert_networks(requirements.len() - 1);
+        // The teachers are in the order of the peers, without the peer that learns.
+        let asks = if other < peer { other } else { other + 1 };
+        let place = if peer < asks { peer } else { peer - 1 };
+        each.teacher.for_network(place)
+    });
     by_others.fold(TapSelection::None, TapSelection::union)
 }
 
+/// Asserts that there are at least two peers, whose parameters differ.
+///
 /// # Panics
 ///
 /// Panics if there are fewer than two peers, or if two peers have the same parameters.
 pub(super) fn assert_peers_differ<N: Network>(peers: &[N]) {
     assert!(
         peers.len() >= 2,
-        "Mutual learning needs two peers, but there are {}.",
+        "Mutual learning needs at least two peers, but there are {}.",
         peers.len()
     );
     assert_parameters_differ("Peers", peers);
 }
 
+/// Asserts that there is an objective for each network or branch.
+///
 /// # Panics
 ///
-/// Panics if there is not an objective for each of these.
+/// Panics if their numbers differ.
 pub(crate) fn assert_objectives(objectives: usize, learners: usize, what: &str) {
     assert_eq!(
         objectives, learners,
@@ -48,25 +55,28 @@ pub(crate) fn assert_objectives(objectives: usize, learners: usize, what: &str) 
     );
 }
 
-/// The class logits of a response.
+/// Returns the class logits of a response.
 ///
 /// # Panics
 ///
-/// Panics if it is none of classes.
+/// Panics if the response has none.
 pub(crate) fn class_logits(response: &Response) -> Tensor<2> {
     let logits = response.classes().cloned();
-    logits.unwrap_or_else(|| panic!("An ensemble is one of classes, not of {response:?}."))
+    logits.unwrap_or_else(|| {
+        panic!("An ensemble needs class logits, but a network responds with {response:?}.")
+    })
 }
 
-/// What somebody says who has no taps to offer.
-pub(crate) fn saying(logits: Tensor<2>) -> Knowledge {
+/// Returns the knowledge that consists of class logits, without taps.
+pub(crate) fn without_taps(logits: Tensor<2>) -> Knowledge {
     Knowledge {
         response: Response::Classes(logits),
         taps: Taps::default(),
     }
 }
 
-/// One vector per sample: a map is averaged over its pixels, a sequence over its tokens.
+/// Returns one vector per sample: the mean of a map over its pixels, or of a sequence over its
+/// tokens.
 pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     match tap {
         Tap::Map(map) => map.mean_dims(&[2, 3]).flatten(1, 3),
@@ -75,9 +85,9 @@ pub(crate) fn pooled(tap: Tap) -> Tensor<2> {
     }
 }
 
-/// The accuracy of each response, as `peer 1 accuracy`, and of the mean of their probabilities, as
-/// `ensemble accuracy`, in percent of the labeled samples or tokens. Responses that are not classes
-/// have none.
+/// Returns the accuracy of each response, as `peer 1 accuracy`, and of the mean of their
+/// probabilities, as `ensemble accuracy`, in percent of the labeled samples or tokens. Responses
+/// without class logits have no accuracy.
 pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     let each = (1..).zip(responses).map(|(number, response)| {
         let name = format!("peer {number} accuracy");
@@ -88,8 +98,8 @@ pub(crate) fn accuracies(responses: &[&Response], targets: &Targets) -> Terms {
     each.chain(ensemble).fold(Terms::default(), Terms::and)
 }
 
-/// Returns the sum of the probabilities of several responses, which predicts the classes that the mean
-/// predicts. A token counts if it does for all of them.
+/// Returns the sum of the probabilities of several responses, which predicts the same classes as
+/// their mean. A token counts if it counts in all responses.
 fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     fn sum<const D: usize>(logits: impl Iterator<Item = Tensor<D>>) -> Option<Tensor<D>> {
         let probabilities = logits.map(|logits| {
@@ -121,9 +131,10 @@ fn mean_probabilities(responses: &[&Response]) -> Option<Response> {
     })
 }
 
-/// The share of the labeled samples, tokens or proposals that a response predicts correctly, in
-/// percent, under that name; nothing if the response is not classes or there are no labels. Where no
-/// row is labeled it is zero, which no metric counts: metrics weigh it by the labeled rows.
+/// Returns the accuracy of a response on the labeled samples, tokens or proposals, in percent, as a
+/// shown term with this name, or no term if the response has no class logits or the batch no
+/// labels. Where no row is labeled it is zero, with a weight of zero in the metric, which counts
+/// labeled rows.
 pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &Targets) -> Terms {
     let accuracy = ClassRows::of(response).and_then(|rows| rows.accuracy(targets));
     match accuracy {
@@ -133,7 +144,7 @@ pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &T
 }
 
 pub(super) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The value is whole between two steps, also if a thread panicked in one.
+    // The value is consistent between two steps, even if a thread panicked in one.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -143,7 +154,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn accuracies_of_peers_count_the_tokens_that_are_no_padding() {
+    fn accuracies_of_peers_count_the_tokens_without_padding() {
         let device = Device::default();
         let peer = |logits: [[[f32; 2]; 2]; 2]| Response::Tokens {
             logits: Tensor::from_data(logits, &device),
@@ -164,7 +175,7 @@ mod tests {
         let expected = [
             ("peer 1 accuracy", 200.0 / 3.0),
             ("peer 2 accuracy", 200.0 / 3.0),
-            // The second peer decides about the first token, and about the third one.
+            // The second peer is more confident about the first token and about the third.
             ("ensemble accuracy", 200.0 / 3.0),
         ];
         assert_eq!(shown.len(), expected.len());

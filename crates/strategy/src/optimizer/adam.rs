@@ -5,17 +5,17 @@ use burn::tensor::{Device, Tensor};
 
 const FIRST_DECAY: f64 = 0.9;
 const SECOND_DECAY: f64 = 0.999;
-/// As in the papers and in PyTorch; burn's default is 1e-5.
+/// The value of the paper and of PyTorch; burn's default is 1e-5.
 const EPSILON: f64 = 1e-8;
 
-/// Adam as in PyTorch, with weight decay in the gradient or decoupled from it (AdamW).
+/// Adam as in PyTorch, with weight decay added to the gradient, or decoupled from it (AdamW).
 #[derive(Clone, Debug)]
 pub(super) struct Adam {
     pub decoupled: bool,
     pub regularization: Regularization,
 }
 
-/// The moments of the gradient of a parameter, and the number of steps that it has taken.
+/// The moments of the gradient of a parameter, and the number of its steps.
 #[derive(Clone, Debug)]
 pub(super) struct AdamState<const D: usize> {
     time: u64,
@@ -77,7 +77,7 @@ impl Optimizer for Adam {
     }
 }
 
-// Names in a record: those of burn's state.
+// Names in a record, equal to those of burn's state.
 const TIME: &str = "momentum.time";
 const FIRST: &str = "momentum.moment_1";
 const SECOND: &str = "momentum.moment_2";

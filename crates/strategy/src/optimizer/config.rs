@@ -5,60 +5,60 @@ use burn::optim::ModuleOptimizer;
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 
-/// Configuration of the optimizer of a training, with the conventions and the numbers of PyTorch.
+/// Configuration of the optimizer of a training, with the conventions and defaults of PyTorch.
 ///
-/// In double precision it agrees with PyTorch to the last digits: burn's own optimizers keep their
-/// decays and penalties in single precision.
+/// In double precision it agrees with PyTorch to the last digits, whereas burn's optimizers keep
+/// their decay rates and penalties in single precision.
 ///
-/// With a `clip_norm`, the gradient `g` of each parameter is shortened by itself, before anything
-/// else is done with it, an L2 penalty included:
+/// With a `clip_norm`, the gradient `g` of each parameter is clipped separately, before an L2
+/// penalty is added:
 ///
 /// ```text
 /// g ← g · min(1, clip_norm / (‖g‖₂ + 1e-6))
 /// ```
 ///
-/// A parameter without a gradient stays as it is: neither weight decay nor momentum moves it.
+/// A parameter without a gradient does not change: neither weight decay nor momentum is applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent with momentum, without dampening.
     Sgd {
-        /// The momentum. Default: 0.9.
+        /// Momentum, from 0 and below 1. Default: 0.9.
         #[serde(default = "momentum")]
         momentum: f64,
-        /// Nesterov's momentum. Default: false.
+        /// Whether the momentum is Nesterov's. Default: false.
         #[serde(default)]
         nesterov: bool,
-        /// L2 penalty, on every parameter. Default: 5e-4.
+        /// L2 penalty on every parameter. Default: 5e-4.
         #[serde(default = "weight_decay")]
         weight_decay: f64,
-        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
-        /// is. Must be positive.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },
-    /// Adam, with its L2 penalty in the gradient.
+    /// Adam, with an L2 penalty in the gradient.
     Adam {
-        /// L2 penalty, on every parameter. Default: 0.
+        /// L2 penalty on every parameter. Default: 0.
         #[serde(default)]
         weight_decay: f64,
-        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
-        /// is. Must be positive.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },
     /// Adam with decoupled weight decay.
     AdamW {
-        /// Decoupled weight decay: `parameter ← (1 − rate · weight_decay) · parameter` before the step.
-        /// Default: 0.01.
+        /// Decoupled weight decay: `parameter ← (1 − rate · weight_decay) · parameter` before the
+        /// step. Default: 0.01.
         #[serde(default = "decoupled_decay")]
         weight_decay: f64,
-        /// Whether one-dimensional parameters decay as well: biases, and the scales of
-        /// normalizations. The literature of transformers leaves them out. Default: true.
+        /// Whether weight decay applies to one-dimensional parameters, which are biases and the
+        /// scales of normalizations. The literature on transformers excludes them. Default: true.
         #[serde(default = "decay_vectors", skip_serializing_if = "is_true")]
         decay_vectors: bool,
-        /// The L2 norm above which the gradient of a parameter is made shorter; none: it stays as it
-        /// is. Must be positive.
+        /// Maximum L2 norm of the gradient of a parameter, which is scaled down to it. Must be
+        /// positive. Default: no clipping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64>,
     },
@@ -140,7 +140,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// Returns the same optimizer without weight decay, for a strategy that applies its own.
+    /// Sets the weight decay to 0, for a strategy that applies weight decay itself.
     pub fn without_weight_decay(mut self) -> Self {
         let (Self::Sgd { weight_decay, .. }
         | Self::Adam { weight_decay, .. }
@@ -149,7 +149,7 @@ impl OptimizerConfig {
         self
     }
 
-    /// The norm above which the gradient of a parameter is made shorter, if there is one.
+    /// Returns the maximum norm of the gradient of a parameter, if gradients are clipped.
     pub fn clip_norm(&self) -> Option<f64> {
         match *self {
             Self::Sgd { clip_norm, .. }
@@ -192,5 +192,5 @@ impl Check for OptimizerConfig {
     }
 }
 
-/// A larger penalty would undo more than the whole weight in a step.
+/// The largest weight decay: a larger one would remove more than the whole weight in a step.
 const LARGEST_DECAY: f64 = 1e3;

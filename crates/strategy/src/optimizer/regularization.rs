@@ -1,24 +1,25 @@
 use burn::tensor::Tensor;
 use burn_distill_core::numeric::at_least_f32;
 
-/// The gradient of a parameter before the rule of an optimizer: its clipping and its weight decay.
+/// Clipping and weight decay of the gradient of a parameter, before the update rule of an
+/// optimizer.
 ///
-/// The numbers are in double precision: burn's own optimizers keep theirs in single precision, where
-/// `1 − 0.999` is wrong by `5e-5`.
+/// The numbers are in double precision: burn's optimizers keep theirs in single precision, where
+/// `1 − 0.999` has a relative error of `5e-5`.
 #[derive(Clone, Debug)]
 pub(super) struct Regularization {
-    /// Norm above which a gradient is shortened.
+    /// Maximum norm of a gradient, if gradients are clipped.
     pub clip_norm: Option<f64>,
     /// Factor of the weight decay.
     pub weight_decay: f64,
-    /// Whether one-dimensional parameters decay, too.
+    /// Whether weight decay applies to one-dimensional parameters.
     pub decay_vectors: bool,
 }
 
 impl Regularization {
-    /// Returns the gradient, shortened if it is longer than allowed.
+    /// Returns the gradient, scaled down to the maximum norm if it is longer.
     pub fn clip<const D: usize>(&self, gradient: Tensor<D>) -> Tensor<D> {
-        // As in PyTorch: keeps a gradient of zero from being divided by zero.
+        // As in PyTorch, so that a gradient of zero is not divided by zero.
         const EPSILON: f64 = 1e-6;
         let Some(clip_norm) = self.clip_norm else {
             return gradient;
@@ -38,7 +39,7 @@ impl Regularization {
         }
     }
 
-    /// Returns the gradient, clipped, with the L2 penalty of its parameter added.
+    /// Returns the clipped gradient plus the L2 penalty of its parameter.
     pub fn penalize<const D: usize>(&self, gradient: Tensor<D>, param: &Tensor<D>) -> Tensor<D> {
         let gradient = self.clip(gradient);
         match self.decay::<D>() {

@@ -2,8 +2,8 @@ use super::regularization::Regularization;
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Stochastic gradient descent as in PyTorch: without dampening, the first velocity is the first
-/// gradient.
+/// Stochastic gradient descent as in PyTorch: without dampening, so that the first velocity is the
+/// first gradient.
 #[derive(Clone, Debug)]
 pub(super) struct Sgd {
     pub momentum: f64,
@@ -11,7 +11,7 @@ pub(super) struct Sgd {
     pub regularization: Regularization,
 }
 
-/// The velocity of a parameter, if there is momentum.
+/// The velocity of a parameter, or `None` without momentum.
 #[derive(Clone, Debug)]
 pub(super) struct SgdState<const D: usize> {
     velocity: Option<Tensor<D>>,
@@ -67,10 +67,10 @@ impl<const D: usize> RecordState for SgdState<D> {
     }
 }
 
-/// Name in a record: that of burn's state.
+/// The name in a record, equal to that of burn's state.
 const VELOCITY: &str = "momentum.velocity";
 
-/// Returns a tensor of a record in the precision that it was saved in.
+/// Returns a tensor of a record in the precision in which it was saved.
 pub(super) fn restored<const D: usize>(data: TensorData, device: &Device) -> Tensor<D> {
     let dtype = data.dtype();
     Tensor::from_data(data, (device, dtype))

@@ -5,12 +5,13 @@ use crate::StageArtifacts;
 use burn::module::Module;
 use burn::store::ModuleRecord;
 
-/// In validation mode: in training, running statistics lag behind.
+/// Returns the record of a module in validation mode, since running statistics lag behind in
+/// training mode.
 fn record<M: Module>(module: &M) -> ModuleRecord {
     module.valid().into_record()
 }
 
-/// The `student`, what it had its lessons from as `teacher`, and the `objective`.
+/// The `student`, its `teacher` and the `objective`.
 impl<S: Module, T: Module, O: Module> StageArtifacts for SelfDistiller<S, T, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![
@@ -31,7 +32,8 @@ impl<S: Module, M: Module, O: Module> StageArtifacts for LastBatchDistiller<S, M
     }
 }
 
-/// The `student`, head included, its average as `teacher`, and the `objective` with its center.
+/// The `student` with its head, its moving average as `teacher`, and the `objective` with its
+/// center.
 impl<S: Module, T: Module, O: Module> StageArtifacts for DinoDistiller<S, T, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![
@@ -42,8 +44,7 @@ impl<S: Module, T: Module, O: Module> StageArtifacts for DinoDistiller<S, T, O> 
     }
 }
 
-/// The network with all its exits, as `student`, and the `objective`: what those of its exits have
-/// learned.
+/// The network with all exits, as `student`, and the objectives of the exits, as `objective`.
 impl<N: Module, O: Module> StageArtifacts for MultiExitDistiller<N, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![

@@ -9,63 +9,65 @@ use burn_distill_core::{
     Batch, Clock, Context, Knowledge, Network, Objective, Requirements, TapSelection, Terms,
 };
 
-/// The figures of a teacher.
-const OF_TEACHER: [MetricKind; 2] = [MetricKind::TeacherAccuracy, MetricKind::Agreement];
+/// The metrics that depend on a teacher.
+const TEACHER_METRICS: [MetricKind; 2] = [MetricKind::TeacherAccuracy, MetricKind::Agreement];
 
-/// Where a network that teaches itself has its lessons from: what it said in the past, what it says
-/// about other samples, an average of what it has been.
+/// A teacher that is made of the student itself: its past predictions, its predictions for other
+/// samples, or a moving average of its weights.
 pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
-    /// What the network is taught about a batch: constants. It is asked after the network has
-    /// answered to the batch.
+    /// Returns the knowledge of the teacher about a batch, as constants. It is called after the
+    /// forward pass of the student.
     fn teach(&self, student: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge;
 
-    /// Returns whether what it teaches about a batch is its own, and not a stand-in for a lack of it.
+    /// Returns whether the teacher has real knowledge about a batch, and not a substitute such as
+    /// the labels.
     ///
-    /// If it is not, its accuracy and the agreement with it are not shown, and in a validation neither
-    /// are the loss and its terms: they would say something else than their names.
+    /// If it has not, its accuracy and the agreement with it are not shown, nor are the loss and
+    /// its terms in a validation, since the values would mean something else.
     fn knows(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
         true
     }
 
-    /// Hear what the network says about a batch that it is being trained on, before the step.
+    /// Receives the knowledge of the student about a training batch, before the step of the
+    /// optimizer.
     fn observe(&self, _student: &Knowledge, _batch: &Batch<S::Input>) {}
 
-    /// Follow the network after a step on a batch with that clock.
+    /// Updates the teacher after a step of the student on a batch with this clock.
     fn update(self, _student: &S, _clock: Clock) -> Self {
         self
     }
 }
 
-/// The part of a training in which a [`SelfTeacher`] teaches.
+/// The phase of a training in which a [`SelfTeacher`] is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeachingPhase {
-    /// The samples are those that the network is trained on.
+    /// A step on training samples.
     Training,
-    /// The samples are those of a validation.
+    /// A step on validation samples.
     Validation,
 }
 
-/// Self-distillation: a network that learns from itself.
+/// Self-distillation: a network learns from a teacher that is made of the network itself.
 ///
-/// It is what [`OfflineDistiller`](crate::OfflineDistiller) is, with a teacher that is made of the
-/// student: any objective serves. What the teacher has to remember is part of the record. It learns
-/// on one device: others would not hear what is said there.
+/// It equals [`OfflineDistiller`](crate::OfflineDistiller) except for the teacher, and takes any
+/// objective. The state of the teacher is part of the record. It trains on one device, since the
+/// state of the teacher would differ between devices.
 ///
 /// ```text
-/// loss = Σ weight · term(student(x), taught(student, x), targets)
+/// loss = Σ weight · term(student(x), teacher(student, x), targets)
 /// ```
 #[derive(Module, Debug)]
 pub struct SelfDistiller<S, T, O> {
-    /// The network that learns.
+    /// Network that is trained.
     pub student: S,
-    /// Where it has its lessons from.
+    /// Teacher that is made of the network.
     pub teacher: T,
-    /// What it is trained on.
+    /// Training objective.
     pub objective: O,
-    /// When the last step was: an optimizer is not told.
+    /// Clock of the last batch, for the step of the optimizer.
     #[module(skip)]
     clock: LastClock,
-    /// The requirements of the objective.
+    /// Requirements of the objective.
     #[module(skip)]
     selection: Resolved<Requirements>,
 }
@@ -76,7 +78,7 @@ where
     T: SelfTeacher<S>,
     O: Objective,
 {
-    /// A network, where it has its lessons from and what it is trained on.
+    /// Creates a distiller from a network, its teacher and the training objective.
     pub fn new(student: S, teacher: T, objective: O) -> Self {
         Self {
             student,
@@ -91,18 +93,18 @@ where
         let Requirements {
             student, teacher, ..
         } = self.selection.get(|| self.objective.requirements());
-        // First, as the authors of those methods do: running statistics remember best whoever is
-        // asked last, which is a teacher that is the student itself.
+        // Before the teacher, as in the authors' code of these methods: the order matters for
+        // running statistics where the teacher is the student itself.
         let student = self
             .student
             .forward_knowledge(batch.view().clone(), student);
-        let taught = self
+        let target = self
             .teacher
             .teach(&self.student, batch, teacher)
             .without_autodiff();
-        let context = Context::new(&student, &taught, &batch.targets, &batch.ids, batch.clock);
+        let context = Context::new(&student, &target, &batch.targets, &batch.ids, batch.clock);
         let terms = self.objective.forward(&context);
-        (student, taught, terms)
+        (student, target, terms)
     }
 }
 
@@ -115,24 +117,24 @@ where
     type Input = S::Input;
 
     fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
-        let (student, taught, terms) = self.terms(batch);
+        let (student, target, terms) = self.terms(batch);
         DistillationOutput::new(
             terms,
             &student.response,
-            Some(&taught.response),
+            Some(&target.response),
             &batch.targets,
         )
     }
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
-        let (student, taught, terms) = self.terms(&batch);
+        let (student, target, terms) = self.terms(&batch);
         self.teacher.observe(&student, &batch);
         self.clock.set(batch.clock);
-        let taught = Some(&taught.response);
-        let output = DistillationOutput::new(terms, &student.response, taught, &batch.targets);
+        let target = Some(&target.response);
+        let output = DistillationOutput::new(terms, &student.response, target, &batch.targets);
         let output = match self.teacher.knows(&batch, TeachingPhase::Training) {
             true => output,
-            false => output.hiding(OF_TEACHER),
+            false => output.hiding(TEACHER_METRICS),
         };
         TrainOutput::new(self, output.loss.backward(), output)
     }
@@ -141,7 +143,7 @@ where
         let output = self.forward(&batch);
         match self.teacher.knows(&batch, TeachingPhase::Validation) {
             true => output,
-            false => output.hiding_terms().hiding(OF_TEACHER),
+            false => output.hiding_terms().hiding(TEACHER_METRICS),
         }
     }
 
@@ -163,7 +165,7 @@ where
         _rate: ModuleLearningRate,
         _gradients: MultiGradientsParams,
     ) -> Self {
-        panic!("A network that teaches itself learns on one device.")
+        panic!("Self-distillation trains on one device: use one device.")
     }
 }
 

@@ -11,40 +11,40 @@ use burn_distill_core::{
     Objective, TapSelection, Terms, WeightSchedule, check, known_taps,
 };
 
-/// What the masks are drawn for: others with the same seed draw other numbers.
+/// The purpose of the random masks, so that other uses of the same seed draw other numbers.
 const PURPOSE: u64 = 0x5344_4452; // SDDR
 
 /// Configuration to create a [`DropoutDistiller`] using the [init
 /// function](DropoutDistillerConfig::init).
 #[derive(Config, Debug)]
 pub struct DropoutDistillerConfig {
-    /// How likely each feature is dropped. From 0, without 1. Default: `0.5`.
+    /// Probability with which each feature is dropped. From 0 and below 1. Default: `0.5`.
     #[config(default = 0.5)]
     pub probability: f64,
-    /// What logits are divided by. Must be positive and finite. Default: `3.0`.
+    /// Softmax temperature, applied to both logits. Must be positive and finite. Default: `3.0`.
     #[config(default = 3.0)]
     pub temperature: f64,
-    /// The weight of the term. Default: `0.1`.
+    /// Weight of the term. Default: `0.1`.
     #[config(default = "WeightSchedule::Constant(0.1)")]
     pub weight: WeightSchedule,
     /// Whether the target of each direction is a constant. Default: `false`.
     #[config(default = false)]
     pub detach: bool,
-    /// The tap of the features that the classifier sees. Default: `pool`.
+    /// Tap of the input features of the classifier. Default: `pool`.
     #[config(default = "\"pool\".to_string()")]
     pub tap: String,
-    /// What the masks depend on, besides the step. Default: `0`.
+    /// Seed of the masks. Default: `0`.
     #[config(default = 0)]
     pub seed: u64,
 }
 
 impl DropoutDistillerConfig {
-    /// A network, and what it is trained on besides.
+    /// Creates a distiller from a network and an additional training objective.
     ///
     /// # Panics
     ///
-    /// Panics if a number is out of its range, if the network names no classifier, or if it offers no
-    /// tap of that name with the features that the classifier takes.
+    /// Panics if a value is out of its range, if the network does not return a classifier, or if it
+    /// has no tap of that name with the features of the classifier.
     pub fn init<N, O>(&self, student: N, objective: O) -> DropoutDistiller<N, O>
     where
         N: Network,
@@ -66,12 +66,12 @@ impl DropoutDistillerConfig {
         }
     }
 
-    /// Checks that the classifier of a network sees the features of the tap.
+    /// Checks that the tap holds the input features of the classifier of a network.
     ///
     /// # Errors
     ///
-    /// Returns an error if the network names no classifier, or if it offers no tap of that name with the
-    /// features that the classifier takes.
+    /// Returns an error if the network does not return a classifier, or if it has no tap of that
+    /// name with the features of the classifier.
     pub fn fit<N: Network>(&self, student: &N) -> Result<(), MisfitError> {
         let Some(classifier) = student.classifier() else {
             return Err(MisfitError::Network(NO_CLASSIFIER.to_string()));
@@ -82,14 +82,16 @@ impl DropoutDistillerConfig {
         match inputs == features {
             true => Ok(()),
             false => Err(MisfitError::Network(format!(
-                "The classifier takes {inputs} features, but the tap `{}` has {features}.",
+                "The classifier takes {inputs} features, but the tap `{}` has {features}: name the tap \
+                 before the classifier.",
                 self.tap
             ))),
         }
     }
 }
 
-const NO_CLASSIFIER: &str = "The network names no classifier that could see dropped features.";
+const NO_CLASSIFIER: &str = "Distillation by dropout needs the classifier of the network, but \
+                             `Network::classifier` returns none: implement it.";
 
 impl Check for DropoutDistillerConfig {
     fn check(&self) -> Result<(), ConfigError> {
@@ -108,8 +110,8 @@ fn classifier<N: Network>(network: &N) -> Linear {
     network.classifier().expect(NO_CLASSIFIER)
 }
 
-/// Self-distillation by dropout: the classifier of a network sees its features twice, each time with
-/// others of them dropped, and should say the same.
+/// Self-knowledge distillation via dropout (SD-Dropout): the classifier of a network gets its
+/// features twice, with different features dropped, and both predictions should agree.
 ///
 /// ```text
 /// zₘ = classifier(features ∘ maskₘ / (1 − p)),    m = 1, 2
@@ -117,14 +119,14 @@ fn classifier<N: Network>(network: &N) -> Linear {
 ///        + weight · T² [KL(softmax(z₂ / T) ‖ softmax(z₁ / T)) + KL(softmax(z₁ / T) ‖ softmax(z₂ / T))]
 /// ```
 ///
-/// The response, and with it the objective, sees all features: a network without dropout stays one.
-/// The classifier is that of the network itself, which learns from all three answers, as do the
-/// features. Neither direction has a [constant target](DropoutDivergence), unless `detach` says so.
+/// The response, and with it the objective, is computed from all features, without dropout. The
+/// classifier is that of the network itself. It learns from all three predictions, as do the
+/// features. Neither direction has a [constant target](DropoutDivergence), unless `detach` is set.
 ///
-/// The masks depend on the seed and on the step alone, on every device: a training that is resumed
-/// ends where an uninterrupted one does. In validation nothing is dropped, and the term is zero.
+/// The masks depend only on the seed and the step, on every device, so that a resumed training
+/// equals an uninterrupted one. In validation no features are dropped, and the term is zero.
 ///
-/// The term is shown as `dropout`. The authors train with the cross-entropy besides,
+/// The term is named `dropout`. The authors add the cross-entropy,
 /// [`CrossEntropyObjective`](burn_distill_core::CrossEntropyObjective) with a weight of 1.
 ///
 /// # Example
@@ -145,27 +147,27 @@ fn classifier<N: Network>(network: &N) -> Linear {
 ///
 /// H. Lee, Y. Park, H. Seo and M. Kang, [Self-knowledge Distillation via
 /// Dropout](https://arxiv.org/abs/2208.05642), 2022. Agrees with `SD_Dropout` of the authors' code,
-/// but for where the masks come from.
+/// except for the random numbers of the masks.
 #[doc(alias = "SD-Dropout")]
 #[derive(Module, Debug)]
 pub struct DropoutDistiller<N, O> {
-    /// The network that learns.
+    /// Network that is trained.
     pub student: N,
-    /// What it is trained on besides.
+    /// Additional training objective.
     pub objective: O,
-    /// What compares the two answers.
+    /// Divergence between the two predictions.
     pub divergence: DropoutDivergence,
-    /// How likely each feature is dropped.
+    /// Probability with which each feature is dropped.
     pub probability: f64,
-    /// The tap of the features that the classifier sees.
+    /// Tap of the input features of the classifier.
     pub tap: String,
-    /// The weight of the term.
+    /// Weight of the term.
     #[module(skip)]
     pub weight: WeightSchedule,
-    /// What the masks depend on, besides the step.
+    /// Seed of the masks.
     #[module(skip)]
     pub seed: u64,
-    /// The taps of the student that the classifier sees or the objective wants.
+    /// Taps of the student for the classifier and the objective.
     #[module(skip)]
     requirements: Resolved<TapSelection>,
 }
@@ -175,9 +177,9 @@ where
     N: Network,
     O: Objective<Knowledge, ()>,
 {
-    /// The unweighted loss between the answers to the features with one mask and with another.
-    fn between_answers(&self, features: Tensor<2>, clock: &Clock) -> Tensor<1> {
-        // As burn's dropout tells training from validation.
+    /// Computes the divergence, without its weight, between the predictions with two masks.
+    fn between_predictions(&self, features: Tensor<2>, clock: &Clock) -> Tensor<1> {
+        // burn's dropout distinguishes training from validation in the same way.
         if !features.device().is_autodiff() {
             return connected_zero(features);
         }
@@ -189,8 +191,8 @@ where
         self.divergence.forward(first, second)
     }
 
-    /// What the features are multiplied by: zero for those that are dropped, so much for the others
-    /// that the mean stays as it is.
+    /// Returns the factors of the features: zero for the dropped ones, and `1 / (1 − probability)`
+    /// for the others, so that the expected value does not change.
     fn mask(&self, features: &Tensor<2>, clock: &Clock, which: u64) -> Tensor<2> {
         let shape = features.dims();
         let mut rng = KeyedRng::new([self.seed, clock.step() as u64, which, PURPOSE]);
@@ -229,7 +231,7 @@ where
         let weight = self.weight.at(&clock);
         let dropout = Terms::one(
             DropoutDivergence::TERM,
-            self.between_answers(features, &clock),
+            self.between_predictions(features, &clock),
             weight,
         );
         let terms = self.objective.forward(&context).and(dropout);
@@ -237,7 +239,7 @@ where
     }
 
     fn validation_step(&self, batch: Batch<N::Input>) -> DistillationOutput {
-        // Nothing is dropped, so that there is nothing between two answers.
+        // No features are dropped, so that the term is zero and the loss incomplete.
         let dropout = MetricKind::Term(DropoutDivergence::TERM.into());
         self.forward(&batch).hiding([MetricKind::Loss, dropout])
     }

@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax};
 use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows};
 
-/// How far two answers of one network to the same samples are from each other: the divergence of
-/// [`DropoutDistiller`](crate::DropoutDistiller).
+/// The divergence between two predictions of a network for the same samples, for
+/// [`DropoutDistiller`](crate::DropoutDistiller) (SD-Dropout).
 ///
 /// ```text
 /// p₁ = softmax(first / T)
@@ -13,9 +13,9 @@ use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows
 /// L = T² · mean over samples of Σₖ p₂ₖ (log p₂ₖ − log p₁ₖ) + Σₖ p₁ₖ (log p₁ₖ − log p₂ₖ)
 /// ```
 ///
-/// Neither is a constant: both directions move both answers, the one that is the target too. With
-/// `detach`, each direction moves the answer that it compares with the other, and not its target. All
-/// samples count, labeled or not.
+/// Neither prediction is a constant: both directions have gradients for both predictions, including
+/// the target. With `detach`, the target of each direction is a constant. All samples count,
+/// labeled or not.
 ///
 /// # Reference
 ///
@@ -24,7 +24,7 @@ use burn_distill_core::{Check, ConfigError, check, one_line_display, reduce_rows
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct DropoutDivergence {
-    /// What both logits are divided by.
+    /// Softmax temperature, applied to both logits.
     pub temperature: f64,
     /// Whether the target of each direction is a constant.
     pub detach: bool,
@@ -33,10 +33,10 @@ pub struct DropoutDivergence {
 one_line_display!(DropoutDivergence: temperature, detach);
 
 impl DropoutDivergence {
-    /// The name of its term.
+    /// Name of the term.
     pub const TERM: &'static str = "dropout";
 
-    /// That temperature.
+    /// Creates the divergence from a temperature.
     ///
     /// # Panics
     ///
@@ -50,13 +50,13 @@ impl DropoutDivergence {
         divergence
     }
 
-    /// The same where the target of each direction is a constant, or is not.
+    /// Sets whether the target of each direction is a constant. Default: false.
     pub fn with_detach(mut self, detach: bool) -> Self {
         self.detach = detach;
         self
     }
 
-    /// The unweighted loss.
+    /// Computes the loss without its weight.
     ///
     /// # Shapes
     ///
@@ -104,7 +104,7 @@ mod tests {
         raised.map(|part| part / raised.iter().sum::<f64>())
     }
 
-    /// `T² · Σ (KL(p₂‖p₁) + KL(p₁‖p₂)) / B`, by the formula, where either target may be that of other
+    /// Computes `T² · Σ (KL(p₂‖p₁) + KL(p₁‖p₂)) / B` by the formula, with targets from separate
     /// logits.
     fn by_hand(
         [first, second]: [[[f64; 3]; 2]; 2],
@@ -121,7 +121,7 @@ mod tests {
         rows.sum::<f64>() * temperature.powi(2) / 2.0
     }
 
-    /// The value and the gradients of both.
+    /// Returns the value and both gradients.
     fn outcome(divergence: &DropoutDivergence) -> (f64, [Vec<f64>; 2]) {
         let device = Device::default().autodiff();
         let both = [FIRST, SECOND].map(|logits| Tensor::<2>::from_data(logits, &device));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_move_both_answers_unless_detached() {
+    fn both_directions_have_gradients_for_both_predictions_unless_detached() {
         const APART: f64 = 1e-5;
         for detach in [false, true] {
             let (value, gradients) = outcome(&DropoutDivergence::new(3.0).with_detach(detach));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_answers_are_at_no_distance() {
+    fn equal_predictions_have_no_divergence() {
         let device = Device::default().autodiff();
         let logits = Tensor::<2>::from_data(FIRST, &device).require_grad();
 
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn certainties_and_no_samples_are_finite() {
+    fn certain_predictions_and_empty_batches_are_finite() {
         let device = Device::default().autodiff();
         for (first, second) in [([[1e4, -1e4]], [[-1e4, 1e4]]), ([[0.0, 0.0]], [[1e4, 0.0]])] {
             let both = [first, second].map(|logits| Tensor::<2>::from_data(logits, &device));

@@ -1,4 +1,4 @@
-use crate::mutual::peers::saying;
+use crate::mutual::peers::without_taps;
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, MetricKind, learner_model};
 use burn::module::{Module, ModuleDisplay};
@@ -11,30 +11,30 @@ use burn_distill_core::{
     Objective, Response, TapSelection, Targets, Terms,
 };
 
-/// What stands for the id of no sample.
-const NOBODY: i64 = -1;
+/// The id that marks the end of the stored ids.
+const NO_SAMPLE: i64 = -1;
 
-/// Self-distillation from the last mini-batch (DLB): a network learns from what it said in the step
-/// before about the same samples in another view.
+/// Self-distillation from the last mini-batch (DLB): a network learns from its own predictions in
+/// the previous step for the same samples in another view.
 ///
 /// ```text
 /// z = student(view 0 of batch t)
 /// z' = student(view 1 of batch t − 1)
-/// loss = hard([z, z'], [targets of t, targets of t − 1]) + objective(z', what z was in step t − 1)
+/// loss = crossentropy([z, z'], [targets of t, targets of t − 1]) + objective(z', z of step t − 1)
 /// ```
 ///
-/// The cross-entropy is the mean over the samples of both. Each of the two goes through the network
-/// on its own, so that it is normalized by its own statistics. The first step has the cross-entropy
-/// alone, and so has a validation, which sees one batch at a time. The last batch goes on across
-/// epochs; batches of other sizes follow each other without more ado.
+/// The cross-entropy is the mean over the samples of both batches. Each of the two passes through
+/// the network separately, so that it is normalized by its batch statistics. The first step has
+/// only the cross-entropy, and so has a validation, which has no previous batch. The last batch of
+/// an epoch is used in the next epoch too. Batches may differ in size.
 ///
-/// The loader has to make two views of each sample; if there is one only, it is shown twice.
+/// The loader must provide two views of each sample. If there is only one, it is used twice.
 ///
-/// The last batch is part of the record, inputs included, for which the input has to be
-/// [`Bufferable`]: a training that is resumed goes on as if it had not been stopped. Figures are of
-/// the batch of the step; it has no teacher. It learns on one device.
+/// The last batch is part of the record, including its inputs, which therefore must be
+/// [`Bufferable`]: a resumed training equals an uninterrupted one. Metrics are of the current
+/// batch, and there are none of a teacher. It trains on one device.
 ///
-/// The authors add the soft targets at temperature 3, with a weight of 1.
+/// The authors use soft targets at temperature 3 with a weight of 1 as the objective.
 ///
 /// # Example
 ///
@@ -56,36 +56,36 @@ const NOBODY: i64 = -1;
 /// # Reference
 ///
 /// Y. Shen, L. Xu, Y. Yang, Y. Li and Y. Guo, [Self-Distillation from the Last Mini-Batch for
-/// Consistency Regularization](https://arxiv.org/abs/2203.16172), CVPR 2022. Agrees with the authors'
-/// DLB.
+/// Consistency Regularization](https://arxiv.org/abs/2203.16172), CVPR 2022. Agrees with the
+/// authors' DLB.
 #[doc(alias = "DLB")]
 #[derive(Module, Debug)]
 pub struct LastBatchDistiller<S, M, O> {
-    /// The network that learns.
+    /// Network that is trained.
     pub student: S,
-    /// What it is trained on beside the cross-entropy.
+    /// Training objective beside the cross-entropy.
     pub objective: O,
-    /// The cross-entropy with the targets, of both batches. Its weight is 1 at first.
+    /// Cross-entropy of both batches with the targets. Its default weight is 1.
     pub hard: CrossEntropyObjective,
-    /// What is remembered of the last batch.
+    /// Stored last batch.
     pub last: LastBatch<M>,
-    /// The taps that the objective wants.
+    /// Taps that the objective requires.
     #[module(skip)]
     requirements: Resolved<TapSelection>,
 }
 
-/// The last batch of a training, and what the network said about it.
+/// The last batch of a training, and the predictions of the network for it.
 #[derive(Module, Debug)]
 pub struct LastBatch<M> {
-    /// The inputs of the other view.
+    /// Inputs of the second view.
     pub inputs: M,
-    /// What the network said about the first. Shape: `[room, num_classes]`.
+    /// Logits of the first view. Shape: `[capacity, num_classes]`.
     pub logits: Buffer<Tensor<2>>,
-    /// The targets. Shape: `[room, num_classes]`.
+    /// Targets. Shape: `[capacity, num_classes]`.
     pub targets: Buffer<Tensor<2>>,
-    /// One for a labeled sample, zero for another. Shape: `[room]`.
+    /// One for a labeled sample, zero for an unlabeled one. Shape: `[capacity]`.
     pub labeled: Buffer<Tensor<1>>,
-    /// The ids of the samples, −1 where there is none.
+    /// Ids of the samples, −1 after the last one.
     pub ids: HostBuffer,
 }
 
@@ -95,18 +95,19 @@ where
     S::Input: Bufferable,
     O: Objective,
 {
-    /// A network and what it is trained on beside the cross-entropy, with batches of `batch_size`
-    /// samples at most.
+    /// Creates a distiller from a network and an objective beside the cross-entropy, for batches of
+    /// at most `batch_size` samples.
     ///
     /// # Panics
     ///
-    /// Panics if the objective wants a tap of the teacher, since responses are all that is
-    /// remembered, or if the network does not respond with classes.
+    /// Panics if the objective requires a tap of the teacher, since only responses are stored, or
+    /// if the network does not respond with class logits.
     pub fn new(student: S, batch_size: usize, objective: O) -> Self {
         let requirements = objective.requirements().teacher;
         assert!(
             requirements == TapSelection::None,
-            "Only responses are remembered of the last batch, but {requirements:?} are required."
+            "Only responses are stored of the last batch, but the objective requires {requirements:?} of \
+             them: use a loss on responses."
         );
         let device = student.devices().first().cloned().unwrap_or_default();
         let device = device.without_autodiff();
@@ -119,7 +120,7 @@ where
                 inputs: inputs.memory(),
                 targets: Buffer::new(logits.clone()),
                 labeled: Buffer::new(Tensor::zeros([batch_size], &device)),
-                ids: HostBuffer::new(vec![NOBODY; batch_size], &device),
+                ids: HostBuffer::new(vec![NO_SAMPLE; batch_size], &device),
                 logits: Buffer::new(logits),
             },
             student,
@@ -140,8 +141,8 @@ where
     fn terms(&self, batch: &Batch<S::Input>) -> (Response, Terms) {
         let now = self.student.forward(batch.view().clone());
         let logits_now = classes(&now);
-        let Some(Recalled { last, said }) = self.last.recall(batch, &logits_now.device()) else {
-            let terms = self.hard_terms(logits_now, &batch.targets, batch);
+        let Some(Recalled { last, target }) = self.last.recall(batch, &logits_now.device()) else {
+            let terms = self.cross_entropy_terms(logits_now, &batch.targets, batch);
             return (now, terms);
         };
 
@@ -152,27 +153,33 @@ where
             .student
             .forward_knowledge(last.view().clone(), requirements);
         let both = vec![logits_now.clone(), classes(&again.response)];
-        let targets = soft(&batch.targets, &logits_now).and(soft(&last.targets, &logits_now));
-        let terms = self.hard_terms(Tensor::cat(both, 0), &targets.into(), batch);
-        let context = Context::new(&again, &said, &last.targets, &last.ids, batch.clock);
+        let targets =
+            soft_labels(&batch.targets, &logits_now).and(soft_labels(&last.targets, &logits_now));
+        let terms = self.cross_entropy_terms(Tensor::cat(both, 0), &targets.into(), batch);
+        let context = Context::new(&again, &target, &last.targets, &last.ids, batch.clock);
         (now, terms.and(self.objective.forward(&context)))
     }
 
-    fn hard_terms(&self, logits: Tensor<2>, targets: &Targets, batch: &Batch<S::Input>) -> Terms {
-        let student = saying(logits);
+    fn cross_entropy_terms(
+        &self,
+        logits: Tensor<2>,
+        targets: &Targets,
+        batch: &Batch<S::Input>,
+    ) -> Terms {
+        let student = without_taps(logits);
         let context = Context::new(&student, &(), targets, &batch.ids, batch.clock);
         self.hard.forward(&context)
     }
 }
 
-/// The last batch, and what was said about it.
+/// The last batch, and the knowledge of the network about it.
 struct Recalled<I> {
     last: Batch<I>,
-    said: Knowledge,
+    target: Knowledge,
 }
 
 impl<M: Module> LastBatch<M> {
-    /// The last batch, if there is one, as one of this step on that device.
+    /// Returns the last batch, if there is one, with the clock of this step and on a device.
     fn recall<I: Bufferable<Memory = M>>(
         &self,
         now: &Batch<I>,
@@ -185,7 +192,7 @@ impl<M: Module> LastBatch<M> {
             return None;
         }
         let first = |rows: &Buffer<Tensor<2>>| rows.get().narrow(0, 0, samples);
-        let targets = Soft {
+        let targets = SoftLabels {
             probabilities: first(&self.targets),
             labeled: self.labeled.get().narrow(0, 0, samples).greater_scalar(0.0),
         };
@@ -196,44 +203,48 @@ impl<M: Module> LastBatch<M> {
                 ids,
                 clock: now.clock,
             },
-            said: saying(first(&self.logits)),
+            target: without_taps(first(&self.logits)),
         })
     }
 
-    fn remember<I: Bufferable<Memory = M>>(&self, batch: &Batch<I>, said: &Response) {
-        let room = self.ids.get().len();
+    /// Stores a batch and the response of the network to it.
+    fn remember<I: Bufferable<Memory = M>>(&self, batch: &Batch<I>, response: &Response) {
+        let capacity = self.ids.get().len();
         let mut ids: Vec<_> = batch.ids.iter().map(|&id| id as i64).collect();
         assert!(
-            ids.len() <= room,
-            "A last batch of up to {room} samples is remembered, but this one has {}.",
+            ids.len() <= capacity,
+            "The last batch may have at most {capacity} samples, but this one has {}: create the \
+             distiller with a larger `batch_size`.",
             ids.len()
         );
-        let logits = classes(said).without_autodiff();
-        let targets = soft(&batch.targets, &logits);
+        let logits = classes(response).without_autodiff();
+        let targets = soft_labels(&batch.targets, &logits);
         let other = batch.views.get(1).unwrap_or_else(|| batch.view());
         other.clone().without_autodiff().remember(&self.inputs);
         targets.probabilities.remember(&self.targets);
         targets.labeled.float().remember(&self.labeled);
         logits.remember(&self.logits);
-        ids.resize(room, NOBODY);
+        ids.resize(capacity, NO_SAMPLE);
         self.ids.set(ids);
     }
 }
 
-/// The class logits of a response.
+/// Returns the class logits of a response.
 fn classes(response: &Response) -> Tensor<2> {
     let logits = response.classes().cloned();
-    logits.unwrap_or_else(|| panic!("A last batch is of classes, not of {response:?}."))
+    logits.unwrap_or_else(|| {
+        panic!("The last batch needs class logits, but the network responds with {response:?}.")
+    })
 }
 
-/// Targets of one form, whatever form they had.
-struct Soft {
+/// Targets as probabilities, whatever their form was.
+struct SoftLabels {
     probabilities: Tensor<2>,
     labeled: Tensor<1, Bool>,
 }
 
-/// The targets of samples with these logits.
-fn soft(targets: &Targets, logits: &Tensor<2>) -> Soft {
+/// Converts the targets of samples with these logits into probabilities.
+fn soft_labels(targets: &Targets, logits: &Tensor<2>) -> SoftLabels {
     let [samples, num_classes] = logits.dims();
     let device = logits.device().without_autodiff();
     let all = |value| Tensor::<1, Bool>::full([samples], value, &device);
@@ -250,15 +261,17 @@ fn soft(targets: &Targets, logits: &Tensor<2>) -> Soft {
             Tensor::zeros([samples, num_classes], &device),
             Some(all(false)),
         ),
-        other => panic!("A last batch is of samples with a class each, not of {other:?}."),
+        other => {
+            panic!("The last batch needs one class per sample, but its targets are {other:?}.")
+        }
     };
-    Soft {
+    SoftLabels {
         probabilities: probabilities.without_autodiff(),
         labeled: labeled.map_or_else(|| all(true), Tensor::without_autodiff),
     }
 }
 
-impl Soft {
+impl SoftLabels {
     fn and(self, other: Self) -> Self {
         Self {
             probabilities: Tensor::cat(vec![self.probabilities, other.probabilities], 0),
@@ -267,8 +280,8 @@ impl Soft {
     }
 }
 
-impl From<Soft> for Targets {
-    fn from(soft: Soft) -> Self {
+impl From<SoftLabels> for Targets {
+    fn from(soft: SoftLabels) -> Self {
         Self::Probabilities {
             probabilities: soft.probabilities,
             labeled: Some(soft.labeled),
@@ -285,8 +298,8 @@ where
 {
     type Input = S::Input;
 
-    /// Computes the loss of a batch, term by term, and the figures that metrics are made of. The batch
-    /// is not remembered.
+    /// Computes the loss of a batch, term by term, and the values of its metrics. The batch is not
+    /// stored.
     fn forward(&self, batch: &Batch<S::Input>) -> DistillationOutput {
         let (response, terms) = self.terms(batch);
         DistillationOutput::new(terms, &response, None, &batch.targets)
@@ -301,8 +314,8 @@ where
 
     fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
         let response = self.student.forward(batch.view().clone());
-        let terms = self.hard_terms(classes(&response), &batch.targets, &batch);
-        // The sum of all terms is the loss, and this is but one of them.
+        let terms = self.cross_entropy_terms(classes(&response), &batch.targets, &batch);
+        // The loss is the sum of all terms, and this is only one of them.
         DistillationOutput::new(terms, &response, None, &batch.targets).hiding([MetricKind::Loss])
     }
 
@@ -312,7 +325,7 @@ where
         _rate: ModuleLearningRate,
         _gradients: MultiGradientsParams,
     ) -> Self {
-        panic!("A network that remembers its last batch learns on one device.")
+        panic!("Self-distillation from the last batch trains on one device: use one device.")
     }
 }
 

@@ -5,20 +5,21 @@ use burn_distill_core::{
     WeightSchedule, check,
 };
 
-/// A moving average of the network itself: the teacher of mean teacher, and of other methods that
-/// learn from views of unlabeled samples.
+/// Mean teacher (MT): the teacher is a moving average of the weights of the network, as in other
+/// methods that learn from views of unlabeled samples.
 ///
 /// ```text
 /// average ← a · average + (1 − a) · network,    a = min(1 − 1 / (n + 1), decay)     after step n
 /// ```
 ///
-/// with steps counted from 1, so that the average begins as a mean, unless [told
-/// otherwise](Self::with_warm_up). It sees the second view of a batch if there is one, else the
-/// first. Samples without a label take part in every term but that of the labels.
+/// with steps counted from 1, so that the average starts as a plain mean, unless
+/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher sees the second view of a batch if
+/// there is one, or else the first. Samples without a label count in every term except that of the
+/// labels.
 ///
-/// The authors draw the first average at random, like the network but from another seed, so that its
-/// beginning keeps a share of `1 / (n + 1)` while the average is a mean. Hand [`new`](Self::new)
-/// another network of the same structure for that.
+/// The authors initialize the average randomly, with another seed than the network, so that the
+/// initial weights have a share of `1 / (n + 1)` while the average is a plain mean. Pass another
+/// network of the same structure to [`new`](Self::new) for that.
 ///
 /// | Method | Default | The authors' mean-teacher |
 /// | --- | --- | --- |
@@ -28,35 +29,36 @@ use burn_distill_core::{
 /// | [`with_training_mode`](Self::with_training_mode) | false | true |
 ///
 /// By default the average computes in validation mode with a copy of the network's running
-/// statistics: they are averages already. In training mode it is normalized by the statistics of the
-/// batch, with dropout, and gathers running statistics of its own. A validation asks it in validation
-/// mode in any case.
+/// statistics, which are averages already. In training mode it is normalized by the statistics of
+/// the batch, applies dropout and has separate running statistics. In a validation it always
+/// computes in validation mode.
 ///
-/// The authors weigh the consistency of both with a ramp over the first epochs, five in their
-/// experiments, [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the cross-entropy with the labels
-/// by all samples, which is [`LossDenominator::All`](burn_distill_core::LossDenominator).
+/// The authors ramp up the weight of the consistency term over the first epochs, five in their
+/// experiments, with [`SigmoidRampUp`](burn_distill_core::ChangingWeight), and divide the
+/// cross-entropy with the labels by the number of all samples, which is
+/// [`LossDenominator::All`](burn_distill_core::LossDenominator).
 ///
 /// # Reference
 ///
 /// A. Tarvainen and H. Valpola, [Mean teachers are better role
-/// models](https://arxiv.org/abs/1703.01780), NIPS 2017. In training mode it agrees with the authors'
-/// mean-teacher.
+/// models](https://arxiv.org/abs/1703.01780), NIPS 2017. In training mode it agrees with the
+/// authors' mean-teacher.
 #[derive(Module, Debug)]
 pub struct MeanTeacher<N> {
-    /// The average.
+    /// Moving average of the network.
     pub average: MovingAverage<N>,
-    /// How much of the average stays at each step, in the end.
+    /// Decay of the average per step, after the warm-up.
     #[module(skip)]
     pub decay: WeightSchedule,
-    /// Whether the average begins as a mean.
+    /// Whether the average starts as a plain mean.
     pub warm_up: bool,
-    /// Whether it teaches in training mode.
+    /// Whether the average computes in training mode.
     pub training_mode: bool,
 }
 
 impl<N: Network> MeanTeacher<N> {
-    /// Creates an average that begins as a copy of `network`: the student that has just begun, or
-    /// another network of the same structure. The authors take a decay of 0.999.
+    /// Creates an average that starts as a copy of `network`, which is the initial student or
+    /// another network of the same structure. The authors use a decay of 0.999.
     ///
     /// # Panics
     ///
@@ -72,13 +74,14 @@ impl<N: Network> MeanTeacher<N> {
         teacher
     }
 
-    /// Whether the average begins as a mean, and not with the decay at once.
+    /// Sets whether the average starts as a plain mean, instead of with the decay. Default: true.
     pub fn with_warm_up(mut self, warm_up: bool) -> Self {
         self.warm_up = warm_up;
         self
     }
 
-    /// Whether it teaches in training mode, with running statistics of its own.
+    /// Sets whether the average computes in training mode, with separate running statistics.
+    /// Default: false.
     pub fn with_training_mode(mut self, training_mode: bool) -> Self {
         self.training_mode = training_mode;
         self
@@ -108,9 +111,11 @@ impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
         }
     }
 
+    /// Updates the average.
+    ///
     /// # Panics
     ///
-    /// Panics if the decay is not between 0 and 1 then.
+    /// Panics if the decay at that time is not between 0 and 1.
     fn update(self, student: &N, clock: Clock) -> Self {
         let decay = self.decay.at(&clock);
         if let Err(error) = check_decay(decay) {
@@ -128,7 +133,7 @@ impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
     }
 }
 
-/// Whether a network is being trained, and not validated.
+/// Returns whether a network is in a training, and not in a validation.
 fn is_training<N: Network>(network: &N) -> bool {
     let devices = network.devices();
     devices.iter().any(|device| device.is_autodiff())

@@ -8,32 +8,32 @@ use burn_distill_core::{
     Requirements, Response, Tap, TapRecorder, TapSelection, Terms, WeightSchedule, known_taps,
 };
 
-/// The tap of the logits of an exit, counted from 1.
+/// Returns the tap of the logits of an exit, counted from 1.
 fn exit(number: usize) -> String {
     format!("exit{number}")
 }
 
-/// The tap of the features of an exit, counted from 1.
+/// Returns the tap of the features of an exit, counted from 1.
 fn feature(number: usize) -> String {
     format!("exit{number}.feature")
 }
 
-/// Be your own teacher: a network that answers at several depths, whose shallower exits learn from
-/// its deepest one.
+/// Be your own teacher (BYOT): a network with exits at several depths, whose shallower exits learn
+/// from the deepest one.
 ///
 /// ```text
-/// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets) + hard(deepest exit, targets)
+/// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets) + crossentropy(deepest exit, targets)
 /// ```
 ///
-/// The sum is over the shallow exits, shallowest first. The deepest exit learns from the last term
-/// alone, and the stages of the network from all that is behind them.
+/// The sum is over the shallow exits, in order of depth. The deepest exit learns only from the last
+/// term, and each stage of the network from all exits after it.
 ///
-/// The network is any that offers taps named `exit1`, `exit2`, …, the logits of each exit, of which
-/// the last are its response; `MultiExitNetwork` of burn-distill-architecture makes one. Each shallow
-/// exit has an objective on its response and, if it wants one, a tap named
-/// [`feature`](Self::FEATURE): for either side what the network offers as `exit1.feature`, ….
+/// The network can be any with taps `exit1`, `exit2`, …, the logits of each exit, of which the last
+/// are its response. `MultiExitNetwork` of burn-distill-architecture creates one. Each shallow exit
+/// has an objective on its response and, if required, on a tap [`feature`](Self::FEATURE), which
+/// stands for the tap `exit1.feature`, … of the network on either side.
 ///
-/// The terms of two publications, where a distance is a loss between these features:
+/// The weights of two publications, where the distance is a loss between these features:
 ///
 /// | Term | Exits | The paper | The authors' later code |
 /// | --- | --- | --- | --- |
@@ -42,11 +42,12 @@ fn feature(number: usize) -> String {
 /// | soft cross-entropy at temperature 3 | shallow | α, times 3² | 0.3 |
 /// | distance | shallow | 1e-6, squares where active | 0.03, norm behind a linear adapter, for all but the second deepest exit |
 ///
-/// with an α of 0.1. `ByotConfig` of burn-distill puts either together.
+/// with an α of 0.1. `ByotConfig` of burn-distill creates either.
 ///
-/// Besides the terms of each exit, as `exit 1 hard`, it shows the accuracy of each, as `exit 1 accuracy`, and
-/// of the mean of their logits, as `ensemble accuracy`, in percent of the labeled samples. What
-/// [`MetricKind::Accuracy`](crate::MetricKind) shows is that of the deepest exit.
+/// It shows the terms of each exit, as `exit 1 cross-entropy`, the accuracy of each, as `exit 1
+/// accuracy`, and that of the mean of their logits, as `ensemble accuracy`, in percent of the
+/// labeled samples. [`MetricKind::Accuracy`](crate::MetricKind) is the accuracy of the deepest
+/// exit.
 ///
 /// # Reference
 ///
@@ -56,34 +57,34 @@ fn feature(number: usize) -> String {
 #[doc(alias = "BYOT")]
 #[derive(Module, Debug)]
 pub struct MultiExitDistiller<N, O> {
-    /// The network with its exits.
+    /// Network with its exits.
     pub network: N,
-    /// What each exit but the deepest is trained on, shallowest first.
+    /// Training objective of each exit except the deepest, in order of depth.
     pub objectives: Vec<O>,
-    /// What the deepest exit is trained on.
+    /// Cross-entropy of the deepest exit.
     pub hard: CrossEntropyObjective,
-    /// The taps of the network, and what the objectives want of them.
+    /// Selected taps of the network, and the requirements of each objective.
     #[module(skip)]
     selection: Resolved<(TapSelection, Vec<Requirements>)>,
 }
 
 impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
-    /// The tap by which the objective of an exit asks for features, of the exit and of the deepest
-    /// one.
+    /// Name under which the objective of an exit requires features, of the exit and of the deepest
+    /// exit.
     pub const FEATURE: &'static str = "feature";
 
-    /// A network with one exit more than there are objectives. The cross-entropy of the deepest has a
-    /// weight of 1.
+    /// Creates a distiller from a network and one objective for each exit except the deepest. The
+    /// cross-entropy of the deepest exit has a weight of 1.
     ///
     /// # Panics
     ///
-    /// Panics if there is no objective, if the network does not offer one exit more, or if an
-    /// objective wants another tap than `feature`, or several views.
+    /// Panics if there is no objective, if their number is not that of the exits minus one, or if
+    /// an objective requires another tap than `feature`, or several views.
     pub fn new(network: N, objectives: impl IntoIterator<Item = O>) -> Self {
         let objectives: Vec<_> = objectives.into_iter().collect();
         assert!(
             !objectives.is_empty(),
-            "There should be an exit besides the deepest one."
+            "A multi-exit network needs at least one exit besides the deepest, but there is no objective."
         );
         for objective in &objectives {
             if let Err(error) = Self::fit(objective) {
@@ -102,11 +103,11 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
         }
     }
 
-    /// Checks that an objective can be that of a shallow exit.
+    /// Checks that an objective is possible for a shallow exit.
     ///
     /// # Errors
     ///
-    /// Returns an error if it wants another tap than `feature`, or several views.
+    /// Returns an error if the objective requires another tap than `feature`, or several views.
     pub fn fit(objective: &O) -> Result<(), MisfitError> {
         let features = TapSelection::named([Self::FEATURE]);
         let Requirements {
@@ -117,15 +118,15 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
         for selection in [student, teacher] {
             if selection.clone().union(features.clone()) != features || views != 1 {
                 return Err(MisfitError::Network(format!(
-                    "Exits are compared by the responses and features of one view, but of {views} \
-                     {selection:?} are required."
+                    "Exits are compared by the responses and features of one view, but the objective \
+                     requires {selection:?} of {views}."
                 )));
             }
         }
         Ok(())
     }
 
-    /// The same with that weight of the cross-entropy of the deepest exit.
+    /// Sets the weight of the cross-entropy of the deepest exit. Default: 1.
     pub fn with_hard(mut self, weight: impl Into<WeightSchedule>) -> Self {
         self.hard = CrossEntropyObjective::new(weight);
         self
@@ -160,8 +161,8 @@ impl<N: Network, O: Objective> Distillation for MultiExitDistiller<N, O> {
         let (taps, selection) = self.requirements();
         let all = self.network.forward_knowledge(batch.view().clone(), taps);
 
-        // What an exit says, and its features under the name that its objective knows.
-        let saying = |number: usize, selection: &TapSelection| {
+        // Knowledge of an exit, with its features under the name that its objective requires.
+        let of_exit = |number: usize, selection: &TapSelection| {
             let mut taps = TapRecorder::new(selection.clone());
             taps.offer(Self::FEATURE, || all.taps.expect(&feature(number)));
             Knowledge {
@@ -173,24 +174,24 @@ impl<N: Network, O: Objective> Distillation for MultiExitDistiller<N, O> {
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let mut terms = Terms::default();
         for ((objective, selection), number) in self.objectives.iter().zip(selection).zip(1..) {
-            let student = saying(number, &selection.student);
-            let teacher = saying(deepest, &selection.teacher).without_autodiff();
+            let student = of_exit(number, &selection.student);
+            let teacher = of_exit(deepest, &selection.teacher).without_autodiff();
             let context = Context::new(&student, &teacher, targets, ids, clock);
             let shown = accuracy("accuracy", &student.response, targets);
             let own = objective.forward(&context).and(shown);
             terms = terms.and(own.each(|term| format!("exit {number} {term}"), 1.0));
         }
-        let last = saying(deepest, &TapSelection::None);
+        let last = of_exit(deepest, &TapSelection::None);
         let hard = self
             .hard
             .forward(&Context::new(&last, &(), targets, ids, clock));
         let hard = hard.and(accuracy("accuracy", &last.response, targets));
         let terms = terms.and(hard.each(|term| format!("exit {deepest} {term}"), 1.0));
 
-        // Of the class that it predicts, the sum of the logits says what their mean does.
+        // The sum of the logits predicts the same class as their mean.
         let logits = (1..=deepest).map(|number| all.taps.expect(&exit(number)));
         let sum = logits.map(Tap::into_vectors).reduce(Tensor::add);
-        let ensemble = Response::Classes(sum.expect("there are exits").without_autodiff());
+        let ensemble = Response::Classes(sum.expect("the network has exits").without_autodiff());
         let terms = terms.and(accuracy("ensemble accuracy", &ensemble, targets));
 
         let student = Response::Classes(class_logits(&all.response));

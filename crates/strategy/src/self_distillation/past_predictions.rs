@@ -5,28 +5,30 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{Batch, Buffer, Knowledge, Network, Response, TapSelection, Taps, indices};
 
-/// The least probability that is remembered: a logarithm has to exist.
+/// The smallest probability of a target, so that its logarithm is finite.
 const LEAST: f64 = 1e-30;
 
-/// What the network said about each sample the last time that it was trained on it: the teacher of
-/// progressive self-distillation (PS-KD).
+/// Progressive self-knowledge distillation (PS-KD): the teacher is the network's own prediction for
+/// each sample in the previous epoch.
 ///
-/// Its response are the logarithms of the remembered probabilities, so that at temperature 1 the
-/// network is taught these. Of a sample that was not seen before, it is what is known: certainty of
-/// the class of a labeled sample, and nothing, all classes alike, of any other.
+/// Its response is the logarithm of the stored probabilities, so that these are the target at
+/// temperature 1. For a sample without a stored prediction, the target is the label, or a uniform
+/// distribution if the sample has no label.
 ///
 /// The authors train on a target that moves from the label to the past prediction `P`. With soft
-/// cross-entropy, that is two terms whose weights change with the epoch `e` of `E`:
+/// cross-entropy, these are two terms whose weights change with the epoch `e` of `E`:
 ///
 /// ```text
 /// t = (1 − α) y + α P,    α = 0.8 · e / E
 /// crossentropy(t) = (1 − α) · crossentropy(y) + α · crossentropy(P)
 /// ```
 ///
-/// Its accuracy and the agreement with it are those of the memory: there are none in the first epoch and
-/// none in a validation, where only the accuracy of the network is shown.
+/// The accuracy of the teacher and the agreement with it are those of the stored predictions. They
+/// are not shown in the first epoch and in a validation, where only the accuracy of the network is
+/// shown.
 ///
-/// The memory is part of the record. Samples with an id beyond its length are not remembered.
+/// The stored predictions are part of the record. Those of samples with an id beyond the length of
+/// the memory are not stored.
 ///
 /// # Example
 ///
@@ -38,7 +40,7 @@ const LEAST: f64 = 1e-30;
 /// let epochs = 300;
 /// let to_past = ChangingWeight::Linear { from: 0.0, to: 0.8, epochs };
 /// let from_label = ChangingWeight::Linear { from: 1.0, to: 0.2, epochs };
-/// let hard = CrossEntropyObjective::new(from_label); // and soft cross-entropy at temperature 1 with `to_past`
+/// let labels = CrossEntropyObjective::new(from_label); // plus soft cross-entropy at temperature 1 with `to_past`
 /// let teacher = PastPredictions::new(50_000, 100, &Device::default());
 /// ```
 ///
@@ -55,15 +57,15 @@ pub struct PastPredictions {
 }
 
 impl PastPredictions {
-    /// No memory yet, of samples with ids below `samples`.
+    /// Creates an empty memory for samples with ids below `samples`.
     pub fn new(samples: usize, num_classes: usize, device: &Device) -> Self {
         Self {
             memory: Buffer::new(Tensor::zeros([samples, num_classes], device)),
         }
     }
 
-    /// What the network said about these samples, or else what is known of them. Shape:
-    /// `[batch_size, num_classes]`.
+    /// Returns the stored predictions for the samples of a batch, or else the distribution of their
+    /// label. Shape: `[batch_size, num_classes]`.
     fn recall<I: burn_distill_core::Input>(&self, batch: &Batch<I>) -> Tensor<2> {
         let memory = self.memory.get();
         let [samples, num_classes] = memory.dims();
@@ -75,16 +77,17 @@ impl PastPredictions {
             .collect();
         let recalled = memory.select(0, indices(&rows, &device));
 
-        // A row of zeros was not seen, and one of another sample is not meant.
+        // A row of zeros has no stored prediction, and a row beyond the memory was replaced by row
+        // 0.
         let known: Vec<_> = batch.ids.iter().map(|&id| id < samples).collect();
         let known = TensorData::new(known, [rows.len(), 1]);
         let known = Tensor::<2, Bool>::from_data(known, &device);
         let seen = recalled.clone().sum_dim(1).greater_scalar(0.0);
         let unseen = seen.bool_and(known).bool_not().expand(recalled.shape());
 
-        let alike = recalled.full_like(1.0 / num_classes as f64);
+        let uniform = recalled.full_like(1.0 / num_classes as f64);
         let known = match batch.targets.hard() {
-            None => alike,
+            None => uniform,
             Some((classes, labeled)) => {
                 let certain: Tensor<2> = classes.without_autodiff().one_hot(num_classes).float();
                 let certain = certain.cast(recalled.dtype());
@@ -92,7 +95,7 @@ impl PastPredictions {
                     None => certain,
                     Some(labeled) => {
                         let labeled = labeled.without_autodiff().unsqueeze_dim::<2>(1);
-                        alike.mask_where(labeled.expand([rows.len(), num_classes]), certain)
+                        uniform.mask_where(labeled.expand([rows.len(), num_classes]), certain)
                     }
                 }
             }
@@ -105,7 +108,8 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
     fn teach(&self, _: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge {
         assert!(
             *selection == TapSelection::None,
-            "Past predictions are responses: there are no taps of them, but {selection:?} are required."
+            "Past predictions have no taps, but the objective requires {selection:?} of them: use a loss on \
+             responses."
         );
         Knowledge {
             response: Response::Classes(self.recall(batch).clamp_min(LEAST).log()),
@@ -114,14 +118,14 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
     }
 
     fn knows(&self, batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
-        // In the first epoch, and of samples that are not trained on, it knows the labels alone.
+        // In the first epoch, and for validation samples, no predictions are stored.
         phase == TeachingPhase::Training && batch.clock.epoch > 1
     }
 
     fn observe(&self, student: &Knowledge, batch: &Batch<S::Input>) {
         let Some(logits) = student.response.classes() else {
             panic!(
-                "Past predictions are of classes, not of {:?}.",
+                "Past predictions need class logits, but the network responds with {:?}.",
                 student.response
             );
         };

@@ -2,15 +2,16 @@ use super::{SelfTeacher, TeachingPhase};
 use burn::module::Module;
 use burn_distill_core::{Batch, Knowledge, Network, TapSelection};
 
-/// What the network says about another sample of the same class: the teacher of class-wise
-/// self-distillation (CS-KD).
+/// Class-wise self-knowledge distillation (CS-KD): the teacher is the network itself on another
+/// sample of the same class.
 ///
-/// The second view of a batch holds that other sample, as the `pairs` of burn-distill-data's
-/// `BatchLoader` put it there. It goes
-/// through the network on its own, after the first and in training mode, so that it is normalized by
-/// its own statistics and moves the running ones; its predictions are constants.
+/// The second view of a batch holds the other sample, as `pairs` of `BatchLoader` in
+/// burn-distill-data provides it. It passes through the network separately, after the first view
+/// and in training mode, so that it is normalized by its batch statistics and updates the running
+/// statistics. Its predictions are constants.
 ///
-/// The authors add once the soft targets at temperature 4 to the cross-entropy with the labels.
+/// The authors train on the cross-entropy with the labels plus soft targets at temperature 4 with a
+/// weight of 1.
 ///
 /// # Reference
 ///
@@ -22,9 +23,10 @@ pub struct SameClass {}
 
 impl<S: Network> SelfTeacher<S> for SameClass {
     fn teach(&self, student: &S, batch: &Batch<S::Input>, selection: &TapSelection) -> Knowledge {
-        // A loader for validation has no pairs: there the network is compared with itself.
+        // A validation loader has no pairs: the network is compared with itself.
         let partner = batch.views.get(1).unwrap_or_else(|| batch.view());
-        // With the graph, and let go of: off autodiff, burn normalizes by the running statistics.
+        // On autodiff, since burn otherwise normalizes by the running statistics. The caller
+        // detaches it.
         student.forward_knowledge(partner.clone(), selection)
     }
 

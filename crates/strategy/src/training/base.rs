@@ -21,13 +21,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// One training, from its first epoch or its last checkpoint to its last epoch.
+/// A training with checkpoints, from its first epoch or its last checkpoint to its last epoch.
 ///
-/// This is burn's `SupervisedTraining` with what a distillation needs around it: metrics of the loss, its
-/// terms and the agreement with the teacher, checkpoints that are whole or not there, a history that
-/// survives a resume, and a stop that can be resumed. Optimizers, learning rate schedulers, metrics and
-/// data loaders of burn serve as they are. A distiller is a `LearnerModel`: where this is not enough, use
-/// `SupervisedTraining` itself.
+/// It runs burn's `SupervisedTraining` with additions for a distillation: metrics of the loss, its
+/// terms and the agreement with the teacher, checkpoints that are complete or absent, a history
+/// that survives a resume, and a stop on request that can be resumed. It takes burn's optimizers,
+/// learning rate schedulers, metrics and data loaders. A distiller is a `LearnerModel`, so
+/// `SupervisedTraining` itself serves where this is not enough.
+///
+/// By default it shows the loss and the accuracy. The terms of a loss are known only once it is
+/// computed, so a term is shown where [`with_metrics`](Self::with_metrics) names it.
 ///
 /// ```no_run
 /// use burn::optim::AdamConfig;
@@ -35,7 +38,7 @@ use std::sync::Arc;
 /// use burn::train::metric::AccuracyMetric;
 /// use burn_distill_core::{Frozen, Network, Objective};
 /// use burn_distill_data::{BatchLoader, digits};
-/// use burn_distill_strategy::{OfflineDistiller, TrainError, Training};
+/// use burn_distill_strategy::{MetricKind, OfflineDistiller, TrainError, Training};
 ///
 /// fn distill<N: Network<Input = Tensor<4>>>(
 ///     student: N,
@@ -46,6 +49,7 @@ use std::sync::Arc;
 ///     let valid = BatchLoader::new(digits(), 256);
 ///     let distiller = OfflineDistiller::new(student, Frozen::new(teacher), objective);
 ///     let trained = Training::new("runs/mine", &Device::default(), 20)
+///         .with_metrics([MetricKind::Loss, MetricKind::Term("soft-target".into())])
 ///         .with_burn_metric(AccuracyMetric::new())
 ///         .with_resume(true)
 ///         .launch(distiller, AdamConfig::new().init(), 1e-3, (train, valid))?;
@@ -67,45 +71,47 @@ pub struct Training<M: LearnerModel> {
     burn_metrics: Vec<AddMetric<M>>,
 }
 
-/// Adds a metric to a training and a validation.
+/// A function that adds a metric to training and validation.
 type AddMetric<M> = Box<dyn FnOnce(SupervisedTraining<M>) -> SupervisedTraining<M>>;
 
-/// What a training leaves.
+/// The result of a training.
 pub struct Trained<M> {
-    /// The model, in validation mode.
+    /// Trained model, in validation mode.
     pub model: M,
-    /// The last finished epoch, counted from 1; what a resume goes on from.
+    /// Last finished epoch, counted from 1, after which a resume continues.
     pub epoch: usize,
-    /// Whether it was stopped on request before its end. It can be resumed then.
+    /// Whether the training was stopped on request before its end, so that it can be resumed.
     pub stopped: bool,
-    /// The display, for the next training of the same command.
+    /// Display of the training, for the next training of the same program.
     pub renderer: Box<dyn MetricsRenderer>,
 }
 
-/// Why a training failed.
-#[derive(Debug, thiserror::Error)]
+/// The reason why a training failed.
+#[derive(thiserror::Error)]
 pub enum TrainError {
-    /// Its checkpoints cannot be used.
+    /// The checkpoints cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// It broke off.
-    #[error("the training broke off: {0}")]
+    /// The training stopped at an error, such as one of the data.
+    #[error("the training stopped at an error: {0}")]
     Training(Arc<TrainingError>),
-    /// A term of its loss or its weights became NaN or infinite.
+    /// A term of the loss, or a weight, became NaN or infinite.
     #[error(
-        "the training diverged in epoch {epoch}: {term} became NaN or infinite; train anew with a \
+        "the training diverged in epoch {epoch}: {term} became NaN or infinite; train again with a \
          lower learning rate or clipped gradients"
     )]
     Diverged {
-        /// The epoch, counted from 1.
+        /// Epoch, counted from 1.
         epoch: usize,
-        /// The term or tensor that became NaN or infinite first.
+        /// Term or tensor that became NaN or infinite first.
         term: NonFinite,
     },
 }
 
+burn_distill_core::debug_as_display!(TrainError);
+
 impl<M: LearnerModel> Training<M> {
-    /// A training that keeps its files in `folder` and runs on `device`.
+    /// Creates a training that keeps its files in `folder` and runs on `device`.
     pub fn new(folder: impl Into<PathBuf>, device: &Device, epochs: usize) -> Self {
         Self {
             folder: folder.into(),
@@ -123,57 +129,60 @@ impl<M: LearnerModel> Training<M> {
         }
     }
 
-    /// The name under which it is displayed.
+    /// Sets the name under which the training is displayed.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Whether to go on from the last checkpoint of the folder, if there is one. Otherwise the
-    /// training starts anew and forgets them.
+    /// Sets whether to continue from the last checkpoint in the folder, if there is one. Otherwise
+    /// the training starts again and deletes the checkpoints. Default: false.
     pub fn with_resume(mut self, resume: bool) -> Self {
         self.resume = resume;
         self
     }
 
-    /// Stop when the validation accuracy has not improved for that many epochs.
+    /// Ends the training when the validation accuracy has not improved for a number of epochs.
+    /// Default: never.
     pub fn with_patience(mut self, epochs: Option<usize>) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// The teacher that checkpoints belong to.
+    /// Sets the teacher that the checkpoints belong to: a resume with another one is refused.
     pub fn with_teacher(mut self, teacher: Option<TeacherIdentity>) -> Self {
         self.teacher = teacher;
         self
     }
 
-    /// Sets the metrics of the distillation that are computed and shown. Default: the loss and the
+    /// Sets the metrics of the distillation that are computed and shown, such as
+    /// `MetricKind::Term("hint".into())` for a term of the loss. Default: the loss and the
     /// accuracy.
     pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         self.metrics = metrics.into_iter().collect();
         self
     }
 
-    /// Keep the model as it is after each of these epochs, counted from 1. [`Snapshots`] loads it.
+    /// Keeps a copy of the model after each of these epochs, counted from 1, which [`Snapshots`]
+    /// loads.
     pub fn with_snapshots(mut self, epochs: impl IntoIterator<Item = usize>) -> Self {
         self.snapshots = epochs.into_iter().collect();
         self
     }
 
-    /// The handle that stops the training on request.
+    /// Sets the handle that stops the training on request.
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.interrupter = interrupter;
         self
     }
 
-    /// The display. Default: a few [lines](Lines).
+    /// Sets the display. Default: a few [lines](Lines).
     pub fn with_renderer(mut self, renderer: Option<Box<dyn MetricsRenderer>>) -> Self {
         self.renderer = renderer;
         self
     }
 
-    /// Adds a metric of burn, computed in training and validation, beside the [metrics of the
+    /// Adds a metric of burn for training and validation, beside the [metrics of the
     /// distillation](Self::with_metrics).
     pub fn with_burn_metric<Me>(mut self, metric: Me) -> Self
     where
@@ -190,20 +199,22 @@ impl<M: LearnerModel> Training<M> {
 
     /// Trains the model on the first of two data loaders, and validates it on the second.
     ///
-    /// Optimizers are those of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning rate
-    /// is a number, a scheduler of burn or a [`LearningRateConfig`](crate::LearningRateConfig).
+    /// The optimizer is one of burn or an [`OptimizerConfig`](crate::OptimizerConfig). The learning
+    /// rate is a number, a scheduler of burn or a
+    /// [`LearningRateConfig`](crate::LearningRateConfig).
     ///
-    /// A training whose loss or weights become NaN or infinite, on the training or on the validation
-    /// data, ends with the epoch, and keeps the checkpoint of the epoch before. Resumed, it says so
-    /// again; without its file `checkpoint/diverged.json` it goes on from that checkpoint.
+    /// A training whose loss or weights become NaN or infinite, on the training or the validation
+    /// data, ends after the epoch and keeps the checkpoint of the previous epoch. A resume returns
+    /// the same error, unless the file `checkpoint/diverged.json` is removed: then it continues
+    /// from that checkpoint.
     ///
-    /// Files that a killed program has left half written in the folder are removed.
+    /// Partially written files of a killed program are removed from the folder.
     ///
     /// # Errors
     ///
-    /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if the
-    /// data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became NaN or
-    /// infinite.
+    /// Returns an error if a checkpoint cannot be read, does not fit or cannot be written, or if
+    /// the data cannot be loaded; and [`TrainError::Diverged`] if the loss or the weights became
+    /// NaN or infinite.
     pub fn launch<I>(
         self,
         model: M,
@@ -232,8 +243,8 @@ impl<M: LearnerModel> Training<M> {
         } else {
             if let Ok(Some(manifest)) = checkpoints.manifest() {
                 log::warn!(
-                    "{}: the training there, of {} epochs, is forgotten, and begins anew; \
-                     `with_resume(true)` goes on with it",
+                    "{}: the training in this folder, of {} epochs, is deleted, and a new one starts; \
+                     `with_resume(true)` continues the training",
                     self.folder.display(),
                     manifest.epoch
                 );
@@ -253,15 +264,15 @@ impl<M: LearnerModel> Training<M> {
             patience.recall(&history, finished);
         }
         let has_ended = |epoch| epoch >= self.epochs || is_exhausted(&patience);
-        // What has ended is loaded, and trains no further epoch.
+        // A training that has ended is loaded, and trains no further epoch.
         let epochs = if has_ended(finished) {
             finished
         } else {
             self.epochs
         };
         let learner = Learner::new(
-            // A model that was built without autodiff, or that a training has left in validation
-            // mode, has no gradients until this.
+            // A model without autodiff, or in validation mode after another training, would have no
+            // gradients.
             model.train(),
             optimizer.into(),
             learning_rate.into_scheduler(self.epochs, || train.num_batches()),
@@ -310,7 +321,7 @@ impl<M: LearnerModel> Training<M> {
             .unwrap_or_else(|| ByEpoch::renderer(Lines::default()));
 
         let result = training.renderer(renderer).launch(learner);
-        // Not from the result: burn's dashboard forgets that it was told to stop.
+        // Not from the result: burn's dashboard does not report that it was stopped.
         let epoch = checkpoints.manifest()?.map_or(0, |manifest| manifest.epoch);
         if let Some(term) = divergence.of(&result.model) {
             let diverged = Diverged {
@@ -338,7 +349,7 @@ impl From<Diverged> for TrainError {
     }
 }
 
-/// Ends a training that has diverged, or that no longer improves.
+/// The condition that ends a training: it has diverged, or no longer improves.
 #[derive(Clone)]
 struct End {
     divergence: Divergence,
@@ -356,7 +367,8 @@ fn is_exhausted(patience: &Option<Patience>) -> bool {
     patience.as_ref().is_some_and(Patience::is_exhausted)
 }
 
-/// The last finished epoch of a training that goes on, whose checkpoint is whole and fits the model.
+/// Returns the last finished epoch of a training to resume, after checking that its checkpoint is
+/// complete and fits the model.
 fn finished<M: LearnerModel>(
     model: &M,
     checkpoints: &CheckpointFolder,
@@ -372,7 +384,7 @@ fn finished<M: LearnerModel>(
     Ok(manifest.epoch)
 }
 
-/// Check that the model's record fits before burn loads it, which panics if it does not.
+/// Checks that a record fits the model, since burn panics when it loads one that does not.
 fn check_fit<M: LearnerModel>(
     model: &M,
     checkpoints: &CheckpointFolder,

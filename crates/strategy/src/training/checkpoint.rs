@@ -17,55 +17,55 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Which checkpoint of a folder is whole, and what it belongs to.
+/// The manifest of a checkpoint: its epoch, its teacher and the checksums of its files.
 ///
-/// A checkpoint is three files: model (student and objective), optimizer and scheduler. This one is
-/// written last and renamed into place: what it names is complete, whatever else lies beside it.
+/// A checkpoint consists of three files: model (student and objective), optimizer and scheduler.
+/// The manifest is written last and then renamed, so that a checkpoint with a manifest is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The last finished epoch, counted from 1.
+    /// Last finished epoch, counted from 1.
     pub epoch: usize,
-    /// The teacher of the training, if it has one.
+    /// Teacher of the training, if there is one.
     pub teacher: Option<TeacherIdentity>,
-    /// The SHA-256 of each file of the checkpoint by its name, and of the history up to this epoch, in
-    /// hexadecimal. None is known of a checkpoint that an earlier version wrote.
+    /// SHA-256 of each file of the checkpoint by its name, and of the history up to this epoch, in
+    /// hexadecimal. Empty for a checkpoint of an earlier version.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
 }
 
-/// Record of a divergence: a file beside the last good checkpoint of the training.
+/// The record of a divergence, a file beside the last good checkpoint of the training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Diverged {
-    /// The epoch, counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// The term or tensor that became NaN or infinite.
+    /// Term or tensor that became NaN or infinite.
     pub term: NonFinite,
 }
 
-/// The least time between two checkpoints that wait for the disk.
+/// The minimum time between two checkpoints that wait for the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// The name of the history among the files that a manifest answers for.
+/// The name of the history among the checksums of a manifest.
 const HISTORY: &str = "history";
 
-/// The folder of a training's checkpoints.
+/// The folder with the checkpoints of a training.
 #[derive(Clone, Debug)]
 pub struct CheckpointFolder {
     folder: PathBuf,
     teacher: Option<TeacherIdentity>,
-    /// Where to keep the model of which epochs for good.
+    /// Folder of the snapshots, and the epochs that have one.
     snapshots: (PathBuf, BTreeSet<usize>),
-    /// The table of metrics that belongs to the checkpoints.
+    /// Table of metrics that belongs to the checkpoints.
     history: Option<PathBuf>,
-    /// Where weights that are not finite are reported to.
+    /// Receiver of weights that are not finite.
     divergence: Divergence,
-    /// Parts of epochs that are written while others are not, with their SHA-256.
+    /// Parts of incomplete checkpoints that are written, with their SHA-256, by epoch.
     parts: Arc<Mutex<BTreeMap<usize, BTreeMap<Part, String>>>>,
-    /// When the disk was last waited for.
+    /// Time of the last checkpoint that waited for the disk.
     synced: Arc<Mutex<Instant>>,
 }
 
-/// One of the files that make up a checkpoint.
+/// One of the files of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Model,
@@ -86,11 +86,11 @@ impl Part {
 }
 
 impl CheckpointFolder {
-    /// The checkpoints in a folder, which is made if need be.
+    /// Opens a folder of checkpoints, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// Returns an error if the folder cannot be made.
+    /// Returns an error if the folder cannot be created.
     pub fn new(
         folder: impl Into<PathBuf>,
         teacher: Option<TeacherIdentity>,
@@ -111,29 +111,30 @@ impl CheckpointFolder {
         })
     }
 
-    /// The same, with a copy of the models of these epochs in a folder of their own.
+    /// Sets the folder of the snapshots, and the epochs that have one.
     pub(super) fn with_snapshots(mut self, folder: PathBuf, epochs: BTreeSet<usize>) -> Self {
         self.snapshots = (folder, epochs);
         self
     }
 
-    /// Returns the same folder, whose checkpoints also answer for the table of metrics in that file.
+    /// Sets the table of metrics, whose checksum becomes part of the manifest.
     pub(super) fn with_history(mut self, history: PathBuf) -> Self {
         self.history = Some(history);
         self
     }
 
-    /// Returns the same folder, which reports weights that are NaN or infinite, and saves none.
+    /// Sets the receiver of weights that are NaN or infinite, which are not saved.
     pub(super) fn reporting_to(mut self, divergence: Divergence) -> Self {
         self.divergence = divergence;
         self
     }
 
-    /// The last whole checkpoint, if there is one.
+    /// Returns the manifest of the last complete checkpoint, if there is one.
     ///
     /// # Errors
     ///
-    /// Returns an error if the manifest cannot be read, or if it names another teacher.
+    /// Returns an error if the manifest cannot be read, or if its checkpoint belongs to another
+    /// teacher.
     pub fn manifest(&self) -> Result<Option<Manifest>, CheckpointError> {
         let path = self.manifest_path();
         let text = match fs::read_to_string(&path) {
@@ -152,7 +153,7 @@ impl CheckpointFolder {
                 return Err(CheckpointError::Manifest { path, message });
             }
         };
-        // The weights decide, not the place: a run folder may be moved as a whole.
+        // Compares the weights and not the path, since the folder of a run may be moved.
         let hash = |teacher: &Option<TeacherIdentity>| teacher.as_ref().map(|t| t.sha256.clone());
         if hash(&manifest.teacher) != hash(&self.teacher) {
             return Err(CheckpointError::OtherTeacher {
@@ -164,12 +165,12 @@ impl CheckpointFolder {
         Ok(Some(manifest))
     }
 
-    /// Checks that the files of a checkpoint are those that it was written with, and can be read: burn
-    /// panics over one that cannot.
+    /// Checks that the files of a checkpoint have the checksums of the manifest and can be read,
+    /// since burn panics when it loads a file that cannot be read.
     ///
     /// # Errors
     ///
-    /// Returns an error that names the first file that is missing, damaged or of another training.
+    /// Returns an error with the first file that is missing, damaged or of another training.
     pub(super) fn verify(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
         let Manifest { epoch, sha256, .. } = manifest;
         for part in Part::ALL {
@@ -179,9 +180,9 @@ impl CheckpointFolder {
                 file::file_sha256(&path),
                 path.clone(),
             )?;
-            // Of an older checkpoint nothing else is known.
+            // A checkpoint of an earlier version has no checksums.
             let read = match part {
-                Part::Model => Ok(()), // It is loaded into the model, which says more.
+                Part::Model => Ok(()), // Loading it into the model gives a better error.
                 Part::Optimizer => OptimizerRecord::load(&path).map(drop),
                 Part::Scheduler => LrSchedulerRecord::load(&path).map(drop),
             };
@@ -224,11 +225,11 @@ impl CheckpointFolder {
         }
     }
 
-    /// Returns what ended the training, if it diverged.
+    /// Returns the record of the divergence that ended the training, if there is one.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file that says so cannot be read.
+    /// Returns an error if the file of the record cannot be read.
     pub(super) fn diverged(&self) -> Result<Option<Diverged>, CheckpointError> {
         let path = self.divergence_path();
         match fs::read(&path) {
@@ -244,7 +245,7 @@ impl CheckpointFolder {
         }
     }
 
-    /// Notes that the training diverged. Its last checkpoint stays, and so does the history up to it.
+    /// Records that the training diverged. The last checkpoint and the history up to it stay.
     ///
     /// # Errors
     ///
@@ -262,13 +263,13 @@ impl CheckpointFolder {
             .map_err(|source| CheckpointError::Io { path, source })
     }
 
-    /// Forget all checkpoints of the folder.
+    /// Removes all checkpoints in the folder.
     ///
     /// # Errors
     ///
     /// Returns an error if a file cannot be removed.
     pub fn clear(&self) -> Result<(), CheckpointError> {
-        // The manifest first: without it the other files are nothing.
+        // The manifest first: without it the other files are not a checkpoint.
         for path in [self.manifest_path(), self.divergence_path()] {
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -303,8 +304,8 @@ impl CheckpointFolder {
         self.folder.join("diverged.json")
     }
 
-    /// Copy the model of an epoch that is to be kept.
-    fn keep(&self, epoch: usize) -> io::Result<()> {
+    /// Saves a snapshot of the model, if the epoch has one.
+    fn save_snapshot(&self, epoch: usize) -> io::Result<()> {
         let (folder, epochs) = &self.snapshots;
         if !epochs.contains(&epoch) {
             return Ok(());
@@ -315,7 +316,7 @@ impl CheckpointFolder {
         publish(&snapshot)
     }
 
-    /// Note that a part is in place; when it is the last one, the epoch becomes the checkpoint.
+    /// Records that a part is written. With the last part, the epoch becomes the checkpoint.
     fn finish(&self, part: Part, epoch: usize, sha256: String) -> io::Result<()> {
         let mut parts = lock(&self.parts);
         let finished = parts.entry(epoch).or_default();
@@ -347,9 +348,9 @@ impl CheckpointFolder {
         self.remove_records(|other| other < epoch)
     }
 
-    /// Waits until the files of an epoch are on the disk, so that a power cut leaves a checkpoint that
-    /// is whole. That takes longer than an epoch of a small training, which is why it is done once in a
-    /// while: after every epoch that takes longer than that.
+    /// Waits until the files of an epoch are on the disk, so that the checkpoint is complete after
+    /// a power cut. Since that takes longer than an epoch of a small training, it does so at most
+    /// once per `SYNC_EVERY`.
     fn sync(&self, epoch: usize) -> io::Result<()> {
         let mut synced = lock(&self.synced);
         if synced.elapsed() < SYNC_EVERY {
@@ -365,7 +366,7 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// Remove the records of some epochs. Other files of the folder stay.
+    /// Removes the records of the epochs for which `of` is true. Other files stay.
     fn remove_records(&self, of: impl Fn(usize) -> bool) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -378,11 +379,11 @@ impl CheckpointFolder {
 }
 
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    // It is whole between two calls, also if a thread panicked in one.
+    // The value is consistent between two calls, even if a thread panicked in one.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The epoch of a record, from its name.
+/// Returns the epoch of a record from the name of its file.
 fn epoch_of(path: &Path) -> Option<usize> {
     let name = path.file_name()?.to_str()?.strip_suffix(".bpk")?;
     let name = name.strip_prefix("partial-").unwrap_or(name);
@@ -391,15 +392,15 @@ fn epoch_of(path: &Path) -> Option<usize> {
     epoch.parse().ok().filter(|_| known)
 }
 
-/// Saves one part of the checkpoints of a folder.
+/// A checkpointer of burn for one part of the checkpoints in a folder.
 pub(super) struct PartCheckpointer {
     folder: CheckpointFolder,
     part: Part,
 }
 
 impl PartCheckpointer {
-    /// Puts the file of an epoch in its place, unless it is a model that has diverged: without it the
-    /// epoch never becomes the checkpoint, and the one before it stays.
+    /// Renames the partial file of an epoch to its final name, unless it is a model that has
+    /// diverged: then the epoch does not become the checkpoint, and the previous one stays.
     fn publish(&self, epoch: usize) -> Result<(), CheckpointerError> {
         let path = self.folder.path(self.part, epoch);
         let partial = partial(&path);
@@ -413,9 +414,9 @@ impl PartCheckpointer {
         file::file_sha256(&partial)
             .and_then(|sha256| {
                 publish(&path)?;
-                // Before the manifest: once an epoch counts, it is not trained again.
+                // Before the manifest: an epoch with a manifest is not trained again.
                 if self.part == Part::Model {
-                    self.folder.keep(epoch)?;
+                    self.folder.save_snapshot(epoch)?;
                 }
                 self.folder.finish(self.part, epoch, sha256)
             })
@@ -430,7 +431,7 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
     }
 
     fn delete(&self, _epoch: usize) -> Result<(), CheckpointerError> {
-        // Old files go when a newer manifest is in place, not before.
+        // Old files are removed after a newer manifest is written.
         Ok(())
     }
 
@@ -439,8 +440,8 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
     }
 }
 
-/// Saves after every epoch, until the training diverges: what is older than the last whole checkpoint
-/// is removed with it.
+/// A strategy that saves after every epoch until the training diverges. Older checkpoints are
+/// removed.
 pub(super) struct EveryEpoch {
     pub divergence: Divergence,
 }
@@ -451,8 +452,8 @@ impl CheckpointingStrategy for EveryEpoch {
         epoch: usize,
         store: &EventStoreClient,
     ) -> Vec<CheckpointingAction> {
-        // The answer does not matter, but that there is one: the history of the epoch is on the disk
-        // then, and the checkpoint answers for it.
+        // An answer of the store means that the history of the epoch is written, so that the
+        // manifest can hold its checksum.
         let _ = store.find_metric(
             &MetricKind::Loss.to_string(),
             epoch,
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_counts_when_all_its_parts_are_there() {
+    fn an_epoch_is_a_checkpoint_once_all_its_parts_are_saved() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointFolder::new(folder.path(), None).unwrap();
         let epoch = || {
@@ -508,7 +509,7 @@ mod tests {
 
         checkpoints.part(Part::Scheduler).save(2, record()).unwrap();
         checkpoints.part(Part::Model).save(2, record()).unwrap();
-        assert_eq!(epoch(), Some(1), "a killed run goes on from epoch 1");
+        assert_eq!(epoch(), Some(1), "a killed run continues from epoch 1");
         assert!(checkpoints.path(Part::Model, 1).exists());
 
         checkpoints.part(Part::Optimizer).save(2, record()).unwrap();
@@ -563,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_leaves_other_files_alone() {
+    fn clearing_keeps_other_files() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointFolder::new(folder.path(), None).unwrap();
         for part in Part::ALL {
@@ -582,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn several_teachers_are_told_from_others_and_from_another_order() {
+    fn several_teachers_have_an_identity_that_depends_on_each_and_on_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| {
             let path = folder.path().join(name);

@@ -2,36 +2,36 @@ use super::TeacherIdentity;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Error of a checkpoint that cannot be read, written or used.
-#[derive(Debug, thiserror::Error)]
+/// The reason why a checkpoint cannot be read, written or used.
+#[derive(thiserror::Error)]
 pub enum CheckpointError {
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// The error of the system.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The manifest is not one.
+    /// The manifest is empty or damaged.
     #[error(
         "{}: the file is empty or damaged; restore it, or remove the folder {} to train again",
         path.display(),
         folder_of_training(path).display()
     )]
     Manifest {
-        /// The file of the manifest.
+        /// File of the manifest.
         path: PathBuf,
         /// Description of the fault.
         message: String,
     },
-    /// The note of a training that diverged is not one.
+    /// The record of a divergence is empty or damaged.
     #[error(
-        "{}: the file is empty or damaged; remove it to go on from the last checkpoint",
+        "{}: the file is empty or damaged; remove it to continue from the last checkpoint",
         path.display()
     )]
     Diverged {
-        /// The file of the note.
+        /// File of the record.
         path: PathBuf,
         /// Description of the fault.
         message: String,
@@ -39,61 +39,63 @@ pub enum CheckpointError {
     /// The checkpoint was made with another teacher.
     #[error(
         "{}: made with the teacher {} (SHA-256 {}), but this run has {}: \
-         start anew, or give it its own teacher",
+         start a new training, or resume with the teacher of the checkpoint",
         path.display(),
         expected.as_ref().map_or("none".into(), |t| t.path.display().to_string()),
         expected.as_ref().map_or("-", |t| &t.sha256),
         found.as_ref().map_or("none".into(), |t| format!("{} ({})", t.path.display(), t.sha256))
     )]
     OtherTeacher {
-        /// The file of the manifest.
+        /// File of the manifest.
         path: PathBuf,
-        /// The teacher that the checkpoint was made with.
+        /// Teacher of the checkpoint.
         expected: Option<TeacherIdentity>,
-        /// The teacher of this run.
+        /// Teacher of this run.
         found: Option<TeacherIdentity>,
     },
-    /// A file of the checkpoint is not the one that the manifest was written for.
+    /// A file of the checkpoint has another checksum than the manifest says.
     #[error(
         "{}: does not fit this run: the file is damaged or belongs to another training, as its \
          SHA-256 is {found}, but {expected} was expected; restore it, or remove the folder {} to train \
-         anew",
+         again",
         path.display(),
         folder.display()
     )]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The folder of the training.
+        /// Folder of the training.
         folder: PathBuf,
-        /// The SHA-256 that the manifest has.
+        /// SHA-256 in the manifest.
         expected: String,
-        /// The SHA-256 of the file.
+        /// SHA-256 of the file.
         found: String,
     },
-    /// A file that the training has left is gone.
+    /// A file of the training is missing.
     #[error(
-        "{}: a file of this training is not there; restore it, or remove the folder {} to train anew",
+        "{}: a file of this training is missing; restore it, or remove the folder {} to train again",
         path.display(),
         folder.display()
     )]
     Missing {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The folder of the training.
+        /// Folder of the training.
         folder: PathBuf,
     },
     /// A record cannot be loaded into the model.
     #[error("{}: does not fit this run: {message}", path.display())]
     Record {
-        /// The file of the record.
+        /// File of the record.
         path: PathBuf,
-        /// Description of what does not fit.
+        /// Description of the difference.
         message: String,
     },
 }
 
-/// Returns the folder of the training whose manifest is that file.
+burn_distill_core::debug_as_display!(CheckpointError);
+
+/// Returns the folder of the training with this manifest.
 pub(super) fn folder_of_training(manifest: &Path) -> &Path {
     manifest.ancestors().nth(2).unwrap_or(manifest)
 }

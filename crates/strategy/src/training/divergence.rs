@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// A quantity of a training that became NaN or infinite.
+/// The quantity of a training that became NaN or infinite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NonFinite {
-    /// The loss, where each of its terms is finite.
+    /// The loss, although each of its terms is finite.
     Loss,
-    /// The term of the loss with that name.
+    /// A term of the loss, by its name.
     Term(String),
-    /// The weights or running statistics at that path of the model.
+    /// A tensor of weights or running statistics, by its path in the model.
     Weights(String),
 }
 
@@ -37,17 +37,17 @@ impl fmt::Display for NonFinite {
     }
 }
 
-/// The first quantity of a training that became NaN or infinite, if one did. Clones share it.
+/// The first quantity of a training that became NaN or infinite, if there is one. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Divergence {
-    /// The quantity, and whether it is one of the validation.
+    /// Quantity, and whether it was found in a validation.
     first: Arc<OnceLock<(NonFinite, bool)>>,
-    /// Whether this clone looks at the validation.
+    /// Whether this clone checks the steps of the validation.
     on_validation: bool,
 }
 
 impl Divergence {
-    /// Returns a clone that looks at the steps of the validation.
+    /// Returns a clone that checks the steps of the validation.
     pub(super) fn on_validation(&self) -> Self {
         Self {
             on_validation: true,
@@ -55,27 +55,27 @@ impl Divergence {
         }
     }
 
-    /// Looks at the numbers of a step.
-    pub(crate) fn look_at(&self, reading: &StepValues) {
-        match reading.non_finite() {
+    /// Checks the values of a step.
+    pub(crate) fn check(&self, values: &StepValues) {
+        match values.non_finite() {
             None => {}
             Some(MetricKind::Term(name)) => self.report(NonFinite::Term(name)),
             Some(_) => self.report(NonFinite::Loss),
         }
     }
 
-    /// Notes a quantity, unless another one was first.
+    /// Records a quantity, unless another one was recorded before.
     pub(super) fn report(&self, quantity: NonFinite) {
         let _ = self.first.set((quantity, self.on_validation));
     }
 
-    /// Returns what became NaN or infinite first.
+    /// Returns the quantity that became NaN or infinite first, if there is one.
     pub(super) fn get(&self) -> Option<&NonFinite> {
         self.first.get().map(|(quantity, _)| quantity)
     }
 
-    /// Returns what the training of that model diverged by: weights, if they were noticed by a
-    /// validation alone, or else what became NaN or infinite first.
+    /// Returns the quantity by which the training of a model diverged: a weight, if the divergence
+    /// was found only in a validation, or else the quantity that became NaN or infinite first.
     pub(super) fn of<M: Module>(&self, model: &M) -> Option<NonFinite> {
         let (first, on_validation) = self.first.get()?;
         let weights = on_validation.then(|| non_finite_weights(model)).flatten();

@@ -6,10 +6,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Write a file beside its place and rename it there, so that no reader ever sees half of it, also
-/// if the program is killed at any moment.
+/// Writes a file under a temporary name and then renames it, so that a reader never sees a partial
+/// file, even if the program is killed.
 ///
-/// It does not wait for the disk: that would take longer than an epoch of a small training.
+/// It does not wait for the disk, which would take longer than an epoch of a small training.
 ///
 /// # Errors
 ///
@@ -20,13 +20,13 @@ pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> io::Result<(
     publish(path)
 }
 
-/// Where the contents of `path` are written before they take its place.
+/// Returns the path under which the contents of `path` are written before they are renamed.
 pub(crate) fn partial(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("partial-{name}"))
 }
 
-/// Put a finished partial file in its place.
+/// Renames a finished partial file to its final name.
 pub(crate) fn publish(path: &Path) -> io::Result<()> {
     fs::rename(partial(path), path)
 }
@@ -42,15 +42,15 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Elsewhere, a folder cannot be waited for.
+/// Does nothing: on other systems it is impossible to wait for a folder.
 #[cfg(not(unix))]
 pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the files of a folder that a killed program has left half written, by their names: the
-/// partial files of records, notes and tables, and what burn writes beside such a record. Other files
-/// stay, and a folder that is not there has none.
+/// Removes the partial files that a killed program left in a folder, which it recognizes by their
+/// names: those of records, manifests and tables, and the temporary files that burn writes for a
+/// record. Other files stay. A folder that does not exist has none.
 pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -66,7 +66,7 @@ pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether that is the name of a [partial] file `partial-<name>`, or of the file
+/// Returns whether this is the name of a [partial] file `partial-<name>`, or of the temporary file
 /// `partial-<name>.<process>-<number>.tmp` that burn renames to it.
 fn is_partial(name: &str) -> bool {
     let Some(name) = name.strip_prefix("partial-") else {
@@ -99,15 +99,16 @@ pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A module with the weights and statistics in a file, in validation mode.
+/// Returns a copy of a module with the weights and running statistics of a file, in validation
+/// mode.
 ///
-/// The module that is given stays as it is, also where it shares running statistics with others:
-/// burn loads these in place, so they are loaded into a copy.
+/// The module itself does not change, even where it shares running statistics with others: burn
+/// loads these in place, so they are loaded into the copy.
 ///
 /// # Errors
 ///
-/// Returns the reason if the file cannot be read, if it is of another module or if it holds values
-/// that are NaN or infinite.
+/// Returns the reason if the file cannot be read, belongs to another module or holds values that
+/// are NaN or infinite.
 pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, String> {
     let loaded = ModuleRecord::load(path)
         .and_then(|record| module.valid().try_load_record(record))
@@ -125,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_replaced_stays() {
+    fn a_file_that_cannot_be_replaced_does_not_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result.json");
         write_atomically(&path, b"old").unwrap();
 
-        // A folder stands where the partial file would go.
+        // A folder has the name of the partial file.
         fs::create_dir(partial(&path)).unwrap();
         write_atomically(&path, b"new").unwrap_err();
 
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn half_written_files_are_told_from_others_by_their_names() {
+    fn partial_files_are_recognized_by_their_names() {
         let folder = tempfile::tempdir().unwrap();
         let left = [
             "partial-model-3.bpk",
@@ -157,7 +158,7 @@ mod tests {
         for name in left.iter().chain(&others) {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        fs::create_dir(folder.path().join("partial-of-somebody.json")).unwrap();
+        fs::create_dir(folder.path().join("partial-folder.json")).unwrap();
 
         remove_partials(folder.path()).unwrap();
         remove_partials(&folder.path().join("missing")).unwrap();
@@ -165,13 +166,13 @@ mod tests {
         for name in left {
             assert!(!folder.path().join(name).exists(), "{name}");
         }
-        for name in others.iter().chain(&["partial-of-somebody.json"]) {
+        for name in others.iter().chain(&["partial-folder.json"]) {
             assert!(folder.path().join(name).exists(), "{name}");
         }
     }
 
     #[test]
-    fn nothing_is_left_beside_it() {
+    fn no_partial_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result.json");
 

@@ -5,22 +5,23 @@ use burn_distill_core::tensors;
 use burn_pack::Reader;
 use std::path::Path;
 
-/// The name under which what an objective remembers is recorded. It is no weight: remembered logits
-/// may be minus infinity where a network excludes a class.
-const REMEMBERED: &str = "running_value";
+/// The name of a `Buffer` in a record. Its values are not weights: remembered logits may be minus
+/// infinity where a network excludes a class.
+const BUFFER: &str = "running_value";
 
-/// Returns the path of the first tensor of a module, weights or running statistics, that holds a
-/// value that is NaN or infinite.
+/// Returns the path of the first tensor of a module, among weights and running statistics, with a
+/// value that is NaN or infinite, if there is one.
 ///
-/// A network like that predicts nothing, and a student cannot learn from it. All tensors are read
-/// from the device.
+/// The predictions of such a network are useless, and so is a distillation from it. All tensors are
+/// read from the device.
 pub fn non_finite_weights<M: Module>(module: &M) -> Option<String> {
     let tensors = tensors(module).into_iter();
     let broken = tensors.filter(|(_, data)| !are_finite(data.dtype(), data.as_bytes()));
     broken.map(|(path, _)| path).find(|path| is_weight(path))
 }
 
-/// Returns the name of the first tensor in a file of weights that is not finite, if there is one.
+/// Returns the name of the first tensor in a file of weights with a value that is NaN or infinite,
+/// if there is one.
 pub(super) fn non_finite_in_file(path: &Path) -> Result<Option<String>, RecordError> {
     for tensor in Reader::from_file_exact(path)?.into_tensors()? {
         let (name, dtype, _, _, bytes) = tensor.into_parts()?;
@@ -32,10 +33,10 @@ pub(super) fn non_finite_in_file(path: &Path) -> Result<Option<String>, RecordEr
 }
 
 fn is_weight(path: &str) -> bool {
-    path.rsplit('.').next() != Some(REMEMBERED)
+    path.rsplit('.').next() != Some(BUFFER)
 }
 
-/// Whether all values of a tensor are finite. Integers and quantized values always are.
+/// Returns whether all values of a tensor are finite. Integers and quantized values always are.
 fn are_finite(dtype: DType, bytes: &[u8]) -> bool {
     match dtype {
         DType::F64 => all(bytes, |value| f64::from_le_bytes(value).is_finite()),
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_is_looked_at_too() {
+    fn half_precision_is_checked_too() {
         let bytes = |value: f32| f16::from_f32(value).to_le_bytes();
         assert!(are_finite(DType::F16, &bytes(6e4)));
         assert!(!are_finite(DType::F16, &bytes(f32::NAN)));
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_may_be_infinite() {
+    fn buffers_may_hold_infinite_values() {
         let module = toy(1.0, 1.0, f32::NEG_INFINITY, DType::F32);
 
         assert_eq!(non_finite_weights(&module), None);

@@ -10,11 +10,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The value of every metric at the end of every epoch, as a table in a file.
+/// The value of every metric at the end of every epoch, as a table in a CSV file.
 ///
-/// The file has the columns `epoch,split,metric,value`. It is rewritten after each epoch, beside
-/// itself and renamed; a resumed training goes on with it. A metric with nothing to measure in an
-/// epoch, such as an accuracy without labels, has no row there: every value is finite.
+/// The file has the columns `epoch,split,metric,value`. It is replaced after each epoch, and a
+/// resumed training appends to it. A metric without samples in an epoch, such as an accuracy
+/// without labels, has no row for that epoch: every value is finite.
 pub struct History {
     path: PathBuf,
     names: HashMap<MetricId, MetricName>,
@@ -31,7 +31,7 @@ struct Key {
 const HEADER: &str = "epoch,split,metric,value";
 
 impl History {
-    /// The history in that file, up to and including an epoch; what came later is forgotten.
+    /// Reads the history in a file up to and including `epoch`, without the rows of later epochs.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl History {
     pub fn up_to(path: impl Into<PathBuf>, epoch: usize) -> io::Result<Self> {
         let path = path.into();
         let values = match fs::read(&path) {
-            // A line that is damaged is none: it changes the hash of the table.
+            // A damaged line is left out, which changes the hash of the table.
             Ok(bytes) => String::from_utf8_lossy(&bytes)
                 .lines()
                 .filter_map(parse)
@@ -67,7 +67,7 @@ impl History {
             .collect()
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -96,7 +96,7 @@ impl History {
     }
 }
 
-/// One line of the table. Names of metrics hold no comma.
+/// Parses a line of the table. Names of metrics contain no comma.
 fn parse(line: &str) -> Option<(Key, f64)> {
     let mut fields = line.splitn(4, ',');
     let key = Key {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_epochs_are_forgotten_on_resume() {
+    fn later_epochs_are_left_out_on_resume() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.csv");
         let text = format!("{HEADER}\n1,valid,Accuracy,50\n2,valid,Accuracy,60\n3,valid,Acc");

@@ -1,24 +1,32 @@
-use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn_distill_core::{Batch, Input};
 use burn_distill_data::{BatchLoader, ClockedLoader, DatasetLoader, Samples};
 use std::sync::Arc;
 
-/// A data loader that begins at any epoch: a training that is resumed goes on with the samples, and with
-/// the weights of terms, of the epoch it was stopped in.
+/// A data loader that can start at any epoch, so that a resumed training continues with the samples
+/// and the weights of terms of the epoch in which it was stopped.
 ///
-/// The loaders of the data crate are, and so is any data loader of burn whose batches are [`Batch`]es:
-/// its clock is set, but the order of its samples begins anew.
+/// It is implemented for the loaders of burn-distill-data, and for any data loader of burn whose
+/// batches are [`Batch`]es: the clock of such a loader starts at the epoch, but its order of
+/// samples starts anew.
 pub trait EpochLoader<I: Input> {
     /// Returns the number of batches in an epoch.
     fn num_batches(&self) -> usize;
 
-    /// Returns the loader whose first epoch is this one, counted from 1.
+    /// Returns an iterator over the batches of the next epoch.
+    fn batches(&self) -> Box<dyn DataLoaderIterator<Batch<I>> + '_>;
+
+    /// Returns the loader whose first epoch is `epoch`, counted from 1.
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>>;
 }
 
 impl<S: Samples> EpochLoader<S::Input> for BatchLoader<S> {
     fn num_batches(&self) -> usize {
         self.num_batches()
+    }
+
+    fn batches(&self) -> Box<dyn DataLoaderIterator<Batch<S::Input>> + '_> {
+        self.iter()
     }
 
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<S::Input>>> {
@@ -36,6 +44,10 @@ where
         self.num_batches()
     }
 
+    fn batches(&self) -> Box<dyn DataLoaderIterator<Batch<I>> + '_> {
+        self.iter()
+    }
+
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(self.starting_at(epoch))
     }
@@ -50,6 +62,10 @@ where
         self.num_batches()
     }
 
+    fn batches(&self) -> Box<dyn DataLoaderIterator<Batch<I>> + '_> {
+        self.iter()
+    }
+
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(self.starting_at(epoch))
     }
@@ -58,6 +74,10 @@ where
 impl<I: Input> EpochLoader<I> for Arc<dyn DataLoader<Batch<I>>> {
     fn num_batches(&self) -> usize {
         ClockedLoader::new(self.clone()).num_batches()
+    }
+
+    fn batches(&self) -> Box<dyn DataLoaderIterator<Batch<I>> + '_> {
+        self.iter()
     }
 
     fn starting_from(self, epoch: usize) -> Arc<dyn DataLoader<Batch<I>>> {

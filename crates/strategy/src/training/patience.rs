@@ -4,10 +4,10 @@ use burn::train::EarlyStoppingStrategy;
 use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Stops a training whose validation accuracy has not improved for a number of epochs.
+/// Early stopping of a training whose validation accuracy has not improved for a number of epochs.
 ///
-/// A resumed training stops where an uninterrupted one would: [`recall`](Self::recall) tells it the
-/// accuracies of the epochs before. Clones share what they know.
+/// A resumed training stops at the same epoch as an uninterrupted one: [`recall`](Self::recall)
+/// reads the accuracies of the earlier epochs. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Patience {
     epochs: usize,
@@ -16,13 +16,13 @@ pub struct Patience {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// The epoch with the highest accuracy so far, and that accuracy.
+    /// Epoch with the highest accuracy so far, and that accuracy.
     best: Option<(usize, f64)>,
     exhausted: bool,
 }
 
 impl Patience {
-    /// Creates a strategy that waits that many epochs for an improvement.
+    /// Creates a strategy that waits `epochs` epochs for an improvement.
     pub fn new(epochs: usize) -> Self {
         Self {
             epochs,
@@ -30,22 +30,23 @@ impl Patience {
         }
     }
 
-    /// Looks at the validation accuracies of a training up to and including an epoch.
+    /// Reads the validation accuracies of a training up to and including an epoch.
     pub fn recall(&self, history: &History, epoch: usize) {
         let accuracy = MetricKind::Accuracy.to_string();
         for epoch in 1..=epoch {
             let accuracy = history.at(epoch, &Split::Valid).remove(&accuracy);
-            self.look_at(epoch, accuracy);
+            self.update(epoch, accuracy);
         }
     }
 
-    /// Returns whether this, or a clone, has ended a training.
+    /// Returns whether this strategy, or a clone of it, has ended a training.
     pub fn is_exhausted(&self) -> bool {
         self.with(|progress| progress.exhausted)
     }
 
-    /// Looks at the accuracy of an epoch, if it has one, and returns whether the training is over.
-    fn look_at(&self, epoch: usize, accuracy: Option<f64>) -> bool {
+    /// Updates the state with the accuracy of an epoch, if there is one, and returns whether the
+    /// training should end.
+    fn update(&self, epoch: usize, accuracy: Option<f64>) -> bool {
         self.with(|progress| {
             if let Some(accuracy) = accuracy
                 && progress.best.is_none_or(|(_, best)| accuracy > best)
@@ -59,9 +60,9 @@ impl Patience {
         })
     }
 
-    fn with<R>(&self, see: impl FnOnce(&mut Progress) -> R) -> R {
-        // It is whole between two epochs, also if a thread panicked in one.
-        see(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<R>(&self, use_progress: impl FnOnce(&mut Progress) -> R) -> R {
+        // The state is consistent between two epochs, even if a thread panicked in one.
+        use_progress(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -69,7 +70,7 @@ impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
         let accuracy = MetricKind::Accuracy.to_string();
         let accuracy = store.find_metric(&accuracy, epoch, Aggregate::Mean, &Split::Valid);
-        self.look_at(epoch, accuracy.filter(|accuracy| !accuracy.is_nan()))
+        self.update(epoch, accuracy.filter(|accuracy| !accuracy.is_nan()))
     }
 }
 
@@ -78,13 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_training_is_over_when_the_best_epoch_is_long_ago() {
+    fn the_training_ends_when_the_best_epoch_was_too_long_ago() {
         let patience = Patience::new(2);
-        // An epoch without an accuracy is one without an improvement.
+        // An epoch without an accuracy counts as one without an improvement.
         let accuracies = [Some(50.0), Some(60.0), None, Some(60.0)];
 
         let over = (1..).zip(accuracies).map(|(epoch, accuracy)| {
-            let over = patience.look_at(epoch, accuracy);
+            let over = patience.update(epoch, accuracy);
             assert_eq!(over, patience.clone().is_exhausted());
             over
         });
@@ -93,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn without_any_accuracy_it_waits() {
+    fn without_any_accuracy_the_training_continues() {
         let patience = Patience::new(1);
 
-        assert!((1..9).all(|epoch| !patience.look_at(epoch, None)));
+        assert!((1..9).all(|epoch| !patience.update(epoch, None)));
     }
 }

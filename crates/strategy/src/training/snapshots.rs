@@ -5,11 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A model as it was after some epochs of its training: what
-/// [`Training::with_snapshots`](crate::Training::with_snapshots) leaves.
+/// The snapshots of a model that [`Training::with_snapshots`](crate::Training::with_snapshots)
+/// saves after some epochs.
 ///
-/// The running statistics of normalization layers are part of a snapshot. Nothing is read before it
-/// is loaded.
+/// A snapshot includes the running statistics of normalization layers. It is read when it is
+/// loaded.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     folder: PathBuf,
@@ -17,11 +17,11 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// The snapshots that a training left in its folder.
+    /// Finds the snapshots in the folder of a training.
     ///
     /// # Errors
     ///
-    /// Returns an error if there are none, or if the folder cannot be read.
+    /// Returns an error if the training has saved none, or if the folder cannot be read.
     pub fn of(training: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let folder = Self::folder(training.as_ref());
         let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -38,24 +38,24 @@ impl Snapshots {
         Ok(Self { folder, epochs })
     }
 
-    /// The epochs of the snapshots, ascending.
+    /// Returns the epochs of the snapshots, ascending.
     pub fn epochs(&self) -> &[usize] {
         &self.epochs
     }
 
-    /// The file of the snapshot of an epoch.
+    /// Returns the file of the snapshot of an epoch.
     pub fn path(&self, epoch: usize) -> PathBuf {
         Self::file(&self.folder, epoch)
     }
 
-    /// The model as it was after an epoch, in validation mode.
+    /// Loads the snapshot of an epoch into a copy of `model`, which is returned in validation mode.
     ///
-    /// The model that is given says what to load; it stays as it is. It is of the type that was
-    /// trained: a distiller, of which the student is what one usually wants.
+    /// The model must have the structure of the one that was trained: a distiller, whose field
+    /// `student` is usually the network of interest. `model` itself does not change.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no snapshot of that epoch, or if it is one of another model.
+    /// Returns an error if there is no snapshot of that epoch, or if it belongs to another model.
     pub fn load<M: Module>(&self, epoch: usize, model: &M) -> Result<M, CheckpointError> {
         let path = self.path(epoch);
         if !path.exists() {
@@ -65,7 +65,7 @@ impl Snapshots {
         load_module(&path, model).map_err(|message| CheckpointError::Record { path, message })
     }
 
-    /// Every so many epochs, and the last one.
+    /// Returns every `interval`-th of `epochs` epochs, and the last one.
     ///
     /// # Panics
     ///
@@ -78,9 +78,9 @@ impl Snapshots {
         kept
     }
 
-    /// So many epochs at equal distances, the last of which is the last one.
+    /// Returns `count` equally spaced epochs of `epochs`, including the last one.
     ///
-    /// There are fewer if the training has fewer.
+    /// If there are fewer epochs than `count`, it returns all of them.
     pub fn equally_spaced(count: usize, epochs: usize) -> Vec<usize> {
         let mut kept: Vec<_> = (1..=count).map(|n| (n * epochs).div_ceil(count)).collect();
         kept.dedup();
@@ -95,7 +95,7 @@ impl Snapshots {
         folder.join(format!("epoch-{epoch}.bpk"))
     }
 
-    /// Forget all snapshots of a folder. Other files stay.
+    /// Removes all snapshots in a folder. Other files stay.
     pub(super) fn clear(folder: &Path) -> Result<(), CheckpointError> {
         let removed = match fs::read_dir(folder) {
             Ok(entries) => entries.into_iter().try_for_each(|entry| {
@@ -115,7 +115,7 @@ impl Snapshots {
     }
 }
 
-/// The epoch of a snapshot, from its name.
+/// Returns the epoch of a snapshot from the name of its file.
 fn epoch_of(path: &Path) -> Option<usize> {
     let name = path.file_name()?.to_str()?;
     let epoch = name.strip_prefix("epoch-")?.strip_suffix(".bpk")?;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_no_snapshots() {
+    fn other_files_are_not_taken_for_snapshots() {
         let training = tempfile::tempdir().unwrap();
         let folder = Snapshots::folder(training.path());
         fs::create_dir(&folder).unwrap();

@@ -4,17 +4,18 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
 
-/// A teacher as a checkpoint remembers it: a student resumes with the teacher it began with.
+/// The identity of a teacher, which a checkpoint stores so that a training resumes with the same
+/// teacher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeacherIdentity {
-    /// The file of its weights.
+    /// File of the weights.
     pub path: PathBuf,
-    /// The SHA-256 of that file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
 }
 
 impl TeacherIdentity {
-    /// The identity of the teacher whose weights are in that file.
+    /// Creates the identity of a teacher from the file of its weights.
     ///
     /// # Errors
     ///
@@ -25,8 +26,8 @@ impl TeacherIdentity {
         Ok(Self { path, sha256 })
     }
 
-    /// The identity of several teachers in this order: where the first is, and a hash of the hashes
-    /// of all. Of one it is [that](Self::of_file) of its file.
+    /// Creates the identity of several teachers in this order: the path of the first file, and a
+    /// hash of the hashes of all. For a single file it equals [`of_file`](Self::of_file).
     ///
     /// # Errors
     ///
@@ -38,7 +39,9 @@ impl TeacherIdentity {
     pub fn of_files(paths: &[PathBuf]) -> io::Result<Self> {
         let each: io::Result<Vec<_>> = paths.iter().map(Self::of_file).collect();
         let mut each = each?;
-        let first = each.first().expect("There should be a teacher.");
+        let first = each
+            .first()
+            .expect("The identity of teachers needs at least one file of weights.");
         if each.len() == 1 {
             return Ok(each.remove(0));
         }

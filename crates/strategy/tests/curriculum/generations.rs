@@ -1,6 +1,7 @@
-//! Networks of one architecture, each of which learns from the one before.
+//! Born-again generations: networks of one architecture, each of which learns from the previous
+//! one.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -61,7 +62,7 @@ fn generations_that_were_stopped_equal_those_that_were_not() {
     let [whole, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let expected = run(quiet(whole.path()), 3).unwrap();
 
-    // In generation 0, in 1 and, when a resumed run has come past these, in 2.
+    // Stopped in generation 0, in 1 and, in a resumed run with these finished, in 2.
     for (epochs, place) in [(2, 0), (2 + 2, 1), (2 + 2, 2)] {
         let error = run(stopping(stopped.path(), epochs), 3).unwrap_err();
         let expected = format!("stopped in stage `generation-{place}` after 1 of {EPOCHS} epochs");
@@ -76,17 +77,17 @@ fn generations_that_were_stopped_equal_those_that_were_not() {
     for place in 0..3 {
         assert_eq!(history(stopped.path(), place), history(whole.path(), place));
     }
-    // A later call with more generations goes on, too.
+    // A later call with more generations continues.
     let more = run(quiet(stopped.path()), 4).unwrap();
     assert_eq!(states(&more)[..3], states(&expected));
 }
 
 #[test]
-fn each_begins_anew_and_learns_from_the_one_before() {
+fn each_generation_starts_anew_and_learns_from_the_previous_one() {
     let folder = tempfile::tempdir().unwrap();
     let generations = run(quiet(folder.path()), 3).unwrap();
 
-    // The last generation by itself, from its seed and a frozen copy of the one before.
+    // The last generation alone, from its seed and a frozen copy of the previous one.
     let alone = tempfile::tempdir().unwrap();
     let teacher = generations[1].inner();
     let before = tensors(teacher);
@@ -100,7 +101,7 @@ fn each_begins_anew_and_learns_from_the_one_before() {
 
     assert_eq!(tensors(generations[2].inner()), tensors(&expected));
     assert_eq!(tensors(teacher), before, "the teacher is bit-identical");
-    // From other weights than the one before began with, and to others.
+    // Neither its initial nor its final weights are those of the previous generation.
     let begun = |g| tensors(&network(Generations::new(3, 5).seed(g)));
     assert_ne!(begun(0), begun(1));
     let states = states(&generations);
@@ -108,7 +109,7 @@ fn each_begins_anew_and_learns_from_the_one_before() {
 }
 
 #[test]
-fn a_teacher_does_not_change_with_the_network_it_was() {
+fn a_teacher_does_not_change_with_the_network_it_was_copied_from() {
     let folder = tempfile::tempdir().unwrap();
     let mut curriculum = quiet(folder.path());
     let original = network(1);
@@ -121,7 +122,7 @@ fn a_teacher_does_not_change_with_the_network_it_was() {
     let teacher = Frozen::new(student.clone());
     let before = tensors(teacher.inner());
 
-    // Go on with the very network that the teacher was frozen from.
+    // Continue with the network from which the teacher was frozen.
     let next = OfflineDistiller::new(student, teacher.clone(), born_again());
     curriculum
         .run(stage("generation-1", 1), next, loaders())
@@ -156,14 +157,14 @@ fn the_ensemble_is_the_mean_of_the_probabilities() {
 
     let predictions = Predictions::of(&ensemble, &loader).unwrap();
     assert_eq!(predictions.predicted.len(), 30);
-    // It teaches like any other.
+    // It can be a teacher like any other network.
     let distiller = OfflineDistiller::new(network(9), Frozen::new(ensemble), born_again());
-    let terms = distiller.forward(&crate::toys::batch());
+    let terms = distiller.forward(&crate::common::digits::batch());
     assert!(terms.loss.into_scalar::<f32>().is_finite());
 }
 
 #[test]
-fn only_confidence_or_only_shuffled_classes_can_be_what_is_taught() {
+fn confidence_and_permuted_predictions_are_possible_targets() {
     let folder = tempfile::tempdir().unwrap();
     let mut curriculum = quiet(folder.path());
     let generations = Generations::new(2, 5)
@@ -186,7 +187,7 @@ fn only_confidence_or_only_shuffled_classes_can_be_what_is_taught() {
 
     let record = &curriculum.stages()[1];
     assert!(record.train["Loss"].is_finite());
-    // The loss is less than in the first of its epochs.
+    // The loss is smaller than in the first epoch.
     let history = fs::read_to_string(folder.path().join("generation-1/history.csv")).unwrap();
     let loss = |epoch: &str| -> f64 {
         let line = history

@@ -1,7 +1,8 @@
-//! Curricula: stages that go on with what earlier ones left, and routes along anchors.
+//! Curricula: stages that load artifacts of earlier ones, and routes along anchors.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod generations;
 mod refusals;
 mod route;
 mod stages;
-mod toys;

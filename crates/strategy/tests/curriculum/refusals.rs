@@ -1,9 +1,9 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn_distill_core::tensors;
 use burn_distill_strategy::{Curriculum, CurriculumError};
 use std::fs;
 
-/// A curriculum whose one stage is finished.
+/// Returns a curriculum with one finished stage.
 fn with_hints(folder: &std::path::Path) -> Curriculum {
     let mut curriculum = quiet(folder);
     let model = distiller(new_student(), &teacher(), hints());
@@ -34,7 +34,7 @@ fn another_order_or_name_is_refused() {
 }
 
 #[test]
-fn an_artifact_that_is_gone_is_named_with_its_stage() {
+fn the_error_about_a_missing_artifact_names_its_stage() {
     let folder = tempfile::tempdir().unwrap();
     let curriculum = with_hints(folder.path());
     fs::remove_file(folder.path().join("hints/student.bpk")).unwrap();
@@ -48,7 +48,7 @@ fn an_artifact_that_is_gone_is_named_with_its_stage() {
 }
 
 #[test]
-fn an_artifact_that_does_not_fit_says_what_it_is_and_what_was_expected() {
+fn the_error_about_an_artifact_that_does_not_fit_says_what_was_expected() {
     let folder = tempfile::tempdir().unwrap();
     let curriculum = with_hints(folder.path());
 
@@ -57,7 +57,7 @@ fn an_artifact_that_does_not_fit_says_what_it_is_and_what_was_expected() {
     let error = error(curriculum.load("student", &wider));
 
     for part in [
-        "hints/student.bpk: the `student` that the stage `hints` left does not fit here",
+        "hints/student.bpk: the `student` that the stage `hints` left does not fit this module",
         "classifier.weight: shape mismatch, expected",
         "[4, 10]",
         "[3, 10]",
@@ -68,7 +68,7 @@ fn an_artifact_that_does_not_fit_says_what_it_is_and_what_was_expected() {
 }
 
 #[test]
-fn a_broken_artifact_is_named() {
+fn the_error_about_a_damaged_artifact_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let curriculum = with_hints(folder.path());
     fs::write(folder.path().join("hints/student.bpk"), "short").unwrap();
@@ -81,12 +81,12 @@ fn a_broken_artifact_is_named() {
 }
 
 #[test]
-fn an_artifact_that_nobody_left_has_a_nearest_name() {
+fn the_error_about_an_unknown_artifact_suggests_the_nearest_name() {
     let folder = tempfile::tempdir().unwrap();
     let empty = error(quiet(folder.path()).load("student", &new_student()));
     assert_eq!(
         empty,
-        "no stage so far has left a `student`, nor anything else"
+        "no stage so far has saved an artifact `student`, nor any other artifact"
     );
 
     let misspelled = error(with_hints(folder.path()).load("studnet", &new_student()));
@@ -95,14 +95,14 @@ fn an_artifact_that_nobody_left_has_a_nearest_name() {
         "{misspelled}"
     );
 
-    // Finished by an earlier run, but not come to in this one.
+    // Finished by an earlier run, but not reached in this one.
     assert!(!quiet(folder.path()).has("student"));
 }
 
 #[test]
-fn a_stage_that_is_not_in_the_journal_begins_anew() {
+fn a_stage_that_is_not_in_the_journal_starts_anew() {
     let [fresh, stale] = [(), ()].map(|()| tempfile::tempdir().unwrap());
-    // What lies in the folder is of another student.
+    // The files in the folder belong to another student.
     let other = distiller(Net::new(3, 7), &teacher(), hints());
     let mut curriculum = quiet(stale.path());
     curriculum.run(stage("hints", 1), other, loaders()).unwrap();

@@ -1,4 +1,4 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::LearnerModel;
@@ -22,7 +22,7 @@ fn training<M: LearnerModel>(folder: &Path, epochs: usize) -> Training<M> {
     Training::new(folder, &Device::default(), epochs).with_renderer(Some(ByEpoch::renderer(Quiet)))
 }
 
-/// Train the teacher, and keep so many anchors.
+/// Trains the teacher, and keeps a number of anchors.
 fn train_teacher(folder: &Path, anchors: usize) -> (Net, Snapshots) {
     let training = training(folder, TEACHER_EPOCHS)
         .with_snapshots(Snapshots::equally_spaced(anchors, TEACHER_EPOCHS));
@@ -40,7 +40,7 @@ fn anchor(anchors: &Snapshots, place: usize) -> Net {
 }
 
 #[test]
-fn anchors_are_the_teacher_along_its_training() {
+fn anchors_are_snapshots_of_the_training_of_the_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let (converged, anchors) = train_teacher(folder.path(), 3);
 
@@ -51,7 +51,7 @@ fn anchors_are_the_teacher_along_its_training() {
         assert_ne!(earlier, later, "every tensor moves, statistics too");
     }
 
-    // A training of as many epochs with a constant rate would end where this one was then.
+    // A training of that many epochs with a constant rate ends at the same weights.
     let shorter = tempfile::tempdir().unwrap();
     let constant = burn_distill_strategy::LearningRateConfig::default();
     let run = |folder: &Path, epochs, kept| {
@@ -66,7 +66,7 @@ fn anchors_are_the_teacher_along_its_training() {
 }
 
 #[test]
-fn a_training_that_begins_anew_forgets_its_snapshots() {
+fn a_training_that_starts_anew_removes_its_snapshots() {
     let folder = tempfile::tempdir().unwrap();
     train_teacher(folder.path(), 3);
     let (_, anchors) = train_teacher(folder.path(), 1);
@@ -114,7 +114,7 @@ fn a_route_of_one_anchor_is_offline_distillation() {
 }
 
 #[test]
-fn anchors_are_frozen_and_the_student_goes_on_when_they_are_swapped() {
+fn anchors_are_frozen_and_the_student_continues_from_stage_to_stage() {
     let [teachers, route] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let (_, anchors) = train_teacher(teachers.path(), 3);
     let files: Vec<_> = anchors
@@ -161,7 +161,7 @@ fn anchors_are_frozen_and_the_student_goes_on_when_they_are_swapped() {
 #[test]
 fn hardness_is_the_divergence_of_the_student_from_the_anchor() {
     let (student, teacher) = (new_student().valid(), teacher().valid());
-    // Batches that are not of one size: every sample counts the same.
+    // With batches of different sizes: every sample counts equally.
     let loader = |batch_size| BatchLoader::new(digits().take(40), batch_size);
 
     let hard = hardness(&student, &teacher, &loader(16)).unwrap();

@@ -1,4 +1,4 @@
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::{Module, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
@@ -33,7 +33,7 @@ fn read(folder: &Path, file: &str) -> String {
     fs::read_to_string(folder.join(file)).unwrap()
 }
 
-/// The journal but for the time that it took.
+/// Returns the stages in the journal without their duration.
 fn journal(folder: &Path) -> Vec<StageRecord> {
     let journal: serde_json::Value =
         serde_json::from_str(&read(folder, "curriculum.json")).unwrap();
@@ -46,14 +46,14 @@ fn journal(folder: &Path) -> Vec<StageRecord> {
 }
 
 #[test]
-fn a_curriculum_that_was_stopped_in_each_stage_equals_one_that_was_not() {
+fn a_curriculum_that_was_stopped_in_each_stage_equals_an_uninterrupted_one() {
     let [whole, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let teacher = teacher();
     let before = tensors(&teacher);
     let expected = two_stages(quiet(whole.path()), &teacher).unwrap();
 
-    // When the second epoch of the hints has ended, but is not saved; when the three that are then
-    // left and two of the second stage have.
+    // Stopped when the second epoch of the hints has ended, but is not saved; then after the
+    // remaining three epochs and two of the second stage.
     let stop = |epochs| two_stages(stopping(stopped.path(), epochs), &teacher).unwrap_err();
     assert_eq!(
         stop(2).to_string(),
@@ -109,7 +109,7 @@ fn a_finished_stage_is_not_trained_again() {
 }
 
 #[test]
-fn the_journal_tells_what_each_stage_did() {
+fn the_journal_records_the_result_of_each_stage() {
     let folder = tempfile::tempdir().unwrap();
     two_stages(quiet(folder.path()), &teacher()).unwrap();
 
@@ -118,7 +118,7 @@ fn the_journal_tells_what_each_stage_did() {
     assert_eq!((hints.name.as_str(), hints.epochs), ("hints", HINTS));
     assert_eq!((hints.planned, hints.finished), (HINTS, true));
     assert_eq!(distillation.epochs, DISTILLATION);
-    // The objective has no weights, so it leaves nothing.
+    // The objective has no weights, so it has no artifact.
     assert_eq!(distillation.artifacts, ["student"]);
     for metrics in [&hints.train, &hints.valid, &distillation.valid] {
         assert!(metrics["Loss"] > 0.0 && metrics["Accuracy"] >= 0.0);
@@ -132,12 +132,12 @@ fn the_journal_tells_what_each_stage_did() {
 }
 
 #[test]
-fn a_stage_begins_with_a_fresh_optimizer_and_schedule() {
+fn a_stage_starts_with_a_new_optimizer_and_schedule() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = teacher();
     let student = two_stages(quiet(folder.path()), &teacher).unwrap();
 
-    // The second stage by itself, from the weights that the first has left.
+    // The second stage alone, from the weights of the first.
     let alone = tempfile::tempdir().unwrap();
     let mut curriculum = quiet(folder.path());
     let first = distiller(new_student(), &teacher, hints());
@@ -156,7 +156,7 @@ fn a_stage_begins_with_a_fresh_optimizer_and_schedule() {
 }
 
 #[test]
-fn what_the_loss_does_not_reach_is_not_moved() {
+fn parameters_that_the_loss_does_not_depend_on_do_not_change() {
     let folder = tempfile::tempdir().unwrap();
     let mut curriculum = quiet(folder.path());
     let first = distiller(new_student(), &teacher(), hints());
@@ -167,15 +167,15 @@ fn what_the_loss_does_not_reach_is_not_moved() {
 
     let initial = new_student();
     assert_ne!(tensors(&student.first), tensors(&initial.first));
-    // Weight decay and momentum notwithstanding.
+    // In spite of weight decay and momentum.
     assert_eq!(tensors(&student.classifier), tensors(&initial.classifier));
     assert_eq!(tensors(&student.second), tensors(&initial.second));
-    // But the forward pass goes through all of it, and statistics follow the forward pass.
+    // But the forward pass updates the running statistics of all layers.
     assert_ne!(tensors(&student.second_norm), tensors(&initial.second_norm));
 }
 
 #[test]
-fn weight_decay_moves_what_has_a_gradient_of_zero() {
+fn weight_decay_changes_parameters_with_a_gradient_of_zero() {
     let decay = OptimizerConfig::Sgd {
         momentum: 0.0,
         nesterov: false,
@@ -229,7 +229,7 @@ fn only_a_group_of_parameters_trains() {
     assert_eq!(tensors(&resumed), tensors(&student));
 }
 
-/// Learns to rebuild the mean of the teacher's channels from each of them: teacher's side only.
+/// An objective of the teacher alone: reconstructs the mean of its channels from each of them.
 #[derive(Module, Debug)]
 struct Rebuild {
     layer: Linear,
@@ -262,7 +262,7 @@ impl Objective for Rebuild {
 }
 
 #[test]
-fn a_stage_of_the_teachers_side_changes_neither_network() {
+fn a_stage_that_trains_only_the_objective_changes_neither_network() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = teacher();
     let mut curriculum = quiet(folder.path());
@@ -288,10 +288,14 @@ fn a_stage_of_the_teachers_side_changes_neither_network() {
     assert_eq!(tensors(&teacher), before.1);
     assert_eq!(tensors(frozen_teacher.inner()), before.1);
 
-    // The next stage goes on with what was learned, and with a student that was not there before.
+    // The next stage loads the objective, and trains another student.
     let next = distiller(new_student(), &teacher, soft_targets());
     curriculum
-        .run(crate::toys::stage("distillation", 1), next, loaders())
+        .run(
+            crate::common::digits::stage("distillation", 1),
+            next,
+            loaders(),
+        )
         .unwrap();
     assert!(curriculum.has("student") && curriculum.has("objective"));
     let later = curriculum.load("objective", &initial).unwrap();
@@ -318,4 +322,25 @@ fn loading_never_writes_through_a_clone() {
     };
     let logits = knowledge(&loaded).response.classes().unwrap().clone();
     assert!(!logits.is_autodiff(), "in validation mode");
+}
+
+#[test]
+fn a_stage_has_a_teacher_in_training_mode_if_so_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut curriculum = quiet(folder.path());
+    let mut train = |name: &str, training_mode: bool| {
+        let teacher = Frozen::new(teacher()).with_training_mode(training_mode);
+        let before = tensors(teacher.inner());
+        let model = OfflineDistiller::new(new_student(), teacher.clone(), soft_targets());
+        curriculum.run(stage(name, 1), model, loaders()).unwrap();
+        assert_eq!(tensors(teacher.inner()), before);
+        tensors(&curriculum.load("student", &new_student()).unwrap())
+    };
+
+    let in_validation_mode = train("validation-mode", false);
+    let in_training_mode = train("training-mode", true);
+
+    // Its soft targets are normalized by the batch, and not by the initial running statistics.
+    assert_ne!(in_training_mode, in_validation_mode);
+    assert_eq!(in_training_mode, train("again", true));
 }

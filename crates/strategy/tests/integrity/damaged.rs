@@ -1,6 +1,6 @@
 //! Files of a training that are damaged, missing or of another training.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::Device;
 use burn_distill_core::{CrossEntropyObjective, NoTeacher};
 use burn_distill_strategy::{
@@ -23,7 +23,7 @@ fn train(folder: &Path, epochs: usize, seed: u64) -> Result<Trained<Alone>, Trai
         .launch(alone(seed), &optimizer(), &rate(), loaders())
 }
 
-/// Damages of a file: what it holds then, if it is there at all.
+/// Returns damages of a file by name: its contents then, or `None` if it is removed.
 fn damages(contents: &[u8], other: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let mut flipped = contents.to_vec();
     let last = flipped.len() - 1;
@@ -49,7 +49,7 @@ fn put(path: &Path, contents: &Option<Vec<u8>>) {
 }
 
 #[test]
-fn every_damaged_file_of_a_checkpoint_is_named_when_a_training_is_resumed() {
+fn a_resume_reports_every_damaged_file_of_a_checkpoint() {
     let [folder, other] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     train(folder.path(), 2, 1).unwrap();
     train(other.path(), 2, 7).unwrap();
@@ -63,7 +63,7 @@ fn every_damaged_file_of_a_checkpoint_is_named_when_a_training_is_resumed() {
         let whole = fs::read(&path).unwrap();
         let foreign = fs::read(other.path().join(name)).unwrap();
         for (damage, contents) in damages(&whole, &foreign) {
-            // Schedules of equal length leave equal files.
+            // Schedules of equal length have equal files.
             if contents.as_ref() == Some(&whole) {
                 continue;
             }
@@ -82,7 +82,7 @@ fn every_damaged_file_of_a_checkpoint_is_named_when_a_training_is_resumed() {
 }
 
 #[test]
-fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
+fn the_error_about_a_missing_file_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, 1).unwrap();
     let advice = format!("remove the folder {} to train", folder.path().display());
@@ -93,7 +93,7 @@ fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
 
         let error = train(folder.path(), 4, 1).err().unwrap().to_string();
 
-        let expected = format!("{}: a file of this training is not there", path.display());
+        let expected = format!("{}: a file of this training is missing", path.display());
         assert!(error.starts_with(&expected), "{error}");
         assert!(error.contains(&advice), "{error}");
         fs::write(&path, &whole).unwrap();
@@ -103,13 +103,13 @@ fn a_file_of_a_training_that_is_gone_is_named_with_what_to_do() {
     fs::remove_file(snapshots.path(1)).unwrap();
     let error = snapshots.load(1, &alone(1)).err().unwrap().to_string();
     assert!(
-        error.contains("is not there") && error.contains(&advice),
+        error.contains("is missing") && error.contains(&advice),
         "{error}"
     );
 }
 
 #[test]
-fn files_that_a_killed_training_left_half_written_are_removed() {
+fn partial_files_of_a_killed_training_are_removed() {
     for epochs in [2, 4] {
         let folder = tempfile::tempdir().unwrap();
         train(folder.path(), 2, 1).unwrap();
@@ -165,7 +165,7 @@ fn an_artifact_of_another_training_is_refused() {
         assert!(error.contains(&part), "{part}: {error}");
     }
 
-    // A journal of an earlier version knows no checksums.
+    // A journal of an earlier version has no checksums.
     let journal = folder.path().join("curriculum.json");
     let text = fs::read_to_string(&journal).unwrap();
     let mut contents: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -176,7 +176,7 @@ fn an_artifact_of_another_training_is_refused() {
 }
 
 #[test]
-fn files_of_a_checkpoint_without_hashes_are_read_before_burn_does() {
+fn files_of_a_checkpoint_without_checksums_are_checked_before_burn_reads_them() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, 1).unwrap();
     let manifest = folder.path().join("checkpoint/checkpoint.json");
@@ -195,7 +195,7 @@ fn files_of_a_checkpoint_without_hashes_are_read_before_burn_does() {
 }
 
 #[test]
-fn damaged_notes_of_a_training_are_named() {
+fn damaged_manifests_and_records_of_a_divergence_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, 1).unwrap();
     for name in ["checkpoint.json", "diverged.json"] {
@@ -216,7 +216,7 @@ fn damaged_notes_of_a_training_are_named() {
 }
 
 #[test]
-fn damaged_snapshots_and_artifacts_are_named() {
+fn damaged_snapshots_and_artifacts_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, 1).unwrap();
     let snapshots = Snapshots::of(folder.path()).unwrap();

@@ -1,6 +1,6 @@
 //! Trainings whose loss or weights become NaN or infinite.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
@@ -17,12 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A term that is the mean of the logits, until it breaks.
+/// A term that is the mean of the logits, until it becomes NaN or infinite.
 #[derive(Module, Debug)]
 struct Spoilt {
-    /// The epoch in which it breaks; never: 0.
+    /// Epoch in which it breaks; 0 for never.
     epoch: usize,
-    /// Whether its gradient breaks alone, and that in the last batch.
+    /// Whether only its gradient breaks, in the last batch.
     gradient: bool,
 }
 
@@ -39,7 +39,7 @@ impl Objective for Spoilt {
         let value = match (breaks, self.gradient) {
             (false, _) => mean,
             (true, false) => mean.mul_scalar(f64::NAN),
-            // Zero, of which the root has an infinite slope.
+            // The square root has an infinite derivative at zero.
             (true, true) if last => {
                 let zero: Tensor<1> = mean.clone().sub(mean.clone().without_autodiff());
                 mean.add(zero.square().sqrt())
@@ -57,7 +57,7 @@ fn spoilt(epoch: usize, gradient: bool) -> DistillerWith<(CrossEntropyObjective,
     distiller(new_student(), &teacher(), objective)
 }
 
-/// A term that is one, but another value on the validation samples of an epoch.
+/// A term that is 1, except on the validation samples of an epoch.
 #[derive(Module, Debug)]
 struct SpoiltOnValidation {
     epoch: usize,
@@ -73,14 +73,14 @@ impl Objective for SpoiltOnValidation {
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let logits = context.student.response.classes().unwrap();
         let one = logits.clone().mean().mul_scalar(0.0).add_scalar(1.0);
-        // There are two batches of them, but three of training samples.
+        // There are two batches of validation samples, but three of training samples.
         let breaks = context.clock.batches == 2 && context.clock.epoch == self.epoch;
         let value = if breaks { self.value } else { 1.0 };
         Terms::one("spoilt", one.mul_scalar(value), self.weight)
     }
 }
 
-/// Counts the epochs, and shows them nowhere.
+/// A display that counts the epochs and shows nothing.
 struct Count(Arc<AtomicUsize>);
 
 impl EpochDisplay for Count {
@@ -91,7 +91,7 @@ impl EpochDisplay for Count {
     }
 }
 
-/// Trains and returns the number of epochs that ended.
+/// Trains, and returns the number of epochs that ended.
 fn train<O: Objective>(
     folder: &Path,
     epochs: usize,
@@ -132,7 +132,7 @@ const LEFT: [&str; 5] = [
 ];
 
 #[test]
-fn a_term_that_is_not_finite_ends_the_training_and_is_named() {
+fn a_term_that_is_not_finite_ends_the_training_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
 
     let (trained, epochs) = train(folder.path(), 6, false, spoilt(3, false));
@@ -145,9 +145,9 @@ fn a_term_that_is_not_finite_ends_the_training_and_is_named() {
 }
 
 #[test]
-fn what_is_not_finite_on_the_validation_samples_alone_ends_the_training_too() {
+fn a_loss_that_is_not_finite_only_in_validation_ends_the_training_too() {
     let term = || NonFinite::Term("spoilt".into());
-    // The last one is finite as a term, but not with its weight in single precision.
+    // The last value is finite, but not its product with the weight in single precision.
     let cases = [
         (f64::NAN, 0.1, term()),
         (f64::INFINITY, 0.1, term()),
@@ -166,7 +166,7 @@ fn what_is_not_finite_on_the_validation_samples_alone_ends_the_training_too() {
                 (CrossEntropyObjective::new(1.0), spoilt),
             )
         };
-        // Also in the last epoch, whose training is over by then.
+        // Also in the last epoch, after whose training steps the validation runs.
         for epochs in [3, 6] {
             let folder = tempfile::tempdir().unwrap();
 
@@ -218,7 +218,7 @@ fn weights_that_are_not_finite_after_the_last_step_of_an_epoch_are_not_saved() {
 }
 
 #[test]
-fn a_diverged_training_says_so_again_when_it_is_resumed() {
+fn a_resume_of_a_diverged_training_returns_the_same_error() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 6, false, spoilt(3, false))
         .0
@@ -234,7 +234,7 @@ fn a_diverged_training_says_so_again_when_it_is_resumed() {
 }
 
 #[test]
-fn without_its_note_a_diverged_training_goes_on_from_its_last_good_checkpoint() {
+fn without_the_record_a_diverged_training_continues_from_its_last_good_checkpoint() {
     let [whole, broken] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let expected = train(whole.path(), 4, false, spoilt(0, false)).0.unwrap();
     train(broken.path(), 4, false, spoilt(3, false))
@@ -249,7 +249,7 @@ fn without_its_note_a_diverged_training_goes_on_from_its_last_good_checkpoint() 
 }
 
 #[test]
-fn a_training_that_starts_anew_forgets_that_another_one_diverged() {
+fn a_training_that_starts_anew_removes_the_record_of_a_divergence() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, false, spoilt(1, false))
         .0
@@ -262,7 +262,7 @@ fn a_training_that_starts_anew_forgets_that_another_one_diverged() {
 }
 
 #[test]
-fn a_diverged_stage_is_named_and_not_finished() {
+fn a_diverged_stage_is_reported_and_not_finished() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let mut curriculum = quiet(folder.path());
@@ -286,7 +286,7 @@ fn a_diverged_stage_is_named_and_not_finished() {
     }
 }
 
-/// A network of which one weight is that.
+/// Returns a network with one given weight.
 fn with_bias(value: f32) -> Net {
     let mut net = new_student().valid();
     let bias = net.classifier.bias.take().unwrap();
@@ -320,7 +320,7 @@ fn weights_that_are_not_finite_are_not_loaded() {
 }
 
 #[test]
-fn predictions_that_are_not_finite_are_none() {
+fn predictions_from_logits_that_are_not_finite_are_an_error() {
     let device = Device::default();
     let loader = loaders().1.device(&device);
     let of = |bias| Predictions::of(&with_bias(bias), &loader);
@@ -346,7 +346,7 @@ fn predictions_that_are_not_finite_are_none() {
 }
 
 #[test]
-fn what_has_not_diverged_has_a_history_of_numbers() {
+fn a_history_holds_only_finite_values() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 2, false, spoilt(0, false)).0.unwrap();
 

@@ -1,6 +1,6 @@
 //! Trainings that have ended are not trained further.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::Device;
 use burn_distill_core::{CrossEntropyObjective, NoTeacher, tensors};
 use burn_distill_strategy::{
@@ -11,7 +11,7 @@ use std::path::Path;
 
 type Alone = OfflineDistiller<Net, NoTeacher, CrossEntropyObjective>;
 
-/// Trains with a patience of 2 epochs, at a rate that moves weights but no accuracy.
+/// Trains with a patience of 2 epochs, at a rate that changes weights but not the accuracy.
 fn train(folder: &Path, resume: bool, seed: u64) -> Trained<Alone> {
     let rate = LearningRateConfig {
         base_lr: 1e-6,
@@ -31,7 +31,7 @@ fn train(folder: &Path, resume: bool, seed: u64) -> Trained<Alone> {
 }
 
 #[test]
-fn a_training_that_patience_has_ended_trains_no_further_epoch() {
+fn a_training_ended_by_early_stopping_trains_no_further_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let ended = train(folder.path(), false, 1);
     assert!(!ended.stopped && ended.epoch < 50, "{}", ended.epoch);
@@ -49,7 +49,7 @@ fn a_training_that_patience_has_ended_trains_no_further_epoch() {
 }
 
 #[test]
-fn a_training_that_has_all_its_epochs_trains_no_further_one() {
+fn a_finished_training_trains_no_further_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let train = |resume, seed| {
         Training::new(folder.path(), &Device::default(), 2)

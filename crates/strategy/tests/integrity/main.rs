@@ -1,10 +1,9 @@
-//! A training leaves nothing that is not so: diverged, ended and damaged trainings, and figures that are
-//! what their names say.
+//! Trainings that diverged, ended or were damaged, and metrics that are only shown where they
+//! apply.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod damaged;
 mod diverged;
 mod ended;
 mod shown;
-#[allow(dead_code, reason = "the tests of the curriculum use the rest")]
-#[path = "../curriculum/toys.rs"]
-mod toys;

@@ -1,6 +1,6 @@
-//! Figures of a training: those that it has, and no others.
+//! Metrics of a training: those that apply, and no others.
 
-use crate::toys::*;
+use crate::common::digits::*;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
 use burn_distill_core::{CrossEntropyObjective, DynNetwork};
@@ -20,7 +20,7 @@ fn network() -> DynNetwork<Tensor<4>> {
     DynNetwork::new(new_student())
 }
 
-/// Trains for two epochs on batches with two views, and returns the names of the figures of each
+/// Trains for two epochs on batches with two views, and returns the names of the metrics of each
 /// epoch on the training and on the validation samples.
 fn shown<M: Distiller<Tensor<4>>>(model: M, terms: &[&str]) -> [[Vec<String>; 2]; 2] {
     let folder = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ fn shown<M: Distiller<Tensor<4>>>(model: M, terms: &[&str]) -> [[Vec<String>; 2]
 const OWN: [&str; 2] = ["Accuracy", "Loss"];
 const ALL: [&str; 4] = ["Accuracy", "Agreement", "Loss", "Teacher Accuracy"];
 
-/// The names of these figures and of these terms, sorted.
+/// Returns the names of these metrics and of these terms, sorted.
 fn with(metrics: &[&str], terms: &[&str]) -> Vec<String> {
     let terms = terms.iter().map(|term| format!("Loss @ {term}"));
     let mut names: Vec<_> = metrics.iter().map(|name| name.to_string()).collect();
@@ -62,7 +62,7 @@ fn with(metrics: &[&str], terms: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_training_without_a_teacher_has_no_figures_of_one() {
+fn a_training_without_a_teacher_has_no_metrics_of_a_teacher() {
     let model = OfflineDistiller::without_teacher(new_student(), CrossEntropyObjective::new(1.0));
 
     for epoch in shown(model, &["cross-entropy"]) {
@@ -71,7 +71,7 @@ fn a_training_without_a_teacher_has_no_figures_of_one() {
 }
 
 #[test]
-fn a_memory_is_no_teacher_of_what_it_has_not_seen() {
+fn past_predictions_have_no_teacher_metrics_for_unseen_samples() {
     let memory = PastPredictions::new(2000, 10, &Device::default());
     let model = SelfDistiller::new(
         new_student(),
@@ -87,7 +87,7 @@ fn a_memory_is_no_teacher_of_what_it_has_not_seen() {
 }
 
 #[test]
-fn a_network_is_not_its_own_partner_in_a_validation() {
+fn a_validation_without_pairs_has_no_teacher_metrics() {
     let objective = (CrossEntropyObjective::new(1.0), soft());
     let model = SelfDistiller::new(new_student(), SameClass::default(), objective);
     let terms = ["cross-entropy", "soft-target"];
@@ -98,7 +98,7 @@ fn a_network_is_not_its_own_partner_in_a_validation() {
 }
 
 #[test]
-fn an_average_teaches_in_a_validation_too() {
+fn a_moving_average_has_teacher_metrics_in_a_validation_too() {
     let average = MeanTeacher::new(&new_student(), 0.9);
     let model = SelfDistiller::new(
         new_student(),
@@ -125,7 +125,7 @@ fn a_loss_without_one_of_its_terms_is_not_shown() {
 }
 
 #[test]
-fn dropped_features_have_no_term_in_a_validation() {
+fn a_validation_without_dropout_has_no_dropout_term() {
     use burn_distill_architecture::ConvNetConfig;
     let device = Device::default().autodiff();
     let network = ConvNetConfig::new(vec![3, 4], [1, 8, 8], 10).init(&device);
@@ -141,7 +141,7 @@ fn dropped_features_have_no_term_in_a_validation() {
 }
 
 #[test]
-fn views_that_are_alike_have_no_loss_between_them() {
+fn a_validation_with_equal_views_has_no_loss() {
     use burn_distill_architecture::ConvNetConfig;
     let device = Device::default().autodiff();
     let backbone = ConvNetConfig::new(vec![3, 4], [1, 8, 8], 10).init(&device);

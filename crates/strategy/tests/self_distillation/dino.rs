@@ -1,7 +1,8 @@
-//! What the average of a network says of one view, about another.
+//! DINO: the moving average of a network as the teacher for other views.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
-use crate::toys::{Counted, samples, slope};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, samples, slope, softmax, step,
+};
 use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
@@ -34,7 +35,7 @@ fn of<S: Network>(
 
 #[test]
 fn matches_the_reference_implementation() {
-    // `DINOLoss` of dino, on two samples by four views of the student and two of the teacher; the
+    // `DINOLoss` of dino, on two samples with four views of the student and two of the teacher; the
     // norms of the gradients by central differences of the formula in double precision.
     let zs = [
         [2.0, 0.5, -1.0],
@@ -81,7 +82,7 @@ fn matches_the_reference_implementation() {
 }
 
 #[test]
-fn the_teacher_cools_down_less_and_less() {
+fn the_temperature_of_the_teacher_rises_linearly() {
     let device = Device::default();
     let at_epochs = |warm_up: usize, epochs: &[usize]| -> Vec<f64> {
         let config = DinoObjectiveConfig::new().with_warm_up(warm_up);
@@ -109,7 +110,7 @@ fn views(inputs: &[f32], clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     }
 }
 
-/// The loss of a sample whose views are these, of which the teacher sees two.
+/// Returns the loss of a sample with these views, of which the teacher sees two.
 fn loss(
     weights: [f64; 2],
     average: [f64; 2],
@@ -134,12 +135,12 @@ fn loss(
 }
 
 #[test]
-fn steps_are_what_they_are_by_hand() {
+fn steps_agree_with_those_computed_by_hand() {
     let device = Device::default().autodiff();
     let inputs = [0.1, -0.05, 0.2];
     let mut weights = [0.3, -0.2];
     let (mut average, mut center) = (weights, [0.0; 2]);
-    let mut model = of(Pair::new(weights, &device), 2);
+    let mut model = of(TwoLogits::new(weights, &device), 2);
     for index in 0..4 {
         let clock = at(1 + index / 2, index % 2);
         let temperature = model.objective.temperature(&clock);
@@ -151,7 +152,7 @@ fn steps_are_what_they_are_by_hand() {
 
         weights = [0, 1].map(|k| weights[k] - RATE * gradient[k]);
         assert_close(model.student.weights(), weights);
-        // After the loss, by what the teacher said before it followed.
+        // Updated after the loss, with the logits of the teacher before its update.
         let mean = f64::from(inputs[0] + inputs[1]) / 2.0;
         center = [0, 1].map(|k| 0.9 * center[k] + 0.1 * average[k] * mean);
         let now: Vec<f64> = model.objective.center.get().into_data().iter().collect();
@@ -173,7 +174,7 @@ fn network(device: &Device) -> DinoNetwork<Counted> {
     config.init_network(Counted::new(0.4, device), "pool")
 }
 
-/// Four samples by three views.
+/// Returns four samples with three views each.
 fn three_views(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
     let one = samples(clock, device);
     let view = |shift: f32| one.view().clone().mul_scalar(1.0 + shift).add_scalar(shift);
@@ -194,7 +195,7 @@ fn decaying() -> ModuleOptimizer {
 }
 
 #[test]
-fn prototypes_are_held_in_the_first_epoch() {
+fn prototypes_are_frozen_in_the_first_epoch() {
     let device = Device::default().autodiff();
     let mut optimizer = decaying();
     let mut model = of(network(&device), 6);
@@ -213,7 +214,7 @@ fn prototypes_are_held_in_the_first_epoch() {
     model = go(model, 2);
     assert_ne!(tensors(&model.student.head.last), start);
 
-    // For as long as one says, whatever one says.
+    // For another group and another number of epochs.
     let all = ParamGroup::all();
     let model = of(network(&device), 6).with_held(all, 3);
     let before = tensors(&model.student.head);
@@ -234,7 +235,7 @@ fn matrices_decay_by_the_schedule_and_vectors_do_not() {
     let plain = of(network(&device), 6);
     let decaying = plain.clone().with_weight_decay(schedule);
     let go = |model: &DinoDistiller<DinoNetwork<Counted>, _, DinoObjective>, epoch| {
-        // A copy with statistics and a center of its own.
+        // A copy with separate statistics and a separate center.
         let copy = model.valid().train();
         step(copy, &three_views(at(epoch, 0), &device)).student.head
     };
@@ -251,7 +252,7 @@ fn matrices_decay_by_the_schedule_and_vectors_do_not() {
         }
         let biases = [&with, &without].map(|head| tensors(&head.first.bias));
         assert_eq!(biases[0], biases[1]);
-        // Held in the first epoch.
+        // Frozen in the first epoch.
         let prototypes = [&with, &without].map(|head| tensors(&head.last));
         assert_eq!(prototypes[0] == prototypes[1], epoch == 1);
     }
@@ -274,7 +275,7 @@ fn the_student_sees_all_views_and_the_teacher_the_first() {
     };
     model.student.backbone.asked();
 
-    // Views of one size are one pass. Those of the average are counted with them.
+    // Views of one size are one pass. The counts include the passes of the average.
     assert_eq!(counts(&model), (1, 1));
     assert_eq!(counts(&model.clone().with_globals(1)), (1, 1));
     let mut training = model;
@@ -283,7 +284,7 @@ fn the_student_sees_all_views_and_the_teacher_the_first() {
 }
 
 #[test]
-fn center_and_average_outlive_a_checkpoint() {
+fn center_and_average_are_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     for training in [false, true] {
         let build = || {
@@ -303,9 +304,9 @@ fn center_and_average_outlive_a_checkpoint() {
 }
 
 #[test]
-fn one_view_and_one_sample_are_no_obstacle() {
+fn one_view_and_one_sample_train() {
     let device = Device::default().autodiff();
-    let model = of(Pair::new([0.3, -0.2], &device), 2);
+    let model = of(TwoLogits::new([0.3, -0.2], &device), 2);
 
     let stepped = step(model.clone(), &views(&[0.5], at(2, 0), &device));
     assert_close(stepped.student.weights(), [0.3, -0.2]);
@@ -335,7 +336,7 @@ fn logits_of_the_head_are_cosines() {
     assert!(difference < 1e-5, "the gain is 1");
     assert!(cosines.clone().abs().max().into_scalar::<f32>() <= 1.0 + 1e-6);
 
-    // Without offsets the second sample is at zero, where a cosine has no direction.
+    // Without biases the features of the second sample are zero, for which a cosine is undefined.
     let grads = cosines.sum().backward();
     let gradient = features.grad(&grads).unwrap().into_data();
     assert!(gradient.iter::<f32>().all(f32::is_finite));
@@ -361,9 +362,9 @@ fn temperatures_are_positive() {
 }
 
 #[test]
-#[should_panic(expected = "A network that its own mean teaches learns on one device.")]
+#[should_panic(expected = "DINO trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
-    let model = of(Pair::new([0.3, -0.2], &device), 2);
+    let model = of(TwoLogits::new([0.3, -0.2], &device), 2);
     model.optimize_multi(&mut descent(), RATE.into(), Default::default());
 }

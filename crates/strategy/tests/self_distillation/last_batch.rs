@@ -1,7 +1,9 @@
-//! What was said in the step before, about another view.
+//! Self-distillation from the last mini-batch.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, softmax, step};
-use crate::toys::{Counted, labeled, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labeled, samples, softmax, step,
+    terms,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainStep};
@@ -24,11 +26,11 @@ fn soft() -> Soft {
     ResponseObjective::new(loss.init(), 1.0)
 }
 
-fn model(device: &Device) -> LastBatch<Pair, Soft> {
-    LastBatchDistiller::new(Pair::new(WEIGHTS, device), 3, soft())
+fn model(device: &Device) -> LastBatch<TwoLogits, Soft> {
+    LastBatchDistiller::new(TwoLogits::new(WEIGHTS, device), 3, soft())
 }
 
-/// Samples of these classes by two views.
+/// Samples of these classes with two views each.
 fn two_views(
     views: [&[f32]; 2],
     classes: &[i64],
@@ -48,15 +50,15 @@ fn times(weights: [f64; 2], input: f64) -> [f64; 2] {
     weights.map(|weight| weight * input)
 }
 
-/// The gradient of the cross-entropy of a sample with that class.
+/// Returns the gradient of the cross-entropy of a sample with a class.
 fn of_label(weights: [f64; 2], (input, class): (f64, usize)) -> [f64; 2] {
     let p = softmax(times(weights, input));
     [0, 1].map(|k| (p[k] - if k == class { 1.0 } else { 0.0 }) * input)
 }
 
-/// The gradient of the soft targets of a sample by what was said.
-fn of_past(weights: [f64; 2], input: f64, said: [f64; 2]) -> [f64; 2] {
-    let [p, q] = [times(weights, input), said].map(|z| softmax(times(z, 1.0 / TEMPERATURE)));
+/// Returns the gradient of the soft targets of a sample with past logits.
+fn of_past(weights: [f64; 2], input: f64, past: [f64; 2]) -> [f64; 2] {
+    let [p, q] = [times(weights, input), past].map(|z| softmax(times(z, 1.0 / TEMPERATURE)));
     [0, 1].map(|k| TEMPERATURE * (p[k] - q[k]) * input)
 }
 
@@ -65,7 +67,7 @@ fn descend(weights: [f64; 2], gradients: &[(f64, [f64; 2])]) -> [f64; 2] {
 }
 
 #[test]
-fn steps_are_what_they_are_by_hand() {
+fn steps_agree_with_those_computed_by_hand() {
     let device = Device::default().autodiff();
     let first = two_views(
         [&[1.0, -2.0], &[3.0, 0.5]],
@@ -77,22 +79,22 @@ fn steps_are_what_they_are_by_hand() {
     let second = two_views([&[2.0], &[-1.0]], &[1], &[5], at(1, 1), &device);
     let third = two_views([&[0.4], &[0.6]], &[0], &[4], at(2, 0), &device);
 
-    // The cross-entropy alone.
+    // Only the cross-entropy.
     let model = step(model(&device), &first);
     let w0 = WEIGHTS;
     let gradients = [(1.0, 0), (-2.0, 1)].map(|sample| (0.5, of_label(w0, sample)));
     let w1 = descend(w0, &gradients);
     assert_close(model.student.weights(), w1);
 
-    // One sample of now and two of before, by their other view: a mean over three.
+    // One current sample and two of the last batch in their other view: a mean over three.
     let model = step(model, &second);
     let labels = [(2.0, 1), (3.0, 0), (0.5, 1)].map(|sample| (1.0 / 3.0, of_label(w1, sample)));
     let past = [(3.0, times(w0, 1.0)), (0.5, times(w0, -2.0))]
-        .map(|(input, said)| (0.5, of_past(w1, input, said)));
+        .map(|(input, past)| (0.5, of_past(w1, input, past)));
     let w2 = descend(w1, &[labels.as_slice(), &past].concat());
     assert_close(model.student.weights(), w2);
 
-    // Across epochs; what was said is of the weights before the step.
+    // Across epochs; the past logits are those with the weights before the step.
     let model = step(model, &third);
     let labels = [(0.4, 0), (-1.0, 1)].map(|sample| (0.5, of_label(w2, sample)));
     let past = [(1.0, of_past(w2, -1.0, times(w1, 2.0)))];
@@ -101,10 +103,10 @@ fn steps_are_what_they_are_by_hand() {
 }
 
 #[test]
-fn the_first_step_has_no_past() {
+fn the_first_step_has_only_the_cross_entropy() {
     let device = Device::default().autodiff();
     let batch = two_views([&[1.0], &[3.0]], &[0], &[0], at(1, 0), &device);
-    let names = |model: &LastBatch<Pair, Soft>| {
+    let names = |model: &LastBatch<TwoLogits, Soft>| {
         let output = TrainStep::step(model, batch.clone()).item;
         terms(&output.metrics).into_keys().collect::<Vec<_>>()
     };
@@ -115,7 +117,7 @@ fn the_first_step_has_no_past() {
 }
 
 #[test]
-fn the_last_batch_outlives_a_checkpoint() {
+fn the_last_batch_is_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let first = two_views(
         [&[1.0, -2.0], &[3.0, 0.5]],
@@ -131,7 +133,7 @@ fn the_last_batch_outlives_a_checkpoint() {
         at(2, 0),
         &device,
     );
-    // Fewer than there is room for, of which one is not labeled.
+    // Fewer samples than the maximum, one of them unlabeled.
     let model = step(model(&device), &labeled(first, 1));
 
     let file = tempfile::tempdir().unwrap().path().join("model");
@@ -142,13 +144,13 @@ fn the_last_batch_outlives_a_checkpoint() {
     let [a, b] = [model, restored].map(|model| tensors(&step(model, &next)));
 
     assert_eq!(a, b);
-    // What is remembered matters.
+    // The stored batch has an influence.
     let other = step(self::model(&device), &next);
     assert_ne!(tensors(&other.student), a[..1]);
 }
 
 #[test]
-fn each_of_the_two_goes_through_on_its_own_and_in_training_mode() {
+fn both_batches_are_computed_separately_and_in_training_mode() {
     let device = Device::default().autodiff();
     let view = |factor: f32, batch: &Batch<Tensor<2>>| batch.view().clone().mul_scalar(factor);
     let first = samples(at(1, 0), &device);
@@ -170,14 +172,15 @@ fn each_of_the_two_goes_through_on_its_own_and_in_training_mode() {
     let model = step(model, &second);
     assert_eq!(model.student.asked(), (2, 0));
 
-    // The statistics have seen the first view of now, then the second of before.
+    // The statistics are updated with the first view of this batch, then the second view of the
+    // last one.
     alone.forward(second.views[0].clone());
     alone.forward(first.views[1].clone());
     assert_eq!(model.student.statistics(), alone.statistics());
 }
 
 #[test]
-fn a_validation_is_a_cross_entropy_that_is_not_remembered() {
+fn a_validation_has_only_the_cross_entropy_and_stores_nothing() {
     let device = Device::default().autodiff();
     let plain = device.clone().without_autodiff();
     let first = two_views([&[1.0], &[3.0]], &[0], &[0], at(1, 0), &device);
@@ -198,7 +201,7 @@ fn a_validation_is_a_cross_entropy_that_is_not_remembered() {
 }
 
 #[test]
-fn samples_without_a_label_learn_from_the_past_alone() {
+fn unlabeled_samples_learn_only_from_past_predictions() {
     let device = Device::default().autodiff();
     for nothing in [true, false] {
         let unlabeled = |batch: Batch<Tensor<2>>| match nothing {
@@ -220,10 +223,10 @@ fn samples_without_a_label_learn_from_the_past_alone() {
     }
 }
 
-/// The ids and classes of samples, and the step.
+/// Ids and classes of samples, and the step.
 type Seen = (Vec<usize>, Vec<i64>, usize);
 
-/// Remembers which samples it was asked about, and how they were labeled.
+/// An objective that records the samples in its context, and their labels.
 #[derive(Module, Debug)]
 struct Spy {
     #[module(skip)]
@@ -245,19 +248,19 @@ impl Objective for Spy {
         self.seen.lock().unwrap().push(seen);
         let logits = context.student.taps.expect("logits").into_vectors();
         let teacher = context.teacher.response.classes().unwrap();
-        assert!(!teacher.is_autodiff(), "what was said is a constant");
+        assert!(!teacher.is_autodiff(), "past predictions are constants");
         Terms::one("spy", logits.mean(), 0.0)
     }
 }
 
 #[test]
-fn an_objective_is_told_about_the_last_batch() {
+fn the_context_of_the_objective_is_that_of_the_last_batch() {
     let device = Device::default().autodiff();
     let spy = Spy {
         seen: Arc::default(),
     };
     let seen = spy.seen.clone();
-    let model = LastBatchDistiller::new(Pair::new(WEIGHTS, &device), 2, spy);
+    let model = LastBatchDistiller::new(TwoLogits::new(WEIGHTS, &device), 2, spy);
     let first = two_views(
         [&[1.0, -2.0], &[3.0, 0.5]],
         &[0, 1],
@@ -276,8 +279,8 @@ fn an_objective_is_told_about_the_last_batch() {
 }
 
 #[test]
-#[should_panic(expected = "A last batch of up to 3 samples is remembered, but this one has 4.")]
-fn a_batch_that_there_is_no_room_for_is_refused() {
+#[should_panic(expected = "The last batch may have at most 3 samples, but this one has 4")]
+fn a_batch_above_the_maximum_size_is_refused() {
     let device = Device::default().autodiff();
     let inputs = [1.0, 2.0, 3.0, 4.0];
     step(
@@ -287,8 +290,8 @@ fn a_batch_that_there_is_no_room_for_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "Only responses are remembered of the last batch")]
-fn taps_of_the_last_batch_are_not_remembered() {
+#[should_panic(expected = "Only responses are stored of the last batch")]
+fn an_objective_on_taps_of_the_last_batch_is_refused() {
     #[derive(Module, Debug)]
     struct Taps {}
 
@@ -305,11 +308,11 @@ fn taps_of_the_last_batch_are_not_remembered() {
         }
     }
 
-    LastBatchDistiller::new(Pair::new(WEIGHTS, &Device::default()), 3, Taps {});
+    LastBatchDistiller::new(TwoLogits::new(WEIGHTS, &Device::default()), 3, Taps {});
 }
 
 #[test]
-#[should_panic(expected = "A network that remembers its last batch learns on one device.")]
+#[should_panic(expected = "Self-distillation from the last batch trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     model(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());

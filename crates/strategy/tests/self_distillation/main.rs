@@ -1,4 +1,4 @@
-//! Networks that teach themselves, step by step.
+//! Self-distillation, step by step.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,6 +7,4 @@ mod last_batch;
 mod mean_teacher;
 mod steps;
 mod teacher_free;
-#[path = "../together/toys.rs"]
-mod toys;
 mod trained;

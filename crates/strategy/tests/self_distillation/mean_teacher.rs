@@ -1,7 +1,8 @@
-//! What an average of the network says in training mode, and how few labels count.
+//! Mean teacher: the average in training mode, and the weight of few labels.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, softmax, step};
-use crate::toys::{Counted, labeled, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, labeled, samples, softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
@@ -32,7 +33,7 @@ fn in_training_mode(device: &Device) -> SelfDistiller<Counted, MeanTeacher<Count
     SelfDistiller::new(student, teacher, consistency(10.0))
 }
 
-/// Four samples by two views, half of them labeled.
+/// Returns four samples with two views each, half of them labeled.
 fn two_views(epoch: usize, device: &Device) -> Batch<Tensor<2>> {
     let one = samples(at(epoch, 0), device);
     let view = |factor: f32| one.view().clone().mul_scalar(factor).add_scalar(factor);
@@ -41,7 +42,7 @@ fn two_views(epoch: usize, device: &Device) -> Batch<Tensor<2>> {
 }
 
 #[test]
-fn in_training_mode_the_average_gathers_statistics_of_its_own() {
+fn in_training_mode_the_average_has_separate_running_statistics() {
     let device = Device::default().autodiff();
     let mut model = in_training_mode(&device);
     let student = Counted::new(0.4, &device);
@@ -50,7 +51,7 @@ fn in_training_mode_the_average_gathers_statistics_of_its_own() {
     counted.asked();
     for epoch in 1..4 {
         let batch = two_views(epoch, &device);
-        // The running statistics are those of inputs times the weights of the average.
+        // The running statistics are of the inputs times the weights of the average.
         let mut seen = twin.clone();
         seen.weight = model.teacher.average.inner().weight.clone();
         seen.forward(batch.views[1].clone());
@@ -60,7 +61,7 @@ fn in_training_mode_the_average_gathers_statistics_of_its_own() {
 
         model = step(model, &batch);
 
-        // Both, in training mode.
+        // Both networks in training mode.
         assert_eq!(counted.asked(), (2, 0));
         let statistics = model.teacher.average.inner().statistics();
         assert_eq!(statistics, twin.statistics());
@@ -77,7 +78,7 @@ fn in_training_mode_the_average_gathers_statistics_of_its_own() {
 }
 
 #[test]
-fn statistics_of_the_average_outlive_a_checkpoint() {
+fn statistics_of_the_average_are_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let model = step(in_training_mode(&device), &two_views(1, &device));
     let model = step(model, &two_views(2, &device)).valid().train();
@@ -91,12 +92,12 @@ fn statistics_of_the_average_outlive_a_checkpoint() {
 }
 
 #[test]
-fn a_label_counts_as_one_of_all_samples() {
+fn the_cross_entropy_can_be_divided_by_all_samples() {
     let device = Device::default().autodiff();
     let weights = [0.3, -0.2];
-    let student = Pair::new(weights, &device);
-    // An average that is elsewhere.
-    let teacher = MeanTeacher::new(&Pair::new([1.0, 0.5], &device), 0.999);
+    let student = TwoLogits::new(weights, &device);
+    // An average with other weights.
+    let teacher = MeanTeacher::new(&TwoLogits::new([1.0, 0.5], &device), 0.999);
     let model = SelfDistiller::new(student, teacher, consistency(2.0));
     let samples = batch(&[1.0, -2.0, 0.5, 3.0], &[0, 1, 2, 3], at(1, 0), &device);
 
@@ -107,7 +108,7 @@ fn a_label_counts_as_one_of_all_samples() {
     for (index, input) in inputs.into_iter().enumerate() {
         let p = softmax(weights.map(|weight| weight * input));
         let q = softmax([1.0 * input, 0.5 * input]);
-        // d/dz of ½ Σ (p − q)²: with two classes, both differences are the same but for the sign.
+        // d/dz of ½ Σ (p − q)²: with two classes, both differences are equal except for the sign.
         let pull = 2.0 * (p[0] - q[0]) * p[0] * p[1];
         let label = if index == 0 { p[0] - 1.0 } else { 0.0 };
         let by = (label + 2.0 * pull) * input / 4.0;
@@ -118,11 +119,11 @@ fn a_label_counts_as_one_of_all_samples() {
 }
 
 #[test]
-fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
+fn an_average_with_other_initial_weights_keeps_a_share_of_them() {
     let device = Device::default().autodiff();
-    let student = Pair::new([0.3, -0.2], &device);
+    let student = TwoLogits::new([0.3, -0.2], &device);
     let own = [5.0, -7.0];
-    let teacher = MeanTeacher::new(&Pair::new(own, &device), 0.8);
+    let teacher = MeanTeacher::new(&TwoLogits::new(own, &device), 0.8);
     let mut model = SelfDistiller::new(student, teacher, CrossEntropyObjective::new(1.0));
     let mut average = own;
     for (batch_of, decay) in [(0, 1.0 / 2.0), (1, 2.0 / 3.0), (2, 3.0 / 4.0), (3, 0.8)] {
@@ -137,9 +138,9 @@ fn an_average_with_weights_of_its_own_keeps_a_share_of_them() {
 }
 
 #[test]
-fn the_decay_may_change_and_begin_at_once() {
+fn the_decay_may_change_and_start_without_a_warm_up() {
     let device = Device::default().autodiff();
-    let student = Pair::new([0.3, -0.2], &device);
+    let student = TwoLogits::new([0.3, -0.2], &device);
     let decay = ChangingWeight::Linear {
         from: 0.0,
         to: 0.5,
@@ -158,6 +159,6 @@ fn the_decay_may_change_and_begin_at_once() {
 
 #[test]
 #[should_panic(expected = "`decay` should be from 0 to 1, but is 1.5")]
-fn a_decay_is_a_share() {
-    MeanTeacher::new(&Pair::new([0.0, 0.0], &Device::default()), 1.5);
+fn a_decay_above_one_is_refused() {
+    MeanTeacher::new(&TwoLogits::new([0.0, 0.0], &Device::default()), 1.5);
 }

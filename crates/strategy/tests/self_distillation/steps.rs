@@ -1,7 +1,9 @@
-//! Networks that teach themselves, step by step.
+//! Self-distillation, step by step.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
-use crate::toys::{Counted, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labels_and_soft_targets, samples,
+    softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainStep;
@@ -15,11 +17,11 @@ use burn_distill_strategy::{
 
 const WEIGHTS: [f64; 2] = [0.3, -0.2];
 
-/// PS-KD over two epochs: `α` is 0.4, then 0.8.
+/// Returns a distiller of PS-KD over two epochs: `α` is 0.4, then 0.8.
 fn progressive(
     device: &Device,
 ) -> SelfDistiller<
-    Pair,
+    TwoLogits,
     PastPredictions,
     (
         CrossEntropyObjective,
@@ -37,39 +39,39 @@ fn progressive(
         ResponseObjective::new(config.init(), ramp(0.0, 0.8)),
     );
     let past = PastPredictions::new(4, 2, device);
-    SelfDistiller::new(Pair::new(WEIGHTS, device), past, objective)
+    SelfDistiller::new(TwoLogits::new(WEIGHTS, device), past, objective)
 }
 
-/// A step towards the target, of a sample with that input.
+/// Returns the weights after a step towards a target, on a sample with an input.
 fn towards(weights: [f64; 2], target: [f64; 2], input: f64) -> [f64; 2] {
     let p = softmax(weights.map(|weight| weight * input));
     [0, 1].map(|class| weights[class] - RATE * (p[class] - target[class]) * input)
 }
 
 #[test]
-fn the_past_gains_on_the_label() {
+fn the_target_moves_from_the_label_to_past_predictions() {
     let device = Device::default().autodiff();
     let model = progressive(&device);
 
-    // What was not seen is taught as its label says.
+    // The target of an unseen sample is its label.
     let model = step(model, &batch(&[1.0], &[2], at(1, 0), &device));
     let first = towards(WEIGHTS, [1.0, 0.0], 1.0);
     assert_close(model.student.weights(), first);
 
-    // Another sample does not remember what the first one was.
+    // Another sample has no stored prediction.
     let model = step(model, &batch(&[2.0], &[0], at(1, 1), &device));
     let second = towards(first, [1.0, 0.0], 2.0);
     assert_close(model.student.weights(), second);
 
-    // The first again: (1 − 0.8) label + 0.8 of what was said before its step.
-    let said = softmax(WEIGHTS);
-    let target = [0.2 + 0.8 * said[0], 0.8 * said[1]];
+    // The first sample again: (1 − 0.8) label + 0.8 prediction before its step.
+    let past = softmax(WEIGHTS);
+    let target = [0.2 + 0.8 * past[0], 0.8 * past[1]];
     let model = step(model, &batch(&[1.0], &[2], at(2, 0), &device));
     assert_close(model.student.weights(), towards(second, target, 1.0));
 }
 
 #[test]
-fn what_was_said_outlives_a_checkpoint() {
+fn past_predictions_are_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let model = step(
         progressive(&device),
@@ -85,7 +87,7 @@ fn what_was_said_outlives_a_checkpoint() {
 }
 
 #[test]
-fn a_validation_is_not_remembered() {
+fn a_validation_stores_no_predictions() {
     let device = Device::default().autodiff();
     let model = progressive(&device);
     let before = tensors(&model);
@@ -97,7 +99,7 @@ fn a_validation_is_not_remembered() {
 }
 
 #[test]
-fn unknown_samples_and_labels_are_no_obstacle() {
+fn samples_without_stored_predictions_or_labels_train() {
     let device = Device::default().autodiff();
     let unlabeled = |ids: &[usize]| {
         let batch = batch(&[1.0, 2.0], ids, at(2, 0), &device);
@@ -128,7 +130,7 @@ fn unknown_samples_and_labels_are_no_obstacle() {
 }
 
 #[test]
-fn another_sample_of_the_class_teaches_and_is_a_constant() {
+fn the_prediction_for_another_sample_of_the_class_is_a_constant_target() {
     let device = Device::default().autodiff();
     let one = batch(&[1.0], &[0], at(1, 0), &device);
     let pair = Batch {
@@ -136,9 +138,9 @@ fn another_sample_of_the_class_teaches_and_is_a_constant() {
         ..one
     };
     let model = SelfDistiller::new(
-        Pair::new(WEIGHTS, &device),
+        TwoLogits::new(WEIGHTS, &device),
         SameClass::default(),
-        hard_and_soft(),
+        labels_and_soft_targets(),
     );
 
     let stepped = step(model, &pair);
@@ -156,7 +158,7 @@ fn another_sample_of_the_class_teaches_and_is_a_constant() {
 }
 
 #[test]
-fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
+fn another_sample_of_the_class_is_computed_second_and_in_training_mode() {
     let device = Device::default().autodiff();
     let one = samples(at(1, 0), &device);
     let partners = one.view().clone().mul_scalar(3.0).add_scalar(1.0);
@@ -166,12 +168,12 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
     };
     let student = Counted::new(0.4, &device);
     student.asked();
-    let model = SelfDistiller::new(student, SameClass::default(), hard_and_soft());
+    let model = SelfDistiller::new(student, SameClass::default(), labels_and_soft_targets());
 
     let stepped = step(model, &pairs);
 
     assert_eq!(stepped.student.asked(), (2, 0));
-    // The running statistics move twice, each time by those of one view alone.
+    // The running statistics are updated twice, each time with one view.
     let moved = |views: &[usize]| {
         let twin = Counted::new(0.4, &device);
         for &view in views {
@@ -194,22 +196,22 @@ fn another_sample_of_the_class_is_seen_after_the_first_and_in_training_mode() {
 }
 
 #[test]
-fn a_generation_learns_what_the_one_before_says_and_no_label() {
+fn a_generation_learns_only_from_the_predictions_of_the_previous_one() {
     let device = Device::default().autodiff();
     let labeled = batch(&[1.0], &[0], at(1, 0), &device);
     let first = OfflineDistiller::without_teacher(
-        Pair::new(WEIGHTS, &device),
+        TwoLogits::new(WEIGHTS, &device),
         CrossEntropyObjective::new(1.0),
     );
     let first = step(first, &labeled).student;
-    let said = towards(WEIGHTS, [1.0, 0.0], 1.0);
-    assert_close(first.weights(), said);
+    let first_weights = towards(WEIGHTS, [1.0, 0.0], 1.0);
+    assert_close(first.weights(), first_weights);
 
-    // From other weights, on another sample, and the label is not what it was.
+    // From other weights, on another sample, and with another label.
     let soft = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
     let born_again = ResponseObjective::new(soft.init(), 1.0);
     let other = [-0.4, 0.9];
-    let student = Pair::new(other, &device);
+    let student = TwoLogits::new(other, &device);
     let model = OfflineDistiller::new(student, Frozen::new(first), born_again);
     let next = batch(&[2.0], &[1], at(1, 0), &device);
     let next = Batch {
@@ -218,17 +220,17 @@ fn a_generation_learns_what_the_one_before_says_and_no_label() {
     };
     let stepped = step(model, &next);
 
-    let target = softmax(said.map(|weight| 2.0 * weight));
+    let target = softmax(first_weights.map(|weight| 2.0 * weight));
     assert_close(stepped.student.weights(), towards(other, target, 2.0));
-    assert_close(stepped.teacher.inner().weights(), said);
+    assert_close(stepped.teacher.inner().weights(), first_weights);
 }
 
 #[test]
-fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
+fn the_mean_teacher_is_a_plain_mean_at_first_and_a_moving_average_later() {
     let device = Device::default().autodiff();
-    let student = Pair::new(WEIGHTS, &device);
+    let student = TwoLogits::new(WEIGHTS, &device);
     let teacher = MeanTeacher::new(&student, 0.6);
-    let mut model = SelfDistiller::new(student, teacher, hard_and_soft());
+    let mut model = SelfDistiller::new(student, teacher, labels_and_soft_targets());
 
     let mut average = WEIGHTS;
     for index in 0..4 {
@@ -241,7 +243,7 @@ fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
         assert_close(model.teacher.average.inner().weights(), average);
     }
 
-    // The teacher is what the student is compared with.
+    // The student is compared with the teacher.
     let next = batch(&[1.0], &[0], at(3, 0), &device);
     let (p, q) = (softmax(model.student.weights()), softmax(average));
     let before = model.student.weights();
@@ -254,12 +256,12 @@ fn the_mean_teacher_is_the_mean_at_first_and_the_average_later() {
 }
 
 #[test]
-fn the_average_outlives_a_checkpoint() {
+fn the_average_is_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let build = || {
-        let student = Pair::new(WEIGHTS, &device);
+        let student = TwoLogits::new(WEIGHTS, &device);
         let teacher = MeanTeacher::new(&student, 0.9);
-        SelfDistiller::new(student, teacher, hard_and_soft())
+        SelfDistiller::new(student, teacher, labels_and_soft_targets())
     };
     let first = batch(&[1.0], &[0], at(1, 0), &device);
     let model = step(
@@ -276,7 +278,7 @@ fn the_average_outlives_a_checkpoint() {
 }
 
 #[test]
-#[should_panic(expected = "A network that teaches itself learns on one device.")]
+#[should_panic(expected = "Self-distillation trains on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     progressive(&device).optimize_multi(&mut descent(), RATE.into(), Default::default());

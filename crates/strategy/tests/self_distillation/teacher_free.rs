@@ -1,7 +1,7 @@
-//! A network that learns from a frozen copy of what it was when it had been trained (Tf-KD).
+//! Teacher-free distillation (Tf-KD): a network that learns from a frozen copy of itself after a
+//! training.
 
-use crate::common::{at, descent};
-use crate::toys::values;
+use crate::common::{at, descent, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
@@ -11,7 +11,7 @@ use burn_distill_core::{
 use burn_distill_response::{ResponseObjective, SoftTargetLossConfig};
 use burn_distill_strategy::OfflineDistiller;
 
-/// Says the same of any batch.
+/// A network whose logits do not depend on the input.
 #[derive(Module, Debug)]
 struct Says {
     logits: Param<Tensor<2>>,
@@ -38,7 +38,7 @@ impl Network for Says {
 }
 
 #[test]
-fn the_loss_of_a_copy_is_that_of_the_authors() {
+fn the_loss_agrees_with_that_of_the_authors() {
     let zs = [
         [2.0, 0.5, -1.0],
         [0.0, 1.0, 0.5],
@@ -53,7 +53,7 @@ fn the_loss_of_a_copy_is_that_of_the_authors() {
     ];
     let device = Device::default().autodiff();
     // `loss_kd_self` of Teacher-free-Knowledge-Distillation with alpha 0.95, a temperature of 6 and
-    // a multiplier of 3: its divergence is a mean over classes too, here three of them.
+    // a multiplier of 3: its divergence is also a mean over the classes, here three.
     let (alpha, multiplier, classes) = (0.95, 3.0, 3.0);
     let soft = SoftTargetLossConfig::new().with_temperature(6.0).init();
     let objective = (
@@ -72,7 +72,7 @@ fn the_loss_of_a_copy_is_that_of_the_authors() {
 
     let output = TrainStep::step(&model, batch);
     let loss = output.item.loss.clone().into_scalar::<f64>();
-    // In single precision, whose roundings the square of the temperature multiplies.
+    // In single precision, with rounding errors that the square of the temperature multiplies.
     assert!((loss / 0.239921252 - 1.0).abs() < 2e-5, "{loss}");
 
     let before = values(model.student.logits.val());
@@ -85,7 +85,7 @@ fn the_loss_of_a_copy_is_that_of_the_authors() {
 }
 
 #[test]
-fn a_copy_does_not_change_with_the_network_that_goes_on() {
+fn a_frozen_copy_does_not_change_with_the_network_that_trains() {
     let device = Device::default().autodiff();
     let student = Says::new([[1.0, 0.0, 0.0]; 4], &device);
     let teacher = Frozen::new(student.clone());

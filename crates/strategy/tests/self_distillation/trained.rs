@@ -1,5 +1,5 @@
-//! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does, and
-//! their loss goes down.
+//! Whole trainings on digits: stopped and resumed, they equal an uninterrupted one, and
+//! their loss decreases.
 
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::store::Split;
@@ -20,7 +20,7 @@ use burn_distill_strategy::{
 use std::path::Path;
 use std::sync::Mutex;
 
-/// A network as a recipe has it, whose weights depend on `seed` alone.
+/// Returns a network as in recipes, whose weights depend only on `seed`.
 fn network(seed: u64) -> DynNetwork<Tensor<4>> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap();
@@ -35,7 +35,7 @@ fn soft(temperature: f64) -> ResponseObjective<SoftTargetLoss> {
     ResponseObjective::new(soft.init(), 1.0)
 }
 
-/// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
+/// Returns 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
 /// changes with the epoch.
 fn loaders(views: impl Fn(BatchLoader) -> BatchLoader) -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
@@ -71,8 +71,8 @@ fn train<M: Distiller<I>, I: Input>(
 
 const EPOCHS: usize = 4;
 
-/// Trains, compares with a training that was interrupted, whose initial values differ, and looks at
-/// the loss.
+/// Trains, compares with an interrupted training with other initial values, and checks that
+/// the loss decreases.
 fn check<M>(
     parts: &[&str],
     build: impl Fn(u64) -> M,
@@ -84,7 +84,7 @@ fn check<M>(
     assert!(losses[EPOCHS - 1] < losses[0], "{losses:?}");
 }
 
-/// Trains, compares with a training that was interrupted, whose initial values differ, and tells the
+/// Trains, compares with an interrupted training with other initial values, and returns the
 /// loss of each epoch.
 fn resumed<M>(
     parts: &[&str],
@@ -117,7 +117,7 @@ where
 }
 
 #[test]
-fn from_the_last_batch() {
+fn self_distillation_from_the_last_batch_trains() {
     check(
         &["student", "objective"],
         |seed| LastBatchDistiller::new(network(seed), 16, soft(3.0)),
@@ -126,7 +126,7 @@ fn from_the_last_batch() {
 }
 
 #[test]
-fn from_samples_of_the_same_class() {
+fn self_distillation_from_samples_of_the_same_class_trains() {
     let objective = || (CrossEntropyObjective::new(1.0), soft(4.0));
     check(
         &["student", "teacher", "objective"],
@@ -136,7 +136,7 @@ fn from_samples_of_the_same_class() {
 }
 
 #[test]
-fn from_past_predictions() {
+fn self_distillation_from_past_predictions_trains() {
     let ramp = |from, to| ChangingWeight::Linear {
         from,
         to,
@@ -156,7 +156,7 @@ fn from_past_predictions() {
 }
 
 #[test]
-fn from_a_mean_teacher() {
+fn self_distillation_from_a_mean_teacher_trains() {
     check(
         &["student", "teacher", "objective"],
         |seed| {
@@ -173,7 +173,7 @@ fn from_a_mean_teacher() {
 }
 
 #[test]
-fn from_a_mean_teacher_in_training_mode_with_few_labels() {
+fn self_distillation_from_a_mean_teacher_in_training_mode_trains_with_few_labels() {
     let consistency = || {
         let loss = ProbabilityMatchingLossConfig::new().init();
         ResponseObjective::new(loss, 10.0)
@@ -197,7 +197,7 @@ fn from_a_mean_teacher_in_training_mode_with_few_labels() {
 }
 
 #[test]
-fn from_other_views_without_labels() {
+fn self_distillation_from_other_views_trains_without_labels() {
     let views = |loader: BatchLoader| {
         let shift = Augmentation {
             crop: Some(1),
@@ -222,6 +222,6 @@ fn from_other_views_without_labels() {
     };
     let parts = ["student", "teacher", "objective"];
     resumed(&parts, |seed| build(seed, 0.9, 0.9), views);
-    // The loss is towards a target that moves away: only one that stays is come nearer to for sure.
+    // The loss is towards a moving target, and decreases for sure only if the target does not move.
     check(&parts, |seed| build(seed, 1.0, 1.0), views);
 }

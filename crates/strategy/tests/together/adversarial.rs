@@ -1,7 +1,8 @@
-//! Peers whose maps are to be mistaken for another's.
+//! Online adversarial feature distillation.
 
-use crate::common::{RATE, at, batch, descent, hard_and_soft, step};
-use crate::toys::{cross_entropy, slope, terms, values};
+use crate::common::{
+    RATE, at, batch, cross_entropy, descent, labels_and_soft_targets, slope, step, terms, values,
+};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::{InferenceStep, TrainStep};
@@ -15,8 +16,8 @@ use burn_distill_strategy::{
     OptimizerConfig, PeerOrder,
 };
 
-/// A map of one channel and two pixels, each the input times a weight, and as many logits, each a
-/// pixel times a scale.
+/// A network with a map of one channel and two pixels, each the input times a weight, and two
+/// logits, each a pixel times a scale.
 #[derive(Module, Debug)]
 struct Pixels {
     weight: Param<Tensor<2>>,
@@ -65,7 +66,7 @@ impl Network for Pixels {
 
 type Adversarial = AdversarialDistiller<Pixels, CrossEntropyObjective>;
 
-/// A large rate, so that what a step does can be seen.
+/// Returns a configuration with a large rate, so that a step has a visible effect.
 fn config() -> AdversarialDistillerConfig {
     AdversarialDistillerConfig::new().with_learning_rate(0.02)
 }
@@ -76,7 +77,7 @@ fn hard(count: usize) -> Vec<CrossEntropyObjective> {
         .collect()
 }
 
-/// Critics that depend on their number alone.
+/// Returns a distiller with critics that depend only on their number.
 fn adversarial(count: usize, device: &Device) -> Adversarial {
     let peers: Vec<_> = PEERS[..count]
         .iter()
@@ -100,8 +101,8 @@ fn adversarial(count: usize, device: &Device) -> Adversarial {
     model
 }
 
-/// Of a critic, what matters to a map of one row: the middle rows of both kernels, scale and offset
-/// of the norm, and the last offset.
+/// Returns the parameters of a critic that matter for a map of one row: the middle rows of both
+/// kernels, scale and bias of the normalization, and the last bias.
 fn judge(model: &Adversarial, index: usize) -> Vec<f64> {
     let critic = &model.critics[index].discriminator;
     let mut all = values(critic.conv1.weight.val())[3..6].to_vec();
@@ -112,12 +113,12 @@ fn judge(model: &Adversarial, index: usize) -> Vec<f64> {
     all
 }
 
-/// A padded convolution of two pixels in a row.
+/// Computes a padded convolution of two pixels in a row.
 fn convolved(kernel: &[f64], [a, b]: [f64; 2]) -> [f64; 2] {
     [kernel[1] * a + kernel[2] * b, kernel[0] * a + kernel[1] * b]
 }
 
-/// How real a critic takes each map to be.
+/// Computes the output of a critic for each map.
 fn verdicts(critic: &[f64], maps: &[[f64; 2]]) -> Vec<f64> {
     let hidden: Vec<_> = maps.iter().map(|&m| convolved(&critic[..3], m)).collect();
     let pixels: Vec<f64> = hidden.concat();
@@ -146,7 +147,7 @@ fn maps(peer: &[f64], inputs: &[f64]) -> Vec<[f64; 2]> {
     inputs.iter().map(|x| [x * peer[0], x * peer[1]]).collect()
 }
 
-/// A parameter of the game, which remembers.
+/// A parameter of the game with its moments of Adam.
 #[derive(Clone, Copy, Default)]
 struct Remembered {
     first: f64,
@@ -165,7 +166,7 @@ impl Remembered {
 }
 
 #[test]
-fn steps_are_what_they_are_by_hand() {
+fn steps_agree_with_those_computed_by_hand() {
     let device = Device::default().autodiff();
     for (count, inputs) in [
         (2, vec![1.0, -0.5, 0.3]),
@@ -205,7 +206,10 @@ fn steps_are_what_they_are_by_hand() {
             for index in 0..count {
                 let number = index + 1;
                 for (name, value) in [
-                    (format!("peer {number} hard"), hard(before.0[index])),
+                    (
+                        format!("peer {number} cross-entropy"),
+                        hard(before.0[index]),
+                    ),
                     (
                         format!("peer {number} generator"),
                         generator(index, &before.0[index]),
@@ -255,7 +259,7 @@ fn three(device: &Device) -> Batch<Tensor<2>> {
 }
 
 #[test]
-fn the_optimizer_of_the_training_knows_no_critic() {
+fn the_optimizer_of_the_training_does_not_change_the_critics() {
     let device = Device::default().autodiff();
     let after = |config: OptimizerConfig, rate: f64| {
         let model = adversarial(2, &device);
@@ -280,13 +284,13 @@ fn the_optimizer_of_the_training_knows_no_critic() {
 }
 
 #[test]
-fn the_game_moves_what_led_to_a_map_and_nothing_behind_it() {
+fn the_game_changes_only_the_layers_up_to_a_map() {
     let device = Device::default().autodiff();
     let model = adversarial(3, &device);
     let before = tensors(&model.mutual);
     let output = TrainStep::step(&model, three(&device));
 
-    // The optimizer of the training stands still, also with a penalty of its own.
+    // The optimizer of the training has a rate of zero, and a penalty.
     let model = model.optimize(
         &mut OptimizerConfig::default().init(),
         0.0.into(),
@@ -319,7 +323,7 @@ fn a_checkpoint_holds_the_critics_and_the_moments() {
 }
 
 #[test]
-fn validation_moves_nothing_and_tells_what_a_step_would() {
+fn a_validation_changes_nothing_and_shows_the_same_values_as_a_step() {
     let device = Device::default().autodiff();
     let model = step(adversarial(2, &device), &three(&device));
     let before = tensors(&model.valid());
@@ -337,20 +341,20 @@ fn validation_moves_nothing_and_tells_what_a_step_would() {
         [
             "ensemble accuracy",
             "peer 1 accuracy",
+            "peer 1 cross-entropy",
             "peer 1 discriminator",
             "peer 1 generator",
-            "peer 1 hard",
             "peer 2 accuracy",
+            "peer 2 cross-entropy",
             "peer 2 discriminator",
             "peer 2 generator",
-            "peer 2 hard"
         ]
     );
     assert!(shown_in_training.keys().eq(shown.keys()));
 }
 
 #[test]
-fn the_loss_is_that_of_the_objectives() {
+fn the_losses_of_the_game_are_not_part_of_the_loss() {
     let device = Device::default().autodiff();
     let model = adversarial(2, &device);
     let loss = |loss: Tensor<1>| loss.into_scalar::<f64>();
@@ -361,7 +365,7 @@ fn the_loss_is_that_of_the_objectives() {
     assert_eq!(with, without);
 }
 
-/// Networks of the given widths, which end in maps of 4×4 pixels, or of 2×2 with three widths.
+/// Returns networks of the given widths, whose last maps have 4×4 pixels, or 2×2 with three widths.
 fn networks(widths: &[&[usize]], device: &Device) -> Vec<DynNetwork<Tensor<4>>> {
     let network = |widths: &&[usize]| {
         let config = ConvNetConfig::new(widths.to_vec(), [1, 8, 8], 3);
@@ -386,7 +390,7 @@ fn images(count: usize, device: &Device) -> Batch<Tensor<4>> {
 
 fn objectives(count: usize) -> Vec<DynObjective<Knowledge, Vec<Knowledge>>> {
     let objective = || {
-        let (hard, soft) = hard_and_soft();
+        let (hard, soft) = labels_and_soft_targets();
         DynObjective::new(PerTeacher::new(
             (1..count).map(|_| (hard.clone(), soft.clone())),
         ))
@@ -395,7 +399,7 @@ fn objectives(count: usize) -> Vec<DynObjective<Knowledge, Vec<Knowledge>>> {
 }
 
 #[test]
-fn peers_of_other_channels_and_sizes_have_adapters_that_the_game_trains() {
+fn peers_with_other_channels_and_sizes_have_adapters_that_the_game_trains() {
     let device = Device::default().autodiff();
     let peers = networks(&[&[3, 4], &[3, 6], &[2, 3, 6]], &device);
     let taps = ["layer2", "layer2", "layer3"];
@@ -410,7 +414,7 @@ fn peers_of_other_channels_and_sizes_have_adapters_that_the_game_trains() {
     let before = tensors(&model.critics);
     let mut optimizer = descent();
     let mut model = model;
-    // A whole batch, a last one that is smaller, and one of a single sample.
+    // A full batch, a smaller last one, and one of a single sample.
     for count in [8, 5, 1] {
         let output = TrainStep::step(&model, images(count, &device));
         assert!(
@@ -431,7 +435,7 @@ fn peers_of_other_channels_and_sizes_have_adapters_that_the_game_trains() {
 }
 
 #[test]
-fn running_statistics_of_peers_move_once_per_batch() {
+fn running_statistics_of_peers_are_updated_once_per_batch() {
     let device = Device::default().autodiff();
     let peers = networks(&[&[3, 4], &[3, 6]], &device);
     let batch = images(8, &device);
@@ -463,8 +467,8 @@ fn running_statistics_of_peers_move_once_per_batch() {
 }
 
 #[test]
-#[should_panic(expected = "A game needs a step of the optimizer for each batch.")]
-fn gradients_do_not_accumulate() {
+#[should_panic(expected = "An adversarial game needs a step of the optimizer for each batch")]
+fn gradient_accumulation_is_refused() {
     let device = Device::default().autodiff();
     let model = adversarial(2, &device);
     TrainStep::step(&model, three(&device));
@@ -495,13 +499,13 @@ fn pair() -> Vec<Pixels> {
 
 #[test]
 #[should_panic(expected = "There should be a tap for each of 2 peers, but there are 1.")]
-fn there_are_as_many_taps_as_peers() {
+fn another_number_of_taps_than_peers_is_refused() {
     config().init(pair(), hard(2), ["map"]);
 }
 
 #[test]
-#[should_panic(expected = "Critics judge maps, but the tap `row` is a vector.")]
-fn a_vector_is_no_map() {
+#[should_panic(expected = "Critics compare feature maps, but the tap `row` is a vector")]
+fn a_tap_that_is_not_a_map_is_refused() {
     config().init(pair(), hard(2), ["map", "row"]);
 }
 
@@ -513,7 +517,7 @@ fn an_unknown_tap_is_refused() {
 
 #[test]
 #[should_panic(expected = "`learning_rate` should be above 0 and at most 1000, but is NaN")]
-fn a_rate_is_a_number() {
+fn a_learning_rate_of_nan_is_refused() {
     AdversarialDistillerConfig::new()
         .with_learning_rate(f64::NAN)
         .init(pair(), hard(2), ["map", "map"]);

@@ -1,7 +1,8 @@
-//! Codistillation: peers that learn from what the others were.
+//! Codistillation: peers that learn from older copies of the others.
 
-use crate::common::{Pair, RATE, assert_close, batch, softmax, step};
-use crate::toys::{Counted, labeled, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, batch, labeled, samples, softmax, step, terms,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill_core::{Batch, Clock, CrossEntropyObjective, Network, tensors};
@@ -11,7 +12,7 @@ use burn_distill_strategy::{Codistiller, Distillation, EnsembleObjective, Ensemb
 type Soft = EnsembleObjective<ResponseObjective<SoftCrossEntropyLoss>>;
 type Stale<N> = Codistiller<N, CrossEntropyObjective, Soft>;
 
-/// Soft cross-entropy at temperature 1 with the mean of what the others predict.
+/// Returns soft cross-entropy at temperature 1 with the mean of the predictions of the others.
 fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Device) -> Stale<N> {
     let soft = || {
         let config = SoftCrossEntropyLossConfig::new().with_temperature(1.0);
@@ -26,7 +27,7 @@ fn stale<N: Network>(peers: Vec<N>, burn_in: usize, period: usize, device: &Devi
     Codistiller::new(peers, alone, together).with_schedule(burn_in, period)
 }
 
-/// The clock of a step, three of which make an epoch.
+/// Returns the clock of a step, in epochs of three steps.
 fn at(step: usize) -> Clock {
     Clock {
         epoch: 1 + step / 3,
@@ -38,10 +39,10 @@ fn at(step: usize) -> Clock {
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
 #[test]
-fn steps_are_what_they_are_by_hand() {
+fn steps_agree_with_those_computed_by_hand() {
     let device = Device::default().autodiff();
     for (burn_in, period) in [(2, 2), (0, 3), (4, 1), (1, 2)] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let mut model = stale(peers, burn_in, period, &device);
         let (mut now, mut copies) = (PEERS, PEERS);
         for index in 0..7 {
@@ -53,12 +54,12 @@ fn steps_are_what_they_are_by_hand() {
                 let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
                 *weights = [0, 1].map(|class| {
                     let label = if class == 0 { 1.0 } else { 0.0 };
-                    let said = |&other: &usize| softmax(copies[other])[class];
-                    let said = others.iter().map(said).sum::<f64>() / 2.0;
+                    let predicted = |&other: &usize| softmax(copies[other])[class];
+                    let predicted = others.iter().map(predicted).sum::<f64>() / 2.0;
                     let together = if index < burn_in {
                         0.0
                     } else {
-                        p[class] - said
+                        p[class] - predicted
                     };
                     before[peer][class] - RATE * (p[class] - label + together)
                 });
@@ -78,11 +79,11 @@ fn steps_are_what_they_are_by_hand() {
 }
 
 #[test]
-fn a_copy_predicts_the_view_of_the_peer_that_it_teaches() {
+fn a_copy_computes_on_the_view_of_the_peer_that_learns_from_it() {
     let device = Device::default().autodiff();
-    // Views are taken in turns: of two, the third peer has the first.
+    // Views are used in turn: with two views, the third peer has the first.
     for views in [vec![1.0], vec![1.0, 3.0], vec![1.0, 3.0, -2.0]] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let inputs = views
             .iter()
             .map(|&input| batch(&[input], &[0], at(0), &device));
@@ -96,14 +97,16 @@ fn a_copy_predicts_the_view_of_the_peer_that_it_teaches() {
 
         for (peer, own) in PEERS.into_iter().enumerate() {
             let input = f64::from(views[peer % views.len()]);
-            let says = |weights: [f64; 2]| softmax(weights.map(|weight| weight * input));
-            let p = says(own);
+            let probabilities = |weights: [f64; 2]| softmax(weights.map(|weight| weight * input));
+            let p = probabilities(own);
             let others: Vec<_> = (0..3).filter(|&other| other != peer).collect();
             let expected = [0, 1].map(|class| {
                 let label = if class == 0 { 1.0 } else { 0.0 };
-                let said = others.iter().map(|&other| says(PEERS[other])[class]);
-                let said = said.sum::<f64>() / 2.0;
-                own[class] - RATE * (2.0 * p[class] - label - said) * input
+                let predicted = others
+                    .iter()
+                    .map(|&other| probabilities(PEERS[other])[class]);
+                let predicted = predicted.sum::<f64>() / 2.0;
+                own[class] - RATE * (2.0 * p[class] - label - predicted) * input
             });
             assert_close(stepped.peers[peer].weights(), expected);
         }
@@ -111,7 +114,7 @@ fn a_copy_predicts_the_view_of_the_peer_that_it_teaches() {
 }
 
 #[test]
-fn a_copy_is_asked_once_for_each_view_that_it_teaches() {
+fn a_copy_computes_once_for_each_view() {
     let device = Device::default().autodiff();
     let model = counted(0.0, &device);
     let one = samples(at(4), &device);
@@ -133,13 +136,14 @@ fn counted(seed: f32, device: &Device) -> Stale<Counted> {
     stale(peers, 2, 3, device)
 }
 
-/// How often peers and copies of them, which count together, were asked.
+/// Returns how often each peer, together with its copy, has computed in training and in validation
+/// mode.
 fn asked(model: &Stale<Counted>) -> Vec<(usize, usize)> {
     model.peers.iter().map(Counted::asked).collect()
 }
 
 #[test]
-fn nobody_asks_a_copy_before_its_time() {
+fn copies_do_not_compute_before_the_burn_in() {
     let device = Device::default().autodiff();
     let mut model = counted(0.0, &device);
     asked(&model);
@@ -147,22 +151,22 @@ fn nobody_asks_a_copy_before_its_time() {
         let shown = model.forward(&samples(at(index), &device));
         assert_eq!(asked(&model), [(1, usize::from(index >= 2)); 2], "{index}");
         let names: Vec<_> = terms(&shown.metrics).into_keys().collect();
-        let taught = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
-        assert_eq!(taught, index >= 2);
-        assert_eq!(names.len(), if taught { 7 } else { 5 });
+        let has_teacher = names.iter().any(|name| name == "peer 1 soft-cross-entropy");
+        assert_eq!(has_teacher, index >= 2);
+        assert_eq!(names.len(), if has_teacher { 7 } else { 5 });
         model = step(model, &samples(at(index), &device));
         asked(&model);
     }
 }
 
 #[test]
-fn copies_stay_between_two_times_and_have_the_running_statistics_of_then() {
+fn copies_do_not_change_within_a_period_and_have_running_statistics() {
     let device = Device::default().autodiff();
     let mut model = counted(0.0, &device);
     let mut copied = tensors(&model.copies);
     for index in 0..8 {
         model = step(model, &samples(at(index), &device));
-        // After steps 2 and 5, and then 8.
+        // Copied after steps 2, 5 and 8.
         if [2, 5, 8].contains(&(index + 1)) {
             assert_ne!(tensors(&model.copies), copied);
             copied = tensors(&model.copies);
@@ -175,7 +179,7 @@ fn copies_stay_between_two_times_and_have_the_running_statistics_of_then() {
 }
 
 #[test]
-fn a_resumed_training_copies_when_an_uninterrupted_one_does() {
+fn a_resumed_training_copies_in_the_same_steps_as_an_uninterrupted_one() {
     let device = Device::default().autodiff();
     let run = |mut model: Stale<Counted>, steps: std::ops::Range<usize>| {
         for index in steps {
@@ -196,9 +200,9 @@ fn a_resumed_training_copies_when_an_uninterrupted_one_does() {
 }
 
 #[test]
-fn batches_of_one_without_a_label_are_no_obstacle() {
+fn a_batch_of_one_unlabeled_sample_trains() {
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let one = labeled(batch(&[1.0], &[0], at(0), &device), 0);
     let stepped = step(stale(peers, 0, 1, &device), &one);
     for peer in &stepped.peers {
@@ -219,8 +223,8 @@ fn a_validation_changes_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "Peers should be copied every 1 step or more, not 0.")]
-fn there_is_a_period() {
+#[should_panic(expected = "The period of copies must be at least 1 step, but is 0.")]
+fn a_period_of_zero_is_refused() {
     counted(0.0, &Device::default()).with_schedule(1, 0);
 }
 
@@ -231,6 +235,6 @@ fn there_is_a_period() {
 )]
 fn identical_peers_are_refused() {
     let device = Device::default();
-    let peers = [PEERS[0], PEERS[0], PEERS[1]].map(|weights| Pair::new(weights, &device));
+    let peers = [PEERS[0], PEERS[0], PEERS[1]].map(|weights| TwoLogits::new(weights, &device));
     stale(peers.into(), 0, 1, &device);
 }

@@ -1,7 +1,9 @@
-//! Collaborative learning: peers that learn from one target that is made of all.
+//! Collaborative learning: peers that learn from one target that combines all of them.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, hard_and_soft, softmax, step};
-use crate::toys::{Counted, cross_entropy, labeled, samples};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, cross_entropy, labeled,
+    labels_and_soft_targets, samples, softmax, step,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Batch, CrossEntropyObjective, Network, Targets, tensors};
@@ -27,7 +29,8 @@ fn collaborative<N: Network>(
     target: EnsembleTarget,
     device: &Device,
 ) -> Collaborative<N> {
-    let objective = || EnsembleObjective::new(target, peers.len(), hard_and_soft(), device);
+    let objective =
+        || EnsembleObjective::new(target, peers.len(), labels_and_soft_targets(), device);
     let objectives = peers.iter().map(|_| objective()).collect();
     MutualDistiller::new(peers, objectives)
 }
@@ -35,7 +38,7 @@ fn collaborative<N: Network>(
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
 #[test]
-fn a_step_is_what_it_is_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     let mean = [0, 1].map(|class| PEERS.iter().map(|w| w[class]).sum::<f64>() / 3.0);
     let shifted = PEERS.map(|w| [0.0, w[1] - w[0]]);
@@ -45,26 +48,31 @@ fn a_step_is_what_it_is_by_hand() {
     ];
     for (target, logits) in [
         (EnsembleTarget::Mean, mean),
-        // Of class 0, the first says the most.
+        // The first peer has the largest logit for class 0.
         (EnsembleTarget::Naive, PEERS[0]),
         (EnsembleTarget::MinLogit, least),
     ] {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let model = collaborative(peers, target, &device);
         let stepped = step(model, &batch(&[1.0], &[0], at(1, 0), &device));
 
         for (peer, expected) in stepped
             .peers
             .iter()
-            .zip(taught(PEERS, 1.0, CLASS_0, logits))
+            .zip(after_a_step(PEERS, 1.0, CLASS_0, logits))
         {
             assert_close(peer.weights(), expected);
         }
     }
 }
 
-/// One step of all peers on a sample with that input and label, by a target of such logits.
-fn taught(peers: [[f64; 2]; 3], input: f64, label: [f64; 2], logits: [f64; 2]) -> [[f64; 2]; 3] {
+/// Returns the weights of all peers after a step on a sample, with a target of given logits.
+fn after_a_step(
+    peers: [[f64; 2]; 3],
+    input: f64,
+    label: [f64; 2],
+    logits: [f64; 2],
+) -> [[f64; 2]; 3] {
     let q = softmax(logits);
     peers.map(|before| {
         let p = softmax(before.map(|weight| weight * input));
@@ -82,8 +90,9 @@ fn mean_of(weights: [f64; 3], peers: [[f64; 2]; 3]) -> [f64; 2] {
 }
 
 #[test]
-fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
-    // So unsure a label is between what the peers say: the best of them alone is not the best mean.
+fn a_step_towards_the_best_mean_agrees_with_one_computed_by_hand() {
+    // Such a soft label lies between the predictions of the peers, so that the best mean is not one
+    // peer.
     let label = [0.55, 0.45];
     let mean = mean_of([1.0 / 3.0; 3], PEERS);
     let range = PEERS.map(|peer| (peer[0] - mean[0] - peer[1] + mean[1]).abs());
@@ -99,17 +108,17 @@ fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
         let p = softmax(logits);
         for (log_weight, peer) in log_weights.iter_mut().zip(PEERS) {
             let slope = (p[0] - label[0]) * peer[0] + (p[1] - label[1]) * peer[1];
-            // Of logits about their mean the slope is another, by as much for all peers, which no
-            // softmax hears of.
+            // Logits minus their mean have another gradient, which differs by the same number for
+            // all peers, and a softmax does not depend on that.
             *log_weight -= 4.0 / (range * f64::from(number).sqrt()) * slope;
         }
     }
-    // On the way to the mean that says what the label does.
+    // The steps approach the mean with the predictions of the label.
     let perfect = (label[0] / label[1]).ln();
     assert!((best[0] - best[1] - perfect).abs() < 0.02);
 
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let model = collaborative(peers, EnsembleTarget::Linear, &device);
     let unsure = Batch {
         targets: Targets::Probabilities {
@@ -120,7 +129,7 @@ fn a_step_towards_the_best_mean_is_what_it_is_by_hand() {
     };
     let stepped = step(model, &unsure);
 
-    let expected = taught(PEERS, 1.0, label, best);
+    let expected = after_a_step(PEERS, 1.0, label, best);
     for (peer, expected) in stepped.peers.iter().zip(expected) {
         assert_close(peer.weights(), expected);
     }
@@ -132,32 +141,33 @@ fn softmax_of(exponents: [f64; 3]) -> [f64; 3] {
 }
 
 #[test]
-fn steps_towards_the_mean_of_the_least_error_are_what_they_are_by_hand() {
+fn steps_towards_the_mean_of_the_smallest_error_agree_with_those_computed_by_hand() {
     let device = Device::default().autodiff();
-    let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
     let mut model = collaborative(peers, EnsembleTarget::General, &device);
 
-    // In the first epoch all weights are equal, and how much all err is measured before each step.
+    // In the first epoch all weights are equal, and the errors are measured before each step.
     let mut now = PEERS;
     let mut products = [[0.0; 3]; 3];
     for (index, input) in [1.0, -2.0].into_iter().enumerate() {
         model = step(model, &batch(&[input as f32], &[0], at(1, index), &device));
 
-        let said = now.map(|peer| peer.map(|weight| weight * input));
-        // p − y is (−w, w), with w the probability of the other class.
-        let wrong = said.map(|logits| softmax(logits)[1]);
+        let logits_now = now.map(|peer| peer.map(|weight| weight * input));
+        // p − y is (−w, w), where w is the probability of the other class.
+        let wrong = logits_now.map(|logits| softmax(logits)[1]);
         for (row, a) in products.iter_mut().zip(wrong) {
             for (product, b) in row.iter_mut().zip(wrong) {
                 *product += 2.0 * a * b;
             }
         }
-        now = taught(now, input, CLASS_0, mean_of([1.0 / 3.0; 3], said));
+        now = after_a_step(now, input, CLASS_0, mean_of([1.0 / 3.0; 3], logits_now));
         for (peer, expected) in model.peers.iter().zip(now) {
             assert_close(peer.weights(), expected);
         }
     }
 
-    // A thousandth of the mean diagonal on the diagonal, and one peer that had a negative weight.
+    // With a thousandth of the mean diagonal on the diagonal, and one negative weight that becomes
+    // zero.
     let ridge = 1e-3 * (0..3).map(|i| products[i][i]).sum::<f64>() / 3.0;
     for (i, row) in products.iter_mut().enumerate() {
         row[i] += ridge;
@@ -168,13 +178,13 @@ fn steps_towards_the_mean_of_the_least_error_are_what_they_are_by_hand() {
     let weights = [weights[0] / sum, weights[1] / sum, 0.0];
 
     model = step(model, &batch(&[1.0], &[0], at(2, 0), &device));
-    let expected = taught(now, 1.0, CLASS_0, mean_of(weights, now));
+    let expected = after_a_step(now, 1.0, CLASS_0, mean_of(weights, now));
     for (peer, expected) in model.peers.iter().zip(expected) {
         assert_close(peer.weights(), expected);
     }
 }
 
-/// `x` of `matrix · x = right`, by Cramer's rule.
+/// Solves `matrix · x = right` by Cramer's rule.
 fn solved(matrix: [[f64; 3]; 3], right: [f64; 3]) -> [f64; 3] {
     let determinant = |m: [[f64; 3]; 3]| {
         let minor = |a: usize, b: usize| m[1][a] * m[2][b] - m[1][b] * m[2][a];
@@ -190,14 +200,14 @@ fn solved(matrix: [[f64; 3]; 3], right: [f64; 3]) -> [f64; 3] {
 }
 
 #[test]
-fn batches_of_one_and_without_labels_do_for_every_target() {
+fn batches_of_one_and_without_labels_train_with_every_target() {
     let device = Device::default().autodiff();
     for target in TARGETS {
-        let peers = PEERS.iter().map(|&w| Pair::new(w, &device)).collect();
+        let peers = PEERS.iter().map(|&w| TwoLogits::new(w, &device)).collect();
         let one = batch(&[1.0], &[0], at(2, 0), &device);
         for batch in [one.clone(), labeled(one, 0)] {
             let stepped = step(
-                collaborative::<Pair>(Vec::clone(&peers), target, &device),
+                collaborative::<TwoLogits>(Vec::clone(&peers), target, &device),
                 &batch,
             );
             for peer in &stepped.peers {
@@ -208,7 +218,7 @@ fn batches_of_one_and_without_labels_do_for_every_target() {
 }
 
 #[test]
-fn all_peers_have_the_same_target_whatever_their_order() {
+fn all_peers_have_the_same_target_in_every_order() {
     let device = Device::default().autodiff();
     for target in TARGETS {
         let run = |order: [usize; 3]| {
@@ -229,7 +239,7 @@ fn all_peers_have_the_same_target_whatever_their_order() {
 }
 
 #[test]
-fn what_general_weights_remember_outlives_a_checkpoint() {
+fn the_errors_of_peers_are_saved_in_a_checkpoint() {
     let device = Device::default().autodiff();
     let build = |seed: f32| {
         let peers = (0..2)
@@ -247,7 +257,7 @@ fn what_general_weights_remember_outlives_a_checkpoint() {
         let model = run(build(0.0), 0..middle);
         let restored = build(7.0).load_record(model.clone().into_record());
         assert_eq!(tensors(&restored), tensors(&model));
-        // One after the other: clones remember, and normalize, together.
+        // One after the other, since clones share memories and running statistics.
         let record = model.into_record();
         let whole = run(build(3.0).load_record(record), middle..6);
         let rest = run(restored, middle..6);
@@ -256,7 +266,7 @@ fn what_general_weights_remember_outlives_a_checkpoint() {
 }
 
 #[test]
-fn a_validation_is_not_measured() {
+fn a_validation_does_not_measure_errors() {
     let device = Device::default().autodiff();
     let peers = (0..2).map(|i| Counted::new(i as f32, &device)).collect();
     let model = collaborative(peers, EnsembleTarget::General, &device);
@@ -270,12 +280,12 @@ fn a_validation_is_not_measured() {
 }
 
 #[test]
-fn students_that_err_less_weigh_more() {
-    // The second says the opposite of the class, of every sample.
+fn students_with_smaller_errors_have_larger_weights() {
+    // The second peer predicts the wrong class for every sample.
     let device = Device::default().autodiff();
     let peers = vec![
-        Pair::new([2.0, -2.0], &device),
-        Pair::new([-2.0, 2.0], &device),
+        TwoLogits::new([2.0, -2.0], &device),
+        TwoLogits::new([-2.0, 2.0], &device),
     ];
     let model = collaborative(peers, EnsembleTarget::General, &device);
     let samples = |clock| batch(&[1.0, 0.5], &[0, 1], clock, &device);
@@ -312,7 +322,9 @@ fn taps_of_the_target_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "An ensemble is compared with by one view, but 2 are wanted.")]
+#[should_panic(
+    expected = "An ensemble has one view of each sample, but the objective requires 2 views."
+)]
 fn several_views_of_the_target_are_refused() {
     let objective = burn_distill_core::EveryView::new(CrossEntropyObjective::new(1.0), 2);
     EnsembleObjective::new(EnsembleTarget::Mean, 2, objective, &Device::default());

@@ -1,7 +1,8 @@
-//! Two answers with others of the features dropped, by hand.
+//! Self-distillation by dropout, computed by hand.
 
-use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labeled, slope, terms, values};
+use crate::common::{
+    RATE, TwoLogits, at, batch, cross_entropy, labeled, slope, softmax, step, terms, values,
+};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -82,10 +83,11 @@ fn model(
     config.init(Small::new(device), CrossEntropyObjective::new(1.0))
 }
 
-/// What the features of each sample are multiplied by, in the first answer and in the second.
+/// Returns the factors of the features of each sample, for the first prediction and for the second.
 fn masks(clock: Clock, probability: f64) -> [[[f64; FEATURES]; 3]; 2] {
     [0, 1].map(|which| {
-        // The last word tells masks from what else is drawn with that seed, as in contrastive losses.
+        // The last word is the purpose, which differs from that of other random numbers with the
+        // seed.
         let mut rng = KeyedRng::new([SEED, clock.step() as u64, which, 0x5344_4452]);
         let mut draw = || match rng.chance(probability) {
             true => 0.0,
@@ -102,7 +104,7 @@ fn logits(p: &[f64; COUNT], input: f64, mask: [f64; FEATURES]) -> [f64; 2] {
     })
 }
 
-/// The unweighted divergence; the targets are what these parameters make of the features.
+/// Computes the divergence without its weight; the targets are computed with separate parameters.
 fn divergence(p: &[f64; COUNT], targets: &[f64; COUNT], masks: &[[[f64; FEATURES]; 3]; 2]) -> f64 {
     let mut sum = 0.0;
     for (index, &input) in INPUTS.iter().enumerate() {
@@ -128,7 +130,7 @@ fn samples(clock: Clock, device: &Device) -> burn_distill_core::Batch<Tensor<2>>
 }
 
 #[test]
-fn a_step_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     let clock = at(2, 1);
     for (detach, probability) in [(false, 0.5), (true, 0.5), (false, 0.25)] {
@@ -158,7 +160,7 @@ fn a_step_by_hand() {
 }
 
 #[test]
-fn masks_depend_on_the_seed_and_on_the_step_alone() {
+fn masks_depend_only_on_the_seed_and_the_step() {
     let device = Device::default().autodiff();
     let term = |config: DropoutDistillerConfig, clock: Clock| {
         let output = model(&config, &device).forward(&samples(clock, &device));
@@ -173,7 +175,7 @@ fn masks_depend_on_the_seed_and_on_the_step_alone() {
 }
 
 #[test]
-fn what_drops_nothing_has_no_term() {
+fn a_probability_of_zero_has_a_term_of_zero() {
     let device = Device::default().autodiff();
     let batch = samples(at(1, 0), &device);
     let model = model(&config().with_probability(0.0), &device);
@@ -202,7 +204,7 @@ fn validation_drops_nothing() {
 }
 
 #[test]
-fn one_sample_and_unlabeled_ones_serve() {
+fn one_sample_and_unlabeled_samples_train() {
     let device = Device::default().autodiff();
     let one = batch(&[1.0], &[0], at(1, 0), &device);
     for batch in [one.clone(), labeled(one, 0)] {
@@ -214,7 +216,7 @@ fn one_sample_and_unlabeled_ones_serve() {
 }
 
 #[test]
-fn a_step_after_loading_is_the_step() {
+fn a_step_after_loading_equals_one_without() {
     let device = Device::default().autodiff();
     let model = step(model(&config(), &device), &samples(at(1, 0), &device));
 
@@ -225,31 +227,34 @@ fn a_step_after_loading_is_the_step() {
 }
 
 #[test]
-#[should_panic(expected = "The network names no classifier that could see dropped features.")]
-fn there_is_a_classifier() {
+#[should_panic(expected = "Distillation by dropout needs the classifier of the network")]
+fn a_network_without_a_classifier_is_refused() {
     let config = config().with_tap("logits".into());
     config.init(
-        Pair::new([0.3, -0.2], &Device::default()),
+        TwoLogits::new([0.3, -0.2], &Device::default()),
         CrossEntropyObjective::new(1.0),
     );
 }
 
 #[test]
 #[should_panic(expected = "`probability` should be from 0 and below 1, but is 1")]
-fn something_is_kept() {
+fn a_probability_of_one_is_refused() {
     model(&config().with_probability(1.0), &Device::default());
 }
 
 #[test]
-fn networks_that_do_not_fit_are_told_without_a_panic() {
+fn networks_that_do_not_fit_are_errors() {
     let device = Device::default();
     let small = Small::new(&device);
     assert!(config().fit(&small).is_ok());
 
     let error = config().with_tap("pol".into()).fit(&small).unwrap_err();
     assert!(error.to_string().contains("no tap named `pol`"), "{error}");
-    let without = Pair::new([0.3, -0.2], &device);
+    let without = TwoLogits::new([0.3, -0.2], &device);
     let error = config().with_tap("logits".into()).fit(&without);
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("names no classifier"), "{error}");
+    assert!(
+        error.contains("`Network::classifier` returns none"),
+        "{error}"
+    );
 }

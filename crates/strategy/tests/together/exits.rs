@@ -1,7 +1,6 @@
-//! Exits that learn from the deepest one, by hand.
+//! Be your own teacher: exits that learn from the deepest one, computed by hand.
 
-use crate::common::{RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labeled, slope, terms, values};
+use crate::common::{RATE, at, batch, cross_entropy, labeled, slope, softmax, step, terms, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn::train::InferenceStep;
@@ -14,8 +13,8 @@ use burn_distill_feature::{ExitDistance, ExitFeatureLoss, ExitFeatureLossConfig}
 use burn_distill_response::{ResponseObjective, SoftCrossEntropyLoss, SoftCrossEntropyLossConfig};
 use burn_distill_strategy::{Distillation, EnsembleKl, MultiExitDistiller, StepMetrics};
 
-/// Two features of an input, twice made to others; at each depth features of an exit, and two logits
-/// of these. The deepest features are their own.
+/// A network of two features of an input and two stages; at each depth, the features of an exit and
+/// two logits of these. The deepest exit has no adapter.
 #[derive(Module, Debug)]
 struct Exits {
     trunk: Param<Tensor<2>>,
@@ -53,7 +52,7 @@ impl Exits {
         }
     }
 
-    /// All parameters in one row, as the module tree has them.
+    /// Returns all parameters in one array, in the order of the module tree.
     fn parameters(&self) -> [f64; COUNT] {
         let matrices = [&self.stages, &self.adapters, &self.classifiers];
         let all = [&self.trunk]
@@ -75,11 +74,11 @@ impl Network for Exits {
                 Some(adapter) => features.clone().matmul(adapter.val()),
                 None => features.clone(),
             };
-            let said = adapted.clone().matmul(classifier.val());
+            let output = adapted.clone().matmul(classifier.val());
             let name = format!("exit{}", depth + 1);
             taps.offer(format!("{name}.feature"), || Tap::Vector(adapted));
-            taps.offer(name, || Tap::Vector(said.clone()));
-            logits = Some(said);
+            taps.offer(name, || Tap::Vector(output.clone()));
+            logits = Some(output);
             if let Some(stage) = self.stages.get(depth) {
                 features = features.matmul(stage.val());
             }
@@ -101,7 +100,8 @@ type Distiller = MultiExitDistiller<Exits, Objective>;
 
 const TEMPERATURE: f64 = 3.0;
 
-/// The weights of a variant. Features weigh more than they do in the paper, so that it shows.
+/// The weights of a variant. That of the features is larger than in the paper, to have a visible
+/// effect.
 #[derive(Clone, Copy)]
 struct Variant {
     deepest: f64,
@@ -137,7 +137,7 @@ fn distiller(variant: Variant, device: &Device) -> Distiller {
         let soft = SoftCrossEntropyLossConfig::new()
             .with_temperature(TEMPERATURE)
             .with_scale_t2(variant.scale_t2);
-        // Of the later code, the second deepest exit has no feature term.
+        // In the later code, the second deepest exit has no feature term.
         let kind = match (variant.distance, exit) {
             (ExitDistance::ActiveSquares, _) => Some(AdapterKind::None),
             (ExitDistance::Norm, 1) => Some(AdapterKind::Linear),
@@ -157,13 +157,13 @@ fn distiller(variant: Variant, device: &Device) -> Distiller {
     MultiExitDistiller::new(network, [objective(1), objective(2)]).with_hard(variant.deepest)
 }
 
-/// What the exits say of a sample, and their features.
-struct Said {
+/// The logits and features of the exits for a sample.
+struct ExitOutputs {
     logits: [[f64; 2]; 3],
     features: [[f64; 2]; 3],
 }
 
-fn said(p: &[f64; COUNT], input: f64) -> Said {
+fn outputs(p: &[f64; COUNT], input: f64) -> ExitOutputs {
     let times = |row: [f64; 2], matrix: usize| {
         let m = &p[2 + 4 * matrix..];
         [0, 1].map(|column| row[0] * m[column] + row[1] * m[2 + column])
@@ -171,18 +171,18 @@ fn said(p: &[f64; COUNT], input: f64) -> Said {
     let first = [p[0] * input, p[1] * input];
     let second = times(first, 0);
     let features = [times(first, 2), times(second, 3), times(second, 1)];
-    Said {
+    ExitOutputs {
         logits: [0, 1, 2].map(|exit| times(features[exit], 4 + exit)),
         features,
     }
 }
 
-/// The loss of samples of class 0, where the deepest exit teaches what these parameters make it say.
-/// The last six are those of the linear adapter, if there is one.
+/// Computes the loss of samples of class 0, with targets of the deepest exit from separate
+/// parameters. The last six parameters are those of the linear adapter, if there is one.
 fn loss(
     variant: Variant,
     p: [f64; COUNT + 6],
-    teaches: &[f64; COUNT],
+    constants: &[f64; COUNT],
     inputs: &[f64],
     labeled: usize,
 ) -> f64 {
@@ -191,20 +191,20 @@ fn loss(
     let count = inputs.len() as f64;
     let (mut hard, mut deepest, mut soft, mut squares, mut norm) = (0.0, 0.0, 0.0, 0.0, 0.0_f64);
     for (index, &input) in inputs.iter().enumerate() {
-        let says = said(p, input);
-        let constant = said(teaches, input);
+        let predicted = outputs(p, input);
+        let constant = outputs(constants, input);
         if index < labeled {
-            deepest += cross_entropy(says.logits[2], [1.0, 0.0]) / labeled as f64;
+            deepest += cross_entropy(predicted.logits[2], [1.0, 0.0]) / labeled as f64;
         }
         for exit in 0..2 {
-            let logits = says.logits[exit];
+            let logits = predicted.logits[exit];
             if index < labeled {
                 hard += cross_entropy(logits, [1.0, 0.0]) / labeled as f64;
             }
             let target = softmax(soften(constant.logits[2]));
             soft += cross_entropy(soften(logits), target) / count;
             for k in 0..2 {
-                let (f, t) = (says.features[exit], constant.features[2][k]);
+                let (f, t) = (predicted.features[exit], constant.features[2][k]);
                 if f[k] > 0.0 || t > 0.0 {
                     squares += (f[k] - t).powi(2);
                 }
@@ -228,7 +228,7 @@ fn loss(
         + variant.feature * distance
 }
 
-/// The parameters of the network, and those of the first adapter or zeros.
+/// Returns the parameters of the network, and those of the first adapter or zeros.
 fn all_parameters(model: &Distiller) -> [f64; COUNT + 6] {
     let mut all = model.network.parameters().to_vec();
     match &model.objectives[0].2[0].term.pairs[0].adapter.layer {
@@ -252,13 +252,13 @@ fn assert_step_by_hand(variant: Variant, inputs: &[f64], count: usize) {
     let before = all_parameters(&model);
 
     let metrics = StepMetrics::read(&[model.forward(&batch).metrics]).unwrap();
-    let teaches = model.network.parameters();
-    let expected = loss(variant, before, &teaches, inputs, count);
+    let constants = model.network.parameters();
+    let expected = loss(variant, before, &constants, inputs, count);
     let value = metrics[0].loss;
     assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
 
     let after = all_parameters(&step(model, &batch));
-    let gradient = slope(|p| loss(variant, p, &teaches, inputs, count), before);
+    let gradient = slope(|p| loss(variant, p, &constants, inputs, count), before);
     for (index, after) in after.iter().enumerate() {
         let expected = before[index] - RATE * gradient[index];
         assert!(
@@ -269,17 +269,17 @@ fn assert_step_by_hand(variant: Variant, inputs: &[f64], count: usize) {
 }
 
 #[test]
-fn a_step_as_in_the_paper() {
+fn a_step_with_the_weights_of_the_paper_agrees_with_one_computed_by_hand() {
     assert_step_by_hand(PAPER, &INPUTS, 3);
 }
 
 #[test]
-fn a_step_as_in_the_later_code() {
+fn a_step_with_the_weights_of_the_later_code_agrees_with_one_computed_by_hand() {
     assert_step_by_hand(LATER, &INPUTS, 3);
 }
 
 #[test]
-fn a_step_of_one_sample_and_of_unlabeled_ones() {
+fn a_step_on_one_sample_and_on_unlabeled_samples_agrees_with_one_computed_by_hand() {
     for variant in [PAPER, LATER] {
         assert_step_by_hand(variant, &INPUTS[..1], 1);
         assert_step_by_hand(variant, &INPUTS, 1);
@@ -287,18 +287,18 @@ fn a_step_of_one_sample_and_of_unlabeled_ones() {
 }
 
 #[test]
-fn the_deepest_exit_is_not_taught() {
+fn the_deepest_exit_has_no_teacher() {
     let device = Device::default().autodiff();
     for variant in [PAPER, LATER] {
         let model = distiller(variant, &device);
-        // Without a label, what remains is distillation.
+        // Without labels, only the distillation remains.
         let batch = labeled(batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device), 0);
         let before = model.network.parameters();
 
         let after = step(model, &batch).network.parameters();
 
         let moved: Vec<_> = (0..COUNT).filter(|&i| before[i] != after[i]).collect();
-        // The second stage and the last classifier are the deepest exit's alone.
+        // The second stage and the last classifier belong only to the deepest exit.
         let own: Vec<_> = (6..10).chain(26..30).collect();
         let expected: Vec<_> = (0..COUNT).filter(|i| !own.contains(i)).collect();
         assert_eq!(moved, expected);
@@ -307,7 +307,7 @@ fn the_deepest_exit_is_not_taught() {
 
 #[test]
 fn the_deepest_exit_is_a_constant_for_any_objective() {
-    // This one lets a gradient through to whoever teaches.
+    // This objective has a gradient for its teacher.
     let device = Device::default().autodiff();
     let objectives = [(); 2].map(|()| EnsembleKl::new(TEMPERATURE, 1.0));
     let model = MultiExitDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
@@ -325,8 +325,8 @@ fn the_deepest_exit_is_a_constant_for_any_objective() {
 fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     let device = Device::default().autodiff();
     let mut model = distiller(PAPER, &device);
-    // The deepest exit is of another mind, and surer than each of the others: their mean follows it in
-    // its logits, and would not in its probabilities.
+    // The deepest exit predicts another class, and is more confident than each of the others: the
+    // mean of the logits agrees with it, but the mean of the probabilities would not.
     let classifier = &mut model.network.classifiers[2];
     *classifier = Param::from_tensor(classifier.val().mul_scalar(-1.2).detach());
     let inputs = [10.0, -5.0, 3.0, 8.0];
@@ -336,15 +336,16 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     let shown = terms(&model.forward(&batch).metrics);
 
     let p = model.network.parameters();
-    let right = |of: &dyn Fn(&Said) -> [f64; 2]| {
-        let logits = inputs.map(|input| of(&said(&p, input)));
+    let right = |of: &dyn Fn(&ExitOutputs) -> [f64; 2]| {
+        let logits = inputs.map(|input| of(&outputs(&p, input)));
         25.0 * logits.iter().filter(|logits| logits[0] > logits[1]).count() as f64
     };
     for exit in 0..3 {
-        let expected = right(&|said| said.logits[exit]);
+        let expected = right(&|output| output.logits[exit]);
         assert_eq!(shown[&format!("exit {} accuracy", exit + 1)], expected);
     }
-    let sum = |said: &Said| [0, 1].map(|class| said.logits.iter().map(|l| l[class]).sum());
+    let sum =
+        |output: &ExitOutputs| [0, 1].map(|class| output.logits.iter().map(|l| l[class]).sum());
     assert_eq!(shown["ensemble accuracy"], right(&sum));
     assert_eq!(
         [shown["exit 1 accuracy"], shown["ensemble accuracy"]],
@@ -353,21 +354,21 @@ fn accuracies_are_of_each_exit_and_of_their_mean_logits() {
     let names = [
         "ensemble accuracy",
         "exit 1 accuracy",
+        "exit 1 cross-entropy",
         "exit 1 exit-feature",
-        "exit 1 hard",
         "exit 1 soft-cross-entropy",
         "exit 2 accuracy",
+        "exit 2 cross-entropy",
         "exit 2 exit-feature",
-        "exit 2 hard",
         "exit 2 soft-cross-entropy",
         "exit 3 accuracy",
-        "exit 3 hard",
+        "exit 3 cross-entropy",
     ];
     assert!(shown.keys().eq(names));
 }
 
 #[test]
-fn validation_sees_the_same_loss_and_changes_nothing() {
+fn a_validation_has_the_same_loss_and_changes_nothing() {
     let device = Device::default().autodiff();
     let plain = device.clone().without_autodiff();
     for variant in [PAPER, LATER] {
@@ -384,7 +385,7 @@ fn validation_sees_the_same_loss_and_changes_nothing() {
 }
 
 #[test]
-fn a_step_after_loading_is_the_step() {
+fn a_step_after_loading_equals_one_without() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
     let model = step(distiller(LATER, &device), &batch);
@@ -399,14 +400,14 @@ fn a_step_after_loading_is_the_step() {
 #[should_panic(
     expected = "There should be an objective for each of 2 shallow exits, but there are 3."
 )]
-fn there_are_as_many_objectives_as_shallow_exits() {
+fn another_number_of_objectives_than_shallow_exits_is_refused() {
     let objectives = (0..3).map(|_| CrossEntropyObjective::new(1.0));
     MultiExitDistiller::new(Exits::new(&Device::default()), objectives);
 }
 
 #[test]
 #[should_panic(expected = "Exits are compared by the responses and features of one view")]
-fn exits_have_no_other_taps() {
+fn an_objective_on_another_tap_of_an_exit_is_refused() {
     let loss = ExitFeatureLossConfig::new().init();
     let objective = || TapObjective::new([TapPair::new("pool", "feature", loss.clone())], 1.0);
     MultiExitDistiller::new(Exits::new(&Device::default()), [objective(), objective()]);

@@ -1,7 +1,9 @@
-//! Diverse peers with a leader.
+//! Online knowledge distillation with diverse peers and a leader.
 
-use crate::common::{Pair, RATE, at, batch, softmax, step};
-use crate::toys::{Counted, cross_entropy, labeled, samples, slope, terms, values};
+use crate::common::{
+    Counted, RATE, TwoLogits, at, batch, cross_entropy, labeled, samples, slope, softmax, step,
+    terms, values,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{
@@ -33,13 +35,13 @@ const LEADER: [f64; 2] = [0.4, 0.9];
 const QUERY: [f64; 2] = [0.8, -0.3];
 const KEY: [f64; 2] = [0.5, 0.6];
 
-/// Two peers whose attention sees their logits, and a leader.
-fn pairs(reference_gradients: bool, device: &Device) -> Group<Pair> {
-    let peers = PEERS.iter().map(|&w| Pair::new(w, device)).collect();
+/// Returns two peers with attention from their logits, and a leader.
+fn pairs(reference_gradients: bool, device: &Device) -> Group<TwoLogits> {
+    let peers = PEERS.iter().map(|&w| TwoLogits::new(w, device)).collect();
     let config = GroupLeaderDistillerConfig::new()
         .with_tap("logits".into())
         .with_reference_gradients(reference_gradients);
-    let mut group = group(peers, Pair::new(LEADER, device), config);
+    let mut group = group(peers, TwoLogits::new(LEADER, device), config);
     for (layer, weight) in [
         (&mut group.attention.query, QUERY),
         (&mut group.attention.key, KEY),
@@ -52,8 +54,8 @@ fn pairs(reference_gradients: bool, device: &Device) -> Group<Pair> {
     group
 }
 
-/// Peers, leader, query and key in one row.
-fn parameters(group: &Group<Pair>) -> [f64; 10] {
+/// Returns the parameters of peers, leader, query and key in one array.
+fn parameters(group: &Group<TwoLogits>) -> [f64; 10] {
     let mut all = Vec::new();
     for pair in group.peers.iter().chain([&group.leader]) {
         all.extend(pair.weights());
@@ -63,7 +65,7 @@ fn parameters(group: &Group<Pair>) -> [f64; 10] {
     all.try_into().unwrap()
 }
 
-/// The divergence of one row, scaled.
+/// Computes the scaled divergence of one row.
 fn towards(student: [f64; 2], ensemble: [f64; 2]) -> f64 {
     let [q, p] = [ensemble, student].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
     let q = q.map(|q| q + 1e-7);
@@ -71,35 +73,37 @@ fn towards(student: [f64; 2], ensemble: [f64; 2]) -> f64 {
     TEMPERATURE.powi(2) * row
 }
 
-/// The loss of one sample with input 1 and class 0, where peers teach what `said` says.
-fn loss(parameters: [f64; 10], said: Option<[[f64; 2]; 2]>) -> f64 {
+/// Computes the loss of one sample with input 1 and class 0, with constant logits of the peers as
+/// targets.
+fn loss(parameters: [f64; 10], constants: Option<[[f64; 2]; 2]>) -> f64 {
     let row = |i: usize| [parameters[2 * i], parameters[2 * i + 1]];
     let (peers, leader, query, key) = ([row(0), row(1)], row(2), row(3), row(4));
-    let said = said.unwrap_or(peers);
+    let constants = constants.unwrap_or(peers);
     let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
     let mut sum = cross_entropy(leader, [1.0, 0.0]);
-    let mean = [0, 1].map(|class| (said[0][class] + said[1][class]) / 2.0);
+    let mean = [0, 1].map(|class| (constants[0][class] + constants[1][class]) / 2.0);
     sum += TOWARDS * towards(leader, mean);
     for peer in peers {
         let weights = softmax(peers.map(|other| dot(query, peer) * dot(key, other)));
-        let target = [0, 1].map(|class| weights[0] * said[0][class] + weights[1] * said[1][class]);
+        let target =
+            [0, 1].map(|class| weights[0] * constants[0][class] + weights[1] * constants[1][class]);
         sum += cross_entropy(peer, [1.0, 0.0]) + TOWARDS * towards(peer, target);
     }
     sum
 }
 
 #[test]
-fn a_step_is_what_it_is_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     for reference_gradients in [false, true] {
         let before = pairs(reference_gradients, &device);
         let at_start = parameters(&before);
-        let said = (!reference_gradients).then_some(PEERS);
-        let gradient = slope(|parameters| loss(parameters, said), at_start);
+        let constants = (!reference_gradients).then_some(PEERS);
+        let gradient = slope(|parameters| loss(parameters, constants), at_start);
 
         let batch = batch(&[1.0], &[0], at(1, 0), &device);
         let value = before.forward(&batch).loss.into_scalar::<f64>();
-        assert!((value - loss(at_start, said)).abs() < 1e-5);
+        assert!((value - loss(at_start, constants)).abs() < 1e-5);
         let after = parameters(&step(before, &batch));
 
         for i in 0..10 {
@@ -113,12 +117,12 @@ fn a_step_is_what_it_is_by_hand() {
 }
 
 #[test]
-fn as_in_the_code_peers_also_move_for_the_sake_of_others() {
+fn with_reference_gradients_the_loss_of_a_peer_has_gradients_for_the_others() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0], &[0], at(1, 0), &device);
     let [constant, reference_gradients] = [false, true]
         .map(|reference_gradients| parameters(&step(pairs(reference_gradients, &device), &batch)));
-    // The leader and the attention, which is asked the same, do not.
+    // The gradients of leader and attention do not change.
     for i in 0..10 {
         assert_eq!(
             (constant[i] - reference_gradients[i]).abs() > 1e-4,
@@ -135,7 +139,7 @@ fn counted(device: &Device) -> Group<Counted> {
 }
 
 #[test]
-fn everybody_is_asked_once_in_training_mode_and_learns() {
+fn every_network_computes_once_in_training_mode_and_learns() {
     let device = Device::default().autodiff();
     let model = counted(&device);
     let all = |model: &Group<Counted>| -> Vec<_> {
@@ -155,31 +159,31 @@ fn everybody_is_asked_once_in_training_mode_and_learns() {
 }
 
 #[test]
-fn every_network_is_shown() {
+fn the_terms_and_accuracy_of_every_network_are_shown() {
     let device = Device::default().autodiff();
     let output = counted(&device).forward(&samples(at(1, 0), &device));
 
-    let reading = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
+    let values = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
     let terms = terms(&output.metrics);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = vec!["ensemble accuracy".to_string()];
     for network in ["leader", "peer 1", "peer 2", "peer 3"] {
-        for term in ["accuracy", "ensemble", "cross-entropy"] {
+        for term in ["accuracy", "cross-entropy", "ensemble"] {
             expected.push(format!("{network} {term}"));
         }
     }
     assert_eq!(names, expected);
-    // What is deployed is the leader; it is taught by the mean.
+    // The leader is deployed; its teacher is the mean.
     assert_eq!(
-        reading.correct as f64 / 4.0 * 100.0,
+        values.correct as f64 / 4.0 * 100.0,
         terms["leader accuracy"]
     );
-    let taught = reading.teacher_correct as f64 / 4.0 * 100.0;
-    assert_eq!(taught, terms["ensemble accuracy"]);
+    let teacher_accuracy = values.teacher_correct as f64 / 4.0 * 100.0;
+    assert_eq!(teacher_accuracy, terms["ensemble accuracy"]);
 }
 
 #[test]
-fn attention_is_a_mean_of_all_sample_by_sample() {
+fn the_attention_weights_of_each_sample_are_a_distribution() {
     let device = Device::default();
     let attention = initialize(burn_distill_strategy::PeerAttention::new(16, &device));
     assert_eq!(attention.query.weight.dims(), [16, 2]);
@@ -200,10 +204,10 @@ fn attention_is_a_mean_of_all_sample_by_sample() {
 }
 
 #[test]
-fn a_checkpoint_holds_all() {
+fn a_checkpoint_holds_all_networks_and_the_attention() {
     let device = Device::default().autodiff();
     let one = labeled(samples(at(1, 0), &device), 2);
-    // Running statistics are whole in a copy for validation, as before every checkpoint.
+    // Running statistics are complete in a copy for validation, as before every checkpoint.
     let model = step(counted(&device), &one).valid().train();
     let restored = counted(&device).load_record(model.clone().into_record());
     assert_eq!(tensors(&restored), tensors(&model));
@@ -212,7 +216,7 @@ fn a_checkpoint_holds_all() {
 }
 
 #[test]
-fn batches_of_one_without_a_label_are_no_obstacle() {
+fn a_batch_of_one_unlabeled_sample_trains() {
     let device = Device::default().autodiff();
     let one = labeled(batch(&[1.0], &[0], at(1, 0), &device), 0);
     for reference_gradients in [false, true] {
@@ -233,7 +237,7 @@ fn a_leader_that_is_a_peer_is_refused() {
     group(peers, network(0.0), GroupLeaderDistillerConfig::new());
 }
 
-/// Wants a tap of the group.
+/// An objective that requires a tap of the group.
 #[derive(Module, Debug)]
 struct Tapped {}
 

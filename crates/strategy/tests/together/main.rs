@@ -1,4 +1,4 @@
-//! Networks that learn together, step by step.
+//! Networks that learn from each other, step by step.
 
 mod adversarial;
 mod codistillation;
@@ -10,5 +10,4 @@ mod exits;
 mod group_leader;
 mod native_ensemble;
 mod sequential;
-mod toys;
 mod trained;

@@ -1,13 +1,12 @@
-//! Branches that learn from their own ensemble.
+//! On-the-fly native ensemble: branches that learn from their gated mean.
 
-use crate::common::{RATE, at, batch, softmax, step};
-use crate::toys::{cross_entropy, labeled, slope, terms, values};
+use crate::common::{RATE, at, batch, cross_entropy, labeled, slope, softmax, step, terms, values};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{CrossEntropyObjective, Network, Response, Tap, TapRecorder, tensors};
 use burn_distill_strategy::{Distillation, EnsembleKl, NativeEnsembleDistiller, StepMetrics};
 
-/// A trunk of two features and branches of two logits each.
+/// A network with a trunk of two features, and branches of two logits each.
 #[derive(Module, Debug)]
 struct Branched {
     trunk: Param<Tensor<2>>,
@@ -81,7 +80,8 @@ const GATE: [f64; 15] = [
 const INPUTS: [f64; 3] = [1.0, -0.5, 0.3];
 const COUNT: usize = 2 + 12 + 15;
 
-/// The trunk, the branches and the gate in one row, as the module tree has them.
+/// Returns the parameters of trunk, branches and gate in one array, in the order of the module
+/// tree.
 fn parameters(model: &Native) -> [f64; COUNT] {
     let mut all = values(model.network.trunk.val());
     for branch in &model.network.branches {
@@ -94,7 +94,7 @@ fn parameters(model: &Native) -> [f64; COUNT] {
     all.try_into().unwrap()
 }
 
-/// What the branches say of a sample.
+/// Computes the logits of the branches for a sample.
 fn branches(p: &[f64; COUNT], input: f64) -> [[f64; 2]; 3] {
     let trunk = [p[0] * input, p[1] * input];
     std::array::from_fn(|branch| {
@@ -103,7 +103,7 @@ fn branches(p: &[f64; COUNT], input: f64) -> [[f64; 2]; 3] {
     })
 }
 
-/// The weights of the branches for each sample of a batch.
+/// Computes the weights of the branches for each sample of a batch.
 fn gate(p: &[f64; COUNT], inputs: &[f64]) -> Vec<[f64; 3]> {
     let (weight, bias) = (&p[14..20], &p[20..23]);
     let (gamma, beta) = (&p[23..26], &p[26..29]);
@@ -135,15 +135,15 @@ fn ensemble(p: &[f64; COUNT], inputs: &[f64]) -> Vec<[f64; 2]> {
     gates.iter().zip(inputs).map(mix).collect()
 }
 
-/// The loss of samples of class 0, where the ensemble teaches what `said` says.
-fn loss(p: [f64; COUNT], inputs: &[f64], said: &[[f64; 2]]) -> f64 {
+/// Computes the loss of samples of class 0, with constant logits of the ensemble as targets.
+fn loss(p: [f64; COUNT], inputs: &[f64], constants: &[[f64; 2]]) -> f64 {
     let target = [1.0, 0.0];
     let ensembles = ensemble(&p, inputs);
     let mut sum = 0.0;
-    for ((&input, ensemble), said) in inputs.iter().zip(ensembles).zip(said) {
+    for ((&input, ensemble), constants) in inputs.iter().zip(ensembles).zip(constants) {
         sum += cross_entropy(ensemble, target);
         for branch in branches(&p, input) {
-            let [q, p] = [*said, branch].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
+            let [q, p] = [*constants, branch].map(|z| softmax(z.map(|z| z / TEMPERATURE)));
             let q = q.map(|q| q + 1e-7);
             let row: f64 = q.iter().zip(p).map(|(q, p)| q * (q.ln() - p.ln())).sum();
             sum += cross_entropy(branch, target) + TOWARDS * TEMPERATURE.powi(2) * row;
@@ -153,7 +153,7 @@ fn loss(p: [f64; COUNT], inputs: &[f64], said: &[[f64; 2]]) -> f64 {
 }
 
 #[test]
-fn a_step_is_what_it_is_by_hand() {
+fn a_step_agrees_with_one_computed_by_hand() {
     let device = Device::default().autodiff();
     for count in [1, 3] {
         let model = native(&device);
@@ -165,22 +165,22 @@ fn a_step_is_what_it_is_by_hand() {
                 .all(|(a, b)| (a - b).abs() < 1e-6)
         );
         let inputs = &INPUTS[..count];
-        let said = ensemble(&before, inputs);
-        let gradient = slope(|p| loss(p, inputs, &said), before);
+        let constants = ensemble(&before, inputs);
+        let gradient = slope(|p| loss(p, inputs, &constants), before);
 
         let rows: Vec<f32> = inputs.iter().map(|&input| input as f32).collect();
         let ids: Vec<usize> = (0..count).collect();
         let batch = batch(&rows, &ids, at(1, 0), &device);
         let value = model.forward(&batch).loss.into_scalar::<f64>();
         assert!(
-            (value - loss(before, inputs, &said)).abs() < 1e-4,
+            (value - loss(before, inputs, &constants)).abs() < 1e-4,
             "{value}"
         );
         let after = parameters(&step(native(&device), &batch));
 
         for i in 0..COUNT {
-            // A batch of one has no gate to learn: all that comes out of its norm is the offset,
-            // at the bend of the rectifier.
+            // The gate has no gradient for a batch of one: the output of its normalization is the
+            // bias, which is zero, where the derivative of the ReLU is zero.
             if count == 1 && i >= 14 {
                 assert!(after[i].is_finite());
                 continue;
@@ -192,7 +192,7 @@ fn a_step_is_what_it_is_by_hand() {
 }
 
 #[test]
-fn the_gate_learns_from_the_ensemble_alone() {
+fn the_gate_learns_only_from_the_loss_of_the_ensemble() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
     let learned = |weight: f64| {
@@ -210,30 +210,30 @@ fn the_gate_learns_from_the_ensemble_alone() {
 }
 
 #[test]
-fn every_branch_and_the_ensemble_are_shown() {
+fn the_terms_and_accuracy_of_every_branch_and_the_ensemble_are_shown() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
 
     let output = native(&device).forward(&batch);
 
-    let reading = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
+    let values = &StepMetrics::read(std::slice::from_ref(&output.metrics)).unwrap()[0];
     let terms = terms(&output.metrics);
     let names: Vec<_> = terms.keys().map(String::as_str).collect();
     let mut expected = Vec::new();
     for branch in ["branch 1", "branch 2", "branch 3"] {
-        for term in ["accuracy", "ensemble", "cross-entropy"] {
+        for term in ["accuracy", "cross-entropy", "ensemble"] {
             expected.push(format!("{branch} {term}"));
         }
     }
-    expected.extend(["ensemble accuracy", "ensemble hard"].map(String::from));
+    expected.extend(["ensemble accuracy", "ensemble cross-entropy"].map(String::from));
     assert_eq!(names, expected);
     let percent = |count: usize| count as f64 / 3.0 * 100.0;
-    assert!((percent(reading.correct) - terms["branch 1 accuracy"]).abs() < 1e-3);
-    assert!((percent(reading.teacher_correct) - terms["ensemble accuracy"]).abs() < 1e-3);
+    assert!((percent(values.correct) - terms["branch 1 accuracy"]).abs() < 1e-3);
+    assert!((percent(values.teacher_correct) - terms["ensemble accuracy"]).abs() < 1e-3);
 }
 
 #[test]
-fn all_branches_say_as_one_network_what_is_shown_of_them() {
+fn the_network_of_all_branches_has_the_metrics_of_the_ensemble() {
     let device = Device::default().autodiff();
     let model = native(&device).valid();
     let device = device.without_autodiff();
@@ -245,8 +245,14 @@ fn all_branches_say_as_one_network_what_is_shown_of_them() {
     let logits = response.classes().unwrap().clone();
     let loss = CrossEntropyObjective::cross_entropy(logits, &batch.targets).into_scalar::<f64>();
 
-    assert!((loss - shown["ensemble hard"]).abs() < 1e-6, "{loss}");
-    assert!((loss - shown["branch 1 hard"]).abs() > 1e-3, "{shown:?}");
+    assert!(
+        (loss - shown["ensemble cross-entropy"]).abs() < 1e-6,
+        "{loss}"
+    );
+    assert!(
+        (loss - shown["branch 1 cross-entropy"]).abs() > 1e-3,
+        "{shown:?}"
+    );
     let names: Vec<_> = tensors(&ensemble)
         .into_iter()
         .map(|(name, _)| name)
@@ -273,7 +279,7 @@ fn a_checkpoint_holds_the_gate_and_its_statistics() {
 }
 
 #[test]
-fn unlabeled_samples_teach_branches_and_not_the_gate() {
+fn unlabeled_samples_train_the_branches_and_not_the_gate() {
     let device = Device::default().autodiff();
     let batch = labeled(batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device), 0);
     let before = parameters(&native(&device));
@@ -286,7 +292,7 @@ fn unlabeled_samples_teach_branches_and_not_the_gate() {
 
 #[test]
 #[should_panic(expected = "There should be an objective for each of 2 branches, but there are 3.")]
-fn there_are_as_many_objectives_as_branches() {
+fn another_number_of_objectives_than_branches_is_refused() {
     let objectives = (0..3).map(|_| CrossEntropyObjective::new(1.0));
     NativeEnsembleDistiller::new(Branched::new(2, &Device::default()), objectives);
 }

@@ -1,7 +1,9 @@
-//! Mutual learning in turns.
+//! Mutual learning in sequential order.
 
-use crate::common::{Pair, RATE, assert_close, at, batch, descent, hard_and_soft, softmax, step};
-use crate::toys::{Counted, samples, terms};
+use crate::common::{
+    Counted, RATE, TwoLogits, assert_close, at, batch, descent, labels_and_soft_targets, samples,
+    softmax, step, terms,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::TrainStep;
@@ -17,18 +19,18 @@ type Deep<N> = MutualDistiller<N, PerTeacher<Soft>>;
 
 fn deep<N: Network>(peers: Vec<N>, order: PeerOrder) -> Deep<N> {
     let others = peers.len() - 1;
-    let objective = || PerTeacher::new((0..others).map(|_| hard_and_soft()));
+    let objective = || PerTeacher::new((0..others).map(|_| labels_and_soft_targets()));
     let objectives = peers.iter().map(|_| objective()).collect();
     MutualDistiller::new(peers, objectives).with_order(order)
 }
 
-fn pairs(weights: &[[f64; 2]], device: &Device) -> Vec<Pair> {
-    weights.iter().map(|&w| Pair::new(w, device)).collect()
+fn pairs(weights: &[[f64; 2]], device: &Device) -> Vec<TwoLogits> {
+    weights.iter().map(|&w| TwoLogits::new(w, device)).collect()
 }
 
 const PEERS: [[f64; 2]; 3] = [[0.3, -0.2], [-1.0, 0.5], [0.1, 0.8]];
 
-/// Each in its turn, on one sample with input 1 and class 0, by hand.
+/// Computes the steps of all peers, one after the other, on one sample with input 1 and class 0.
 fn expected(weights: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let mut weights = weights.to_vec();
     for peer in 0..weights.len() {
@@ -45,7 +47,7 @@ fn expected(weights: &[[f64; 2]]) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn each_learns_from_what_those_before_it_have_become() {
+fn each_peer_learns_from_the_updated_peers_before_it() {
     let device = Device::default().autodiff();
     for count in [2, 3] {
         let model = deep(pairs(&PEERS[..count], &device), PeerOrder::Sequential);
@@ -69,7 +71,7 @@ fn the_order_of_the_peers_matters() {
 }
 
 #[test]
-fn what_is_shown_is_what_was_before_the_first_step() {
+fn the_shown_terms_are_those_before_the_first_step() {
     let device = Device::default().autodiff();
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);
     let shown = |order| {
@@ -86,7 +88,7 @@ fn what_is_shown_is_what_was_before_the_first_step() {
 }
 
 #[test]
-fn a_batch_moves_running_statistics_once_and_costs_a_pass_more_of_each_but_the_last() {
+fn a_batch_updates_running_statistics_once_and_costs_another_pass_of_each_peer_but_the_last() {
     let device = Device::default().autodiff();
     let peers = || -> Vec<_> {
         (0..3)
@@ -109,14 +111,14 @@ fn a_batch_moves_running_statistics_once_and_costs_a_pass_more_of_each_but_the_l
 }
 
 #[test]
-fn the_second_turn_is_a_step_at_once_with_a_first_that_has_stepped() {
+fn the_second_step_equals_a_simultaneous_one_after_the_first_peer_has_stepped() {
     let device = Device::default().autodiff();
     let second = || Counted::new(1.0, &device);
     let batch = samples(at(1, 0), &device);
     let peers = vec![Counted::new(0.0, &device), second()];
     let turns = step(deep(peers, PeerOrder::Sequential), &batch);
 
-    // Which predicts by the statistics of the batch, not by the running ones.
+    // The first peer predicts with the statistics of the batch, not with the running ones.
     let first = turns.peers[0].valid().train();
     let at_once = step(deep(vec![first, second()], PeerOrder::Simultaneous), &batch);
 
@@ -125,7 +127,7 @@ fn the_second_turn_is_a_step_at_once_with_a_first_that_has_stepped() {
 }
 
 #[test]
-fn a_validation_leaves_nobody_waiting() {
+fn a_validation_stores_no_waiting_batch() {
     let device = Device::default().autodiff();
     let model = deep(pairs(&PEERS[..2], &device), PeerOrder::Sequential);
     let plain = device.clone().without_autodiff();
@@ -139,8 +141,8 @@ fn a_validation_leaves_nobody_waiting() {
 }
 
 #[test]
-#[should_panic(expected = "Peers that take turns need a step of the optimizer for each batch.")]
-fn gradients_do_not_accumulate_over_turns() {
+#[should_panic(expected = "Peers in sequential order need a step of the optimizer for each batch")]
+fn gradient_accumulation_is_refused() {
     let device = Device::default().autodiff();
     let model = deep(pairs(&PEERS[..2], &device), PeerOrder::Sequential);
     let batch = batch(&[1.0], &[0], at(1, 0), &device);
@@ -149,14 +151,14 @@ fn gradients_do_not_accumulate_over_turns() {
 }
 
 #[test]
-#[should_panic(expected = "Peers that take turns learn on one device.")]
+#[should_panic(expected = "Peers in sequential order train on one device")]
 fn several_devices_are_refused() {
     let device = Device::default().autodiff();
     let model = deep(pairs(&PEERS[..2], &device), PeerOrder::Sequential);
     model.optimize_multi(&mut descent(), RATE.into(), Default::default());
 }
 
-/// Counts the batches that it has seen, and asks for nothing.
+/// An objective that counts its batches, and requires no taps.
 #[derive(Module, Debug)]
 struct Counting {
     seen: Buffer<burn::tensor::Tensor<1>>,
@@ -175,7 +177,7 @@ impl Objective<Knowledge, Vec<Knowledge>> for Counting {
 }
 
 #[test]
-fn an_objective_remembers_a_batch_once() {
+fn an_objective_stores_a_batch_once() {
     let device = Device::default().autodiff();
     let objective = || Counting {
         seen: Buffer::new(burn::tensor::Tensor::zeros([1], &device)),
@@ -214,15 +216,15 @@ fn soft_targets_of_peers_are_the_divergence_of_the_paper() {
         ],
         &device,
     );
-    let says = |logits| Knowledge {
+    let knowledge = |logits| Knowledge {
         response: burn_distill_core::Response::Classes(logits),
         taps: Default::default(),
     };
-    let (student, peers) = (says(student), vec![says(peer)]);
+    let (student, peers) = (knowledge(student), vec![knowledge(peer)]);
     let targets = burn_distill_core::Targets::Unlabeled;
     let context = Context::new(&student, &peers, &targets, &[], at(1, 0));
 
-    let terms = PerTeacher::new([hard_and_soft()]).forward(&context);
+    let terms = PerTeacher::new([labels_and_soft_targets()]).forward(&context);
 
     let soft = terms
         .iter()

@@ -1,4 +1,4 @@
-//! Whole trainings on digits: stopped and resumed, they end where an uninterrupted one does.
+//! Whole trainings on digits: stopped and resumed, they equal an uninterrupted one.
 
 use burn::data::dataloader::DataLoader;
 use burn::module::{Module, ModuleMapper, Param};
@@ -48,7 +48,7 @@ fn towards() -> (CrossEntropyObjective, EnsembleKl) {
     (CrossEntropyObjective::new(1.0), EnsembleKl::new(3.0, 1.0))
 }
 
-/// 56 digits in 4 steps an epoch, of which the last has half as many samples, in an order that
+/// Returns 56 digits in 4 steps per epoch, of which the last has half the samples, in an order that
 /// changes with the epoch.
 fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
@@ -85,7 +85,7 @@ fn train<M: Distiller<Tensor<4>>>(
         .model
 }
 
-/// Trains, and compares with a training that was interrupted, all of whose initial values differ.
+/// Trains, and compares with an interrupted training with other initial values.
 fn check<M>(metrics: &[&str], parts: &[&str], build: impl Fn() -> M) -> M
 where
     M: Distiller<Tensor<4>> + StageArtifacts,
@@ -93,7 +93,7 @@ where
     let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let start = build();
     let before = tensors(&start);
-    // Copies with running statistics of their own: the generator is shared by all tests.
+    // Copies with separate running statistics, and not new networks: all tests share the generator.
     let expected = train(whole.path(), 3, false, metrics, start.valid());
 
     train(halves.path(), 1, false, metrics, start.valid());
@@ -105,7 +105,7 @@ where
     }
     let left = expected.artifacts();
     assert!(left.iter().map(|(name, _)| name).eq(parts));
-    // An objective without weights leaves nothing.
+    // An objective without weights has no artifact.
     let full = |(name, record): &(String, ModuleRecord)| name == "objective" || !record.is_empty();
     assert!(left.iter().all(full));
     let history = |folder: &Path| std::fs::read_to_string(folder.join("history.csv")).unwrap();
@@ -114,7 +114,7 @@ where
 }
 
 #[test]
-fn peers_in_turns() {
+fn mutual_learning_in_sequential_order_trains() {
     check(
         &["peer 2 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
@@ -127,7 +127,7 @@ fn peers_in_turns() {
 }
 
 #[test]
-fn peers_with_general_weights() {
+fn collaborative_learning_with_general_weights_trains() {
     check(
         &["peer 1 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
@@ -141,7 +141,7 @@ fn peers_with_general_weights() {
 }
 
 #[test]
-fn peers_with_critics() {
+fn adversarial_feature_distillation_trains() {
     check(
         &["peer 1 generator", "peer 2 discriminator"],
         &["peer-1", "peer-2"],
@@ -154,7 +154,7 @@ fn peers_with_critics() {
 }
 
 #[test]
-fn peers_with_a_leader() {
+fn distillation_with_a_group_leader_trains() {
     check(
         &["leader ensemble", "ensemble accuracy"],
         &["peer-1", "peer-2", "student"],
@@ -167,7 +167,7 @@ fn peers_with_a_leader() {
 }
 
 #[test]
-fn branches() {
+fn a_native_ensemble_trains() {
     let trained = check(
         &["branch 2 ensemble", "ensemble accuracy"],
         &["student", "gate"],
@@ -177,7 +177,7 @@ fn branches() {
         },
     );
 
-    // What is deployed is a plain network, and says what the first branch says.
+    // The deployed network is a plain network with the predictions of the first branch.
     let input = Tensor::<1, Int>::arange(0..128, &Device::default())
         .float()
         .sin();
@@ -191,8 +191,8 @@ fn branches() {
 }
 
 #[test]
-fn peers_with_stale_copies() {
-    // Nobody is taught in the first epoch.
+fn codistillation_trains() {
+    // In the first epoch there is no teacher.
     check(
         &["peer 1 soft-target", "ensemble accuracy"],
         &["peer-1", "peer-2"],
@@ -211,10 +211,10 @@ fn peers_with_stale_copies() {
     );
 }
 
-/// The mean loss of the digits that are trained on, in validation mode.
+/// Returns the mean loss of the training digits, in validation mode.
 fn loss<M: Distiller<Tensor<4>>>(model: &M) -> f64 {
     let model = model.valid();
-    // All of one size, so that the mean over batches is one over samples.
+    // Batches of equal size, so that the mean over batches is the mean over samples.
     let batches = BatchLoader::new(digits().take(56), 14);
     let losses = batches.iter().map(|batch: Result<Batch<Tensor<4>>, _>| {
         let output = InferenceStep::step(&model, batch.unwrap());
@@ -223,8 +223,8 @@ fn loss<M: Distiller<Tensor<4>>>(model: &M) -> f64 {
     losses.sum::<f64>() / 4.0
 }
 
-/// Weights that depend on their place alone: the tests of a process share the device's generator, and
-/// from unlucky weights a descent takes longer.
+/// A mapper to weights that depend only on their position: the tests of a process share the
+/// generator, and a training takes longer from unlucky weights.
 struct Fixed(f64);
 
 impl ModuleMapper for Fixed {
@@ -235,7 +235,7 @@ impl ModuleMapper for Fixed {
             let shape = tensor.shape();
             let places = Tensor::<1, Int>::arange(0..shape.num_elements() as i64, &tensor.device());
             let values = places.float().mul_scalar(1.3).add_scalar(offset).sin();
-            // Around 1: right for the scales of a normalization.
+            // Around 1, which suits the scales of a normalization.
             let center = if D == 1 { 1.0 } else { 0.0 };
             let values = values.mul_scalar(0.5).add_scalar(center).reshape(shape);
             values.require_grad()
@@ -243,7 +243,7 @@ impl ModuleMapper for Fixed {
     }
 }
 
-/// Thirty epochs take a part of the loss off.
+/// Asserts that thirty epochs reduce the loss by a given share.
 fn assert_descends<M: Distiller<Tensor<4>>>(start: M) {
     let start = start.map(&mut Fixed(0.0));
     let folder = tempfile::tempdir().unwrap();
@@ -258,7 +258,8 @@ type ExitObjective = (
     TapObjective<ExitFeatureLoss>,
 );
 
-/// As in the paper, but for the weight of the features of a network this small.
+/// Returns the variant of the paper, except for the weight of the features, which suits a network
+/// this small.
 fn exits() -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
     let device = Device::default().autodiff();
     let network = ConvNetConfig::new(vec![3, 4, 4], [1, 8, 8], 10);
@@ -276,7 +277,7 @@ fn exits() -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
 }
 
 #[test]
-fn exits_of_one_network() {
+fn a_multi_exit_network_trains() {
     let trained = check(
         &[
             "peer 1 soft-cross-entropy",
@@ -288,7 +289,8 @@ fn exits_of_one_network() {
     );
     assert_descends(exits());
 
-    // What is deployed says what the exit says, and the network alone what the deepest says.
+    // A deployed exit has the predictions of the exit, and the plain network those of the deepest
+    // exit.
     let input = Tensor::<1, Int>::arange(0..128, &Device::default())
         .float()
         .sin();
@@ -303,7 +305,7 @@ fn exits_of_one_network() {
 }
 
 #[test]
-fn answers_with_dropped_features() {
+fn self_distillation_by_dropout_trains() {
     let build = || -> DropoutDistiller<ConvNet, CrossEntropyObjective> {
         DropoutDistillerConfig::new().init(network(), CrossEntropyObjective::new(1.0))
     };

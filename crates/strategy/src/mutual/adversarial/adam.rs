@@ -3,8 +3,8 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Tensor};
 use burn_distill_core::Buffer;
 
-/// Adam, whose moments are saved with the module that it is part of: a second optimizer beside the
-/// one of the training, which a checkpoint knows nothing of.
+/// An Adam optimizer that is part of a module, with whose record its moments are saved: a second
+/// optimizer beside that of the training.
 ///
 /// ```text
 /// g ← g + weight_decay · θ
@@ -12,11 +12,12 @@ use burn_distill_core::Buffer;
 /// θ ← θ − rate · m / (1 − 0.9ᵗ) / (√(v / (1 − 0.999ᵗ)) + 1e-8)
 /// ```
 ///
-/// Parameters without a gradient stay as they are, bit by bit.
+/// Parameters without a gradient do not change.
 ///
-/// It agrees with burn's and PyTorch's Adam with an L2 penalty, as long as a parameter has a gradient
-/// in every step or in none: the steps `t` are counted once for all. They are counted on the device,
-/// as the powers of both decays, so that nothing is read back.
+/// It agrees with burn's and PyTorch's Adam with an L2 penalty as long as a parameter has a
+/// gradient in every step or in none, since the steps `t` are counted for all parameters together.
+/// They are counted on the device, as the powers of both decay rates, so that nothing is read from
+/// it.
 ///
 /// # Reference
 ///
@@ -24,17 +25,17 @@ use burn_distill_core::Buffer;
 /// Optimization](https://arxiv.org/abs/1412.6980), ICLR 2015.
 #[derive(Module, Debug)]
 pub struct RecordedAdam {
-    /// The learning rate.
+    /// Learning rate.
     pub rate: f64,
-    /// The L2 penalty, in the gradient.
+    /// L2 penalty, added to the gradient.
     pub weight_decay: f64,
-    /// `m`, of all tensors one after the other. Shape: `[elements]`.
+    /// First moment `m` of all tensors, concatenated. Shape: `[elements]`.
     first: Buffer<Tensor<1>>,
-    /// `v`, likewise.
+    /// Second moment `v` of all tensors, concatenated. Shape: `[elements]`.
     second: Buffer<Tensor<1>>,
-    /// `0.9ᵗ`. Shape: `[1]`.
+    /// Power `0.9ᵗ`. Shape: `[1]`.
     first_power: Buffer<Tensor<1>>,
-    /// `0.999ᵗ`, likewise.
+    /// Power `0.999ᵗ`. Shape: `[1]`.
     second_power: Buffer<Tensor<1>>,
 }
 
@@ -43,7 +44,7 @@ const SECOND_DECAY: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
 impl RecordedAdam {
-    /// An optimizer for the parameters of that module, with that learning rate and L2 penalty.
+    /// Creates an optimizer for the parameters of a module, with a learning rate and an L2 penalty.
     pub fn new<M: Module>(module: &M, rate: f64, weight_decay: f64) -> Self {
         let device = module.devices().first().cloned().unwrap_or_default();
         let options = (&device.without_autodiff(), DType::F32);
@@ -61,11 +62,11 @@ impl RecordedAdam {
         }
     }
 
-    /// The module after a step down these gradients, which this remembers.
+    /// Takes a step with these gradients, updates the moments and returns the module.
     ///
     /// # Panics
     ///
-    /// Panics if the module has other tensors than the one that this was made for.
+    /// Panics if the module has other tensors than the one for which the optimizer was created.
     pub fn step<M: Module>(&self, module: M, gradients: &GradientsParams) -> M {
         let mut flat = Flat {
             gradients,
@@ -73,19 +74,19 @@ impl RecordedAdam {
             rows: Vec::new(),
         };
         module.visit(&mut flat);
-        let mut ways = Ways {
+        let mut updates = Updates {
             gradients,
-            all: self.way(Tensor::cat(flat.rows, 0)),
-            seen: 0,
+            all: self.update(Tensor::cat(flat.rows, 0)),
+            visited: 0,
             each: GradientsParams::new(),
         };
-        module.visit(&mut ways);
-        // Plain descent with a rate of 1 goes them.
-        SgdConfig::new().init().step(1.0, module, ways.each)
+        module.visit(&mut updates);
+        // Gradient descent with a rate of 1 subtracts the updates.
+        SgdConfig::new().init().step(1.0, module, updates.each)
     }
 
-    /// How far to go down, given all gradients in one row.
-    fn way(&self, gradient: Tensor<1>) -> Tensor<1> {
+    /// Returns the update of all parameters from the gradients of all, concatenated.
+    fn update(&self, gradient: Tensor<1>) -> Tensor<1> {
         let first = decayed(&self.first, FIRST_DECAY, gradient.clone());
         let second = decayed(&self.second, SECOND_DECAY, gradient.square());
         let rest = |power: &Buffer<Tensor<1>>, decay: f64| {
@@ -94,12 +95,12 @@ impl RecordedAdam {
         };
         let first = first.div(rest(&self.first_power, FIRST_DECAY));
         let second = second.div(rest(&self.second_power, SECOND_DECAY));
-        let way = first.div(second.sqrt().add_scalar(EPSILON));
-        way.mul_scalar(self.rate)
+        let update = first.div(second.sqrt().add_scalar(EPSILON));
+        update.mul_scalar(self.rate)
     }
 }
 
-/// A moment that has seen one more value.
+/// Updates a moment with a value, and returns it.
 fn decayed(moment: &Buffer<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1> {
     let before = moment.get().mul_scalar(decay);
     let after = before.add(value.mul_scalar(1.0 - decay));
@@ -107,8 +108,8 @@ fn decayed(moment: &Buffer<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1
     after
 }
 
-/// Counts the elements of all tensors, running statistics included: what has no gradient only takes
-/// up room.
+/// A visitor that counts the elements of all tensors, including running statistics, whose moments
+/// stay zero.
 struct Elements(usize);
 
 impl ModuleVisitor for Elements {
@@ -117,7 +118,7 @@ impl ModuleVisitor for Elements {
     }
 }
 
-/// Gathers all gradients, with the penalty.
+/// A visitor that collects all gradients with their L2 penalty.
 struct Flat<'a> {
     gradients: &'a GradientsParams,
     weight_decay: f64,
@@ -140,23 +141,23 @@ impl ModuleVisitor for Flat<'_> {
     }
 }
 
-/// Deals the ways out to the parameters that have a gradient.
-struct Ways<'a> {
+/// A visitor that splits the concatenated updates among the parameters that have a gradient.
+struct Updates<'a> {
     gradients: &'a GradientsParams,
     all: Tensor<1>,
-    seen: usize,
+    visited: usize,
     each: GradientsParams,
 }
 
-impl ModuleVisitor for Ways<'_> {
+impl ModuleVisitor for Updates<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let elements = param.lazy_shape().num_elements();
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            let way = self.all.clone().narrow(0, self.seen, elements);
-            let way = way.reshape(gradient.dims()).cast(gradient.dtype());
-            self.each.register(param.id, way);
+            let update = self.all.clone().narrow(0, self.visited, elements);
+            let update = update.reshape(gradient.dims()).cast(gradient.dtype());
+            self.each.register(param.id, update);
         }
-        self.seen += elements;
+        self.visited += elements;
     }
 }
 
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_adam_with_an_l2_penalty() {
+    fn steps_agree_with_adam_with_an_l2_penalty() {
         let device = Device::default().autodiff();
         let mut ours = net(&device);
         let mut theirs = ours.valid().train();
@@ -215,7 +216,7 @@ mod tests {
 
         let after = tensors(&ours.valid());
         for ((name, ours), (_, theirs)) in after.iter().zip(tensors(&theirs.valid())) {
-            // A single step is of 0.05: what does not differ by more than this is no accident.
+            // Each step moves by about 0.05, which is large compared with this tolerance.
             ours.assert_approx_eq::<f32>(&theirs, Tolerance::absolute(2e-4));
             let (_, before) = before.iter().find(|(other, _)| other == name).unwrap();
             assert_eq!(ours == before, name.starts_with("unused"), "{name}");
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_remembers_is_saved_and_trained_by_nobody() {
+    fn moments_are_saved_and_not_trained() {
         let device = Device::default().autodiff();
         let mut net = net(&device);
         let adam = RecordedAdam::new(&net, 0.05, 0.1);
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_stays_trainable() {
+    fn parameters_stay_trainable_after_a_step() {
         let device = Device::default().autodiff();
         let net = net(&device);
         let input = &inputs(&device)[0];

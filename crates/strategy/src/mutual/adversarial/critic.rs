@@ -6,45 +6,44 @@ use burn_distill_architecture::{
 use burn_distill_core::initialize;
 use burn_distill_core::numeric::match_size;
 
-/// A peer's opponent: it tells the maps of another peer, which are real to it, from the peer's own,
-/// which are fake.
+/// The discriminator that a peer plays against: it learns to tell the feature maps of another peer,
+/// the real ones, from those of its own peer, the fake ones.
 ///
 /// ```text
-/// fake = adapter(own),    real = the other's as a constant
+/// fake = adapter(own map),    real = map of the other peer as a constant
 /// discriminator = mean (1 − D(real))² + mean D(fake as a constant)²
 /// generator     = mean (1 − D(fake))²                                  with D as a constant
 /// ```
 ///
-/// where `D` is a [`MapDiscriminator`]. The gradients of the sum of both are those of each: the first
-/// reaches the discriminator alone, the second whatever made the own map, and the adapter. Where the
-/// other's map has other channels, the adapter is a 1×1 convolution, which is on the side of the
-/// generator; where maps differ in size, the larger one is pooled.
+/// where `D` is a [`MapDiscriminator`]. The gradients of both losses can be computed from their
+/// sum: the first loss depends only on the parameters of the discriminator, the second on those of
+/// the peer and the adapter. Where the maps differ in channels, the adapter is a 1×1 convolution,
+/// which trains with the generator loss. Where they differ in size, the larger one is pooled.
 ///
-/// Both sides see a map normalized by the statistics of its own batch, in training: real and fake
-/// ones are never mixed. What the discriminator remembers of the statistics is of one batch of each
-/// per step.
+/// In training, real and fake maps are normalized separately, each by the statistics of its batch.
+/// The running statistics of the discriminator are updated with one batch of each per step.
 #[derive(Module, Debug)]
 pub struct FeatureCritic {
-    /// The tap of the peer that is judged.
+    /// Tap of the peer whose map is compared.
     pub tap: String,
-    /// What leads from the own map to the channels of the other's.
+    /// Adapter from the channels of the peer to those of the other peer.
     pub adapter: ChannelAdapter,
-    /// What tells them apart.
+    /// Discriminator between real and fake maps.
     pub discriminator: MapDiscriminator,
 }
 
-/// What either side of a game loses. Each has the shape `[1]`.
+/// The losses of both sides of an adversarial game. Each has the shape `[1]`.
 #[derive(Clone, Debug)]
 pub struct GameLosses {
-    /// What the network loses whose maps are found out.
+    /// Loss of the peer, whose maps should be taken for real ones.
     pub generator: Tensor<1>,
-    /// What the discriminator loses that is deceived.
+    /// Loss of the discriminator, which should recognize them as fake.
     pub discriminator: Tensor<1>,
 }
 
 impl FeatureCritic {
-    /// The critic of the maps of that tap, which have as many channels as the first number says,
-    /// against maps with as many as the second. It is drawn at once.
+    /// Creates a critic from the tap of a peer, and the numbers of channels of its maps and of
+    /// those of the other peer. Its weights are initialized immediately.
     pub fn new(tap: impl Into<String>, channels: [usize; 2], device: &Device) -> Self {
         let [own, other] = channels;
         initialize(Self {
@@ -54,7 +53,7 @@ impl FeatureCritic {
         })
     }
 
-    /// What both sides lose.
+    /// Computes the losses of both sides.
     ///
     /// # Shapes
     ///
@@ -66,25 +65,26 @@ impl FeatureCritic {
         let real = far_from(1.0, self.discriminator.forward(real));
         let seen = far_from(0.0, self.discriminator.forward(constant));
         GameLosses {
-            generator: far_from(1.0, self.judge(fake.is_autodiff()).forward(fake)),
+            generator: far_from(1.0, self.constant(fake.is_autodiff()).forward(fake)),
             discriminator: real.add(seen),
         }
     }
 
-    /// The discriminator as a constant, with running statistics of its own.
-    fn judge(&self, training: bool) -> MapDiscriminator {
+    /// Returns a copy of the discriminator without gradients and with separate running statistics.
+    fn constant(&self, training: bool) -> MapDiscriminator {
         let copy = self.discriminator.valid();
         match training {
-            // On autodiff, so that maps are normalized as the discriminator does it.
+            // On autodiff, so that maps are normalized as in the discriminator.
             true => copy.train().no_grad(),
             false => copy,
         }
     }
 }
 
-/// How far verdicts are from what they should be. Shape: `[1]`.
-fn far_from(target: f64, verdicts: Tensor<1>) -> Tensor<1> {
-    verdicts.sub_scalar(target).square().mean()
+/// Computes the mean squared difference of the outputs of a discriminator from a target. Shape:
+/// `[1]`.
+fn far_from(target: f64, outputs: Tensor<1>) -> Tensor<1> {
+    outputs.sub_scalar(target).square().mean()
 }
 
 #[cfg(test)]
@@ -95,7 +95,8 @@ mod tests {
     use burn::tensor::Distribution;
     use burn_distill_core::tensors;
 
-    /// Maps of two channels whose left and right halves differ by that much on average.
+    /// Returns maps of two channels whose left and right halves differ in their mean by twice the
+    /// contrast.
     fn maps(samples: usize, contrast: f64, device: &Device) -> Tensor<4> {
         let half = |mean: f64| {
             let of = Distribution::Normal(mean, 0.5);
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_critic_that_cannot_tell_costs_a_quarter_for_each_verdict() {
+    fn an_undecided_discriminator_loses_a_quarter_for_each_side() {
         let device = Device::default();
         let mut critic = FeatureCritic::new("layer3", [2, 2], &device);
         let nothing = critic.discriminator.conv2.weight.val().zeros_like();
@@ -128,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn real_is_one_and_fake_is_zero() {
+    fn the_targets_are_one_for_real_and_zero_for_fake() {
         let device = Device::default();
         let mut critic = FeatureCritic::new("layer3", [2, 2], &device);
-        // As real as the last offset says, whatever it sees.
+        // An output that depends only on the last bias.
         let nothing = critic.discriminator.conv2.weight.val().zeros_like();
         critic.discriminator.conv2.weight = Param::from_tensor(nothing);
         let odds = 9.0_f32.ln();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_loss_reaches_one_side() {
+    fn each_loss_has_gradients_for_one_side() {
         let device = Device::default().autodiff();
         let critic = FeatureCritic::new("layer3", [2, 3], &device);
         let on = |map: Tensor<4>| Tensor::from_inner(map).require_grad();
@@ -178,21 +179,21 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_sees_the_verdicts_that_the_discriminator_gives() {
+    fn the_generator_loss_uses_the_outputs_of_the_discriminator() {
         let device = Device::default().autodiff();
         let critic = FeatureCritic::new("layer3", [2, 2], &device);
         let own = Tensor::from_inner(maps(4, 3.0, &device));
-        let verdicts = critic.discriminator.forward(own.clone().without_autodiff());
+        let outputs = critic.discriminator.forward(own.clone().without_autodiff());
 
         let losses = critic.forward(own.clone(), own);
 
-        let [real, fake] = [1.0, 0.0].map(|target| value(&far_from(target, verdicts.clone())));
+        let [real, fake] = [1.0, 0.0].map(|target| value(&far_from(target, outputs.clone())));
         assert!((value(&losses.generator) - real).abs() < 1e-6);
         assert!((value(&losses.discriminator) - (real + fake)).abs() < 1e-6);
     }
 
     #[test]
-    fn statistics_are_of_one_batch_of_each_side() {
+    fn running_statistics_are_updated_with_one_batch_of_each_side() {
         let device = Device::default().autodiff();
         let critic = FeatureCritic::new("layer3", [2, 2], &device);
         let twin = critic.clone().valid().train();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_of_other_sizes_are_pooled_to_the_smaller() {
+    fn larger_maps_are_pooled_to_the_smaller_size() {
         let device = Device::default();
         let critic = FeatureCritic::new("layer3", [2, 2], &device);
         let [large, small] = [8, 4].map(|size| Tensor::<4>::ones([3, 2, size, size], &device));
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Numbers of no pattern that are the same in every run.
+    /// Returns irregular numbers that are the same in every run.
     fn waves<const D: usize>(shape: [usize; D], seed: f64, device: &Device) -> Tensor<D> {
         let count: usize = shape.iter().product();
         let values: Vec<f64> = (0..count).map(|i| (seed + 1.7 * i as f64).sin()).collect();
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_discriminator_learns_to_tell_maps_apart_and_a_generator_to_deceive_it() {
+    fn a_discriminator_learns_to_distinguish_maps_and_a_generator_to_fool_it() {
         let device = Device::default().autodiff();
         let mut critic = FeatureCritic::new("layer3", [2, 2], &device);
         let discriminator = &mut critic.discriminator;
@@ -238,7 +239,7 @@ mod tests {
         discriminator.conv2.bias = Some(Param::from_data([0.1], &device));
         let plain = device.clone().without_autodiff();
         let [own, other] = [0.0, 1.0].map(|seed| {
-            // A slope from left to right, the other way for the other.
+            // A slope from left to right, in opposite directions for the two.
             let slope = Tensor::<1>::from_floats([1.5, 0.5, -0.5, -1.5], &plain);
             let slope = slope.mul_scalar(1.0 - 2.0 * seed).reshape([1, 1, 1, 4]);
             waves([8, 2, 4, 4], seed, &plain).add(slope)
@@ -255,7 +256,7 @@ mod tests {
         assert!(value(&learned.discriminator) < value(&before.discriminator) / 4.0);
         assert!(value(&learned.generator) > value(&before.generator));
 
-        // The maps themselves are what learns, against a critic that does not.
+        // The maps themselves are trained, against a constant critic.
         let mut own = Param::from_tensor(Tensor::from_inner(own));
         let mut optimizer = AdamConfig::new().init();
         for _ in 0..100 {

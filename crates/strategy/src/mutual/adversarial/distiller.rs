@@ -1,6 +1,6 @@
 use super::{FeatureCritic, GameLosses, RecordedAdam};
 use crate::mutual::MutualDistiller;
-use crate::mutual::distiller::ask;
+use crate::mutual::distiller::knowledge_of;
 use crate::mutual::peers::lock;
 use crate::resolved::Resolved;
 use crate::{Distillation, DistillationOutput, learner_model};
@@ -20,23 +20,24 @@ use std::sync::{Arc, Mutex};
 /// function](AdversarialDistillerConfig::init).
 #[derive(Config, Debug)]
 pub struct AdversarialDistillerConfig {
-    /// The learning rate of the game, positive and finite. Default: `2e-5`.
+    /// Learning rate of the adversarial game. Must be positive and at most 1000. Default: `2e-5`.
     #[config(default = 2e-5)]
     pub learning_rate: f64,
-    /// The L2 penalty of the game, in its gradients. At least 0 and finite. Default: `0.1`.
+    /// L2 penalty of the game, added to its gradients. From 0 to 1000. Default: `0.1`.
     #[config(default = 0.1)]
     pub weight_decay: f64,
 }
 
 impl AdversarialDistillerConfig {
-    /// These networks, what each is trained on besides the game, and the tap of each that is judged.
-    /// Critics are drawn at once, on the device of the first.
+    /// Creates a distiller from networks, the objective of each beside the game, and the tap of
+    /// each whose map is compared. The weights of the critics are initialized immediately, on the
+    /// device of the first network.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer than two peers, not as many objectives or taps, if two peers have
-    /// the same parameters, if a peer offers no such tap or one that is no map, or if the learning
-    /// rate or the penalty is out of range.
+    /// Panics if there are fewer than two peers, if there is not one objective and one tap for
+    /// each, if two peers have the same parameters, if a tap does not exist or is not a map, or if
+    /// the learning rate or the penalty is out of range.
     pub fn init<N, O>(
         &self,
         peers: Vec<N>,
@@ -62,7 +63,7 @@ impl AdversarialDistillerConfig {
             .into_iter()
             .enumerate()
             .map(|(index, tap)| {
-                let other = before(index, channels.len());
+                let other = previous(index, channels.len());
                 FeatureCritic::new(tap, [channels[index], channels[other]], &device)
             })
             .collect();
@@ -76,13 +77,13 @@ impl AdversarialDistillerConfig {
         }
     }
 
-    /// Returns the channels of the map of each peer that is judged, which the peers are asked for by
-    /// these taps.
+    /// Returns the number of channels of the compared map of each peer, given the taps of the
+    /// peers.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is not a tap for each peer, if a peer offers no such tap, or if a tap
-    /// is not a map.
+    /// Returns an error if there is not one tap for each peer, if a tap does not exist, or if it is
+    /// not a map.
     pub fn fit<N: Network>(&self, peers: &[N], taps: &[String]) -> Result<Vec<usize>, MisfitError> {
         if taps.len() != peers.len() {
             return Err(MisfitError::Network(format!(
@@ -94,7 +95,7 @@ impl AdversarialDistillerConfig {
         let channels = |(peer, tap): (&N, &String)| match known_taps(peer).get(tap)? {
             Tap::Map(map) => Ok(map.dims()[1]),
             other => Err(MisfitError::Network(format!(
-                "Critics judge maps, but the tap `{tap}` is a {}.",
+                "Critics compare feature maps, but the tap `{tap}` is a {}: name a tap that is a map.",
                 other.kind()
             ))),
         };
@@ -114,13 +115,15 @@ impl Check for AdversarialDistillerConfig {
     }
 }
 
-/// Who is real to the critic of the peer at `index`: the one before it in the ring.
-fn before(index: usize, peers: usize) -> usize {
+/// Returns the peer whose maps are real for the critic of the peer at `index`: the previous one in
+/// the ring.
+fn previous(index: usize, peers: usize) -> usize {
     (index + peers - 1) % peers
 }
 
-/// Adversarial learning of features: several networks learn at once, each also from the others'
-/// responses and, in a ring, from the distribution of another's maps.
+/// Online adversarial feature distillation (AFD): several networks train at the same time, and each
+/// learns from the responses of the others and, in a ring, from the distribution of another one's
+/// feature maps.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
@@ -129,33 +132,36 @@ fn before(index: usize, peers: usize) -> usize {
 /// generatorₖ = mean (1 − Dₖ(mapₖ))²                                                   by the Adam
 /// ```
 ///
-/// and its opponent, [critic](FeatureCritic) `k`, on
+/// and its discriminator, [critic](FeatureCritic) `k`, on
 ///
 /// ```text
 /// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                           by the Adam
 /// ```
 ///
-/// where peer 0 is peer `K`: two peers learn from each other, more in a ring. No two samples are
-/// compared: a peer's maps are to look like the other's, not to be equal.
+/// where peer 0 is peer `K`: two peers learn from each other, more than two in a ring. Maps are not
+/// compared sample by sample: the maps of a peer should have the same distribution as those of the
+/// other.
 ///
-/// # Who steps when
+/// # Order of the steps
 ///
-/// For each batch, all gradients are taken at the parameters of before the step. First the optimizer
-/// of the training steps, as [`MutualDistiller`] does, in either of its [orders](crate::PeerOrder):
-/// it knows no critic. Then an [Adam](RecordedAdam) of the game steps what led to the maps, and the
-/// critics; what comes after a map, such as a classifier, has no gradient there and stays. Its penalty
-/// is on the parameters as the optimizer has left them. Its moments are part of the record of this
-/// module, so that a training resumes where it was.
+/// For each batch, all gradients are computed with the parameters before the step. First the
+/// optimizer of the training takes its step, as in [`MutualDistiller`] and in either of its
+/// [orders](crate::PeerOrder), without the critics. Then an [Adam](RecordedAdam) of the game
+/// updates the critics and the layers of the peers up to the maps. Layers after a map, such as a
+/// classifier, have no gradient in the game. The penalty applies to the parameters after the step
+/// of the optimizer. The moments are part of the record of this module, so that a training can be
+/// resumed.
 ///
 /// The game costs another forward and backward pass of each peer. This pass is in training mode and
-/// moves no running statistics of a peer: those move once per batch.
+/// does not update running statistics of a peer, which are updated once per batch.
 ///
-/// There has to be a step of the optimizer for each batch: neither gradient accumulation nor several
-/// devices. The rate of the game does not follow the schedule of the training.
+/// There must be a step of the optimizer for each batch: neither gradient accumulation nor several
+/// devices are possible. The rate of the game does not follow the schedule of the training.
 ///
-/// The authors take the cross-entropy and soft targets at temperature 3, as in the example. Besides
-/// what [`MutualDistiller`] shows, what either side loses is shown, as `peer 1 generator`
-/// and `peer 1 discriminator`; these are no part of the loss, which is that of the objectives.
+/// The authors use the cross-entropy and soft targets at temperature 3, as in the example. In
+/// addition to the values of [`MutualDistiller`], it shows the losses of both sides, as `peer 1
+/// generator` and `peer 1 discriminator`. They are not part of the loss, which is the sum of the
+/// objectives.
 ///
 /// # Example
 ///
@@ -185,32 +191,33 @@ fn before(index: usize, peers: usize) -> usize {
 /// # Reference
 ///
 /// I. Chung, S. Park, J. Kim and N. Kwak, [Feature-map-level Online Adversarial Knowledge
-/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. There is no code by the authors: the
-/// losses and the ring are the paper's; the discriminator, the side of the adapter, the order of the
-/// steps and the constant rate are our interpretation, and the numbers that are defaults unverified.
+/// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The authors have published no code:
+/// the losses and the ring are from the paper; the discriminator, the place of the adapter, the
+/// order of the steps and the constant rate are our interpretation, and the default values are
+/// unverified.
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AdversarialDistiller<N: Network, O> {
-    /// The peers, and what each is trained on besides the game.
+    /// Peers, and their objectives beside the game.
     pub mutual: MutualDistiller<N, O>,
-    /// The opponent of each.
+    /// Critic of each peer.
     pub critics: Vec<FeatureCritic>,
-    /// What steps the game.
+    /// Optimizer of the game.
     pub adam: RecordedAdam,
-    /// The gradients of the game, between the backward passes and the optimizer.
+    /// Gradients of the game, between the backward passes and the optimizer.
     #[module(skip)]
     game: Arc<Mutex<Option<GradientsParams>>>,
-    /// The taps that are selected of each peer.
+    /// Taps that are selected of each peer.
     #[module(skip)]
-    requirements: Resolved<Vec<WantedOfPeer>>,
+    requirements: Resolved<Vec<PeerTaps>>,
 }
 
 /// The taps that are selected of one peer.
 #[derive(Clone, Debug)]
-struct WantedOfPeer {
-    /// Tap that is judged.
-    judged: TapSelection,
-    /// Tap that is judged, and taps that the objectives want.
+struct PeerTaps {
+    /// Tap whose map is compared.
+    compared: TapSelection,
+    /// Tap whose map is compared, and taps that the objectives require.
     all: TapSelection,
 }
 
@@ -219,29 +226,30 @@ where
     N: Network,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    fn requirements(&self) -> &[WantedOfPeer] {
+    fn requirements(&self) -> &[PeerTaps] {
         self.requirements.get(|| {
-            let peers = self.critics.iter().zip(self.mutual.wanted_of_peers());
+            let peers = self.critics.iter().zip(self.mutual.required_taps());
             let of_peer = |(critic, requirements): (&FeatureCritic, &TapSelection)| {
-                let judged = TapSelection::named([critic.tap.as_str()]);
-                WantedOfPeer {
-                    all: requirements.clone().union(judged.clone()),
-                    judged,
+                let compared = TapSelection::named([critic.tap.as_str()]);
+                PeerTaps {
+                    all: requirements.clone().union(compared.clone()),
+                    compared,
                 }
             };
             peers.map(of_peer).collect()
         })
     }
 
-    /// What either side of each game loses on a batch, and down which gradients it should go.
+    /// Computes the losses and the gradients of all games on a batch.
     fn play(&self, batch: &Batch<N::Input>) -> (Vec<GameLosses>, GradientsParams) {
-        // A copy with running statistics of its own, which are not to move twice in a batch.
+        // A copy with separate running statistics, since those are to be updated once per batch.
         let peers = self.mutual.peers.valid().train();
-        let said = peers.iter().zip(self.requirements()).enumerate();
-        let said =
-            said.map(|(index, (peer, requirements))| ask(peer, index, batch, &requirements.judged));
-        let losses = losses(&self.critics, said);
-        // One pass for all: each loss reaches one player alone.
+        let knowledge = peers.iter().zip(self.requirements()).enumerate();
+        let knowledge = knowledge.map(|(index, (peer, requirements))| {
+            knowledge_of(peer, index, batch, &requirements.compared)
+        });
+        let losses = losses(&self.critics, knowledge);
+        // One backward pass for all, since each loss has gradients for one side only.
         let each = losses
             .iter()
             .flat_map(|game| [game.generator.clone(), game.discriminator.clone()]);
@@ -251,24 +259,27 @@ where
     }
 }
 
-/// What either side of each game loses, when the peers have said that.
-fn losses(critics: &[FeatureCritic], said: impl Iterator<Item = Knowledge>) -> Vec<GameLosses> {
+/// Computes the losses of all games from the knowledge of the peers.
+fn losses(
+    critics: &[FeatureCritic],
+    knowledge: impl Iterator<Item = Knowledge>,
+) -> Vec<GameLosses> {
     let maps: Vec<_> = critics
         .iter()
-        .zip(said)
-        .map(|(critic, said)| said.taps.expect(&critic.tap).into_map())
+        .zip(knowledge)
+        .map(|(critic, knowledge)| knowledge.taps.expect(&critic.tap).into_map())
         .collect();
     critics
         .iter()
         .enumerate()
         .map(|(index, critic)| {
-            let other = &maps[before(index, maps.len())];
+            let other = &maps[previous(index, maps.len())];
             critic.forward(maps[index].clone(), other.clone())
         })
         .collect()
 }
 
-/// The losses of the games, to be shown.
+/// Returns the losses of the games as shown terms.
 fn shown(losses: &[GameLosses]) -> Terms {
     let each = (1..).zip(losses).map(|(number, game)| {
         let term = |side: &str, loss: &Tensor<1>| {
@@ -292,10 +303,10 @@ where
             .iter()
             .map(|requirements| &requirements.all);
         let (output, knowledge) = self.mutual.forward_with(batch, requirements);
-        // To be shown only: critics that remember nothing of it.
+        // In validation mode, since these losses are only shown and must not change the critics.
         let critics = self.critics.valid();
-        let said = knowledge.into_iter().map(Knowledge::without_autodiff);
-        output.showing(shown(&losses(&critics, said)))
+        let knowledge = knowledge.into_iter().map(Knowledge::without_autodiff);
+        output.showing(shown(&losses(&critics, knowledge)))
     }
 
     fn training_step(&self, batch: Batch<N::Input>) -> TrainOutput<DistillationOutput> {
@@ -303,7 +314,8 @@ where
         let waiting = lock(&self.game).replace(gradients);
         assert!(
             waiting.is_none(),
-            "A game needs a step of the optimizer for each batch."
+            "An adversarial game needs a step of the optimizer for each batch: train without gradient \
+             accumulation."
         );
         let TrainOutput { grads, item } = self.mutual.training_step(batch);
         TrainOutput {
@@ -333,7 +345,7 @@ where
         _rate: ModuleLearningRate,
         _gradients: MultiGradientsParams,
     ) -> Self {
-        panic!("Peers and their critics learn on one device.")
+        panic!("Peers and their critics train on one device: use one device.")
     }
 }
 

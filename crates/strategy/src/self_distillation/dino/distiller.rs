@@ -12,30 +12,30 @@ use burn_distill_core::{
     WeightSchedule,
 };
 
-/// Self-distillation between views, without labels (DINO): a network learns to say of every view of
-/// a sample what a moving average of itself says of its other views.
+/// Self-distillation with no labels (DINO): the predictions of a network for each view of a sample
+/// should match those of its moving average for the other views.
 ///
 /// ```text
 /// loss = objective([student(x₁), …, student(x_V)], [teacher(x₁), …, teacher(x_G)])
 /// ```
 ///
-/// The teacher sees the first `globals` views, two at first, and the student sees all. The views may
-/// be of different sizes: the first ones large crops, the others small ones. Views of one size that
-/// follow each other go through a network in one pass, so that batch normalization sees them
-/// together. The loader makes them, such as `MultiCrop` of burn-distill-data.
+/// The teacher sees the first `globals` views, by default two, and the student sees all. The views
+/// may have different sizes: large crops first, then small ones. Consecutive views of one size pass
+/// through a network together, so that batch normalization treats them as one batch. The loader
+/// creates the views, with `MultiCrop` of burn-distill-data for example.
 ///
-/// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork), and
-/// the teacher a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
-/// mode](crate::MeanTeacher::with_training_mode) in the code of the authors, who raise its decay over
-/// the training. Their objective is a [`DinoObjective`](crate::DinoObjective).
+/// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork).
+/// The teacher is a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
+/// mode](crate::MeanTeacher::with_training_mode) in the authors' code, whose decay rises over the
+/// training. The objective is a [`DinoObjective`](crate::DinoObjective).
 ///
-/// The authors hold the prototypes still in the first epoch: no gradient reaches them then, and the
-/// optimizer skips them. They raise the weight decay by half a cosine, which
-/// [`with_weight_decay`](Self::with_weight_decay) does, and use none on biases and other
+/// The authors freeze the prototypes in the first epoch: they have no gradient, and the optimizer
+/// skips them. They raise the weight decay by half a cosine, as
+/// [`with_weight_decay`](Self::with_weight_decay) does, and do not apply it to biases and other
 /// one-dimensional parameters.
 ///
-/// Labels are not looked at. Figures are of the first view; there is no accuracy. In a validation there
-/// is the agreement alone: views there are alike. It learns on one device.
+/// Labels are not used. Metrics are of the first view, without an accuracy. In a validation, whose
+/// views are not augmented, only the agreement is shown. It trains on one device.
 ///
 /// # Example
 ///
@@ -72,24 +72,24 @@ use burn_distill_core::{
 #[doc(alias = "DINO")]
 #[derive(Module, Debug)]
 pub struct DinoDistiller<S, T, O> {
-    /// The network that learns, head included.
+    /// Network that is trained, with its head.
     pub student: S,
-    /// Its moving average.
+    /// Moving average of the network.
     pub teacher: T,
-    /// What compares the views.
+    /// Objective that compares the views.
     pub objective: O,
-    /// How many views the teacher sees.
+    /// Number of views that the teacher sees.
     pub globals: usize,
-    /// Which parameters do not train before which epoch has passed.
+    /// Parameters that are frozen at first, and the number of epochs.
     #[module(skip)]
     held: Option<(ParamGroup, usize)>,
-    /// Decoupled weight decay of all parameters but the one-dimensional ones.
+    /// Decoupled weight decay of all parameters except one-dimensional ones.
     #[module(skip)]
     weight_decay: Option<WeightSchedule>,
-    /// When the last step was: an optimizer is not told.
+    /// Clock of the last batch, for the step of the optimizer.
     #[module(skip)]
     clock: LastClock,
-    /// The requirements of the objective.
+    /// Requirements of the objective.
     #[module(skip)]
     requirements: Resolved<Requirements>,
 }
@@ -100,8 +100,8 @@ where
     T: SelfTeacher<S>,
     O: Objective<Vec<Knowledge>, Vec<Knowledge>>,
 {
-    /// A network with a head, its average and what compares their views. The last layer of the head
-    /// is held in the first epoch, and two views are for the teacher.
+    /// Creates a distiller from a network with a head, its moving average and the objective. The
+    /// last layer of the head is frozen in the first epoch, and the teacher sees two views.
     pub fn new(student: S, teacher: T, objective: O) -> Self {
         let last = ParamGroup::from_predicate("student.head.last");
         Self {
@@ -116,19 +116,23 @@ where
         }
     }
 
-    /// Show the teacher so many views.
+    /// Sets the number of views that the teacher sees. Default: 2.
     ///
     /// # Panics
     ///
-    /// Panics if there is none.
+    /// Panics if it is 0.
     pub fn with_globals(mut self, globals: usize) -> Self {
-        assert!(globals > 0, "The teacher sees one view at least.");
+        assert!(
+            globals > 0,
+            "The teacher must see at least 1 view, but sees 0."
+        );
         self.globals = globals;
         self
     }
 
-    /// Hold these parameters for so many epochs: they have no gradient there, so that nothing moves
-    /// them, weight decay included. Paths start at the distiller, as `student.head.last`.
+    /// Sets the parameters that are frozen in the first epochs, and the number of epochs. They have
+    /// no gradient, so that neither the optimizer nor weight decay changes them. Paths start at the
+    /// distiller, as in `student.head.last`. Default: the last layer of the head, for one epoch.
     pub fn with_held(mut self, group: ParamGroup, epochs: usize) -> Self {
         self.held = Some((group, epochs));
         self
@@ -140,13 +144,13 @@ where
     /// parameter ← (1 − rate · weight_decay(time)) · parameter
     /// ```
     ///
-    /// for every parameter that has a gradient and more than one dimension: neither biases nor the
-    /// scales of normalizations, nor what is held. With AdamW, the weight decay of the optimizer
-    /// itself is to be 0. The authors raise it from 0.04 to 0.4 by half a cosine.
+    /// for every parameter that has a gradient and more than one dimension, which excludes biases,
+    /// the scales of normalizations and frozen parameters. The weight decay of the optimizer must
+    /// then be 0. The authors raise it from 0.04 to 0.4 by half a cosine. Default: none.
     ///
     /// # Panics
     ///
-    /// Panics if it is negative or not finite at the start.
+    /// Panics if the weight decay is negative or not finite at the start.
     pub fn with_weight_decay(mut self, weight_decay: impl Into<WeightSchedule>) -> Self {
         let weight_decay = weight_decay.into();
         let start = weight_decay.at(&Clock::start());
@@ -158,36 +162,36 @@ where
         self
     }
 
-    /// Returns what a network says about each of the first views: those of one size that follow each
-    /// other in one pass.
+    /// Returns the knowledge of a network about each of the first `count` views. Consecutive views
+    /// of one size are computed in one pass.
     fn views(
         &self,
         batch: &Batch<S::Input>,
         count: usize,
-        says: impl Fn(Batch<S::Input>) -> Knowledge,
+        forward: impl Fn(Batch<S::Input>) -> Knowledge,
     ) -> Vec<Knowledge> {
         let views = &batch.views[..batch.views.len().min(count)];
         let samples = batch.len();
         let mut all = Vec::with_capacity(views.len());
         for views in views.chunk_by(same_size) {
-            let said = says(Batch {
+            let knowledge = forward(Batch {
                 views: vec![S::Input::concat(views.to_vec())],
                 targets: Targets::Unlabeled,
                 ids: batch.ids.repeat(views.len()),
                 clock: batch.clock,
             });
             all.extend(match views.len() {
-                1 => vec![said],
+                1 => vec![knowledge],
                 count => (0..count)
-                    .map(|view| said.of_samples(view * samples..(view + 1) * samples))
+                    .map(|view| knowledge.of_samples(view * samples..(view + 1) * samples))
                     .collect(),
             });
         }
         all
     }
 
-    /// Returns the gradients without those of parameters that are held in that epoch.
-    fn released(&self, mut gradients: GradientsParams, epoch: usize) -> GradientsParams {
+    /// Returns the gradients without those of parameters that are frozen in an epoch.
+    fn without_held(&self, mut gradients: GradientsParams, epoch: usize) -> GradientsParams {
         if let Some((group, epochs)) = &self.held
             && epoch <= *epochs
         {
@@ -200,7 +204,7 @@ where
         gradients
     }
 
-    /// Returns the same with the weight decay of a step applied.
+    /// Applies the weight decay of a step.
     fn decayed(self, rate: &ModuleLearningRate, gradients: &GradientsParams, clock: Clock) -> Self {
         let Some(weight_decay) = self.weight_decay.as_ref().map(|decay| decay.at(&clock)) else {
             return self;
@@ -214,13 +218,13 @@ where
     }
 }
 
-/// Whether two views can go through a network together.
+/// Returns whether two views have the same size and can pass through a network together.
 fn same_size<I: Input>(a: &I, b: &I) -> bool {
     let shape = a.sample_shape();
     shape.is_some() && shape == b.sample_shape()
 }
 
-/// Takes the gradients from the parameters of a group.
+/// A visitor that removes the gradients of the parameters of a group.
 struct Hold<'a> {
     group: &'a ParamGroup,
     gradients: &'a mut GradientsParams,
@@ -244,7 +248,8 @@ impl ModuleVisitor for Hold<'_> {
     }
 }
 
-/// Shrinks the parameters of more than one dimension that have a gradient.
+/// A mapper that applies weight decay to the parameters with more than one dimension and a
+/// gradient.
 struct Decay<'a> {
     rate: &'a ModuleLearningRate,
     gradients: &'a GradientsParams,
@@ -289,19 +294,19 @@ where
         let Requirements {
             student, teacher, ..
         } = self.requirements.get(|| self.objective.requirements());
-        let taught = self.views(batch, self.globals, |view| {
-            let taught = self.teacher.teach(&self.student, &view, teacher);
-            taught.without_autodiff()
+        let teacher_views = self.views(batch, self.globals, |view| {
+            let target = self.teacher.teach(&self.student, &view, teacher);
+            target.without_autodiff()
         });
         let student = self.views(batch, usize::MAX, |view| {
             let input = view.view().clone();
             self.student.forward_knowledge(input, student)
         });
         let (targets, ids) = (&batch.targets, &batch.ids);
-        let context = Context::new(&student, &taught, targets, ids, batch.clock);
+        let context = Context::new(&student, &teacher_views, targets, ids, batch.clock);
         let terms = self.objective.forward(&context);
-        let said = taught.first().map(|taught| &taught.response);
-        DistillationOutput::new(terms, &student[0].response, said, &Targets::Unlabeled)
+        let teacher = teacher_views.first().map(|target| &target.response);
+        DistillationOutput::new(terms, &student[0].response, teacher, &Targets::Unlabeled)
     }
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
@@ -311,8 +316,8 @@ where
     }
 
     fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
-        // Views of a validation are not augmented: a loss between views that are alike, or of one view
-        // alone, is not that of the training.
+        // Views of a validation are not augmented: a loss between equal views, or of a single view,
+        // does not compare with that of the training.
         self.forward(&batch).hiding_terms()
     }
 
@@ -323,7 +328,7 @@ where
         gradients: GradientsParams,
     ) -> Self {
         let clock = self.clock.get();
-        let gradients = self.released(gradients, clock.epoch);
+        let gradients = self.without_held(gradients, clock.epoch);
         let decayed = self.decayed(&rate, &gradients, clock);
         let mut stepped: Self = optimizer.step(rate, decayed, gradients);
         stepped.teacher = stepped.teacher.update(&stepped.student, clock);
@@ -336,7 +341,7 @@ where
         _rate: ModuleLearningRate,
         _gradients: MultiGradientsParams,
     ) -> Self {
-        panic!("A network that its own mean teaches learns on one device.")
+        panic!("DINO trains on one device: use one device.")
     }
 }
 

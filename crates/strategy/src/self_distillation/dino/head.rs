@@ -14,22 +14,23 @@ use burn_distill_core::{
 /// [init function](DinoHeadConfig::init).
 #[derive(Config, Debug)]
 pub struct DinoHeadConfig {
-    /// The number of prototypes. Default: `65536`.
+    /// Number of prototypes. Default: `65536`.
     #[config(default = 65536)]
     pub d_output: usize,
-    /// The size of the hidden layers. Default: `2048`.
+    /// Size of the hidden layers. Default: `2048`.
     #[config(default = 2048)]
     pub d_hidden: usize,
-    /// The size of what is compared with the prototypes. Default: `256`.
+    /// Size of the features that are compared with the prototypes. Default: `256`.
     #[config(default = 256)]
     pub d_bottleneck: usize,
 }
 
 impl DinoHeadConfig {
-    /// Initialize a [projection head](DinoHead) of features of that size. It is drawn at once.
+    /// Creates a [projection head](DinoHead) for a number of features. Its weights are initialized
+    /// immediately.
     pub fn init(&self, d_input: usize, device: &Device) -> DinoHead {
         self.assert_valid();
-        // Truncated by the authors at a hundred deviations, which is not at all.
+        // The authors truncate at a hundred standard deviations, which has no effect.
         let normal = Initializer::Normal {
             mean: 0.0,
             std: 0.02,
@@ -49,11 +50,11 @@ impl DinoHeadConfig {
         })
     }
 
-    /// A network that ends in such a head, from the tap of that name on.
+    /// Creates a network from a backbone and a projection head after one of its taps.
     ///
     /// # Panics
     ///
-    /// Panics if the network offers no such tap.
+    /// Panics if the backbone does not have the tap.
     pub fn init_network<N: Network>(&self, backbone: N, tap: &str) -> DinoNetwork<N> {
         let [_, d_input] = pooled(known_taps(&backbone).expect(tap)).dims();
         let device = backbone.devices().first().cloned().unwrap_or_default();
@@ -73,15 +74,15 @@ impl Check for DinoHeadConfig {
     }
 }
 
-/// The projection head of DINO: which of many prototypes features are near to.
+/// The projection head of DINO, which computes the similarity of features with many prototypes.
 ///
 /// ```text
 /// h = bottleneck(gelu(second(gelu(first(x)))))
 /// logitsₖ = ⟨h / ‖h‖, wₖ / ‖wₖ‖⟩
 /// ```
 ///
-/// The weights of the last layer have unit length whatever they are (weight normalization with a gain
-/// of 1), so that every logit is a cosine.
+/// The weights of the last layer are normalized to unit length (weight normalization with a gain of
+/// 1), so that every logit is a cosine.
 ///
 /// # Reference
 ///
@@ -91,18 +92,18 @@ impl Check for DinoHeadConfig {
 /// `norm_last_layer`.
 #[derive(Module, Debug)]
 pub struct DinoHead {
-    /// From features to hidden ones.
+    /// First hidden layer.
     pub first: Linear,
-    /// From hidden features to others.
+    /// Second hidden layer.
     pub second: Linear,
-    /// To what is compared with the prototypes.
+    /// Layer to the features that are compared with the prototypes.
     pub bottleneck: Linear,
-    /// The prototypes, of any length.
+    /// Prototypes, before normalization.
     pub last: Linear,
 }
 
 impl DinoHead {
-    /// The cosines with the prototypes.
+    /// Computes the cosines with the prototypes.
     ///
     /// # Shapes
     ///
@@ -116,16 +117,17 @@ impl DinoHead {
     }
 }
 
-/// A network that ends in a [`DinoHead`]. What is of use in the end is its backbone.
+/// A network with a [`DinoHead`] after its backbone. After the training, the backbone is used.
 ///
-/// It responds with the logits of the head and offers the tap that it begins at.
+/// Its response is the logits of the head, and its only tap is the input of the head.
 #[derive(Module, Debug)]
 pub struct DinoNetwork<N> {
-    /// The network itself.
+    /// Backbone.
     pub backbone: N,
-    /// What comes after it.
+    /// Projection head.
     pub head: DinoHead,
-    /// The tap of the backbone that the head sees: vectors, or else averaged to such.
+    /// Tap of the backbone that is the input of the head: vectors, or a map or sequence that is
+    /// averaged.
     pub tap: String,
 }
 

@@ -14,31 +14,33 @@ use burn_distill_core::{
 /// [init function](DinoObjectiveConfig::init).
 #[derive(Config, Debug)]
 pub struct DinoObjectiveConfig {
-    /// What the logits of the student are divided by. Must be positive and finite. Default: `0.1`.
+    /// Softmax temperature of the student. Must be positive and finite. Default: `0.1`.
     #[config(default = 0.1)]
     pub student_temperature: f64,
-    /// What the centered logits of the teacher are divided by in the first epoch. Must be positive and
-    /// finite. Default: `0.04`.
+    /// Softmax temperature of the teacher in the first epoch. Must be positive and finite. Default:
+    /// `0.04`.
     #[config(default = 0.04)]
     pub first_temperature: f64,
-    /// The same from the epoch `warm_up` on. Must be positive and finite. Default: `0.07`.
+    /// Softmax temperature of the teacher from the epoch `warm_up` on. Must be positive and finite.
+    /// Default: `0.07`.
     #[config(default = 0.07)]
     pub teacher_temperature: f64,
-    /// The epochs over which the temperature of the teacher rises, the first and the last included.
-    /// Default: `30`.
+    /// Number of epochs over which the temperature of the teacher rises, including the first and
+    /// the last. Default: `30`.
     #[config(default = 30)]
     pub warm_up: usize,
-    /// How much of the center stays at each step. Between 0 and 1. Default: `0.9`.
+    /// Momentum of the center per step. From 0 to 1. Default: `0.9`.
     #[config(default = 0.9)]
     pub momentum: f64,
 }
 
 impl DinoObjectiveConfig {
-    /// Initialize a [DINO objective](DinoObjective) of logits for so many prototypes.
+    /// Creates a [DINO objective](DinoObjective) for a number of prototypes.
     ///
     /// # Panics
     ///
-    /// Panics if a temperature is not positive and finite, or if the momentum is not between 0 and 1.
+    /// Panics if a temperature is not positive and finite, or if the momentum is not between 0 and
+    /// 1.
     pub fn init(
         &self,
         prototypes: usize,
@@ -68,8 +70,8 @@ impl Check for DinoObjectiveConfig {
     }
 }
 
-/// The objective of DINO: the student's view of a sample should be near to the prototypes that the
-/// teacher's other view of it is near to.
+/// The objective of DINO: the cross-entropy between the prototype distributions of student and
+/// teacher for different views of a sample.
 ///
 /// With `g` the logits of a network, `i` the views of the teacher and `j` those of the student,
 ///
@@ -79,14 +81,15 @@ impl Check for DinoObjectiveConfig {
 /// c ← momentum · c + (1 − momentum) · mean over views and samples of g_T      after the loss
 /// ```
 ///
-/// Centering keeps one prototype from taking all, and the low temperature keeps all from being alike:
-/// together they prevent a collapse. `τ_T` rises in a straight line over the first epochs. Half
-/// precision is widened to single, sums over many prototypes included. Without a pair of views the loss
-/// is a connected zero; without a sample the center stays, too.
+/// Centering prevents that one prototype dominates, and the low temperature prevents a uniform
+/// distribution: together they prevent a collapse. `τ_T` rises linearly over the first epochs. Half
+/// precision is widened to single precision, also for sums over many prototypes. Without a pair of
+/// views the loss is a connected zero. Without samples the center does not change either.
 ///
-/// What either side says is a list, view by view: [`DinoDistiller`](crate::DinoDistiller) asks for
-/// it. The teacher is a constant: no gradient flows to it. The center is part of the record; it moves
-/// with every call, but that of a copy for validation moves on its own.
+/// The knowledge of either side is a list with one entry per view, which
+/// [`DinoDistiller`](crate::DinoDistiller) provides. The teacher is a constant: no gradient flows
+/// to it. The center is part of the record. Every call updates it; a copy for validation has a
+/// separate center.
 ///
 /// # Reference
 ///
@@ -96,43 +99,43 @@ impl Check for DinoObjectiveConfig {
 #[doc(alias = "DINO")]
 #[derive(Module, Debug)]
 pub struct DinoObjective {
-    /// What the logits of the teacher are centered by. Shape: `[1, prototypes]`.
+    /// Center that is subtracted from the logits of the teacher. Shape: `[1, prototypes]`.
     pub center: Buffer<Tensor<2>>,
-    /// What the logits of the student are divided by.
+    /// Softmax temperature of the student.
     pub student_temperature: f64,
-    /// What those of the teacher are divided by in the first epoch.
+    /// Softmax temperature of the teacher in the first epoch.
     pub first_temperature: f64,
-    /// The same from the epoch `warm_up` on.
+    /// Softmax temperature of the teacher from the epoch `warm_up` on.
     pub teacher_temperature: f64,
-    /// The epochs over which it rises.
+    /// Number of epochs over which the temperature of the teacher rises.
     pub warm_up: usize,
-    /// How much of the center stays at each step.
+    /// Momentum of the center per step.
     pub momentum: f64,
-    /// The weight of the term.
+    /// Weight of the term.
     #[module(skip)]
     pub weight: WeightSchedule,
 }
 
 impl DinoObjective {
-    /// The name of its term.
+    /// Name of the term.
     pub const TERM: &'static str = "dino";
 
-    /// The temperature of the teacher at that time.
+    /// Returns the temperature of the teacher at a time.
     pub fn temperature(&self, clock: &Clock) -> f64 {
         if clock.epoch > self.warm_up {
             return self.teacher_temperature;
         }
-        // Both ends are epochs of their own.
+        // The first epoch has the first temperature, and the epoch `warm_up` the last.
         let passed = (clock.epoch - 1) as f64 / (self.warm_up - 1).max(1) as f64;
         self.first_temperature + (self.teacher_temperature - self.first_temperature) * passed
     }
 
-    /// The loss of the views of a batch, after which the center moves.
+    /// Computes the loss of the views of a batch, and then updates the center.
     ///
     /// # Shapes
     ///
-    /// - student, teacher: one `[batch_size, prototypes]` for each view, that of the teacher at its
-    ///   place among those of the student
+    /// - student, teacher: `[batch_size, prototypes]` for each view, where the views of the teacher
+    ///   are the first of those of the student
     /// - output: `[1]`
     ///
     /// # Panics
@@ -152,7 +155,9 @@ impl DinoObjective {
             .into_iter()
             .map(|logits| at_least_f32(logits.without_autodiff()))
             .collect();
-        let first = log_predictions.first().expect("a student has a view");
+        let first = log_predictions
+            .first()
+            .expect("the student has at least one view");
         let [batch_size, _] = first.dims();
         let zero = connected_zero(first.clone());
         if batch_size == 0 || teacher.is_empty() {
@@ -171,16 +176,16 @@ impl DinoObjective {
                 }
             }
         }
-        self.follow(center, Tensor::cat(teacher, 0));
+        self.update_center(center, Tensor::cat(teacher, 0));
         match pairs.len() {
             0 => zero,
             _ => Tensor::cat(pairs, 0).mean(),
         }
     }
 
-    /// Move the center by what the teacher said of all its views.
-    fn follow(&self, center: Tensor<2>, said: Tensor<2>) {
-        let now = as_precise_as(said.mean_dim(0), &center);
+    /// Updates the center with the logits of the teacher for all views.
+    fn update_center(&self, center: Tensor<2>, logits: Tensor<2>) {
+        let now = as_precise_as(logits.mean_dim(0), &center);
         let center = as_precise_as(center, &now)
             .mul_scalar(self.momentum)
             .add(now.mul_scalar(1.0 - self.momentum));

@@ -1,5 +1,6 @@
-//! Small networks, a few digits, and a display that stops a training.
+//! Small networks for a few digits, and curricula of their trainings.
 
+use super::StopAfter;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -15,8 +16,8 @@ use burn_distill_data::{BatchLoader, digits};
 use burn_distill_feature::{AttentionTransferLoss, AttentionTransferLossConfig};
 use burn_distill_response::{ResponseObjective, SoftTargetLoss, SoftTargetLossConfig};
 use burn_distill_strategy::{
-    ByEpoch, Curriculum, EpochDisplay, EpochMetrics, LearningRateConfig, LrSchedule,
-    OfflineDistiller, OptimizerConfig, Quiet, Stage, TrainingTitle,
+    ByEpoch, Curriculum, LearningRateConfig, LrSchedule, OfflineDistiller, OptimizerConfig, Quiet,
+    Stage,
 };
 use std::path::Path;
 use std::sync::Mutex;
@@ -32,7 +33,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// Weights that depend on `seed` alone.
+    /// Creates a network with weights that depend only on `seed`.
     pub fn new(width: usize, seed: u64) -> Self {
         static GENERATOR: Mutex<()> = Mutex::new(());
         let _alone = GENERATOR.lock().unwrap();
@@ -104,14 +105,14 @@ where
     OfflineDistiller::new(student, Frozen::new(teacher.clone()), objective)
 }
 
-/// 48 digits in 3 steps an epoch, in an order that changes with the epoch.
+/// Returns 48 digits in 3 steps per epoch, in an order that changes with the epoch.
 pub fn loaders() -> (BatchLoader, BatchLoader) {
     let loader = |count| BatchLoader::new(digits().take(count), 16);
     let train = loader(48).shuffle(0);
     (train, loader(32))
 }
 
-/// Momentum and weight decay, and a schedule that falls: all that must begin anew in a stage.
+/// Returns an optimizer with momentum and weight decay, whose state must start anew in a stage.
 pub fn optimizer() -> OptimizerConfig {
     OptimizerConfig::Sgd {
         momentum: 0.9,
@@ -140,8 +141,8 @@ pub fn quiet(folder: &Path) -> Curriculum {
     curriculum.with_renderer(Some(ByEpoch::renderer(Quiet)))
 }
 
-/// A curriculum that is stopped when so many epochs of all its stages have ended, the last of which
-/// is then not saved.
+/// Opens a curriculum that is stopped when a number of epochs of all stages have ended, the last of
+/// which is then not saved.
 pub fn stopping(folder: &Path, epochs: usize) -> Curriculum {
     let interrupter = Interrupter::new();
     let display = StopAfter {
@@ -154,23 +155,7 @@ pub fn stopping(folder: &Path, epochs: usize) -> Curriculum {
         .with_renderer(Some(ByEpoch::renderer(display)))
 }
 
-struct StopAfter {
-    epochs: usize,
-    interrupter: Interrupter,
-}
-
-impl EpochDisplay for StopAfter {
-    fn start(&mut self, _training: &TrainingTitle) {}
-
-    fn epoch(&mut self, _epoch: usize, _metrics: &EpochMetrics) {
-        self.epochs = self.epochs.saturating_sub(1);
-        if self.epochs == 0 {
-            self.interrupter.stop(Some("test"));
-        }
-    }
-}
-
-/// A batch of digits, on autodiff.
+/// Returns a batch of digits, on autodiff.
 pub fn batch() -> Batch<Tensor<4>> {
     let loader = BatchLoader::new(digits().take(16), 16).device(&Device::default().autodiff());
     loader.iter().next().unwrap().unwrap()
