@@ -446,7 +446,7 @@ impl TapRecorder {
     pub fn new(selection: TapSelection) -> Self {
         assert!(
             !matches!(selection, TapSelection::PerNetwork(_)),
-            "One network is asked for taps of several, {selection:?}: select the part of the \
+            "One network cannot keep the taps of several networks, {selection:?}: select the part of the \
              network with `TapSelection::for_network`, once for each `TapSelection::of_network`."
         );
         Self {

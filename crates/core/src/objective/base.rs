@@ -209,9 +209,9 @@ impl<'a, S, T> Context<'a, S, T> {
         };
         let Some(View { student, teacher }) = self.further.get(further) else {
             panic!(
-                "View {view} is asked for, but only {} are known: require it in \
-                 `Objective::requirements`, and create a new distiller if the objective was replaced \
-                 after its first step; not every strategy shows several views.",
+                "View {view} (counted from 0) is needed, but this training provides only {} per sample: \
+                 require it in `Objective::requirements`, create a new distiller if the objective was \
+                 replaced after its first step, or use a training that provides further views.",
                 self.further.len() + 1
             );
         };
