@@ -16,7 +16,7 @@ pub type ByotObjective = (
 ///
 /// ```text
 /// loss = deepest · CE(z_n, y)
-///        + Σᵢ [hard · CE(zᵢ, y) + soft · softCE(z_n, zᵢ) + feature · distance(fᵢ, f_n)]
+///        + Σᵢ [cross_entropy · CE(zᵢ, y) + soft · softCE(z_n, zᵢ) + feature · distance(fᵢ, f_n)]
 /// ```
 ///
 /// where the sum is over the exits `i` except the deepest `n`, whose logits `z_n` and features
@@ -53,7 +53,7 @@ pub struct ByotConfig {
     /// Weight of the cross-entropy of the deepest exit with the targets.
     pub deepest: f64,
     /// Weight of the cross-entropy of each other exit with the targets.
-    pub hard: f64,
+    pub cross_entropy: f64,
     /// Weight of the soft cross-entropy of each other exit with the deepest.
     pub soft: f64,
     /// Softmax temperature of the soft cross-entropy.
@@ -73,7 +73,7 @@ impl ByotConfig {
     pub fn paper() -> Self {
         Self {
             deepest: 0.9,
-            hard: 0.9,
+            cross_entropy: 0.9,
             soft: 0.1,
             temperature: 3.0,
             scale_t2: true,
@@ -88,7 +88,7 @@ impl ByotConfig {
     pub fn later() -> Self {
         Self {
             deepest: 1.0,
-            hard: 0.7,
+            cross_entropy: 0.7,
             soft: 0.3,
             temperature: 3.0,
             scale_t2: false,
@@ -132,12 +132,12 @@ impl ByotConfig {
                 TapObjective::new([pair], self.feature)
             });
             (
-                CrossEntropyObjective::new(self.hard),
+                CrossEntropyObjective::new(self.cross_entropy),
                 ResponseObjective::new(soft.init(), self.soft),
                 of_features.into_iter().collect(),
             )
         };
         let objectives: Vec<_> = (1..deepest).map(objective).collect();
-        MultiExitDistiller::new(network, initialize(objectives)).with_hard(self.deepest)
+        MultiExitDistiller::new(network, initialize(objectives)).with_cross_entropy(self.deepest)
     }
 }

@@ -80,7 +80,7 @@ fn losses_agree_with_the_formulas() {
             let soft = scale * soft(&logits[exit], &logits[3], 3.0);
             assert!((terms[&name("cross-entropy")] - hard(&logits[exit])).abs() < 1e-5);
             assert!((terms[&name("soft-cross-entropy")] - soft).abs() < 1e-4);
-            expected += config.hard * hard(&logits[exit]) + config.soft * soft;
+            expected += config.cross_entropy * hard(&logits[exit]) + config.soft * soft;
             // In the later code, the second deepest exit has no feature term.
             let feature = terms.get(&name("exit-feature"));
             assert_eq!(feature.is_none(), scale == 1.0 && exit == 2);
@@ -96,7 +96,7 @@ fn defaults_are_those_of_the_authors() {
     let weights = |config: ByotConfig| {
         let ByotConfig {
             deepest,
-            hard,
+            cross_entropy: hard,
             soft,
             temperature,
             scale_t2,
@@ -184,7 +184,7 @@ fn the_deepest_exit_learns_only_from_the_targets() {
     let device = Device::default().autodiff();
     for config in [ByotConfig::paper(), ByotConfig::later()] {
         let mut start = distiller(config);
-        start.hard = CrossEntropyObjective::new(0.0);
+        start.cross_entropy = CrossEntropyObjective::new(0.0);
         for objective in &mut start.objectives {
             objective.0 = CrossEntropyObjective::new(0.0);
         }

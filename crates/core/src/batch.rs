@@ -189,7 +189,7 @@ impl Targets {
     ///
     /// The class of a distribution is the most probable one. The mask is `None` if all are labeled.
     /// The result is `None` for maps and for unlabeled targets, which have no classes.
-    pub fn hard(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
+    pub fn class_labels(&self) -> Option<(Tensor<1, Int>, Option<Tensor<1, Bool>>)> {
         match self {
             Self::Classes { classes, labeled } => Some((classes.clone(), labeled.clone())),
             Self::Probabilities {
@@ -285,7 +285,7 @@ mod tests {
 
         assert_eq!((batch.len(), batch.views.len()), (2, 2));
         assert_eq!((batch.ids, batch.clock), (vec![7, 8], Clock::unstamped()));
-        let (classes, labeled) = batch.targets.hard().unwrap();
+        let (classes, labeled) = batch.targets.class_labels().unwrap();
         classes.into_data().assert_eq(&[1_i64, 0].into(), false);
         assert!(labeled.is_none());
     }
@@ -294,13 +294,15 @@ mod tests {
     fn samples_may_be_unlabeled() {
         let device = Device::default();
 
-        let (classes, labeled) = Targets::labels(&[Some(2), None], &device).hard().unwrap();
+        let (classes, labeled) = Targets::labels(&[Some(2), None], &device)
+            .class_labels()
+            .unwrap();
         assert_eq!(classes.into_data().iter::<i64>().next(), Some(2));
         let labeled = labeled.unwrap().into_data();
         labeled.assert_eq(&[true, false].into(), false);
 
         let (_, labeled) = Targets::labels(&[Some(2), Some(1)], &device)
-            .hard()
+            .class_labels()
             .unwrap();
         assert!(labeled.is_none());
     }
@@ -312,7 +314,7 @@ mod tests {
             visibility: None,
         };
 
-        assert!(targets.hard().is_none());
+        assert!(targets.class_labels().is_none());
     }
 
     #[test]
@@ -323,7 +325,7 @@ mod tests {
             deltas: Tensor::zeros([2, 4], &device),
         };
 
-        let (classes, labeled) = targets.hard().unwrap();
+        let (classes, labeled) = targets.class_labels().unwrap();
 
         classes.into_data().assert_eq(&[0_i64, 3].into(), false);
         assert!(labeled.is_none());

@@ -19,7 +19,7 @@ pub struct CatalogEntry {
 
 impl CatalogEntry {
     /// Creates an entry that a program adds to those of the toolkit.
-    pub const fn of_program(name: &'static str) -> Self {
+    pub const fn custom(name: &'static str) -> Self {
         Self {
             name,
             abbreviation: "",
@@ -39,7 +39,7 @@ impl CatalogEntry {
     }
 
     /// Returns whether `name` is the name or an alias of this entry.
-    pub fn is_called(&self, name: &str) -> bool {
+    pub fn has_name(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
 }

@@ -6,7 +6,7 @@ use crate::{ConfigError, Tap, TapError, Taps};
 /// checks them first and reports the error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MisfitError {
+pub enum NetworkMismatch {
     /// A value of the configuration is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -34,9 +34,9 @@ impl Taps {
     /// # Errors
     ///
     /// Returns an error if there is no such tap, or if it is attention or a mask.
-    pub fn features(&self, name: &str) -> Result<&Tap, MisfitError> {
+    pub fn features(&self, name: &str) -> Result<&Tap, NetworkMismatch> {
         match self.get(name)? {
-            tap @ (Tap::Attention(_) | Tap::Mask(_)) => Err(MisfitError::Kind {
+            tap @ (Tap::Attention(_) | Tap::Mask(_)) => Err(NetworkMismatch::Kind {
                 tap: name.to_string(),
                 kind: tap.kind(),
                 expected: "a vector, a sequence or a map",

@@ -84,7 +84,7 @@ impl<N: Module> MovingAverage<N> {
     /// # Panics
     ///
     /// Panics if the structure of the network is not that of the original one.
-    pub fn follow(self, network: &N, decay: f64) -> Self {
+    pub fn update(self, network: &N, decay: f64) -> Self {
         let gathered = lock(&self.gathered).take();
         let mut mapper = Follow {
             tensors: Tensors::of(network),
@@ -111,7 +111,7 @@ impl<N: Network> MovingAverage<N> {
     /// and with dropout. The output is a constant.
     ///
     /// The input must have autodiff, by which burn recognizes a training. The running statistics of
-    /// the pass become those of the average with the [next update](Self::follow).
+    /// the pass become those of the average with the [next update](Self::update).
     pub fn forward_training(&self, input: N::Input, selection: &TapSelection) -> Knowledge {
         let mut gathered = lock(&self.gathered);
         let network = gathered.as_ref().unwrap_or(&self.network);
@@ -318,7 +318,7 @@ mod tests {
         let mut weights = vec![net.hidden.weight.val().without_autodiff()];
         for _ in 0..3 {
             net = step(net, &device);
-            average = average.follow(&net, 0.9);
+            average = average.update(&net, 0.9);
             weights.push(net.hidden.weight.val().without_autodiff());
         }
 
@@ -366,7 +366,7 @@ mod tests {
             };
             let mut average = MovingAverage::new(&net(1.0));
             for _ in 0..1000 {
-                average = average.follow(&net(1.5), 0.999);
+                average = average.update(&net(1.5), 0.999);
             }
 
             // Every step is at most 0.0005; two neighbors near 1 are 0.001 apart in f16, 0.008 in
@@ -461,12 +461,12 @@ mod tests {
         assert_eq!(tensors(&average), before, "until the next step");
         assert_eq!(tensors(&net), parameters);
 
-        let average = average.follow(&net, 0.5);
+        let average = average.update(&net, 0.5);
         let mean = |net: &Perceptron| net.norm.valid().running_mean.value().into_data();
         assert_eq!(mean(average.inner()), mean(&twin));
         assert_ne!(mean(average.inner()), mean(&net));
         // After an update without such a pass, they are those of the network.
-        let average = average.follow(&net, 0.5);
+        let average = average.update(&net, 0.5);
         assert_eq!(mean(average.inner()), mean(&net));
     }
 }

@@ -25,7 +25,7 @@ impl PairedRows {
     ///
     /// Panics if the responses differ in rows or classes, if two sequences differ in length, or if
     /// a response has no [rows](Response::rows).
-    pub fn of(student: &Response, teacher: &Response) -> Self {
+    pub fn new(student: &Response, teacher: &Response) -> Self {
         let mask = shared_mask(student, teacher).map(|mask| mask.flatten(0, 1));
         let student = student.rows().logits;
         let teacher = teacher.rows().logits;
@@ -108,7 +108,7 @@ mod tests {
             [false, true, true],
         );
 
-        let rows = PairedRows::of(&student, &teacher);
+        let rows = PairedRows::new(&student, &teacher);
 
         let values = |logits: Tensor<2>| logits.into_data().iter::<f32>().collect::<Vec<_>>();
         assert_eq!(values(rows.student), [0.0, 0.0, 3.0, 4.0, 0.0, 0.0]);
@@ -124,11 +124,11 @@ mod tests {
         let tokens = tokens([[[1.0; 2]; 3]], [true, false, true]);
 
         for (student, teacher) in [(&classes, &tokens), (&tokens, &classes)] {
-            let mask = PairedRows::of(student, teacher).mask.unwrap();
+            let mask = PairedRows::new(student, teacher).mask.unwrap();
             mask.into_data()
                 .assert_eq(&[true, false, true].into(), false);
         }
-        assert!(PairedRows::of(&classes, &classes).mask.is_none());
+        assert!(PairedRows::new(&classes, &classes).mask.is_none());
     }
 
     #[test]
@@ -140,6 +140,6 @@ mod tests {
             mask: Tensor::full(shape, true, &device),
         };
 
-        PairedRows::of(&tokens([2, 3]), &tokens([3, 2]));
+        PairedRows::new(&tokens([2, 3]), &tokens([3, 2]));
     }
 }

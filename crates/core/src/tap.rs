@@ -228,7 +228,7 @@ impl TapSelection {
     }
 
     /// Returns whether the selection for one network contains the tap.
-    pub fn wants(&self, name: &str) -> bool {
+    pub fn contains(&self, name: &str) -> bool {
         match self {
             Self::None | Self::PerNetwork(_) => false,
             Self::Named(names) => names.contains(name),
@@ -466,7 +466,7 @@ impl TapRecorder {
             !self.taps.offered.contains(&name),
             "The network offers two taps named `{name}`: give every tap its own name."
         );
-        if self.selection.wants(&name) {
+        if self.selection.contains(&name) {
             self.taps.kept.push((name.clone(), tap()));
         }
         self.taps.offered.push(name);
@@ -503,7 +503,7 @@ impl TapRecorder {
 
         let taps = self.taps.expect_all(names);
         let selection = &self.selection;
-        let is_selected = |name: &String| !names.contains(name) || selection.wants(name);
+        let is_selected = |name: &String| !names.contains(name) || selection.contains(name);
         self.taps.kept.retain(|(name, _)| is_selected(name));
         (output, taps)
     }

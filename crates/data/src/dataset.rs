@@ -223,13 +223,13 @@ impl ImageDataset {
     }
 
     /// Returns `count` samples of each class that occurs, as
-    /// [`few_per_class`](crate::few_per_class) chooses them.
+    /// [`sample_per_class`](crate::sample_per_class) chooses them.
     ///
     /// # Errors
     ///
     /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
-    pub fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
-        Samples::few_per_class(self, count, seed)
+    pub fn sample_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
+        Samples::sample_per_class(self, count, seed)
     }
 
     /// Returns the value of a pixel of full intensity.
@@ -335,7 +335,10 @@ pub(crate) mod tests {
         assert_eq!(held_out.pixels(id), six().pixels(id));
         assert_eq!(held_out.published_len(), 6);
 
-        assert_eq!(six().take(4).few_per_class(1, 0).unwrap().labels(), [0, 1]);
+        assert_eq!(
+            six().take(4).sample_per_class(1, 0).unwrap().labels(),
+            [0, 1]
+        );
         assert_eq!(six().take(9).len(), 6);
     }
 

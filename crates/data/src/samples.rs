@@ -1,5 +1,5 @@
 use crate::{
-    Augmentation, DataError, Holdout, MultiCrop, ViewKey, few_per_class, stratified_split,
+    Augmentation, DataError, Holdout, MultiCrop, ViewKey, sample_per_class, stratified_split,
 };
 use burn::tensor::Device;
 use burn_distill_core::Input;
@@ -103,13 +103,13 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
         Ok((self.at(&rest), self.at(&held_out)))
     }
 
-    /// Returns `count` samples of each class that occurs, as [`few_per_class`] chooses them.
+    /// Returns `count` samples of each class that occurs, as [`sample_per_class`] chooses them.
     ///
     /// # Errors
     ///
     /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
-    fn few_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
-        Ok(self.at(&few_per_class(&self.labels(), count, seed)?))
+    fn sample_per_class(&self, count: usize, seed: u64) -> Result<Self, DataError> {
+        Ok(self.at(&sample_per_class(&self.labels(), count, seed)?))
     }
 }
 

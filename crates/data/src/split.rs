@@ -97,7 +97,11 @@ pub fn stratified_split(
 /// # Errors
 ///
 /// Returns [`DataError::Invalid`] if a class that occurs has fewer samples.
-pub fn few_per_class(labels: &[usize], count: usize, seed: u64) -> Result<Vec<usize>, DataError> {
+pub fn sample_per_class(
+    labels: &[usize],
+    count: usize,
+    seed: u64,
+) -> Result<Vec<usize>, DataError> {
     let mut few = Vec::new();
     for (class, members) in shuffled_members(labels, seed).iter().enumerate() {
         match members.get(..count) {
@@ -173,7 +177,7 @@ mod tests {
         // From an independent ChaCha8 in Python.
         assert_eq!(held_out, [0, 2, 7, 12, 22, 26]);
         assert_eq!(rest[..6], [1, 3, 4, 5, 6, 8]);
-        assert_eq!(few_per_class(&labels, 1, 42).unwrap(), [0, 7, 26]);
+        assert_eq!(sample_per_class(&labels, 1, 42).unwrap(), [0, 7, 26]);
         assert_ne!(stratified_split(&labels, 6, 43).unwrap().1, held_out);
     }
 
@@ -189,8 +193,8 @@ mod tests {
     #[test]
     fn a_smaller_set_of_labels_is_part_of_a_larger_one() {
         let labels: Vec<_> = (0..300).map(|index| index % 3).collect();
-        let few = few_per_class(&labels, 5, 1).unwrap();
-        let more = few_per_class(&labels, 20, 1).unwrap();
+        let few = sample_per_class(&labels, 5, 1).unwrap();
+        let more = sample_per_class(&labels, 20, 1).unwrap();
 
         assert_eq!(counts(&labels, &few), [5; 3]);
         assert!(few.iter().all(|index| more.contains(index)));
@@ -198,8 +202,8 @@ mod tests {
 
     #[test]
     fn classes_without_samples_need_no_labels() {
-        assert_eq!(few_per_class(&[0, 2, 2], 1, 0).unwrap().len(), 2);
-        assert!(few_per_class(&[], 1, 0).unwrap().is_empty());
+        assert_eq!(sample_per_class(&[0, 2, 2], 1, 0).unwrap().len(), 2);
+        assert!(sample_per_class(&[], 1, 0).unwrap().is_empty());
     }
 
     #[test]
@@ -216,7 +220,7 @@ mod tests {
         );
         assert!(error(f64::NAN.into()).to_string().ends_with("but is NaN"));
         assert_eq!(
-            few_per_class(&[0, 0, 1], 2, 0).unwrap_err().to_string(),
+            sample_per_class(&[0, 0, 1], 2, 0).unwrap_err().to_string(),
             "class 1 has only 1 samples, but 2 should be labeled: use fewer"
         );
     }

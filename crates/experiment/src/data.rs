@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use burn_distill::core::Seed;
-use burn_distill::data::{BatchLoader, Published, Samples, Views};
+use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
 use burn_distill_recipe::{
     AnyDataset, AnyInput, DataRecipe, Recipe, Registry, Strategy, Task, TeacherRecipe,
     TrainingRecipe,
@@ -21,7 +21,7 @@ const EVALUATION_BATCH: usize = 256;
 /// The data of an experiment, split once for all seeds.
 pub struct Data {
     recipe: DataRecipe,
-    published: Published<AnyDataset>,
+    published: TrainTestData<AnyDataset>,
     /// Checksum of the published samples, once it was computed.
     checksum: OnceLock<String>,
     train: AnyDataset,
@@ -293,7 +293,7 @@ impl Data {
     fn labeled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen
-                .few_per_class(count, seed)
+                .sample_per_class(count, seed)
                 .context("data.labels_per_class")?,
             None => seen.clone(),
         })
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(first.ids, plain.ids, "one stage is like none");
         assert_ne!(second.ids, plain.ids);
         let labeled = |batch: &Batch<AnyInput>| {
-            let (_, known) = batch.targets.hard().unwrap();
+            let (_, known) = batch.targets.class_labels().unwrap();
             let known: Vec<bool> = known.unwrap().into_data().iter().collect();
             let mut ids: Vec<_> = batch.ids.iter().zip(known).collect();
             ids.sort_unstable();

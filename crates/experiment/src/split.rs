@@ -1,5 +1,5 @@
 use anyhow::{Result, ensure};
-use burn_distill::data::{Published, Samples};
+use burn_distill::data::{Samples, TrainTestData};
 use burn_distill_recipe::{AnyDataset, DataRecipe};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Split {
     /// # Errors
     ///
     /// Returns an error if there are fewer samples than are to be held out or trained on.
-    pub fn apply(&self, published: &Published<AnyDataset>) -> Result<Parts> {
+    pub fn apply(&self, published: &TrainTestData<AnyDataset>) -> Result<Parts> {
         let seed = self.split_seed;
         let (rest, test) = match &published.test {
             Some(test) => (published.train.clone(), test.clone()),

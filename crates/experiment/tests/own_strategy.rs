@@ -65,7 +65,7 @@ static ONE_RUN: Mutex<()> = Mutex::new(());
 fn registry() -> Registry {
     let untrained = CatalogEntry {
         aliases: &["random"],
-        ..CatalogEntry::of_program("untrained-teacher")
+        ..CatalogEntry::custom("untrained-teacher")
     };
     Registry::standard()
         .with_strategy(StrategyEntry::new::<UntrainedTeacher>(untrained))

@@ -4,7 +4,7 @@ use crate::input::{AnyInput, InputShape, Tokens};
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill::data::{
-    DataError, ImageDataset, Normalization, Published, Samples, Shown, Views,
+    DataError, ImageDataset, Normalization, Samples, Shown, TrainTestData, Views,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -245,22 +245,22 @@ impl From<ArrayDataset> for AnyDataset {
 }
 
 /// Creates a data set without a published test set.
-impl From<AnyDataset> for Published<AnyDataset> {
+impl From<AnyDataset> for TrainTestData<AnyDataset> {
     fn from(train: AnyDataset) -> Self {
         Self { train, test: None }
     }
 }
 
 /// Creates a data set without a published test set.
-impl From<ArrayDataset> for Published<AnyDataset> {
+impl From<ArrayDataset> for TrainTestData<AnyDataset> {
     fn from(arrays: ArrayDataset) -> Self {
         AnyDataset::from(arrays).into()
     }
 }
 
 /// Converts a data set of images to one of any kind.
-pub fn any_published(published: Published) -> Published<AnyDataset> {
-    Published {
+pub fn any_published(published: TrainTestData) -> TrainTestData<AnyDataset> {
+    TrainTestData {
         train: published.train.into(),
         test: published.test.map(AnyDataset::from),
     }

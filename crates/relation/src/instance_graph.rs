@@ -434,7 +434,7 @@ fn vertices(student: &Response, teacher: &Response) -> Tensor<1> {
         student,
         teacher,
         mask,
-    } = PairedRows::of(student, teacher);
+    } = PairedRows::new(student, teacher);
     let teacher = at_least_f32(teacher.without_autodiff());
     let square = at_least_f32(student).sub(teacher).square();
     match mask {

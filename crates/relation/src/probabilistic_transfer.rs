@@ -247,7 +247,7 @@ impl<T> LossTerm<Knowledge, T> for LabelSimilarityTerm {
 
     fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = context.student.taps.expect(&self.student).into_vectors();
-        match context.targets.hard() {
+        match context.targets.class_labels() {
             Some((classes, labeled)) => self.loss.forward_supervised(student, classes, labeled),
             None => connected_zero(student),
         }

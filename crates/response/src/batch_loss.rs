@@ -70,7 +70,7 @@ pub type BatchObjective<L> = Weighted<BatchTerm<L>>;
 
 impl<L: BatchLogitLoss> LossTerm for BatchTerm<L> {
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         self.loss
             .forward_masked(rows.student, rows.teacher, rows.mask)
     }

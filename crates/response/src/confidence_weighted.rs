@@ -111,7 +111,7 @@ impl Objective<Knowledge, Knowledge> for ConfidenceWeighted {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let targets = context.targets.clone().labeled_where(rows.mask.as_ref());
         let loss = Self::cross_entropy(rows.student, rows.teacher, &targets);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))

@@ -93,11 +93,11 @@ impl<L: LogitLoss> Objective<Knowledge, Knowledge> for DualHeadConsistency<L> {
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let second = context.student.taps.expect(&self.tap).into_vectors();
         let second = Response::Classes(second);
-        let rows = PairedRows::of(&second, &context.teacher.response);
+        let rows = PairedRows::new(&second, &context.teacher.response);
         let loss = self.loss.forward_rows(rows.student, rows.teacher);
         let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
 
-        let heads = PairedRows::of(&context.student.response, &second);
+        let heads = PairedRows::new(&context.student.response, &second);
         let difference = at_least_f32(heads.student).sub(at_least_f32(heads.teacher));
         let square = difference.square();
         let distance = match heads.mask {

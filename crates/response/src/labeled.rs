@@ -99,7 +99,7 @@ impl<L: LabeledLoss> LossTerm for LabeledTerm<L> {
         let [rows, num_classes] = student.dims();
         assert_shape!(teacher, [rows, num_classes]);
 
-        match context.targets.hard() {
+        match context.targets.class_labels() {
             None => connected_zero(student),
             Some((classes, labeled)) => {
                 let student = zero_rows(student, labeled.as_ref());

@@ -170,7 +170,7 @@ impl NamedLoss for LearnedTemperature {
 
 impl LossTerm for LearnedTemperature {
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let [student, teacher] = match self.standardize {
             true => {
                 let StandardizationConfig { population, floor } = StandardizationConfig::new();

@@ -84,7 +84,7 @@ impl LossTerm for MultiLevelTerm {
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
         let views = (0..self.views).map(|view| {
             let view = context.of_view(view);
-            PairedRows::of(&view.student.response, &view.teacher.response)
+            PairedRows::new(&view.student.response, &view.teacher.response)
         });
         self.loss.forward_rows(views)
     }

@@ -58,7 +58,7 @@ pub type ResponseObjective<L> = Weighted<LogitTerm<L>>;
 
 impl<L: LogitLoss> LossTerm for LogitTerm<L> {
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let loss = self.loss.forward_rows(rows.student, rows.teacher);
         reduce_rows(loss, rows.mask, &Reduction::Mean)
     }

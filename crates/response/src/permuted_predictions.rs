@@ -109,7 +109,7 @@ impl<L: LogitLoss> NamedLoss for PermutedPredictions<L> {
 
 impl<L: LogitLoss> LossTerm for PermutedPredictions<L> {
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let teacher = self.permute(rows.teacher.without_autodiff(), context.clock);
         let loss = self.loss.forward_rows(rows.student, teacher);
         reduce_rows(loss, rows.mask, &Reduction::Mean)

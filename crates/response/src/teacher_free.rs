@@ -91,7 +91,7 @@ pub type TeacherFreeObjective<L> = Weighted<TeacherFreeTerm<L>>;
 impl<L: TeacherFreeLoss, T> LossTerm<Knowledge, T> for TeacherFreeTerm<L> {
     fn value(&self, context: &Context<'_, Knowledge, T>) -> Tensor<1> {
         let student = rows_of_samples(&context.student.response);
-        match context.targets.hard() {
+        match context.targets.class_labels() {
             None => connected_zero(student),
             Some((classes, labeled)) => {
                 let student = zero_rows(student, labeled.as_ref());

@@ -72,7 +72,7 @@ impl Predictions {
             let is_broken = logits.clone().is_nan().bool_or(infinite).any_dim(1);
             broken.push(is_broken.int().squeeze_dim(1));
             // −1 stands for an unknown class.
-            expected.push(match batch.targets.hard() {
+            expected.push(match batch.targets.class_labels() {
                 Some((classes, Some(labeled))) => classes.mask_fill(labeled.bool_not(), -1),
                 Some((classes, None)) => classes,
                 None => Tensor::full([batch.ids.len()], -1, &logits.device()),

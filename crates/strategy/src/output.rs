@@ -237,7 +237,7 @@ impl ClassRows {
     /// Returns the labels of the rows, and a mask of the rows that have one and count, or `None`
     /// where there is not one label per row.
     pub(crate) fn labels(&self, targets: &Targets) -> Option<RowLabels> {
-        let (classes, labeled) = targets.hard()?;
+        let (classes, labeled) = targets.class_labels()?;
         (classes.dims() == self.predicted.dims()).then(|| RowLabels {
             classes: classes.without_autodiff(),
             counted: both(self.mask.clone(), labeled.map(Tensor::without_autodiff)),

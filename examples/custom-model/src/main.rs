@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let digits = ids.iter().map(|&id| (pixels(id).collect(), label(id)));
         DatasetLoader::new(InMemDataset::new(digits.collect()), Digits, 64).shuffle(0)
     };
-    let few = load(train.ids(), train.few_per_class(5, 0)?.ids());
+    let few = load(train.ids(), train.sample_per_class(5, 0)?.ids());
     let (all, test) = (load(train.ids(), train.ids()), load(test.ids(), test.ids()));
     let device = Device::default();
     let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(&device);

@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let device = Device::default();
     let (train, test) = digits().split(0.3, 0)?;
-    let few = train.few_per_class(10, 0)?; // Ten labeled digits of each class.
+    let few = train.sample_per_class(10, 0)?; // Ten labeled digits of each class.
 
     let mut baselines = Vec::new();
     for (name, network) in NAMES.iter().zip(networks(&device)) {

@@ -25,7 +25,7 @@ fn network(device: &Device) -> ConvNet {
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::default();
     let (train, test) = digits().split(0.3, 0)?;
-    let few = train.few_per_class(20, 0)?; // Twenty labeled digits of each class.
+    let few = train.sample_per_class(20, 0)?; // Twenty labeled digits of each class.
 
     let baseline =
         OfflineDistiller::without_teacher(network(&device), CrossEntropyObjective::new(1.0));
@@ -66,7 +66,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\nfirst exit with a probability above a threshold");
     for threshold in [0.5, 0.7, 0.9, 0.99] {
         let exit = mean_exit(&distilled, threshold, &test)?;
-        let sure = distilled.clone().deploy(ExitChoice::FirstSure(threshold));
+        let sure = distilled
+            .clone()
+            .deploy(ExitChoice::FirstConfident(threshold));
         let accuracy = accuracy(&sure, &test)?;
         println!(
             "{:<17} {accuracy:.1} %  exit {exit:.2}",
@@ -129,7 +131,7 @@ fn mean_exit(
     for batch in test.epoch(1) {
         let batch = batch?;
         let exits = network.forward_exits(batch.view().clone());
-        let exits = ChosenExits::first_sure(&exits, threshold).exits;
+        let exits = ChosenExits::first_confident(&exits, threshold).exits;
         sum += exits.sum().into_scalar::<f64>();
     }
     Ok(sum / test.dataset().len() as f64)

@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::default();
     device.seed(0);
     let (train, test) = digits().split(0.3, 0)?;
-    let few = load(&train, &train.few_per_class(5, 0)?);
+    let few = load(&train, &train.sample_per_class(5, 0)?);
     let (all, test) = (load(&train, &train), load(&test, &test));
 
     let teacher =

@@ -14,7 +14,7 @@ use burn_distill_core::numeric::at_least_f32;
 /// let shallow = Tensor::<2>::from_data([[4.0, 0.0], [0.1, 0.0]], &device);
 /// let deep = Tensor::<2>::from_data([[0.0, 1.0], [0.0, 1.0]], &device);
 ///
-/// let chosen = ChosenExits::first_sure(&[shallow, deep], 0.9);
+/// let chosen = ChosenExits::first_confident(&[shallow, deep], 0.9);
 ///
 /// assert_eq!(chosen.mean_exit().into_scalar::<f32>(), 1.5);
 /// ```
@@ -40,7 +40,7 @@ impl ChosenExits {
     /// # Panics
     ///
     /// Panics if there are no exits, if the shapes differ, or if the threshold is NaN.
-    pub fn first_sure(logits: &[Tensor<2>], threshold: f64) -> Self {
+    pub fn first_confident(logits: &[Tensor<2>], threshold: f64) -> Self {
         assert_threshold(threshold);
         let (deepest, shallow) = logits.split_last().expect("there should be an exit");
         let shape = deepest.dims();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn taken(threshold: f64) -> Vec<i64> {
-        let chosen = ChosenExits::first_sure(&exits(), threshold);
+        let chosen = ChosenExits::first_confident(&exits(), threshold);
         // The logits are those of the chosen exit.
         let rows = exits()
             .iter()
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_mean_exit_is_over_the_samples() {
-        let mean = ChosenExits::first_sure(&exits(), 0.9).mean_exit();
+        let mean = ChosenExits::first_confident(&exits(), 0.9).mean_exit();
         assert_eq!(mean.into_scalar::<f32>(), 1.75);
     }
 
@@ -168,6 +168,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "should be a probability, got NaN")]
     fn a_threshold_of_nan_is_refused() {
-        ChosenExits::first_sure(&exits(), f64::NAN);
+        ChosenExits::first_confident(&exits(), f64::NAN);
     }
 }

@@ -13,21 +13,21 @@ pub enum ExitChoice {
     /// The mean of the logits of all exits.
     Mean,
     /// For each sample, the first exit whose most probable class has at least this probability: see
-    /// [`ChosenExits::first_sure`].
-    FirstSure(f64),
+    /// [`ChosenExits::first_confident`].
+    FirstConfident(f64),
 }
 
 /// A multi-exit network as a plain network, whose response is that of the chosen exits.
 ///
 /// With [one exit](ExitChoice::One), the stages behind it do not run if the network can
 /// [stop](Network::forward_to) there, as convolutional and residual networks can; their parameters
-/// stay in the record. The other choices run all exits. [`FirstSure`](ExitChoice::FirstSure) shows
+/// stay in the record. The other choices run all exits. [`FirstConfident`](ExitChoice::FirstConfident) shows
 /// the exit of each sample, and so the possible savings, but the whole batch runs through all
 /// stages.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `exit` | vector | with `FirstSure`, the chosen exit of each sample, `[batch_size, 1]` |
+/// | `exit` | vector | with `FirstConfident`, the chosen exit of each sample, `[batch_size, 1]` |
 ///
 /// # Example
 ///
@@ -69,7 +69,7 @@ impl<N: Network> DeployedExits<MultiExitNetwork<N>> {
                 );
             }
             ExitChoice::Mean => (),
-            ExitChoice::FirstSure(threshold) => assert_threshold(threshold),
+            ExitChoice::FirstConfident(threshold) => assert_threshold(threshold),
         }
         Self { network, choice }
     }
@@ -82,9 +82,9 @@ impl<N: Network> Network for DeployedExits<MultiExitNetwork<N>> {
         Response::Classes(match self.choice {
             ExitChoice::One(number) => self.network.forward_exit(input, number),
             ExitChoice::Mean => mean_logits(&self.network.forward_exits(input)),
-            ExitChoice::FirstSure(threshold) => {
+            ExitChoice::FirstConfident(threshold) => {
                 let exits = self.network.forward_exits(input);
-                let chosen = ChosenExits::first_sure(&exits, threshold);
+                let chosen = ChosenExits::first_confident(&exits, threshold);
                 taps.offer(Self::TAP, || {
                     Tap::Vector(chosen.exits.clone().float().unsqueeze_dim(1))
                 });

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Check, ConfigError, MisfitError, Network, Response, Tap, TapRecorder, TapSelection, Taps,
+    Check, ConfigError, Network, NetworkMismatch, Response, Tap, TapRecorder, TapSelection, Taps,
     check, delegate_module, delegate_network, display_module, initialize,
 };
 use std::cell::LazyCell;
@@ -62,7 +62,7 @@ impl MultiExitConfig {
     ///
     /// Returns an error if the network does not offer a tap, if there is no additional exit, if the
     /// response is not of classes, or if the factor is zero.
-    pub fn fit<N: Network>(&self, network: &N) -> Result<ExitSizes, MisfitError> {
+    pub fn fit<N: Network>(&self, network: &N) -> Result<ExitSizes, NetworkMismatch> {
         self.check()?;
         let valid = network.valid();
         let device = network.devices().first().cloned().unwrap_or_default();
@@ -73,20 +73,20 @@ impl MultiExitConfig {
         let deepest = self.deepest.clone().or_else(|| stages.pop());
         let taps = self.exits.clone().unwrap_or(stages);
         let Some(deepest) = deepest.filter(|_| !taps.is_empty()) else {
-            return Err(MisfitError::Network(
+            return Err(NetworkMismatch::Network(
                 "A multi-exit network should have at least two stages, `layer1` and `layer2`, but has \
                  fewer: set the taps of its `exits` and the `deepest` one."
                     .to_string(),
             ));
         };
         let Some(logits) = known.response.classes() else {
-            return Err(MisfitError::Network(
+            return Err(NetworkMismatch::Network(
                 "A multi-exit network must output class logits.".to_string(),
             ));
         };
         let features = known.taps.features(&self.feature)?.clone();
         let [_, features] = features.into_vectors().dims();
-        let map = |tap: &str| -> Result<[usize; 4], MisfitError> {
+        let map = |tap: &str| -> Result<[usize; 4], NetworkMismatch> {
             Ok(known.taps.features(tap)?.clone().into_map().dims())
         };
         let [.., deepest_height, deepest_width] = map(&deepest)?;
@@ -103,7 +103,7 @@ impl MultiExitConfig {
             exits: taps
                 .into_iter()
                 .map(exit)
-                .collect::<Result<_, MisfitError>>()?,
+                .collect::<Result<_, NetworkMismatch>>()?,
             features,
             classes: logits.dims()[1],
         })

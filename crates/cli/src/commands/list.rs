@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_entry_of_a_program_has_no_empty_line() {
-        let list = methods(&[CatalogEntry::of_program("mine")], Some(80));
+        let list = methods(&[CatalogEntry::custom("mine")], Some(80));
 
         assert_eq!(list.lines().count(), 2, "{list}");
         assert!(list.contains("of this program"), "{list}");

@@ -66,7 +66,7 @@ type Build<I> = Arc<dyn Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError
 ///         builder.term(Decay { power: config.power })
 ///     },
 /// );
-/// assert!(entry.catalog.is_called("decay"));
+/// assert!(entry.catalog.has_name("decay"));
 /// ```
 #[derive(Clone)]
 pub struct LossEntry<I: Input> {
@@ -122,7 +122,7 @@ impl<I: Input> LossEntry<I> {
         weight: impl Into<WeightSchedule>,
         build: impl Fn(LossBuilder<'_, I>) -> Result<BuiltLoss<I>, LossError> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(CatalogEntry::of_program(name), weight, build)
+        Self::new(CatalogEntry::custom(name), weight, build)
     }
 
     /// Creates the entry of a custom loss between pairs of taps, from its name, its default taps

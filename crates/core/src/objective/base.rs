@@ -177,7 +177,7 @@ impl<'a, S, T> Context<'a, S, T> {
     }
 
     /// Returns the context of the first view with the output of another teacher.
-    pub fn taught_by<'b, U>(&self, teacher: &'b U) -> Context<'b, S, U>
+    pub fn with_teacher<'b, U>(&self, teacher: &'b U) -> Context<'b, S, U>
     where
         'a: 'b,
     {

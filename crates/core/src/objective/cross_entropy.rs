@@ -170,7 +170,7 @@ fn over_all_samples(
     mask: Option<Tensor<1, Bool>>,
 ) -> Tensor<1> {
     let mean = CrossEntropyObjective::cross_entropy(student, targets);
-    match targets.hard() {
+    match targets.class_labels() {
         Some((_, Some(labeled))) => {
             let share = labeled.without_autodiff().float().cast(mean.dtype());
             // The fraction of labeled samples is undefined without samples.

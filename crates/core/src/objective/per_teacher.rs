@@ -68,7 +68,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
         let mut sums: Vec<Term> = Vec::new();
         let mut places = BTreeMap::new();
         for (objective, teacher) in self.objectives.iter().zip(context.teacher) {
-            for term in objective.forward(&context.taught_by(teacher)) {
+            for term in objective.forward(&context.with_teacher(teacher)) {
                 let value = term.value.mul_scalar(share);
                 match places.get(&term.name) {
                     None => {

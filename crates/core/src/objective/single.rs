@@ -31,7 +31,7 @@ impl<O: Objective<Knowledge, Vec<Knowledge>>> Objective for SingleTeacher<O> {
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
         let teachers = vec![context.teacher.clone()];
-        self.objective.forward(&context.taught_by(&teachers))
+        self.objective.forward(&context.with_teacher(&teachers))
     }
 }
 

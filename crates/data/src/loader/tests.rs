@@ -330,7 +330,7 @@ fn partners_of_a_slice_are_from_the_slice() {
 
 /// Returns three samples of each digit, each of them 20 times.
 fn repeated() -> (ImageDataset, BatchLoader) {
-    let few = digits().few_per_class(3, 0).unwrap();
+    let few = digits().sample_per_class(3, 0).unwrap();
     let ids: Vec<_> = few.ids().iter().copied().cycle().take(600).collect();
     let loader = BatchLoader::new(few.subset(ids), 64).shuffle(1);
     (few, loader.device(&Device::flex()))

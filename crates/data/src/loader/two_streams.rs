@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn few(dataset: &ImageDataset) -> Vec<usize> {
-        dataset.few_per_class(2, 0).unwrap().ids().to_vec()
+        dataset.sample_per_class(2, 0).unwrap().ids().to_vec()
     }
 
     /// Returns a loader of batches of 16, of which six samples are labeled.
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn known(batch: &Batch<Tensor<4>>) -> Vec<bool> {
-        let (_, known) = batch.targets.hard().unwrap();
+        let (_, known) = batch.targets.class_labels().unwrap();
         known.unwrap().into_data().iter().collect()
     }
 

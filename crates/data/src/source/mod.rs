@@ -27,7 +27,7 @@ pub struct DataSource {
 
 /// Training and test samples of a data set as published.
 #[derive(Clone, Debug)]
-pub struct Published<S = ImageDataset> {
+pub struct TrainTestData<S = ImageDataset> {
     /// Training samples.
     pub train: S,
     /// Test samples, if they are published separately; otherwise hold some out with
@@ -35,7 +35,7 @@ pub struct Published<S = ImageDataset> {
     pub test: Option<S>,
 }
 
-impl<S: Samples> Published<S> {
+impl<S: Samples> TrainTestData<S> {
     /// Returns the SHA-256 of all samples and labels, in hexadecimal.
     pub fn checksum(&self) -> String {
         let parts = [Some(&self.train), self.test.as_ref()];
@@ -115,11 +115,11 @@ impl DatasetName {
     ///
     /// Other images than the published ones, such as a part of the data set, are logged as a
     /// warning.
-    pub fn load(self, source: &DataSource) -> Result<Published, DataError> {
+    pub fn load(self, source: &DataSource) -> Result<TrainTestData, DataError> {
         let info = self.info();
         let load: &dyn Fn(&[PathBuf]) -> _ = match self {
             Self::Digits => {
-                return Ok(Published {
+                return Ok(TrainTestData {
                     train: digits(),
                     test: None,
                 });
@@ -147,7 +147,7 @@ impl DatasetName {
         let test = part(&files.test, info.images[1])?;
         let folder = files.train[0].parent().unwrap_or(Path::new(""));
         content::check(self, [&train, &test], folder)?;
-        Ok(Published {
+        Ok(TrainTestData {
             train,
             test: Some(test),
         })
@@ -211,7 +211,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn load(name: DatasetName, folder: &Path) -> Result<Published, DataError> {
+    fn load(name: DatasetName, folder: &Path) -> Result<TrainTestData, DataError> {
         name.load(&DataSource::default().data_dir(folder))
     }
 

@@ -80,13 +80,13 @@ fn pairs_and_few_labels_need_no_images() {
 
     let batch = loader.iter().next().unwrap().unwrap();
     assert_eq!((batch.views.len(), batch.views[1].len()), (2, 3));
-    let few = AnyDataset::from(vectors()).few_per_class(1, 0).unwrap();
+    let few = AnyDataset::from(vectors()).sample_per_class(1, 0).unwrap();
     assert_eq!(few.labels(), [0, 1]);
 }
 
 #[test]
 fn the_checksum_is_that_of_the_contents() {
-    let checksum = |data: ArrayDataset| Published::from(data).checksum();
+    let checksum = |data: ArrayDataset| TrainTestData::from(data).checksum();
     let masked = [vec![4, 5, 6], vec![7, 0], vec![8, 9]];
     let masked = ArrayDataset::tokens("words", 10, &masked, vec![0, 1, 1], ["a", "b"]);
 

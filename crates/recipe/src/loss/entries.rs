@@ -54,7 +54,7 @@ impl Losses {
 
     /// Returns the loss of a name or an alias.
     pub fn get(&self, name: &str) -> Option<&LossEntry> {
-        self.0.iter().find(|loss| loss.catalog.is_called(name))
+        self.0.iter().find(|loss| loss.catalog.has_name(name))
     }
 
     /// Returns the entries, for a list.

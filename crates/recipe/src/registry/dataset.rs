@@ -3,7 +3,7 @@ use crate::dataset::{AnyDataset, any_published};
 use crate::input::InputShape;
 use anyhow::{Result, ensure};
 use burn_distill::core::CatalogEntry;
-use burn_distill::data::{DataSource, DatasetName, Published, Samples};
+use burn_distill::data::{DataSource, DatasetName, Samples, TrainTestData};
 use std::sync::{Arc, OnceLock};
 
 /// Shapes and sizes of a data set.
@@ -29,7 +29,7 @@ pub trait DatasetSource: Send + Sync {
     /// # Errors
     ///
     /// Returns an error if it cannot be loaded.
-    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>>;
+    fn load(&self, source: &DataSource) -> Result<TrainTestData<AnyDataset>>;
 }
 
 /// A data set with its names.
@@ -67,13 +67,13 @@ impl DatasetSource for DatasetName {
         })
     }
 
-    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>> {
+    fn load(&self, source: &DataSource) -> Result<TrainTestData<AnyDataset>> {
         Ok(any_published(DatasetName::load(*self, source)?))
     }
 }
 
 /// Checks that a data set has at least two classes, and that its test set is like its training set.
-fn check_published(published: &Published<AnyDataset>) -> Result<()> {
+fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
     let train = &published.train;
     let classes = train.num_classes();
     ensure!(
@@ -96,18 +96,18 @@ fn check_published(published: &Published<AnyDataset>) -> Result<()> {
 /// Data set that a program adds.
 pub(super) struct OwnDataset<F> {
     load: F,
-    loaded: OnceLock<Published<AnyDataset>>,
+    loaded: OnceLock<TrainTestData<AnyDataset>>,
 }
 
 impl<F> OwnDataset<F> {
     pub(super) fn named<D>(name: &'static str, load: F) -> NamedDataset
     where
-        D: Into<Published<AnyDataset>>,
+        D: Into<TrainTestData<AnyDataset>>,
         F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
     {
         let load = move |source: &DataSource| load(source).map(Into::into);
         NamedDataset {
-            entry: CatalogEntry::of_program(name),
+            entry: CatalogEntry::custom(name),
             source: Arc::new(OwnDataset {
                 load,
                 loaded: OnceLock::new(),
@@ -118,7 +118,7 @@ impl<F> OwnDataset<F> {
 
 impl<F> DatasetSource for OwnDataset<F>
 where
-    F: Fn(&DataSource) -> Result<Published<AnyDataset>> + Send + Sync,
+    F: Fn(&DataSource) -> Result<TrainTestData<AnyDataset>> + Send + Sync,
 {
     fn spec(&self, source: &DataSource) -> Result<DatasetSpec> {
         let published = self.load(source)?;
@@ -131,7 +131,7 @@ where
         })
     }
 
-    fn load(&self, source: &DataSource) -> Result<Published<AnyDataset>> {
+    fn load(&self, source: &DataSource) -> Result<TrainTestData<AnyDataset>> {
         if let Some(published) = self.loaded.get() {
             return Ok(published.clone());
         }

@@ -17,7 +17,7 @@ use crate::strategy::{self, StrategyEntry, TABLES};
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::core::{CatalogEntry, Network, Seed, nearest};
-use burn_distill::data::{DataSource, DatasetName, Published};
+use burn_distill::data::{DataSource, DatasetName, TrainTestData};
 use dataset::{NamedDataset, OwnDataset};
 use network::OwnNetwork;
 use networks::unknown;
@@ -126,7 +126,7 @@ impl Registry {
     /// Panics if its name or an alias is empty, or is given twice, also by another strategy.
     pub fn with_strategy(mut self, strategy: StrategyEntry) -> Self {
         assert_names("strategy", "strategies", &strategy.catalog, |name| {
-            self.strategy_catalog().iter().any(|it| it.is_called(name))
+            self.strategy_catalog().iter().any(|it| it.has_name(name))
         });
         self.entries().strategies.push(strategy);
         self
@@ -140,12 +140,12 @@ impl Registry {
     /// Panics if the name is empty, or if there is a data set of this name.
     pub fn with_dataset<D, F>(mut self, name: &'static str, load: F) -> Self
     where
-        D: Into<Published<AnyDataset>>,
+        D: Into<TrainTestData<AnyDataset>>,
         F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
     {
         let dataset = OwnDataset::named(name, load);
         assert_names("data set", "data sets", &dataset.entry, |name| {
-            self.datasets().any(|it| it.is_called(name))
+            self.datasets().any(|it| it.has_name(name))
         });
         self.entries().datasets.push(dataset);
         self
@@ -235,14 +235,14 @@ impl Registry {
     /// # Errors
     ///
     /// Returns an error if there is no data set of this name, or if it cannot be loaded.
-    pub fn load(&self, dataset: &str) -> Result<Published<AnyDataset>> {
+    pub fn load(&self, dataset: &str) -> Result<TrainTestData<AnyDataset>> {
         self.dataset(dataset)?.source.load(&self.0.source)
     }
 
     fn dataset(&self, name: &str) -> Result<&NamedDataset> {
         let mut datasets = self.0.datasets.iter();
         datasets
-            .find(|dataset| dataset.entry.is_called(name))
+            .find(|dataset| dataset.entry.has_name(name))
             .ok_or_else(|| {
                 let known: Vec<_> = self.datasets().map(|entry| entry.name).collect();
                 let hint = nearest(name, known.iter().copied());

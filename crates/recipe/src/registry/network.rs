@@ -266,7 +266,7 @@ impl OwnNetwork {
 
 impl NetworkFamily for OwnNetwork {
     fn entries(&self) -> Vec<CatalogEntry> {
-        vec![CatalogEntry::of_program(self.name)]
+        vec![CatalogEntry::custom(self.name)]
     }
 
     fn examples(&self) -> Vec<&'static str> {

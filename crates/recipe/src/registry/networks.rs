@@ -25,12 +25,9 @@ impl Networks {
     ///
     /// Panics if the name is empty, or if there is a network of this name.
     pub(super) fn add(&mut self, name: &'static str, network: Arc<dyn NetworkFamily>) {
-        assert_names(
-            "network",
-            "networks",
-            &CatalogEntry::of_program(name),
-            |name| self.found(&name.into()).is_some(),
-        );
+        assert_names("network", "networks", &CatalogEntry::custom(name), |name| {
+            self.found(&name.into()).is_some()
+        });
         self.0.push(network);
     }
 

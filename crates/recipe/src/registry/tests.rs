@@ -185,7 +185,7 @@ fn a_data_set_has_classes_and_a_test_set_that_is_like_the_training_set() {
         ),
     ] {
         let registry = Registry::standard().with_dataset("set", move |_| {
-            Ok(Published {
+            Ok(TrainTestData {
                 train: AnyDataset::from(set(2, &["a", "b"])),
                 test: Some(AnyDataset::from(test.clone())),
             })
@@ -218,7 +218,7 @@ impl Strategy for Twin {
 fn twin(name: &'static str, aliases: &'static [&'static str]) -> StrategyEntry {
     let catalog = CatalogEntry {
         aliases,
-        ..CatalogEntry::of_program(name)
+        ..CatalogEntry::custom(name)
     };
     StrategyEntry::new::<Twin>(catalog)
 }

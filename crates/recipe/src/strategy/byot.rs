@@ -74,7 +74,7 @@ impl ByotRecipe {
                 ]
                 .map(String::from);
                 let mut distiller = Exits::new(made.network, objectives);
-                distiller.hard = made.hard;
+                distiller.cross_entropy = made.cross_entropy;
                 (terms.to_vec(), distiller)
             }
             tables => {
@@ -86,7 +86,10 @@ impl ByotRecipe {
                 let (terms, objectives) = context
                     .draw(|| context.terms_of_each(shallow, tables, &plain, "the deepest exit"))?;
                 objectives.iter().try_for_each(Exits::fit)?;
-                (terms, Exits::new(network, objectives).with_hard(weight))
+                (
+                    terms,
+                    Exits::new(network, objectives).with_cross_entropy(weight),
+                )
             }
         };
 

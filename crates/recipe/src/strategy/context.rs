@@ -451,7 +451,7 @@ pub fn numbered_terms(kind: &str, count: usize, terms: &[String]) -> Vec<MetricK
 /// Returns whether a table is that of the cross-entropy with the labels.
 fn is_cross_entropy(table: &Table) -> bool {
     let kind = table.get("kind").and_then(Value::as_str);
-    kind.is_some_and(|kind| CrossEntropyObjective::CATALOG.is_called(kind))
+    kind.is_some_and(|kind| CrossEntropyObjective::CATALOG.has_name(kind))
 }
 
 /// Returns the names and the objectives of losses.

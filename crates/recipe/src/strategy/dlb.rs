@@ -52,7 +52,7 @@ impl DlbRecipe {
         let (terms, objective) = unzip(losses);
         let batch_size = context.student.training.batch_size;
         let mut distiller = LastBatchDistiller::new(student, batch_size, objective);
-        distiller.hard = CrossEntropyObjective::new(weight);
+        distiller.cross_entropy = CrossEntropyObjective::new(weight);
         let mut metrics = vec![
             MetricKind::Loss,
             MetricKind::Accuracy,

@@ -124,7 +124,7 @@ impl<S: Strategy + Clone + Serialize> StrategyOptions for S {
 ///     }
 /// }
 ///
-/// let entry = StrategyEntry::new::<Twin>(CatalogEntry::of_program("twin"));
+/// let entry = StrategyEntry::new::<Twin>(CatalogEntry::custom("twin"));
 /// let registry = Registry::standard().with_strategy(entry);
 ///
 /// let mut names = registry.strategies().iter().map(|entry| entry.catalog.name);
@@ -216,7 +216,7 @@ impl StrategyRecipe {
             return Err(E::custom(message.unwrap_or_default()));
         };
         let mut all = entries.iter();
-        let Some(entry) = all.find(|entry| entry.catalog.is_called(&kind)) else {
+        let Some(entry) = all.find(|entry| entry.catalog.has_name(&kind)) else {
             let names = entries
                 .iter()
                 .map(|entry| format!("`{}`", entry.catalog.name));

@@ -52,7 +52,7 @@ pub fn refuse_tables(recipe: &Table) -> Result<()> {
         return Ok(());
     };
     let mut tables = TABLES.into_iter();
-    match tables.find(|tables| tables.catalog.is_called(kind)) {
+    match tables.find(|tables| tables.catalog.has_name(kind)) {
         Some(OtherTables { tables, .. }) => bail!(
             "`strategy.kind` cannot be `{kind}`, which is given by other tables of a recipe: give {tables}"
         ),

@@ -70,7 +70,7 @@ impl Objective<Knowledge, ()> for OfTargets {
 
     fn forward(&self, context: &Context<'_, Knowledge, ()>) -> Terms {
         // The terms ignore the teacher: any knowledge can be given in its place.
-        self.terms.forward(&context.taught_by(context.student))
+        self.terms.forward(&context.with_teacher(context.student))
     }
 }
 

@@ -102,7 +102,7 @@ fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     let slight = losses.filter_map(|table| {
         let kind = table.get("kind").and_then(Value::as_str)?;
         let beta = table.get("beta").and_then(Value::as_float)?;
-        (mixture.is_called(kind) && beta > 0.0 && beta < LEAST).then(|| {
+        (mixture.has_name(kind) && beta > 0.0 && beta < LEAST).then(|| {
             format!(
                 "the loss `{kind}` goes to zero with its `beta`, which is {beta}: take the loss \
                  `soft-target` at a temperature of 1, which it is near to once divided by `beta`"
@@ -122,7 +122,7 @@ fn busy_heads(recipe: &Recipe) -> Option<String> {
         let kind = table.get("kind").and_then(Value::as_str)?;
         let heads = table.get("heads_epochs").and_then(Value::as_integer);
         let heads = heads.unwrap_or(MultiHeadGraphConfig::new().heads_epochs as i64);
-        (graph.is_called(kind) && heads >= trained as i64).then(|| {
+        (graph.has_name(kind) && heads >= trained as i64).then(|| {
             format!(
                 "in {trained} epochs the loss `{kind}` never reaches the student: lower its \
                  `heads_epochs`, which is {heads}"

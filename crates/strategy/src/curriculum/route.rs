@@ -185,7 +185,7 @@ where
     let (mut divergences, mut counts) = (Vec::new(), Vec::new());
     for batch in loader.batches() {
         let input = batch?.view().clone();
-        let rows = PairedRows::of(&student.forward(input.clone()), &teacher.forward(input));
+        let rows = PairedRows::new(&student.forward(input.clone()), &teacher.forward(input));
         let log = |logits| tempered_log_softmax(logits, 1.0);
         let divergence = kl_divergence_rows(log(rows.teacher), log(rows.student));
         let counted = match rows.mask {

@@ -25,7 +25,7 @@ impl LabeledRows {
         if let Response::Maps(_) = response {
             return None;
         }
-        let (classes, labeled) = targets.hard()?;
+        let (classes, labeled) = targets.class_labels()?;
         let rows = response.rows();
         if classes.dims()[0] != rows.logits.dims()[0] {
             return None;

@@ -18,8 +18,8 @@ use burn_distill_core::{
 /// Of `N` peers, peer `i` is trained on
 ///
 /// ```text
-/// Lᵢ = alone(peerᵢ, targets)                                                      at first
-/// Lᵢ = alone(peerᵢ, targets) + together(peerᵢ, [stale copies of the others], targets)
+/// Lᵢ = supervised(peerᵢ, targets)                                                      at first
+/// Lᵢ = supervised(peerᵢ, targets) + distillation(peerᵢ, [stale copies of the others], targets)
 /// ```
 ///
 /// where the second line applies from step `burn_in` on, counted from 0. Before, the copies are not
@@ -55,9 +55,9 @@ pub struct Codistiller<N, A, O> {
     /// Last copy of each peer.
     pub copies: Vec<MovingAverage<N>>,
     /// Training objective of each peer without the others.
-    pub alone: Vec<A>,
+    pub supervised: Vec<A>,
     /// Training objective of each peer with the copies of the others, in order.
-    pub together: Vec<O>,
+    pub distillation: Vec<O>,
     /// Number of steps before peers learn from each other.
     pub burn_in: usize,
     /// Number of steps from one copy to the next.
@@ -74,9 +74,9 @@ pub struct Codistiller<N, A, O> {
 #[derive(Clone, Debug)]
 struct PeerTaps {
     /// Taps of the peer before step `burn_in`.
-    alone: TapSelection,
+    supervised: TapSelection,
     /// Taps of the peer from step `burn_in` on.
-    together: TapSelection,
+    distillation: TapSelection,
     /// Taps of its copy.
     copy: TapSelection,
 }
@@ -95,15 +95,15 @@ where
     ///
     /// Panics if there are fewer than two peers, if there is not one objective of either kind for
     /// each, or if two peers have the same parameters.
-    pub fn new(peers: Vec<N>, alone: Vec<A>, together: Vec<O>) -> Self {
+    pub fn new(peers: Vec<N>, supervised: Vec<A>, distillation: Vec<O>) -> Self {
         assert_peers_differ(&peers);
-        assert_objectives(alone.len(), peers.len(), "peers without the others");
-        assert_objectives(together.len(), peers.len(), "peers with the others");
+        assert_objectives(supervised.len(), peers.len(), "peers without the others");
+        assert_objectives(distillation.len(), peers.len(), "peers with the others");
         Self {
             copies: peers.iter().map(MovingAverage::new).collect(),
             peers,
-            alone,
-            together,
+            supervised,
+            distillation,
             burn_in: 0,
             period: 1,
             clock: LastClock::default(),
@@ -128,14 +128,17 @@ where
 
     fn requirements(&self) -> &[PeerTaps] {
         self.requirements.get(|| {
-            let together: Vec<Requirements> =
-                self.together.iter().map(Objective::requirements).collect();
+            let distillation: Vec<Requirements> = self
+                .distillation
+                .iter()
+                .map(Objective::requirements)
+                .collect();
             let of_peer = |peer: usize| {
-                let alone = self.alone[peer].requirements().student;
+                let supervised = self.supervised[peer].requirements().student;
                 PeerTaps {
-                    together: alone.clone().union(together[peer].student.clone()),
-                    copy: required_by_others(&together, peer),
-                    alone,
+                    distillation: supervised.clone().union(distillation[peer].student.clone()),
+                    copy: required_by_others(&distillation, peer),
+                    supervised,
                 }
             };
             (0..self.peers.len()).map(of_peer).collect()
@@ -165,7 +168,7 @@ where
             .is_some_and(|since| since % self.period == 0);
         if due {
             let copies = self.copies.into_iter().zip(&self.peers);
-            self.copies = copies.map(|(copy, peer)| copy.follow(peer, 0.0)).collect();
+            self.copies = copies.map(|(copy, peer)| copy.update(peer, 0.0)).collect();
         }
         self
     }
@@ -183,7 +186,7 @@ where
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let requirements = self.requirements();
 
-        let together = clock.step() >= self.burn_in;
+        let distillation = clock.step() >= self.burn_in;
         // Peers with the same view share the knowledge of the copies about it.
         let mut stale = vec![None; batch.views.len()];
         let mut terms = Terms::default();
@@ -191,14 +194,14 @@ where
         for (index, peer) in self.peers.iter().enumerate() {
             let place = index % batch.views.len();
             let view = batch.views[place].clone();
-            let (alone, with_others) = (&self.alone[index], &self.together[index]);
-            let requirements = match together {
-                true => &requirements[index].together,
-                false => &requirements[index].alone,
+            let (supervised, with_others) = (&self.supervised[index], &self.distillation[index]);
+            let requirements = match distillation {
+                true => &requirements[index].distillation,
+                false => &requirements[index].supervised,
             };
             let student = peer.forward_knowledge(view, requirements);
-            let mut own = alone.forward(&Context::new(&student, &(), targets, ids, clock));
-            if together {
+            let mut own = supervised.forward(&Context::new(&student, &(), targets, ids, clock));
+            if distillation {
                 let stale = stale[place].get_or_insert_with(|| self.stale(batch, place));
                 let others: Vec<_> = others(stale, index).flatten().cloned().collect();
                 let context = Context::new(&student, &others, targets, ids, clock);

@@ -218,7 +218,7 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for EnsembleObjective<O>
         }
         let target = self.target(logits, context.targets);
         self.objective
-            .forward(&context.taught_by(&without_taps(target)))
+            .forward(&context.with_teacher(&without_taps(target)))
     }
 }
 
@@ -237,7 +237,7 @@ impl Labels {
     /// the logits: `[batch_size, students, num_classes]`.
     fn of(targets: &Targets, logits: &Tensor<3>) -> Option<Self> {
         let [_, _, num_classes] = logits.dims();
-        let (classes, known) = targets.hard()?;
+        let (classes, known) = targets.class_labels()?;
         let classes = classes.without_autodiff();
         let probabilities = match targets {
             Targets::Probabilities { probabilities, .. } => {

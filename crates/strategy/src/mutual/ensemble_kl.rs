@@ -98,7 +98,7 @@ impl Objective for EnsembleKl {
     }
 
     fn forward(&self, context: &Context<'_>) -> Terms {
-        let rows = PairedRows::of(&context.student.response, &context.teacher.response);
+        let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let loss = self.rows(rows.student, rows.teacher);
         let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
         Terms::one(Self::TERM, loss, self.weight.at(&context.clock))

@@ -9,7 +9,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{
-    Batch, Context, Knowledge, MisfitError, Network, Objective, Response, TapSelection, Terms,
+    Batch, Context, Knowledge, Network, NetworkMismatch, Objective, Response, TapSelection, Terms,
     initialize, known_taps,
 };
 
@@ -112,8 +112,8 @@ impl GroupLeaderDistillerConfig {
     ///
     /// Returns an error if there is no peer, if a peer does not have the tap, if the tap has no
     /// features, or if the numbers of features differ.
-    pub fn fit<N: Network>(&self, peers: &[N]) -> Result<usize, MisfitError> {
-        let size = |peer: &N| -> Result<usize, MisfitError> {
+    pub fn fit<N: Network>(&self, peers: &[N]) -> Result<usize, NetworkMismatch> {
+        let size = |peer: &N| -> Result<usize, NetworkMismatch> {
             let taps = known_taps(peer);
             let features = taps.features(&self.tap)?.clone();
             Ok(pooled(features).dims()[1])
@@ -121,7 +121,7 @@ impl GroupLeaderDistillerConfig {
         let sizes: Vec<usize> = peers.iter().map(size).collect::<Result<_, _>>()?;
         match sizes.as_slice() {
             [first, others @ ..] if others.iter().all(|size| size == first) => Ok(*first),
-            _ => Err(MisfitError::Network(format!(
+            _ => Err(NetworkMismatch::Network(format!(
                 "Peers attend to features of one size, but those of their taps `{}` are {sizes:?}: name \
                  another tap.",
                 self.tap

@@ -58,7 +58,7 @@ pub struct NativeEnsembleDistiller<N, O> {
     /// Training objective of each branch.
     pub objectives: Vec<O>,
     /// Cross-entropy of the ensemble.
-    pub hard: CrossEntropyObjective,
+    pub cross_entropy: CrossEntropyObjective,
     /// Taps from which the ensemble is computed.
     #[module(skip)]
     requirements: Resolved<TapSelection>,
@@ -96,7 +96,7 @@ impl<N: Network, O: Objective> NativeEnsembleDistiller<N, O> {
             gate: BranchGate::new(channels, objectives.len(), &device),
             network,
             objectives,
-            hard: CrossEntropyObjective::new(1.0),
+            cross_entropy: CrossEntropyObjective::new(1.0),
             requirements: Resolved::default(),
         }
     }
@@ -135,11 +135,11 @@ impl<N: Network, O: Objective> Distillation for NativeEnsembleDistiller<N, O> {
             let branch = objective.forward(&context).and(accuracy);
             terms = terms.and(branch.each(|term| format!("branch {number} {term}"), 1.0));
         }
-        let hard = self
-            .hard
-            .forward(&Context::new(&ensemble, &(), targets, ids, clock));
-        let hard = hard.and(accuracy("accuracy", &constant.response, targets));
-        let terms = terms.and(hard.each(|term| format!("ensemble {term}"), 1.0));
+        let cross_entropy =
+            self.cross_entropy
+                .forward(&Context::new(&ensemble, &(), targets, ids, clock));
+        let cross_entropy = cross_entropy.and(accuracy("accuracy", &constant.response, targets));
+        let terms = terms.and(cross_entropy.each(|term| format!("ensemble {term}"), 1.0));
 
         let student = Response::Classes(class_logits(&all.response));
         DistillationOutput::new(terms, &student, Some(&constant.response), targets)

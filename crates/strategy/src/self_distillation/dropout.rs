@@ -7,7 +7,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_distill_core::numeric::connected_zero;
 use burn_distill_core::{
-    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, MisfitError, Network,
+    Batch, Check, Clock, ConfigError, Context, KeyedRng, Knowledge, Network, NetworkMismatch,
     Objective, TapSelection, Terms, WeightSchedule, check, known_taps,
 };
 
@@ -72,16 +72,16 @@ impl DropoutDistillerConfig {
     ///
     /// Returns an error if the network does not return a classifier, or if it has no tap of that
     /// name with the features of the classifier.
-    pub fn fit<N: Network>(&self, student: &N) -> Result<(), MisfitError> {
+    pub fn fit<N: Network>(&self, student: &N) -> Result<(), NetworkMismatch> {
         let Some(classifier) = student.classifier() else {
-            return Err(MisfitError::Network(NO_CLASSIFIER.to_string()));
+            return Err(NetworkMismatch::Network(NO_CLASSIFIER.to_string()));
         };
         let [inputs, _] = classifier.weight.dims();
         let taps = known_taps(student);
         let [_, features] = taps.features(&self.tap)?.clone().into_vectors().dims();
         match inputs == features {
             true => Ok(()),
-            false => Err(MisfitError::Network(format!(
+            false => Err(NetworkMismatch::Network(format!(
                 "The classifier takes {inputs} features, but the tap `{}` has {features}: name the tap \
                  before the classifier.",
                 self.tap

@@ -66,7 +66,7 @@ pub struct LastBatchDistiller<S, M, O> {
     /// Training objective beside the cross-entropy.
     pub objective: O,
     /// Cross-entropy of both batches with the targets. Its default weight is 1.
-    pub hard: CrossEntropyObjective,
+    pub cross_entropy: CrossEntropyObjective,
     /// Stored last batch.
     pub last: LastBatch<M>,
     /// Taps that the objective requires.
@@ -125,7 +125,7 @@ where
             },
             student,
             objective,
-            hard: CrossEntropyObjective::new(1.0),
+            cross_entropy: CrossEntropyObjective::new(1.0),
             requirements: Resolved::default(),
         }
     }
@@ -168,7 +168,7 @@ where
     ) -> Terms {
         let student = without_taps(logits);
         let context = Context::new(&student, &(), targets, &batch.ids, batch.clock);
-        self.hard.forward(&context)
+        self.cross_entropy.forward(&context)
     }
 }
 

@@ -127,7 +127,7 @@ impl<N: Network> SelfTeacher<N> for MeanTeacher<N> {
             false => decay,
         };
         Self {
-            average: self.average.follow(student, decay),
+            average: self.average.update(student, decay),
             ..self
         }
     }

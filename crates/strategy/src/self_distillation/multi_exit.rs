@@ -4,7 +4,7 @@ use crate::{Distillation, DistillationOutput, learner_model};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
-    Batch, Context, CrossEntropyObjective, Knowledge, MisfitError, Network, Objective,
+    Batch, Context, CrossEntropyObjective, Knowledge, Network, NetworkMismatch, Objective,
     Requirements, Response, Tap, TapRecorder, TapSelection, Terms, WeightSchedule, known_taps,
 };
 
@@ -62,7 +62,7 @@ pub struct MultiExitDistiller<N, O> {
     /// Training objective of each exit except the deepest, in order of depth.
     pub objectives: Vec<O>,
     /// Cross-entropy of the deepest exit.
-    pub hard: CrossEntropyObjective,
+    pub cross_entropy: CrossEntropyObjective,
     /// Selected taps of the network, and the requirements of each objective.
     #[module(skip)]
     selection: Resolved<(TapSelection, Vec<Requirements>)>,
@@ -98,7 +98,7 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
         Self {
             network,
             objectives,
-            hard: CrossEntropyObjective::new(1.0),
+            cross_entropy: CrossEntropyObjective::new(1.0),
             selection: Resolved::default(),
         }
     }
@@ -108,7 +108,7 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
     /// # Errors
     ///
     /// Returns an error if the objective requires another tap than `feature`, or several views.
-    pub fn fit(objective: &O) -> Result<(), MisfitError> {
+    pub fn fit(objective: &O) -> Result<(), NetworkMismatch> {
         let features = TapSelection::named([Self::FEATURE]);
         let Requirements {
             student,
@@ -117,7 +117,7 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
         } = objective.requirements();
         for selection in [student, teacher] {
             if selection.clone().union(features.clone()) != features || views != 1 {
-                return Err(MisfitError::Network(format!(
+                return Err(NetworkMismatch::Network(format!(
                     "Exits are compared by the responses and features of one view, but the objective \
                      requires {selection:?} of {views}."
                 )));
@@ -127,8 +127,8 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
     }
 
     /// Sets the weight of the cross-entropy of the deepest exit. Default: 1.
-    pub fn with_hard(mut self, weight: impl Into<WeightSchedule>) -> Self {
-        self.hard = CrossEntropyObjective::new(weight);
+    pub fn with_cross_entropy(mut self, weight: impl Into<WeightSchedule>) -> Self {
+        self.cross_entropy = CrossEntropyObjective::new(weight);
         self
     }
 
@@ -145,7 +145,7 @@ impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
                 for (selection, number) in
                     [(&selection.student, number), (&selection.teacher, deepest)]
                 {
-                    names.extend(selection.wants(Self::FEATURE).then(|| feature(number)));
+                    names.extend(selection.contains(Self::FEATURE).then(|| feature(number)));
                 }
             }
             (TapSelection::named(names), selection)
@@ -182,11 +182,11 @@ impl<N: Network, O: Objective> Distillation for MultiExitDistiller<N, O> {
             terms = terms.and(own.each(|term| format!("exit {number} {term}"), 1.0));
         }
         let last = of_exit(deepest, &TapSelection::None);
-        let hard = self
-            .hard
-            .forward(&Context::new(&last, &(), targets, ids, clock));
-        let hard = hard.and(accuracy("accuracy", &last.response, targets));
-        let terms = terms.and(hard.each(|term| format!("exit {deepest} {term}"), 1.0));
+        let cross_entropy =
+            self.cross_entropy
+                .forward(&Context::new(&last, &(), targets, ids, clock));
+        let cross_entropy = cross_entropy.and(accuracy("accuracy", &last.response, targets));
+        let terms = terms.and(cross_entropy.each(|term| format!("exit {deepest} {term}"), 1.0));
 
         // The sum of the logits predicts the same class as their mean.
         let logits = (1..=deepest).map(|number| all.taps.expect(&exit(number)));

@@ -86,7 +86,7 @@ impl PastPredictions {
         let unseen = seen.bool_and(known).bool_not().expand(recalled.shape());
 
         let uniform = recalled.full_like(1.0 / num_classes as f64);
-        let known = match batch.targets.hard() {
+        let known = match batch.targets.class_labels() {
             None => uniform,
             Some((classes, labeled)) => {
                 let certain: Tensor<2> = classes.without_autodiff().one_hot(num_classes).float();

@@ -193,7 +193,7 @@ pub fn samples(clock: Clock, device: &Device) -> Batch<Tensor<2>> {
 
 /// Returns a batch in which only the first `count` samples are labeled.
 pub fn labeled(batch: Batch<Tensor<2>>, count: usize) -> Batch<Tensor<2>> {
-    let (classes, _) = batch.targets.hard().unwrap();
+    let (classes, _) = batch.targets.class_labels().unwrap();
     let mask: Vec<bool> = (0..batch.len()).map(|i| i < count).collect();
     let mask = Tensor::<1, Bool>::from_data(mask.as_slice(), &classes.device());
     let targets = Targets::Classes {

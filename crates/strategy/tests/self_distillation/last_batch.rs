@@ -242,7 +242,7 @@ impl Objective for Spy {
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Knowledge>) -> Terms {
-        let (classes, _) = context.targets.hard().unwrap();
+        let (classes, _) = context.targets.class_labels().unwrap();
         let classes = classes.into_data().iter().collect();
         let seen = (context.ids.to_vec(), classes, context.clock.step());
         self.seen.lock().unwrap().push(seen);

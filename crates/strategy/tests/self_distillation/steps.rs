@@ -104,7 +104,7 @@ fn samples_without_stored_predictions_or_labels_train() {
     let unlabeled = |ids: &[usize]| {
         let batch = batch(&[1.0, 2.0], ids, at(2, 0), &device);
         let labeled = Tensor::<1, Bool>::from_data([true, false], &device);
-        let (classes, _) = batch.targets.hard().unwrap();
+        let (classes, _) = batch.targets.class_labels().unwrap();
         let targets = Targets::Classes {
             classes,
             labeled: Some(labeled),

@@ -154,7 +154,8 @@ fn distiller(variant: Variant, device: &Device) -> Distiller {
         let of_features = of_features.into_iter().collect();
         initialize((CrossEntropyObjective::new(variant.hard), soft, of_features))
     };
-    MultiExitDistiller::new(network, [objective(1), objective(2)]).with_hard(variant.deepest)
+    MultiExitDistiller::new(network, [objective(1), objective(2)])
+        .with_cross_entropy(variant.deepest)
 }
 
 /// The logits and features of the exits for a sample.
@@ -310,7 +311,7 @@ fn the_deepest_exit_is_a_constant_for_any_objective() {
     // This objective has a gradient for its teacher.
     let device = Device::default().autodiff();
     let objectives = [(); 2].map(|()| EnsembleKl::new(TEMPERATURE, 1.0));
-    let model = MultiExitDistiller::new(Exits::new(&device), objectives).with_hard(0.0);
+    let model = MultiExitDistiller::new(Exits::new(&device), objectives).with_cross_entropy(0.0);
     let before = model.network.parameters();
 
     let batch = batch(&[1.0, -0.5], &[0, 1], at(1, 0), &device);

@@ -197,7 +197,7 @@ fn the_gate_learns_only_from_the_loss_of_the_ensemble() {
     let batch = batch(&[1.0, -0.5, 0.3], &[0, 1, 2], at(1, 0), &device);
     let learned = |weight: f64| {
         let mut model = native(&device);
-        model.hard = CrossEntropyObjective::new(weight);
+        model.cross_entropy = CrossEntropyObjective::new(weight);
         let before = parameters(&model);
         (before, parameters(&step(model, &batch)))
     };

@@ -273,7 +273,7 @@ fn exits() -> MultiExitDistiller<MultiExitNetwork<ConvNet>, ExitObjective> {
             TapObjective::new([TapPair::new("feature", "feature", feature)], 1e-3),
         )
     };
-    MultiExitDistiller::new(network, [objective(), objective()]).with_hard(0.9)
+    MultiExitDistiller::new(network, [objective(), objective()]).with_cross_entropy(0.9)
 }
 
 #[test]

@@ -237,10 +237,10 @@ fn the_responses_of_deployed_exits_are_those_computed_by_hand() {
     // none is so close that rounding decides.
     let (sure, sorted) = (sure(&exits), sorted(&exits));
     let threshold = f64::from(sorted[3] + sorted[4]) / 2.0;
-    let early = network.deploy(ExitChoice::FirstSure(threshold));
+    let early = network.deploy(ExitChoice::FirstConfident(threshold));
     let knowledge = early.forward_knowledge(input, &TapSelection::named(["exit"]));
 
-    let chosen = ChosenExits::first_sure(&exits, threshold);
+    let chosen = ChosenExits::first_confident(&exits, threshold);
     assert_eq!(logits(&knowledge.response), chosen.logits.into_data());
     let taken = vectors(&knowledge, "exit").int().flatten::<1>(0, 1);
     let first = taken.clone().equal_scalar(1).into_data();

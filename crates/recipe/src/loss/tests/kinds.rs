@@ -380,7 +380,7 @@ fn the_snippets_of_the_book_are_valid() {
         }
     }
     for loss in catalog().filter(|loss| loss.name != CrossEntropyObjective::TERM) {
-        let found = described.iter().any(|kind| loss.is_called(kind));
+        let found = described.iter().any(|kind| loss.has_name(kind));
         assert!(found, "the book has no snippet for `{}`", loss.name);
     }
 }

@@ -34,7 +34,7 @@ pub struct FeatureCritic {
 
 /// The losses of both sides of an adversarial game. Each has the shape `[1]`.
 #[derive(Clone, Debug)]
-pub struct GameLosses {
+pub struct AdversarialLosses {
     /// Loss of the peer, whose maps should be taken for real ones.
     pub generator: Tensor<1>,
     /// Loss of the discriminator, which should recognize them as fake.
@@ -59,12 +59,12 @@ impl FeatureCritic {
     ///
     /// - own: `[batch_size, channels[0], height, width]`
     /// - other: `[batch_size, channels[1], other_height, other_width]`
-    pub fn forward(&self, own: Tensor<4>, other: Tensor<4>) -> GameLosses {
+    pub fn forward(&self, own: Tensor<4>, other: Tensor<4>) -> AdversarialLosses {
         let (fake, real) = match_size(self.adapter.forward(own), other.without_autodiff());
         let constant = fake.clone().without_autodiff();
         let real = far_from(1.0, self.discriminator.forward(real));
         let seen = far_from(0.0, self.discriminator.forward(constant));
-        GameLosses {
+        AdversarialLosses {
             generator: far_from(1.0, self.constant(fake.is_autodiff()).forward(fake)),
             discriminator: real.add(seen),
         }

@@ -1,4 +1,4 @@
-use super::{FeatureCritic, GameLosses, RecordedAdam};
+use super::{AdversarialLosses, FeatureCritic, RecordedAdam};
 use crate::mutual::MutualDistiller;
 use crate::mutual::distiller::knowledge_of;
 use crate::mutual::peers::lock;
@@ -11,7 +11,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::TrainOutput;
 use burn_distill_core::{
-    Batch, Check, ConfigError, Knowledge, MisfitError, Network, Objective, Tap, TapSelection,
+    Batch, Check, ConfigError, Knowledge, Network, NetworkMismatch, Objective, Tap, TapSelection,
     Terms, check, known_taps,
 };
 use std::sync::{Arc, Mutex};
@@ -84,9 +84,13 @@ impl AdversarialDistillerConfig {
     ///
     /// Returns an error if there is not one tap for each peer, if a tap does not exist, or if it is
     /// not a map.
-    pub fn fit<N: Network>(&self, peers: &[N], taps: &[String]) -> Result<Vec<usize>, MisfitError> {
+    pub fn fit<N: Network>(
+        &self,
+        peers: &[N],
+        taps: &[String],
+    ) -> Result<Vec<usize>, NetworkMismatch> {
         if taps.len() != peers.len() {
-            return Err(MisfitError::Network(format!(
+            return Err(NetworkMismatch::Network(format!(
                 "There should be a tap for each of {} peers, but there are {}.",
                 peers.len(),
                 taps.len()
@@ -94,7 +98,7 @@ impl AdversarialDistillerConfig {
         }
         let channels = |(peer, tap): (&N, &String)| match known_taps(peer).get(tap)? {
             Tap::Map(map) => Ok(map.dims()[1]),
-            other => Err(MisfitError::Network(format!(
+            other => Err(NetworkMismatch::Network(format!(
                 "Critics compare feature maps, but the tap `{tap}` is a {}: name a tap that is a map.",
                 other.kind()
             ))),
@@ -241,7 +245,7 @@ where
     }
 
     /// Computes the losses and the gradients of all games on a batch.
-    fn play(&self, batch: &Batch<N::Input>) -> (Vec<GameLosses>, GradientsParams) {
+    fn play(&self, batch: &Batch<N::Input>) -> (Vec<AdversarialLosses>, GradientsParams) {
         // A copy with separate running statistics, since those are to be updated once per batch.
         let peers = self.mutual.peers.valid().train();
         let knowledge = peers.iter().zip(self.requirements()).enumerate();
@@ -263,7 +267,7 @@ where
 fn losses(
     critics: &[FeatureCritic],
     knowledge: impl Iterator<Item = Knowledge>,
-) -> Vec<GameLosses> {
+) -> Vec<AdversarialLosses> {
     let maps: Vec<_> = critics
         .iter()
         .zip(knowledge)
@@ -280,7 +284,7 @@ fn losses(
 }
 
 /// Returns the losses of the games as shown terms.
-fn shown(losses: &[GameLosses]) -> Terms {
+fn shown(losses: &[AdversarialLosses]) -> Terms {
     let each = (1..).zip(losses).map(|(number, game)| {
         let term = |side: &str, loss: &Tensor<1>| {
             Terms::shown(format!("peer {number} {side}"), loss.clone())
