@@ -28,6 +28,27 @@ const fn resnet(name: &'static str, reference: &'static str) -> ArchitectureEntr
     }
 }
 
+const SIMONYAN: &str = "Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale \
+                        Image Recognition, ICLR 2015; for small images after \
+                        Tian et al., Contrastive Representation Distillation, ICLR 2020";
+
+const fn published(
+    name: &'static str,
+    kind: &'static str,
+    aliases: &'static [&'static str],
+    reference: &'static str,
+) -> ArchitectureEntry {
+    ArchitectureEntry {
+        name,
+        example: name,
+        kind,
+        aliases,
+        reference,
+    }
+}
+
+const VGG: &str = "VGG network";
+
 const fn wide(name: &'static str, aliases: &'static [&'static str]) -> ArchitectureEntry {
     ArchitectureEntry {
         name,
@@ -68,6 +89,11 @@ const CATALOG: &[ArchitectureEntry] = &[
     wide("wrn-16-2", &["wrn_16_2"]),
     wide("wrn-40-1", &["wrn_40_1"]),
     wide("wrn-40-2", &["wrn_40_2"]),
+    published("vgg8", VGG, &[], SIMONYAN),
+    published("vgg11", VGG, &[], SIMONYAN),
+    published("vgg13", VGG, &[], SIMONYAN),
+    published("vgg16", VGG, &[], SIMONYAN),
+    published("vgg19", VGG, &[], SIMONYAN),
     ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",

@@ -1,5 +1,5 @@
 use crate::{
-    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, Plan, ResNetConfig,
+    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, Plan, PublishedNetwork, ResNetConfig,
     VisionTransformerConfig, WideResNetConfig, catalog, convnet, mlp, resnet, vit, wide_resnet,
 };
 use burn::tensor::{Device, Tensor};
@@ -20,6 +20,7 @@ use std::str::FromStr;
 /// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
 /// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of widths 32, 64, 128, 256 |
 /// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and of this multiple of the width |
+/// | `vgg8`, … | [`PublishedNetwork`] of that name |
 /// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) with these numbers of features, blocks and heads |
 ///
 /// Upper case, and `_` instead of `-`, are also valid. [`catalog`] lists the networks of the
@@ -65,6 +66,8 @@ pub enum NetworkConfig {
         /// Factor of the widths of the stages, which are 16, 32 and 64 channels.
         widen: usize,
     },
+    /// Network of a fixed size: see [`PublishedNetwork`].
+    Published(PublishedNetwork),
     /// Vision transformer: see [`VisionTransformer`](crate::VisionTransformer).
     VisionTransformer {
         /// Number of features of a token.
@@ -115,6 +118,7 @@ impl NetworkConfig {
             Typed::ResNet(config) => DynNetwork::new(config.init(device)),
             Typed::WideResNet(config) => DynNetwork::new(config.init(device)),
             Typed::VisionTransformer(config) => DynNetwork::new(config.init(device)),
+            Typed::Published(network) => network.init(input, classes, device),
         };
         Ok(initialize(network))
     }
@@ -163,6 +167,7 @@ impl NetworkConfig {
             Typed::ResNet(config) => config.plan(),
             Typed::WideResNet(config) => config.plan(),
             Typed::VisionTransformer(config) => config.plan(),
+            Typed::Published(network) => network.plan(input, classes),
         }
     }
 
@@ -191,6 +196,7 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 Typed::WideResNet(WideResNetConfig::new(depth, widen, input, classes))
             }
+            Self::Published(network) => Typed::Published(network),
             Self::VisionTransformer {
                 features,
                 depth,
@@ -202,7 +208,9 @@ impl NetworkConfig {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        if let Some(widths) = name.strip_prefix("mlp-") {
+        if let Some(network) = PublishedNetwork::parse(name) {
+            Some(Self::Published(network))
+        } else if let Some(widths) = name.strip_prefix("mlp-") {
             let hidden = numbers(widths)?;
             Some(Self::Mlp { hidden })
         } else if let Some(widths) = name.strip_prefix("convnet-") {
@@ -239,6 +247,7 @@ impl NetworkConfig {
             Self::WideResNet { depth, widen } => {
                 wide_resnet::blocks_and_widths(depth, widen).map(drop)
             }
+            Self::Published(_) => Ok(()),
             Self::VisionTransformer {
                 features,
                 depth,
@@ -255,6 +264,7 @@ enum Typed {
     ResNet(ResNetConfig),
     WideResNet(WideResNetConfig),
     VisionTransformer(VisionTransformerConfig),
+    Published(PublishedNetwork),
 }
 
 fn names(
@@ -286,6 +296,7 @@ impl Display for NetworkConfig {
                 write!(f, "resnet{depth}{}", if *times_four { "x4" } else { "" })
             }
             Self::WideResNet { depth, widen } => write!(f, "wrn-{depth}-{widen}"),
+            Self::Published(network) => f.write_str(network.name()),
             Self::VisionTransformer {
                 features,
                 depth,
@@ -348,7 +359,7 @@ mod tests {
             "resnet8x3",
             "wrn-16",
             "vit-16-2",
-            "vgg8",
+            "vgg9",
         ] {
             assert!(error(name).starts_with("no network named"), "{name}");
         }

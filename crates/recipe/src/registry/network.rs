@@ -192,7 +192,10 @@ impl Architecture for NetworkConfig {
     fn takes_several_sizes(&self) -> bool {
         matches!(
             self,
-            Self::ConvNet { .. } | Self::ResNet { .. } | Self::WideResNet { .. }
+            Self::ConvNet { .. }
+                | Self::ResNet { .. }
+                | Self::WideResNet { .. }
+                | Self::Published(_)
         )
     }
 }

@@ -1,0 +1,205 @@
+//! The published networks against the originals.
+//!
+//! `tests/published.json` holds what `docs/reference/networks.py` computes with PyTorch in double
+//! precision: for each network its parameters, the tensors of its state dict in order, and values of
+//! features and logits when every tensor is filled by [`values`] in evaluation mode.
+
+use super::*;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::TensorData;
+use burn_distill_core::{Network, TapSelection, parameter_count, tensors};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Bound of every error, relative to the root mean square of the values compared.
+const TOLERANCE: f64 = 1e-4;
+const SAMPLES: usize = 2;
+/// The values that are stored are those at the places `k · STRIDE` modulo the size.
+const STRIDE: usize = 999_983;
+
+#[derive(Deserialize)]
+struct Reference {
+    image: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    state: Vec<String>,
+    features: Vec<Feature>,
+    logits: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Feature {
+    tap: String,
+    shape: Vec<usize>,
+    values: Vec<f64>,
+}
+
+fn references() -> HashMap<String, Reference> {
+    serde_json::from_str(include_str!("../../tests/published.json")).unwrap()
+}
+
+/// The first numbers in ±1 of a key, as `scale · v + offset`: the upper 24 bits of splitmix64, seeded
+/// by FNV-1a.
+///
+/// One plain loop, for it runs unoptimized.
+fn uniform(key: &str, count: usize, scale: f64, offset: f64) -> Vec<f32> {
+    let mut state = 0xCBF2_9CE4_8422_2325_u64;
+    for byte in key.bytes() {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    }
+    let mut values = vec![0.0; count];
+    for value in &mut values {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let z = z ^ (z >> 31);
+        let v = 2.0 * ((z >> 40) as f64 / 16_777_216.0) - 1.0;
+        *value = (offset + v * scale) as f32;
+    }
+    values
+}
+
+/// The values of a tensor of a state dict.
+fn values(key: &str, shape: &[usize]) -> Vec<f32> {
+    let (scale, offset) = match key.rsplit('.').next().unwrap() {
+        "running_var" => (0.5, 1.0),
+        "running_mean" | "bias" => (0.1, 0.0),
+        _ if shape.len() == 1 => (0.25, 1.0),
+        _ => {
+            let fan_in = shape[1..].iter().product::<usize>() as f64;
+            ((6.0 / fan_in).sqrt(), 0.0)
+        }
+    };
+    uniform(key, shape.iter().product(), scale, offset)
+}
+
+/// Fills the tensors of a network by the names that they have in the original.
+struct Filler {
+    path: Vec<String>,
+    originals: HashMap<String, CheckpointTensor>,
+}
+
+impl Filler {
+    fn new(tensors: Vec<CheckpointTensor>) -> Self {
+        let originals = tensors
+            .into_iter()
+            .map(|tensor| (tensor.path.clone(), tensor));
+        Self {
+            path: Vec::new(),
+            originals: originals.collect(),
+        }
+    }
+}
+
+impl ModuleMapper for Filler {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let tensor = self.originals.remove(&path).expect(&path);
+        param.map(|old| {
+            let shape = tensor.shape;
+            let data = TensorData::new(values(&tensor.original, &shape), shape);
+            let filled = Tensor::from_data(data, &old.device());
+            // burn's linear weights are [in, out].
+            let filled = if D == 2 { filled.transpose() } else { filled };
+            assert_eq!(filled.dims(), old.dims(), "{path}");
+            filled
+        })
+    }
+}
+
+fn input([channels, height, width]: [usize; 3], device: &Device) -> Tensor<4> {
+    let shape = [SAMPLES, channels, height, width];
+    let values = uniform("input", shape.iter().product(), 1.0, 0.0);
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The largest error at the stored places, relative to the root mean square of what is expected.
+fn error(found: &TensorData, expected: &[f64]) -> f64 {
+    let found: Vec<_> = found.iter::<f64>().collect();
+    let errors = (0..)
+        .map(|k| found[k * STRIDE % found.len()])
+        .zip(expected)
+        .map(|(found, expected)| (found - expected).abs());
+    // Not `f64::max`, which loses a NaN.
+    let worst = errors.fold(0.0, |worst: f64, error| match error <= worst {
+        true => worst,
+        false => error,
+    });
+    let squares: f64 = expected.iter().map(|value| value * value).sum();
+    worst / (squares / expected.len() as f64).sqrt()
+}
+
+/// Compares a network with the original: names and shapes of all tensors, parameters, features and
+/// logits.
+fn check(network: PublishedNetwork) {
+    let name = network.name();
+    let reference = references().remove(name).expect(name);
+    let (image, classes) = (reference.image, reference.classes);
+    let device = Device::default();
+
+    let checkpoint = network.checkpoint(image, classes).unwrap();
+    let listed: Vec<_> = checkpoint
+        .iter()
+        .map(|tensor| {
+            let shape: Vec<_> = tensor.shape.iter().map(usize::to_string).collect();
+            format!("{} {}", tensor.original, shape.join(","))
+        })
+        .collect();
+    assert_eq!(listed, reference.state, "{name}");
+
+    let ours = network.init(image, classes, &device);
+    assert_eq!(parameter_count(&ours), reference.parameters, "{name}");
+    let paths: Vec<_> = tensors(&ours).into_iter().map(|(path, _)| path).collect();
+    let listed: Vec<_> = checkpoint.iter().map(|tensor| &tensor.path).collect();
+    assert_eq!(listed, paths.iter().collect::<Vec<_>>(), "{name}");
+
+    let ours = ours.map(&mut Filler::new(checkpoint));
+    let knowledge = ours.forward_knowledge(input(image, &device), &TapSelection::All);
+    let mut worst: f64 = 0.0;
+    for feature in &reference.features {
+        let tap = knowledge.taps.expect(&feature.tap);
+        assert_eq!(
+            tap.shape().as_slice(),
+            feature.shape,
+            "{name} {}",
+            feature.tap
+        );
+        let error = error(&tap.into_vectors().into_data(), &feature.values);
+        assert!(error < TOLERANCE, "{name} {}: {error:.1e}", feature.tap);
+        worst = worst.max(error);
+    }
+    let logits = knowledge.response.classes().unwrap().to_data();
+    let error = error(&logits, &reference.logits);
+    assert!(error < TOLERANCE, "{name} logits: {error:.1e}");
+    println!(
+        "| `{name}` | {} | {error:.1e} | {worst:.1e} |",
+        reference.parameters
+    );
+}
+
+#[test]
+fn every_published_network_has_its_reference() {
+    let mut expected: Vec<_> = references().into_keys().collect();
+    let mut found: Vec<_> = PublishedNetwork::ALL
+        .iter()
+        .map(|n| n.name().to_string())
+        .collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn vgg_networks_are_those_of_repdistiller() {
+    for network in [Vgg8, Vgg11, Vgg13, Vgg16, Vgg19] {
+        check(network);
+    }
+}
