@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
@@ -117,15 +118,344 @@ class Vgg(nn.Module):
         return features, self.classifier(features["pool"])
 
 
+class InvertedResidual(nn.Module):
+    """InvertedResidual of models/mobilenetv2.py."""
+
+    def __init__(self, inputs, outputs, stride, expansion):
+        super().__init__()
+        middle = inputs * expansion
+        self.adds = stride == 1 and inputs == outputs
+        self.conv = nn.Sequential(
+            nn.Conv2d(inputs, middle, 1, bias=False),
+            nn.BatchNorm2d(middle),
+            nn.ReLU(),
+            nn.Conv2d(middle, middle, 3, stride, 1, groups=middle, bias=False),
+            nn.BatchNorm2d(middle),
+            nn.ReLU(),
+            nn.Conv2d(middle, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x):
+        return x + self.conv(x) if self.adds else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """models/mobilenetv2.py with T = 6, as `mobile_half` for a width of 0.5."""
+
+    GROUPS = [
+        (1, 16, 1, 1),
+        (6, 24, 2, 1),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]
+
+    def __init__(self, width, classes):
+        super().__init__()
+        channels = int(32 * width)
+        self.conv1 = self.layer(nn.Conv2d(3, channels, 3, 2, 1, bias=False))
+        self.blocks = nn.ModuleList()
+        for expansion, outputs, count, stride in self.GROUPS:
+            group = []
+            for index in range(count):
+                group.append(
+                    InvertedResidual(channels, int(outputs * width), stride if index == 0 else 1, expansion)
+                )
+                channels = int(outputs * width)
+            self.blocks.append(nn.Sequential(*group))
+        last = int(1280 * width) if width > 1 else 1280
+        self.conv2 = self.layer(nn.Conv2d(channels, last, 1, bias=False))
+        self.classifier = nn.Sequential(nn.Linear(last, classes))
+
+    @staticmethod
+    def layer(conv):
+        return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU())
+
+    def forward(self, x):
+        features = {}
+        x = features["stem"] = self.conv1(x)
+        for index, group in enumerate(self.blocks):
+            x = group(x)
+            if index in (1, 2, 4, 6):
+                features[f"layer{(index + 3) // 2}"] = x
+        x = features["head"] = self.conv2(x)
+        # The average of a 2×2 map, of all of it.
+        features["pool"] = F.avg_pool2d(x, 2, ceil_mode=True).flatten(1)
+        return features, self.classifier(features["pool"])
+
+
+def shuffle(x, groups):
+    n, c, h, w = x.size()
+    return x.view(n, groups, c // groups, h, w).permute(0, 2, 1, 3, 4).reshape(n, c, h, w)
+
+
+def conv1x1(inputs, outputs, groups=1):
+    return nn.Conv2d(inputs, outputs, 1, groups=groups, bias=False)
+
+
+def depthwise(channels, stride):
+    return nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+
+
+class ShuffleBottleneck(nn.Module):
+    """Bottleneck of models/ShuffleNetv1.py, without its last ReLU."""
+
+    def __init__(self, inputs, outputs, stride, groups):
+        super().__init__()
+        middle = outputs // 4
+        self.stride = stride
+        self.groups = 1 if inputs == 24 else groups
+        self.conv1 = conv1x1(inputs, middle, self.groups)
+        self.bn1 = nn.BatchNorm2d(middle)
+        self.conv2 = depthwise(middle, stride)
+        self.bn2 = nn.BatchNorm2d(middle)
+        self.conv3 = conv1x1(middle, outputs, groups)
+        self.bn3 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        out = shuffle(F.relu(self.bn1(self.conv1(x))), self.groups)
+        out = F.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        if self.stride == 2:
+            return torch.cat([out, F.avg_pool2d(x, 3, 2, 1)], 1)
+        return out + x
+
+
+class ShuffleNetV1(nn.Module):
+    """models/ShuffleNetv1.py, as `ShuffleV1`."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1 = conv1x1(3, 24)
+        self.bn1 = nn.BatchNorm2d(24)
+        channels = 24
+        for number, (width, blocks) in enumerate(zip([240, 480, 960], [4, 8, 4]), 1):
+            layer = [ShuffleBottleneck(channels, width - channels, 2, 3)]
+            layer += [ShuffleBottleneck(width, width, 1, 3) for _ in range(blocks - 1)]
+            setattr(self, f"layer{number}", nn.Sequential(*layer))
+            channels = width
+        self.linear = nn.Linear(960, classes)
+
+    def forward(self, x):
+        features = {}
+        x = features["stem"] = F.relu(self.bn1(self.conv1(x)))
+        for number in range(1, 4):
+            for block in getattr(self, f"layer{number}"):
+                pre = block(x)
+                x = F.relu(pre)
+            features[f"layer{number}.pre"] = pre
+            features[f"layer{number}"] = x
+        features["pool"] = F.avg_pool2d(x, 4).flatten(1)
+        return features, self.linear(features["pool"])
+
+
+class ShuffleBasic(nn.Module):
+    """BasicBlock of models/ShuffleNetv2.py."""
+
+    def __init__(self, channels):
+        super().__init__()
+        half = channels // 2
+        self.conv1 = conv1x1(half, half)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv2 = depthwise(half, 1)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = conv1x1(half, half)
+        self.bn3 = nn.BatchNorm2d(half)
+
+    def forward(self, x):
+        half = x.size(1) // 2
+        x1, x2 = x[:, :half], x[:, half:]
+        out = F.relu(self.bn1(self.conv1(x2)))
+        pre = self.bn3(self.conv3(self.bn2(self.conv2(out))))
+        return shuffle(torch.cat([x1, F.relu(pre)], 1), 2), torch.cat([x1, pre], 1)
+
+
+class ShuffleDown(nn.Module):
+    """DownBlock of models/ShuffleNetv2.py."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        half = outputs // 2
+        self.conv1 = depthwise(inputs, 2)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv2 = conv1x1(inputs, half)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = conv1x1(inputs, half)
+        self.bn3 = nn.BatchNorm2d(half)
+        self.conv4 = depthwise(half, 2)
+        self.bn4 = nn.BatchNorm2d(half)
+        self.conv5 = conv1x1(half, half)
+        self.bn5 = nn.BatchNorm2d(half)
+
+    def forward(self, x):
+        left = F.relu(self.bn2(self.conv2(self.bn1(self.conv1(x)))))
+        right = F.relu(self.bn3(self.conv3(x)))
+        right = F.relu(self.bn5(self.conv5(self.bn4(self.conv4(right)))))
+        return shuffle(torch.cat([left, right], 1), 2)
+
+
+class ShuffleNetV2(nn.Module):
+    """models/ShuffleNetv2.py with net_size=1, as `ShuffleV2`."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1 = conv1x1(3, 24)
+        self.bn1 = nn.BatchNorm2d(24)
+        channels = 24
+        for number, (width, blocks) in enumerate(zip([116, 232, 464], [3, 7, 3]), 1):
+            layer = [ShuffleDown(channels, width)] + [ShuffleBasic(width) for _ in range(blocks)]
+            setattr(self, f"layer{number}", nn.Sequential(*layer))
+            channels = width
+        self.conv2 = conv1x1(464, 1024)
+        self.bn2 = nn.BatchNorm2d(1024)
+        self.linear = nn.Linear(1024, classes)
+
+    def forward(self, x):
+        features = {}
+        x = features["stem"] = F.relu(self.bn1(self.conv1(x)))
+        for number in range(1, 4):
+            down, *blocks = getattr(self, f"layer{number}")
+            x = down(x)
+            for block in blocks:
+                x, pre = block(x)
+            features[f"layer{number}.pre"] = pre
+            features[f"layer{number}"] = x
+        x = features["head"] = F.relu(self.bn2(self.conv2(x)))
+        features["pool"] = F.avg_pool2d(x, 4).flatten(1)
+        return features, self.linear(features["pool"])
+
+
+class Bottleneck(nn.Module):
+    """Bottleneck of models/resnetv2.py, without its last ReLU."""
+
+    def __init__(self, inputs, planes, stride):
+        super().__init__()
+        self.conv1 = conv1x1(inputs, planes)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = conv1x1(planes, 4 * planes)
+        self.bn3 = nn.BatchNorm2d(4 * planes)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != 4 * planes:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, 4 * planes, 1, stride, bias=False), nn.BatchNorm2d(4 * planes)
+            )
+
+    def forward(self, x):
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = F.relu(self.bn2(self.conv2(out)))
+        return self.bn3(self.conv3(out)) + self.shortcut(x)
+
+
+class BottleneckResNet(nn.Module):
+    """models/resnetv2.py with Bottleneck, as `ResNet50` for blocks of 3, 4, 6, 3."""
+
+    def __init__(self, blocks, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        channels = 64
+        for number, count in enumerate(blocks, 1):
+            planes, layer = 32 << number, []
+            for index in range(count):
+                layer.append(Bottleneck(channels, planes, 2 if index == 0 and number > 1 else 1))
+                channels = 4 * planes
+            setattr(self, f"layer{number}", nn.Sequential(*layer))
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        features = {}
+        x = features["stem"] = F.relu(self.bn1(self.conv1(x)))
+        for number in range(1, 5):
+            for block in getattr(self, f"layer{number}"):
+                pre = block(x)
+                x = F.relu(pre)
+            features[f"layer{number}.pre"] = pre
+            features[f"layer{number}"] = x
+        features["pool"] = average(x)
+        return features, self.linear(features["pool"])
+
+
+# torchvision. The network is the package's own; hooks read its features.
+
+
+class Hooked(nn.Module):
+    """A network whose `features(network)` gives, by tap, a module and whether its "input" or "output"
+    is the feature, at its last call."""
+
+    def __init__(self, network, features):
+        super().__init__()
+        self.network = network
+        self.features = features
+
+    def state_dict(self):
+        return self.network.state_dict()
+
+    def load_state_dict(self, state, strict):
+        return self.network.load_state_dict(state, strict)
+
+    def forward(self, x):
+        found = {}
+
+        def keep(tap, value):
+            # Later layers may change the tensor in place.
+            found[tap] = value.clone()
+
+        for tap, (module, what) in self.features(self.network).items():
+            if what == "input":
+                module.register_forward_pre_hook(lambda _, args, tap=tap: keep(tap, args[0]))
+            else:
+                module.register_forward_hook(lambda _, args, output, tap=tap: keep(tap, output))
+        logits = self.network(x)
+        return {tap: value.flatten(1) if tap == "pool" else value for tap, value in found.items()}, logits
+
+
+def resnet_features(network):
+    # The ReLU of a block is called several times, at last for the sum.
+    features = {"stem": (network.relu, "output")}
+    for number in range(1, 5):
+        layer = getattr(network, f"layer{number}")
+        features[f"layer{number}.pre"] = (layer[-1].relu, "input")
+        features[f"layer{number}"] = (layer, "output")
+    features["pool"] = (network.avgpool, "output")
+    return features
+
+
+def mobilenet_features(network):
+    places = {"stem": 0, "layer1": 3, "layer2": 6, "layer3": 13, "layer4": 17, "head": 18}
+    features = {tap: (network.features[place], "output") for tap, place in places.items()}
+    features["pool"] = (network.classifier, "input")
+    return features
+
+
+def torchvision_network(name, features):
+    return lambda: Hooked(getattr(torchvision.models, name)(weights=None), features)
+
+
 # The networks of the fixture: by name, how they are built and the shape of an image.
 
 CIFAR = [3, 32, 32]
+# Smaller than 224×224, which the networks do not mind.
+IMAGENET = [3, 64, 64]
 NETWORKS = {
     "vgg8": (lambda: Vgg(8, 100), CIFAR),
     "vgg11": (lambda: Vgg(11, 100), CIFAR),
     "vgg13": (lambda: Vgg(13, 100), CIFAR),
     "vgg16": (lambda: Vgg(16, 100), CIFAR),
     "vgg19": (lambda: Vgg(19, 100), CIFAR),
+    "mobile-half": (lambda: MobileNetV2(0.5, 100), CIFAR),
+    "shufflev1": (lambda: ShuffleNetV1(100), CIFAR),
+    "shufflev2": (lambda: ShuffleNetV2(100), CIFAR),
+    "cifar-resnet50": (lambda: BottleneckResNet([3, 4, 6, 3], 100), CIFAR),
+    "resnet18": (torchvision_network("resnet18", resnet_features), IMAGENET),
+    "resnet34": (torchvision_network("resnet34", resnet_features), IMAGENET),
+    "resnet50": (torchvision_network("resnet50", resnet_features), IMAGENET),
+    "resnet101": (torchvision_network("resnet101", resnet_features), IMAGENET),
+    "mobilenet-v2": (torchvision_network("mobilenet_v2", mobilenet_features), IMAGENET),
 }
 
 

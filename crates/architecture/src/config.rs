@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// | `resnet20` | [`ResNet`](crate::ResNet) of depth 6n + 2 |
 /// | `resnet8x4` | [`ResNet`](crate::ResNet) of depth 6n + 2 and of widths 32, 64, 128, 256 |
 /// | `wrn-16-2` | [`WideResNet`](crate::WideResNet) of depth 6n + 4 and of this multiple of the width |
-/// | `vgg8`, … | [`PublishedNetwork`] of that name |
+/// | `vgg8`, `resnet50`, … | [`PublishedNetwork`] of that name |
 /// | `vit-16-2-4` | [`VisionTransformer`](crate::VisionTransformer) with these numbers of features, blocks and heads |
 ///
 /// Upper case, and `_` instead of `-`, are also valid. [`catalog`] lists the networks of the
@@ -52,7 +52,8 @@ pub enum NetworkConfig {
         /// Number of channels of each stage.
         widths: Vec<usize>,
     },
-    /// Residual network: see [`ResNet`](crate::ResNet).
+    /// Residual network of three stages: see [`ResNet`](crate::ResNet). If its name is that of a
+    /// published network, as `resnet50`, it is written `resnet50x1`.
     ResNet {
         /// Number of layers: 6n + 2.
         depth: usize,
@@ -151,6 +152,9 @@ impl NetworkConfig {
             Typed::ResNet(config) => DynNetwork::new(BranchedNetwork::new(
                 all.map(|_| initialize(config.init(device))),
             )),
+            Typed::Published(network) => network
+                .init_branched(branches, input, classes, device)
+                .ok_or_else(|| NetworkError::NoBranches(self.to_string()))?,
             _ => return Err(NetworkError::NoBranches(self.to_string())),
         })
     }
@@ -233,7 +237,9 @@ impl NetworkConfig {
         } else {
             let depth = name.strip_prefix("resnet")?;
             let times_four = depth.ends_with("x4");
-            let depth = number(depth.strip_suffix("x4").unwrap_or(depth))?;
+            // `resnet50` is of four stages; that of three stages is `resnet50x1`.
+            let digits = depth.strip_suffix("x4").or(depth.strip_suffix("x1"));
+            let depth = number(digits.unwrap_or(depth))?;
             Some(Self::ResNet { depth, times_four })
         }
     }
@@ -293,7 +299,13 @@ impl Display for NetworkConfig {
             Self::Mlp { hidden } => dashed(f, "mlp", hidden),
             Self::ConvNet { widths } => dashed(f, "convnet", widths),
             Self::ResNet { depth, times_four } => {
-                write!(f, "resnet{depth}{}", if *times_four { "x4" } else { "" })
+                let name = format!("resnet{depth}");
+                let widths = match (times_four, PublishedNetwork::parse(&name)) {
+                    (true, _) => "x4",
+                    (false, Some(_)) => "x1",
+                    (false, None) => "",
+                };
+                write!(f, "{name}{widths}")
             }
             Self::WideResNet { depth, widen } => write!(f, "wrn-{depth}-{widen}"),
             Self::Published(network) => f.write_str(network.name()),
@@ -444,6 +456,21 @@ mod tests {
     }
 
     #[test]
+    fn names_of_published_networks_come_first() {
+        let resnet = |depth| NetworkConfig::ResNet {
+            depth,
+            times_four: false,
+        };
+        let published = NetworkConfig::Published(PublishedNetwork::ResNet50);
+        assert_eq!(NetworkConfig::by_name("ResNet50").unwrap(), published);
+        for (name, depth) in [("resnet50x1", 50), ("resnet56", 56)] {
+            assert_eq!(NetworkConfig::by_name(name).unwrap(), resnet(depth));
+            assert_eq!(resnet(depth).to_string(), name);
+        }
+        assert_eq!(NetworkConfig::by_name("resnet56x1").unwrap(), resnet(56));
+    }
+
+    #[test]
     fn it_is_serialized_as_its_name() {
         let config = NetworkConfig::by_name("WRN_40_2").unwrap();
 
@@ -463,7 +490,9 @@ mod tests {
         for name in names(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             for input in [[1, 8, 8], [1, 28, 28]] {
-                if input == [1, 28, 28] && config.multiply_adds(input, 10).unwrap() > 100_000_000 {
+                let plan = config.plan(input, 10).unwrap();
+                let large = plan.multiply_adds() > 100_000_000 || plan.parameters() > 10_000_000;
+                if input == [1, 28, 28] && large {
                     continue; // It would take too long, and smaller images run the same code.
                 }
                 let network = config.init(input, 10, &device).unwrap();

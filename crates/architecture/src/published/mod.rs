@@ -2,6 +2,10 @@
 
 mod checkpoint;
 mod conv;
+mod four_stage_resnet;
+mod mobilenet;
+mod shuffle_v1;
+mod shuffle_v2;
 #[cfg(test)]
 mod tests;
 mod vgg;
@@ -9,33 +13,74 @@ mod vgg;
 pub use checkpoint::*;
 pub use conv::ConvNorm;
 pub(crate) use conv::ConvShape;
+pub use four_stage_resnet::*;
+pub use mobilenet::*;
+pub use shuffle_v1::*;
+pub use shuffle_v2::*;
 pub use vgg::*;
 
-use crate::{NetworkError, Plan};
+use crate::{BranchedNetwork, NetworkError, Plan};
 use burn::tensor::{Device, Tensor};
-use burn_distill_core::DynNetwork;
+use burn_distill_core::{DynNetwork, initialize};
 
 /// A network of a fixed size, as a publication or a package has it, so that its weights fit.
+///
+/// The networks for small images are those of
+/// [RepDistiller](https://github.com/HobbitLong/RepDistiller), those of ImageNet are torchvision's.
+/// They take other images and other numbers of classes too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishedNetwork {
-    /// [`Vgg`] of 8 layers.
+    /// [`Vgg`] of 8 layers, for small images.
     Vgg8,
-    /// [`Vgg`] of 11 layers.
+    /// [`Vgg`] of 11 layers, for small images.
     Vgg11,
-    /// [`Vgg`] of 13 layers.
+    /// [`Vgg`] of 13 layers, for small images.
     Vgg13,
-    /// [`Vgg`] of 16 layers.
+    /// [`Vgg`] of 16 layers, for small images.
     Vgg16,
-    /// [`Vgg`] of 19 layers.
+    /// [`Vgg`] of 19 layers, for small images.
     Vgg19,
+    /// [`MobileNetV2`] of half the width, for small images.
+    MobileHalf,
+    /// [`ShuffleNetV1`], for small images.
+    ShuffleV1,
+    /// [`ShuffleNetV2`], for small images.
+    ShuffleV2,
+    /// [`FourStageResNet`] of 50 layers, for small images.
+    CifarResNet50,
+    /// [`FourStageResNet`] of 18 layers.
+    ResNet18,
+    /// [`FourStageResNet`] of 34 layers.
+    ResNet34,
+    /// [`FourStageResNet`] of 50 layers.
+    ResNet50,
+    /// [`FourStageResNet`] of 101 layers.
+    ResNet101,
+    /// [`MobileNetV2`] of full width.
+    MobileNetV2Full,
 }
 
 use PublishedNetwork::*;
 
 impl PublishedNetwork {
     /// All of them.
-    pub const ALL: &[Self] = &[Vgg8, Vgg11, Vgg13, Vgg16, Vgg19];
+    pub const ALL: &[Self] = &[
+        Vgg8,
+        Vgg11,
+        Vgg13,
+        Vgg16,
+        Vgg19,
+        MobileHalf,
+        ShuffleV1,
+        ShuffleV2,
+        CifarResNet50,
+        ResNet18,
+        ResNet34,
+        ResNet50,
+        ResNet101,
+        MobileNetV2Full,
+    ];
 
     /// Returns the name.
     pub fn name(self) -> &'static str {
@@ -45,6 +90,15 @@ impl PublishedNetwork {
             Vgg13 => "vgg13",
             Vgg16 => "vgg16",
             Vgg19 => "vgg19",
+            MobileHalf => "mobile-half",
+            ShuffleV1 => "shufflev1",
+            ShuffleV2 => "shufflev2",
+            CifarResNet50 => "cifar-resnet50",
+            ResNet18 => "resnet18",
+            ResNet34 => "resnet34",
+            ResNet50 => "resnet50",
+            ResNet101 => "resnet101",
+            MobileNetV2Full => "mobilenet-v2",
         }
     }
 
@@ -62,6 +116,27 @@ impl PublishedNetwork {
     pub fn init(self, input: [usize; 3], classes: usize, device: &Device) -> DynNetwork<Tensor<4>> {
         match self.family(input, classes) {
             Family::Vgg(config) => DynNetwork::new(config.init(device)),
+            Family::MobileNetV2(config) => DynNetwork::new(config.init(device)),
+            Family::ShuffleNetV1(config) => DynNetwork::new(config.init(device)),
+            Family::ShuffleNetV2(config) => DynNetwork::new(config.init(device)),
+            Family::FourStageResNet(config) => DynNetwork::new(config.init(device)),
+        }
+    }
+
+    /// Initializes several networks as the branches of one, if the network branches.
+    pub(crate) fn init_branched(
+        self,
+        branches: usize,
+        input: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Option<DynNetwork<Tensor<4>>> {
+        match self.family(input, classes) {
+            Family::FourStageResNet(config) => {
+                let networks = (0..branches).map(|_| initialize(config.init(device)));
+                Some(DynNetwork::new(BranchedNetwork::new(networks)))
+            }
+            _ => None,
         }
     }
 
@@ -73,6 +148,10 @@ impl PublishedNetwork {
     pub fn plan(self, input: [usize; 3], classes: usize) -> Result<Plan, NetworkError> {
         match self.family(input, classes) {
             Family::Vgg(config) => config.plan(),
+            Family::MobileNetV2(config) => config.plan(),
+            Family::ShuffleNetV1(config) => config.plan(),
+            Family::ShuffleNetV2(config) => config.plan(),
+            Family::FourStageResNet(config) => config.plan(),
         }
     }
 
@@ -108,17 +187,39 @@ impl PublishedNetwork {
     fn original_layer(self, layer: &str) -> String {
         match self {
             Vgg8 | Vgg11 | Vgg13 | Vgg16 | Vgg19 => vgg::original_layer(layer),
+            MobileHalf => mobilenet::name_in_repdistiller(layer),
+            MobileNetV2Full => mobilenet::name_in_torchvision(layer),
+            ShuffleV2 => shuffle_v2::original_layer(layer),
+            CifarResNet50 => four_stage_resnet::name_in_repdistiller(layer),
+            ShuffleV1 | ResNet18 | ResNet34 | ResNet50 | ResNet101 => layer.to_string(),
         }
     }
 
     fn family(self, input: [usize; 3], classes: usize) -> Family {
         let vgg = |depth| Family::Vgg(VggConfig::new(depth, input, classes));
+        let resnet =
+            |depth| Family::FourStageResNet(FourStageResNetConfig::new(depth, input, classes));
         match self {
             Vgg8 => vgg(8),
             Vgg11 => vgg(11),
             Vgg13 => vgg(13),
             Vgg16 => vgg(16),
             Vgg19 => vgg(19),
+            MobileHalf => Family::MobileNetV2(
+                MobileNetV2Config::new(input, classes)
+                    .with_width(0.5)
+                    .with_small_images(true),
+            ),
+            MobileNetV2Full => Family::MobileNetV2(MobileNetV2Config::new(input, classes)),
+            ShuffleV1 => Family::ShuffleNetV1(ShuffleNetV1Config::new(input, classes)),
+            ShuffleV2 => Family::ShuffleNetV2(ShuffleNetV2Config::new(input, classes)),
+            CifarResNet50 => Family::FourStageResNet(
+                FourStageResNetConfig::new(50, input, classes).with_small_images(true),
+            ),
+            ResNet18 => resnet(18),
+            ResNet34 => resnet(34),
+            ResNet50 => resnet(50),
+            ResNet101 => resnet(101),
         }
     }
 }
@@ -126,6 +227,10 @@ impl PublishedNetwork {
 /// A network with the images and classes that it is for.
 enum Family {
     Vgg(VggConfig),
+    MobileNetV2(MobileNetV2Config),
+    ShuffleNetV1(ShuffleNetV1Config),
+    ShuffleNetV2(ShuffleNetV2Config),
+    FourStageResNet(FourStageResNetConfig),
 }
 
 /// The number of the stage of a tap such as `layer2.pre`.

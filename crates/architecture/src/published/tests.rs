@@ -7,7 +7,8 @@
 use super::*;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::TensorData;
-use burn_distill_core::{Network, TapSelection, parameter_count, tensors};
+use burn::tensor::{Distribution, Tolerance};
+use burn_distill_core::{Network, TapSelection, known_taps, parameter_count};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -73,22 +74,12 @@ fn values(key: &str, shape: &[usize]) -> Vec<f32> {
     uniform(key, shape.iter().product(), scale, offset)
 }
 
-/// Fills the tensors of a network by the names that they have in the original.
+/// Fills the tensors of a network by the names that they have in the original, and keeps their paths.
+#[derive(Default)]
 struct Filler {
     path: Vec<String>,
     originals: HashMap<String, CheckpointTensor>,
-}
-
-impl Filler {
-    fn new(tensors: Vec<CheckpointTensor>) -> Self {
-        let originals = tensors
-            .into_iter()
-            .map(|tensor| (tensor.path.clone(), tensor));
-        Self {
-            path: Vec::new(),
-            originals: originals.collect(),
-        }
-    }
+    filled: Vec<String>,
 }
 
 impl ModuleMapper for Filler {
@@ -103,15 +94,15 @@ impl ModuleMapper for Filler {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
         let tensor = self.originals.remove(&path).expect(&path);
-        param.map(|old| {
-            let shape = tensor.shape;
-            let data = TensorData::new(values(&tensor.original, &shape), shape);
-            let filled = Tensor::from_data(data, &old.device());
-            // burn's linear weights are [in, out].
-            let filled = if D == 2 { filled.transpose() } else { filled };
-            assert_eq!(filled.dims(), old.dims(), "{path}");
-            filled
-        })
+        let shape = tensor.shape;
+        let data = TensorData::new(values(&tensor.original, &shape), shape);
+        let filled = Tensor::from_data(data, &Device::default());
+        // burn's linear weights are [in, out].
+        let filled = if D == 2 { filled.transpose() } else { filled };
+        // The shape alone: random values of layers that are not used yet would be drawn in vain.
+        assert_eq!(param.lazy_shape(), filled.shape(), "{path}");
+        self.filled.push(path);
+        Param::initialized(param.id, filled)
     }
 }
 
@@ -155,13 +146,19 @@ fn check(network: PublishedNetwork) {
         .collect();
     assert_eq!(listed, reference.state, "{name}");
 
-    let ours = network.init(image, classes, &device);
+    let paths: Vec<_> = checkpoint
+        .iter()
+        .map(|tensor| tensor.path.clone())
+        .collect();
+    let of_path = |tensor: CheckpointTensor| (tensor.path.clone(), tensor);
+    let mut filler = Filler {
+        originals: checkpoint.into_iter().map(of_path).collect(),
+        ..Filler::default()
+    };
+    let ours = network.init(image, classes, &device).map(&mut filler);
+    assert_eq!(filler.filled, paths, "{name}");
+    assert!(filler.originals.is_empty(), "{name}");
     assert_eq!(parameter_count(&ours), reference.parameters, "{name}");
-    let paths: Vec<_> = tensors(&ours).into_iter().map(|(path, _)| path).collect();
-    let listed: Vec<_> = checkpoint.iter().map(|tensor| &tensor.path).collect();
-    assert_eq!(listed, paths.iter().collect::<Vec<_>>(), "{name}");
-
-    let ours = ours.map(&mut Filler::new(checkpoint));
     let knowledge = ours.forward_knowledge(input(image, &device), &TapSelection::All);
     let mut worst: f64 = 0.0;
     for feature in &reference.features {
@@ -201,5 +198,107 @@ fn every_published_network_has_its_reference() {
 fn vgg_networks_are_those_of_repdistiller() {
     for network in [Vgg8, Vgg11, Vgg13, Vgg16, Vgg19] {
         check(network);
+    }
+}
+
+#[test]
+fn mobile_and_shuffle_networks_are_those_of_repdistiller() {
+    for network in [MobileHalf, ShuffleV1, ShuffleV2] {
+        check(network);
+    }
+}
+
+#[test]
+fn the_four_stage_network_for_small_images_is_that_of_repdistiller() {
+    check(CifarResNet50);
+}
+
+#[test]
+fn residual_networks_are_those_of_torchvision() {
+    for network in [ResNet18, ResNet34, ResNet50, ResNet101] {
+        check(network);
+    }
+}
+
+#[test]
+fn mobile_networks_are_those_of_torchvision() {
+    check(MobileNetV2Full);
+}
+
+/// A network of every family, for gray images of 8×8.
+const FAMILIES: [PublishedNetwork; 6] = [
+    Vgg8,
+    MobileHalf,
+    ShuffleV1,
+    ShuffleV2,
+    CifarResNet50,
+    ResNet18,
+];
+
+#[test]
+fn a_tap_is_the_same_with_and_without_the_layers_behind_it() {
+    let device = Device::default();
+    for family in FAMILIES {
+        let name = family.name();
+        let network = family.init([1, 8, 8], 5, &device);
+        let input = Tensor::random([2, 1, 8, 8], Distribution::Default, &device);
+        let all = network.forward_knowledge(input.clone(), &TapSelection::All);
+        for tap in ["stem", "layer2", "layer3.pre", "pool"] {
+            let found = network.forward_to(input.clone(), tap).into_vectors();
+            let expected = all.taps.expect(tap).into_vectors().into_data();
+            found.into_data().assert_eq(&expected, true);
+        }
+        let map = all.taps.expect("class-maps").into_map();
+        let means = map.mean_dims(&[2, 3]).flatten::<2>(1, 3).into_data();
+        let logits = all.response.classes().unwrap().to_data();
+        means.assert_approx_eq::<f32>(&logits, Tolerance::rel_abs(1e-4, 1e-5));
+        let classifier = network.classifier().expect(name);
+        let pool = all.taps.expect("pool").into_vectors();
+        assert_eq!(classifier.weight.dims(), [pool.dims()[1], 5], "{name}");
+    }
+}
+
+#[test]
+fn normalizations_are_found_behind_the_taps_before_activations() {
+    let device = Device::default();
+    for family in FAMILIES {
+        let name = family.name();
+        let network = family.init([1, 8, 8], 5, &device);
+        for (tap, value) in known_taps(&network).iter() {
+            let found = network.normalization(tap);
+            // The norm of a stage of ShuffleNetV2 is of half of its channels.
+            let expected = tap.ends_with(".pre") && family != ShuffleV2;
+            assert_eq!(found.is_some(), expected, "{name} {tap}");
+            if let Some(norm) = found {
+                assert_eq!(norm.gamma.dims(), [value.shape()[1]], "{name} {tap}");
+            }
+        }
+        for tap in ["layer0.pre", "layer5.pre", "layer.pre"] {
+            assert!(network.normalization(tap).is_none(), "{name} {tap}");
+        }
+    }
+}
+
+#[test]
+fn every_family_learns_in_all_of_its_tensors() {
+    let device = Device::default().autodiff();
+    for family in FAMILIES {
+        let network = family.init([1, 8, 8], 5, &device);
+        let before = burn_distill_core::tensors(&network);
+        let input = Tensor::random([3, 1, 8, 8], Distribution::Default, &device);
+        // A plain sum would not reach the bias of a norm behind another norm.
+        let loss = network
+            .forward(input)
+            .classes()
+            .unwrap()
+            .clone()
+            .square()
+            .sum();
+        let grads = burn::optim::GradientsParams::from_grads(loss.backward(), &network);
+        let mut optimizer = burn::optim::SgdConfig::new().init();
+        let after = burn_distill_core::tensors(&optimizer.step(0.1, network, grads).valid());
+        for ((path, after), (_, before)) in after.iter().zip(&before) {
+            assert_ne!(after, before, "{} {path}", family.name());
+        }
     }
 }

@@ -225,7 +225,8 @@ impl Network for Vgg {
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
         let number = super::stage_before_activation(tap)?;
-        let block = self.blocks().into_iter().nth(number)?;
+        let [_, stages @ ..] = self.blocks();
+        let block = stages.into_iter().nth(number.checked_sub(1)?)?;
         block.last().map(|layer| layer.norm.clone())
     }
 }
@@ -300,8 +301,8 @@ mod tests {
         let small = VggConfig::new(8, [3, 8, 7], 10).plan().unwrap_err();
         assert_eq!(
             small.to_string(),
-            "an input [3, 8, 7] of [channels, height, width] is too small: a VGG network needs \
-             [1, 8, 8]"
+            "an input [3, 8, 7] of [channels, height, width] is too small: a VGG network needs at \
+             least [1, 8, 8]"
         );
         let depth = VggConfig::new(9, [3, 8, 8], 10).plan().unwrap_err();
         assert_eq!(
