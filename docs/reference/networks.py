@@ -50,13 +50,18 @@ def uniform(key, count):
     seed = 0xCBF29CE484222325
     for byte in key.encode():
         seed = ((seed ^ byte) * 0x100000001B3) % 2**64
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z += np.uint64(seed)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(40)).astype(np.float64) / 2**24) - 1
+    v = np.empty(count)
+    # In parts, for memory.
+    for start in range(0, count, 2**22):
+        end = min(start + 2**22, count)
+        with np.errstate(over="ignore"):
+            z = np.arange(start + 1, end + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            z += np.uint64(seed)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z ^= z >> np.uint64(31)
+        v[start:end] = 2 * ((z >> np.uint64(40)).astype(np.float64) / 2**24) - 1
+    return v
 
 
 def filled(key, shape):
@@ -180,7 +185,7 @@ class MobileNetV2(nn.Module):
         for index, group in enumerate(self.blocks):
             x = group(x)
             if index in (1, 2, 4, 6):
-                features[f"layer{(index + 3) // 2}"] = x
+                features[f"layer{index // 2 + 1}"] = x
         x = features["head"] = self.conv2(x)
         # The average of a 2×2 map, of all of it.
         features["pool"] = F.avg_pool2d(x, 2, ceil_mode=True).flatten(1)
@@ -432,6 +437,23 @@ def mobilenet_features(network):
     return features
 
 
+def vgg_features(network):
+    """A block ends where a pooling follows."""
+    modules = list(network.features)
+    features, number = {}, 0
+    for module, following in zip(modules, modules[1:]):
+        if isinstance(following, nn.MaxPool2d):
+            if number > 0:
+                features[f"layer{number}.pre"] = (module, "input")
+            features[f"layer{number}" if number else "stem"] = (module, "output")
+            number += 1
+    features["hidden.1.pre"] = (network.classifier[0], "output")
+    features["hidden.1"] = (network.classifier[1], "output")
+    features["hidden.2.pre"] = (network.classifier[3], "output")
+    features["pool"] = (network.classifier[4], "output")
+    return features
+
+
 def torchvision_network(name, features):
     return lambda: Hooked(getattr(torchvision.models, name)(weights=None), features)
 
@@ -456,7 +478,20 @@ NETWORKS = {
     "resnet50": (torchvision_network("resnet50", resnet_features), IMAGENET),
     "resnet101": (torchvision_network("resnet101", resnet_features), IMAGENET),
     "mobilenet-v2": (torchvision_network("mobilenet_v2", mobilenet_features), IMAGENET),
+    "vgg16-bn": (torchvision_network("vgg16_bn", vgg_features), IMAGENET),
 }
+
+
+def count_products(network):
+    """A list that gets the multiplications of every convolution and matrix of the next pass."""
+    products = []
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            each = module.weight[0].numel()
+            module.register_forward_hook(
+                lambda _, args, output, each=each: products.append(output.numel() * each)
+            )
+    return products
 
 
 def reference(build, image):
@@ -465,12 +500,14 @@ def reference(build, image):
     shapes = {key: list(value.shape) for key, value in state.items()}
     network.load_state_dict({key: filled(key, shape) for key, shape in shapes.items()}, strict=False)
     shape = [SAMPLES, *image]
+    products = count_products(network)
     with torch.no_grad():
         features, logits = network(torch.from_numpy(uniform("input", int(np.prod(shape)))).reshape(shape))
     return {
         "image": image,
         "classes": logits.shape[1],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "multiply_adds": sum(products) // SAMPLES,
         "state": [f"{key} {','.join(map(str, shape))}" for key, shape in shapes.items()],
         "features": [
             {"tap": tap, "shape": list(value.shape), "values": pick(value, VALUES)}
@@ -497,7 +534,7 @@ def main():
     assert stored.keys() == found.keys(), stored.keys() ^ found.keys()
     for name, network in found.items():
         other = stored[name]
-        for field in ("image", "classes", "parameters", "state"):
+        for field in ("image", "classes", "parameters", "multiply_adds", "state"):
             assert network[field] == other[field], (name, field)
         pairs = [("logits", network["logits"], other["logits"])]
         for mine, theirs in zip(network["features"], other["features"], strict=True):

@@ -29,8 +29,10 @@ const fn resnet(name: &'static str, reference: &'static str) -> ArchitectureEntr
 }
 
 const SIMONYAN: &str = "Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale \
-                        Image Recognition, ICLR 2015; for small images after \
-                        Tian et al., Contrastive Representation Distillation, ICLR 2020";
+                        Image Recognition, ICLR 2015";
+const SIMONYAN_SMALL: &str = "Simonyan and Zisserman, Very Deep Convolutional Networks for \
+                              Large-Scale Image Recognition, ICLR 2015; for small images after \
+                              Tian et al., Contrastive Representation Distillation, ICLR 2020";
 
 const SANDLER: &str = "Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, \
                        CVPR 2018";
@@ -102,11 +104,11 @@ const CATALOG: &[ArchitectureEntry] = &[
     wide("wrn-16-2", &["wrn_16_2"]),
     wide("wrn-40-1", &["wrn_40_1"]),
     wide("wrn-40-2", &["wrn_40_2"]),
-    published("vgg8", VGG, &[], SIMONYAN),
-    published("vgg11", VGG, &[], SIMONYAN),
-    published("vgg13", VGG, &[], SIMONYAN),
-    published("vgg16", VGG, &[], SIMONYAN),
-    published("vgg19", VGG, &[], SIMONYAN),
+    published("vgg8", VGG, &[], SIMONYAN_SMALL),
+    published("vgg11", VGG, &[], SIMONYAN_SMALL),
+    published("vgg13", VGG, &[], SIMONYAN_SMALL),
+    published("vgg16", VGG, &[], SIMONYAN_SMALL),
+    published("vgg19", VGG, &[], SIMONYAN_SMALL),
     published(
         "mobile-half",
         "MobileNetV2",
@@ -121,6 +123,7 @@ const CATALOG: &[ArchitectureEntry] = &[
     published("resnet50", FOUR_STAGES, &[], HE),
     published("resnet101", FOUR_STAGES, &[], HE),
     published("mobilenet-v2", "MobileNetV2", &["mobilenet_v2"], SANDLER),
+    published("vgg16-bn", VGG, &["vgg16_bn"], SIMONYAN),
     ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",

@@ -490,7 +490,14 @@ mod tests {
         for name in names(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             for input in [[1, 8, 8], [1, 28, 28]] {
-                let plan = config.plan(input, 10).unwrap();
+                let plan = match config.plan(input, 10) {
+                    Err(NetworkError::Input { least, .. }) => {
+                        // That of ImageNet halves images five times.
+                        assert_eq!((name, least), ("vgg16-bn", [1, 32, 32]));
+                        continue;
+                    }
+                    plan => plan.unwrap(),
+                };
                 let large = plan.multiply_adds() > 100_000_000 || plan.parameters() > 10_000_000;
                 if input == [1, 28, 28] && large {
                     continue; // It would take too long, and smaller images run the same code.

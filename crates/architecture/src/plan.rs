@@ -237,6 +237,10 @@ mod tests {
         for name in crate::catalog().iter().map(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             let (input, classes) = ([3, 12, 10], 7);
+            // The published networks, some of which are large, are compared with the originals.
+            if matches!(config, NetworkConfig::Published(_)) {
+                continue;
+            }
             let network = config.init(input, classes, &Device::default()).unwrap();
             let plan = config.plan(input, classes).unwrap();
 

@@ -4,7 +4,7 @@ use crate::stages::Staged;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{BatchNorm, Linear};
+use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::{Network, Response, Tap, TapRecorder};
@@ -36,8 +36,8 @@ pub struct MobileNetV2Config {
     /// images of 224×224.
     ///
     /// The form for small images shrinks them by 16 instead of 32, activates by ReLU instead of ReLU6,
-    /// expands in the first block too, though to the same number of channels, and rounds channels
-    /// down instead of to a multiple of 8.
+    /// expands in the first block too, though to the same number of channels, rounds channels down
+    /// instead of to a multiple of 8, and has no dropout in front of the classifier.
     #[config(default = false)]
     pub small_images: bool,
 }
@@ -115,6 +115,7 @@ impl MobileNetV2Config {
             stem: layer(layout.stem),
             blocks: layout.blocks.into_iter().map(block).collect(),
             head: layer(layout.head),
+            dropout: DropoutConfig::new(if self.small_images { 0.0 } else { 0.2 }).init(),
             classifier: small_linear([features, self.classes], device),
             input: self.input,
             clipped: !self.small_images,
@@ -219,8 +220,7 @@ impl MobileNetV2Config {
 /// - `pool`: `[batch_size, 1280]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured. The dropout of torchvision's
-/// classifier is left out.
+/// Images of any size pass, if they have as many channels as configured.
 ///
 /// # Panics
 ///
@@ -239,6 +239,8 @@ pub struct MobileNetV2 {
     pub blocks: Vec<InvertedResidual>,
     /// The last convolution.
     pub head: ConvNorm,
+    /// The dropout in front of the classifier.
+    pub dropout: Dropout,
     /// The classifier.
     pub classifier: Linear,
     /// The shape of one image: channels, height, width.
@@ -267,7 +269,7 @@ impl Network for MobileNetV2 {
         });
         let pool = global_average(map);
         taps.offer("pool", || Tap::Vector(pool.clone()));
-        Response::Classes(self.classifier.forward(pool))
+        Response::Classes(self.classifier.forward(self.dropout.forward(pool)))
     }
 
     fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {

@@ -59,6 +59,8 @@ pub enum PublishedNetwork {
     ResNet101,
     /// [`MobileNetV2`] of full width.
     MobileNetV2Full,
+    /// [`Vgg`] of 16 layers.
+    Vgg16Bn,
 }
 
 use PublishedNetwork::*;
@@ -80,6 +82,7 @@ impl PublishedNetwork {
         ResNet50,
         ResNet101,
         MobileNetV2Full,
+        Vgg16Bn,
     ];
 
     /// Returns the name.
@@ -99,6 +102,7 @@ impl PublishedNetwork {
             ResNet50 => "resnet50",
             ResNet101 => "resnet101",
             MobileNetV2Full => "mobilenet-v2",
+            Vgg16Bn => "vgg16-bn",
         }
     }
 
@@ -186,7 +190,8 @@ impl PublishedNetwork {
     /// The name in the original network of a layer of ours.
     fn original_layer(self, layer: &str) -> String {
         match self {
-            Vgg8 | Vgg11 | Vgg13 | Vgg16 | Vgg19 => vgg::original_layer(layer),
+            Vgg8 | Vgg11 | Vgg13 | Vgg16 | Vgg19 => vgg::name_in_repdistiller(layer),
+            Vgg16Bn => vgg::name_in_torchvision(layer, 16),
             MobileHalf => mobilenet::name_in_repdistiller(layer),
             MobileNetV2Full => mobilenet::name_in_torchvision(layer),
             ShuffleV2 => shuffle_v2::original_layer(layer),
@@ -196,15 +201,16 @@ impl PublishedNetwork {
     }
 
     fn family(self, input: [usize; 3], classes: usize) -> Family {
-        let vgg = |depth| Family::Vgg(VggConfig::new(depth, input, classes));
+        let vgg = |depth| VggConfig::new(depth, input, classes);
+        let small_vgg = |depth| Family::Vgg(vgg(depth).with_small_images(true));
         let resnet =
             |depth| Family::FourStageResNet(FourStageResNetConfig::new(depth, input, classes));
         match self {
-            Vgg8 => vgg(8),
-            Vgg11 => vgg(11),
-            Vgg13 => vgg(13),
-            Vgg16 => vgg(16),
-            Vgg19 => vgg(19),
+            Vgg8 => small_vgg(8),
+            Vgg11 => small_vgg(11),
+            Vgg13 => small_vgg(13),
+            Vgg16 => small_vgg(16),
+            Vgg19 => small_vgg(19),
             MobileHalf => Family::MobileNetV2(
                 MobileNetV2Config::new(input, classes)
                     .with_width(0.5)
@@ -220,6 +226,7 @@ impl PublishedNetwork {
             ResNet34 => resnet(34),
             ResNet50 => resnet(50),
             ResNet101 => resnet(101),
+            Vgg16Bn => Family::Vgg(vgg(16)),
         }
     }
 }

@@ -23,6 +23,7 @@ struct Reference {
     image: [usize; 3],
     classes: usize,
     parameters: usize,
+    multiply_adds: usize,
     state: Vec<String>,
     features: Vec<Feature>,
     logits: Vec<f64>,
@@ -146,6 +147,10 @@ fn check(network: PublishedNetwork) {
         .collect();
     assert_eq!(listed, reference.state, "{name}");
 
+    let plan = network.plan(image, classes).unwrap();
+    assert_eq!(plan.parameters(), reference.parameters, "{name}");
+    assert_eq!(plan.multiply_adds(), reference.multiply_adds, "{name}");
+
     let paths: Vec<_> = checkpoint
         .iter()
         .map(|tensor| tensor.path.clone())
@@ -160,6 +165,13 @@ fn check(network: PublishedNetwork) {
     assert!(filler.originals.is_empty(), "{name}");
     assert_eq!(parameter_count(&ours), reference.parameters, "{name}");
     let knowledge = ours.forward_knowledge(input(image, &device), &TapSelection::All);
+    for (tap, _) in knowledge.taps.iter() {
+        let compared = reference.features.iter().any(|feature| feature.tap == tap);
+        assert!(
+            compared || tap == "class-maps" || tap.ends_with(".pre"),
+            "{name} {tap}"
+        );
+    }
     let mut worst: f64 = 0.0;
     for feature in &reference.features {
         let tap = knowledge.taps.expect(&feature.tap);
@@ -177,8 +189,8 @@ fn check(network: PublishedNetwork) {
     let error = error(&logits, &reference.logits);
     assert!(error < TOLERANCE, "{name} logits: {error:.1e}");
     println!(
-        "| `{name}` | {} | {error:.1e} | {worst:.1e} |",
-        reference.parameters
+        "| `{name}` | {} | {} | {error:.1e} | {worst:.1e} |",
+        reference.parameters, reference.multiply_adds
     );
 }
 
@@ -221,8 +233,10 @@ fn residual_networks_are_those_of_torchvision() {
 }
 
 #[test]
-fn mobile_networks_are_those_of_torchvision() {
-    check(MobileNetV2Full);
+fn mobile_and_vgg_networks_are_those_of_torchvision() {
+    for network in [MobileNetV2Full, Vgg16Bn] {
+        check(network);
+    }
 }
 
 /// A network of every family, for gray images of 8×8.

@@ -4,8 +4,8 @@ use crate::stages::Staged;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, Linear};
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::{Network, Response, Tap, TapRecorder};
@@ -17,26 +17,52 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder};
 /// use burn_distill_architecture::VggConfig;
 /// use burn_distill_core::parameter_count;
 ///
-/// let vgg8 = VggConfig::new(8, [3, 32, 32], 100).init(&Device::default());
+/// let vgg8 = VggConfig::new(8, [3, 32, 32], 100)
+///     .with_small_images(true)
+///     .init(&Device::default());
 ///
 /// assert_eq!(parameter_count(&vgg8), 3_965_028);
 /// ```
 #[derive(Config, Debug)]
 pub struct VggConfig {
-    /// The number of layers: 8, 11, 13, 16 or 19. They are counted as if two more linear layers
-    /// preceded the classifier, as in the paper.
+    /// The number of layers: 11, 13, 16 or 19, and 8 for small images. Two hidden layers before the
+    /// classifier are counted even where there are none.
     pub depth: usize,
     /// The shape of one image: channels, height, width.
     pub input: [usize; 3],
     /// The number of classes.
     pub classes: usize,
+    /// Whether it is the form that RepDistiller has for images of 32×32 instead of torchvision's for
+    /// images of 224×224.
+    ///
+    /// The form for small images shrinks them by 8 instead of 32, and has neither hidden layers nor
+    /// dropout.
+    #[config(default = false)]
+    pub small_images: bool,
 }
 
 const KIND: &str = "VGG network";
-const DEPTHS: &[usize] = &[8, 11, 13, 16, 19];
+const DEPTHS: &[usize] = &[11, 13, 16, 19];
+const DEPTHS_FOR_SMALL_IMAGES: &[usize] = &[8, 11, 13, 16, 19];
 
 /// The channels of each of the five blocks.
 const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Height and width of the map in front of the hidden layers, and their features.
+const POOLED: usize = 7;
+const HIDDEN: usize = 4096;
+
+/// The number of convolutions of each block.
+fn layers_of(depth: usize) -> Option<[usize; 5]> {
+    match depth {
+        8 => Some([1, 1, 1, 1, 1]),
+        11 => Some([1, 1, 2, 2, 2]),
+        13 => Some([2, 2, 2, 2, 2]),
+        16 => Some([2, 2, 3, 3, 3]),
+        19 => Some([2, 2, 4, 4, 4]),
+        _ => None,
+    }
+}
 
 impl VggConfig {
     /// Initializes a [`Vgg`].
@@ -44,7 +70,7 @@ impl VggConfig {
     /// # Panics
     ///
     /// Panics if there is no such depth, if a size is zero or enormous, or if the image is smaller
-    /// than 8×8.
+    /// than 32×32, or 8×8 for small images.
     pub fn init(&self, device: &Device) -> Vgg {
         let [block0, block1, block2, block3, block4] = self
             .blocks()
@@ -55,7 +81,8 @@ impl VggConfig {
                     .map(|shape| ConvNorm::new(shape, ConvWeights::He, device))
                     .collect()
             });
-        let [.., features] = WIDTHS;
+        let (hidden, classifier) = self.linear_layers();
+        let linear = |features| small_linear(features, device);
         Vgg {
             block0,
             block1,
@@ -63,7 +90,11 @@ impl VggConfig {
             block3,
             block4,
             shrink: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
-            classifier: small_linear([features, self.classes], device),
+            average: (!self.small_images)
+                .then(|| AdaptiveAvgPool2dConfig::new([POOLED, POOLED]).init()),
+            hidden: hidden.into_iter().map(linear).collect(),
+            dropout: DropoutConfig::new(0.5).init(),
+            classifier: linear(classifier),
             input: self.input,
         }
     }
@@ -77,7 +108,7 @@ impl VggConfig {
         let mut plan = Plan::default();
         let mut shape = self.input;
         for (number, block) in self.blocks()?.into_iter().enumerate() {
-            if shrinks_before(number, self.input[1]) {
+            if shrinks_before(number, self.input[1], self.small_images) {
                 let [channels, height, width] = shape;
                 shape = [channels, height / 2, width / 2];
             }
@@ -86,28 +117,40 @@ impl VggConfig {
                 shape = ConvNorm::plan(layer, &name, shape, &mut plan);
             }
         }
-        let [features, ..] = shape;
-        plan.linear("classifier", [features, self.classes]);
+        let (hidden, classifier) = self.linear_layers();
+        for (index, features) in hidden.into_iter().enumerate() {
+            plan.linear(format!("hidden.{index}"), features);
+        }
+        plan.linear("classifier", classifier);
         Ok(plan)
+    }
+
+    /// Input and output features of the hidden layers and of the classifier.
+    fn linear_layers(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
+        let [.., features] = WIDTHS;
+        match self.small_images {
+            true => (Vec::new(), [features, self.classes]),
+            false => {
+                let hidden = vec![[features * POOLED * POOLED, HIDDEN], [HIDDEN, HIDDEN]];
+                (hidden, [HIDDEN, self.classes])
+            }
+        }
     }
 
     /// The convolutions of each block, if all values are good.
     fn blocks(&self) -> Result<[Vec<ConvShape>; 5], NetworkError> {
-        error::check_ends(KIND, self.input, [1, 8, 8], self.classes)?;
-        let layers = match self.depth {
-            8 => [1, 1, 1, 1, 1],
-            11 => [1, 1, 2, 2, 2],
-            13 => [2, 2, 2, 2, 2],
-            16 => [2, 2, 3, 3, 3],
-            19 => [2, 2, 4, 4, 4],
-            depth => {
-                return Err(NetworkError::UnknownDepth {
-                    kind: KIND,
-                    known: DEPTHS,
-                    depth,
-                });
-            }
+        let (least, known) = match self.small_images {
+            true => (8, DEPTHS_FOR_SMALL_IMAGES),
+            false => (32, DEPTHS),
         };
+        error::check_ends(KIND, self.input, [1, least, least], self.classes)?;
+        let depth = self.depth;
+        let layers = layers_of(depth).filter(|_| known.contains(&depth));
+        let layers = layers.ok_or(NetworkError::UnknownDepth {
+            kind: KIND,
+            known,
+            depth,
+        })?;
         let [mut channels, ..] = self.input;
         Ok(std::array::from_fn(|block| {
             let width = WIDTHS[block];
@@ -117,41 +160,43 @@ impl VggConfig {
     }
 }
 
-/// Whether a pooling precedes a block. Before the last block there is one only for images of a
-/// height of 64, as in the original.
-fn shrinks_before(block: usize, height: usize) -> bool {
+/// Whether a pooling precedes a block. For small images there is none before the last block, but for
+/// a height of 64, as in the original.
+fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
     match block {
         0 => false,
-        4 => height == 64,
+        4 => !small_images || height == 64,
         _ => true,
     }
 }
 
-/// VGG for small images: five blocks of 3×3 convolutions, each with batch normalization and ReLU;
-/// max pooling between the blocks; the mean of each channel; a linear classifier.
+/// VGG: five blocks of 3×3 convolutions, each with batch normalization and ReLU; max pooling between
+/// the blocks; for small images the mean of each channel and a linear classifier, else a pooling to
+/// 7×7, two hidden layers with dropout and a linear classifier.
 ///
 /// | Tap | Kind | What |
 /// | --- | --- | --- |
 /// | `stem` | map | the first block |
 /// | `layer1.pre` … `layer4.pre` | map | each other block before its last activation |
 /// | `layer1` … `layer4` | map | each other block after its last activation, before the pooling |
-/// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
-/// | `pool` | vector | the mean of each channel of `layer4` |
+/// | `class-maps` | map | for small images: the [classifier at every pixel](crate::class_maps) of the last map |
+/// | `hidden.1.pre`, `hidden.1`, `hidden.2.pre` | vector | unless for small images: the hidden layers before and after their activation |
+/// | `pool` | vector | for small images the mean of each channel of `layer4`, else the second hidden layer after its activation |
 ///
-/// They are the features that RepDistiller returns, in its order.
-/// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists its names of the tensors.
+/// For small images they are the features that RepDistiller returns, in its order.
+/// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors.
 ///
 /// # Shapes
 ///
 /// - input: `[batch_size, channels, height, width]`
 /// - `stem`: `[batch_size, 64, height, width]`
 /// - `layer1`: 128 channels at half the height and width, rounded down; `layer2`: 256 at a quarter;
-///   `layer3` and `layer4`: 512 at an eighth
-/// - `pool`: `[batch_size, 512]`
+///   `layer3`: 512 at an eighth; `layer4`: 512 at a sixteenth, for small images at an eighth
+/// - `pool`: `[batch_size, 512]` for small images, else `[batch_size, 4096]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size from 8×8 pass. For a height of 64 there is a pooling before `layer4` too, as in
-/// the original.
+/// Images of any size from 32×32, or 8×8 for small images, pass. In the form for small images there is
+/// a pooling before `layer4` too if the height is 64, as in the original.
 ///
 /// # Panics
 ///
@@ -160,10 +205,9 @@ fn shrinks_before(block: usize, height: usize) -> bool {
 /// # Reference
 ///
 /// K. Simonyan and A. Zisserman, [Very Deep Convolutional Networks for Large-Scale Image
-/// Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015. The form for small images, and the
-/// depth of 8, are those of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (ICLR 2020): `models/vgg.py` of RepDistiller, with
-/// batch normalization.
+/// Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015; with batch normalization, as torchvision's
+/// `vgg16_bn`. The form for small images, and the depth of 8, are those of [Contrastive Representation
+/// Distillation](https://arxiv.org/abs/1910.10699) (ICLR 2020): `models/vgg.py` of RepDistiller.
 #[doc(alias = "VGG")]
 #[derive(Module, Debug)]
 pub struct Vgg {
@@ -175,10 +219,16 @@ pub struct Vgg {
     pub block2: Vec<ConvNorm>,
     /// The fourth block, at an eighth of the size.
     pub block3: Vec<ConvNorm>,
-    /// The fifth block, at an eighth of the size.
+    /// The fifth block, at a sixteenth of the size, for small images at an eighth.
     pub block4: Vec<ConvNorm>,
-    /// The pooling between the blocks.
+    /// The pooling between the blocks, and in front of the hidden layers.
     pub shrink: MaxPool2d,
+    /// The pooling to 7×7 in front of the hidden layers, unless for small images.
+    pub average: Option<AdaptiveAvgPool2d>,
+    /// The hidden layers, unless for small images.
+    pub hidden: Vec<Linear>,
+    /// The dropout after each hidden layer.
+    pub dropout: Dropout,
     /// The classifier.
     pub classifier: Linear,
     /// The shape of one image: channels, height, width.
@@ -202,12 +252,26 @@ impl Network for Vgg {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, 4, taps);
-        taps.offer("class-maps", || {
-            Tap::Map(class_maps(map.clone(), &self.classifier))
-        });
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
-        Response::Classes(self.classifier.forward(pool))
+        let Some(average) = &self.average else {
+            taps.offer("class-maps", || {
+                Tap::Map(class_maps(map.clone(), &self.classifier))
+            });
+            let pool = global_average(map);
+            taps.offer("pool", || Tap::Vector(pool.clone()));
+            return Response::Classes(self.classifier.forward(pool));
+        };
+        let mut features: Tensor<2> = average.forward(self.shrink.forward(map)).flatten(1, 3);
+        for (number, hidden) in (1..).zip(&self.hidden) {
+            let pre = hidden.forward(features);
+            taps.offer(format!("hidden.{number}.pre"), || Tap::Vector(pre.clone()));
+            let active = relu(pre);
+            match number < self.hidden.len() {
+                true => taps.offer(format!("hidden.{number}"), || Tap::Vector(active.clone())),
+                false => taps.offer("pool", || Tap::Vector(active.clone())),
+            }
+            features = self.dropout.forward(active);
+        }
+        Response::Classes(self.classifier.forward(features))
     }
 
     fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {
@@ -243,7 +307,7 @@ impl Staged for Vgg {
 
         let mut map = input;
         for (number, block) in self.blocks().into_iter().take(last + 1).enumerate() {
-            if shrinks_before(number, height) {
+            if shrinks_before(number, height, self.average.is_none()) {
                 map = self.shrink.forward(map);
             }
             for (index, layer) in block.iter().enumerate() {
@@ -263,12 +327,31 @@ impl Staged for Vgg {
 }
 
 /// The name of a layer in RepDistiller: its blocks are sequences of convolution, norm and ReLU.
-pub(super) fn original_layer(ours: &str) -> String {
+pub(super) fn name_in_repdistiller(ours: &str) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     match parts[..] {
         [block, index, part] => {
             let index: usize = index.parse().unwrap_or_default();
             format!("{block}.{}", 3 * index + usize::from(part == "norm"))
+        }
+        _ => ours.to_string(),
+    }
+}
+
+/// The name of a layer in torchvision: one sequence of convolutions, norms, activations and poolings,
+/// and one of linear layers, activations and dropouts.
+pub(super) fn name_in_torchvision(ours: &str, depth: usize) -> String {
+    let parts: Vec<_> = ours.split('.').collect();
+    let parse = |number: &str| number.parse::<usize>().unwrap_or_default();
+    match parts[..] {
+        ["hidden", index] => format!("classifier.{}", 3 * parse(index)),
+        ["classifier"] => "classifier.6".into(),
+        [block, index, part] => {
+            let block = parse(block.trim_start_matches("block"));
+            let layers = layers_of(depth).unwrap_or_default();
+            let before = layers[..block].iter().sum::<usize>() + parse(index);
+            let place = 3 * before + block + usize::from(part == "norm");
+            format!("features.{place}")
         }
         _ => ours.to_string(),
     }
@@ -283,7 +366,7 @@ mod tests {
     fn images_of_64_pixels_are_pooled_once_more() {
         let device = Device::default();
         for (height, expected) in [(32, 4), (48, 6), (64, 4)] {
-            let config = VggConfig::new(8, [1, height, height], 3);
+            let config = VggConfig::new(8, [1, height, height], 3).with_small_images(true);
             let taps = known_taps(&config.init(&device));
             let shape = taps.expect("layer4").shape();
             assert_eq!(shape.as_slice(), [2, 512, expected, expected]);
@@ -298,22 +381,31 @@ mod tests {
 
     #[test]
     fn smaller_images_and_other_depths_are_refused() {
-        let small = VggConfig::new(8, [3, 8, 7], 10).plan().unwrap_err();
+        let small = VggConfig::new(8, [3, 8, 7], 10).with_small_images(true);
+        let small = small.plan().unwrap_err();
         assert_eq!(
             small.to_string(),
             "an input [3, 8, 7] of [channels, height, width] is too small: a VGG network needs at \
              least [1, 8, 8]"
         );
-        let depth = VggConfig::new(9, [3, 8, 8], 10).plan().unwrap_err();
+        let large = VggConfig::new(16, [3, 32, 31], 10).plan().unwrap_err();
+        assert!(large.to_string().ends_with("at least [1, 32, 32]"));
+        let config = VggConfig::new(9, [3, 32, 32], 10).with_small_images(true);
         assert_eq!(
-            depth.to_string(),
+            config.plan().unwrap_err().to_string(),
             "the depth of a VGG network should be one of [8, 11, 13, 16, 19], but is 9"
+        );
+        let config = VggConfig::new(8, [3, 32, 32], 10);
+        assert_eq!(
+            config.plan().unwrap_err().to_string(),
+            "the depth of a VGG network should be one of [11, 13, 16, 19], but is 8"
         );
     }
 
     #[test]
     fn the_classifier_starts_small_and_without_bias() {
-        let vgg = VggConfig::new(8, [3, 8, 8], 40).init(&Device::default());
+        let config = VggConfig::new(8, [3, 8, 8], 40).with_small_images(true);
+        let vgg = config.init(&Device::default());
 
         let weight = vgg.classifier.weight.val().reshape([-1]);
         let (variance, _) = weight.var_mean(0);
