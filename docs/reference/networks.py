@@ -477,6 +477,7 @@ NETWORKS = {
     "resnet34": (torchvision_network("resnet34", resnet_features), IMAGENET),
     "resnet50": (torchvision_network("resnet50", resnet_features), IMAGENET),
     "resnet101": (torchvision_network("resnet101", resnet_features), IMAGENET),
+    "resnet152": (torchvision_network("resnet152", resnet_features), IMAGENET),
     "mobilenet-v2": (torchvision_network("mobilenet_v2", mobilenet_features), IMAGENET),
     "vgg16-bn": (torchvision_network("vgg16_bn", vgg_features), IMAGENET),
 }

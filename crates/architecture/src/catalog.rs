@@ -122,6 +122,7 @@ const CATALOG: &[ArchitectureEntry] = &[
     published("resnet34", FOUR_STAGES, &[], HE),
     published("resnet50", FOUR_STAGES, &[], HE),
     published("resnet101", FOUR_STAGES, &[], HE),
+    published("resnet152", FOUR_STAGES, &[], HE),
     published("mobilenet-v2", "MobileNetV2", &["mobilenet_v2"], SANDLER),
     published("vgg16-bn", VGG, &["vgg16_bn"], SIMONYAN),
     ArchitectureEntry {

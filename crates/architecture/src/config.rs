@@ -463,7 +463,7 @@ mod tests {
         };
         let published = NetworkConfig::Published(PublishedNetwork::ResNet50);
         assert_eq!(NetworkConfig::by_name("ResNet50").unwrap(), published);
-        for (name, depth) in [("resnet50x1", 50), ("resnet56", 56)] {
+        for (name, depth) in [("resnet50x1", 50), ("resnet152x1", 152), ("resnet56", 56)] {
             assert_eq!(NetworkConfig::by_name(name).unwrap(), resnet(depth));
             assert_eq!(resnet(depth).to_string(), name);
         }

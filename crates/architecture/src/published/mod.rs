@@ -57,6 +57,8 @@ pub enum PublishedNetwork {
     ResNet50,
     /// [`FourStageResNet`] of 101 layers.
     ResNet101,
+    /// [`FourStageResNet`] of 152 layers.
+    ResNet152,
     /// [`MobileNetV2`] of full width.
     MobileNetV2Full,
     /// [`Vgg`] of 16 layers.
@@ -81,6 +83,7 @@ impl PublishedNetwork {
         ResNet34,
         ResNet50,
         ResNet101,
+        ResNet152,
         MobileNetV2Full,
         Vgg16Bn,
     ];
@@ -101,6 +104,7 @@ impl PublishedNetwork {
             ResNet34 => "resnet34",
             ResNet50 => "resnet50",
             ResNet101 => "resnet101",
+            ResNet152 => "resnet152",
             MobileNetV2Full => "mobilenet-v2",
             Vgg16Bn => "vgg16-bn",
         }
@@ -196,7 +200,7 @@ impl PublishedNetwork {
             MobileNetV2Full => mobilenet::name_in_torchvision(layer),
             ShuffleV2 => shuffle_v2::original_layer(layer),
             CifarResNet50 => four_stage_resnet::name_in_repdistiller(layer),
-            ShuffleV1 | ResNet18 | ResNet34 | ResNet50 | ResNet101 => layer.to_string(),
+            ShuffleV1 | ResNet18 | ResNet34 | ResNet50 | ResNet101 | ResNet152 => layer.to_string(),
         }
     }
 
@@ -226,6 +230,7 @@ impl PublishedNetwork {
             ResNet34 => resnet(34),
             ResNet50 => resnet(50),
             ResNet101 => resnet(101),
+            ResNet152 => resnet(152),
             Vgg16Bn => Family::Vgg(vgg(16)),
         }
     }

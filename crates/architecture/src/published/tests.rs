@@ -227,7 +227,7 @@ fn the_four_stage_network_for_small_images_is_that_of_repdistiller() {
 
 #[test]
 fn residual_networks_are_those_of_torchvision() {
-    for network in [ResNet18, ResNet34, ResNet50, ResNet101] {
+    for network in [ResNet18, ResNet34, ResNet50, ResNet101, ResNet152] {
         check(network);
     }
 }
@@ -236,6 +236,24 @@ fn residual_networks_are_those_of_torchvision() {
 fn mobile_and_vgg_networks_are_those_of_torchvision() {
     for network in [MobileNetV2Full, Vgg16Bn] {
         check(network);
+    }
+}
+
+#[test]
+fn multiply_adds_of_imagenet_are_those_that_torchvision_states() {
+    // The meta data `_ops` of its weights, in 10⁹.
+    for (network, expected) in [
+        (ResNet18, 1.814),
+        (ResNet34, 3.664),
+        (ResNet50, 4.089),
+        (ResNet101, 7.801),
+        (ResNet152, 11.514),
+        (MobileNetV2Full, 0.301),
+        (Vgg16Bn, 15.470),
+    ] {
+        let plan = network.plan([3, 224, 224], 1000).unwrap();
+        let found = (plan.multiply_adds() as f64 / 1e6).round() / 1e3;
+        assert_eq!(found, expected, "{}", network.name());
     }
 }
 
