@@ -42,7 +42,7 @@ const KIND: &str = "residual network of four stages";
 const DEPTHS: &[usize] = &[18, 34, 50, 101, 152];
 const STEM: usize = 64;
 
-/// By how much more channels a bottleneck block returns than it convolves 3×3.
+/// Factor of the channels of a bottleneck block over those of its 3×3 convolution.
 const EXPANSION: usize = 4;
 
 /// The shape of a block, with the channels that its 3×3 convolution returns.
@@ -208,10 +208,10 @@ impl FourStageResNetConfig {
 /// - `stem`: `[batch_size, 64, height / 2, width / 2]`, rounded up; at full size for small images
 /// - `layer1`: a quarter of the height and width; each other stage half of the one before it. The
 ///   channels are 64, 128, 256 and 512, and four times that for a depth of 50 or more.
-/// - `pool`: as many features as `layer4` has channels
+/// - `pool`: the channels of `layer4`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured.
+/// Images of any size with the configured number of channels pass.
 ///
 /// # Panics
 ///

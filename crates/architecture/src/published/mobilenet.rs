@@ -220,7 +220,7 @@ impl MobileNetV2Config {
 /// - `pool`: `[batch_size, 1280]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured.
+/// Images of any size with the configured number of channels pass.
 ///
 /// # Panics
 ///

@@ -181,7 +181,7 @@ impl PublishedNetwork {
     ///
     /// # Errors
     ///
-    /// Those of [`plan`](Self::plan).
+    /// Returns the errors of [`plan`](Self::plan).
     pub fn checkpoint(
         self,
         input: [usize; 3],

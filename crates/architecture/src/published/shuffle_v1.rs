@@ -156,7 +156,7 @@ impl ShuffleNetV1Config {
 /// - `pool`: `[batch_size, 960]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured; the original takes 32×32.
+/// Images of any size with the configured number of channels pass; the original takes 32×32.
 ///
 /// # Panics
 ///

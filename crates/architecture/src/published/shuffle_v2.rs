@@ -37,7 +37,7 @@ fn shrinking([inputs, outputs]: [usize; 2]) -> [ConvShape; 5] {
     ]
 }
 
-/// The three convolutions of a unit of so many channels, half of which pass it unchanged.
+/// The three convolutions of a unit of this number of channels, half of which pass it unchanged.
 fn keeping(channels: usize) -> [ConvShape; 3] {
     let half = channels / 2;
     [
@@ -159,7 +159,7 @@ fn sequence(
 /// - `pool`: `[batch_size, 1024]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size pass, if they have as many channels as configured; the original takes 32×32.
+/// Images of any size with the configured number of channels pass; the original takes 32×32.
 ///
 /// # Panics
 ///
