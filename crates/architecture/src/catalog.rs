@@ -28,6 +28,42 @@ const fn resnet(name: &'static str, reference: &'static str) -> ArchitectureEntr
     }
 }
 
+const SIMONYAN: &str = "Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale \
+                        Image Recognition, ICLR 2015";
+const SIMONYAN_SMALL: &str = "Simonyan and Zisserman, Very Deep Convolutional Networks for \
+                              Large-Scale Image Recognition, ICLR 2015; for small images after \
+                              Tian et al., Contrastive Representation Distillation, ICLR 2020";
+
+const SANDLER: &str = "Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, \
+                       CVPR 2018";
+const SANDLER_SMALL: &str = "Sandler et al., MobileNetV2: Inverted Residuals and Linear \
+                             Bottlenecks, CVPR 2018; for small images after \
+                             Tian et al., Contrastive Representation Distillation, ICLR 2020";
+const ZHANG: &str = "Zhang et al., ShuffleNet: An Extremely Efficient Convolutional Neural Network \
+                     for Mobile Devices, CVPR 2018; for small images after \
+                     Tian et al., Contrastive Representation Distillation, ICLR 2020";
+const MA: &str = "Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture \
+                  Design, ECCV 2018; for small images after \
+                  Tian et al., Contrastive Representation Distillation, ICLR 2020";
+
+const fn published(
+    name: &'static str,
+    kind: &'static str,
+    aliases: &'static [&'static str],
+    reference: &'static str,
+) -> ArchitectureEntry {
+    ArchitectureEntry {
+        name,
+        example: name,
+        kind,
+        aliases,
+        reference,
+    }
+}
+
+const VGG: &str = "VGG network";
+const FOUR_STAGES: &str = "residual network of four stages";
+
 const fn wide(name: &'static str, aliases: &'static [&'static str]) -> ArchitectureEntry {
     ArchitectureEntry {
         name,
@@ -68,6 +104,27 @@ const CATALOG: &[ArchitectureEntry] = &[
     wide("wrn-16-2", &["wrn_16_2"]),
     wide("wrn-40-1", &["wrn_40_1"]),
     wide("wrn-40-2", &["wrn_40_2"]),
+    published("vgg8", VGG, &[], SIMONYAN_SMALL),
+    published("vgg11", VGG, &[], SIMONYAN_SMALL),
+    published("vgg13", VGG, &[], SIMONYAN_SMALL),
+    published("vgg16", VGG, &[], SIMONYAN_SMALL),
+    published("vgg19", VGG, &[], SIMONYAN_SMALL),
+    published(
+        "mobile-half",
+        "MobileNetV2",
+        &["mobile_half"],
+        SANDLER_SMALL,
+    ),
+    published("shufflev1", "ShuffleNet", &["ShuffleV1"], ZHANG),
+    published("shufflev2", "ShuffleNet", &["ShuffleV2"], MA),
+    published("cifar-resnet50", FOUR_STAGES, &["cifar_resnet50"], TIAN),
+    published("resnet18", FOUR_STAGES, &[], HE),
+    published("resnet34", FOUR_STAGES, &[], HE),
+    published("resnet50", FOUR_STAGES, &[], HE),
+    published("resnet101", FOUR_STAGES, &[], HE),
+    published("resnet152", FOUR_STAGES, &[], HE),
+    published("mobilenet-v2", "MobileNetV2", &["mobilenet_v2"], SANDLER),
+    published("vgg16-bn", VGG, &["vgg16_bn"], SIMONYAN),
     ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",

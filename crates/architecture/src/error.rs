@@ -28,6 +28,16 @@ pub enum NetworkError {
         /// Requested depth.
         depth: usize,
     },
+    /// The kind of network has only a few depths, and not this one.
+    #[error("the depth of a {kind} should be one of {known:?}, but is {depth}")]
+    UnknownDepth {
+        /// Kind of network.
+        kind: &'static str,
+        /// Supported depths.
+        known: &'static [usize],
+        /// Requested depth.
+        depth: usize,
+    },
     /// The number of features is not a multiple of the number of attention heads.
     #[error(
         "the number of attention heads should be a divisor of the {features} features, but is {heads}"

@@ -1,3 +1,5 @@
+use crate::published::ConvShape;
+
 /// List of the layers of a network, computed without creating the network.
 ///
 /// It contains the layers that have parameters or multiply matrices, in the order and with the
@@ -24,12 +26,16 @@ pub struct Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayerKind {
-    /// Square convolution without bias.
+    /// Square convolution, padded by half its kernel.
     Convolution {
         /// Numbers of input and output channels.
         channels: [usize; 2],
         /// Height and width of the kernel.
         kernel: usize,
+        /// Number of groups of channels that are convolved separately.
+        groups: usize,
+        /// Whether a bias is added.
+        bias: bool,
     },
     /// Batch or layer normalization with scale and offset.
     Norm {
@@ -60,7 +66,12 @@ impl Layer {
             LayerKind::Convolution {
                 channels: [inputs, outputs],
                 kernel,
-            } => product([inputs, outputs, kernel, kernel]),
+                groups,
+                bias,
+            } => {
+                let weights = product([inputs / groups, outputs, kernel, kernel]);
+                weights.saturating_add(if bias { outputs } else { 0 })
+            }
             LayerKind::Norm { channels } => product([2, channels]),
             LayerKind::Linear {
                 features: [inputs, outputs],
@@ -82,7 +93,9 @@ impl Layer {
             LayerKind::Convolution {
                 channels: [inputs, _],
                 kernel,
-            } => product([self.size(), inputs, kernel, kernel]),
+                groups,
+                ..
+            } => product([self.size(), inputs / groups, kernel, kernel]),
             LayerKind::Norm { .. } | LayerKind::Embeddings { .. } => 0,
             LayerKind::Linear {
                 features: [inputs, _],
@@ -121,15 +134,37 @@ impl Plan {
     pub(crate) fn convolution(
         &mut self,
         name: impl Into<String>,
-        [inputs, height, width]: [usize; 3],
+        input: [usize; 3],
         outputs: usize,
         kernel: usize,
         stride: usize,
     ) -> [usize; 3] {
+        let [inputs, ..] = input;
+        let shape = ConvShape::new([inputs, outputs], kernel).stride(stride);
+        self.convolution_of(name, input, shape)
+    }
+
+    /// Adds a convolution and returns the shape after it.
+    pub(crate) fn convolution_of(
+        &mut self,
+        name: impl Into<String>,
+        [_, height, width]: [usize; 3],
+        shape: ConvShape,
+    ) -> [usize; 3] {
+        let ConvShape {
+            channels,
+            kernel,
+            stride,
+            groups,
+            bias,
+        } = shape;
+        let [_, outputs] = channels;
         let output = [outputs, height.div_ceil(stride), width.div_ceil(stride)];
         let kind = LayerKind::Convolution {
-            channels: [inputs, outputs],
+            channels,
             kernel,
+            groups,
+            bias,
         };
         self.add(name, kind, &output);
         output
@@ -202,6 +237,10 @@ mod tests {
         for name in crate::catalog().iter().map(|entry| entry.example) {
             let config = NetworkConfig::by_name(name).unwrap();
             let (input, classes) = ([3, 12, 10], 7);
+            // The published networks, some of which are large, are compared with the originals.
+            if matches!(config, NetworkConfig::Published(_)) {
+                continue;
+            }
             let network = config.init(input, classes, &Device::default()).unwrap();
             let plan = config.plan(input, classes).unwrap();
 

@@ -194,7 +194,10 @@ impl Architecture for NetworkConfig {
     fn takes_several_sizes(&self) -> bool {
         matches!(
             self,
-            Self::ConvNet { .. } | Self::ResNet { .. } | Self::WideResNet { .. }
+            Self::ConvNet { .. }
+                | Self::ResNet { .. }
+                | Self::WideResNet { .. }
+                | Self::Published(_)
         )
     }
 }

@@ -1,0 +1,61 @@
+use crate::{LayerKind, Plan};
+
+/// A tensor of a network under its name in a checkpoint of the original network and under its path
+/// in ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointTensor {
+    /// Key in the state dict of the original network in PyTorch.
+    pub original: String,
+    /// Path in the module tree.
+    pub path: String,
+    /// Shape in the state dict. The weights of a linear layer are `[outputs, inputs]` there, and
+    /// `[inputs, outputs]` in burn.
+    pub shape: Vec<usize>,
+}
+
+/// The tensors of the layers of a plan, whose names in the original `original_layer` tells.
+pub(super) fn checkpoint_of(
+    plan: &Plan,
+    original_layer: impl Fn(&str) -> String,
+) -> Vec<CheckpointTensor> {
+    let mut all = Vec::new();
+    for layer in &plan.layers {
+        let original = original_layer(&layer.name);
+        let mut add = |theirs: &str, ours: &str, shape: &[usize]| {
+            all.push(CheckpointTensor {
+                original: format!("{original}.{theirs}"),
+                path: format!("{}.{ours}", layer.name),
+                shape: shape.to_vec(),
+            });
+        };
+        match layer.kind {
+            LayerKind::Convolution {
+                channels: [inputs, outputs],
+                kernel,
+                groups,
+                bias,
+            } => {
+                let shape = [outputs, inputs / groups, kernel, kernel];
+                add("weight", "weight", &shape);
+                if bias {
+                    add("bias", "bias", &[outputs]);
+                }
+            }
+            LayerKind::Norm { channels } => {
+                add("weight", "gamma", &[channels]);
+                add("bias", "beta", &[channels]);
+                add("running_mean", "running_mean", &[channels]);
+                add("running_var", "running_var", &[channels]);
+            }
+            LayerKind::Linear {
+                features: [inputs, outputs],
+            } => {
+                add("weight", "weight", &[outputs, inputs]);
+                add("bias", "bias", &[outputs]);
+            }
+            // No published network has them.
+            LayerKind::Embeddings { .. } | LayerKind::Attention { .. } => {}
+        }
+    }
+    all
+}

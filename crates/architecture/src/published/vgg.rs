@@ -1,0 +1,419 @@
+use super::conv::{ConvNorm, ConvShape, ConvWeights, small_linear};
+use crate::layers::global_average;
+use crate::stages::Staged;
+use crate::{NetworkError, Plan, class_maps, error};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_distill_core::{Network, Response, Tap, TapRecorder};
+
+/// Configuration to create a [`Vgg`] using the [init function](VggConfig::init).
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_distill_architecture::VggConfig;
+/// use burn_distill_core::parameter_count;
+///
+/// let vgg8 = VggConfig::new(8, [3, 32, 32], 100)
+///     .with_small_images(true)
+///     .init(&Device::default());
+///
+/// assert_eq!(parameter_count(&vgg8), 3_965_028);
+/// ```
+#[derive(Config, Debug)]
+pub struct VggConfig {
+    /// The number of layers: 11, 13, 16 or 19, and 8 for small images. Two hidden layers before the
+    /// classifier are counted even where there are none.
+    pub depth: usize,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+    /// Whether it is the form that RepDistiller has for images of 32×32 instead of torchvision's for
+    /// images of 224×224.
+    ///
+    /// The form for small images shrinks them by 8 instead of 32, and has neither hidden layers nor
+    /// dropout.
+    #[config(default = false)]
+    pub small_images: bool,
+}
+
+const KIND: &str = "VGG network";
+const DEPTHS: &[usize] = &[11, 13, 16, 19];
+const DEPTHS_FOR_SMALL_IMAGES: &[usize] = &[8, 11, 13, 16, 19];
+
+/// The channels of each of the five blocks.
+const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Height and width of the map in front of the hidden layers, and their features.
+const POOLED: usize = 7;
+const HIDDEN: usize = 4096;
+
+/// The number of convolutions of each block.
+fn layers_of(depth: usize) -> Option<[usize; 5]> {
+    match depth {
+        8 => Some([1, 1, 1, 1, 1]),
+        11 => Some([1, 1, 2, 2, 2]),
+        13 => Some([2, 2, 2, 2, 2]),
+        16 => Some([2, 2, 3, 3, 3]),
+        19 => Some([2, 2, 4, 4, 4]),
+        _ => None,
+    }
+}
+
+impl VggConfig {
+    /// Initializes a [`Vgg`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such depth, if a size is zero or enormous, or if the image is smaller
+    /// than 32×32, or 8×8 for small images.
+    pub fn init(&self, device: &Device) -> Vgg {
+        let [block0, block1, block2, block3, block4] = self
+            .blocks()
+            .unwrap_or_else(|error| panic!("{error}"))
+            .map(|block| {
+                let layers = block.into_iter();
+                layers
+                    .map(|shape| ConvNorm::new(shape, ConvWeights::He, device))
+                    .collect()
+            });
+        let (hidden, classifier) = self.linear_layers();
+        let linear = |features| small_linear(features, device);
+        Vgg {
+            block0,
+            block1,
+            block2,
+            block3,
+            block4,
+            shrink: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            average: (!self.small_images)
+                .then(|| AdaptiveAvgPool2dConfig::new([POOLED, POOLED]).init()),
+            hidden: hidden.into_iter().map(linear).collect(),
+            dropout: DropoutConfig::new(0.5).init(),
+            classifier: linear(classifier),
+            input: self.input,
+        }
+    }
+
+    /// Returns the layers, known without building them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that [`init`](Self::init) would panic with.
+    pub fn plan(&self) -> Result<Plan, NetworkError> {
+        let mut plan = Plan::default();
+        let mut shape = self.input;
+        for (number, block) in self.blocks()?.into_iter().enumerate() {
+            if shrinks_before(number, self.input[1], self.small_images) {
+                let [channels, height, width] = shape;
+                shape = [channels, height / 2, width / 2];
+            }
+            for (index, layer) in block.into_iter().enumerate() {
+                let name = format!("block{number}.{index}");
+                shape = ConvNorm::plan(layer, &name, shape, &mut plan);
+            }
+        }
+        let (hidden, classifier) = self.linear_layers();
+        for (index, features) in hidden.into_iter().enumerate() {
+            plan.linear(format!("hidden.{index}"), features);
+        }
+        plan.linear("classifier", classifier);
+        Ok(plan)
+    }
+
+    /// Input and output features of the hidden layers and of the classifier.
+    fn linear_layers(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
+        let [.., features] = WIDTHS;
+        match self.small_images {
+            true => (Vec::new(), [features, self.classes]),
+            false => {
+                let hidden = vec![[features * POOLED * POOLED, HIDDEN], [HIDDEN, HIDDEN]];
+                (hidden, [HIDDEN, self.classes])
+            }
+        }
+    }
+
+    /// The convolutions of each block, if all values are good.
+    fn blocks(&self) -> Result<[Vec<ConvShape>; 5], NetworkError> {
+        let (least, known) = match self.small_images {
+            true => (8, DEPTHS_FOR_SMALL_IMAGES),
+            false => (32, DEPTHS),
+        };
+        error::check_ends(KIND, self.input, [1, least, least], self.classes)?;
+        let depth = self.depth;
+        let layers = layers_of(depth).filter(|_| known.contains(&depth));
+        let layers = layers.ok_or(NetworkError::UnknownDepth {
+            kind: KIND,
+            known,
+            depth,
+        })?;
+        let [mut channels, ..] = self.input;
+        Ok(std::array::from_fn(|block| {
+            let width = WIDTHS[block];
+            let layer = |_| ConvShape::new([std::mem::replace(&mut channels, width), width], 3);
+            (0..layers[block]).map(layer).map(ConvShape::bias).collect()
+        }))
+    }
+}
+
+/// Whether a pooling precedes a block. For small images there is none before the last block, but for
+/// a height of 64, as in the original.
+fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
+    match block {
+        0 => false,
+        4 => !small_images || height == 64,
+        _ => true,
+    }
+}
+
+/// VGG: five blocks of 3×3 convolutions, each with batch normalization and ReLU; max pooling between
+/// the blocks; for small images the mean of each channel and a linear classifier, else a pooling to
+/// 7×7, two hidden layers with dropout and a linear classifier.
+///
+/// | Tap | Kind | What |
+/// | --- | --- | --- |
+/// | `stem` | map | the first block |
+/// | `layer1.pre` … `layer4.pre` | map | each other block before its last activation |
+/// | `layer1` … `layer4` | map | each other block after its last activation, before the pooling |
+/// | `class-maps` | map | for small images: the [classifier at every pixel](crate::class_maps) of the last map |
+/// | `hidden.1.pre`, `hidden.1`, `hidden.2.pre` | vector | unless for small images: the hidden layers before and after their activation |
+/// | `pool` | vector | for small images the mean of each channel of `layer4`, else the second hidden layer after its activation |
+///
+/// For small images they are the features that RepDistiller returns, in its order.
+/// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors.
+///
+/// # Shapes
+///
+/// - input: `[batch_size, channels, height, width]`
+/// - `stem`: `[batch_size, 64, height, width]`
+/// - `layer1`: 128 channels at half the height and width, rounded down; `layer2`: 256 at a quarter;
+///   `layer3`: 512 at an eighth; `layer4`: 512 at a sixteenth, for small images at an eighth
+/// - `pool`: `[batch_size, 512]` for small images, else `[batch_size, 4096]`
+/// - response: `[batch_size, classes]`
+///
+/// Images of any size from 32×32, or 8×8 for small images, pass. In the form for small images there is
+/// a pooling before `layer4` too if the height is 64, as in the original.
+///
+/// # Panics
+///
+/// The forward pass panics if the images have another number of channels.
+///
+/// # Reference
+///
+/// K. Simonyan and A. Zisserman, [Very Deep Convolutional Networks for Large-Scale Image
+/// Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015; with batch normalization, as torchvision's
+/// `vgg16_bn`. The form for small images, and the depth of 8, are those of [Contrastive Representation
+/// Distillation](https://arxiv.org/abs/1910.10699) (ICLR 2020): `models/vgg.py` of RepDistiller.
+#[doc(alias = "VGG")]
+#[derive(Module, Debug)]
+pub struct Vgg {
+    /// The first block, at full size.
+    pub block0: Vec<ConvNorm>,
+    /// The second block, at half the size.
+    pub block1: Vec<ConvNorm>,
+    /// The third block, at a quarter of the size.
+    pub block2: Vec<ConvNorm>,
+    /// The fourth block, at an eighth of the size.
+    pub block3: Vec<ConvNorm>,
+    /// The fifth block, at a sixteenth of the size, for small images at an eighth.
+    pub block4: Vec<ConvNorm>,
+    /// The pooling between the blocks, and in front of the hidden layers.
+    pub shrink: MaxPool2d,
+    /// The pooling to 7×7 in front of the hidden layers, unless for small images.
+    pub average: Option<AdaptiveAvgPool2d>,
+    /// The hidden layers, unless for small images.
+    pub hidden: Vec<Linear>,
+    /// The dropout after each hidden layer.
+    pub dropout: Dropout,
+    /// The classifier.
+    pub classifier: Linear,
+    /// The shape of one image: channels, height, width.
+    pub input: [usize; 3],
+}
+
+impl Vgg {
+    fn blocks(&self) -> [&[ConvNorm]; 5] {
+        [
+            &self.block0,
+            &self.block1,
+            &self.block2,
+            &self.block3,
+            &self.block4,
+        ]
+    }
+}
+
+impl Network for Vgg {
+    type Input = Tensor<4>;
+
+    fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
+        let map = self.forward_stages(input, 4, taps);
+        let Some(average) = &self.average else {
+            taps.offer("class-maps", || {
+                Tap::Map(class_maps(map.clone(), &self.classifier))
+            });
+            let pool = global_average(map);
+            taps.offer("pool", || Tap::Vector(pool.clone()));
+            return Response::Classes(self.classifier.forward(pool));
+        };
+        let mut features: Tensor<2> = average.forward(self.shrink.forward(map)).flatten(1, 3);
+        for (number, hidden) in (1..).zip(&self.hidden) {
+            let pre = hidden.forward(features);
+            taps.offer(format!("hidden.{number}.pre"), || Tap::Vector(pre.clone()));
+            let active = relu(pre);
+            match number < self.hidden.len() {
+                true => taps.offer(format!("hidden.{number}"), || Tap::Vector(active.clone())),
+                false => taps.offer("pool", || Tap::Vector(active.clone())),
+            }
+            features = self.dropout.forward(active);
+        }
+        Response::Classes(self.classifier.forward(features))
+    }
+
+    fn forward_to(&self, input: Tensor<4>, tap: &str) -> Tap {
+        self.forward_to_stage(input, tap)
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
+        let [channels, height, width] = self.input;
+        Tensor::zeros([samples, channels, height, width], device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.classifier.clone())
+    }
+
+    fn normalization(&self, tap: &str) -> Option<BatchNorm> {
+        let number = super::stage_before_activation(tap)?;
+        let [_, stages @ ..] = self.blocks();
+        let block = stages.into_iter().nth(number.checked_sub(1)?)?;
+        block.last().map(|layer| layer.norm.clone())
+    }
+}
+
+impl Staged for Vgg {
+    fn stage_count(&self) -> usize {
+        4
+    }
+
+    fn forward_stages(&self, input: Tensor<4>, last: usize, taps: &mut TapRecorder) -> Tensor<4> {
+        let [channels, ..] = self.input;
+        assert_shape!(input, [_, channels, _, _]);
+        let [_, _, height, _] = input.dims();
+
+        let mut map = input;
+        for (number, block) in self.blocks().into_iter().take(last + 1).enumerate() {
+            if shrinks_before(number, height, self.average.is_none()) {
+                map = self.shrink.forward(map);
+            }
+            for (index, layer) in block.iter().enumerate() {
+                let pre = layer.forward(map);
+                if number > 0 && index + 1 == block.len() {
+                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
+                }
+                map = relu(pre);
+            }
+            match number {
+                0 => taps.offer("stem", || Tap::Map(map.clone())),
+                _ => taps.offer(format!("layer{number}"), || Tap::Map(map.clone())),
+            }
+        }
+        map
+    }
+}
+
+/// The name of a layer in RepDistiller: its blocks are sequences of convolution, norm and ReLU.
+pub(super) fn name_in_repdistiller(ours: &str) -> String {
+    let parts: Vec<_> = ours.split('.').collect();
+    match parts[..] {
+        [block, index, part] => {
+            let index: usize = index.parse().unwrap_or_default();
+            format!("{block}.{}", 3 * index + usize::from(part == "norm"))
+        }
+        _ => ours.to_string(),
+    }
+}
+
+/// The name of a layer in torchvision: one sequence of convolutions, norms, activations and poolings,
+/// and one of linear layers, activations and dropouts.
+pub(super) fn name_in_torchvision(ours: &str, depth: usize) -> String {
+    let parts: Vec<_> = ours.split('.').collect();
+    let parse = |number: &str| number.parse::<usize>().unwrap_or_default();
+    match parts[..] {
+        ["hidden", index] => format!("classifier.{}", 3 * parse(index)),
+        ["classifier"] => "classifier.6".into(),
+        [block, index, part] => {
+            let block = parse(block.trim_start_matches("block"));
+            let layers = layers_of(depth).unwrap_or_default();
+            let before = layers[..block].iter().sum::<usize>() + parse(index);
+            let place = 3 * before + block + usize::from(part == "norm");
+            format!("features.{place}")
+        }
+        _ => ours.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_distill_core::known_taps;
+
+    #[test]
+    fn images_of_64_pixels_are_pooled_once_more() {
+        let device = Device::default();
+        for (height, expected) in [(32, 4), (48, 6), (64, 4)] {
+            let config = VggConfig::new(8, [1, height, height], 3).with_small_images(true);
+            let taps = known_taps(&config.init(&device));
+            let shape = taps.expect("layer4").shape();
+            assert_eq!(shape.as_slice(), [2, 512, expected, expected]);
+            let plan = config.plan().unwrap();
+            let last = plan
+                .layers
+                .iter()
+                .find(|layer| layer.name == "block4.0.norm");
+            assert_eq!(last.unwrap().output, [512, expected, expected]);
+        }
+    }
+
+    #[test]
+    fn smaller_images_and_other_depths_are_refused() {
+        let small = VggConfig::new(8, [3, 8, 7], 10).with_small_images(true);
+        let small = small.plan().unwrap_err();
+        assert_eq!(
+            small.to_string(),
+            "an input [3, 8, 7] of [channels, height, width] is too small: a VGG network needs at \
+             least [1, 8, 8]"
+        );
+        let large = VggConfig::new(16, [3, 32, 31], 10).plan().unwrap_err();
+        assert!(large.to_string().ends_with("at least [1, 32, 32]"));
+        let config = VggConfig::new(9, [3, 32, 32], 10).with_small_images(true);
+        assert_eq!(
+            config.plan().unwrap_err().to_string(),
+            "the depth of a VGG network should be one of [8, 11, 13, 16, 19], but is 9"
+        );
+        let config = VggConfig::new(8, [3, 32, 32], 10);
+        assert_eq!(
+            config.plan().unwrap_err().to_string(),
+            "the depth of a VGG network should be one of [11, 13, 16, 19], but is 8"
+        );
+    }
+
+    #[test]
+    fn the_classifier_starts_small_and_without_bias() {
+        let config = VggConfig::new(8, [3, 8, 8], 40).with_small_images(true);
+        let vgg = config.init(&Device::default());
+
+        let weight = vgg.classifier.weight.val().reshape([-1]);
+        let (variance, _) = weight.var_mean(0);
+        // 20 480 draws: 1 %.
+        assert!((variance.into_scalar::<f32>() / 1e-4 - 1.0).abs() < 0.05);
+        let bias = vgg.classifier.bias.unwrap().val().abs().max();
+        assert_eq!(bias.into_scalar::<f32>(), 0.0);
+        let bias = vgg.block4[0].conv.bias.as_ref().unwrap().val().abs().max();
+        assert_eq!(bias.into_scalar::<f32>(), 0.0);
+    }
+}
