@@ -69,8 +69,8 @@ impl Check for HintLossConfig {}
 /// normalization and a ReLU. The authors train the student up to its hint layer first, then the
 /// whole student on soft targets.
 ///
-/// That weight is for convolutional networks. Between hidden states of vision transformers, whose adapter
-/// has no normalization, it diverges in the first epoch with SGD at a learning rate of 0.05 and a momentum
+/// This weight is meant for convolutional networks. Between hidden states of vision transformers,
+/// whose adapter has no normalization, the training diverges in the first epoch with SGD at a learning rate of 0.05 and a momentum
 /// of 0.9, the defaults of a training: use AdamW, or a weight of at most 10.
 ///
 /// # Example
